@@ -1,0 +1,1 @@
+from symlump.ode.polynomial import PolynomialODE

@@ -1,0 +1,51 @@
+"""Every exception symlump raises, with its meaning.
+
+Two families: :class:`InputError` says that what was given cannot be used (the command line exits
+with 2), :class:`FailureError` says that the input was fine and the work could not be done (exit 1).
+"""
+
+from __future__ import annotations
+
+
+class SymlumpError(Exception):
+    """Base of all errors that symlump raises on purpose."""
+
+
+class InputError(SymlumpError, ValueError):
+    """Something that was given cannot be used; the message names it and says what to give instead."""
+
+
+class NotPolynomialError(InputError):
+    """An equation is not a polynomial with rational coefficients in the declared variables."""
+
+
+class VariableError(InputError):
+    """A variable is unknown, is declared twice, or is missing."""
+
+
+class PartitionError(InputError):
+    """Blocks overlap, miss a variable, or belong to another system."""
+
+
+class MethodError(InputError):
+    """An option of a method is out of its range or does not fit what it is applied to."""
+
+
+class NetworkError(InputError):
+    """A network cannot be read: a layer, an activation, a shape or a weight is not usable."""
+
+
+class FileFormatError(InputError):
+    """A file is not what its name or the command says it is."""
+
+
+class MissingExtraError(InputError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class FailureError(SymlumpError, RuntimeError):
+    """The input is valid, yet the requested result does not exist or was not reached."""
+
+
+class CertificateError(FailureError):
+    """A result that must be exact was refused by the independent checker: a defect of symlump."""

@@ -1,0 +1,1 @@
+"""Finding and using equivalences of polynomial differential equations."""

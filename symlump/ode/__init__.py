@@ -1,0 +1,1 @@
+"""The object of study: polynomial differential equations with exact coefficients."""

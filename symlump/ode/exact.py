@@ -1,0 +1,274 @@
+"""Exact coefficients in bulk: floats as the dyadic rationals they are, or numerator and denominator.
+
+A float64 *is* a rational, m·2^e, so an array of finite floats is already exact and stays an array of
+floats. Other rationals are two integer arrays: int64 where every number fits, Python integers of any
+size (``dtype=object``) where one does not. Either way there is no Python object per term unless the
+numbers themselves are too large for the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+AnyArray = npt.NDArray[Any]
+
+_INT64_SAFE = 2**62
+
+
+@dataclass(frozen=True, eq=False)
+class ExactArray:
+    """A vector of exact rationals, stored as floats or as numerators over denominators.
+
+    Parameters
+    ----------
+    numerators : ndarray
+        float64 (then each entry is the dyadic rational that the float denotes), int64, or object.
+    denominators : ndarray or None
+        Positive integers of the same dtype; None exactly when ``numerators`` are floats.
+
+    Examples
+    --------
+    >>> a = ExactArray.from_fractions([Fraction(1, 3), Fraction(1, 6)])
+    >>> a.group_sum(np.array([0, 0]), 1)[0]
+    Fraction(1, 2)
+    >>> ExactArray.from_floats([0.5, 0.1])[1] == Fraction(1, 10)
+    False
+    """
+
+    numerators: AnyArray
+    denominators: AnyArray | None = None
+
+    @classmethod
+    def from_floats(cls, values: npt.ArrayLike) -> ExactArray:
+        """Read finite floats as the dyadic rationals they are; nothing is rounded."""
+        array = np.asarray(values, dtype=np.float64).ravel()
+        bad = np.flatnonzero(~np.isfinite(array))
+        if bad.size:
+            raise InputError(
+                f"coefficient {bad[0]} is {array[bad[0]]}; coefficients must be finite numbers"
+            )
+        return cls(array)
+
+    @classmethod
+    def from_fractions(cls, values: Iterable[Fraction | int]) -> ExactArray:
+        """Store rationals, in machine integers where every one fits."""
+        pairs = [value.as_integer_ratio() for value in values]
+        return cls._from_integers(
+            np.array([p for p, _ in pairs], dtype=object),
+            np.array([q for _, q in pairs], dtype=object),
+        )
+
+    @classmethod
+    def _from_integers(cls, numerators: AnyArray, denominators: AnyArray) -> ExactArray:
+        """Pack into int64 where everything fits."""
+        small = all(
+            max(abs(int(a.min())), abs(int(a.max()))) < _INT64_SAFE if a.size else True
+            for a in (numerators, denominators)
+        )
+        dtype: Any = np.int64 if small else object
+        return cls(numerators.astype(dtype), denominators.astype(dtype))
+
+    def __len__(self) -> int:
+        return int(self.numerators.shape[0])
+
+    def __getitem__(self, index: int) -> Fraction:
+        if self.denominators is None:
+            return Fraction(float(self.numerators[index]))
+        return Fraction(int(self.numerators[index]), int(self.denominators[index]))
+
+    def __iter__(self) -> Iterator[Fraction]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def is_float(self) -> bool:
+        """True where the numbers are stored as floats."""
+        return self.denominators is None
+
+    def take(self, index: IntArray | npt.NDArray[np.bool_]) -> ExactArray:
+        """The entries at ``index`` (positions or a mask)."""
+        return ExactArray(
+            self.numerators[index],
+            None if self.denominators is None else self.denominators[index],
+        )
+
+    def nonzero(self) -> npt.NDArray[np.bool_]:
+        """Mask of the entries that are not zero."""
+        return np.asarray(self.numerators != 0, dtype=bool)
+
+    def to_float(self) -> FloatArray:
+        """Each entry rounded to the nearest float64."""
+        if self.denominators is None:
+            return self.numerators
+        if self.numerators.dtype == np.int64:
+            exact_in_float = (np.abs(self.numerators) <= 2**53) & (self.denominators <= 2**53)
+            if exact_in_float.all():  # then one IEEE division rounds correctly
+                return np.asarray(self.numerators / self.denominators, dtype=np.float64)
+        return np.fromiter(
+            (float(value) for value in self), dtype=np.float64, count=len(self)
+        )
+
+    def times(self, factors: IntArray) -> ExactArray:
+        """Entrywise product with integers (exponents and multiplicities), exactly."""
+        if np.all(factors == 1):
+            return self
+        exact = self.as_integers()
+        numerators, denominators = exact.numerators, exact.denominators
+        assert denominators is not None
+        if numerators.dtype == np.int64 and _product_fits(numerators, factors):
+            return ExactArray(numerators * factors, denominators)
+        return self._from_integers(
+            numerators.astype(object) * factors.astype(object), denominators
+        )
+
+    def as_integers(self) -> ExactArray:
+        """The same numbers as numerators over denominators.
+
+        Floats become m / 2^k with the one k that all of them share, in int64 where that fits.
+        """
+        if self.denominators is not None:
+            return self
+        mantissa, exponent = np.frexp(self.numerators)
+        integer = np.ldexp(mantissa, 53).astype(np.int64)
+        exponent = exponent.astype(np.int64) - 53
+        trailing = np.zeros_like(integer)
+        live = integer != 0
+        lowest = integer[live] & -integer[live]
+        trailing[live] = np.round(np.log2(lowest.astype(np.float64))).astype(np.int64)
+        integer >>= trailing
+        exponent = np.where(live, exponent + trailing, 0)
+        scale = int(max(0, -exponent.min(initial=0)))
+        shift = exponent + scale
+        bits = np.frexp(integer.astype(np.float64))[1] + shift
+        if scale < 62 and bits.max(initial=0) < 62:
+            return ExactArray(integer << shift, np.full_like(integer, 1 << scale))
+        # Too wide for one shared scale in 64 bits: each entry keeps its own power of two.
+        numerators = np.array(
+            [int(m) << max(0, int(e)) for m, e in zip(integer, exponent, strict=True)], dtype=object
+        )
+        denominators = np.array([1 << max(0, -int(e)) for e in exponent], dtype=object)
+        return self._from_integers(numerators, denominators)
+
+    def group_sum(self, groups: IntArray, count: int) -> ExactArray:
+        """Exact sums by group, Σ over entries with ``groups == g`` for g = 0 … count−1.
+
+        Cost: one pass where the numbers fit in 64 bits over a shared denominator; Python integers
+        otherwise. Floats stay floats where no group has more than one entry.
+        """
+        sizes = np.bincount(groups, minlength=count)
+        if sizes.max(initial=0) <= 1:
+            return self._scatter(groups, count)
+        exact = self.as_integers()
+        numerators, denominators = exact.numerators, exact.denominators
+        assert denominators is not None
+        if numerators.dtype == np.int64:
+            shared = _shared_denominator(denominators)
+            if shared is not None:
+                factor = shared // denominators
+                largest = int(np.abs(numerators).max(initial=0)) * int(factor.max(initial=1))
+                if largest * int(sizes.max(initial=1)) < _INT64_SAFE:
+                    total = np.zeros(count, dtype=np.int64)
+                    np.add.at(total, groups, numerators * factor)
+                    return _reduced(total, np.full(count, shared, dtype=np.int64))
+        sums: list[Fraction] = [Fraction(0)] * count
+        for group, p, q in zip(
+            groups.tolist(), numerators.tolist(), denominators.tolist(), strict=True
+        ):
+            sums[group] += Fraction(p, q)
+        return ExactArray.from_fractions(sums)
+
+    def _scatter(self, groups: IntArray, count: int) -> ExactArray:
+        numerators = np.zeros(count, dtype=self.numerators.dtype)
+        numerators[groups] = self.numerators
+        if self.denominators is None:
+            return ExactArray(numerators)
+        denominators = np.ones(count, dtype=self.denominators.dtype)
+        denominators[groups] = self.denominators
+        return ExactArray(numerators, denominators)
+
+    def divided_by(self, divisors: Sequence[int] | IntArray) -> ExactArray:
+        """Entrywise quotient by positive integers, exactly."""
+        if np.all(np.asarray(divisors, dtype=object) == 1):
+            return self
+        return ExactArray.from_fractions(
+            value / int(d) for value, d in zip(self, divisors, strict=True)
+        )
+
+    def rounded_to_float(self) -> ExactArray:
+        """Every entry replaced by the nearest float64: a deliberate, named rounding."""
+        return ExactArray(self.to_float())
+
+    def residues(self, prime: int) -> npt.NDArray[np.uint64]:
+        """Each entry modulo ``prime`` (odd, below 2^31), which must divide no denominator.
+
+        Raises
+        ------
+        InputError
+            If the prime divides a denominator; draw another one.
+        """
+        p = np.uint64(prime)
+        if self.denominators is None:
+            mantissa, exponent = np.frexp(self.numerators)
+            integer = np.ldexp(mantissa, 53).astype(np.int64)
+            top = np.mod(integer, np.int64(prime)).astype(np.uint64)
+            lowest, highest = int(exponent.min(initial=0)) - 53, int(exponent.max(initial=0)) - 53
+            powers = [pow(2, lowest, prime)]
+            for _ in range(highest - lowest):
+                powers.append(powers[-1] * 2 % prime)
+            table = np.array(powers, dtype=np.uint64)
+            return top * table[exponent.astype(np.int64) - 53 - lowest] % p
+        top = np.mod(self.numerators, prime).astype(np.uint64)
+        if np.all(self.denominators == 1):
+            return top
+        distinct, position = np.unique(self.denominators, return_inverse=True)
+        if any(int(d) % prime == 0 for d in distinct):
+            raise InputError(f"the prime {prime} divides a denominator; draw another prime")
+        inverse = np.array([pow(int(d), -1, prime) for d in distinct], dtype=np.uint64)
+        return top * inverse[position.ravel()] % p
+
+    def same_as(self, other: ExactArray) -> npt.NDArray[np.bool_]:
+        """Entrywise exact equality."""
+        if self.denominators is None and other.denominators is None:
+            return np.asarray(self.numerators == other.numerators)
+        return np.fromiter(
+            (a == b for a, b in zip(self, other, strict=True)), dtype=bool, count=len(self)
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[ExactArray]) -> ExactArray:
+        """One vector after the other; floats stay floats only if all parts are."""
+        parts = [part for part in parts if len(part)] or list(parts[:1])
+        if all(part.is_float for part in parts):
+            return ExactArray(np.concatenate([part.numerators for part in parts]))
+        exact = [part.as_integers() for part in parts]
+        return ExactArray._from_integers(
+            np.concatenate([part.numerators.astype(object) for part in exact]),
+            np.concatenate([np.asarray(part.denominators, dtype=object) for part in exact]),
+        )
+
+
+def _product_fits(numerators: AnyArray, factors: IntArray) -> bool:
+    return (
+        int(np.abs(numerators).max(initial=0)) * int(np.abs(factors).max(initial=0)) < _INT64_SAFE
+    )
+
+
+def _shared_denominator(denominators: AnyArray) -> int | None:
+    """The least common denominator, or None where it leaves 62 bits."""
+    shared = lcm(*(int(d) for d in np.unique(denominators)))
+    return shared if shared < _INT64_SAFE else None
+
+
+def _reduced(numerators: AnyArray, denominators: AnyArray) -> ExactArray:
+    divisor = np.gcd(numerators, denominators)
+    return ExactArray(numerators // divisor, denominators // divisor)

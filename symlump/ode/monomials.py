@@ -1,0 +1,187 @@
+"""The table of distinct monomials: sparse exponents, in arrays.
+
+Row m of the table holds the factors of one monomial, ``Π x_v^e``, as (variable, power) pairs sorted
+by variable, in compressed sparse rows. Memory and time grow with the number of factors, never with
+the number of variables times the number of terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.ode.exact import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Monomials:
+    """Distinct monomials in compressed sparse rows.
+
+    Parameters
+    ----------
+    indptr : ndarray of int64, shape (count + 1,)
+        Where the factors of each monomial begin and end.
+    variables, powers : ndarray of int64, shape (factors,)
+        The factors; variables ascend inside a monomial and powers are at least 1.
+
+    Examples
+    --------
+    >>> table, position = Monomials.from_factors(
+    ...     np.array([0, 0, 1, 1]), np.array([2, 1, 1, 2]), np.array([1, 1, 1, 1]), 3)
+    >>> len(table), position.tolist()   # x1·x2 twice, and the constant 1
+    (2, [1, 1, 0])
+    """
+
+    indptr: IntArray
+    variables: IntArray
+    powers: IntArray
+
+    def __len__(self) -> int:
+        return int(self.indptr.shape[0]) - 1
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Number of distinct variables in each monomial."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def owners(self) -> IntArray:
+        """The monomial that each factor belongs to."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
+
+    @cached_property
+    def degrees(self) -> IntArray:
+        """Total degree of each monomial."""
+        return np.bincount(self.owners, weights=self.powers, minlength=len(self)).astype(np.int64)
+
+    def factors(self, index: int) -> list[tuple[int, int]]:
+        """The (variable, power) pairs of one monomial."""
+        part = slice(int(self.indptr[index]), int(self.indptr[index + 1]))
+        return list(zip(self.variables[part].tolist(), self.powers[part].tolist(), strict=True))
+
+    @classmethod
+    def from_factors(
+        cls, owners: IntArray, variables: IntArray, powers: IntArray, count: int
+    ) -> tuple[Monomials, IntArray]:
+        """Build the table from loose factors, merging repeated variables and equal monomials.
+
+        Returns
+        -------
+        table : Monomials
+        position : ndarray, shape (count,)
+            Where each given monomial stands in the table.
+        """
+        keep = powers > 0
+        owners, variables, powers = owners[keep], variables[keep], powers[keep]
+        order = np.lexsort((variables, owners))
+        owners, variables, powers = owners[order], variables[order], powers[order]
+        if owners.size:
+            fresh = np.ones(owners.size, dtype=bool)
+            fresh[1:] = (owners[1:] != owners[:-1]) | (variables[1:] != variables[:-1])
+            start = np.flatnonzero(fresh)
+            powers = np.add.reduceat(powers, start)
+            owners, variables = owners[start], variables[start]
+        lengths = np.bincount(owners, minlength=count).astype(np.int64)
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        position, chosen = _merge_equal(indptr, lengths, variables, powers)
+        return cls(indptr, variables, powers).select(chosen), position
+
+    def select(self, index: IntArray) -> Monomials:
+        """The table restricted to the given rows, in the given order."""
+        lengths = self.lengths[index]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        gather = _ranges(self.indptr[:-1][index], lengths)
+        return Monomials(indptr, self.variables[gather], self.powers[gather])
+
+    def relabel(self, labels: IntArray) -> tuple[Monomials, IntArray]:
+        """Replace variable v by ``labels[v]`` everywhere; equal results become one row."""
+        return Monomials.from_factors(self.owners, labels[self.variables], self.powers, len(self))
+
+    def drop_one(self, factor: IntArray) -> tuple[Monomials, IntArray]:
+        """The monomials m/x_v for the given factors (positions in the factor arrays)."""
+        source = self.owners[factor]
+        lengths = self.lengths[source]
+        gather = _ranges(self.indptr[:-1][source], lengths)
+        owners = np.repeat(np.arange(factor.size, dtype=np.int64), lengths)
+        powers = self.powers[gather] - (gather == np.repeat(factor, lengths))
+        return Monomials.from_factors(owners, self.variables[gather], powers, int(factor.size))
+
+    def evaluate(self, x: FloatArray) -> FloatArray:
+        """Values of all monomials at ``x`` of shape (variables, …); result (count, …)."""
+        values = np.ones((len(self), *x.shape[1:]))
+        filled = np.flatnonzero(self.lengths)
+        if filled.size:
+            exponents = self.powers.reshape(-1, *(1,) * (x.ndim - 1))
+            parts = x[self.variables] if np.all(self.powers == 1) else (
+                x[self.variables] ** exponents
+            )
+            values[filled] = np.multiply.reduceat(parts, self.indptr[:-1][filled], axis=0)
+        return values
+
+    def residues(self, point: npt.NDArray[np.uint64], prime: int) -> npt.NDArray[np.uint64]:
+        """Values of all monomials at ``point`` modulo a prime below 2^31."""
+        p = np.uint64(prime)
+        parts = modular_power(point[self.variables], self.powers, prime)
+        values = np.ones(len(self), dtype=np.uint64)
+        for k in range(int(self.lengths.max(initial=0))):
+            rows = np.flatnonzero(self.lengths > k)
+            values[rows] = values[rows] * parts[self.indptr[:-1][rows] + k] % p
+        return values
+
+
+def modular_power(
+    base: npt.NDArray[np.uint64], exponent: IntArray, prime: int
+) -> npt.NDArray[np.uint64]:
+    """``base ** exponent`` modulo a prime below 2^31, entrywise, by repeated squaring."""
+    p = np.uint64(prime)
+    highest = int(exponent.max(initial=0))
+    if highest <= 1:
+        return np.where(exponent == 1, base, np.uint64(1))
+    result = np.ones_like(base)
+    square = base.copy()
+    for bit in range(highest.bit_length()):
+        odd = (exponent >> bit) & 1 == 1
+        result[odd] = result[odd] * square[odd] % p
+        square = square * square % p
+    return result
+
+
+def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
+    """``concatenate([arange(s, s + l) for s, l in zip(starts, lengths)])`` without the loop."""
+    total = int(lengths.sum())
+    before = np.cumsum(lengths) - lengths
+    return np.arange(total, dtype=np.int64) + np.repeat(starts - before, lengths)
+
+
+def _merge_equal(
+    indptr: IntArray, lengths: IntArray, variables: IntArray, powers: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Position of each row among the distinct rows, and one representative per distinct row.
+
+    Rows of equal length are compared as rows of a matrix. Distinct rows are ordered by length, then
+    lexicographically, so the table does not depend on the order in which monomials arrive.
+    """
+    position = np.empty(lengths.size, dtype=np.int64)
+    chosen: list[IntArray] = []
+    offset = 0
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        gather = indptr[:-1][rows][:, None] + np.arange(length)
+        matrix = np.hstack([variables[gather], powers[gather]])
+        if length == 0:
+            first, inverse = np.zeros(1, dtype=np.int64), np.zeros(rows.size, dtype=np.int64)
+        else:
+            order = np.lexsort(matrix.T[::-1])
+            ordered = matrix[order]
+            fresh = np.ones(rows.size, dtype=bool)
+            fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+            inverse = np.empty(rows.size, dtype=np.int64)
+            inverse[order] = np.cumsum(fresh) - 1
+            first = order[fresh]
+        position[rows] = inverse + offset
+        chosen.append(rows[first])
+        offset += first.size
+    return position, np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)

@@ -1,0 +1,153 @@
+"""Systems as text and as LaTeX, bounded in size whatever the system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from symlump.ode.polynomial import PolynomialODE
+
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
+_ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"
+}
+
+
+def number_text(value: Fraction, digits: int = 6) -> str:
+    """A rational for reading: p/q where that is short, else a decimal, "…" where it is cut.
+
+    Examples
+    --------
+    >>> number_text(Fraction(-3)), number_text(Fraction(2, 3)), number_text(Fraction(0.1))
+    ('-3', '2/3', '0.1')
+    >>> number_text(Fraction(1234567890123, 1234567))
+    '1.00000e+06…'
+    """
+    if value.denominator == 1 and abs(value) < 10**15:
+        return str(value.numerator)
+    if value.denominator <= 9999 and abs(value.numerator) < 10**9:
+        return f"{value.numerator}/{value.denominator}"
+    try:
+        nearest = float(value)
+    except OverflowError:
+        return ("-" if value < 0 else "") + f"≈10^{len(str(abs(value.numerator // value.denominator))) - 1}"
+    short = f"{nearest:.{digits}g}"
+    if Fraction(nearest) == value and float(short) == nearest:
+        return short
+    return f"{nearest:#.{digits}g}…"
+
+
+def number_latex(value: Fraction, digits: int = 6) -> str:
+    """The same number in LaTeX."""
+    text = number_text(value, digits)
+    if "/" in text:
+        sign = "-" if value < 0 else ""
+        return rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+    cut = text.endswith("…")
+    text = text.rstrip("…")
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        text = rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return text + (r"\ldots" if cut else "")
+
+
+def name_latex(name: str) -> str:
+    """A variable name in LaTeX; digits and underscores become subscripts."""
+    if _PLAIN_NAME.match(name):
+        head, *rest = name.split("_")
+        split = re.match(r"([A-Za-z]+)(\d*)\Z", head)
+        if split:
+            stem, digits = split.groups()
+            stem = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
+            subscript = ",".join(([digits] if digits else []) + rest)
+            return f"{stem}_{{{subscript}}}" if subscript else stem
+    return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
+
+
+def _name_text(name: str) -> str:
+    return name
+
+
+def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: int) -> str:
+    """One equation a line."""
+    width = max((len(ode.variables[i]) for i in _shown(len(ode), max_equations)), default=0)
+    lines = [
+        f"{ode.variables[i] + chr(39):<{width + 1}} = " + equation_text(ode, i, max_terms, digits)
+        for i in _shown(len(ode), max_equations)
+    ]
+    return "\n".join(_with_gap(lines, len(ode), max_equations, "… {} more equations"))
+
+
+def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
+    """The right-hand side of one equation."""
+    return _sum(
+        ode, i, max_terms, lambda v: number_text(v, digits), _name_text, "*", "{}^{}", "… ({} more)"
+    )
+
+
+def equation_latex(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
+    """The right-hand side of one equation in LaTeX."""
+    return _sum(
+        ode, i, max_terms, lambda v: number_latex(v, digits), name_latex, r"\,", "{}^{{{}}}",
+        r"\ldots\;(\text{{{} more}})",
+    )
+
+
+def system_latex(ode: PolynomialODE, max_equations: int, max_terms: int, digits: int) -> str:
+    """An ``aligned`` block."""
+    lines = [
+        rf"\dot{{{name_latex(ode.variables[i])}}} &= " + equation_latex(ode, i, max_terms, digits)
+        for i in _shown(len(ode), max_equations)
+    ]
+    gap = r"&\;\;\vdots \quad (\text{{{} more equations}})"
+    lines = _with_gap(lines, len(ode), max_equations, gap)
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _shown(count: int, limit: int) -> list[int]:
+    """The first and last positions that fit in the limit."""
+    if count <= limit:
+        return list(range(count))
+    tail = limit // 4
+    return list(range(limit - tail)) + list(range(count - tail, count))
+
+
+def _with_gap(lines: list[str], count: int, limit: int, gap: str) -> list[str]:
+    if count <= limit:
+        return lines
+    tail = limit // 4
+    return [*lines[: limit - tail], gap.format(count - limit), *lines[limit - tail :]]
+
+
+def _sum(
+    ode: PolynomialODE,
+    row: int,
+    max_terms: int,
+    number: Callable[[Fraction], str],
+    name: Callable[[str], str],
+    times: str,
+    power: str,
+    more: str,
+) -> str:
+    first, last = np.searchsorted(ode.rows, [row, row + 1])
+    if first == last:
+        return "0"
+    parts: list[str] = []
+    for t in range(first, min(last, first + max_terms)):
+        value = ode.coefficients[int(t)]
+        factors = [
+            name(ode.variables[v]) if e == 1 else power.format(name(ode.variables[v]), e)
+            for v, e in ode.monomials.factors(int(ode.columns[t]))
+        ]
+        shown = number(abs(value))
+        body = times.join(factors if shown == "1" and factors else [shown, *factors])
+        sign = "-" if value < 0 else "+"
+        parts.append(f"{sign} {body}" if parts else (f"-{body}" if value < 0 else body))
+    if last - first > max_terms:
+        parts.append("+ " + more.format(last - first - max_terms))
+    return " ".join(parts)

@@ -1,1 +1,46 @@
-from symlump.ode.polynomial import PolynomialODE
+"""symlump: lumping of polynomial differential equations, and of neural networks as such equations.
+
+A system goes in, a lumping comes out, with its proof; a network is a system with a way back.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symlump.lumping.backward import Backward
+    from symlump.lumping.forward import Forward
+    from symlump.lumping.lumping import Lumping, lump
+    from symlump.lumping.partition import Partition
+    from symlump.ode.polynomial import PolynomialODE
+
+_HOME = {
+    "PolynomialODE": "symlump.ode.polynomial",
+    "Partition": "symlump.lumping.partition",
+    "Forward": "symlump.lumping.forward",
+    "Backward": "symlump.lumping.backward",
+    "Lumping": "symlump.lumping.lumping",
+    "lump": "symlump.lumping.lumping",
+}
+
+__all__ = ["Backward", "Forward", "Lumping", "Partition", "PolynomialODE", "lump"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use: ``import symlump`` is quick and does not import torch."""
+    if name == "__version__":
+        try:
+            return version("symlump")
+        except PackageNotFoundError:
+            return "0+unknown"
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'symlump' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,161 @@
+"""What forward and backward equivalence have in common: options, and terms of a signature."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from symlump.errors import MethodError
+from symlump.lumping.linkage import Linkage
+from symlump.lumping.partition import Partition
+from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.polynomial import PolynomialODE
+
+
+@dataclass(frozen=True, eq=False)
+class SignatureTerms:
+    """Loose terms of the signatures of some variables.
+
+    Variable ``owners[t]`` has ``values[t]`` under key ``keys[t]``. The signature of a variable is
+    the sum of its terms by key; two variables are equivalent iff their signatures are equal.
+    """
+
+    owners: IntArray
+    keys: IntArray
+    values: ExactArray
+
+    def to_rows(self, members: IntArray) -> sparse.csr_array:
+        """Signatures of ``members`` in float64, one sparse row each."""
+        used, column = np.unique(self.keys, return_inverse=True)
+        row = np.searchsorted(members, self.owners)
+        rows = sparse.coo_array(
+            (self.values.to_float(), (row, column.ravel())), shape=(members.size, used.size)
+        ).tocsr()
+        rows.sum_duplicates()
+        return rows
+
+    def agree(self, partition: Partition) -> bool:
+        """True if all members of each block have exactly equal signatures."""
+        order = np.lexsort((self.keys, self.owners))
+        owners, keys, values = self.owners[order], self.keys[order], self.values.take(order)
+        if not owners.size:
+            return True
+        fresh = np.ones(owners.size, dtype=bool)
+        fresh[1:] = (owners[1:] != owners[:-1]) | (keys[1:] != keys[:-1])
+        sums = values.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+        owners, keys = owners[fresh], keys[fresh]
+        live = sums.nonzero()
+        owners, keys, sums = owners[live], keys[live], sums.take(live)
+        block = partition.labels[owners]
+        order = np.lexsort((keys, block))
+        block, keys, sums = block[order], keys[order], sums.take(order)
+        fresh = np.ones(block.size, dtype=bool)
+        fresh[1:] = (block[1:] != block[:-1]) | (keys[1:] != keys[:-1])
+        start = np.flatnonzero(fresh)
+        count = np.diff(np.append(start, block.size))
+        if not np.array_equal(count, partition.sizes[block[start]]):
+            return False
+        return bool(sums.same_as(sums.take(np.repeat(start, count))).all())
+
+
+@dataclass(frozen=True)
+class Equivalence(ABC):
+    """Options that forward and backward equivalence share.
+
+    Parameters
+    ----------
+    eps : float
+        Tolerance; 0 asks for the exact equivalence.
+    linkage : {"closure", "diameter", "variance"}
+        How the tolerance groups variables; see :mod:`symlump.lumping.linkage`. Irrelevant at 0.
+    relative : bool
+        Divide distances by the mean norm of the signatures in a variable's initial block (taken
+        with every variable in a block of its own), so that one ε fits systems of any scale.
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range.
+    """
+
+    eps: float = 0.0
+    linkage: str = "closure"
+    relative: bool = False
+
+    direction: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_tolerance(self.eps)
+        object.__setattr__(self, "linkage", Linkage.named(self.linkage))
+
+    @property
+    def is_exact(self) -> bool:
+        """True where no tolerance is asked for."""
+        return self.eps == 0
+
+    @abstractmethod
+    def signature(
+        self, ode: PolynomialODE, labels: IntArray, members: IntArray | None
+    ) -> SignatureTerms:
+        """Terms of the signatures of ``members`` (ascending; None for all variables)."""
+
+    @abstractmethod
+    def fingerprints(
+        self, ode: PolynomialODE, prime: int, generator: np.random.Generator
+    ) -> Fingerprints:
+        """An evaluator of signatures at random points of a prime field."""
+
+    @abstractmethod
+    def needs(self, ode: PolynomialODE) -> tuple[IntArray, IntArray]:
+        """Pairs (i, k): the signature of variable i depends on the block of variable k."""
+
+    @abstractmethod
+    def quotient_terms(
+        self, ode: PolynomialODE, partition: Partition
+    ) -> tuple[IntArray, IntArray, ExactArray]:
+        """Block, old monomial and coefficient of the terms of an exact quotient."""
+
+
+class Fingerprints(ABC):
+    """Signatures evaluated at a random point: unequal values prove unequal signatures."""
+
+    @abstractmethod
+    def __call__(self, labels: IntArray, members: IntArray) -> npt.NDArray[np.uint64]:
+        """One residue per member, with fresh random values for the blocks."""
+
+
+def check_tolerance(eps: float, name: str = "eps") -> None:
+    """Refuse a tolerance that is negative, infinite, or not a number.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if isinstance(eps, bool) or not isinstance(eps, int | float) or not math.isfinite(eps) or eps < 0:
+        raise MethodError(f"{name}={eps!r}: a tolerance is a finite number, 0 or larger")
+
+
+def slices(indptr: IntArray, members: IntArray) -> IntArray:
+    """Positions of all terms of ``members`` in arrays sorted by owner."""
+    lengths = indptr[members + 1] - indptr[members]
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(indptr[members] - before, lengths)
+
+
+def segment_residues(
+    values: npt.NDArray[np.uint64], lengths: IntArray, prime: int
+) -> npt.NDArray[np.uint64]:
+    """Sums of consecutive segments modulo a prime below 2^31 (an empty segment gives 0)."""
+    result = np.zeros(lengths.size, dtype=np.uint64)
+    filled = np.flatnonzero(lengths)
+    if filled.size:
+        starts = (np.cumsum(lengths) - lengths)[filled]
+        result[filled] = np.add.reduceat(values, starts) % np.uint64(prime)
+    return result

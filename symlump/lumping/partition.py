@@ -1,0 +1,152 @@
+"""Partitions of the variables of a system into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import PartitionError
+from symlump.ode.exact import IntArray
+
+if TYPE_CHECKING:
+    from symlump.ode.polynomial import PolynomialODE
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Partition:
+    """A partition of 0 … n−1, as the block number of each element.
+
+    Blocks are numbered in the order of their first elements, so equal partitions have equal labels.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+        Any numbering; it is brought into the canonical one.
+
+    Examples
+    --------
+    >>> p = Partition([7, 7, 3])
+    >>> p, len(p), Partition([0, 1, 2]) <= p
+    ({0, 1}, {2}; 2, True)
+    """
+
+    labels: IntArray
+
+    def __init__(self, labels: npt.ArrayLike) -> None:
+        given = np.asarray(labels, dtype=np.int64).ravel()
+        _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
+        rank = np.empty(first.size, dtype=np.int64)
+        rank[np.argsort(first)] = np.arange(first.size)
+        canonical = rank[inverse.ravel()]
+        canonical.flags.writeable = False
+        object.__setattr__(self, "labels", canonical)
+
+    @classmethod
+    def single(cls, n: int) -> Partition:
+        """One block."""
+        return cls(np.zeros(n, dtype=np.int64))
+
+    @classmethod
+    def discrete(cls, n: int) -> Partition:
+        """Each element alone."""
+        return cls(np.arange(n))
+
+    @classmethod
+    def from_names(cls, ode: PolynomialODE, blocks: Iterable[Iterable[Any]]) -> Partition:
+        """Blocks given by variable names or symbols; variables not mentioned form one more block.
+
+        Raises
+        ------
+        PartitionError
+            If a variable is mentioned twice.
+        VariableError
+            If a name is not a variable of ``ode``.
+        """
+        labels = np.full(len(ode), -1, dtype=np.int64)
+        for number, block in enumerate(blocks):
+            if isinstance(block, str):
+                raise PartitionError(
+                    f"a block is a list of names; got the text {block!r}, write [{block!r}]"
+                )
+            for name in block:
+                position = ode.position(name)
+                if labels[position] >= 0:
+                    raise PartitionError(f"{ode.variables[position]!r} is in two blocks, or twice in one")
+                labels[position] = number
+        return cls(labels)
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """Number of elements of each block."""
+        return np.bincount(self.labels).astype(np.int64)
+
+    @cached_property
+    def blocks(self) -> tuple[IntArray, ...]:
+        """The elements of each block, ascending."""
+        order = np.argsort(self.labels, kind="stable")
+        return tuple(np.split(order, np.cumsum(self.sizes)[:-1])) if order.size else ()
+
+    @cached_property
+    def representatives(self) -> IntArray:
+        """The first element of each block."""
+        _, first = np.unique(self.labels, return_index=True)
+        return first.astype(np.int64)
+
+    def __len__(self) -> int:
+        return int(self.sizes.size)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Partition):
+            return NotImplemented
+        return bool(np.array_equal(self.labels, other.labels))
+
+    def __hash__(self) -> int:
+        return hash(self.labels.tobytes())
+
+    def __le__(self, other: Partition) -> bool:
+        """True if this partition refines ``other``: each block lies inside one of its blocks."""
+        self._same_ground(other)
+        return len(self.meet(other)) == len(self)
+
+    def meet(self, other: Partition) -> Partition:
+        """The coarsest partition that refines both."""
+        self._same_ground(other)
+        return Partition(self.labels * max(1, len(other)) + other.labels)
+
+    def join(self, other: Partition) -> Partition:
+        """The finest partition that both refine."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        self._same_ground(other)
+        shape = (len(self), len(other))
+        side = max(shape)
+        links = coo_array(
+            (np.ones(self.labels.size), (self.labels, other.labels + shape[0])),
+            shape=(shape[0] + side, shape[0] + side),
+        )
+        _, component = connected_components(links, directed=False)
+        return Partition(component[self.labels])
+
+    def _same_ground(self, other: Partition) -> None:
+        if self.labels.size != other.labels.size:
+            raise PartitionError(
+                f"partitions of {self.labels.size} and of {other.labels.size} elements cannot be "
+                "compared"
+            )
+
+    def named(self, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """The blocks with names in place of numbers."""
+        return tuple(tuple(names[i] for i in block) for block in self.blocks)
+
+    def __repr__(self) -> str:
+        shown = [
+            "{" + ", ".join(map(str, block[:8].tolist())) + (", …" if block.size > 8 else "") + "}"
+            for block in self.blocks[:8]
+        ]
+        return ", ".join(shown) + (", …" if len(self) > 8 else "") + f"; {len(self)}"

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from symlump.lumping.forward import Forward
     from symlump.lumping.lumping import Lumping, lump
     from symlump.lumping.partition import Partition
+    from symlump.network.decode import decode
+    from symlump.network.encode import encode
+    from symlump.network.network import Layer, Network
+    from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
     from symlump.ode.polynomial import PolynomialODE
 
 _HOME = {
@@ -23,9 +27,32 @@ _HOME = {
     "Backward": "symlump.lumping.backward",
     "Lumping": "symlump.lumping.lumping",
     "lump": "symlump.lumping.lumping",
+    "Layer": "symlump.network.network",
+    "Network": "symlump.network.network",
+    "encode": "symlump.network.encode",
+    "decode": "symlump.network.decode",
+    "from_torch": "symlump.network.torch_io",
+    "to_torch": "symlump.network.torch_io",
+    "Polynomial": "symlump.network.torch_io",
+    "BlockSum": "symlump.network.torch_io",
 }
 
-__all__ = ["Backward", "Forward", "Lumping", "Partition", "PolynomialODE", "lump"]
+__all__ = [
+    "Backward",
+    "BlockSum",
+    "Forward",
+    "Layer",
+    "Lumping",
+    "Network",
+    "Partition",
+    "Polynomial",
+    "PolynomialODE",
+    "decode",
+    "encode",
+    "from_torch",
+    "lump",
+    "to_torch",
+]
 
 
 def __getattr__(name: str) -> Any:

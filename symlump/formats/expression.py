@@ -1,0 +1,240 @@
+"""Arithmetic expressions in text files, read into polynomials without recursion.
+
+The two dialects differ in what ``-x^2`` means. In ERODE a minus sign belongs to what follows it,
+(−x)², and ``^`` groups from the left; in BioNetGen, as in muParser, it is −(x²) and ``^`` groups from
+the right. ``**``, which ERODE does not know but which files made by other tools have, always follows
+the ordinary rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symlump.errors import InputError, NotPolynomialError
+from symlump.formats import algebra
+from symlump.formats.algebra import Budget, Polynomial
+from symlump.formats.source import Source, shown
+
+NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+NAME = r"[^\W\d]\w*"
+_TOKEN = re.compile(
+    rf"\s*(?:(?P<number>{NUMBER})|(?P<name>{NAME})"
+    r"|(?P<sign>\*\*|->|[-+*/^(),=\[\]{}:;])"
+    r'|(?P<string>"[^"\n]*")|(?P<end>\Z))'
+)
+_SPACE = re.compile(r"\s*")
+_ALIAS = re.compile(r'\(\s*"')
+
+FUNCTIONS = frozenset(
+    "abs min max exp log ln log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh "
+    "atanh floor ceil ceiling round rint sign if piecewise mod pow root time Hill hill Sat MM var "
+    "covar mratio tfun factorial sum avg delay".split()
+)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How tightly a unary minus binds, and how ``^`` groups."""
+
+    minus: int
+    caret_from_left: bool
+
+
+ERODE = Dialect(minus=5, caret_from_left=True)
+ORDINARY = Dialect(minus=3, caret_from_left=False)
+
+_BINARY = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4, "**": 6}
+_OPEN = 0
+
+
+class Tokens:
+    """A cursor over the tokens of a part of a text; ``kind`` and ``text`` are the present one.
+
+    ``kind`` is one of number, name, sign, string, end.
+    """
+
+    __slots__ = ("source", "stop", "kind", "text", "start", "position")
+
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self.source, self.stop, self.position = source, stop, start
+        self.kind, self.text, self.start = "", "", start
+        self.advance()
+
+    def advance(self) -> None:
+        """Go to the next token."""
+        match = _TOKEN.match(self.source.text, self.position, self.stop)
+        if match is None:
+            gap = _SPACE.match(self.source.text, self.position, self.stop)
+            at = gap.end() if gap else self.position
+            raise self.source.error(at, f"unexpected character {shown(self.source.text[at])}")
+        kind = match.lastgroup or "end"
+        self.kind, self.text = kind, match[kind]
+        self.start, self.position = match.start(kind), match.end()
+
+    def error(self, expected: str) -> InputError:
+        """Say what should stand here instead of the present token."""
+        found = "the end of the section" if self.kind == "end" else shown(self.text)
+        return self.source.error(self.start, f"expected {expected}, found {found}")
+
+    def take(self, sign: str) -> None:
+        """Go past a sign that must stand here."""
+        if self.kind != "sign" or self.text != sign:
+            raise self.error(repr(sign))
+        self.advance()
+
+    def take_name(self, what: str) -> tuple[str, int]:
+        """Go past a name that must stand here; return it with its position."""
+        if self.kind != "name":
+            raise self.error(what)
+        name, start = self.text, self.start
+        self.advance()
+        return name, start
+
+
+class ExpressionReader:
+    """Reads expressions over known names into polynomials.
+
+    Parameters
+    ----------
+    names : mapping of str to Polynomial
+        What each name stands for; it may grow between two readings.
+    dialect : Dialect
+
+    Examples
+    --------
+    >>> source = Source("line", "-x^2 / 4")
+    >>> reader = ExpressionReader({"x": {((0, 1),): Fraction(1)}}, ERODE)
+    >>> reader.read(Tokens(source, 0, 8))
+    {((0, 2),): Fraction(1, 4)}
+    """
+
+    def __init__(self, names: Mapping[str, Polynomial], dialect: Dialect) -> None:
+        self.names, self.dialect = names, dialect
+        self._numbers: dict[str, Fraction] = {}
+        self._binary = _BINARY | ({} if dialect.caret_from_left else {"**": 4})
+
+    def number(self, text: str) -> Fraction:
+        """The value of a literal; each distinct one is converted once."""
+        value = self._numbers.get(text)
+        if value is None:
+            value = self._numbers[text] = algebra.number(text)
+        return value
+
+    def read(self, tokens: Tokens) -> Polynomial:
+        """Read the longest expression that starts at the cursor, which stops behind it."""
+        values: list[Polynomial] = []
+        pending: list[tuple[int, str, int]] = []  # precedence, operator, position
+        depth, budget = 0, Budget()
+        while True:
+            depth += self._operand(tokens, values, pending)
+            while tokens.kind == "sign" and tokens.text == ")" and depth:
+                while pending[-1][0] != _OPEN:
+                    self._apply(tokens.source, values, pending.pop(), budget)
+                pending.pop()
+                depth -= 1
+                tokens.advance()
+            symbol = tokens.text
+            level = self._binary.get(symbol) if tokens.kind == "sign" else None
+            if level is None:
+                break
+            from_right = symbol == "**" or (symbol == "^" and not self.dialect.caret_from_left)
+            while pending and pending[-1][0] >= level + from_right:
+                self._apply(tokens.source, values, pending.pop(), budget)
+            pending.append((level, symbol, tokens.start))
+            tokens.advance()
+        if depth:
+            opened = next(at for level, _, at in reversed(pending) if level == _OPEN)
+            if tokens.kind == "end":
+                raise tokens.source.error(opened, "'(' is never closed")
+            raise tokens.error(f"an operator or the ')' of {tokens.source.where(opened)}")
+        while pending:
+            self._apply(tokens.source, values, pending.pop(), budget)
+        return values[0]
+
+    def read_constant(self, tokens: Tokens) -> Fraction:
+        """Read an expression that must be a number."""
+        start = tokens.start
+        value = algebra.constant_of(self.read(tokens))
+        if value is None:
+            raise tokens.source.error(start, "this expression must be constant")
+        return value
+
+    def _operand(
+        self, tokens: Tokens, values: list[Polynomial], pending: list[tuple[int, str, int]]
+    ) -> int:
+        """Read signs and opening parentheses up to one operand; return how many were opened."""
+        opened = 0
+        while True:
+            kind, text, start = tokens.kind, tokens.text, tokens.start
+            if kind == "name":
+                values.append(self._named(tokens))
+                return opened
+            if kind == "number":
+                try:
+                    values.append(algebra.constant(self.number(text)))
+                except InputError as problem:
+                    raise tokens.source.error(start, f"{problem}: {shown(text)}") from None
+                tokens.advance()
+                return opened
+            if kind != "sign" or text not in "(-+":
+                raise tokens.error("a number, a name or '('")
+            if text == "(":
+                pending.append((_OPEN, text, start))
+                opened += 1
+            elif text == "-":
+                pending.append((self.dialect.minus, "negate", start))
+            tokens.advance()
+
+    def _named(self, tokens: Tokens) -> Polynomial:
+        name, start = tokens.take_name("a name")
+        source = tokens.source
+        called = tokens.text == "(" and not _ALIAS.match(source.text, tokens.start)
+        if called and name not in self.names:
+            if name in FUNCTIONS:
+                raise source.error(
+                    start,
+                    f"the function {name!r} is not polynomial; symlump cannot reduce it",
+                    NotPolynomialError,
+                )
+            raise source.error(start, f"unknown function {shown(name)}")
+        if called:  # BioNetGen writes a function or an observable as f()
+            tokens.advance()
+            tokens.take(")")
+        if name not in self.names:
+            raise source.error(start, f"the name {shown(name)} is not defined")
+        return self.names[name].copy()
+
+    def _apply(
+        self,
+        source: Source,
+        values: list[Polynomial],
+        operator: tuple[int, str, int],
+        budget: Budget,
+    ) -> None:
+        """Replace the operands on the stack by the result."""
+        _, symbol, position = operator
+        right = values.pop()
+        if symbol == "negate":
+            values.append(algebra.negate(right))
+            return
+        left = values.pop()
+        try:
+            if symbol == "+":
+                result = algebra.add(left, right)
+            elif symbol == "-":
+                result = algebra.add(left, algebra.negate(right))
+            elif symbol == "*":
+                result = algebra.multiply(left, right, budget)
+            elif symbol == "/":
+                result = algebra.divide(left, right)
+            else:
+                result = algebra.power(left, right, budget)
+        except InputError as problem:
+            line_end = source.text.find("\n", position)
+            near = source.text[position : line_end if line_end >= 0 else None][:60]
+            message = f"{problem}, at {shown(near.strip(), 40)}"
+            raise source.error(position, message, type(problem)) from None
+        values.append(result)

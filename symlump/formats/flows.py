@@ -1,0 +1,129 @@
+"""Collecting a system while a file is read: flows, in flat lists, turned into arrays at the end.
+
+A flow is a coefficient times a monomial, with the number of copies of each variable that it makes
+(negative: that it consumes). A reaction is one flow however many species it changes, so its monomial
+is stored once; an equation is one flow per term, into one variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from symlump.formats.algebra import Monomial, Polynomial, multiply_monomials
+from symlump.ode import PolynomialODE
+from symlump.ode.exact import ExactArray
+from symlump.ode.monomials import Monomials
+
+
+class Flows:
+    """Flows in the order in which they were added.
+
+    The lists are public: a reader's inner loop appends to them directly. For each flow ``sizes`` has
+    its number of factors, ``widths`` its number of changes, and ``rates`` its place in the table of
+    coefficients that :meth:`coefficient` fills.
+
+    Examples
+    --------
+    >>> flows = Flows()
+    >>> flows.reaction([(0, 1), (1, 1)], [(2, 1)], {(): Fraction(1, 2)})   # a + b -> c
+    >>> print(flows.build(["a", "b", "c"]))
+    a' = -1/2*a*b
+    b' = -1/2*a*b
+    c' = 1/2*a*b
+    """
+
+    def __init__(self) -> None:
+        self.factors: list[int] = []
+        self.powers: list[int] = []
+        self.sizes: list[int] = []
+        self.changed: list[int] = []
+        self.counts: list[int] = []
+        self.widths: list[int] = []
+        self.rates: list[int] = []
+        self._table: dict[Fraction, int] = {}
+
+    def coefficient(self, value: Fraction) -> int:
+        """The place of a coefficient in the table; equal ones share it."""
+        return self._table.setdefault(value, len(self._table))
+
+    def add(self, value: Fraction, monomial: Monomial, changes: Sequence[tuple[int, int]]) -> None:
+        """Add a flow; ``changes`` are pairs (variable, copies)."""
+        self.rates.append(self.coefficient(value))
+        self.sizes.append(len(monomial))
+        for variable, power in monomial:
+            self.factors.append(variable)
+            self.powers.append(power)
+        self.widths.append(len(changes))
+        for variable, count in changes:
+            self.changed.append(variable)
+            self.counts.append(count)
+
+    def equation(self, variable: int, polynomial: Polynomial) -> None:
+        """Add a polynomial to the derivative of a variable."""
+        for monomial, value in polynomial.items():
+            self.add(value, monomial, [(variable, 1)])
+
+    def reaction(
+        self,
+        reactants: Sequence[tuple[int, int]],
+        products: Sequence[tuple[int, int]],
+        rate: Polynomial,
+        mass_action: bool = True,
+    ) -> None:
+        """Add a reaction; under mass action the rate is multiplied by the reactants."""
+        changes = [*((v, -count) for v, count in reactants), *products]
+        speed: Monomial = ()
+        if mass_action:
+            for reactant in reactants:
+                speed = multiply_monomials(speed, (reactant,))
+        for monomial, value in rate.items():
+            self.add(value, multiply_monomials(monomial, speed), changes)
+
+    def build(self, variables: Iterable[str], parameters: Iterable[str] = ()) -> PolynomialODE:
+        """The system that the flows make."""
+        names = tuple(variables)
+        count, width = len(self.rates), max(1, len(names))
+        flow = np.arange(count, dtype=np.int64)
+        monomials, position = Monomials.from_factors(
+            np.repeat(flow, np.array(self.sizes, dtype=np.int64)),
+            np.array(self.factors, dtype=np.int64),
+            np.array(self.powers, dtype=np.int64),
+            count,
+        )
+        # A catalyst is consumed and made: net counts first, so that it costs no term.
+        owner = np.repeat(flow, np.array(self.widths, dtype=np.int64))
+        key, group = np.unique(
+            owner * width + np.array(self.changed, dtype=np.int64), return_inverse=True
+        )
+        net = np.zeros(key.size, dtype=np.int64)
+        np.add.at(net, group.ravel(), np.array(self.counts, dtype=np.int64))
+        key, net = key[net != 0], net[net != 0]
+        owner = key // width
+        table = ExactArray.from_fractions(self._table)
+        rates = np.array(self.rates, dtype=np.int64)
+        return PolynomialODE.from_terms(
+            names,
+            key % width,
+            position[owner],
+            table.take(rates[owner]).times(net),
+            monomials,
+            parameters,
+        )
+
+
+def equations(ode: PolynomialODE) -> Iterator[tuple[int, list[tuple[Fraction, Monomial]]]]:
+    """The system row by row: each variable with the terms of its derivative."""
+    start = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).tolist()
+    columns = ode.columns.tolist()
+    factors: dict[int, Monomial] = {}
+    for row in range(len(ode)):
+        terms = []
+        for t in range(start[row], start[row + 1]):
+            column = columns[t]
+            if column not in factors:
+                factors[column] = tuple(ode.monomials.factors(column))
+            terms.append((ode.coefficients[t], factors[column]))
+        yield row, terms

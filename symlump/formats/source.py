@@ -1,0 +1,152 @@
+"""A text file that has been read and checked, and errors that say where in it they happened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from bisect import bisect_right
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from symlump.errors import FileFormatError, InputError
+
+MAX_BYTES = 2**30
+MAX_LINE = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The text of a file, with the path that errors name.
+
+    Parameters
+    ----------
+    path : str
+        Shown at the head of every error.
+    text : str
+        Line ends are ``\\n``, whatever the file has.
+
+    Examples
+    --------
+    >>> str(Source("a.ode", "begin\\nmodle").error(6, "expected 'model'"))
+    "a.ode:2:1: expected 'model'"
+    """
+
+    path: str
+    text: str
+
+    @classmethod
+    def read(cls, path: str | Path) -> Source:
+        """Read a text file.
+
+        Raises
+        ------
+        FileFormatError
+            If it is missing, not a regular file, above 1 GiB, empty, not UTF-8 text, or has a line
+            above 64 MiB.
+        """
+        name = os.fspath(path)
+        try:
+            with open(name, "rb") as handle:
+                status = os.fstat(handle.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise FileFormatError(f"{name}: this is not a regular file")
+                if status.st_size > MAX_BYTES:
+                    raise FileFormatError(
+                        f"{name}: the file has {status.st_size} bytes; "
+                        f"symlump reads at most {MAX_BYTES} (1 GiB)"
+                    )
+                data = handle.read()
+        except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
+            if isinstance(problem, FileFormatError):
+                raise
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise FileFormatError(f"{name}: cannot be read: {reason}") from None
+        return cls.of_bytes(name, data)
+
+    @classmethod
+    def of_bytes(cls, path: str, data: bytes) -> Source:
+        """Decode and check what a file contains."""
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as problem:
+            before = data[: problem.start].decode("utf-8", "replace")
+            raise cls(path, before).error(
+                len(before), f"byte {data[problem.start]:#04x} is not UTF-8 text"
+            ) from None
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        source = cls(path, text)
+        if "\0" in text:
+            raise source.error(text.index("\0"), "a zero byte: this is not a text file")
+        if not text or text.isspace():
+            raise source.error(0, "the file is empty")
+        if len(text) > MAX_LINE:
+            source._check_lines()
+        return source
+
+    def _check_lines(self) -> None:
+        start = 0
+        while start < len(self.text):
+            end = self.text.find("\n", start, start + MAX_LINE + 1)
+            if end < 0 and len(self.text) - start > MAX_LINE:
+                raise self.error(start, f"the line is longer than {MAX_LINE} characters (64 MiB)")
+            start = end + 1 if end >= 0 else len(self.text)
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        starts, position = [0], self.text.find("\n")
+        while position >= 0:
+            starts.append(position + 1)
+            position = self.text.find("\n", position + 1)
+        return starts
+
+    def where(self, position: int) -> str:
+        """``PATH:LINE:COLUMN`` of a position in the text."""
+        line = bisect_right(self._line_starts, position)
+        return f"{self.path}:{line}:{position - self._line_starts[line - 1] + 1}"
+
+    def error(
+        self, position: int, message: str, kind: type[InputError] = FileFormatError
+    ) -> InputError:
+        """An exception that says where it happened; the caller raises it."""
+        return kind(f"{self.where(position)}: {message}")
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Text from a file as it stands in an error message: quoted, on one line, cut when long.
+
+    Examples
+    --------
+    >>> shown("a\\nb"), shown("x" * 9, limit=4)
+    ("'a\\\\nb'", "'xxxx…'")
+    """
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file as a whole or not at all.
+
+    The text goes to a temporary file in the same folder, which then takes the name; a reader never
+    sees a part of it, and a failure leaves what was there before.
+
+    Raises
+    ------
+    FileFormatError
+        If the folder cannot be written.
+    """
+    name = os.fspath(path)
+    temporary = f"{name}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "x", encoding="utf-8", newline="\n") as handle:
+            handle.write(text)
+        os.replace(temporary, name)
+    except BaseException as problem:
+        if not isinstance(problem, FileExistsError):  # then it is another writer's file
+            with suppress(OSError, ValueError):
+                os.unlink(temporary)
+        if isinstance(problem, OSError | UnicodeEncodeError | ValueError):
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise FileFormatError(f"{name}: cannot be written: {reason}") from None
+        raise

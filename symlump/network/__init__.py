@@ -1,0 +1,1 @@
+"""Feedforward networks, and their polynomial differential equations."""

@@ -1,0 +1,287 @@
+"""A network as a polynomial differential equation, in two forms.
+
+Influence form (the adjoint view, linear). One variable per unit, input and output, and one for the
+constant 1: m_j' = Σ_i w_ij·m_i over the units i that j feeds, m_one' = Σ_i b_i·m_i, m_output' = 0. It
+says how an output's functional spreads back over the units. Forward equivalence of it merges units that
+compute the same function of the input, for any activation.
+
+State form. z_i' = −z_i + Σ_j w_ij·h_j + b_i for each unit and output, u' = 0 for inputs, and for a
+hidden unit h_i' = −h_i + φ(z_i), where φ is made polynomial by the rules of
+:mod:`symlump.network.activations`. Its one equilibrium, attracting from everywhere, is the forward
+pass. Backward equivalence of it is the same as forward equivalence of the influence form; forward
+equivalence of it groups units by equal outgoing weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import MethodError, NetworkError
+from symlump.network.network import Layer, Network
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.monomials import Monomials
+from symlump.ode.polynomial import PolynomialODE
+
+Form = Literal["influence", "state"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NetworkODE(PolynomialODE):
+    """The differential equation of a network; knows which variable is which.
+
+    ``kinds[v]`` is one of "input", "output", "one" and, for hidden units, "unit" (influence form) or
+    "z", "a", "s", "h" (state form); ``layers[v]`` counts from 0 for the inputs, ``units[v]`` is the
+    position in the layer.
+    """
+
+    network: Network = field(kw_only=True)
+    form: Form = field(kw_only=True)
+    kinds: npt.NDArray[np.str_] = field(kw_only=True)
+    layers: IntArray = field(kw_only=True)
+    units: IntArray = field(kw_only=True)
+
+    def initial_labels(self, direction: str) -> IntArray:
+        """Hidden units by layer and kind of variable; inputs, outputs and the constant alone.
+
+        For forward equivalence of the state form only outputs h of units may merge: the quotient
+        then still is a network.
+        """
+        mergeable = np.isin(self.kinds, ["unit", "z", "a", "s", "h"])
+        if self.form == "state" and direction == "forward":
+            mergeable = self.kinds == "h"
+        _, shared = np.unique(
+            np.char.add(np.char.add(self.kinds, " "), self.layers.astype(str)), return_inverse=True
+        )
+        alone = np.arange(len(self)) + int(shared.max(initial=0)) + 1
+        return np.where(mergeable, shared.ravel(), alone)
+
+    def where(self, kind: str, layer: int) -> IntArray:
+        """Positions of the variables of one kind in one layer, by unit."""
+        return np.flatnonzero((self.kinds == kind) & (self.layers == layer))
+
+    def start(self, inputs: npt.ArrayLike) -> FloatArray:
+        """A state from which the state form tends to the forward pass of ``inputs``.
+
+        z = 0, a = φ(0), h = 0, and switches set to the side on which the forward pass is.
+
+        Parameters
+        ----------
+        inputs : array_like, shape (inputs,)
+        """
+        if self.form != "state":
+            raise MethodError(
+                "only the state form starts from inputs; use encode(network, form='state')"
+            )
+        values = self.network.activations(np.asarray(inputs, dtype=np.float64)[None, :])
+        x = np.zeros(len(self))
+        x[self.kinds == "input"] = values[0][0]
+        for number, layer in enumerate(self.network.hidden, start=1):
+            x[self.where("a", number)] = layer.activation(np.zeros(layer.units))[
+                : self.where("a", number).size
+            ]
+            switches = self.where("s", number)
+            x[switches] = (layer.pre_activation(values[number - 1])[0] > 0)[: switches.size]
+        return x
+
+    def outputs(self, x: npt.ArrayLike) -> FloatArray:
+        """The outputs in a state (the last layer's activation applied)."""
+        z = np.asarray(x, dtype=np.float64)[self.kinds == "output"]
+        return self.network.layers[-1].activation(z)
+
+
+def encode(network: Network, form: Form = "influence") -> NetworkODE:
+    """Write a network as a polynomial differential equation.
+
+    Cost: linear in the number of weights; arrays only.
+
+    Parameters
+    ----------
+    network : Network
+    form : {"influence", "state"}
+
+    Raises
+    ------
+    NetworkError
+        If a layer already sums its units in groups: the result of a state reduction is not encoded
+        again (reduce on influence first, then on state: ``on="both"``).
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0], [1.0, 2.0]], [[0.5, 0.25]]], activation="tanh")
+    >>> print(encode(net))
+    u1'   = h1_1 + h1_2
+    u2'   = 2*h1_1 + 2*h1_2
+    h1_1' = 0.5*y1
+    h1_2' = 0.25*y1
+    y1'   = 0
+    one'  = 0
+    """
+    for number, layer in enumerate(network.layers):
+        if layer.groups is not None:
+            raise NetworkError(
+                f"layer {number} already sums its units in groups; a network reduced on='state' is "
+                "not encoded again"
+            )
+    if form == "influence":
+        return _influence(network)
+    if form == "state":
+        return _state(network)
+    raise MethodError(f"form {form!r} is unknown; choose 'influence' or 'state'")
+
+
+class _Builder:
+    """Collects variables and terms as arrays."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.kinds: list[str] = []
+        self.layers: list[int] = []
+        self.units: list[int] = []
+        self._rows: list[IntArray] = []
+        self._factors: list[list[tuple[IntArray, int]]] = []
+        self._values: list[ExactArray] = []
+
+    def variables(self, kind: str, layer: int, names: list[str]) -> IntArray:
+        first = len(self.names)
+        self.names += names
+        self.kinds += [kind] * len(names)
+        self.layers += [layer] * len(names)
+        self.units += range(len(names))
+        return np.arange(first, len(self.names))
+
+    def terms(
+        self, rows: IntArray, values: ExactArray, factors: list[tuple[IntArray, int]]
+    ) -> None:
+        """Add ``values · Π variable^power`` to the equations ``rows``, entrywise."""
+        self._rows.append(rows)
+        self._values.append(values)
+        self._factors.append([(v, e) for v, e in factors if e])
+
+    def build(self, network: Network, form: Form) -> NetworkODE:
+        sizes = [rows.size for rows in self._rows]
+        starts = np.cumsum([0, *sizes])
+        owners, variables, powers = [], [], []
+        for start, size, factors in zip(starts, sizes, self._factors, strict=False):
+            for variable, power in factors:
+                owners.append(np.arange(start, start + size))
+                variables.append(variable)
+                powers.append(np.full(size, power))
+        empty = np.empty(0, dtype=np.int64)
+        monomials, position = Monomials.from_factors(
+            np.concatenate(owners or [empty]),
+            np.concatenate(variables or [empty]),
+            np.concatenate(powers or [empty]),
+            int(starts[-1]),
+        )
+        plain = PolynomialODE.from_terms(
+            self.names,
+            np.concatenate(self._rows),
+            position,
+            ExactArray.concatenate(self._values),
+            monomials,
+        )
+        return NetworkODE(
+            plain.variables,
+            plain.monomials,
+            plain.rows,
+            plain.columns,
+            plain.coefficients,
+            network=network,
+            form=form,
+            kinds=np.array(self.kinds),
+            layers=np.array(self.layers, dtype=np.int64),
+            units=np.array(self.units, dtype=np.int64),
+        )
+
+
+def _influence(network: Network) -> NetworkODE:
+    builder = _Builder()
+    last = len(network.layers)
+    layers = [builder.variables("input", 0, [f"u{j + 1}" for j in range(network.inputs)])]
+    for number, layer in enumerate(network.layers, start=1):
+        stem = f"h{number}_" if number < last else "y"
+        names = [f"{stem}{i + 1}" for i in range(layer.units)]
+        layers.append(builder.variables("unit" if number < last else "output", number, names))
+    one = builder.variables("one", 0, ["one"])
+    for layer, before, own in zip(network.layers, layers[:-1], layers[1:], strict=True):
+        i, j = np.indices(layer.weight.shape).reshape(2, -1)
+        builder.terms(before[j], ExactArray.from_floats(layer.weight), [(own[i], 1)])
+        if layer.bias is not None:
+            builder.terms(
+                np.repeat(one, layer.units), ExactArray.from_floats(layer.bias), [(own, 1)]
+            )
+    return builder.build(network, "influence")
+
+
+def _state(network: Network) -> NetworkODE:
+    builder = _Builder()
+    before = builder.variables("input", 0, [f"u{j + 1}" for j in range(network.inputs)])
+    for number, layer in enumerate(network.layers, start=1):
+        if number == len(network.layers):
+            z = builder.variables("output", number, [f"y{i + 1}" for i in range(layer.units)])
+            _relax(builder, layer, z, before, z)
+        else:
+            names = [f"z{number}_{i + 1}" for i in range(layer.units)]
+            z = builder.variables("z", number, names)
+            _relax(builder, layer, z, before, z)
+            before = _unit_outputs(builder, layer, number, z, before)
+    return builder.build(network, "state")
+
+
+def _relax(
+    builder: _Builder,
+    layer: Layer,
+    rows: IntArray,
+    before: IntArray,
+    z: IntArray,
+    scale: float = 1.0,
+    multiplier: tuple[IntArray, int] | None = None,
+) -> None:
+    """Add scale·multiplier·F to the equations ``rows``, F_i = −z_i + Σ_j w_ij·h_j + b_i.
+
+    ``multiplier`` is a power of one variable per row.
+    """
+    own = [] if multiplier is None else [multiplier]
+    i, j = np.indices(layer.weight.shape).reshape(2, -1)
+    spread = [(variable[i], power) for variable, power in own]
+    builder.terms(rows, ExactArray.from_floats(np.full(rows.size, -scale)), [(z, 1), *own])
+    builder.terms(
+        rows[i], ExactArray.from_floats(scale * layer.weight), [(before[j], 1), *spread]
+    )
+    if layer.bias is not None:
+        builder.terms(rows, ExactArray.from_floats(scale * layer.bias), own)
+
+
+def _unit_outputs(
+    builder: _Builder, layer: Layer, number: int, z: IntArray, before: IntArray
+) -> IntArray:
+    """Add the variables and equations that make h_i tend to φ(z_i); return the h_i."""
+    names = [f"{number}_{i + 1}" for i in range(layer.units)]
+    phi = layer.activation
+
+    def constant(value: float) -> ExactArray:
+        return ExactArray.from_floats(np.full(layer.units, value))
+
+    if phi.rule == "derivative":
+        a = builder.variables("a", number, ["a" + name for name in names])
+        for power, c in enumerate(map(float, phi.coefficients)):
+            if c:
+                _relax(builder, layer, a, before, z, c, (a, power) if power else None)
+    elif phi.rule == "switch":
+        s = builder.variables("s", number, ["s" + name for name in names])
+    h = builder.variables("h", number, ["h" + name for name in names])
+    builder.terms(h, constant(-1.0), [(h, 1)])
+    if phi.rule == "derivative":
+        builder.terms(h, constant(1.0), [(a, 1)])
+    elif phi.rule == "switch":
+        low, high = map(float, phi.coefficients)
+        builder.terms(h, constant(low), [(z, 1)])
+        builder.terms(h, constant(high - low), [(s, 1), (z, 1)])
+    else:
+        for power, c in enumerate(map(float, phi.coefficients)):
+            builder.terms(h, constant(c), [(z, power)])
+    return h

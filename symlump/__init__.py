@@ -10,6 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symlump.compression.afde import AFDE
+    from symlump.compression.compression import Compression, compress
+    from symlump.compression.magnitude import Magnitude
+    from symlump.compression.wanda import Wanda
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.lumping import Lumping, lump
@@ -35,18 +39,28 @@ _HOME = {
     "to_torch": "symlump.network.torch_io",
     "Polynomial": "symlump.network.torch_io",
     "BlockSum": "symlump.network.torch_io",
+    "AFDE": "symlump.compression.afde",
+    "Magnitude": "symlump.compression.magnitude",
+    "Wanda": "symlump.compression.wanda",
+    "Compression": "symlump.compression.compression",
+    "compress": "symlump.compression.compression",
 }
 
 __all__ = [
+    "AFDE",
     "Backward",
     "BlockSum",
+    "Compression",
     "Forward",
     "Layer",
     "Lumping",
+    "Magnitude",
     "Network",
     "Partition",
     "Polynomial",
     "PolynomialODE",
+    "Wanda",
+    "compress",
     "decode",
     "encode",
     "from_torch",

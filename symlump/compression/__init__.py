@@ -1,0 +1,1 @@
+"""Whole-network compression: every method behind one verb."""

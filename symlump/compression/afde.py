@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from math import hypot
 
-import numpy as np
-
 from symlump.compression.compression import Reduction
+from symlump.compression.effect import effect_scale
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.lumping.forward import Forward
@@ -40,7 +40,10 @@ class AFDE:
     linkage : {"variance", "closure", "diameter"}
         How ε groups units; see :mod:`symlump.lumping.linkage`.
     relative : bool
-        Measure distances relative to the mean signature norm of a layer.
+        Measure distances in units that make one ε fit any network and all of its layers.
+    relative_to : {"output", "layer"}
+        The unit: "output" is the effect on the outputs, estimated on standard normal inputs (see
+        :mod:`symlump.compression.effect`); "layer" is the mean signature norm of the layer.
     on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
         sum per group of units with nearly equal outgoing weights; "both" does one after the other.
@@ -54,7 +57,7 @@ class AFDE:
     --------
     >>> from symlump import Network, compress
     >>> net = Network.dense([[[1.0, 2.0], [1.1, 2.0], [-1.0, 0.0]], [[0.5, 0.25, 1.0]]])
-    >>> compress(net, AFDE(eps=0.1)).unit_maps[0].tolist()
+    >>> compress(net, AFDE(eps=0.2)).unit_maps[0].tolist()
     [0, 0, 1]
     >>> compress(net, AFDE(retain=0.7)).retained_parameters
     6
@@ -65,6 +68,7 @@ class AFDE:
     linkage: str = "variance"
     relative: bool = True
     on: str = "influence"
+    relative_to: str = "output"
 
     def __post_init__(self) -> None:
         if (self.eps is None) == (self.retain is None):
@@ -78,6 +82,10 @@ class AFDE:
             check_share(self.retain, "retain")
         if self.on not in ("influence", "state", "both"):
             raise MethodError(f"on={self.on!r} is unknown; choose 'influence', 'state' or 'both'")
+        if self.relative_to not in ("output", "layer"):
+            raise MethodError(
+                f"relative_to={self.relative_to!r} is unknown; choose 'output' or 'layer'"
+            )
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))
 
     @property
@@ -87,30 +95,40 @@ class AFDE:
 
     def reduce(self, network: Network) -> Reduction:
         """Reduce a network; see :func:`symlump.compress`."""
-        forms: tuple[Form, ...] = ("influence", "state") if self.on == "both" else (self.on,)  # type: ignore[assignment]
+        forms: tuple[Form, ...] = ("influence",)
+        if self.on != "influence":
+            forms = ("state",) if self.on == "state" else ("influence", "state")
         first = encode(network, forms[0])
-        if self.eps is not None:
-            return self._at(network, first, forms, self.eps)
-        assert self.retain is not None
-        target = int(self.retain * network.parameters)
-        eps = smallest_tolerance(
-            lambda eps: self._at(network, first, forms, eps).retained_parameters, target
-        )
-        return self._at(network, first, forms, eps)
+        scale = self._scale(first)
 
-    def _at(
-        self, network: Network, first: NetworkODE, forms: tuple[Form, ...], eps: float
-    ) -> Reduction:
-        method = Forward(eps, self.linkage, self.relative)
-        lumpings: list[Lumping] = []
-        maps = tuple(np.arange(layer.units) for layer in network.hidden)
-        for form in forms:
-            ode = first if not lumpings else encode(network, form)
-            lumpings.append(lump(ode, method))
-            network = decode(lumpings[-1])
-            maps = _compose(maps, unit_maps(lumpings[-1]))
-        defect = hypot(*(lumping.defect for lumping in lumpings))
-        return Reduction(network, maps, network.parameters, eps, defect, tuple(lumpings))
+        def at(eps: float) -> Reduction:
+            lumpings = [lump(first, self._method(eps, scale))]
+            for form in forms[1:]:
+                ode = encode(decode(lumpings[-1]), form)
+                lumpings.append(lump(ode, self._method(eps, self._scale(ode))))
+            small = decode(lumpings[-1])
+            maps = reduce(_compose, map(unit_maps, lumpings))
+            defect = hypot(*(lumping.defect for lumping in lumpings))
+            return Reduction(small, maps, small.parameters, eps, defect, tuple(lumpings))
+
+        if self.eps is not None:
+            return at(self.eps)
+        assert self.retain is not None
+        target = share_of(network.parameters, self.retain)
+        return at(smallest_tolerance(lambda eps: at(eps).retained_parameters, target))
+
+    def _scale(self, ode: NetworkODE) -> tuple[float, ...] | None:
+        return effect_scale(ode) if self.relative and self.relative_to == "output" else None
+
+    def _method(self, eps: float, scale: tuple[float, ...] | None) -> Forward:
+        if eps == 0:
+            return Forward()
+        return Forward(eps, self.linkage, self.relative and scale is None, scale)
+
+
+def share_of(parameters: int, share: float) -> int:
+    """The largest whole number of parameters within a share (which is a rounded float itself)."""
+    return int(share * parameters * (1 + 1e-12))
 
 
 def check_share(share: float, name: str) -> None:

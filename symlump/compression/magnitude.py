@@ -8,7 +8,7 @@ from math import hypot
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.afde import check_share
+from symlump.compression.afde import check_share, share_of
 from symlump.compression.compression import Reduction
 from symlump.errors import MethodError
 from symlump.network.network import Layer, Network
@@ -62,10 +62,10 @@ class Magnitude:
             ]
         else:
             biases = sum(0 if layer.bias is None else layer.bias.size for layer in network.layers)
-            budget = int(self.keep * network.parameters) - int(biases)
+            budget = share_of(network.parameters, self.keep) - int(biases)
             if budget < 0:
                 raise MethodError(
-                    f"keep={self.keep} leaves {int(self.keep * network.parameters)} parameters, fewer "
+                    f"keep={self.keep} leaves {share_of(network.parameters, self.keep)} parameters, fewer "
                     f"than the {biases} biases"
                 )
             chosen = largest(np.concatenate([s.ravel() for s in scores]), budget)
@@ -85,10 +85,10 @@ def weight_budget(layer: Layer, keep: float) -> int:
     MethodError
         If not even the biases fit.
     """
-    budget = int(keep * layer.parameters) - (0 if layer.bias is None else int(layer.bias.size))
+    budget = share_of(layer.parameters, keep) - (0 if layer.bias is None else int(layer.bias.size))
     if budget < 0:
         raise MethodError(
-            f"keep={keep} leaves {int(keep * layer.parameters)} parameters in a layer of "
+            f"keep={keep} leaves {share_of(layer.parameters, keep)} parameters in a layer of "
             f"{layer.units} units, fewer than its biases"
         )
     return budget

@@ -75,8 +75,11 @@ class Equivalence(ABC):
     linkage : {"closure", "diameter", "variance"}
         How the tolerance groups variables; see :mod:`symlump.lumping.linkage`. Irrelevant at 0.
     relative : bool
-        Divide distances by the mean norm of the signatures in a variable's initial block (taken
-        with every variable in a block of its own), so that one ε fits systems of any scale.
+        Divide distances by the mean norm of the signatures in a variable's initial block, taken
+        when what the block depends on is final, so that one ε fits systems of any scale.
+    scale : tuple of float, optional
+        Instead of ``relative``: what the distances of each variable are divided by. Positive, one
+        number per variable, the same inside an initial block.
 
     Raises
     ------
@@ -87,12 +90,15 @@ class Equivalence(ABC):
     eps: float = 0.0
     linkage: str = "closure"
     relative: bool = False
+    scale: tuple[float, ...] | None = None
 
     direction: ClassVar[str]
 
     def __post_init__(self) -> None:
         check_tolerance(self.eps)
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))
+        if self.scale is not None and (self.relative or not all(s > 0 for s in self.scale)):
+            raise MethodError("scale holds positive numbers and excludes relative=True")
 
     @property
     def is_exact(self) -> bool:

@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 import networkx as nx
 import numpy as np
+from scipy import sparse
 
-from symlump.errors import FailureError, InputError
+from symlump.errors import FailureError, InputError, MethodError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.linkage import Linkage, group_rows
 from symlump.lumping.partition import Partition
@@ -65,12 +66,7 @@ def coarsest(
     order = work_order(ode, method, initial)
     if method.is_exact:
         return _coarsest_exact(ode, method, initial, order, prime, seed)
-    scale = _scales(ode, method, initial)
-    labels, rounds = _refine(
-        initial.labels,
-        order,
-        lambda current, members: _tolerant_groups(ode, method, scale, current, members),
-    )
+    labels, rounds = _refine(initial.labels, order, _TolerantSplit(ode, method, initial))
     return Partition(labels), rounds
 
 
@@ -161,33 +157,37 @@ def _coarsest_exact(
     )
 
 
-def _tolerant_groups(
-    ode: PolynomialODE,
-    method: Equivalence,
-    scale: FloatArray,
-    labels: IntArray,
-    members: IntArray,
-) -> IntArray:
-    rows = method.signature(ode, labels, members).to_rows(members)
-    rows.data /= np.repeat(scale[members], np.diff(rows.indptr))
-    groups = np.zeros(members.size, dtype=np.int64)
-    own = labels[members]
-    for block in np.unique(own):
-        inside = np.flatnonzero(own == block)
-        if inside.size > 1:
-            groups[inside] = group_rows(rows[inside], method.eps, Linkage(method.linkage))
-    return groups
+class _TolerantSplit:
+    """Splits members by the linkage of their signatures, in units of their initial block."""
 
+    def __init__(self, ode: PolynomialODE, method: Equivalence, initial: Partition) -> None:
+        self._ode, self._method, self._initial = ode, method, initial
+        if method.scale is not None and len(method.scale) != len(ode):
+            raise MethodError(f"scale has {len(method.scale)} numbers for {len(ode)} variables")
+        # 0 stands for "not known yet": a relative scale is fixed when its component's turn comes.
+        self._scale = np.zeros(len(ode)) if method.relative else np.ones(len(ode))
+        if method.scale is not None:
+            self._scale = np.array(method.scale, dtype=np.float64)
 
-def _scales(ode: PolynomialODE, method: Equivalence, initial: Partition) -> FloatArray:
-    """What distances are divided by, one number per variable."""
-    if not method.relative:
-        return np.ones(len(ode))
-    everything = np.arange(len(ode), dtype=np.int64)
-    terms = method.signature(ode, everything, None)
-    rows = terms.to_rows(everything)
-    norm = Linkage(method.linkage).norm
-    sums = np.asarray((abs(rows) if norm == 1 else rows**2).sum(axis=1)).ravel()
-    norms = sums if norm == 1 else np.sqrt(sums)
-    means = np.bincount(initial.labels, weights=norms) / initial.sizes
-    return np.where(means > 0, means, 1.0)[initial.labels]
+    def __call__(self, labels: IntArray, members: IntArray) -> IntArray:
+        linkage = Linkage(self._method.linkage)
+        rows = self._method.signature(self._ode, labels, members).to_rows(members)
+        if not self._scale[members].all():
+            self._scale[members] = self._mean_norms(rows, members, linkage)
+        rows.data /= np.repeat(self._scale[members], np.diff(rows.indptr))
+        groups = np.zeros(members.size, dtype=np.int64)
+        own = labels[members]
+        for block in np.unique(own):
+            inside = np.flatnonzero(own == block)
+            if inside.size > 1:
+                groups[inside] = group_rows(rows[inside], self._method.eps, linkage)
+        return groups
+
+    def _mean_norms(
+        self, rows: sparse.csr_array, members: IntArray, linkage: Linkage
+    ) -> FloatArray:
+        sums = np.asarray((abs(rows) if linkage.norm == 1 else rows.power(2)).sum(axis=1)).ravel()
+        norms = sums if linkage.norm == 1 else np.sqrt(sums)
+        _, block = np.unique(self._initial.labels[members], return_inverse=True)
+        means = np.bincount(block.ravel(), weights=norms) / np.bincount(block.ravel())
+        return np.asarray(np.where(means > 0, means, 1.0)[block.ravel()])

@@ -38,8 +38,8 @@ class Activation:
     torch_class : str
         Class name in ``torch.nn``; empty for the identity, which has no module, and for
         ``polynomial``, which is :class:`symlump.network.torch_io.Polynomial`.
-    function : callable
-        φ, entrywise on arrays.
+    function, slope : callable
+        φ and its derivative φ', entrywise on arrays.
     rule : {"polynomial", "derivative", "switch"}
         How φ enters the state form; see the module's text.
     coefficients : tuple of Fraction
@@ -49,6 +49,7 @@ class Activation:
     name: str
     torch_class: str
     function: Callable[[FloatArray], FloatArray]
+    slope: Callable[[FloatArray], FloatArray]
     rule: Literal["polynomial", "derivative", "switch"]
     coefficients: tuple[Fraction, ...]
 
@@ -60,19 +61,20 @@ def _row(
     name: str,
     torch_class: str,
     function: Callable[[FloatArray], FloatArray],
+    slope: Callable[[FloatArray], FloatArray],
     rule: Literal["polynomial", "derivative", "switch"],
     *coefficients: int,
 ) -> Activation:
-    return Activation(name, torch_class, function, rule, tuple(map(Fraction, coefficients)))
+    return Activation(name, torch_class, function, slope, rule, tuple(map(Fraction, coefficients)))
 
 
 ACTIVATIONS: dict[str, Activation] = {
     row.name: row
     for row in (
-        _row("identity", "Identity", lambda z: z, "polynomial", 0, 1),
-        _row("tanh", "Tanh", np.tanh, "derivative", 1, 0, -1),
-        _row("sigmoid", "Sigmoid", expit, "derivative", 0, 1, -1),
-        _row("relu", "ReLU", lambda z: np.maximum(z, 0.0), "switch", 0, 1),
+        _row("identity", "Identity", lambda z: z, np.ones_like, "polynomial", 0, 1),
+        _row("tanh", "Tanh", np.tanh, lambda z: 1 - np.tanh(z) ** 2, "derivative", 1, 0, -1),
+        _row("sigmoid", "Sigmoid", expit, lambda z: expit(z) * expit(-z), "derivative", 0, 1, -1),
+        _row("relu", "ReLU", lambda z: np.maximum(z, 0.0), lambda z: (z > 0) * 1.0, "switch", 0, 1),
     )
 }
 
@@ -104,6 +106,7 @@ def polynomial(coefficients: tuple[float, ...] | list[float]) -> Activation:
         name,
         "",
         lambda z: np.polynomial.polynomial.polyval(z, values),
+        lambda z: np.polynomial.polynomial.polyval(z, np.polynomial.polynomial.polyder(values)),
         "polynomial",
         tuple(Fraction(float(c)) for c in values),
     )

@@ -173,7 +173,8 @@ class PolynomialODE:
             and bool(self.coefficients.same_as(other.coefficients).all())
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash((self.variables, self.terms))
 
     @cached_property
     def index(self) -> dict[str, int]:

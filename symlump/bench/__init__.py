@@ -1,0 +1,1 @@
+"""Experiments: what makes the tables and pictures of the documentation."""

@@ -1,0 +1,227 @@
+"""``symlump compress``: a saved network in, a smaller one out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.progress import working
+from symlump.errors import FileFormatError, MethodError
+
+if TYPE_CHECKING:
+    from symlump.compression.compression import Compression, CompressionMethod
+    from symlump.datasets.dataset import Dataset
+
+_DESCRIPTION = """\
+Read a network saved as a plain state dict, merge the units that act alike within one tolerance, and
+write the smaller network.
+
+The layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the activation of
+the hidden layers must be said, because a state dict does not hold it. The equations that justify the
+result go to --equations. The price in accuracy is measured on standard normal inputs, and on your own
+data with --data.
+"""
+
+_EXAMPLES = """\
+examples:
+  merge only what is exactly equivalent (outputs unchanged, with a checked proof):
+    symlump compress net.safetensors --activation relu --eps 0 -o small.safetensors
+  keep 40 % of the parameters, and see what that costs on test data:
+    symlump compress net.safetensors --activation tanh --retain 0.4 --data test.csv -o small.safetensors
+  the same size by pruning, for comparison:
+    symlump compress net.safetensors --activation tanh --method magnitude --retain 0.4
+
+reading the result in Python:
+  model = torch.nn.Sequential(...)          # widths as the report says
+  model.load_state_dict(safetensors.torch.load_file("small.safetensors"))
+
+exit codes: 0 done, 1 the size cannot be reached, 2 the input cannot be used
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "compress",
+        help="a saved network in, a smaller one out",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="MODEL", help=".safetensors, or torch.save(state_dict)")
+    parser.add_argument(
+        "--activation", metavar="NAME",
+        help="of the hidden layers: tanh, sigmoid, relu, identity, polynomial:c0,c1,…",
+    )
+    parser.add_argument(
+        "--output-activation", metavar="NAME", help="of the last layer (default: identity)"
+    )
+    parser.add_argument(
+        "--layers", metavar="A,B,…", help="the layers' names in order, if names do not tell"
+    )
+    size = parser.add_mutually_exclusive_group(required=True)
+    size.add_argument("--eps", type=float, metavar="E", help="the tolerance; 0 merges exactly")
+    size.add_argument(
+        "--retain", type=float, metavar="SHARE", help="find the tolerance that keeps this share"
+    )
+    parser.add_argument(
+        "--method", default="afde", choices=("afde", "magnitude", "magnitude-layerwise", "wanda"),
+        help="afde merges units; the others prune weights (with --retain) (default: afde)",
+    )
+    parser.add_argument(
+        "--on", default="influence", choices=("influence", "state", "both"),
+        help="afde: units by incoming weights, by outgoing weights, or both (default: influence)",
+    )
+    parser.add_argument(
+        "--linkage", default="variance", choices=("variance", "closure", "diameter"),
+        help="afde: how the tolerance groups units (default: variance)",
+    )
+    parser.add_argument(
+        "--relative-to", default="output", choices=("output", "layer", "nothing"),
+        help="afde: the unit of the tolerance (default: output)",
+    )
+    parser.add_argument(
+        "--data", metavar="FILE.csv",
+        help="numbers, one sample a row, targets in the last columns: report the error before and "
+        "after; Wanda also takes its inputs from here",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
+    parser.add_argument("--equations", metavar="FILE.tex", help="write the lumped equations here")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from symlump.compression.compression import compress
+    from symlump.network.state_dict import read_network, write_network
+
+    order = None if options.layers is None else options.layers.split(",")
+    saved = read_network(options.model, options.activation, options.output_activation, order)
+    data = None
+    if options.data is not None:
+        data = _read_data(Path(options.data), saved.network.inputs, saved.network.outputs)
+    method = _method(options, data)
+    with working(f"compressing {saved.network.parameters} parameters"):
+        result = compress(saved.network, method)
+    report = _report(result, data)
+    if options.equations is not None:
+        _write_equations(result, options.equations)
+        report["equations"] = options.equations
+    if options.output is not None:
+        write_network(options.output, result.network, saved)
+        report["output"] = options.output
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print(_text(result, report))
+    return 0
+
+
+def _method(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+    from symlump.compression.afde import AFDE
+    from symlump.compression.magnitude import Magnitude
+    from symlump.compression.wanda import Wanda
+
+    if options.method == "afde":
+        return AFDE(
+            eps=options.eps,
+            retain=options.retain,
+            linkage=options.linkage,
+            relative=options.relative_to != "nothing",
+            on=options.on,
+            relative_to="output" if options.relative_to == "nothing" else options.relative_to,
+        )
+    if options.retain is None:
+        raise MethodError(f"--method {options.method} has no tolerance; give --retain SHARE")
+    if options.method == "wanda":
+        if data is None:
+            raise MethodError("--method wanda weighs weights by data; give --data FILE.csv")
+        return Wanda(options.retain, data.inputs)
+    return Magnitude(
+        options.retain, "layerwise" if options.method == "magnitude-layerwise" else "global"
+    )
+
+
+def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
+    from symlump.compression.compression import mean_squared_error
+    from symlump.compression.effect import observed_difference
+
+    difference = observed_difference(result.original, result.network)
+    report = result.to_dict()
+    report["difference"] = {
+        "inputs": f"{difference.samples} standard normal samples, seed {difference.seed}",
+        "root_mean_square": difference.root_mean_square,
+        "largest": difference.largest,
+        "output_root_mean_square": difference.output_root_mean_square,
+    }
+    if data is not None:
+        report["mean_squared_error"] = {
+            "before": mean_squared_error(result.original, data.inputs, data.targets),
+            "after": result.mean_squared_error(data.inputs, data.targets),
+            "samples": len(data),
+        }
+    return report
+
+
+def _text(result: Compression, report: dict[str, Any]) -> str:
+    difference = report["difference"]
+    lines = [
+        str(result),
+        f"outputs move by {difference['root_mean_square']:.3g} (root mean square), at most "
+        f"{difference['largest']:.3g}, where they are {difference['output_root_mean_square']:.3g}: "
+        f"observed on {difference['inputs']}",
+    ]
+    if "mean_squared_error" in report:
+        error = report["mean_squared_error"]
+        lines.append(
+            f"mean squared error on {error['samples']} samples: {error['before']:.6g} before, "
+            f"{error['after']:.6g} after"
+        )
+    lines += [f"{what} written to {report[what]}" for what in ("equations", "output") if what in report]
+    return "\n".join(lines)
+
+
+def _write_equations(result: Compression, path: str) -> None:
+    from symlump.display.document import equations_document
+    from symlump.files import write_text
+
+    if not result.lumpings:
+        raise MethodError("--equations shows lumped equations; pruning has none")
+    write_text(path, equations_document(result))
+
+
+def _read_data(path: Path, inputs: int, outputs: int) -> Dataset:
+    import numpy as np
+
+    from symlump.datasets.dataset import Dataset
+
+    try:
+        first = path.open(encoding="utf-8").readline()
+        header = any(part.strip() and not _is_number(part) for part in first.split(","))
+        table = np.loadtxt(path, delimiter=",", ndmin=2, skiprows=int(header))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None
+    if table.shape[1] != inputs + outputs or not np.isfinite(table).all():
+        raise FileFormatError(
+            f"{path} has {table.shape[1]} columns; this network needs {inputs} inputs and {outputs} "
+            "targets in each row, all finite numbers"
+        )
+    return Dataset(
+        path.name,
+        table[:, :inputs],
+        table[:, inputs:],
+        tuple(f"x{i + 1}" for i in range(inputs)),
+        tuple(f"y{i + 1}" for i in range(outputs)),
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

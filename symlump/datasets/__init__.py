@@ -1,0 +1,1 @@
+"""Data for experiments: generated from systems with known dynamics, and public sets."""

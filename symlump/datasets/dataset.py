@@ -1,0 +1,65 @@
+"""A regression task: inputs, targets, names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from symlump.ode.exact import FloatArray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Inputs and targets, one sample a row.
+
+    Parameters
+    ----------
+    name : str
+    inputs : ndarray, shape (samples, inputs)
+    targets : ndarray, shape (samples, outputs)
+    input_names, target_names : tuple of str
+    """
+
+    name: str
+    inputs: FloatArray
+    targets: FloatArray
+    input_names: tuple[str, ...]
+    target_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
+
+    def take(self, rows: slice | FloatArray) -> Dataset:
+        """Some of the samples."""
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
+
+    def split(self, test_share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """Shuffle and split into training and test parts, both standardised by the training part.
+
+        Every column of the training part gets mean 0 and standard deviation 1.
+        """
+        order = np.random.default_rng(seed).permutation(len(self))
+        cut = len(self) - int(round(test_share * len(self)))
+        train, test = self.take(order[:cut]), self.take(order[cut:])
+        scaled = []
+        for part in (train, test):
+            scaled.append(
+                replace(
+                    part,
+                    inputs=_standardised(part.inputs, train.inputs),
+                    targets=_standardised(part.targets, train.targets),
+                )
+            )
+        return scaled[0], scaled[1]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.name}: {len(self)} samples, {self.inputs.shape[1]} inputs, "
+            f"{self.targets.shape[1]} targets>"
+        )
+
+
+def _standardised(values: FloatArray, reference: FloatArray) -> FloatArray:
+    deviation = reference.std(axis=0)
+    return np.asarray((values - reference.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0))

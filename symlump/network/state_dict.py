@@ -1,0 +1,254 @@
+"""Networks saved as a plain state dict: safetensors, or torch files read with ``weights_only``.
+
+The layers are taken from the names and shapes of the tensors: ``PREFIX.weight`` (2-D) and
+``PREFIX.bias`` (1-D) make one layer, prefixes are put in natural order (``fc2`` before ``fc10``), and
+shapes must chain. ``PREFIX.groups`` and ``PREFIX.coefficients``, the buffers of
+:class:`~symlump.network.torch_io.BlockSum` and :class:`~symlump.network.torch_io.Polynomial`, belong to
+the layer before them.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from symlump.errors import FileFormatError, NetworkError
+from symlump.files import replacing
+from symlump.network.activations import Activation, activation, polynomial
+from symlump.network.network import Layer, Network
+from symlump.network.torch_io import to_torch
+
+_ACTIVATION_KEY = "symlump.activation"
+_OUTPUT_KEY = "symlump.output_activation"
+_DTYPES: dict[torch.dtype, Literal["float32", "float64"]] = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SavedNetwork:
+    """A network with the names its tensors had in the file.
+
+    Parameters
+    ----------
+    network : Network
+    prefixes : tuple of str
+        The name of each layer.
+    extras : dict of str to Tensor
+        Tensors that are not weights, kept as they are.
+    """
+
+    network: Network
+    prefixes: tuple[str, ...]
+    extras: dict[str, torch.Tensor]
+
+
+def read_network(
+    path: str | Path,
+    phi: str | None = None,
+    output_phi: str | None = None,
+    order: Sequence[str] | None = None,
+) -> SavedNetwork:
+    """Read a saved state dict as a network.
+
+    Parameters
+    ----------
+    path : path
+        A ``.safetensors`` file, or a file of ``torch.save(model.state_dict())``.
+    phi, output_phi : str, optional
+        Activation of the hidden layers and of the last. Files that symlump wrote name theirs.
+    order : sequence of str, optional
+        The layers' prefixes in order, where names do not tell.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, damaged, or holds more than tensors.
+    NetworkError
+        If the tensors do not form a chain of dense layers, or the activation is not known.
+    """
+    tensors, metadata = read_tensors(Path(path))
+    phi = phi or metadata.get(_ACTIVATION_KEY)
+    output = activation(output_phi or metadata.get(_OUTPUT_KEY) or "identity")
+    layers: list[Layer] = []
+    prefixes: list[str] = []
+    extras: dict[str, torch.Tensor] = {}
+    dtype: Literal["float32", "float64"] = "float32"
+    for prefix, parts in _grouped(tensors, order):
+        if "weight" in parts:
+            weight = parts["weight"]
+            if weight.dtype not in _DTYPES:
+                raise NetworkError(
+                    f"{prefix}.weight has dtype {weight.dtype}; convert the model to float32 first"
+                )
+            dtype = _DTYPES[weight.dtype]
+            bias = parts.get("bias")
+            layers.append(Layer(_array(weight), None if bias is None else _array(bias)))
+            prefixes.append(prefix)
+        elif layers and set(parts) == {"groups"} and parts["groups"].dtype == torch.int64:
+            layers[-1] = replace(layers[-1], groups=parts["groups"].numpy().astype(np.int64))
+        elif layers and set(parts) == {"coefficients"}:
+            values = polynomial(parts["coefficients"].tolist())
+            layers[-1] = replace(layers[-1], activation=values)
+            extras[f"{prefix}.coefficients"] = parts["coefficients"]
+        else:
+            raise NetworkError(
+                f"tensor {prefix}.{sorted(parts)[0]} belongs to no dense layer; symlump reads "
+                "NAME.weight (2-D) with NAME.bias (1-D), so convolutions, normalisation and "
+                "embeddings are not supported here"
+            )
+    if not layers:
+        raise NetworkError(f"{path} holds no tensor named NAME.weight, so no layer was found")
+    layers = [
+        layer if i in _with_own(layers) else replace(layer, activation=_hidden(phi, len(layers)))
+        for i, layer in enumerate(layers[:-1])
+    ] + [replace(layers[-1], activation=output)]
+    try:
+        network = Network(tuple(layers), dtype)
+    except NetworkError as error:
+        listed = ", ".join(f"{i} = {prefix}" for i, prefix in enumerate(prefixes))
+        raise NetworkError(
+            f"{error} (layers in {path}: {listed}; state another order with --layers)"
+        ) from None
+    return SavedNetwork(network, tuple(prefixes), extras)
+
+
+def write_network(path: str | Path, network: Network, like: SavedNetwork | None = None) -> None:
+    """Write a network as a state dict, whole or not at all.
+
+    The names are those of ``like`` where given, else (and where units are summed in groups) those of
+    :func:`symlump.to_torch`. ``.safetensors`` files also name the activations.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix is neither .safetensors nor .pt / .pth, or the file cannot be written.
+    """
+    state = to_torch(network).state_dict()
+    if like is not None and all(layer.groups is None for layer in network.layers):
+        weights = [t for name, t in state.items() if name.endswith((".weight", ".bias"))]
+        names: list[str] = []
+        for prefix, layer in zip(like.prefixes, network.layers, strict=True):
+            names += [f"{prefix}.weight"] + ([] if layer.bias is None else [f"{prefix}.bias"])
+        state = dict(zip(names, weights, strict=True)) | like.extras
+    hidden = {layer.activation.name for layer in network.hidden}
+    metadata = {_OUTPUT_KEY: network.layers[-1].activation.name}
+    if len(hidden) == 1:
+        metadata[_ACTIVATION_KEY] = hidden.pop()
+    suffix = Path(path).suffix
+    if suffix not in (".safetensors", ".pt", ".pth"):
+        raise FileFormatError(
+            f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth"
+        )
+    with replacing(path) as temporary:
+        if suffix == ".safetensors":
+            save_file({k: v.contiguous() for k, v in state.items()}, temporary, metadata)
+        else:
+            torch.save(state, temporary)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors of a file by name, and its metadata; nothing in the file is executed.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, damaged, or holds more than tensors.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileFormatError(f"{path} {what}; give a saved state dict")
+    if path.stat().st_size == 0:
+        raise FileFormatError(f"{path} is empty")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        if "Unsupported global" in str(error) or "WeightsUnpickler" in str(error):
+            reason = "it holds Python objects other than tensors, which can run code"
+        raise FileFormatError(
+            f"{path} is refused: {reason}. Save the weights alone, with safetensors or "
+            "torch.save(model.state_dict(), …)"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, IndexError, AttributeError,
+            TypeError, zipfile.BadZipFile, struct.error) as error:
+        reason = (str(error).split("\n")[0] or type(error).__name__)[:200]
+        raise FileFormatError(f"{path} cannot be read as a torch file: {reason}") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
+    ):
+        raise FileFormatError(
+            f"{path} holds a {type(content).__name__}, not a plain state dict of named tensors; save "
+            "model.state_dict()"
+        )
+    return {name: tensor.detach() for name, tensor in content.items()}, {}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            return (
+                {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118 (not a dict)
+                dict(file.metadata() or {}),
+            )
+    except (SafetensorError, OSError, ValueError, UnicodeDecodeError, AttributeError) as error:
+        reason = (str(error).split("\n")[0])[:200]
+        raise FileFormatError(f"{path} is not a valid safetensors file: {reason}") from None
+
+
+def _grouped(
+    tensors: dict[str, torch.Tensor], order: Sequence[str] | None
+) -> list[tuple[str, dict[str, torch.Tensor]]]:
+    """Tensors by prefix, in natural order or the order that was given."""
+    groups: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        prefix, _, part = name.rpartition(".")
+        groups.setdefault(prefix, {})[part] = tensor
+    if order is None:
+        return sorted(groups.items(), key=lambda item: _natural(item[0]))
+    missing = [prefix for prefix in order if prefix not in groups]
+    if missing or len(set(order)) < len(groups):
+        raise NetworkError(
+            f"--layers must name each of {', '.join(sorted(groups, key=_natural))} once; got "
+            + ", ".join(order)
+        )
+    return [(prefix, groups[prefix]) for prefix in order]
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [
+        (0, int(part), "") if part.isdigit() and len(part) < 19 else (1, 0, part)
+        for part in re.split(r"(\d+)", name)
+        if part
+    ]
+
+
+def _with_own(layers: list[Layer]) -> set[int]:
+    return {i for i, layer in enumerate(layers) if layer.activation.name.startswith("polynomial:")}
+
+
+def _hidden(phi: str | None, layers: int) -> Activation:
+    if phi is None:
+        raise NetworkError(
+            "the file does not say which activation its hidden layers have; add --activation tanh (or "
+            "sigmoid, relu, identity, polynomial:c0,c1,…)"
+        )
+    return activation(phi)
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    return tensor.detach().to(torch.float64).numpy().copy()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from symlump.compression.compression import Compression, compress
     from symlump.compression.magnitude import Magnitude
     from symlump.compression.wanda import Wanda
+    from symlump.display.drawing import draw
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.lumping import Lumping, lump
@@ -35,6 +36,7 @@ _HOME = {
     "Network": "symlump.network.network",
     "encode": "symlump.network.encode",
     "decode": "symlump.network.decode",
+    "draw": "symlump.display.drawing",
     "from_torch": "symlump.network.torch_io",
     "to_torch": "symlump.network.torch_io",
     "Polynomial": "symlump.network.torch_io",
@@ -62,6 +64,7 @@ __all__ = [
     "Wanda",
     "compress",
     "decode",
+    "draw",
     "encode",
     "from_torch",
     "lump",

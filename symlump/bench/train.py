@@ -69,10 +69,10 @@ def train(
     for epoch in range(epochs):
         order = torch.randperm(len(data), generator=generator)
         total = 0.0
-        for rows in order.split(batch):
+        for rows in torch.split(order, batch):
             loss = nn.functional.mse_loss(model(x[rows]), y[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += float(loss.detach()) * len(rows)

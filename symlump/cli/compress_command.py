@@ -53,7 +53,8 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help=".safetensors, or torch.save(state_dict)")
     parser.add_argument(
-        "--activation", metavar="NAME",
+        "--activation",
+        metavar="NAME",
         help="of the hidden layers: tanh, sigmoid, relu, identity, polynomial:c0,c1,…",
     )
     parser.add_argument(
@@ -68,23 +69,32 @@ def add_parser(commands: Any) -> None:
         "--retain", type=float, metavar="SHARE", help="find the tolerance that keeps this share"
     )
     parser.add_argument(
-        "--method", default="afde", choices=("afde", "magnitude", "magnitude-layerwise", "wanda"),
+        "--method",
+        default="afde",
+        choices=("afde", "magnitude", "magnitude-layerwise", "wanda"),
         help="afde merges units; the others prune weights (with --retain) (default: afde)",
     )
     parser.add_argument(
-        "--on", default="influence", choices=("influence", "state", "both"),
+        "--on",
+        default="influence",
+        choices=("influence", "state", "both"),
         help="afde: units by incoming weights, by outgoing weights, or both (default: influence)",
     )
     parser.add_argument(
-        "--linkage", default="variance", choices=("variance", "closure", "diameter"),
+        "--linkage",
+        default="variance",
+        choices=("variance", "closure", "diameter"),
         help="afde: how the tolerance groups units (default: variance)",
     )
     parser.add_argument(
-        "--relative-to", default="output", choices=("output", "layer", "nothing"),
+        "--relative-to",
+        default="output",
+        choices=("output", "layer", "nothing"),
         help="afde: the unit of the tolerance (default: output)",
     )
     parser.add_argument(
-        "--data", metavar="FILE.csv",
+        "--data",
+        metavar="FILE.csv",
         help="numbers, one sample a row, targets in the last columns: report the error before and "
         "after; Wanda also takes its inputs from here",
     )
@@ -180,7 +190,9 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
             f"mean squared error on {error['samples']} samples: {error['before']:.6g} before, "
             f"{error['after']:.6g} after"
         )
-    lines += [f"{what} written to {report[what]}" for what in ("equations", "output") if what in report]
+    lines += [
+        f"{what} written to {report[what]}" for what in ("equations", "output") if what in report
+    ]
     return "\n".join(lines)
 
 
@@ -199,9 +211,12 @@ def _read_data(path: Path, inputs: int, outputs: int) -> Dataset:
     from symlump.datasets.dataset import Dataset
 
     try:
-        first = path.open(encoding="utf-8").readline()
-        header = any(part.strip() and not _is_number(part) for part in first.split(","))
-        table = np.loadtxt(path, delimiter=",", ndmin=2, skiprows=int(header))
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if lines and not all(_is_number(part) for part in lines[0].split(",")):
+            lines = lines[1:]  # a header
+        if not lines:
+            raise ValueError("it has no rows of numbers")
+        table = np.loadtxt(lines, delimiter=",", ndmin=2)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None

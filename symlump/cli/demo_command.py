@@ -33,7 +33,10 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "--out", default="symlump-demo", metavar="DIR", help="folder to write (default: symlump-demo)"
+        "--out",
+        default="symlump-demo",
+        metavar="DIR",
+        help="folder to write (default: symlump-demo)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of data, training (default: 0)"

@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"symlump: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print("symlump: interrupted; files that were not complete have been removed", file=sys.stderr)
+        print(
+            "symlump: interrupted; files that were not complete have been removed", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:  # the reader went away, as in `symlump … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,7 +19,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.lumping.forward import Forward
 from symlump.lumping.linkage import Linkage
-from symlump.lumping.lumping import Lumping, lump
+from symlump.lumping.lumping import lump
 from symlump.network.decode import decode, unit_maps
 from symlump.network.encode import Form, NetworkODE, encode
 from symlump.network.network import Network
@@ -179,7 +179,5 @@ def smallest_tolerance(size: Callable[[float], int], target: int, steps: int = 4
     return high
 
 
-def _compose(
-    before: tuple[IntArray, ...], after: tuple[IntArray, ...]
-) -> tuple[IntArray, ...]:
+def _compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
     return tuple(b[a] for a, b in zip(before, after, strict=True))

@@ -89,9 +89,9 @@ class Compression:
     >>> net = Network.dense([[[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0]], [[0.5, 0.25, 1.0]]])
     >>> print(compress(net, AFDE(eps=0)))
     AFDE (influence), ε = 0: 9 → 6 parameters (66.7 % retained), exact, proof checked
-    layer     units  blocks  parameters  retained
-    1 (tanh)      3       2           6         4
-    2 (identity)  1       1           3         2
+    layer         units  blocks  parameters  retained
+    1 (tanh)          3       2           6         4
+    2 (identity)      1       1           3         2
     """
 
     method: CompressionMethod
@@ -276,9 +276,7 @@ def compress(model: Model, method: CompressionMethod) -> Compression:
     return Compression(method, network, reduction, reduced)
 
 
-def mean_squared_error(
-    network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike
-) -> float:
+def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
     """Mean of (network(inputs) − targets)² over samples and outputs."""
     expected = np.asarray(targets, dtype=np.float64)
     predicted = network(inputs)

@@ -38,7 +38,7 @@ def layer_effects(network: Network) -> tuple[float, ...]:
     values = network.activations(x)
     outputs = values[-1]
     spread = float(np.sqrt(np.mean(np.sum((outputs - outputs.mean(axis=0)) ** 2, axis=1)))) or 1.0
-    gradient = generator.standard_normal(outputs.shape)
+    gradient = generator.choice([-1.0, 1.0], size=outputs.shape)
     effects: list[float] = []
     for layer, h in zip(reversed(network.layers), reversed(values[:-1]), strict=True):
         gradient = gradient * layer.activation.slope(layer.pre_activation(h))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symlump.ode.exact import FloatArray
+from symlump.ode.exact import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,7 +30,7 @@ class Dataset:
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
 
-    def take(self, rows: slice | FloatArray) -> Dataset:
+    def take(self, rows: slice | IntArray) -> Dataset:
         """Some of the samples."""
         return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 

@@ -51,7 +51,7 @@ def glycolytic_rates(s: FloatArray) -> FloatArray:
     Examples
     --------
     >>> glycolytic_rates(np.array([1.0, 1.0, 0.1, 0.2, 0.1, 2.0, 0.05])).round(3).tolist()
-    [1.591, -4.783, 2.2, -0.75, 2.2, 2.022, 0.105]
+    [1.59, -4.78, 2.2, -0.75, 2.2, 2.02, 0.105]
     """
     j0, k1, k2, k3, k4, k5, k6, k = 2.5, 100.0, 6.0, 16.0, 100.0, 1.28, 12.0, 1.8
     kappa, q, half, psi, n, a = 13.0, 4, 0.52, 0.1, 1.0, 4.0

@@ -7,12 +7,13 @@ also differ in labels and markers, so the pictures read in greyscale.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 
-from symlump.errors import MissingExtraError, MethodError
+from symlump.errors import MethodError, MissingExtraError
 from symlump.lumping.lumping import Lumping
 from symlump.ode.printing import name_latex
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 _MARKERS = "osD^vP*X"
 _MAX_NODES = 150
+_MAX_COLUMNS = 8
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -39,7 +41,16 @@ def new_figure(width: float, height: float) -> Figure:
         raise MissingExtraError(
             "pictures need matplotlib: pip install 'symlump[plot]' (or: pip install matplotlib)"
         ) from None
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+    class Picture(Figure):
+        """A figure that notebooks show without any set-up."""
+
+        def _repr_png_(self) -> bytes:
+            buffer = BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    figure = Picture(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -77,12 +88,30 @@ def draw(lumping: Lumping) -> Figure:
 
 
 def _layout(graph: nx.DiGraph, lumping: Lumping) -> dict[str, Any]:
-    """On a circle, block by block, so that members of a block are neighbours."""
+    """One column a block, neighbours near each other; many blocks on a circle instead."""
     order = [name for block in lumping.blocks for name in block]
-    angle = 2 * np.pi * np.arange(len(order)) / len(order) + np.pi / 2
-    return {
-        name: np.array([np.cos(a), np.sin(a)]) for name, a in zip(order, angle, strict=True)
-    }
+    if len(lumping.blocks) > _MAX_COLUMNS:
+        angle = 2 * np.pi * np.arange(len(order)) / len(order) + np.pi / 2
+        return {v: np.array([np.cos(a), np.sin(a)]) for v, a in zip(order, angle, strict=True)}
+    links = graph.to_undirected()
+    quotient = nx.quotient_graph(links, [frozenset(block) for block in lumping.blocks])
+    position: dict[str, Any] = {}
+    for component in nx.connected_components(quotient):
+        start = min(component, key=lambda block: (quotient.degree(block), order.index(min(block))))
+        for block in nx.bfs_tree(quotient, start):
+            column = len(_placed(position, lumping))
+            height = {
+                v: np.mean([position[w][1] for w in links[v] if w in position] or [0.0])
+                for v in block
+            }
+            ranked = sorted(block, key=lambda v: (-height[v], order.index(v)))
+            for rank, v in enumerate(ranked):
+                position[v] = np.array([float(column), (len(ranked) - 1) / 2 - rank])
+    return position
+
+
+def _placed(position: Mapping[str, Any], lumping: Lumping) -> list[tuple[str, ...]]:
+    return [block for block in lumping.blocks if block[0] in position]
 
 
 def _graph(axes: Any, graph: nx.DiGraph, position: Mapping[str, Any], colours: list[str]) -> None:
@@ -99,8 +128,15 @@ def _graph(axes: Any, graph: nx.DiGraph, position: Mapping[str, Any], colours: l
         linewidths=2.0,
     )
     nx.draw_networkx_edges(
-        graph, position, ax=axes, edgelist=edges, node_size=size, arrowsize=14, width=1.4,
-        edge_color="#555555", connectionstyle="arc3,rad=0.12",
+        graph,
+        position,
+        ax=axes,
+        edgelist=edges,
+        node_size=size,
+        arrowsize=14,
+        width=1.4,
+        edge_color="#555555",
+        connectionstyle="arc3,rad=0.12",
     )
     nx.draw_networkx_labels(
         graph,
@@ -133,9 +169,21 @@ def draw_tradeoff(
     for number, (name, points) in enumerate(curves.items()):
         x, y = zip(*sorted(points), strict=True)
         axes.plot(
-            [100 * v for v in x], y, label=name, color=(PALETTE[4], PALETTE[5], PALETTE[2],
-            PALETTE[6], PALETTE[0], PALETTE[1], PALETTE[7], PALETTE[3])[number % 8],
-            marker=_MARKERS[number % len(_MARKERS)], linewidth=2.2 if number == 0 else 1.4,
+            [100 * v for v in x],
+            y,
+            label=name,
+            color=(
+                PALETTE[4],
+                PALETTE[5],
+                PALETTE[2],
+                PALETTE[6],
+                PALETTE[0],
+                PALETTE[1],
+                PALETTE[7],
+                PALETTE[3],
+            )[number % 8],
+            marker=_MARKERS[number % len(_MARKERS)],
+            linewidth=2.2 if number == 0 else 1.4,
             markersize=6,
         )
     axes.axhline(base, color="black", linestyle="--", linewidth=1, label="uncompressed")

@@ -18,9 +18,10 @@ Polynomial: TypeAlias = dict[Monomial, Fraction]
 """Coefficient of each monomial; no coefficient is zero."""
 
 MAX_DEGREE = 1000
-MAX_STEPS = 4_000_000
+MAX_STEPS = 2_000_000
 MAX_BITS = 2**16
 MAX_EXPONENT_OF_TEN = 10_000
+_ONE = Fraction(1)
 _CHUNK = 4000  # digits that int() and str() convert at once, below Python's own limit
 
 
@@ -49,7 +50,7 @@ def constant(value: Fraction) -> Polynomial:
 
 def variable(position: int) -> Polynomial:
     """The polynomial that is one variable."""
-    return {((position, 1),): Fraction(1)}
+    return {((position, 1),): _ONE}
 
 
 def constant_of(p: Polynomial) -> Fraction | None:
@@ -66,7 +67,7 @@ def _checked(value: Fraction) -> Fraction:
 
 
 def add(p: Polynomial, q: Polynomial) -> Polynomial:
-    """p + q; both arguments are used up, so that a long sum costs no more than its terms."""
+    """The sum p + q; uses up both, so that a long sum costs no more than its terms."""
     if len(p) < len(q):
         p, q = q, p
     for monomial, value in q.items():
@@ -102,6 +103,11 @@ def multiply_monomials(a: Monomial, b: Monomial) -> Monomial:
 
 def multiply(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
     """p·q."""
+    if len(p) == 1 == len(q):  # nearly always: a product of names and numbers
+        ((a, x),), ((b, y),) = p.items(), q.items()
+        budget.spend(1 + len(a) + len(b))
+        value = y if x is _ONE else x if y is _ONE else _checked(x * y)
+        return {multiply_monomials(a, b): value}
     width = sum(map(len, p)) * len(q) + sum(map(len, q)) * len(p)
     budget.spend(len(p) * len(q) + width)
     result: Polynomial = {}
@@ -131,7 +137,7 @@ def divide(p: Polynomial, q: Polynomial) -> Polynomial:
 
 
 def power(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
-    """p to the power q, for a q that is a nonnegative integer (any integer if p is constant).
+    """The power p^q, for a q that is a nonnegative integer (any integer if p is constant).
 
     Raises
     ------
@@ -221,3 +227,20 @@ def fraction_text(value: Fraction) -> str:
     """A rational as ``p`` or ``p/q``; every format here reads it back exactly."""
     text = integer_text(value.numerator)
     return text if value.denominator == 1 else f"{text}/{integer_text(value.denominator)}"
+
+
+def decimal_text(value: Fraction) -> str:
+    """A decimal where a short one is exact, as other tools expect; else ``p/q``.
+
+    Examples
+    --------
+    >>> decimal_text(Fraction(1, 8)), decimal_text(Fraction(1, 3))
+    ('0.125', '1/3')
+    """
+    if value.denominator == 1:
+        return integer_text(value.numerator)
+    if abs(value.numerator) < 10**15 and value.denominator < 10**30:
+        short = repr(float(value))
+        if number(short.lstrip("-")) == abs(value):
+            return short
+    return fraction_text(value)

@@ -1,9 +1,9 @@
 """Arithmetic expressions in text files, read into polynomials without recursion.
 
 The two dialects differ in what ``-x^2`` means. In ERODE a minus sign belongs to what follows it,
-(−x)², and ``^`` groups from the left; in BioNetGen, as in muParser, it is −(x²) and ``^`` groups from
-the right. ``**``, which ERODE does not know but which files made by other tools have, always follows
-the ordinary rule.
+(−x)², and ``^`` groups from the left; in BioNetGen, as in muParser, it is −(x²) and ``^`` groups
+from the right. ``**``, which ERODE does not know but which files made by other tools have, always
+follows the ordinary rule.
 """
 
 from __future__ import annotations
@@ -18,21 +18,63 @@ from symlump.formats import algebra
 from symlump.formats.algebra import Budget, Polynomial
 from symlump.formats.source import Source, shown
 
-NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+NUMBER = r"(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
 NAME = r"[^\W\d]\w*"
 _TOKEN = re.compile(
-    rf"\s*(?:(?P<number>{NUMBER})|(?P<name>{NAME})"
+    rf"\s*+(?:(?P<number>{NUMBER})|(?P<name>{NAME})"
     r"|(?P<sign>\*\*|->|[-+*/^(),=\[\]{}:;])"
     r'|(?P<string>"[^"\n]*")|(?P<end>\Z))'
 )
 _SPACE = re.compile(r"\s*")
 _ALIAS = re.compile(r'\(\s*"')
 
-FUNCTIONS = frozenset(
-    "abs min max exp log ln log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh "
-    "atanh floor ceil ceiling round rint sign if piecewise mod pow root time Hill hill Sat MM var "
-    "covar mratio tfun factorial sum avg delay".split()
-)
+FUNCTIONS = {
+    "abs",
+    "min",
+    "max",
+    "exp",
+    "log",
+    "ln",
+    "log2",
+    "log10",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "floor",
+    "ceil",
+    "ceiling",
+    "round",
+    "rint",
+    "sign",
+    "if",
+    "piecewise",
+    "mod",
+    "pow",
+    "root",
+    "time",
+    "Hill",
+    "hill",
+    "Sat",
+    "MM",
+    "var",
+    "covar",
+    "mratio",
+    "tfun",
+    "factorial",
+    "sum",
+    "avg",
+    "delay",
+}
 
 
 @dataclass(frozen=True)
@@ -102,6 +144,8 @@ class ExpressionReader:
     names : mapping of str to Polynomial
         What each name stands for; it may grow between two readings.
     dialect : Dialect
+    absent : mapping of str to str
+        Why a name that could be expected is not known; may grow, too.
 
     Examples
     --------
@@ -111,8 +155,14 @@ class ExpressionReader:
     {((0, 2),): Fraction(1, 4)}
     """
 
-    def __init__(self, names: Mapping[str, Polynomial], dialect: Dialect) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, Polynomial],
+        dialect: Dialect,
+        absent: Mapping[str, str] | None = None,
+    ) -> None:
         self.names, self.dialect = names, dialect
+        self.absent = {} if absent is None else absent
         self._numbers: dict[str, Fraction] = {}
         self._binary = _BINARY | ({} if dialect.caret_from_left else {"**": 4})
 
@@ -204,7 +254,8 @@ class ExpressionReader:
             tokens.advance()
             tokens.take(")")
         if name not in self.names:
-            raise source.error(start, f"the name {shown(name)} is not defined")
+            problem = self.absent.get(name, "is not defined")
+            raise source.error(start, f"the name {shown(name)} {problem}")
         return self.names[name].copy()
 
     def _apply(

@@ -1,8 +1,8 @@
 """Collecting a system while a file is read: flows, in flat lists, turned into arrays at the end.
 
 A flow is a coefficient times a monomial, with the number of copies of each variable that it makes
-(negative: that it consumes). A reaction is one flow however many species it changes, so its monomial
-is stored once; an equation is one flow per term, into one variable.
+(negative: that it consumes). A reaction is one flow however many species it changes, so that its
+monomial is stored once; an equation is one flow per term, into one variable.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.formats.algebra import Monomial, Polynomial, multiply_monomials
-from symlump.ode import PolynomialODE
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
+from symlump.ode.polynomial import PolynomialODE
 
 
 class Flows:
     """Flows in the order in which they were added.
 
-    The lists are public: a reader's inner loop appends to them directly. For each flow ``sizes`` has
-    its number of factors, ``widths`` its number of changes, and ``rates`` its place in the table of
-    coefficients that :meth:`coefficient` fills.
+    The lists are public: a reader's inner loop appends to them directly. For each flow ``sizes``
+    has its number of factors, ``widths`` its number of changes, and ``rates`` its place in the
+    table of coefficients that :meth:`coefficient` fills.
 
     Examples
     --------

@@ -10,9 +10,9 @@ import numpy as np
 
 from symlump.errors import InputError
 from symlump.formats import algebra
-from symlump.ode import PolynomialODE
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
+from symlump.ode.polynomial import PolynomialODE
 
 Partition = tuple[tuple[str, ...], ...]
 

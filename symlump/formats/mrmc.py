@@ -16,13 +16,18 @@ from symlump.formats import algebra
 from symlump.formats.expression import NUMBER
 from symlump.formats.model import Model
 from symlump.formats.source import Source, shown
-from symlump.ode import PolynomialODE
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
+from symlump.ode.polynomial import PolynomialODE
 
-MAX_STATES = 50_000_000
-_HEAD = re.compile(r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n|\Z)")
-_LINE = re.compile(rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+(-?{NUMBER}(?:/[0-9]+)?)[ \t]*(?:\n\s*|\Z)")
+MAX_STATES = 2_000_000
+_HEAD = re.compile(
+    r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
+    r"\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)"
+)
+_LINE = re.compile(
+    rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+(-?{NUMBER}(?:/[0-9]+)?)[ \t]*(?:\n\s*|\Z)"
+)
 
 
 def read_tra(source: Source) -> Model:
@@ -48,7 +53,7 @@ def read_tra(source: Source) -> Model:
     sources, targets, values = [], [], []
     table: dict[str, int] = {}
     numbers: list[Fraction] = []
-    position = len(text) - len(text[head.end() :].lstrip())
+    position = head.end()
     while position < len(text):
         line = _LINE.match(text, position)
         if line is None:
@@ -121,14 +126,6 @@ def write_tra(model: Model) -> str:
     start = ode.monomials.variables[ode.columns]
     lines = [f"STATES {len(ode)}", f"TRANSITIONS {ode.terms}"]
     for t in np.lexsort((ode.rows, start)).tolist():
-        value = _decimal(ode.coefficients[t])
+        value = algebra.decimal_text(ode.coefficients[t])
         lines.append(f"{int(start[t]) + 1} {int(ode.rows[t]) + 1} {value}")
     return "\n".join(lines) + "\n"
-
-
-def _decimal(value: Fraction) -> str:
-    """A decimal where a short one is exact, as other tools expect; else ``p/q``."""
-    short = repr(float(value)) if abs(value.numerator) < 10**15 else ""
-    if short and "inf" not in short and algebra.number(short.lstrip("-")) == abs(value):
-        return short
-    return algebra.fraction_text(value)

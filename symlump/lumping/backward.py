@@ -61,9 +61,7 @@ class Backward(Equivalence):
         at = slices(np.searchsorted(ode.rows, np.arange(len(ode) + 1)), members)
         used, column = np.unique(ode.columns[at], return_inverse=True)
         _, position = ode.monomials.select(used).relabel(labels)
-        return SignatureTerms(
-            ode.rows[at], position[column.ravel()], ode.coefficients.take(at)
-        )
+        return SignatureTerms(ode.rows[at], position[column.ravel()], ode.coefficients.take(at))
 
     def fingerprints(
         self, ode: PolynomialODE, prime: int, generator: np.random.Generator

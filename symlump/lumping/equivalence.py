@@ -15,6 +15,7 @@ from symlump.errors import MethodError
 from symlump.lumping.linkage import Linkage
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
 
 
@@ -144,15 +145,18 @@ def check_tolerance(eps: float, name: str = "eps") -> None:
     MethodError
         With the value that was given.
     """
-    if isinstance(eps, bool) or not isinstance(eps, int | float) or not math.isfinite(eps) or eps < 0:
+    if (
+        isinstance(eps, bool)
+        or not isinstance(eps, int | float)
+        or not math.isfinite(eps)
+        or eps < 0
+    ):
         raise MethodError(f"{name}={eps!r}: a tolerance is a finite number, 0 or larger")
 
 
 def slices(indptr: IntArray, members: IntArray) -> IntArray:
     """Positions of all terms of ``members`` in arrays sorted by owner."""
-    lengths = indptr[members + 1] - indptr[members]
-    before = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) + np.repeat(indptr[members] - before, lengths)
+    return ranges(indptr[members], indptr[members + 1] - indptr[members])
 
 
 def segment_residues(

@@ -134,12 +134,14 @@ def _group_piece(dense: FloatArray, limit: float, linkage: Linkage) -> IntArray:
         return np.zeros(count, dtype=np.int64)
     if linkage is Linkage.CLOSURE:
         near = squareform(pdist(dense, "cityblock") <= limit)
-        return connected_components(sparse.csr_array(near), directed=False)[1].astype(np.int64)
+        return np.asarray(
+            connected_components(sparse.csr_array(near), directed=False)[1], dtype=np.int64
+        )
     if linkage is Linkage.DIAMETER:
         tree = hierarchy.linkage(pdist(dense, "cityblock"), "complete")
     else:
         tree = hierarchy.linkage(_euclidean(dense), "ward")
-    return hierarchy.fcluster(tree, limit, "distance").astype(np.int64) - 1
+    return np.asarray(hierarchy.fcluster(tree, limit, "distance"), dtype=np.int64) - 1
 
 
 def _euclidean(dense: FloatArray) -> FloatArray:
@@ -148,7 +150,7 @@ def _euclidean(dense: FloatArray) -> FloatArray:
     ‖a − b‖² = ‖a‖² + ‖b‖² − 2⟨a, b⟩ cancels for near pairs, where direct differences do not.
     """
     if dense.shape[0] * dense.shape[1] < 1 << 16:
-        return pdist(dense)
+        return np.asarray(pdist(dense))
     squares = np.einsum("ij,ij->i", dense, dense)
     i, j = np.triu_indices(dense.shape[0], 1)
     gram = dense @ dense.T
@@ -159,4 +161,4 @@ def _euclidean(dense: FloatArray) -> FloatArray:
         part = near[start : start + 4096]
         difference = dense[i[part]] - dense[j[part]]
         distance[part] = np.einsum("ij,ij->i", difference, difference)
-    return np.sqrt(distance)
+    return np.asarray(np.sqrt(distance))

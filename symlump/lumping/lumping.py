@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import CertificateError, PartitionError
+from symlump.errors import CertificateError, MethodError, PartitionError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.lumping.reference import exact_quotient, nearest_quotient
@@ -142,7 +142,9 @@ class Lumping:
         """Headline, blocks of more than one variable, and the quotient system."""
         join = " + " if self.method.direction == "forward" else " = "
         lines = [self.headline()]
-        merged = [(y, b) for y, b in zip(self.quotient.variables, self.blocks, strict=True) if len(b) > 1]
+        merged = [
+            (y, b) for y, b in zip(self.quotient.variables, self.blocks, strict=True) if len(b) > 1
+        ]
         for name, block in merged[:max_blocks]:
             lines.append(f"{name} = " + _joined(block, join))
         if len(merged) > max_blocks:
@@ -152,14 +154,18 @@ class Lumping:
     def to_latex(self, max_blocks: int = 12, max_equations: int = 20) -> str:
         """The same in LaTeX."""
         join = " + " if self.method.direction == "forward" else " = "
-        merged = [(y, b) for y, b in zip(self.quotient.variables, self.blocks, strict=True) if len(b) > 1]
+        merged = [
+            (y, b) for y, b in zip(self.quotient.variables, self.blocks, strict=True) if len(b) > 1
+        ]
         rows = [
             f"{name_latex(name)} &= " + _joined(tuple(map(name_latex, block)), join, r"\cdots")
             for name, block in merged[:max_blocks]
         ]
         if len(merged) > max_blocks:
             rows.append(rf"&\;\;\vdots \quad (\text{{{len(merged) - max_blocks} more blocks}})")
-        blocks = "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}\\qquad " if rows else ""
+        blocks = (
+            "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}\\qquad " if rows else ""
+        )
         return blocks + self.quotient.to_latex(max_equations=max_equations)
 
     def __str__(self) -> str:
@@ -169,9 +175,11 @@ class Lumping:
         return f"<Lumping: {self.headline()}>"
 
     def _repr_latex_(self) -> str:
-        headline = self.headline().replace("ε", r"$\varepsilon$").replace("δ", r"$\delta$")
-        headline = headline.replace("→", r"$\to$")
-        return rf"$\displaystyle \text{{{headline}}} \\ {self.to_latex()}$"
+        body = self.to_latex()
+        return (
+            rf"$\displaystyle \begin{{gathered}} \text{{{self.headline()}}} \\[1ex] {body} "
+            r"\end{gathered}$"
+        )
 
 
 def lump(
@@ -217,9 +225,7 @@ def lump(
     y1' = -3*y1 + 2*x3
     x3' = y1 - 2*x3
     """
-    if not isinstance(method, Equivalence):
-        from symlump.errors import MethodError
-
+    if not isinstance(method, Equivalence):  # a caller without a type checker
         raise MethodError(
             f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"
         )

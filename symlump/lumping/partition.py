@@ -32,7 +32,7 @@ class Partition:
     --------
     >>> p = Partition([7, 7, 3])
     >>> p, len(p), Partition([0, 1, 2]) <= p
-    ({0, 1}, {2}; 2, True)
+    ({0, 1}, {2}; 2, 2, True)
     """
 
     labels: IntArray
@@ -76,7 +76,9 @@ class Partition:
             for name in block:
                 position = ode.position(name)
                 if labels[position] >= 0:
-                    raise PartitionError(f"{ode.variables[position]!r} is in two blocks, or twice in one")
+                    raise PartitionError(
+                        f"{ode.variables[position]!r} is in two blocks, or twice in one"
+                    )
                 labels[position] = number
         return cls(labels)
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
-from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.exact import AnyArray, ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
@@ -134,7 +134,7 @@ def _backward(
 
 
 def _mean(
-    values: ExactArray, weights: IntArray, groups: IntArray, norms: FloatArray, rounded: bool
+    values: ExactArray, weights: IntArray, groups: IntArray, norms: AnyArray, rounded: bool
 ) -> ExactArray:
     """Σ weight·value / norm by group: exactly, or in float64 where the system is of floats."""
     count = int(norms.size)

@@ -17,7 +17,9 @@ from collections.abc import Callable
 
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
+from sympy import nextprime
 
 from symlump.errors import FailureError, InputError, MethodError
 from symlump.lumping.equivalence import Equivalence
@@ -28,11 +30,10 @@ from symlump.ode.polynomial import PolynomialODE
 
 #: The Mersenne prime 2^31 − 1: products of residues fit in 64 bits.
 PRIME = 2**31 - 1
-_OTHER_PRIMES = (2147483629, 2147483587, 2147483579, 2147483563)
 _MAX_DRAWS = 200
 
 #: (block numbers of all variables, members) → a group number for each member.
-Split = Callable[[IntArray, IntArray], IntArray]
+Split = Callable[[IntArray, IntArray], IntArray | npt.NDArray[np.uint64]]
 
 
 def coarsest(
@@ -61,7 +62,7 @@ def coarsest(
     Raises
     ------
     FailureError
-        If the exact check still fails after 200 draws (only conceivable with a tiny prime).
+        If the exact check still fails after 200 draws, each modulo another prime.
     """
     order = work_order(ode, method, initial)
     if method.is_exact:
@@ -110,7 +111,9 @@ def _refine(
             rounds += 1
             own = labels[members]
             pair, inverse = np.unique(
-                np.stack([own, split(labels, members)], axis=1), axis=0, return_inverse=True
+                np.stack([own, split(labels, members).astype(np.int64)], axis=1),
+                axis=0,
+                return_inverse=True,
             )
             new = np.ones(pair.shape[0], dtype=bool)
             new[0] = False
@@ -133,28 +136,27 @@ def _coarsest_exact(
     seed: int,
 ) -> tuple[Partition, int]:
     generator = np.random.default_rng(seed)
-    candidates = [prime, *_OTHER_PRIMES]
     labels, rounds = initial.labels, 0
     for _ in range(_MAX_DRAWS):
         try:
-            evaluate = method.fingerprints(ode, candidates[0], generator)
+            evaluate = method.fingerprints(ode, prime, generator)
         except InputError:  # this prime divides a denominator
-            candidates.pop(0)
-            if not candidates:
-                raise
+            prime = _another_prime(generator)
             continue
-
-        def split(current: IntArray, members: IntArray) -> IntArray:
-            return evaluate(current, members).astype(np.int64)  # noqa: B023 (used at once)
-
-        labels, more = _refine(labels, order, split)
+        labels, more = _refine(labels, order, evaluate)
         rounds += more
         partition = Partition(labels)
         if method.signature(ode, partition.labels, None).agree(partition):
             return partition, rounds
+        prime = _another_prime(generator)  # it may divide the very coefficients that differ
     raise FailureError(
-        f"no draw modulo {prime} separated all variables in {_MAX_DRAWS} attempts; use a larger prime"
+        f"{_MAX_DRAWS} draws did not separate all variables, which has no likely explanation; "
+        "please report the system"
     )
+
+
+def _another_prime(generator: np.random.Generator) -> int:
+    return int(nextprime(int(generator.integers(2**30, 2**31 - 2**10))))
 
 
 class _TolerantSplit:

@@ -21,10 +21,14 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit
 
 from symlump.errors import NetworkError
 from symlump.ode.exact import FloatArray
+
+#: An entrywise function on arrays of floats.
+ScalarFunction = Callable[[FloatArray], npt.NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -48,20 +52,21 @@ class Activation:
 
     name: str
     torch_class: str
-    function: Callable[[FloatArray], FloatArray]
-    slope: Callable[[FloatArray], FloatArray]
+    function: ScalarFunction
+    slope: ScalarFunction
     rule: Literal["polynomial", "derivative", "switch"]
     coefficients: tuple[Fraction, ...]
 
     def __call__(self, z: FloatArray) -> FloatArray:
-        return self.function(z)
+        """φ(z), entrywise."""
+        return np.asarray(self.function(z), dtype=np.float64)
 
 
 def _row(
     name: str,
     torch_class: str,
-    function: Callable[[FloatArray], FloatArray],
-    slope: Callable[[FloatArray], FloatArray],
+    function: ScalarFunction,
+    slope: ScalarFunction,
     rule: Literal["polynomial", "derivative", "switch"],
     *coefficients: int,
 ) -> Activation:

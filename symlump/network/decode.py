@@ -40,7 +40,9 @@ def decode(lumping: Lumping) -> Network:
     """
     ode = lumping.ode
     if not isinstance(ode, NetworkODE):
-        raise MethodError("decode takes a lumping of encode(network); this one is of a plain system")
+        raise MethodError(
+            "decode takes a lumping of encode(network); this one is of a plain system"
+        )
     if ode.form == "influence":
         if lumping.method.direction != "forward":
             raise MethodError(

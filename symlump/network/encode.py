@@ -115,8 +115,8 @@ def encode(network: Network, form: Form = "influence") -> NetworkODE:
     >>> print(encode(net))
     u1'   = h1_1 + h1_2
     u2'   = 2*h1_1 + 2*h1_2
-    h1_1' = 0.5*y1
-    h1_2' = 0.25*y1
+    h1_1' = 1/2*y1
+    h1_2' = 1/4*y1
     y1'   = 0
     one'  = 0
     """
@@ -249,9 +249,7 @@ def _relax(
     i, j = np.indices(layer.weight.shape).reshape(2, -1)
     spread = [(variable[i], power) for variable, power in own]
     builder.terms(rows, ExactArray.from_floats(np.full(rows.size, -scale)), [(z, 1), *own])
-    builder.terms(
-        rows[i], ExactArray.from_floats(scale * layer.weight), [(before[j], 1), *spread]
-    )
+    builder.terms(rows[i], ExactArray.from_floats(scale * layer.weight), [(before[j], 1), *spread])
     if layer.bias is not None:
         builder.terms(rows, ExactArray.from_floats(scale * layer.bias), own)
 

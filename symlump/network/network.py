@@ -58,6 +58,7 @@ class Layer:
         return z if self.bias is None else z + self.bias
 
     def __call__(self, x: FloatArray) -> FloatArray:
+        """What the layer passes on, for rows of ``x``."""
         h = self.activation(self.pre_activation(x))
         if self.groups is None:
             return h
@@ -94,7 +95,7 @@ class Network:
     def __post_init__(self) -> None:
         if not self.layers:
             raise NetworkError("the network has no layers")
-        width = self.layers[0].inputs
+        width: int | None = None
         for number, layer in enumerate(self.layers):
             _validate(layer, number, width)
             width = layer.outputs
@@ -186,13 +187,13 @@ class Network:
         return f"<Network: {widths}, {', '.join(kinds)}, {self.parameters} parameters>"
 
 
-def _validate(layer: Layer, number: int, width: int) -> None:
+def _validate(layer: Layer, number: int, width: int | None) -> None:
     where = f"layer {number}"
     if layer.weight.ndim != 2 or 0 in layer.weight.shape:
         raise NetworkError(
             f"{where}: the weight is a matrix (units × inputs); got shape {layer.weight.shape}"
         )
-    if layer.inputs != width:
+    if width is not None and layer.inputs != width:
         raise NetworkError(
             f"{where} takes {layer.inputs} inputs (weight of shape {layer.weight.shape}), but "
             f"{width} arrive from before it; shapes must chain"

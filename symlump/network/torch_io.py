@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def from_torch(model: nn.Module) -> Network:
         elif isinstance(module, BlockSum):
             if not layers or layers[-1].groups is not None:
                 raise NetworkError(f"module {name!r}: BlockSum must follow a layer's activation")
-            layers[-1] = _with(layers[-1], groups=module.groups.cpu().numpy().astype(np.int64))
+            layers[-1] = replace(layers[-1], groups=module.groups.cpu().numpy().astype(np.int64))
             open_for_activation = False
         elif not isinstance(module, nn.Identity):
             phi = _activation(name, module)
@@ -107,10 +108,12 @@ def from_torch(model: nn.Module) -> Network:
                 raise NetworkError(
                     f"module {name!r} is a {type(module).__name__} that does not follow a Linear layer"
                 )
-            layers[-1] = _with(layers[-1], activation=phi)
+            layers[-1] = replace(layers[-1], activation=phi)
             open_for_activation = False
     if len(dtypes) > 1:
-        raise NetworkError(f"the layers mix {', '.join(sorted(map(str, dtypes)))}; convert the model")
+        raise NetworkError(
+            f"the layers mix {', '.join(sorted(map(str, dtypes)))}; convert the model"
+        )
     return Network(tuple(layers), "float32" if dtypes == {torch.float32} else "float64")
 
 
@@ -119,9 +122,8 @@ def to_torch(network: Network) -> nn.Sequential:
     dtype = torch.float32 if network.dtype == "float32" else torch.float64
     modules: list[nn.Module] = []
     for layer in network.layers:
-        linear = nn.utils.skip_init(
-            nn.Linear, layer.inputs, layer.units, bias=layer.bias is not None, dtype=dtype
-        )
+        with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
+            linear = nn.Linear(layer.inputs, layer.units, layer.bias is not None, dtype=dtype)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(np.array(layer.weight)))
             if layer.bias is not None:
@@ -162,9 +164,3 @@ def _activation(name: str, module: nn.Module) -> Activation:
 
 def _array(parameter: torch.Tensor) -> Any:
     return parameter.detach().cpu().to(torch.float64).numpy().copy()
-
-
-def _with(layer: Layer, **changes: Any) -> Layer:
-    from dataclasses import replace
-
-    return replace(layer, **changes)

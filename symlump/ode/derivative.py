@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import Monomials, _ranges
+from symlump.ode.monomials import Monomials, ranges
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
@@ -46,7 +46,7 @@ class PartialDerivatives:
         reduced, reduced_of_factor = table.drop_one(np.arange(table.variables.size))
         lengths = table.lengths[ode.columns]
         term = np.repeat(np.arange(ode.terms, dtype=np.int64), lengths)
-        factor = _ranges(table.indptr[:-1][ode.columns], lengths)
+        factor = ranges(table.indptr[:-1][ode.columns], lengths)
         order = np.argsort(table.variables[factor], kind="stable")
         term, factor = term[order], factor[order]
         return cls(

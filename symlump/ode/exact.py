@@ -114,9 +114,7 @@ class ExactArray:
             exact_in_float = (np.abs(self.numerators) <= 2**53) & (self.denominators <= 2**53)
             if exact_in_float.all():  # then one IEEE division rounds correctly
                 return np.asarray(self.numerators / self.denominators, dtype=np.float64)
-        return np.fromiter(
-            (float(value) for value in self), dtype=np.float64, count=len(self)
-        )
+        return np.fromiter((float(value) for value in self), dtype=np.float64, count=len(self))
 
     def times(self, factors: IntArray) -> ExactArray:
         """Entrywise product with integers (exponents and multiplicities), exactly."""
@@ -127,9 +125,7 @@ class ExactArray:
         assert denominators is not None
         if numerators.dtype == np.int64 and _product_fits(numerators, factors):
             return ExactArray(numerators * factors, denominators)
-        return self._from_integers(
-            numerators.astype(object) * factors.astype(object), denominators
-        )
+        return self._from_integers(numerators.astype(object) * factors.astype(object), denominators)
 
     def as_integers(self) -> ExactArray:
         """The same numbers as numerators over denominators.
@@ -196,7 +192,7 @@ class ExactArray:
         denominators[groups] = self.denominators
         return ExactArray(numerators, denominators)
 
-    def divided_by(self, divisors: Sequence[int] | IntArray) -> ExactArray:
+    def divided_by(self, divisors: AnyArray) -> ExactArray:
         """Entrywise quotient by positive integers, exactly."""
         if np.all(np.asarray(divisors, dtype=object) == 1):
             return self

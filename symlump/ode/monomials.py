@@ -93,7 +93,7 @@ class Monomials:
         """The table restricted to the given rows, in the given order."""
         lengths = self.lengths[index]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        gather = _ranges(self.indptr[:-1][index], lengths)
+        gather = ranges(self.indptr[:-1][index], lengths)
         return Monomials(indptr, self.variables[gather], self.powers[gather])
 
     def relabel(self, labels: IntArray) -> tuple[Monomials, IntArray]:
@@ -104,7 +104,7 @@ class Monomials:
         """The monomials m/x_v for the given factors (positions in the factor arrays)."""
         source = self.owners[factor]
         lengths = self.lengths[source]
-        gather = _ranges(self.indptr[:-1][source], lengths)
+        gather = ranges(self.indptr[:-1][source], lengths)
         owners = np.repeat(np.arange(factor.size, dtype=np.int64), lengths)
         powers = self.powers[gather] - (gather == np.repeat(factor, lengths))
         return Monomials.from_factors(owners, self.variables[gather], powers, int(factor.size))
@@ -115,8 +115,8 @@ class Monomials:
         filled = np.flatnonzero(self.lengths)
         if filled.size:
             exponents = self.powers.reshape(-1, *(1,) * (x.ndim - 1))
-            parts = x[self.variables] if np.all(self.powers == 1) else (
-                x[self.variables] ** exponents
+            parts = (
+                x[self.variables] if np.all(self.powers == 1) else (x[self.variables] ** exponents)
             )
             values[filled] = np.multiply.reduceat(parts, self.indptr[:-1][filled], axis=0)
         return values
@@ -149,11 +149,11 @@ def modular_power(
     return result
 
 
-def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
+def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     """``concatenate([arange(s, s + l) for s, l in zip(starts, lengths)])`` without the loop."""
     total = int(lengths.sum())
     before = np.cumsum(lengths) - lengths
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - before, lengths)
+    return np.asarray(np.arange(total, dtype=np.int64) + np.repeat(starts - before, lengths))
 
 
 def _merge_equal(

@@ -272,7 +272,6 @@ class PolynomialODE:
 def _index_of(names: tuple[str, ...]) -> dict[str, int]:
     index = {name: i for i, name in enumerate(names)}
     if len(index) < len(names):
-        seen: set[str] = set()
-        twice = next(name for name in names if name in seen or seen.add(name))
+        twice = next(name for i, name in enumerate(names) if index[name] != i)
         raise VariableError(f"variable {twice!r} is declared twice")
     return index

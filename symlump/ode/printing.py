@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
 _ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
 }
 
 
@@ -35,7 +37,9 @@ def number_text(value: Fraction, digits: int = 6) -> str:
     try:
         nearest = float(value)
     except OverflowError:
-        return ("-" if value < 0 else "") + f"≈10^{len(str(abs(value.numerator // value.denominator))) - 1}"
+        return (
+            "-" if value < 0 else ""
+        ) + f"≈10^{len(str(abs(value.numerator // value.denominator))) - 1}"
     short = f"{nearest:.{digits}g}"
     if Fraction(nearest) == value and float(short) == nearest:
         return short
@@ -93,7 +97,13 @@ def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int =
 def equation_latex(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation in LaTeX."""
     return _sum(
-        ode, i, max_terms, lambda v: number_latex(v, digits), name_latex, r"\,", "{}^{{{}}}",
+        ode,
+        i,
+        max_terms,
+        lambda v: number_latex(v, digits),
+        name_latex,
+        r"\,",
+        "{}^{{{}}}",
         r"\ldots\;(\text{{{} more}})",
     )
 

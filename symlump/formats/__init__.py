@@ -1,0 +1,128 @@
+"""Model files: reading them exactly, and writing them so that they read back the same.
+
+=========== ======================================= ====== =====
+suffix      format                                  read   write
+=========== ======================================= ====== =====
+.ode ._ode  ERODE: reaction networks and equations  yes    yes
+.net        BioNetGen reaction networks             yes    yes
+.tra        MRMC Markov chains                      yes    yes
+.xml .sbml  SBML; reading needs the extra ``sbml``  yes    yes
+=========== ======================================= ====== =====
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from symlump.errors import FileFormatError, InputError, MethodError
+from symlump.formats.bionetgen import read_bionetgen, write_bionetgen
+from symlump.formats.erode import read_erode
+from symlump.formats.erode_write import write_erode
+from symlump.formats.model import Model, substitute_constants
+from symlump.formats.mrmc import read_tra, write_tra
+from symlump.formats.sbml_write import write_sbml
+from symlump.formats.source import Source, write_text
+from symlump.ode.polynomial import PolynomialODE
+
+SUFFIXES = {
+    ".ode": "erode",
+    "._ode": "erode",
+    ".net": "bionetgen",
+    ".tra": "mrmc",
+    ".xml": "sbml",
+    ".sbml": "sbml",
+}
+_WRITERS = {
+    "erode": write_erode,
+    "bionetgen": write_bionetgen,
+    "mrmc": write_tra,
+    "sbml": write_sbml,
+}
+
+__all__ = ["Model", "SUFFIXES", "read", "substitute_constants", "write"]
+
+
+def read(
+    path: str | Path,
+    *,
+    parameters: Literal["values", "symbolic"] = "values",
+    constants: Literal["keep", "values"] = "keep",
+    format: str | None = None,
+) -> Model:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    parameters : {"values", "symbolic"}
+        Replace parameters by their values, or make them symbolic constants of the system: variables
+        with derivative 0, listed in ``PolynomialODE.parameters``.
+    constants : {"keep", "values"}
+        With "values", every species whose derivative is identically zero is replaced by its initial
+        value and dropped; ``Model.dropped`` has its name and value.
+    format : str, optional
+        One of erode, bionetgen, mrmc, sbml; by default the suffix of the file decides.
+
+    Raises
+    ------
+    FileFormatError
+        If the file cannot be read; the message says where: ``PATH:LINE:COLUMN: …``.
+    NotPolynomialError
+        If a rate or an equation is not a polynomial with rational coefficients, likewise.
+    MissingExtraError
+        If SBML is asked for and python-libsbml is not installed.
+    """
+    if parameters not in ("values", "symbolic"):
+        raise MethodError(f"parameters={parameters!r} is neither 'values' nor 'symbolic'")
+    if constants not in ("keep", "values"):
+        raise MethodError(f"constants={constants!r} is neither 'keep' nor 'values'")
+    chosen = _format_of(path, format)
+    source = Source.read(path)
+    if chosen == "erode":
+        model = read_erode(source, parameters=parameters)
+    elif chosen == "bionetgen":
+        model = read_bionetgen(source, parameters=parameters)
+    elif chosen == "mrmc":
+        model = read_tra(source)
+    else:
+        from symlump.formats.sbml import read_sbml
+
+        model = read_sbml(source, parameters=parameters)
+    if constants == "keep":
+        return model
+    try:
+        return substitute_constants(model)
+    except InputError as problem:
+        raise FileFormatError(f"{source.path}: {problem}") from None
+
+
+def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None = None) -> None:
+    """Write a model file, as a whole or not at all.
+
+    Coefficients are written exactly; a :class:`PolynomialODE` alone starts at 0.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix is unknown, the format cannot hold the system, or the file cannot be written.
+    """
+    chosen = _format_of(path, format)
+    if isinstance(model, PolynomialODE):
+        start = dict.fromkeys(model.variables, Fraction(0))
+        model = Model(Path(path).stem, model, start)
+    write_text(path, _WRITERS[chosen](model))
+
+
+def _format_of(path: str | Path, format: str | None) -> str:
+    known = tuple(dict.fromkeys(SUFFIXES.values()))
+    if format is not None:
+        if format not in known:
+            raise FileFormatError(f"unknown format {format!r}; the formats are {', '.join(known)}")
+        return format
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise FileFormatError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}")
+    return SUFFIXES[suffix]

@@ -1,0 +1,357 @@
+"""The ``.net`` files of BioNetGen: numbered species, mass action, groups.
+
+The rate in a ``.net`` file already contains the symmetry factors, so ``1 1,1 2 0.5*k`` runs at
+0.5·k·S₁². A species marked with ``$`` is held fixed. Functions are followed where they are
+polynomials in the groups.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal
+
+from symlump.errors import FileFormatError, InputError
+from symlump.formats import algebra
+from symlump.formats.algebra import MAX_DEGREE, Monomial, Polynomial
+from symlump.formats.expression import NAME, NUMBER, ORDINARY, ExpressionReader, Tokens
+from symlump.formats.flows import Flows, equations
+from symlump.formats.model import Model
+from symlump.formats.source import Source, shown
+
+BLOCKS = ("parameters", "species", "groups", "functions", "reactions")
+_SKIPPED = {
+    "model",
+    "compartments",
+    "observables",
+    "molecule types",
+    "reaction rules",
+    "energy patterns",
+}
+_COMMENT = re.compile(r"#[^\n]*")
+_BLOCK = re.compile(r"(begin|end)[ \t]+(\w+(?:[ \t]+\w+)?)")
+_COMMAND = re.compile(r"\w+[ \t]*\(.*\)[ \t]*;?|version.*")
+_TITLE = re.compile(r'setModelName[ \t]*\([ \t]*"([^"]*)"')
+_NAMED = re.compile(rf"(?:[0-9]+[ \t]+)?({NAME})(\([^)]*\))?(?:[ \t]*=[ \t]*|[ \t]+|\Z)")
+_SPECIES = re.compile(r"(?:([0-9]{1,12})[ \t]++)?+(\S++)[ \t]+")
+_REACTION = re.compile(r"[0-9]+[ \t]+([0-9,]+)[ \t]+([0-9,]+)[ \t]+")
+_ENTRY = re.compile(rf"(?:({NUMBER})[ \t]*\*[ \t]*)?([0-9]{{1,12}})")
+
+Line = tuple[int, int]
+
+
+def read_bionetgen(
+    source: Source, *, parameters: Literal["values", "symbolic"] = "values"
+) -> Model:
+    """Read a reaction network.
+
+    Parameters
+    ----------
+    source : Source
+        The text.
+    parameters : {"values", "symbolic"}
+        Whether parameters are replaced by their values or become symbolic constants of the system.
+
+    Raises
+    ------
+    FileFormatError
+        If the text is not a network.
+    NotPolynomialError
+        If a rate is not a polynomial.
+
+    Examples
+    --------
+    >>> model = read_bionetgen(Source("a.net", '''begin parameters
+    ...   1 k 3
+    ... end parameters
+    ... begin species
+    ...   1 A(b) 10
+    ...   2 A(b!1).A(b!1) 0
+    ... end species
+    ... begin reactions
+    ...   1 1,1 2 0.5*k
+    ... end reactions'''))
+    >>> print(model.ode)
+    A(b)'          = -3*A(b)^2
+    A(b!1).A(b!1)' = 3/2*A(b)^2
+    """
+    return _Reader(source, parameters == "symbolic").read()
+
+
+class _Reader:
+    """The state of one reading: what the names mean so far."""
+
+    def __init__(self, source: Source, symbolic: bool) -> None:
+        text = source.text
+        if "#" in text:
+            text = _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
+        self.source, self.symbolic = Source(source.path, text), symbolic
+        self.parameters: dict[str, Fraction] = {}
+        self.species: dict[str, int] = {}
+        self.initial: list[Fraction] = []
+        self.fixed: set[int] = set()
+        self.names: dict[str, Polynomial] = {}
+        self.expressions = ExpressionReader(self.names, ORDINARY)
+        self.observables: dict[str, dict[str, Fraction]] = {}
+        self.flows = Flows()
+
+    def read(self) -> Model:
+        blocks = self._blocks()
+        if "species" not in blocks:
+            raise self.source.error(0, "expected a block 'begin species'")
+        for line in blocks.get("parameters", ()):
+            self._parameter(line)
+        for line in blocks["species"]:
+            self._one_species(line)
+        variables = dict(self.species)
+        if self.symbolic:
+            for name in self.parameters:
+                if name in variables:
+                    raise self.source.error(0, f"{shown(name)} is a parameter and a species")
+                variables[name] = len(variables)
+                self.names[name] = algebra.variable(variables[name])
+        for line in blocks.get("groups", ()):
+            self._group(line)
+        for line in blocks.get("functions", ()):
+            self._function(line)
+        self._reactions(blocks.get("reactions", ()))
+        initial = dict(zip(self.species, self.initial, strict=True))
+        if self.symbolic:
+            initial |= self.parameters
+        ode = self.flows.build(variables, self.parameters if self.symbolic else ())
+        title = _TITLE.search(self.source.text)
+        name = title[1] if title else re.split(r"[\\/]", self.source.path)[-1].rsplit(".", 1)[0]
+        return Model(name, ode, initial, None, self.observables)
+
+    def _lines(self) -> Iterator[tuple[int, int]]:
+        position = 0
+        for line in self.source.text.split("\n"):
+            content = line.strip(" \t")
+            if content:
+                start = position + line.index(content[0])
+                yield start, start + len(content)
+            position += len(line) + 1
+
+    def _blocks(self) -> dict[str, list[Line]]:
+        """The lines of each block, as positions."""
+        blocks: dict[str, list[Line]] = {}
+        inside, opened = "", 0
+        for start, stop in self._lines():
+            text = self.source.text
+            mark = _BLOCK.fullmatch(text, start, stop) if text[start] in "be" else None
+            if mark is None:
+                if inside in BLOCKS:
+                    blocks[inside].append((start, stop))
+                elif not inside and not _COMMAND.fullmatch(text, start, stop):
+                    raise self.source.error(
+                        start, f"expected 'begin' of a block, found {shown(text[start:stop])}"
+                    )
+                continue
+            block = " ".join(mark[2].split())
+            if mark[1] == "end":
+                if block != inside and block != "model":
+                    raise self.source.error(start, f"{shown(mark[0])} without its 'begin'")
+                inside = ""
+            elif inside:
+                raise self.source.error(start, f"{shown(mark[0])} inside 'begin {inside}'")
+            elif block in blocks:
+                raise self.source.error(start, f"a second block {shown(block)}")
+            elif block in BLOCKS:
+                inside, opened = block, start
+                blocks[block] = []
+            elif block in _SKIPPED:
+                inside, opened = ("" if block == "model" else block), start
+            else:
+                raise self.source.error(
+                    start, f"unknown block {shown(block)}; the blocks are {', '.join(BLOCKS)}"
+                )
+        if inside:
+            raise self.source.error(opened, f"'begin {inside}' is never closed")
+        return blocks
+
+    def _whole(self, start: int, stop: int) -> Polynomial:
+        """The expression that fills a part of the text."""
+        tokens = Tokens(self.source, start, stop)
+        value = self.expressions.read(tokens)
+        if tokens.kind != "end":
+            raise tokens.error("an operator or the end of the line")
+        return value
+
+    def _number(self, start: int, stop: int) -> Fraction:
+        value = algebra.constant_of(self._whole(start, stop))
+        if value is None:
+            raise self.source.error(start, "this expression must be constant")
+        return value
+
+    def _named(self, line: Line, what: str) -> tuple[str, str, int]:
+        named = _NAMED.match(self.source.text, *line)
+        if named is None:
+            found = shown(self.source.text[slice(*line)])
+            raise self.source.error(line[0], f"expected the name of a {what}, found {found}")
+        if named[1] in self.names:
+            raise self.source.error(named.start(1), f"{shown(named[1])} is defined twice")
+        return named[1], named[2] or "", named.end()
+
+    def _parameter(self, line: Line) -> None:
+        name, _, position = self._named(line, "parameter")
+        value = self._number(position, line[1])
+        self.parameters[name] = value
+        self.names[name] = algebra.constant(value)
+
+    def _one_species(self, line: Line) -> None:
+        found = _SPECIES.match(self.source.text, *line)
+        if found is None or found.end() >= line[1]:
+            text = shown(self.source.text[slice(*line)])
+            raise self.source.error(line[0], f"expected 'number species amount', found {text}")
+        if found[1] is not None and int(found[1]) != len(self.species) + 1:
+            raise self.source.error(
+                line[0], f"species number {found[1]} stands in place {len(self.species) + 1}"
+            )
+        name = found[2]
+        if "$" in name.split("(")[0]:
+            name = name.replace("$", "", 1)
+            self.fixed.add(len(self.species))
+        if name in self.species:
+            raise self.source.error(found.start(2), f"the species {shown(name)} is defined twice")
+        self.species[name] = len(self.species)
+        self.initial.append(self._number(found.end(), line[1]))
+
+    def _group(self, line: Line) -> None:
+        name, _, position = self._named(line, "group")
+        variables = list(self.species)
+        polynomial: Polynomial = {}
+        text = self.source.text[position : line[1]]
+        for entry in text.split(",") if text.strip() else ():
+            found = _ENTRY.fullmatch(entry.strip())
+            if found is None:
+                raise self.source.error(
+                    position, f"expected 'factor*species' in a group, found {shown(entry)}"
+                )
+            index = self._index(int(found[2]), position)
+            weight = self.expressions.number(found[1]) if found[1] else Fraction(1)
+            polynomial = algebra.add(polynomial, {((index, 1),): weight} if weight else {})
+        self.names[name] = polynomial
+        self.observables[name] = {variables[m[0][0]]: value for m, value in polynomial.items()}
+
+    def _function(self, line: Line) -> None:
+        name, arguments, position = self._named(line, "function")
+        if arguments.strip("() \t"):
+            raise self.source.error(
+                line[0], f"the function {shown(name)} has arguments, which are not supported"
+            )
+        self.names[name] = self._whole(position, line[1])
+
+    def _index(self, number: int, position: int) -> int:
+        if not 0 < number <= len(self.species):
+            raise self.source.error(
+                position, f"species number {number} is outside 1 … {len(self.species)}"
+            )
+        return number - 1
+
+    def _reactions(self, lines: list[Line] | tuple[()]) -> None:
+        text = self.source.text
+        rates: dict[str, Polynomial] = {}
+        for start, stop in lines:
+            line = _REACTION.match(text, start, stop)
+            if line is None:
+                raise self.source.error(
+                    start,
+                    f"expected 'number reactants products rate', found {shown(text[start:stop])}",
+                )
+            written = text[line.end() : stop]
+            rate = rates.get(written)
+            if rate is None:
+                rate = rates[written] = self._whole(line.end(), stop)
+            reactants = self._side(line[1], line.start(1))
+            products = self._side(line[2], line.start(2))
+            speed: dict[int, int] = {}
+            for index in reactants:
+                speed[index] = speed.get(index, 0) + 1
+            changes = [(i, -1) for i in reactants if i not in self.fixed]
+            changes += [(i, 1) for i in products if i not in self.fixed]
+            monomial: Monomial = tuple(sorted(speed.items()))
+            try:
+                for factor, value in rate.items():
+                    self.flows.add(value, algebra.multiply_monomials(factor, monomial), changes)
+            except InputError as problem:
+                raise self.source.error(start, f"{problem}, in this reaction") from None
+
+    def _side(self, text: str, position: int) -> list[int]:
+        """The species of one side; the number 0 stands for none."""
+        numbers = text.split(",")
+        if len(numbers) > MAX_DEGREE:
+            raise self.source.error(position, f"more than {MAX_DEGREE} species on one side")
+        if not all(0 < len(number) <= 12 for number in numbers):
+            raise self.source.error(position, f"expected species numbers, found {shown(text)}")
+        return [self._index(int(n), position) for n in numbers if int(n)]
+
+
+def write_bionetgen(model: Model) -> str:
+    """The text of a ``.net`` file: one reaction per term, with its rate as a parameter.
+
+    A term that consumes is a reaction that consumes where its monomial contains the species, and
+    has a negative rate otherwise.
+
+    Raises
+    ------
+    FileFormatError
+        If a name cannot stand in the format.
+    """
+    ode = model.ode
+    fixed = {ode.index[name]: name for name in ode.parameters}
+    species = [i for i in range(len(ode)) if i not in fixed]
+    number = {variable: place for place, variable in enumerate(species, start=1)}
+    for i in species:
+        if re.search(r"[\s#$]", ode.variables[i]) or not ode.variables[i]:
+            raise FileFormatError(f"the name {ode.variables[i]!r} cannot stand in a .net file")
+    for name in ode.parameters:
+        if not re.fullmatch(NAME, name):
+            raise FileFormatError(f"the parameter {name!r} cannot stand in a .net file")
+    rates: dict[str, str] = {}
+    reactions: list[str] = []
+    for row, terms in equations(ode):
+        for value, monomial in terms:
+            present = [str(number[v]) for v, k in monomial if v not in fixed for _ in range(k)]
+            consumes = value < 0 and str(number[row]) in present
+            products = list(present)
+            if consumes:
+                products.remove(str(number[row]))
+            else:
+                products.append(str(number[row]))
+            rate = algebra.decimal_text(-value if consumes else value)
+            constants = [f"{fixed[v]}^{k}" for v, k in monomial if v in fixed]
+            rate = (
+                "*".join([rate, *constants])
+                if fixed
+                else rates.setdefault(rate, f"_rate{len(rates) + 1}")
+            )
+            sides = f"{','.join(present) or 0} {','.join(products) or 0}"
+            reactions.append(f"{len(reactions) + 1} {sides} {rate}")
+    values = {name: algebra.decimal_text(model.initial_values[name]) for name in ode.parameters}
+    values |= {name: rate for rate, name in rates.items()}
+    starts = [
+        f"{place} {ode.variables[i]} {algebra.decimal_text(model.initial_values[ode.variables[i]])}"
+        for i, place in number.items()
+    ]
+    groups = [
+        f"{place} {name} "
+        + ",".join(
+            f"{algebra.decimal_text(value)}*{number[ode.index[variable]]}"
+            for variable, value in combination.items()
+        )
+        for place, (name, combination) in enumerate(model.observables.items(), start=1)
+        if all(re.fullmatch(NUMBER, algebra.decimal_text(v)) for v in combination.values())
+        and re.fullmatch(NAME, name)
+    ]
+    parts = {
+        "parameters": [f"{i} {name} {v}" for i, (name, v) in enumerate(values.items(), start=1)],
+        "species": starts,
+        "reactions": reactions,
+        "groups": groups,
+    }
+    title = re.sub(r"[^\w .-]", " ", model.name)
+    lines = [f'setModelName("{title}")']
+    for block, content in parts.items():
+        lines += [f"begin {block}", *(f"    {line}" for line in content), f"end {block}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,322 @@
+"""Reading the ``.ode`` files of ERODE: reaction networks and systems of equations.
+
+The language: https://www.erode.eu. Under mass action a reaction ``2 A + B -> C , k`` runs at
+k·A²·B, without factorials; after ``arbitrary`` stands the whole rate. A minus sign binds tighter
+than ``^``. Newlines mean nothing inside a section.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Literal
+
+from symlump.errors import InputError, NotPolynomialError
+from symlump.formats import algebra
+from symlump.formats.algebra import MAX_DEGREE, Polynomial
+from symlump.formats.erode_flat import FlatReader
+from symlump.formats.erode_text import outline
+from symlump.formats.expression import ERODE, NAME, NUMBER, ExpressionReader, Tokens
+from symlump.formats.flows import Flows
+from symlump.formats.model import Model, cover, linear_combination
+from symlump.formats.source import Source, shown
+
+_DEFINITION = re.compile(rf"\s*({NAME})(?:[ \t]*=[ \t]*({NUMBER}))?(?=\s+(?:[^\W\d]|\Z)|\Z)")
+_COUNT = re.compile(r"[0-9]{1,9}")
+
+
+def read_erode(source: Source, *, parameters: Literal["values", "symbolic"] = "values") -> Model:
+    """Read a model.
+
+    Parameters
+    ----------
+    source : Source
+        The text.
+    parameters : {"values", "symbolic"}
+        Whether parameters are replaced by their values or become symbolic constants of the system.
+
+    Raises
+    ------
+    FileFormatError
+        If the text is not a model.
+    NotPolynomialError
+        If a rate or an equation is not a polynomial.
+
+    Examples
+    --------
+    >>> model = read_erode(Source("a.ode", '''begin model m
+    ...   begin parameters  k = 1/2  end parameters
+    ...   begin init  A = 1  B  end init
+    ...   begin reactions  A + A -> B , k  end reactions
+    ... end model'''))
+    >>> print(model.ode)
+    A' = -A^2
+    B' = 1/2*A^2
+    """
+    return _Reader(source, parameters == "symbolic").read()
+
+
+class _Reader:
+    """The state of one reading: what the names mean so far."""
+
+    def __init__(self, source: Source, symbolic: bool) -> None:
+        self.outline = outline(source)
+        self.source, self.symbolic = self.outline.source, symbolic
+        self.parameters: dict[str, Fraction] = {}
+        self.species: dict[str, int] = {}
+        self.initial: list[Fraction] = []
+        self.absent: dict[str, str] = {}
+        self.names: dict[str, Polynomial] = {}
+        self.expressions = ExpressionReader(self.names, ERODE, self.absent)
+        self.flows = Flows()
+
+    def read(self) -> Model:
+        if "reactions" in self.outline.sections and "ODE" in self.outline.sections:
+            start = self.outline.sections["ODE"][0]
+            raise self.source.error(start, "a model has either 'reactions' or 'ODE', not both")
+        self._parameters()
+        self._init()
+        for name, position in self.species.items():
+            self.names[name] = algebra.variable(position)
+        variables, fixed = dict(self.species), {}
+        if self.symbolic:
+            for name in self.parameters:
+                variables[name] = len(variables)
+                self.names[name] = algebra.variable(variables[name])
+        else:
+            fixed = {n: v for n, v in self.parameters.items() if n not in self.absent}
+        self._system(variables, fixed)
+        ode = self.flows.build(variables, self.parameters if self.symbolic else ())
+        initial = dict(zip(self.species, self.initial, strict=True))
+        if self.symbolic:
+            initial |= self.parameters
+        blocks = self._partition()
+        observables, other_views = self._views(tuple(variables))
+        return Model(
+            self.outline.name,
+            ode,
+            initial,
+            None if blocks is None else cover(blocks, ode),
+            observables,
+            other_views,
+        )
+
+    def _tokens(self, section: str) -> Tokens | None:
+        place = self.outline.sections.get(section)
+        return None if place is None else Tokens(self.source, *place)
+
+    def _declare(self, name: str, start: int) -> None:
+        for known, what in ((self.parameters, "parameter"), (self.species, "species")):
+            if name in known:
+                raise self.source.error(
+                    start, f"{shown(name)} is defined twice: it is already a {what}"
+                )
+
+    def _parameters(self) -> None:
+        for name, start, value in self._definitions("parameters"):
+            self._declare(name, start)
+            self.parameters[name] = Fraction(0) if value is None else value
+            if value is None:
+                self.absent[name] = "has no value: give it one, or keep the parameters symbolic"
+            else:
+                self.names[name] = algebra.constant(value)
+
+    def _init(self) -> None:
+        for name, start, value in self._definitions("init"):
+            self._declare(name, start)
+            self.species[name] = len(self.species)
+            self.initial.append(Fraction(0) if value is None else value)
+
+    def _definitions(self, section: str) -> Iterator[tuple[str, int, Fraction | None]]:
+        """The definitions ``name``, ``name = value`` of a section, with their positions."""
+        if section not in self.outline.sections:
+            return
+        position, stop = self.outline.sections[section]
+        while True:
+            line = _DEFINITION.match(self.source.text, position, stop)
+            if line is not None:
+                position = line.end()
+                try:
+                    value = self.expressions.number(line[2]) if line[2] else None
+                except InputError as problem:
+                    message = f"{problem}: {shown(line[2])}"
+                    raise self.source.error(line.start(2), message) from None
+                yield line[1], line.start(1), value
+                continue
+            tokens = Tokens(self.source, position, stop)
+            if tokens.kind == "end":
+                return
+            name, start = tokens.take_name("a name")
+            value = None
+            if tokens.text == "=" and tokens.kind == "sign":
+                tokens.advance()
+                value = self.expressions.read_constant(tokens)
+            if tokens.text == "(" and tokens.kind == "sign":
+                _skip_alias(tokens)
+            position = tokens.start
+            yield name, start, value
+
+    def _system(self, variables: Mapping[str, int], fixed: Mapping[str, Fraction]) -> None:
+        algebraic = self._tokens("alg")
+        if algebraic is not None and algebraic.kind != "end":
+            raise self.source.error(
+                algebraic.start, "algebraic equations ('alg') are not supported; remove them"
+            )
+        flat = FlatReader(
+            self.source.text, self.flows, variables, self.species, fixed, self.expressions
+        )
+        if "reactions" in self.outline.sections:
+            position, stop = self.outline.sections["reactions"]
+            while True:
+                position = flat.reactions(position, stop)
+                tokens = Tokens(self.source, position, stop)
+                if tokens.kind == "end":
+                    return
+                rate = self._reaction(tokens)
+                if rate is not None:
+                    flat.learn_rate(position, tokens.start, rate)
+                position = tokens.start
+        if "ODE" in self.outline.sections:
+            position, stop = self.outline.sections["ODE"]
+            done: set[int] = set()
+            while True:
+                position = flat.equations(position, stop, done)
+                tokens = Tokens(self.source, position, stop)
+                if tokens.kind == "end":
+                    return
+                self._equation(tokens, done)
+                position = tokens.start
+
+    def _position(self, name: str, start: int) -> int:
+        if name not in self.species:
+            if name in self.parameters:
+                problem = f"{shown(name)} is a parameter, not a species"
+            else:
+                problem = f"the species {shown(name)} is not defined in 'init'"
+            raise self.source.error(start, problem)
+        return self.species[name]
+
+    def _reaction(self, tokens: Tokens) -> Polynomial | None:
+        """Read one reaction; return its rate constant under mass action."""
+        start = tokens.start
+        reactants = self._side(tokens, "->")
+        tokens.take("->")
+        products = self._side(tokens, ",")
+        tokens.take(",")
+        arbitrary = tokens.kind == "name" and tokens.text == "arbitrary"
+        if arbitrary:
+            tokens.advance()
+        rate = self.expressions.read(tokens)
+        if tokens.text == "[" and tokens.kind == "sign":
+            close = self.source.text.find("]", tokens.start, tokens.stop)
+            if close < 0:
+                raise self.source.error(tokens.start, "'[' is never closed")
+            tokens.position = close + 1
+            tokens.advance()
+        try:
+            self.flows.reaction(reactants, products, rate, not arbitrary)
+        except InputError as problem:
+            raise self.source.error(start, f"{problem}, in this reaction") from None
+        return None if arbitrary else rate
+
+    def _side(self, tokens: Tokens, stop: str) -> list[tuple[int, int]]:
+        """Read ``A + 2 B + 3*C`` up to the sign ``stop``; nothing at all is allowed."""
+        items: list[tuple[int, int]] = []
+        while tokens.text != stop or items:
+            count = 1
+            if tokens.kind == "number":
+                limit = MAX_DEGREE if stop == "->" else 10**9
+                if not _COUNT.fullmatch(tokens.text) or not 0 < int(tokens.text) <= limit:
+                    raise self.source.error(
+                        tokens.start,
+                        f"the multiplicity {shown(tokens.text)} is not an integer of 1 … {limit}",
+                    )
+                count = int(tokens.text)
+                tokens.advance()
+                if tokens.text == "*":
+                    tokens.advance()
+            items.append((self._position(*tokens.take_name("a species")), count))
+            if tokens.text != "+":
+                break
+            tokens.advance()
+        return items
+
+    def _equation(self, tokens: Tokens, done: set[int]) -> None:
+        if tokens.kind != "name" or tokens.text != "d":
+            raise tokens.error("an equation, 'd(x) = …'")
+        tokens.advance()
+        tokens.take("(")
+        name, start = tokens.take_name("a species")
+        row = self._position(name, start)
+        if row in done:
+            raise self.source.error(start, f"{shown(name)} has two equations")
+        done.add(row)
+        tokens.take(")")
+        tokens.take("=")
+        self.flows.equation(row, self.expressions.read(tokens))
+
+    def _partition(self) -> list[tuple[str, ...]] | None:
+        tokens = self._tokens("partition")
+        if tokens is None or tokens.kind == "end":
+            return None
+        blocks: list[tuple[str, ...]] = []
+        seen: set[str] = set()
+        while tokens.kind != "end":
+            tokens.take("{")
+            block: list[str] = []
+            while True:
+                name, start = tokens.take_name("a species")
+                self._position(name, start)
+                if name in seen:
+                    raise self.source.error(start, f"{shown(name)} stands in two blocks")
+                seen.add(name)
+                block.append(name)
+                if tokens.text != ",":
+                    break
+                tokens.advance()
+            tokens.take("}")
+            blocks.append(tuple(block))
+            if tokens.text == "," and tokens.kind == "sign":
+                tokens.advance()
+            elif tokens.kind != "end":
+                raise tokens.error("',' between blocks")
+        return blocks
+
+    def _views(
+        self, names: tuple[str, ...]
+    ) -> tuple[dict[str, dict[str, Fraction]], dict[str, str]]:
+        linear: dict[str, dict[str, Fraction]] = {}
+        others: dict[str, str] = {}
+        tokens = self._tokens("views")
+        while tokens is not None and tokens.kind != "end":
+            name, start = tokens.take_name("the name of a view")
+            if name in linear or name in others:
+                raise self.source.error(start, f"the view {shown(name)} is defined twice")
+            tokens.take("=")
+            begin = tokens.start
+            combination = None
+            try:
+                polynomial = self.expressions.read(tokens)
+            except NotPolynomialError:
+                # Where it ends is not known to the reader of polynomials: it ends with its line.
+                end = self.source.text.find("\n", begin, tokens.stop)
+                tokens.position = tokens.stop if end < 0 else end
+                tokens.advance()
+            else:
+                constants = self.parameters if self.symbolic else ()
+                combination = linear_combination(polynomial, names, constants)
+            if combination is None:
+                others[name] = " ".join(self.source.text[begin : tokens.start].split())
+            else:
+                linear[name] = combination
+        return linear, others
+
+
+def _skip_alias(tokens: Tokens) -> None:
+    """Go past ``( "another name" )`` behind a species."""
+    tokens.advance()
+    if tokens.kind != "string":
+        raise tokens.error("a name in quotation marks")
+    tokens.advance()
+    tokens.take(")")

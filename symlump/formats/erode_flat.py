@@ -1,0 +1,189 @@
+"""The short way through the lines that make up nearly all of a large ERODE file.
+
+A reaction whose rate is a known constant or product, or an equation that is a plain sum of
+products, is read by splitting its line; each distinct rate and each distinct term is understood
+once. A line that does not fit is left to the full grammar, which also has the error messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+from symlump.formats.algebra import MAX_BITS, MAX_DEGREE, Polynomial
+from symlump.formats.expression import NAME, NUMBER, ExpressionReader
+from symlump.formats.flows import Flows
+
+# The next statement must not begin with an operator: then the expression goes on there.
+_END = r"[ \t]*+(?:\n\s*+(?![-+*/^(),\[])|\Z)"
+_REACTION = re.compile(rf"\s*+([^\n\->,\[]*+)->([^\n,\[]*+),([^\n\[]*+)(?:\[[^\]\n]*+\])?+{_END}")
+_EQUATION = re.compile(rf"\s*+d[ \t]*\([ \t]*({NAME})[ \t]*\)[ \t]*=([\w.*^/ \t+-]*+){_END}")
+_SIGN = re.compile(r"([-+][ \t]*[-+]?)")
+_SCIENTIFIC = re.compile(r"[0-9.][eE][-+]")
+_STAR = re.compile(r"(?<!\*)\*(?!\*)")
+_POWER = re.compile(rf"({NAME})\s*(?:\^|\*\*)\s*([0-9]{{1,3}})")
+_QUOTIENT = re.compile(rf"({NUMBER})\s*/\s*({NUMBER})")
+_LITERAL = re.compile(NUMBER)
+
+Term = tuple[int, int, list[int], list[int]]
+"""Coefficient with sign + and with sign −, as places in the table, and the factors and powers."""
+
+
+class FlatReader:
+    """Reads simple statements into flows.
+
+    Parameters
+    ----------
+    text : str
+    flows : Flows
+    variables : mapping of str to int
+        Everything that is a variable of the system.
+    species : mapping of str to int
+        The part of it that may stand in a reaction or have an equation.
+    constants : mapping of str to Fraction
+        Names with a value.
+    reader : ExpressionReader
+        For its table of literals.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        flows: Flows,
+        variables: Mapping[str, int],
+        species: Mapping[str, int],
+        constants: Mapping[str, Fraction],
+        reader: ExpressionReader,
+    ) -> None:
+        self.text, self.flows = text, flows
+        self.variables, self.species, self.constants = variables, species, constants
+        self.reader = reader
+        self._rates: dict[str, tuple[int, list[int], list[int]]] = {}
+        self._terms: dict[str, Term] = {}
+
+    def reactions(self, start: int, stop: int) -> int:
+        """Read reactions as long as they are simple; return where the first other one starts."""
+        flows, species, rates = self.flows, self.species, self._rates
+        match = _REACTION.match
+        while line := match(self.text, start, stop):
+            left, right, rate = line.groups()
+            known = rates.get(rate.strip())
+            if known is None:
+                break
+            try:
+                reactants = [species[name.strip()] for name in left.split("+")]
+                products = [species[name.strip()] for name in right.split("+")]
+            except KeyError:
+                break
+            place, factors, powers = known
+            size = len(reactants)
+            if size + sum(powers) > MAX_DEGREE:
+                break
+            flows.rates.append(place)
+            flows.sizes.append(size + len(factors))
+            flows.factors += reactants
+            flows.factors += factors
+            flows.powers += [1] * size
+            flows.powers += powers
+            flows.widths.append(size + len(products))
+            flows.changed += reactants
+            flows.changed += products
+            flows.counts += [-1] * size
+            flows.counts += [1] * len(products)
+            start = line.end()
+        return start
+
+    def learn_rate(self, start: int, end: int, rate: Polynomial) -> None:
+        """Remember the rate of the mass action that fills ``start`` … ``end``, if it is simple."""
+        line = _REACTION.match(self.text, start, end)
+        if line is not None and line.end() == end and len(rate) == 1:
+            ((monomial, value),) = rate.items()
+            place = self.flows.coefficient(value)
+            self._rates[line[3].strip()] = place, [v for v, _ in monomial], [k for _, k in monomial]
+
+    def equations(self, start: int, stop: int, done: set[int]) -> int:
+        """Read equations as long as they are plain sums of products of new variables.
+
+        ``done`` are the variables that have an equation; it grows. Returns where the first other
+        statement starts.
+        """
+        flows = self.flows
+        while line := _EQUATION.match(self.text, start, stop):
+            row = self.species.get(line[1])
+            terms = self._sum(line[2])
+            if row is None or row in done or terms is None:
+                break
+            done.add(row)
+            for place, (_, _, factors, powers) in terms:
+                flows.rates.append(place)
+                flows.sizes.append(len(factors))
+                flows.factors += factors
+                flows.powers += powers
+            flows.changed += [row] * len(terms)
+            flows.counts += [1] * len(terms)
+            flows.widths += [1] * len(terms)
+            start = line.end()
+        return start
+
+    def _sum(self, body: str) -> list[tuple[int, Term]] | None:
+        if _SCIENTIFIC.search(body):
+            return None
+        pieces = _SIGN.split(body)
+        if pieces[0].strip():
+            pieces.insert(0, "+")
+        else:
+            del pieces[0]
+            if not pieces:
+                return None
+            pieces[0] += "+"  # a sign without a left operand, like the second one in "a + -b"
+        terms = []
+        for sign, written in zip(pieces[::2], pieces[1::2], strict=True):
+            if len(sign) > 1 and "^" in written:
+                return None  # in ERODE a unary minus comes before the power
+            key = written.strip()
+            term = self._terms[key] if key in self._terms else self._learn_term(key)
+            if term is None:
+                return None
+            terms.append((term[1] if sign.count("-") & 1 else term[0], term))
+        return terms
+
+    def _learn_term(self, written: str) -> Term | None:
+        """Understand a product of variables, their powers and constants; None if it is not one."""
+        powers: dict[int, int] = {}
+        value: Fraction | None = None
+        for piece in _STAR.split(written):
+            factor = piece.strip()
+            position, power = self.variables.get(factor), 1
+            if position is None:
+                raised = _POWER.fullmatch(factor)
+                if raised is not None and raised[1] in self.variables:
+                    position, power = self.variables[raised[1]], int(raised[2])
+            if position is not None:
+                if power:
+                    powers[position] = powers.get(position, 0) + power
+                continue
+            known = self._constant(factor)
+            if known is None:
+                return None
+            value = known if value is None else value * known
+            if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
+                return None
+        if sum(powers.values()) > MAX_DEGREE:
+            return None
+        value = Fraction(1) if value is None else value
+        plus, minus = self.flows.coefficient(value), self.flows.coefficient(-value)
+        term = plus, minus, list(powers), list(powers.values())
+        self._terms[written] = term
+        return term
+
+    def _constant(self, factor: str) -> Fraction | None:
+        if factor in self.constants:
+            return self.constants[factor]
+        if len(factor) > 1000:  # the grammar judges it
+            return None
+        quotient = _QUOTIENT.fullmatch(factor)
+        if quotient is not None:
+            top, bottom = map(self.reader.number, quotient.groups())
+            return top / bottom if bottom else None
+        return self.reader.number(factor) if _LITERAL.fullmatch(factor) else None

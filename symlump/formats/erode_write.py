@@ -1,0 +1,106 @@
+"""Writing ERODE files, so that reading them back gives the same system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+
+from symlump.formats.algebra import Monomial, fraction_text
+from symlump.formats.expression import FUNCTIONS, NAME
+from symlump.formats.flows import equations
+from symlump.formats.model import Model, combination_text
+
+_IDENTIFIER = re.compile(NAME)
+_NAME = re.compile(rf"(?<![\w.]){NAME}")
+_RESERVED = {"begin", "end", "arbitrary"}
+_UNSAFE = re.compile(r'["\x00-\x1f]|//|/\*|\b(?:begin|end)\b')
+
+
+def write_erode(model: Model) -> str:
+    """The text of an ``.ode`` file: a system of equations with exact coefficients.
+
+    A name that ERODE does not allow, such as ``A(b!1)``, is replaced by s1, s2, …, and stands in
+    quotation marks behind it. Views that are not linear combinations are left out if they use
+    a name that is not there any more: a renamed one, a parameter, a dropped constant.
+    """
+    ode = model.ode
+    names = _identifiers(ode.variables, "s")
+    renamed = any(old != new for old, new in names.items())
+    title = " ".join(_UNSAFE.sub(" ", model.name).split()) or "model"
+    lines = [f"begin model {title}"]
+    fixed = set(ode.parameters)
+    if fixed:
+        lines.append(" begin parameters")
+        for name in ode.parameters:
+            lines.append(f"  {_definition(name, names[name], model.initial_values[name])}")
+        lines.append(" end parameters")
+    lines.append(" begin init")
+    for name in ode.variables:
+        if name not in fixed:
+            lines.append(f"  {_definition(name, names[name], model.initial_values[name])}")
+    lines.append(" end init")
+    blocks = [block for block in model.partition or () if fixed.isdisjoint(block)]
+    if blocks:
+        text = ",\n".join(f"  {{{','.join(names[name] for name in block)}}}" for block in blocks)
+        lines += [" begin partition", text, " end partition"]
+    lines.append(" begin ODE")
+    written = list(names.values())
+    for row, terms in equations(ode):
+        if ode.variables[row] not in fixed:
+            lines.append(f"  d({written[row]}) = {_sum_text(terms, written)}")
+    lines.append(" end ODE")
+    views = {
+        name: combination_text({names[variable]: value for variable, value in view.items()})
+        for name, view in model.observables.items()
+    }
+    if not renamed:
+        known = {*ode.variables, *FUNCTIONS}
+        views |= {
+            name: text
+            for name, text in model.other_views.items()
+            if known.issuperset(_NAME.findall(text))
+        }
+    if views:
+        titles = _identifiers(views, "view")
+        lines.append(" begin views")
+        lines += [f"  {titles[name]} = {text}" for name, text in views.items()]
+        lines.append(" end views")
+    lines.append("end model")
+    return "\n".join(lines) + "\n"
+
+
+def _identifiers(names: Iterable[str], stem: str) -> dict[str, str]:
+    """Each name, or a free identifier where ERODE does not allow the name."""
+    given = tuple(names)
+    good = {name for name in given if _IDENTIFIER.fullmatch(name) and name not in _RESERVED}
+    result: dict[str, str] = {}
+    number = 0
+    for name in given:
+        if name in good:
+            result[name] = name
+            continue
+        number += 1
+        while f"{stem}{number}" in good:
+            number += 1
+        result[name] = f"{stem}{number}"
+    return result
+
+
+def _definition(name: str, written: str, value: Fraction) -> str:
+    text = f"{written} = {fraction_text(value)}"
+    return text if name == written else f'{text} ( "{_UNSAFE.sub(" ", name)}" )'
+
+
+def _sum_text(terms: list[tuple[Fraction, Monomial]], names: list[str]) -> str:
+    parts: list[str] = []
+    for value, monomial in terms:
+        factors = [names[v] if power == 1 else f"{names[v]}^{power}" for v, power in monomial]
+        size = abs(value)
+        if size != 1 or not factors:
+            factors.insert(0, fraction_text(size))
+        elif value < 0 and not parts and monomial[0][1] > 1:
+            factors.insert(0, "1")  # "-x^2" would be the square of -x
+        sign = ("- " if value < 0 else "+ ") if parts else ("-" if value < 0 else "")
+        parts.append(sign + "*".join(factors))
+    return " ".join(parts) or "0"

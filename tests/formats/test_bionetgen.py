@@ -1,0 +1,140 @@
+"""BioNetGen networks: blocks, symmetry factors, groups, functions."""
+
+from fractions import Fraction as Q
+
+import pytest
+
+from symlump.errors import FileFormatError, InputError, NotPolynomialError
+from symlump.formats.bionetgen import read_bionetgen, write_bionetgen
+from symlump.formats.model import Model
+from symlump.formats.source import Source
+from symlump.ode.polynomial import PolynomialODE
+
+FULL = """# Created by BioNetGen 2.9
+setModelName("dimer")
+substanceUnits("Number");
+begin parameters
+    1 kp  0.5  # Constant
+    2 km  kp*2^2  # ConstantExpression
+    3 A0  -2^2+104
+end parameters
+begin functions
+    1 f() kp*Dimers
+end functions
+begin species
+    1 A(b,t~0)          A0
+    2 A(b!1,t~0).A(b!1,t~0)  0
+    3 $Source()  1
+end species
+begin reactions
+    1 1,1 2 0.5*kp #_R1
+    2 2 1,1 km #_reverse__R1
+    3 3 3,1 km
+    4 0 1 2
+    5 1 0 f
+end reactions
+begin groups
+    1 Atot  1,2*2
+    2 Dimers  2
+    3 None
+end groups
+"""
+
+
+def model(text, **options):
+    return read_bionetgen(Source("m.net", text), **options)
+
+
+def net(parameters="1 k 3", species="1 A 1\n2 B 0", reactions="", **blocks):
+    parts = {"parameters": parameters, "species": species, "reactions": reactions, **blocks}
+    return "".join(f"begin {name}\n{text}\nend {name}\n" for name, text in parts.items())
+
+
+def test_a_full_network():
+    read = model(FULL)
+    a, dimer = "A(b,t~0)", "A(b!1,t~0).A(b!1,t~0)"
+    assert read.name == "dimer"
+    assert read.ode.variables == (a, dimer, "Source()")
+    assert read.initial_values == {a: 100, dimer: 0, "Source()": 1}
+    assert read.observables == {"Atot": {a: 1, dimer: 2}, "Dimers": {dimer: 1}, "None": {}}
+    terms = {
+        tuple(sorted(read.ode.monomials.factors(c))): v
+        for r, c, v in zip(read.ode.rows, read.ode.columns, read.ode.coefficients, strict=True)
+        if r == 0
+    }
+    assert terms == {
+        (): 2,
+        ((0, 2),): Q(-1, 2),
+        ((1, 1),): 4,
+        ((2, 1),): 2,
+        ((0, 1), (1, 1)): Q(-1, 2),
+    }
+    assert not (read.ode.rows == 2).any()
+
+
+def test_symbolic_parameters():
+    read = model(net(parameters="1 k 3\n2 q k*2", reactions="1 1 2 q"), parameters="symbolic")
+    assert read.ode.parameters == ("k", "q")
+    assert read.initial_values["q"] == 6
+    assert read.ode.monomials.factors(0) == [(0, 1), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        (net(reactions="1 1 2 z"), FileFormatError, "m.net:9:7: the name 'z' is not defined"),
+        (net(reactions="1 3 2 k"), FileFormatError, "m.net:9:3: species number 3 is outside"),
+        (net(reactions="1 1 2"), FileFormatError, "m.net:9:1: expected 'number reactants"),
+        (net(reactions="1 1 2 k k"), FileFormatError, "expected an operator"),
+        (net(reactions="1 1 2 MM k"), FileFormatError, "the name 'MM' is not defined"),
+        (net(reactions="1 1,,2 2 k"), FileFormatError, "expected species numbers"),
+        (net(reactions="1 1 2 1/0"), NotPolynomialError, "division by zero"),
+        (net(species="2 A 1"), FileFormatError, "species number 2 stands in place 1"),
+        (net(species="1 A 1\n2 A 1"), FileFormatError, "'A' is defined twice"),
+        (net(species="1 A"), FileFormatError, "expected 'number species amount'"),
+        (net(parameters="1 k 1\n2 k 2"), FileFormatError, "'k' is defined twice"),
+        (net(parameters="1 k exp(2)"), NotPolynomialError, "the function 'exp'"),
+        (net(parameters="1 k"), FileFormatError, "expected a number"),
+        (net(groups="1 G 1,3"), FileFormatError, "species number 3"),
+        (net(groups="1 G 1+2"), FileFormatError, "expected 'factor*species'"),
+        (net(functions="1 f() 1/G", groups="1 G 1"), NotPolynomialError, "rational rate"),
+        (net(functions="1 f(x) 2*x"), FileFormatError, "has arguments"),
+        (net(wrong=""), FileFormatError, "unknown block 'wrong'"),
+        (net() + net(), FileFormatError, "a second block"),
+        ("begin species\n1 A 1", FileFormatError, "never closed"),
+        ("begin species\nbegin groups", FileFormatError, "inside 'begin species'"),
+        ("end species", FileFormatError, "without its 'begin'"),
+        ("begin parameters\nend parameters", FileFormatError, "expected a block 'begin species'"),
+        ("hello", FileFormatError, "m.net:1:1: expected 'begin' of a block"),
+        (net(reactions="1 " + "1," * 2000 + "1 2 k"), FileFormatError, "more than 1000 species"),
+        (net(reactions="1 1 2 k" + " " * 500_000 + "§"), FileFormatError, "unexpected character"),
+    ],
+)
+def test_refusals(text, kind, message):
+    with pytest.raises(kind) as caught:
+        model(text)
+    assert str(caught.value).startswith("m.net:")
+    assert message in str(caught.value)
+
+
+def test_writing_keeps_consumption_and_negative_rates():
+    import sympy
+
+    x, y, k = sympy.symbols("x y k")
+    equations = {x: -x * y**2 / 3 + 2, y: -3 * x + y * k}
+    ode = PolynomialODE.from_sympy(equations, parameters=[k])
+    start = {"x": Q(1, 3), "y": Q(1, 8), "k": Q(2)}
+    text = write_bionetgen(Model("m", ode, start, None, {"v": {"x": Q(1), "y": Q(2)}}))
+    read = model(text, parameters="symbolic")
+    assert read.ode == ode
+    assert read.initial_values == start
+    assert read.observables == {"v": {"x": 1, "y": 2}}
+
+
+def test_names_that_cannot_be_written():
+    ode = PolynomialODE.from_sympy({})
+    assert "begin species" in write_bionetgen(Model("m", ode, {}))
+    for name in ("a b", "#a", "$a", ""):
+        bad = PolynomialODE((name,), ode.monomials, ode.rows, ode.columns, ode.coefficients)
+        with pytest.raises(InputError, match="cannot stand in a .net file"):
+            write_bionetgen(Model("m", bad, {name: Q(0)}))

@@ -1,0 +1,246 @@
+"""SBML: what species mean, kinetic laws, and what is refused."""
+
+import sys
+from fractions import Fraction as Q
+
+import pytest
+
+from symlump import formats
+from symlump.errors import FileFormatError, InputError, MissingExtraError, NotPolynomialError
+from symlump.formats import Model
+from symlump.ode.polynomial import PolynomialODE
+
+MATH = '<math xmlns="http://www.w3.org/1998/Math/MathML">{}</math>'
+
+
+def apply(operator, *arguments):
+    return f"<apply><{operator}/>{''.join(arguments)}</apply>"
+
+
+def name(text):
+    return f"<ci> {text} </ci>"
+
+
+def number(value):
+    return f"<cn> {value} </cn>"
+
+
+def real(mantissa, exponent):
+    return f'<cn type="e-notation"> {mantissa} <sep/> {exponent} </cn>'
+
+
+def species(name, extra='initialAmount="4"', units="false", boundary="false"):
+    return (
+        f'<species id="{name}" compartment="c" {extra} hasOnlySubstanceUnits="{units}" '
+        f'boundaryCondition="{boundary}" constant="false"/>'
+    )
+
+
+def reaction(law, reactants=("A",), products=("B",), local="", stoichiometry="1"):
+    sides = "".join(
+        f"<listOf{side}>"
+        + "".join(
+            f'<speciesReference species="{s}" stoichiometry="{stoichiometry}" constant="true"/>'
+            for s in members
+        )
+        + f"</listOf{side}>"
+        for side, members in (("Reactants", reactants), ("Products", products))
+        if members
+    )
+    return (
+        f'<reaction id="r" reversible="false" fast="false">{sides}<kineticLaw>'
+        f"{MATH.format(law)}{local}</kineticLaw></reaction>"
+    )
+
+
+def document(reactions, more="", listed=None, rules="", functions="", size="2"):
+    listed = listed or species("A") + species("B", 'initialConcentration="0.1"')
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1">
+<model id="m" name="demo">
+{functions}
+<listOfCompartments><compartment id="c" size="{size}" constant="true"/></listOfCompartments>
+<listOfSpecies>{listed}</listOfSpecies>
+<listOfParameters><parameter id="k" value="0.1" constant="true"/>
+<parameter id="p" constant="false"/></listOfParameters>
+{rules}
+<listOfReactions>{reactions}</listOfReactions>
+{more}
+</model>
+</sbml>
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    pytest.importorskip("libsbml")
+
+    def reader(text, **options):
+        path = tmp_path / "m.xml"
+        path.write_text(text)
+        return formats.read(path, **options)
+
+    return reader
+
+
+LAW = apply("times", name("c"), name("k"), name("A"), name("A"))
+
+
+def test_concentrations_are_divided_by_the_compartment(read):
+    model = read(document(reaction(LAW)))
+    assert model.name == "demo"
+    assert model.initial_values == {"A": 2, "B": Q(1, 10)}
+    assert str(model.ode) == "A' = -1/10*A^2\nB' = 1/10*A^2"
+    mixed = species("A", units="true") + species("B", 'initialConcentration="0.1"', "true")
+    model = read(document(reaction(LAW), listed=mixed))
+    assert model.initial_values == {"A": 4, "B": Q(1, 5)}
+    assert str(model.ode) == "A' = -1/5*A^2\nB' = 1/5*A^2"
+
+
+def test_boundary_species_and_fractional_stoichiometry(read):
+    listed = species("A", boundary="true") + species("B")
+    model = read(document(reaction(LAW, stoichiometry="1.5"), listed=listed))
+    assert str(model.ode) == "A' = 0\nB' = 3/20*A^2"
+    assert read(document(reaction(LAW), listed=listed), constants="values").dropped == {"A": 2}
+
+
+def test_symbolic_parameters(read):
+    local = '<listOfLocalParameters><localParameter id="k" value="3"/></listOfLocalParameters>'
+    text = document(reaction(LAW, local=local))
+    assert str(read(text).ode).split("\n")[1] == "B' = 3*A^2"
+    model = read(text, parameters="symbolic")
+    assert model.ode.parameters == ("k", "p", "r_k")
+    assert model.initial_values["r_k"] == 3
+    assert sorted(model.ode.monomials.factors(0)) == [(0, 2), (4, 1)]
+
+
+def test_functions_numbers_and_operators(read):
+    function = (
+        '<listOfFunctionDefinitions><functionDefinition id="f">'
+        + MATH.format(
+            "<lambda><bvar><ci> u </ci></bvar><bvar><ci> v </ci></bvar>"
+            + apply("minus", apply("power", name("u"), number(2)), name("v"))
+            + "</lambda>"
+        )
+        + "</functionDefinition></listOfFunctionDefinitions>"
+    )
+    law = apply(
+        "plus",
+        apply("f", name("A"), name("B")).replace("<f/>", "<ci> f </ci>"),
+        apply("divide", apply("minus", name("A")), number(4)),
+        apply("times", real("2.5", "-3"), name("B")),
+        apply("times", '<cn type="rational"> 1 <sep/> 3 </cn>', '<cn type="integer"> 6 </cn>'),
+    )
+    model = read(document(reaction(law, reactants=()), functions=function, size="1"))
+    assert str(model.ode).split("\n")[1] == "B' = 2 - 1/4*A + A^2 - 399/400*B"
+
+
+def test_rules_and_assignments(read):
+    rules = (
+        '<listOfInitialAssignments><initialAssignment symbol="A">'
+        + MATH.format(apply("times", number(3), name("k")))
+        + "</initialAssignment></listOfInitialAssignments>"
+        + '<listOfRules><assignmentRule variable="p">'
+        + MATH.format(apply("plus", name("A"), name("B")))
+        + "</assignmentRule></listOfRules>"
+    )
+    model = read(document(reaction(apply("times", name("p"), name("c"))), rules=rules))
+    assert model.initial_values["A"] == Q(3, 10)
+    assert model.observables == {"p": {"A": 1, "B": 1}}
+    assert str(model.ode) == "A' = -A - B\nB' = A + B"
+
+
+RATE_RULE = f'<listOfRules><rateRule variable="p">{MATH.format(name("A"))}</rateRule></listOfRules>'
+EVENT = (
+    '<listOfEvents><event useValuesFromTriggerTime="true"><trigger initialValue="true" '
+    f'persistent="true">{MATH.format("<true/>")}</trigger></event></listOfEvents>'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        (document(reaction(apply("sin", name("A")))), NotPolynomialError, "sin"),
+        (
+            document(reaction(apply("divide", name("A"), name("B")))),
+            NotPolynomialError,
+            "rational rate: not polynomial",
+        ),
+        (
+            document(reaction(apply("power", name("A"), number("-1")))),
+            NotPolynomialError,
+            "negative exponent",
+        ),
+        (
+            document(reaction(apply("power", name("A"), name("B")))),
+            NotPolynomialError,
+            "symbolic exponent",
+        ),
+        (document(reaction(apply("divide", name("A"), number(0)))), NotPolynomialError, "zero"),
+        (document(reaction("<cn> INF </cn>")), InputError, "m.xml:"),
+        (document(reaction(name("p"))), FileFormatError, "'p' is not defined or has no value"),
+        (document(reaction(name("zz"))), FileFormatError, "m.xml:"),
+        (document(reaction(LAW), rules=RATE_RULE), FileFormatError, "rule of 'p'"),
+        (document(reaction(LAW), more=EVENT), FileFormatError, "events"),
+        (document(reaction(LAW), size="0"), FileFormatError, "size 0"),
+        ("<sbml>", FileFormatError, "m.xml:"),
+        ("<html></html>", FileFormatError, "m.xml:"),
+        ("hello", FileFormatError, "m.xml:1"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><sbml/>', FileFormatError, "document type"),
+        ("<a>" * 5000, FileFormatError, "nested more than"),
+    ],
+)
+def test_refusals(read, text, kind, message):
+    with pytest.raises(kind) as caught:
+        read(text)
+    assert "m.xml:" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_deep_mathematics(read):
+    law = "<apply><minus/>" * 150 + name("A") + "</apply>" * 150
+    assert str(read(document(reaction(law), size="1")).ode) == "A' = -A\nB' = A"
+
+
+def test_functions_that_double_are_stopped(read):
+    one = (
+        '<functionDefinition id="f{0}">'
+        + MATH.format("<lambda><bvar><ci> u </ci></bvar>{1}</lambda>")
+        + "</functionDefinition>"
+    )
+    call = "<apply><ci> f{} </ci><ci> u </ci></apply>"
+    definitions = one.format(0, name("u")) + "".join(
+        one.format(k, apply("plus", call.format(k - 1), call.format(k - 1))) for k in range(1, 60)
+    )
+    law = "<apply><ci> f59 </ci><ci> A </ci></apply>"
+    functions = f"<listOfFunctionDefinitions>{definitions}</listOfFunctionDefinitions>"
+    with pytest.raises(FileFormatError, match="parts"):
+        read(document(reaction(law), functions=functions))
+
+
+def test_round_trip(read, tmp_path):
+    import sympy
+
+    x, y, z, k = sympy.symbols("x y größe k")
+    rational = sympy.Rational
+    equations = {x: 2 * x * y**2 / 3 - 1, y: -x + k * z / 8, z: rational(1, 10**12) * z}
+    ode = PolynomialODE.from_sympy(equations, parameters=[k])
+    start = {"x": Q(1, 3), "y": Q(-5, 2), "größe": Q(0), "k": Q(10**21)}
+    path = tmp_path / "out.xml"
+    formats.write(Model("a < b & c", ode, start), path)
+    model = formats.read(path, parameters="symbolic")
+    assert model.name == "a < b & c"
+    assert model.ode.variables == ("x", "y", "s1", "k")
+    assert list(model.initial_values.values()) == list(start.values())
+    assert str(model.ode).replace("s1", "größe").split() == str(ode).split()
+    inexact = PolynomialODE.from_sympy({x: rational(1, 10**12 + 1) * x})
+    with pytest.raises(FileFormatError, match="cannot hold the number .1/1000000000001. exactly"):
+        formats.write(inexact, path)
+
+
+def test_without_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "libsbml", None)
+    path = tmp_path / "m.sbml"
+    path.write_text(document(reaction(LAW)))
+    with pytest.raises(MissingExtraError, match=r"pip install 'symlump\[sbml\]'"):
+        formats.read(path)

@@ -1,0 +1,183 @@
+"""The exact algorithm against a slow reference, planted lumpings, and unlucky draws."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import slow_reference as reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+import symlump as sl
+from symlump.errors import MethodError
+from symlump.lumping.refine import coarsest
+from symlump.ode.exact import ExactArray
+from symlump.ode.monomials import Monomials
+
+SIGNATURES = {"forward": reference.forward_signature, "backward": reference.backward_signature}
+METHODS = {"forward": sl.Forward(), "backward": sl.Backward()}
+
+
+def to_ode(system):
+    """A PolynomialODE from the reference's list of {sorted tuple of variables: Fraction}."""
+    rows, values, owners, variables = [], [], [], []
+    for i, polynomial in enumerate(system):
+        for monomial, c in polynomial.items():
+            owners += [len(rows)] * len(monomial)
+            variables += monomial
+            rows.append(i)
+            values.append(c)
+    monomials, position = Monomials.from_factors(
+        np.array(owners, dtype=np.int64),
+        np.array(variables, dtype=np.int64),
+        np.ones(len(owners), dtype=np.int64),
+        len(rows),
+    )
+    return sl.PolynomialODE.from_terms(
+        [f"x{i}" for i in range(len(system))],
+        np.array(rows, dtype=np.int64),
+        position,
+        ExactArray.from_fractions(values),
+        monomials,
+    )
+
+
+coefficients = st.sampled_from([Fraction(c) for c in (-2, -1, 1, 1, 2)] + [Fraction(1, 3)])
+
+
+@st.composite
+def systems(draw, max_variables=7):
+    """Small sparse systems with few different coefficients, so that much of them lumps."""
+    n = draw(st.integers(1, max_variables))
+    monomial = st.lists(st.integers(0, n - 1), max_size=3).map(lambda m: tuple(sorted(m)))
+    return draw(
+        st.lists(st.dictionaries(monomial, coefficients, max_size=4), min_size=n, max_size=n)
+    )
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@settings(max_examples=600)
+@given(data=st.data())
+def test_agrees_with_the_definitions(direction, data):
+    system = data.draw(systems())
+    n = len(system)
+    initial = data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
+    expected = reference.coarsest(system, SIGNATURES[direction], initial)
+    result = sl.lump(to_ode(system), METHODS[direction], sl.Partition(initial))
+    assert result.partition.labels.tolist() == expected
+    assert result.exact and result.defect == 0
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@settings(max_examples=100)
+@given(system=systems(), seed=st.integers(0, 9))
+def test_unlucky_draws_are_found_out(direction, system, seed):
+    """Modulo 5 evaluations collide all the time; the exact check redraws until all is right.
+
+    (1/3 exists modulo 5; modulo 3 the prime is replaced.)
+    """
+    ode = to_ode(system)
+    expected = reference.coarsest(system, SIGNATURES[direction], [0] * len(system))
+    for prime in (5, 3):
+        partition, _ = coarsest(
+            ode, METHODS[direction], sl.Partition.single(len(ode)), prime=prime, seed=seed
+        )
+        assert partition.labels.tolist() == expected
+
+
+@st.composite
+def planted_forward(draw):
+    """A small system blown up so that block sums obey it, and the blocks."""
+    small = draw(systems(max_variables=3))
+    sizes = draw(st.lists(st.integers(1, 3), min_size=len(small), max_size=len(small)))
+    members, start = [], 0
+    for size in sizes:
+        members.append(list(range(start, start + size)))
+        start += size
+    system = [{} for _ in range(start)]
+    for block, polynomial in enumerate(small):
+        for monomial, c in polynomial.items():
+            expanded = {(): c}
+            for v in monomial:
+                following = {}
+                for m, value in expanded.items():
+                    for member in members[v]:
+                        key = tuple(sorted((*m, member)))
+                        following[key] = following.get(key, 0) + value
+                expanded = following
+            for m, value in expanded.items():  # the parts of f_B are shared out unevenly
+                target = draw(st.sampled_from(members[block]))
+                system[target][m] = system[target].get(m, 0) + value
+    blocks = [b for b, size in enumerate(sizes) for _ in range(size)]
+    order = draw(st.permutations(range(start)))
+    position = {old: new for new, old in enumerate(order)}
+    shuffled = [
+        {tuple(sorted(position[v] for v in m)): c for m, c in system[old].items()} for old in order
+    ]
+    return shuffled, [blocks[old] for old in order]
+
+
+@settings(max_examples=150)
+@given(planted_forward())
+def test_a_planted_forward_lumping_comes_back(planted):
+    system, blocks = planted
+    result = sl.lump(to_ode(system), sl.Forward())
+    assert sl.Partition(blocks) <= result.partition
+    assert result.exact
+
+
+@settings(max_examples=30)
+@given(planted_forward(), st.integers(0, 2**31))
+def test_commuting_square(planted, seed):
+    """Lump then simulate = simulate then lump, both directions."""
+    ode = to_ode(planted[0])
+    start = np.random.default_rng(seed).uniform(0.1, 0.5, len(ode))
+    for method in METHODS.values():
+        result = sl.lump(ode, method)
+        if method.direction == "backward":
+            start = result.lift(result.aggregate(start))
+        times = np.linspace(0, 0.1, 5)
+
+        def integrate(system, state, times=times):
+            solution = solve_ivp(
+                lambda t, x: system.rhs(x), (0, 0.1), state, t_eval=times, rtol=1e-11, atol=1e-13
+            )
+            assert solution.success
+            return solution.y
+
+        full = integrate(ode, start)
+        small = integrate(result.quotient, result.aggregate(start))
+        assert result.aggregate(full) == pytest.approx(small, rel=1e-8, abs=1e-8)
+        assert result.aggregate(result.lift(small)) == pytest.approx(small, rel=1e-13)
+        if method.direction == "backward":
+            assert result.lift(small) == pytest.approx(full, rel=1e-8, abs=1e-8)
+
+
+def test_a_cascade_needs_one_pass():
+    """Two parallel chains that differ at the head: each stage is looked at once, in order."""
+    n = 200
+    system = [{(): Fraction(1)}, {(): Fraction(2)}]
+    system += [{(i - 2,): Fraction(1)} for i in range(2, n)]
+    initial = sl.Partition(np.arange(n) // 2)
+    result = sl.lump(to_ode(system), sl.Backward(), initial)
+    assert len(result.partition) == n and result.rounds == n // 2
+    assert result.exact
+
+
+def test_parameters_are_never_merged():
+    import sympy
+
+    x, y, k, m = sympy.symbols("x y k m")
+    ode = sl.PolynomialODE.from_sympy({x: -k * x, y: -m * y}, parameters=[k, m])
+    assert len(sl.lump(ode, sl.Backward()).partition) == 4
+    same = sl.PolynomialODE.from_sympy({x: -k * x, y: -k * y}, parameters=[k, m])
+    result = sl.lump(same, sl.Backward())
+    assert result.blocks == (("x", "y"), ("k",), ("m",))
+    assert result.quotient.parameters == ("k", "m")
+
+
+def test_only_methods_are_accepted():
+    ode = to_ode([{(0,): Fraction(1)}])
+    with pytest.raises(MethodError, match="takes a method"):
+        sl.lump(ode, "forward")

@@ -1,0 +1,175 @@
+"""Networks as differential equations: planted duplicates, duality, the forward pass."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted import ACTIVATIONS, hide, planted_networks, random_network
+from scipy.integrate import solve_ivp
+
+import symlump as sl
+from symlump.errors import MethodError, NetworkError
+
+
+@settings(max_examples=100)
+@given(planted_networks(), st.integers(0, 2**31))
+def test_planted_duplicates_come_back(planted, seed):
+    network, hidden = planted
+    result = sl.compress(hidden, sl.AFDE(eps=0))
+    assert result.network.widths == network.widths
+    assert result.exact
+    x = np.random.default_rng(seed).normal(size=(50, network.inputs))
+    expected = hidden(x)
+    scale = max(1.0, np.abs(expected).max())
+    assert np.abs(result.network(x) - expected).max() <= 1e-12 * scale * 100
+    for layer, old, units in zip(
+        result.network.layers, network.layers, [*result.unit_maps, None], strict=True
+    ):
+        assert sorted(layer.bias.tolist()) == sorted(old.bias.tolist())
+        if units is not None:
+            assert units.shape == (hidden.layers[result.network.layers.index(layer)].units,)
+
+
+def unit_partition(lumping, kind, layer):
+    ode = lumping.ode
+    return sl.Partition(lumping.partition.labels[ode.where(kind, layer)])
+
+
+@settings(max_examples=60)
+@given(planted_networks())
+def test_duality(planted):
+    """Forward equivalence of the influence form = backward equivalence of the state form."""
+    hidden = planted[1]
+    forward = sl.lump(sl.encode(hidden, "influence"), sl.Forward())
+    backward = sl.lump(sl.encode(hidden, "state"), sl.Backward())
+    assert forward.exact and backward.exact
+    for number in range(1, len(hidden.layers)):
+        assert unit_partition(forward, "unit", number) == unit_partition(backward, "z", number)
+        assert unit_partition(forward, "unit", number) == unit_partition(backward, "h", number)
+    one, other = sl.decode(forward), sl.decode(backward)
+    for a, b in zip(one.layers, other.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_duality_with_equal_sums_and_different_weights(activation):
+    """Groups of blocks: units whose single weights differ and whose block sums agree."""
+    first = [[1, 0], [1, 0], [0, 1], [0, 1]]
+    second = [[0.25, 0.75, 2, -1], [0.5, 0.5, -3, 4], [1, 0, 1, 1]]
+    network = sl.Network.dense([first, second, [[1, 2, 3]]], [[0] * 4, [1, 1, 1], [0]], activation)
+    forward = sl.lump(sl.encode(network), sl.Forward())
+    backward = sl.lump(sl.encode(network, "state"), sl.Backward())
+    assert sl.decode(forward).widths == sl.decode(backward).widths == (2, 2, 2, 1)
+    assert unit_partition(forward, "unit", 2).labels.tolist() == [0, 0, 1]
+    assert unit_partition(backward, "z", 2).labels.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "identity"])
+def test_the_state_form_ends_at_the_forward_pass(activation):
+    rng = np.random.default_rng(3)
+    network = sl.Network.dense(
+        [rng.normal(size=(6, 3)), 0.5 * rng.normal(size=(5, 6)), rng.normal(size=(2, 5))],
+        [rng.normal(size=6), rng.normal(size=5), None],
+        activation,
+    )
+    ode = sl.encode(network, "state")
+    inputs = rng.normal(size=3)
+    solution = solve_ivp(
+        lambda t, x: ode.rhs(x), (0, 60), ode.start(inputs), rtol=1e-10, atol=1e-12
+    )
+    assert ode.outputs(solution.y[:, -1]) == pytest.approx(network(inputs[None])[0], abs=1e-8)
+
+
+def test_state_reduction_sums_units_with_equal_outgoing_weights():
+    rng = np.random.default_rng(0)
+    after = rng.normal(size=(3, 2))[:, [0, 1, 0, 1, 1]]
+    network = sl.Network.dense(
+        [rng.normal(size=(5, 4)), after, rng.normal(size=(1, 3))],
+        [rng.normal(size=5), rng.normal(size=3), [0.5]],
+        "tanh",
+    )
+    result = sl.compress(network, sl.AFDE(eps=0, on="state"))
+    assert result.exact
+    assert result.network.layers[0].groups.tolist() == [0, 1, 0, 1, 1]
+    assert result.network.layers[1].weight.shape == (3, 2)
+    x = rng.normal(size=(20, 4))
+    assert result.network(x) == pytest.approx(network(x), abs=1e-13)
+    with pytest.raises(NetworkError, match="not encoded again"):
+        sl.encode(result.network)
+
+
+def test_forward_equivalence_of_the_plain_derivative_rule_never_merges():
+    """Why the state form has an output variable h beside a = tanh(z); see docs."""
+    import sympy
+
+    u, z1, z2, a1, a2, y = sympy.symbols("u z1 z2 a1 a2 y")
+    plain = sl.PolynomialODE.from_sympy(
+        {
+            u: 0 * u,
+            z1: u - z1,
+            z2: u - z2,
+            a1: (1 - a1**2) * (u - z1),
+            a2: (1 - a2**2) * (u - z2),
+            y: a1 + a2 - y,
+        }
+    )
+    result = sl.lump(plain, sl.Forward(), [["u"], ["z1", "z2"], ["a1", "a2"], ["y"]])
+    assert len(result.partition) == 6
+    backward = sl.lump(plain, sl.Backward(), [["u"], ["z1", "z2"], ["a1", "a2"], ["y"]])
+    assert len(backward.partition) == 4
+
+
+def test_terms_grow_with_the_weights():
+    rng = np.random.default_rng(0)
+    counts = [sl.encode(random_network(rng, [n, n, n], "tanh"), "state").terms for n in (8, 16)]
+    assert counts[1] <= 4 * counts[0]
+    influence = sl.encode(random_network(rng, [8, 9, 3], "tanh"))
+    assert influence.terms == 8 * 9 + 9 + 9 * 3 + 3
+
+
+def test_decode_refuses_what_is_not_a_network():
+    import sympy
+
+    x = sympy.Symbol("x")
+    plain = sl.lump(sl.PolynomialODE.from_sympy({x: -x}), sl.Forward())
+    with pytest.raises(MethodError, match="lumping of encode"):
+        sl.decode(plain)
+    network = sl.Network.dense([[[1.0]], [[1.0]]])
+    with pytest.raises(MethodError, match="form='state'"):
+        sl.decode(sl.lump(sl.encode(network), sl.Backward()))
+    with pytest.raises(MethodError, match="'adjoint' is unknown"):
+        sl.encode(network, "adjoint")
+
+
+def test_hidden_copies_really_sum_exactly():
+    rng = np.random.default_rng(1)
+    network = random_network(rng, [2, 3, 2], "tanh")
+    large = hide(network, rng)
+    for i in range(2):
+        total = sum(Fraction(float(w)) for w in large.layers[1].weight[i])
+        assert total == sum(Fraction(float(w)) for w in network.layers[1].weight[i])
+
+
+@pytest.mark.parametrize(
+    ("weights", "biases", "says"),
+    [
+        ([[[1.0, 2.0]], [[1.0, 2.0]]], None, "layer 1 takes 2 inputs"),
+        ([[[float("nan"), 2.0]]], None, r"layer 0: weight\[0, 0\] is nan"),
+        ([[[1.0, float("inf")]]], None, r"weight\[0, 1\] is inf"),
+        ([[[1.0]]], [[1.0, 2.0]], "bias of shape"),
+        ([[1.0, 2.0]], None, "units × inputs"),
+        ([], None, "no layers"),
+        ([[[1.0]], [[1.0]]], [[1.0]], "2 weight matrices but 1 biases"),
+    ],
+)
+def test_bad_networks(weights, biases, says):
+    with pytest.raises(NetworkError, match=says):
+        sl.Network.dense(weights, biases)
+
+
+@pytest.mark.parametrize("name", ["gelo", "polynomial:", "polynomial:1,x", "polynomial:1,nan"])
+def test_bad_activations(name):
+    with pytest.raises(NetworkError, match="polynomial"):
+        sl.Network.dense([[[1.0]], [[1.0]]], activation=name)

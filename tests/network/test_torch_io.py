@@ -1,0 +1,90 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import symlump as sl
+from symlump.errors import NetworkError
+
+
+def model(dtype=torch.float32):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5, bias=False), nn.ReLU(), nn.Linear(5, 2)
+    ).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_round_trip(dtype):
+    original = model(dtype)
+    network = sl.from_torch(original)
+    back = sl.to_torch(network)
+    assert [type(m) for m in back] == [type(m) for m in original]
+    assert back.state_dict().keys() == original.state_dict().keys()
+    for a, b in zip(back.parameters(), original.parameters(), strict=True):
+        assert a.dtype == dtype and torch.equal(a, b)
+    x = torch.randn(10, 4, dtype=dtype)
+    assert network(x.numpy()) == pytest.approx(original(x).detach().numpy(), abs=1e-6)
+
+
+def test_nested_and_polynomial():
+    nested = nn.Sequential(
+        nn.Sequential(nn.Linear(2, 3), sl.Polynomial([0.0, 1.0, 0.5])),
+        nn.Identity(),
+        nn.Linear(3, 1),
+    )
+    network = sl.from_torch(nested)
+    x = torch.randn(5, 2)
+    assert network(x.numpy()) == pytest.approx(nested(x).detach().numpy(), abs=1e-6)
+    assert isinstance(sl.to_torch(network)[1], sl.Polynomial)
+
+
+def test_compress_torch_in_torch_out():
+    small = sl.compress(model().eval(), sl.AFDE(retain=0.6)).model
+    assert isinstance(small, nn.Sequential) and not small.training
+    assert small[0].weight.dtype == torch.float32
+    small(torch.randn(3, 4)).sum().backward()
+    assert small[0].weight.grad is not None
+    clone = copy.deepcopy(small)
+    clone.load_state_dict(small.state_dict())
+
+
+def test_state_reduction_in_torch():
+    original = model(torch.float64)
+    result = sl.compress(original, sl.AFDE(retain=0.7, on="state"))
+    assert any(isinstance(m, sl.BlockSum) for m in result.model)
+    x = torch.randn(10, 4, dtype=torch.float64)
+    assert result.model(x).detach().numpy() == pytest.approx(result.network(x.numpy()), abs=1e-12)
+    again = sl.from_torch(result.model)
+    assert np.array_equal(again.layers[0].groups, result.network.layers[0].groups)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), "module '1' is a BatchNorm1d"),
+        (nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.GELU())), "module '0.1' is a GELU"),
+        (nn.Sequential(nn.Tanh(), nn.Linear(2, 2)), "does not follow a Linear"),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Tanh()),
+            "'2' is a Tanh that does not follow",
+        ),
+        (nn.Linear(2, 2), "a Linear cannot be read"),
+        (nn.Sequential(), "no layers"),
+        (nn.Sequential(nn.Linear(2, 3), nn.Linear(2, 3)), "shapes must chain"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()), "mix"),
+    ],
+)
+def test_unreadable_models(bad, says):
+    with pytest.raises(NetworkError, match=says):
+        sl.from_torch(bad)
+
+
+def test_not_finite_weights():
+    broken = model()
+    with torch.no_grad():
+        broken[2].weight[1, 3] = float("nan")
+    with pytest.raises(NetworkError, match=r"layer 1: weight\[1, 3\] is nan \(1 such"):
+        sl.compress(broken, sl.AFDE(eps=0.1))

@@ -1,0 +1,77 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symlump.errors import InputError
+from symlump.ode.exact import ExactArray
+
+PRIME = 2**31 - 1
+floats = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=12)
+fractions = st.lists(
+    st.one_of(
+        st.fractions(max_denominator=10**6),
+        st.builds(Fraction, st.integers(-(10**40), 10**40), st.integers(1, 10**30)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(floats)
+def test_floats_are_the_dyadic_rationals_they_are(values):
+    array = ExactArray.from_floats(values)
+    expected = [Fraction(v) for v in values]
+    assert list(array) == expected
+    assert list(array.as_integers()) == expected
+    assert array.to_float().tolist() == values
+
+
+@given(floats)
+def test_residues_of_floats(values):
+    residues = ExactArray.from_floats(values).residues(PRIME)
+    for v, r in zip(map(Fraction, values), residues.tolist(), strict=True):
+        assert r == v.numerator * pow(v.denominator, -1, PRIME) % PRIME
+
+
+@given(fractions)
+def test_fractions_round_trip_and_residues(values):
+    array = ExactArray.from_fractions(values)
+    assert list(array) == values
+    assert array.to_float().tolist() == [float(v) for v in values]
+    try:
+        residues = array.residues(PRIME)
+    except InputError:
+        assert any(v.denominator % PRIME == 0 for v in values)
+        return
+    for v, r in zip(values, residues.tolist(), strict=True):
+        assert r == v.numerator * pow(v.denominator, -1, PRIME) % PRIME
+
+
+@given(
+    st.one_of(floats.map(ExactArray.from_floats), fractions.map(ExactArray.from_fractions)),
+    st.data(),
+)
+def test_group_sum_and_times_are_exact(array, data):
+    n = len(array)
+    groups = np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)))
+    factors = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n)))
+    sums = array.group_sum(groups, 4)
+    for g in range(4):
+        assert sums[g] == sum(
+            (v for v, k in zip(array, groups, strict=True) if k == g), Fraction(0)
+        )
+    assert list(array.times(factors)) == [v * int(f) for v, f in zip(array, factors, strict=True)]
+
+
+def test_small_numbers_stay_in_machine_integers():
+    assert ExactArray.from_fractions([Fraction(1, 3), 5]).numerators.dtype == np.int64
+    single = ExactArray.from_floats(np.float32([0.1, 2.5, -3e-3]).astype(float))
+    assert single.as_integers().numerators.dtype == np.int64
+
+
+def test_not_finite_is_refused():
+    with pytest.raises(InputError, match="coefficient 1 is nan"):
+        ExactArray.from_floats([1.0, float("nan")])

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import symlump
-from symlump.cli import compress_command, demo_command
+from symlump.cli import compress_command, demo_command, lump_command, show_command
 from symlump.errors import InputError, SymlumpError
 
 _WELCOME = """\
@@ -17,6 +17,8 @@ symlump reduces polynomial differential equations, and neural networks as such e
 Try:
   symlump demo                      train a small network, compress it, compare (about a minute)
   symlump compress MODEL.safetensors --activation tanh --retain 0.4 -o SMALL.safetensors
+  symlump show MODEL.ode            what is in a model file
+  symlump lump MODEL.ode --method forward
   symlump COMMAND --help            what a command does, with examples
 
 In Python:
@@ -36,6 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     demo_command.add_parser(commands)
     compress_command.add_parser(commands)
+    lump_command.add_parser(commands)
+    show_command.add_parser(commands)
     return parser
 
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from symlump.errors import InputError
+from symlump.errors import InputError, MethodError, PartitionError, VariableError
 from symlump.formats import algebra
+from symlump.formats.carry import common_values, sums, view_of_sums
+from symlump.formats.source import shown
+from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
-Partition = tuple[tuple[str, ...], ...]
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
+
+Blocks = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Model:
     name: str
     ode: PolynomialODE
     initial_values: dict[str, Fraction]
-    partition: Partition | None = None
+    partition: Blocks | None = None
     observables: dict[str, dict[str, Fraction]] = field(default_factory=dict)
     other_views: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, Fraction] = field(default_factory=dict)
@@ -49,8 +56,162 @@ class Model:
     def __repr__(self) -> str:
         return f"<Model {self.name!r}: {len(self.ode)} variables, {self.ode.terms} terms>"
 
+    def initial_partition(
+        self,
+        kind: Literal["one", "file", "values"] = "file",
+        *,
+        observables: Iterable[str] = (),
+    ) -> Partition:
+        """What may merge at all: the third argument of ``lump``.
 
-def cover(blocks: Iterable[tuple[str, ...]], ode: PolynomialODE) -> Partition:
+        Parameters
+        ----------
+        kind : {"one", "file", "values"}
+            One block; the partition that the file gives (one block where it gives none); or blocks
+            of equal initial values. ``lump`` keeps symbolic parameters alone in any case.
+        observables : iterable of str
+            What the quotient must still show: names of variables, which then stay alone, and names
+            of observables, whose variables merge only where they have the same coefficient. A
+            name that is both is taken as both.
+
+        Raises
+        ------
+        MethodError
+            If ``kind`` is none of the three.
+        VariableError
+            If a name is neither a variable nor a linear observable.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> ode = PolynomialODE.from_sympy({v: -v for v in sympy.symbols("a b c d")})
+        >>> values = {"a": Fraction(1), "b": Fraction(1), "c": Fraction(0), "d": Fraction(0)}
+        >>> model = Model("m", ode, values, observables={"out": {"a": Fraction(1), "c": Fraction(1)}})
+        >>> model.initial_partition(), model.initial_partition("values")
+        ({0, 1, 2, 3}; 1, {0, 1}, {2, 3}; 2)
+        >>> model.initial_partition(observables=["out", "d"])
+        {0, 2}, {1}, {3}; 3
+        """
+        if kind not in ("one", "file", "values"):
+            raise MethodError(f"initial={kind!r} is none of 'one', 'file', 'values'")
+        partition = Partition.single(len(self.ode))
+        if kind == "values":
+            partition = self._grouped(self.initial_values)
+        elif kind == "file" and self.partition is not None:
+            partition = Partition.from_names(self.ode, self.partition)
+        for name in observables:
+            for view in self._views_called(name):
+                partition = partition.meet(self._grouped(view))
+        return partition
+
+    def _grouped(self, values: Mapping[str, Fraction]) -> Partition:
+        """Blocks of variables with the same value; those that are not mentioned have 0."""
+        number: dict[Fraction, int] = {}
+        zero = Fraction(0)
+        return Partition(
+            [number.setdefault(values.get(name, zero), len(number)) for name in self.ode.variables]
+        )
+
+    def _views_called(self, name: str) -> list[Mapping[str, Fraction]]:
+        views: list[Mapping[str, Fraction]] = []
+        if name in self.ode.index:
+            views.append({name: Fraction(1)})
+        if name in self.observables:
+            views.append(self.observables[name])
+        if views:
+            return views
+        if name in self.dropped:
+            raise VariableError(
+                f"{shown(name)} is a constant that was replaced by its value; read the file with "
+                "constants='keep' to keep it as a variable"
+            )
+        if name in self.other_views:
+            raise VariableError(
+                f"the view {shown(name)} is not a linear combination of variables; name its "
+                "variables instead"
+            )
+        raise VariableError(
+            f"{shown(name)} is neither a variable nor an observable; variables: "
+            f"{_some(self.ode.variables)}; observables: {_some(tuple(self.observables))}"
+        )
+
+    def quotient(self, lumping: Lumping) -> Model:
+        """The reduced model: the quotient system with what this model says about its variables.
+
+        Initial values are carried over exactly: sums of each block for a forward lumping, the
+        common value of each block for a backward one. Observables are rewritten where the quotient
+        determines them: a forward lumping only knows sums, so the coefficients must be constant on
+        each block; a backward lumping knows every variable. All other views are left out. The
+        file's partition is carried over if no block of the lumping crosses it.
+
+        Parameters
+        ----------
+        lumping : Lumping
+            Of the system of this model.
+
+        Raises
+        ------
+        PartitionError
+            If the lumping is of another system.
+        MethodError
+            If members of a block of a backward lumping start at different values; the quotient
+            would be wrong from that state.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> from symlump import Forward, lump
+        >>> a, b, c = sympy.symbols("a b c")
+        >>> ode = PolynomialODE.from_sympy({a: -3*a + c, b: -3*b + c, c: a + b - 2*c})
+        >>> one, two = Fraction(1), Fraction(2)
+        >>> model = Model("m", ode, {"a": one, "b": two, "c": two},
+        ...     observables={"total": {"a": two, "b": two}, "first": {"a": one}})
+        >>> small = model.quotient(lump(ode, Forward(), model.initial_partition()))
+        >>> small.ode.variables, small.initial_values["y1"], small.observables
+        (('y1', 'c'), Fraction(3, 1), {'total': {'y1': Fraction(2, 1)}})
+        """
+        if lumping.ode is not self.ode and lumping.ode != self.ode:
+            raise PartitionError(
+                f"this lumping is of another system, of {len(lumping.ode)} variables; give one of "
+                f"the {len(self.ode)} variables of the model {self.name!r}"
+            )
+        forward = lumping.method.direction == "forward"
+        names = lumping.quotient.variables
+        block_of = {
+            variable: names[block]
+            for variable, block in zip(
+                self.ode.variables, lumping.partition.labels.tolist(), strict=True
+            )
+        }
+        size = dict(zip(names, lumping.partition.sizes.tolist(), strict=True))
+        observables = {}
+        for name, view in self.observables.items():
+            rewritten = view_of_sums(view, block_of, size) if forward else sums(view, block_of)
+            if rewritten is not None:
+                observables[name] = {block: value for block, value in rewritten.items() if value}
+        partition = None
+        if self.partition is not None:
+            image = tuple(
+                tuple(dict.fromkeys(block_of[name] for name in block)) for block in self.partition
+            )
+            if sum(map(len, image)) == len(names):  # else a block of the lumping crosses it
+                partition = image
+        values = self.initial_values
+        return replace(
+            self,
+            ode=lumping.quotient,
+            initial_values=sums(values, block_of) if forward else common_values(values, block_of),
+            partition=partition,
+            observables=observables,
+            other_views={},
+        )
+
+
+def _some(names: tuple[str, ...], limit: int = 8) -> str:
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") or "none"
+
+
+def cover(blocks: Iterable[tuple[str, ...]], ode: PolynomialODE) -> Blocks:
     """Complete the blocks that a file lists to a partition of all variables."""
     listed = tuple(blocks)
     seen = {name for block in listed for name in block} | set(ode.parameters)

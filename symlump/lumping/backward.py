@@ -12,18 +12,18 @@ arXiv:1807.06888 (approximate).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
     SignatureTerms,
-    segment_residues,
     slices,
 )
+from symlump.lumping.field import ModularMatrix, Residues, sums_by_key
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.graph import dependency_edges
@@ -85,20 +85,53 @@ class Backward(Equivalence):
 
 
 class _ValueFingerprints(Fingerprints):
-    def __init__(self, ode: PolynomialODE, prime: int, generator: np.random.Generator) -> None:
-        self._ode = ode
-        self._coefficients = ode.coefficients.residues(prime)
-        self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
-        self._prime, self._generator = prime, generator
+    """q = C·m(weights): the weights are the point; monomial values are kept for updates."""
 
-    def __call__(self, labels: IntArray, members: IntArray) -> npt.NDArray[np.uint64]:
-        p = np.uint64(self._prime)
-        blocks = int(labels.max(initial=-1)) + 1
-        random = self._generator.integers(0, self._prime, size=blocks, dtype=np.uint64)
-        at = slices(self._indptr, members)
-        used, column = np.unique(self._ode.columns[at], return_inverse=True)
-        values = self._ode.monomials.select(used).residues(random[labels], self._prime)
-        parts = self._coefficients[at] * values[column.ravel()] % p
-        return segment_residues(
-            parts, self._indptr[members + 1] - self._indptr[members], self._prime
+    def __init__(self, ode: PolynomialODE, prime: int, generator: np.random.Generator) -> None:
+        self._ode, self.prime = ode, prime
+        self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
+        self._matrix = ModularMatrix.of(
+            ode.coefficients.residues(prime), ode.columns, self._indptr, len(ode.monomials), prime
         )
+        self._values = np.zeros(len(ode.monomials), dtype=np.uint64)
+
+    @cached_property
+    def _by_monomial(self) -> ModularMatrix:
+        return self._matrix.transpose()
+
+    @cached_property
+    def _occurrences(self) -> tuple[IntArray, IntArray]:
+        """The monomials that contain each variable, in compressed rows."""
+        table = self._ode.monomials
+        order = np.argsort(table.variables, kind="stable")
+        indptr = np.searchsorted(table.variables[order], np.arange(len(self._ode) + 1))
+        return indptr, table.owners[order]
+
+    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
+        if members.size == len(self._ode):
+            self._values = self._ode.monomials.residues(weights, self.prime)
+            return self._matrix.dot(self._values)[members]
+        matrix = self._matrix.rows(members)
+        used = np.unique(matrix.matrix.indices)
+        self._values[used] = self._ode.monomials.select(used).residues(weights, self.prime)
+        return matrix.dot(self._values)
+
+    def update(
+        self, weights: Residues, changed: IntArray, before: Residues
+    ) -> tuple[IntArray, Residues]:
+        p = np.uint64(self.prime)
+        indptr, owners = self._occurrences
+        monomial = np.unique(owners[slices(indptr, changed)])
+        value = self._ode.monomials.select(monomial).residues(weights, self.prime)
+        step = (value + p - self._values[monomial]) % p
+        self._values[monomial] = value
+        by_monomial = self._by_monomial.matrix
+        starts = by_monomial.indptr.astype(np.int64)
+        lengths = starts[monomial + 1] - starts[monomial]
+        at = slices(starts, monomial)
+        parts = by_monomial.data[at].astype(np.uint64) * np.repeat(step, lengths) % p
+        return sums_by_key(by_monomial.indices[at].astype(np.int64), parts, self.prime)
+
+    def update_cost(self, changed: IntArray) -> float:
+        indptr, _ = self._occurrences
+        return float((indptr[changed + 1] - indptr[changed]).sum()) / max(1, int(indptr[-1]))

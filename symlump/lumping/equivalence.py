@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from symlump.errors import MethodError
+from symlump.lumping.field import Residues
 from symlump.lumping.linkage import Linkage
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
@@ -130,11 +130,26 @@ class Equivalence(ABC):
 
 
 class Fingerprints(ABC):
-    """Signatures evaluated at a random point: unequal values prove unequal signatures."""
+    """Signatures evaluated at a random point of a prime field: unequal values prove unequal signatures.
+
+    Every variable has a weight, the same for all of its block.
+    """
+
+    prime: int
 
     @abstractmethod
-    def __call__(self, labels: IntArray, members: IntArray) -> npt.NDArray[np.uint64]:
-        """One residue per member, with fresh random values for the blocks."""
+    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
+        """The values of some variables from scratch."""
+
+    @abstractmethod
+    def update(
+        self, weights: Residues, changed: IntArray, before: Residues
+    ) -> tuple[IntArray, Residues]:
+        """What the new weights of a few variables change: the variables concerned, and by how much."""
+
+    @abstractmethod
+    def update_cost(self, changed: IntArray) -> float:
+        """Work of ``update`` as a share of that of ``evaluate`` for everything."""
 
 
 def check_tolerance(eps: float, name: str = "eps") -> None:
@@ -157,15 +172,3 @@ def check_tolerance(eps: float, name: str = "eps") -> None:
 def slices(indptr: IntArray, members: IntArray) -> IntArray:
     """Positions of all terms of ``members`` in arrays sorted by owner."""
     return ranges(indptr[members], indptr[members + 1] - indptr[members])
-
-
-def segment_residues(
-    values: npt.NDArray[np.uint64], lengths: IntArray, prime: int
-) -> npt.NDArray[np.uint64]:
-    """Sums of consecutive segments modulo a prime below 2^31 (an empty segment gives 0)."""
-    result = np.zeros(lengths.size, dtype=np.uint64)
-    filled = np.flatnonzero(lengths)
-    if filled.size:
-        starts = (np.cumsum(lengths) - lengths)[filled]
-        result[filled] = np.add.reduceat(values, starts) % np.uint64(prime)
-    return result

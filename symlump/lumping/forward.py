@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
     SignatureTerms,
-    segment_residues,
     slices,
 )
+from symlump.lumping.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.graph import dependency_edges
@@ -92,22 +91,48 @@ class Forward(Equivalence):
 
 
 class _GradientFingerprints(Fingerprints):
-    def __init__(self, ode: PolynomialODE, prime: int, generator: np.random.Generator) -> None:
-        d = ode.derivative
-        p = np.uint64(prime)
-        point = generator.integers(0, prime, size=len(ode), dtype=np.uint64)
-        values = d.monomials.residues(point, prime)
-        self._weights = d.coefficients.residues(prime) * values[d.columns] % p
-        self._equations = d.equations
-        self._indptr = np.searchsorted(d.variables, np.arange(len(ode) + 1))
-        self._prime, self._generator = prime, generator
+    """g = D·(Cᵀ·weights): C is the coefficient matrix, and D holds power·monomial/x for each factor x."""
 
-    def __call__(self, labels: IntArray, members: IntArray) -> npt.NDArray[np.uint64]:
-        p = np.uint64(self._prime)
-        blocks = int(labels.max(initial=-1)) + 1
-        random = self._generator.integers(0, self._prime, size=blocks, dtype=np.uint64)
-        at = slices(self._indptr, members)
-        parts = self._weights[at] * random[labels[self._equations[at]]] % p
-        return segment_residues(
-            parts, self._indptr[members + 1] - self._indptr[members], self._prime
+    def __init__(self, ode: PolynomialODE, prime: int, generator: np.random.Generator) -> None:
+        p = np.uint64(prime)
+        table = ode.monomials
+        point = generator.integers(1, prime, size=len(ode), dtype=np.uint64)
+        slopes = table.residues(point, prime)[table.owners]
+        slopes = slopes * inverses(point, prime)[table.variables] % p
+        self._slopes = slopes * (table.powers % prime).astype(np.uint64) % p
+        self._coefficients = ode.coefficients.residues(prime)
+        self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
+        self._ode, self.prime = ode, prime
+        factors = ModularMatrix.of(self._slopes, table.variables, table.indptr, len(ode), prime)
+        self._gradient = factors.transpose()
+        self._by_monomial = ModularMatrix.of(
+            self._coefficients, ode.columns, self._indptr, len(table), prime
+        ).transpose()
+
+    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
+        if members.size == len(self._ode):
+            return self._gradient.dot(self._by_monomial.dot(weights))[members]
+        gradient = self._gradient.rows(members)
+        used = np.unique(gradient.matrix.indices)
+        values = np.zeros(len(self._ode.monomials), dtype=np.uint64)
+        values[used] = self._by_monomial.rows(used).dot(weights)
+        return gradient.dot(values)
+
+    def update(
+        self, weights: Residues, changed: IntArray, before: Residues
+    ) -> tuple[IntArray, Residues]:
+        p = np.uint64(self.prime)
+        table = self._ode.monomials
+        step = (weights[changed] + p - before) % p
+        lengths = self._indptr[changed + 1] - self._indptr[changed]
+        at = slices(self._indptr, changed)
+        monomial, by = sums_by_key(
+            self._ode.columns[at], self._coefficients[at] * np.repeat(step, lengths) % p, self.prime
         )
+        factor = slices(table.indptr, monomial)
+        spread = np.repeat(by, table.lengths[monomial])
+        return sums_by_key(table.variables[factor], self._slopes[factor] * spread % p, self.prime)
+
+    def update_cost(self, changed: IntArray) -> float:
+        terms = int((self._indptr[changed + 1] - self._indptr[changed]).sum())
+        return terms / max(1, self._ode.terms)

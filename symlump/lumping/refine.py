@@ -13,16 +13,14 @@ the answer is always right, and only the running time is random (a Las Vegas alg
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sympy import nextprime
 
 from symlump.errors import FailureError, InputError, MethodError
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.blocks import RefinableBlocks
+from symlump.lumping.equivalence import Equivalence, Fingerprints
 from symlump.lumping.linkage import Linkage, group_rows
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import FloatArray, IntArray
@@ -31,9 +29,9 @@ from symlump.ode.polynomial import PolynomialODE
 #: The Mersenne prime 2^31 − 1: products of residues fit in 64 bits.
 PRIME = 2**31 - 1
 _MAX_DRAWS = 200
-
-#: (block numbers of all variables, members) → a group number for each member.
-Split = Callable[[IntArray, IntArray], IntArray | npt.NDArray[np.uint64]]
+#: An update costs more per term than an evaluation from scratch.
+_WORTH_UPDATING = 0.1
+_MAX_COMPONENTS = 256
 
 
 def coarsest(
@@ -48,7 +46,7 @@ def coarsest(
     Parameters
     ----------
     prime : int
-        Modulus of the evaluations, an odd prime below 2^31. A small one costs redraws, never
+        Modulus of the first evaluations, an odd prime below 2^31. A small one costs redraws, never
         correctness.
     seed : int
         Seed of the random points.
@@ -57,95 +55,34 @@ def coarsest(
     -------
     partition : Partition
     rounds : int
-        How many times signatures were computed for some component.
+        How many times values were computed, from scratch or in part.
 
     Raises
     ------
     FailureError
         If the exact check still fails after 200 draws, each modulo another prime.
+
+    Notes
+    -----
+    Exact case: O(terms) for each evaluation from scratch, of which there are few; after that only what a
+    split touches is computed again, and the largest part of a split block keeps its random value, so each
+    variable changes its value O(log n) times and the whole is O(terms · log n) even where blocks split one
+    by one.
     """
-    order = work_order(ode, method, initial)
-    if method.is_exact:
-        return _coarsest_exact(ode, method, initial, order, prime, seed)
-    labels, rounds = _refine(initial.labels, order, _TolerantSplit(ode, method, initial))
-    return Partition(labels), rounds
-
-
-def work_order(
-    ode: PolynomialODE, method: Equivalence, initial: Partition
-) -> list[tuple[IntArray, bool]]:
-    """Variables to refine together, what they depend on first; and whether to iterate them.
-
-    Blocks of one variable cannot split and are left out.
-    """
-    labels = initial.labels
-    large = initial.sizes > 1
-    dependent, needed = method.needs(ode)
-    a, b = labels[dependent], labels[needed]
-    both = large[a] & large[b]
-    pairs = np.unique(a[both] * max(1, len(initial)) + b[both])
-    graph = nx.DiGraph()
-    graph.add_nodes_from(np.flatnonzero(large).tolist())
-    width = max(1, len(initial))
-    graph.add_edges_from((int(pair) // width, int(pair) % width) for pair in pairs)
-    condensed = nx.condensation(graph)
-    order: list[tuple[IntArray, bool]] = []
-    # An arrow points at what is needed, so the reverse topological order has it first.
-    for component in reversed(list(nx.topological_sort(condensed))):
-        blocks = sorted(condensed.nodes[component]["members"])
-        feedback = len(blocks) > 1 or graph.has_edge(blocks[0], blocks[0])
-        members = np.sort(np.concatenate([initial.blocks[block] for block in blocks]))
-        order.append((members, feedback))
-    return order
-
-
-def _refine(
-    labels: IntArray, order: list[tuple[IntArray, bool]], split: Split
-) -> tuple[IntArray, int]:
-    """Split each component until nothing changes; one part of a split block keeps its number."""
-    labels = labels.copy()
-    following = int(labels.max(initial=-1)) + 1
-    rounds = 0
-    for members, feedback in order:
-        while True:
-            rounds += 1
-            own = labels[members]
-            pair, inverse = np.unique(
-                np.stack([own, split(labels, members).astype(np.int64)], axis=1),
-                axis=0,
-                return_inverse=True,
-            )
-            new = np.ones(pair.shape[0], dtype=bool)
-            new[0] = False
-            new[1:] = pair[1:, 0] == pair[:-1, 0]
-            number = pair[:, 0].copy()
-            number[new] = following + np.arange(int(new.sum()))
-            following += int(new.sum())
-            labels[members] = number[inverse.ravel()]
-            if not feedback or not new.any():
-                break
-    return labels, rounds
-
-
-def _coarsest_exact(
-    ode: PolynomialODE,
-    method: Equivalence,
-    initial: Partition,
-    order: list[tuple[IntArray, bool]],
-    prime: int,
-    seed: int,
-) -> tuple[Partition, int]:
+    if not method.is_exact:
+        return _coarsest_within_tolerance(ode, method, initial)
     generator = np.random.default_rng(seed)
-    labels, rounds = initial.labels, 0
+    order = work_order(ode, method, initial, most=_MAX_COMPONENTS)
+    blocks, rounds = RefinableBlocks(initial.labels), 0
     for _ in range(_MAX_DRAWS):
         try:
-            evaluate = method.fingerprints(ode, prime, generator)
+            values = method.fingerprints(ode, prime, generator)
         except InputError:  # this prime divides a denominator
             prime = _another_prime(generator)
             continue
-        labels, more = _refine(labels, order, evaluate)
-        rounds += more
-        partition = Partition(labels)
+        for members, feedback in order:
+            rounds += _refine_component(blocks, values, members, feedback, generator)
+        partition = Partition(blocks.labels)
         if method.signature(ode, partition.labels, None).agree(partition):
             return partition, rounds
         prime = _another_prime(generator)  # it may divide the very coefficients that differ
@@ -153,6 +90,94 @@ def _coarsest_exact(
         f"{_MAX_DRAWS} draws did not separate all variables, which has no likely explanation; "
         "please report the system"
     )
+
+
+def _refine_component(
+    blocks: RefinableBlocks,
+    values: Fingerprints,
+    members: IntArray,
+    feedback: bool,
+    generator: np.random.Generator,
+) -> int:
+    """Split the blocks of some variables until nothing splits; returns the number of rounds."""
+    prime = values.prime
+    n = blocks.labels.size
+    own = np.zeros(n, dtype=bool)
+    own[members] = True
+    of_block = np.zeros(n, dtype=np.uint64)
+    value = np.zeros(n, dtype=np.uint64)
+    rounds = 0
+    while True:  # from scratch, with new random values everywhere
+        rounds += 1
+        of_block[:] = generator.integers(0, prime, size=n, dtype=np.uint64)
+        weights = of_block[blocks.labels]
+        value[members] = values.evaluate(weights, members)
+        changed = blocks.split(members, value[members])
+        if not changed.size or not feedback:
+            return rounds
+        while changed.size and values.update_cost(changed) < _WORTH_UPDATING:
+            rounds += 1
+            before = weights[changed]
+            weights[changed] = of_block[blocks.labels[changed]]
+            touched, step = values.update(weights, changed, before)
+            live = own[touched] & (step != 0)
+            touched = touched[live]
+            value[touched] = (value[touched] + step[live]) % np.uint64(prime)
+            changed = blocks.split(touched, value[touched])
+
+
+def _coarsest_within_tolerance(
+    ode: PolynomialODE, method: Equivalence, initial: Partition
+) -> tuple[Partition, int]:
+    """Every component in turn: groups by linkage, again until nothing splits."""
+    split = _TolerantSplit(ode, method, initial)
+    labels, rounds = initial.labels.copy(), 0
+    for members, feedback in work_order(ode, method, initial):
+        while True:
+            rounds += 1
+            before = labels[members]
+            pair = np.stack([before, split(labels, members)], axis=1)
+            _, inverse = np.unique(pair, axis=0, return_inverse=True)
+            labels[members] = labels.max() + 1 + inverse.ravel()
+            if not feedback or np.unique(before).size == inverse.max() + 1:
+                break
+    return Partition(labels), rounds
+
+
+def work_order(
+    ode: PolynomialODE, method: Equivalence, initial: Partition, most: int | None = None
+) -> list[tuple[IntArray, bool]]:
+    """Variables to refine together, what they depend on first; and whether to iterate them.
+
+    Blocks of one variable cannot split and are left out. With ``most``, neighbours in the order are put
+    together where there are more components than that; iterating such a group is as correct.
+    """
+    large = initial.sizes > 1
+    everything = np.flatnonzero(large[initial.labels])
+    if large.sum() <= 1 or (most is not None and large.sum() > 100 * most):
+        return [(everything, True)] if everything.size else []
+    dependent, needed = method.needs(ode)
+    a, b = initial.labels[dependent], initial.labels[needed]
+    both = large[a] & large[b]
+    width = len(initial)
+    pairs = np.unique(a[both] * width + b[both])
+    graph = nx.DiGraph()
+    graph.add_nodes_from(np.flatnonzero(large).tolist())
+    graph.add_edges_from((pair // width, pair % width) for pair in pairs.tolist())
+    condensed = nx.condensation(graph)
+    order: list[tuple[IntArray, bool]] = []
+    # An arrow points at what is needed, so the reverse topological order has it first.
+    for component in reversed(list(nx.topological_sort(condensed))):
+        members = sorted(condensed.nodes[component]["members"])
+        feedback = len(members) > 1 or graph.has_edge(members[0], members[0])
+        order.append((np.sort(np.concatenate([initial.blocks[b] for b in members])), feedback))
+    if most is None or len(order) <= most:
+        return order
+    step = -(-len(order) // most)
+    return [
+        (np.sort(np.concatenate([members for members, _ in order[i : i + step]])), True)
+        for i in range(0, len(order), step)
+    ]
 
 
 def _another_prime(generator: np.random.Generator) -> int:

@@ -175,7 +175,7 @@ class ExactArray:
                 if largest * int(sizes.max(initial=1)) < _INT64_SAFE:
                     total = np.zeros(count, dtype=np.int64)
                     np.add.at(total, groups, numerators * factor)
-                    return _reduced(total, np.full(count, shared, dtype=np.int64))
+                    return ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
         sums: list[Fraction] = [Fraction(0)] * count
         for group, p, q in zip(
             groups.tolist(), numerators.tolist(), denominators.tolist(), strict=True
@@ -236,9 +236,14 @@ class ExactArray:
         """Entrywise exact equality."""
         if self.denominators is None and other.denominators is None:
             return np.asarray(self.numerators == other.numerators)
-        return np.fromiter(
-            (a == b for a, b in zip(self, other, strict=True)), dtype=bool, count=len(self)
-        )
+        mine, theirs = self.as_integers()._in_lowest_terms(), other.as_integers()._in_lowest_terms()
+        same = (mine.numerators == theirs.numerators) & (mine.denominators == theirs.denominators)
+        return np.asarray(same, dtype=bool)
+
+    def _in_lowest_terms(self) -> ExactArray:
+        assert self.denominators is not None
+        divisor = np.gcd(self.numerators, self.denominators)
+        return ExactArray(self.numerators // divisor, self.denominators // divisor)
 
     @staticmethod
     def concatenate(parts: Sequence[ExactArray]) -> ExactArray:
@@ -263,8 +268,3 @@ def _shared_denominator(denominators: AnyArray) -> int | None:
     """The least common denominator, or None where it leaves 62 bits."""
     shared = lcm(*(int(d) for d in np.unique(denominators)))
     return shared if shared < _INT64_SAFE else None
-
-
-def _reduced(numerators: AnyArray, denominators: AnyArray) -> ExactArray:
-    divisor = np.gcd(numerators, denominators)
-    return ExactArray(numerators // divisor, denominators // divisor)

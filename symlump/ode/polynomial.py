@@ -20,6 +20,7 @@ from symlump.errors import VariableError
 from symlump.ode import printing, sympy_io
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
+from symlump.ode.reactions import Reaction, read_reactions
 
 if TYPE_CHECKING:
     import networkx
@@ -141,6 +142,41 @@ class PolynomialODE:
             monomials,
             terms.parameters,
         )
+
+    @classmethod
+    def from_reactions(
+        cls,
+        reactions: Iterable[Reaction],
+        variables: Iterable[str] | None = None,
+        parameters: Iterable[str] = (),
+    ) -> PolynomialODE:
+        """Read a reaction network under the law of mass action.
+
+        A reaction consumes its reactants and makes its products at rate · Π reactant^count. It costs one
+        monomial, however many species it changes.
+
+        Parameters
+        ----------
+        reactions : iterable of (reactants, products, rate)
+            Reactants and products as ``{name: count}``; the rate a number, or the name of a parameter.
+        variables : iterable of str, optional
+            The species in order; default: in the order in which they appear.
+        parameters : iterable of str
+            Symbolic rate constants.
+
+        Raises
+        ------
+        InputError
+            If a name, a count or a rate cannot be used.
+
+        Examples
+        --------
+        >>> print(PolynomialODE.from_reactions([({"A": 1, "B": 1}, {"C": 1}, 2), ({"C": 1}, {"A": 2}, 1)]))
+        A' = 2*C - 2*A*B
+        B' = -2*A*B
+        C' = -C + 2*A*B
+        """
+        return read_reactions(reactions, variables, parameters)
 
     def to_sympy(self) -> dict[sympy.Symbol, sympy.Expr]:
         """The system as ``{Symbol: Expr}``; floats become the exact rationals they denote.

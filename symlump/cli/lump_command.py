@@ -1,0 +1,219 @@
+"""``symlump lump``: a model file in, its reduced model out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.progress import working
+from symlump.cli.show_command import add_reading, counted, read_model, sizes
+from symlump.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from symlump.formats.model import Model
+    from symlump.lumping.equivalence import Equivalence
+    from symlump.lumping.lumping import Lumping
+
+_DESCRIPTION = """\
+Read a model, find the largest lumping, and write the reduced model.
+
+forward   finds sums of variables that obey a system of their own, from any initial state.
+backward  finds variables that stay equal once they are equal. The reduced model describes the file's
+          own initial state only if variables that are merged start at the same value, so it is written
+          only then; --initial values keeps variables with different initial values apart.
+
+Without --eps the result is exact: it is called so only after an independent checker has verified it
+(by itself up to 200000 terms; in larger ones the report says that it was not checked). With --eps the
+coefficients may differ by a tolerance, and the report gives the defect: how far they are from exact.
+"""
+
+_EXAMPLES = """\
+examples:
+  sums of variables, with the partition that the file gives:
+    symlump lump tree.ode --method forward
+  variables that stay equal from the file's initial state, written as a smaller model:
+    symlump lump tree.ode --method backward --initial values -o small.ode
+  whatever the file's partition, but the view "total" and the variable x1 must remain:
+    symlump lump tree.ode --method forward --initial one --keep total,x1
+  for all values of the parameters at once:
+    symlump lump tree.ode --method forward --parameters symbolic
+  coefficients that differ by at most 0.01:
+    symlump lump tree.ode --method backward --eps 0.01
+
+exit codes: 0 done, 1 a result was refused by the checker, 2 the input cannot be used
+"""
+
+#: Up to this many variables the JSON report holds the partition without being asked.
+_LISTED = 2000
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "lump",
+        help="a model file in, its reduced model out",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add_reading(parser)
+    parser.add_argument(
+        "--method", required=True, choices=("forward", "backward"), help="which equivalence"
+    )
+    parser.add_argument(
+        "--initial",
+        default="file",
+        choices=("one", "file", "values"),
+        help="what may merge: everything; what the file's partition has in one block (everything, "
+        "if it has none); what has equal initial values (default: file)",
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="NAME,…",
+        help="variables that stay alone, and views that the reduced model must still show; may be "
+        "given several times",
+    )
+    parser.add_argument(
+        "--eps", type=float, default=0.0, metavar="E", help="a tolerance; 0 is exact (default: 0)"
+    )
+    parser.add_argument(
+        "--linkage",
+        default="closure",
+        choices=("closure", "diameter", "variance"),
+        help="how the tolerance groups variables (default: closure)",
+    )
+    parser.add_argument(
+        "--relative", action="store_true", help="measure the tolerance relative to the coefficients"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the reduced model here; the suffix decides how",
+    )
+    parser.add_argument(
+        "--partition",
+        action="store_true",
+        help=f"list all blocks (the JSON report does so up to {_LISTED} variables anyway)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from symlump import formats
+    from symlump.lumping.lumping import lump
+
+    method = _method(options)
+    if options.output is not None:
+        _check_output(Path(options.output))
+    model = read_model(options)
+    # BioNetGen names, such as A(b,c), have commas inside parentheses.
+    keep = [name for given in options.keep for name in re.split(r",(?![^(]*\))", given)]
+    initial = model.initial_partition(options.initial, observables=keep)
+    with working(f"lumping {len(model.ode)} variables"):
+        start = time.perf_counter()
+        lumping = lump(model.ode, method, initial)
+        seconds = time.perf_counter() - start
+    with working("checking the result"):
+        report = _report(lumping, options, keep, seconds)
+    if options.output is not None:
+        reduced = model.quotient(lumping)
+        formats.write(reduced, options.output)
+        report["output"] = options.output
+        views = (*model.observables, *model.other_views)
+        report["views_left_out"] = [name for name in views if name not in reduced.observables]
+    if options.json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(_text(model, lumping, report, options))
+    return 0
+
+
+def _method(options: argparse.Namespace) -> Equivalence:
+    from symlump.lumping.backward import Backward
+    from symlump.lumping.forward import Forward
+
+    kind = Forward if options.method == "forward" else Backward
+    return kind(eps=options.eps, linkage=options.linkage, relative=options.relative)
+
+
+def _check_output(path: Path) -> None:
+    """Refuse before the work what could not be written after it."""
+    from symlump.formats import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise FileFormatError(
+            f"cannot write {path}: unknown suffix {path.suffix!r}; known are {', '.join(SUFFIXES)}"
+        )
+    if not path.parent.is_dir():
+        raise FileFormatError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _report(
+    lumping: Lumping, options: argparse.Namespace, keep: list[str], seconds: float
+) -> dict[str, Any]:
+    from symlump.lumping.lumping import CHECKED_TERMS
+
+    unchecked = lumping.method.is_exact and lumping.ode.terms > CHECKED_TERMS
+    exact = None if unchecked else lumping.exact
+    report: dict[str, Any] = {
+        "file": options.file,
+        "method": options.method,
+        "initial": options.initial,
+        "keep": keep,
+        "parameters": options.parameters,
+        "constants": options.constants,
+        "eps": options.eps,
+        "linkage": options.linkage,
+        "relative": options.relative,
+        "variables": len(lumping.ode),
+        "terms": lumping.ode.terms,
+        "initial_blocks": len(lumping.initial),
+        "blocks": len(lumping.partition),
+        "quotient_terms": lumping.quotient.terms,
+        "exact": exact,
+        "checked": bool(exact),
+        "defect": lumping.defect,
+        "rounds": lumping.rounds,
+        "seconds": seconds,
+    }
+    if options.partition or len(lumping.ode) <= _LISTED:
+        report["partition"] = [list(block) for block in lumping.blocks]
+    return report
+
+
+def _text(
+    model: Model,
+    lumping: Lumping,
+    report: dict[str, Any],
+    options: argparse.Namespace,
+) -> str:
+    lines = [
+        f"{Path(options.file).name}: {sizes(model)}, lumped from "
+        f"{counted(report['initial_blocks'], 'initial block')} in {report['seconds']:.3g} s "
+        f"({counted(lumping.rounds, 'round')})",
+        str(lumping),
+    ]
+    if options.partition:
+        lines += ["blocks:", *("  {" + ", ".join(block) + "}" for block in lumping.blocks)]
+    if "output" in report:
+        lines.append(
+            f"{counted(report['blocks'], 'variable')}, "
+            f"{counted(report['quotient_terms'], 'term')} written to {report['output']}"
+        )
+        left_out = report["views_left_out"]
+        if left_out:
+            more = ", …" if len(left_out) > 8 else ""
+            lines.append(
+                f"views left out, as the blocks do not determine them: {', '.join(left_out[:8])}"
+                f"{more} (linear ones can be kept with --keep)"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,94 @@
+"""Linear algebra over a prime field below 2^31, with the inner loops in scipy's sparse products.
+
+A residue has 31 bits, so a product of two has 62 and a sum of more than two products overflows. Splitting
+the vector into three limbs of 11 bits makes the products 42 bits wide: 2^21 of them can be added in a
+signed 64-bit integer before one reduction. Three sparse products with integers are then exact, and an
+order of magnitude faster than reducing every product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from symlump.ode.exact import IntArray
+from symlump.ode.monomials import modular_power
+
+Residues = npt.NDArray[np.uint64]
+
+_LIMB = 11
+_MASK = np.uint64((1 << _LIMB) - 1)
+_MAX_ROW = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class ModularMatrix:
+    """A sparse matrix of residues, in compressed sparse rows.
+
+    Examples
+    --------
+    >>> p = 2**31 - 1
+    >>> a = ModularMatrix.of(np.array([p - 1, 2], dtype=np.uint64), np.array([0, 1]),
+    ...                      np.array([0, 2]), 2, p)
+    >>> a.dot(np.array([5, 7], dtype=np.uint64)).tolist()   # −5 + 14
+    [9]
+    """
+
+    matrix: sparse.csr_array
+    prime: int
+
+    @classmethod
+    def of(
+        cls, data: Residues, columns: IntArray, indptr: IntArray, width: int, prime: int
+    ) -> ModularMatrix:
+        """Build from compressed sparse rows (repeated entries are added by every product)."""
+        shape = (indptr.size - 1, width)
+        return cls(sparse.csr_array((data.astype(np.int64), columns, indptr), shape=shape), prime)
+
+    def rows(self, index: IntArray) -> ModularMatrix:
+        """The given rows."""
+        return ModularMatrix(self.matrix[index], self.prime)
+
+    def transpose(self) -> ModularMatrix:
+        """The transposed matrix, again in compressed rows."""
+        return ModularMatrix(self.matrix.T.tocsr(), self.prime)
+
+    def dot(self, x: Residues) -> Residues:
+        """The product with a vector of residues."""
+        p = np.uint64(self.prime)
+        longest = int(np.diff(self.matrix.indptr).max(initial=0))
+        if longest > _MAX_ROW:  # 2^21 products fit; rows this long are reduced one by one
+            parts = self.matrix.data.astype(np.uint64) * x[self.matrix.indices] % p
+            return segment_sums(parts, np.diff(self.matrix.indptr), self.prime)
+        limbs = np.stack([x & _MASK, (x >> np.uint64(_LIMB)) & _MASK, x >> np.uint64(2 * _LIMB)], 1)
+        low, middle, high = (self.matrix @ limbs.astype(np.int64)).astype(np.uint64).T
+        shift = np.uint64(1 << _LIMB)
+        return np.asarray(((high % p * shift + middle) % p * shift + low) % p)
+
+
+def segment_sums(values: Residues, lengths: IntArray, prime: int) -> Residues:
+    """Sums of consecutive segments of residues (an empty segment gives 0)."""
+    result = np.zeros(lengths.size, dtype=np.uint64)
+    filled = np.flatnonzero(lengths)
+    if filled.size:
+        starts = (np.cumsum(lengths) - lengths)[filled]
+        result[filled] = np.add.reduceat(values, starts) % np.uint64(prime)
+    return result
+
+
+def sums_by_key(keys: IntArray, values: Residues, prime: int) -> tuple[IntArray, Residues]:
+    """The distinct keys, ascending, and for each the sum of its residues."""
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    start = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
+    if not start.size:
+        return keys, values[:0]
+    return keys[start], np.add.reduceat(values[order], start) % np.uint64(prime)
+
+
+def inverses(values: Residues, prime: int) -> Residues:
+    """Entrywise inverses of residues that are not 0."""
+    return modular_power(values, np.full(values.size, prime - 2, dtype=np.int64), prime)

@@ -51,7 +51,7 @@ def multisite_phosphorylation(
         (with_f, free, 1, 1),
     )
     states = 4**sites
-    everything = np.arange(states, dtype=np.int64)
+    everything = np.arange(states, dtype=np.int32)
     before, after, taken, enzyme, kind = [], [], [], [], []
     for site in range(sites):
         digit = (everything >> (2 * site)) & 3
@@ -59,20 +59,21 @@ def multisite_phosphorylation(
             here = everything[digit == old]
             before.append(here)
             after.append(here + ((new - old) << (2 * site)))
-            taken.append(np.full(here.size, change))
-            enzyme.append(np.full(here.size, states + which))
-            kind.append(np.full(here.size, number))
+            taken.append(np.full(here.size, change, dtype=np.int8))
+            enzyme.append(np.full(here.size, states + which, dtype=np.int32))
+            kind.append(np.full(here.size, number, dtype=np.int8))
     source, target, change, which, rate = map(
         np.concatenate, (before, after, taken, enzyme, kind)
     )
-    flow = np.arange(source.size)
-    binding = np.flatnonzero(change < 0)
-    one = np.ones(source.size, dtype=np.int64)
+    del before, after, taken, enzyme
+    flow = np.arange(source.size, dtype=np.int32)
+    binding = np.flatnonzero(change < 0).astype(np.int32)
+    one = np.ones(source.size, dtype=np.int8)
     flows = Flows(
         ExactArray.from_fractions(rates).take(rate),
         np.concatenate([flow, binding]),
         np.concatenate([source, which[binding]]),
-        np.ones(source.size + binding.size, dtype=np.int64),
+        np.ones(source.size + binding.size, dtype=np.int8),
         np.concatenate([flow, flow, flow]),
         np.concatenate([source, target, which]),
         np.concatenate([-one, one, change]),

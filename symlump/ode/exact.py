@@ -114,7 +114,7 @@ class ExactArray:
             exact_in_float = (np.abs(self.numerators) <= 2**53) & (self.denominators <= 2**53)
             if exact_in_float.all():  # then one IEEE division rounds correctly
                 return np.asarray(self.numerators / self.denominators, dtype=np.float64)
-        return np.fromiter((float(value) for value in self), dtype=np.float64, count=len(self))
+        return np.fromiter(map(nearest_float, self), dtype=np.float64, count=len(self))
 
     def times(self, factors: IntArray) -> ExactArray:
         """Entrywise product with integers (exponents and multiplicities), exactly."""
@@ -159,20 +159,27 @@ class ExactArray:
         """Exact sums by group, Σ over entries with ``groups == g`` for g = 0 … count−1.
 
         Cost: one pass where the numbers fit in 64 bits over a shared denominator; Python integers
-        otherwise. Floats stay floats where no group has more than one entry.
+        otherwise. Floats stay floats where every sum is one.
         """
         sizes = np.bincount(groups, minlength=count)
         if sizes.max(initial=0) <= 1:
             return self._scatter(groups, count)
-        exact = self.as_integers()
-        numerators, denominators = exact.numerators, exact.denominators
+        total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
+        if self.denominators is None:
+            floats = ExactArray(total.to_float())
+            if np.isfinite(floats.numerators).all() and floats.same_as(total).all():
+                return floats
+        return total
+
+    def _integer_sums(self, groups: IntArray, count: int, most: int) -> ExactArray:
+        numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         if numerators.dtype == np.int64:
             shared = _shared_denominator(denominators)
             if shared is not None:
                 factor = shared // denominators
                 largest = int(np.abs(numerators).max(initial=0)) * int(factor.max(initial=1))
-                if largest * int(sizes.max(initial=1)) < _INT64_SAFE:
+                if largest * most < _INT64_SAFE:
                     total = np.zeros(count, dtype=np.int64)
                     np.add.at(total, groups, numerators * factor)
                     return ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
@@ -268,3 +275,11 @@ def _shared_denominator(denominators: AnyArray) -> int | None:
     """The least common denominator, or None where it leaves 62 bits."""
     shared = lcm(*(int(d) for d in np.unique(denominators)))
     return shared if shared < _INT64_SAFE else None
+
+
+def nearest_float(value: Fraction) -> float:
+    """The nearest float64, infinite where the number is beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -74,6 +74,9 @@ class Monomials:
         position : ndarray, shape (count,)
             Where each given monomial stands in the table.
         """
+        owners, variables, powers = (
+            a.astype(np.int64, copy=False) for a in (owners, variables, powers)
+        )
         keep = powers > 0
         owners, variables, powers = owners[keep], variables[keep], powers[keep]
         order = np.lexsort((variables, owners))

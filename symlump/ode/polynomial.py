@@ -94,19 +94,27 @@ class PolynomialODE:
         """
         names, parameters = tuple(variables), tuple(parameters)
         index = _index_of(names)
-        key = rows * max(1, len(monomials)) + columns
-        distinct, group = np.unique(key, return_inverse=True)
-        values = coefficients.group_sum(group.ravel(), int(distinct.size))
+        width = max(1, len(monomials))
+        key = rows.astype(np.int64) * width + columns
+        order = np.argsort(key)
+        key = key[order]
+        fresh = np.ones(key.size, dtype=bool)
+        np.not_equal(key[1:], key[:-1], out=fresh[1:])
+        values = coefficients.take(order).group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+        del order
         live = values.nonzero()
-        distinct, values = distinct[live], values.take(live)
-        rows = distinct // max(1, len(monomials))
-        used, columns = np.unique(distinct % max(1, len(monomials)), return_inverse=True)
+        key, values = key[fresh][live], values.take(live)
+        rows, columns = key // width, key % width
+        present = np.zeros(len(monomials), dtype=bool)
+        present[columns] = True
+        used = np.flatnonzero(present)
+        columns = (np.cumsum(present) - 1)[columns]
         for name in parameters:
             if name not in index:
                 raise VariableError(f"parameter {name!r} is not a variable of the system")
             if np.any(rows == index[name]):
                 raise VariableError(f"parameter {name!r} has an equation; a parameter is constant")
-        return cls(names, monomials.select(used), rows, columns.ravel(), values, parameters)
+        return cls(names, monomials.select(used), rows, columns, values, parameters)
 
     @classmethod
     def from_sympy(

@@ -49,17 +49,14 @@ class Flows:
         monomials, position = Monomials.from_factors(
             self.factor_flows, self.factor_variables, self.factor_powers, len(self.rates)
         )
-        # A catalyst is consumed and made: net counts first, so that it costs no term.
-        width = max(1, len(names))
-        key, group = np.unique(
-            self.change_flows * width + self.change_variables, return_inverse=True
-        )
-        net = np.zeros(key.size, dtype=np.int64)
-        np.add.at(net, group.ravel(), self.change_counts)
-        key, net = key[net != 0], net[net != 0]
-        flow = key // width
+        # A catalyst is consumed and made; its two terms cancel when equal terms are added.
         return PolynomialODE.from_terms(
-            names, key % width, position[flow], self.rates.take(flow).times(net), monomials, parameters
+            names,
+            self.change_variables,
+            position[self.change_flows],
+            self.rates.take(self.change_flows).times(self.change_counts),
+            monomials,
+            parameters,
         )
 
 

@@ -133,5 +133,7 @@ class _ValueFingerprints(Fingerprints):
         return sums_by_key(by_monomial.indices[at].astype(np.int64), parts, self.prime)
 
     def update_cost(self, changed: IntArray) -> float:
+        if changed.size > len(self._ode) // 4:
+            return 1.0  # without looking at each: the table of occurrences may never be needed
         indptr, _ = self._occurrences
         return float((indptr[changed + 1] - indptr[changed]).sum()) / max(1, int(indptr[-1]))

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from symlump.ode.exact import FloatArray, IntArray
 
+_CHUNK = 1 << 15  # what is in flight then fits in the cache
+
 
 @dataclass(frozen=True, eq=False)
 class Monomials:
@@ -127,12 +129,35 @@ class Monomials:
     def residues(self, point: npt.NDArray[np.uint64], prime: int) -> npt.NDArray[np.uint64]:
         """Values of all monomials at ``point`` modulo a prime below 2^31."""
         p = np.uint64(prime)
-        parts = modular_power(point[self.variables], self.powers, prime)
         values = np.ones(len(self), dtype=np.uint64)
-        for k in range(int(self.lengths.max(initial=0))):
-            rows = np.flatnonzero(self.lengths > k)
-            values[rows] = values[rows] * parts[self.indptr[:-1][rows] + k] % p
+        for first, last, length in self._runs:  # monomials of one length: a matrix of factors
+            if not length:
+                continue
+            for begin in range(first, last, _CHUNK):
+                end = min(last, begin + _CHUNK)
+                part = slice(int(self.indptr[begin]), int(self.indptr[end]))
+                factors = point[self.variables[part]]
+                powers = self.powers[part]
+                high = np.flatnonzero(powers > 1)
+                factors[high] = modular_power(factors[high], powers[high], prime)
+                matrix = factors.reshape(-1, length)
+                own = values[begin:end]
+                own[:] = matrix[:, 0]
+                for k in range(1, length):
+                    np.multiply(own, matrix[:, k], out=own)
+                    np.remainder(own, p, out=own)
         return values
+
+    @cached_property
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """Runs (first, last, length) of monomials of equal length; few, because lengths ascend."""
+        cuts = np.flatnonzero(np.diff(self.lengths)) + 1
+        bounds = [0, *cuts.tolist(), len(self)]
+        return [
+            (first, last, int(self.lengths[first]))
+            for first, last in zip(bounds, bounds[1:], strict=False)
+            if first < last
+        ]
 
 
 def modular_power(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from symlump.compression.magnitude import Magnitude
     from symlump.compression.wanda import Wanda
     from symlump.display.drawing import draw
+    from symlump.formats import read, write
+    from symlump.formats.model import Model
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.lumping import Lumping, lump
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from symlump.network.network import Layer, Network
     from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
     from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.simulate import Trajectory, simulate
 
 _HOME = {
     "PolynomialODE": "symlump.ode.polynomial",
@@ -32,6 +35,11 @@ _HOME = {
     "Backward": "symlump.lumping.backward",
     "Lumping": "symlump.lumping.lumping",
     "lump": "symlump.lumping.lumping",
+    "Trajectory": "symlump.ode.simulate",
+    "simulate": "symlump.ode.simulate",
+    "Model": "symlump.formats.model",
+    "read": "symlump.formats",
+    "write": "symlump.formats",
     "Layer": "symlump.network.network",
     "Network": "symlump.network.network",
     "encode": "symlump.network.encode",
@@ -57,10 +65,12 @@ __all__ = [
     "Layer",
     "Lumping",
     "Magnitude",
+    "Model",
     "Network",
     "Partition",
     "Polynomial",
     "PolynomialODE",
+    "Trajectory",
     "Wanda",
     "compress",
     "decode",
@@ -68,7 +78,10 @@ __all__ = [
     "encode",
     "from_torch",
     "lump",
+    "read",
+    "simulate",
     "to_torch",
+    "write",
 ]
 
 

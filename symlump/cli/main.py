@@ -8,7 +8,13 @@ import sys
 from collections.abc import Sequence
 
 import symlump
-from symlump.cli import compress_command, demo_command, lump_command, show_command
+from symlump.cli import (
+    bench_command,
+    compress_command,
+    demo_command,
+    lump_command,
+    show_command,
+)
 from symlump.errors import InputError, SymlumpError
 
 _WELCOME = """\
@@ -40,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     compress_command.add_parser(commands)
     lump_command.add_parser(commands)
     show_command.add_parser(commands)
+    bench_command.add_parser(commands)
     return parser
 
 

@@ -14,9 +14,7 @@ from symlump.ode.reactions import Flows
 _RATES = tuple(Fraction(r) for r in ("7/10", "3", "5", "7/10", "3", "51/10"))
 
 
-def multisite_phosphorylation(
-    sites: int, rates: tuple[Fraction, ...] = _RATES
-) -> PolynomialODE:
+def multisite_phosphorylation(sites: int, rates: tuple[Fraction, ...] = _RATES) -> PolynomialODE:
     """A protein with independent sites, each free, phosphorylated, or held by one of two enzymes.
 
     At every site: U + E → UE, UE → U + E, UE → P + E, P + F → PF, PF → P + F, PF → U + F, with the same six
@@ -62,7 +60,7 @@ def multisite_phosphorylation(
             taken.append(np.full(here.size, change, dtype=np.int8))
             enzyme.append(np.full(here.size, states + which, dtype=np.int32))
             kind.append(np.full(here.size, number, dtype=np.int8))
-    source, target, change, which, rate = map(
+    source, target, change, partner, rate = map(
         np.concatenate, (before, after, taken, enzyme, kind)
     )
     del before, after, taken, enzyme
@@ -72,10 +70,10 @@ def multisite_phosphorylation(
     flows = Flows(
         ExactArray.from_fractions(rates).take(rate),
         np.concatenate([flow, binding]),
-        np.concatenate([source, which[binding]]),
+        np.concatenate([source, partner[binding]]),
         np.ones(source.size + binding.size, dtype=np.int8),
         np.concatenate([flow, flow, flow]),
-        np.concatenate([source, target, which]),
+        np.concatenate([source, target, partner]),
         np.concatenate([-one, one, change]),
     )
     return flows.to_ode([f"S{i}" for i in range(states)] + ["E", "F"])
@@ -110,7 +108,9 @@ def planted_backward(
     values[generator.random(values.shape) < 0.5] *= -1
     rows = np.repeat(np.arange(variables), terms_per_equation)
     chosen = pairs[labels].reshape(-1, 2)
-    members = order[starts[chosen] + (generator.random(chosen.shape) * sizes[chosen]).astype(np.int64)]
+    members = order[
+        starts[chosen] + (generator.random(chosen.shape) * sizes[chosen]).astype(np.int64)
+    ]
     monomials, position = Monomials.from_factors(
         np.repeat(np.arange(rows.size), 2),
         members.ravel(),

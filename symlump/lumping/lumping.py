@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import name_latex
 from symlump.proof.certificate import claim
 from symlump.proof.check import Verdict, check
+
+if TYPE_CHECKING:
+    import networkx
 
 #: Up to this many terms a result is checked as soon as anyone asks whether it is exact.
 CHECKED_TERMS = 200_000
@@ -123,6 +126,21 @@ class Lumping:
         if state.ndim not in (1, 2) or state.shape[0] != n:
             raise PartitionError(f"a state of {of} has {n} entries; got shape {state.shape}")
         return state
+
+    def graph(self) -> networkx.DiGraph:
+        """The dependency graph of the system; each node has its block's name as attribute ``block``."""
+        graph = self.ode.dependency_graph()
+        for name, block in zip(self.quotient.variables, self.blocks, strict=True):
+            for variable in block:
+                graph.nodes[variable]["block"] = name
+        return graph
+
+    def quotient_graph(self) -> networkx.DiGraph:
+        """The dependency graph of the quotient; each node has its members as attribute ``members``."""
+        graph = self.quotient.dependency_graph()
+        for name, block in zip(self.quotient.variables, self.blocks, strict=True):
+            graph.nodes[name]["members"] = block
+        return graph
 
     def headline(self) -> str:
         """One line: sizes, method, and what is known of the result."""

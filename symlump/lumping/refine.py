@@ -81,7 +81,7 @@ def coarsest(
             prime = _another_prime(generator)
             continue
         for members, feedback in order:
-            rounds += _refine_component(blocks, values, members, feedback, generator)
+            rounds += refine_component(blocks, values, members, feedback, generator)
         partition = Partition(blocks.labels)
         if method.signature(ode, partition.labels, None).agree(partition):
             return partition, rounds
@@ -92,7 +92,7 @@ def coarsest(
     )
 
 
-def _refine_component(
+def refine_component(
     blocks: RefinableBlocks,
     values: Fingerprints,
     members: IntArray,

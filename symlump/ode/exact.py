@@ -120,8 +120,9 @@ class ExactArray:
         """Entrywise product with integers (exponents and multiplicities), exactly."""
         if np.all(factors == 1):
             return self
-        exact = self.as_integers()
-        numerators, denominators = exact.numerators, exact.denominators
+        if self.is_float:
+            return self.as_integers().times(factors)._as_floats()
+        numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         if numerators.dtype == np.int64 and _product_fits(numerators, factors):
             return ExactArray(numerators * factors, denominators)
@@ -165,11 +166,14 @@ class ExactArray:
         if sizes.max(initial=0) <= 1:
             return self._scatter(groups, count)
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
-        if self.denominators is None:
-            floats = ExactArray(total.to_float())
-            if np.isfinite(floats.numerators).all() and floats.same_as(total).all():
-                return floats
-        return total
+        return total._as_floats() if self.is_float else total
+
+    def _as_floats(self) -> ExactArray:
+        """The same numbers stored as floats, if every one is a float."""
+        floats = ExactArray(self.to_float())
+        if np.isfinite(floats.numerators).all() and floats.same_as(self).all():
+            return floats
+        return self
 
     def _integer_sums(self, groups: IntArray, count: int, most: int) -> ExactArray:
         numerators, denominators = self.numerators, self.denominators

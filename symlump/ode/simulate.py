@@ -1,0 +1,118 @@
+"""Trajectories, by scipy's initial value solvers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.integrate import solve_ivp
+
+from symlump.errors import FailureError, InputError
+from symlump.ode.exact import FloatArray
+
+if TYPE_CHECKING:
+    from symlump.ode.polynomial import PolynomialODE
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """States of a system at some times.
+
+    Parameters
+    ----------
+    times : ndarray, shape (times,)
+    states : ndarray, shape (variables, times)
+        In the layout that ``Lumping.aggregate`` and ``Lumping.lift`` take.
+    variables : tuple of str
+    """
+
+    times: FloatArray
+    states: FloatArray
+    variables: tuple[str, ...]
+
+    def __getitem__(self, variable: object) -> FloatArray:
+        """The values of one variable, by name or symbol."""
+        name = str(variable)
+        if name not in self.variables:
+            raise InputError(f"{name!r} is not a variable of this trajectory")
+        return np.asarray(self.states[self.variables.index(name)])
+
+
+def jacobian(ode: PolynomialODE, x: FloatArray) -> sparse.csr_array:
+    """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64."""
+    d = ode.derivative
+    values = d.coefficients.to_float() * d.monomials.evaluate(x)[d.columns]
+    shape = (len(ode), len(ode))
+    return sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
+
+
+def simulate(
+    ode: PolynomialODE,
+    initial: npt.ArrayLike,
+    times: npt.ArrayLike,
+    method: str = "LSODA",
+    rtol: float = 1e-10,
+    atol: float = 1e-12,
+) -> Trajectory:
+    """Integrate a system from an initial state.
+
+    Parameters
+    ----------
+    ode : PolynomialODE
+    initial : array_like, shape (variables,)
+    times : array_like, shape (times,)
+        Ascending; the first is the time of the initial state.
+    method : str
+        A method of ``scipy.integrate.solve_ivp``. The implicit ones (LSODA, BDF, Radau) are given the exact
+        Jacobian.
+    rtol, atol : float
+        Relative and absolute tolerance of the solver.
+
+    Raises
+    ------
+    InputError
+        If the times do not ascend, or the state does not fit the system.
+    FailureError
+        If the solver gives up, as it must where a solution leaves every bound in finite time.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> from symlump import PolynomialODE
+    >>> x = sympy.Symbol("x")
+    >>> decay = simulate(PolynomialODE.from_sympy({x: -x}), [1.0], [0, 1])
+    >>> decay["x"].round(6).tolist()
+    [1.0, 0.367879]
+    """
+    at = np.asarray(times, dtype=np.float64)
+    state = np.asarray(initial, dtype=np.float64)
+    if at.ndim != 1 or at.size < 2 or not np.isfinite(at).all() or (np.diff(at) <= 0).any():
+        raise InputError(
+            "times are at least two ascending numbers, the first that of the initial state"
+        )
+    if state.shape != (len(ode),) or not np.isfinite(state).all():
+        raise InputError(
+            f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
+        )
+    options = {}
+    if method in ("BDF", "Radau"):
+        options["jac"] = lambda t, x: jacobian(ode, x)
+    elif method == "LSODA" and len(ode) <= 2000:
+        options["jac"] = lambda t, x: jacobian(ode, x).toarray()
+    with np.errstate(over="ignore", invalid="ignore"):
+        solution = solve_ivp(
+            lambda t, x: ode.rhs(x),
+            (at[0], at[-1]),
+            state,
+            method,
+            at,
+            rtol=rtol,
+            atol=atol,
+            **options,
+        )
+    if not solution.success or not np.isfinite(solution.y).all():
+        raise FailureError(f"the solver stopped at time {solution.t[-1]:g}: {solution.message}")
+    return Trajectory(at, solution.y, ode.variables)

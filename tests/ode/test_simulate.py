@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import sympy
+
+import symlump as sl
+from symlump.datasets.systems import multisite_phosphorylation
+from symlump.errors import FailureError, InputError
+from symlump.ode.simulate import jacobian
+
+
+def test_jacobian_agrees_with_differences():
+    ode = multisite_phosphorylation(2)
+    x = np.random.default_rng(0).uniform(0.5, 1.5, len(ode))
+    exact = jacobian(ode, x).toarray()
+    step = 1e-6
+    for v in range(len(ode)):
+        e = np.zeros(len(ode))
+        e[v] = step
+        assert exact[:, v] == pytest.approx(
+            (ode.rhs(x + e) - ode.rhs(x - e)) / (2 * step), abs=1e-7
+        )
+
+
+@pytest.mark.parametrize("method", ["LSODA", "BDF", "Radau", "DOP853"])
+def test_lump_then_simulate_is_simulate_then_lump(method):
+    ode = multisite_phosphorylation(2)
+    start = np.zeros(len(ode))
+    start[0], start[-2:] = 1.0, [0.4, 0.3]
+    times = [0.0, 0.3, 1.0, 3.0]
+    lumping = sl.lump(ode, sl.Forward())
+    full = sl.simulate(ode, start, times, method)
+    small = sl.simulate(lumping.quotient, lumping.aggregate(start), times, method)
+    assert lumping.aggregate(full.states) == pytest.approx(small.states, abs=1e-8)
+    assert small["E"] == pytest.approx(full["E"], abs=1e-8)
+    backward = sl.lump(ode, sl.Backward(), [["E"], ["F"]])
+    state = backward.lift(backward.aggregate(start))
+    full = sl.simulate(ode, state, times, method)
+    small = sl.simulate(backward.quotient, backward.aggregate(state), times, method)
+    assert backward.lift(small.states) == pytest.approx(full.states, abs=1e-8)
+
+
+def test_failures_are_said():
+    x = sympy.Symbol("x")
+    explosion = sl.PolynomialODE.from_sympy({x: x**2})
+    with pytest.raises(FailureError, match="solver stopped"):
+        sl.simulate(explosion, [1.0], [0, 2], "Radau")
+    for times in ([0], [1, 0], [0, np.nan]):
+        with pytest.raises(InputError, match="ascending"):
+            sl.simulate(explosion, [1.0], times)
+    with pytest.raises(InputError, match="1 finite entries"):
+        sl.simulate(explosion, [1.0, 2.0], [0, 1])
+    with pytest.raises(InputError, match="'y' is not a variable"):
+        sl.simulate(explosion, [0.1], [0, 1])["y"]
+
+
+def test_graphs_know_the_blocks():
+    a, b, c = sympy.symbols("a b c")
+    ode = sl.PolynomialODE.from_sympy({a: -a + c, b: -b + c, c: a + b})
+    lumping = sl.lump(ode, sl.Forward())
+    assert dict(lumping.graph().nodes(data="block")) == {"a": "y1", "b": "y1", "c": "c"}
+    quotient = lumping.quotient_graph()
+    assert quotient.nodes["y1"]["members"] == ("a", "b")
+    assert set(quotient.edges) == {("y1", "y1"), ("c", "y1"), ("y1", "c")}

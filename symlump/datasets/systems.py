@@ -9,7 +9,7 @@ import numpy as np
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
-from symlump.ode.reactions import Flows
+from symlump.ode.reactions import FlowArrays
 
 _RATES = tuple(Fraction(r) for r in ("7/10", "3", "5", "7/10", "3", "51/10"))
 
@@ -53,11 +53,11 @@ def multisite_phosphorylation(sites: int, rates: tuple[Fraction, ...] = _RATES) 
     before, after, taken, enzyme, kind = [], [], [], [], []
     for site in range(sites):
         digit = (everything >> (2 * site)) & 3
-        for number, (old, new, change, which) in enumerate(steps):
+        for number, (old, new, taking, which) in enumerate(steps):
             here = everything[digit == old]
             before.append(here)
             after.append(here + ((new - old) << (2 * site)))
-            taken.append(np.full(here.size, change, dtype=np.int8))
+            taken.append(np.full(here.size, taking, dtype=np.int8))
             enzyme.append(np.full(here.size, states + which, dtype=np.int32))
             kind.append(np.full(here.size, number, dtype=np.int8))
     source, target, change, partner, rate = map(
@@ -67,7 +67,7 @@ def multisite_phosphorylation(sites: int, rates: tuple[Fraction, ...] = _RATES) 
     flow = np.arange(source.size, dtype=np.int32)
     binding = np.flatnonzero(change < 0).astype(np.int32)
     one = np.ones(source.size, dtype=np.int8)
-    flows = Flows(
+    flows = FlowArrays(
         ExactArray.from_fractions(rates).take(rate),
         np.concatenate([flow, binding]),
         np.concatenate([source, partner[binding]]),

@@ -61,6 +61,7 @@ class FlatReader:
         self.reader = reader
         self._rates: dict[str, tuple[int, list[int], list[int]]] = {}
         self._terms: dict[str, Term] = {}
+        self._coefficients: dict[tuple[str, ...], tuple[int, int]] = {}
 
     def reactions(self, start: int, stop: int) -> int:
         """Read reactions as long as they are simple; return where the first other one starts."""
@@ -151,7 +152,7 @@ class FlatReader:
     def _learn_term(self, written: str) -> Term | None:
         """Understand a product of variables, their powers and constants; None if it is not one."""
         powers: dict[int, int] = {}
-        value: Fraction | None = None
+        constants: list[str] = []
         for piece in _STAR.split(written):
             factor = piece.strip()
             position, power = self.variables.get(factor), 1
@@ -159,23 +160,31 @@ class FlatReader:
                 raised = _POWER.fullmatch(factor)
                 if raised is not None and raised[1] in self.variables:
                     position, power = self.variables[raised[1]], int(raised[2])
-            if position is not None:
-                if power:
-                    powers[position] = powers.get(position, 0) + power
-                continue
-            known = self._constant(factor)
-            if known is None:
-                return None
-            value = known if value is None else value * known
-            if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
-                return None
-        if sum(powers.values()) > MAX_DEGREE:
+            if position is None:
+                constants.append(factor)
+            elif power:
+                powers[position] = powers.get(position, 0) + power
+        places = self._coefficient(tuple(constants))
+        if places is None or sum(powers.values()) > MAX_DEGREE:
             return None
-        value = Fraction(1) if value is None else value
-        plus, minus = self.flows.coefficient(value), self.flows.coefficient(-value)
-        term = plus, minus, list(powers), list(powers.values())
+        term = *places, list(powers), list(powers.values())
         self._terms[written] = term
         return term
+
+    def _coefficient(self, constants: tuple[str, ...]) -> tuple[int, int] | None:
+        """Places of the product of some constants and of its negative; few different ones occur."""
+        if constants not in self._coefficients:
+            value = Fraction(1)
+            for factor in constants:
+                known = self._constant(factor)
+                if known is None:
+                    return None
+                value *= known
+                if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
+                    return None
+            coefficient = self.flows.coefficient
+            self._coefficients[constants] = coefficient(value), coefficient(-value)
+        return self._coefficients[constants]
 
     def _constant(self, factor: str) -> Fraction | None:
         if factor in self.constants:

@@ -14,8 +14,8 @@ import numpy as np
 
 from symlump.formats.algebra import Monomial, Polynomial, multiply_monomials
 from symlump.ode.exact import ExactArray
-from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.reactions import FlowArrays
 
 
 class Flows:
@@ -84,34 +84,17 @@ class Flows:
 
     def build(self, variables: Iterable[str], parameters: Iterable[str] = ()) -> PolynomialODE:
         """The system that the flows make."""
-        names = tuple(variables)
-        count, width = len(self.rates), max(1, len(names))
-        flow = np.arange(count, dtype=np.int64)
-        monomials, position = Monomials.from_factors(
+        flow = np.arange(len(self.rates), dtype=np.int64)
+        table = ExactArray.from_fractions(self._table)
+        return FlowArrays(
+            table.take(np.array(self.rates, dtype=np.int64)),
             np.repeat(flow, np.array(self.sizes, dtype=np.int64)),
             np.array(self.factors, dtype=np.int64),
             np.array(self.powers, dtype=np.int64),
-            count,
-        )
-        # A catalyst is consumed and made: net counts first, so that it costs no term.
-        owner = np.repeat(flow, np.array(self.widths, dtype=np.int64))
-        key, group = np.unique(
-            owner * width + np.array(self.changed, dtype=np.int64), return_inverse=True
-        )
-        net = np.zeros(key.size, dtype=np.int64)
-        np.add.at(net, group.ravel(), np.array(self.counts, dtype=np.int64))
-        key, net = key[net != 0], net[net != 0]
-        owner = key // width
-        table = ExactArray.from_fractions(self._table)
-        rates = np.array(self.rates, dtype=np.int64)
-        return PolynomialODE.from_terms(
-            names,
-            key % width,
-            position[owner],
-            table.take(rates[owner]).times(net),
-            monomials,
-            parameters,
-        )
+            np.repeat(flow, np.array(self.widths, dtype=np.int64)),
+            np.array(self.changed, dtype=np.int64),
+            np.array(self.counts, dtype=np.int64),
+        ).to_ode(variables, parameters)
 
 
 def equations(ode: PolynomialODE) -> Iterator[tuple[int, list[tuple[Fraction, Monomial]]]]:

@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
 
 _INT64_SAFE = 2**62
+_MAX_SHARED_BITS = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,23 +177,28 @@ class ExactArray:
         return self
 
     def _integer_sums(self, groups: IntArray, count: int, most: int) -> ExactArray:
+        """Sums over one shared denominator: in 64 bits where they fit, else in Python integers."""
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
-        if numerators.dtype == np.int64:
-            shared = _shared_denominator(denominators)
-            if shared is not None:
-                factor = shared // denominators
-                largest = int(np.abs(numerators).max(initial=0)) * int(factor.max(initial=1))
-                if largest * most < _INT64_SAFE:
-                    total = np.zeros(count, dtype=np.int64)
-                    np.add.at(total, groups, numerators * factor)
-                    return ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
-        sums: list[Fraction] = [Fraction(0)] * count
-        for group, p, q in zip(
-            groups.tolist(), numerators.tolist(), denominators.tolist(), strict=True
-        ):
-            sums[group] += Fraction(p, q)
-        return ExactArray.from_fractions(sums)
+        shared = lcm(*(int(d) for d in np.unique(denominators)))
+        if shared.bit_length() > _MAX_SHARED_BITS:  # unrelated denominators: one sum at a time
+            sums: list[Fraction] = [Fraction(0)] * count
+            for group, value in zip(groups.tolist(), self, strict=True):
+                sums[group] += value
+            return ExactArray.from_fractions(sums)
+        if shared < _INT64_SAFE and numerators.dtype == np.int64:
+            factor = shared // denominators
+            largest = int(np.abs(numerators).max(initial=0)) * int(factor.max(initial=1))
+            if largest * most < _INT64_SAFE:
+                total = np.zeros(count, dtype=np.int64)
+                np.add.at(total, groups, numerators * factor)
+                return ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
+        factor = shared // denominators.astype(object)
+        total = np.zeros(count, dtype=object)
+        np.add.at(total, groups, numerators.astype(object) * factor)
+        lowest = ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
+        assert lowest.denominators is not None
+        return self._from_integers(lowest.numerators, lowest.denominators)
 
     def _scatter(self, groups: IntArray, count: int) -> ExactArray:
         numerators = np.zeros(count, dtype=self.numerators.dtype)
@@ -273,12 +279,6 @@ def _product_fits(numerators: AnyArray, factors: IntArray) -> bool:
     return (
         int(np.abs(numerators).max(initial=0)) * int(np.abs(factors).max(initial=0)) < _INT64_SAFE
     )
-
-
-def _shared_denominator(denominators: AnyArray) -> int | None:
-    """The least common denominator, or None where it leaves 62 bits."""
-    shared = lcm(*(int(d) for d in np.unique(denominators)))
-    return shared if shared < _INT64_SAFE else None
 
 
 def nearest_float(value: Fraction) -> float:

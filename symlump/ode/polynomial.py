@@ -92,19 +92,31 @@ class PolynomialODE:
         VariableError
             If a name occurs twice, or a parameter is not a variable or has an equation.
         """
+        keys = rows.astype(np.int64) * max(1, len(monomials)) + columns
+        order = np.argsort(keys)
+        return cls.from_sorted_terms(
+            variables, keys[order], coefficients.take(order), monomials, parameters
+        )
+
+    @classmethod
+    def from_sorted_terms(
+        cls,
+        variables: Iterable[str],
+        keys: IntArray,
+        coefficients: ExactArray,
+        monomials: Monomials,
+        parameters: Iterable[str] = (),
+    ) -> PolynomialODE:
+        """The same for terms sorted by their key, row · max(1, number of monomials) + column."""
         names, parameters = tuple(variables), tuple(parameters)
         index = _index_of(names)
         width = max(1, len(monomials))
-        key = rows.astype(np.int64) * width + columns
-        order = np.argsort(key)
-        key = key[order]
-        fresh = np.ones(key.size, dtype=bool)
-        np.not_equal(key[1:], key[:-1], out=fresh[1:])
-        values = coefficients.take(order).group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
-        del order
+        fresh = np.ones(keys.size, dtype=bool)
+        np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
+        values = coefficients.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
         live = values.nonzero()
-        key, values = key[fresh][live], values.take(live)
-        rows, columns = key // width, key % width
+        keys, values = keys[fresh][live], values.take(live)
+        rows, columns = keys // width, keys % width
         present = np.zeros(len(monomials), dtype=bool)
         present[columns] = True
         used = np.flatnonzero(present)

@@ -21,7 +21,7 @@ Reaction = tuple[Mapping[str, int], Mapping[str, int], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Flows:
+class FlowArrays:
     """Many flows as arrays: flow r moves at ``rates[r]`` times the product of its factors.
 
     Parameters
@@ -50,14 +50,13 @@ class Flows:
             self.factor_flows, self.factor_variables, self.factor_powers, len(self.rates)
         )
         # A catalyst is consumed and made; its two terms cancel when equal terms are added.
-        return PolynomialODE.from_terms(
-            names,
-            self.change_variables,
-            position[self.change_flows],
-            self.rates.take(self.change_flows).times(self.change_counts),
-            monomials,
-            parameters,
-        )
+        keys = self.change_variables.astype(np.int64) * max(1, len(monomials))
+        keys += position[self.change_flows]
+        order = np.argsort(keys)
+        keys = keys[order]
+        rates = self.rates.take(self.change_flows[order]).times(self.change_counts[order])
+        del order  # at millions of reactions these arrays are what memory is made of
+        return PolynomialODE.from_sorted_terms(names, keys, rates, monomials, parameters)
 
 
 def read_reactions(
@@ -98,7 +97,7 @@ def read_reactions(
         rates.append(rate)
     table = np.array(factors, dtype=np.int64).reshape(-1, 3).T
     moved = np.array(changes, dtype=np.int64).reshape(-1, 3).T
-    return Flows(_rates(rates), *table, *moved).to_ode(names, fixed)
+    return FlowArrays(_rates(rates), *table, *moved).to_ode(names, fixed)
 
 
 def _rates(rates: list[Any]) -> ExactArray:

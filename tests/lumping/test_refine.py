@@ -57,7 +57,7 @@ def systems(draw, max_variables=7):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-@settings(max_examples=600)
+@settings(max_examples=1200)
 @given(data=st.data())
 def test_agrees_with_the_definitions(direction, data):
     system = data.draw(systems())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from symlump.errors import MethodError
@@ -43,26 +44,35 @@ class SignatureTerms:
 
     def agree(self, partition: Partition) -> bool:
         """True if all members of each block have exactly equal signatures."""
-        order = np.lexsort((self.keys, self.owners))
-        owners, keys, values = self.owners[order], self.keys[order], self.values.take(order)
-        if not owners.size:
-            return True
-        fresh = np.ones(owners.size, dtype=bool)
-        fresh[1:] = (owners[1:] != owners[:-1]) | (keys[1:] != keys[:-1])
-        sums = values.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
-        owners, keys = owners[fresh], keys[fresh]
-        live = sums.nonzero()
-        owners, keys, sums = owners[live], keys[live], sums.take(live)
+        owners, keys, sums = _collect(self.owners, self.keys, self.values)
         block = partition.labels[owners]
         order = np.lexsort((keys, block))
         block, keys, sums = block[order], keys[order], sums.take(order)
-        fresh = np.ones(block.size, dtype=bool)
-        fresh[1:] = (block[1:] != block[:-1]) | (keys[1:] != keys[:-1])
-        start = np.flatnonzero(fresh)
+        start = np.flatnonzero(_first_of_run(block, keys))
         count = np.diff(np.append(start, block.size))
         if not np.array_equal(count, partition.sizes[block[start]]):
-            return False
+            return False  # a key that some members of the block have and others have not
         return bool(sums.same_as(sums.take(np.repeat(start, count))).all())
+
+
+def _collect(
+    owners: IntArray, keys: IntArray, values: ExactArray
+) -> tuple[IntArray, IntArray, ExactArray]:
+    """Add the values of equal (owner, key) exactly; drop zeros."""
+    order = np.lexsort((keys, owners))
+    owners, keys, values = owners[order], keys[order], values.take(order)
+    del order
+    fresh = _first_of_run(owners, keys)
+    sums = values.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+    live = sums.nonzero()
+    return owners[fresh][live], keys[fresh][live], sums.take(live)
+
+
+def _first_of_run(first: IntArray, second: IntArray) -> npt.NDArray[np.bool_]:
+    """Where a new pair begins, in sorted pairs."""
+    fresh = np.ones(first.size, dtype=bool)
+    fresh[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return fresh
 
 
 @dataclass(frozen=True)

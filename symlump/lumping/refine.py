@@ -82,6 +82,7 @@ def coarsest(
             continue
         for members, feedback in order:
             rounds += refine_component(blocks, values, members, feedback, generator)
+        del values  # the comparison needs the memory
         partition = Partition(blocks.labels)
         if method.signature(ode, partition.labels, None).agree(partition):
             return partition, rounds

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
     from symlump.ode.polynomial import PolynomialODE
     from symlump.ode.simulate import Trajectory, simulate
+    from symlump.proof.certificate import Certificate
 
 _HOME = {
     "PolynomialODE": "symlump.ode.polynomial",
@@ -35,6 +36,7 @@ _HOME = {
     "Backward": "symlump.lumping.backward",
     "Lumping": "symlump.lumping.lumping",
     "lump": "symlump.lumping.lumping",
+    "Certificate": "symlump.proof.certificate",
     "Trajectory": "symlump.ode.simulate",
     "simulate": "symlump.ode.simulate",
     "Model": "symlump.formats.model",
@@ -60,6 +62,7 @@ __all__ = [
     "AFDE",
     "Backward",
     "BlockSum",
+    "Certificate",
     "Compression",
     "Forward",
     "Layer",

@@ -52,6 +52,8 @@ def test_known_number_of_blocks(shared, row):
     assert kind != "file" or model.partition is not None
     lumping = sl.lump(model.ode, METHODS[row["kind"]], model.initial_partition(kind))
     assert lumping.exact
+    verdict = lumping.certificate().check()
+    assert verdict.accepted and verdict.coarsest
     assert len(lumping.blocks) == len(lumping.quotient) == int(row["blocks"])
     if "answer_file" not in row:
         return

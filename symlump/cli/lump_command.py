@@ -103,6 +103,16 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help=f"list all blocks (the JSON report does so up to {_LISTED} variables anyway)",
     )
+    parser.add_argument(
+        "--certificate",
+        metavar="CERT.json",
+        help="write a certificate that `symlump check` verifies, with the reason why nothing coarser will do",
+    )
+    parser.add_argument(
+        "--by-digest",
+        action="store_true",
+        help="the certificate names the system by its digest instead of holding it",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -130,6 +140,13 @@ def run(options: argparse.Namespace) -> int:
         report["output"] = options.output
         views = (*model.observables, *model.other_views)
         report["views_left_out"] = [name for name in views if name not in reduced.observables]
+    if options.certificate is not None:
+        with working("writing the certificate"):
+            certificate = lumping.certificate()
+            if options.by_digest:
+                certificate = certificate.without_system()
+            certificate.write(options.certificate)
+        report["certificate"] = options.certificate
     if options.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -216,4 +233,8 @@ def _text(
                 f"views left out, as the blocks do not determine them: {', '.join(left_out[:8])}"
                 f"{more} (linear ones can be kept with --keep)"
             )
+    if "certificate" in report:
+        lines.append(
+            f"certificate written to {report['certificate']}; verify it with symlump check"
+        )
     return "\n".join(lines)

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import symlump
 from symlump.cli import (
     bench_command,
+    check_command,
     compress_command,
     demo_command,
+    explain_command,
     lump_command,
     show_command,
 )
@@ -46,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     compress_command.add_parser(commands)
     lump_command.add_parser(commands)
     show_command.add_parser(commands)
+    check_command.add_parser(commands)
+    explain_command.add_parser(commands)
     bench_command.add_parser(commands)
     return parser
 

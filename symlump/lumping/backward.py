@@ -56,12 +56,20 @@ class Backward(Equivalence):
     ) -> SignatureTerms:
         """Key: the monomial with blocks in place of variables."""
         if members is None:
-            _, position = ode.monomials.relabel(labels)
-            return SignatureTerms(ode.rows, position[ode.columns], ode.coefficients)
-        at = slices(np.searchsorted(ode.rows, np.arange(len(ode) + 1)), members)
-        used, column = np.unique(ode.columns[at], return_inverse=True)
-        _, position = ode.monomials.select(used).relabel(labels)
-        return SignatureTerms(ode.rows[at], position[column.ravel()], ode.coefficients.take(at))
+            table, position = ode.monomials.relabel(labels)
+            owners, keys, values = ode.rows, position[ode.columns], ode.coefficients
+        else:
+            at = slices(np.searchsorted(ode.rows, np.arange(len(ode) + 1)), members)
+            used, column = np.unique(ode.columns[at], return_inverse=True)
+            table, position = ode.monomials.select(used).relabel(labels)
+            owners, keys = ode.rows[at], position[column.ravel()]
+            values = ode.coefficients.take(at)
+
+        def describe(key: int) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+            factors = table.factors(key)
+            return None, tuple((int(np.flatnonzero(labels == b)[0]), power) for b, power in factors)
+
+        return SignatureTerms(owners, keys, values, describe)
 
     def fingerprints(
         self, ode: PolynomialODE, prime: int, generator: np.random.Generator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,11 +27,18 @@ class SignatureTerms:
 
     Variable ``owners[t]`` has ``values[t]`` under key ``keys[t]``. The signature of a variable is
     the sum of its terms by key; two variables are equivalent iff their signatures are equal.
+    ``describe`` tells what a key stands for: a target block (or None) and the factors of a monomial,
+    (variable, power).
     """
 
     owners: IntArray
     keys: IntArray
     values: ExactArray
+    describe: Callable[[int], tuple[int | None, tuple[tuple[int, int], ...]]]
+
+    def collected(self) -> tuple[IntArray, IntArray, ExactArray]:
+        """Owner, key and exact value of the signatures' entries that are not zero, sorted."""
+        return _collect(self.owners, self.keys, self.values)
 
     def to_rows(self, members: IntArray) -> sparse.csr_array:
         """Signatures of ``members`` in float64, one sparse row each."""
@@ -44,7 +52,7 @@ class SignatureTerms:
 
     def agree(self, partition: Partition) -> bool:
         """True if all members of each block have exactly equal signatures."""
-        owners, keys, sums = _collect(self.owners, self.keys, self.values)
+        owners, keys, sums = self.collected()
         block = partition.labels[owners]
         order = np.lexsort((keys, block))
         block, keys, sums = block[order], keys[order], sums.take(order)

@@ -57,16 +57,16 @@ class Forward(Equivalence):
         """Key (B, monomial): the coefficient of the monomial in ∂f_B/∂x_i."""
         d = ode.derivative
         width = max(1, len(d.monomials))
+
+        def describe(key: int) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+            return key // width, tuple(d.monomials.factors(key % width))
+
         if members is None:
-            return SignatureTerms(
-                d.variables, labels[d.equations] * width + d.columns, d.coefficients
-            )
+            keys = labels[d.equations] * width + d.columns
+            return SignatureTerms(d.variables, keys, d.coefficients, describe)
         at = slices(np.searchsorted(d.variables, np.arange(len(ode) + 1)), members)
-        return SignatureTerms(
-            d.variables[at],
-            labels[d.equations[at]] * width + d.columns[at],
-            d.coefficients.take(at),
-        )
+        keys = labels[d.equations[at]] * width + d.columns[at]
+        return SignatureTerms(d.variables[at], keys, d.coefficients.take(at), describe)
 
     def fingerprints(
         self, ode: PolynomialODE, prime: int, generator: np.random.Generator

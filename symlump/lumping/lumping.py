@@ -12,13 +12,15 @@ import numpy.typing as npt
 
 from symlump.errors import CertificateError, MethodError, PartitionError
 from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.explain import Explanation, explain_apart, explain_together
+from symlump.lumping.maximality import Split, splits
 from symlump.lumping.partition import Partition
 from symlump.lumping.reference import exact_quotient, nearest_quotient
 from symlump.lumping.refine import coarsest
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import name_latex
-from symlump.proof.certificate import claim
+from symlump.proof.certificate import Certificate, claim
 from symlump.proof.check import Verdict, check
 
 if TYPE_CHECKING:
@@ -68,6 +70,83 @@ class Lumping:
         Cost: linear in the number of terms, in plain Python (about a second per 10⁵ terms).
         """
         return check(claim(self.method.direction, self.ode, self.blocks, self.quotient))
+
+    @cached_property
+    def splits(self) -> list[list[Split]]:
+        """One distinguishing coefficient per split: why no coarser partition will do."""
+        self._only_exact("a record of splits")
+        return splits(self.ode, self.method, self.initial, self.partition)
+
+    def certificate(self, maximality: bool = True) -> Certificate:
+        """Everything that someone else needs to verify this lumping.
+
+        Parameters
+        ----------
+        maximality : bool
+            Also record why no coarser partition inside the initial one will do.
+
+        Raises
+        ------
+        MethodError
+            If the lumping has a tolerance: its quotient is that of a reference system.
+        """
+        self._only_exact("a certificate")
+        names = self.ode.variables
+        record = None
+        if maximality:
+            record = [
+                [
+                    [
+                        names[split.member],
+                        None if split.target is None else names[split.target],
+                        [[names[v], power] for v, power in split.monomial],
+                    ]
+                    for split in records
+                ]
+                for records in self.splits
+            ]
+        return Certificate(
+            claim(
+                self.method.direction,
+                self.ode,
+                self.blocks,
+                self.quotient,
+                initial=self.initial.named(names),
+                maximality=record,
+            )
+        )
+
+    def explain(self, x: Any, y: Any) -> Explanation:
+        """Why two variables are in one block (the identity) or not (the coefficient that differs).
+
+        Parameters
+        ----------
+        x, y : name, symbol or index of a variable
+
+        Examples
+        --------
+        >>> import sympy
+        >>> from symlump import Forward, PolynomialODE
+        >>> x1, x2, x3 = sympy.symbols("x1:4")
+        >>> ode = PolynomialODE.from_sympy({x1: -3*x1 + x3, x2: -3*x2 + x3, x3: x1 + x2 - 2*x3})
+        >>> print(lump(ode, Forward()).explain(x1, x3))
+        x1 and x3 are apart since round 1: the derivatives by them of the sum of the equations of {x1, x2, x3}
+        differ in the coefficient of 1, which is -2 for x1 and 0 for x3
+        """
+        self._only_exact("an explanation")
+        i, j = self.ode.position(x), self.ode.position(y)
+        if self.partition.labels[i] == self.partition.labels[j]:
+            return explain_together(self.ode, self.method, self.partition.labels, i, j)
+        return explain_apart(
+            self.ode, self.method, self.initial.labels, self.partition.labels, self.splits, i, j
+        )
+
+    def _only_exact(self, what: str) -> None:
+        if not self.method.is_exact:
+            raise MethodError(
+                f"{what} is made for exact lumpings; this one has a tolerance (eps={self.method.eps:g}), "
+                "and the certificate of its reference system is not implemented yet"
+            )
 
     @cached_property
     def verdict(self) -> Verdict | None:

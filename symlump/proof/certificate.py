@@ -1,11 +1,130 @@
-"""A lumping as plain data for the independent checker: rationals as "p/q" text, names, no arrays."""
+"""Certificates: a lumping as plain data that anyone can verify, with rationals as "p/q" text.
+
+The format is specified in the documentation, "Certificates"; :mod:`symlump.proof.check` verifies it.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from symlump.errors import FileFormatError
+from symlump.files import write_text
+from symlump.proof.check import (
+    VERSION,
+    Unreadable,
+    Verdict,
+    check,
+    read_json,
+    read_system,
+    system_digest,
+)
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate:
+    """The claims of a lumping and what is needed to verify them.
+
+    Parameters
+    ----------
+    data : dict
+        Plain data, as it stands in a JSON file.
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> x, y = sympy.symbols("x y")
+    >>> lumping = sl.lump(sl.PolynomialODE.from_sympy({x: -x, y: -y}), sl.Forward())
+    >>> print(lumping.certificate().check().reason)
+    forward equivalence of 2 variables in 1 blocks, and its quotient, the coarsest inside the initial partition
+    """
+
+    data: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Certificate:
+        """Read a certificate; nothing in it is trusted before :meth:`check`.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is not a JSON object.
+        """
+        try:
+            data = read_json(str(path))
+        except Unreadable as error:
+            raise FileFormatError(str(error)) from None
+        if not isinstance(data, dict):
+            raise FileFormatError(f"{path} holds no JSON object, so it is not a certificate")
+        return cls(data)
+
+    def check(self, system: PolynomialODE | None = None) -> Verdict:
+        """Have the independent checker verify all claims.
+
+        Parameters
+        ----------
+        system : PolynomialODE, optional
+            The system, if the certificate holds only its digest.
+
+        Raises
+        ------
+        FileFormatError
+            If the data does not have the form of a certificate.
+        """
+        try:
+            return check(self.data, None if system is None else system_data(system))
+        except Unreadable as error:
+            raise FileFormatError(str(error)) from None
+
+    def without_system(self) -> Certificate:
+        """The same with the system referred to by its digest only."""
+        return Certificate({key: value for key, value in self.data.items() if key != "system"})
+
+    def to_json(self) -> str:
+        """The text of a certificate file."""
+        return json.dumps(self.data, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    def write(self, path: str | Path) -> None:
+        """Write a certificate file, whole or not at all."""
+        write_text(path, self.to_json())
+
+    def __repr__(self) -> str:
+        return f"<Certificate: {self.data.get('kind')}, {len(self.data.get('blocks', ()))} blocks>"
+
+
+def claim(
+    direction: str,
+    ode: PolynomialODE,
+    blocks: tuple[tuple[str, ...], ...],
+    quotient: PolynomialODE,
+    tolerance: str = "0",
+    initial: tuple[tuple[str, ...], ...] | None = None,
+    maximality: list[list[list[Any]]] | None = None,
+) -> dict[str, Any]:
+    """What :func:`symlump.proof.check.check` reads."""
+    system = system_data(ode)
+    data: dict[str, Any] = {
+        "format": "symlump certificate",
+        "version": VERSION,
+        "kind": direction,
+        "tolerance": tolerance,
+        "digest": system_digest(read_system(system)),
+        "system": system,
+        "blocks": {
+            name: list(block) for name, block in zip(quotient.variables, blocks, strict=True)
+        },
+        "quotient": system_data(quotient),
+    }
+    if initial is not None:
+        data["initial"] = [list(block) for block in initial]
+    if maximality is not None:
+        data["maximality"] = maximality
+    return data
 
 
 def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:
@@ -29,20 +148,3 @@ def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:
     ):
         data[names[row]].append([str(value), monomials[column]])
     return data
-
-
-def claim(
-    direction: str,
-    ode: PolynomialODE,
-    blocks: tuple[tuple[str, ...], ...],
-    quotient: PolynomialODE,
-) -> dict[str, Any]:
-    """What :func:`symlump.proof.check.check` reads."""
-    return {
-        "kind": direction,
-        "system": system_data(ode),
-        "blocks": {
-            name: list(block) for name, block in zip(quotient.variables, blocks, strict=True)
-        },
-        "quotient": system_data(quotient),
-    }

@@ -1,83 +1,223 @@
-"""An independent checker of exact lumpings: standard library only, exact rationals throughout.
+"""An independent checker of lumpings: standard library only, exact rationals throughout.
 
-It shares no code with the part of symlump that finds lumpings. It is given the system, the blocks and
-the quotient as plain data, re-derives every identity from the definition, and compares.
+    python check.py CERTIFICATE.json [SYSTEM.json | SYSTEM.ode]
 
-Data format (all of it JSON): a polynomial is a list of ``[coefficient, [[variable, power], …]]`` with
-the coefficient as text "p/q"; a system maps each variable to its polynomial; ``blocks`` maps the
-name of each quotient variable to the list of its members.
+It shares no code with the part of symlump that finds lumpings, and trusts no number in the certificate: it
+re-derives every identity from the definition. The format is specified in the documentation, "Certificates".
 
-Forward: with f_B = Σ_{k∈B} q_k, all ∂f_B/∂x_i for i in one block must be equal, for every B, and the
-quotient's equation must be f_B with one member of each block replaced by the block's variable and the
-others by 0. Backward: all q_i of one block must be equal once every variable is replaced by its
-block's, and that common polynomial is the quotient's equation.
+Forward: with f_B = Σ_{k∈B} q_k, all ∂f_B/∂x_i for i in one block must be equal, for every B, and the quotient's
+equation must be f_B with one member of each block replaced by the block's variable and the others by 0.
+Backward: all q_i of one block must be equal once every variable is replaced by its block's, and that common
+polynomial is the quotient's equation.
+
+Coarsest: the record names, round by round, single coefficients in which members of a block differ under the
+partition of that moment. Members that any equivalence inside the initial partition merges agree in every such
+coefficient, so the replayed partition is never finer than the coarsest equivalence. If it ends at the claimed
+blocks, these are the coarsest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 Monomial = tuple[tuple[str, int], ...]
 Polynomial = dict[Monomial, Fraction]
+System = dict[str, Polynomial]
+
+VERSION = 1
+MAX_BYTES = 1 << 30
+MAX_DIGITS = 20_000
+MAX_DEGREE = 10_000
+EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checker says: ``accepted`` or not, and why."""
+    """What the checker says: ``answer`` is accepted, rejected or inconclusive; ``reason`` says why.
 
-    accepted: bool
+    ``coarsest`` is True if the record also proves that no coarser partition will do.
+    """
+
+    answer: str
     reason: str
+    coarsest: bool = False
 
-    def __bool__(self) -> bool:
-        return self.accepted
+    @property
+    def accepted(self) -> bool:
+        """True if every claim was verified."""
+        return self.answer == "accepted"
 
 
-class _Refused(Exception):
-    """The claim is false; the message names the block, the monomial and the residue."""
+class Rejected(Exception):
+    """A claim is false; the message names the block, the monomial and the residue."""
 
 
-def check(certificate: Mapping[str, Any]) -> Verdict:
-    """Verify one claim.
+class Inconclusive(Exception):
+    """The claims can be neither verified nor refuted here."""
 
-    Parameters
-    ----------
-    certificate : mapping
-        Keys ``kind`` ("forward" or "backward"), ``system``, ``blocks``, ``quotient``.
+
+class Unreadable(Exception):
+    """The file is not a certificate."""
+
+
+def check(certificate: Mapping[str, Any], system: Mapping[str, Any] | None = None) -> Verdict:
+    """Verify a certificate; ``system`` is its system, if the certificate only names a digest.
+
+    Raises
+    ------
+    Unreadable
+        If the data does not have the form of a certificate.
 
     Examples
     --------
     >>> x, y = [["1", [["x", 1]]]], [["1", [["y", 1]]]]
-    >>> claim = {"kind": "forward", "system": {"x": x, "y": y}, "blocks": {"z": ["x", "y"]},
+    >>> claim = {"format": "symlump certificate", "version": 1, "kind": "forward",
+    ...          "system": {"x": x, "y": y}, "blocks": {"z": ["x", "y"]},
     ...          "quotient": {"z": [["1", [["z", 1]]]]}}
-    >>> check(claim).accepted
-    True
+    >>> check(claim).answer
+    'accepted'
     >>> print(check(claim | {"quotient": {"z": [["2", [["z", 1]]]]}}).reason)
     equation of z: coefficient of z is 1, the quotient claims 2
     """
     try:
-        kind = certificate["kind"]
-        system = {name: _polynomial(terms) for name, terms in certificate["system"].items()}
-        quotient = {name: _polynomial(terms) for name, terms in certificate["quotient"].items()}
-        block_of = _block_of(system, certificate["blocks"], quotient)
-        if kind == "forward":
-            _check_forward(system, certificate["blocks"], block_of, quotient)
-        elif kind == "backward":
-            _check_backward(system, certificate["blocks"], block_of, quotient)
-        else:
-            raise _Refused(f"kind {kind!r} is neither forward nor backward")
-    except _Refused as refusal:
-        return Verdict(False, str(refusal))
-    return Verdict(True, f"{kind} equivalence and quotient verified over the rationals")
+        return _check(certificate, system)
+    except Rejected as refusal:
+        return Verdict("rejected", str(refusal))
+    except Inconclusive as doubt:
+        return Verdict("inconclusive", str(doubt))
+    except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise Unreadable(f"this is not a certificate: {type(error).__name__}: {error}") from None
+
+
+def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> Verdict:
+    if certificate.get("format") != "symlump certificate":
+        raise Unreadable('the file does not say "format": "symlump certificate"')
+    if certificate["version"] != VERSION:
+        raise Inconclusive(
+            f"version {certificate['version']!r}; this checker knows version {VERSION}"
+        )
+    kind = certificate["kind"]
+    if kind not in ("forward", "backward"):
+        raise Inconclusive(f"kind {kind!r}; this checker knows forward and backward")
+    stored = certificate.get("system")
+    if stored is None and given is None:
+        raise Inconclusive(
+            "the certificate holds no system, only its digest; give the system's file"
+        )
+    system = read_system(given if stored is None else stored)
+    digest = certificate.get("digest")
+    if digest is not None and digest != system_digest(system):
+        raise Rejected(
+            f"the system's digest is {system_digest(system)}, the certificate claims {digest}"
+        )
+    if stored is not None and given is not None and read_system(given) != system:
+        raise Rejected("the system that was given is not the one in the certificate")
+    blocks = _blocks(certificate["blocks"])
+    quotient = read_system(certificate["quotient"])
+    block_of = _block_of(system, blocks)
+    if quotient.keys() != blocks.keys():
+        raise Rejected("the quotient does not have exactly one equation per block")
+    verify = _check_forward if kind == "forward" else _check_backward
+    verify(system, blocks, block_of, quotient)
+    said = (
+        f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks, and its quotient"
+    )
+    if certificate.get("tolerance", "0") != "0":
+        said += "; exact for the system in the certificate, which is a reference model"
+    if certificate.get("initial") is None:
+        return Verdict("accepted", said)
+    initial = _labels(
+        system, [_names(block) for block in certificate["initial"]], "the initial partition"
+    )
+    claimed = _labels(system, list(blocks.values()), "the blocks")
+    _refines(claimed, initial)
+    if certificate.get("maximality") is None:
+        return Verdict("accepted", said + ", inside the initial partition")
+    reached = replay(system, kind, initial, certificate["maximality"])
+    together: dict[int, str] = {}
+    for name, label in reached.items():
+        first = together.setdefault(label, name)
+        if claimed[first] != claimed[name]:
+            raise Inconclusive(
+                f"{said}: verified. Coarsest: not shown, the record does not separate {first} and {name}"
+            )
+    return Verdict("accepted", said + ", the coarsest inside the initial partition", coarsest=True)
+
+
+def replay(
+    system: System, kind: str, initial: Mapping[str, int], rounds: Iterable[Any]
+) -> dict[str, int]:
+    """The partition that a maximality record reaches, as a block number per variable.
+
+    A round is a list of ``[member, target, monomial]``: the block to look at, by one of its members; for
+    forward equivalence the target block, by one of its members (else null); and the monomial, over variables
+    (forward) or over blocks, each named by a member (backward).
+    """
+    label = dict(initial)
+    containing: dict[Monomial, list[tuple[str, Fraction]]] = {}
+    if kind == "forward":
+        for name, polynomial in system.items():
+            for monomial, value in polynomial.items():
+                containing.setdefault(monomial, []).append((name, value))
+    for records in rounds:
+        members: dict[int, list[str]] = {}
+        for name, number in label.items():
+            members.setdefault(number, []).append(name)
+        values: dict[str, list[Fraction]] = {}
+        for member, target, factors in records:
+            monomial = _monomial(factors)
+            for name in members[label[member]]:
+                if kind == "forward":
+                    value = _derivative(containing, label, name, label[target], monomial)
+                else:
+                    value = _restricted(system[name], label, monomial)
+                values.setdefault(name, []).append(value)
+        numbers: dict[Any, int] = {}
+        label = {
+            name: numbers.setdefault((number, tuple(values.get(name, ()))), len(numbers))
+            for name, number in label.items()
+        }
+    return label
+
+
+def _derivative(
+    containing: Mapping[Monomial, list[tuple[str, Fraction]]],
+    label: Mapping[str, int],
+    variable: str,
+    target: int,
+    monomial: Monomial,
+) -> Fraction:
+    """The coefficient of ``monomial`` in the derivative by ``variable`` of the sum over a block."""
+    raised = _sorted([*monomial, (variable, 1)])
+    total = sum((v for k, v in containing.get(raised, ()) if label[k] == target), Fraction(0))
+    return total * dict(raised)[variable]
+
+
+def _restricted(polynomial: Polynomial, label: Mapping[str, int], monomial: Monomial) -> Fraction:
+    """The coefficient of ``monomial``, over blocks, once variables are replaced by their blocks."""
+    wanted = _over_blocks(monomial, label)
+    return sum((v for m, v in polynomial.items() if _over_blocks(m, label) == wanted), Fraction(0))
+
+
+def _over_blocks(monomial: Monomial, label: Mapping[str, int]) -> dict[int, int]:
+    powers: dict[int, int] = {}
+    for variable, power in monomial:
+        powers[label[variable]] = powers.get(label[variable], 0) + power
+    return powers
 
 
 def _check_forward(
-    system: Mapping[str, Polynomial],
+    system: System,
     blocks: Mapping[str, Sequence[str]],
     block_of: Mapping[str, str],
-    quotient: Mapping[str, Polynomial],
+    quotient: System,
 ) -> None:
     representative = {members[0] for members in blocks.values()}
     for block, members in blocks.items():
@@ -91,15 +231,13 @@ def _check_forward(
                 lowered = ((variable, power - 1),) if power > 1 else ()
                 rest = monomial[:at] + lowered + monomial[at + 1 :]
                 _add(gradient.setdefault(variable, {}), rest, value * power)
-        for others in blocks.values():
-            first = gradient.get(others[0], {})
-            for variable in others[1:]:
-                _compare(
-                    first,
-                    gradient.get(variable, {}),
-                    f"derivative of the sum over {block} by {others[0]} and by {variable}",
-                    "the first has {0}, the second {1}",
-                )
+        # Only blocks that the sum depends on can tell members apart.
+        for other in {block_of[variable] for variable in gradient}:
+            first, *rest_of = blocks[other]
+            for variable in rest_of:
+                where = f"derivative of the sum over {block} by {first} and by {variable}"
+                found = gradient.get(variable, {})
+                _compare(gradient.get(first, {}), found, where, "the first has {0}, the second {1}")
         reduced: Polynomial = {}
         for monomial, value in total.items():
             if all(variable in representative for variable, _ in monomial):
@@ -110,72 +248,68 @@ def _check_forward(
 
 
 def _check_backward(
-    system: Mapping[str, Polynomial],
+    system: System,
     blocks: Mapping[str, Sequence[str]],
     block_of: Mapping[str, str],
-    quotient: Mapping[str, Polynomial],
+    quotient: System,
 ) -> None:
     for block, members in blocks.items():
         for member in members:
             restricted: Polynomial = {}
             for monomial, value in system[member].items():
                 _add(restricted, _sorted((block_of[v], e) for v, e in monomial), value)
-            _compare(
-                restricted,
-                quotient[block],
-                f"equation of {member} on the blocks",
-                "is {0}, the quotient claims {1}",
-            )
+            where = f"equation of {member} on the blocks"
+            _compare(restricted, quotient[block], where, "is {0}, the quotient claims {1}")
 
 
 def _compare(left: Polynomial, right: Polynomial, where: str, how: str) -> None:
-    for monomial in left.keys() | right.keys():
+    for monomial in sorted(left.keys() | right.keys()):
         a, b = left.get(monomial, Fraction(0)), right.get(monomial, Fraction(0))
         if a != b:
             shown = "*".join(v if e == 1 else f"{v}^{e}" for v, e in monomial) or "1"
-            raise _Refused(f"{where}: coefficient of {shown} " + how.format(a, b))
+            raise Rejected(f"{where}: coefficient of {shown} " + how.format(a, b))
 
 
-def _block_of(
-    system: Mapping[str, Polynomial],
-    blocks: Mapping[str, Sequence[str]],
-    quotient: Mapping[str, Polynomial],
-) -> dict[str, str]:
-    block_of: dict[str, str] = {}
-    for block, members in blocks.items():
-        if not members:
-            raise _Refused(f"block {block} is empty")
-        for member in members:
-            if member not in system:
-                raise _Refused(f"block {block} names {member}, which is not in the system")
-            if member in block_of:
-                raise _Refused(f"{member} is in two blocks, or twice in one")
-            block_of[member] = block
+def system_digest(system: System) -> str:
+    """SHA-256 of the system in canonical form, in hexadecimal."""
+    data = {
+        name: sorted([[list(f) for f in m], str(v)] for m, v in polynomial.items())
+        for name, polynomial in system.items()
+    }
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_system(data: Any) -> System:
+    """Turn plain data into polynomials; every variable that occurs must have an equation."""
+    system = {name: _polynomial(terms) for name, terms in data.items()}
     for name, polynomial in system.items():
-        if name not in block_of:
-            raise _Refused(f"{name} is in no block")
         for monomial in polynomial:
             for variable, _ in monomial:
                 if variable not in system:
-                    raise _Refused(f"the equation of {name} uses {variable}, which has none")
-    if quotient.keys() != blocks.keys():
-        raise _Refused("the quotient does not have exactly one equation per block")
-    return block_of
+                    raise Rejected(f"the equation of {name} uses {variable}, which has none")
+    return system
 
 
 def _polynomial(terms: Sequence[Any]) -> Polynomial:
     result: Polynomial = {}
     for value, factors in terms:
-        powers: dict[str, int] = {}
-        for variable, power in factors:
-            if not isinstance(power, int) or power < 1:
-                raise _Refused(f"{power!r} is not a power of {variable}")
-            powers[variable] = powers.get(variable, 0) + power
-        _add(result, tuple(sorted(powers.items())), Fraction(value))
+        if not isinstance(value, str) or len(value) > MAX_DIGITS or "e" in value.lower():
+            raise ValueError(f'a coefficient is text such as "-3/4", not {str(value)[:40]!r}')
+        _add(result, _monomial(factors), Fraction(value))
     return result
 
 
-def _sorted(factors: Any) -> Monomial:
+def _monomial(factors: Sequence[Any]) -> Monomial:
+    for variable, power in factors:
+        if not isinstance(variable, str) or type(power) is not int or not 0 < power <= MAX_DEGREE:
+            raise ValueError(
+                f"[{str(variable)[:40]!r}, {str(power)[:40]}] is not a variable and its power"
+            )
+    return _sorted(factors)
+
+
+def _sorted(factors: Iterable[tuple[str, int]]) -> Monomial:
     powers: dict[str, int] = {}
     for variable, power in factors:
         powers[variable] = powers.get(variable, 0) + power
@@ -188,3 +322,149 @@ def _add(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> None:
         polynomial[monomial] = total
     else:
         polynomial.pop(monomial, None)
+
+
+def _names(block: Any) -> list[str]:
+    if not isinstance(block, list) or not all(isinstance(name, str) for name in block):
+        raise ValueError(f"a block is a list of names, not {str(block)[:40]}")
+    return block
+
+
+def _blocks(data: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {name: _names(block) for name, block in data.items()}
+
+
+def _labels(system: System, blocks: Sequence[list[str]], what: str) -> dict[str, int]:
+    label: dict[str, int] = {}
+    for number, block in enumerate(blocks):
+        if not block:
+            raise Rejected(f"{what}: a block is empty")
+        for name in block:
+            if name not in system:
+                raise Rejected(f"{what}: {name} is not a variable of the system")
+            if name in label:
+                raise Rejected(f"{what}: {name} is in two blocks, or twice in one")
+            label[name] = number
+    for name in system:
+        if name not in label:
+            raise Rejected(f"{what}: {name} is in no block")
+    return label
+
+
+def _block_of(system: System, blocks: Mapping[str, list[str]]) -> dict[str, str]:
+    names = list(blocks)
+    return {
+        name: names[n] for name, n in _labels(system, list(blocks.values()), "the blocks").items()
+    }
+
+
+def _refines(claimed: Mapping[str, int], initial: Mapping[str, int]) -> None:
+    seen: dict[int, str] = {}
+    for name, label in claimed.items():
+        first = seen.setdefault(label, name)
+        if initial[first] != initial[name]:
+            raise Rejected(
+                f"{first} and {name} share a block; the initial partition keeps them apart"
+            )
+
+
+def read_json(path: str) -> Any:
+    """Read a JSON file within bounds; a repeated key is an error.
+
+    Raises
+    ------
+    Unreadable
+        If the file is missing, too large, too deeply nested, or not JSON.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            raise ValueError("a key occurs twice in one object")
+        return result
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it is longer than {MAX_BYTES} characters")
+        return json.loads(text, object_pairs_hook=once)
+    except RecursionError:
+        raise Unreadable(f"{path}: it is nested too deeply") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path}: {error}") from None
+
+
+def read_ode(path: str) -> dict[str, list[Any]]:
+    """Read the plain form of an ERODE file: an ODE section with sums of products, written out.
+
+    Raises
+    ------
+    Inconclusive
+        If the file uses more of the language than that; ``symlump check`` reads all of it.
+    Unreadable
+        If there is no such file.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = re.sub(r"//[^\n]*", "", file.read(MAX_BYTES))
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path}: {error}") from None
+    section = text.partition("begin ODE")[2].partition("end ODE")[0]
+    if re.search(r"begin\s+(parameters|reactions|alg)", text) or not section.strip():
+        raise Inconclusive(f"{path} is more than a plain list of equations; use symlump check")
+    system: dict[str, list[Any]] = {}
+    for line in filter(str.strip, section.splitlines()):
+        name, equals, right = line.strip().partition("=")
+        name, right = name.strip(), "".join(right.split())
+        pieces = re.findall(r"([+-]?)([^+-]+)", right)
+        plain = (
+            equals
+            and name[:2] == "d("
+            and name[-1:] == ")"
+            and "".join(map("".join, pieces)) == right
+        )
+        if not plain or name[2:-1] in system or re.search(r"[()]|^-[^*]*\^", right):
+            raise Inconclusive(
+                f"{path}: {line.strip()[:60]!r} is not a plain sum; use symlump check"
+            )
+        system[name[2:-1].strip()] = [_written(sign, product) for sign, product in pieces]
+    return system
+
+
+def _written(sign: str, product: str) -> list[Any]:
+    value, factors = Fraction(1), []
+    for factor in product.split("*"):
+        base, _, power = factor.partition("^")
+        if re.fullmatch(r"\d+(\.\d*)?(/\d+)?", factor):
+            value *= (
+                Fraction(factor)
+                if "." not in factor
+                else Fraction(*map(Fraction, factor.split("/")))
+            )
+        else:
+            factors.append([base, int(power or 1)])
+    return [sign + str(value), factors]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check a file; prints one line and returns the exit code."""
+    if len(arguments) not in (1, 2):
+        print("usage: python check.py CERTIFICATE.json [SYSTEM.json | SYSTEM.ode]", file=sys.stderr)
+        return 2
+    try:
+        certificate = read_json(arguments[0])
+        readers = [read_ode if path.endswith("ode") else read_json for path in arguments[1:]]
+        systems = [read(path) for read, path in zip(readers, arguments[1:], strict=True)]
+        verdict = check(certificate, *systems)
+    except Inconclusive as doubt:
+        verdict = Verdict("inconclusive", str(doubt))
+    except (Unreadable, ValueError) as error:
+        print(f"unreadable: {error}", file=sys.stderr)
+        return 2
+    print(f"{verdict.answer}: {verdict.reason}")
+    return EXIT_CODES[verdict.answer]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

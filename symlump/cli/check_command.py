@@ -1,0 +1,69 @@
+"""``symlump check``: verify somebody's certificate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from symlump.cli.progress import working
+
+_DESCRIPTION = """\
+Verify a certificate of a lumping with the independent checker: the partition, the quotient, and, where the
+certificate says so, that nothing coarser will do. The checker re-derives everything from the definition in
+exact rationals; it shares no code with the part of symlump that finds lumpings.
+
+It is one file of standard Python, and runs without symlump:
+  python symlump/proof/check.py CERT.json
+"""
+
+_EXAMPLES = """\
+examples:
+  symlump lump MODEL.ode --method forward --certificate CERT.json
+  symlump check CERT.json
+  symlump check CERT.json MODEL.ode       # the certificate names its system by digest, or must match it
+
+exit codes: 0 accepted, 1 rejected (naming block, monomial and both values), 3 inconclusive, 2 unreadable
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "check",
+        help="verify a certificate",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("certificate", metavar="CERT.json")
+    parser.add_argument(
+        "system", metavar="MODEL", nargs="?", help="the system's file, any known format"
+    )
+    parser.add_argument("--parameters", choices=("symbolic", "values"), default="values")
+    parser.add_argument("--constants", choices=("keep", "values"), default="keep")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from symlump.proof.certificate import Certificate
+    from symlump.proof.check import EXIT_CODES
+
+    certificate = Certificate.read(options.certificate)
+    system = None
+    with working("checking"):
+        if options.system is not None:
+            from symlump.formats import read
+
+            system = read(
+                options.system, parameters=options.parameters, constants=options.constants
+            ).ode
+        verdict = certificate.check(system)
+    if options.json:
+        data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}
+        print(json.dumps({"file": options.certificate, **data}, indent=2))
+    else:
+        print(f"{verdict.answer}: {verdict.reason}")
+    return EXIT_CODES[verdict.answer]

@@ -1,0 +1,55 @@
+"""``symlump explain``: why are two variables together, or not?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from symlump.cli.progress import working
+
+_DESCRIPTION = """\
+Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not
+(the coefficient in which they differ, and the round of refinement in which it appeared).
+"""
+
+_EXAMPLES = """\
+examples:
+  symlump explain MODEL.ode x1 x3
+  symlump explain MODEL.ode x1 x3 --method backward --latex
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="why are two variables together, or not?",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("file", metavar="FILE", help="a model file")
+    parser.add_argument("x", help="a variable")
+    parser.add_argument("y", help="another")
+    parser.add_argument("--method", choices=("forward", "backward"), default="forward")
+    parser.add_argument("--initial", choices=("one", "file", "values"), default="file")
+    parser.add_argument("--parameters", choices=("symbolic", "values"), default="values")
+    parser.add_argument("--constants", choices=("keep", "values"), default="keep")
+    parser.add_argument("--latex", action="store_true", help="print LaTeX")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from symlump.formats import read
+    from symlump.lumping.backward import Backward
+    from symlump.lumping.forward import Forward
+    from symlump.lumping.lumping import lump
+
+    with working("reading and lumping"):
+        model = read(options.file, parameters=options.parameters, constants=options.constants)
+        method = Forward() if options.method == "forward" else Backward()
+        lumping = lump(model.ode, method, model.initial_partition(options.initial))
+        explanation = lumping.explain(options.x, options.y)
+    print(explanation.latex if options.latex else explanation.text)
+    return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of data, training (default: 0)"
     )
+    parser.add_argument("--json", action="store_true", help="print the table as JSON, nothing else")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,6 +67,12 @@ def run(options: argparse.Namespace) -> int:
         network, training, test = trained_network(
             options.seed, lambda epoch, loss: step(epoch, f"loss {loss:.4f}")
         )
+    if options.json:
+        with bar("compressing", len(SHARES)) as step:
+            shown = compare(network, training, test, each_share=step)
+        _write(shown, folder)
+        print(json.dumps(_report(shown, folder), indent=2))
+        return 0
     print(f"data     {training!r}, {len(test)} more for testing; standardised, seed {options.seed}")
     print(f"network  {network!r}")
     _print_equations(network)
@@ -116,6 +125,16 @@ def _table_text(shown: Demonstration) -> str:
         "retraining, * = best:\n"
         + table_text(("kept, %", "parameters", "ε of AFDE", *labels), rows)
     )
+
+
+def _report(shown: Demonstration, folder: Path) -> dict[str, Any]:
+    return {
+        "network": repr(shown.network),
+        "error_uncompressed": shown.base_error,
+        "rows": [asdict(row) for row in shown.rows],
+        "reduced": shown.reduced.to_dict(),
+        "files": [str(path) for path in sorted(folder.iterdir())],
+    }
 
 
 def _write(shown: Demonstration, folder: Path) -> None:

@@ -174,7 +174,7 @@ def smallest_tolerance(size: Callable[[float], int], target: int, steps: int = 4
     for _ in range(steps):
         middle = (low + high) / 2
         low, high = (low, middle) if size(middle) <= target else (middle, high)
-        if high - low <= 1e-9 * high:
+        if high - low <= 1e-6 * high:
             break
     return high
 

@@ -26,7 +26,6 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.field import ModularMatrix, Residues, sums_by_key
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.graph import dependency_edges
 from symlump.ode.polynomial import PolynomialODE
 
 
@@ -79,7 +78,7 @@ class Backward(Equivalence):
 
     def needs(self, ode: PolynomialODE) -> tuple[IntArray, IntArray]:
         """x_i must know the blocks of the variables in its equation."""
-        sources, targets = dependency_edges(ode)
+        sources, targets = ode.edges
         return targets, sources
 
     def quotient_terms(

@@ -26,7 +26,6 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.graph import dependency_edges
 from symlump.ode.polynomial import PolynomialODE
 
 
@@ -76,7 +75,7 @@ class Forward(Equivalence):
 
     def needs(self, ode: PolynomialODE) -> tuple[IntArray, IntArray]:
         """x_i must know the blocks of the equations it occurs in."""
-        return dependency_edges(ode)
+        return ode.edges
 
     def quotient_terms(
         self, ode: PolynomialODE, partition: Partition

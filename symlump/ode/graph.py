@@ -37,7 +37,7 @@ def dependency_graph(ode: PolynomialODE) -> nx.DiGraph:
     """
     graph = nx.DiGraph()
     graph.add_nodes_from(ode.variables)
-    sources, targets = dependency_edges(ode)
+    sources, targets = ode.edges
     names = ode.variables
     graph.add_edges_from(
         (names[i], names[j]) for i, j in zip(sources.tolist(), targets.tolist(), strict=True)

@@ -291,6 +291,13 @@ class PolynomialODE:
 
         return PartialDerivatives.of(self)
 
+    @cached_property
+    def edges(self) -> tuple[IntArray, IntArray]:
+        """Distinct pairs (x, y), by position, such that x occurs in the equation of y."""
+        from symlump.ode.graph import dependency_edges
+
+        return dependency_edges(self)
+
     def dependency_graph(self) -> networkx.DiGraph:
         """Who acts on whom: an arrow x → y wherever x occurs in the equation of y."""
         from symlump.ode.graph import dependency_graph

@@ -1,0 +1,143 @@
+"""Sets of polynomials that must vanish, reduced to a short and readable one with the same zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from symlump.errors import MethodError
+
+if TYPE_CHECKING:
+    import sympy
+
+#: A monomial, as (position of the symbol, power) pairs in ascending order.
+Powers = tuple[tuple[int, int], ...]
+Polynomial = dict[Powers, Fraction]
+
+#: Longer polynomials are not factorized, which only shortens them.
+MAX_FACTORED_TERMS = 60
+
+
+def add_term(polynomial: Polynomial, powers: Powers, value: Fraction) -> None:
+    """Add one term in place; a sum of zero is dropped."""
+    total = polynomial.get(powers, Fraction(0)) + value
+    if total:
+        polynomial[powers] = total
+    else:
+        polynomial.pop(powers, None)
+
+
+def vanishing(polynomials: Iterable[Polynomial], names: Sequence[str]) -> tuple[sympy.Expr, ...]:
+    """Reduce polynomials to primitive, square-free ones with the same common zeros, sorted.
+
+    Linear dependence is removed, then powers of factors, then multiples of others. A nonzero constant
+    in the linear span makes the answer (1,).
+
+    Examples
+    --------
+    >>> a, b, ab2 = ((0, 1),), ((1, 1),), ((0, 1), (1, 2))
+    >>> vanishing([{a: Fraction(-3), b: Fraction(6)}, {a: Fraction(1), b: Fraction(-2)}], ["a", "b"])
+    (a - 2*b,)
+    >>> vanishing([{ab2: Fraction(1)}, {a: Fraction(1)}, {(): Fraction(1), a: Fraction(1)}], ["a", "b"])
+    (1,)
+    """
+    import sympy
+
+    rows = _echelon(polynomials)
+    if () in rows:
+        return (sympy.Integer(1),)
+    symbols = [sympy.Symbol(name) for name in names]
+    found = {frozenset(_factors(row, symbols)) for row in rows.values()}
+    least = [factors for factors in found if not any(other < factors for other in found)]
+    chosen = [sorted(factors, key=_size) for factors in least]
+    chosen.sort(key=lambda factors: (sum(p.total_degree() for p in factors), str(factors)))
+    return tuple(sympy.Mul(*(p.as_expr() for p in factors)) for factors in chosen)
+
+
+def from_sympy(expression: sympy.Expr, names: Sequence[str]) -> Polynomial:
+    """Read a polynomial in the named symbols.
+
+    Raises
+    ------
+    MethodError
+        If it is none, or a coefficient is not rational.
+    """
+    import sympy
+
+    # One more symbol, because sympy has no polynomials in none.
+    symbols = [*(sympy.Symbol(name) for name in names), sympy.Dummy()]
+    try:
+        terms = sympy.Poly(expression, *symbols, domain="QQ").terms()
+    except (sympy.PolynomialError, sympy.CoercionFailed):
+        raise MethodError(
+            f"{expression} is no polynomial with rational coefficients in the parameters"
+        ) from None
+    return {
+        tuple((v, e) for v, e in enumerate(powers) if e): Fraction(int(c.p), int(c.q))
+        for powers, c in terms
+        if c
+    }
+
+
+def _echelon(polynomials: Iterable[Polynomial]) -> dict[Powers, Polynomial]:
+    """The reduced echelon form of the linear span, by leading monomial: high degrees go first."""
+    rows: dict[Powers, Polynomial] = {}
+    seen: set[frozenset[tuple[Powers, Fraction]]] = set()
+    for polynomial in polynomials:
+        if not polynomial:
+            continue
+        row = _monic(polynomial)
+        key = frozenset(row.items())
+        if key in seen:
+            continue
+        seen.add(key)
+        for leading in [powers for powers in row if powers in rows]:
+            _eliminate(row, leading, rows[leading])
+        if not row:
+            continue
+        row = _monic(row)
+        leading = min(row, key=_order)
+        if leading == ():
+            return {(): row}  # nothing more can be required
+        for other in rows.values():
+            _eliminate(other, leading, row)
+        rows[leading] = row
+    return rows
+
+
+def _eliminate(row: Polynomial, leading: Powers, by: Polynomial) -> None:
+    factor = row.get(leading)
+    if factor:
+        for powers, value in by.items():
+            add_term(row, powers, -factor * value)
+
+
+def _monic(row: Polynomial) -> Polynomial:
+    first = row[min(row, key=_order)]
+    return {powers: value / first for powers, value in row.items()}
+
+
+def _order(powers: Powers) -> tuple[int, list[tuple[int, int]]]:
+    return -sum(e for _, e in powers), [(v, -e) for v, e in powers]
+
+
+def _factors(row: Polynomial, symbols: Sequence[sympy.Symbol]) -> list[sympy.Poly]:
+    """The different irreducible factors, primitive with a positive leading coefficient."""
+    import sympy
+
+    terms = {}
+    for powers, value in row.items():
+        exponents = [0] * len(symbols)
+        for v, e in powers:
+            exponents[v] = e
+        terms[tuple(exponents)] = sympy.Rational(value.numerator, value.denominator)
+    whole = sympy.Poly(terms, *symbols, domain="QQ").clear_denoms(convert=True)[1].primitive()[1]
+    factors = [whole]
+    if len(terms) <= MAX_FACTORED_TERMS:
+        factors = [factor for factor, _ in whole.factor_list()[1]]
+    return [-factor if factor.LC() < 0 else factor for factor in factors]
+
+
+def _size(polynomial: sympy.Poly) -> tuple[int, int, str]:
+    return polynomial.total_degree(), len(polynomial.terms()), str(polynomial)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from symlump.formats import read, write
     from symlump.formats.model import Model
     from symlump.lumping.backward import Backward
+    from symlump.lumping.conditions import Conditions, conditions
+    from symlump.lumping.explain import Explanation
     from symlump.lumping.forward import Forward
     from symlump.lumping.lumping import Lumping, lump
     from symlump.lumping.partition import Partition
@@ -36,6 +38,9 @@ _HOME = {
     "Backward": "symlump.lumping.backward",
     "Lumping": "symlump.lumping.lumping",
     "lump": "symlump.lumping.lumping",
+    "Conditions": "symlump.lumping.conditions",
+    "conditions": "symlump.lumping.conditions",
+    "Explanation": "symlump.lumping.explain",
     "Certificate": "symlump.proof.certificate",
     "Trajectory": "symlump.ode.simulate",
     "simulate": "symlump.ode.simulate",
@@ -64,6 +69,8 @@ __all__ = [
     "BlockSum",
     "Certificate",
     "Compression",
+    "Conditions",
+    "Explanation",
     "Forward",
     "Layer",
     "Lumping",
@@ -76,6 +83,7 @@ __all__ = [
     "Trajectory",
     "Wanda",
     "compress",
+    "conditions",
     "decode",
     "draw",
     "encode",

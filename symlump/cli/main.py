@@ -14,6 +14,7 @@ from symlump.cli import (
     compress_command,
     demo_command,
     explain_command,
+    export_command,
     lump_command,
     show_command,
 )
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     show_command.add_parser(commands)
     check_command.add_parser(commands)
     explain_command.add_parser(commands)
+    export_command.add_parser(commands)
     bench_command.add_parser(commands)
     return parser
 

@@ -156,7 +156,7 @@ def smallest_tolerance(size: Callable[[float], int], target: int, steps: int = 4
 
     Examples
     --------
-    >>> round(smallest_tolerance(lambda eps: 10 - int(eps), 7), 6)
+    >>> round(smallest_tolerance(lambda eps: 10 - int(eps), 7), 4)
     3.0
     """
     if size(0.0) <= target:

@@ -85,6 +85,22 @@ class Certificate:
         """The same with the system referred to by its digest only."""
         return Certificate({key: value for key, value in self.data.items() if key != "system"})
 
+    def to_coq(self) -> str:
+        """The claims as a Coq file; see :mod:`symlump.proof.coq`.
+
+        Raises
+        ------
+        FileFormatError
+            If the checker does not accept the certificate, or it holds no system: only what was verified is
+            stated.
+        """
+        from symlump.proof.coq import to_coq
+
+        verdict = self.check()
+        if not verdict.accepted:
+            raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
+        return to_coq(self.data)
+
     def to_json(self) -> str:
         """The text of a certificate file."""
         return json.dumps(self.data, ensure_ascii=False, separators=(",", ":")) + "\n"

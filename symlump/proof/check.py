@@ -30,6 +30,8 @@ from typing import Any
 Monomial = tuple[tuple[str, int], ...]
 Polynomial = dict[Monomial, Fraction]
 System = dict[str, Polynomial]
+Blocks = dict[str, list[str]]
+Labels = dict[str, int]
 
 VERSION = 1
 MAX_BYTES = 1 << 30
@@ -119,13 +121,14 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
         )
     if stored is not None and given is not None and read_system(given) != system:
         raise Rejected("the system that was given is not the one in the certificate")
-    blocks = _blocks(certificate["blocks"])
+    blocks: Blocks = certificate["blocks"]
+    claimed = _labels(system, list(blocks.values()), "the blocks")
+    names = list(blocks)
     quotient = read_system(certificate["quotient"])
-    block_of = _block_of(system, blocks)
     if quotient.keys() != blocks.keys():
         raise Rejected("the quotient does not have exactly one equation per block")
     verify = _check_forward if kind == "forward" else _check_backward
-    verify(system, blocks, block_of, quotient)
+    verify(system, blocks, {name: names[number] for name, number in claimed.items()}, quotient)
     said = (
         f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks, and its quotient"
     )
@@ -133,10 +136,7 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
         said += "; exact for the system in the certificate, which is a reference model"
     if certificate.get("initial") is None:
         return Verdict("accepted", said)
-    initial = _labels(
-        system, [_names(block) for block in certificate["initial"]], "the initial partition"
-    )
-    claimed = _labels(system, list(blocks.values()), "the blocks")
+    initial = _labels(system, certificate["initial"], "the initial partition")
     _refines(claimed, initial)
     if certificate.get("maximality") is None:
         return Verdict("accepted", said + ", inside the initial partition")
@@ -151,9 +151,7 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     return Verdict("accepted", said + ", the coarsest inside the initial partition", coarsest=True)
 
 
-def replay(
-    system: System, kind: str, initial: Mapping[str, int], rounds: Iterable[Any]
-) -> dict[str, int]:
+def replay(system: System, kind: str, initial: Labels, rounds: Iterable[Any]) -> Labels:
     """The partition that a maximality record reaches, as a block number per variable.
 
     A round is a list of ``[member, target, monomial]``: the block to look at, by one of its members; for
@@ -188,11 +186,7 @@ def replay(
 
 
 def _derivative(
-    containing: Mapping[Monomial, list[tuple[str, Fraction]]],
-    label: Mapping[str, int],
-    variable: str,
-    target: int,
-    monomial: Monomial,
+    containing: dict[Monomial, Any], label: Labels, variable: str, target: int, monomial: Monomial
 ) -> Fraction:
     """The coefficient of ``monomial`` in the derivative by ``variable`` of the sum over a block."""
     raised = _sorted([*monomial, (variable, 1)])
@@ -200,25 +194,20 @@ def _derivative(
     return total * dict(raised)[variable]
 
 
-def _restricted(polynomial: Polynomial, label: Mapping[str, int], monomial: Monomial) -> Fraction:
+def _restricted(polynomial: Polynomial, label: Labels, monomial: Monomial) -> Fraction:
     """The coefficient of ``monomial``, over blocks, once variables are replaced by their blocks."""
     wanted = _over_blocks(monomial, label)
     return sum((v for m, v in polynomial.items() if _over_blocks(m, label) == wanted), Fraction(0))
 
 
-def _over_blocks(monomial: Monomial, label: Mapping[str, int]) -> dict[int, int]:
+def _over_blocks(monomial: Monomial, label: Labels) -> dict[int, int]:
     powers: dict[int, int] = {}
     for variable, power in monomial:
         powers[label[variable]] = powers.get(label[variable], 0) + power
     return powers
 
 
-def _check_forward(
-    system: System,
-    blocks: Mapping[str, Sequence[str]],
-    block_of: Mapping[str, str],
-    quotient: System,
-) -> None:
+def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient: System) -> None:
     representative = {members[0] for members in blocks.values()}
     for block, members in blocks.items():
         total: Polynomial = {}
@@ -232,7 +221,7 @@ def _check_forward(
                 rest = monomial[:at] + lowered + monomial[at + 1 :]
                 _add(gradient.setdefault(variable, {}), rest, value * power)
         # Only blocks that the sum depends on can tell members apart.
-        for other in {block_of[variable] for variable in gradient}:
+        for other in {of[variable] for variable in gradient}:
             first, *rest_of = blocks[other]
             for variable in rest_of:
                 where = f"derivative of the sum over {block} by {first} and by {variable}"
@@ -241,23 +230,18 @@ def _check_forward(
         reduced: Polynomial = {}
         for monomial, value in total.items():
             if all(variable in representative for variable, _ in monomial):
-                _add(reduced, _sorted((block_of[v], e) for v, e in monomial), value)
+                _add(reduced, _sorted((of[v], e) for v, e in monomial), value)
         _compare(
             reduced, quotient[block], f"equation of {block}", "is {0}, the quotient claims {1}"
         )
 
 
-def _check_backward(
-    system: System,
-    blocks: Mapping[str, Sequence[str]],
-    block_of: Mapping[str, str],
-    quotient: System,
-) -> None:
+def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient: System) -> None:
     for block, members in blocks.items():
         for member in members:
             restricted: Polynomial = {}
             for monomial, value in system[member].items():
-                _add(restricted, _sorted((block_of[v], e) for v, e in monomial), value)
+                _add(restricted, _sorted((of[v], e) for v, e in monomial), value)
             where = f"equation of {member} on the blocks"
             _compare(restricted, quotient[block], where, "is {0}, the quotient claims {1}")
 
@@ -324,19 +308,11 @@ def _add(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> None:
         polynomial.pop(monomial, None)
 
 
-def _names(block: Any) -> list[str]:
-    if not isinstance(block, list) or not all(isinstance(name, str) for name in block):
-        raise ValueError(f"a block is a list of names, not {str(block)[:40]}")
-    return block
-
-
-def _blocks(data: Mapping[str, Any]) -> dict[str, list[str]]:
-    return {name: _names(block) for name, block in data.items()}
-
-
-def _labels(system: System, blocks: Sequence[list[str]], what: str) -> dict[str, int]:
-    label: dict[str, int] = {}
+def _labels(system: System, blocks: Sequence[Any], what: str) -> Labels:
+    label: Labels = {}
     for number, block in enumerate(blocks):
+        if not isinstance(block, list) or not all(isinstance(name, str) for name in block):
+            raise ValueError(f"{what}: a block is a list of names, not {str(block)[:40]}")
         if not block:
             raise Rejected(f"{what}: a block is empty")
         for name in block:
@@ -351,14 +327,7 @@ def _labels(system: System, blocks: Sequence[list[str]], what: str) -> dict[str,
     return label
 
 
-def _block_of(system: System, blocks: Mapping[str, list[str]]) -> dict[str, str]:
-    names = list(blocks)
-    return {
-        name: names[n] for name, n in _labels(system, list(blocks.values()), "the blocks").items()
-    }
-
-
-def _refines(claimed: Mapping[str, int], initial: Mapping[str, int]) -> None:
+def _refines(claimed: Labels, initial: Labels) -> None:
     seen: dict[int, str] = {}
     for name, label in claimed.items():
         first = seen.setdefault(label, name)
@@ -369,13 +338,7 @@ def _refines(claimed: Mapping[str, int], initial: Mapping[str, int]) -> None:
 
 
 def read_json(path: str) -> Any:
-    """Read a JSON file within bounds; a repeated key is an error.
-
-    Raises
-    ------
-    Unreadable
-        If the file is missing, too large, too deeply nested, or not JSON.
-    """
+    """Read a JSON file within bounds; a repeated key is an error."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -396,15 +359,7 @@ def read_json(path: str) -> Any:
 
 
 def read_ode(path: str) -> dict[str, list[Any]]:
-    """Read the plain form of an ERODE file: an ODE section with sums of products, written out.
-
-    Raises
-    ------
-    Inconclusive
-        If the file uses more of the language than that; ``symlump check`` reads all of it.
-    Unreadable
-        If there is no such file.
-    """
+    """Read the plain form of an ERODE file: sums of products; anything else is inconclusive."""
     try:
         with open(path, encoding="utf-8") as file:
             text = re.sub(r"//[^\n]*", "", file.read(MAX_BYTES))

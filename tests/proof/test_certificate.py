@@ -300,6 +300,19 @@ def test_command_line(tmp_path, capsys):
     assert main(["explain", str(model), "S1", "nobody"]) == 2
 
 
+def test_coq_from_the_command_line(tmp_path, capsys):
+    path, target = tmp_path / "c.json", tmp_path / "c.v"
+    example().write(path)
+    assert main(["export", str(path), "--coq", "-o", str(target)]) == 0
+    assert "forward_equivalence" in target.read_text() and "ring" in target.read_text()
+    data = json.loads(path.read_text())
+    data["quotient"]["E"][0][0] = "17"
+    path.write_text(json.dumps(data))
+    capsys.readouterr()
+    assert main(["export", str(path), "--coq"]) == 2
+    assert "does not accept" in capsys.readouterr().err
+
+
 @settings(max_examples=200)
 @given(systems(max_variables=5), METHODS, st.data())
 def test_explanations_are_true(system, method, data):

@@ -1,0 +1,181 @@
+"""Conditions on parameters: known answers, and agreement with the checker on numbers."""
+
+import random
+from fractions import Fraction
+
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symlump as sl
+from symlump.errors import MethodError, PartitionError, VariableError
+from symlump.lumping.conditions import conditions
+from symlump.lumping.reference import exact_quotient
+from symlump.proof.certificate import claim
+from symlump.proof.check import check
+
+k1, km1, k2, km2 = sympy.symbols("k1 km1 k2 km2")
+
+
+def michaelis_menten():
+    binding = [
+        ({"S": 1, "E": 1}, {"C": 1}, "k1"),
+        ({"C": 1}, {"S": 1, "E": 1}, "km1"),
+        ({"C": 1}, {"E": 1, "P": 1}, "k2"),
+        ({"E": 1, "P": 1}, {"C": 1}, "km2"),
+    ]
+    return sl.PolynomialODE.from_reactions(binding, parameters=["k1", "km1", "k2", "km2"])
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [["S", "P"], ["E"], ["C"]],
+        [["S", "P"], ["E"], ["C"], ["k1"], ["km1"], ["k2"], ["km2"]],
+        [["E"], ["C"]],  # what is not mentioned is one block: S and P, without the parameters
+    ],
+)
+def test_michaelis_menten_with_products(blocks):
+    ode = michaelis_menten()
+    found = conditions(ode, blocks, sl.Forward())
+    assert str(found) == "forward equivalence iff  k1 - km2 = 0"
+    assert found.expressions == (k1 - km2,)
+    assert set(found.blocks) == {("S", "P"), ("E",), ("C",)}
+    assert conditions(ode, sl.Partition.from_names(ode, blocks), sl.Forward()) == found
+    assert not found.holds and not found.impossible
+    assert found.substitute({k1: 3, "km2": 3}).holds
+    assert found.substitute({k1: Fraction(1, 3), km2: 0.1}).impossible
+    assert found.substitute({"k1": "km2"}).holds
+    assert str(found.substitute({k1: 3})) == "forward equivalence iff  km2 - 3 = 0"
+    assert "k_{1} - km_{2} &= 0" in found._repr_latex_()
+    assert repr(found) == f"<Conditions: {found}>"
+
+
+def test_michaelis_menten_backward():
+    found = conditions(michaelis_menten(), [["S", "P"], ["E"], ["C"]], sl.Backward())
+    assert set(found.expressions) == {k1 - km2, km1 - k2} or set(found.expressions) == {
+        k1 - km2,
+        k2 - km1,
+    }
+
+
+def of(equations, blocks, method, parameters=(k1, k2, km1)):
+    ode = sl.PolynomialODE.from_sympy(equations, parameters=parameters)
+    return conditions(ode, blocks, method)
+
+
+x, y, z = sympy.symbols("x y z")
+
+
+def test_what_holds_always_and_what_never():
+    always = of({x: -k1 * x, y: -k1 * y}, [["x", "y"]], sl.Forward())
+    assert always.holds and str(always) == "forward equivalence for all parameter values"
+    never = of({x: (k1 + 1) * z, y: k1 * z, z: 0}, [["x", "y"]], sl.Backward())
+    assert never.impossible and str(never) == "backward equivalence for no parameter values"
+    assert "for no" in never._repr_latex_() and never.basis() == (1,) and always.basis() == ()
+    assert of({x: -x, y: -2 * y}, [["x", "y"]], sl.Forward(), ()).impossible
+    assert of({x: -x, y: -y}, [["x", "y"]], sl.Forward(), ()).holds
+
+
+def test_conditions_are_reduced():
+    """Scaled, repeated, dependent, squared and implied conditions are left out."""
+    equations = {
+        x: k1 * z + k1 * z**2 + k1**2 * k2 * z**3 + (k1 - k2) ** 2 * km1 * z**4 + 6 * km1 * z**5,
+        y: k2 * z + 3 * k2 * z**2 - 2 * k1 * z**2 + k1 * k2**2 * z**3,
+        z: 0,
+    }
+    found = of(equations, [["x", "y"], ["z"]], sl.Backward())
+    assert found.expressions == (k1 - k2, km1)
+    assert set(found.basis()) == {k1 - k2, km1}
+
+
+def test_a_basis_finds_out_what_has_no_solution():
+    found = of({x: (k1 * k2 - 1) * z + k1 * z**2, y: 0, z: 0}, [["x", "y"]], sl.Backward())
+    assert not found.impossible and found.basis() == (1,)
+
+
+def test_a_large_basis_is_not_begun():
+    right = sum(c * k1**c * x**c for c in range(1, 3))
+    right += sum(z**c * (sympy.Add(*(k1**c * k2**j for j in range(8))) + c) for c in range(1, 40))
+    with pytest.raises(MethodError, match="200 terms"):
+        of({x: right, y: 0, z: 0}, [["x", "y"], ["z"]], sl.Backward()).basis()
+
+
+def test_what_is_refused():
+    ode = michaelis_menten()
+    for method in (sl.Forward(eps=0.1), "forward"):
+        with pytest.raises(MethodError, match="without a tolerance"):
+            conditions(ode, [["S", "P"]], method)
+    with pytest.raises(VariableError, match="'W'"):
+        conditions(ode, [["S", "W"]], sl.Forward())
+    with pytest.raises(PartitionError, match="two blocks"):
+        conditions(ode, [["S"], ["S"]], sl.Forward())
+    found = conditions(ode, [["S", "P"], ["E"], ["C"]], sl.Forward())
+    for values in ({"S": 1}, {"k1": "S"}):
+        with pytest.raises(VariableError, match="'S' is not a parameter"):
+            found.substitute(values)
+    with pytest.raises(MethodError, match="no polynomial"):
+        found.substitute({"k1": sympy.sqrt(2)})
+
+
+VARIABLES, PARAMETERS = sympy.symbols("x0:4"), sympy.symbols("p0:3")
+
+
+@st.composite
+def parametric(draw):
+    """A system of four variables and three parameters, in which few different things occur."""
+    power = st.integers(0, 2)
+    term = st.builds(
+        lambda c, p, k, e, v, d, w: c * p**k * PARAMETERS[0] ** e * v**d * w,
+        st.sampled_from([-1, 1, 2, sympy.Rational(1, 3)]),
+        st.sampled_from(PARAMETERS),
+        power,
+        st.integers(0, 1),
+        st.sampled_from(VARIABLES),
+        power,
+        st.sampled_from([1, *VARIABLES]),
+    )
+    right = draw(st.lists(term, min_size=1, max_size=3))
+    equations = {}
+    for v in VARIABLES:  # permuted copies of one equation, and some terms of its own
+        names = draw(st.permutations(VARIABLES))
+        swap = dict(zip(VARIABLES, names, strict=True))
+        own = draw(st.lists(term, max_size=1))
+        equations[v] = sum(right).subs(swap, simultaneous=True) + sum(own)
+    return equations, draw(st.lists(st.integers(0, 1), min_size=4, max_size=4))
+
+
+def accepted(equations, labels, method, values):
+    """What the checker says of the system with numbers for parameters."""
+    numbers = {v: right.subs(values) for v, right in equations.items()}
+    ode = sl.PolynomialODE.from_sympy(numbers)
+    partition = sl.Partition(labels)
+    terms = exact_quotient(ode, method, partition)
+    quotient = sl.PolynomialODE.from_terms(
+        [f"b{i}" for i in range(len(partition))],
+        terms.rows,
+        terms.columns,
+        terms.coefficients,
+        terms.monomials,
+    )
+    blocks = partition.named(ode.variables)
+    return check(claim(method.direction, ode, blocks, quotient)).accepted
+
+
+@settings(max_examples=120)
+@given(parametric(), st.sampled_from([sl.Forward(), sl.Backward()]), st.integers(0, 2**32))
+def test_values_satisfy_the_conditions_iff_the_checker_accepts(system, method, seed):
+    equations, labels = system
+    ode = sl.PolynomialODE.from_sympy(equations, parameters=PARAMETERS)
+    partition = sl.Partition([*labels, 7, 7, 7])
+    found = conditions(ode, partition, method)
+    draw = random.Random(seed)
+    tries = [[draw.randint(-2, 2) for _ in PARAMETERS] for _ in range(4)]
+    tries += [[0, 0, 0], [1, 1, 1], [Fraction(draw.randint(1, 99), 7) for _ in PARAMETERS]]
+    for numbers in tries:
+        values = dict(zip(PARAMETERS, numbers, strict=True))
+        meets = found.substitute(values)
+        assert meets.holds != meets.impossible
+        assert meets.holds == accepted(equations, labels, method, values)
+        assert meets.holds == all(e.subs(values) == 0 for e in found.expressions)

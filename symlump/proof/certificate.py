@@ -6,7 +6,9 @@ The format is specified in the documentation, "Certificates"; :mod:`symlump.proo
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +143,43 @@ def claim(
     if maximality is not None:
         data["maximality"] = maximality
     return data
+
+
+def linear_claim(
+    ode: PolynomialODE, matrix: Mapping[str, Mapping[str, Any]], quotient: PolynomialODE
+) -> dict[str, Any]:
+    """The claim that y = L·x satisfies y' = g(y), for the checker.
+
+    Parameters
+    ----------
+    ode : PolynomialODE
+    matrix : mapping
+        L by rows: for each variable of the quotient, ``{variable: rational}``.
+    quotient : PolynomialODE
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> x, y, s = sympy.symbols("x y s")
+    >>> ode = sl.PolynomialODE.from_sympy({x: x + y, y: y - x})
+    >>> small = sl.PolynomialODE.from_sympy({s: s})
+    >>> check(linear_claim(ode, {"s": {"x": 1, "y": 2}}, small)).reason
+    'row s: coefficient of x is -1, the quotient gives 1'
+    """
+    system = system_data(ode)
+    return {
+        "format": "symlump certificate",
+        "version": VERSION,
+        "kind": "linear",
+        "tolerance": "0",
+        "digest": system_digest(read_system(system)),
+        "system": system,
+        "matrix": {
+            name: [[str(Fraction(value)), [[variable, 1]]] for variable, value in row.items()]
+            for name, row in matrix.items()
+        },
+        "quotient": system_data(quotient),
+    }
 
 
 def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:

@@ -5,15 +5,9 @@
 It shares no code with the part of symlump that finds lumpings, and trusts no number in the certificate: it
 re-derives every identity from the definition. The format is specified in the documentation, "Certificates".
 
-Forward: with f_B = Σ_{k∈B} q_k, all ∂f_B/∂x_i for i in one block must be equal, for every B, and the quotient's
-equation must be f_B with one member of each block replaced by the block's variable and the others by 0.
-Backward: all q_i of one block must be equal once every variable is replaced by its block's, and that common
-polynomial is the quotient's equation.
-
-Coarsest: the record names, round by round, single coefficients in which members of a block differ under the
-partition of that moment. Members that any equivalence inside the initial partition merges agree in every such
-coefficient, so the replayed partition is never finer than the coarsest equivalence. If it ends at the claimed
-blocks, these are the coarsest.
+Forward: all ∂f_B/∂x_i of a block agree, with f_B = Σ_{k∈B} q_k. Backward: all q_i of a block agree once variables
+are replaced by their blocks. Linear: L·q(x) = g(L·x). The quotient is compared in each case. Coarsest: single
+coefficients in which members of a block differ are replayed round by round, from the initial partition.
 """
 
 from __future__ import annotations
@@ -37,6 +31,7 @@ VERSION = 1
 MAX_BYTES = 1 << 30
 MAX_DIGITS = 20_000
 MAX_DEGREE = 10_000
+MAX_TERMS = 1_000_000
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 
@@ -106,8 +101,8 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
             f"version {certificate['version']!r}; this checker knows version {VERSION}"
         )
     kind = certificate["kind"]
-    if kind not in ("forward", "backward"):
-        raise Inconclusive(f"kind {kind!r}; this checker knows forward and backward")
+    if kind not in ("forward", "backward", "linear"):
+        raise Inconclusive(f"kind {kind!r}; this checker knows forward, backward and linear")
     stored = certificate.get("system")
     if stored is None and given is None:
         raise Inconclusive(
@@ -121,6 +116,13 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
         )
     if stored is not None and given is not None and read_system(given) != system:
         raise Rejected("the system that was given is not the one in the certificate")
+    if kind == "linear":
+        rows = {name: _polynomial(row) for name, row in certificate["matrix"].items()}
+        _check_linear(system, rows, read_system(certificate["quotient"]))
+        return Verdict(
+            "accepted",
+            f"linear lumping of {len(system)} variables to {len(rows)}, and its quotient",
+        )
     blocks: Blocks = certificate["blocks"]
     claimed = _labels(system, list(blocks.values()), "the blocks")
     names = list(blocks)
@@ -244,6 +246,42 @@ def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient
                 _add(restricted, _sorted((of[v], e) for v, e in monomial), value)
             where = f"equation of {member} on the blocks"
             _compare(restricted, quotient[block], where, "is {0}, the quotient claims {1}")
+
+
+def _check_linear(system: System, rows: System, quotient: System) -> None:
+    if rows.keys() != quotient.keys():
+        raise Rejected("the quotient does not have exactly one equation per row")
+    for name, row in rows.items():
+        total: Polynomial = {}
+        for monomial, weight in row.items():
+            if len(monomial) != 1 or monomial[0][1] != 1 or monomial[0][0] not in system:
+                raise Rejected(f"row {name} is not a linear combination of variables")
+            for other, value in system[monomial[0][0]].items():
+                _add(total, other, weight * value)
+        _compare(
+            total,
+            _substituted(quotient[name], rows),
+            f"row {name}",
+            "is {0}, the quotient gives {1}",
+        )
+
+
+def _substituted(polynomial: Polynomial, rows: System) -> Polynomial:
+    """The polynomial with each variable replaced by its row, multiplied out."""
+    result: Polynomial = {}
+    for monomial, value in polynomial.items():
+        product: Polynomial = {(): value}
+        for name in (v for v, power in monomial for _ in range(power)):
+            longer: Polynomial = {}
+            for left, a in product.items():
+                for right, b in rows[name].items():
+                    _add(longer, _sorted([*left, *right]), a * b)
+            product = longer
+            if len(product) > MAX_TERMS:
+                raise Inconclusive(f"the quotient multiplied out has more than {MAX_TERMS} terms")
+        for other, value in product.items():
+            _add(result, other, value)
+    return result
 
 
 def _compare(left: Polynomial, right: Polynomial, where: str, how: str) -> None:

@@ -41,8 +41,8 @@ def to_coq(claim: Mapping[str, Any]) -> str:
     Parameters
     ----------
     claim : mapping
-        Keys ``kind`` ("forward" or "backward"), ``system``, ``blocks``, ``quotient``, in the format of
-        :mod:`symlump.proof.check`.
+        Keys ``kind`` ("forward", "backward" or "linear"), ``system``, ``blocks`` (or ``matrix``) and
+        ``quotient``, in the format of :mod:`symlump.proof.check`.
 
     Returns
     -------
@@ -67,12 +67,14 @@ def to_coq(claim: Mapping[str, Any]) -> str:
       == g_z (total x).
     """
     kind = claim["kind"]
-    if kind not in ("forward", "backward"):
-        raise MethodError(f"kind {kind!r} is neither forward nor backward")
+    if kind not in ("forward", "backward", "linear"):
+        raise MethodError(f"kind {kind!r} is neither forward, backward nor linear")
     if "system" not in claim:
         raise MethodError("a Coq file needs the system itself; this claim holds only its digest")
-    system, blocks, quotient = claim["system"], claim["blocks"], claim["quotient"]
-    _check_shape(system, blocks, quotient)
+    system, quotient = claim["system"], claim["quotient"]
+    rows = _rows(claim)
+    blocks = {name: [member for member, _ in row] for name, row in rows.items()}
+    _check_shape(kind, system, blocks, quotient)
     _check_size(kind, system, blocks, quotient)
     variables, names = _stems(system), _stems(blocks)
     parts = [
@@ -90,7 +92,10 @@ def to_coq(claim: Mapping[str, Any]) -> str:
         *_field("g", "y", "b", "block", quotient, names),
     ]
     terms = {name: len(polynomial) for name, polynomial in system.items()}
-    parts += (_forward if kind == "forward" else _backward)(blocks, variables, names, terms)
+    if kind == "backward":
+        parts += _backward(blocks, variables, names, terms)
+    else:
+        parts += _sums(kind, rows, variables, names, terms)
     return "\n\n".join(parts) + "\n"
 
 
@@ -110,27 +115,42 @@ _REFERENCE = """ The system is a reference model: the
    nearest to a given one that these blocks lump exactly."""
 
 
-def _forward(
-    blocks: Mapping[str, Sequence[str]],
+def _rows(claim: Mapping[str, Any]) -> dict[str, list[tuple[str, Fraction]]]:
+    """What each variable of the quotient adds up: members of a block, or weighted variables."""
+    if claim["kind"] != "linear":
+        return {name: [(m, Fraction(1)) for m in block] for name, block in claim["blocks"].items()}
+    try:
+        return {
+            name: [(variable, Fraction(value)) for value, ((variable, _),) in row]
+            for name, row in claim["matrix"].items()
+        }
+    except ValueError:
+        raise MethodError("a row of the claim is not a linear combination of variables") from None
+
+
+def _sums(
+    kind: str,
+    rows: Mapping[str, Sequence[tuple[str, Fraction]]],
     variables: Mapping[str, str],
     names: Mapping[str, str],
     terms: Mapping[str, int],
 ) -> Iterable[str]:
-    yield "(* Each block's variable is the sum of its members. *)\n" + _choice(
+    what = "the sum of its members" if kind == "forward" else "this combination"
+    yield f"(* Each block's variable is {what}. *)\n" + _choice(
         "total (x : variable -> Q) (b : block)",
         "b",
         {
-            f"b_{names[name]}": _sum([f"x v_{variables[m]}" for m in members])
-            for name, members in blocks.items()
+            f"b_{names[name]}": _sum([_scaled(w, f"x v_{variables[m]}") for m, w in row]) or "0"
+            for name, row in rows.items()
         },
     )
-    for name, members in blocks.items():
+    for name, row in rows.items():
         stem = names[name]
-        tactic = _tactic(sum(terms[m] for m in members))
-        unfold = " ".join(f"q_{variables[m]}" for m in members)
+        tactic = _tactic(sum(terms[m] for m, _ in row))
+        unfold = " ".join(f"q_{variables[m]}" for m, _ in row)
         yield (
             f"Lemma lumps_{stem} : forall x : variable -> Q,\n"
-            f"  {_sum([f'q_{variables[m]} x' for m in members])}\n"
+            f"  {_sum([_scaled(w, f'q_{variables[m]} x') for m, w in row]) or '0'}\n"
             f"  == g_{stem} (total x).\n"
             f"Proof. intro x. cbv beta iota delta [{unfold} g_{stem} total]. {tactic}. Qed."
         )
@@ -138,7 +158,7 @@ def _forward(
         "(* The sums of the members' derivatives are the quotient's equations at the sums, in every\n"
         "   state. So if x' = q(x), then y := total x satisfies y' = g(y). *)\n"
         + _theorem(
-            "forward",
+            kind,
             "forall (x : variable -> Q) (b : block), total (q x) b == g (total x) b",
             "fun x b => match b as b return total (q x) b == g (total x) b with",
             [f"| b_{stem} => lumps_{stem} x" for stem in names.values()],
@@ -216,6 +236,10 @@ def _choice(head: str, on: str, branches: Mapping[str, str]) -> str:
     return "\n".join([f"Definition {head} : Q :=", f"  match {on} with", *rows, "  end."])
 
 
+def _scaled(weight: Fraction, text: str) -> str:
+    return text if weight == 1 else f"({weight.numerator} # {weight.denominator}) * {text}"
+
+
 def _polynomial(terms: Sequence[Any], atom: str, stems: Mapping[str, str]) -> str:
     summands = []
     for value, factors in terms:
@@ -265,12 +289,18 @@ def _comment(name: str) -> str:
 
 
 def _check_shape(
-    system: Mapping[str, Any], blocks: Mapping[str, Sequence[str]], quotient: Mapping[str, Any]
+    kind: str,
+    system: Mapping[str, Any],
+    blocks: Mapping[str, Sequence[str]],
+    quotient: Mapping[str, Any],
 ) -> None:
     members = [m for block in blocks.values() for m in block]
-    if len(members) != len(set(members)) or set(members) != system.keys():
+    if kind == "linear":
+        for name in sorted(set(members) - system.keys()):
+            raise MethodError(f"a row of the claim uses {name!r}, which is not in the system")
+    elif len(members) != len(set(members)) or set(members) != system.keys():
         raise MethodError("the blocks of a claim must contain each variable exactly once")
-    if not all(blocks.values()):
+    elif not all(blocks.values()):
         raise MethodError("a block of the claim is empty")
     if quotient.keys() != blocks.keys():
         raise MethodError("the quotient of a claim must have exactly one equation per block")

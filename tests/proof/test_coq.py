@@ -10,8 +10,10 @@ import pytest
 import sympy
 
 import symlump as sl
+from symlump.datasets.systems import multisite_phosphorylation
 from symlump.errors import MethodError
-from symlump.proof.certificate import claim
+from symlump.proof.certificate import claim, linear_claim
+from symlump.proof.check import check
 from symlump.proof.coq import to_coq
 
 x1, x2, x3 = sympy.symbols("x1:4")
@@ -30,6 +32,16 @@ def claim_of(ode, method):
 def network(form):
     layers = [[[1, 2], [1, 2], [-1, -2]], [[0.5, 0.25, 1.0]]]
     return sl.encode(sl.Network.dense(layers, activation="tanh"), form)
+
+
+def constrained():
+    """E5: y1 = x1 and y2 = x2 + 2*x3 obey a system of their own; no partition does that."""
+    y1, y2 = sympy.symbols("y1 y2")
+    ode = sl.PolynomialODE.from_sympy(
+        {x1: x2**2 + 4 * x2 * x3 + 4 * x3**2, x2: 4 * x3 - 2 * x1, x3: x1 + x2}
+    )
+    rows = {"y1": {"x1": 1}, "y2": {"x2": 1, "x3": 2}}
+    return linear_claim(ode, rows, sl.PolynomialODE.from_sympy({y1: y2**2, y2: 2 * y2}))
 
 
 HOSTILE = [
@@ -92,6 +104,8 @@ CLAIMS = {
     "e1": lambda: claim_of(LINEAR, sl.Forward()),
     "e2": lambda: claim_of(PRODUCTS, sl.Forward()),
     "e3": lambda: claim_of(EQUAL, sl.Backward()),
+    "e4": lambda: claim_of(multisite_phosphorylation(2), sl.Forward()),
+    "e5": constrained,
     "e7 influence": lambda: claim_of(network("influence"), sl.Forward()),
     "e7 state": lambda: claim_of(network("state"), sl.Backward()),
     "hostile forward": lambda: hostile("forward"),
@@ -130,7 +144,9 @@ def raise_coefficient(polynomial):
 
 
 @pytest.mark.parametrize("what", ["quotient", "system"])
-@pytest.mark.parametrize("name", ["e2", "e3", "e7 state", "hostile forward", "hostile backward"])
+@pytest.mark.parametrize(
+    "name", ["e2", "e3", "e5", "e7 state", "hostile forward", "hostile backward"]
+)
 def test_coqc_rejects_a_changed_coefficient(coqc, name, what):
     certificate = copy.deepcopy(CLAIMS[name]())
     raise_coefficient(next(p for p in certificate[what].values() if p))
@@ -147,6 +163,23 @@ def test_coqc_rejects_blocks_that_are_not_equivalent(coqc):
 @pytest.mark.parametrize("name", CLAIMS)
 def test_equal_claims_give_equal_texts(name):
     assert to_coq(CLAIMS[name]()) == to_coq(copy.deepcopy(CLAIMS[name]()))
+
+
+def test_linear_lumpings_are_checked():
+    data = constrained()
+    assert check(data).answer == "accepted"
+    for change, says in (
+        ({"matrix": data["matrix"] | {"y1": [["1", [["x2", 1]]]]}}, "row y1"),
+        ({"matrix": {"y1": data["matrix"]["y1"]}}, "exactly one equation per row"),
+        ({"matrix": data["matrix"] | {"y1": [["1", [["x1", 2]]]]}}, "not a linear combination"),
+        ({"matrix": data["matrix"] | {"y1": [["1", [["w", 1]]]]}}, "not a linear combination"),
+        (
+            {"quotient": data["quotient"] | {"y2": [["3", [["y2", 1]]]]}},
+            "row y2: coefficient of x2",
+        ),
+    ):
+        verdict = check(data | change)
+        assert verdict.answer == "rejected" and says in verdict.reason
 
 
 def test_no_name_ends_a_comment():

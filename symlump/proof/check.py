@@ -5,9 +5,9 @@
 It shares no code with the part of symlump that finds lumpings, and trusts no number in the certificate: it
 re-derives every identity from the definition. The format is specified in the documentation, "Certificates".
 
-Forward: all ∂f_B/∂x_i of a block agree, with f_B = Σ_{k∈B} q_k. Backward: all q_i of a block agree once variables
-are replaced by their blocks. Linear: L·q(x) = g(L·x). The quotient is compared in each case. Coarsest: single
-coefficients in which members of a block differ are replayed round by round, from the initial partition.
+Forward: all ∂f_B/∂x_i of a block agree, with f_B = Σ_{k∈B} q_k. Backward: all q_i of a block agree once
+variables are replaced by their blocks. Linear: L·q(x) = g(L·x). The quotient is compared in each case.
+Coarsest: single coefficients in which members of a block differ are replayed round by round.
 """
 
 from __future__ import annotations

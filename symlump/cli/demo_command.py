@@ -96,7 +96,7 @@ def _print_equations(network: Any) -> None:
     influence = encode(network, "influence")
     for name in ("u1", "h1_1", "one"):
         print(f"  {name}' = {equation_text(influence, influence.index[name], 5, 4)}")
-    print("state form (tends to the forward pass; a = tanh z exactly):")
+    print("state form (tends to the forward pass; a stays equal to tanh z):")
     state = encode(network, "state")
     for name in ("z1_1", "a1_1", "h1_1", "y1"):
         print(f"  {name}' = {equation_text(state, state.index[name], 5, 4)}")

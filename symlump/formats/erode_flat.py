@@ -153,10 +153,11 @@ class FlatReader:
         """Understand a product of variables, their powers and constants; None if it is not one."""
         powers: dict[int, int] = {}
         constants: list[str] = []
-        for piece in _STAR.split(written):
+        variables = self.variables
+        for piece in _STAR.split(written) if "**" in written else written.split("*"):
             factor = piece.strip()
-            position, power = self.variables.get(factor), 1
-            if position is None:
+            position, power = variables.get(factor), 1
+            if position is None and ("^" in factor or "**" in factor):
                 raised = _POWER.fullmatch(factor)
                 if raised is not None and raised[1] in self.variables:
                     position, power = self.variables[raised[1]], int(raised[2])

@@ -86,14 +86,19 @@ def write_equations(ode: PolynomialODE) -> dict[sympy.Symbol, sympy.Expr]:
         sympy.Mul(*(symbols[v] ** e for v, e in ode.monomials.factors(m)))
         for m in range(len(ode.monomials))
     ]
-    numbers: dict[Fraction, sympy.Rational] = {}
+    exact = ode.coefficients.as_integers()
+    numbers: dict[tuple[int, int], sympy.Rational] = {}
     terms: list[list[sympy.Expr]] = [[] for _ in symbols]
-    for row, column, value in zip(
-        ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
+    for row, column, top, bottom in zip(
+        ode.rows.tolist(),
+        ode.columns.tolist(),
+        exact.numerators.tolist(),
+        [] if exact.denominators is None else exact.denominators.tolist(),
+        strict=True,
     ):
-        number = numbers.get(value)
+        number = numbers.get((top, bottom))
         if number is None:
-            number = numbers[value] = sympy.Rational(value.numerator, value.denominator)
+            number = numbers[top, bottom] = sympy.Rational(top, bottom)
         terms[row].append(_times(number, monomials[column]))
     return {symbol: _sum(parts) for symbol, parts in zip(symbols, terms, strict=True)}
 

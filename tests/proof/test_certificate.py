@@ -256,6 +256,37 @@ def test_strangers_certificates(name, tmp_path, capsys):
         assert captured.err.count("\n") == 1 and captured.err.startswith("symlump: ")
 
 
+def test_hostile_work_is_bounded(monkeypatch):
+    """Sums of unrelated fractions, endless records, and powers to multiply out."""
+    monkeypatch.setattr(checker, "MAX_STEPS", 200_000)  # the same bound, reached sooner
+    base = {
+        "format": "symlump certificate",
+        "version": 1,
+        "kind": "backward",
+        "blocks": {"x": ["x"]},
+    }
+    fractions = [[f"1/{10**3000 + 2 * i + 1}", []] for i in range(400)]
+    growing = base | {"system": {"x": fractions}, "quotient": {"x": fractions}}
+    assert "grows beyond" in check(growing).reason
+    names = [f"x{i}" for i in range(3000)]
+    many = {
+        "kind": "forward",
+        "system": {name: [] for name in names},
+        "blocks": {"y": names},
+        "quotient": {"y": []},
+        "initial": [names],
+        "maximality": [[["x0", "x0", []]] * 10_000],
+    }
+    assert "takes too long" in check(base | many).reason
+    powers = {
+        "kind": "linear",
+        "system": {"x": [], "z": []},
+        "matrix": {"y": [["1", [["x", 1]]], ["1", [["z", 1]]]]},
+        "quotient": {"y": [["1", [["y", 9000]]]]},
+    }
+    assert "takes too long" in check(base | powers).reason
+
+
 def test_missing_and_binary_files(tmp_path, capsys):
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     for name in ("missing", "binary", "."):

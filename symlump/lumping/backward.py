@@ -26,6 +26,7 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.field import ModularMatrix, Residues, sums_by_key
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
 
 
@@ -133,9 +134,10 @@ class _ValueFingerprints(Fingerprints):
         step = (value + p - self._values[monomial]) % p
         self._values[monomial] = value
         by_monomial = self._by_monomial.matrix
-        starts = by_monomial.indptr.astype(np.int64)
-        lengths = starts[monomial + 1] - starts[monomial]
-        at = slices(starts, monomial)
+        # Slices first: converting whole arrays would make each small update cost O(terms).
+        starts = by_monomial.indptr[monomial].astype(np.int64)
+        lengths = by_monomial.indptr[monomial + 1].astype(np.int64) - starts
+        at = ranges(starts, lengths)
         parts = by_monomial.data[at].astype(np.uint64) * np.repeat(step, lengths) % p
         return sums_by_key(by_monomial.indices[at].astype(np.int64), parts, self.prime)
 

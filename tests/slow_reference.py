@@ -8,10 +8,6 @@ from collections import Counter, defaultdict
 from fractions import Fraction
 
 
-def random_monomials(draw_variable, degree):
-    return tuple(sorted(draw_variable() for _ in range(degree)))
-
-
 def forward_signature(system, labels, i):
     """{(block, monomial): coefficient of the monomial in d f_block / d x_i}."""
     signature = defaultdict(Fraction)

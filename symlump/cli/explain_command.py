@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from symlump.cli.progress import working
+from symlump.cli.show_command import add_reading, read_model
 
 _DESCRIPTION = """\
 Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not
@@ -29,25 +30,22 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("file", metavar="FILE", help="a model file")
+    add_reading(parser)
     parser.add_argument("x", help="a variable")
     parser.add_argument("y", help="another")
     parser.add_argument("--method", choices=("forward", "backward"), default="forward")
     parser.add_argument("--initial", choices=("one", "file", "values"), default="file")
-    parser.add_argument("--parameters", choices=("symbolic", "values"), default="values")
-    parser.add_argument("--constants", choices=("keep", "values"), default="keep")
     parser.add_argument("--latex", action="store_true", help="print LaTeX")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from symlump.formats import read
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.lumping import lump
 
-    with working("reading and lumping"):
-        model = read(options.file, parameters=options.parameters, constants=options.constants)
+    model = read_model(options)
+    with working("lumping"):
         method = Forward() if options.method == "forward" else Backward()
         lumping = lump(model.ode, method, model.initial_partition(options.initial))
         explanation = lumping.explain(options.x, options.y)

@@ -24,7 +24,7 @@ _WELCOME = """\
 symlump reduces polynomial differential equations, and neural networks as such equations.
 
 Try:
-  symlump demo                      train a small network, compress it, compare (about a minute)
+  symlump demo                      train a small network, compress it, compare (under a minute)
   symlump compress MODEL.safetensors --activation tanh --retain 0.4 -o SMALL.safetensors
   symlump show MODEL.ode            what is in a model file
   symlump lump MODEL.ode --method forward

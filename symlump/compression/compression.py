@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from symlump.display.tables import table_text
+from symlump.display.tables import table_html, table_text
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
@@ -206,26 +206,21 @@ class Compression:
             f"({100 * self.retained:.1f} % retained), {known}"
         )
 
-    def __str__(self) -> str:
-        rows = [
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Header and rows of the per-layer table."""
+        return ("layer", "units", "blocks", "parameters", "retained"), [
             (r.name, str(r.units), str(r.blocks), str(r.parameters), str(r.retained_parameters))
             for r in self.layers
         ]
-        header = ("layer", "units", "blocks", "parameters", "retained")
-        return self.headline() + "\n" + table_text(header, rows)
+
+    def __str__(self) -> str:
+        return self.headline() + "\n" + table_text(*self._table())
 
     def __repr__(self) -> str:
         return f"<Compression: {self.headline()}>"
 
     def _repr_html_(self) -> str:
-        from symlump.display.tables import table_html
-
-        rows = [
-            (r.name, str(r.units), str(r.blocks), str(r.parameters), str(r.retained_parameters))
-            for r in self.layers
-        ]
-        header = ("layer", "units", "blocks", "parameters", "retained")
-        return f"<p>{self.headline()}</p>" + table_html(header, rows)
+        return f"<p>{self.headline()}</p>" + table_html(*self._table())
 
 
 Model = TypeVar("Model", Network, "nn.Sequential")

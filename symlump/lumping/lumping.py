@@ -235,13 +235,16 @@ class Lumping:
             return f"{sizes} by {kind}, exact, proof checked"
         return f"{sizes} by {kind}, defect 0, proof not checked (large; call .check())"
 
+    def _merged(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Name and members of the blocks of more than one variable."""
+        named = zip(self.quotient.variables, self.blocks, strict=True)
+        return [(name, block) for name, block in named if len(block) > 1]
+
     def to_text(self, max_blocks: int = 12, max_equations: int = 20) -> str:
         """Headline, blocks of more than one variable, and the quotient system."""
         join = " + " if self.method.direction == "forward" else " = "
         lines = [self.headline()]
-        merged = [
-            (y, b) for y, b in zip(self.quotient.variables, self.blocks, strict=True) if len(b) > 1
-        ]
+        merged = self._merged()
         for name, block in merged[:max_blocks]:
             lines.append(f"{name} = " + _joined(block, join))
         if len(merged) > max_blocks:
@@ -251,9 +254,7 @@ class Lumping:
     def to_latex(self, max_blocks: int = 12, max_equations: int = 20) -> str:
         """The same in LaTeX."""
         join = " + " if self.method.direction == "forward" else " = "
-        merged = [
-            (y, b) for y, b in zip(self.quotient.variables, self.blocks, strict=True) if len(b) > 1
-        ]
+        merged = self._merged()
         rows = [
             f"{name_latex(name)} &= " + _joined(tuple(map(name_latex, block)), join, r"\cdots")
             for name, block in merged[:max_blocks]

@@ -217,10 +217,6 @@ class ExactArray:
             value / int(d) for value, d in zip(self, divisors, strict=True)
         )
 
-    def rounded_to_float(self) -> ExactArray:
-        """Every entry replaced by the nearest float64: a deliberate, named rounding."""
-        return ExactArray(self.to_float())
-
     def residues(self, prime: int) -> npt.NDArray[np.uint64]:
         """Each entry modulo ``prime`` (odd, below 2^31), which must divide no denominator.
 

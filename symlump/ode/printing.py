@@ -73,10 +73,6 @@ def name_latex(name: str) -> str:
     return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
 
 
-def _name_text(name: str) -> str:
-    return name
-
-
 def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: int) -> str:
     """One equation a line."""
     width = max((len(ode.variables[i]) for i in _shown(len(ode), max_equations)), default=0)
@@ -90,7 +86,7 @@ def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: 
 def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation."""
     return _sum(
-        ode, i, max_terms, lambda v: number_text(v, digits), _name_text, "*", "{}^{}", "… ({} more)"
+        ode, i, max_terms, lambda v: number_text(v, digits), str, "*", "{}^{}", "… ({} more)"
     )
 
 

@@ -12,7 +12,7 @@ from symlump.lumping.maximality import Split
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
 from symlump.ode.polynomial import PolynomialODE
-from symlump.ode.printing import name_latex, number_latex, number_text
+from symlump.ode.printing import Term, name_latex, number_latex, number_text, signed_sum
 
 _MAX_TERMS = 8
 
@@ -187,30 +187,8 @@ def _differ(
     return Explanation(False, number, text, latex)
 
 
-def _polynomial(
-    terms: list[tuple[tuple[tuple[int, int], ...], Fraction]],
-    ode: PolynomialODE,
-    latex: bool = False,
-) -> str:
-    parts: list[str] = []
-    for factors, value in terms[:_MAX_TERMS]:
-        names = [name_latex(ode.variables[v]) if latex else ode.variables[v] for v, _ in factors]
-        power = "{}^{{{}}}" if latex else "{}^{}"
-        shown = [
-            n if e == 1 else power.format(n, e) for n, (_, e) in zip(names, factors, strict=True)
-        ]
-        number = number_latex(abs(value)) if latex else number_text(abs(value))
-        body = (r"\," if latex else "*").join(
-            shown if number == "1" and shown else [number, *shown]
-        )
-        sign = "-" if value < 0 else "+"
-        parts.append(f"{sign} {body}" if parts else ("-" if value < 0 else "") + body)
-    if len(terms) > _MAX_TERMS:
-        more = f"… ({len(terms) - _MAX_TERMS} more)"
-        parts.append(
-            "+ " + (rf"\ldots\;(\text{{{len(terms) - _MAX_TERMS} more}})" if latex else more)
-        )
-    return " ".join(parts) or "0"
+def _polynomial(terms: list[Term], ode: PolynomialODE, latex: bool = False) -> str:
+    return signed_sum(terms[:_MAX_TERMS], len(terms), ode.variables, latex)
 
 
 def _block(labels: IntArray, member: int, ode: PolynomialODE, latex: bool = False) -> str:

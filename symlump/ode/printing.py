@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
+
+#: The factors of a monomial, (variable, power), and its coefficient.
+Term = tuple[tuple[tuple[int, int], ...], Fraction]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
 _ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
@@ -85,23 +88,12 @@ def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: 
 
 def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation."""
-    return _sum(
-        ode, i, max_terms, lambda v: number_text(v, digits), str, "*", "{}^{}", "… ({} more)"
-    )
+    return signed_sum(*_terms(ode, i, max_terms), ode.variables, digits=digits)
 
 
 def equation_latex(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation in LaTeX."""
-    return _sum(
-        ode,
-        i,
-        max_terms,
-        lambda v: number_latex(v, digits),
-        name_latex,
-        r"\,",
-        "{}^{{{}}}",
-        r"\ldots\;(\text{{{} more}})",
-    )
+    return signed_sum(*_terms(ode, i, max_terms), ode.variables, latex=True, digits=digits)
 
 
 def system_latex(ode: PolynomialODE, max_equations: int, max_terms: int, digits: int) -> str:
@@ -130,30 +122,45 @@ def _with_gap(lines: list[str], count: int, limit: int, gap: str) -> list[str]:
     return [*lines[: limit - tail], gap.format(count - limit), *lines[limit - tail :]]
 
 
-def _sum(
-    ode: PolynomialODE,
-    row: int,
-    max_terms: int,
-    number: Callable[[Fraction], str],
-    name: Callable[[str], str],
-    times: str,
-    power: str,
-    more: str,
+def _terms(ode: PolynomialODE, row: int, limit: int) -> tuple[list[Term], int]:
+    """The first terms of an equation, and how many it has."""
+    first, last = (int(t) for t in np.searchsorted(ode.rows, [row, row + 1]))
+    shown = range(first, min(last, first + limit))
+    terms = [
+        (tuple(ode.monomials.factors(int(ode.columns[t]))), ode.coefficients[t]) for t in shown
+    ]
+    return terms, last - first
+
+
+def signed_sum(
+    terms: Sequence[Term],
+    total: int,
+    variables: Sequence[str],
+    latex: bool = False,
+    digits: int = 6,
 ) -> str:
-    first, last = np.searchsorted(ode.rows, [row, row + 1])
-    if first == last:
-        return "0"
+    """A sum of terms, "… more" where there are more of them than are given.
+
+    Examples
+    --------
+    >>> signed_sum([(((0, 1),), Fraction(-1)), (((0, 2), (1, 1)), Fraction(3))], 5, ["x", "y"])
+    '-x + 3*x^2*y + … (3 more)'
+    """
+    name, number, times, power, more = (
+        (name_latex, number_latex, r"\,", "{}^{{{}}}", r"\ldots\;(\text{{{} more}})")
+        if latex
+        else (str, number_text, "*", "{}^{}", "… ({} more)")
+    )
     parts: list[str] = []
-    for t in range(first, min(last, first + max_terms)):
-        value = ode.coefficients[int(t)]
+    for monomial, value in terms:
         factors = [
-            name(ode.variables[v]) if e == 1 else power.format(name(ode.variables[v]), e)
-            for v, e in ode.monomials.factors(int(ode.columns[t]))
+            name(variables[v]) if e == 1 else power.format(name(variables[v]), e)
+            for v, e in monomial
         ]
-        shown = number(abs(value))
+        shown = number(abs(value), digits)
         body = times.join(factors if shown == "1" and factors else [shown, *factors])
         sign = "-" if value < 0 else "+"
         parts.append(f"{sign} {body}" if parts else (f"-{body}" if value < 0 else body))
-    if last - first > max_terms:
-        parts.append("+ " + more.format(last - first - max_terms))
-    return " ".join(parts)
+    if total > len(terms):
+        parts.append("+ " + more.format(total - len(terms)))
+    return " ".join(parts) or "0"

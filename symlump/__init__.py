@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from symlump.formats import read, write
     from symlump.formats.model import Model
     from symlump.lumping.backward import Backward
+    from symlump.lumping.breakpoints import Breakpoint, breakpoints
     from symlump.lumping.conditions import Conditions, conditions
     from symlump.lumping.explain import Explanation
     from symlump.lumping.forward import Forward
-    from symlump.lumping.lumping import Lumping, lump
+    from symlump.lumping.lump import lump
+    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.parameters import NearestParameters, nearest_parameters
     from symlump.lumping.partition import Partition
     from symlump.network.decode import decode
     from symlump.network.encode import encode
@@ -36,8 +39,12 @@ _HOME = {
     "Partition": "symlump.lumping.partition",
     "Forward": "symlump.lumping.forward",
     "Backward": "symlump.lumping.backward",
+    "Breakpoint": "symlump.lumping.breakpoints",
+    "breakpoints": "symlump.lumping.breakpoints",
+    "NearestParameters": "symlump.lumping.parameters",
+    "nearest_parameters": "symlump.lumping.parameters",
     "Lumping": "symlump.lumping.lumping",
-    "lump": "symlump.lumping.lumping",
+    "lump": "symlump.lumping.lump",
     "Conditions": "symlump.lumping.conditions",
     "conditions": "symlump.lumping.conditions",
     "Explanation": "symlump.lumping.explain",
@@ -67,6 +74,7 @@ __all__ = [
     "AFDE",
     "Backward",
     "BlockSum",
+    "Breakpoint",
     "Certificate",
     "Compression",
     "Conditions",
@@ -76,12 +84,14 @@ __all__ = [
     "Lumping",
     "Magnitude",
     "Model",
+    "NearestParameters",
     "Network",
     "Partition",
     "Polynomial",
     "PolynomialODE",
     "Trajectory",
     "Wanda",
+    "breakpoints",
     "compress",
     "conditions",
     "decode",
@@ -89,6 +99,7 @@ __all__ = [
     "encode",
     "from_torch",
     "lump",
+    "nearest_parameters",
     "read",
     "simulate",
     "to_torch",

@@ -89,7 +89,7 @@ def forward_proved(sites: int) -> Row:
     """The same with the exact comparison of all signatures, and the quotient."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.lumping.forward import Forward
-    from symlump.lumping.lumping import lump
+    from symlump.lumping.lump import lump
 
     ode = multisite_phosphorylation(sites)
     found: list[int] = []

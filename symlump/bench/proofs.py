@@ -31,7 +31,7 @@ def measure(sites: int) -> ProofRow:
     """Write and check the certificate of the coarsest forward equivalence, in this process."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.lumping.forward import Forward
-    from symlump.lumping.lumping import lump
+    from symlump.lumping.lump import lump
     from symlump.proof.check import check
 
     ode = multisite_phosphorylation(sites)

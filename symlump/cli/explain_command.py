@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
-    from symlump.lumping.lumping import lump
+    from symlump.lumping.lump import lump
 
     model = read_model(options)
     with working("lumping"):

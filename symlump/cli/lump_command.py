@@ -119,7 +119,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from symlump import formats
-    from symlump.lumping.lumping import lump
+    from symlump.lumping.lump import lump
 
     method = _method(options)
     if options.output is not None:

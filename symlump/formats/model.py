@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from symlump.errors import InputError, MethodError, PartitionError, VariableError
+from symlump.errors import MethodError, PartitionError, VariableError
 from symlump.formats import algebra
 from symlump.formats.carry import common_values, sums, view_of_sums
 from symlump.formats.source import shown
 from symlump.lumping.partition import Partition
-from symlump.ode.exact import ExactArray
-from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.substitute import substitute
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -265,64 +264,13 @@ def substitute_constants(model: Model) -> Model:
             other_views[name] = combination_text(observables.pop(name))
     return replace(
         model,
-        ode=_substitute(ode, dropped, kept),
+        ode=substitute(ode, dropped),
         initial_values={name: model.initial_values[name] for name in kept},
         partition=partition,
         observables=observables,
         other_views=other_views,
         dropped={**model.dropped, **dropped},
     )
-
-
-def _substitute(
-    ode: PolynomialODE, values: Mapping[str, Fraction], kept: list[str]
-) -> PolynomialODE:
-    """The system in the variables ``kept``, at the given values of the others."""
-    table = ode.monomials
-    label = np.full(len(ode), -1, dtype=np.int64)
-    label[[ode.index[name] for name in kept]] = np.arange(len(kept))
-    constant = label[table.variables] < 0
-    factor: dict[int, Fraction] = {}
-    for position in np.flatnonzero(constant).tolist():
-        owner, power = int(table.owners[position]), int(table.powers[position])
-        value = values[ode.variables[int(table.variables[position])]]
-        try:
-            raised = value if power == 1 else algebra.power_of_number(value, power)
-        except InputError as problem:
-            name = ode.variables[int(table.variables[position])]
-            raise InputError(f"{name}**{power} at the initial value of {name}: {problem}") from None
-        factor[owner] = factor.get(owner, Fraction(1)) * raised
-    monomials, place = Monomials.from_factors(
-        table.owners[~constant],
-        label[table.variables[~constant]],
-        table.powers[~constant],
-        len(table),
-    )
-    # A network has few distinct values of its constants: the products are made once per value.
-    distinct = {value: i for i, value in enumerate(dict.fromkeys(factor.values()), start=1)}
-    kind = np.zeros(len(table), dtype=np.int64)
-    for owner, value in factor.items():
-        kind[owner] = distinct[value]
-    coefficients = _scaled(ode.coefficients, kind[ode.columns], [Fraction(1), *distinct])
-    return PolynomialODE.from_terms(
-        kept, label[ode.rows], place[ode.columns], coefficients, monomials, ode.parameters
-    )
-
-
-def _scaled(
-    coefficients: ExactArray, kind: np.typing.NDArray[np.int64], values: list[Fraction]
-) -> ExactArray:
-    """Each coefficient times ``values[kind]``, exactly."""
-    if not kind.any():
-        return coefficients
-    known: dict[tuple[Fraction, int], Fraction] = {}
-    scaled = []
-    for value, k in zip(coefficients, kind.tolist(), strict=True):
-        key = (value, k)
-        if key not in known:
-            known[key] = value * values[k]
-        scaled.append(known[key])
-    return ExactArray.from_fractions(scaled)
 
 
 def combination_text(combination: Mapping[str, Fraction]) -> str:

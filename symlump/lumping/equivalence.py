@@ -16,7 +16,7 @@ from symlump.errors import MethodError
 from symlump.lumping.field import Residues
 from symlump.lumping.linkage import Linkage
 from symlump.lumping.partition import Partition
-from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
 
@@ -129,6 +129,12 @@ class Equivalence(ABC):
         self, ode: PolynomialODE, labels: IntArray, members: IntArray | None
     ) -> SignatureTerms:
         """Terms of the signatures of ``members`` (ascending; None for all variables)."""
+
+    def pair_distances(
+        self, ode: PolynomialODE, labels: IntArray, members: IntArray
+    ) -> FloatArray | None:
+        """Distances of all pairs, where they are not those of the signatures; else None."""
+        return None
 
     @abstractmethod
     def fingerprints(

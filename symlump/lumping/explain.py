@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.linkage import Linkage
 from symlump.lumping.maximality import Split
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
@@ -119,6 +120,48 @@ def explain_apart(
             ]
         )
     raise AssertionError("the rounds of splits separate all blocks")
+
+
+def explain_within(
+    ode: PolynomialODE, method: Equivalence, initial: IntArray, final: IntArray, x: int, y: int
+) -> Explanation:
+    """How far apart two variables are under the blocks of a lumping with a tolerance, and where."""
+    names = ode.variables
+    together = bool(final[x] == final[y])
+    pair = f"{names[x]} and {names[y]} are {'together' if together else 'apart'}"
+    terms = method.signature(ode, final, np.array(sorted((x, y))))
+    owners, keys, sums = terms.collected()
+    signature: dict[int, dict[int, Fraction]] = {x: {}, y: {}}
+    for owner, key, value in zip(owners.tolist(), keys.tolist(), sums, strict=True):
+        signature[owner][key] = value
+    a, b = signature[x], signature[y]
+    zero = Fraction(0)
+    gap = {key: abs(a.get(key, zero) - b.get(key, zero)) for key in a.keys() | b.keys()}
+    norm = Linkage(method.linkage).norm
+    distance = sum(float(g) ** norm for g in gap.values()) ** (1 / norm)
+    unit = " (before it is divided by the scale)" if method.relative or method.scale else ""
+    text = (
+        f"{pair}: the {norm}-norm distance of their signatures under the final blocks is "
+        f"{distance:.6g}{unit},\nε = {method.eps:g}, linkage {method.linkage}"
+    )
+    symbol = rf"d({name_latex(names[x])}, {name_latex(names[y])}) = {distance:.6g}"
+    if not together and initial[x] != initial[y]:
+        text += "; the initial partition keeps them apart"
+    if not distance:
+        return Explanation(together, None, text, symbol)
+    key = max(sorted(gap), key=gap.__getitem__)
+    target, factors = terms.describe(key)
+    monomial = _polynomial([(factors, Fraction(1))], ode)
+    f = (
+        ""
+        if target is None
+        else f" in the sum of {{{_block(final, int(np.flatnonzero(final == target)[0]), ode)}}}"
+    )
+    text += (
+        f".\nThey differ most in the coefficient of {monomial}{f}: "
+        f"{number_text(a.get(key, zero))} for {names[x]}, {number_text(b.get(key, zero))} for {names[y]}"
+    )
+    return Explanation(together, None, text, symbol)
 
 
 def coefficients(

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from symlump.errors import MethodError
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
@@ -25,7 +26,8 @@ from symlump.lumping.equivalence import (
 )
 from symlump.lumping.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.partition import Partition
-from symlump.ode.exact import ExactArray, IntArray
+from symlump.lumping.substitution import substitution_distances
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
 
@@ -34,6 +36,19 @@ class Forward(Equivalence):
     """Forward differential equivalence, exact (``eps=0``) or within a tolerance.
 
     The distance is d(i, j) = Σ_B ‖∂f_B/∂x_i − ∂f_B/∂x_j‖₁.
+
+    Parameters
+    ----------
+    eps, linkage, relative, scale
+        See :class:`symlump.lumping.equivalence.Equivalence`.
+    erode : bool
+        Measure by the published substitution norm instead, for comparison with that tool; see
+        :mod:`symlump.lumping.substitution`. Linkage "closure" or "diameter".
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range.
 
     Examples
     --------
@@ -48,7 +63,23 @@ class Forward(Equivalence):
     x3' = -y1*x3
     """
 
+    erode: bool = False
+
     direction: ClassVar[str] = "forward"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.erode and (self.linkage == "variance" or self.relative):
+            raise MethodError(
+                "erode=True is the published distance: it has no means, so it goes with linkage='closure' or "
+                "'diameter', and no unit, so relative=True is not defined for it"
+            )
+
+    def pair_distances(
+        self, ode: PolynomialODE, labels: IntArray, members: IntArray
+    ) -> FloatArray | None:
+        """The substitution norm, if that was asked for."""
+        return substitution_distances(ode, labels, members) if self.erode else None
 
     def signature(
         self, ode: PolynomialODE, labels: IntArray, members: IntArray | None

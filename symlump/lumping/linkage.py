@@ -11,6 +11,9 @@ requires to be equal). The rows are split into groups:
 ``variance``
     Ward's linkage: merge while the height √(2|A||B|/(|A|+|B|))·‖mean_A − mean_B‖₂ is at most ε, so
     that two single rows merge iff their 2-norm distance is at most ε.
+
+Ties between merges are broken by the order of the rows; callers that need results independent of the order
+of variables sort the rows by name first.
 """
 
 from __future__ import annotations
@@ -24,11 +27,14 @@ from scipy.cluster import hierarchy
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
+from symlump.lumping.near import distances, near_components, pieces
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Distances are float64 sums; a pair at ε itself must not fall out by their rounding.
 ROUNDING_SLACK = 1e-12
+_DENSE_NUMBERS = 1 << 26
+_MAX_PAIRS = 1 << 28
 
 
 class Linkage(StrEnum):
@@ -73,6 +79,11 @@ def group_rows(rows: sparse.csr_array, eps: float, linkage: Linkage) -> IntArray
     -------
     ndarray of int64, shape (members,)
 
+    Raises
+    ------
+    FailureError
+        If more than 2^28 distances would be needed at once (diameter and variance only).
+
     Examples
     --------
     >>> rows = sparse.csr_array([[1.00, 2.00], [1.04, 1.97], [1.50, 2.00]])
@@ -82,83 +93,131 @@ def group_rows(rows: sparse.csr_array, eps: float, linkage: Linkage) -> IntArray
 
     Notes
     -----
-    Rows are first cut where sorted projections leave a gap wider than ε, which no chain can cross;
-    what remains costs the square of the largest piece.
+    Closure costs a few sorts and the distances of neighbours (see :mod:`symlump.lumping.near`). Diameter works
+    inside the groups of closure, variance between gaps of projections; both need the square of the largest
+    such group.
     """
     limit = eps * (1 + ROUNDING_SLACK)
-    count = int(rows.shape[0])
-    labels = np.zeros(count, dtype=np.int64)
-    next_label = 0
-    for piece in _gap_pieces(rows, limit, linkage):
-        inner = _group_piece(_dense(rows[piece]), limit, linkage)
-        labels[piece] = inner + next_label
-        next_label += int(inner.max(initial=0)) + 1
+    labels = np.zeros(rows.shape[0], dtype=np.int64)
+    following = 0
+    rows = _trimmed(rows)
+    for piece in pieces(rows, limit, linkage.norm):
+        if piece.size > 1:
+            inner = _group_piece(_trimmed(rows[piece]), limit, linkage)
+            labels[piece] = inner + following
+            following += int(inner.max()) + 1
+        else:
+            labels[piece] = following
+            following += 1
     return labels
 
 
-def _gap_pieces(rows: sparse.csr_array, limit: float, linkage: Linkage) -> list[IntArray]:
-    """Cut where two consecutive projections differ by more than any distance ≤ ε could explain.
+def group_distances(matrix: FloatArray, eps: float, linkage: Linkage) -> IntArray:
+    """Group numbers from a full matrix of distances, for closure and diameter.
 
-    |⟨s, a − b⟩| ≤ ‖a − b‖₁ for signs s. Ward merges groups whose means are within ε of each other
-    in the 2-norm only up to a factor, so it is cut by nothing here and stays whole.
+    Examples
+    --------
+    >>> d = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
+    >>> [len(set(group_distances(d, 1.0, Linkage(name)).tolist())) for name in ("closure", "diameter")]
+    [1, 2]
     """
-    everything = np.arange(rows.shape[0])
-    if linkage is Linkage.VARIANCE or rows.shape[0] < 3:
-        return [everything]
-    generator = np.random.default_rng(0)
-    signs = generator.choice([-1.0, 1.0], size=(rows.shape[1], 4))
-    projections = np.asarray(rows @ signs)
-    pieces = [everything]
-    for projection in projections.T:
-        finer: list[IntArray] = []
-        for piece in pieces:
-            order = piece[np.argsort(projection[piece], kind="stable")]
-            gaps = np.flatnonzero(np.diff(projection[order]) > limit * (1 + 1e-9))
-            finer.extend(np.split(order, gaps + 1))
-        pieces = finer
-    return pieces
-
-
-def _dense(rows: sparse.csr_array) -> FloatArray:
-    """The rows without columns that are zero in all of them."""
-    used, column = np.unique(rows.indices, return_inverse=True)
-    dense = np.zeros((rows.shape[0], used.size))
-    owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    np.add.at(dense, (owner, column.ravel()), rows.data)
-    return dense
-
-
-def _group_piece(dense: FloatArray, limit: float, linkage: Linkage) -> IntArray:
-    count = dense.shape[0]
-    if count == 1 or dense.shape[1] == 0:
-        return np.zeros(count, dtype=np.int64)
+    limit = eps * (1 + ROUNDING_SLACK)
     if linkage is Linkage.CLOSURE:
-        near = squareform(pdist(dense, "cityblock") <= limit)
-        return np.asarray(
-            connected_components(sparse.csr_array(near), directed=False)[1], dtype=np.int64
-        )
-    if linkage is Linkage.DIAMETER:
-        tree = hierarchy.linkage(pdist(dense, "cityblock"), "complete")
-    else:
-        tree = hierarchy.linkage(_euclidean(dense), "ward")
+        near = sparse.csr_array(matrix <= limit)
+        return np.asarray(connected_components(near, directed=False)[1], dtype=np.int64)
+    tree = hierarchy.linkage(squareform(matrix, checks=False), "complete")
+    return _cut(tree, limit)
+
+
+def _group_piece(rows: sparse.csr_array, limit: float, linkage: Linkage) -> IntArray:
+    if not rows.shape[1]:
+        return np.zeros(rows.shape[0], dtype=np.int64)
+    if linkage is Linkage.VARIANCE:
+        return _cut(hierarchy.linkage(_euclidean(rows), "ward"), limit)
+    labels = near_components(rows, limit)
+    if linkage is Linkage.CLOSURE:
+        return labels
+    following = int(labels.max()) + 1
+    for component in range(following):
+        inside = np.flatnonzero(labels == component)
+        if inside.size > 2:  # two rows of one component are within the limit
+            inner = _cut(hierarchy.linkage(_cityblock(_trimmed(rows[inside])), "complete"), limit)
+            labels[inside[inner > 0]] = following + inner[inner > 0] - 1
+            following += int(inner.max())
+    return labels
+
+
+def _cut(tree: FloatArray, limit: float) -> IntArray:
     return np.asarray(hierarchy.fcluster(tree, limit, "distance"), dtype=np.int64) - 1
 
 
-def _euclidean(dense: FloatArray) -> FloatArray:
-    """Condensed 2-norm distances by one matrix product, near pairs recomputed directly.
+def _trimmed(rows: sparse.csr_array) -> sparse.csr_array:
+    """The rows without columns that are zero in all of them."""
+    used, column = np.unique(rows.indices, return_inverse=True)
+    if used.size == rows.shape[1]:
+        return rows
+    return sparse.csr_array(
+        (rows.data, column.ravel(), rows.indptr), shape=(rows.shape[0], used.size)
+    )
 
-    ‖a − b‖² = ‖a‖² + ‖b‖² − 2⟨a, b⟩ cancels for near pairs, where direct differences do not.
+
+def _check_pairs(count: int) -> None:
+    if count * (count - 1) // 2 > _MAX_PAIRS:
+        raise FailureError(
+            f"{count} variables are candidates for one block, too many for all their distances; use a smaller "
+            "ε, a finer initial partition, or linkage='closure', which does not need them"
+        )
+
+
+def _cityblock(rows: sparse.csr_array) -> FloatArray:
+    """Condensed 1-norm distances."""
+    count = int(rows.shape[0])
+    _check_pairs(count)
+    if count * rows.shape[1] <= _DENSE_NUMBERS:
+        return np.asarray(pdist(rows.toarray(), "cityblock"))
+    i, j = np.triu_indices(count, 1)
+    return distances(rows, i, j)
+
+
+def _euclidean(rows: sparse.csr_array) -> FloatArray:
+    """Condensed 2-norm distances by matrix products, near pairs recomputed directly.
+
+    ‖a − b‖² = ‖a‖² + ‖b‖² − 2⟨a, b⟩ cancels for near pairs, where direct differences do not. Taking the
+    mean off first leaves few such pairs.
     """
-    if dense.shape[0] * dense.shape[1] < 1 << 16:
-        return np.asarray(pdist(dense))
-    squares = np.einsum("ij,ij->i", dense, dense)
-    i, j = np.triu_indices(dense.shape[0], 1)
-    gram = dense @ dense.T
-    distance = squares[i] + squares[j] - 2 * gram[i, j]
-    near = np.flatnonzero(distance < 1e-6 * (squares[i] + squares[j]))
-    np.maximum(distance, 0, out=distance)
-    for start in range(0, near.size, 4096):
-        part = near[start : start + 4096]
-        difference = dense[i[part]] - dense[j[part]]
-        distance[part] = np.einsum("ij,ij->i", difference, difference)
-    return np.asarray(np.sqrt(distance))
+    count = int(rows.shape[0])
+    _check_pairs(count)
+    dense = rows.toarray() if count * rows.shape[1] <= _DENSE_NUMBERS else None
+    if dense is not None:
+        dense -= dense.mean(axis=0)
+        if dense.size < 1 << 16:
+            return np.asarray(pdist(dense))
+    other = rows if dense is None else dense
+    squares = np.asarray(
+        rows.power(2).sum(axis=1) if dense is None else np.einsum("ij,ij->i", dense, dense)
+    ).ravel()
+    result = np.empty(count * (count - 1) // 2)
+    start = 0
+    for k in range(0, count, 512):
+        block = other[k : k + 512]
+        gram = block @ other[k:].T
+        gram = np.asarray(gram if dense is not None else gram.toarray())
+        for i in range(k, min(k + 512, count) - (k + 512 >= count)):
+            tail = slice(i + 1, count)
+            sums = squares[i] + squares[tail]
+            square = sums - 2 * gram[i - k, i + 1 - k :]
+            near = i + 1 + np.flatnonzero(square < 1e-6 * sums)
+            if near.size:
+                gap = (
+                    other[near] - other[[i]]
+                    if dense is not None
+                    else other[near] - other[[i] * near.size]
+                )
+                square[near - i - 1] = np.asarray(
+                    np.einsum("ij,ij->i", gap, gap)
+                    if dense is not None
+                    else gap.power(2).sum(axis=1)
+                ).ravel()
+            result[start : start + square.size] = np.sqrt(np.maximum(square, 0.0))
+            start += square.size
+    return result

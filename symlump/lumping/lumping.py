@@ -1,8 +1,7 @@
-"""The result of a reduction, and the verb that makes it."""
+"""The result of a reduction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,15 @@ import numpy.typing as npt
 
 from symlump.errors import CertificateError, MethodError, PartitionError
 from symlump.lumping.equivalence import Equivalence
-from symlump.lumping.explain import Explanation, explain_apart, explain_together
+from symlump.lumping.explain import (
+    Explanation,
+    explain_apart,
+    explain_together,
+    explain_within,
+)
 from symlump.lumping.maximality import Split, splits
 from symlump.lumping.partition import Partition
-from symlump.lumping.reference import exact_quotient, nearest_quotient
-from symlump.lumping.refine import coarsest
+from symlump.lumping.reference_system import reference_system
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import name_latex
@@ -72,9 +75,28 @@ class Lumping:
         return check(claim(self.method.direction, self.ode, self.blocks, self.quotient))
 
     @cached_property
+    def reference(self) -> PolynomialODE:
+        """The nearest system that the partition lumps exactly; ``ode`` itself if it does.
+
+        ``defect`` is its distance from ``ode`` in the 2-norm of the coefficients.
+
+        Raises
+        ------
+        FailureError
+            If it would have more than 500 000 terms.
+        """
+        if self.method.is_exact:
+            return self.ode
+        return reference_system(self.ode, self.method.direction, self.partition, self.quotient)
+
+    @cached_property
     def splits(self) -> list[list[Split]]:
         """One distinguishing coefficient per split: why no coarser partition will do."""
-        self._only_exact("a record of splits")
+        if not self.method.is_exact:
+            raise MethodError(
+                f"a record of splits proves an exact lumping the coarsest; this one has a tolerance "
+                f"(eps={self.method.eps:g}), see reference and certificate()"
+            )
         return splits(self.ode, self.method, self.initial, self.partition)
 
     def certificate(self, maximality: bool = True) -> Certificate:
@@ -85,14 +107,27 @@ class Lumping:
         maximality : bool
             Also record why no coarser partition inside the initial one will do.
 
+        With a tolerance the certificate is that of :attr:`reference`, and its checker says so: the partition
+        and the quotient are exact for the reference system, and nothing is claimed of the coarsest.
+
         Raises
         ------
-        MethodError
-            If the lumping has a tolerance: its quotient is that of a reference system.
+        FailureError
+            If the lumping has a tolerance and its reference system is too large to write down.
         """
-        self._only_exact("a certificate")
         names = self.ode.variables
         record = None
+        if not self.method.is_exact:
+            return Certificate(
+                claim(
+                    self.method.direction,
+                    self.reference,
+                    self.blocks,
+                    self.quotient,
+                    tolerance=repr(self.method.eps),
+                    initial=self.initial.named(names),
+                )
+            )
         if maximality:
             record = [
                 [
@@ -126,27 +161,23 @@ class Lumping:
         Examples
         --------
         >>> import sympy
-        >>> from symlump import Forward, PolynomialODE
+        >>> from symlump import Forward, PolynomialODE, lump
         >>> x1, x2, x3 = sympy.symbols("x1:4")
         >>> ode = PolynomialODE.from_sympy({x1: -3*x1 + x3, x2: -3*x2 + x3, x3: x1 + x2 - 2*x3})
         >>> print(lump(ode, Forward()).explain(x1, x3))
         x1 and x3 are apart since round 1: the derivatives by them of the sum of the equations of {x1, x2, x3}
         differ in the coefficient of 1, which is -2 for x1 and 0 for x3
         """
-        self._only_exact("an explanation")
         i, j = self.ode.position(x), self.ode.position(y)
+        if not self.method.is_exact:
+            return explain_within(
+                self.ode, self.method, self.initial.labels, self.partition.labels, i, j
+            )
         if self.partition.labels[i] == self.partition.labels[j]:
             return explain_together(self.ode, self.method, self.partition.labels, i, j)
         return explain_apart(
             self.ode, self.method, self.initial.labels, self.partition.labels, self.splits, i, j
         )
-
-    def _only_exact(self, what: str) -> None:
-        if not self.method.is_exact:
-            raise MethodError(
-                f"{what} is made for exact lumpings; this one has a tolerance (eps={self.method.eps:g}), "
-                "and the certificate of its reference system is not implemented yet"
-            )
 
     @cached_property
     def verdict(self) -> Verdict | None:
@@ -278,98 +309,6 @@ class Lumping:
             rf"$\displaystyle \begin{{gathered}} \text{{{self.headline()}}} \\[1ex] {body} "
             r"\end{gathered}$"
         )
-
-
-def lump(
-    ode: PolynomialODE,
-    method: Equivalence,
-    initial: Partition | Iterable[Iterable[Any]] | None = None,
-    *,
-    seed: int = 0,
-) -> Lumping:
-    """Reduce a system by the coarsest equivalence inside an initial partition.
-
-    Parameters
-    ----------
-    ode : PolynomialODE
-    method : Forward or Backward
-        Which equivalence, with its tolerance.
-    initial : Partition or blocks of names, optional
-        What must never be merged: variables of different blocks stay apart, and variables that no
-        block mentions form one more. Default: one block, symbolic parameters alone.
-    seed : int
-        Seed of the random evaluation points. It changes the work, never the result.
-
-    Returns
-    -------
-    Lumping
-
-    Raises
-    ------
-    PartitionError, VariableError
-        If ``initial`` does not fit the system.
-    MethodError
-        If ``method`` is not a method object.
-
-    Examples
-    --------
-    >>> import sympy
-    >>> from symlump import Forward, PolynomialODE
-    >>> x1, x2, x3 = sympy.symbols("x1:4")
-    >>> ode = PolynomialODE.from_sympy({x1: -3*x1 + x3, x2: -3*x2 + x3, x3: x1 + x2 - 2*x3})
-    >>> print(lump(ode, Forward()))
-    3 → 2 variables by forward equivalence, exact, proof checked
-    y1 = x1 + x2
-    y1' = -3*y1 + 2*x3
-    x3' = y1 - 2*x3
-    """
-    if not isinstance(method, Equivalence):  # a caller without a type checker
-        raise MethodError(
-            f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"
-        )
-    start = _initial_partition(ode, method, initial)
-    partition, rounds = coarsest(ode, method, start, seed=seed)
-    quotient_of = exact_quotient if method.is_exact else nearest_quotient
-    terms = quotient_of(ode, method, partition)
-    names = block_names(ode, partition)
-    single = set(partition.labels[[ode.index[name] for name in ode.parameters]].tolist())
-    quotient = PolynomialODE.from_terms(
-        names,
-        terms.rows,
-        terms.columns,
-        terms.coefficients,
-        terms.monomials,
-        parameters=[names[b] for b in sorted(single)],
-    )
-    return Lumping(ode, method, start, partition, quotient, terms.delta, rounds)
-
-
-def _initial_partition(
-    ode: PolynomialODE, method: Equivalence, initial: Partition | Iterable[Iterable[Any]] | None
-) -> Partition:
-    coarsest_allowed = Partition(ode.initial_labels(method.direction))
-    if initial is None:
-        return coarsest_allowed
-    if not isinstance(initial, Partition):
-        initial = Partition.from_names(ode, initial)
-    if initial.labels.size != len(ode):
-        raise PartitionError(
-            f"the initial partition has {initial.labels.size} elements, the system {len(ode)} variables"
-        )
-    return initial.meet(coarsest_allowed)
-
-
-def block_names(ode: PolynomialODE, partition: Partition) -> tuple[str, ...]:
-    """A name for each block: its variable's for a block of one, else y1, y2, … (or Y1, …)."""
-    large = [b for b, size in enumerate(partition.sizes) if size > 1]
-    prefix = "y"
-    while any(f"{prefix}{k}" in ode.index for k in range(1, len(large) + 1)):
-        prefix = "Y" if prefix == "y" else prefix + "_"
-    number = {block: k for k, block in enumerate(large, start=1)}
-    return tuple(
-        f"{prefix}{number[b]}" if b in number else ode.variables[first]
-        for b, first in enumerate(partition.representatives.tolist())
-    )
 
 
 def _joined(names: tuple[str, ...], join: str, gap: str = "…", limit: int = 10) -> str:

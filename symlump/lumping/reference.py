@@ -23,6 +23,7 @@ polynomial systems are derived in the documentation, "The reference model".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -149,10 +150,19 @@ def _multiplicities(monomials: Monomials, table: Monomials, class_of: IntArray) 
     result = np.ones(len(monomials), dtype=np.int64)
     merged = (monomials.lengths != table.lengths[class_of]) & (monomials.lengths > 0)
     for m in np.flatnonzero(merged).tolist():
-        above = prod(factorial(e) for _, e in table.factors(int(class_of[m])))
-        below = prod(factorial(e) for _, e in monomials.factors(m))
-        result[m] = above // below
+        result[m] = multiplicity(table.factors(int(class_of[m])), monomials.factors(m))
     return result
+
+
+def multiplicity(shape: Iterable[tuple[int, int]], monomial: Iterable[tuple[int, int]]) -> int:
+    """μ_β = Π_A α_A! / Π_i β_i!, from block degrees α and exponents β.
+
+    Examples
+    --------
+    >>> multiplicity([(0, 2)], [(3, 1), (4, 1)])   # (x3 + x4)² = … + 2·x3·x4 + …
+    2
+    """
+    return prod(factorial(e) for _, e in shape) // prod(factorial(e) for _, e in monomial)
 
 
 @cache

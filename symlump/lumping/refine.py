@@ -5,7 +5,7 @@ are therefore refined in the order of that dependence, one strongly connected co
 whatever a component depends on is final when its turn comes. A feedforward system (the layers of a
 network, a cascade) needs one pass; only true feedback is iterated.
 
-Exact case. A signature is a tuple of polynomials. It is evaluated at a random point modulo a prime:
+A signature is a tuple of polynomials. It is evaluated at a random point modulo a prime:
 unequal values prove unequal polynomials, so no split is ever wrong. An unlucky draw can miss a split;
 the final exact comparison of all signatures finds that out, and the work goes on with a new draw. So
 the answer is always right, and only the running time is random (a Las Vegas algorithm).
@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import networkx as nx
 import numpy as np
-from scipy import sparse
 from sympy import nextprime
 
-from symlump.errors import FailureError, InputError, MethodError
+from symlump.errors import FailureError, InputError
 from symlump.lumping.blocks import RefinableBlocks
 from symlump.lumping.equivalence import Equivalence, Fingerprints
-from symlump.lumping.linkage import Linkage, group_rows
 from symlump.lumping.partition import Partition
-from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.exact import IntArray
 from symlump.ode.polynomial import PolynomialODE
 
 #: The Mersenne prime 2^31 − 1: products of residues fit in 64 bits.
@@ -69,8 +67,6 @@ def coarsest(
     variable changes its value O(log n) times and the whole is O(terms · log n) even where blocks split one
     by one.
     """
-    if not method.is_exact:
-        return _coarsest_within_tolerance(ode, method, initial)
     generator = np.random.default_rng(seed)
     order = work_order(ode, method, initial, most=_MAX_COMPONENTS)
     blocks, rounds = RefinableBlocks(initial.labels), 0
@@ -127,24 +123,6 @@ def refine_component(
             changed = blocks.split(touched, value[touched])
 
 
-def _coarsest_within_tolerance(
-    ode: PolynomialODE, method: Equivalence, initial: Partition
-) -> tuple[Partition, int]:
-    """Every component in turn: groups by linkage, again until nothing splits."""
-    split = _TolerantSplit(ode, method, initial)
-    labels, rounds = initial.labels.copy(), 0
-    for members, feedback in work_order(ode, method, initial):
-        while True:
-            rounds += 1
-            before = labels[members]
-            pair = np.stack([before, split(labels, members)], axis=1)
-            _, inverse = np.unique(pair, axis=0, return_inverse=True)
-            labels[members] = labels.max() + 1 + inverse.ravel()
-            if not feedback or np.unique(before).size == inverse.max() + 1:
-                break
-    return Partition(labels), rounds
-
-
 def work_order(
     ode: PolynomialODE, method: Equivalence, initial: Partition, most: int | None = None
 ) -> list[tuple[IntArray, bool]]:
@@ -183,39 +161,3 @@ def work_order(
 
 def _another_prime(generator: np.random.Generator) -> int:
     return int(nextprime(int(generator.integers(2**30, 2**31 - 2**10))))
-
-
-class _TolerantSplit:
-    """Splits members by the linkage of their signatures, in units of their initial block."""
-
-    def __init__(self, ode: PolynomialODE, method: Equivalence, initial: Partition) -> None:
-        self._ode, self._method, self._initial = ode, method, initial
-        if method.scale is not None and len(method.scale) != len(ode):
-            raise MethodError(f"scale has {len(method.scale)} numbers for {len(ode)} variables")
-        # 0 stands for "not known yet": a relative scale is fixed when its component's turn comes.
-        self._scale = np.zeros(len(ode)) if method.relative else np.ones(len(ode))
-        if method.scale is not None:
-            self._scale = np.array(method.scale, dtype=np.float64)
-
-    def __call__(self, labels: IntArray, members: IntArray) -> IntArray:
-        linkage = Linkage(self._method.linkage)
-        rows = self._method.signature(self._ode, labels, members).to_rows(members)
-        if not self._scale[members].all():
-            self._scale[members] = self._mean_norms(rows, members, linkage)
-        rows.data /= np.repeat(self._scale[members], np.diff(rows.indptr))
-        groups = np.zeros(members.size, dtype=np.int64)
-        own = labels[members]
-        for block in np.unique(own):
-            inside = np.flatnonzero(own == block)
-            if inside.size > 1:
-                groups[inside] = group_rows(rows[inside], self._method.eps, linkage)
-        return groups
-
-    def _mean_norms(
-        self, rows: sparse.csr_array, members: IntArray, linkage: Linkage
-    ) -> FloatArray:
-        sums = np.asarray((abs(rows) if linkage.norm == 1 else rows.power(2)).sum(axis=1)).ravel()
-        norms = sums if linkage.norm == 1 else np.sqrt(sums)
-        _, block = np.unique(self._initial.labels[members], return_inverse=True)
-        means = np.bincount(block.ravel(), weights=norms) / np.bincount(block.ravel())
-        return np.asarray(np.where(means > 0, means, 1.0)[block.ravel()])

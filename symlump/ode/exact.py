@@ -115,7 +115,11 @@ class ExactArray:
             exact_in_float = (np.abs(self.numerators) <= 2**53) & (self.denominators <= 2**53)
             if exact_in_float.all():  # then one IEEE division rounds correctly
                 return np.asarray(self.numerators / self.denominators, dtype=np.float64)
-        return np.fromiter(map(nearest_float, self), dtype=np.float64, count=len(self))
+        try:  # Python divides integers with correct rounding
+            quotient = self.numerators.astype(object) / self.denominators.astype(object)
+        except OverflowError:
+            return np.fromiter(map(nearest_float, self), dtype=np.float64, count=len(self))
+        return np.asarray(quotient, dtype=np.float64)
 
     def times(self, factors: IntArray) -> ExactArray:
         """Entrywise product with integers (exponents and multiplicities), exactly."""

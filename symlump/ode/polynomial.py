@@ -237,6 +237,39 @@ class PolynomialODE:
         """Position of each variable name."""
         return _index_of(self.variables)
 
+    @property
+    def canonical_order(self) -> IntArray | None:
+        """The variables sorted by name; None if they already are."""
+        order = np.array(sorted(range(len(self)), key=self.variables.__getitem__), dtype=np.int64)
+        return None if np.array_equal(order, np.arange(len(self))) else order
+
+    def reordered(self, order: IntArray) -> PolynomialODE:
+        """The same system with its variables in another order.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (variables,)
+            The old position of each new variable.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> x, y = sympy.symbols("x y")
+        >>> print(PolynomialODE.from_sympy({x: -y, y: x*y}).reordered(np.array([1, 0])))
+        y' = y*x
+        x' = -y
+        """
+        place = np.argsort(order)
+        monomials, position = self.monomials.relabel(place)
+        return PolynomialODE.from_terms(
+            [self.variables[i] for i in order.tolist()],
+            place[self.rows],
+            position[self.columns],
+            self.coefficients,
+            monomials,
+            self.parameters,
+        )
+
     def position(self, variable: Any) -> int:
         """Position of a variable given as a name, a symbol or an index.
 

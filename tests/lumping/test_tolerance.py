@@ -3,15 +3,21 @@
 import numpy as np
 import pytest
 import slow_reference as reference
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.cluster.hierarchy import complete, fcluster, ward
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import pdist
 from test_refine import systems, to_ode
 
 import symlump as sl
+from symlump.datasets.systems import h_tree
 from symlump.errors import MethodError
 from symlump.lumping.linkage import Linkage, group_rows
 from symlump.lumping.reference import nearest_quotient
+from symlump.lumping.substitution import substitution_distances
 
 matrices = st.integers(2, 7).flatmap(
     lambda n: st.lists(
@@ -150,8 +156,6 @@ def test_reference_system_is_the_least_squares_projection(direction, system, lab
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e6])
 def test_relative_does_not_depend_on_the_scale(factor):
-    import sympy
-
     a, b, c, u = sympy.symbols("a b c u")
     ode = sl.PolynomialODE.from_sympy(
         {a: factor * u, b: 1.05 * factor * u, c: 1.5 * factor * u, u: 0 * u}
@@ -169,3 +173,169 @@ def test_bad_tolerances(eps):
 def test_bad_linkage():
     with pytest.raises(MethodError, match="'single' is unknown; choose 'closure'"):
         sl.Backward(0.1, "single")
+
+
+METHODS = [sl.Forward, sl.Backward]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("linkage", ["closure", "diameter", "variance"])
+@settings(max_examples=60, deadline=None)
+@given(
+    system=systems(),
+    eps=st.sampled_from([0.3, 1.0, 2.0, 2.5]),
+    relative=st.booleans(),
+    data=st.data(),
+)
+def test_order_of_variables_changes_nothing(method, linkage, system, eps, relative, data):
+    """Coefficients are few and simple here, so ties between merges are everywhere."""
+    ode = to_ode(system)
+    order = np.array(data.draw(st.permutations(range(len(ode)))))
+    options = method(eps, linkage, relative)
+    blocks = sl.lump(ode, options).blocks
+    shuffled = sl.lump(ode.reordered(order), options).blocks
+    assert {frozenset(block) for block in blocks} == {frozenset(block) for block in shuffled}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(["closure", "diameter", "variance"]))
+def test_order_changes_nothing_where_sums_round(seed, linkage):
+    generator = np.random.default_rng(seed)
+    rows = np.round(generator.uniform(0, 1, (9, 5)), 1)  # tenths are no binary fractions
+    names = [f"x{i}" for i in range(9)] + [f"u{j}" for j in range(5)]
+    symbols = dict(zip(names, sympy.symbols(names), strict=True))
+    equations = {
+        symbols[f"x{i}"]: sum(float(w) * symbols[f"u{j}"] for j, w in enumerate(row))
+        for i, row in enumerate(rows)
+    } | {symbols[f"u{j}"]: 0 for j in range(5)}
+    ode = sl.PolynomialODE.from_sympy(equations)
+    initial = [[f"u{j}"] for j in range(5)]
+    results = set()
+    for _ in range(3):
+        shuffled = ode.reordered(generator.permutation(len(ode)))
+        blocks = sl.lump(shuffled, sl.Backward(0.7, linkage), initial).blocks
+        results.add(frozenset(map(frozenset, blocks)))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=60, deadline=None)
+@given(system=systems(), eps=st.sampled_from([0.5, 1.0, 2.0, 3.0]))
+def test_diameter_holds_inside_every_block_of_a_system(method, system, eps):
+    lumping = sl.lump(to_ode(system), method(eps, "diameter"))
+    signature = {"forward": reference.forward_signature, "backward": reference.backward_signature}[
+        method.direction
+    ]
+    labels = lumping.partition.labels.tolist()
+    for block in lumping.partition.blocks:
+        for i in block.tolist():
+            for j in block.tolist():
+                assert reference.distance(system, signature, labels, i, j) <= eps * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("linkage", ["closure", "diameter", "variance"])
+@settings(max_examples=40, deadline=None)
+@given(system=systems())
+def test_the_ends_of_the_tolerance(method, linkage, system):
+    """Tiny ε: the exact partition. Huge ε: the initial one."""
+    ode = to_ode(system)
+    assert sl.lump(ode, method(1e-9, linkage)).partition == sl.lump(ode, method()).partition
+    assert sl.lump(ode, method(1e9, linkage)).partition == sl.Partition.single(len(ode))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([0.02, 0.1, 0.4, 2.0]))
+def test_pruning_leaves_out_no_pair(seed, scatter, eps):
+    """Enough rows for projections and trees, against all pairs."""
+    generator = np.random.default_rng(seed)
+    centres = generator.uniform(0, 1, (scatter, 3))
+    rows = centres[generator.integers(0, scatter, 300)] + generator.normal(0, 0.02, (300, 3))
+    labels = group_rows(sparse.csr_array(rows), eps, Linkage.CLOSURE)
+    near = np.abs(rows[:, None] - rows[None]).sum(-1) <= eps
+    _, expected = connected_components(sparse.csr_array(near), directed=False)
+    assert sl.Partition(labels) == sl.Partition(expected)
+    diameter = group_rows(sparse.csr_array(rows), eps, Linkage.DIAMETER)
+    whole = fcluster(complete(pdist(rows, "cityblock")), eps, "distance")
+    assert sl.Partition(diameter) == sl.Partition(whole)
+    variance = group_rows(sparse.csr_array(rows), eps, Linkage.VARIANCE)
+    assert sl.Partition(variance) == sl.Partition(fcluster(ward(rows), eps, "distance"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(system=systems(max_variables=4), labels=st.lists(st.integers(0, 1), min_size=4, max_size=4))
+def test_the_substitution_norm_by_substitution(system, labels):
+    """Against sympy: substitute, expand, add the absolute coefficients."""
+    ode, n = to_ode(system), len(system)
+    labels = np.array(labels[:n])
+    symbols, s = [sympy.Symbol(name) for name in ode.variables], sympy.Symbol("s")
+    right = [ode.to_sympy()[symbol] for symbol in symbols]
+    found = substitution_distances(ode, labels, np.arange(n))
+    for i in range(n):
+        for j in range(i + 1, n):
+            total = 0
+            both = symbols[i] + symbols[j]
+            for block in set(labels.tolist()):
+                f = sum(right[k] for k in range(n) if labels[k] == block)
+                if f == 0:
+                    continue
+                g = f.subs({symbols[i]: s * both, symbols[j]: (1 - s) * both}, simultaneous=True)
+                total += sum(map(abs, sympy.Poly(f - g, *symbols, s).coeffs()))
+            assert found[i, j] == pytest.approx(float(total))
+
+
+def test_the_substitution_norm_has_no_means():
+    for options in ({"linkage": "variance"}, {"relative": True}):
+        with pytest.raises(MethodError, match="erode=True is the published distance"):
+            sl.Forward(0.1, erode=True, **options)
+
+
+@pytest.mark.parametrize("depth", range(2, 9))
+def test_circuits_with_tolerances(depth):
+    """Components that deviate by 0.01 %: one block a level, and not at a smaller ε."""
+    circuit = h_tree(depth, 0.01, seed=depth)
+    assert len(circuit) == 2**depth - 1
+    lumping = sl.lump(circuit, sl.Backward(6e-4))
+    assert [len(block) for block in lumping.blocks] == [2**level for level in range(depth)]
+    assert len(sl.lump(circuit, sl.Backward(1e-12)).partition) == len(circuit)
+    assert len(sl.lump(circuit, sl.Backward()).partition) == len(circuit)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=60, deadline=None)
+@given(system=systems(max_variables=6))
+def test_breakpoints_are_where_the_partition_changes(method, system):
+    ode = to_ode(system)
+    steps = sl.breakpoints(ode, method())
+    assert steps[0].eps == 0 and steps[0].partition == sl.lump(ode, method()).partition
+    assert len(steps[-1].partition) == 1
+    for step, following in zip(steps, steps[1:], strict=False):
+        assert step.eps < following.eps and step.partition <= following.partition
+        middle = float(step.eps + following.eps) / 2
+        assert sl.lump(ode, method(middle)).partition == step.partition
+        assert sl.lump(ode, method(float(following.eps))).partition == following.partition
+
+
+def test_breakpoints_refuse_what_they_do_not_mean():
+    ode = to_ode([{(0,): 1}])
+    for other in (
+        sl.Forward(linkage="variance"),
+        sl.Forward(relative=True),
+        sl.Forward(erode=True),
+    ):
+        with pytest.raises(MethodError, match="breakpoints are those of"):
+            sl.breakpoints(ode, other)
+    with pytest.raises(MethodError, match="for at most 300 variables"):
+        sl.breakpoints(to_ode([{(0,): 1}] * 301), sl.Forward())
+
+
+def test_explanations_within_a_tolerance():
+    a, b, c, u = sympy.symbols("a b c u")
+    decimal = sympy.Rational
+    ode = sl.PolynomialODE.from_sympy({a: u, b: decimal("1.04") * u, c: decimal("1.5") * u, u: 0})
+    lumping = sl.lump(ode, sl.Backward(0.1), [["u"]])
+    together, apart = lumping.explain("a", "b"), lumping.explain("a", "c")
+    assert together.together and "is 0.04,\nε = 0.1" in str(together)
+    assert not apart.together and "is 0.5,\nε = 0.1" in str(apart)
+    assert "coefficient of u: 1 for a, 3/2 for c" in str(apart)
+    assert "initial partition keeps them apart" in str(lumping.explain("a", "u"))

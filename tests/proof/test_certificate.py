@@ -17,7 +17,7 @@ from test_refine import planted_forward, systems, to_ode
 import symlump as sl
 from symlump.cli.main import main
 from symlump.datasets.systems import chain, multisite_phosphorylation
-from symlump.errors import FileFormatError, MethodError
+from symlump.errors import FileFormatError
 from symlump.proof import check as checker
 from symlump.proof.check import Unreadable, check
 
@@ -296,11 +296,20 @@ def test_missing_and_binary_files(tmp_path, capsys):
         sl.Certificate.read(tmp_path / "missing")
 
 
-def test_a_tolerance_has_no_certificate_yet():
-    lumping = sl.lump(multisite_phosphorylation(2), sl.Forward(0.1))
-    for call in (lumping.certificate, lambda: lumping.explain("S1", "S2")):
-        with pytest.raises(MethodError, match="tolerance"):
-            call()
+@pytest.mark.parametrize("method", [sl.Forward, sl.Backward])
+@settings(max_examples=60, deadline=None)
+@given(system=systems(max_variables=5), eps=st.sampled_from([0.5, 1.0, 3.0]))
+def test_the_certificate_of_a_tolerance_is_exact_for_the_reference_system(method, system, eps):
+    lumping = sl.lump(to_ode(system), method(eps))
+    certificate = lumping.certificate()
+    verdict = certificate.check()
+    assert verdict.accepted and not verdict.coarsest
+    assert "exact for the system in the certificate, which is a reference model" in verdict.reason
+    assert certificate.data["tolerance"] == repr(eps)
+    assert certificate.check(lumping.reference).accepted
+    if lumping.reference != lumping.ode:
+        assert not certificate.check(lumping.ode).accepted
+    assert not lumping.exact
 
 
 def test_command_line(tmp_path, capsys):

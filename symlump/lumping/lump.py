@@ -1,0 +1,131 @@
+"""The verb that reduces a system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, overload
+
+from symlump.errors import MethodError, PartitionError
+from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.lumping import Lumping
+from symlump.lumping.partition import Partition
+from symlump.lumping.reference import exact_quotient, nearest_quotient
+from symlump.lumping.refine import coarsest
+from symlump.lumping.tolerant import coarsest_within_tolerance
+from symlump.ode.polynomial import PolynomialODE
+
+if TYPE_CHECKING:
+    from symlump.lumping.constrained import Constrained
+    from symlump.lumping.linear import LinearLumping
+
+
+@overload
+def lump(ode: PolynomialODE, method: Constrained, *, seed: int = 0) -> LinearLumping: ...
+@overload
+def lump(
+    ode: PolynomialODE,
+    method: Equivalence,
+    initial: Partition | Iterable[Iterable[Any]] | None = None,
+    *,
+    seed: int = 0,
+) -> Lumping: ...
+def lump(
+    ode: PolynomialODE,
+    method: Equivalence | Constrained,
+    initial: Partition | Iterable[Iterable[Any]] | None = None,
+    *,
+    seed: int = 0,
+) -> Lumping | LinearLumping:
+    """Reduce a system by the coarsest equivalence inside an initial partition.
+
+    Parameters
+    ----------
+    ode : PolynomialODE
+    method : Forward or Backward
+        Which equivalence, with its tolerance.
+    initial : Partition or blocks of names, optional
+        What must never be merged: variables of different blocks stay apart, and variables that no
+        block mentions form one more. Default: one block, symbolic parameters alone.
+    seed : int
+        Seed of the random evaluation points. It changes the work, never the result.
+
+    Returns
+    -------
+    Lumping
+
+    Raises
+    ------
+    PartitionError, VariableError
+        If ``initial`` does not fit the system.
+    MethodError
+        If ``method`` is not a method object.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> from symlump import Forward, PolynomialODE
+    >>> x1, x2, x3 = sympy.symbols("x1:4")
+    >>> ode = PolynomialODE.from_sympy({x1: -3*x1 + x3, x2: -3*x2 + x3, x3: x1 + x2 - 2*x3})
+    >>> print(lump(ode, Forward()))
+    3 → 2 variables by forward equivalence, exact, proof checked
+    y1 = x1 + x2
+    y1' = -3*y1 + 2*x3
+    x3' = y1 - 2*x3
+    """
+    if not isinstance(method, Equivalence):
+        from symlump.lumping.constrained import Constrained, lump_constrained
+
+        if isinstance(method, Constrained):
+            if initial is not None:
+                raise MethodError("Constrained takes no initial partition: it keeps its observables")
+            return lump_constrained(ode, method, seed)
+        raise MethodError(
+            f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"
+        )
+    start = initial_partition(ode, method, initial)
+    if method.is_exact:
+        partition, rounds = coarsest(ode, method, start, seed=seed)
+    else:
+        partition, rounds = coarsest_within_tolerance(ode, method, start)
+    quotient_of = exact_quotient if method.is_exact else nearest_quotient
+    terms = quotient_of(ode, method, partition)
+    names = block_names(ode, partition)
+    single = set(partition.labels[[ode.index[name] for name in ode.parameters]].tolist())
+    quotient = PolynomialODE.from_terms(
+        names,
+        terms.rows,
+        terms.columns,
+        terms.coefficients,
+        terms.monomials,
+        parameters=[names[b] for b in sorted(single)],
+    )
+    return Lumping(ode, method, start, partition, quotient, terms.delta, rounds)
+
+
+def initial_partition(
+    ode: PolynomialODE, method: Equivalence, initial: Partition | Iterable[Iterable[Any]] | None
+) -> Partition:
+    """What may merge: the blocks that were asked for, inside those the system allows."""
+    coarsest_allowed = Partition(ode.initial_labels(method.direction))
+    if initial is None:
+        return coarsest_allowed
+    if not isinstance(initial, Partition):
+        initial = Partition.from_names(ode, initial)
+    if initial.labels.size != len(ode):
+        raise PartitionError(
+            f"the initial partition has {initial.labels.size} elements, the system {len(ode)} variables"
+        )
+    return initial.meet(coarsest_allowed)
+
+
+def block_names(ode: PolynomialODE, partition: Partition) -> tuple[str, ...]:
+    """A name for each block: its variable's for a block of one, else y1, y2, … (or Y1, …)."""
+    large = [b for b, size in enumerate(partition.sizes) if size > 1]
+    prefix = "y"
+    while any(f"{prefix}{k}" in ode.index for k in range(1, len(large) + 1)):
+        prefix = "Y" if prefix == "y" else prefix + "_"
+    number = {block: k for k, block in enumerate(large, start=1)}
+    return tuple(
+        f"{prefix}{number[b]}" if b in number else ode.variables[first]
+        for b, first in enumerate(partition.representatives.tolist())
+    )

@@ -1,0 +1,121 @@
+"""Named parameters moved as little as possible so that a partition becomes exact.
+
+The reference model moves any coefficient. Where coefficients are made of parameters that mean something (rates,
+resistances), only some of those may move: the nearest values p̂ with A·p̂ = b, where A·p = b are the conditions
+under which the partition is an equivalence, p̂ = p − Aᵀ(AAᵀ)⁺(A·p − b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
+from typing import Any
+
+from symlump.errors import FailureError, MethodError, VariableError
+from symlump.lumping.conditions import conditions
+from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.partition import Partition
+from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.substitute import substitute
+
+
+@dataclass(frozen=True)
+class NearestParameters:
+    """Parameter values at which a partition is exact, nearest to given ones.
+
+    Parameters
+    ----------
+    values : dict of name to Fraction
+        All parameters, moved or not.
+    distance : float
+        2-norm of the change.
+    system : PolynomialODE
+        The system at these values.
+    """
+
+    values: dict[str, Fraction]
+    distance: float
+    system: PolynomialODE
+
+
+def nearest_parameters(
+    ode: PolynomialODE,
+    partition: Partition | Iterable[Iterable[Any]],
+    method: Equivalence,
+    values: Mapping[str, Any],
+    move: Iterable[str] | None = None,
+) -> NearestParameters:
+    """Move named parameters by the least-squares amount that makes a partition exact.
+
+    Parameters
+    ----------
+    ode : PolynomialODE
+        A system with symbolic parameters.
+    partition : as for :func:`symlump.conditions`
+    method : Forward() or Backward()
+    values : mapping of name to number
+        A value for every parameter.
+    move : iterable of str, optional
+        The parameters that may move; default: all.
+
+    Raises
+    ------
+    VariableError
+        If a parameter has no value, or a name is not a parameter.
+    MethodError
+        If a condition is not linear in the parameters that may move.
+    FailureError
+        If no values of those parameters satisfy the conditions.
+
+    Examples
+    --------
+    >>> from symlump import Forward, PolynomialODE
+    >>> decay = PolynomialODE.from_reactions(
+    ...     [({"A": 1}, {"C": 1}, "a"), ({"B": 1}, {"C": 1}, "b")], parameters=["a", "b"])
+    >>> found = nearest_parameters(decay, [["A", "B"], ["C"]], Forward(), {"a": 1, "b": 2})
+    >>> {name: str(value) for name, value in found.values.items()}, round(found.distance, 4)
+    ({'a': '3/2', 'b': '3/2'}, 0.7071)
+    """
+    import sympy
+
+    at = {str(name): Fraction(value) for name, value in values.items()}
+    moving = list(ode.parameters if move is None else move)
+    for name in [*ode.parameters, *moving, *at]:
+        if name not in ode.parameters:
+            raise VariableError(f"{name!r} is not a parameter of this system")
+        if name not in at:
+            raise VariableError(f"no value is given for the parameter {name!r}")
+    fixed = {name: at[name] for name in ode.parameters if name not in moving}
+    needed = conditions(ode, partition, method).substitute(fixed)
+    symbols = [sympy.Symbol(name) for name in moving]
+    for expression in needed.expressions:
+        if sympy.Poly(expression, *symbols).total_degree() > 1:
+            raise MethodError(
+                f"the condition {expression} = 0 is not linear in {', '.join(moving)}; name fewer parameters "
+                "in move, so that it becomes so"
+            )
+    if needed.impossible:
+        raise FailureError(
+            f"no values of {', '.join(moving) or 'no parameters'} make this partition exact while the others "
+            "keep theirs"
+        )
+    moved = dict(at)
+    if not needed.holds:
+        a, b = sympy.linear_eq_to_matrix(list(needed.expressions), symbols)
+        p = sympy.Matrix(
+            [sympy.Rational(at[name].numerator, at[name].denominator) for name in moving]
+        )
+        gap = a * p - b
+        y = (a * a.T).pinv() * gap
+        solution = p - a.T * y
+        if any(a * solution - b):
+            raise FailureError(
+                "the conditions contradict each other: "
+                + ", ".join(f"{e} = 0" for e in needed.expressions)
+            )
+        for name, value in zip(moving, solution, strict=True):
+            moved[name] = Fraction(int(value.p), int(value.q))
+    distance = sqrt(sum(float(moved[name] - at[name]) ** 2 for name in moving))
+    return NearestParameters(moved, distance, substitute(ode, moved))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.progress import working
 from symlump.cli.show_command import add_reading, counted, read_model, sizes
-from symlump.errors import FileFormatError
+from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -93,6 +93,12 @@ def add_parser(commands: Any) -> None:
         "--relative", action="store_true", help="measure the tolerance relative to the coefficients"
     )
     parser.add_argument(
+        "--erode",
+        action="store_true",
+        help="forward: measure by the published substitution norm, for comparison (three times ours on linear "
+        "systems)",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
@@ -159,7 +165,12 @@ def _method(options: argparse.Namespace) -> Equivalence:
     from symlump.lumping.forward import Forward
 
     kind = Forward if options.method == "forward" else Backward
-    return kind(eps=options.eps, linkage=options.linkage, relative=options.relative)
+    given = {"eps": options.eps, "linkage": options.linkage, "relative": options.relative}
+    if options.erode:
+        if kind is Backward:
+            raise MethodError("--erode is a norm of forward equivalence; backward has only one norm")
+        given["erode"] = True
+    return kind(**given)
 
 
 def _check_output(path: Path) -> None:

@@ -19,7 +19,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.lumping.forward import Forward
 from symlump.lumping.linkage import Linkage
-from symlump.lumping.lumping import lump
+from symlump.lumping.lump import lump
 from symlump.network.decode import decode, unit_maps
 from symlump.network.encode import Form, NetworkODE, encode
 from symlump.network.network import Network

@@ -164,7 +164,7 @@ def linear_claim(
     >>> ode = sl.PolynomialODE.from_sympy({x: x + y, y: y - x})
     >>> small = sl.PolynomialODE.from_sympy({s: s})
     >>> check(linear_claim(ode, {"s": {"x": 1, "y": 2}}, small)).reason
-    'row s: coefficient of x is -1, the quotient gives 1'
+    'row s: coefficient of x is -1, the quotient claims 1'
     """
     system = system_data(ode)
     return {

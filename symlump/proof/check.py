@@ -34,6 +34,7 @@ MAX_DIGITS = 4_000
 MAX_BITS = 100_000
 MAX_DEGREE = 10_000
 MAX_STEPS = 3_000_000
+CLAIMS = "is {0}, the quotient claims {1}"
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 
@@ -99,32 +100,24 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     if certificate.get("format") != "symlump certificate":
         raise Unreadable('the file does not say "format": "symlump certificate"')
     if certificate["version"] != VERSION:
-        raise Inconclusive(
-            f"version {certificate['version']!r}; this checker knows version {VERSION}"
-        )
+        raise Inconclusive(f"version {certificate['version']!r}; known here is version {VERSION}")
     kind = certificate["kind"]
     if kind not in ("forward", "backward", "linear"):
-        raise Inconclusive(f"kind {kind!r}; this checker knows forward, backward and linear")
+        raise Inconclusive(f"kind {kind!r}; known here are forward, backward and linear")
     stored = certificate.get("system")
     if stored is None and given is None:
-        raise Inconclusive(
-            "the certificate holds no system, only its digest; give the system's file"
-        )
+        raise Inconclusive("the certificate holds only the digest of its system; give its file")
     system = read_system(given if stored is None else stored)
-    digest = certificate.get("digest")
-    if digest is not None and digest != system_digest(system):
-        raise Rejected(
-            f"the system's digest is {system_digest(system)}, the certificate claims {digest}"
-        )
+    claimed_digest, digest = certificate.get("digest"), system_digest(system)
+    if claimed_digest not in (None, digest):
+        raise Rejected(f"the system's digest is {digest}, the certificate claims {claimed_digest}")
     if stored is not None and given is not None and read_system(given) != system:
         raise Rejected("the system that was given is not the one in the certificate")
     if kind == "linear":
         rows = {name: _polynomial(row) for name, row in certificate["matrix"].items()}
         _check_linear(system, rows, read_system(certificate["quotient"]))
-        return Verdict(
-            "accepted",
-            f"linear lumping of {len(system)} variables to {len(rows)}, and its quotient",
-        )
+        said = f"linear lumping of {len(system)} variables to {len(rows)}, and its quotient"
+        return Verdict("accepted", said)
     blocks: Blocks = certificate["blocks"]
     claimed = _labels(system, list(blocks.values()), "the blocks")
     names = list(blocks)
@@ -133,9 +126,8 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
         raise Rejected("the quotient does not have exactly one equation per block")
     verify = _check_forward if kind == "forward" else _check_backward
     verify(system, blocks, {name: names[number] for name, number in claimed.items()}, quotient)
-    said = (
-        f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks, and its quotient"
-    )
+    sizes = f"{len(system)} variables in {len(blocks)} blocks"
+    said = f"{kind} equivalence of {sizes}, and its quotient"
     if certificate.get("tolerance", "0") != "0":
         said += "; exact for the system in the certificate, which is a reference model"
     if certificate.get("initial") is None:
@@ -149,9 +141,8 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     for name, label in reached.items():
         first = together.setdefault(label, name)
         if claimed[first] != claimed[name]:
-            raise Inconclusive(
-                f"{said}: verified. Coarsest: not shown, the record does not separate {first} and {name}"
-            )
+            missing = f"the record does not separate {first} and {name}"
+            raise Inconclusive(f"{said}: verified. Coarsest: not shown, {missing}")
     return Verdict("accepted", said + ", the coarsest inside the initial partition", coarsest=True)
 
 
@@ -241,9 +232,7 @@ def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient:
         for monomial, value in total.items():
             if all(variable in representative for variable, _ in monomial):
                 _add(reduced, _sorted((of[v], e) for v, e in monomial), value)
-        _compare(
-            reduced, quotient[block], f"equation of {block}", "is {0}, the quotient claims {1}"
-        )
+        _compare(reduced, quotient[block], f"equation of {block}", CLAIMS)
 
 
 def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient: System) -> None:
@@ -253,7 +242,7 @@ def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient
             for monomial, value in system[member].items():
                 _add(restricted, _sorted((of[v], e) for v, e in monomial), value)
             where = f"equation of {member} on the blocks"
-            _compare(restricted, quotient[block], where, "is {0}, the quotient claims {1}")
+            _compare(restricted, quotient[block], where, CLAIMS)
 
 
 def _check_linear(system: System, rows: System, quotient: System) -> None:
@@ -266,12 +255,7 @@ def _check_linear(system: System, rows: System, quotient: System) -> None:
                 raise Rejected(f"row {name} is not a linear combination of variables")
             for other, value in system[monomial[0][0]].items():
                 _add(total, other, weight * value)
-        _compare(
-            total,
-            _substituted(quotient[name], rows),
-            f"row {name}",
-            "is {0}, the quotient gives {1}",
-        )
+        _compare(total, _substituted(quotient[name], rows), f"row {name}", CLAIMS)
 
 
 def _substituted(polynomial: Polynomial, rows: System) -> Polynomial:
@@ -335,9 +319,8 @@ def _polynomial(terms: Sequence[Any]) -> Polynomial:
 def _monomial(factors: Sequence[Any]) -> Monomial:
     for variable, power in factors:
         if not isinstance(variable, str) or type(power) is not int or not 0 < power <= MAX_DEGREE:
-            raise ValueError(
-                f"[{str(variable)[:40]!r}, {str(power)[:40]}] is not a variable and its power"
-            )
+            shown = f"[{str(variable)[:40]!r}, {str(power)[:40]}]"
+            raise ValueError(f"{shown} is not a variable and its power")
     return _sorted(factors)
 
 
@@ -382,9 +365,7 @@ def _refines(claimed: Labels, initial: Labels) -> None:
     for name, label in claimed.items():
         first = seen.setdefault(label, name)
         if initial[first] != initial[name]:
-            raise Rejected(
-                f"{first} and {name} share a block; the initial partition keeps them apart"
-            )
+            raise Rejected(f"{first} and {name} share a block, but not of the initial partition")
 
 
 def read_json(path: str) -> Any:
@@ -423,17 +404,16 @@ def read_ode(path: str) -> dict[str, list[Any]]:
         name, equals, right = line.strip().partition("=")
         name, right = name.strip(), "".join(right.split())
         pieces = re.findall(r"([+-]?)([^+-]+)", right)
-        plain = (
-            equals
-            and name[:2] == "d("
-            and name[-1:] == ")"
-            and "".join(map("".join, pieces)) == right
-        )
-        if not plain or name[2:-1] in system or re.search(r"[()]|^-[^*]*\^", right):
-            raise Inconclusive(
-                f"{path}: {line.strip()[:60]!r} is not a plain sum; use symlump check"
-            )
-        system[name[2:-1].strip()] = [_written(sign, product) for sign, product in pieces]
+        variable = re.fullmatch(r"d\(\s*(.*?)\s*\)", name)
+        plain = variable and equals and "".join(map("".join, pieces)) == right
+        if (
+            not variable
+            or not plain
+            or variable[1] in system
+            or re.search(r"[()]|^-[^*]*\^", right)
+        ):
+            raise Inconclusive(f"{path}: {line.strip()[:60]!r} is no plain sum; use symlump check")
+        system[variable[1]] = [_written(sign, product) for sign, product in pieces]
     return system
 
 
@@ -442,11 +422,7 @@ def _written(sign: str, product: str) -> list[Any]:
     for factor in product.split("*"):
         base, _, power = factor.partition("^")
         if re.fullmatch(r"\d+(\.\d*)?(/\d+)?", factor):
-            value *= (
-                Fraction(factor)
-                if "." not in factor
-                else Fraction(*map(Fraction, factor.split("/")))
-            )
+            value *= Fraction(*map(Fraction, factor.split("/")))
         else:
             factors.append([base, int(power or 1)])
     return [sign + str(value), factors]

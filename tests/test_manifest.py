@@ -68,6 +68,25 @@ def test_known_number_of_blocks(shared, row):
 def test_all_rows_are_here(shared):
     assert len(ROWS) == 99
     assert sum("answer_file" in row for row in ROWS) == 11
+    assert len(TOLERANT_ROWS) == 8
+
+
+TOLERANT = {
+    "eps-BDE": lambda eps: sl.Backward(eps),
+    "eps-FDE(ERODE swap norm)": lambda eps: sl.Forward(eps, erode=True),
+}
+TOLERANT_ROWS = [row for row in manifest() if row["kind"] in TOLERANT]
+
+
+@pytest.mark.parametrize("row", TOLERANT_ROWS, ids=lambda row: f"{row['file'][10:]}-{row['eps']}")
+def test_known_number_of_blocks_within_a_tolerance(shared, row):
+    assert (row["initial"], row["linkage"]) == ("one block", "closure")
+    ode = formats.read(shared / "models" / row["file"]).ode
+    assert len(ode) == int(row["variables"])
+    lumping = sl.lump(ode, TOLERANT[row["kind"]](float(row["eps"])))
+    assert len(lumping.partition) == int(row["blocks"])
+    verdict = lumping.certificate().check()
+    assert verdict.accepted and "reference model" in verdict.reason
 
 
 @pytest.mark.parametrize(

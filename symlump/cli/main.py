@@ -17,6 +17,7 @@ from symlump.cli import (
     export_command,
     lump_command,
     show_command,
+    sweep_command,
 )
 from symlump.errors import InputError, SymlumpError
 
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     compress_command.add_parser(commands)
     lump_command.add_parser(commands)
     show_command.add_parser(commands)
+    sweep_command.add_parser(commands)
     check_command.add_parser(commands)
     explain_command.add_parser(commands)
     export_command.add_parser(commands)

@@ -1,0 +1,179 @@
+"""``symlump sweep``: one reduction at many tolerances."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.progress import bar, working
+from symlump.cli.show_command import add_reading, read_model
+from symlump.errors import FileFormatError, MethodError
+
+if TYPE_CHECKING:
+    from symlump.compression.sweep import Sweep
+
+_DESCRIPTION = """\
+Reduce a model file, or a saved network, at several tolerances, and show what each costs: blocks, terms or
+parameters, the defect δ (how far the coefficients are from exact), the certified error where a box is given,
+and the error that was observed.
+
+Without --eps the tolerances are shares of the smallest one that merges all that may merge. With --breakpoints
+(small systems, linkage closure) they are the exact ones at which the blocks change.
+"""
+
+_EXAMPLES = """\
+examples:
+  a model, at its exact breakpoints:
+    symlump sweep tree.ode --method backward --breakpoints
+  a certified error for all initial states near the file's own, up to time 5:
+    symlump sweep tree.ode --method backward --eps 0,1e-4,6e-4 --spread 0.01 --horizon 5
+  a network on the inputs from -1 to 1, with a picture and a table:
+    symlump sweep net.safetensors --activation tanh --box -1,1 --picture sweep.png --csv sweep.csv
+
+exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
+"""
+
+_NETWORKS = {".safetensors", ".pt", ".pth", ".onnx"}
+
+
+def add_parser(commands: Any) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "sweep",
+        help="one reduction at many tolerances, as a table and a picture",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add_reading(parser)
+    parser.add_argument("--eps", metavar="E,E,…", help="the tolerances (default: chosen)")
+    parser.add_argument(
+        "--breakpoints", action="store_true", help="a system: the exact tolerances of change"
+    )
+    parser.add_argument(
+        "--method",
+        default="forward",
+        choices=("forward", "backward"),
+        help="a system: which equivalence (default: forward)",
+    )
+    parser.add_argument(
+        "--initial",
+        default="file",
+        choices=("one", "file", "values"),
+        help="a system: what may merge, as for symlump lump (default: file)",
+    )
+    parser.add_argument(
+        "--linkage",
+        choices=("closure", "diameter", "variance"),
+        help="how the tolerance groups (default: closure for systems, variance for networks)",
+    )
+    parser.add_argument("--relative", action="store_true", help="a system: relative tolerances")
+    parser.add_argument(
+        "--horizon", type=float, metavar="T", help="a system: certify the error up to this time"
+    )
+    parser.add_argument(
+        "--spread",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="a system: the box is the file's initial state ± this share of it (default: 0)",
+    )
+    parser.add_argument("--activation", metavar="NAME", help="a network: of its hidden layers")
+    parser.add_argument(
+        "--box", metavar="LOW,HIGH", help="a network: certify the error for inputs in this range"
+    )
+    parser.add_argument("--csv", metavar="FILE", help="write all columns here")
+    parser.add_argument("--picture", metavar="FILE.png", help="draw the table here")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    table = _network(options) if Path(options.file).suffix in _NETWORKS else _system(options)
+    print(table)
+    if options.csv is not None:
+        table.to_csv(options.csv)
+    if options.picture is not None:
+        from symlump.files import replacing
+
+        with replacing(options.picture) as temporary:
+            table.figure().savefig(temporary, format="png")
+    return 0
+
+
+def _system(options: argparse.Namespace) -> Sweep:
+    from symlump.compression.sweep import sweep
+    from symlump.lumping.backward import Backward
+    from symlump.lumping.breakpoints import breakpoints
+    from symlump.lumping.forward import Forward
+
+    for name in ("activation", "box"):
+        if getattr(options, name) is not None:
+            raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
+    model = read_model(options)
+    kind = Forward if options.method == "forward" else Backward
+    method = kind(linkage=options.linkage or "closure", relative=options.relative)
+    initial = model.initial_partition(options.initial)
+    eps = _numbers(options.eps)
+    if options.breakpoints:
+        if eps is not None:
+            raise MethodError("--breakpoints finds the tolerances; leave --eps out")
+        with working("finding breakpoints"):
+            steps = breakpoints(model.ode, method, initial)
+        # lump measures in float64, so a breakpoint is passed by a hair to be reached.
+        eps = [float(step.eps) * (1 + 1e-9) for step in steps]
+    box = None
+    if options.horizon is not None:
+        box = {}
+        for name, value in model.initial_values.items():
+            half = abs(float(value)) * options.spread
+            box[name] = (float(value) - half, float(value) + half)
+    with bar("sweeping", 1) as advance:
+        return sweep(
+            model.ode,
+            eps,
+            method,
+            initial=initial,
+            box=box,
+            horizon=options.horizon,
+            progress=lambda done, total: advance(done / total, ""),
+        )
+
+
+def _network(options: argparse.Namespace) -> Sweep:
+    from symlump.compression.afde import AFDE
+    from symlump.compression.sweep import sweep
+    from symlump.network.state_dict import read_network
+
+    if options.horizon is not None or options.breakpoints:
+        raise MethodError(
+            f"--horizon and --breakpoints belong to systems; {options.file} is a network"
+        )
+    if Path(options.file).suffix == ".onnx":
+        from symlump.network.onnx_io import read_onnx
+
+        network: Any = read_onnx(options.file)
+    else:
+        network = read_network(options.file, options.activation).network
+    limits = _numbers(options.box)
+    if limits is not None and len(limits) != 2:
+        raise MethodError(f"--box {options.box}: give two numbers, as in --box -1,1")
+    with bar("sweeping", 1) as advance:
+        return sweep(
+            network,
+            _numbers(options.eps),
+            AFDE(eps=0.0, linkage=options.linkage or "variance"),
+            box=None if limits is None else (limits[0], limits[1]),
+            progress=lambda done, total: advance(done / total, ""),
+        )
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in re.split(r"[,\s]+", text.strip())]
+    except ValueError:
+        raise FileFormatError(f"{text!r} is not a list of numbers such as 0,1e-4,6e-4") from None

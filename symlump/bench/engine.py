@@ -136,6 +136,36 @@ def backward_found(variables: int) -> Row:
     )
 
 
+def within_tolerance(variables: int) -> Row:
+    """A planted backward equivalence whose coefficients are each off by up to 10⁻⁴, closure at ε = 0.05."""
+    from symlump.datasets.systems import planted_backward
+    from symlump.lumping.backward import Backward
+    from symlump.lumping.lump import lump
+    from symlump.lumping.partition import Partition
+    from symlump.lumping.tolerant import coarsest_within_tolerance
+    from symlump.ode.exact import ExactArray
+
+    ode, planted = planted_backward(variables, variables // 10, 100)
+    noise = np.random.default_rng(1).uniform(-1e-4, 1e-4, ode.terms)
+    blurred = replace(ode, coefficients=ExactArray.from_floats(ode.coefficients.to_float() + noise))
+    found: list[Partition] = []
+    seconds = _timed(
+        lambda: found.append(
+            coarsest_within_tolerance(blurred, Backward(0.05), Partition.single(len(ode)))[0]
+        )
+    )
+    assert found == [Partition(planted)]
+    return Row(
+        f"ε-backward, {variables} variables, {ode.terms} terms → {len(found[0])} blocks, found",
+        seconds,
+        "exact lumping of the system without noise",
+        seconds / _timed(lambda: lump(ode, Backward())),
+        "×",
+        10.0,
+        True,
+    )
+
+
 def chain_growth(length: int) -> Row:
     """The worst case, a chain that splits one variable at a time: growth from n to 2n."""
     from symlump.datasets.systems import chain
@@ -202,6 +232,7 @@ ROWS: dict[str, tuple[Callable[[int], Row], int, int]] = {
     "forward": (forward_found, 9, 5),
     "forward-proved": (forward_proved, 9, 5),
     "backward": (backward_found, 1_000_000, 5_000),
+    "tolerance": (within_tolerance, 10_000, 500),
     "chain": (chain_growth, 100_000, 1_000),
     "reading": (reading, 6, 4),
     "sympy": (sympy_export, 6, 4),

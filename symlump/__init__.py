@@ -12,23 +12,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symlump.compression.afde import AFDE
     from symlump.compression.compression import Compression, compress
+    from symlump.compression.hierarchical import Hierarchical
+    from symlump.compression.hlinear import HLinear
+    from symlump.compression.hmatrix import HMatrix
     from symlump.compression.magnitude import Magnitude
+    from symlump.compression.search import search
+    from symlump.compression.sweep import Sweep, sweep
+    from symlump.compression.symmetric import Symmetric
     from symlump.compression.wanda import Wanda
     from symlump.display.drawing import draw
+    from symlump.display.graph_text import to_dot, to_mermaid
+    from symlump.display.refinement import Refinement, draw_refinement
+    from symlump.display.system_pictures import draw_blocks, draw_trajectories
     from symlump.formats import read, write
     from symlump.formats.model import Model
     from symlump.lumping.backward import Backward
     from symlump.lumping.breakpoints import Breakpoint, breakpoints
     from symlump.lumping.conditions import Conditions, conditions
+    from symlump.lumping.constrained import Constrained
     from symlump.lumping.explain import Explanation
     from symlump.lumping.forward import Forward
+    from symlump.lumping.linear import LinearLumping
     from symlump.lumping.lump import lump
     from symlump.lumping.lumping import Lumping
     from symlump.lumping.parameters import NearestParameters, nearest_parameters
     from symlump.lumping.partition import Partition
     from symlump.network.decode import decode
     from symlump.network.encode import encode
+    from symlump.network.graph import NetworkGraph
     from symlump.network.network import Layer, Network
+    from symlump.network.onnx_io import read_onnx
+    from symlump.network.onnx_write import write_onnx
     from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
     from symlump.ode.polynomial import PolynomialODE
     from symlump.ode.simulate import Trajectory, simulate
@@ -45,6 +59,8 @@ _HOME = {
     "nearest_parameters": "symlump.lumping.parameters",
     "Lumping": "symlump.lumping.lumping",
     "lump": "symlump.lumping.lump",
+    "Constrained": "symlump.lumping.constrained",
+    "LinearLumping": "symlump.lumping.linear",
     "Conditions": "symlump.lumping.conditions",
     "conditions": "symlump.lumping.conditions",
     "Explanation": "symlump.lumping.explain",
@@ -56,16 +72,32 @@ _HOME = {
     "write": "symlump.formats",
     "Layer": "symlump.network.network",
     "Network": "symlump.network.network",
+    "NetworkGraph": "symlump.network.graph",
+    "read_onnx": "symlump.network.onnx_io",
+    "write_onnx": "symlump.network.onnx_write",
     "encode": "symlump.network.encode",
     "decode": "symlump.network.decode",
     "draw": "symlump.display.drawing",
+    "to_mermaid": "symlump.display.graph_text",
+    "to_dot": "symlump.display.graph_text",
+    "draw_trajectories": "symlump.display.system_pictures",
+    "draw_blocks": "symlump.display.system_pictures",
+    "draw_refinement": "symlump.display.refinement",
+    "Refinement": "symlump.display.refinement",
     "from_torch": "symlump.network.torch_io",
     "to_torch": "symlump.network.torch_io",
     "Polynomial": "symlump.network.torch_io",
     "BlockSum": "symlump.network.torch_io",
     "AFDE": "symlump.compression.afde",
+    "Hierarchical": "symlump.compression.hierarchical",
+    "HLinear": "symlump.compression.hlinear",
+    "HMatrix": "symlump.compression.hmatrix",
     "Magnitude": "symlump.compression.magnitude",
+    "Symmetric": "symlump.compression.symmetric",
     "Wanda": "symlump.compression.wanda",
+    "Sweep": "symlump.compression.sweep",
+    "sweep": "symlump.compression.sweep",
+    "search": "symlump.compression.search",
     "Compression": "symlump.compression.compression",
     "compress": "symlump.compression.compression",
 }
@@ -78,17 +110,26 @@ __all__ = [
     "Certificate",
     "Compression",
     "Conditions",
+    "Constrained",
     "Explanation",
     "Forward",
+    "HLinear",
+    "HMatrix",
+    "Hierarchical",
     "Layer",
+    "LinearLumping",
     "Lumping",
     "Magnitude",
     "Model",
     "NearestParameters",
     "Network",
+    "NetworkGraph",
     "Partition",
     "Polynomial",
     "PolynomialODE",
+    "Refinement",
+    "Sweep",
+    "Symmetric",
     "Trajectory",
     "Wanda",
     "breakpoints",
@@ -96,14 +137,23 @@ __all__ = [
     "conditions",
     "decode",
     "draw",
+    "draw_blocks",
+    "draw_refinement",
+    "draw_trajectories",
     "encode",
     "from_torch",
     "lump",
     "nearest_parameters",
     "read",
+    "read_onnx",
+    "search",
     "simulate",
+    "sweep",
+    "to_dot",
+    "to_mermaid",
     "to_torch",
     "write",
+    "write_onnx",
 ]
 
 

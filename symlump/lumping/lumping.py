@@ -20,9 +20,9 @@ from symlump.lumping.explain import (
 from symlump.lumping.maximality import Split, splits
 from symlump.lumping.partition import Partition
 from symlump.lumping.reference_system import reference_system
+from symlump.lumping.rendering import lumping_latex, lumping_text
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
-from symlump.ode.printing import name_latex
 from symlump.proof.certificate import Certificate, claim
 from symlump.proof.check import Verdict, check
 
@@ -266,36 +266,13 @@ class Lumping:
             return f"{sizes} by {kind}, exact, proof checked"
         return f"{sizes} by {kind}, defect 0, proof not checked (large; call .check())"
 
-    def _merged(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Name and members of the blocks of more than one variable."""
-        named = zip(self.quotient.variables, self.blocks, strict=True)
-        return [(name, block) for name, block in named if len(block) > 1]
-
     def to_text(self, max_blocks: int = 12, max_equations: int = 20) -> str:
         """Headline, blocks of more than one variable, and the quotient system."""
-        join = " + " if self.method.direction == "forward" else " = "
-        lines = [self.headline()]
-        merged = self._merged()
-        for name, block in merged[:max_blocks]:
-            lines.append(f"{name} = " + _joined(block, join))
-        if len(merged) > max_blocks:
-            lines.append(f"… {len(merged) - max_blocks} more blocks")
-        return "\n".join([*lines, self.quotient.to_text(max_equations=max_equations)])
+        return lumping_text(self, max_blocks, max_equations)
 
     def to_latex(self, max_blocks: int = 12, max_equations: int = 20) -> str:
-        """The same in LaTeX."""
-        join = " + " if self.method.direction == "forward" else " = "
-        merged = self._merged()
-        rows = [
-            f"{name_latex(name)} &= " + _joined(tuple(map(name_latex, block)), join, r"\cdots")
-            for name, block in merged[:max_blocks]
-        ]
-        if len(merged) > max_blocks:
-            rows.append(rf"&\;\;\vdots \quad (\text{{{len(merged) - max_blocks} more blocks}})")
-        blocks = (
-            "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}\\qquad " if rows else ""
-        )
-        return blocks + self.quotient.to_latex(max_equations=max_equations)
+        """The system beside its quotient in LaTeX, merged blocks in colour."""
+        return lumping_latex(self, max_blocks, max_equations)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -309,9 +286,3 @@ class Lumping:
             rf"$\displaystyle \begin{{gathered}} \text{{{self.headline()}}} \\[1ex] {body} "
             r"\end{gathered}$"
         )
-
-
-def _joined(names: tuple[str, ...], join: str, gap: str = "…", limit: int = 10) -> str:
-    if len(names) <= limit:
-        return join.join(names)
-    return join.join([*names[: limit - 2], gap, names[-1]]) + f" ({len(names)})"

@@ -7,7 +7,7 @@ is arrays; sympy appears only at the border (:meth:`PolynomialODE.from_sympy`,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -351,9 +351,18 @@ class PolynomialODE:
         """Plain text, one equation a line; long systems and long sums end in "… n more"."""
         return printing.system_text(self, max_equations, max_terms, digits)
 
-    def to_latex(self, max_equations: int = 20, max_terms: int = 12, digits: int = 6) -> str:
-        """An aligned LaTeX block, with the same limits as :meth:`to_text`."""
-        return printing.system_latex(self, max_equations, max_terms, digits)
+    def to_latex(
+        self,
+        max_equations: int = 20,
+        max_terms: int = 12,
+        digits: int = 6,
+        written: Sequence[str] | None = None,
+    ) -> str:
+        """An aligned LaTeX block, with the same limits as :meth:`to_text`.
+
+        ``written`` gives LaTeX for each variable, in place of its name.
+        """
+        return printing.system_latex(self, max_equations, max_terms, digits, written)
 
     def __str__(self) -> str:
         return self.to_text()

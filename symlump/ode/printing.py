@@ -91,15 +91,29 @@ def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int =
     return signed_sum(*_terms(ode, i, max_terms), ode.variables, digits=digits)
 
 
-def equation_latex(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
+def equation_latex(
+    ode: PolynomialODE,
+    i: int,
+    max_terms: int = 12,
+    digits: int = 6,
+    written: Sequence[str] | None = None,
+) -> str:
     """The right-hand side of one equation in LaTeX."""
-    return signed_sum(*_terms(ode, i, max_terms), ode.variables, latex=True, digits=digits)
+    terms, total = _terms(ode, i, max_terms)
+    return signed_sum(terms, total, ode.variables, True, digits, written)
 
 
-def system_latex(ode: PolynomialODE, max_equations: int, max_terms: int, digits: int) -> str:
-    """An ``aligned`` block."""
+def system_latex(
+    ode: PolynomialODE,
+    max_equations: int,
+    max_terms: int,
+    digits: int,
+    written: Sequence[str] | None = None,
+) -> str:
+    """An ``aligned`` block; ``written`` says how each variable is written, if not by its name."""
     lines = [
-        rf"\dot{{{name_latex(ode.variables[i])}}} &= " + equation_latex(ode, i, max_terms, digits)
+        rf"\dot{{{written[i] if written else name_latex(ode.variables[i])}}} &= "
+        + equation_latex(ode, i, max_terms, digits, written)
         for i in _shown(len(ode), max_equations)
     ]
     gap = r"&\;\;\vdots \quad (\text{{{} more equations}})"
@@ -138,6 +152,7 @@ def signed_sum(
     variables: Sequence[str],
     latex: bool = False,
     digits: int = 6,
+    written: Sequence[str] | None = None,
 ) -> str:
     """A sum of terms, "… more" where there are more of them than are given.
 
@@ -153,10 +168,8 @@ def signed_sum(
     )
     parts: list[str] = []
     for monomial, value in terms:
-        factors = [
-            name(variables[v]) if e == 1 else power.format(name(variables[v]), e)
-            for v, e in monomial
-        ]
+        names = [(written[v] if written else name(variables[v]), e) for v, e in monomial]
+        factors = [text if e == 1 else power.format(text, e) for text, e in names]
         shown = number(abs(value), digits)
         body = times.join(factors if shown == "1" and factors else [shown, *factors])
         sign = "-" if value < 0 else "+"

@@ -1,0 +1,122 @@
+"""The dependency graph of a lumped system as DOT or Mermaid text, for those without matplotlib."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from symlump.errors import MethodError
+
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
+
+_MAX_NODES = 2000
+#: Fill colours of merged blocks (light, so that black text reads on them).
+_FILLS = ("#F5D9A6", "#BFE3F7", "#B3E0D2", "#FAF4B5", "#B3D3EA", "#F2C2A6", "#EBD1DF", "#DDDDDD")
+
+
+def to_dot(lumping: Lumping) -> str:
+    """The dependency graph in Graphviz's language; the blocks are clusters.
+
+    Raises
+    ------
+    MethodError
+        If the system has more than 2000 variables.
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> a, b, c = sympy.symbols("a b c")
+    >>> ode = sl.PolynomialODE.from_sympy({a: c, b: c, c: -a - b})
+    >>> print(to_dot(sl.lump(ode, sl.Forward(), [["c"]])))
+    digraph lumping {
+      rankdir=LR;
+      node [shape=circle, style=filled, fillcolor=white];
+      subgraph cluster_0 {
+        label="y1";
+        "a" [fillcolor="#F5D9A6"];
+        "b" [fillcolor="#F5D9A6"];
+      }
+      "c";
+      "a" -> "c";
+      "b" -> "c";
+      "c" -> "a";
+      "c" -> "b";
+    }
+    """
+    lines = [
+        "digraph lumping {",
+        "  rankdir=LR;",
+        "  node [shape=circle, style=filled, fillcolor=white];",
+    ]
+    for number, (name, block) in enumerate(_blocks(lumping)):
+        if len(block) == 1:
+            lines.append(f"  {_quoted(block[0])};")
+            continue
+        fill = _FILLS[number % len(_FILLS)]
+        lines += [f"  subgraph cluster_{number} {{", f"    label={_quoted(name)};"]
+        lines += [f'    {_quoted(variable)} [fillcolor="{fill}"];' for variable in block]
+        lines.append("  }")
+    lines += [f"  {_quoted(x)} -> {_quoted(y)};" for x, y in _edges(lumping)]
+    return "\n".join([*lines, "}"])
+
+
+def to_mermaid(lumping: Lumping) -> str:
+    """The dependency graph in Mermaid's language, which many code hosts draw; the blocks are subgraphs.
+
+    Raises
+    ------
+    MethodError
+        If the system has more than 2000 variables.
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> a, b, c = sympy.symbols("a b c")
+    >>> ode = sl.PolynomialODE.from_sympy({a: c, b: c, c: -a - b})
+    >>> print(to_mermaid(sl.lump(ode, sl.Forward(), [["c"]])))
+    flowchart LR
+      subgraph b0 ["y1"]
+        v0(("a"))
+        v1(("b"))
+      end
+      v2(("c"))
+      v0 --> v2
+      v1 --> v2
+      v2 --> v0
+      v2 --> v1
+    """
+    index = lumping.ode.index
+    lines = ["flowchart LR"]
+    for number, (name, block) in enumerate(_blocks(lumping)):
+        nodes = [f'v{index[variable]}(("{_entity(variable)}"))' for variable in block]
+        if len(block) == 1:
+            lines.append("  " + nodes[0])
+        else:
+            lines.append(f'  subgraph b{number} ["{_entity(name)}"]')
+            lines += ["    " + node for node in nodes] + ["  end"]
+    lines += [f"  v{index[x]} --> v{index[y]}" for x, y in _edges(lumping)]
+    return "\n".join(lines)
+
+
+def _blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:
+    if len(lumping.ode) > _MAX_NODES:
+        raise MethodError(
+            f"a graph of {len(lumping.ode)} variables cannot be read; at most {_MAX_NODES} are written"
+        )
+    return list(zip(lumping.quotient.variables, lumping.blocks, strict=True))
+
+
+def _edges(lumping: Lumping) -> list[tuple[str, str]]:
+    names = lumping.ode.variables
+    sources, targets = lumping.ode.edges
+    return [(names[i], names[j]) for i, j in zip(sources.tolist(), targets.tolist(), strict=True)]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+
+
+def _entity(name: str) -> str:
+    """Names are strangers' text: everything but letters, digits and a few marks becomes a number code."""
+    return re.sub(r"[^\w .,()+\-*/']", lambda match: f"#{ord(match[0])};", name)

@@ -1,0 +1,163 @@
+"""How the coarsest partition comes about, round by round: for the blackboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symlump.display.drawing import PALETTE, new_figure
+from symlump.errors import MethodError
+from symlump.lumping.explain import coefficients
+from symlump.lumping.lumping import Lumping
+from symlump.lumping.maximality import Split
+from symlump.lumping.partition import Partition
+from symlump.ode.exact import IntArray
+from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.printing import name_latex, number_text, signed_sum
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+_MAX_VARIABLES = 40
+_ONE = Fraction(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """A partition, and the coefficients that split it into the next one.
+
+    Parameters
+    ----------
+    partition : Partition
+    reasons : tuple of str
+        One line for each split; none in the last round.
+    """
+
+    partition: Partition
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Refinement:
+    """The rounds that lead from the initial partition to the coarsest equivalence inside it.
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> x1, x2, x3 = sympy.symbols("x1:4")
+    >>> ode = sl.PolynomialODE.from_sympy({x1: -3*x1 + x3, x2: -3*x2 + x3, x3: x1 + x2 - 2*x3})
+    >>> print(Refinement.of(sl.lump(ode, sl.Forward())))
+    round 0: {x1, x2, x3}
+      the sum over {x1, x2, x3}, differentiated, has at 1 the coefficient: -2 for x1, x2; 0 for x3
+    round 1: {x1, x2}, {x3}
+      nothing splits: this is the coarsest forward equivalence
+    """
+
+    lumping: Lumping
+    rounds: tuple[Round, ...]
+
+    @classmethod
+    def of(cls, lumping: Lumping) -> Refinement:
+        """Replay the record of splits of an exact lumping.
+
+        Raises
+        ------
+        MethodError
+            If the lumping has a tolerance, or more than 40 variables.
+        """
+        if len(lumping.ode) > _MAX_VARIABLES:
+            raise MethodError(
+                f"step by step is for at most {_MAX_VARIABLES} variables; this system has "
+                f"{len(lumping.ode)}. certificate() holds the record for any number"
+            )
+        labels, rounds = lumping.initial.labels, []
+        for records in lumping.splits:
+            values = coefficients(lumping.ode, lumping.method, labels, records)
+            reasons = tuple(
+                _reason(lumping.ode, labels, record, [row[column] for row in values])
+                for column, record in enumerate(records)
+            )
+            rounds.append(Round(Partition(labels), reasons))
+            numbers: dict[object, int] = {}
+            keys = [(int(labels[v]), tuple(values[v])) for v in range(len(lumping.ode))]
+            labels = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+        return cls(lumping, (*rounds, Round(Partition(labels), ())))
+
+    def __str__(self) -> str:
+        names = self.lumping.ode.variables
+        lines = []
+        for number, step in enumerate(self.rounds):
+            blocks = ", ".join("{" + ", ".join(b) + "}" for b in step.partition.named(names))
+            lines.append(f"round {number}: {blocks}")
+            lines += [f"  {reason}" for reason in step.reasons]
+        kind = self.lumping.method.direction
+        return "\n".join([*lines, f"  nothing splits: this is the coarsest {kind} equivalence"])
+
+    def __repr__(self) -> str:
+        return f"<Refinement: {len(self.rounds) - 1} rounds>"
+
+    def figure(self) -> Figure:
+        """One row a round, one box a block, in the order of the final blocks.
+
+        Raises
+        ------
+        MissingExtraError
+            If matplotlib is not installed.
+        """
+        names, final = self.lumping.ode.variables, self.lumping.partition
+        order = [v for block in final.blocks for v in block.tolist()]
+        colour = {
+            v: PALETTE[b % len(PALETTE)] for b, block in enumerate(final.blocks) for v in block
+        }
+        figure = new_figure(max(5.0, 0.62 * len(order) + 1.6), 1.25 * len(self.rounds) + 0.6)
+        axes = figure.subplots()
+        for number, step in enumerate(self.rounds):
+            y = -number * 1.25
+            axes.text(-0.9, y, f"round {number}", ha="right", va="center", fontsize=11)
+            start = 0
+            for k, v in enumerate(order):
+                axes.scatter(k, y, s=420, color=colour[v], edgecolors="black", linewidths=0.8)
+                axes.text(k, y, f"${name_latex(names[v])}$", ha="center", va="center", fontsize=9)
+                last = k + 1 == len(order)
+                if last or step.partition.labels[order[k + 1]] != step.partition.labels[v]:
+                    box = ((start - 0.44, y - 0.42), k - start + 0.88, 0.84)
+                    axes.add_patch(_rectangle(*box))
+                    start = k + 1
+        axes.set_xlim(-2.6, len(order) - 0.2)
+        axes.set_ylim(-1.25 * (len(self.rounds) - 1) - 0.7, 0.7)
+        axes.set_axis_off()
+        axes.set_title(self.lumping.headline(), fontsize=11)
+        return figure
+
+
+def draw_refinement(lumping: Lumping) -> Figure:
+    """The rounds of refinement as a picture; :class:`Refinement` has them as text."""
+    return Refinement.of(lumping).figure()
+
+
+def _rectangle(corner: tuple[float, float], width: float, height: float) -> Patch:
+    from matplotlib.patches import FancyBboxPatch
+
+    style = "round,pad=0.02,rounding_size=0.2"
+    return FancyBboxPatch(corner, width, height, boxstyle=style, fill=False, linewidth=1.6)
+
+
+def _reason(ode: PolynomialODE, labels: IntArray, record: Split, values: list[Fraction]) -> str:
+    """What the members of the split block have as this coefficient."""
+    names = ode.variables
+    members = np.flatnonzero(labels == labels[record.member]).tolist()
+    by_value: dict[Fraction, list[str]] = {}
+    for v in members:
+        by_value.setdefault(values[v], []).append(names[v])
+    shown = "; ".join(
+        f"{number_text(value)} for {', '.join(who)}" for value, who in by_value.items()
+    )
+    monomial = signed_sum([(record.monomial, _ONE)], 1, names)
+    if record.target is None:
+        return f"the equations, on the blocks, have at {monomial} the coefficient: {shown}"
+    block = ", ".join(names[v] for v in np.flatnonzero(labels == labels[record.target]).tolist())
+    return f"the sum over {{{block}}}, differentiated, has at {monomial} the coefficient: {shown}"

@@ -1,0 +1,80 @@
+"""A lumping as text and as LaTeX: the system beside its quotient, merged blocks in colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symlump.ode.printing import name_latex
+
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
+
+#: Colours of blocks, dark enough for text on white and distinguishable with all common colour deficiencies.
+TEXT_COLOURS = ("#0072B2", "#C04A00", "#007A5A", "#A64D79", "#7A5C00", "#3D3D8F")
+#: A system of more variables or terms is not set beside its quotient.
+_BESIDE = 12
+_BESIDE_TERMS = 60
+
+
+def lumping_text(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
+    """Headline, blocks of more than one variable, and the quotient system."""
+    join = " + " if lumping.method.direction == "forward" else " = "
+    lines = [lumping.headline()]
+    merged = merged_blocks(lumping)
+    for name, block in merged[:max_blocks]:
+        lines.append(f"{name} = " + _joined(block, join))
+    if len(merged) > max_blocks:
+        lines.append(f"… {len(merged) - max_blocks} more blocks")
+    return "\n".join([*lines, lumping.quotient.to_text(max_equations=max_equations)])
+
+
+def lumping_latex(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
+    """The system (if it is small), the blocks and the quotient, side by side."""
+    join = " + " if lumping.method.direction == "forward" else " = "
+    old, new = _coloured_names(lumping)
+    merged = [(b, block) for b, block in enumerate(lumping.partition.blocks) if len(block) > 1]
+    rows = [
+        f"{new[b]} &= " + _joined(tuple(old[v] for v in block.tolist()), join, r"\cdots")
+        for b, block in merged[:max_blocks]
+    ]
+    if len(merged) > max_blocks:
+        rows.append(rf"&\;\;\vdots \quad (\text{{{len(merged) - max_blocks} more blocks}})")
+    parts = []
+    if len(lumping.ode) <= _BESIDE and lumping.ode.terms <= _BESIDE_TERMS:
+        parts.append(lumping.ode.to_latex(written=old))
+    if rows:
+        parts.append("\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}")
+    parts.append(lumping.quotient.to_latex(max_equations=max_equations, written=new))
+    return r" \qquad ".join(parts)
+
+
+def merged_blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:
+    """Name and members of the blocks of more than one variable."""
+    named = zip(lumping.quotient.variables, lumping.blocks, strict=True)
+    return [(name, block) for name, block in named if len(block) > 1]
+
+
+def _coloured_names(lumping: Lumping) -> tuple[list[str], list[str]]:
+    """LaTeX of the variables of the system and of its quotient; one colour a merged block."""
+    number = 0
+    old = [name_latex(name) for name in lumping.ode.variables]
+    new = [name_latex(name) for name in lumping.quotient.variables]
+    for b, block in enumerate(lumping.partition.blocks):
+        if len(block) < 2:
+            continue
+        colour = TEXT_COLOURS[number % len(TEXT_COLOURS)]
+        number += 1
+        new[b] = _coloured(new[b], colour)
+        for v in block.tolist():
+            old[v] = _coloured(old[v], colour)
+    return old, new
+
+
+def _coloured(latex: str, colour: str) -> str:
+    return rf"{{\color{{{colour}}}{{{latex}}}}}"
+
+
+def _joined(names: tuple[str, ...], join: str, gap: str = "…", limit: int = 10) -> str:
+    if len(names) <= limit:
+        return join.join(names)
+    return join.join([*names[: limit - 2], gap, names[-1]]) + f" ({len(names)})"

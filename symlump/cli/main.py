@@ -16,6 +16,7 @@ from symlump.cli import (
     explain_command,
     export_command,
     lump_command,
+    report_command,
     show_command,
     sweep_command,
 )
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     lump_command.add_parser(commands)
     show_command.add_parser(commands)
     sweep_command.add_parser(commands)
+    report_command.add_parser(commands)
     check_command.add_parser(commands)
     explain_command.add_parser(commands)
     export_command.add_parser(commands)

@@ -30,7 +30,7 @@ examples:
   a certified error for all initial states near the file's own, up to time 5:
     symlump sweep tree.ode --method backward --eps 0,1e-4,6e-4 --spread 0.01 --horizon 5
   a network on the inputs from -1 to 1, with a picture and a table:
-    symlump sweep net.safetensors --activation tanh --box -1,1 --picture sweep.png --csv sweep.csv
+    symlump sweep net.safetensors --activation tanh --box -1 1 --picture sweep.png --csv sweep.csv
 
 exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
 """
@@ -48,6 +48,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
+    add_sweeping(parser)
+    parser.add_argument("--csv", metavar="FILE", help="write all columns here")
+    parser.add_argument("--picture", metavar="FILE.png", help="draw the table here")
+
+
+def add_sweeping(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say what to reduce, and at which tolerances."""
     add_reading(parser)
     parser.add_argument("--eps", metavar="E,E,…", help="the tolerances (default: chosen)")
     parser.add_argument(
@@ -83,15 +90,17 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--activation", metavar="NAME", help="a network: of its hidden layers")
     parser.add_argument(
-        "--box", metavar="LOW,HIGH", help="a network: certify the error for inputs in this range"
+        "--box",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="a network: certify the error for inputs in this range",
     )
-    parser.add_argument("--csv", metavar="FILE", help="write all columns here")
-    parser.add_argument("--picture", metavar="FILE.png", help="draw the table here")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    table = _network(options) if Path(options.file).suffix in _NETWORKS else _system(options)
+    table = swept(options)
     print(table)
     if options.csv is not None:
         table.to_csv(options.csv)
@@ -101,6 +110,11 @@ def run(options: argparse.Namespace) -> int:
         with replacing(options.picture) as temporary:
             table.figure().savefig(temporary, format="png")
     return 0
+
+
+def swept(options: argparse.Namespace) -> Sweep:
+    """The sweep that the arguments ask for."""
+    return _network(options) if Path(options.file).suffix in _NETWORKS else _system(options)
 
 
 def _system(options: argparse.Namespace) -> Sweep:
@@ -130,7 +144,7 @@ def _system(options: argparse.Namespace) -> Sweep:
         for name, value in model.initial_values.items():
             half = abs(float(value)) * options.spread
             box[name] = (float(value) - half, float(value) + half)
-    with bar("sweeping", 1) as advance:
+    with bar("sweeping", 100) as advance:
         return sweep(
             model.ode,
             eps,
@@ -138,7 +152,7 @@ def _system(options: argparse.Namespace) -> Sweep:
             initial=initial,
             box=box,
             horizon=options.horizon,
-            progress=lambda done, total: advance(done / total, ""),
+            progress=lambda done, total: advance(100 * done // total, ""),
         )
 
 
@@ -157,16 +171,13 @@ def _network(options: argparse.Namespace) -> Sweep:
         network: Any = read_onnx(options.file)
     else:
         network = read_network(options.file, options.activation).network
-    limits = _numbers(options.box)
-    if limits is not None and len(limits) != 2:
-        raise MethodError(f"--box {options.box}: give two numbers, as in --box -1,1")
-    with bar("sweeping", 1) as advance:
+    with bar("sweeping", 100) as advance:
         return sweep(
             network,
             _numbers(options.eps),
             AFDE(eps=0.0, linkage=options.linkage or "variance"),
-            box=None if limits is None else (limits[0], limits[1]),
-            progress=lambda done, total: advance(done / total, ""),
+            box=None if options.box is None else tuple(options.box),
+            progress=lambda done, total: advance(100 * done // total, ""),
         )
 
 

@@ -107,7 +107,9 @@ class Sweep:
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         optional = [n for n in ("bound", "observed", "loss") if self._has(n)]
         title = {"bound": "certified bound", "observed": "observed error", "loss": "loss"}
-        size = "terms" if all(isinstance(row.result, Lumping) for row in self.rows) else "parameters"
+        size = (
+            "terms" if all(isinstance(row.result, Lumping) for row in self.rows) else "parameters"
+        )
         header = ("ε", "blocks", size, "defect δ", *(title[n] for n in optional))
         rows = [
             (
@@ -305,10 +307,8 @@ def _network(
         kept = result.retained_parameters
         return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
 
-    return (
-        run,
-        f"{compress(model, replace(method, eps=0.0, retain=None)).original!r} by {method.label}",
-    )
+    original = compress(model, replace(method, eps=0.0, retain=None)).original
+    return run, f"{repr(original).strip('<>')}, by {method.label}"
 
 
 def _observed(result: Compression, box: Any, samples: int, seed: int) -> float:

@@ -88,7 +88,7 @@ def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: 
 
 def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation."""
-    return signed_sum(*_terms(ode, i, max_terms), ode.variables, digits=digits)
+    return signed_sum(*equation_terms(ode, i, max_terms), ode.variables, digits=digits)
 
 
 def equation_latex(
@@ -99,7 +99,7 @@ def equation_latex(
     written: Sequence[str] | None = None,
 ) -> str:
     """The right-hand side of one equation in LaTeX."""
-    terms, total = _terms(ode, i, max_terms)
+    terms, total = equation_terms(ode, i, max_terms)
     return signed_sum(terms, total, ode.variables, True, digits, written)
 
 
@@ -136,7 +136,7 @@ def _with_gap(lines: list[str], count: int, limit: int, gap: str) -> list[str]:
     return [*lines[: limit - tail], gap.format(count - limit), *lines[limit - tail :]]
 
 
-def _terms(ode: PolynomialODE, row: int, limit: int) -> tuple[list[Term], int]:
+def equation_terms(ode: PolynomialODE, row: int, limit: int) -> tuple[list[Term], int]:
     """The first terms of an equation, and how many it has."""
     first, last = (int(t) for t in np.searchsorted(ode.rows, [row, row + 1]))
     shown = range(first, min(last, first + limit))

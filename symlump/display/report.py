@@ -1,0 +1,226 @@
+"""One self-contained page about a sweep: equations, graph, a slider over ε. It needs no network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from symlump.compression.compression import Compression
+from symlump.compression.sweep import Sweep, SweepRow
+from symlump.display.mathml import system_mathml
+from symlump.display.tables import table_html
+from symlump.errors import MethodError
+from symlump.files import write_text
+from symlump.lumping.lumping import Lumping
+from symlump.network.encode import NetworkODE
+from symlump.ode.exact import FloatArray
+
+#: Colours of merged blocks: Okabe–Ito and darker mixes, all readable with black text.
+COLOURS = ("#E69F00", "#56B4E9", "#3CB894", "#F0E442", "#7FA8D9", "#F08A4B", "#DDA0C4", "#BBBBBB")
+_MAX_NODES = 400
+_MAX_EDGES = 3000
+_NAMED = 60
+_EQUATIONS = 24
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """A page of HTML.
+
+    Parameters
+    ----------
+    html : str
+        The whole page, with its styles, script and data.
+    """
+
+    html: str
+
+    @classmethod
+    def of(cls, sweep: Sweep, title: str) -> Report:
+        """Make the page of a sweep.
+
+        Parameters
+        ----------
+        sweep : Sweep
+        title : str
+            Heading of the page.
+
+        Raises
+        ------
+        MethodError
+            If the sweep is empty, or its results show no equations.
+        """
+        lumpings = [_lumping(row) for row in sweep.rows]
+        if not lumpings:
+            raise MethodError("a report needs at least one tolerance")
+        ode = lumpings[0].ode
+        steps = [_step(row, lumping) for row, lumping in zip(sweep.rows, lumpings, strict=True)]
+        header, rows = sweep._table()
+        page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
+        return cls(
+            page.substitute(
+                title=escape(title),
+                subject=escape(sweep.subject),
+                original=system_mathml(ode, _EQUATIONS),
+                variables=len(ode),
+                terms=ode.terms,
+                graph=_graph(lumpings[0]),
+                curve=_curve(steps),
+                table=table_html(header, rows),
+                last=len(steps) - 1,
+                data=json.dumps(
+                    {"steps": steps, "colours": COLOURS}, ensure_ascii=False, separators=(",", ":")
+                ).replace("<", "\\u003c"),
+            )
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write the page, whole or not at all."""
+        write_text(path, self.html)
+
+    def __repr__(self) -> str:
+        return f"<Report: {len(self.html)} characters of HTML>"
+
+
+def _lumping(row: SweepRow) -> Lumping:
+    if isinstance(row.result, Compression):
+        if not row.result.lumpings:
+            raise MethodError("a report shows equations; this method has none")
+        return row.result.lumpings[0]
+    return row.result
+
+
+def _step(row: SweepRow, lumping: Lumping) -> dict[str, Any]:
+    """What the slider shows at one tolerance."""
+    sizes, labels = lumping.partition.sizes, lumping.partition.labels
+    colour = np.full(len(sizes), -1)
+    colour[sizes > 1] = np.arange(int((sizes > 1).sum()))
+    styles = [f"background:{COLOURS[c % len(COLOURS)]}" if c >= 0 else "" for c in colour.tolist()]
+    small = isinstance(row.result, Compression)
+    retained = row.result.retained if isinstance(row.result, Compression) else None
+    return {
+        "eps": f"{row.eps:.4g}",
+        "headline": row.result.headline(),
+        "blocks": row.blocks,
+        "size": row.parameters,
+        "sizeName": "parameters" if small else "terms",
+        "retained": None if retained is None else f"{100 * retained:.1f} %",
+        "defect": f"{row.defect:.4g}",
+        "bound": None if row.bound is None else f"{row.bound:.4g}",
+        "observed": None if row.observed is None else f"{row.observed:.4g}",
+        "loss": None if row.loss is None else f"{row.loss:.4g}",
+        "error": next((v for v in (row.loss, row.observed, row.defect) if v is not None), 0.0),
+        "upper": row.bound,
+        "colour": colour[labels].tolist(),
+        "members": [
+            [name, list(block[:12]), len(block), int(colour[b])]
+            for b, (name, block) in enumerate(
+                zip(lumping.quotient.variables, lumping.blocks, strict=True)
+            )
+            if len(block) > 1
+        ][:60],
+        "join": " + " if lumping.method.direction == "forward" else " = ",
+        "equations": system_mathml(lumping.quotient, _EQUATIONS, styles=styles),
+    }
+
+
+def _graph(lumping: Lumping) -> str:
+    """The dependency graph as SVG; the script colours its nodes."""
+    ode = lumping.ode
+    if len(ode) > _MAX_NODES:
+        return f"<p>The graph of {len(ode)} variables is too large to be seen.</p>"
+    place = _layout(lumping)
+    sources, targets = ode.edges
+    pairs = [(i, j) for i, j in zip(sources.tolist(), targets.tolist(), strict=True) if i != j]
+    dropped = max(0, len(pairs) - _MAX_EDGES)
+    width, height = 760, 420
+    x = 30 + place[:, 0] * (width - 60)
+    y = 30 + place[:, 1] * (height - 60)
+    radius = 14 if len(ode) <= 24 else (9 if len(ode) <= _NAMED else 5)
+    # Long names stand under small nodes, in the dense columns of a network beside them.
+    columns = isinstance(ode, NetworkODE)
+    beside, below = (radius + 18, 4) if columns else (0, 4 if len(ode) <= 24 else radius + 12)
+    lines = "".join(
+        f'<line x1="{x[i]:.1f}" y1="{y[i]:.1f}" x2="{x[j]:.1f}" y2="{y[j]:.1f}"/>'
+        for i, j in pairs[:_MAX_EDGES]
+    )
+    nodes = "".join(
+        f'<g class="node"><circle cx="{x[v]:.1f}" cy="{y[v]:.1f}" r="{radius}"><title>{escape(name)}</title>'
+        f"</circle>"
+        + (
+            f'<text x="{x[v] + beside:.1f}" y="{y[v] + below:.1f}">{escape(name)}</text>'
+            if len(ode) <= _NAMED
+            else ""
+        )
+        + "</g>"
+        for v, name in enumerate(ode.variables)
+    )
+    note = f"<p>{dropped} of {len(pairs)} arrows are not drawn.</p>" if dropped else ""
+    return (
+        f'<svg id="graph" viewBox="0 0 {width} {height}" role="img" aria-label="dependency graph, '
+        f'blocks in colour"><g class="edges">{lines}</g>{nodes}</svg>{note}'
+    )
+
+
+def _layout(lumping: Lumping) -> FloatArray:
+    """Places in the unit square: layers from left to right for a network, springs for a system."""
+    ode = lumping.ode
+    if isinstance(ode, NetworkODE):
+        layers = ode.layers.copy()
+        layers[ode.kinds == "one"] = -1
+        place = np.zeros((len(ode), 2))
+        for layer in np.unique(layers):
+            inside = np.flatnonzero(layers == layer)
+            place[inside, 0] = layer
+            place[inside, 1] = (np.arange(inside.size) + 0.5) / inside.size
+        place[layers == -1] = (0, 1.0)
+    else:
+        graph = ode.dependency_graph().to_undirected()
+        start = nx.circular_layout(graph)
+        found = nx.spring_layout(graph, pos=start, seed=0, iterations=120, k=2.2 / len(ode) ** 0.5)
+        place = np.array([found[name] for name in ode.variables])
+    low, high = place.min(axis=0), place.max(axis=0)
+    return np.asarray((place - low) / np.where(high > low, high - low, 1.0), dtype=np.float64)
+
+
+def _curve(steps: list[dict[str, Any]]) -> str:
+    """Blocks and error along the slider, as SVG with one place a step."""
+    width, height, left = 760, 190, 50
+    count = max(1, len(steps) - 1)
+    x = [left + (width - left - 20) * i / count for i in range(len(steps))]
+    blocks = np.array([step["blocks"] for step in steps], dtype=float)
+    y = height - 30 - (height - 50) * blocks / max(blocks.max(), 1)
+    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y.tolist(), strict=True))
+    marks = "".join(
+        f'<circle class="mark" cx="{a:.1f}" cy="{b:.1f}" r="4"/>'
+        for a, b in zip(x, y.tolist(), strict=True)
+    )
+    curves = ""
+    for key, name in (("error", "error"), ("upper", "bound")):
+        values = np.array([np.nan if s[key] is None else s[key] for s in steps], dtype=float)
+        live = np.isfinite(values) & (values > 0)
+        if live.sum() < 2:
+            continue
+        everything = [v for s in steps for v in (s["error"], s["upper"]) if v]
+        low, high = np.log10(min(everything)), np.log10(max(everything))
+        logs = (np.log10(values[live]) - low) / max(high - low, 1e-9)
+        points = " ".join(
+            f"{a:.1f},{height - 30 - (height - 50) * b:.1f}"
+            for a, b in zip(np.array(x)[live].tolist(), logs.tolist(), strict=True)
+        )
+        curves += f'<polyline class="{name}" points="{points}"/>'
+    return (
+        f'<svg id="curve" viewBox="0 0 {width} {height}" role="img" aria-label="blocks and errors by '
+        f'tolerance">{curves}<polyline class="blocks" points="{line}"/>{marks}'
+        f'<line id="here" x1="{x[0]:.1f}" x2="{x[0]:.1f}" y1="10" y2="{height - 25}"/>'
+        f'<text x="{left}" y="{height - 8}">ε = {escape(steps[0]["eps"])}</text>'
+        f'<text class="end" x="{width - 20}" y="{height - 8}">ε = {escape(steps[-1]["eps"])}</text>'
+        "</svg>"
+    )

@@ -16,7 +16,7 @@ from symlump.network.network import Network
 
 @dataclass(frozen=True, eq=False)
 class Wanda:
-    """In each row keep the weights with the largest |W_ij|·‖x_j‖₂; biases are kept and counted.
+    """In each row keep the weights with the largest ``|W_ij|·‖x_j‖₂``; biases are kept and counted.
 
     Layer by layer: the inputs of a layer are computed with the layers before it already pruned.
 

@@ -34,7 +34,7 @@ from symlump.ode.polynomial import PolynomialODE
 class Backward(Equivalence):
     """Backward differential equivalence, exact (``eps=0``) or within a tolerance.
 
-    The distance is d(i, j) = ‖q_i|_H − q_j|_H‖₁, where |_H replaces each variable by its block's.
+    The distance is ``d(i, j) = ‖q_i|_H − q_j|_H‖₁``, where ``|_H`` replaces each variable by its block's.
 
     Examples
     --------

@@ -30,6 +30,8 @@ Try:
   symlump compress MODEL.safetensors --activation tanh --retain 0.4 -o SMALL.safetensors
   symlump show MODEL.ode            what is in a model file
   symlump lump MODEL.ode --method forward
+  symlump sweep MODEL.ode --breakpoints      every tolerance at which something changes
+  symlump report MODEL.ode -o report.html    a page with a slider over the tolerance
   symlump COMMAND --help            what a command does, with examples
 
 In Python:

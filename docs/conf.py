@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 project = "symlump"
 author = "the symlump developers"
-copyright = "the symlump developers, MIT licence"  # noqa: A001
+copyright = "the symlump developers, MIT licence"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -55,8 +55,9 @@ def setup(app):
         """The docstring of every public name, in alphabetical order."""
 
         def run(self):
-            import symlump
             from docutils.statemachine import StringList
+
+            import symlump
 
             lines = []
             for name in sorted(symlump.__all__, key=str.lower):

@@ -43,7 +43,7 @@ def search(
         The smallest ε found that keeps at most this share of the variables, or of the parameters.
     max_bound : float, optional
         The largest ε found whose certified error on ``box`` (for a system also up to ``horizon``) is at most
-        this.
+        this. For a network the box is not cut, to be quick; its ``bound(box)`` may then be smaller still.
     max_loss : float, optional
         The largest ε found whose mean squared error on ``data``, (inputs, targets), is at most this. For
         networks.
@@ -74,18 +74,19 @@ def search(
         raise MethodError(
             f"search takes Forward(…) or Backward(…) for a system and AFDE(…) for a network; got {method!r}"
         )
+    kind: Any = method
     if system:
         if max_loss is not None or (max_bound is None) != (horizon is None):
             raise MethodError("a system has a bound on a box up to a horizon, and no loss")
 
         def reduced(eps: float) -> Any:
-            return lump(subject, replace(method, eps=eps), initial)
+            return lump(subject, replace(kind, eps=eps), initial)
     else:
         if horizon is not None or initial is not None:
             raise MethodError("horizon and initial belong to systems; a network takes box or data")
 
         def reduced(eps: float) -> Any:
-            return compress(subject, replace(method, eps=eps, retain=None))
+            return compress(subject, replace(kind, eps=eps, retain=None))
 
     if retain is not None:
         check_share(retain, "retain")
@@ -103,10 +104,10 @@ def search(
             assert data is not None
             return bool(result.mean_squared_error(*data) <= max_loss)
         try:
-            bound = result.bound(horizon, box) if system else result.bound(box)
+            bound = result.bound(horizon, box, samples=0) if system else result.bound(box, splits=0)
         except FailureError:
             return False
-        return bool(bound.largest <= max_bound)
+        return bool((bound.value if system else bound.largest) <= max_bound)
 
     wish = (
         f"a loss of at most {max_loss:g}"

@@ -98,16 +98,25 @@ def search(
         whole = len(subject) if system else reduced(0.0).parameters
         return reduced(smallest_tolerance(size, int(retain * whole * (1 + 1e-12))))  # type: ignore[no-any-return]
 
+    known: dict[Any, bool] = {}  # what merges decides the result; many ε merge the same
+
     def accepts(eps: float) -> bool:
         result = reduced(eps)
+        merged = result.partition if system else tuple(m.tobytes() for m in result.unit_maps)
+        if merged not in known:
+            known[merged] = good(result)
+        return known[merged]
+
+    def good(result: Any) -> bool:
         if max_loss is not None:
             assert data is not None
             return bool(result.mean_squared_error(*data) <= max_loss)
         try:
-            bound = result.bound(horizon, box, samples=0) if system else result.bound(box, splits=0)
+            if system:
+                return bool(result.bound(horizon, box, samples=0).value <= max_bound)
+            return bool(result.bound(box, splits=0).largest <= max_bound)
         except FailureError:
             return False
-        return bool((bound.value if system else bound.largest) <= max_bound)
 
     wish = (
         f"a loss of at most {max_loss:g}"

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symlump.compression.afde import AFDE
+    from symlump.compression.anneal import anneal
+    from symlump.compression.annealing import Annealing
     from symlump.compression.compression import Compression, compress
+    from symlump.compression.dependence import Dependence
     from symlump.compression.hierarchical import Hierarchical
     from symlump.compression.hlinear import HLinear
     from symlump.compression.hmatrix import HMatrix
     from symlump.compression.magnitude import Magnitude
+    from symlump.compression.moments import Normal
+    from symlump.compression.quantize import Quantize
     from symlump.compression.search import search
+    from symlump.compression.svd import TruncatedSVD
     from symlump.compression.sweep import Sweep, sweep
     from symlump.compression.symmetric import Symmetric
     from symlump.compression.wanda import Wanda
@@ -29,9 +35,11 @@ if TYPE_CHECKING:
     from symlump.lumping.backward import Backward
     from symlump.lumping.breakpoints import Breakpoint, breakpoints
     from symlump.lumping.conditions import Conditions, conditions
+    from symlump.lumping.conserved import conserved
     from symlump.lumping.constrained import Constrained
     from symlump.lumping.explain import Explanation
     from symlump.lumping.forward import Forward
+    from symlump.lumping.hierarchy import Hierarchy, hierarchy
     from symlump.lumping.linear import LinearLumping
     from symlump.lumping.lump import lump
     from symlump.lumping.lumping import Lumping
@@ -61,6 +69,9 @@ _HOME = {
     "lump": "symlump.lumping.lump",
     "Constrained": "symlump.lumping.constrained",
     "LinearLumping": "symlump.lumping.linear",
+    "Hierarchy": "symlump.lumping.hierarchy",
+    "hierarchy": "symlump.lumping.hierarchy",
+    "conserved": "symlump.lumping.conserved",
     "Conditions": "symlump.lumping.conditions",
     "conditions": "symlump.lumping.conditions",
     "Explanation": "symlump.lumping.explain",
@@ -99,11 +110,18 @@ _HOME = {
     "sweep": "symlump.compression.sweep",
     "search": "symlump.compression.search",
     "Compression": "symlump.compression.compression",
+    "Dependence": "symlump.compression.dependence",
+    "Normal": "symlump.compression.moments",
+    "TruncatedSVD": "symlump.compression.svd",
+    "Quantize": "symlump.compression.quantize",
+    "Annealing": "symlump.compression.annealing",
+    "anneal": "symlump.compression.anneal",
     "compress": "symlump.compression.compression",
 }
 
 __all__ = [
     "AFDE",
+    "Annealing",
     "Backward",
     "BlockSum",
     "Breakpoint",
@@ -111,11 +129,13 @@ __all__ = [
     "Compression",
     "Conditions",
     "Constrained",
+    "Dependence",
     "Explanation",
     "Forward",
     "HLinear",
     "HMatrix",
     "Hierarchical",
+    "Hierarchy",
     "Layer",
     "LinearLumping",
     "Lumping",
@@ -124,17 +144,22 @@ __all__ = [
     "NearestParameters",
     "Network",
     "NetworkGraph",
+    "Normal",
     "Partition",
     "Polynomial",
     "PolynomialODE",
+    "Quantize",
     "Refinement",
     "Sweep",
     "Symmetric",
     "Trajectory",
+    "TruncatedSVD",
     "Wanda",
+    "anneal",
     "breakpoints",
     "compress",
     "conditions",
+    "conserved",
     "decode",
     "draw",
     "draw_blocks",
@@ -142,6 +167,7 @@ __all__ = [
     "draw_trajectories",
     "encode",
     "from_torch",
+    "hierarchy",
     "lump",
     "nearest_parameters",
     "read",

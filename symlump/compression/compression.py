@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,19 @@ import numpy.typing as npt
 from symlump.display.tables import table_html, table_text
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
+from symlump.network.graph import NetworkGraph
+from symlump.network.graph_nodes import Affine
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
+from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
     from torch import nn
+
+    from symlump.network.bounds import NetworkBound
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,32 +33,53 @@ class Reduction:
 
     Parameters
     ----------
-    network : Network
+    network : Network or NetworkGraph
         The reduced network.
     unit_maps : tuple of ndarray of int
-        For each hidden layer, the new unit of each old unit.
+        For each hidden layer (of a graph: for each layer), the new unit of each old unit; −1 if it became a
+        combination of others.
     retained_parameters : int
         Weights and biases that remain (for pruning: those not masked).
     eps : float or None
         The tolerance used, where the method has one.
     defect : float
         2-norm of the change of coefficients: for AFDE the distance to the nearest exactly lumpable
-        system, for pruning the norm of the removed weights.
+        system, for pruning the norm of the removed weights. For linear dependence the root mean square
+        change of the outputs, estimated, relative to their standard deviation.
     lumpings : tuple of Lumping
         The equations behind the reduction, where there are some.
+    stored : tuple of int, or None
+        Numbers stored for each layer, where those are not the entries of its arrays.
+    certificates : tuple of Certificate
+        Further identities behind the reduction, each accepted by the independent checker.
+    places : tuple of int, or None
+        For each old layer the new layer that gives its values, where layers were split.
+    note : str
+        What the report adds: facts that the certificates rest on, or why there are none.
     """
 
-    network: Network
+    network: Any
     unit_maps: tuple[IntArray, ...]
     retained_parameters: int
     eps: float | None
     defect: float
     lumpings: tuple[Lumping, ...] = ()
+    stored: tuple[int, ...] | None = None
+    certificates: tuple[Certificate, ...] = ()
+    places: tuple[int, ...] | None = None
+    note: str = ""
+
+    def finish(self, model: nn.Module) -> nn.Module:
+        """Give the torch model of the reduced network the layers that the method stores."""
+        return model
 
 
 @runtime_checkable
 class CompressionMethod(Protocol):
-    """A method of ``compress``: a small frozen object with its options."""
+    """A method of ``compress``: a small frozen object with its options.
+
+    A method for network graphs too has ``reduce_graph(graph)``, which likewise returns a reduction.
+    """
 
     @property
     def label(self) -> str:
@@ -78,9 +107,9 @@ class Compression:
     Parameters
     ----------
     method : CompressionMethod
-    original : Network
+    original : Network or NetworkGraph
     reduction : Reduction
-    model : Network or torch.nn.Sequential
+    model : Network, NetworkGraph or torch.nn.Module
         The reduced model, of the kind that was given.
 
     Examples
@@ -95,19 +124,28 @@ class Compression:
     """
 
     method: CompressionMethod
-    original: Network
+    original: Any
     reduction: Reduction
     model: Any
 
     @property
-    def network(self) -> Network:
-        """The reduced network."""
+    def network(self) -> Any:
+        """The reduced network: a Network, or a NetworkGraph if that was reduced."""
         return self.reduction.network
 
     @property
     def unit_maps(self) -> tuple[IntArray, ...]:
-        """For each hidden layer, the new unit of each old unit."""
+        """For each hidden layer (of a graph: for each layer), the new unit of each old unit."""
         return self.reduction.unit_maps
+
+    @property
+    def named_unit_maps(self) -> dict[str, IntArray]:
+        """The same by the names of the layers; those of a chain are numbers, from 1."""
+        names = [
+            layer.name if isinstance(layer, Affine) else str(number)
+            for number, layer in enumerate(self.original.layers, start=1)
+        ]
+        return dict(zip(names, self.unit_maps, strict=False))
 
     @property
     def lumpings(self) -> tuple[Lumping, ...]:
@@ -127,7 +165,7 @@ class Compression:
     @property
     def parameters(self) -> int:
         """Weights and biases before."""
-        return self.original.parameters
+        return int(self.original.parameters)
 
     @property
     def retained_parameters(self) -> int:
@@ -141,24 +179,34 @@ class Compression:
 
     @cached_property
     def exact(self) -> bool:
-        """True if the independent checker accepted every lumping behind the reduction."""
-        return bool(self.lumpings) and all(lumping.exact for lumping in self.lumpings)
+        """True if the independent checker accepted every lumping and identity behind the reduction."""
+        proofs = self.reduction.certificates
+        return bool(self.lumpings or proofs) and all(
+            [lumping.exact for lumping in self.lumpings] + [proof.check().accepted for proof in proofs]
+        )
 
     @cached_property
     def layers(self) -> tuple[LayerReport, ...]:
         """The per-layer table."""
         return tuple(
             LayerReport(
-                f"{number} ({old.activation.name})",
+                old.name if isinstance(old, Affine) else f"{number} ({old.activation.name})",
                 old.units,
                 new.outputs,
                 old.parameters,
-                _retained(new, pruned=not self.lumpings),
+                _retained(new, pruned=not self.lumpings)
+                if self.reduction.stored is None
+                else self.reduction.stored[number - 1],
             )
             for number, (old, new) in enumerate(
-                zip(self.original.layers, self.network.layers, strict=True), start=1
+                zip(self.original.layers, self._new_layers(), strict=True), start=1
             )
         )
+
+    def _new_layers(self) -> list[Any]:
+        """For each old layer the new one that gives its values."""
+        layers, places = self.network.layers, self.reduction.places
+        return [layers[place] for place in places or range(len(layers))]
 
     def mean_squared_error(self, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
         """Mean squared error of the reduced network.
@@ -169,6 +217,23 @@ class Compression:
         targets : array_like, shape (samples, outputs)
         """
         return mean_squared_error(self.network, inputs, targets)
+
+    def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
+        """Certified bounds of |original(x) − reduced(x)| for all inputs x of a box, in float64.
+
+        Parameters
+        ----------
+        box : (low, high) or ndarray, shape (inputs, 2)
+            A pair of numbers or of arrays of shape (inputs,); or one row (low, high) for each input.
+        splits : int, optional
+            How often to cut the box; more is tighter and slower. See
+            :func:`symlump.network.bounds.bound_difference`.
+        """
+        from symlump.network.bounds import bound_difference
+
+        return bound_difference(
+            self.original, self.network, box, unit_maps=self.unit_maps, splits=splits
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""
@@ -197,10 +262,12 @@ class Compression:
         eps = "" if self.eps is None else f", ε = {self.eps:.6g}"
         if self.exact:
             known = "exact, proof checked"
-        elif self.eps == 0:
+        elif self.eps == 0 and self.lumpings:
             known = "defect 0, proof not checked (large)"
         else:
             known = f"defect δ = {self.defect:.4g}"
+        if self.reduction.note:
+            known += f"; {self.reduction.note}"
         return (
             f"{self.method.label}{eps}: {self.parameters} → {self.retained_parameters} parameters "
             f"({100 * self.retained:.1f} % retained), {known}"
@@ -223,17 +290,24 @@ class Compression:
         return f"<p>{self.headline()}</p>" + table_html(*self._table())
 
 
-Model = TypeVar("Model", Network, "nn.Sequential")
-
-
-def compress(model: Model, method: CompressionMethod) -> Compression:
+def compress(
+    model: Network | NetworkGraph | nn.Module,
+    method: CompressionMethod,
+    *,
+    example: torch.Tensor | Sequence[torch.Tensor] | None = None,
+    leave_untouched: bool = False,
+) -> Compression:
     """Reduce a network by one of the methods of this package.
 
     Parameters
     ----------
-    model : torch.nn.Sequential or Network
+    model : torch.nn.Module, Network or NetworkGraph
     method : AFDE, Magnitude, Wanda
         The method, with its options.
+    example : Tensor of shape (samples, …), or a tuple of them, optional
+        For torch modules with convolutions or branches: an input, of any values.
+    leave_untouched : bool
+        Carry operations of a torch module that are not known along as they are, instead of refusing it.
 
     Returns
     -------
@@ -243,7 +317,7 @@ def compress(model: Model, method: CompressionMethod) -> Compression:
     Raises
     ------
     NetworkError
-        If the model cannot be read.
+        If the model cannot be read, or the method does not reduce models of its kind.
     MethodError
         If an option does not fit the model.
     FailureError
@@ -253,25 +327,40 @@ def compress(model: Model, method: CompressionMethod) -> Compression:
         raise MethodError(
             f"compress(model, method) takes a method such as AFDE(eps=0.1); got {method!r}"
         )
-    if isinstance(model, Network):
-        reduction = method.reduce(model)
+    if isinstance(model, Network | NetworkGraph):
+        reduction = _reduction(model, method)
         return Compression(method, model, reduction, reduction.network)
     import torch
 
-    from symlump.network.torch_io import from_torch, to_torch
+    from symlump.network.torch_io import read_torch, to_torch
 
     if not isinstance(model, torch.nn.Module):
         raise NetworkError(
-            f"compress takes a torch.nn.Sequential or a symlump.Network; got a {type(model).__name__}"
+            "compress takes a torch.nn.Module, a symlump.Network or a symlump.NetworkGraph; got a "
+            f"{type(model).__name__}"
         )
-    network = from_torch(model)
-    reduction = method.reduce(network)
-    device = next(model.parameters()).device
-    reduced = to_torch(reduction.network).to(device).train(model.training)
-    return Compression(method, network, reduction, reduced)
+    reading = read_torch(model, example, leave_untouched)
+    reduction = _reduction(reading.network, method)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    reduced = reading.around(reduction.finish(to_torch(reduction.network)))
+    return Compression(method, reading.network, reduction, reduced.to(device).train(model.training))
 
 
-def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
+def _reduction(network: Network | NetworkGraph, method: CompressionMethod) -> Reduction:
+    if isinstance(network, Network):
+        return method.reduce(network)
+    reduce_graph: Callable[[NetworkGraph], Reduction] | None = getattr(method, "reduce_graph", None)
+    if reduce_graph is None:
+        raise NetworkError(
+            f"{method.label} works on chains of dense layers, and {network!r} is a graph with convolutions, "
+            "branches or several activations in a row; AFDE works on it"
+        )
+    return reduce_graph(network)
+
+
+def mean_squared_error(
+    network: Network | NetworkGraph, inputs: npt.ArrayLike, targets: npt.ArrayLike
+) -> float:
     """Mean of (network(inputs) − targets)² over samples and outputs."""
     expected = np.asarray(targets, dtype=np.float64)
     predicted = network(inputs)

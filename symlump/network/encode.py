@@ -14,6 +14,8 @@ equivalence of it groups units by equal outgoing weights.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +29,8 @@ from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 Form = Literal["influence", "state"]
+#: Variables, entry by entry, and the power of each.
+Factors = Sequence[tuple[IntArray, int]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,8 +38,8 @@ class NetworkODE(PolynomialODE):
     """The differential equation of a network; knows which variable is which.
 
     ``kinds[v]`` is one of "input", "output", "one" and, for hidden units, "unit" (influence form) or
-    "z", "a", "s", "h" (state form); ``layers[v]`` counts from 0 for the inputs, ``units[v]`` is the
-    position in the layer.
+    "z", "h" and the letters of the activation's rule (state form); ``layers[v]`` counts from 0 for the
+    inputs, ``units[v]`` is the position in the layer.
     """
 
     network: Network = field(kw_only=True)
@@ -44,13 +48,18 @@ class NetworkODE(PolynomialODE):
     layers: IntArray = field(kw_only=True)
     units: IntArray = field(kw_only=True)
 
+    @property
+    def canonical_order(self) -> IntArray | None:
+        """None: the order of a network's variables is its own, and their names follow it."""
+        return None
+
     def initial_labels(self, direction: str) -> IntArray:
         """Hidden units by layer and kind of variable; inputs, outputs and the constant alone.
 
         For forward equivalence of the state form only outputs h of units may merge: the quotient
         then still is a network.
         """
-        mergeable = np.isin(self.kinds, ["unit", "z", "a", "s", "h"])
+        mergeable = ~np.isin(self.kinds, ["input", "output", "one"])
         if self.form == "state" and direction == "forward":
             mergeable = self.kinds == "h"
         _, shared = np.unique(
@@ -66,7 +75,8 @@ class NetworkODE(PolynomialODE):
     def start(self, inputs: npt.ArrayLike) -> FloatArray:
         """A state from which the state form tends to the forward pass of ``inputs``.
 
-        z = 0, a = φ(0), h = 0, and switches set to the side on which the forward pass is.
+        z = 0, h = 0, further variables as the activation's rule says, and switches set to the piece on
+        which the forward pass is.
 
         Parameters
         ----------
@@ -80,11 +90,12 @@ class NetworkODE(PolynomialODE):
         x = np.zeros(len(self))
         x[self.kinds == "input"] = values[0][0]
         for number, layer in enumerate(self.network.hidden, start=1):
-            x[self.where("a", number)] = layer.activation(np.zeros(layer.units))[
-                : self.where("a", number).size
-            ]
-            switches = self.where("s", number)
-            x[switches] = (layer.pre_activation(values[number - 1])[0] > 0)[: switches.size]
+            rule = layer.activation.rule
+            for letter, (value, _) in rule.auxiliaries.items():
+                x[self.where(letter, number)] = value
+            z = layer.pre_activation(values[number - 1])[0]
+            for letter, (low, high) in rule.switches.items():
+                x[self.where(letter, number)] = (low < z) & (z <= high)
         return x
 
     def outputs(self, x: npt.ArrayLike) -> FloatArray:
@@ -142,7 +153,7 @@ class _Builder:
         self.layers: list[int] = []
         self.units: list[int] = []
         self._rows: list[IntArray] = []
-        self._factors: list[list[tuple[IntArray, int]]] = []
+        self._factors: list[Factors] = []
         self._values: list[ExactArray] = []
 
     def variables(self, kind: str, layer: int, names: list[str]) -> IntArray:
@@ -153,13 +164,11 @@ class _Builder:
         self.units += range(len(names))
         return np.arange(first, len(self.names))
 
-    def terms(
-        self, rows: IntArray, values: ExactArray, factors: list[tuple[IntArray, int]]
-    ) -> None:
+    def terms(self, rows: IntArray, values: ExactArray, factors: Factors) -> None:
         """Add ``values · Π variable^power`` to the equations ``rows``, entrywise."""
         self._rows.append(rows)
         self._values.append(values)
-        self._factors.append([(v, e) for v, e in factors if e])
+        self._factors.append(factors)
 
     def build(self, network: Network, form: Form) -> NetworkODE:
         sizes = [rows.size for rows in self._rows]
@@ -238,20 +247,19 @@ def _relax(
     rows: IntArray,
     before: IntArray,
     z: IntArray,
-    scale: float = 1.0,
-    multiplier: tuple[IntArray, int] | None = None,
+    sign: float = 1.0,
+    factors: Factors = (),
 ) -> None:
-    """Add scale·multiplier·F to the equations ``rows``, F_i = −z_i + Σ_j w_ij·h_j + b_i.
+    """Add ±Π factors·F to the equations ``rows``, F_i = −z_i + Σ_j w_ij·h_j + b_i.
 
-    ``multiplier`` is a power of one variable per row.
+    ``factors`` are powers of one variable per row.
     """
-    own = [] if multiplier is None else [multiplier]
     i, j = np.indices(layer.weight.shape).reshape(2, -1)
-    spread = [(variable[i], power) for variable, power in own]
-    builder.terms(rows, ExactArray.from_floats(np.full(rows.size, -scale)), [(z, 1), *own])
-    builder.terms(rows[i], ExactArray.from_floats(scale * layer.weight), [(before[j], 1), *spread])
+    spread = [(variable[i], power) for variable, power in factors]
+    builder.terms(rows, ExactArray.from_floats(np.full(rows.size, -sign)), [(z, 1), *factors])
+    builder.terms(rows[i], ExactArray.from_floats(sign * layer.weight), [(before[j], 1), *spread])
     if layer.bias is not None:
-        builder.terms(rows, ExactArray.from_floats(scale * layer.bias), own)
+        builder.terms(rows, ExactArray.from_floats(sign * layer.bias), list(factors))
 
 
 def _unit_outputs(
@@ -259,27 +267,18 @@ def _unit_outputs(
 ) -> IntArray:
     """Add the variables and equations that make h_i tend to φ(z_i); return the h_i."""
     names = [f"{number}_{i + 1}" for i in range(layer.units)]
-    phi = layer.activation
+    rule = layer.activation.rule
+    own = {"z": z}
+    for letter in (*rule.auxiliaries, *rule.switches, "h"):
+        own[letter] = builder.variables(letter, number, [letter + name for name in names])
 
-    def constant(value: float) -> ExactArray:
-        return ExactArray.from_floats(np.full(layer.units, value))
+    def factors(letters: str) -> Factors:
+        return [(own[letter], power) for letter, power in Counter(letters).items()]
 
-    if phi.rule == "derivative":
-        a = builder.variables("a", number, ["a" + name for name in names])
-        for power, c in enumerate(map(float, phi.coefficients)):
-            if c:
-                _relax(builder, layer, a, before, z, c, (a, power) if power else None)
-    elif phi.rule == "switch":
-        s = builder.variables("s", number, ["s" + name for name in names])
-    h = builder.variables("h", number, ["h" + name for name in names])
-    builder.terms(h, constant(-1.0), [(h, 1)])
-    if phi.rule == "derivative":
-        builder.terms(h, constant(1.0), [(a, 1)])
-    elif phi.rule == "switch":
-        low, high = map(float, phi.coefficients)
-        builder.terms(h, constant(low), [(z, 1)])
-        builder.terms(h, constant(high - low), [(s, 1), (z, 1)])
-    else:
-        for power, c in enumerate(map(float, phi.coefficients)):
-            builder.terms(h, constant(c), [(z, power)])
+    for letter, (_, derivative) in rule.auxiliaries.items():
+        for letters, c in derivative.items():
+            _relax(builder, layer, own[letter], before, z, float(c), factors(letters))
+    h = own["h"]
+    for letters, c in {"h": -1, **rule.output}.items():
+        builder.terms(h, ExactArray.from_floats(np.full(layer.units, float(c))), factors(letters))
     return h

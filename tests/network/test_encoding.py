@@ -11,6 +11,8 @@ from scipy.integrate import solve_ivp
 
 import symlump as sl
 from symlump.errors import MethodError, NetworkError
+from symlump.network.activations import ACTIVATIONS as TABLE
+from symlump.network.activations import activation as activation_named
 
 
 @settings(max_examples=100)
@@ -66,7 +68,10 @@ def test_duality_with_equal_sums_and_different_weights(activation):
     assert unit_partition(backward, "z", 2).labels.tolist() == [0, 0, 1]
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, "identity"])
+EVERY = [*TABLE, "leaky_relu:0.2", "elu:2", "hard_tanh:-0.5,2", "polynomial:0.25,1,-0.5"]
+
+
+@pytest.mark.parametrize("activation", EVERY)
 def test_the_state_form_ends_at_the_forward_pass(activation):
     rng = np.random.default_rng(3)
     network = sl.Network.dense(
@@ -80,6 +85,43 @@ def test_the_state_form_ends_at_the_forward_pass(activation):
         lambda t, x: ode.rhs(x), (0, 60), ode.start(inputs), rtol=1e-10, atol=1e-12
     )
     assert ode.outputs(solution.y[:, -1]) == pytest.approx(network(inputs[None])[0], abs=1e-8)
+    rule, phi = network.layers[0].activation.rule, network.layers[0].activation
+    if not rule.switches:  # what the rule calls φ(z) is φ(z) all the way, not only at the end
+        values = np.zeros((5, solution.t.size))
+        for letters, c in rule.output.items():
+            parts = [solution.y[ode.where(letter, 2)] for letter in letters]
+            values += float(c) * np.prod(parts, axis=0) if letters else float(c)
+        z = solution.y[ode.where("z", 2)]
+        assert values == pytest.approx(phi(z), abs=1e-7)
+        assert np.ptp(z, axis=1).min() > 0.1
+
+
+@pytest.mark.parametrize("activation", EVERY)
+def test_every_rule_lumps_what_the_influence_form_lumps(activation):
+    rng = np.random.default_rng(7)
+    hidden = hide(random_network(rng, [2, 3, 3, 1], activation), rng)
+    forward = sl.lump(sl.encode(hidden), sl.Forward())
+    backward = sl.lump(sl.encode(hidden, "state"), sl.Backward())
+    assert forward.exact and backward.exact
+    for one, other in zip(sl.decode(forward).layers, sl.decode(backward).layers, strict=True):
+        assert one.activation == other.activation == activation_named(activation) or one.units == 1
+        assert np.array_equal(one.weight, other.weight) and np.array_equal(one.bias, other.bias)
+
+
+@pytest.mark.parametrize("activation", ["hard_tanh", "relu6", "leaky_relu", "abs", "elu"])
+def test_switches_tell_the_piece(activation):
+    network = sl.Network.dense([[[1.0]], [[1.0]]], activation=activation)
+    ode = sl.encode(network, "state")
+    rule = network.layers[0].activation.rule
+    for x in (-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 6.0, 7.0):
+        start = ode.start([x])
+        on = {letter: start[ode.where(letter, 1)][0] for letter in rule.switches}
+        assert set(on.values()) <= {0.0, 1.0} and sum(on.values()) <= 1
+        phi = sum(
+            float(c) * np.prod([{"z": x, "a": np.exp(x), **on}[letter] for letter in letters])
+            for letters, c in rule.output.items()
+        )
+        assert phi == pytest.approx(network.layers[0].activation(np.array(x)), abs=1e-15)
 
 
 def test_state_reduction_sums_units_with_equal_outgoing_weights():

@@ -9,7 +9,7 @@ from torch import nn
 
 from symlump.datasets.dataset import Dataset
 from symlump.network.activations import activation
-from symlump.network.torch_io import Polynomial
+from symlump.network.torch_io import activation_module
 
 
 def multilayer(
@@ -33,11 +33,7 @@ def multilayer(
         width = inputs
         for units in hidden:
             modules.append(nn.Linear(width, units))
-            modules.append(
-                getattr(nn, row.torch_class)()
-                if row.torch_class
-                else Polynomial([float(c) for c in row.coefficients])
-            )
+            modules.append(activation_module(row))
             width = units
         modules.append(nn.Linear(width, outputs))
     return nn.Sequential(*modules)
@@ -78,4 +74,37 @@ def train(
             total += float(loss.detach()) * len(rows)
         if each_epoch is not None:
             each_epoch(epoch + 1, total / len(data))
+    return model
+
+
+def tune(
+    model: nn.Module,
+    data: Dataset,
+    steps: int,
+    batch: int = 128,
+    rate: float = 1e-3,
+    seed: int = 0,
+) -> nn.Module:
+    """Train a compressed model a little further with Adam; weights that are 0 stay 0.
+
+    Returns the same model, in evaluation of which nothing has changed but its weights.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    dtype = next(model.parameters()).dtype
+    x = torch.as_tensor(data.inputs, dtype=dtype)
+    y = torch.as_tensor(data.targets, dtype=dtype)
+    weights = [p for p in model.parameters() if p.dim() > 1]
+    kept = [p.detach() != 0 for p in weights]
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    for _ in range(steps):
+        rows = torch.randint(len(data), (min(batch, len(data)),), generator=generator)
+        loss = nn.functional.mse_loss(model(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            for weight, mask in zip(weights, kept, strict=True):
+                weight.mul_(mask)
     return model

@@ -25,6 +25,8 @@ forward   finds sums of variables that obey a system of their own, from any init
 backward  finds variables that stay equal once they are equal. The reduced model describes the file's
           own initial state only if variables that are merged start at the same value, so it is written
           only then; --initial values keeps variables with different initial values apart.
+constrained  finds the fewest linear combinations of variables that obey a system of their own and
+          determine the observables, given with --observable.
 
 Without --eps the result is exact: it is called so only after an independent checker has verified it
 (by itself up to 200000 terms; in larger ones the report says that it was not checked). With --eps the
@@ -43,6 +45,8 @@ examples:
     symlump lump tree.ode --method forward --parameters symbolic
   coefficients that differ by at most 0.01:
     symlump lump tree.ode --method backward --eps 0.01
+  the smallest linear lumping that determines x1 and x2 + 2*x3:
+    symlump lump tree.ode --method constrained --observable x1 --observable "x2 + 2*x3"
 
 exit codes: 0 done, 1 a result was refused by the checker, 2 the input cannot be used
 """
@@ -63,7 +67,18 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
     add_reading(parser)
     parser.add_argument(
-        "--method", required=True, choices=("forward", "backward"), help="which equivalence"
+        "--method",
+        required=True,
+        choices=("forward", "backward", "constrained"),
+        help="which equivalence; constrained: a linear lumping that keeps observables",
+    )
+    parser.add_argument(
+        "--observable",
+        action="append",
+        default=[],
+        metavar="NAME,…",
+        help="constrained: what the reduced model must determine: variables, views, linear combinations "
+        'such as "2*x + y"; may be given several times',
     )
     parser.add_argument(
         "--initial",
@@ -127,9 +142,15 @@ def run(options: argparse.Namespace) -> int:
     from symlump import formats
     from symlump.lumping.lump import lump
 
-    method = _method(options)
     if options.output is not None:
         _check_output(Path(options.output))
+    if options.method == "constrained":
+        from symlump.cli.lump_linear import run_linear
+
+        return run_linear(options)
+    if options.observable:
+        raise MethodError("--observable is for --method constrained; here say --keep")
+    method = _method(options)
     model = read_model(options)
     # BioNetGen names, such as A(b,c), have commas inside parentheses.
     keep = [name for given in options.keep for name in re.split(r",(?![^(]*\))", given)]

@@ -77,7 +77,9 @@ def lump(
 
         if isinstance(method, Constrained):
             if initial is not None:
-                raise MethodError("Constrained takes no initial partition: it keeps its observables")
+                raise MethodError(
+                    "Constrained takes no initial partition: it keeps its observables"
+                )
             return lump_constrained(ode, method, seed)
         raise MethodError(
             f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"

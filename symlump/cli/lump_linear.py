@@ -1,0 +1,144 @@
+"""``symlump lump --method constrained``: the smallest linear lumping that keeps observables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.progress import working
+from symlump.cli.show_command import counted, read_model, sizes
+from symlump.errors import MethodError
+
+if TYPE_CHECKING:
+    from symlump.formats.model import Model
+    from symlump.lumping.linear import LinearLumping
+
+#: Up to this many variables the JSON report holds the rows.
+_LISTED = 2000
+
+
+def run_linear(options: argparse.Namespace) -> int:
+    """Run the command for a linear lumping."""
+    from symlump import formats
+    from symlump.formats.linear import linear_quotient_model
+    from symlump.lumping.constrained import Constrained
+    from symlump.lumping.lump import lump
+
+    _only_linear(options)
+    model = read_model(options)
+    # BioNetGen names, such as A(b,c), have commas inside parentheses.
+    names = [n.strip() for given in options.observable for n in re.split(r",(?![^(]*\))", given)]
+    method = Constrained([_view(model, name) for name in names], eps=options.eps)
+    with working(f"lumping {len(model.ode)} variables"):
+        start = time.perf_counter()
+        lumping = lump(model.ode, method)
+        seconds = time.perf_counter() - start
+    with working("checking the result"):
+        report = _report(lumping, options, names, seconds)
+    if options.output is not None:
+        reduced = linear_quotient_model(model, lumping)
+        formats.write(reduced, options.output)
+        report["output"] = options.output
+        views = (*model.observables, *model.other_views)
+        report["views_left_out"] = [name for name in views if name not in reduced.observables]
+    if options.certificate is not None:
+        with working("writing the certificate"):
+            certificate = lumping.certificate()
+            if options.by_digest:
+                certificate = certificate.without_system()
+            certificate.write(options.certificate)
+        report["certificate"] = options.certificate
+    if options.json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(_text(model, lumping, report, options))
+    return 0
+
+
+def _only_linear(options: argparse.Namespace) -> None:
+    if not options.observable:
+        raise MethodError(
+            "--method constrained needs at least one --observable: a variable, a view of the file, or a linear "
+            'combination such as --observable "2*x + y"'
+        )
+    for given, option in (
+        (options.keep, "--keep (say --observable)"),
+        (options.initial != "file", "--initial"),
+        (options.linkage != "closure", "--linkage"),
+        (options.relative, "--relative"),
+        (options.erode, "--erode"),
+        (options.partition, "--partition"),
+    ):
+        if given:
+            raise MethodError(f"{option} is for partitions; --method constrained finds linear rows")
+
+
+def _view(model: Model, name: str) -> str | Mapping[str, Fraction]:
+    """A variable or an expression as text, a view of the file as its coefficients."""
+    if name not in model.ode.index and name in model.observables:
+        return model.observables[name]
+    return name
+
+
+def _report(
+    lumping: LinearLumping, options: argparse.Namespace, names: list[str], seconds: float
+) -> dict[str, Any]:
+    from symlump.formats.algebra import fraction_text
+
+    report: dict[str, Any] = {
+        "file": options.file,
+        "method": options.method,
+        "observables": names,
+        "parameters": options.parameters,
+        "constants": options.constants,
+        "eps": options.eps,
+        "variables": len(lumping.ode),
+        "terms": lumping.ode.terms,
+        "rows": len(lumping),
+        "quotient_terms": lumping.quotient.terms,
+        "exact": lumping.exact,
+        "checked": lumping.exact,
+        "smallest": lumping.smallest,
+        "defect": lumping.defect,
+        "defects": dict(lumping.defects),
+        "seconds": seconds,
+    }
+    if len(lumping.ode) <= _LISTED:
+        report["combinations"] = {
+            name: {variable: fraction_text(value) for variable, value in row.items()}
+            for name, row in lumping.combinations.items()
+        }
+    return report
+
+
+def _text(
+    model: Model, lumping: LinearLumping, report: dict[str, Any], options: argparse.Namespace
+) -> str:
+    lines = [
+        f"{Path(options.file).name}: {sizes(model)}, lumped in {report['seconds']:.3g} s",
+        str(lumping),
+    ]
+    lines += [f"defect of {name}: {value:.4g}" for name, value in lumping.defects.items()]
+    if "output" in report:
+        lines.append(
+            f"{counted(report['rows'], 'variable')}, {counted(report['quotient_terms'], 'term')} "
+            f"written to {report['output']}"
+        )
+        left_out = report["views_left_out"]
+        if left_out:
+            more = ", …" if len(left_out) > 8 else ""
+            lines.append(
+                f"views left out, as the rows do not determine them: {', '.join(left_out[:8])}{more} "
+                "(linear ones can be kept with --observable)"
+            )
+    if "certificate" in report:
+        lines.append(
+            f"certificate written to {report['certificate']}; verify it with symlump check"
+        )
+    return "\n".join(lines)

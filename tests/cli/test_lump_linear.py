@@ -1,0 +1,139 @@
+"""``symlump lump --method constrained``, as a user meets it."""
+
+import json
+
+import pytest
+
+import symlump as sl
+from symlump import formats
+from symlump.cli.bench_linear_command import add_options as bench_options
+from symlump.cli.main import main
+
+MODEL = """begin model m
+begin init
+x1 = 1 x2 = 2 x3 = 1/2 x4
+end init
+begin ODE
+d(x1) = x2**2 + 4*x2*x3 + 4*x3**2
+d(x2) = 4*x3 - 2*x1
+d(x3) = x1 + x2
+d(x4) = x1 - x4
+end ODE
+begin views
+both = x2 + 2*x3
+half = x2 + x3
+product = x1*x2
+end views
+end model
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "m.ode"
+    path.write_text(MODEL)
+    return str(path)
+
+
+def run(capsys, *arguments):
+    code = main(["lump", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_report(capsys, model):
+    code, out, _ = run(capsys, model, "--method", "constrained", "--observable", "x1")
+    assert code == 0
+    assert out.splitlines()[0].startswith("m.ode: 4 variables, 9 terms, lumped in ")
+    assert out.splitlines()[1:] == [
+        "4 → 2 variables by the smallest linear lumping that keeps x1, exact, proof checked",
+        "y1 = x2 + 2*x3",
+        "x1' = y1^2",
+        "y1' = 2*y1",
+    ]
+
+
+@pytest.mark.parametrize("given", ["x1,x2+2*x3", "both,x1", "x1, both"])
+def test_observables_are_variables_views_and_expressions(capsys, model, given):
+    code, out, _ = run(capsys, model, "--method", "constrained", "--observable", given, "--json")
+    report = json.loads(out)
+    assert code == 0 and report["rows"] == 2
+    assert report["exact"] and report["checked"] and report["smallest"]
+    assert report["combinations"] == {"x1": {"x1": "1"}, "y1": {"x2": "1", "x3": "2"}}
+    assert report["defects"] == {} and report["defect"] == 0
+
+
+def test_the_reduced_model_and_its_certificate(capsys, model, tmp_path):
+    small, certificate = str(tmp_path / "small.ode"), str(tmp_path / "c.json")
+    code, out, _ = run(
+        capsys,
+        model,
+        "--method",
+        "constrained",
+        "--observable",
+        "both",
+        "-o",
+        small,
+        "--certificate",
+        certificate,
+    )
+    assert code == 0
+    assert "views left out, as the rows do not determine them: half, product" in out
+    reduced = formats.read(small)
+    assert reduced.ode.variables == ("y1",) and str(reduced.ode) == "y1' = 2*y1"
+    assert reduced.initial_values == {"y1": 3}
+    assert reduced.observables == {"both": {"y1": 1}}
+    assert main(["check", certificate]) == 0
+    assert capsys.readouterr().out.startswith("accepted: linear lumping of 4 variables to 1")
+
+
+def test_a_tolerance(capsys, model, tmp_path):
+    small = str(tmp_path / "small.ode")
+    code, out, _ = run(
+        capsys, model, "--method", "constrained", "--observable", "x4", "--eps", "1.5", "-o", small
+    )
+    assert code == 0
+    assert "by ε-linear lumping that keeps x4, ε = 1.5, defect 1\n" in out
+    assert "defect of x4: 1\n" in out and "exact" not in out
+    assert str(formats.read(small).ode) == "x4' = -x4"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "needs at least one --observable"),
+        (["--observable", "nope"], "'nope' is not a variable"),
+        (["--observable", "x1*x2"], "not a linear form"),
+        (["--observable", "product"], "'product' is not a variable"),
+        (["--observable", "x1", "--keep", "x1"], "--keep"),
+        (["--observable", "x1", "--initial", "one"], "--initial"),
+        (["--observable", "x1", "--linkage", "variance"], "--linkage"),
+        (["--observable", "x1", "--relative"], "--relative"),
+        (["--observable", "x1", "--erode"], "--erode"),
+        (["--observable", "x1", "--partition"], "--partition"),
+        (["--observable", "x1", "--eps", "-1"], "eps"),
+        (["--observable", "x1", "--eps", "1", "--certificate", "c.json"], "tolerance"),
+        (["--observable", "x1", "-o", "small.txt"], "unknown suffix"),
+    ],
+)
+def test_what_does_not_fit(capsys, model, options, says):
+    code, _, err = run(capsys, model, "--method", "constrained", *options)
+    assert code == 2 and says in err
+
+
+def test_observables_are_for_linear_lumpings(capsys, model):
+    code, _, err = run(capsys, model, "--method", "forward", "--observable", "x1")
+    assert code == 2 and "--observable is for --method constrained" in err
+
+
+def test_the_benchmark_finds_what_it_should():
+    import argparse
+
+    from symlump.bench.linear import multisite, multisite_with_constants
+
+    row = multisite(3)
+    assert row.what == "constrained, 72 variables → 12, file to quotient"
+    assert len(sl.lump(multisite_with_constants(2), sl.Constrained(["E", "F"]))) == 12
+    parser = argparse.ArgumentParser()
+    bench_options(parser)
+    assert parser.parse_args(["--quick"]).models is None

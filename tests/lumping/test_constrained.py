@@ -1,0 +1,524 @@
+"""The smallest linear lumping that keeps observables: exact, then within a tolerance."""
+
+import itertools
+import pickle
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symlump as sl
+from symlump.errors import CertificateError, InputError, MethodError, VariableError
+from symlump.lumping import approximate, invariant, linear, linear_quotient
+from symlump.lumping.approximate import tolerance_steps
+from symlump.lumping.exact_matrix import ExactMatrix
+from symlump.lumping.family import MatrixFamily
+from symlump.lumping.invariant import read_fractions, smallest_invariant
+from symlump.lumping.readable import readable
+from symlump.lumping.residues import apply, multiply
+from symlump.proof import check as checker
+from symlump.proof import closure as closure_module
+from symlump.proof.closure import check_closure
+
+X = sympy.symbols("x1:9")
+x1, x2, x3, x4 = X[:4]
+E5 = {x1: x2**2 + 4 * x2 * x3 + 4 * x3**2, x2: 4 * x3 - 2 * x1, x3: x1 + x2}
+
+
+def ode_of(equations, parameters=()):
+    return sl.PolynomialODE.from_sympy(equations, parameters)
+
+
+def closure_by_definition(equations, observables):
+    """One matrix per monomial of the Jacobian, dense, in sympy: the definition, read off."""
+    symbols = list(equations)
+    jacobian = sympy.Matrix([equations[s] for s in symbols]).jacobian(symbols)
+    matrices = {}
+    for i, j in itertools.product(range(len(symbols)), repeat=2):
+        for monomial, value in sympy.Poly(jacobian[i, j], *symbols).terms():
+            matrix = matrices.setdefault(monomial, sympy.zeros(len(symbols), len(symbols)))
+            matrix[i, j] = value
+    space = sympy.Matrix([[sympy.expand(o).coeff(s) for s in symbols] for o in observables])
+    while True:
+        larger = sympy.Matrix.vstack(space, *(space * m for m in matrices.values()))
+        reduced, pivots = larger.rref()
+        if len(pivots) == space.rref()[0].rank():
+            return reduced[: len(pivots), :]
+        space = reduced[: len(pivots), :]
+
+
+def same_row_space(lumping, space):
+    rows = sympy.Matrix(
+        [
+            [row.get(name, 0) for name in lumping.ode.variables]
+            for row in lumping.combinations.values()
+        ]
+    )
+    return rows.rref()[0] == space.rref()[0][: space.rank(), :]
+
+
+def test_the_example_of_the_literature():
+    lumping = sl.lump(ode_of(E5), sl.Constrained(["x1"]))
+    assert lumping.combinations == {"x1": {"x1": 1}, "y1": {"x2": 1, "x3": 2}}
+    assert str(lumping.quotient) == "x1' = y1^2\ny1' = 2*y1"
+    assert lumping.exact and lumping.smallest and lumping.defect == 0
+    assert lumping.verdict.accepted
+    assert lumping.headline() == (
+        "3 → 2 variables by the smallest linear lumping that keeps x1, exact, proof checked"
+    )
+    assert "x_{2} + 2\\,x_{3}" in lumping._repr_latex_()
+    assert repr(lumping).startswith("<LinearLumping: 3 → 2")
+
+
+def test_an_observable_may_be_given_in_many_ways():
+    ode = ode_of(E5)
+    for observable in (
+        "x2 + 2*x3",
+        "2*(x3 + x2/2)",
+        {"x2": 1, x3: "2"},
+        {"x2": Fraction(1, 2), "x3": 1.0},
+        x2 + 2 * x3,
+        0.5 * x2 + x3,
+    ):
+        for given_as in (observable, [observable]):
+            lumping = sl.lump(ode, sl.Constrained(given_as))
+            assert lumping.combinations == {"y1": {"x2": 1, "x3": 2}}
+            assert lumping.exact and lumping.smallest
+    assert len(sl.lump(ode, sl.Constrained(["x1", "x3"]))) == 3
+    odd = sl.PolynomialODE.from_reactions([({"A(b,c!1)": 1}, {"B-2": 1}, 1)])
+    assert sl.lump(odd, sl.Constrained("A(b,c!1)")).combinations == {"A(b,c!1)": {"A(b,c!1)": 1}}
+
+
+@pytest.mark.parametrize(
+    ("observables", "error", "says"),
+    [
+        ([], MethodError, "at least one observable"),
+        ("nope", VariableError, "it has x1, x2, x3"),
+        ("x1 + nope", VariableError, "nope"),
+        ("x1 +", VariableError, "cannot be read"),
+        ("x1*x2", MethodError, "not a linear form"),
+        ("x1 + 1", MethodError, "not a linear form"),
+        (x1**2, MethodError, "not a linear form"),
+        (sympy.sin(x1), MethodError, "not a linear form"),
+        (sympy.Symbol("w"), VariableError, "'w' is not a variable"),
+        ("x1 - x1", MethodError, "zero"),
+        ({"x1": 0}, MethodError, "zero"),
+        ({"x1": "a"}, MethodError, "not a rational number"),
+        ({"x1": float("nan")}, MethodError, "not a rational number"),
+        (3, MethodError, "neither a name"),
+        ("__import__('os').getcwd()", VariableError, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_an_observable(observables, error, says):
+    with pytest.raises(error, match=says):
+        sl.lump(ode_of(E5), sl.Constrained(observables))
+
+
+def test_options_are_checked():
+    for eps in (-1, float("nan"), "0.1"):
+        with pytest.raises(MethodError, match="eps"):
+            sl.Constrained("x1", eps=eps)
+    with pytest.raises(MethodError, match="no initial partition"):
+        sl.lump(ode_of(E5), sl.Constrained("x1"), [["x1"]])
+    assert sl.Constrained("x1") == sl.Constrained(["x1"])
+
+
+coefficients = st.integers(-3, 3).map(Fraction) | st.fractions(-2, 2, max_denominator=4)
+
+
+@st.composite
+def planted(draw):
+    """A lumping of known size at most m, hidden by a change of coordinates; and a row to observe."""
+    m, rest = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    n = m + rest
+    z = sympy.symbols(f"z1:{n + 1}")
+
+    def polynomial(variables):
+        monomials = [1, *variables, *(a * b for a in variables for b in variables)]
+        chosen = draw(st.lists(st.sampled_from(monomials), min_size=1, max_size=4))
+        return sum(draw(coefficients) * monomial for monomial in chosen)
+
+    right = [polynomial(z[:m]) for _ in range(m)] + [polynomial(z) for _ in range(rest)]
+    entries = st.integers(-2, 2)
+    change = sympy.Matrix(n, n, lambda i, j: draw(entries))
+    if change.det() == 0:
+        change = sympy.eye(n) + sympy.Matrix(n, n, lambda i, j: i > j and draw(entries) or 0)
+    x = sympy.Matrix(X[:n])
+    inside = dict(zip(z, change * x, strict=True))
+    moved = change.inv() * sympy.Matrix([sympy.sympify(r).xreplace(inside) for r in right])
+    equations = {s: sympy.expand(e) for s, e in zip(X[:n], moved, strict=True)}
+    weights = [draw(st.integers(0, 2)) for _ in range(m)]
+    weights[draw(st.integers(0, m - 1))] = 1
+    observable = sympy.expand((sympy.Matrix([weights]) * change[:m, :] * x)[0])
+    return equations, observable, m
+
+
+@settings(max_examples=15)
+@given(planted())
+def test_a_planted_lumping_is_found_and_is_the_smallest(case):
+    equations, observable, m = case
+    lumping = sl.lump(ode_of(equations), sl.Constrained(observable))
+    assert len(lumping) <= m
+    assert lumping.exact and lumping.smallest
+    assert same_row_space(lumping, closure_by_definition(equations, [observable]))
+    keeps = {str(s): Fraction(str(v)) for s, v in observable.as_coefficients_dict().items()}
+    assert lumping.express(keeps) is not None
+    y = np.linspace(-1, 1, len(lumping))
+    assert np.allclose(lumping.aggregate(lumping.lift(y)), y)
+    # The commuting square at a point: the rows of q(x) are g at the rows of x.
+    x = np.linspace(-1, 2, len(lumping.ode))
+    moved = lumping.aggregate(lumping.ode.rhs(x))
+    assert np.allclose(moved, lumping.quotient.rhs(lumping.aggregate(x)), rtol=1e-8, atol=1e-8)
+
+
+@settings(max_examples=12)
+@given(planted(), st.integers(0, 20))
+def test_neither_seeds_nor_small_primes_change_the_result(case, seed):
+    equations, observable, _ = case
+    ode, method = ode_of(equations), sl.Constrained(observable)
+    expected = sl.lump(ode, method)
+    small = [p for p in range(3, 2000) if all(p % d for d in range(2, 45) if d < p)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(invariant, "primes", lambda: iter(small))
+        found = sl.lump(ode, method, seed=seed)
+    assert found.combinations == expected.combinations
+    assert found.quotient == expected.quotient
+    assert sl.lump(ode, method, seed=seed).combinations == expected.combinations
+
+
+def test_entries_that_need_many_primes():
+    """A chain of generic matrices: its echelon form has fractions of dozens of digits."""
+    generator = np.random.default_rng(1)
+    matrix = generator.integers(-9, 10, (8, 8))
+    matrix[:5, :5] *= 10**12  # five rows that close, hidden by an integer change of coordinates
+    matrix[:5, 5:] = 0
+    change = sympy.Matrix(np.eye(8, dtype=int) + np.tril(generator.integers(-4, 5, (8, 8)), -1))
+    hidden = change.inv() * sympy.Matrix(matrix) * change
+    equations = dict(zip(X, hidden * sympy.Matrix(X), strict=True))
+    observable = (sympy.Matrix([[1, 0, 0, 0, 0, 0, 0, 0]]) * change * sympy.Matrix(X))[0]
+    lumping = sl.lump(ode_of(equations), sl.Constrained([observable]))
+    assert len(lumping) == 5 and lumping.exact and lumping.smallest
+    assert same_row_space(lumping, closure_by_definition(equations, [observable]))
+    bad = ode_of({x1: Fraction(1, 2**31 - 1) * x2, x2: x1})  # the first prime divides a denominator
+    assert sl.lump(bad, sl.Constrained("x1")).exact
+
+
+def test_numbers_are_read_from_their_residues():
+    fractions = [Fraction(-7, 3), Fraction(0), Fraction(10**9, 7), Fraction(1, 10**8 + 7)]
+    moduli = [2**31 - 1, 2147483629]
+    rows = [[f.numerator * pow(f.denominator, -1, p) % p for p in moduli] for f in fractions]
+    assert read_fractions(rows, moduli) == fractions
+    assert read_fractions([[50_000 * pow(40_001, -1, moduli[0]) % moduli[0]]], moduli[:1]) != [
+        Fraction(50_000, 40_001)
+    ]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([7, 10007, 2**31 - 1]))
+def test_products_of_residues_do_not_overflow(seed, prime):
+    generator = np.random.default_rng(seed)
+    a, b = (
+        sl.lumping.residues.signed(generator.integers(0, prime, (20, 20)), prime) for _ in range(2)
+    )
+    from scipy import sparse
+
+    expected = np.mod(a.astype(object).dot(b.astype(object)), prime)
+    assert np.array_equal(np.mod(apply(sparse.csr_array(a), b, prime), prime), expected)
+    found = multiply(sparse.csr_array(a), sparse.csr_array(b), prime).toarray()
+    assert np.array_equal(np.mod(found, prime), expected)
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_exact_matrices_compute_as_sympy_does(data):
+    def matrix(rows, columns):
+        values = st.sampled_from([0, 0, 1, -2, Fraction(1, 3), Fraction(5, 7), 10**25])
+        return [[data.draw(values) for _ in range(columns)] for _ in range(rows)]
+
+    def exact(table, columns):
+        return ExactMatrix.from_rows([dict(enumerate(row)) for row in table], columns)
+
+    def back(m):
+        table = sympy.zeros(*m.shape)
+        for i, row in enumerate(m.rows()):
+            for j, value in row.items():
+                table[i, j] = sympy.Rational(value.numerator, value.denominator)
+        return table
+
+    a, b, c = matrix(3, 4), matrix(4, 2), matrix(3, 4)
+    assert back(exact(a, 4) @ exact(b, 2)) == sympy.Matrix(a) * sympy.Matrix(b)
+    assert back(exact(a, 4) - exact(c, 4)) == sympy.Matrix(a) - sympy.Matrix(c)
+    assert back(exact(a, 4).transpose()) == sympy.Matrix(a).T
+    index = np.array([2, 0])
+    assert back(exact(a, 4).take_columns(index)) == sympy.Matrix(a)[:, [2, 0]]
+
+
+def test_a_partition_is_a_linear_lumping():
+    """Where variables may be added up, the rows found are at most the block sums."""
+    from symlump.datasets.systems import multisite_phosphorylation
+
+    ode = multisite_phosphorylation(3)
+    blocks = sl.lump(ode, sl.Forward())
+    rows = [dict.fromkeys(block, 1) for block in blocks.blocks]
+    lumping = sl.lump(ode, sl.Constrained(rows))
+    assert len(lumping) == len(blocks.partition) == 22
+    assert lumping.exact and lumping.smallest
+    # The same rows come out, as they are sparse and have no minus sign.
+    found = {frozenset(row.items()) for row in lumping.combinations.values()}
+    assert found == {frozenset(row.items()) for row in rows}
+    assert len(sl.lump(ode, sl.Constrained(["E", "F"]))) == 6
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_nonnegative_rows_are_found_where_they_exist(data):
+    """Nonnegative rows, mixed by an invertible matrix, come back nonnegative and span the same space."""
+    count, width = data.draw(st.integers(1, 4)), data.draw(st.integers(4, 7))
+    rows = sympy.Matrix(count, width, lambda i, j: data.draw(st.sampled_from([0, 0, 1, 2])))
+    reduced, pivots = rows.rref()
+    if not pivots:
+        return
+    echelon = [
+        {j: Fraction(int(v.p), int(v.q)) for j, v in enumerate(reduced.row(i)) if v}
+        for i in range(len(pivots))
+    ]
+    found = readable(ExactMatrix.from_rows(echelon, width))
+    values = list(found.values)
+    assert all(value > 0 and value.denominator == 1 for value in values)
+    table = sympy.zeros(len(pivots), width)
+    for i, row in enumerate(found.rows()):
+        for j, value in row.items():
+            table[i, j] = int(value)
+    assert table.rref()[0] == reduced[: len(pivots), :]
+
+
+def test_rows_of_both_signs_stay_where_there_are_no_others():
+    equations = {x1: x1 - x2, x2: 2 * x1 - 2 * x2}
+    lumping = sl.lump(ode_of(equations), sl.Constrained("x1 - x2"))
+    assert lumping.combinations == {"y1": {"x1": 1, "x2": -1}}
+    assert str(lumping.quotient) == "y1' = -y1"
+
+
+def test_names_do_not_collide():
+    y1, y2, y3 = sympy.symbols("y1 y2 y3")
+    ode = ode_of({y1: -y1 + y3, y2: -y2 - y3, y3: y3**2})
+    lumping = sl.lump(ode, sl.Constrained("y1 + y2"))
+    assert lumping.quotient.variables == ("Y1",)
+    k, w = sympy.symbols("k w")
+    symbolic = ode_of({x1: -k * x1 - w * x2, x2: w * x2 - k * x2}, [k, w])
+    lumping = sl.lump(symbolic, sl.Constrained("x1 + x2"))
+    assert lumping.quotient.parameters == ("k",)
+    assert str(lumping.quotient).splitlines()[0] == "y1' = -y1*k"
+
+
+def test_reducing_and_solving_commute():
+    ode = ode_of({x1: x2 * x3 - x1, x2: x3 - 2 * x2 - x1 * x2, x3: x1 * x2 - x3, x4: x1 - x4})
+    lumping = sl.lump(ode, sl.Constrained("x1 + x3"))
+    assert len(lumping) == 3 and lumping.exact
+    times = np.linspace(0, 2, 9)
+    start = np.array([1.0, 0.5, 0.25, 2.0])
+    large = sl.simulate(ode, start, times)
+    small = sl.simulate(lumping.quotient, lumping.aggregate(start), times)
+    assert np.allclose(lumping.aggregate(large.states), small.states, rtol=1e-7, atol=1e-9)
+
+
+def test_a_state_must_fit():
+    lumping = sl.lump(ode_of(E5), sl.Constrained("x1"))
+    many = np.arange(6.0).reshape(2, 3)
+    assert lumping.lift(many).shape == (3, 3)
+    assert np.allclose(lumping.aggregate(lumping.lift(many)), many)
+    again = pickle.loads(pickle.dumps(lumping))
+    assert again.headline() == lumping.headline()
+    with pytest.raises(InputError, match="a state of the system has 3 entries"):
+        lumping.aggregate([1.0, 2.0])
+    with pytest.raises(InputError, match="a state of the quotient has 2 entries"):
+        lumping.lift(np.zeros((3, 2)))
+
+
+# Proofs.
+
+
+def test_the_certificate_travels(tmp_path):
+    lumping = sl.lump(ode_of(E5), sl.Constrained(["x1", "2*x1"]))
+    path = tmp_path / "c.json"
+    lumping.certificate().write(path)
+    again = sl.Certificate.read(path)
+    assert again.check().accepted
+    verdict = check_closure(again.data)
+    assert verdict.accepted and verdict.coarsest
+    assert verdict.reason == "no linear lumping with fewer than 2 rows keeps the observables"
+    assert again.data["closure"]["start"] == [0]  # the second observable adds nothing
+    nameless = again.without_system()
+    assert check_closure(nameless.data).answer == "inconclusive"
+    assert check_closure(nameless.data, again.data["system"]).accepted
+    other = again.data["system"] | {"x1": []}
+    assert check_closure(nameless.data, other).answer == "rejected"
+    assert "total" in again.to_coq()
+
+
+def test_a_changed_derivation_is_not_accepted(monkeypatch):
+    claim = sl.lump(ode_of(E5), sl.Constrained("x1")).claim()
+    closure = claim["closure"]
+
+    def verdict(**changes):
+        return check_closure(claim | {"closure": closure | changes})
+
+    assert verdict().accepted
+    assert verdict(steps=[]).answer == "inconclusive"  # too few vectors
+    assert verdict(steps=[[0, [["x1", 1]]]]).answer == "inconclusive"  # that coefficient is zero
+    assert verdict(steps=[[5, []]]).answer == "rejected"
+    assert verdict(observables=[[[["1", [["x3", 1]]]], [["1", [["x1", 1]]]]]]).answer == "rejected"
+    with pytest.raises(checker.Unreadable):
+        verdict(prime=2**31 - 3)
+    monkeypatch.setattr(closure_module, "MAX_STEPS", 1)
+    assert verdict().reason == "replaying the derivation takes too long"
+    monkeypatch.undo()
+    # A larger lumping is a lumping, but the derivation does not show that it is the smallest.
+    whole = sl.lump(ode_of(E5), sl.Constrained(["x1", "x2"])).claim()
+    assert len(whole["matrix"]) == 3 and checker.check(whole).accepted
+    express = whole["closure"]["observables"][0]
+    larger = whole | {"closure": closure | {"observables": [express]}}
+    assert check_closure(larger).answer == "inconclusive"
+
+
+def test_nothing_is_called_exact_that_the_checker_did_not_accept(monkeypatch):
+    def fresh():
+        return sl.lump(ode_of(E5), sl.Constrained("x1"))
+
+    wrong = replace(fresh(), quotient=ode_of({x1: x2**2, x2: 3 * x2}))
+    with pytest.raises(CertificateError, match="the checker refused this lumping: row"):
+        str(wrong)
+    monkeypatch.setattr(checker, "MAX_STEPS", 1)
+    headline = fresh().headline()
+    assert "exact" not in headline and "smallest" not in headline
+    assert "proof not checked (multiplying out the quotient takes too long)" in headline
+    monkeypatch.undo()
+    monkeypatch.setattr(linear, "CHECKED_TERMS", 1)
+    assert fresh().headline().endswith("defect 0, proof not checked (large; call .check())")
+    assert fresh().check().accepted
+
+
+def test_a_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch):
+    rows = {x1: x1 * (x1 + x2), x2: x2 * x3 + x1 * x3, x3: x3 * (x2 + x3), x4: x4}
+    observables = ["x1 + x2", "x2 + x3", "x1 + x3"]
+    plain = sl.lump(ode_of(rows), sl.Constrained(observables))
+    monkeypatch.setattr(linear_quotient, "_MOST_STEPS", 0)
+    echelon = sl.lump(ode_of(rows), sl.Constrained(observables))
+    assert plain.exact and echelon.exact and len(plain) == len(echelon)
+
+
+# Within a tolerance.
+
+
+def dense_defect(equations, basis):
+    """The largest singular value by definition, with one dense matrix per monomial."""
+    symbols = list(equations)
+    jacobian = sympy.Matrix([equations[s] for s in symbols]).jacobian(symbols)
+    matrices = {}
+    for i, j in itertools.product(range(len(symbols)), repeat=2):
+        for monomial, value in sympy.Poly(jacobian[i, j], *symbols).terms():
+            matrices.setdefault(monomial, np.zeros((len(symbols),) * 2))[i, j] = float(value)
+    frame = np.linalg.qr(basis.T)[0].T
+    outside = np.eye(len(symbols)) - frame.T @ frame
+    stacked = np.hstack([frame @ matrix @ outside for matrix in matrices.values()])
+    # Rows b·J_k·(I − P), over all b and k: a unit vector on the right, all k and b on the left.
+    stacked = np.vstack(np.split(stacked, len(matrices), axis=1))
+    return np.linalg.norm(stacked, 2)
+
+
+NOISY = {
+    x1: -x1 + 2 * x2 + sympy.Rational(21, 10) * x3 + x2 * x4,
+    x2: -3 * x2 + x1**2 / 50,
+    x3: -3 * x3 + x4 / 100,
+    x4: x1 - x4,
+}
+
+
+def test_the_table_of_tolerances():
+    ode = ode_of(NOISY)
+    steps = tolerance_steps(ode, "x1")
+    assert [s.dimension for s in steps] == sorted(s.dimension for s in steps)
+    assert [s.eps for s in steps] == sorted((s.eps for s in steps), reverse=True)
+    assert steps[0].dimension == 1
+    exact = sl.lump(ode, sl.Constrained("x1"))
+    assert (steps[-1].eps, steps[-1].dimension) == (0.0, len(exact))
+    for step in steps[:-1]:
+        lumping = sl.lump(ode, sl.Constrained("x1", eps=step.eps))
+        assert len(lumping) == step.dimension
+        assert lumping.defect == pytest.approx(step.defect)
+        assert lumping.defect == pytest.approx(dense_defect(NOISY, lumping.matrix.toarray()))
+        assert lumping.defects == {"x1": pytest.approx(step.defect)}
+        assert not lumping.exact and "exact" not in lumping.headline()
+        assert lumping.headline().startswith(f"4 → {step.dimension} variables by ε-linear lumping")
+        with pytest.raises(MethodError, match="tolerance"):
+            lumping.certificate()
+        # The quotient is g(y) = L·q(L⁺·y), and lift is L⁺.
+        y = np.linspace(-1, 1, len(lumping))
+        assert np.allclose(
+            lumping.quotient.rhs(y), lumping.aggregate(ode.rhs(lumping.lift(y))), atol=1e-9
+        )
+        assert lumping.express({"x1": 1}) == {"x1": 1}
+
+
+@settings(max_examples=15)
+@given(planted(), st.floats(1e-9, 1), st.floats(0, 1))
+def test_a_larger_tolerance_never_gives_more_rows(case, small, more):
+    equations, observable, _ = case
+    ode = ode_of(equations)
+    fine, coarse = (
+        sl.lump(ode, sl.Constrained(observable, eps=eps)) for eps in (small, small + more)
+    )
+    exact = sl.lump(ode, sl.Constrained(observable))
+    assert 1 <= len(coarse) <= len(fine) <= len(exact)
+    assert fine.defect <= small and coarse.defect <= small + more
+
+
+def test_a_turn_of_linear_coordinates_changes_nothing():
+    """The defect is a matter of the space: an orthogonal matrix leaves the table as it is."""
+    generator = np.random.default_rng(3)
+    matrix = sympy.Matrix(generator.integers(-5, 6, (5, 5)))
+    turn = sympy.eye(5)
+    for i, j in ((0, 1), (1, 3), (2, 4), (0, 4)):
+        plane = sympy.eye(5)
+        plane[i, i] = plane[j, j] = sympy.Rational(3, 5)
+        plane[i, j], plane[j, i] = sympy.Rational(4, 5), -sympy.Rational(4, 5)
+        turn = turn * plane
+    x = sympy.Matrix(X[:5])
+    plain = ode_of(dict(zip(x, matrix * x, strict=True)))
+    turned = ode_of(dict(zip(x, turn.T * matrix * turn * x, strict=True)))
+    one = tolerance_steps(plain, x1)
+    two = tolerance_steps(turned, (turn * x)[0])
+    assert [s.dimension for s in one] == [s.dimension for s in two]
+    assert [s.eps for s in one] == pytest.approx([s.eps for s in two])
+
+
+def test_each_observable_has_its_own_defect():
+    ode = ode_of({x1: 3 * x2 - x1, x2: x3 / 8 - x2, x3: -x3, x4: x4})
+    steps = tolerance_steps(ode, ["x1", "x4"])
+    assert [(s.eps, s.dimension, s.defects) for s in steps] == [
+        (3.0, 2, {"x1": 3.0, "x4": 0.0}),
+        (0.125, 3, {"x1": 0.125, "x4": 0.0}),
+        (0.0, 4, {"x1": 0.0, "x4": 0.0}),
+    ]
+    lumping = sl.lump(ode, sl.Constrained(["x1", "x4"], eps=0.2))
+    assert str(lumping).splitlines()[1:] == ["x1' = -x1 + 3*x2", "x4' = x4", "x2' = -x2"]
+
+
+def test_a_quotient_that_is_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(approximate, "_MOST_TERMS", 3)
+    with pytest.raises(sl.errors.FailureError, match="take a larger tolerance"):
+        sl.lump(ode_of(NOISY), sl.Constrained("x1", eps=0.001))
+
+
+def test_the_family_has_one_matrix_for_each_monomial_of_the_jacobian():
+    family = MatrixFamily.of_jacobian(ode_of(E5))
+    rows, parents, generators = family.images(ExactMatrix.from_rows([{0: 1}, {1: 1}], 3))
+    assert len(rows.rows()) == 3 and parents.tolist() == [0, 0, 1]
+    assert len(set(generators.tolist())) == 3
+    space = smallest_invariant(family, ExactMatrix.from_rows([{0: 1}], 3))
+    assert space.pivots.tolist() == [0, 1]
+    assert family.transpose().transpose().unfolded.rows() == family.unfolded.rows()

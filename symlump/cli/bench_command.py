@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli import (
+    bench_afde_command,
+    bench_anneal_command,
+    bench_linear_command,
+    bench_pinn_command,
+)
 from symlump.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -15,12 +22,28 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Measure symlump on this machine. Figures are ratios to a yardstick measured beside them (a sort of as many
 numbers as the system has terms, say), because times wander and ratios hold.
-
-experiments:
-  engine   the exact engine: forward and backward equivalence at millions of terms, the worst case,
-           reading, export. The full size takes some minutes and 4 GB; --quick takes seconds.
-  proofs   certificates of multisite phosphorylation with 2 to 6 sites: size, writing, checking.
 """
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One line of the table of experiments.
+
+    Parameters
+    ----------
+    name, help : str
+        As on the command line.
+    options : callable
+        Adds its options to a parser.
+    run : callable
+        Runs it with parsed options; returns the exit code.
+    """
+
+    name: str
+    help: str
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    description: str = ""
 
 
 def add_parser(commands: Any) -> None:
@@ -32,21 +55,33 @@ def add_parser(commands: Any) -> None:
         epilog="example:\n  symlump bench engine --quick",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
-    parser.add_argument("experiment", choices=("engine", "proofs"), help="what to measure")
+    experiments = parser.add_subparsers(dest="experiment", metavar="EXPERIMENT", required=True)
+    for experiment in EXPERIMENTS:
+        row = experiments.add_parser(
+            experiment.name,
+            help=experiment.help,
+            description=experiment.description or f"Measure {experiment.help}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        experiment.options(row)
+        row.set_defaults(run=experiment.run)
+
+
+def _common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds, not minutes")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+
+
+def _engine_options(parser: argparse.ArgumentParser) -> None:
+    _common_options(parser)
     parser.add_argument(
         "--rows",
         metavar="A,B,…",
         help="only these rows: forward, forward-proved, backward, chain, …",
     )
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the command."""
-    if options.experiment == "proofs":
-        return _proofs(options)
+def _engine(options: argparse.Namespace) -> int:
     from symlump.bench.engine import ROWS, measure
     from symlump.errors import MethodError
 
@@ -127,3 +162,54 @@ def _table(rows: list[Row]) -> str:
     ]
     header = ("what", "seconds", "measured", "target", "reached", "peak MB", "yardstick")
     return table_text(header, cells)
+
+
+#: Experiments by name; a new one is one line here.
+EXPERIMENTS = (
+    Experiment(
+        "engine",
+        "the exact engine at millions of terms, the worst case, reading, export (minutes, 4 GB)",
+        _engine_options,
+        _engine,
+    ),
+    Experiment(
+        "proofs",
+        "certificates of multisite phosphorylation with 2 to 6 sites: size, writing, checking",
+        _common_options,
+        _proofs,
+    ),
+    Experiment(
+        "afde",
+        "compression of networks on eight data sets, against pruning and other methods",
+        bench_afde_command.add_options,
+        bench_afde_command.run,
+        bench_afde_command.DESCRIPTION,
+    ),
+    Experiment(
+        "linear",
+        "linear lumping, from a model to its quotient",
+        bench_linear_command.add_options,
+        bench_linear_command.run,
+        bench_linear_command.DESCRIPTION,
+    ),
+    Experiment(
+        "anneal",
+        "annealing of a network on handwritten digits",
+        bench_anneal_command.add_options,
+        bench_anneal_command.run,
+        bench_anneal_command.DESCRIPTION,
+    ),
+    Experiment(
+        "pinn",
+        "compression of physics-informed networks",
+        bench_pinn_command.add_options,
+        bench_pinn_command.run,
+        bench_pinn_command.DESCRIPTION,
+    ),
+    Experiment(
+        "hmatrix",
+        "storage of hierarchical matrices against their size",
+        bench_pinn_command.add_hmatrix_options,
+        bench_pinn_command.run_hmatrix,
+    ),
+)

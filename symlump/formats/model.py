@@ -18,6 +18,7 @@ from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
 
 if TYPE_CHECKING:
+    from symlump.lumping.linear import LinearLumping
     from symlump.lumping.lumping import Lumping
 
 Blocks = tuple[tuple[str, ...], ...]
@@ -134,7 +135,7 @@ class Model:
             f"{_some(self.ode.variables)}; observables: {_some(tuple(self.observables))}"
         )
 
-    def quotient(self, lumping: Lumping) -> Model:
+    def quotient(self, lumping: Lumping | LinearLumping) -> Model:
         """The reduced model: the quotient system with what this model says about its variables.
 
         Initial values are carried over exactly: sums of each block for a forward lumping, the
@@ -169,6 +170,12 @@ class Model:
         >>> small.ode.variables, small.initial_values["y1"], small.observables
         (('y1', 'c'), Fraction(3, 1), {'total': {'y1': Fraction(2, 1)}})
         """
+        from symlump.lumping.linear import LinearLumping
+
+        if isinstance(lumping, LinearLumping):
+            from symlump.formats.linear import linear_quotient_model
+
+            return linear_quotient_model(self, lumping)
         if lumping.ode is not self.ode and lumping.ode != self.ode:
             raise PartitionError(
                 f"this lumping is of another system, of {len(lumping.ode)} variables; give one of "

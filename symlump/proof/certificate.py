@@ -23,6 +23,7 @@ from symlump.proof.check import (
     read_system,
     system_digest,
 )
+from symlump.proof.closure import check_closure
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
@@ -66,7 +67,10 @@ class Certificate:
         return cls(data)
 
     def check(self, system: PolynomialODE | None = None) -> Verdict:
-        """Have the independent checker verify all claims.
+        """Have the independent checkers verify all claims.
+
+        That is :func:`symlump.proof.check.check`, and for a linear lumping that claims to be the smallest also
+        :func:`symlump.proof.closure.check_closure`.
 
         Parameters
         ----------
@@ -78,8 +82,14 @@ class Certificate:
         FileFormatError
             If the data does not have the form of a certificate.
         """
+        given = None if system is None else system_data(system)
         try:
-            return check(self.data, None if system is None else system_data(system))
+            verdict = check(self.data, given)
+            if not verdict.accepted or "closure" not in self.data:
+                return verdict
+            smallest = check_closure(self.data, given)
+            reason = f"{verdict.reason}; {smallest.reason}"
+            return Verdict(smallest.answer, reason, coarsest=smallest.accepted)
         except Unreadable as error:
             raise FileFormatError(str(error)) from None
 

@@ -45,12 +45,14 @@ if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
     from symlump.lumping.parameters import NearestParameters, nearest_parameters
     from symlump.lumping.partition import Partition
+    from symlump.network.bounds import bound_difference, reachable
     from symlump.network.decode import decode
     from symlump.network.encode import encode
     from symlump.network.graph import NetworkGraph
     from symlump.network.network import Layer, Network
     from symlump.network.onnx_io import read_onnx
     from symlump.network.onnx_write import write_onnx
+    from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
     from symlump.ode.polynomial import PolynomialODE
     from symlump.ode.simulate import Trajectory, simulate
@@ -86,6 +88,10 @@ _HOME = {
     "NetworkGraph": "symlump.network.graph",
     "read_onnx": "symlump.network.onnx_io",
     "write_onnx": "symlump.network.onnx_write",
+    "bound_difference": "symlump.network.bounds",
+    "reachable": "symlump.network.bounds",
+    "surrogate": "symlump.network.surrogate",
+    "with_surrogates": "symlump.network.surrogate",
     "encode": "symlump.network.encode",
     "decode": "symlump.network.decode",
     "draw": "symlump.display.drawing",
@@ -156,6 +162,7 @@ __all__ = [
     "TruncatedSVD",
     "Wanda",
     "anneal",
+    "bound_difference",
     "breakpoints",
     "compress",
     "conditions",
@@ -170,14 +177,17 @@ __all__ = [
     "hierarchy",
     "lump",
     "nearest_parameters",
+    "reachable",
     "read",
     "read_onnx",
     "search",
     "simulate",
+    "surrogate",
     "sweep",
     "to_dot",
     "to_mermaid",
     "to_torch",
+    "with_surrogates",
     "write",
     "write_onnx",
 ]

@@ -49,7 +49,9 @@ def trained_network(
     training, test = glycolytic_oscillator(seed=seed).split(seed=seed)
     model = multilayer(7, HIDDEN, 7, "tanh", seed)
     train(model, training, EPOCHS, seed=seed, each_epoch=each_epoch)
-    return from_torch(model), training, test
+    network = from_torch(model)
+    assert isinstance(network, Network)
+    return network, training, test
 
 
 def compare(

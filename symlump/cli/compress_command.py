@@ -13,13 +13,17 @@ from symlump.errors import FileFormatError, MethodError
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression, CompressionMethod
     from symlump.datasets.dataset import Dataset
+    from symlump.network.graph import NetworkGraph
+    from symlump.network.network import Network
+    from symlump.network.state_dict import SavedNetwork
 
 _DESCRIPTION = """\
-Read a network saved as a plain state dict, merge the units that act alike within one tolerance, and
-write the smaller network.
+Read a network saved as a plain state dict or as ONNX, merge the units that act alike within one
+tolerance, and write the smaller network.
 
-The layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the activation of
-the hidden layers must be said, because a state dict does not hold it. The equations that justify the
+In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
+activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
+everything, and may hold convolutions and branches (with --method afde). The equations that justify the
 result go to --equations. The price in accuracy is measured on standard normal inputs, and on your own
 data with --data.
 """
@@ -30,6 +34,8 @@ examples:
     symlump compress net.safetensors --activation relu --eps 0 -o small.safetensors
   keep 40 % of the parameters, and see what that costs on test data:
     symlump compress net.safetensors --activation tanh --retain 0.4 --data test.csv -o small.safetensors
+  a convolutional network, half of its parameters:
+    symlump compress net.onnx --retain 0.5 -o small.onnx
   the same size by pruning, for comparison:
     symlump compress net.safetensors --activation tanh --method magnitude --retain 0.4
 
@@ -51,7 +57,9 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("model", metavar="MODEL", help=".safetensors, or torch.save(state_dict)")
+    parser.add_argument(
+        "model", metavar="MODEL", help=".safetensors, torch.save(state_dict), or .onnx"
+    )
     parser.add_argument(
         "--activation",
         metavar="NAME",
@@ -106,28 +114,79 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from symlump.compression.compression import compress
-    from symlump.network.state_dict import read_network, write_network
 
-    order = None if options.layers is None else options.layers.split(",")
-    saved = read_network(options.model, options.activation, options.output_activation, order)
+    network, saved = _read(options)
     data = None
     if options.data is not None:
-        data = _read_data(Path(options.data), saved.network.inputs, saved.network.outputs)
+        data = _read_data(Path(options.data), *_sizes(network))
     method = _method(options, data)
-    with working(f"compressing {saved.network.parameters} parameters"):
-        result = compress(saved.network, method)
+    with working(f"compressing {network.parameters} parameters"):
+        result = compress(network, method)
     report = _report(result, data)
     if options.equations is not None:
         _write_equations(result, options.equations)
         report["equations"] = options.equations
     if options.output is not None:
-        write_network(options.output, result.network, saved)
+        _write(options.output, result, saved)
         report["output"] = options.output
     if options.json:
         print(json.dumps(report, indent=2))
     else:
         print(_text(result, report))
     return 0
+
+
+def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNetwork | None]:
+    """The network, and the state dict it came from, if it did."""
+    from symlump.network.network import Network
+    from symlump.network.state_dict import read_network
+
+    if not _is_onnx(options.model):
+        order = None if options.layers is None else options.layers.split(",")
+        saved = read_network(options.model, options.activation, options.output_activation, order)
+        return saved.network, saved
+    from symlump.network.onnx_io import read_onnx
+
+    for option in ("activation", "output_activation", "layers"):
+        if getattr(options, option) is not None:
+            raise MethodError(
+                f"--{option.replace('_', '-')} is for state dicts; an ONNX file says it itself"
+            )
+    network = read_onnx(options.model)
+    to_onnx = options.output is None or _is_onnx(options.output)
+    if not isinstance(network, Network) and not to_onnx:
+        raise MethodError(
+            f"{options.model} is no chain of dense layers, so the result is written as ONNX: -o NAME.onnx"
+        )
+    return network, None
+
+
+def _write(path: str, result: Compression, saved: SavedNetwork | None) -> None:
+    if _is_onnx(path):
+        from symlump.network.onnx_write import write_onnx
+
+        write_onnx(result.network, path)
+    else:
+        from symlump.network.state_dict import write_network
+
+        write_network(path, result.network, saved)
+
+
+def _is_onnx(path: str) -> bool:
+    return Path(path).suffix.lower() == ".onnx"
+
+
+def _sizes(network: Network | NetworkGraph) -> tuple[int, int]:
+    """How many numbers a sample and its targets have."""
+    from math import prod
+
+    from symlump.network.network import Network
+
+    if isinstance(network, Network):
+        return network.inputs, network.outputs
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise MethodError("--data is for networks with one input and one output")
+    return prod(network.inputs[0].size), prod(network.shapes[network.outputs[0]])
 
 
 def _method(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
@@ -156,10 +215,15 @@ def _method(options: argparse.Namespace, data: Dataset | None) -> CompressionMet
 
 
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
-    from symlump.compression.compression import mean_squared_error
     from symlump.compression.effect import observed_difference
+    from symlump.network.graph import NetworkGraph
 
-    difference = observed_difference(result.original, result.network)
+    if isinstance(result.original, NetworkGraph):
+        from symlump.compression.graph_effect import observed_graph_difference
+
+        difference = observed_graph_difference(result.original, result.network)
+    else:
+        difference = observed_difference(result.original, result.network)
     report = result.to_dict()
     report["difference"] = {
         "inputs": f"{difference.samples} standard normal samples, seed {difference.seed}",
@@ -169,11 +233,23 @@ def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
     }
     if data is not None:
         report["mean_squared_error"] = {
-            "before": mean_squared_error(result.original, data.inputs, data.targets),
-            "after": result.mean_squared_error(data.inputs, data.targets),
+            "before": _error(result.original, data),
+            "after": _error(result.network, data),
             "samples": len(data),
         }
     return report
+
+
+def _error(network: Network | NetworkGraph, data: Dataset) -> float:
+    """Mean squared error; rows of numbers are taken as the values of a grid in order."""
+    from symlump.compression.compression import mean_squared_error
+    from symlump.network.network import Network
+
+    if isinstance(network, Network):
+        return mean_squared_error(network, data.inputs, data.targets)
+    inputs = data.inputs.reshape(len(data), *network.inputs[0].size)
+    targets = data.targets.reshape(len(data), *network.shapes[network.outputs[0]])
+    return mean_squared_error(network, inputs, targets)
 
 
 def _text(result: Compression, report: dict[str, Any]) -> str:

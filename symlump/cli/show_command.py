@@ -19,7 +19,8 @@ monomials, of which degree; the initial partition and the views that its author 
 equations. Reading is exact: 0.1 in a file is 1/10. (In Python a float is the rational that it denotes.)
 
 Formats: ERODE (.ode), BioNetGen (.net), MRMC Markov chains (.tra), SBML (.xml, .sbml; needs the extra
-sbml). Rates must be polynomials.
+sbml). Rates must be polynomials. An ONNX network (.onnx; needs the extra onnx) is shown node by node, with
+the equations of its influence form.
 """
 
 _EXAMPLES = """\
@@ -27,6 +28,8 @@ examples:
   symlump show tree.ode
   parameters as letters in place of their numbers:
     symlump show tree.ode --parameters symbolic
+  the layers of a network:
+    symlump show net.onnx
   only the counts; all equations as LaTeX:
     symlump show tree.ode --equations 0
     symlump show tree.ode --equations 1000 --terms 1000 --latex
@@ -105,6 +108,10 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.latex and options.json:
         raise MethodError("--latex prints equations alone and --json a report; give one of them")
+    if Path(options.file).suffix.lower() == ".onnx":
+        from symlump.cli.show_network import run_network
+
+        return run_network(options)
     model = read_model(options)
     if options.latex:
         print(model.ode.to_latex(options.equations, options.terms))

@@ -228,7 +228,16 @@ class Compression:
         splits : int, optional
             How often to cut the box; more is tighter and slower. See
             :func:`symlump.network.bounds.bound_difference`.
+
+        Raises
+        ------
+        NetworkError
+            If the network is a graph.
         """
+        if isinstance(self.original, NetworkGraph):
+            raise NetworkError(
+                f"certified bounds are for chains of dense layers; {self.original!r} is a graph"
+            )
         from symlump.network.bounds import bound_difference
 
         return bound_difference(

@@ -17,6 +17,7 @@ import numpy as np
 
 from symlump.network.encode import NetworkODE
 from symlump.network.network import Network
+from symlump.ode.exact import FloatArray
 
 _SAMPLES = 512
 _SEED = 0
@@ -46,6 +47,40 @@ def layer_effects(network: Network) -> tuple[float, ...]:
         effects.append(size / spread if size > 0 else 1.0)
         gradient = gradient @ layer.weight
     return tuple(reversed(effects))
+
+
+def output_effects(network: Network, samples: FloatArray) -> tuple[FloatArray, ...]:
+    """For each hidden layer, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its units i over samples of the inputs.
+
+    The sum over outputs is replaced by one combination with random signs per sample, which has the same mean:
+    one backward pass suffices.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (samples, inputs)
+
+    Returns
+    -------
+    tuple of ndarray, each of shape (units,)
+
+    Examples
+    --------
+    >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
+    >>> output_effects(net, np.array([[1.0], [-1.0]]))[0].tolist()
+    [0.25]
+    """
+    variance = float(network(samples).var(axis=0).sum()) or 1.0
+    generator = np.random.default_rng(_SEED)
+    effects = [np.zeros(layer.units) for layer in network.hidden]
+    for start in range(0, len(samples), 1024):  # few at a time, for the sake of memory
+        values = network.activations(samples[start : start + 1024])
+        gradient = generator.choice([-1.0, 1.0], size=values[-1].shape)
+        for number in range(len(network.hidden), 0, -1):
+            layer = network.layers[number]
+            gradient = gradient * layer.activation.slope(layer.pre_activation(values[number]))
+            gradient = gradient @ layer.weight
+            effects[number - 1] += np.einsum("ij,ij->j", gradient, gradient)
+    return tuple(effect / (len(samples) * variance) for effect in effects)
 
 
 def effect_scale(ode: NetworkODE) -> tuple[float, ...]:

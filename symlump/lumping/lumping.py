@@ -29,6 +29,8 @@ from symlump.proof.check import Verdict, check
 if TYPE_CHECKING:
     import networkx
 
+    from symlump.lumping.bounds import ErrorBound
+
 #: Up to this many terms a result is checked as soon as anyone asks whether it is exact.
 CHECKED_TERMS = 200_000
 
@@ -236,6 +238,23 @@ class Lumping:
         if state.ndim not in (1, 2) or state.shape[0] != n:
             raise PartitionError(f"a state of {of} has {n} entries; got shape {state.shape}")
         return state
+
+    def bound(self, horizon: float, box: Any, *, samples: int = 100, **options: Any) -> ErrorBound:
+        """A certified bound of the quotient's error until a horizon, beside the error that samples show.
+
+        Parameters
+        ----------
+        horizon : float
+        box : mapping or array_like, shape (variables, 2)
+            The initial states: {variable: (low, high)} or {variable: value}, or rows (low, high).
+        samples : int
+            Initial states to be simulated; what they show is observed, not certified.
+        **options
+            Those of :func:`symlump.lumping.bounds.error_bound`: norm, steps, pieces, spread, arithmetic, seed.
+        """
+        from symlump.lumping.bounds import error_bound
+
+        return error_bound(self, horizon, box, samples=samples, **options)
 
     def graph(self) -> networkx.DiGraph:
         """The dependency graph of the system; each node has its block's name as attribute ``block``."""

@@ -1,0 +1,284 @@
+"""Compression of physics-informed networks: hierarchical matrices against the usual methods.
+
+Each network is trained on its equation, compressed to equal storage by every method, compared with the
+original, and trained further in its compressed form with the same number of loss evaluations.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import torch
+from torch import nn
+
+from symlump.bench.pinn_forms import METHODS, Compressed, compressed, recompress_to
+from symlump.bench.pinn_train import Loss, minimise, pinn, train_pinn
+from symlump.compression.hlinear import rank_penalty
+from symlump.compression.tangent_kernel import tangent_kernel_change
+from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function
+from symlump.display.tables import table_text
+from symlump.errors import MethodError
+
+IN_STEPS = "hierarchical, in steps"
+_STEPS = 4
+_PENALTY = 1e-7  # weight of the rank penalty between recompressions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run.
+
+    Parameters
+    ----------
+    problems : tuple of str
+        Of :data:`symlump.datasets.pinn.PROBLEMS`.
+    hidden : tuple of int
+        Widths of the networks.
+    adam, lbfgs : int
+        Evaluations of the loss in the first training.
+    shares : tuple of float
+        Of the storage to keep.
+    evaluations : int
+        Of the loss, in the training after compression.
+    seed : int
+    """
+
+    problems: tuple[str, ...] = ("poisson", "burgers", "helmholtz")
+    hidden: tuple[int, ...] = (64, 64, 64)
+    adam: int = 300
+    lbfgs: int = 1500
+    shares: tuple[float, ...] = (0.5, 0.25)
+    evaluations: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.problems:
+            if name not in PROBLEMS:
+                raise MethodError(
+                    f"there is no problem {name!r}; choose from {', '.join(PROBLEMS)}"
+                )
+
+
+QUICK = Plan(("poisson",), (32, 32), 100, 400, (0.5,), 80)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network, compressed by one method.
+
+    Parameters
+    ----------
+    problem, method : str
+    share, retained : float
+        Asked for and reached, of the stored numbers.
+    error_dense : float
+        Relative error of the solution (2-norm on a grid) before compression.
+    error : float or None
+        The same after compression; None where compression and training alternate.
+    kernel : float or None
+        ‖Θ̂ − Θ‖_F / ‖Θ‖_F for the tangent kernels with respect to dense weights.
+    condition : float or None
+        Condition number of Θ̂ by that of Θ.
+    time : float
+        Of one evaluation, by that of the original.
+    to_loss : int or None
+        Evaluations until the loss is at most ten times that of the original; None if it was not.
+    error_trained : float
+        Relative error after all evaluations.
+    """
+
+    problem: str
+    method: str
+    share: float
+    retained: float
+    error_dense: float
+    error: float | None
+    kernel: float | None
+    condition: float | None
+    time: float
+    to_loss: int | None
+    error_trained: float
+
+
+def run(plan: Plan, each_step: Callable[[int, int, str], None] | None = None) -> list[Row]:
+    """Train, compress, compare, train further.
+
+    Parameters
+    ----------
+    plan : Plan
+    each_step : callable, optional
+        Called with what is done, of how much, and a remark.
+    """
+    names = [*METHODS, IN_STEPS]
+    training = plan.adam + plan.lbfgs
+    total = len(plan.problems) * (training + len(plan.shares) * len(names) * plan.evaluations)
+    done = 0
+
+    def step(further: int, remark: str) -> None:
+        if each_step is not None:
+            each_step(min(done + further, total), total, remark)
+
+    rows: list[Row] = []
+    for title in plan.problems:
+        problem = PROBLEMS[title]()
+        model = pinn(problem, plan.hidden, plan.seed)
+        train_pinn(
+            problem,
+            model,
+            plan.adam,
+            plan.lbfgs,
+            plan.seed,
+            lambda k, loss, title=title: step(k, f"{title}, loss {loss:.1e}"),  # type: ignore[misc]
+        )
+        done += training
+        for share in plan.shares:
+            for name in names:
+                step(0, f"{title}, {name}, {share:.0%}")
+                rows.append(measure(problem, model, name, share, plan.evaluations, plan.seed))
+                done += plan.evaluations
+    return rows
+
+
+def measure(
+    problem: BoundaryProblem,
+    model: nn.Sequential,
+    name: str,
+    share: float,
+    evaluations: int,
+    seed: int = 0,
+) -> Row:
+    """Compress a trained network by one method, and train it further."""
+    loss = loss_function(problem, seed=seed)
+    target = 10 * float(loss(model).detach())
+    in_steps = name == IN_STEPS
+    first = share ** (1 / _STEPS) if in_steps else share
+    start = "hierarchical, reordered" if in_steps else name
+    small = compressed(model, start, first, problem.interior(512, seed))
+    error = None if in_steps else problem.error(small.model)
+    change = None if in_steps else _kernel(problem, model, small)
+    if in_steps:
+        history = _in_steps(model, small.model, loss, share, evaluations)
+    else:
+        history = minimise(small.model, loss, evaluations)
+    reached = np.flatnonzero(np.array(history) <= target)
+    parameters = sum(p.numel() for p in model.parameters())
+    stored = sum(p.numel() for p in small.model.parameters())
+    return Row(
+        problem.name,
+        name,
+        share,
+        stored / parameters if in_steps else small.retained,
+        problem.error(model),
+        error,
+        None if change is None else change[0],
+        None if change is None else change[1],
+        _time_ratio(problem, small.model, model),
+        int(reached[0]) + 1 if reached.size else None,
+        problem.error(small.model),
+    )
+
+
+def _in_steps(
+    original: nn.Module, model: nn.Module, loss: Loss, share: float, evaluations: int
+) -> list[float]:
+    """Recompress between stretches of training that favour low ranks; the last is without penalty.
+
+    What comes before the last recompression does not count as having reached a loss.
+    """
+    parameters = sum(p.numel() for p in original.parameters())
+    history: list[float] = []
+    for number in range(2, _STEPS + 1):
+        found = minimise(model, lambda m: loss(m) + _PENALTY * rank_penalty(m), evaluations // 8)
+        history += [np.inf] * len(found)
+        recompress_to(model, parameters, share ** (number / _STEPS))
+    return history + minimise(model, loss, max(evaluations - len(history), 1))
+
+
+def _kernel(
+    problem: BoundaryProblem, model: nn.Sequential, small: Compressed
+) -> tuple[float, float]:
+    # Few points: with many the kernel of a smooth function is singular to rounding.
+    points = problem.grid(12 if len(problem.low) == 1 else 6)
+    change = tangent_kernel_change(model, small.dense, points)
+    return change.distortion, change.condition[1] / change.condition[0]
+
+
+def _time_ratio(problem: BoundaryProblem, model: nn.Module, original: nn.Module) -> float:
+    """Least time of 1000 points by that of the original, measured in turns."""
+    x = torch.from_numpy(problem.interior(1000))
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.no_grad():
+        for _ in range(200):
+            for module, spent in zip((model, original), times, strict=True):
+                start = time.perf_counter()
+                module(x)
+                spent.append(time.perf_counter() - start)
+    return min(times[0]) / min(times[1])
+
+
+HEADER = (
+    "method",
+    "kept, %",
+    "error",
+    "kernel changed",
+    "condition ×",
+    "time ×",
+    "evaluations to 10 × loss",
+    "error after training",
+)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    def shown(value: float | None, form: str) -> str:
+        return "–" if value is None else format(value, form)
+
+    return (
+        row.method,
+        f"{100 * row.retained:.1f}",
+        shown(row.error, ".2g"),
+        shown(row.kernel, ".2g"),
+        shown(row.condition, ".2g"),
+        f"{row.time:.1f}",
+        "not reached" if row.to_loss is None else str(row.to_loss),
+        f"{row.error_trained:.2g}",
+    )
+
+
+def _groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        title = f"{row.problem}, {row.share:.0%} of the storage; error uncompressed {row.error_dense:.2g}"
+        groups.setdefault(title, []).append(row)
+    return list(groups.items())
+
+
+def text(rows: Sequence[Row]) -> str:
+    """One table for each problem and share."""
+    return "\n\n".join(
+        f"{title}\n{table_text(HEADER, [_cells(row) for row in group])}"
+        for title, group in _groups(rows)
+    )
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The same in Markdown."""
+    parts = []
+    for title, group in _groups(rows):
+        lines = [f"**{title}**", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+        lines += ["| " + " | ".join(_cells(row)) + " |" for row in group]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """All rows with full precision."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
+    return out.getvalue()

@@ -1,0 +1,340 @@
+"""Summaries and pictures of the evaluation."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symlump.bench.tasks import METHODS, PRUNING, SOURCES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = (
+    "dataset",
+    "activation",
+    "hidden",
+    "seed",
+    "method",
+    "share",
+    "parameters",
+    "retained_parameters",
+    "mse",
+    "mse_tuned",
+    "mse_base",
+    "variance",
+    "r2",
+    "eps",
+    "seconds",
+    "bound",
+    "bound_seconds",
+    "observed",
+    "reason",
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean and standard deviation over seeds; one seed has no deviation."""
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Cell | None:
+        """Of values, if there are some and none is missing.
+
+        Examples
+        --------
+        >>> print(Cell.of([1.0, 2.0]), Cell.of([1.0, None]))
+        1.5 ± 0.71 None
+        """
+        known = list(values)
+        if not known or any(value is None for value in known):
+            return None
+        array = np.array(known, dtype=np.float64)
+        return cls(float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else None)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g}" + (
+            f" ± {self.deviation:.2g}" if self.deviation is not None else ""
+        )
+
+
+class Summary:
+    """The rows of one architecture, averaged over seeds.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As :func:`symlump.bench.afde.evaluate` gives them, of one activation and one choice of widths.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self.datasets = [name for name in SOURCES if any(r["dataset"] == name for r in rows)]
+        self.methods = [name for name in METHODS if any(r["method"] == name for r in rows)]
+        self.shares = sorted({r["share"] for r in rows}, reverse=True)
+        self.seeds = len({r["seed"] for r in rows})
+        self._groups: dict[tuple[str, str, float], list[Row]] = {}
+        for row in rows:
+            key = row["dataset"], row["method"], row["share"]
+            self._groups.setdefault(key, []).append(row)
+
+    @property
+    def seeds_text(self) -> str:
+        """How many seeds, in words."""
+        return f"{self.seeds} seed" + ("s" if self.seeds > 1 else "")
+
+    def cell(self, dataset: str, method: str, share: float, what: str = "mse") -> Cell | None:
+        """Mean and deviation of one column."""
+        return Cell.of(row.get(what) for row in self._groups.get((dataset, method, share), []))
+
+    def base(self, dataset: str) -> Cell | None:
+        """Test error of the uncompressed networks."""
+        seeds = {r["seed"]: r["mse_base"] for r in self.rows if r["dataset"] == dataset}
+        return Cell.of(seeds.values())
+
+    def against_pruning(self, method: str, share: float, what: str = "mse") -> Comparison:
+        """Compare a method with all three pruning baselines, on each data set."""
+        ratios, excess = {}, {}
+        for dataset in self.datasets:
+            mine = self.cell(dataset, method, share, what)
+            others = [self.cell(dataset, name, share, what) for name in PRUNING]
+            reached = [cell.mean for cell in others if cell is not None]
+            base = self.base(dataset)
+            if mine is None or not reached or base is None:
+                continue
+            best = min(reached)
+            ratios[dataset] = mine.mean / best
+            excess[dataset] = (
+                (mine.mean - base.mean) / (best - base.mean) if best > base.mean else np.inf
+            )
+        return Comparison(ratios, excess, len(self.datasets))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Error of a method over that of the best baseline, by data set.
+
+    Parameters
+    ----------
+    ratios : dict
+        Mean error by the smallest mean error of the baselines.
+    excess : dict
+        The same after taking the uncompressed network's error off both: what compression costs.
+    datasets : int
+        How many there are.
+    """
+
+    ratios: dict[str, float]
+    excess: dict[str, float]
+    datasets: int
+
+    @property
+    def lower(self) -> int:
+        """On how many data sets the error is lower than every baseline's."""
+        return sum(ratio < 1 for ratio in self.ratios.values())
+
+    @property
+    def half(self) -> int:
+        """On how many it is at most half of every baseline's."""
+        return sum(ratio <= 0.5 for ratio in self.ratios.values())
+
+    @property
+    def half_excess(self) -> int:
+        """On how many the cost of compression is at most half."""
+        return sum(ratio <= 0.5 for ratio in self.excess.values())
+
+    @property
+    def geometric_mean(self) -> float:
+        """Of the ratios."""
+        return float(np.exp(np.mean(np.log(list(self.ratios.values()))))) if self.ratios else np.nan
+
+
+def by_architecture(rows: Sequence[Row]) -> dict[tuple[str, str], Summary]:
+    """Summaries by activation and hidden widths, in order of appearance."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["activation"], row["hidden"]), []).append(row)
+    return {key: Summary(group) for key, group in groups.items()}
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """All rows, with R² = 1 − error/variance."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        r2 = None if row["mse"] is None else 1 - row["mse"] / row["variance"]
+        filled = {key: value for key, value in (row | {"r2": r2}).items() if value is not None}
+        writer.writerow(filled)
+    return text.getvalue()
+
+
+def headline(summary: Summary) -> str:
+    """The comparison with pruning, as a Markdown table: one line per method and share."""
+    lines = [
+        "| method | kept | lower than all pruning | at most half | cost at most half | mean ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method in summary.methods:
+        if method in PRUNING:
+            continue
+        for share in summary.shares:
+            found = summary.against_pruning(method, share)
+            if not found.ratios:
+                continue
+            counts = (found.lower, found.half, found.half_excess)
+            shown = " | ".join(f"{count} of {found.datasets}" for count in counts)
+            lines.append(f"| {method} | {share:.0%} | {shown} | {found.geometric_mean:.3g} |")
+    return "\n".join(lines)
+
+
+def errors(summary: Summary, share: float, what: str = "mse") -> str:
+    """Mean ± standard deviation by method and data set, as a Markdown table; * the smallest mean."""
+    titles = [SOURCES[name].title for name in summary.datasets]
+    lines = ["| method | " + " | ".join(titles) + " |", "|---|" + "---|" * len(titles)]
+    lines.append(_line("uncompressed", [summary.base(name) for name in summary.datasets], []))
+    cells = {
+        m: [summary.cell(d, m, share, what) for d in summary.datasets] for m in summary.methods
+    }
+    best = [
+        min((cell.mean for row in cells.values() if (cell := row[c]) is not None), default=np.nan)
+        for c in range(len(titles))
+    ]
+    for method, row in cells.items():
+        if any(cell is not None for cell in row):
+            lines.append(_line(method, row, best))
+    return "\n".join(lines)
+
+
+def _line(name: str, cells: Sequence[Cell | None], best: Sequence[float]) -> str:
+    shown = []
+    for c, cell in enumerate(cells):
+        mark = "*" if best and cell is not None and cell.mean == best[c] else ""
+        shown.append("–" if cell is None else f"{cell}{mark}")
+    return f"| {name} | " + " | ".join(shown) + " |"
+
+
+def seconds(summary: Summary) -> str:
+    """Mean seconds of one compression by method, over data sets, seeds and shares."""
+    lines = ["| method | seconds |", "|---|---|"]
+    for method in summary.methods:
+        times = [r["seconds"] for r in summary.rows if r["method"] == method and r["seconds"]]
+        if times:
+            lines.append(f"| {method} | {np.mean(times):.2g} |")
+    return "\n".join(lines)
+
+
+def bounds(summary: Summary) -> str:
+    """Certified bound over the largest observed change, median over data sets and seeds."""
+    lines = ["| method | kept | median bound / observed | seconds |", "|---|---|---|---|"]
+    for method in summary.methods:
+        for share in summary.shares:
+            found = [
+                r
+                for r in summary.rows
+                if r["method"] == method
+                and r["share"] == share
+                and r.get("bound")
+                and r["observed"]
+            ]
+            if found:
+                ratio = np.median([r["bound"] / r["observed"] for r in found])
+                time = np.median([r["bound_seconds"] for r in found])
+                lines.append(f"| {method} | {share:.0%} | {ratio:.3g} | {time:.2g} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def markdown(rows: Sequence[Row], shown: Sequence[float] = (0.6, 0.3, 0.1)) -> str:
+    """The whole summary."""
+    parts = ["# Evaluation of compression\n"]
+    for (activation, hidden), summary in by_architecture(rows).items():
+        parts.append(f"## {activation}, hidden widths {hidden}, {summary.seeds_text}\n")
+        parts.append("Against magnitude pruning (both scopes) and Wanda, no retraining:\n")
+        parts.append(headline(summary) + "\n")
+        for share in summary.shares:
+            if share in shown or len(summary.shares) <= len(shown):
+                parts.append(f"Test error at {share:.0%} of the parameters, no retraining:\n")
+                parts.append(errors(summary, share) + "\n")
+                if any(row.get("mse_tuned") is not None for row in summary.rows):
+                    parts.append("The same after further training, equally long for each method:\n")
+                    parts.append(errors(summary, share, "mse_tuned") + "\n")
+        parts.append("Time of one compression:\n")
+        parts.append(seconds(summary) + "\n")
+        if table := bounds(summary):
+            parts.append("Certified bounds on the box of the training inputs:\n")
+            parts.append(table + "\n")
+    return "\n".join(parts)
+
+
+def picture(summary: Summary, title: str, methods: Sequence[str], what: str = "mse") -> Figure:
+    """Error against size, one panel a data set; bands are one standard deviation.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    from symlump.display.drawing import PALETTE, new_figure
+
+    figure = new_figure(1.0, 1.0)
+    from matplotlib.ticker import LogLocator
+
+    columns = min(4, len(summary.datasets))
+    count = -(-len(summary.datasets) // columns)
+    figure.set_size_inches(3.1 * columns, 2.5 * count + 0.6)
+    panels = figure.subplots(count, columns, squeeze=False)
+    order = (4, 5, 2, 6, 0, 1, 7, 3)
+    for axes in panels.ravel()[len(summary.datasets) :]:
+        axes.set_axis_off()
+    for axes, dataset in zip(panels.ravel(), summary.datasets, strict=False):
+        for number, method in enumerate(methods):
+            points = [
+                (share, summary.cell(dataset, method, share, what)) for share in summary.shares
+            ]
+            known = [(100 * share, cell) for share, cell in points if cell is not None]
+            if not known:
+                continue
+            x = np.array([share for share, _ in known])
+            mean = np.array([cell.mean for _, cell in known])
+            deviation = np.array([cell.deviation or 0.0 for _, cell in known])
+            colour = PALETTE[order[number % len(order)]]
+            axes.plot(
+                x, mean, color=colour, marker="osD^vP*X"[number % 8], markersize=4, label=method
+            )
+            axes.fill_between(
+                x,
+                np.maximum(mean - deviation, mean / 3),
+                mean + deviation,
+                color=colour,
+                alpha=0.15,
+            )
+        base = summary.base(dataset)
+        if base is not None:
+            axes.axhline(
+                base.mean, color="black", linestyle="--", linewidth=1, label="uncompressed"
+            )
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_formatter("{x:g}")
+        if high < 30 * low:
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+            axes.yaxis.set_minor_formatter("{x:g}")
+        axes.set_title(SOURCES[dataset].title, fontsize=10)
+        axes.tick_params(which="both", labelsize=8)
+        axes.grid(True, alpha=0.25)
+    figure.supxlabel("retained parameters, %", fontsize=10)
+    figure.supylabel("mean squared error on test data", fontsize=10)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure

@@ -1,0 +1,372 @@
+"""What the evaluation computes: training one network, and compressing it by one method at several sizes.
+
+Both are functions of plain data, so they can run in any process and their results can be kept by digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from symlump.bench.train import multilayer, train, tune
+from symlump.compression.afde import AFDE
+from symlump.compression.compression import (
+    Compression,
+    Reduction,
+    compress,
+    mean_squared_error,
+)
+from symlump.compression.dependence import Dependence
+from symlump.compression.hierarchical import Hierarchical
+from symlump.compression.magnitude import Magnitude
+from symlump.compression.moments import Normal
+from symlump.compression.quantize import Quantize
+from symlump.compression.svd import TruncatedSVD
+from symlump.compression.symmetric import Symmetric
+from symlump.compression.wanda import Wanda
+from symlump.datasets import dynamics, regression
+from symlump.datasets.dataset import Dataset
+from symlump.datasets.fetch import PublicFile, content_digest
+from symlump.errors import FailureError, MethodError
+from symlump.network.activations import activation
+from symlump.network.bounds import bound_difference
+from symlump.network.network import Network
+from symlump.network.torch_io import from_torch, to_torch
+from symlump.ode.exact import FloatArray
+
+#: Part of every description: results of another version are not used.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set of the evaluation: how it is made, and its file where it has one."""
+
+    title: str
+    load: Callable[..., Dataset]
+    file: PublicFile | None = None
+
+
+SOURCES = {
+    "reaction": Source("reaction network", dynamics.reaction_network),
+    "circuit": Source("H-tree circuit", dynamics.h_tree_circuit),
+    "polymerization": Source("polymerization", dynamics.polymer_growth),
+    "glycolysis": Source("glycolytic oscillator", dynamics.glycolytic_oscillator),
+    "abalone": Source("Abalone", regression.abalone, regression.ABALONE),
+    "metro": Source("Metro", regression.metro, regression.METRO),
+    "hepc": Source("HEPC", regression.household_power, regression.HOUSEHOLD_POWER),
+    "protein": Source("PROTEIN", regression.protein, regression.PROTEIN),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table of methods.
+
+    Parameters
+    ----------
+    make : callable
+        From a share of parameters and training inputs to a method of ``compress``.
+    data : bool
+        Whether it looks at the training inputs.
+    tunable : bool
+        Whether what it makes can be trained further in its own form.
+    slow : bool
+        Whether it is measured on the first architecture of a plan only.
+    bounded : bool
+        Whether certified bounds are computed where they are asked for.
+    """
+
+    make: Callable[[float, FloatArray], Any]
+    data: bool = False
+    tunable: bool = True
+    slow: bool = False
+    bounded: bool = False
+
+
+@dataclass(frozen=True)
+class QuantizedTo:
+    """Rounding to the largest number of bits that fits a share of the storage."""
+
+    share: float
+    label: str = "quantised"
+
+    def reduce(self, network: Network) -> Reduction:
+        """Round the weights.
+
+        Raises
+        ------
+        MethodError
+            If 2 bits are too many.
+        """
+        for bits in range(16, 1, -1):
+            reduction = Quantize(bits=bits).reduce(network)
+            if reduction.retained_parameters <= self.share * network.parameters:
+                return reduction
+        raise MethodError(f"{self.share:.0%} of the storage is less than 2 bits a weight")
+
+
+METHODS: Mapping[str, Method] = {
+    "AFDE": Method(lambda share, x: AFDE(retain=share), bounded=True),
+    "AFDE, sums": Method(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
+    "AFDE, by layer": Method(lambda share, x: AFDE(retain=share, relative_to="layer")),
+    "AFDE, by layer, sums": Method(
+        lambda share, x: AFDE(retain=share, relative_to="layer", refit=False)
+    ),
+    "AFDE, diameter": Method(lambda share, x: AFDE(retain=share, linkage="diameter")),
+    "AFDE, closure": Method(lambda share, x: AFDE(retain=share, linkage="closure")),
+    "AFDE, on state": Method(lambda share, x: AFDE(retain=share, on="state"), slow=True),
+    "AFDE, on both": Method(lambda share, x: AFDE(retain=share, on="both"), slow=True),
+    "AFDE, covariance": Method(lambda share, x: AFDE(retain=share, inputs=Normal.of(x)), data=True),
+    "symmetric": Method(lambda share, x: Symmetric(retain=share), bounded=True),
+    "dependence": Method(lambda share, x: Dependence(retain=share)),
+    "dependence, covariance": Method(
+        lambda share, x: Dependence(retain=share, inputs=Normal.of(x)), data=True
+    ),
+    "dependence, data": Method(lambda share, x: Dependence(retain=share, inputs=x), data=True),
+    "truncated SVD": Method(lambda share, x: TruncatedSVD(keep=share)),
+    "hierarchical": Method(lambda share, x: Hierarchical(retain=share), slow=True),
+    "quantised": Method(lambda share, x: QuantizedTo(share), tunable=False),
+    "magnitude, global": Method(lambda share, x: Magnitude(share)),
+    "magnitude, layerwise": Method(lambda share, x: Magnitude(share, "layerwise")),
+    "Wanda": Method(lambda share, x: Wanda(share, x), data=True),
+}
+
+#: The baselines that the comparison is about.
+PRUNING = ("magnitude, global", "magnitude, layerwise", "Wanda")
+
+
+@cache
+def prepared(name: str, samples: int, seed: int, folder: str | None) -> tuple[Dataset, Dataset]:
+    """Training and test part of a data set, standardised; at most so many samples in all."""
+    source = SOURCES[name]
+    if source.file is None:
+        return source.load(samples=samples, seed=seed).split(seed=seed)
+    return source.load(folder).sample(samples, seed).split(seed=seed)
+
+
+def training_description(
+    name: str,
+    folder: str | None,
+    activation: str,
+    hidden: tuple[int, ...],
+    seed: int,
+    samples: int,
+    epochs: int,
+) -> dict[str, Any]:
+    """Everything that determines a trained network; of a file, the digest of its text."""
+    file = SOURCES[name].file
+    return {
+        "version": VERSION,
+        "dataset": name,
+        "data": None if file is None else content_digest(file, folder),
+        "activation": activation,
+        "hidden": list(hidden),
+        "seed": seed,
+        "samples": samples,
+        "epochs": epochs,
+    }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: as fast for networks of this size, and the same figures however tasks are spread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
+def train_network(description: dict[str, Any], folder: str | None = None) -> dict[str, Any]:
+    """Train; the result holds the weights and the errors."""
+    training, test = _data(description, folder)
+    seed = description["seed"]
+    model = multilayer(
+        training.inputs.shape[1],
+        description["hidden"],
+        training.targets.shape[1],
+        description["activation"],
+        seed,
+    )
+    start = time.perf_counter()
+    train(model, training, description["epochs"], seed=seed)
+    seconds = time.perf_counter() - start
+    network = from_torch(model)
+    assert isinstance(network, Network)
+    return {
+        "layers": [
+            [_packed(p.detach().numpy()) for p in (module.weight, module.bias)]
+            for module in model
+            if isinstance(module, nn.Linear)
+        ],
+        "mse": mean_squared_error(network, test.inputs, test.targets),
+        "mse_training": mean_squared_error(network, training.inputs, training.targets),
+        "variance": float(np.mean(np.var(test.targets, axis=0))),
+        "seconds": seconds,
+    }
+
+
+def network_of(description: dict[str, Any], trained: dict[str, Any]) -> Network:
+    """The network of a training result."""
+    return Network.dense(
+        [_unpacked(weight) for weight, _ in trained["layers"]],
+        [_unpacked(bias) for _, bias in trained["layers"]],
+        activation(description["activation"]),
+        dtype="float32",
+    )
+
+
+def check_trained(description: dict[str, Any], trained: dict[str, Any], folder: str | None) -> None:
+    """Recompute the test error from the weights.
+
+    Raises
+    ------
+    FailureError
+        If it is not what was reported.
+    """
+    _, test = _data(description, folder)
+    error = mean_squared_error(network_of(description, trained), test.inputs, test.targets)
+    if not np.isclose(error, trained["mse"], rtol=1e-6, atol=1e-12):
+        raise FailureError(
+            f"a trained network ({description}) has a test error of {error}, reported was {trained['mse']}"
+        )
+
+
+@one_thread()
+def measure(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compress a trained network by one method at several sizes, without and with further training.
+
+    Parameters
+    ----------
+    description : dict
+        ``training``, ``method``, ``shares``, ``steps`` (of further training), ``bound``.
+    extra : dict
+        ``trained``, the result of :func:`train_network`, and ``folder``.
+
+    Returns
+    -------
+    list of dict
+        One row per size. A size that the method cannot reach has ``mse`` None and a ``reason``.
+
+    Notes
+    -----
+    The bound holds for all inputs in the box of the training inputs.
+    """
+    training, test = _data(description["training"], extra["folder"])
+    network = network_of(description["training"], extra["trained"])
+    method = METHODS[description["method"]]
+    rows: list[dict[str, Any]] = []
+    for share in description["shares"]:
+        row: dict[str, Any] = {"share": share, "parameters": network.parameters}
+        rows.append(row)
+        try:
+            start = time.perf_counter()
+            result = compress(network, method.make(share, training.inputs))
+            row["seconds"] = time.perf_counter() - start
+        except (MethodError, FailureError) as error:
+            row |= {"mse": None, "reason": str(error)}
+            continue
+        row |= {
+            "mse": _finite(result.mean_squared_error(test.inputs, test.targets)),
+            "retained_parameters": result.retained_parameters,
+            "eps": result.eps,
+        }
+        if description["steps"] and method.tunable:
+            row["mse_tuned"] = _tuned_error(result, training, test, description)
+        if description["bound"] and method.bounded:
+            row |= _bound(result, training.inputs)
+    return rows
+
+
+def check_measured(description: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Refuse rows that cannot be results of what was asked.
+
+    Raises
+    ------
+    FailureError
+        If a size is missing, an error negative, more parameters are kept than allowed, or a change was seen
+        that is larger than its certified bound.
+    """
+    good = [row["share"] for row in rows] == description["shares"] and all(
+        row["mse"] is None
+        or (
+            row["mse"] >= 0
+            and 0 < row["retained_parameters"] <= row["share"] * row["parameters"] + 1e-6
+            and row.get("observed", 0.0) <= row.get("bound", 0.0)
+        )
+        for row in rows
+    )
+    if not good:
+        raise FailureError(
+            f"a worker's results for {description} are not what was asked for: {rows}"
+        )
+
+
+def _data(description: dict[str, Any], folder: str | None) -> tuple[Dataset, Dataset]:
+    """The data of a description, if the files here are those it was written for."""
+    name = description["dataset"]
+    file = SOURCES[name].file
+    if file is not None and content_digest(file, folder) != description["data"]:
+        raise FailureError(
+            f"{file.name} here differs from the one this evaluation was started with; start it again with "
+            "another --output, or with the same data"
+        )
+    return prepared(name, description["samples"], description["seed"], folder)
+
+
+def _tuned_error(
+    result: Compression, training: Dataset, test: Dataset, description: dict[str, Any]
+) -> float | None:
+    model = result.reduction.finish(to_torch(result.network))
+    tune(model, training, description["steps"], seed=description["training"]["seed"])
+    with torch.no_grad():
+        inputs = torch.as_tensor(test.inputs, dtype=next(model.parameters()).dtype)
+        outputs = model(inputs).double().numpy()
+    return _finite(float(np.mean((outputs - test.targets) ** 2)))
+
+
+def _bound(result: Compression, inputs: FloatArray) -> dict[str, Any]:
+    """The certified bound on the box of the training inputs, and the largest change seen in that box."""
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    start = time.perf_counter()
+    bound = bound_difference(
+        result.original,
+        result.network,
+        np.stack([low, high], axis=1),
+        unit_maps=result.unit_maps,
+    )
+    seconds = time.perf_counter() - start
+    x = np.random.default_rng(0).uniform(low, high, size=(10_000, low.size))
+    change = np.abs(result.network(x) - result.original(x)).max()
+    return {
+        "bound": _finite(bound.largest),
+        "bound_seconds": seconds,
+        "observed": _finite(float(change)),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _packed(array: FloatArray) -> dict[str, Any]:
+    """A float32 array as plain data."""
+    values = np.ascontiguousarray(array, dtype="<f4")
+    return {"shape": list(values.shape), "data": base64.b64encode(values.tobytes()).decode()}
+
+
+def _unpacked(packed: dict[str, Any]) -> FloatArray:
+    values = np.frombuffer(base64.b64decode(packed["data"]), dtype="<f4")
+    return values.reshape(packed["shape"]).astype(np.float64)

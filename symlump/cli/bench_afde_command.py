@@ -1,0 +1,188 @@
+"""``symlump bench afde``: the evaluation of network compression."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.progress import bar
+from symlump.errors import FileFormatError, MethodError
+
+if TYPE_CHECKING:
+    from symlump.bench.afde import Plan
+
+DESCRIPTION = """\
+Train networks on eight data sets (four generated, four public), compress each by every method at 90 to 10 % of
+its parameters, without and with further training, and compare test errors over seeds.
+
+Results are kept in OUTPUT/results as they arrive, so an interrupted run goes on where it was: give the same
+command again. Writes OUTPUT/results.csv, summary.md and, with matplotlib, pictures.
+
+examples:
+  symlump bench afde --quick
+  symlump bench afde --data ~/uci --jobs 2 --output evaluation
+  symlump bench afde --datasets glycolysis,circuit --methods "AFDE;Wanda" --activations tanh --seeds 2
+"""
+
+_GENERATED = "reaction,circuit,polymerization,glycolysis"
+#: Methods that the pictures show: as many as have distinct colours.
+_SHOWN = (
+    "AFDE",
+    "AFDE, sums",
+    "symmetric",
+    "dependence",
+    "truncated SVD",
+    "magnitude, global",
+    "magnitude, layerwise",
+    "Wanda",
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with the public sets (default: $SYMLUMP_DATA, else they are downloaded)",
+    )
+    parser.add_argument(
+        "--datasets", metavar="A,B,…", help=f"only these; generated ones: {_GENERATED}"
+    )
+    parser.add_argument("--methods", metavar="A;B;…", help="only these, separated by semicolons")
+    parser.add_argument(
+        "--activations",
+        metavar="A;B;…",
+        help="separated by semicolons (default: tanh;relu;polynomial:0,1,0.2)",
+    )
+    parser.add_argument(
+        "--hidden",
+        metavar="M,N;…",
+        help="hidden widths, several choices separated by semicolons (default: 64,64)",
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="how many (default: 5)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes on this machine (default: 1)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster, instead of --jobs"
+    )
+    parser.add_argument("--quick", action="store_true", help="a small version: minutes")
+    parser.add_argument("--no-tuning", action="store_true", help="no training after compression")
+    parser.add_argument(
+        "--bounds", action="store_true", help="certified bounds too, which take time"
+    )
+    parser.add_argument(
+        "--output", default="symlump-afde", metavar="DIR", help="folder (default: symlump-afde)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the experiment."""
+    from symlump.bench.afde import evaluate
+    from symlump.bench.tables import markdown
+
+    plan = _plan(options)
+    folder = Path(options.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileFormatError(f"cannot make the folder {folder}: {error.strerror}") from None
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes to come: one core each
+    with _bars() as step:
+        rows = evaluate(
+            plan,
+            folder / "results",
+            options.data,
+            options.jobs,
+            options.scheduler,
+            step,
+        )
+    _write(rows, folder)
+    print(markdown(rows))
+    print(f"written to {folder}: results.csv, summary.md, pictures")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    from symlump.bench.afde import QUICK, Plan
+    from symlump.network.activations import activation
+
+    plan = QUICK if options.quick else Plan()
+    changes: dict[str, Any] = {}
+    if options.datasets is not None:
+        changes["datasets"] = tuple(options.datasets.split(","))
+    if options.methods is not None:
+        changes["methods"] = tuple(part.strip() for part in options.methods.split(";"))
+    if options.seeds is not None:
+        changes["seeds"] = options.seeds
+    if options.no_tuning:
+        changes["steps"] = 0
+    if options.bounds:
+        changes["bound"] = True
+    widths = [plan.architectures[0][1]]
+    if options.hidden is not None:
+        widths = [_widths(part) for part in options.hidden.split(";")]
+    names = [name for name, _ in plan.architectures]
+    if options.activations is not None:
+        names = [part.strip() for part in options.activations.split(";")]
+    for name in names:
+        activation(name)
+    changes["architectures"] = tuple((name, hidden) for hidden in widths for name in names)
+    return replace(plan, **changes)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = ()
+    if not widths or min(widths) < 1:
+        raise MethodError(f"--hidden {text}: write widths as in 64,64")
+    return widths
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
+    """One progress bar for each phase."""
+    steps: dict[str, Callable[[int, str], None]] = {}
+    with ExitStack() as open_bar:
+
+        def step(phase: str, done: int, total: int, remark: str) -> None:
+            if phase not in steps:
+                open_bar.close()
+                steps[phase] = open_bar.enter_context(bar(phase, total))
+            steps[phase](done, remark)
+
+        yield step
+
+
+def _write(rows: list[dict[str, Any]], folder: Path) -> None:
+    from symlump.bench.tables import by_architecture, csv_text, markdown, picture
+    from symlump.errors import MissingExtraError
+    from symlump.files import replacing, write_text
+
+    write_text(folder / "results.csv", csv_text(rows))
+    write_text(folder / "summary.md", markdown(rows))
+    for (activation, hidden), summary in by_architecture(rows).items():
+        short = activation.split(":")[0]
+        methods = [name for name in _SHOWN if name in summary.methods]
+        tuned = any(row.get("mse_tuned") is not None for row in summary.rows)
+        for what, suffix, said in (
+            ("mse", "", "no retraining"),
+            ("mse_tuned", "-tuned", "after equally much further training"),
+        ):
+            if what == "mse_tuned" and not tuned:
+                continue
+            title = f"{activation}, hidden widths {hidden}, {summary.seeds_text}, {said}"
+            try:
+                figure = picture(summary, title, methods, what)
+            except MissingExtraError:
+                print("no pictures: they need matplotlib (pip install 'symlump[plot]')")
+                return
+            with replacing(folder / f"evaluation-{short}-{hidden}{suffix}.png") as temporary:
+                figure.savefig(temporary, format="png")

@@ -1,0 +1,76 @@
+"""``symlump bench anneal``: annealing on handwritten digits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+
+DESCRIPTION = """\
+Train an over-parametrised ReLU network on the handwritten digits that come with scikit-learn, remove linearly
+dependent units in steps with training between them until 1 % of the parameters are left, and compare with
+removing them at once and with a small network trained from scratch. Some minutes; seconds with --quick.
+
+example:
+  symlump bench anneal --picture annealing.png
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a parser."""
+    parser.add_argument("--quick", action="store_true", help="a small version: seconds")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="how many (default: 3)")
+    parser.add_argument(
+        "--checkpoints",
+        metavar="DIR",
+        help="an existing folder; an interrupted run goes on from there",
+    )
+    parser.add_argument("--picture", metavar="FILE", help="write the curve, as .png, .svg or .pdf")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the experiment."""
+    from symlump.bench.anneal import QUICK, Plan, draw
+    from symlump.bench.anneal import run as measure
+    from symlump.display.tables import table_text
+    from symlump.errors import MethodError
+    from symlump.files import replacing
+
+    if options.seeds < 1:
+        raise MethodError(f"--seeds {options.seeds}: give 1 or more")
+    plan = QUICK if options.quick else replace(Plan(), seeds=tuple(range(options.seeds)))
+    results = measure(plan, folder=options.checkpoints)
+    rows = [result.row for result in results]
+    if options.picture is not None:
+        figure = draw(results)
+        with replacing(options.picture) as temporary:
+            kind = str(options.picture).rpartition(".")[2]
+            figure.savefig(temporary, format=kind)
+    if options.json:
+        print(
+            json.dumps([asdict(row) | {"points_lost": row.points_lost} for row in rows], indent=2)
+        )
+        return 0
+    header = (
+        *("seed", "parameters", "retained", "widths", "whole network", "annealed", "points lost"),
+        *("at once", "from scratch"),
+    )
+    cells = [
+        (
+            str(row.seed),
+            str(row.parameters),
+            f"{row.retained_parameters} ({100 * row.retained:.2f} %)",
+            "–".join(map(str, row.widths)),
+            f"{100 * row.accuracy:.2f} %",
+            f"{100 * row.annealed:.2f} %",
+            f"{row.points_lost:.2f}",
+            f"{100 * row.at_once:.2f} %",
+            f"{100 * row.from_scratch:.2f} %",
+        )
+        for row in rows
+    ]
+    print(results[0].annealing)
+    print()
+    print(table_text(header, cells))
+    return 0

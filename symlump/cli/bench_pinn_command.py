@@ -1,0 +1,88 @@
+"""``symlump bench pinn`` and ``symlump bench hmatrix``: hierarchical matrices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+
+from symlump.cli.progress import bar
+from symlump.errors import MethodError
+
+DESCRIPTION = """\
+Train tanh networks on Poisson's, Burgers' and Helmholtz' equation, compress each to the same storage by
+hierarchical matrices, truncated SVD, pruning and quantisation, compare solution, tangent kernel and time
+with the original's, and train each further in its compressed form.
+"""
+
+HMATRIX_DESCRIPTION = """\
+Store the matrix 1/max(|x − y|, h) for points on a line as a hierarchical matrix, within a relative error of
+10⁻³: storage against the dense matrix and one truncated SVD, growth with the number of points, time.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``bench pinn``."""
+    parser.add_argument("--quick", action="store_true", help="one small network: a minute")
+    parser.add_argument("--problems", metavar="A,B,…", help="poisson, burgers, helmholtz")
+    parser.add_argument("--shares", metavar="A,B,…", help="of the storage (default: 0.5,0.25)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    _add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run ``bench pinn``."""
+    from symlump.bench.pinn import QUICK, Plan, csv_text, markdown, text
+    from symlump.bench.pinn import run as run_plan
+
+    plan = replace(QUICK if options.quick else Plan(), seed=options.seed)
+    if options.problems is not None:
+        plan = replace(plan, problems=tuple(options.problems.split(",")))
+    if options.shares is not None:
+        plan = replace(plan, shares=_shares(options.shares))
+    with bar("physics-informed networks", 1000) as step:
+        rows = run_plan(plan, lambda done, total, remark: step(1000 * done // total, remark))
+    if options.format == "json":
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        print({"text": text, "csv": csv_text, "markdown": markdown}[options.format](rows).rstrip())
+    return 0
+
+
+def add_hmatrix_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``bench hmatrix``."""
+    parser.add_argument("--quick", action="store_true", help="up to 1024 points: seconds")
+    _add_format(parser)
+
+
+def run_hmatrix(options: argparse.Namespace) -> int:
+    """Run ``bench hmatrix``."""
+    from symlump.bench.hmatrix import csv_text, markdown, measure, text
+
+    sizes = (256, 512, 1024) if options.quick else (512, 1024, 2048, 4096)
+    rows = []
+    with bar("kernel matrices", len(sizes)) as step:
+        for done, size in enumerate(sizes):
+            step(done, f"{size} points")
+            rows.append(measure(size))
+    if options.format == "json":
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        print({"text": text, "csv": csv_text, "markdown": markdown}[options.format](rows).rstrip())
+    return 0
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=("text", "csv", "markdown", "json"), default="text", help="of the rows"
+    )
+
+
+def _shares(given: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(part) for part in given.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise MethodError(f"--shares {given}: write shares in (0, 1], as in 0.5,0.25")
+    return shares

@@ -1,0 +1,118 @@
+"""``symlump show NET.onnx``: the nodes of a network, and the equations of its influence form."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from symlump.cli.progress import working
+from symlump.display.tables import table_text
+from symlump.network.graph import NetworkGraph
+from symlump.network.graph_encode import encode_graph
+from symlump.network.graph_nodes import Affine, Apply, Combine, Node, Pool
+from symlump.network.network import Network
+from symlump.network.onnx_io import read_onnx
+from symlump.ode.polynomial import PolynomialODE
+
+_ROWS = 100
+_ENCODED = 5_000_000  # parameters; above, no equations are shown
+
+
+def run_network(options: argparse.Namespace) -> int:
+    """Run the command for a network."""
+    with working(f"reading {options.file}"):
+        network = read_onnx(options.file)
+        graph = network if isinstance(network, NetworkGraph) else NetworkGraph.from_network(network)
+        ode = None
+        if options.latex or (options.equations and graph.parameters <= _ENCODED):
+            ode = encode_graph(graph)
+    if options.latex and ode is not None:
+        print(ode.to_latex(options.equations, options.terms))
+    elif options.json:
+        print(json.dumps(_report(options, network, graph), indent=2, ensure_ascii=False))
+    else:
+        print(_text(options, network, graph, ode))
+    return 0
+
+
+def _rows(graph: NetworkGraph) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": node.name,
+            "kind": _kind(node),
+            "reads": list(node.inputs),
+            "shape": list(graph.shapes[node.name]),
+            "parameters": node.parameters if isinstance(node, Affine) else 0,
+        }
+        for node in graph.nodes
+    ]
+
+
+def _kind(node: Node) -> str:
+    """What a node is, for people.
+
+    Examples
+    --------
+    >>> _kind(Combine("sum", ("a", "b"), "add"))
+    'add'
+    """
+    match node:
+        case Affine():
+            size = "×".join(map(str, node.kernel))
+            if node.is_scale:
+                return "scale"
+            return ("depthwise " if node.depthwise else "") + (
+                f"convolution {size}" if size else "dense"
+            )
+        case Apply(activation=phi):
+            return phi.name
+        case Combine(operation=operation):
+            return operation
+        case Pool(operation=operation, size=size, adaptive=adaptive):
+            return f"{operation} {'to ' if adaptive else ''}{'×'.join(map(str, size))}"
+    return type(node).__name__.lower()
+
+
+def _report(
+    options: argparse.Namespace, network: Network | NetworkGraph, graph: NetworkGraph
+) -> dict[str, Any]:
+    return {
+        "file": options.file,
+        "kind": "chain" if isinstance(network, Network) else "graph",
+        "dtype": graph.dtype,
+        "parameters": graph.parameters,
+        "outputs": list(graph.outputs),
+        "nodes": _rows(graph),
+    }
+
+
+def _text(
+    options: argparse.Namespace,
+    network: Network | NetworkGraph,
+    graph: NetworkGraph,
+    ode: PolynomialODE | None,
+) -> str:
+    rows = _rows(graph)
+    table = [
+        (
+            row["name"],
+            row["kind"],
+            "×".join(map(str, row["shape"])),
+            str(row["parameters"] or ""),
+        )
+        for row in rows[:_ROWS]
+    ]
+    chain = isinstance(network, Network)
+    lines = [
+        f"{Path(options.file).name}: {network!r}, {graph.dtype}",
+        "a chain of dense layers, so every method applies" if chain else "a graph, for AFDE",
+        "",
+        table_text(("node", "what", "shape", "parameters"), table),
+    ]
+    if len(rows) > _ROWS:
+        lines.append(f"… {len(rows) - _ROWS} more nodes")
+    if ode is not None:
+        lines += ["", "influence form:", ode.to_text(options.equations, options.terms)]
+    return "\n".join(lines)

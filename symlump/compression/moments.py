@@ -1,0 +1,276 @@
+"""Means and covariances of the units of a network when its inputs follow a stated distribution.
+
+Everything is kept as a square root: a matrix H with one column a unit, such that HᵀH is the matrix of
+second moments E[h_i·h_j]. QR factorisations of H then see residuals down to rounding, where a Gram
+matrix would lose half of the digits. Rows of H are samples (divided by the root of their number), or,
+where all activations are polynomials and the inputs normal, coefficients in orthonormal Hermite
+polynomials of the inputs; the second kind has no sampling error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.compression.polynomials import (
+    MOST_MONOMIALS,
+    PolynomialTable,
+    monomial_count,
+    polynomial_of,
+)
+from symlump.errors import MethodError
+from symlump.network.network import Layer, Network
+from symlump.ode.exact import FloatArray
+
+#: Samples drawn from a distribution: this many, and at least four for each unit of the widest layer.
+SAMPLES = 4096
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Normal:
+    """A normal distribution of a network's inputs; standard normal unless told otherwise.
+
+    Parameters
+    ----------
+    mean : array_like, shape (inputs,), optional
+        0 if not given.
+    covariance : array_like, shape (inputs, inputs), optional
+        The identity if not given.
+
+    Raises
+    ------
+    MethodError
+        If shapes do not fit, an entry is not finite, or the covariance is not symmetric and positive
+        semidefinite.
+
+    Examples
+    --------
+    >>> Normal()
+    Normal()
+    >>> Normal.of([[0.0, 1.0], [2.0, 1.0]]).covariance.tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
+    """
+
+    mean: npt.ArrayLike | None = None
+    covariance: npt.ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        for name, dimensions in (("mean", 1), ("covariance", 2)):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            array = np.array(given, dtype=np.float64)
+            if array.ndim != dimensions or not np.isfinite(array).all():
+                raise MethodError(
+                    f"Normal takes {'a vector' if dimensions == 1 else 'a matrix'} of finite numbers "
+                    f"as {name}; got an array of shape {array.shape}"
+                )
+            object.__setattr__(self, name, array)
+        if self.covariance is not None:
+            covariance = np.asarray(self.covariance)
+            if covariance.shape[0] != covariance.shape[1]:
+                raise MethodError(f"a covariance is a square matrix; got shape {covariance.shape}")
+            size = float(np.abs(covariance).max(initial=0.0))
+            if np.abs(covariance - covariance.T).max(initial=0.0) > 1e-8 * size:
+                raise MethodError("the covariance is not symmetric")
+            if np.linalg.eigvalsh(covariance).min(initial=0.0) < -1e-8 * size:
+                raise MethodError("the covariance has a negative eigenvalue")
+
+    @classmethod
+    def of(cls, inputs: npt.ArrayLike) -> Normal:
+        """The normal distribution with the mean and covariance of some samples.
+
+        Parameters
+        ----------
+        inputs : array_like, shape (samples, inputs)
+        """
+        x = np.asarray(inputs, dtype=np.float64)
+        if x.ndim != 2 or not x.size:
+            raise MethodError(f"Normal.of takes samples × inputs; got an array of shape {x.shape}")
+        return cls(x.mean(axis=0), np.cov(x.T, bias=True).reshape(x.shape[1], x.shape[1]))
+
+    def affine(self, inputs: int) -> tuple[FloatArray, FloatArray]:
+        """μ and A such that μ + A·ξ has this distribution for standard normal ξ.
+
+        Raises
+        ------
+        MethodError
+            If mean and covariance are not of this number of inputs.
+        """
+        mean = np.zeros(inputs) if self.mean is None else np.asarray(self.mean)
+        root = np.eye(inputs)
+        if self.covariance is not None:
+            values, vectors = np.linalg.eigh(np.asarray(self.covariance))
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+        if mean.shape != (inputs,) or root.shape != (inputs, inputs):
+            raise MethodError(
+                f"the network has {inputs} inputs; the mean has shape {mean.shape}, the covariance "
+                f"{root.shape}"
+            )
+        return mean, root
+
+    def sample(self, count: int, inputs: int, seed: int = 0) -> FloatArray:
+        """Draw samples.
+
+        Returns
+        -------
+        ndarray, shape (count, inputs)
+        """
+        mean, root = self.affine(inputs)
+        drawn = np.random.default_rng(seed).standard_normal((count, inputs))
+        return np.asarray(mean + drawn @ root.T)
+
+    def __repr__(self) -> str:
+        given = [name for name in ("mean", "covariance") if getattr(self, name) is not None]
+        return f"Normal({', '.join(f'{name}=…' for name in given)})"
+
+
+class Moments(Protocol):
+    """Functions of the inputs, as columns, with their means and second moments."""
+
+    def start(self) -> FloatArray:
+        """The inputs themselves."""
+
+    def pre_activation(self, layer: Layer, h: FloatArray) -> FloatArray:
+        """W·h + b."""
+
+    def after(self, layer: Layer, h: FloatArray) -> FloatArray:
+        """φ(W·h + b)."""
+
+    def mean(self, h: FloatArray) -> FloatArray:
+        """E[h]."""
+
+    def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
+        """H with HᵀH the covariance of the columns, or their second moments if not centred."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Moments over samples: a column holds a unit's values.
+
+    Examples
+    --------
+    >>> moments = Sampled(np.array([[1.0], [3.0]]))
+    >>> h = moments.start()
+    >>> moments.mean(h).tolist(), (moments.root(h).T @ moments.root(h)).round(12).tolist()
+    ([2.0], [[1.0]])
+    """
+
+    inputs: FloatArray
+
+    def start(self) -> FloatArray:
+        """The inputs themselves."""
+        return self.inputs
+
+    def pre_activation(self, layer: Layer, h: FloatArray) -> FloatArray:
+        """W·h + b."""
+        return layer.pre_activation(h)
+
+    def after(self, layer: Layer, h: FloatArray) -> FloatArray:
+        """φ(W·h + b)."""
+        return layer(h)
+
+    def mean(self, h: FloatArray) -> FloatArray:
+        """E[h]."""
+        return np.asarray(h.mean(axis=0))
+
+    def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
+        """The values, minus their mean if centred, over the root of their number."""
+        return np.asarray((h - h.mean(axis=0) if centred else h) / np.sqrt(len(h)))
+
+
+@dataclass(frozen=True, eq=False)
+class Hermite:
+    """Moments of polynomial units under a normal distribution, without sampling.
+
+    A column holds a unit's coefficients as a polynomial of ξ, where the inputs are μ + A·ξ with standard
+    normal ξ. In Hermite polynomials he_α, orthonormal under that distribution, second moments are sums
+    of products of coefficients, and the mean is the coefficient of he_0.
+
+    Examples
+    --------
+    >>> from symlump.network.activations import polynomial
+    >>> square = Layer(np.eye(1), None, polynomial([0.0, 0.0, 1.0]))
+    >>> moments = Hermite(Normal(), PolynomialTable(1, 2))
+    >>> h = moments.after(square, moments.start())
+    >>> moments.mean(h).tolist(), (moments.root(h).T @ moments.root(h)).round(12).tolist()
+    ([1.0], [[2.0]])
+    """
+
+    distribution: Normal
+    table: PolynomialTable = field(repr=False)
+
+    def start(self) -> FloatArray:
+        """The inputs themselves."""
+        mean, root = self.distribution.affine(self.table.variables)
+        return np.vstack([mean, root.T])
+
+    def pre_activation(self, layer: Layer, h: FloatArray) -> FloatArray:
+        """W·h + b."""
+        return self.table.linear(layer.weight, layer.bias, h)
+
+    def after(self, layer: Layer, h: FloatArray) -> FloatArray:
+        """φ(W·h + b)."""
+        return self.table.applied(layer.activation, self.pre_activation(layer, h))
+
+    def mean(self, h: FloatArray) -> FloatArray:
+        """E[h]."""
+        return np.asarray(self._coefficients(h)[0])
+
+    def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
+        """The Hermite coefficients, without that of the constant if centred."""
+        return self._coefficients(h)[1 if centred else 0 :]
+
+    def _coefficients(self, h: FloatArray) -> FloatArray:
+        return np.asarray(self.table.hermite[: len(h), : len(h)] @ h)
+
+
+def moments_of(
+    network: Network, inputs: npt.ArrayLike | Normal, seed: int = 0
+) -> tuple[Moments, FloatArray]:
+    """Moments of the hidden units of a network, and samples of its inputs.
+
+    Under a normal distribution they are free of sampling error if the hidden units are polynomials of
+    the inputs with at most 2500 coefficients; otherwise 4096 samples are drawn, or four for each unit
+    of the widest layer if these are more.
+
+    Raises
+    ------
+    MethodError
+        If samples or distribution do not fit the network.
+
+    Examples
+    --------
+    >>> network = Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]], activation="relu")
+    >>> moments_of(network, Normal())[1].shape
+    (4096, 1)
+    """
+    if not isinstance(inputs, Normal):
+        x = np.asarray(inputs, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != network.inputs or not len(x) or not np.isfinite(x).all():
+            raise MethodError(
+                f"inputs are finite samples of shape (samples, {network.inputs}), a Normal "
+                f"distribution, or 'exact'; got an array of shape {x.shape}"
+            )
+        return Sampled(x), x
+    widest = max(layer.units for layer in network.layers)
+    x = inputs.sample(max(SAMPLES, 4 * widest), network.inputs, seed)
+    degree = hidden_degree(network)
+    if degree is None or monomial_count(network.inputs, degree) > MOST_MONOMIALS:
+        return Sampled(x), x
+    return Hermite(inputs, PolynomialTable(network.inputs, degree)), x
+
+
+def hidden_degree(network: Network) -> int | None:
+    """The largest degree of hidden units as polynomials of the inputs; None if they are none."""
+    degree = largest = 1
+    for layer in network.hidden:
+        coefficients = polynomial_of(layer.activation)
+        if coefficients is None:
+            return None
+        degree *= len(coefficients) - 1
+        largest = max(largest, degree)
+    return largest

@@ -1,0 +1,292 @@
+"""Three ways to compute with enclosures, behind one interface: float64, the balls of flint, mpmath.
+
+What is computed with them is written once, with the operators + − * @ and the functions of
+:class:`Arithmetic`. *float64* is :mod:`symlump.lumping.enclosures.intervals`: whole arrays at a time. *flint*
+and *mpmath* are arrays of Python objects that round outward by themselves. They are slower by one to three
+orders of magnitude, share no code with the first, and so confirm it.
+
+References
+----------
+Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", arXiv:1611.02831.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from symlump.errors import MethodError, MissingExtraError
+from symlump.lumping.enclosures.intervals import UNIT, Intervals, above, below, middle_and_radius
+from symlump.ode.exact import AnyArray, ExactArray, FloatArray, IntArray
+
+#: An array of enclosures: :class:`Intervals`, or an array of flint's or mpmath's objects.
+Enclosures = Any
+
+
+class Arithmetic(ABC):
+    """What is needed besides operators: enclosures from exact numbers and floats, and back to floats."""
+
+    name: str
+
+    @abstractmethod
+    def exact(self, values: ExactArray) -> Enclosures:
+        """Rationals, each enclosed as narrowly as the arithmetic can."""
+
+    @abstractmethod
+    def between(self, lower: FloatArray, upper: FloatArray) -> Enclosures:
+        """All numbers between two floats."""
+
+    @abstractmethod
+    def lower(self, a: Enclosures) -> FloatArray:
+        """Floats that are not above any number enclosed."""
+
+    @abstractmethod
+    def upper(self, a: Enclosures) -> FloatArray:
+        """Floats that are not below any number enclosed."""
+
+    @abstractmethod
+    def powers(self, a: Enclosures, exponents: IntArray) -> Enclosures:
+        """Entrywise powers; exponents are at least 1."""
+
+    @abstractmethod
+    def sums(self, a: Enclosures, groups: IntArray, count: int) -> Enclosures:
+        """Sums by group, Σ over entries with ``groups == g`` for g = 0 … count−1."""
+
+    @abstractmethod
+    def concatenate(self, parts: Sequence[Enclosures]) -> Enclosures:
+        """One vector after the other."""
+
+    def point(self, values: FloatArray) -> Enclosures:
+        """Floats as the points that they are."""
+        return self.between(values, values)
+
+    @cache  # noqa: B019 - there are three arithmetics, and few numbers
+    def number(self, value: Fraction) -> Enclosures:
+        """One rational, as an array of shape (1,)."""
+        return self.exact(ExactArray.from_fractions([value]))
+
+    def magnitude(self, a: Enclosures) -> FloatArray:
+        """Floats that are not below the absolute value of any number enclosed."""
+        return np.maximum(np.abs(self.lower(a)), np.abs(self.upper(a)))
+
+    def ball(self, a: Enclosures) -> tuple[FloatArray, FloatArray]:
+        """Floats m and r with every enclosure inside m ± r."""
+        return middle_and_radius(self.lower(a), self.upper(a))
+
+
+class _FloatArithmetic(Arithmetic):
+    """Intervals of float64, rounded outward; whole arrays at a time."""
+
+    name = "float64 intervals, rounded outward"
+
+    def exact(self, values: ExactArray) -> Intervals:
+        nearest = values.to_float()
+        if values.is_float:
+            return Intervals(nearest, nearest)
+        same = np.fromiter(
+            (
+                np.isfinite(float(f)) and Fraction(float(f)) == value
+                for f, value in zip(nearest, values, strict=True)
+            ),
+            dtype=bool,
+            count=len(values),
+        )
+        return Intervals(
+            np.where(same, nearest, np.nextafter(nearest, -np.inf)),
+            np.where(same, nearest, np.nextafter(nearest, np.inf)),
+        )
+
+    def between(self, lower: FloatArray, upper: FloatArray) -> Intervals:
+        return Intervals(lower, upper)
+
+    def concatenate(self, parts: Sequence[Intervals]) -> Intervals:
+        return Intervals(
+            np.concatenate([part.lower for part in parts]),
+            np.concatenate([part.upper for part in parts]),
+        )
+
+    def lower(self, a: Intervals) -> FloatArray:
+        return a.lower
+
+    def upper(self, a: Intervals) -> FloatArray:
+        return a.upper
+
+    def powers(self, a: Intervals, exponents: IntArray) -> Intervals:
+        ends = []
+        for end in (a.lower, a.upper):
+            power = Intervals(end.copy(), end.copy())
+            for k in range(2, int(exponents.max(initial=1)) + 1):
+                more = exponents >= k
+                power[more] = power[more] * end[more]
+            ends.append(power)
+        first, last = ends  # an odd power ascends; an even one does on each side of 0
+        lower = np.minimum(first.lower, last.lower)
+        across = (exponents % 2 == 0) & (a.lower <= 0) & (a.upper >= 0)
+        return Intervals(np.where(across, 0.0, lower), np.maximum(first.upper, last.upper))
+
+    def sums(self, a: Intervals, groups: IntArray, count: int) -> Intervals:
+        size = np.bincount(groups, minlength=count)
+        room = 2.0 * np.maximum(size - 1, 0) * UNIT
+        ends = []
+        for part in (a.lower, a.upper):
+            total = np.bincount(groups, weights=part, minlength=count)
+            ends.append((total, room * np.bincount(groups, weights=np.abs(part), minlength=count)))
+        (lower, room_below), (upper, room_above) = ends
+        return Intervals(below(lower - room_below), above(upper + room_above))
+
+
+class _ObjectArithmetic(Arithmetic):
+    """Arrays of Python objects that round outward by themselves."""
+
+    def concatenate(self, parts: Sequence[AnyArray]) -> AnyArray:
+        return np.concatenate(parts)
+
+    def sums(self, a: AnyArray, groups: IntArray, count: int) -> AnyArray:
+        total = self._zeros(count)
+        for group, value in zip(groups.tolist(), a, strict=True):
+            total[group] = total[group] + value
+        return total
+
+    def _zeros(self, count: int) -> AnyArray:
+        return np.array(self.point(np.zeros(count)))
+
+    @staticmethod
+    def _objects(values: list[Any], shape: tuple[int, ...]) -> AnyArray:
+        result = np.empty(len(values), dtype=object)
+        result[:] = values
+        return result.reshape(shape)
+
+
+class _FlintArithmetic(_ObjectArithmetic):
+    """Balls of flint (the extra ``fast``), 53 bits and a radius."""
+
+    name = "flint arb"
+
+    def exact(self, values: ExactArray) -> AnyArray:
+        from flint import arb, fmpq
+
+        return self._objects(
+            [arb(fmpq(v.numerator, v.denominator)) for v in values], (len(values),)
+        )
+
+    def between(self, lower: FloatArray, upper: FloatArray) -> AnyArray:
+        from flint import arb
+
+        pairs = zip(np.ravel(lower).tolist(), np.ravel(upper).tolist(), strict=True)
+        return self._objects(
+            [arb(a) if a == b else arb(a).union(arb(b)) for a, b in pairs], np.shape(lower)
+        )
+
+    def powers(self, a: AnyArray, exponents: IntArray) -> AnyArray:
+        values = [_power(x, k) for x, k in zip(a, exponents.tolist(), strict=True)]
+        return self._objects(values, a.shape)
+
+    def lower(self, a: AnyArray) -> FloatArray:
+        return np.array([_down(x) for x in np.ravel(a)], dtype=np.float64).reshape(np.shape(a))
+
+    def upper(self, a: AnyArray) -> FloatArray:
+        return -self.lower(-a)
+
+
+def _power(x: Any, exponent: int) -> Any:
+    """A power of a ball, from its ends: products of wide balls with themselves are too wide."""
+    if exponent == 1 or not x.is_finite():
+        return x
+    first, last = x.lower(), x.upper()
+    low, high = first, last
+    for _ in range(exponent - 1):  # ** itself goes through logarithms
+        low, high = low * first, high * last
+    hull = low.union(high)
+    return hull.union(0 * first) if exponent % 2 == 0 and first <= 0 <= last else hull
+
+
+def _down(x: Any) -> float:
+    """A float that is not above a ball of flint, −∞ where the ball is no finite one."""
+    from flint import arb
+
+    if not x.is_finite():
+        return -np.inf
+    low = x.lower()
+    value = float(low)
+    return value if arb(value) <= low else float(np.nextafter(value, -np.inf))
+
+
+class _MpmathArithmetic(_ObjectArithmetic):
+    """Intervals of mpmath, 53 bits."""
+
+    name = "mpmath iv"
+
+    def exact(self, values: ExactArray) -> AnyArray:
+        iv = _mpmath_intervals()
+        return self._objects(
+            [iv.mpf(v.numerator) / iv.mpf(v.denominator) for v in values], (len(values),)
+        )
+
+    def between(self, lower: FloatArray, upper: FloatArray) -> AnyArray:
+        iv = _mpmath_intervals()
+        pairs = zip(np.ravel(lower).tolist(), np.ravel(upper).tolist(), strict=True)
+        return self._objects([iv.mpf([a, b]) for a, b in pairs], np.shape(lower))
+
+    def powers(self, a: AnyArray, exponents: IntArray) -> AnyArray:
+        values = [x**k for x, k in zip(a, exponents.tolist(), strict=True)]
+        return self._objects(values, a.shape)
+
+    def lower(self, a: AnyArray) -> FloatArray:
+        from mpmath import libmp
+
+        ends = np.empty(np.size(a))
+        for i, x in enumerate(np.ravel(a)):
+            end = x._mpi_[0]
+            value = libmp.to_float(end)
+            inside = libmp.mpf_le(libmp.from_float(value), end)
+            ends[i] = value if inside else np.nextafter(value, -np.inf)
+        return ends.reshape(np.shape(a))
+
+    def upper(self, a: AnyArray) -> FloatArray:
+        return -self.lower(-a)
+
+
+@cache
+def _mpmath_intervals() -> Any:
+    """A context of our own: the precision of mpmath's is anyone's to change."""
+    from mpmath.ctx_iv import MPIntervalContext
+
+    context = MPIntervalContext()
+    context.prec = 53
+    return context
+
+
+def arithmetic(name: str) -> Arithmetic:
+    """The arithmetic of a name: "float64", "flint", "mpmath", or "multiprecision" for flint or else mpmath.
+
+    Raises
+    ------
+    MissingExtraError
+        If flint is asked for and not installed.
+    MethodError
+        If there is none of that name.
+    """
+    if name == "multiprecision":
+        name = "mpmath" if find_spec("flint") is None else "flint"
+    if name == "flint" and find_spec("flint") is None:
+        raise MissingExtraError(
+            'balls need python-flint; install symlump with the extra "fast", or use arithmetic="mpmath"'
+        )
+    if name not in _KINDS:
+        raise MethodError(
+            f"arithmetic {name!r} is unknown; choose 'float64', 'flint', 'mpmath' or 'multiprecision'"
+        )
+    return _KINDS[name]
+
+
+_KINDS: dict[str, Arithmetic] = {
+    "float64": _FloatArithmetic(),
+    "flint": _FlintArithmetic(),
+    "mpmath": _MpmathArithmetic(),
+}

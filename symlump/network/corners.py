@@ -1,0 +1,131 @@
+"""Functions of the inputs on a box: affine or quadratic, with an error.
+
+On a box each input is x_j = c_j + r_j·t_j with −1 ≤ t_j ≤ 1, and a function of the inputs is written as a
+combination of t_j, of 2·t_j² − 1 and of t_j·t_k for j < k. All of these are between −1 and 1.
+
+What is left of δh = σ·δz after the middle of the slopes is at most rad·|δz|, and δz is nearly affine in the
+inputs. A sum Σ w_i·|δz_i| of affine functions with w ≥ 0 is convex, so on a box it is largest at a corner;
+that is less than the sum of the largest values, which different units take at different corners. All
+corners are tried in the inputs that matter most, and what is left is bounded term by term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symlump.network.intervals import UNIT, Interval, down, grow, up
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Inputs in which all corners are tried, at most.
+MOST_INPUTS = 9
+#: More than all underflow in a backward pass can come to.
+_UNDERFLOW = 2.0**-900
+
+
+def product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(Σ a_j·t_j)·(Σ b_j·t_j): its constant, and its coefficients of 2·t_j² − 1 and of t_j·t_k.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (…, inputs)
+
+    Examples
+    --------
+    >>> constant, rest = product(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    >>> constant.item(), rest.tolist()
+    (5.5, [1.5, 4.0, 10.0])
+    """
+    squares = a * b / 2
+    j, k = np.triu_indices(a.shape[-1], 1)
+    crossed = a[..., j] * b[..., k] + a[..., k] * b[..., j]
+    return squares.sum(axis=-1), np.concatenate([squares, crossed], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """Functions middle + Σ sides·(t_j; 2·t_j² − 1, t_j·t_k) ± error, each on its own box.
+
+    Parameters
+    ----------
+    middle, error : ndarray, shape (boxes, functions)
+        The error is computed in floats from ``terms`` summands and not yet rounded up.
+    sides : ndarray, shape (boxes, functions, inputs or more)
+    inputs : int
+    """
+
+    middle: FloatArray
+    sides: FloatArray
+    error: FloatArray
+    terms: int
+    inputs: int
+
+    def __getitem__(self, some: slice) -> Forms:
+        return Forms(
+            self.middle[:, some], self.sides[:, some], self.error[:, some], self.terms, self.inputs
+        )
+
+    def beyond(self, inputs: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Affine sides of the given inputs, and a bound of everything else but the middle."""
+        others = np.setdiff1d(np.arange(self.sides.shape[-1]), inputs)
+        rest = self.error + np.abs(self.sides[..., others]).sum(axis=-1)
+        rest = grow(rest, self.terms + others.size + 8) + _UNDERFLOW
+        return self.sides[..., inputs], rest
+
+    def range(self) -> Interval:
+        """All values.
+
+        g·t + d·(2t² − 1) is largest at an end, where it is d + |g|, or inside, where it is |d| + g²/(8|d|)
+        for d < 0 and |g| < 4|d|.
+        """
+        n = self.inputs
+        g = np.abs(self.sides[..., :n])
+        if self.sides.shape[-1] == n:
+            above = below = g
+        else:
+            d = self.sides[..., n : 2 * n]
+            size = np.abs(d)
+            inside = size + g * g / np.where(size > 0, 8 * size, 1.0)
+            against = np.where(g < 4 * size, inside, g - size)
+            above = np.where(d >= 0, g + size, against)
+            below = np.where(d <= 0, g + size, against)
+        crossed = np.abs(self.sides[..., 2 * n :]).sum(axis=-1)
+        error = self.error + crossed + 4 * UNIT * np.abs(self.middle)
+        terms = self.terms + self.sides.shape[-1] + 16
+        low = grow(below.sum(axis=-1) + error, terms) + _UNDERFLOW
+        high = grow(above.sum(axis=-1) + error, terms) + _UNDERFLOW
+        return Interval(down(self.middle - low), up(self.middle + high))
+
+
+def over_corners(target: Forms, parts: Sequence[tuple[FloatArray, Forms]]) -> Interval:
+    """All values of target ± Σ w·|q|, summed over the functions q of every part.
+
+    Parameters
+    ----------
+    parts : sequence of (ndarray of shape (boxes, target functions, functions), Forms)
+        The weights w ≥ 0 and the functions q.
+    """
+    n = target.inputs
+    influence = np.abs(target.sides[..., :n]).sum(axis=(0, 1))
+    for weight, forms in parts:
+        size = np.abs(forms.sides[..., :n])
+        influence = influence + (weight.sum(axis=1)[..., None] * size).sum(axis=(0, 1))
+    chosen = np.argsort(-influence, kind="stable")[:MOST_INPUTS]
+    signs = 1.0 - 2 * ((np.arange(1 << chosen.size)[:, None] >> np.arange(chosen.size)) & 1)
+    sides, rest = target.beyond(chosen)
+    at = target.middle[:, None, :] + signs @ np.swapaxes(sides, 1, 2)
+    # sums over signs round by at most this
+    reach = np.abs(target.middle) + np.abs(sides).sum(axis=-1)
+    spread = (rest + (4 + chosen.size) * 2 * UNIT * reach)[:, None, :]
+    terms = n + 8
+    for weight, forms in parts:
+        sides, rest = forms.beyond(chosen)
+        there = np.abs(forms.middle[:, None, :] + signs @ np.swapaxes(sides, 1, 2))
+        reach = np.abs(forms.middle) + np.abs(sides).sum(axis=-1)
+        there = there + (rest + (4 + chosen.size) * 2 * UNIT * reach)[:, None, :]
+        spread = spread + there @ np.swapaxes(weight, 1, 2)
+        terms += weight.shape[-1] + 8
+    spread = grow(spread, terms)
+    return Interval(down(at - spread).min(axis=1), up(at + spread).max(axis=1))

@@ -1,0 +1,84 @@
+"""The comparison on physics-informed networks, at its smallest."""
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from symlump import from_torch
+from symlump.bench.hmatrix import measure
+from symlump.bench.hmatrix import text as kernel_text
+from symlump.bench.pinn import IN_STEPS, QUICK, Plan, csv_text, markdown, run, text
+from symlump.bench.pinn_forms import METHODS, compressed
+from symlump.bench.pinn_train import minimise, pinn
+from symlump.datasets.pinn import loss_function, poisson
+from symlump.errors import MethodError
+
+
+@pytest.fixture(scope="module")
+def rows():
+    plan = replace(QUICK, hidden=(16, 16), adam=10, lbfgs=150, evaluations=32)
+    steps = []
+    found = run(plan, lambda done, total, remark: steps.append((done, total)))
+    assert steps == sorted(steps) and steps[-1][0] <= steps[-1][1]
+    return found
+
+
+def test_every_method_is_compared_at_equal_storage(rows):
+    assert [row.method for row in rows] == [*METHODS, IN_STEPS]
+    for row in rows:
+        assert 0.25 < row.retained <= row.share == 0.5
+        assert row.error_dense == rows[0].error_dense
+        assert np.isfinite(row.error_trained) and row.time > 0
+        assert (row.error is None) == (row.kernel is None) == (row.method == IN_STEPS)
+        assert row.to_loss is None or 1 <= row.to_loss <= 60
+
+
+def test_the_tables_hold_all_rows(rows):
+    read = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    assert [row["method"] for row in read] == [row.method for row in rows]
+    assert float(read[0]["error_trained"]) == rows[0].error_trained
+    for shown in (text(rows), markdown(rows)):
+        assert all(name in shown for name in METHODS)
+        assert "50% of the storage" in shown
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_form_that_is_trained_is_the_compressed_function_and_stays_compressed(name):
+    model = pinn(poisson(), (16, 16))
+    points = poisson().interior(64)
+    small = compressed(model, name, 0.5, points)
+    x = torch.from_numpy(points)
+    expected = small.dense(points)
+    assert np.allclose(small.model(x).detach().numpy(), expected, atol=1e-5)
+    assert [layer.weight.shape for layer in small.dense.layers] == [
+        layer.weight.shape for layer in from_torch(model).layers
+    ]
+    before = small.model(x).detach()
+    zeros = [int((p == 0).sum()) for p in small.model.parameters()]
+    minimise(small.model, loss_function(poisson(), 64), 8)
+    assert not torch.equal(small.model(x), before)
+    if name == "magnitude pruning":
+        assert [int((p == 0).sum()) for p in small.model.parameters()] == zeros
+        assert sum(zeros) > 0
+    if name == "quantised":
+        layer = small.model[2]
+        grid = layer.integers
+        assert torch.equal(grid, grid.round()) and grid.abs().max() > 1
+
+
+def test_refusals():
+    with pytest.raises(MethodError, match="problem"):
+        Plan(("heat",))
+    with pytest.raises(MethodError, match="method"):
+        compressed(pinn(poisson(), (8,)), "magic", 0.5, np.ones((2, 1)))
+
+
+def test_the_kernel_table():
+    row = measure(128)
+    assert row.error <= row.bound <= 1e-3
+    assert row.dense_ratio == 128**2 / row.storage
+    assert "128" in kernel_text([row])

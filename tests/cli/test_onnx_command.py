@@ -1,0 +1,103 @@
+"""ONNX files on the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from planted_graph import residual
+
+import symlump as sl
+from symlump.cli.main import main
+
+pytest.importorskip("onnx")
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def net(tmp_path):
+    path = tmp_path / "net.onnx"
+    sl.write_onnx(residual(0, True), path)
+    return path
+
+
+def test_compress_onnx(capsys, net, tmp_path):
+    small, tex, data = (tmp_path / name for name in ("small.onnx", "equations.tex", "data.csv"))
+    np.savetxt(data, np.random.default_rng(0).normal(size=(20, 72 + 2)), delimiter=",")
+    code, out, _ = run(
+        capsys, "compress", net, "--retain", "0.5", "-o", small, "--equations", tex, "--data", data,
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads(out)
+    assert report["retained"] <= 0.5 and report["difference"]["largest"] >= 0
+    assert report["mean_squared_error"]["samples"] == 20
+    assert sl.read_onnx(small).parameters == report["retained_parameters"]
+    assert r"\dot{" in tex.read_text()
+    code, out, _ = run(capsys, "compress", net, "--eps", "0")
+    assert code == 0 and "exact, proof checked" in out and "output" not in out.split("observed")[1]
+
+
+def test_chains_go_between_formats(capsys, tmp_path):
+    onnx, tensors, back = (tmp_path / name for name in ("a.onnx", "b.safetensors", "c.onnx"))
+    rng = np.random.default_rng(0)
+    chain = sl.Network.dense([rng.normal(size=(8, 3)), rng.normal(size=(2, 8))], dtype="float32")
+    sl.write_onnx(chain, onnx)
+    code, out, _ = run(
+        capsys, "compress", onnx, "--method", "magnitude", "--retain", "0.8", "-o", tensors
+    )
+    assert code == 0 and f"output written to {tensors}" in out
+    code, _, _ = run(capsys, "compress", tensors, "--eps", "0", "-o", back)
+    assert code == 0
+    x = rng.normal(size=(4, 3))
+    assert sl.read_onnx(back)(x).shape == chain(x).shape
+
+
+def test_show_onnx(capsys, net):
+    code, out, _ = run(capsys, "show", net, "--equations", "2", "--terms", "3")
+    assert code == 0
+    assert "a graph, for AFDE" in out and "convolution 3×3" in out and "u1' = " in out
+    code, out, _ = run(capsys, "show", net, "--json")
+    report = json.loads(out)
+    assert code == 0 and report["kind"] == "graph" and report["nodes"][0]["shape"] == [2, 6, 6]
+    assert sum(node["parameters"] for node in report["nodes"]) == report["parameters"]
+    code, out, _ = run(capsys, "show", net, "--latex", "--equations", "1")
+    assert code == 0 and r"\begin" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("compress", "nothing.onnx", "--eps", "0"), "does not exist; give an ONNX file"),
+        (("show", "nothing.onnx"), "does not exist; give an ONNX file"),
+        (("compress", "WRONG", "--eps", "0"), "is not an ONNX file"),
+        (("show", "WRONG"), "is not an ONNX file"),
+        (
+            ("compress", "UNKNOWN", "--eps", "0"),
+            "node 'strange' (Einsum): this operator is not known",
+        ),
+        (("compress", "NET", "--retain", "0.5", "-o", "small.pt"), "written as ONNX: -o NAME.onnx"),
+        (
+            ("compress", "NET", "--eps", "0", "--activation", "tanh"),
+            "--activation is for state dicts",
+        ),
+        (("compress", "NET", "--retain", "0.5", "--method", "magnitude"), "AFDE works on it"),
+        (("compress", "NET", "--eps", "0.1", "--on", "both"), "on='both' is for chains"),
+    ],
+)
+def test_one_clear_line_and_exit_code_2(capsys, net, tmp_path, arguments, says):
+    import onnx
+
+    wrong, unknown = tmp_path / "wrong.onnx", tmp_path / "unknown.onnx"
+    wrong.write_text("not a network")
+    model = onnx.load(net)
+    model.graph.node[3].op_type, model.graph.node[3].name = "Einsum", "strange"
+    unknown.write_bytes(model.SerializeToString())
+    places = {"NET": net, "WRONG": wrong, "UNKNOWN": unknown}
+    code, out, err = run(capsys, *(places.get(a, a) for a in arguments))
+    assert code == 2 and not out and says in err and err.count("\n") == 1

@@ -1,0 +1,209 @@
+"""AFDE's distance by outputs and the refit after merging."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.cluster import hierarchy
+
+import symlump as sl
+from symlump.compression.merging import Merging, lumping_of, merged
+from symlump.compression.moments import Normal, Sampled
+from symlump.compression.ward import cut, merge_tree
+from symlump.errors import FailureError, MethodError
+from symlump.lumping.linkage import Linkage
+
+
+def network(seed=0, widths=(4, 12, 10, 2), activation="tanh", bias=True):
+    rng = np.random.default_rng(seed)
+    pairs = list(zip(widths, widths[1:], strict=False))
+    return sl.Network.dense(
+        [rng.normal(size=(m, n)) / np.sqrt(n) for n, m in pairs],
+        [rng.normal(size=m) if bias else None for _, m in pairs],
+        activation,
+    )
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), members=st.integers(2, 25))
+def test_weighted_ward_is_ward_of_repeated_rows(seed, members):
+    """A row of weight 3 stands for three equal rows; scipy's Ward is the second implementation."""
+    rng = np.random.default_rng(seed)
+    rows, weights = rng.normal(size=(members, 3)), rng.integers(1, 4, size=members)
+    tree = merge_tree(rows, weights.astype(float), Linkage.VARIANCE)
+    repeated = hierarchy.linkage(np.repeat(rows, weights, axis=0), "ward")
+    heights = repeated[repeated[:, 2] > 1e-9, 2]
+    assert tree[:, 2] == pytest.approx(heights)
+    eps = float(np.median(heights)) * (1 + 1e-9)
+    mine = np.repeat(cut(tree, eps), weights)
+    theirs = hierarchy.fcluster(repeated, eps, "distance")
+    pairs = set(zip(mine.tolist(), theirs.tolist(), strict=True))
+    assert len(pairs) == len(set(mine)) == len(set(theirs))
+
+
+@pytest.mark.parametrize("linkage", list(Linkage))
+def test_trees_are_monotone_whatever_the_weights(linkage):
+    rng = np.random.default_rng(1)
+    weights = rng.uniform(0, 1, size=40) * (rng.random(40) > 0.2)
+    tree = merge_tree(rng.normal(size=(40, 5)), weights, linkage)
+    assert (np.diff(tree[:, 2]) >= 0).all() and hierarchy.is_valid_linkage(tree)
+    assert len(set(cut(tree, tree[-1, 2]))) == 1
+
+
+def test_large_matrices_take_the_product_route_and_agree():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(80, 1000))
+    rows[40:] = rows[:40] * (1 + 1e-9)  # near pairs, for which the product alone would cancel
+    tree = merge_tree(rows, np.ones(80), Linkage.VARIANCE)
+    assert tree[:, 2] == pytest.approx(hierarchy.linkage(rows, "ward")[:, 2], rel=1e-5)
+    assert (tree[:40, 2] < 1e-6).all() and tree[40, 2] > 1
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 500),
+    activation=st.sampled_from(["tanh", "relu", "sigmoid", "polynomial:0,1,0.5"]),
+    retain=st.floats(0.2, 1.0),
+    bias=st.booleans(),
+    refit=st.booleans(),
+)
+def test_the_network_is_that_of_the_equations(seed, activation, retain, bias, refit):
+    """encode → lump → decode = merge: the lumping that is handed out describes the very weights."""
+    full = network(seed, activation=sl.network.activations.activation(activation), bias=bias)
+    result = sl.compress(full, sl.AFDE(retain=retain, refit=refit))
+    assert result.retained_parameters == result.network.parameters <= retain * full.parameters
+    again = sl.decode(result.lumpings[0])
+    for mine, theirs in zip(result.network.layers, again.layers, strict=True):
+        assert np.array_equal(mine.weight, theirs.weight)
+        assert (mine.bias is None) == (theirs.bias is None)
+        assert mine.bias is None or np.array_equal(mine.bias, theirs.bias)
+
+
+def test_the_certificate_of_a_refitted_network_is_accepted():
+    result = sl.compress(network(widths=(3, 6, 5, 1)), sl.AFDE(retain=0.5))
+    lumping = result.lumpings[0]
+    assert lumping.certificate().check().accepted
+    difference = dict.fromkeys([], 0)
+    for ode, sign in ((lumping.reference, 1), (lumping.ode, -1)):
+        for row, column, value in zip(ode.rows, ode.columns, ode.coefficients, strict=True):
+            key = (int(row), tuple(ode.monomials.factors(int(column))))
+            difference[key] = difference.get(key, 0) + sign * value
+    assert result.defect == pytest.approx(float(sum(v * v for v in difference.values())) ** 0.5)
+    assert result.defect > 0
+
+
+def test_a_planted_dependence_is_found_by_the_refit_only():
+    """Two groups of units that are multiples of two functions: sums are wrong, the fit is exact."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(2, 4))
+    scales = rng.uniform(0.9, 1.1, size=10)
+    weight = scales[:, None] * rows[np.arange(10) % 2]
+    full = sl.Network.dense(
+        [weight, rng.normal(size=(3, 10))], [None, np.zeros(3)], activation="relu"
+    )
+    labels = [np.arange(10) % 2]
+    x = rng.normal(size=(50, 4))
+    moments = Sampled(rng.normal(size=(200, 4)))
+    fitted = merged(full, labels, [np.ones(10)], moments)
+    summed = merged(full, labels, [np.ones(10)], None)
+    assert np.abs(fitted(x) - full(x)).max() < 1e-4 < np.abs(summed(x) - full(x)).max()
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 100))
+def test_duplicates_merge_first_and_cost_nothing(seed):
+    full = network(seed)
+    layer, following = full.layers[0], full.layers[1]
+    copies = np.append(np.arange(12), [0, 5, 5])
+    layers = (
+        sl.Layer(layer.weight[copies], layer.bias[copies], layer.activation),
+        sl.Layer(following.weight[:, copies] / 2, following.bias, following.activation),
+        full.layers[2],
+    )
+    twin = sl.Network(layers)
+    result = sl.compress(twin, sl.AFDE(eps=1e-6))
+    assert result.network.layers[0].units == 12
+    x = np.random.default_rng(seed).normal(size=(20, 4))
+    assert result.network(x) == pytest.approx(twin(x), abs=1e-6)
+    exact = sl.compress(twin, sl.AFDE(retain=0.9))
+    assert exact.eps == 0 and exact.exact
+
+
+def test_units_without_effect_go_first_and_do_not_disturb():
+    """A unit of outgoing weight 0 merges at height 0, and counts nothing in the mean."""
+    full = network(widths=(4, 8, 2))
+    outgoing = full.layers[1].weight.copy()
+    outgoing[:, 3] = 0.0
+    silent = sl.Network((full.layers[0], sl.Layer(outgoing, full.layers[1].bias)))
+    result = sl.compress(silent, sl.AFDE(eps=1e-12, refit=False))
+    assert result.network.layers[0].units == 7
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    assert result.network(x) == pytest.approx(silent(x), abs=1e-12)
+
+
+def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
+    full = network(widths=(4, 30, 30, 2))
+    merging = Merging.of(full, Normal(), Linkage.VARIANCE)
+    x = np.random.default_rng(5).normal(size=(4000, 4))
+    y = full(x)
+    spread = np.sqrt(np.mean(np.sum((y - y.mean(axis=0)) ** 2, axis=1)))
+    for count in (1, 3, 6):
+        labels = [cut(tree, float(tree[count - 1, 2])) for tree in merging.trees]
+        expected = np.sqrt(sum(np.sum(tree[:count, 2] ** 2) for tree in merging.trees) / 2)
+        gap = merging.merged(labels, refit=False)(x) - y
+        change = np.sqrt(np.mean(np.sum(gap**2, axis=1))) / spread
+        assert expected / 4 < change < 4 * expected
+
+
+@pytest.mark.parametrize("linkage", ["variance", "closure", "diameter"])
+def test_retain_finds_the_smallest_tolerance(linkage):
+    full = network(widths=(4, 20, 20, 2))
+    result = sl.compress(full, sl.AFDE(retain=0.4, linkage=linkage))
+    less = sl.compress(full, sl.AFDE(eps=result.eps * (1 - 1e-9), linkage=linkage))
+    assert result.retained_parameters <= 0.4 * full.parameters < less.retained_parameters
+
+
+def test_stated_inputs_change_the_choice():
+    full = network(widths=(2, 12, 1))
+    narrow = Normal(None, [[1.0, 0.0], [0.0, 1e-8]])  # the second input does not vary
+    result = sl.compress(full, sl.AFDE(retain=0.5, inputs=narrow))
+    x = np.random.default_rng(0).normal(size=(100, 2)) * [1.0, 1e-4]
+    other = sl.compress(full, sl.AFDE(retain=0.5))
+    gaps = [np.mean((r.network(x) - full(x)) ** 2) for r in (result, other)]
+    assert gaps[0] < gaps[1]
+
+
+def test_refusals():
+    with pytest.raises(MethodError, match=r"Normal\.of\(X\)"):
+        sl.AFDE(eps=0.1, inputs=np.ones((3, 2)))
+    with pytest.raises(MethodError, match="the network has 4 inputs"):
+        sl.compress(network(), sl.AFDE(eps=0.1, inputs=Normal([0.0])))
+    merging = Merging.of(network(), Normal(), Linkage.VARIANCE)
+    with pytest.raises(FailureError, match="smallest reachable size is 11 parameters"):
+        merging.tolerance(10)
+
+
+def test_lumping_of_counts_the_defect_of_every_layer():
+    full = network(widths=(3, 4, 4, 2))
+    labels = [np.array([0, 1, 0, 2]), np.arange(4)]
+    small = merged(full, labels, [np.ones(4)] * 2, None)
+    lumping = lumping_of(sl.encode(full), small, labels, sl.Forward(0.5))
+    nearest = sl.lump(
+        sl.encode(full),
+        sl.Forward(1e9),
+        [
+            ["h1_1", "h1_3"],
+            *([name] for name in sl.encode(full).variables if name not in ("h1_1", "h1_3")),
+        ],
+    )
+    assert lumping.defect == pytest.approx(nearest.defect)
+    assert lumping.quotient.terms == nearest.quotient.terms
+
+
+def test_overflow_is_refused():
+    steep = sl.Network.dense(
+        [np.full((3, 2), 1e60), np.full((2, 3), 1e60), np.ones((1, 2))],
+        activation=sl.network.activations.activation("polynomial:0,0,0,0,1"),
+    )
+    with pytest.raises(MethodError, match="overflow on inputs as in Normal"):
+        sl.compress(steep, sl.AFDE(eps=0.1))

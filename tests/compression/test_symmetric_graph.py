@@ -1,0 +1,125 @@
+"""Channels that are multiples of one another, hidden in residual graphs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted_graph import residual
+
+import symlump as sl
+from symlump.compression.symmetric_graph import symmetric_reduction
+from symlump.network.activations import activation
+from symlump.network.graph_nodes import Affine, Apply, Input, Pool
+
+READERS = {"stem": ["a", "s"], "a": ["b"], "c": ["d"]}
+
+
+def multiplied(graph, factors, seed):
+    """The same function with each unit of some layers multiplied, and divided where it is read."""
+    random = np.random.default_rng(seed)
+    nodes = {node.name: node for node in graph.nodes}
+    for name, readers in READERS.items():
+        layer = nodes[name]
+        rho = random.choice(factors, size=layer.units)
+        spread = rho.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+        nodes[name] = replace(layer, weight=layer.weight * spread, bias=layer.bias * rho)
+        for reader in readers:
+            after = nodes[reader]
+            nodes[reader] = replace(after, weight=after.weight / spread.reshape(1, -1, 1, 1))
+    return replace(graph, nodes=tuple(nodes.values()))
+
+
+def sizes(graph):
+    return {layer.name: layer.units for layer in graph.layers}
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 5_000),
+    case=st.sampled_from(
+        [("relu", [0.25, 1.0, 2.0, 8.0]), ("tanh", [-1.0, 1.0]), ("leaky_relu:0.25", [0.5, 4.0])]
+    ),
+)
+def test_hidden_multiples_are_found(seed, case):
+    phi, factors = case
+    small, large = residual(seed, False, phi=phi), residual(seed, True, phi=phi)
+    hidden = multiplied(large, np.array(factors), seed)
+    x = np.random.default_rng(0).normal(size=(4, 2, 6, 6))
+    expected = large(x)
+    slack = 1e-11 * np.abs(expected).max()
+    assert hidden(x) == pytest.approx(expected, abs=slack)
+    result = symmetric_reduction(hidden, True)
+    assert result.network(x) == pytest.approx(expected, abs=slack)
+    found, wanted = sizes(result.network), sizes(small)
+    assert all(found[name] <= wanted[name] for name in wanted)
+    (certificate,) = result.certificates
+    assert certificate.check().accepted
+
+
+def test_without_symmetry_it_is_forward_equivalence():
+    """gelu commutes with nothing."""
+    graph = multiplied(residual(2, True, phi="gelu"), np.array([1.0, 2.0]), 2)
+    plain = sl.compress(graph, sl.AFDE(eps=0))
+    result = symmetric_reduction(graph, True)
+    assert sizes(result.network) == sizes(plain.network) and not result.note
+    for a, b in zip(result.network.layers, plain.network.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+
+
+def graph_of(phi, between, rows, after):
+    kernel = ((1,), (0,), (1,))
+    nodes = [
+        Input("x", (), (1, 6)),
+        Affine("a", ("x",), np.array(rows)[:, None, :], None, *kernel),
+        Apply("phi", ("a",), activation(phi)),
+        *between,
+        Affine(
+            "out",
+            (between[-1].name if between else "phi",),
+            np.array([after])[..., None],
+            None,
+            *kernel,
+        ),
+    ]
+    return sl.NetworkGraph(tuple(nodes), ("out",))
+
+
+def pool(operation):
+    return [Pool("pool", ("phi",), operation, (2,), (2,), (0,), (1,))]
+
+
+@pytest.mark.parametrize(
+    ("phi", "between", "factor", "units"),
+    [
+        ("relu", [], 3.0, 1),
+        ("relu", [], -3.0, 2),
+        ("relu", pool("maximum"), 3.0, 1),
+        ("tanh", [], -1.0, 1),
+        ("tanh", [], 3.0, 2),
+        ("tanh", pool("average"), -1.0, 1),
+        ("tanh", pool("maximum"), -1.0, 2),
+        ("sigmoid", [], -1.0, 2),
+        ("identity", [], -7.0, 1),
+    ],
+)
+def test_what_commutes_with_what(phi, between, factor, units):
+    row = np.array([1.0, 2.0])
+    graph = graph_of(phi, between, [row, factor * row], [1.0, 0.3])
+    result = symmetric_reduction(graph, True)
+    assert result.network.named["a"].units == units
+    assert result.certificates[0].check().accepted
+    x = np.random.default_rng(0).normal(size=(5, 1, 6))
+    assert result.network(x) == pytest.approx(graph(x), abs=1e-13)
+    assert ("uses" in result.note) == (units == 1)
+
+
+def test_factors_need_not_be_floats():
+    """Rows 3 : 1 are read with 1/3 of the weight, as an exact rational, in the certificate."""
+    graph = graph_of("relu", [], [[3.0, 6.0], [1.0, 2.0]], [1.0, 1.0])
+    result = symmetric_reduction(graph, True)
+    assert result.network.layers[1].weight.ravel().tolist() == [4 / 3]
+    matrix = result.certificates[0].data["matrix"]
+    assert ["1/3", [["h1_2", 1]]] in next(row for row in matrix.values() if len(row) == 2)
+    assert "proof not made" in symmetric_reduction(graph, False).note

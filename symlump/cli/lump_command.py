@@ -189,7 +189,9 @@ def _method(options: argparse.Namespace) -> Equivalence:
     given = {"eps": options.eps, "linkage": options.linkage, "relative": options.relative}
     if options.erode:
         if kind is Backward:
-            raise MethodError("--erode is a norm of forward equivalence; backward has only one norm")
+            raise MethodError(
+                "--erode is a norm of forward equivalence; backward has only one norm"
+            )
         given["erode"] = True
     return kind(**given)
 

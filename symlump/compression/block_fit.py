@@ -71,7 +71,7 @@ class Fit:
     matrix : ndarray, shape (m, n)
         In the order of the tree.
     exponent : int
-        The largest absolute entry is in [2^(exponent − 1), 2^exponent).
+        An even number; the largest absolute entry is in [2^(exponent − 2), 2^exponent).
     levels : tuple of Level
     row_order, column_order : ndarray of int, or None
         Row a of ``matrix`` is row ``row_order[a]`` of what was given; None leaves them as given.
@@ -109,7 +109,7 @@ class Fit:
             Blocks that were near the matrix. Those of low rank that are still near enough, or can be at
             their rank, are kept as they are; everything else starts from the finest level.
         """
-        exponent = int(np.frexp(np.abs(matrix).max())[1])
+        exponent = even_exponent(matrix)
         scaled = np.ldexp(matrix, -exponent)
         mean = float(np.mean(scaled**2))
         given: dict[Place, Factors | None] = {}
@@ -189,6 +189,12 @@ class Fit:
             parts = (np.zeros((entries.shape[0], 0)), np.zeros((0, entries.shape[1])))
             return Block(leaf.place, rows, columns, parts, 0.0)
         return Block(leaf.place, rows, columns, (entries.copy(),), 0.0)
+
+
+def even_exponent(matrix: FloatArray) -> int:
+    """The least even e with all entries below 2^e in absolute value; halves of it are exact powers too."""
+    exponent = int(np.frexp(np.abs(matrix).max())[1])
+    return exponent + exponent % 2
 
 
 def decade(tol: float) -> float:

@@ -182,7 +182,8 @@ class Compression:
         """True if the independent checker accepted every lumping and identity behind the reduction."""
         proofs = self.reduction.certificates
         return bool(self.lumpings or proofs) and all(
-            [lumping.exact for lumping in self.lumpings] + [proof.check().accepted for proof in proofs]
+            [lumping.exact for lumping in self.lumpings]
+            + [proof.check().accepted for proof in proofs]
         )
 
     @cached_property
@@ -362,7 +363,7 @@ def _reduction(network: Network | NetworkGraph, method: CompressionMethod) -> Re
     if reduce_graph is None:
         raise NetworkError(
             f"{method.label} works on chains of dense layers, and {network!r} is a graph with convolutions, "
-            "branches or several activations in a row; AFDE works on it"
+            "branches or several activations in a row; AFDE and Symmetric work on it"
         )
     return reduce_graph(network)
 

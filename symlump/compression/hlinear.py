@@ -120,7 +120,8 @@ class HLinear(nn.Module):
         samples = x.shape[:-1].numel()
         whole = self.in_features * self.out_features * (samples + _PER_ENTRY)
         calls = len(self._groups) * -(-samples // _SAMPLES)
-        if whole <= samples * (2 * self.storage + 8 * self._sides) + calls * _PER_GROUP:
+        by_groups = samples * (2 * self.storage + 8 * self._sides) + calls * _PER_GROUP
+        if not self._groups or whole <= by_groups:
             return nn.functional.linear(x, self.weight, self.bias)
         flat = torch.split(x.reshape(-1, self.in_features), _SAMPLES)
         y = torch.cat([self._by_groups(part) for part in flat])

@@ -29,6 +29,7 @@ from symlump.compression.symmetric_proof import certificates
 from symlump.compression.unit_merge import UnitMerge, merge_units, pieces_on_box
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
+from symlump.network.graph import NetworkGraph
 from symlump.network.intervals import as_box
 from symlump.network.network import Layer, Network
 from symlump.ode.exact import IntArray
@@ -95,6 +96,23 @@ class Symmetric:
     def label(self) -> str:
         """Name for tables."""
         return "symmetric" if self.box is None else "symmetric on a box"
+
+    def reduce_graph(self, graph: NetworkGraph) -> Reduction:
+        """Reduce a network graph; see :func:`symlump.compress`.
+
+        Raises
+        ------
+        MethodError
+            If a tolerance, a size or a box is asked for: those are for chains of dense layers.
+        """
+        from symlump.compression.symmetric_graph import symmetric_reduction
+
+        if self.eps or self.retain is not None or self.box is not None:
+            raise MethodError(
+                "Symmetric reduces a network graph exactly; eps, retain and box are for chains of dense layers"
+            )
+        wanted = graph.parameters <= _PROVED if self.proof is None else self.proof
+        return symmetric_reduction(graph, wanted)
 
     def reduce(self, network: Network) -> Reduction:
         """Reduce a network; see :func:`symlump.compress`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symlump.compression.block_choice import analyse
-from symlump.compression.block_fit import Block, Fit, decade
+from symlump.compression.block_fit import Block, Fit, decade, even_exponent
 from symlump.compression.cluster_tree import ClusterTree, Place, similarity_order
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray
@@ -64,7 +64,7 @@ class WeightedFit(Fit):
             rows, columns = similarity_order(matrix, leaf_size)
         tree = ClusterTree.bisect((matrix.shape[0], size), leaf_size)
         tiled = matrix[np.ix_(rows, columns)]
-        exponent = int(np.frexp(np.abs(matrix).max())[1])
+        exponent = even_exponent(matrix)
         scaled = np.ldexp(tiled, -exponent)
         ridge = _RIDGE * max(float(np.trace(moments)) / size, np.finfo(np.float64).tiny)
         spread = moments[np.ix_(columns, columns)] + ridge * np.eye(size)

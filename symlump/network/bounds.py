@@ -35,7 +35,8 @@ from symlump.network.curves import curve
 from symlump.network.intervals import UNIT, Interval, as_box, ensure_finite, gamma, grow
 from symlump.network.network import Network
 from symlump.network.pairing import Stage, alone, side_by_side
-from symlump.network.relaxation import ranges
+from symlump.network.relaxation import ranges, relaxation_cost
+from symlump.network.steps import Ranges
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Cuts of the box made without being asked, where the network is small enough for them.
@@ -187,9 +188,11 @@ def bound_difference(
     if splits is not None or cost < _MOST_FLOPS:
         cuts = min(DEFAULT_SPLITS, int(_FLOPS / cost)) if splits is None else splits
         relaxed, boxes = _branch(stages, one, cuts, rounding)
-    return NetworkBound(
+    found = NetworkBound(
         np.stack([whole.lower, whole.upper], axis=1), by_intervals, relaxed, boxes, rounding
     )
+    ensure_finite(Interval.point(found.values), "outputs")
+    return found
 
 
 def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
@@ -225,16 +228,6 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
         other = ranges(stages, one, relax, squared=False)
         found = [a & stage.reduced[0] for a, stage in zip(found, other, strict=True)]
     return tuple(np.stack([z.lower, z.upper], axis=1) for z in found[: len(network.layers)])
-
-
-def relaxation_cost(stages: Sequence[Stage]) -> float:
-    """About how many multiplications and additions linear relaxation takes on one box."""
-    before, total = 0.0, 0.0
-    for stage in stages:
-        rows = stage.joint.weight.shape[0] + stage.pairs.partner.size
-        total += 2 * rows * before
-        before += stage.joint.weight.size
-    return max(total, 1.0)
 
 
 def _branch(
@@ -292,6 +285,13 @@ def evaluation_error(network: Network, box: Interval) -> FloatArray:
     See the text of the module for what is assumed about activations.
     """
     found = ranges(alone(network), box[None, :], relax=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = _propagated_error(network, box, found)
+    ensure_finite(Interval.point(error), "rounding errors")
+    return error
+
+
+def _propagated_error(network: Network, box: Interval, found: Sequence[Ranges]) -> FloatArray:
     size, error = box.magnitude, np.zeros(network.inputs)
     for layer, stage in zip(network.layers, found, strict=False):
         weight = np.abs(layer.weight)

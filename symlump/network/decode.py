@@ -17,7 +17,7 @@ from symlump.ode.exact import FloatArray, IntArray
 
 
 def decode(lumping: Lumping) -> Network:
-    """The network of a quotient.
+    """The network of a quotient; that of a graph is made by ``decode_graph``.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def decode(lumping: Lumping) -> Network:
     ode = lumping.ode
     if not isinstance(ode, NetworkODE):
         raise MethodError(
-            "decode takes a lumping of encode(network); this one is of a plain system"
+            "decode takes a lumping of encode(network) for a chain of layers; for a NetworkGraph use "
+            "decode_graph, and a plain system has no network"
         )
     if ode.form == "influence":
         if lumping.method.direction != "forward":

@@ -17,16 +17,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import MethodError, NetworkError
 from symlump.network.network import Layer, Network
+from symlump.network.term_blocks import TermBlocks
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+
+if TYPE_CHECKING:
+    from symlump.network.graph import NetworkGraph
+    from symlump.network.graph_encode import GraphODE
 
 Form = Literal["influence", "state"]
 #: Variables, entry by entry, and the power of each.
@@ -104,15 +109,24 @@ class NetworkODE(PolynomialODE):
         return self.network.layers[-1].activation(z)
 
 
-def encode(network: Network, form: Form = "influence") -> NetworkODE:
+@overload
+def encode(network: Network, form: Form = "influence") -> NetworkODE: ...
+
+
+@overload
+def encode(network: NetworkGraph, form: Form = "influence") -> GraphODE: ...
+
+
+def encode(network: Network | NetworkGraph, form: Form = "influence") -> NetworkODE | GraphODE:
     """Write a network as a polynomial differential equation.
 
     Cost: linear in the number of weights; arrays only.
 
     Parameters
     ----------
-    network : Network
+    network : Network or NetworkGraph
     form : {"influence", "state"}
+        A graph has an influence form only.
 
     Raises
     ------
@@ -131,6 +145,10 @@ def encode(network: Network, form: Form = "influence") -> NetworkODE:
     y1'   = 0
     one'  = 0
     """
+    if not isinstance(network, Network):
+        from symlump.network.graph_encode import encode_graph
+
+        return encode_graph(network, form)
     for number, layer in enumerate(network.layers):
         if layer.groups is not None:
             raise NetworkError(
@@ -193,6 +211,10 @@ class _Builder:
             ExactArray.concatenate(self._values),
             monomials,
         )
+        return self.named(plain, network, form)
+
+    def named(self, plain: PolynomialODE, network: Network, form: Form) -> NetworkODE:
+        """The system with what is known of its variables."""
         return NetworkODE(
             plain.variables,
             plain.monomials,
@@ -216,14 +238,14 @@ def _influence(network: Network) -> NetworkODE:
         names = [f"{stem}{i + 1}" for i in range(layer.units)]
         layers.append(builder.variables("unit" if number < last else "output", number, names))
     one = builder.variables("one", 0, ["one"])
+    units = np.arange(network.inputs, one[0])  # each unit alone is a monomial
+    terms = TermBlocks(Monomials(np.arange(units.size + 1), units, np.ones_like(units)))
     for layer, before, own in zip(network.layers, layers[:-1], layers[1:], strict=True):
-        i, j = np.indices(layer.weight.shape).reshape(2, -1)
-        builder.terms(before[j], ExactArray.from_floats(layer.weight), [(own[i], 1)])
+        terms.add(before[:, None], own - network.inputs, layer.weight.T)
+    for layer, own in zip(network.layers, layers[1:], strict=True):
         if layer.bias is not None:
-            builder.terms(
-                np.repeat(one, layer.units), ExactArray.from_floats(layer.bias), [(own, 1)]
-            )
-    return builder.build(network, "influence")
+            terms.add(one, own - network.inputs, layer.bias)
+    return builder.named(terms.system(builder.names), network, "influence")
 
 
 def _state(network: Network) -> NetworkODE:

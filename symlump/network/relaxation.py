@@ -36,7 +36,7 @@ from symlump.network.steps import Activated, Ranges, Step, first_step, later_ste
 from symlump.ode.exact import FloatArray, IntArray
 
 #: With more inputs than this, products of two inputs are too many.
-MOST_SQUARED = 12
+MOST_SQUARED = 16
 
 
 def ranges(
@@ -50,7 +50,7 @@ def ranges(
     relax : bool
         Also use linear relaxation, which costs a product of matrices for every pair of stages.
     squared : bool
-        With it, use products of two inputs where there are at most 12 inputs: as a rule better.
+        With it, use products of two inputs where there are at most 16 inputs: as a rule better.
 
     Raises
     ------
@@ -87,6 +87,18 @@ def ranges(
             h, g = now.original_output, now.reduced_output
             before = _joined(now.output_difference, g)
     return found
+
+
+def relaxation_cost(stages: Sequence[Stage]) -> float:
+    """About how many additions and multiplications linear relaxation takes on one box."""
+    behind, total = 0.0, 0.0
+    for stage in stages:
+        units, inputs = stage.joint.weight.shape
+        total += 2 * (units + stage.pairs.partner.size) * behind
+        if stage is stages[0] and inputs <= MOST_SQUARED:
+            inputs += inputs * (inputs + 1) // 2
+        behind += units * inputs
+    return max(total, 1.0)
 
 
 def _joined(a: Interval, b: Interval) -> Interval:

@@ -149,7 +149,7 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     suffix = Path(path).suffix
     if suffix not in (".safetensors", ".pt", ".pth"):
         raise FileFormatError(
-            f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth"
+            f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth (.onnx: write_onnx)"
         )
     with replacing(path) as temporary:
         if suffix == ".safetensors":

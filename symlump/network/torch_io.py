@@ -119,6 +119,9 @@ def from_torch(
 ) -> Network | NetworkGraph:
     """Read a module: as a chain of dense layers where it is one, else as a graph.
 
+    A chain takes its input flattened and keeps the axis of a single output, even where the module flattens
+    first or drops that axis; :func:`symlump.compress` puts both back.
+
     Parameters
     ----------
     model : torch.nn.Module

@@ -39,7 +39,7 @@ def test_retain_is_met_and_counted_truly(seed, retain, linkage, on):
 
 def test_merged_rows_are_means_and_outgoing_weights_sums():
     full = network()
-    result = sl.compress(full, sl.AFDE(retain=0.5))
+    result = sl.compress(full, sl.AFDE(retain=0.5, relative_to="layer", refit=False))
     units = result.unit_maps[0]
     first, second = result.network.layers[:2]
     for block in range(first.units):

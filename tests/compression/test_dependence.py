@@ -234,6 +234,17 @@ def test_torch_in_torch_out():
     assert result.model(x).detach().numpy() == pytest.approx(expected, abs=1e-4)
 
 
+def test_copies_in_float32_are_redundant_up_to_its_rounding():
+    model = multilayer(3, (20,), 2, "relu", seed=0)
+    with torch.no_grad():  # the last ten are multiples of the first, rounded
+        model[0].weight[10:] = 0.3 * model[0].weight[:10]
+        model[0].bias[10:] = 0.3 * model[0].bias[:10]
+    result = sl.compress(model, Dependence(tol=0))
+    assert result.network.widths == (3, 10, 2)
+    x = torch.randn(100, 3)
+    assert torch.abs(result.model(x) - model(x)).max() < 1e-5
+
+
 # Moments
 
 

@@ -62,13 +62,13 @@ def test_every_layer_keeps_the_bound(seed, tol, order):
 @pytest.mark.parametrize("share", [0.8, 0.3])
 @pytest.mark.parametrize("with_inputs", [False, True])
 def test_a_share_is_kept_to(share, with_inputs):
-    network = smooth_network()
+    network = smooth_network(24)
     inputs = np.random.default_rng(1).standard_normal((200, 3)) if with_inputs else None
     small = compress(network, Hierarchical(retain=share, inputs=inputs))
     assert small.retained <= share
     assert small.eps < 1
     with pytest.raises(FailureError, match="smallest reachable"):
-        compress(network, Hierarchical(retain=0.01, inputs=inputs))
+        compress(network, Hierarchical(retain=0.001, inputs=inputs))
 
 
 @settings(max_examples=15, deadline=None)
@@ -163,11 +163,13 @@ def test_both_ways_of_multiplying_agree_and_have_the_same_derivatives(name, per_
     assert np.allclose(dense.weight.detach().numpy(), matrix.to_dense(), atol=1e-14)
     x = torch.randn(2, 3, matrix.shape[1], dtype=torch.float64, requires_grad=True)
     y = layer(x)
-    assert bool(called) == (per_group == 0)
+    assert bool(called) == (per_group == 0 and name != "zero")
     assert torch.allclose(y, dense(x), atol=1e-12)
     # First and second derivatives by the inputs, as a residual needs them.
     first = [torch.autograd.grad(m(x).sin().sum(), x, create_graph=True)[0] for m in (layer, dense)]
     assert torch.allclose(*first, atol=1e-12)
+    if name == "zero":
+        return
     second = [torch.autograd.grad(g.square().sum(), x)[0] for g in first]
     assert torch.allclose(*second, atol=1e-11)
 

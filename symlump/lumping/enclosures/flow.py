@@ -244,11 +244,9 @@ class _About:
         low, high = m.lower(state), m.upper(state)
         error = np.maximum(np.abs(low), np.abs(high))[nb:]
         slopes, defect = self.system.comparison((low[:nb], high[:nb]), error)
-        # Widths of b count from a hundredth of its size, components of e from a tenth of the largest.
-        width = after.radius()
-        width[:nb] += 0.01 * np.maximum(np.abs(low[:nb]), np.abs(high[:nb])).max(initial=0.0)
-        width[nb:] = np.maximum(error, 0.1 * error.max(initial=0.0))
-        loss = np.divide(spared, width, out=np.zeros_like(spared), where=width > 0)
+        # A point has no width, so a hundredth of the size of b is counted too.
+        width = after.radius()[:nb] + 0.01 * np.maximum(np.abs(low[:nb]), np.abs(high[:nb]))
+        loss = max(_share(spared[:nb].sum(), width.sum()), _share(spared[nb:].sum(), error.sum()))
         return Step(
             self.length,
             np.column_stack([low[:nb], high[:nb]]),
@@ -256,7 +254,7 @@ class _About:
             _up(np.abs(after.centre) + after.radius())[nb:],
             slopes,
             defect,
-            float(loss.max(initial=0.0)),
+            loss,
         )
 
 
@@ -299,6 +297,10 @@ def majorants(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _up(values: FloatArray) -> FloatArray:
     """At least the real value, where a handful of numbers ≥ 0 were added in floats."""
     return np.asarray(values * (1 + 2.0**-49))
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if part > 0 else 0.0
 
 
 def _largest(box: Bounds) -> FloatArray:

@@ -220,7 +220,7 @@ class Compression:
         return mean_squared_error(self.network, inputs, targets)
 
     def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
-        """Certified bounds of |original(x) − reduced(x)| for all inputs x of a box, in float64.
+        """Certified bounds of ``|original(x) − reduced(x)|`` for all inputs x of a box, in float64.
 
         Parameters
         ----------

@@ -192,9 +192,10 @@ class HLinear(nn.Module):
         return True
 
     def __repr__(self) -> str:
-        blocks = len(self._zeros) + sum(map(len, self._groups))
+        count = len(self._zeros) + sum(map(len, self._groups))
+        blocks = "1 block" if count == 1 else f"{count} blocks"
         return (
-            f"HLinear({self.in_features} → {self.out_features}, {blocks} blocks, "
+            f"HLinear({self.in_features} → {self.out_features}, {blocks}, "
             f"{self.storage} of {self.in_features * self.out_features} numbers)"
         )
 

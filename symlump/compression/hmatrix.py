@@ -266,8 +266,9 @@ class HMatrix:
         m, n = self.shape
         ranks = [rank for rank in self.ranks if rank is not None]
         span = f"ranks {min(ranks)} … {max(ranks)}, " if ranks else ""
+        blocks = "1 block" if len(self.blocks) == 1 else f"{len(self.blocks)} blocks"
         return (
-            f"<HMatrix {m} × {n}: {len(self.blocks)} blocks ({len(self.blocks) - len(ranks)} dense), "
+            f"<HMatrix {m} × {n}: {blocks} ({len(self.blocks) - len(ranks)} dense), "
             f"{span}{self.storage} of {m * n} numbers, error ≤ {self.relative_error:.3g}>"
         )
 

@@ -15,7 +15,7 @@ from symlump.ode.exact import FloatArray
 
 @dataclass(frozen=True)
 class Quantize:
-    """Round weights symmetrically to multiples k·s with |k| < 2^(bits − 1); biases stay.
+    """Round weights symmetrically to multiples k·s with ``|k| < 2^(bits − 1)``; biases stay.
 
     The step s of a row, or of a whole matrix, is its largest absolute weight / (2^(bits − 1) − 1).
 

@@ -136,7 +136,7 @@ def bound_difference(
     unit_maps: Sequence[IntArray] | None = None,
     splits: int | None = None,
 ) -> NetworkBound:
-    """Bound |f(x) − f̂(x)| for all x of a box, for any two networks with equal inputs and outputs.
+    """Bound ``|f(x) − f̂(x)|`` for all x of a box, for any two networks with equal inputs and outputs.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def test_refusals(text, kind, message):
         value(text)
     assert message in str(caught.value)
     assert len(str(caught.value)) < 400
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60  # no hang, on a busy machine either
 
 
 def test_deep_nesting_needs_no_recursion():

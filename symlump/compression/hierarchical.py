@@ -17,7 +17,8 @@ import numpy.typing as npt
 from symlump.compression.afde import check_share, share_of, smallest_tolerance
 from symlump.compression.block_fit import Fit, decade
 from symlump.compression.compression import Reduction
-from symlump.compression.hmatrix import HMatrix, check_leaf_size, check_order, check_tol
+from symlump.compression.hmatrix import HMatrix
+from symlump.compression.matrix_checks import check_leaf_size, check_order, check_tol
 from symlump.compression.weighted_fit import WeightedFit
 from symlump.errors import MethodError
 from symlump.network.network import Network

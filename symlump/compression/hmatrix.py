@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from symlump.compression.block_fit import Block, Fit
 from symlump.compression.cluster_tree import ClusterTree
+from symlump.compression.matrix_checks import as_matrix, check_leaf_size, check_order, check_tol
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -342,57 +342,3 @@ def _tiles(tiles: Sequence[tuple[slice, slice, FloatArray]], shape: tuple[int, i
     values = [np.zeros(0), *(entries.ravel() for _, _, entries in tiles)]
     index = [np.concatenate([np.zeros(0, dtype=np.int32), *part]) for part in (rows, columns)]
     return csr_array((np.concatenate(values), (index[0], index[1])), shape=shape)
-
-
-def as_matrix(matrix: npt.ArrayLike) -> FloatArray:
-    """A finite, non-empty matrix of floats.
-
-    Raises
-    ------
-    MethodError
-        With what was given.
-    """
-    dense = np.asarray(matrix, dtype=np.float64)
-    if dense.ndim != 2 or 0 in dense.shape:
-        raise MethodError(f"a matrix has two axes, neither empty; got shape {dense.shape}")
-    if not np.isfinite(dense).all():
-        raise MethodError(
-            f"{int((~np.isfinite(dense)).sum())} entries of the matrix are not finite"
-        )
-    return dense
-
-
-def check_tol(tol: float) -> None:
-    """Refuse a tolerance that is not a finite number ≥ 0.
-
-    Raises
-    ------
-    MethodError
-        With the value that was given.
-    """
-    if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 <= tol < inf:
-        raise MethodError(f"tol={tol!r}: a relative error is a number ≥ 0, such as 1e-3")
-
-
-def check_leaf_size(leaf_size: int) -> None:
-    """Refuse a leaf size that is not a positive integer.
-
-    Raises
-    ------
-    MethodError
-        With the value that was given.
-    """
-    if isinstance(leaf_size, bool) or not isinstance(leaf_size, int) or leaf_size < 1:
-        raise MethodError(f"leaf_size={leaf_size!r}: a number of rows ≥ 1, such as 16")
-
-
-def check_order(order: str) -> None:
-    """Refuse an unknown order.
-
-    Raises
-    ------
-    MethodError
-        With the value that was given.
-    """
-    if order not in ("given", "similarity"):
-        raise MethodError(f"order={order!r} is unknown; choose 'given' or 'similarity'")

@@ -244,7 +244,7 @@ def error_bound(
     -----
     With N = variables + blocks, one step costs about 20 products of N × N matrices and one with an N × 4N
     matrix, beside the terms of the system, their derivatives and those of the defect. Steps are so short that
-    the norm of step · Jacobian stays below 1.5, so stiff systems need many.
+    the norm of step · Jacobian stays below 2, so stiff systems need many.
 
     Examples
     --------

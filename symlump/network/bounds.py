@@ -114,14 +114,15 @@ class NetworkBound:
 
     def __str__(self) -> str:
         if self.relaxation is None:
-            how = "by intervals; the network is wide: linear relaxation on request, splits=0"
+            how = "intervals; linear relaxation of so wide a network on request, splits=0"
         else:
             parts = f"{self.boxes} part" + ("" if self.boxes == 1 else "s")
-            how = f"by linear relaxation in {parts} {_at_most(self.relaxation)}, by intervals "
-            how += _at_most(self.intervals)
+            how = f"linear relaxation in {parts}; intervals {_at_most(self.intervals)}"
+            if "interval" in self.methods:
+                how = f"by output the better of intervals and linear relaxation in {parts}"
         return (
-            f"|f − f̂| ≤ {_at_most(self.values)} on the box, certified ({how}; computed in float64, "
-            f"outputs differ by up to {_at_most(self.rounding)} more)"
+            f"|f − f̂| ≤ {_at_most(self.values)} on the box, certified ({how}; "
+            f"float64 evaluation adds at most {_at_most(self.rounding, 2)})"
         )
 
     def __repr__(self) -> str:
@@ -329,7 +330,7 @@ def _own_error(phi: Activation, z: FloatArray, value: FloatArray) -> npt.NDArray
     return np.asarray(16 * UNIT * (1 + z + value))
 
 
-def _at_most(values: FloatArray) -> str:
-    """The largest of some bounds in four digits, rounded up."""
+def _at_most(values: FloatArray, digits: int = 4) -> str:
+    """The largest of some bounds in a few digits, rounded up."""
     exact = Decimal(float(values.max()))
-    return f"{exact.normalize(Context(prec=4, rounding=ROUND_CEILING)):.4g}"
+    return f"{exact.normalize(Context(prec=digits, rounding=ROUND_CEILING)):.{digits}g}"

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Context, Decimal
 from heapq import heappop, heappush
 from math import isfinite
 from typing import Any
@@ -70,7 +71,7 @@ class Surrogate:
     def __str__(self) -> str:
         return (
             f"{self.original.name} ≈ polynomial of degree {self.degree} on "
-            f"[{self.lower:.6g}, {self.upper:.6g}], error at most {self.error * (1 + 1e-3):.3g}, certified"
+            f"[{self.lower:.6g}, {self.upper:.6g}], error at most {_rounded_up(self.error)}, certified"
         )
 
 
@@ -240,6 +241,10 @@ def with_surrogates(
     same = [np.arange(layer.units) for layer in network.hidden]
     bound = bound_difference(network, small, box, unit_maps=same, splits=splits)
     return Surrogates(small, tuple(found), bound)
+
+
+def _rounded_up(value: float) -> str:
+    return f"{Decimal(value).normalize(Context(prec=3, rounding=ROUND_CEILING)):.3g}"
 
 
 def _reached(network: Network, layers: list[Layer], number: int, box: Interval) -> Interval:

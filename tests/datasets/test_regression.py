@@ -7,7 +7,7 @@ from symlump.datasets import regression
 from symlump.datasets.dataset import Dataset
 from symlump.errors import FileFormatError
 
-METRO_HEADER = "holiday,temp,rain_1h,snow_1h,clouds_all,weather_main,weather_description,date_time,traffic_volume"
+METRO_HEADER = "holiday,temp,rain_1h,snow_1h,clouds_all,weather_main,weather_description,date_time,traffic_volume"  # noqa: E501
 
 
 def metro_row(holiday, temp, rain, time, traffic, weather="Clear"):

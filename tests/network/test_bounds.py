@@ -119,6 +119,24 @@ def test_trained_networks_at_several_sizes(name):
     assert np.median(ratios) < 10
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        sl.Symmetric(retain=0.5), sl.Dependence(retain=0.5), sl.TruncatedSVD(retain=0.5), sl.Quantize(bits=6),
+        sl.AFDE(retain=0.5, on="state"), sl.AFDE(retain=0.5, on="both"), sl.AFDE(retain=0.5, refit=False),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_every_method_of_reduction(method):
+    """Scales, removed units, further layers, sums over groups: whatever the relation, the bound holds."""
+    f = random_network(np.random.default_rng(1), [3, 10, 9, 2], "tanh")
+    small = sl.compress(f, method)
+    bound = small.bound((-1, 1), splits=30)
+    seen = worst_seen(f, small.network, -1.0, 1.0, 20_000)
+    assert_holds(bound, seen)
+    assert bound.largest < 0.7 * bound.intervals.max()
+
+
 @st.composite
 def pairs_of_networks(draw):
     """Two networks of any shapes with equal inputs and outputs, sometimes similar; and a box."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from symlump.lumping.enclosures.arithmetics import Arithmetic
 from symlump.lumping.enclosures.error_system import Bounds
-from symlump.lumping.enclosures.flow import Step, action, majorants
+from symlump.lumping.enclosures.flow import Step, action, majorants, norm
 from symlump.lumping.enclosures.intervals import middle_and_radius, sum_up
 from symlump.ode.exact import FloatArray
 
@@ -76,7 +76,7 @@ class Comparison:
         rate[:-1, -1] = force / constant * (1 + 2.0**-51)
         scaled = m.upper(m.point(rate) * m.number(step.length))
         during = end = np.full(size + 3, np.inf)
-        if np.abs(scaled).sum(axis=1).max() <= _LARGEST:
+        if norm(scaled)[0] <= _LARGEST:
             decaying, growing = majorants(scaled)
             now = np.append(self._now, constant)[:, None]
             end = action(m, decaying, now, 0)[:-1, 0]

@@ -41,7 +41,7 @@ from symlump.lumping.enclosures.intervals import middle_and_radius, sum_up
 from symlump.ode.exact import FloatArray
 
 #: A step is halved until the norm of h·N̄ is at most this.
-LARGEST_NORM = 1.5
+LARGEST_NORM = 2.0
 _ATTEMPTS = 12
 _REST = 1e-17
 
@@ -128,7 +128,7 @@ def advance(
     first = _widened((shift, shift), state.radius())
     guess = about.wider(_hull(first, (first[0] - 2 * shift, first[1] - 2 * shift)))
     matrix, _ = middle_and_radius(*about.matrix(guess))
-    if not np.abs(matrix).sum(axis=1).max() <= LARGEST_NORM:  # also where it is not a number
+    if not norm(matrix)[0] <= LARGEST_NORM:  # also where it is not a number
         return None
     majorant, growing = majorants(matrix)
 
@@ -269,8 +269,11 @@ def action(m: Arithmetic, matrix: FloatArray, columns: FloatArray, shift: int) -
 
 
 def _series(m: Arithmetic, matrix: FloatArray, columns: FloatArray, shift: int) -> Enclosures:
-    """Σ A^k·V/(k + shift)!, a Taylor sum with its rest: at most x^(K+1)/(K+1)!/(1 − x/(K+2))·|V| after A^K."""
-    x = float(sum_up(np.abs(matrix)).max(initial=0.0))
+    """Σ A^k·V/(k + shift)!, a Taylor sum with a bound of its rest.
+
+    After A^K the rest is at most x^(K+1)/(K+1)!/(1 − x/(K+2))·‖V‖, with x = ‖A‖ in the norm ∞ or 1.
+    """
+    x, by_rows = norm(matrix)
     a = m.point(matrix)
     term = total = m.point(columns)  # 0! and 1! are 1
     k, rest = 0, x
@@ -280,9 +283,16 @@ def _series(m: Arithmetic, matrix: FloatArray, columns: FloatArray, shift: int) 
         total = total + term
         rest *= x / (k + 1)
     rest = rest / (1 - x / (k + 2)) * (1 + 2.0**-30)  # more than a hundred roundings of floats
-    room = rest * np.abs(columns).max(axis=0, initial=0.0) * np.ones_like(columns)
+    size = np.abs(columns).max(axis=0, initial=0.0) if by_rows else sum_up(np.abs(columns).T)
+    room = rest * size * np.ones_like(columns)
     room[~matrix.any(axis=1)] = 0.0
     return total + m.between(-room, room)
+
+
+def norm(matrix: FloatArray) -> tuple[float, bool]:
+    """At least the smaller of the matrix norms ∞ and 1, and whether it is the former."""
+    rows, columns = (float(sum_up(np.abs(a)).max(initial=0.0)) for a in (matrix, matrix.T))
+    return min(rows, columns), rows <= columns
 
 
 def majorants(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:

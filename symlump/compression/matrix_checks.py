@@ -1,0 +1,65 @@
+"""What hierarchical matrices refuse."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import MethodError
+from symlump.ode.exact import FloatArray
+
+
+def as_matrix(matrix: npt.ArrayLike) -> FloatArray:
+    """A finite, non-empty matrix of floats.
+
+    Raises
+    ------
+    MethodError
+        With what was given.
+    """
+    dense = np.asarray(matrix, dtype=np.float64)
+    if dense.ndim != 2 or 0 in dense.shape:
+        raise MethodError(f"a matrix has two axes, neither empty; got shape {dense.shape}")
+    if not np.isfinite(dense).all():
+        raise MethodError(
+            f"{int((~np.isfinite(dense)).sum())} entries of the matrix are not finite"
+        )
+    return dense
+
+
+def check_tol(tol: float) -> None:
+    """Refuse a tolerance that is not a finite number ≥ 0.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 <= tol < inf:
+        raise MethodError(f"tol={tol!r}: a relative error is a number ≥ 0, such as 1e-3")
+
+
+def check_leaf_size(leaf_size: int) -> None:
+    """Refuse a leaf size that is not a positive integer.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if isinstance(leaf_size, bool) or not isinstance(leaf_size, int) or leaf_size < 1:
+        raise MethodError(f"leaf_size={leaf_size!r}: a number of rows ≥ 1, such as 16")
+
+
+def check_order(order: str) -> None:
+    """Refuse an unknown order.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if order not in ("given", "similarity"):
+        raise MethodError(f"order={order!r} is unknown; choose 'given' or 'similarity'")

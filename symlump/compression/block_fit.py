@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import floor, log10, sqrt
+from math import floor, hypot, log10, sqrt
 
 import numpy as np
 
@@ -154,8 +154,8 @@ class Fit:
 
     def error(self, blocks: Sequence[Block]) -> float:
         """The proven bound of ‖W − Ŵ‖_F for some blocks."""
-        squares = sum(float(np.ldexp(block.error, -self.exponent)) ** 2 for block in blocks)
-        return float(np.ldexp(sqrt(squares) * (1 + (len(blocks) + 4) * _EPS), self.exponent))
+        errors = [float(np.ldexp(block.error, -self.exponent)) for block in blocks]
+        return float(np.ldexp(hypot(*errors) * (1 + (len(blocks) + 4) * _EPS), self.exponent))
 
     def _norm(self, matrix: FloatArray) -> float:
         """The norm in which the tolerance is meant, of a matrix over 2^exponent."""
@@ -208,7 +208,7 @@ def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> f
     With unit roundoff u, r the rank and γ = (r + 2)·u/(1 − (r + 2)·u), each computed entry of A − L·R is
     within γ·(|A| + |L|·|R|) of the exact one, in whatever order the products are summed, and
     ‖|L|·|R|‖_F ≤ ‖L‖_F·‖R‖_F. The factor below is four times that, for both products and for the rounding
-    of the bound itself.
+    of the bound itself. Squares below the smallest float vanish; what that can hide is added too.
 
     References
     ----------
@@ -221,12 +221,15 @@ def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> f
     True
     """
     rank = left.shape[1]
+    vanished = sqrt(entries.size) * 2.0**-537
     if rank == 0:
-        return float(np.linalg.norm(entries)) * (1 + (entries.size + 4) * _EPS)
+        if not entries.any():
+            return 0.0
+        return float(np.linalg.norm(entries)) * (1 + (entries.size + 4) * _EPS) + vanished
     found = float(np.linalg.norm(entries - left @ right)) * (1 + (entries.size + 4) * _EPS)
     sizes = float(np.linalg.norm(entries))
     sizes += float(np.linalg.norm(left)) * float(np.linalg.norm(right))
-    return float(found + 2 * (rank + 2) * _EPS * sizes)
+    return float(found + 2 * (rank + 2) * _EPS * sizes + vanished)
 
 
 def _scaled(parts: Sequence[FloatArray], exponent: int) -> tuple[FloatArray, ...]:

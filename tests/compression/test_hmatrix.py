@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from symlump import HMatrix
@@ -75,6 +75,7 @@ def matrices(draw):
 
 
 @settings(max_examples=100, deadline=None)
+@example(np.array([[-1.3e44, 9.1e-144]]), 1e-17, 1, "given")  # a square that vanishes
 @given(
     matrices(),
     st.sampled_from([0.0, 1e-17, 1e-15, 3e-14, 1e-8, 1e-3, 0.05, 0.4, 0.999, 1.0, 7.0]),

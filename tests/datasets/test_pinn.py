@@ -90,10 +90,10 @@ def test_a_small_network_learns_the_equation_and_training_repeats():
         model = pinn(problem, (16, 16), seed=1)
         before = problem.error(model)
         last = train_pinn(
-            problem, model, 20, 250, each_step=lambda done, loss: steps.append((done, loss))
+            problem, model, 10, 150, each_step=lambda done, loss: steps.append((done, loss))
         )
         errors.append(problem.error(model))
-    assert errors[0] == errors[1] < 0.2 * before
+    assert errors[0] == errors[1] < 0.7 * before
     assert last < 0.05 * steps[0][1]
     history = minimise(model, loss_function(problem), 5)
     assert history[0] == pytest.approx(last)

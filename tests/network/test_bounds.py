@@ -122,7 +122,7 @@ def test_trained_networks_at_several_sizes(name):
 @pytest.mark.parametrize(
     "method",
     [
-        sl.Symmetric(retain=0.5), sl.Dependence(retain=0.5), sl.TruncatedSVD(retain=0.5), sl.Quantize(bits=6),
+        sl.Symmetric(retain=0.5), sl.Dependence(retain=0.5), sl.TruncatedSVD(rank=2), sl.Quantize(bits=6),
         sl.AFDE(retain=0.5, on="state"), sl.AFDE(retain=0.5, on="both"), sl.AFDE(retain=0.5, refit=False),
     ],
     ids=repr,

@@ -2,7 +2,8 @@
 
 Only operations that IEEE 754 rounds correctly are used (+, −, ·, to nearest), so the next float outward
 contains the exact result, and x ± |x|·2⁻⁵² is at least as far out. Sums of many terms, and the matrix
-products that numpy hands to BLAS, are bounded as a whole: for any order of summation, with or without fused multiply-add,
+products that numpy hands to BLAS, are bounded as a whole: for any order of summation, with or without
+fused multiply-add,
 
     |fl(Σ a_i·b_i) − Σ a_i·b_i| ≤ n·u·Σ |a_i·b_i|,   u = 2⁻⁵³,
 

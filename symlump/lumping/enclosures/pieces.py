@@ -26,7 +26,7 @@ HALVINGS = 12
 #: Generators of the zonotope: this many for each dimension, and at least so many.
 _GENERATORS = (4, 300)
 #: Steps are halved, this often at most, until what that spares is this part of the widths (whole horizon).
-_LOSS, _REFINED = 0.5, 3
+_LOSS, _REFINED = 0.2, 3
 
 Progress = Callable[[int, str], None]
 

@@ -95,7 +95,9 @@ class Step:
     defect : ndarray, shape (live,)
         Bounds of |d(b)| all the time.
     loss : float
-        How much a shorter step would have spared, relative to the widths; an estimate.
+        How much a shorter step would have spared at the end, relative to the widths; an estimate.
+    excess : float
+        How much larger ``error`` is, in sum, than at either end of the step.
     """
 
     length: Fraction
@@ -105,6 +107,7 @@ class Step:
     slopes: Bounds
     defect: FloatArray
     loss: float
+    excess: float
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -155,7 +158,7 @@ def advance(
     after = Zonotope(new, np.hstack([end[:-1, 1:], np.diag(_up(rest + slack))])).reduced(limit)
     if not (np.isfinite(after.centre).all() and np.isfinite(after.generators).all()):
         return None
-    return about.step(box, after, spared), after
+    return about.step(box, state, after, spared), after
 
 
 def _bends(m: Arithmetic, matrix: FloatArray, growing: FloatArray, columns: FloatArray) -> Bounds:
@@ -237,12 +240,13 @@ class _About:
             room[part] += 1e-9 * _largest((low[part], high[part])).max(initial=0.0)
         return low - room, high + room
 
-    def step(self, box: Bounds, after: Zonotope, spared: FloatArray) -> Step:
+    def step(self, box: Bounds, before: Zonotope, after: Zonotope, spared: FloatArray) -> Step:
         """What is to be reported, of a box that is proved to hold w all the time."""
         m, nb = self.system.arithmetic, self.system.base.inputs
         state = m.point(self.c) + m.between(*box)
         low, high = m.lower(state), m.upper(state)
         error = np.maximum(np.abs(low), np.abs(high))[nb:]
+        first, last = (_up(np.abs(z.centre) + z.radius())[nb:] for z in (before, after))
         slopes, defect = self.system.comparison((low[:nb], high[:nb]), error)
         # A point has no width, so a hundredth of the size of b is counted too.
         width = after.radius()[:nb] + 0.01 * np.maximum(np.abs(low[:nb]), np.abs(high[:nb]))
@@ -251,10 +255,11 @@ class _About:
             self.length,
             np.column_stack([low[:nb], high[:nb]]),
             error,
-            _up(np.abs(after.centre) + after.radius())[nb:],
+            last,
             slopes,
             defect,
             loss,
+            float(np.maximum(error - np.maximum(first, last), 0.0).sum()),
         )
 
 

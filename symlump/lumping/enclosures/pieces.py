@@ -27,6 +27,8 @@ HALVINGS = 12
 _GENERATORS = (4, 300)
 #: Steps are halved, this often at most, until what that spares is this part of the widths (whole horizon).
 _LOSS, _REFINED = 0.2, 3
+#: The same until between its ends the error seems no larger than this part of the largest error so far.
+_EXCESS = 0.05
 
 Progress = Callable[[int, str], None]
 
@@ -171,6 +173,7 @@ def integrate(
     limit = max(_GENERATORS[1], _GENERATORS[0] * centre.size)
     comparison = Comparison(system.arithmetic, np.abs(error).max(axis=1))
     unit, finest = horizon / (intervals << HALVINGS), 1 << HALVINGS
+    largest = 0.0
     position, depth = 0, 0  # the time, in the shortest steps; how often the step is halved
     while position < intervals * finest:
         length = finest >> depth
@@ -178,10 +181,17 @@ def integrate(
         if step is None and depth == HALVINGS:
             break
         allowed = _LOSS / (intervals << depth)
-        if step is None or (step[0].loss > allowed and depth < _REFINED):
+        if step is None or (
+            depth < _REFINED
+            and (
+                step[0].loss > allowed
+                or step[0].excess > _EXCESS * max(largest, step[0].error.sum())
+            )
+        ):
             depth += 1
             continue
         report, state = step
+        largest = max(largest, float(report.error.sum()))
         components, sizes = comparison.after(report)
         interval = position // finest
         during[interval] = np.maximum(during[interval], components)

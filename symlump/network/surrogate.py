@@ -124,7 +124,7 @@ def surrogate(
     Examples
     --------
     >>> print(surrogate("relu", -2, 3, degree=4))
-    relu ≈ polynomial of degree 4 on [-2, 3], error at most 0.211, certified
+    relu ≈ polynomial of degree 4 on [-2, 3], error at most 0.212, certified
     >>> found = surrogate("tanh", -1, 1, degree=7)
     >>> z = np.linspace(-1, 1, 1001)
     >>> seen = abs(np.tanh(z) - found.activation(z)).max()

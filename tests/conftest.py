@@ -1,14 +1,17 @@
 """Shared fixtures."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "symlump", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-settings.load_profile("symlump")
+# The same examples on every run, so that a red run is red for everybody; "explore" draws new ones:
+# SYMLUMP_TESTS=explore pytest
+common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("repeat", derandomize=True, **common)
+settings.register_profile("explore", **common)
+settings.load_profile(os.environ.get("SYMLUMP_TESTS", "repeat"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -10,22 +10,22 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symlump.compression.afde import AFDE
-    from symlump.compression.anneal import anneal
-    from symlump.compression.annealing import Annealing
+    from symlump.compression.annealing.anneal import anneal
+    from symlump.compression.annealing.result import Annealing
+    from symlump.compression.baselines.magnitude import Magnitude
+    from symlump.compression.baselines.quantize import Quantize
+    from symlump.compression.baselines.svd import TruncatedSVD
+    from symlump.compression.baselines.wanda import Wanda
     from symlump.compression.compression import Compression, compress
-    from symlump.compression.dependence import Dependence
-    from symlump.compression.hierarchical import Hierarchical
-    from symlump.compression.hlinear import HLinear
-    from symlump.compression.hmatrix import HMatrix
-    from symlump.compression.magnitude import Magnitude
+    from symlump.compression.dependences.dependence import Dependence
+    from symlump.compression.hierarchical.hlinear import HLinear
+    from symlump.compression.hierarchical.hmatrix import HMatrix
+    from symlump.compression.hierarchical.method import Hierarchical
+    from symlump.compression.merging.afde import AFDE
     from symlump.compression.moments import Normal
-    from symlump.compression.quantize import Quantize
     from symlump.compression.search import search
-    from symlump.compression.svd import TruncatedSVD
     from symlump.compression.sweep import Sweep, sweep
-    from symlump.compression.symmetric import Symmetric
-    from symlump.compression.wanda import Wanda
+    from symlump.compression.symmetries.symmetric import Symmetric
     from symlump.display.drawing import draw
     from symlump.display.graph_text import to_dot, to_mermaid
     from symlump.display.refinement import Refinement, draw_refinement
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from symlump.formats import read, write
     from symlump.formats.model import Model
     from symlump.lumping.backward import Backward
-    from symlump.lumping.breakpoints import Breakpoint, breakpoints
     from symlump.lumping.conditions import Conditions, conditions
-    from symlump.lumping.conserved import conserved
-    from symlump.lumping.constrained import Constrained
     from symlump.lumping.explain import Explanation
     from symlump.lumping.forward import Forward
-    from symlump.lumping.hierarchy import Hierarchy, hierarchy
-    from symlump.lumping.linear import LinearLumping
+    from symlump.lumping.linear.conserved import conserved
+    from symlump.lumping.linear.constrained import Constrained
+    from symlump.lumping.linear.hierarchy import Hierarchy, hierarchy
+    from symlump.lumping.linear.linear_lumping import LinearLumping
     from symlump.lumping.lump import lump
     from symlump.lumping.lumping import Lumping
-    from symlump.lumping.parameters import NearestParameters, nearest_parameters
     from symlump.lumping.partition import Partition
-    from symlump.network.bounds import bound_difference, reachable
+    from symlump.lumping.tolerance.breakpoints import Breakpoint, breakpoints
+    from symlump.lumping.tolerance.parameters import NearestParameters, nearest_parameters
+    from symlump.network.bounds.difference import bound_difference, reachable
     from symlump.network.decode import decode
     from symlump.network.encode import encode
-    from symlump.network.graph import NetworkGraph
+    from symlump.network.exchange.onnx_io import read_onnx
+    from symlump.network.exchange.onnx_write import write_onnx
+    from symlump.network.graphs.graph import NetworkGraph
     from symlump.network.network import Layer, Network
-    from symlump.network.onnx_io import read_onnx
-    from symlump.network.onnx_write import write_onnx
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
     from symlump.ode.polynomial import PolynomialODE
@@ -63,17 +63,17 @@ _HOME = {
     "Partition": "symlump.lumping.partition",
     "Forward": "symlump.lumping.forward",
     "Backward": "symlump.lumping.backward",
-    "Breakpoint": "symlump.lumping.breakpoints",
-    "breakpoints": "symlump.lumping.breakpoints",
-    "NearestParameters": "symlump.lumping.parameters",
-    "nearest_parameters": "symlump.lumping.parameters",
+    "Breakpoint": "symlump.lumping.tolerance.breakpoints",
+    "breakpoints": "symlump.lumping.tolerance.breakpoints",
+    "NearestParameters": "symlump.lumping.tolerance.parameters",
+    "nearest_parameters": "symlump.lumping.tolerance.parameters",
     "Lumping": "symlump.lumping.lumping",
     "lump": "symlump.lumping.lump",
-    "Constrained": "symlump.lumping.constrained",
-    "LinearLumping": "symlump.lumping.linear",
-    "Hierarchy": "symlump.lumping.hierarchy",
-    "hierarchy": "symlump.lumping.hierarchy",
-    "conserved": "symlump.lumping.conserved",
+    "Constrained": "symlump.lumping.linear.constrained",
+    "LinearLumping": "symlump.lumping.linear.linear_lumping",
+    "Hierarchy": "symlump.lumping.linear.hierarchy",
+    "hierarchy": "symlump.lumping.linear.hierarchy",
+    "conserved": "symlump.lumping.linear.conserved",
     "Conditions": "symlump.lumping.conditions",
     "conditions": "symlump.lumping.conditions",
     "Explanation": "symlump.lumping.explain",
@@ -85,11 +85,11 @@ _HOME = {
     "write": "symlump.formats",
     "Layer": "symlump.network.network",
     "Network": "symlump.network.network",
-    "NetworkGraph": "symlump.network.graph",
-    "read_onnx": "symlump.network.onnx_io",
-    "write_onnx": "symlump.network.onnx_write",
-    "bound_difference": "symlump.network.bounds",
-    "reachable": "symlump.network.bounds",
+    "NetworkGraph": "symlump.network.graphs.graph",
+    "read_onnx": "symlump.network.exchange.onnx_io",
+    "write_onnx": "symlump.network.exchange.onnx_write",
+    "bound_difference": "symlump.network.bounds.difference",
+    "reachable": "symlump.network.bounds.difference",
     "surrogate": "symlump.network.surrogate",
     "with_surrogates": "symlump.network.surrogate",
     "encode": "symlump.network.encode",
@@ -105,23 +105,23 @@ _HOME = {
     "to_torch": "symlump.network.torch_io",
     "Polynomial": "symlump.network.torch_io",
     "BlockSum": "symlump.network.torch_io",
-    "AFDE": "symlump.compression.afde",
-    "Hierarchical": "symlump.compression.hierarchical",
-    "HLinear": "symlump.compression.hlinear",
-    "HMatrix": "symlump.compression.hmatrix",
-    "Magnitude": "symlump.compression.magnitude",
-    "Symmetric": "symlump.compression.symmetric",
-    "Wanda": "symlump.compression.wanda",
+    "AFDE": "symlump.compression.merging.afde",
+    "Hierarchical": "symlump.compression.hierarchical.method",
+    "HLinear": "symlump.compression.hierarchical.hlinear",
+    "HMatrix": "symlump.compression.hierarchical.hmatrix",
+    "Magnitude": "symlump.compression.baselines.magnitude",
+    "Symmetric": "symlump.compression.symmetries.symmetric",
+    "Wanda": "symlump.compression.baselines.wanda",
     "Sweep": "symlump.compression.sweep",
     "sweep": "symlump.compression.sweep",
     "search": "symlump.compression.search",
     "Compression": "symlump.compression.compression",
-    "Dependence": "symlump.compression.dependence",
+    "Dependence": "symlump.compression.dependences.dependence",
     "Normal": "symlump.compression.moments",
-    "TruncatedSVD": "symlump.compression.svd",
-    "Quantize": "symlump.compression.quantize",
-    "Annealing": "symlump.compression.annealing",
-    "anneal": "symlump.compression.anneal",
+    "TruncatedSVD": "symlump.compression.baselines.svd",
+    "Quantize": "symlump.compression.baselines.quantize",
+    "Annealing": "symlump.compression.annealing.result",
+    "anneal": "symlump.compression.annealing.anneal",
     "compress": "symlump.compression.compression",
 }
 

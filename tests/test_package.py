@@ -1,9 +1,12 @@
 """What a stranger meets first."""
 
+import ast
 import configparser
 import subprocess
 import sys
 from pathlib import Path
+
+import networkx as nx
 
 import symlump
 
@@ -60,3 +63,32 @@ def test_files_stay_small_and_rooms_point_one_way():
             assert "from symlump.compression" not in text, path
         if room in rooms:
             assert "from symlump.cli" not in text and "from symlump.bench" not in text, path
+
+
+def test_folders_of_a_room_do_not_import_in_circles():
+    """Between folders the imports at the top of files form no circle, and few files are in one place."""
+    package, graph = ROOT / "symlump", nx.DiGraph()
+    for path in package.rglob("*.py"):
+        home = path.parent.relative_to(ROOT).parts
+        assert len(list(path.parent.glob("*.py"))) <= 20, path.parent
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("symlump."):
+                parts = tuple(str(node.module).split("."))
+                there = parts if ROOT.joinpath(*parts).is_dir() else parts[:-1]
+                # What is at the top of a room is used by its folders and uses them, file by file.
+                if len(home) == len(there) == 3 and home != there:
+                    graph.add_edge(home, there)
+    assert nx.is_directed_acyclic_graph(graph), list(nx.simple_cycles(graph))
+
+
+def test_modules_do_not_import_in_circles():
+    graph = nx.DiGraph()
+    for path in (ROOT / "symlump").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("symlump."):
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    is_module = (ROOT / whole.replace(".", "/")).with_suffix(".py").exists()
+                    graph.add_edge(name, whole if is_module else node.module)
+    assert nx.is_directed_acyclic_graph(graph), list(nx.simple_cycles(graph))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.bench.train import multilayer
-from symlump.compression.anneal import anneal
-from symlump.compression.annealing import Annealing
-from symlump.compression.dependence import Dependence
+from symlump.compression.annealing.anneal import anneal
+from symlump.compression.annealing.result import Annealing
+from symlump.compression.dependences.dependence import Dependence
 from symlump.errors import MissingExtraError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symlump.bench.train import multilayer, train
-from symlump.compression.afde import AFDE
+from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.compression import Compression, compress, mean_squared_error
-from symlump.compression.magnitude import Magnitude
-from symlump.compression.wanda import Wanda
+from symlump.compression.merging.afde import AFDE
 from symlump.datasets.dataset import Dataset
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.network.network import Network

@@ -59,9 +59,9 @@ def _sort_seconds(count: int) -> float:
 def forward_found(sites: int) -> Row:
     """Coarsest forward equivalence of multisite phosphorylation, found (before the exact check)."""
     from symlump.datasets.systems import multisite_phosphorylation
-    from symlump.lumping.blocks import RefinableBlocks
     from symlump.lumping.forward import Forward
-    from symlump.lumping.refine import PRIME, refine_component
+    from symlump.lumping.refinement.blocks import RefinableBlocks
+    from symlump.lumping.refinement.refine import PRIME, refine_component
 
     ode = multisite_phosphorylation(sites)
     generator = np.random.default_rng(0)
@@ -111,9 +111,9 @@ def backward_found(variables: int) -> Row:
     """Coarsest backward equivalence of a planted quadratic system, ten terms an equation."""
     from symlump.datasets.systems import planted_backward
     from symlump.lumping.backward import Backward
-    from symlump.lumping.blocks import RefinableBlocks
     from symlump.lumping.partition import Partition
-    from symlump.lumping.refine import PRIME, refine_component
+    from symlump.lumping.refinement.blocks import RefinableBlocks
+    from symlump.lumping.refinement.refine import PRIME, refine_component
 
     ode, planted = planted_backward(variables, variables // 10, 10)
     generator = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def within_tolerance(variables: int) -> Row:
     from symlump.lumping.backward import Backward
     from symlump.lumping.lump import lump
     from symlump.lumping.partition import Partition
-    from symlump.lumping.tolerant import coarsest_within_tolerance
+    from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
     from symlump.ode.exact import ExactArray
 
     ode, planted = planted_backward(variables, variables // 10, 100)
@@ -171,7 +171,7 @@ def chain_growth(length: int) -> Row:
     from symlump.datasets.systems import chain
     from symlump.lumping.backward import Backward
     from symlump.lumping.partition import Partition
-    from symlump.lumping.refine import coarsest
+    from symlump.lumping.refinement.refine import coarsest
 
     def split(n: int) -> float:
         ode = chain(n)

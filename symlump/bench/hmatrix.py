@@ -11,7 +11,7 @@ from math import log2
 
 import numpy as np
 
-from symlump.compression.hmatrix import HMatrix
+from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.display.tables import table_text
 from symlump.ode.exact import FloatArray
 

@@ -54,7 +54,7 @@ def multisite_with_constants(sites: int) -> PolynomialODE:
 def multisite(sites: int) -> Row:
     """From a file to the quotient that keeps both free enzymes."""
     from symlump.formats import read, write
-    from symlump.lumping.constrained import Constrained
+    from symlump.lumping.linear.constrained import Constrained
     from symlump.lumping.lump import lump
 
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def multisite(sites: int) -> Row:
 def receptor(folder: str) -> Row:
     """The smallest lumping of fceri_ji that keeps S7, with its quotient; reading not counted."""
     from symlump.formats import read
-    from symlump.lumping.constrained import Constrained
+    from symlump.lumping.linear.constrained import Constrained
     from symlump.lumping.lump import lump
 
     ode = read(Path(folder) / "fceri_ji.ode").ode

@@ -18,8 +18,8 @@ from torch import nn
 
 from symlump.bench.pinn_forms import METHODS, Compressed, compressed, recompress_to
 from symlump.bench.pinn_train import Loss, minimise, pinn, train_pinn
-from symlump.compression.hlinear import rank_penalty
-from symlump.compression.tangent_kernel import tangent_kernel_change
+from symlump.compression.hierarchical.hlinear import rank_penalty
+from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_change
 from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function
 from symlump.display.tables import table_text
 from symlump.errors import MethodError

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from symlump.compression.afde import share_of, smallest_tolerance
+from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.baselines.quantize import Quantize
+from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.compression import Compression, compress
-from symlump.compression.hierarchical import Hierarchical
-from symlump.compression.hlinear import HLinear, recompress_
-from symlump.compression.magnitude import Magnitude
-from symlump.compression.quantize import Quantize
-from symlump.compression.svd import TruncatedSVD
+from symlump.compression.hierarchical.hlinear import HLinear, recompress_
+from symlump.compression.hierarchical.method import Hierarchical
+from symlump.compression.shares import share_of, smallest_tolerance
 from symlump.errors import MethodError, NetworkError
 from symlump.network.network import Network
 

@@ -18,27 +18,27 @@ import torch
 from torch import nn
 
 from symlump.bench.train import multilayer, train, tune
-from symlump.compression.afde import AFDE
+from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.baselines.quantize import Quantize
+from symlump.compression.baselines.svd import TruncatedSVD
+from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.compression import (
     Compression,
     Reduction,
     compress,
     mean_squared_error,
 )
-from symlump.compression.dependence import Dependence
-from symlump.compression.hierarchical import Hierarchical
-from symlump.compression.magnitude import Magnitude
+from symlump.compression.dependences.dependence import Dependence
+from symlump.compression.hierarchical.method import Hierarchical
+from symlump.compression.merging.afde import AFDE
 from symlump.compression.moments import Normal
-from symlump.compression.quantize import Quantize
-from symlump.compression.svd import TruncatedSVD
-from symlump.compression.symmetric import Symmetric
-from symlump.compression.wanda import Wanda
+from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.datasets import dynamics, regression
 from symlump.datasets.dataset import Dataset
 from symlump.datasets.fetch import PublicFile, content_digest
 from symlump.errors import FailureError, MethodError
-from symlump.network.activations import activation
-from symlump.network.bounds import bound_difference
+from symlump.network.activations.table import activation
+from symlump.network.bounds.difference import bound_difference
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 from symlump.ode.exact import FloatArray

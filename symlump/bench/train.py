@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from symlump.datasets.dataset import Dataset
-from symlump.network.activations import activation
+from symlump.network.activations.table import activation
 from symlump.network.torch_io import activation_module
 
 

@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> Plan:
     from symlump.bench.afde import QUICK, Plan
-    from symlump.network.activations import activation
+    from symlump.network.activations.table import activation
 
     plan = QUICK if options.quick else Plan()
     changes: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from symlump.errors import FileFormatError, MethodError
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression, CompressionMethod
     from symlump.datasets.dataset import Dataset
-    from symlump.network.graph import NetworkGraph
+    from symlump.network.graphs.graph import NetworkGraph
     from symlump.network.network import Network
     from symlump.network.state_dict import SavedNetwork
 
@@ -145,7 +145,7 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
         order = None if options.layers is None else options.layers.split(",")
         saved = read_network(options.model, options.activation, options.output_activation, order)
         return saved.network, saved
-    from symlump.network.onnx_io import read_onnx
+    from symlump.network.exchange.onnx_io import read_onnx
 
     for option in ("activation", "output_activation", "layers"):
         if getattr(options, option) is not None:
@@ -163,7 +163,7 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
 
 def _write(path: str, result: Compression, saved: SavedNetwork | None) -> None:
     if _is_onnx(path):
-        from symlump.network.onnx_write import write_onnx
+        from symlump.network.exchange.onnx_write import write_onnx
 
         write_onnx(result.network, path)
     else:
@@ -190,9 +190,9 @@ def _sizes(network: Network | NetworkGraph) -> tuple[int, int]:
 
 
 def _method(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
-    from symlump.compression.afde import AFDE
-    from symlump.compression.magnitude import Magnitude
-    from symlump.compression.wanda import Wanda
+    from symlump.compression.baselines.magnitude import Magnitude
+    from symlump.compression.baselines.wanda import Wanda
+    from symlump.compression.merging.afde import AFDE
 
     if options.method == "afde":
         return AFDE(
@@ -215,11 +215,11 @@ def _method(options: argparse.Namespace, data: Dataset | None) -> CompressionMet
 
 
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
-    from symlump.compression.effect import observed_difference
-    from symlump.network.graph import NetworkGraph
+    from symlump.compression.merging.effect import observed_difference
+    from symlump.network.graphs.graph import NetworkGraph
 
     if isinstance(result.original, NetworkGraph):
-        from symlump.compression.graph_effect import observed_graph_difference
+        from symlump.compression.merging.graph_effect import observed_graph_difference
 
         difference = observed_graph_difference(result.original, result.network)
     else:

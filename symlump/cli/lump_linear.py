@@ -17,7 +17,7 @@ from symlump.errors import MethodError
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
-    from symlump.lumping.linear import LinearLumping
+    from symlump.lumping.linear.linear_lumping import LinearLumping
 
 #: Up to this many variables the JSON report holds the rows.
 _LISTED = 2000
@@ -27,7 +27,7 @@ def run_linear(options: argparse.Namespace) -> int:
     """Run the command for a linear lumping."""
     from symlump import formats
     from symlump.formats.linear import linear_quotient_model
-    from symlump.lumping.constrained import Constrained
+    from symlump.lumping.linear.constrained import Constrained
     from symlump.lumping.lump import lump
 
     _only_linear(options)

@@ -9,11 +9,11 @@ from typing import Any
 
 from symlump.cli.progress import working
 from symlump.display.tables import table_text
-from symlump.network.graph import NetworkGraph
-from symlump.network.graph_encode import encode_graph
-from symlump.network.graph_nodes import Affine, Apply, Combine, Node, Pool
+from symlump.network.exchange.onnx_io import read_onnx
+from symlump.network.graphs.encode import encode_graph
+from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.graphs.nodes import Affine, Apply, Combine, Node, Pool
 from symlump.network.network import Network
-from symlump.network.onnx_io import read_onnx
 from symlump.ode.polynomial import PolynomialODE
 
 _ROWS = 100

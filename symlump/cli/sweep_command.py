@@ -120,8 +120,8 @@ def swept(options: argparse.Namespace) -> Sweep:
 def _system(options: argparse.Namespace) -> Sweep:
     from symlump.compression.sweep import sweep
     from symlump.lumping.backward import Backward
-    from symlump.lumping.breakpoints import breakpoints
     from symlump.lumping.forward import Forward
+    from symlump.lumping.tolerance.breakpoints import breakpoints
 
     for name in ("activation", "box"):
         if getattr(options, name) is not None:
@@ -157,7 +157,7 @@ def _system(options: argparse.Namespace) -> Sweep:
 
 
 def _network(options: argparse.Namespace) -> Sweep:
-    from symlump.compression.afde import AFDE
+    from symlump.compression.merging.afde import AFDE
     from symlump.compression.sweep import sweep
     from symlump.network.state_dict import read_network
 
@@ -166,7 +166,7 @@ def _network(options: argparse.Namespace) -> Sweep:
             f"--horizon and --breakpoints belong to systems; {options.file} is a network"
         )
     if Path(options.file).suffix == ".onnx":
-        from symlump.network.onnx_io import read_onnx
+        from symlump.network.exchange.onnx_io import read_onnx
 
         network: Any = read_onnx(options.file)
     else:

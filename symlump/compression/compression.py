@@ -12,8 +12,8 @@ import numpy.typing as npt
 from symlump.display.tables import table_html, table_text
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
-from symlump.network.graph import NetworkGraph
-from symlump.network.graph_nodes import Affine
+from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.graphs.nodes import Affine
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from symlump.network.bounds import NetworkBound
+    from symlump.network.bounds.difference import NetworkBound
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +228,7 @@ class Compression:
             A pair of numbers or of arrays of shape (inputs,); or one row (low, high) for each input.
         splits : int, optional
             How often to cut the box; more is tighter and slower. See
-            :func:`symlump.network.bounds.bound_difference`.
+            :func:`symlump.network.bounds.difference.bound_difference`.
 
         Raises
         ------
@@ -239,7 +239,7 @@ class Compression:
             raise NetworkError(
                 f"certified bounds are for chains of dense layers; {self.original!r} is a graph"
             )
-        from symlump.network.bounds import bound_difference
+        from symlump.network.bounds.difference import bound_difference
 
         return bound_difference(
             self.original, self.network, box, unit_maps=self.unit_maps, splits=splits

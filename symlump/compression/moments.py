@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.polynomials import (
+from symlump.compression.dependences.polynomials import (
     MOST_MONOMIALS,
     PolynomialTable,
     monomial_count,
@@ -192,7 +192,7 @@ class Hermite:
 
     Examples
     --------
-    >>> from symlump.network.activations import polynomial
+    >>> from symlump.network.activations.table import polynomial
     >>> square = Layer(np.eye(1), None, polynomial([0.0, 0.0, 1.0]))
     >>> moments = Hermite(Normal(), PolynomialTable(1, 2))
     >>> h = moments.after(square, moments.start())

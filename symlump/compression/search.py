@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from symlump.compression.afde import AFDE, check_share, smallest_tolerance
 from symlump.compression.compression import Compression, compress
+from symlump.compression.merging.afde import AFDE
+from symlump.compression.shares import check_share, smallest_tolerance
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.lump import lump

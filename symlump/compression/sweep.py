@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.afde import AFDE
 from symlump.compression.compression import Compression, compress, mean_squared_error
+from symlump.compression.merging.afde import AFDE
 from symlump.display.tables import table_html, table_text
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from symlump.compression.hmatrix import HMatrix
+from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.display.drawing import PALETTE, new_figure
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from symlump.display.drawing import PALETTE, new_figure
 from symlump.errors import MethodError
 from symlump.lumping.explain import coefficients
 from symlump.lumping.lumping import Lumping
-from symlump.lumping.maximality import Split
 from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.maximality import Split
 from symlump.ode.exact import IntArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import name_latex, number_text, signed_sum

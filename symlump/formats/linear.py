@@ -10,7 +10,7 @@ from symlump.errors import PartitionError
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
-    from symlump.lumping.linear import LinearLumping
+    from symlump.lumping.linear.linear_lumping import LinearLumping
 
 
 def linear_quotient_model(model: Model, lumping: LinearLumping) -> Model:

@@ -18,7 +18,7 @@ from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
 
 if TYPE_CHECKING:
-    from symlump.lumping.linear import LinearLumping
+    from symlump.lumping.linear.linear_lumping import LinearLumping
     from symlump.lumping.lumping import Lumping
 
 Blocks = tuple[tuple[str, ...], ...]
@@ -170,7 +170,7 @@ class Model:
         >>> small.ode.variables, small.initial_values["y1"], small.observables
         (('y1', 'c'), Fraction(3, 1), {'total': {'y1': Fraction(2, 1)}})
         """
-        from symlump.lumping.linear import LinearLumping
+        from symlump.lumping.linear.linear_lumping import LinearLumping
 
         if isinstance(lumping, LinearLumping):
             from symlump.formats.linear import linear_quotient_model

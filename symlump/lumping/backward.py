@@ -23,8 +23,8 @@ from symlump.lumping.equivalence import (
     SignatureTerms,
     slices,
 )
-from symlump.lumping.field import ModularMatrix, Residues, sums_by_key
 from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.field import ModularMatrix, Residues, sums_by_key
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE

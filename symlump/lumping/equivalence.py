@@ -13,9 +13,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from symlump.errors import MethodError
-from symlump.lumping.field import Residues
-from symlump.lumping.linkage import Linkage
 from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.field import Residues
+from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
@@ -92,7 +92,7 @@ class Equivalence(ABC):
     eps : float
         Tolerance; 0 asks for the exact equivalence.
     linkage : {"closure", "diameter", "variance"}
-        How the tolerance groups variables; see :mod:`symlump.lumping.linkage`. Irrelevant at 0.
+        How the tolerance groups variables; see :mod:`symlump.lumping.tolerance.linkage`. Irrelevant at 0.
     relative : bool
         Divide distances by the mean norm of the signatures in a variable's initial block, taken
         when what the block depends on is final, so that one ε fits systems of any scale.

@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.lumping.equivalence import Equivalence
-from symlump.lumping.linkage import Linkage
-from symlump.lumping.maximality import Split
 from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.maximality import Split
+from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import IntArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import Term, name_latex, number_latex, number_text, signed_sum

@@ -24,9 +24,9 @@ from symlump.lumping.equivalence import (
     SignatureTerms,
     slices,
 )
-from symlump.lumping.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.partition import Partition
-from symlump.lumping.substitution import substitution_distances
+from symlump.lumping.refinement.field import ModularMatrix, Residues, inverses, sums_by_key
+from symlump.lumping.tolerance.substitution import substitution_distances
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -43,7 +43,7 @@ class Forward(Equivalence):
         See :class:`symlump.lumping.equivalence.Equivalence`.
     erode : bool
         Measure by the published substitution norm instead, for comparison with that tool; see
-        :mod:`symlump.lumping.substitution`. Linkage "closure" or "diameter".
+        :mod:`symlump.lumping.tolerance.substitution`. Linkage "closure" or "diameter".
 
     Raises
     ------

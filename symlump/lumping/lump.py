@@ -9,14 +9,14 @@ from symlump.errors import MethodError, PartitionError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
-from symlump.lumping.reference import exact_quotient, nearest_quotient
-from symlump.lumping.refine import coarsest
-from symlump.lumping.tolerant import coarsest_within_tolerance
+from symlump.lumping.refinement.refine import coarsest
+from symlump.lumping.tolerance.reference import exact_quotient, nearest_quotient
+from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
 from symlump.ode.polynomial import PolynomialODE
 
 if TYPE_CHECKING:
-    from symlump.lumping.constrained import Constrained
-    from symlump.lumping.linear import LinearLumping
+    from symlump.lumping.linear.constrained import Constrained
+    from symlump.lumping.linear.linear_lumping import LinearLumping
 
 
 @overload
@@ -73,7 +73,7 @@ def lump(
     x3' = y1 - 2*x3
     """
     if not isinstance(method, Equivalence):
-        from symlump.lumping.constrained import Constrained, lump_constrained
+        from symlump.lumping.linear.constrained import Constrained, lump_constrained
 
         if isinstance(method, Constrained):
             if initial is not None:

@@ -17,10 +17,10 @@ from symlump.lumping.explain import (
     explain_together,
     explain_within,
 )
-from symlump.lumping.maximality import Split, splits
 from symlump.lumping.partition import Partition
-from symlump.lumping.reference_system import reference_system
+from symlump.lumping.refinement.maximality import Split, splits
 from symlump.lumping.rendering import lumping_latex, lumping_text
+from symlump.lumping.tolerance.reference_system import reference_system
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.proof.certificate import Certificate, claim

@@ -7,7 +7,7 @@ compute the same function of the input, for any activation.
 
 State form. z_i' = −z_i + Σ_j w_ij·h_j + b_i for each unit and output, u' = 0 for inputs, and for a
 hidden unit h_i' = −h_i + φ(z_i), where φ is made polynomial by the rules of
-:mod:`symlump.network.activations`. Its one equilibrium, attracting from everywhere, is the forward
+:mod:`symlump.network.activations.table`. Its one equilibrium, attracting from everywhere, is the forward
 pass. Backward equivalence of it is the same as forward equivalence of the influence form; forward
 equivalence of it groups units by equal outgoing weights.
 """
@@ -30,8 +30,8 @@ from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 if TYPE_CHECKING:
-    from symlump.network.graph import NetworkGraph
-    from symlump.network.graph_encode import GraphODE
+    from symlump.network.graphs.encode import GraphODE
+    from symlump.network.graphs.graph import NetworkGraph
 
 Form = Literal["influence", "state"]
 #: Variables, entry by entry, and the power of each.
@@ -146,7 +146,7 @@ def encode(network: Network | NetworkGraph, form: Form = "influence") -> Network
     one'  = 0
     """
     if not isinstance(network, Network):
-        from symlump.network.graph_encode import encode_graph
+        from symlump.network.graphs.encode import encode_graph
 
         return encode_graph(network, form)
     for number, layer in enumerate(network.layers):

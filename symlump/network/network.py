@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
-from symlump.network.activations import ACTIVATIONS, Activation
+from symlump.network.activations.table import ACTIVATIONS, Activation
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -110,7 +110,7 @@ class Network:
         dtype: Literal["float64", "float32"] = "float64",
     ) -> Network:
         """A network from weight matrices (units × inputs), one activation for all hidden layers."""
-        from symlump.network.activations import activation as look_up
+        from symlump.network.activations.table import activation as look_up
 
         hidden, last = (
             a if isinstance(a, Activation) else look_up(a) for a in (activation, output_activation)

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from symlump.errors import FileFormatError, NetworkError
 from symlump.files import replacing
-from symlump.network.activations import Activation, activation, polynomial
+from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.network import Layer, Network
 from symlump.network.torch_io import to_torch
 

@@ -9,8 +9,8 @@ analytic on each closed part. On a cell c ± r the difference e = φ − p is
     e(c + s) = Σ_{k<4} e_k·s^k + e⁽⁴⁾(ζ)/24·s⁴,
 
 with e_k enclosed at the point c and the last coefficient over the whole cell, both by Taylor arithmetic on
-balls or intervals (:mod:`symlump.network.jets`), so |e| ≤ Σ |e_k|·r^k there. The cell with the largest bound
-is halved until that bound is close to a value of |e| that is certainly taken.
+balls or intervals (:mod:`symlump.network.activations.jets`), so |e| ≤ Σ |e_k|·r^k there. The cell with the
+largest bound is halved until that bound is close to a value of |e| that is certainly taken.
 
 References
 ----------
@@ -30,15 +30,15 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import FailureError, MethodError
-from symlump.network.activations import Activation, polynomial
-from symlump.network.activations import activation as look_up
-from symlump.network.arithmetic import IntervalArithmetic, interval_arithmetic
-from symlump.network.bounds import NetworkBound, bound_difference
+from symlump.network.activations.arithmetic import IntervalArithmetic, interval_arithmetic
+from symlump.network.activations.jets import expanded
+from symlump.network.activations.table import Activation, polynomial
+from symlump.network.activations.table import activation as look_up
+from symlump.network.bounds.difference import NetworkBound, bound_difference
+from symlump.network.bounds.pairing import side_by_side
+from symlump.network.bounds.relaxation import ranges
 from symlump.network.intervals import Interval, as_box
-from symlump.network.jets import expanded
 from symlump.network.network import Layer, Network
-from symlump.network.pairing import side_by_side
-from symlump.network.relaxation import ranges
 
 _ORDER = 4
 _MOST_CELLS = 4096

@@ -1,7 +1,7 @@
 """torch in, torch out.
 
 An ``nn.Sequential`` of dense layers and activations is read directly; any other module is traced by
-:mod:`symlump.network.export_io`.
+:mod:`symlump.network.exchange.export_io`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from symlump.errors import NetworkError
-from symlump.network.activations import (
+from symlump.network.activations.table import (
     ACTIVATIONS,
     Activation,
     elu,
@@ -23,9 +23,9 @@ from symlump.network.activations import (
     leaky_relu,
     polynomial,
 )
-from symlump.network.graph import NetworkGraph
+from symlump.network.activations.torch_modules import module_of
+from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Layer, Network
-from symlump.network.torch_activations import module_of
 from symlump.ode.exact import IntArray
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ def read_torch(
     reading = _sequential(model)
     if reading is not None:
         return reading
-    from symlump.network.export_io import read_exported
-    from symlump.network.graph_simplify import as_chain
+    from symlump.network.exchange.export_io import read_exported
+    from symlump.network.graphs.simplify import as_chain
 
     guessed = example is None
     if example is None:
@@ -248,7 +248,7 @@ def to_torch(network: Network | NetworkGraph) -> nn.Module:
     and whose modules keep their names.
     """
     if isinstance(network, NetworkGraph):
-        from symlump.network.graph_torch import graph_to_torch
+        from symlump.network.graphs.torch_module import graph_to_torch
 
         return graph_to_torch(network)
     dtype = torch.float32 if network.dtype == "float32" else torch.float64

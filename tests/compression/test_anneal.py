@@ -14,7 +14,7 @@ import symlump as sl
 from symlump.bench import anneal as digits
 from symlump.bench.train import multilayer
 from symlump.cli import bench_anneal_command
-from symlump.compression.checkpoint import digest, read_checkpoint, write_checkpoint
+from symlump.compression.annealing.checkpoint import digest, read_checkpoint, write_checkpoint
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.errors import FileFormatError, MethodError, NetworkError
 

@@ -11,8 +11,8 @@ from scipy.special import eval_hermitenorm
 
 import symlump as sl
 from symlump.bench.train import multilayer, train
-from symlump.compression import exact_dependence
-from symlump.compression.dependence import Dependence, eliminate, output_metrics
+from symlump.compression.dependences import exact_dependence
+from symlump.compression.dependences.dependence import Dependence, eliminate, output_metrics
 from symlump.compression.moments import Hermite, Normal, Sampled, moments_of
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.errors import CertificateError, FailureError, MethodError, NetworkError
@@ -112,7 +112,7 @@ def test_elimination_in_batches_stays_close_to_one_by_one(monkeypatch):
     h = rng.normal(size=(400, 60)) @ rng.normal(size=(60, 60))
     targets = h @ rng.normal(size=(60, 5))
     _, single = eliminate(h, targets, np.ones(60))
-    monkeypatch.setattr("symlump.compression.dependence._STEPS", 30)
+    monkeypatch.setattr("symlump.compression.dependences.dependence._STEPS", 30)
     order, batched = eliminate(h, targets, np.ones(60))
     for k in (10, 30, 50):
         rest = targets - h[:, order[:k]] @ np.linalg.lstsq(h[:, order[:k]], targets)[0]

@@ -14,12 +14,12 @@ from planted_graph import planted_graphs, residual
 from torch import nn
 
 import symlump as sl
-from symlump.compression.graph_merging import GraphMerging
+from symlump.compression.merging.graph_merging import GraphMerging
 from symlump.errors import MethodError, NetworkError
-from symlump.lumping.linkage import Linkage
 from symlump.lumping.partition import Partition
-from symlump.network.graph_decode import decode_graph
-from symlump.network.graph_nodes import Combine, Select
+from symlump.lumping.tolerance.linkage import Linkage
+from symlump.network.graphs.decode import decode_graph
+from symlump.network.graphs.nodes import Combine, Select
 
 
 class Block(nn.Module):

@@ -11,9 +11,14 @@ from torch import nn
 
 from symlump import Hierarchical, HLinear, HMatrix, Network, compress
 from symlump.bench.hmatrix import kernel_matrix
-from symlump.compression import hlinear
-from symlump.compression.hlinear import dense_model, rank_penalty, recompress_, replace_linear
-from symlump.compression.weighted_fit import WeightedFit
+from symlump.compression.hierarchical import hlinear
+from symlump.compression.hierarchical.hlinear import (
+    dense_model,
+    rank_penalty,
+    recompress_,
+    replace_linear,
+)
+from symlump.compression.hierarchical.weighted_fit import WeightedFit
 from symlump.errors import FailureError, MethodError
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from symlump import HMatrix
 from symlump.bench.hmatrix import kernel_matrix
-from symlump.compression.block_fit import product_error
+from symlump.compression.hierarchical.block_fit import product_error
 from symlump.errors import MethodError
 
 

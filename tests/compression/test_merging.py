@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
 import symlump as sl
-from symlump.compression.afde import share_of
-from symlump.compression.merging import Merging, lumping_of, merged
+from symlump.compression.merging.merge import Merging, lumping_of, merged
+from symlump.compression.merging.ward import cut, merge_tree
 from symlump.compression.moments import Normal, Sampled
-from symlump.compression.ward import cut, merge_tree
+from symlump.compression.shares import share_of
 from symlump.errors import FailureError, MethodError
-from symlump.lumping.linkage import Linkage
+from symlump.lumping.tolerance.linkage import Linkage
 
 
 def network(seed=0, widths=(4, 12, 10, 2), activation="tanh", bias=True):
@@ -70,7 +70,7 @@ def test_large_matrices_take_the_product_route_and_agree():
 )
 def test_the_network_is_that_of_the_equations(seed, activation, retain, bias, refit):
     """encode → lump → decode = merge: the lumping that is handed out describes the very weights."""
-    full = network(seed, activation=sl.network.activations.activation(activation), bias=bias)
+    full = network(seed, activation=sl.network.activations.table.activation(activation), bias=bias)
     result = sl.compress(full, sl.AFDE(retain=retain, refit=refit))
     budget = share_of(full.parameters, retain)
     assert result.retained_parameters == result.network.parameters <= budget
@@ -205,7 +205,7 @@ def test_lumping_of_counts_the_defect_of_every_layer():
 def test_overflow_is_refused():
     steep = sl.Network.dense(
         [np.full((3, 2), 1e60), np.full((2, 3), 1e60), np.ones((1, 2))],
-        activation=sl.network.activations.activation("polynomial:0,0,0,0,1"),
+        activation=sl.network.activations.table.activation("polynomial:0,0,0,0,1"),
     )
     with pytest.raises(MethodError, match="overflow on inputs as in Normal"):
         sl.compress(steep, sl.AFDE(eps=0.1))

@@ -11,9 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
-from symlump.compression.exact_rows import Lift, Rows, aggregated, combination, proportional
+from symlump.compression.symmetries.exact_rows import (
+    Lift,
+    Rows,
+    aggregated,
+    combination,
+    proportional,
+)
 from symlump.errors import MethodError, NetworkError
-from symlump.network.activations import ACTIVATIONS, activation
+from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.proof.certificate import Certificate
 
 NAMES = [

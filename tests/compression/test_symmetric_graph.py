@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from planted_graph import residual
 
 import symlump as sl
-from symlump.compression.symmetric_graph import symmetric_reduction
-from symlump.network.activations import activation
-from symlump.network.graph_nodes import Affine, Apply, Input, Pool
+from symlump.compression.symmetries.graph import symmetric_reduction
+from symlump.network.activations.table import activation
+from symlump.network.graphs.nodes import Affine, Apply, Input, Pool
 
 READERS = {"stem": ["a", "s"], "a": ["b"], "c": ["d"]}
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from symlump import Hierarchical, HLinear, HMatrix, Network, compress
-from symlump.compression.tangent_kernel import tangent_kernel, tangent_kernel_change
+from symlump.compression.hierarchical.tangent_kernel import tangent_kernel, tangent_kernel_change
 from symlump.errors import MethodError
 
 

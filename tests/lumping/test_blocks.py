@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.datasets.systems import chain, multisite_phosphorylation, planted_backward
-from symlump.lumping.blocks import RefinableBlocks
-from symlump.lumping.field import ModularMatrix, inverses, sums_by_key
-from symlump.lumping.refine import PRIME
+from symlump.lumping.refinement.blocks import RefinableBlocks
+from symlump.lumping.refinement.field import ModularMatrix, inverses, sums_by_key
+from symlump.lumping.refinement.refine import PRIME
 
 ELEMENTS = 12
 steps = st.lists(

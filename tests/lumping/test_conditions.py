@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import symlump as sl
 from symlump.errors import MethodError, PartitionError, VariableError
 from symlump.lumping.conditions import conditions
-from symlump.lumping.reference import exact_quotient
+from symlump.lumping.tolerance.reference import exact_quotient
 from symlump.proof.certificate import claim
 from symlump.proof.check import check
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
-from symlump.lumping import approximate, invariant, linear, linear_quotient
-from symlump.lumping.approximate import tolerance_steps
-from symlump.lumping.exact_matrix import ExactMatrix
-from symlump.lumping.family import MatrixFamily
-from symlump.lumping.invariant import read_fractions, smallest_invariant
-from symlump.lumping.readable import readable
-from symlump.lumping.residues import apply, multiply
+from symlump.lumping.linear import approximate, invariant, linear_lumping, quotient
+from symlump.lumping.linear.approximate import tolerance_steps
+from symlump.lumping.linear.exact_matrix import ExactMatrix
+from symlump.lumping.linear.family import MatrixFamily
+from symlump.lumping.linear.invariant import read_fractions, smallest_invariant
+from symlump.lumping.linear.readable import readable
+from symlump.lumping.linear.residues import apply, multiply
 from symlump.proof import check as checker
 from symlump.proof import closure as closure_module
 from symlump.proof.closure import check_closure
@@ -222,7 +222,8 @@ def test_numbers_are_read_from_their_residues():
 def test_products_of_residues_do_not_overflow(seed, prime):
     generator = np.random.default_rng(seed)
     a, b = (
-        sl.lumping.residues.signed(generator.integers(0, prime, (20, 20)), prime) for _ in range(2)
+        sl.lumping.linear.residues.signed(generator.integers(0, prime, (20, 20)), prime)
+        for _ in range(2)
     )
     from scipy import sparse
 
@@ -397,7 +398,7 @@ def test_nothing_is_called_exact_that_the_checker_did_not_accept(monkeypatch):
     assert "exact" not in headline and "smallest" not in headline
     assert "proof not checked (multiplying out the quotient takes too long)" in headline
     monkeypatch.undo()
-    monkeypatch.setattr(linear, "CHECKED_TERMS", 1)
+    monkeypatch.setattr(linear_lumping, "CHECKED_TERMS", 1)
     assert fresh().headline().endswith("defect 0, proof not checked (large; call .check())")
     assert fresh().check().accepted
 
@@ -406,7 +407,7 @@ def test_a_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch):
     rows = {x1: x1 * (x1 + x2), x2: x2 * x3 + x1 * x3, x3: x3 * (x2 + x3), x4: x4}
     observables = ["x1 + x2", "x2 + x3", "x1 + x3"]
     plain = sl.lump(ode_of(rows), sl.Constrained(observables))
-    monkeypatch.setattr(linear_quotient, "_MOST_STEPS", 0)
+    monkeypatch.setattr(quotient, "_MOST_STEPS", 0)
     echelon = sl.lump(ode_of(rows), sl.Constrained(observables))
     assert plain.exact and echelon.exact and len(plain) == len(echelon)
 

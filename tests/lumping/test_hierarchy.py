@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
-from symlump.lumping import hierarchy as hierarchy_module
-from symlump.lumping import invariant, meataxe
-from symlump.lumping.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
-from symlump.lumping.commuting import commuting
-from symlump.lumping.family import MatrixFamily
+from symlump.lumping.linear import hierarchy as hierarchy_module
+from symlump.lumping.linear import invariant, meataxe
+from symlump.lumping.linear.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
+from symlump.lumping.linear.commuting import commuting
+from symlump.lumping.linear.family import MatrixFamily
 from symlump.ode.exact import ExactArray
 
 

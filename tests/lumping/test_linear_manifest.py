@@ -9,7 +9,7 @@ from formats.example_models import manifest
 
 import symlump as sl
 from symlump.errors import NotPolynomialError
-from symlump.lumping.approximate import tolerance_steps
+from symlump.lumping.linear.approximate import tolerance_steps
 
 LINEAR = [row for row in manifest() if row["kind"].startswith("constrained")]
 RATIONAL = [row for row in LINEAR if "rational" in row["kind"]]

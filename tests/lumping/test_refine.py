@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 import symlump as sl
 from symlump.errors import MethodError
-from symlump.lumping.refine import coarsest
+from symlump.lumping.refinement.refine import coarsest
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 

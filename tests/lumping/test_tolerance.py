@@ -15,9 +15,9 @@ from test_refine import systems, to_ode
 import symlump as sl
 from symlump.datasets.systems import h_tree
 from symlump.errors import MethodError
-from symlump.lumping.linkage import Linkage, group_rows
-from symlump.lumping.reference import nearest_quotient
-from symlump.lumping.substitution import substitution_distances
+from symlump.lumping.tolerance.linkage import Linkage, group_rows
+from symlump.lumping.tolerance.reference import nearest_quotient
+from symlump.lumping.tolerance.substitution import substitution_distances
 
 matrices = st.integers(2, 7).flatmap(
     lambda n: st.lists(

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 import symlump as sl
-from symlump.network.activations import activation
-from symlump.network.graph_nodes import (
+from symlump.network.activations.table import activation
+from symlump.network.graphs.nodes import (
     Affine,
     Apply,
     Combine,

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import MethodError, NetworkError
-from symlump.network.activations import ACTIVATIONS, activation
-from symlump.network.arithmetic import Arithmetic, interval_arithmetic
-from symlump.network.enclosure import enclose, enclose_slope
-from symlump.network.torch_activations import module_of
+from symlump.network.activations.arithmetic import Arithmetic, interval_arithmetic
+from symlump.network.activations.enclosure import enclose, enclose_slope
+from symlump.network.activations.table import ACTIVATIONS, activation
+from symlump.network.activations.torch_modules import module_of
 
 NAMES = [*ACTIVATIONS, "leaky_relu:0.2", "leaky_relu:-0.5", "elu:2", "elu:-0.7", "hard_tanh:-0.5,2"]
 NAMES += [

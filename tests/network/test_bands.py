@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symlump.network.activations import ACTIVATIONS, activation
-from symlump.network.bands import bent, slope_line, straight
-from symlump.network.corners import Forms, over_corners, product
-from symlump.network.curves import curve, difference_curve
-from symlump.network.enclosure import enclose, enclose_slope
+from symlump.network.activations.enclosure import enclose, enclose_slope
+from symlump.network.activations.table import ACTIVATIONS, activation
+from symlump.network.bounds.bands import bent, slope_line, straight
+from symlump.network.bounds.corners import Forms, over_corners, product
+from symlump.network.bounds.curves import curve, difference_curve
 from symlump.network.intervals import Affine, Interval
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")

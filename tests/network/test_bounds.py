@@ -12,11 +12,11 @@ from planted import hide, random_network
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError
-from symlump.network.activations import ACTIVATIONS, activation
-from symlump.network.bounds import bound_difference, evaluation_error, reachable
+from symlump.network.activations.table import ACTIVATIONS, activation
+from symlump.network.bounds.difference import bound_difference, evaluation_error, reachable
+from symlump.network.bounds.pairing import alone, side_by_side
+from symlump.network.bounds.relaxation import ranges
 from symlump.network.intervals import Interval, as_box
-from symlump.network.pairing import alone, side_by_side
-from symlump.network.relaxation import ranges
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
 
@@ -318,7 +318,7 @@ def test_the_report_says_what_was_done():
 
 
 def test_wide_networks_get_intervals_unless_asked(monkeypatch):
-    monkeypatch.setattr("symlump.network.bounds._MOST_FLOPS", 10.0)
+    monkeypatch.setattr("symlump.network.bounds.difference._MOST_FLOPS", 10.0)
     f = random_network(np.random.default_rng(0), [2, 6, 6, 1], "tanh")
     small = sl.compress(f, sl.Magnitude(0.8))
     quick = small.bound((-1, 1))

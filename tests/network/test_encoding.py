@@ -11,8 +11,8 @@ from scipy.integrate import solve_ivp
 
 import symlump as sl
 from symlump.errors import MethodError, NetworkError
-from symlump.network.activations import ACTIVATIONS as TABLE
-from symlump.network.activations import activation as activation_named
+from symlump.network.activations.table import ACTIVATIONS as TABLE
+from symlump.network.activations.table import activation as activation_named
 
 
 @settings(max_examples=100)

@@ -7,10 +7,10 @@ from planted_graph import planted_graphs, residual
 
 import symlump as sl
 from symlump.errors import MethodError, NetworkError
-from symlump.network.activations import activation
-from symlump.network.graph_decode import decode_graph, graph_unit_maps
-from symlump.network.graph_encode import encode_graph
-from symlump.network.graph_nodes import (
+from symlump.network.activations.table import activation
+from symlump.network.graphs.decode import decode_graph, graph_unit_maps
+from symlump.network.graphs.encode import encode_graph
+from symlump.network.graphs.nodes import (
     Affine,
     Apply,
     Combine,
@@ -21,7 +21,7 @@ from symlump.network.graph_nodes import (
     Select,
     Softmax,
 )
-from symlump.network.graph_simplify import as_chain, simplified
+from symlump.network.graphs.simplify import as_chain, simplified
 from symlump.network.network import Network
 
 rng = np.random.default_rng(0)

@@ -8,8 +8,8 @@ from planted_graph import residual
 
 import symlump as sl
 from symlump.errors import FileFormatError, MissingExtraError, NetworkError, SymlumpError
-from symlump.network.activations import ACTIVATIONS
-from symlump.network.graph_nodes import Input, Pool, Untouched
+from symlump.network.activations.table import ACTIVATIONS
+from symlump.network.graphs.nodes import Input, Pool, Untouched
 
 onnx = pytest.importorskip("onnx")
 helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError
-from symlump.network.activations import ACTIVATIONS, activation
-from symlump.network.arithmetic import interval_arithmetic
-from symlump.network.enclosure import enclose
-from symlump.network.jets import expanded
+from symlump.network.activations.arithmetic import interval_arithmetic
+from symlump.network.activations.enclosure import enclose
+from symlump.network.activations.jets import expanded
+from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.surrogate import surrogate, uniform_error, with_surrogates
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5")

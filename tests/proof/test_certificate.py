@@ -171,7 +171,7 @@ def test_a_record_that_falls_short_is_inconclusive():
 def test_a_partition_that_is_too_fine_is_not_called_coarsest():
     ode = multisite_phosphorylation(2)
     with pytest.raises(Exception, match="not the coarsest"):
-        from symlump.lumping.maximality import splits
+        from symlump.lumping.refinement.maximality import splits
 
         n = len(ode)
         splits(ode, sl.Forward(), sl.Partition.single(n), sl.Partition.discrete(n))

@@ -48,7 +48,7 @@ def test_blocks_are_accepted_iff_the_definition_holds(system, method, data):
     ]
     values = [signature(system, labels.labels.tolist(), i) for i in range(n)]
     holds = all(values[i] == values[block[0]] for block in labels.blocks for i in block)
-    from symlump.lumping.reference import exact_quotient
+    from symlump.lumping.tolerance.reference import exact_quotient
 
     ode = to_ode(system)
     terms = exact_quotient(ode, method, labels)

@@ -1,0 +1,1 @@
+"""Compression a little at a time, with training between."""

@@ -1,0 +1,200 @@
+"""Annealing: remove a little, train a little, and so on, down to a small network.
+
+References
+----------
+Shah, Olivier, Raj, arXiv:2005.14070: linear redundancy elimination with a tolerance that rises during
+training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+from symlump.compression.annealing.checkpoint import digest
+from symlump.compression.annealing.result import Annealing
+from symlump.compression.annealing.run import Loss, Run, State
+from symlump.compression.compression import CompressionMethod
+from symlump.compression.dependences.dependence import Dependence
+from symlump.compression.plain import plain
+from symlump.errors import MethodError
+from symlump.lumping.equivalence import check_tolerance
+from symlump.network.network import Network
+from symlump.network.torch_io import from_torch, to_torch
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Anything with inputs and targets, such as a data set of :mod:`symlump.datasets`."""
+
+    @property
+    def inputs(self) -> npt.NDArray[Any]:
+        """Shape (samples, inputs)."""
+
+    @property
+    def targets(self) -> npt.NDArray[Any]:
+        """Shape (samples, outputs), or class numbers of shape (samples,)."""
+
+
+Data = Samples | tuple[npt.ArrayLike, npt.ArrayLike]
+
+
+def anneal(
+    model: nn.Sequential,
+    data: Data,
+    schedule: Iterable[float | CompressionMethod],
+    loss: Loss | None = None,
+    *,
+    epochs: int = 20,
+    before: int = 0,
+    rate: float = 1e-3,
+    batch: int = 128,
+    seed: int = 0,
+    test: Data | None = None,
+    checkpoint: str | Path | None = None,
+) -> Annealing:
+    """Reduce a network in steps, with training between them.
+
+    Parameters
+    ----------
+    model : torch.nn.Sequential
+        Trained, or fresh with ``before`` > 0. It is not changed.
+    data : (inputs, targets), or an object with these two
+        Inputs of shape (samples, inputs); targets of shape (samples, outputs), or class numbers
+        (integers) of shape (samples,).
+    schedule : sequence of float or method
+        What is removed before each training. A number is a tolerance of :class:`Dependence` on the
+        inputs of ``data``; numbers must rise. Any method of ``compress`` may stand there instead:
+        ``[Dependence(retain=0.7, inputs=x)] * 10`` keeps 70 % of what there is, ten times.
+    loss : callable, optional
+        As ``torch.nn.CrossEntropyLoss()``: (predictions, targets) → scalar. Cross-entropy for class
+        numbers and mean squared error otherwise, unless told.
+    epochs, before : int
+        Epochs of training after each removal, and before the first.
+    rate, batch : float, int
+        Of Adam, whose rate falls along a half cosine in each step.
+    seed : int
+        Of the order of the samples. Equal seeds give equal results on the same machine.
+    test : like data, optional
+        What loss and accuracy are measured on; ``data`` if not given.
+    checkpoint : path, optional
+        A file written after each epoch. If it exists, the run goes on from there, to the result that
+        it would have had without the interruption.
+
+    Returns
+    -------
+    Annealing
+
+    Raises
+    ------
+    MethodError
+        If an option does not fit, or the checkpoint is of another run.
+    NetworkError
+        If the model cannot be read.
+    FileFormatError
+        If the checkpoint cannot be read or written.
+
+    References
+    ----------
+    Shah, Olivier, Raj, arXiv:2005.14070.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Linear(2, 30), nn.ReLU(), nn.Linear(30, 2))
+    >>> x = torch.randn(200, 2)
+    >>> result = anneal(model, (x, (x[:, 0] > x[:, 1]).long()), [0.05, 0.2], epochs=2, before=5)
+    >>> [step.parameters for step in result.steps][0], len(result.steps), result.retained < 0.5
+    (152, 3, True)
+    """
+    network = plain(from_torch(model), "anneal")
+    device, dtype = next(model.parameters()).device, next(model.parameters()).dtype
+    training = _tensors(data, network, dtype, device)
+    measured = training if test is None else _tensors(test, network, dtype, device)
+    if loss is None:
+        classes = not training[1].is_floating_point()
+        loss = nn.functional.cross_entropy if classes else nn.functional.mse_loss
+    for name, value, least in (("epochs", epochs, 0), ("before", before, 0), ("batch", batch, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise MethodError(f"{name}={value!r}: give a whole number, {least} or larger")
+    check_tolerance(rate, "rate")
+    methods = _methods(schedule, training[0])
+    options = (methods, loss, epochs, before, rate, batch, seed)
+    run = Run(
+        *(methods, training, measured, loss, epochs, before, rate, batch, seed),
+        path=None if checkpoint is None else Path(checkpoint),
+        identity=digest(_content(network), training, measured, options),
+    )
+    state = run.resumed(device) or State(to_torch(network).to(device))
+    with _shown(before + len(methods) * epochs) as advance:
+        while state.stage <= len(methods):
+            run.stage(state, network, advance)
+    return Annealing(state.model.train(model.training), network, tuple(state.steps))
+
+
+def _tensors(
+    data: Data, network: Network, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets as tensors; class numbers stay integers."""
+    pair = (data.inputs, data.targets) if isinstance(data, Samples) else tuple(data)
+    if len(pair) != 2:
+        raise MethodError(
+            f"data are (inputs, targets), or an object with these two; got {len(pair)} parts"
+        )
+    x, y = (np.asarray(part) for part in pair)
+    if x.ndim != 2 or x.shape[1] != network.inputs or not len(x):
+        raise MethodError(f"inputs have shape (samples, {network.inputs}); got {x.shape}")
+    classes = y.dtype.kind in "iu"
+    if y.shape != ((len(x),) if classes else (len(x), network.outputs)):
+        raise MethodError(
+            f"targets for {len(x)} samples are class numbers (integers) of shape ({len(x)},) or numbers "
+            f"of shape ({len(x)}, {network.outputs}); got {y.dtype} of shape {y.shape}"
+        )
+    kind = torch.int64 if classes else dtype
+    return (
+        torch.as_tensor(x, dtype=dtype, device=device),
+        torch.as_tensor(y.astype(np.int64) if classes else y, dtype=kind, device=device),
+    )
+
+
+def _methods(
+    schedule: Iterable[float | CompressionMethod], inputs: torch.Tensor
+) -> tuple[CompressionMethod, ...]:
+    """The schedule with tolerances written as methods."""
+    methods: list[CompressionMethod] = []
+    largest = 0.0
+    x = inputs.cpu().double().numpy()
+    for number, entry in enumerate(schedule, start=1):
+        if isinstance(entry, CompressionMethod):
+            methods.append(entry)
+            continue
+        check_tolerance(entry, f"schedule: step {number}")
+        if entry < largest:
+            raise MethodError(
+                f"schedule: step {number} is {entry!r}, less than a step before it; tolerances rise"
+            )
+        largest = entry
+        methods.append(Dependence(tol=entry, inputs=x))
+    return tuple(methods)
+
+
+def _content(network: Network) -> list[Any]:
+    return [(layer.weight, layer.bias, layer.activation.name) for layer in network.layers]
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar on standard error, where a person is watching."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("annealing", total=total)
+        yield lambda text: progress.update(task, advance=1, description=text)

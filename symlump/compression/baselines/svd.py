@@ -1,0 +1,145 @@
+"""Truncated singular value decomposition, a baseline: a weight matrix becomes a product of two thin ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot
+
+import numpy as np
+
+from symlump.compression.compression import Reduction
+from symlump.compression.merging.effect import layer_effects
+from symlump.compression.plain import plain
+from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.errors import MethodError
+from symlump.lumping.equivalence import check_tolerance
+from symlump.network.activations.table import ACTIVATIONS
+from symlump.network.network import Layer, Network
+from symlump.ode.exact import FloatArray
+
+
+@dataclass(frozen=True)
+class TruncatedSVD:
+    """Replace W by the product of two layers, U_r and Σ_r·V_rᵀ, where that stores fewer numbers.
+
+    A layer of m units and n inputs is split only at a rank r with r·(m + n) < m·n, into a layer of r
+    units without bias and activation, and one of m units; all other layers stay as they are.
+
+    Parameters
+    ----------
+    tol : float, optional
+        In each layer the smallest rank with ‖W − Ŵ‖_F ≤ tol·‖W‖_F.
+    rank : int, optional
+        Instead: the rank of every layer.
+    keep : float, optional
+        Instead: the share of parameters to keep, in (0, 1]. Singular values are dropped over all layers,
+        least effect first: the value times the layer's effect on the outputs, as estimated by
+        :func:`symlump.compression.merging.effect.layer_effects`.
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range, or not exactly one is given.
+
+    References
+    ----------
+    Eckart, Young, "The approximation of one matrix by another of lower rank", Psychometrika 1 (1936),
+    doi:10.1007/BF02288367.
+
+    Examples
+    --------
+    >>> from symlump import Network, compress
+    >>> net = Network.dense([np.outer([1.0, 2.0, 3.0], [1.0, 1.0, -1.0]), np.ones((1, 3))])
+    >>> small = compress(net, TruncatedSVD(tol=1e-9))
+    >>> small.network, small.retained_parameters
+    (<Network: 3–1–3–1, identity, tanh, 9 parameters>, 9)
+    """
+
+    tol: float | None = None
+    rank: int | None = None
+    keep: float | None = None
+
+    def __post_init__(self) -> None:
+        if sum(option is not None for option in (self.tol, self.rank, self.keep)) != 1:
+            raise MethodError(
+                "TruncatedSVD takes exactly one of tol (an error, as in TruncatedSVD(tol=0.1)), rank (as "
+                "in TruncatedSVD(rank=8)) and keep (a share of the parameters, as in "
+                "TruncatedSVD(keep=0.4))"
+            )
+        if self.tol is not None:
+            check_tolerance(self.tol, "tol")
+        if self.keep is not None:
+            check_share(self.keep, "keep")
+        if self.rank is not None and (
+            isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1
+        ):
+            raise MethodError(f"rank={self.rank!r}: a rank is a whole number, 1 or larger")
+
+    @property
+    def label(self) -> str:
+        """Name for tables."""
+        return "truncated SVD"
+
+    def reduce(self, network: Network) -> Reduction:
+        """Split layers; see :func:`symlump.compress`."""
+        plain(network, "TruncatedSVD")
+        factors = [np.linalg.svd(layer.weight, full_matrices=False) for layer in network.layers]
+        values = [s for _, s, _ in factors]
+        eps = self.tol
+        if self.rank is not None:
+            ranks = [min(self.rank, s.size) for s in values]
+        elif self.tol is not None:
+            ranks = [_rank_within(s, self.tol) for s in values]
+        else:
+            assert self.keep is not None
+            effects = layer_effects(network)
+
+            def at(t: float) -> list[int]:
+                pairs = zip(values, effects, strict=True)
+                return [max(1, int(np.count_nonzero(s * effect > t))) for s, effect in pairs]
+
+            target = share_of(network.parameters, self.keep)
+            eps = smallest_tolerance(lambda t: sum(_stored(network, at(t))), target)
+            ranks = at(eps)
+        layers: list[Layer] = []
+        places: list[int] = []
+        errors: list[float] = []
+        for layer, rank, (u, s, v) in zip(network.layers, ranks, factors, strict=True):
+            if _split(layer, rank):
+                root = np.sqrt(s[:rank])
+                layers.append(Layer(root[:, None] * v[:rank], None, ACTIVATIONS["identity"]))
+                layers.append(Layer(u[:, :rank] * root, layer.bias, layer.activation))
+                errors.append(float(np.linalg.norm(s[rank:])))
+            else:
+                layers.append(layer)
+            places.append(len(layers) - 1)
+        small = Network(tuple(layers), network.dtype)
+        return Reduction(
+            small,
+            tuple(np.arange(layer.units) for layer in network.hidden),
+            small.parameters,
+            eps,
+            hypot(*errors),
+            stored=_stored(network, ranks),
+            places=tuple(places),
+        )
+
+
+def _rank_within(values: FloatArray, tol: float) -> int:
+    """The smallest rank, at least 1, that leaves no more than this share of the Frobenius norm."""
+    tails = np.sqrt(np.cumsum(values[::-1] ** 2)[::-1])  # tails[r]: what rank r leaves
+    return max(1, int(np.count_nonzero(tails > tol * tails[0])))
+
+
+def _split(layer: Layer, rank: int) -> bool:
+    return rank * (layer.units + layer.inputs) < layer.weight.size
+
+
+def _stored(network: Network, ranks: list[int]) -> tuple[int, ...]:
+    """Numbers stored for each layer of the original."""
+    return tuple(
+        rank * (layer.units + layer.inputs) + layer.parameters - layer.weight.size
+        if _split(layer, rank)
+        else layer.parameters
+        for layer, rank in zip(network.layers, ranks, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""Hierarchical matrices with a guaranteed error, and layers made of them."""

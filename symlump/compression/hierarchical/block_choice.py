@@ -1,0 +1,355 @@
+"""Which blocks of a matrix become low rank, which stay dense, which are split.
+
+For every block of a :class:`ClusterTree` the truncated singular value decomposition is known, up to a
+floor far below the tolerance. Storing numbers costs 1 each, squared error costs 1/t. The cheapest choice
+for a block is then the cheapest of three, from the leaves up:
+
+    low rank:  min_r  r·(m + n) + Σ_{k>r} σ_k² / t   (keep σ_k² > t·(m + n))
+    dense:     m·n
+    split:     the sum over its children
+
+and the largest t whose total error fits the budget is found by bisection. So an error that one block
+does not need is spent where it saves most, over the whole matrix.
+
+References
+----------
+Chou, Lookabaugh, Gray, "Optimal pruning with applications to tree-structured source coding and
+modeling", doi:10.1109/18.32124 (the choice); Grasedyck, Hackbusch, "Construction and arithmetics of
+H-matrices", doi:10.1007/s00607-003-0019-1, and Grasedyck, "Adaptive recompression of H-matrices for BEM",
+doi:10.1007/s00607-004-0103-1 (joining the factors of children).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place
+from symlump.ode.exact import FloatArray, IntArray
+
+#: U, σ, V with U·diag(σ)·V near the block, orthonormal columns of U and rows of V.
+Factors: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+_STACK = 2**22  # numbers in one stack of blocks: 32 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """What is known of the blocks of one level, as arrays over its grid.
+
+    Parameters
+    ----------
+    sides : ndarray of int, shape (I, J)
+        m + n, what one rank costs.
+    areas : ndarray of int, shape (I, J)
+        m·n, what the dense block costs.
+    exists : ndarray of bool, shape (I, J)
+        False below the leaves that were given.
+    sigma2 : ndarray, shape (I, J, K)
+        Squared singular values, 0 beyond the rank.
+    tails : ndarray, shape (I, J, K + 1)
+        Squared error at each rank; infinite where no decomposition was worth its time.
+    factors : dict
+        The decompositions, by (i, j).
+    """
+
+    sides: IntArray
+    areas: IntArray
+    exists: BoolArray
+    sigma2: FloatArray
+    tails: FloatArray
+    factors: Mapping[tuple[int, int], Factors]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One chosen block: its place, and its rank, or None if it stays dense."""
+
+    place: Place
+    rank: int | None
+
+
+def analyse(
+    tree: ClusterTree,
+    given: Mapping[Place, Factors | None],
+    dense: Callable[[Place], FloatArray],
+    share: float,
+    floor: float,
+    error: Mapping[Place, float] | None = None,
+    join: bool = True,
+) -> tuple[Level, ...]:
+    """Decompose the blocks of a matrix from the leaves up.
+
+    A block is decomposed from the factors of its children, at O((m + n)·r²). It is left out where
+    already its largest child needs a rank that costs more than the split block does: a submatrix has
+    no larger rank than the whole, so the block cannot be better.
+
+    Parameters
+    ----------
+    tree : ClusterTree
+    given : mapping
+        Blocks that tile the matrix, with factors or None, which says to decompose the dense block.
+    dense : callable
+        The entries of a block.
+    share : float
+        Squared error a block may have per entry, if all had the same.
+    floor : float
+        Squared error per entry at which decompositions are cut off; far less than ``share``.
+    error : mapping, optional
+        Squared error that the given factors have already.
+    join : bool
+        False decomposes every block anew, where ``dense`` gives blocks that are not parts of one matrix.
+    """
+    at: list[list[Place]] = [[] for _ in range(tree.depth)]
+    for place in given:
+        at[place[0]].append(place)
+    levels: list[Level] = []
+    cost: FloatArray = np.zeros((0, 0))  # of the level below, if every entry has the same share
+    need: IntArray = np.zeros((0, 0), dtype=np.int64)  # a lower bound of the rank at that share
+    for level in reversed(range(tree.depth)):
+        heights, widths = np.diff(tree.rows[level]), np.diff(tree.columns[level])
+        areas, sides = np.outer(heights, widths), np.add.outer(heights, widths)
+        exists = np.zeros(areas.shape, dtype=bool)
+        rest = np.full(areas.shape, np.inf)  # squared error of the factors, as far as it is known
+        needed = np.zeros(areas.shape, dtype=np.int64)
+        split = np.full(areas.shape, np.inf)
+        factors: dict[tuple[int, int], Factors] = {}
+        raw: list[Place] = []
+        for place in at[level]:
+            _, i, j = place
+            exists[i, j] = True
+            factor = given[place]
+            if factor is None:
+                raw.append(place)
+            else:
+                factors[i, j] = factor
+                rest[i, j] = 0.0 if error is None else error[place]
+        if levels:
+            cut = tree.split(level)
+            below = levels[-1]
+            split = _over_children(np.add, cost, cut)
+            needed = _over_children(np.maximum, need, cut)
+            exists |= _over_children(np.logical_and, below.exists, cut)
+            worth = exists & ((needed * sides <= split) | (not join)) & np.isfinite(split)
+            unseen = _over_children(np.add, below.tails[..., -1], cut)
+            for i, j in np.argwhere(worth).tolist():
+                parts = [
+                    [below.factors.get((cut[0] * i + a, cut[1] * j + b)) for b in range(cut[1])]
+                    for a in range(cut[0])
+                ]
+                joined = _join(parts, int(areas[i, j])) if join else None
+                if joined is None:
+                    raw.append((level, i, j))
+                else:
+                    factors[i, j], rest[i, j] = joined, unseen[i, j]
+        for place, factor in _decomposed(raw, tree, dense):
+            factors[place[1], place[2]] = factor
+            rest[place[1], place[2]] = 0.0
+        for (i, j), factor in factors.items():
+            factors[i, j], dropped = _cut_off(factor, floor * areas[i, j])
+            rest[i, j] += dropped
+        sigma2, tails = _spectra(areas.shape, factors, rest)
+        levels.append(Level(sides, areas, exists, sigma2, tails, factors))
+        rank = (tails > share * areas[..., None]).sum(axis=2)
+        known = rank < tails.shape[2]
+        need = np.where(known, rank, needed)
+        low = np.where(known, rank * sides, areas)
+        cost = np.where(exists, np.minimum(np.minimum(low, areas), split), np.inf)
+    return tuple(reversed(levels))
+
+
+def choose(tree: ClusterTree, levels: Sequence[Level], budget: float, norm2: float) -> list[Leaf]:
+    """The leaves that store least within a squared error, see the module's text.
+
+    Never more than the dense matrix: its price at any t is m·n.
+
+    Parameters
+    ----------
+    tree : ClusterTree
+    levels : sequence of Level
+        From :func:`analyse`.
+    budget : float
+        Squared error of the whole matrix that may be spent.
+    norm2 : float
+        Squared norm of the matrix, for the scale of t.
+    """
+    best = _price(tree, levels, 0.0)
+    low, high = np.log(norm2) - 80.0, np.log(norm2) + 1.0
+    for _ in range(26):  # to 1e-6 of t; the rest is spent on single values below
+        middle = (low + high) / 2
+        priced = _price(tree, levels, float(np.exp(middle)))
+        if priced.error <= budget:
+            best, low = priced, middle
+        else:
+            high = middle
+    return _spend(levels, best.leaves(), budget - best.error)
+
+
+@dataclass(frozen=True, eq=False)
+class _Priced:
+    """The cheapest choice at one price: per level, what is a leaf, and its rank (−1: dense)."""
+
+    final: tuple[BoolArray, ...]
+    rank: tuple[IntArray, ...]
+    error: float
+
+    def leaves(self) -> list[Leaf]:
+        """The choice as a list."""
+        return [
+            Leaf((number, i, j), None if rank[i, j] < 0 else int(rank[i, j]))
+            for number, (final, rank) in enumerate(zip(self.final, self.rank, strict=True))
+            for i, j in np.argwhere(final).tolist()
+        ]
+
+
+def _price(tree: ClusterTree, levels: Sequence[Level], price: float) -> _Priced:
+    """The leaves of least storage + error/price; at price 0 no error at all."""
+    splits, ranks, errors = [], [], []
+    cost: FloatArray | None = None
+    for number, level in reversed(list(enumerate(levels))):
+        rank = (level.sigma2 > price * level.sides[..., None]).sum(axis=2)
+        error = np.take_along_axis(level.tails, rank[..., None], axis=2)[..., 0]
+        with np.errstate(divide="ignore", over="ignore"):
+            charge = np.divide(error, price, out=np.zeros_like(error), where=error > 0)
+        low = rank * level.sides + charge
+        own = np.where(level.exists, np.minimum(low, level.areas), np.inf)
+        split = np.full(own.shape, np.inf)
+        if cost is not None:
+            split = _over_children(np.add, cost, tree.split(number))
+        cost = np.minimum(own, split)
+        splits.append(split < own)
+        ranks.append(np.where(low <= level.areas, rank, -1))
+        errors.append(error)
+    splits, ranks, errors = splits[::-1], ranks[::-1], errors[::-1]
+    final = []
+    active: BoolArray = np.ones((1, 1), dtype=bool)
+    for number, split in enumerate(splits):
+        final.append(active & ~split)
+        if number + 1 < len(splits):
+            a, b = tree.split(number)
+            active = np.repeat(np.repeat(active & split, a, axis=0), b, axis=1)
+    spent = sum(
+        float(error[leaf & (rank >= 0)].sum())
+        for leaf, rank, error in zip(final, ranks, errors, strict=True)
+    )
+    return _Priced(tuple(final), tuple(ranks), spent)
+
+
+def _spend(levels: Sequence[Level], leaves: list[Leaf], left: float) -> list[Leaf]:
+    """Spend what is left of the budget on singular values of least σ² per number saved."""
+    owner, value, kept = [], [], []
+    for number, leaf in enumerate(leaves):
+        if leaf.rank:
+            level, i, j = leaf.place
+            sigma2 = levels[level].sigma2[i, j, : leaf.rank][::-1]
+            owner.append(np.full(sigma2.size, number))
+            value.append(sigma2)
+            kept.append(sigma2 / levels[level].sides[i, j])
+    if not owner or left <= 0:
+        return leaves
+    owners, values = np.concatenate(owner), np.concatenate(value)
+    order = np.argsort(np.concatenate(kept), kind="stable")
+    fits = int(np.searchsorted(np.cumsum(values[order]), left, side="right"))
+    dropped = np.bincount(owners[order[:fits]], minlength=len(leaves))
+    return [
+        leaf if not drop or leaf.rank is None else Leaf(leaf.place, leaf.rank - int(drop))
+        for leaf, drop in zip(leaves, dropped, strict=True)
+    ]
+
+
+def _over_children(operation: np.ufunc, values: npt.NDArray[Any], cut: tuple[int, int]) -> Any:
+    """Reduce an array over the children of each parent."""
+    a, b = cut
+    grid = values.reshape(values.shape[0] // a, a, values.shape[1] // b, b)
+    return operation.reduce(grid, axis=(1, 3))
+
+
+def _join(parts: Sequence[Sequence[Factors | None]], area: int) -> Factors | None:
+    """Factors of a block from those of its children, or None if they are too many to be quick."""
+    rows: list[Factors] = []
+    total = 0
+    for row in parts:
+        known = [factor for factor in row if factor is not None]
+        if len(known) < len(row):
+            return None
+        total += sum(factor[1].size for factor in known)
+        rows.append(reduce(_beside, known))
+    if total**2 > 4 * area:
+        return None
+    flipped = [(v.T, s, u.T) for u, s, v in rows]
+    u, s, v = reduce(_beside, flipped)
+    return v.T, s, u.T
+
+
+def _beside(a: Factors, b: Factors) -> Factors:
+    """[A B] from the factors of A and B."""
+    (u1, s1, v1), (u2, s2, v2) = a, b
+    q, r = np.linalg.qr(np.hstack([u1 * s1, u2 * s2]))
+    u, s, v = svd(r)
+    left, right = v[:, : s1.size] @ v1, v[:, s1.size :] @ v2
+    return q @ u, s, np.hstack([left, right])
+
+
+def _decomposed(
+    places: list[Place], tree: ClusterTree, dense: Callable[[Place], FloatArray]
+) -> list[tuple[Place, Factors]]:
+    """Singular value decompositions of dense blocks, in stacks of equal shape."""
+    by_shape: dict[tuple[int, int], list[Place]] = {}
+    for place in places:
+        rows, columns = tree.window(place)
+        by_shape.setdefault((rows.stop - rows.start, columns.stop - columns.start), []).append(
+            place
+        )
+    found: list[tuple[Place, Factors]] = []
+    for (high, wide), alike in by_shape.items():
+        step = max(1, _STACK // (high * wide))
+        for start in range(0, len(alike), step):
+            batch = alike[start : start + step]
+            u, s, v = svd(np.stack([dense(place) for place in batch]))
+            found += [(place, (u[k], s[k], v[k])) for k, place in enumerate(batch)]
+    return found
+
+
+def svd(matrix: FloatArray) -> Factors:
+    """Thin singular value decomposition, of one matrix or of a stack."""
+    try:
+        u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:
+        # The divide-and-conquer routine very rarely does not converge; the older one does.
+        from scipy.linalg import svd as slow
+
+        if matrix.ndim == 2:
+            u, s, v = slow(matrix, full_matrices=False, lapack_driver="gesvd")
+        else:
+            parts = [svd(one) for one in matrix]
+            u, s, v = (np.stack(arrays) for arrays in zip(*parts, strict=True))
+    return u, s, v
+
+
+def _cut_off(factor: Factors, floor: float) -> tuple[Factors, float]:
+    """Drop the singular values whose squares sum to at most the floor."""
+    u, s, v = factor
+    tails = np.append(np.cumsum((s * s)[::-1])[::-1], 0.0)
+    rank = int((tails > floor).sum())
+    if rank == s.size:
+        return factor, 0.0
+    return (u[:, :rank].copy(), s[:rank].copy(), v[:rank].copy()), float(tails[rank])
+
+
+def _spectra(
+    grid: tuple[int, ...], factors: Mapping[tuple[int, int], Factors], rest: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Squared singular values padded to one array, and the squared error at each rank."""
+    most = max((s.size for _, s, _ in factors.values()), default=0)
+    sigma2 = np.zeros((*grid, most))
+    for (i, j), (_, s, _) in factors.items():
+        sigma2[i, j, : s.size] = s * s
+    tails = np.zeros((*grid, most + 1))
+    tails[..., :-1] = np.cumsum(sigma2[..., ::-1], axis=2)[..., ::-1]
+    return sigma2, tails + rest[..., None]

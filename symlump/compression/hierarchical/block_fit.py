@@ -1,0 +1,261 @@
+"""From a matrix and a tolerance to blocks whose total error is proven to keep within it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import floor, hypot, log10, sqrt
+
+import numpy as np
+
+from symlump.compression.hierarchical.block_choice import Factors, Leaf, Level, analyse, choose, svd
+from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, similarity_order
+from symlump.ode.exact import FloatArray, IntArray
+
+_EPS = float(np.finfo(np.float64).eps)
+_FLOOR = 1e-2  # decompositions are cut off at this share of the squared error a block may have
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One leaf of a hierarchical matrix.
+
+    Parameters
+    ----------
+    place : tuple of int
+        Level, row cluster and column cluster in the tree.
+    rows, columns : slice
+        Where it is.
+    parts : tuple of ndarray
+        One array: the dense block, shape (m, n). Two: its factors, shapes (m, r) and (r, n).
+    error : float
+        An upper bound of the Frobenius norm of what the block lacks.
+    """
+
+    place: Place
+    rows: slice
+    columns: slice
+    parts: tuple[FloatArray, ...]
+    error: float
+
+    @property
+    def rank(self) -> int | None:
+        """Number of columns of the left factor, or None for a dense block."""
+        return None if len(self.parts) == 1 else int(self.parts[1].shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.parts[0].shape[0]), int(self.parts[-1].shape[1])
+
+    @property
+    def storage(self) -> int:
+        """Stored numbers."""
+        return sum(int(part.size) for part in self.parts)
+
+    def to_dense(self) -> FloatArray:
+        """The block, multiplied out."""
+        return self.parts[0] if len(self.parts) == 1 else self.parts[0] @ self.parts[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A matrix, decomposed block by block, ready to be cut at any tolerance of one decade.
+
+    The work is done on the matrix times a power of two that brings its largest entry near 1, so that
+    squares neither overflow nor underflow.
+
+    Parameters
+    ----------
+    tree : ClusterTree
+    matrix : ndarray, shape (m, n)
+        In the order of the tree.
+    exponent : int
+        An even number; the largest absolute entry is in [2^(exponent − 2), 2^exponent).
+    levels : tuple of Level
+    row_order, column_order : ndarray of int, or None
+        Row a of ``matrix`` is row ``row_order[a]`` of what was given; None leaves them as given.
+    """
+
+    tree: ClusterTree
+    matrix: FloatArray
+    exponent: int
+    levels: tuple[Level, ...]
+    row_order: IntArray | None = None
+    column_order: IntArray | None = None
+
+    @classmethod
+    def of(cls, matrix: FloatArray, tol: float, leaf_size: int, order: str) -> Fit:
+        """Decompose a matrix for tolerances of the decade of ``tol``, and larger ones."""
+        tree = ClusterTree.bisect((matrix.shape[0], matrix.shape[1]), leaf_size)
+        if order == "given":
+            return cls.from_tree(tree, matrix, tol)
+        rows, columns = similarity_order(matrix, leaf_size)
+        fit = cls.from_tree(tree, matrix[np.ix_(rows, columns)], tol)
+        return replace(fit, row_order=rows, column_order=columns)
+
+    @classmethod
+    def from_tree(
+        cls, tree: ClusterTree, matrix: FloatArray, tol: float, blocks: Sequence[Block] = ()
+    ) -> Fit:
+        """Decompose a matrix that is in the order of a tree.
+
+        Parameters
+        ----------
+        tree : ClusterTree
+        matrix : ndarray, shape (m, n)
+        tol : float
+        blocks : sequence of Block
+            Blocks that were near the matrix. Those of low rank that are still near enough, or can be at
+            their rank, are kept as they are; everything else starts from the finest level.
+        """
+        exponent = even_exponent(matrix)
+        scaled = np.ldexp(matrix, -exponent)
+        mean = float(np.mean(scaled**2))
+        given: dict[Place, Factors | None] = {}
+        error: dict[Place, float] = {}
+        for block in blocks:
+            factors = _scaled(block.parts, -exponent)
+            entries = scaled[block.rows, block.columns]
+            near = _near(entries, factors, tol**2 * mean * entries.size / 4)
+            if near is not None:
+                given[block.place], error[block.place] = near
+        covered = {leaf for place in given for leaf in tree.finest(place)}
+        for leaf in tree.finest((0, 0, 0)):
+            if leaf not in covered:
+                given[leaf], error[leaf] = None, 0.0
+        share = decade(tol) ** 2 * mean
+        floor = share * _FLOOR / tree.depth
+        levels = analyse(tree, given, lambda at: scaled[tree.window(at)], share, floor, error)
+        return cls(tree, matrix, exponent, levels)
+
+    @property
+    def norm(self) -> float:
+        """The Frobenius norm of the matrix."""
+        scaled = float(np.linalg.norm(np.ldexp(self.matrix, -self.exponent)))
+        return float(np.ldexp(scaled, self.exponent))
+
+    def blocks(self, tol: float) -> tuple[Block, ...]:
+        """The blocks that store least within ``tol``."""
+        norm = self._norm(self.matrix)
+        # Both norms are sums of m·n rounded squares; this much less is safe for any order of summation.
+        allowed = tol * norm * (1 - 4 * (self.matrix.size + 10) * _EPS)
+        aim = allowed**2
+        for _ in range(12):
+            if aim <= 0:
+                break
+            blocks = [self._block(leaf) for leaf in choose(self.tree, self.levels, aim, norm**2)]
+            total = self._total(blocks)
+            if total <= allowed:
+                return tuple(blocks)
+            aim *= min(0.99, (allowed / total) ** 2)
+        # The tolerance is at the level of rounding: only exact blocks will do, dense or zero.
+        return tuple(self._exact(leaf) for leaf in choose(self.tree, self.levels, 0.0, 1.0))
+
+    def error(self, blocks: Sequence[Block]) -> float:
+        """The proven bound of ‖W − Ŵ‖_F for some blocks."""
+        errors = [float(np.ldexp(block.error, -self.exponent)) for block in blocks]
+        return float(np.ldexp(hypot(*errors) * (1 + (len(blocks) + 4) * _EPS), self.exponent))
+
+    def _norm(self, matrix: FloatArray) -> float:
+        """The norm in which the tolerance is meant, of a matrix over 2^exponent."""
+        return float(np.linalg.norm(np.ldexp(matrix, -self.exponent)))
+
+    def _total(self, blocks: Sequence[Block]) -> float:
+        """A bound of the error in that norm."""
+        return float(np.ldexp(self.error(blocks), -self.exponent))
+
+    def _factors(self, place: Place, rank: int) -> tuple[FloatArray, FloatArray]:
+        """Balanced factors of a block over 2^exponent."""
+        level, i, j = place
+        u, s, v = self.levels[level].factors[i, j]
+        root = np.sqrt(s[:rank])
+        return u[:, :rank] * root, root[:, None] * v[:rank]
+
+    def _block(self, leaf: Leaf) -> Block:
+        rows, columns = self.tree.window(leaf.place)
+        entries = self.matrix[rows, columns]
+        if leaf.rank is None:
+            return Block(leaf.place, rows, columns, (entries.copy(),), 0.0)
+        factors = self._factors(leaf.place, leaf.rank)
+        error = product_error(np.ldexp(entries, -self.exponent), *factors)
+        parts = _scaled(factors, self.exponent)
+        return Block(leaf.place, rows, columns, parts, float(np.ldexp(error, self.exponent)))
+
+    def _exact(self, leaf: Leaf) -> Block:
+        rows, columns = self.tree.window(leaf.place)
+        entries = self.matrix[rows, columns]
+        if leaf.rank is not None and not entries.any():
+            parts = (np.zeros((entries.shape[0], 0)), np.zeros((0, entries.shape[1])))
+            return Block(leaf.place, rows, columns, parts, 0.0)
+        return Block(leaf.place, rows, columns, (entries.copy(),), 0.0)
+
+
+def even_exponent(matrix: FloatArray) -> int:
+    """The least even e with all entries below 2^e in absolute value; halves of it are exact powers too."""
+    exponent = int(np.frexp(np.abs(matrix).max())[1])
+    return exponent + exponent % 2
+
+
+def decade(tol: float) -> float:
+    """The power of ten at or below a tolerance, so that a search for one decomposes once a decade."""
+    return 0.0 if tol < 1e-15 else 10.0 ** floor(log10(min(tol, 1.0)))
+
+
+def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> float:
+    """An upper bound of ‖A − L·R‖_F, for the exact product and for the computed one.
+
+    With unit roundoff u, r the rank and γ = (r + 2)·u/(1 − (r + 2)·u), each computed entry of A − L·R is
+    within γ·(|A| + |L|·|R|) of the exact one, in whatever order the products are summed, and
+    ‖|L|·|R|‖_F ≤ ‖L‖_F·‖R‖_F. The factor below is four times that, for both products and for the rounding
+    of the bound itself. Squares below the smallest float vanish; what that can hide is added too.
+
+    References
+    ----------
+    Higham, "Accuracy and stability of numerical algorithms", doi:10.1137/1.9780898718027, §3.5.
+
+    Examples
+    --------
+    >>> third = np.array([[1 / 3]])
+    >>> product_error(third, third, np.array([[1.0]])) < 1e-14
+    True
+    """
+    rank = left.shape[1]
+    vanished = sqrt(entries.size) * 2.0**-537
+    if rank == 0:
+        if not entries.any():
+            return 0.0
+        return float(np.linalg.norm(entries)) * (1 + (entries.size + 4) * _EPS) + vanished
+    found = float(np.linalg.norm(entries - left @ right)) * (1 + (entries.size + 4) * _EPS)
+    sizes = float(np.linalg.norm(entries))
+    sizes += float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return float(found + 2 * (rank + 2) * _EPS * sizes + vanished)
+
+
+def _scaled(parts: Sequence[FloatArray], exponent: int) -> tuple[FloatArray, ...]:
+    """A dense block, or the product of two factors, times a power of two."""
+    if len(parts) == 1:
+        return (np.ldexp(parts[0], exponent),)
+    half = exponent // 2
+    return np.ldexp(parts[0], half), np.ldexp(parts[1], exponent - half)
+
+
+def _near(
+    entries: FloatArray, parts: Sequence[FloatArray], allowed: float
+) -> tuple[Factors, float] | None:
+    """Factors of the same rank within a squared error, and that error; None if there are none."""
+    if len(parts) == 1:
+        return None
+    left, right = parts
+    error = product_error(entries, left, right) ** 2
+    if error > allowed and right.shape[0] > 0:
+        # One step of subspace iteration follows a small change of the block.
+        left = np.linalg.qr(entries @ right.T)[0]
+        right = left.T @ entries
+        error = product_error(entries, left, right) ** 2
+    if error > allowed:
+        return None
+    ql, rl = np.linalg.qr(left)
+    qr, rr = np.linalg.qr(right.T)
+    u, s, v = svd(rl @ rr.T)
+    return (ql @ u, s, v @ qr.T), error

@@ -1,0 +1,185 @@
+"""Compression by hierarchical matrices: every weight matrix low rank block by block.
+
+References
+----------
+Mango, Katende, arXiv:2409.07028.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import hypot
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.compression.compression import Reduction
+from symlump.compression.hierarchical.block_fit import Fit, decade
+from symlump.compression.hierarchical.hmatrix import HMatrix
+from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order, check_tol
+from symlump.compression.hierarchical.weighted_fit import WeightedFit
+from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.errors import MethodError
+from symlump.network.network import Network
+from symlump.ode.exact import FloatArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchicalReduction(Reduction):
+    """A network whose weight matrices are stored as hierarchical matrices.
+
+    Parameters
+    ----------
+    network : Network
+        The same network with dense weights, the matrices multiplied out.
+    matrices : tuple of HMatrix
+        One a layer.
+    """
+
+    matrices: tuple[HMatrix, ...] = ()
+
+    def finish(self, model: nn.Module) -> nn.Module:
+        """Replace the dense layers of a torch model by trainable hierarchical ones."""
+        from symlump.compression.hierarchical.hlinear import replace_linear
+
+        return replace_linear(model, self.matrices)
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchical:
+    """Store each weight matrix block by block, dense or of low rank, within a relative error.
+
+    ‖W − Ŵ‖_F ≤ tol·‖W‖_F for every layer, guaranteed (see :class:`symlump.HMatrix`). With ``inputs`` the
+    error is the root mean square change of the layer's pre-activations over these inputs, relative to
+    that of the pre-activations about their mean; the biases then take up the mean change (a layer without
+    bias has no mean taken off). Biases are kept and counted. With a torch model, the result's layers are
+    :class:`symlump.HLinear` modules, which go on training in this form.
+
+    Parameters
+    ----------
+    tol : float, optional
+        The relative error of every layer.
+    retain : float, optional
+        Instead of ``tol``: the share of parameters to keep, in (0, 1]. The smallest tolerance found that
+        keeps no more is used.
+    leaf_size : int
+        Blocks are split down to this many rows and columns.
+    order : {"given", "similarity"}
+        Split rows and columns as they stand, or in an order that puts similar ones side by side (the
+        permutations are counted).
+    inputs : array_like, shape (samples, inputs), optional
+        Typical inputs of the network, without targets; for a physics-informed network its own points.
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range, or not exactly one of ``tol`` and ``retain`` is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from symlump import Network, compress
+    >>> x = np.linspace(0, 1, 64)
+    >>> net = Network.dense([np.exp(-np.abs(x[:, None] - x) / 0.3), np.ones((1, 64))])
+    >>> compress(net, Hierarchical(tol=1e-3)).retained_parameters, net.parameters
+    (960, 4160)
+    >>> compress(net, Hierarchical(retain=0.2)).retained <= 0.2
+    True
+    """
+
+    tol: float | None = None
+    retain: float | None = None
+    leaf_size: int = 8
+    order: str = "given"
+    inputs: npt.ArrayLike | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.tol is None) == (self.retain is None):
+            raise MethodError(
+                "Hierarchical takes exactly one of tol (a relative error, as in Hierarchical(tol=1e-2)) "
+                "and retain (a share of the parameters, as in Hierarchical(retain=0.4))"
+            )
+        if self.tol is not None:
+            check_tol(self.tol)
+        if self.retain is not None:
+            check_share(self.retain, "retain")
+        check_leaf_size(self.leaf_size)
+        check_order(self.order)
+
+    @property
+    def label(self) -> str:
+        """Name for tables."""
+        return "hierarchical" if self.inputs is None else "hierarchical, on inputs"
+
+    def reduce(self, network: Network) -> HierarchicalReduction:
+        """Reduce a network; see :func:`symlump.compress`."""
+        fits: dict[tuple[int, float], Fit] = {}
+        means, moments = self._arriving(network)
+
+        def fit(number: int, tol: float) -> Fit:
+            weight, spread = network.layers[number].weight, moments[number]
+            if spread is None:
+                return Fit.of(weight, tol, self.leaf_size, self.order)
+            return WeightedFit.weighted(weight, spread, tol, self.leaf_size, self.order)
+
+        def at(tol: float) -> tuple[HMatrix, ...]:
+            for number in range(len(network.layers)):
+                key = number, decade(tol)
+                if key not in fits:
+                    fits[key] = fit(number, tol)
+            return tuple(
+                HMatrix.from_fit(fits[number, decade(tol)], tol)
+                for number in range(len(network.layers))
+            )
+
+        biases = [0 if layer.bias is None else int(layer.bias.size) for layer in network.layers]
+
+        def size(tol: float) -> int:
+            return sum(biases) + sum(matrix.storage for matrix in at(tol))
+
+        tol = self.tol
+        if tol is None:
+            assert self.retain is not None
+            tol = smallest_tolerance(size, share_of(network.parameters, self.retain))
+        matrices = at(tol)
+        layers = []
+        for layer, matrix, mean in zip(network.layers, matrices, means, strict=True):
+            weight, bias = matrix.to_dense(), layer.bias
+            if bias is not None and mean is not None:
+                bias = bias + (layer.weight - weight) @ mean
+            layers.append(replace(layer, weight=weight, bias=bias))
+        stored = tuple(m.storage + bias for m, bias in zip(matrices, biases, strict=True))
+        return HierarchicalReduction(
+            replace(network, layers=tuple(layers)),
+            tuple(np.arange(layer.units) for layer in network.hidden),
+            sum(stored),
+            tol,
+            hypot(*(matrix.error for matrix in matrices)),
+            stored=stored,
+            matrices=matrices,
+        )
+
+    def _arriving(
+        self, network: Network
+    ) -> tuple[list[FloatArray | None], list[FloatArray | None]]:
+        """Mean and second moments of what arrives at each layer, about the mean if there is a bias."""
+        if self.inputs is None:
+            nothing: list[FloatArray | None] = [None] * len(network.layers)
+            return nothing, nothing
+        x = np.asarray(self.inputs, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != network.inputs or not x.shape[0]:
+            raise MethodError(
+                f"Hierarchical needs inputs of shape (samples, {network.inputs}); got {x.shape}"
+            )
+        means: list[FloatArray | None] = []
+        moments: list[FloatArray | None] = []
+        for layer, arriving in zip(network.layers, network.activations(x)[:-1], strict=True):
+            mean = np.zeros(layer.inputs) if layer.bias is None else arriving.mean(axis=0)
+            about = arriving - mean
+            means.append(mean)
+            moments.append(about.T @ about / len(x))
+        return means, moments

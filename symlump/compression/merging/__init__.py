@@ -1,0 +1,1 @@
+"""AFDE: units that act alike become one."""

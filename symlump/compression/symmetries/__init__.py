@@ -1,0 +1,1 @@
+"""Units that are multiples of one another, by the symmetries of their activation."""

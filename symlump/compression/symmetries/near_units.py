@@ -1,0 +1,153 @@
+"""Units that are nearly multiples of one another: merging by symmetry within a tolerance.
+
+Each unit is a point that does not change under the symmetries of its activation: its row of incoming
+weights and bias, brought to one length where positive factors do not matter, and taken with both signs
+where the sign does not. Points within ε by Ward's linkage become one unit. Its row is the one that the
+members are closest to multiples of: the weighted mean of their rows, or, where factors are free, the
+first singular vector, each member counting by the square of its outgoing weights.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from scipy import sparse
+
+from symlump.compression.symmetries.exact_rows import Lift, Rows
+from symlump.compression.symmetries.unit_merge import UnitMerge, constants
+from symlump.lumping.tolerance.linkage import Linkage, group_rows
+from symlump.network.activations.table import Activation
+from symlump.ode.exact import FloatArray, IntArray
+
+
+def aggregated_floats(weight: FloatArray, bias: FloatArray | None, before: Lift) -> Rows:
+    """The rows of a layer in terms of the kept units before it, in float64.
+
+    Examples
+    --------
+    >>> lift = Lift(np.array([0, 0]), (Fraction(1), Fraction(-1)), (Fraction(0), Fraction(1)))
+    >>> aggregated_floats(np.array([[5.0, 2.0]]), None, lift).floats.tolist()
+    [[3.0, 2.0]]
+    """
+    spread = np.zeros((weight.shape[1], int(before.block.max(initial=-1)) + 1))
+    kept = np.flatnonzero(before.block >= 0)
+    spread[kept, before.block[kept]] = np.array(list(map(float, before.scale)))[kept]
+    constant = weight @ np.array(list(map(float, before.offset)))
+    return Rows(
+        np.column_stack([weight @ spread, constant if bias is None else constant + bias]), {}
+    )
+
+
+def merge_near(
+    rows: Rows,
+    phi: Activation,
+    pieces: IntArray | None,
+    eps: float,
+    effect: float,
+    counts: FloatArray,
+) -> UnitMerge:
+    """Group the units of a layer within a tolerance.
+
+    Parameters
+    ----------
+    rows : Rows
+        In float64.
+    phi : Activation
+    pieces : ndarray of int, or None
+        For each unit the linear piece of φ that it never leaves, or −1; flat pieces make it constant.
+    eps : float
+    effect : float
+        What distances of this layer are multiplied with.
+    counts : ndarray, shape (units,)
+        What each unit counts in the row of its block.
+
+    Examples
+    --------
+    >>> from symlump.network.activations.table import activation
+    >>> rows = Rows(np.array([[1.0, 2.0], [-1.0, -2.2], [3.0, 0.0]]), {})
+    >>> merge = merge_near(rows, activation("tanh"), None, 0.5, 1.0, np.ones(3))
+    >>> merge.lift.block.tolist(), merge.kept.floats.tolist(), merge.lift.scale[1]
+    ([0, 0, 1], [[1.0, 2.1], [3.0, 0.0]], Fraction(-1, 1))
+    """
+    start = constants(rows, phi, pieces)
+    linear = len(start.lines) == 1
+    live = np.flatnonzero(~start.constant)
+    part = rows.floats[live, :-1] if linear else rows.floats[live]
+    degree, reflection = phi.degree or 0, phi.reflection
+    labels, signs = _grouped(part, eps, effect, degree > 0, reflection is not None)
+    factor, shift = np.ones(start.count), np.zeros(start.count)
+    block = np.full(start.count, -1)
+    block[live] = labels
+    kept = np.zeros((int(labels.max(initial=-1)) + 1, rows.floats.shape[1]))
+    square = 0.0
+    for number in range(len(kept)):
+        members = np.flatnonzero(labels == number)
+        units = live[members]
+        if members.size == 1:
+            kept[number] = rows.floats[units[0]]
+            continue
+        own = signs[members, None] * part[members]
+        row, ratios = _representative(own, counts[units], degree > 0)
+        kept[number, : row.size] = row
+        factor[units] = signs[members] * ratios
+        if linear:
+            shift[units] = rows.floats[units, -1]
+        square += float(np.sum((own - ratios[:, None] * row) ** 2))
+    scale, offset = start.scale, start.offset
+    for i in live.tolist():
+        if linear:
+            scale[i], offset[i] = Fraction(factor[i]), Fraction(shift[i])
+        else:
+            scale[i] = Fraction(abs(factor[i]) ** degree)
+            if reflection is not None and factor[i] < 0:
+                scale[i], offset[i] = reflection[0] * scale[i], reflection[1]
+    return UnitMerge(
+        rows,
+        Rows(kept, {}),
+        tuple(map(Fraction, factor.tolist())),
+        tuple(map(Fraction, shift.tolist())),
+        Lift(block, tuple(scale), tuple(offset)),
+        frozenset(start.facts),
+        start.rounded,
+        square,
+    )
+
+
+def _grouped(
+    rows: FloatArray, eps: float, effect: float, scale: bool, reflect: bool
+) -> tuple[IntArray, FloatArray]:
+    """Block numbers by first appearance, and the sign with which each row enters its block."""
+    count = len(rows)
+    if not count:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    points = effect * rows
+    if scale:
+        lengths = np.linalg.norm(points, axis=1)
+        points = points / lengths[:, None] * np.sqrt(np.mean(lengths**2))
+    if reflect:  # each point and its mirror image: their groups are mirror images as well
+        points = np.vstack([points, -points])
+    groups = group_rows(sparse.csr_array(points), eps, Linkage.VARIANCE)
+    images = groups[-count:]
+    groups = groups[:count]
+    signs = np.where(groups <= images, 1.0, -1.0)
+    _, first, inverse = np.unique(
+        np.minimum(groups, images), return_index=True, return_inverse=True
+    )
+    rank = np.argsort(np.argsort(first))
+    return np.asarray(rank[inverse.ravel()], dtype=np.int64), signs
+
+
+def _representative(
+    rows: FloatArray, counts: FloatArray, scale: bool
+) -> tuple[FloatArray, FloatArray]:
+    """The row r̂ and factors ρ ≥ 0 that minimise Σ count_i·‖row_i − ρ_i·r̂‖² (ρ = 1 unless ``scale``)."""
+    weights = counts if counts.any() else np.ones(len(rows))
+    weights = weights / weights.sum()
+    if not scale:
+        return weights @ rows, np.ones(len(rows))
+    _, _, right = np.linalg.svd(np.sqrt(weights)[:, None] * rows, full_matrices=False)
+    direction = right[0] if weights @ (rows @ right[0]) >= 0 else -right[0]
+    ratios = np.maximum(rows @ direction, 0.0)
+    length = float(weights @ ratios)
+    return direction * length, ratios / length

@@ -1,0 +1,1 @@
+"""Linear lumpings y = L·x: finding, reading and proving them."""

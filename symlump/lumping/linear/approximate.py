@@ -1,0 +1,310 @@
+"""Linear lumpings within a tolerance: one path of row spaces, on which every ε finds its place.
+
+Let B be an orthonormal basis of a row space V and P = BᵀB. The *defect* of V is the largest singular
+value of the matrix with the rows b·J_k·(I − P), over all b in B and all coefficient matrices J_k of the
+Jacobian. It does not depend on the choice of B, and it is 0 iff V is invariant. For every unit vector r
+of V, the coefficients of the gradient of r·q are within the defect of V, in the 2-norm over all of them.
+
+The path starts with the span of the observables and adds, one at a time, the unit vector that the defect
+is about: the right singular vector of the largest singular value (all of them where several are equal).
+It ends in the smallest exact lumping, which is computed over Q, so the dimension at ε = 0 is not a matter
+of rounding. The lumping within ε is the first space on the path whose defect is at most ε. The path does
+not depend on ε. Hence a larger ε never gives a larger dimension, and one walk gives the table for all ε.
+
+The quotient is g(y) = L·q(L⁺·y), with the pseudo-inverse L⁺.
+
+References
+----------
+Leguizamón-Robayo, Jiménez-Pastor, Tribastone, Tschaikowski, Vandin, "Approximate constrained lumping of
+chemical reaction networks", arXiv:2411.14242. There a vector is added where its distance to the space
+exceeds ε, in the order in which vectors appear, so the result depends on that order and a larger ε can
+give a larger dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from symlump.errors import FailureError
+from symlump.lumping.linear.exact_matrix import ExactMatrix
+from symlump.lumping.linear.family import MatrixFamily
+from symlump.lumping.linear.invariant import smallest_invariant
+from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.monomials import Monomials
+from symlump.ode.polynomial import PolynomialODE
+
+if TYPE_CHECKING:
+    from symlump.lumping.linear.constrained import Constrained
+
+_MOST_TERMS = 2_000_000
+#: Singular values this close to the largest, relatively, count as equal to it.
+_EQUAL = 1e-9
+#: Singular values this small beside the largest coefficient reach nothing new.
+_REACHED = 1e-9
+#: What this much is not seen as: a difference from an integer, a coefficient beside the largest.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class ToleranceStep:
+    """One line of the table: from ``eps`` on (up to the line before), this is the lumping.
+
+    Parameters
+    ----------
+    eps : float
+        The smallest tolerance that gives this dimension; equal to ``defect``.
+    dimension : int
+    defect : float
+        Largest singular value of what the rows' derivatives have outside the row space.
+    defects : dict
+        The same for each observable alone: of the part of the row space that it reaches inside it.
+    """
+
+    eps: float
+    dimension: int
+    defect: float
+    defects: Mapping[str, float]
+
+
+def tolerance_steps(
+    ode: PolynomialODE, observables: Any, seed: int = 0
+) -> tuple[ToleranceStep, ...]:
+    """Which tolerance gives which dimension, from the observables alone to the exact lumping.
+
+    Parameters
+    ----------
+    ode : PolynomialODE
+    observables
+        As in ``Constrained``.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> from symlump import PolynomialODE
+    >>> x, y, z = sympy.symbols("x y z")
+    >>> ode = PolynomialODE.from_sympy({x: 3*y - x, y: z/8 - y, z: -z})
+    >>> [(s.eps, s.dimension) for s in tolerance_steps(ode, "x")]
+    [(3.0, 1), (0.125, 2), (0.0, 3)]
+    """
+    from symlump.lumping.linear.constrained import Constrained
+
+    forms = Constrained(observables).forms(ode)
+    steps: list[ToleranceStep] = []
+    for point in _Path(ode, forms, seed).points():
+        if not steps or point.defect < steps[-1].eps:
+            defects = point.observable_defects()
+            steps.append(ToleranceStep(point.defect, point.dimension, point.defect, defects))
+    return tuple(steps)
+
+
+def lump_within_tolerance(ode: PolynomialODE, method: Constrained, seed: int = 0) -> LinearLumping:
+    """The first lumping on the path whose defect is at most ε; what ``lump`` calls for ``eps > 0``.
+
+    Raises
+    ------
+    FailureError
+        If the quotient would have more than two million terms.
+    """
+    from symlump.lumping.linear.constrained import purpose
+
+    forms = method.forms(ode)
+    path = _Path(ode, forms, seed)
+    enough = method.eps * (1 + 1e-12)  # a tolerance that is a defect of the table counts as reached
+    point = next(point for point in path.points() if point.defect <= enough)
+    rows = _rows(path.start, point.basis)
+    names = row_names(ode, rows)
+    quotient = _quotient(ode, rows, names)
+    return LinearLumping(
+        ode,
+        rows,
+        quotient,
+        purpose(forms),
+        method,
+        defects=point.observable_defects(),
+        defect=point.defect,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """A space on the path, by an orthonormal basis."""
+
+    path: _Path
+    basis: FloatArray
+    defect: float
+
+    @property
+    def dimension(self) -> int:
+        return len(self.basis)
+
+    def observable_defects(self) -> dict[str, float]:
+        """The defect of the part of the space that each observable reaches inside it."""
+        result = {}
+        for name, row in zip(self.path.names, self.path.start, strict=True):
+            reached = np.zeros((0, self.dimension))
+            newest = (self.basis @ row / np.linalg.norm(row))[None, :]
+            outside = [np.zeros((0, self.basis.shape[1]))]
+            while len(newest) and self.defect:
+                reached = np.vstack([reached, newest])
+                images = np.vstack([self.path.images(v @ self.basis) for v in newest])
+                inside = images @ self.basis.T
+                outside.append(images - inside @ self.basis)
+                _, size, directions = np.linalg.svd(
+                    inside - inside @ reached.T @ reached, full_matrices=False
+                )
+                newest = directions[size > _REACHED * self.path.scale]
+            result[name] = float(np.linalg.norm(np.vstack(outside), 2)) if self.defect else 0.0
+        return result
+
+
+class _Path:
+    """The row spaces from the observables to the smallest exact lumping."""
+
+    def __init__(
+        self, ode: PolynomialODE, forms: Mapping[str, Mapping[str, Any]], seed: int
+    ) -> None:
+        from symlump.lumping.linear.constrained import form_matrix
+
+        self.names = tuple(forms)
+        start = form_matrix(forms.values(), ode)
+        self.start = start.to_float().toarray()
+        self.family = MatrixFamily.of_jacobian(ode)
+        self.unfolded = self.family.unfolded.to_float()
+        self.scale = float(np.abs(self.unfolded.data).max(initial=0.0))
+        exact = smallest_invariant(self.family, start, seed)
+        self.start_rank = int(exact.closure.kept.size)
+        #: Orthonormal rows that span the exact lumping: everything happens in there.
+        basis = exact.basis.to_float().toarray()
+        basis /= np.linalg.norm(basis, axis=1, keepdims=True)
+        self.whole = np.linalg.qr(basis.T)[0].T
+
+    def images(self, row: FloatArray) -> FloatArray:
+        """The vectors row·J_k that are not zero, as rows."""
+        values = row @ self.unfolded
+        used, place = np.unique(self.family.generators, return_inverse=True)
+        images = sparse.csr_array(
+            (values, (place.ravel(), self.family.columns)), shape=(used.size, self.family.size)
+        ).toarray()
+        return np.asarray(images[images.any(axis=1)])
+
+    def points(self) -> Iterator[_Point]:
+        """The spaces in order; the last is exact and has defect 0."""
+        whole = self.whole
+        size = len(whole)
+        inside = self.start @ whole.T
+        # A basis of all coordinates whose first vectors span the space.
+        frame = np.linalg.svd(inside, full_matrices=True)[2]
+        dimension, triangle, done = self.start_rank, np.zeros((0, size)), 0
+        while dimension < size:
+            # The triangle has the Gram matrix of all images of the space, without squaring them.
+            stacked = [triangle, *(self.images(v @ whole) @ whole.T for v in frame[done:dimension])]
+            triangle = np.asarray(np.linalg.qr(np.vstack(stacked), mode="r"))
+            done = dimension
+            _, singular, turn = np.linalg.svd(triangle @ frame[dimension:].T)
+            yield _Point(self, frame[:dimension] @ whole, float(singular[0]))
+            frame[dimension:] = turn @ frame[dimension:]
+            dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
+        yield _Point(self, whole, 0.0)
+
+
+def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:
+    """The independent observables, then rows that are the identity on some columns, so that they are sparse."""
+    from scipy.linalg import qr
+
+    _, triangle, order = qr(start.T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(triangle))
+    kept = start[np.sort(order[: int(np.sum(size > 1e-10 * size.max()))])]
+    rest = basis - basis[:, _pivots(kept)] @ _reduced(kept)  # 0 on the pivots of the observables
+    rest = np.linalg.svd(rest, full_matrices=False)[2][: len(basis) - len(kept)]
+    rest = _reduced(rest) if len(rest) else rest
+    whole = np.rint(rest)
+    rest = np.where(np.abs(rest - whole) < _ROUNDING, whole, rest)
+    found = sparse.csr_array(np.vstack([kept, rest]))
+    found.sort_indices()
+    return ExactMatrix(
+        found.indptr.astype(np.int64),
+        found.indices.astype(np.int64),
+        ExactArray.from_floats(found.data),
+        found.shape[1],
+    )
+
+
+def _pivots(rows: FloatArray) -> IntArray:
+    """Columns on which the rows are well away from dependent, in ascending order."""
+    from scipy.linalg import qr
+
+    return np.sort(qr(rows, mode="r", pivoting=True)[1][: len(rows)]).astype(np.int64)
+
+
+def _reduced(rows: FloatArray) -> FloatArray:
+    """The basis of the same space that is the identity on its pivots."""
+    return np.asarray(np.linalg.solve(rows[:, _pivots(rows)], rows))
+
+
+def _quotient(ode: PolynomialODE, rows: ExactMatrix, names: Iterable[str]) -> PolynomialODE:
+    """g(y) = L·q(L⁺·y), multiplied out in float64, one degree after the other."""
+    dense = rows.to_float().toarray()
+    size, inverse = len(dense), np.linalg.pinv(dense)
+    combined = dense @ ode.matrix
+    table = ode.monomials
+    parts: list[tuple[IntArray, FloatArray]] = []
+    for degree in np.unique(table.degrees).tolist():
+        if size**degree * size > _MOST_TERMS:
+            raise FailureError(
+                f"the quotient of {size} variables and degree {degree} would have up to "
+                f"{size ** (degree + 1)} terms; take a larger tolerance"
+            )
+        total = np.zeros((size, size**degree))
+        chosen = np.flatnonzero(table.degrees == degree)
+        step = max(1, _MOST_TERMS // size**degree)
+        for begin in range(0, chosen.size, step):
+            part = chosen[begin : begin + step]
+            powers = table.select(part)
+            factors = np.repeat(powers.variables, powers.powers).reshape(part.size, degree)
+            expanded = np.ones((part.size, 1))
+            for column in factors.T:
+                expanded = (expanded[:, :, None] * inverse[column][:, None, :]).reshape(
+                    part.size, -1
+                )
+            total += combined[:, part] @ expanded
+        index = (
+            np.array(np.unravel_index(np.arange(size**degree), (size,) * degree))
+            if degree
+            else np.zeros((0, 1))
+        )
+        sorted_index = np.sort(index.T.astype(np.int64), axis=1)
+        parts.append((sorted_index, total))
+    return _collected(parts, names)
+
+
+def _collected(parts: list[tuple[IntArray, FloatArray]], names: Iterable[str]) -> PolynomialODE:
+    largest = max((float(np.abs(total).max(initial=0.0)) for _, total in parts), default=0.0)
+    count = sum(len(index) for index, _ in parts)
+    owners, variables, first = [], [], 0
+    for index, _ in parts:
+        owners.append(np.repeat(np.arange(first, first + len(index)), index.shape[1]))
+        variables.append(index.ravel())
+        first += len(index)
+    every = np.concatenate([np.empty(0, dtype=np.int64), *variables])
+    monomials, position = Monomials.from_factors(
+        np.concatenate([np.empty(0, dtype=np.int64), *owners]), every, np.ones_like(every), count
+    )
+    names = tuple(names)
+    summed = np.zeros((len(names), len(monomials)))
+    if parts:
+        np.add.at(summed.T, position, np.hstack([total for _, total in parts]).T)
+    summed[np.abs(summed) < _ROUNDING * largest] = 0.0
+    rows, columns = np.nonzero(summed)
+    return PolynomialODE.from_terms(
+        names,
+        rows.astype(np.int64),
+        columns.astype(np.int64),
+        ExactArray.from_floats(summed[rows, columns]),
+        monomials,
+    )

@@ -1,0 +1,111 @@
+"""Characteristic polynomials: modulo a prime, over the integers, and their roots modulo a prime."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+
+from symlump.lumping.linear.residues import primes, signed
+from symlump.ode.exact import AnyArray, IntArray
+
+
+def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
+    """The coefficients of det(x − A) modulo a prime below 2^31, from the highest power down.
+
+    The matrix is brought to Hessenberg form; O(n³) operations on rows.
+
+    Examples
+    --------
+    >>> charpoly_modulo(np.array([[1, 2], [3, 4]]), 101)
+    [1, 96, 99]
+    """
+    h = _hessenberg(signed(matrix.copy(), prime), prime)
+    size = len(h)
+    # Row k: the characteristic polynomial of the leading k × k block, lowest power first.
+    table = np.zeros((size + 1, size + 1), dtype=np.int64)
+    table[0, 0] = 1
+    below = np.ones(0, dtype=np.int64)  # products of subdiagonal entries, from row r to the last
+    for k in range(1, size + 1):
+        table[k, 1:] = table[k - 1, :-1]
+        table[k] = signed(table[k] - signed(h[k - 1, k - 1] * table[k - 1], prime), prime)
+        if k > 1:
+            below = signed(np.append(below, 1) * h[k - 1, k - 2], prime)
+            weights = signed(h[: k - 1, k - 1] * below, prime)
+            rest = signed(weights[:, None] * table[: k - 1], prime).sum(axis=0)
+            table[k] = signed(table[k] - rest, prime)
+    return [int(value) % prime for value in table[size, ::-1]]
+
+
+def _hessenberg(h: IntArray, prime: int) -> IntArray:
+    """A matrix similar to the given one, zero below the subdiagonal."""
+    for k in range(1, len(h) - 1):
+        live = np.flatnonzero(h[k:, k - 1])
+        if not live.size:
+            continue
+        pivot = k + int(live[0])
+        h[[k, pivot]] = h[[pivot, k]]
+        h[:, [k, pivot]] = h[:, [pivot, k]]
+        factors = signed(h[k + 1 :, k - 1] * pow(int(h[k, k - 1]), -1, prime), prime)
+        h[k + 1 :] = signed(h[k + 1 :] - signed(factors[:, None] * h[k], prime), prime)
+        h[:, k] = signed(h[:, k] + signed(h[:, k + 1 :] * factors, prime).sum(axis=1), prime)
+    return h
+
+
+def charpoly(matrix: AnyArray) -> list[int]:
+    """The coefficients of det(x − A) for a matrix of Python integers, from the highest power down.
+
+    Examples
+    --------
+    >>> charpoly(np.array([[10**20, 1], [1, 0]], dtype=object)) == [1, -10**20, -1]
+    True
+    """
+    bits = 2 + sum(log2(1 + int(sum(abs(v) for v in row))) for row in matrix)
+    modulus, values = 1, [0] * (len(matrix) + 1)
+    for prime in primes():
+        residues = charpoly_modulo(np.mod(matrix, prime).astype(np.int64), prime)
+        inverse = pow(modulus, -1, prime)
+        values = [
+            v + modulus * ((r - v) * inverse % prime) for v, r in zip(values, residues, strict=True)
+        ]
+        modulus *= prime
+        if modulus.bit_length() > bits:
+            break
+    return [v - modulus if 2 * v > modulus else v for v in values]
+
+
+def factors(coefficients: list[int]) -> list[tuple[list[int], int]]:
+    """The irreducible factors over Q, with multiplicities, those of low degree first.
+
+    Examples
+    --------
+    >>> factors([1, 0, 0, -1])
+    [([1, -1], 1), ([1, 1, 1], 1)]
+    """
+    import sympy
+
+    polynomial = sympy.Poly(coefficients, sympy.Symbol("t"), domain=sympy.ZZ)
+    found = [([int(c) for c in f.all_coeffs()], e) for f, e in polynomial.factor_list()[1]]
+    return sorted(found, key=lambda pair: (len(pair[0]), pair))
+
+
+def roots_modulo(coefficients: list[int], prime: int) -> list[int]:
+    """The roots of a monic polynomial modulo an odd prime, ascending.
+
+    Examples
+    --------
+    >>> roots_modulo([1, 0, -2], 7), roots_modulo([1, 0, 1], 7)
+    ([3, 4], [])
+    """
+    from sympy import ZZ
+    from sympy.polys.galoistools import gf_edf_zassenhaus, gf_gcd, gf_pow_mod, gf_sub
+
+    f = [ZZ(c % prime) for c in coefficients]
+    if len(f) == 2:
+        return [-int(f[1]) % prime]
+    x = [ZZ(1), ZZ(0)]
+    power = gf_pow_mod(x, prime, f, prime, ZZ)  # x^p − x is the product of all x − c
+    split = gf_gcd(f, gf_sub(power, x, prime, ZZ), prime, ZZ)
+    if len(split) < 2:
+        return []
+    return sorted(-int(g[1]) % prime for g in gf_edf_zassenhaus(split, 1, prime, ZZ))

@@ -1,0 +1,340 @@
+"""The result of a linear lumping: rows y = L·x that obey a system of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from symlump.errors import CertificateError, MethodError, PartitionError
+from symlump.lumping.linear.exact_matrix import ExactMatrix
+from symlump.lumping.linear.quotient import Section
+from symlump.lumping.lumping import CHECKED_TERMS
+from symlump.ode.exact import FloatArray
+from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.printing import Term, name_latex, signed_sum
+from symlump.proof.certificate import Certificate, linear_claim
+from symlump.proof.check import Verdict, check
+from symlump.proof.closure import check_closure
+
+if TYPE_CHECKING:
+    from symlump.lumping.linear.constrained import Constrained
+
+#: A system of more variables or terms is not set beside its quotient.
+_BESIDE, _BESIDE_TERMS = 12, 60
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Why no smaller linear lumping keeps the observables; see :mod:`symlump.proof.closure`.
+
+    Parameters
+    ----------
+    observables : dict
+        The linear forms to be kept, by the text that named them.
+    start : tuple of int
+        Which of them begin the derivation.
+    prime : int
+    steps : tuple of (parent, monomial)
+        The vector number ``parent``, and factors (variable, power).
+    """
+
+    observables: Mapping[str, Mapping[str, Fraction]]
+    start: tuple[int, ...]
+    prime: int
+    steps: tuple[tuple[int, tuple[tuple[str, int], ...]], ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearLumping:
+    """Linear combinations y = L·x of the variables that satisfy L·q(x) = g(L·x), and y' = g(y).
+
+    Parameters
+    ----------
+    ode : PolynomialODE
+        The original system x' = q(x).
+    rows : ExactMatrix, shape (m, n)
+        L, of full row rank.
+    quotient : PolynomialODE
+        y' = g(y); one variable per row.
+    purpose : str
+        What the rows were found for, as it stands in the headline.
+    method : Constrained, optional
+        The method that asked for it.
+    derivation : Derivation, optional
+        For an exact lumping with observables: why it is the smallest.
+    defects : dict, optional
+        For a lumping with a tolerance: how far each observable is from closing, by its text.
+    defect : float
+        The largest singular value of what the rows' derivatives have outside the row space; 0 if exact.
+
+    References
+    ----------
+    Ovchinnikov, Pérez Verona, Pogudin, Tribastone, "CLUE: exact maximal reduction of kinetic models by
+    constrained lumping of differential equations", doi:10.1093/bioinformatics/btab010, arXiv:2004.11961.
+    """
+
+    ode: PolynomialODE
+    rows: ExactMatrix
+    quotient: PolynomialODE
+    purpose: str = ""
+    method: Constrained | None = None
+    derivation: Derivation | None = None
+    defects: Mapping[str, float] = field(default_factory=dict)
+    defect: float = 0.0
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+    @property
+    def eps(self) -> float:
+        """The tolerance; 0 for an exact lumping."""
+        return 0.0 if self.method is None else self.method.eps
+
+    @cached_property
+    def matrix(self) -> sparse.csr_array:
+        """L in float64, shape (m, n)."""
+        return self.rows.to_float()
+
+    @cached_property
+    def combinations(self) -> dict[str, dict[str, Fraction]]:
+        """Each row by the name of its quotient variable, exactly: ``{variable: coefficient}``."""
+        names = self.ode.variables
+        return {
+            name: {names[c]: value for c, value in self.rows.row(i).items()}
+            for i, name in enumerate(self.quotient.variables)
+        }
+
+    def express(self, form: Mapping[str, Fraction | int]) -> dict[str, Fraction] | None:
+        """A linear form in the variables as a linear form in the rows; None where it is not one, exactly.
+
+        Examples
+        --------
+        >>> import sympy, symlump as sl
+        >>> a, b = sympy.symbols("a b")
+        >>> lumping = sl.lump(sl.PolynomialODE.from_sympy({a: -a, b: -b}), sl.Constrained([a + b]))
+        >>> lumping.express({"a": 2, "b": 2}), lumping.express({"a": 1})
+        ({'y1': Fraction(2, 1)}, None)
+        """
+        rest = {self.ode.position(name): Fraction(value) for name, value in form.items() if value}
+        weights: dict[int, Fraction] = {}
+        columns = self._section.columns.tolist()
+        for column, inverse in zip(columns, self._section.forms, strict=True):
+            for row, value in inverse.items():
+                if column in rest:
+                    weights[row] = weights.get(row, Fraction(0)) + rest[column] * value
+        total: dict[int, Fraction] = {}
+        for row, weight in weights.items():
+            for column, value in self.rows.row(row).items():
+                total[column] = total.get(column, Fraction(0)) + weight * value
+        if {c: v for c, v in total.items() if v} != rest:
+            return None
+        return {self.quotient.variables[r]: w for r, w in sorted(weights.items()) if w}
+
+    @cached_property
+    def _section(self) -> Section:
+        return Section.of(self.rows)
+
+    @property
+    def is_exact(self) -> bool:
+        """True where no tolerance was asked for."""
+        return self.eps == 0
+
+    def claim(self) -> dict[str, Any]:
+        """What the independent checker reads, with the record that shows the lumping to be the smallest."""
+        if not self.is_exact:
+            raise MethodError(
+                f"a certificate is made for exact lumpings; this one has a tolerance (eps={self.eps:g})"
+            )
+        data = linear_claim(self.ode, self.combinations, self.quotient)
+        if self.derivation is not None:
+            data["closure"] = {
+                "observables": [
+                    [_terms(form), _terms(self.express(form) or {})]
+                    for form in self.derivation.observables.values()
+                ],
+                "start": list(self.derivation.start),
+                "prime": self.derivation.prime,
+                "steps": [
+                    [parent, [list(factor) for factor in monomial]]
+                    for parent, monomial in self.derivation.steps
+                ],
+            }
+        return data
+
+    def check(self) -> Verdict:
+        """Have the independent checker verify L·q(x) = g(L·x), exactly.
+
+        It multiplies the quotient out, so its cost grows with the products of the rows' lengths; past its
+        bound it answers "inconclusive".
+        """
+        return check(self.claim())
+
+    def certificate(self) -> Certificate:
+        """Everything that someone else needs to verify this lumping, and that it is the smallest.
+
+        Raises
+        ------
+        MethodError
+            If the lumping has a tolerance.
+        """
+        return Certificate(self.claim())
+
+    @cached_property
+    def _verdicts(self) -> tuple[Verdict, Verdict | None] | None:
+        if not self.is_exact or self.ode.terms > CHECKED_TERMS:
+            return None
+        claim = self.claim()
+        verdict = check(claim)
+        if verdict.answer == "rejected":
+            raise CertificateError(f"the checker refused this lumping: {verdict.reason}")
+        return verdict, None if self.derivation is None else check_closure(claim)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The checker's answer; None for a tolerance, and for systems above 200 000 terms.
+
+        Raises
+        ------
+        CertificateError
+            If the checker refuses a result of the exact algorithm.
+        """
+        return None if self._verdicts is None else self._verdicts[0]
+
+    @property
+    def exact(self) -> bool:
+        """True if the independent checker accepted the lumping."""
+        return self.verdict is not None and self.verdict.accepted
+
+    @property
+    def smallest(self) -> bool:
+        """True if a replay of the derivation showed that no smaller lumping keeps the observables."""
+        closure = None if self._verdicts is None else self._verdicts[1]
+        return self.exact and closure is not None and closure.accepted
+
+    def aggregate(self, x: npt.ArrayLike) -> FloatArray:
+        """The state y = L·x of the quotient.
+
+        Parameters
+        ----------
+        x : array_like, shape (variables,) or (variables, k)
+        """
+        return np.asarray(self.matrix @ self._state(x, len(self.ode), "the system"))
+
+    def lift(self, y: npt.ArrayLike) -> FloatArray:
+        """The shortest state x of the system with ``aggregate(x) == y``: x = Lᵀ(LLᵀ)⁻¹·y.
+
+        Parameters
+        ----------
+        y : array_like, shape (rows,) or (rows, k)
+        """
+        state = self._state(y, len(self), "the quotient")
+        if not len(self):
+            return np.zeros((len(self.ode), *state.shape[1:]))
+        from scipy.sparse.linalg import spsolve
+
+        weights = spsolve((self.matrix @ self.matrix.T).tocsc(), state)
+        return np.asarray(self.matrix.T @ np.asarray(weights).reshape(state.shape))
+
+    def _state(self, x: npt.ArrayLike, n: int, of: str) -> FloatArray:
+        state = np.asarray(x, dtype=np.float64)
+        if state.ndim not in (1, 2) or state.shape[0] != n:
+            raise PartitionError(f"a state of {of} has {n} entries; got shape {state.shape}")
+        return state
+
+    def headline(self) -> str:
+        """One line: sizes, what was asked for, and what is known of the result."""
+        sizes = f"{len(self.ode)} → {len(self)} variables"
+        if not self.is_exact:
+            return f"{sizes} by ε-linear lumping {self.purpose}, ε = {self.eps:g}, defect {self.defect:.4g}"
+        smallest = "the smallest " if self.smallest else ""
+        kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
+        if self.exact:
+            return f"{kind}, exact, proof checked"
+        if self.verdict is None:
+            return f"{kind}, defect 0, proof not checked (large; call .check())"
+        return f"{kind}, defect 0, proof not checked ({self.verdict.reason})"
+
+    def _shown(self, most: int, latex: bool) -> list[str]:
+        lines = []
+        for i, name in enumerate(self.quotient.variables):
+            row = self.rows.row(i)
+            if len(row) == 1 and name in self.ode.index:
+                continue
+            text = linear_form_text(row, self.ode.variables, latex)
+            lines.append(f"{name_latex(name)} &= {text}" if latex else f"{name} = {text}")
+        if len(lines) > most:
+            more = f"{len(lines) - most} more rows"
+            gap = rf"&\;\;\vdots \quad (\text{{{more}}})" if latex else f"… {more}"
+            lines[most:] = [gap]
+        return lines
+
+    def to_text(self, max_rows: int = 12, max_equations: int = 20) -> str:
+        """Headline, rows of more than one variable, and the quotient system."""
+        lines = [self.headline(), *self._shown(max_rows, latex=False)]
+        return "\n".join([*lines, self.quotient.to_text(max_equations=max_equations)])
+
+    def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:
+        """The system (if it is small), the rows and the quotient, side by side."""
+        rows = self._shown(max_rows, latex=True)
+        parts = []
+        if len(self.ode) <= _BESIDE and self.ode.terms <= _BESIDE_TERMS:
+            parts.append(self.ode.to_latex())
+        if rows:
+            parts.append("\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}")
+        parts.append(self.quotient.to_latex(max_equations=max_equations))
+        return r" \qquad ".join(parts)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"<LinearLumping: {self.headline()}>"
+
+    def _repr_latex_(self) -> str:
+        return (
+            rf"$\displaystyle \begin{{gathered}} \text{{{self.headline()}}} \\[1ex] {self.to_latex()} "
+            r"\end{gathered}$"
+        )
+
+
+def row_names(ode: PolynomialODE, rows: ExactMatrix) -> tuple[str, ...]:
+    """A name for each row: its variable's where it is one variable, else y1, y2, … (or Y1, …)."""
+    lengths = np.diff(rows.indptr)
+    single = [
+        int(lengths[i]) == 1 and rows.values[int(rows.indptr[i])] == 1 for i in range(len(lengths))
+    ]
+    others = len(single) - sum(single)
+    prefix = "y"
+    while any(f"{prefix}{k}" in ode.index for k in range(1, others + 1)):
+        prefix = "Y" if prefix == "y" else prefix + "_"
+    numbers = iter(range(1, others + 1))
+    return tuple(
+        ode.variables[int(rows.columns[rows.indptr[i]])] if alone else f"{prefix}{next(numbers)}"
+        for i, alone in enumerate(single)
+    )
+
+
+def linear_form_text(
+    form: Mapping[int, Fraction], names: Sequence[str], latex: bool = False, most: int = 10
+) -> str:
+    """A linear form by positions of variables, cut where it is long.
+
+    Examples
+    --------
+    >>> linear_form_text({0: Fraction(1), 2: Fraction(-1, 2)}, ["x", "y", "z"])
+    'x - 1/2*z'
+    """
+    terms: list[Term] = [(((c, 1),), value) for c, value in islice(form.items(), most)]
+    return signed_sum(terms, len(form), names, latex=latex)
+
+
+def _terms(form: Mapping[str, Fraction]) -> list[Any]:
+    return [[str(value), [[name, 1]]] for name, value in form.items()]

@@ -1,0 +1,1 @@
+"""The coarsest equivalence, exactly: refinement, and the record that nothing coarser exists."""

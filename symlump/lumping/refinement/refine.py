@@ -1,0 +1,163 @@
+"""The coarsest equivalence that refines an initial partition, by splitting blocks until none splits.
+
+Order of work. The signature of a variable depends on the blocks of some others. The initial blocks
+are therefore refined in the order of that dependence, one strongly connected component at a time:
+whatever a component depends on is final when its turn comes. A feedforward system (the layers of a
+network, a cascade) needs one pass; only true feedback is iterated.
+
+A signature is a tuple of polynomials. It is evaluated at a random point modulo a prime:
+unequal values prove unequal polynomials, so no split is ever wrong. An unlucky draw can miss a split;
+the final exact comparison of all signatures finds that out, and the work goes on with a new draw. So
+the answer is always right, and only the running time is random (a Las Vegas algorithm).
+"""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+from sympy import nextprime
+
+from symlump.errors import FailureError, InputError
+from symlump.lumping.equivalence import Equivalence, Fingerprints
+from symlump.lumping.partition import Partition
+from symlump.lumping.refinement.blocks import RefinableBlocks
+from symlump.ode.exact import IntArray
+from symlump.ode.polynomial import PolynomialODE
+
+#: The Mersenne prime 2^31 − 1: products of residues fit in 64 bits.
+PRIME = 2**31 - 1
+_MAX_DRAWS = 200
+#: An update costs more per term than an evaluation from scratch.
+_WORTH_UPDATING = 0.1
+_MAX_COMPONENTS = 256
+
+
+def coarsest(
+    ode: PolynomialODE,
+    method: Equivalence,
+    initial: Partition,
+    prime: int = PRIME,
+    seed: int = 0,
+) -> tuple[Partition, int]:
+    """The coarsest partition inside ``initial`` whose blocks ``method`` accepts.
+
+    Parameters
+    ----------
+    prime : int
+        Modulus of the first evaluations, an odd prime below 2^31. A small one costs redraws, never
+        correctness.
+    seed : int
+        Seed of the random points.
+
+    Returns
+    -------
+    partition : Partition
+    rounds : int
+        How many times values were computed, from scratch or in part.
+
+    Raises
+    ------
+    FailureError
+        If the exact check still fails after 200 draws, each modulo another prime.
+
+    Notes
+    -----
+    Exact case: O(terms) for each evaluation from scratch, of which there are few; after that only what a
+    split touches is computed again, and the largest part of a split block keeps its random value, so each
+    variable changes its value O(log n) times and the whole is O(terms · log n) even where blocks split one
+    by one.
+    """
+    generator = np.random.default_rng(seed)
+    order = work_order(ode, method, initial, most=_MAX_COMPONENTS)
+    blocks, rounds = RefinableBlocks(initial.labels), 0
+    for _ in range(_MAX_DRAWS):
+        try:
+            values = method.fingerprints(ode, prime, generator)
+        except InputError:  # this prime divides a denominator
+            prime = _another_prime(generator)
+            continue
+        for members, feedback in order:
+            rounds += refine_component(blocks, values, members, feedback, generator)
+        del values  # the comparison needs the memory
+        partition = Partition(blocks.labels)
+        if method.signature(ode, partition.labels, None).agree(partition):
+            return partition, rounds
+        prime = _another_prime(generator)  # it may divide the very coefficients that differ
+    raise FailureError(
+        f"{_MAX_DRAWS} draws did not separate all variables, which has no likely explanation; "
+        "please report the system"
+    )
+
+
+def refine_component(
+    blocks: RefinableBlocks,
+    values: Fingerprints,
+    members: IntArray,
+    feedback: bool,
+    generator: np.random.Generator,
+) -> int:
+    """Split the blocks of some variables until nothing splits; returns the number of rounds."""
+    prime = values.prime
+    n = blocks.labels.size
+    own = np.zeros(n, dtype=bool)
+    own[members] = True
+    of_block = np.zeros(n, dtype=np.uint64)
+    value = np.zeros(n, dtype=np.uint64)
+    rounds = 0
+    while True:  # from scratch, with new random values everywhere
+        rounds += 1
+        of_block[:] = generator.integers(0, prime, size=n, dtype=np.uint64)
+        weights = of_block[blocks.labels]
+        value[members] = values.evaluate(weights, members)
+        changed = blocks.split(members, value[members])
+        if not changed.size or not feedback:
+            return rounds
+        while changed.size and values.update_cost(changed) < _WORTH_UPDATING:
+            rounds += 1
+            before = weights[changed]
+            weights[changed] = of_block[blocks.labels[changed]]
+            touched, step = values.update(weights, changed, before)
+            live = own[touched] & (step != 0)
+            touched = touched[live]
+            value[touched] = (value[touched] + step[live]) % np.uint64(prime)
+            changed = blocks.split(touched, value[touched])
+
+
+def work_order(
+    ode: PolynomialODE, method: Equivalence, initial: Partition, most: int | None = None
+) -> list[tuple[IntArray, bool]]:
+    """Variables to refine together, what they depend on first; and whether to iterate them.
+
+    Blocks of one variable cannot split and are left out. With ``most``, neighbours in the order are put
+    together where there are more components than that; iterating such a group is as correct.
+    """
+    large = initial.sizes > 1
+    everything = np.flatnonzero(large[initial.labels])
+    if large.sum() <= 1 or (most is not None and large.sum() > 100 * most):
+        return [(everything, True)] if everything.size else []
+    dependent, needed = method.needs(ode)
+    a, b = initial.labels[dependent], initial.labels[needed]
+    both = large[a] & large[b]
+    width = len(initial)
+    pairs = np.unique(a[both] * width + b[both])
+    graph = nx.DiGraph()
+    graph.add_nodes_from(np.flatnonzero(large).tolist())
+    graph.add_edges_from((pair // width, pair % width) for pair in pairs.tolist())
+    condensed = nx.condensation(graph)
+    order: list[tuple[IntArray, bool]] = []
+    # An arrow points at what is needed, so the reverse topological order has it first.
+    for component in reversed(list(nx.topological_sort(condensed))):
+        members = sorted(condensed.nodes[component]["members"])
+        feedback = len(members) > 1 or graph.has_edge(members[0], members[0])
+        order.append((np.sort(np.concatenate([initial.blocks[b] for b in members])), feedback))
+    if most is None or len(order) <= most:
+        return order
+    step = -(-len(order) // most)
+    return [
+        (np.sort(np.concatenate([members for members, _ in order[i : i + step]])), True)
+        for i in range(0, len(order), step)
+    ]
+
+
+def _another_prime(generator: np.random.Generator) -> int:
+    return int(nextprime(int(generator.integers(2**30, 2**31 - 2**10))))

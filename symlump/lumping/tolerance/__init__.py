@@ -1,0 +1,1 @@
+"""Equivalence within a tolerance, and the nearest system that is lumped exactly."""

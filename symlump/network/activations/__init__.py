@@ -1,0 +1,1 @@
+"""What is known of each activation: its rule, its ranges, its surrogates."""

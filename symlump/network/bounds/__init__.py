@@ -1,0 +1,1 @@
+"""Certified bounds of the difference of two networks."""

@@ -1,0 +1,336 @@
+"""Certified bounds of |f(x) − f̂(x)| for two networks and all inputs x of a box.
+
+Why each number is an upper bound:
+
+1. A box of inputs is taken as centre ± radius, rounded so that it contains the box (:mod:`.intervals`).
+2. Both networks are written as one system in the differences of paired units; that is an identity,
+   whose rounded coefficients carry a radius (:mod:`.pairing`).
+3. Every activation is replaced by its certified range, slopes or band on the interval that its
+   argument provably stays in (:mod:`.bands`, from ball arithmetic: :mod:`.enclosure`).
+4. Affine maps of intervals, and rows carried backward, are rounded outward with the standard error of a
+   dot product (:mod:`.relaxation`).
+5. Where the box is cut in two, the largest of the bounds on the parts is a bound on the whole.
+
+The bound is about the two functions of real numbers that the float64 weights define. Computing either
+of them in float64 adds rounding of its own, which is bounded apart (``rounding``): every product of
+matrices by γ_n, in any order of summation; polynomials and piecewise linear activations by counting
+operations; other activations by 16 units of rounding of 1 + |z| + |φ(z)|, which is an assumption about the
+library that computes them, not a theorem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context, Decimal
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import MethodError
+from symlump.network.activations.table import Activation
+from symlump.network.bounds.curves import curve
+from symlump.network.bounds.pairing import Stage, alone, side_by_side
+from symlump.network.bounds.relaxation import ranges, relaxation_cost
+from symlump.network.bounds.steps import Ranges
+from symlump.network.intervals import UNIT, Interval, as_box, ensure_finite, gamma, grow
+from symlump.network.network import Network
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Cuts of the box made without being asked, where the network is small enough for them.
+DEFAULT_SPLITS = 255
+_FLOPS = 2e10  # a few seconds: what is spent without being asked
+_MOST_FLOPS = 2e11  # beyond this, linear relaxation has to be asked for
+_AT_ONCE = 32
+_ENTRIES = 1 << 22
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NetworkBound:
+    """A certified bound of |f(x) − f̂(x)| for every x in a box, output by output.
+
+    Parameters
+    ----------
+    box : ndarray, shape (inputs, 2)
+    intervals : ndarray, shape (outputs,)
+        The bound by interval arithmetic, layer by layer, on the whole box.
+    relaxation : ndarray, shape (outputs,), or None
+        The bound by linear relaxation of the difference; None where it was not computed because the
+        network is wide (``splits=0`` asks for it).
+    boxes : int
+        Into how many parts the box was cut for it.
+    rounding : ndarray, shape (outputs,)
+        How much further two outputs *computed* in float64 can be apart.
+    """
+
+    box: FloatArray
+    intervals: FloatArray
+    relaxation: FloatArray | None
+    boxes: int
+    rounding: FloatArray
+
+    #: What makes the numbers certain.
+    arithmetic = "float64 rounded outward; activations by ball or interval arithmetic"
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The bound for each output: the smaller of the two."""
+        if self.relaxation is None:
+            return self.intervals
+        return np.minimum(self.intervals, self.relaxation)
+
+    @property
+    def largest(self) -> float:
+        """The bound for all outputs."""
+        return float(self.values.max())
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """For each output, which of the two gave its bound."""
+        return tuple(
+            "interval" if self.relaxation is None or a <= b else "linear relaxation"
+            for a, b in zip(
+                self.intervals,
+                self.intervals if self.relaxation is None else self.relaxation,
+                strict=True,
+            )
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, for JSON."""
+        return {
+            "bound": self.values.tolist(),
+            "largest": self.largest,
+            "methods": list(self.methods),
+            "intervals": self.intervals.tolist(),
+            "relaxation": None if self.relaxation is None else self.relaxation.tolist(),
+            "boxes": self.boxes,
+            "rounding": self.rounding.tolist(),
+            "box": self.box.tolist(),
+            "arithmetic": self.arithmetic,
+        }
+
+    def __str__(self) -> str:
+        if self.relaxation is None:
+            how = "intervals; linear relaxation of so wide a network on request, splits=0"
+        else:
+            parts = f"{self.boxes} part" + ("" if self.boxes == 1 else "s")
+            how = f"linear relaxation in {parts}; intervals {_at_most(self.intervals)}"
+            if "interval" in self.methods:
+                how = f"by output the better of intervals and linear relaxation in {parts}"
+        return (
+            f"|f − f̂| ≤ {_at_most(self.values)} on the box, certified ({how}; "
+            f"float64 evaluation adds at most {_at_most(self.rounding, 2)})"
+        )
+
+    def __repr__(self) -> str:
+        return f"<NetworkBound: {self}>"
+
+
+def bound_difference(
+    original: Network,
+    reduced: Network,
+    box: Any,
+    *,
+    unit_maps: Sequence[IntArray] | None = None,
+    splits: int | None = None,
+) -> NetworkBound:
+    """Bound ``|f(x) − f̂(x)|`` for all x of a box, for any two networks with equal inputs and outputs.
+
+    Parameters
+    ----------
+    original, reduced : Network
+    box : (low, high) or ndarray, shape (inputs, 2)
+        A pair of numbers or of arrays of shape (inputs,); or one row (low, high) for each input.
+    unit_maps : sequence of ndarray of int, optional
+        For each hidden layer, which unit of ``reduced`` stands for each unit of ``original``; without
+        it, partners are sought by comparing what units do. They decide how good the bound is, not
+        whether it holds.
+    splits : int, optional
+        How often the box, or a part of it, is cut in two: always the part with the worst bound, across
+        the input with the most weight. By default 255 times, less for wide networks.
+
+    Raises
+    ------
+    MethodError
+        If the networks, the box or the number of splits do not fit.
+    FailureError
+        If numbers overflow on this box.
+
+    Notes
+    -----
+    One part costs about Σ_k n_k·Σ_{j<k} n_j·n_{j−1} multiplications for layers of n units, interval
+    arithmetic alone only Σ_k n_k·n_{k−1}.
+
+    Examples
+    --------
+    >>> f = Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]])
+    >>> g = Network.dense([[[1.05, 2.0]], [[0.75]]])
+    >>> bound = bound_difference(f, g, (-1, 1))
+    >>> 0.0125 < bound.largest < 0.0126, bound.methods
+    (True, ('linear relaxation',))
+    """
+    for network in (original, reduced):
+        if not isinstance(network, Network):
+            raise MethodError(f"a bound needs two symlump.Network; got a {type(network).__name__}")
+    if splits is not None and (
+        isinstance(splits, bool) or not isinstance(splits, int) or splits < 0
+    ):
+        raise MethodError(f"splits={splits!r}: give how often to cut the box, such as 255, or 0")
+    whole = as_box(box, original.inputs)
+    stages = side_by_side(original, reduced, whole, unit_maps)
+    one = whole[None, :]
+    by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
+    rounding = grow(evaluation_error(original, whole) + evaluation_error(reduced, whole), 2)
+    cost = relaxation_cost(stages)
+    relaxed, boxes = None, 0
+    if splits is not None or cost < _MOST_FLOPS:
+        cuts = min(DEFAULT_SPLITS, int(_FLOPS / cost)) if splits is None else splits
+        relaxed, boxes = _branch(stages, one, cuts, rounding)
+    found = NetworkBound(
+        np.stack([whole.lower, whole.upper], axis=1), by_intervals, relaxed, boxes, rounding
+    )
+    ensure_finite(Interval.point(found.values), "outputs")
+    return found
+
+
+def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
+    """For each layer an interval that certainly holds each unit's pre-activation, for inputs from a box.
+
+    Parameters
+    ----------
+    box : (low, high) or ndarray, shape (inputs, 2)
+        As for :func:`bound_difference`.
+
+    Returns
+    -------
+    tuple of ndarray, shape (units, 2)
+        Lower and upper ends for each layer, the last one included.
+
+    Raises
+    ------
+    MethodError
+        If the box does not fit the network.
+    FailureError
+        If numbers overflow on this box.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0], [-1.0]], [[1.0, 1.0]]], activation="relu")
+    >>> [(layer.round(6) + 0).tolist() for layer in reachable(net, (-1, 3))]
+    [[[-1.0, 3.0], [-3.0, 1.0]], [[0.0, 3.0]]]
+    """
+    stages, one = alone(network), as_box(box, network.inputs)[None, :]
+    relax = relaxation_cost(stages) < _MOST_FLOPS
+    found = [stage.reduced[0] for stage in ranges(stages, one, relax)]
+    if relax:
+        other = ranges(stages, one, relax, squared=False)
+        found = [a & stage.reduced[0] for a, stage in zip(found, other, strict=True)]
+    return tuple(np.stack([z.lower, z.upper], axis=1) for z in found[: len(network.layers)])
+
+
+def _branch(
+    stages: Sequence[Stage], whole: Interval, cuts: int, enough: FloatArray
+) -> tuple[FloatArray, int]:
+    """The bound by linear relaxation, with the box cut ``cuts`` times; and the number of parts.
+
+    It ends early where the bound is down to what rounding hides anyway.
+    """
+    weight = _input_weight(stages)
+    widest = max(stage.joint.weight.shape[0] + stage.pairs.partner.size for stage in stages)
+    at_once = max(1, min(_AT_ONCE, _ENTRIES // widest**2))
+    low, high = whole.lower, whole.upper
+    bound = np.minimum(
+        *(
+            ranges(stages, whole, True, squared)[-1].output_difference.magnitude
+            for squared in (True, False)
+        )
+    )
+    while cuts > 0 and np.any(bound.max(axis=0) > enough):
+        worst = bound.max(axis=0)
+        score = (bound / np.where(worst > 0, worst, 1.0)).max(axis=1)
+        count = min(at_once, cuts, (len(bound) + 1) // 2)
+        chosen = np.argsort(-score, kind="stable")[:count]
+        rows, across = np.arange(count), ((high - low)[chosen] * weight).argmax(axis=1)
+        left, right = high[chosen], low[chosen]
+        middle = low[chosen, across] + (high[chosen, across] - low[chosen, across]) / 2
+        left[rows, across] = right[rows, across] = middle
+        new_low = np.concatenate([low[chosen], right])
+        new_high = np.concatenate([left, high[chosen]])
+        found = ranges(stages, Interval(new_low, new_high), True)[-1]
+        part = np.minimum(found.output_difference.magnitude, np.tile(bound[chosen], (2, 1)))
+        keep = np.ones(len(bound), dtype=bool)
+        keep[chosen] = False
+        low, high = np.concatenate([low[keep], new_low]), np.concatenate([high[keep], new_high])
+        bound = np.concatenate([bound[keep], part])
+        cuts -= count
+    return bound.max(axis=0), len(bound)
+
+
+def _input_weight(stages: Sequence[Stage]) -> FloatArray:
+    """For each input the sum over all paths to outputs of the absolute weights: a guide for cutting."""
+    total: FloatArray = np.zeros(1)
+    for links in ([s.original for s in stages], [s.reduced for s in stages]):
+        along: FloatArray = np.ones(links[-1].affine.bias.size)
+        for link in reversed(links):
+            along = along @ np.abs(link.affine.weight)
+        total = total + along / max(float(along.max()), np.finfo(float).tiny)
+    return total
+
+
+def evaluation_error(network: Network, box: Interval) -> FloatArray:
+    """At least |computed − f(x)| for each output, where f is evaluated in float64 at floats x of a box.
+
+    See the text of the module for what is assumed about activations.
+    """
+    found = ranges(alone(network), box[None, :], relax=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = _propagated_error(network, box, found)
+    ensure_finite(Interval.point(error), "rounding errors")
+    return error
+
+
+def _propagated_error(network: Network, box: Interval, found: Sequence[Ranges]) -> FloatArray:
+    size, error = box.magnitude, np.zeros(network.inputs)
+    for layer, stage in zip(network.layers, found, strict=False):
+        weight = np.abs(layer.weight)
+        small = gamma(layer.inputs + 2)
+        bias = np.zeros(layer.units) if layer.bias is None else np.abs(layer.bias)
+        error = grow(weight @ (error + small * (size + error)) + small * bias, layer.inputs + 4)
+        z = stage.reduced[0]
+        around = Interval(
+            np.nextafter(z.lower - error, -np.inf), np.nextafter(z.upper + error, np.inf)
+        )
+        ensure_finite(around, "pre-activations")
+        phi = curve(layer.activation, float(around.magnitude.max()))
+        slope, value = phi.slopes(around).magnitude, phi.values(around).magnitude
+        error = grow(slope * error + _own_error(layer.activation, around.magnitude, value), 4)
+        size = value
+        if layer.groups is not None:
+            sums = np.zeros((2, layer.outputs))
+            np.add.at(sums.T, layer.groups, np.stack([size, error], axis=1))
+            count = int(np.bincount(layer.groups).max())
+            size = grow(sums[0], count)
+            error = grow(sums[1] + gamma(count) * (size + sums[1]), count + 4)
+    return error
+
+
+def _own_error(phi: Activation, z: FloatArray, value: FloatArray) -> npt.NDArray[Any]:
+    """The rounding of one evaluation of φ at a float of size at most z, where |φ| ≤ value."""
+    if phi.name == "identity":
+        return np.zeros_like(z)
+    if phi.pieces is not None:
+        slope, intercept = np.abs(np.array(phi.pieces.lines)).max(axis=0)
+        return np.asarray(4 * UNIT * (slope * z + intercept))
+    if phi.coefficients:
+        sizes = [abs(float(c)) for c in phi.coefficients]
+        return np.asarray(gamma(2 * len(sizes) + 2) * np.polynomial.polynomial.polyval(z, sizes))
+    return np.asarray(16 * UNIT * (1 + z + value))
+
+
+def _at_most(values: FloatArray, digits: int = 4) -> str:
+    """The largest of some bounds in a few digits, rounded up."""
+    exact = Decimal(float(values.max()))
+    return f"{exact.normalize(Context(prec=digits, rounding=ROUND_CEILING)):.{digits}g}"

@@ -1,0 +1,331 @@
+"""Two networks side by side: which unit of one stands for which unit of the other, and their difference.
+
+Both networks become chains of links h = φ(W·h + b) of equal length. Each hidden unit i of the original
+gets a partner p in the same layer of the other network (ĥ), with an identity of the activation that
+holds for all v:
+
+    φ(a·v) = s·φ(v) + c        (a, s, c) = (1, 1, 0), or a sign, or a positive scale, or (0, 0, φ(0)).
+
+Then the differences δz = z − a·ẑ_p and δh = h − s·ĥ_p − c obey, exactly,
+
+    δz = W·δh + (W·S − A·Ŵ_p)·ĥ + (b + W·c − A·b̂_p),
+
+with S, A the matrices of the scales: the coefficients of ĥ are what the reduction changed. Any choice of
+partners gives a correct bound; a good one gives a small one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from symlump.errors import MethodError
+from symlump.network.activations.table import Activation, activation
+from symlump.network.intervals import UNIT, Affine, Interval, gamma, grow
+from symlump.network.network import Network
+from symlump.ode.exact import FloatArray, IntArray
+
+_SAMPLES = 256
+_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """One step of a chain: h = φ(W·h + b), with weights known up to a radius."""
+
+    affine: Affine
+    activation: Activation
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """For each unit of the original its partner, and the identity φ(a·v) = s·φ(v) + c.
+
+    Parameters
+    ----------
+    partner : ndarray of int, shape (units,)
+    before, after, offset : ndarray, shape (units,)
+        a, s and c; units without a partner have a = s = 0.
+    """
+
+    partner: IntArray
+    before: FloatArray
+    after: FloatArray
+    offset: FloatArray
+
+    def matrix(self, columns: int) -> sparse.csr_matrix:
+        """The matrix S of shape (units, columns) with S·ĥ = s·ĥ_p."""
+        rows = np.arange(self.partner.size)
+        return sparse.csr_matrix((self.after, (rows, self.partner)), shape=(rows.size, columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One layer of both networks, and the affine map (δh, ĥ) ↦ (δz, ẑ) into it.
+
+    In the first stage δh is absent, since both networks read the same inputs.
+    """
+
+    original: Link
+    reduced: Link
+    pairs: Pairs
+    joint: Affine
+
+    @cached_property
+    def rows(self) -> Affine:
+        """The map (δh, ĥ) ↦ (δz, ẑ, z), with z = δz + a·ẑ_p."""
+        joint, a, units = self.joint, self.pairs.before, self.pairs.partner.size
+        below = self.pairs.partner + units
+        tops, bottoms = joint.weight[:units], a[:, None] * joint.weight[below]
+        bias_top, bias_bottom = joint.bias[:units], a * joint.bias[below]
+        off = 3 * UNIT * (np.abs(tops) + np.abs(bottoms)) + joint.weight_radius[:units]
+        off += np.abs(a)[:, None] * joint.weight_radius[below]
+        shift = 3 * UNIT * (np.abs(bias_top) + np.abs(bias_bottom)) + joint.bias_radius[:units]
+        shift += np.abs(a) * joint.bias_radius[below]
+        return Affine(
+            np.vstack([joint.weight, tops + bottoms]),
+            np.concatenate([joint.bias, bias_top + bias_bottom]),
+            np.vstack([joint.weight_radius, grow(off, 8)]),
+            np.concatenate([joint.bias_radius, grow(shift, 8)]),
+        )
+
+
+def links(network: Network, fold: bool = True) -> list[Link]:
+    """A network as a chain: sums over groups go into the next weights.
+
+    With ``fold``, so do hidden layers without an activation (as products of matrices, whose rounding is
+    kept in the radius).
+    """
+    identity = activation("identity")
+    found: list[Link] = []
+    groups: IntArray | None = None
+    for layer in network.layers:
+        weight = layer.weight if groups is None else layer.weight[:, groups]
+        found.append(Link(Affine.exactly(weight, layer.bias), layer.activation))
+        groups = layer.groups
+    if groups is not None:
+        sums = np.zeros((network.outputs, groups.size))
+        sums[groups, np.arange(groups.size)] = 1.0
+        found.append(Link(Affine.exactly(sums, None), identity))
+    if not fold:
+        return found
+    chain: list[Link] = []
+    for link in found:
+        if chain and chain[-1].activation == identity:
+            link = replace(link, affine=link.affine.after(chain.pop().affine))
+        chain.append(link)
+    return chain
+
+
+def side_by_side(
+    original: Network,
+    reduced: Network,
+    box: Interval,
+    unit_maps: Sequence[IntArray] | None = None,
+) -> list[Stage]:
+    """Align two networks with equal inputs and outputs.
+
+    Parameters
+    ----------
+    unit_maps : sequence of ndarray of int, optional
+        For each hidden layer the partner of each unit, −1 for none. It is used where it fits the
+        layers; elsewhere partners are sought by comparing what units do on samples from the box.
+
+    Raises
+    ------
+    MethodError
+        If inputs or outputs differ in number.
+    """
+    if (original.inputs, original.outputs) != (reduced.inputs, reduced.outputs):
+        raise MethodError(
+            f"the networks have {original.inputs} and {reduced.inputs} inputs, {original.outputs} and "
+            f"{reduced.outputs} outputs; a bound of the difference needs equal numbers"
+        )
+    first, second = links(original), links(reduced)
+    _lengthen(first, len(second))
+    _lengthen(second, len(first))
+    maps = _fitting_maps(unit_maps, first, second)
+    x = np.random.default_rng(_SEED).uniform(box.lower, box.upper, (_SAMPLES, original.inputs))
+    h = g = x
+    before: Pairs | None = None
+    stages: list[Stage] = []
+    for number, (one, two) in enumerate(zip(first, second, strict=True)):
+        with np.errstate(all="ignore"):  # samples are a guide only
+            z = h @ one.affine.weight.T + one.affine.bias
+            v = g @ two.affine.weight.T + two.affine.bias
+            last = number == len(first) - 1
+            pairs = _same(z.shape[1]) if last else choose(one, two, z, v, maps[number])
+            h, g = one.activation(z), two.activation(v)
+        stages.append(Stage(one, two, pairs, _joint(one.affine, two.affine, before, pairs)))
+        before = pairs
+    return stages
+
+
+def alone(network: Network) -> list[Stage]:
+    """One network in the same form: the original has no units."""
+    empty = Link(Affine.exactly(np.zeros((0, 0)), None), activation("identity"))
+    return [Stage(empty, link, _same(0), link.affine) for link in links(network, fold=False)]
+
+
+def choose(
+    one: Link, two: Link, z: FloatArray, v: FloatArray, hint: IntArray | None = None
+) -> Pairs:
+    """Partners by what the units do on samples.
+
+    Parameters
+    ----------
+    z, v : ndarray, shape (samples, units)
+        Pre-activations of the original and of the other network.
+    hint : ndarray of int, optional
+        The partner of each unit, −1 where it is to be sought; only the identity is chosen for others.
+    """
+    phi = one.activation
+    same = phi == two.activation
+    h, g = phi(z), two.activation(v)
+    best = _none(phi, z, h) if same else _Candidate.worst(z.shape[1])
+    identities = [(1.0, 1.0, 0.0)]
+    if same and phi.reflection is not None and phi.reflection[1] == float(phi.reflection[1]):
+        identities.append((-1.0, float(phi.reflection[0]), float(phi.reflection[1])))
+    for sign, s, c in identities:
+        partner = np.full(z.shape[1], -1) if hint is None else hint
+        if np.any(partner < 0):
+            partner = np.where(partner < 0, _nearest(z, h, sign * v, s * g + c), partner)
+        found = _measured(z, h, sign * v[:, partner], s * g[:, partner] + c)
+        ones = np.ones(z.shape[1])
+        best = best.or_better(_Candidate(found, partner, sign * ones, s * ones, c * ones))
+        if same and phi.degree == 1:
+            target = sign * v[:, partner]
+            size = (target**2).sum(axis=0)
+            scale = (z * target).sum(axis=0) / np.where(size > 0, size, 1.0)
+            scale = np.where(scale > 0, scale, 1.0)
+            found = _measured(z, h, scale * target, scale * s * g[:, partner])
+            # a scale must pay well: outgoing weights were added up with the scales of the reduction
+            scaled = _Candidate(4 * found, partner, sign * scale, s * scale, 0 * scale)
+            best = best.or_better(scaled)
+    return Pairs(best.partner, best.before, best.after, best.offset)
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    cost: FloatArray
+    partner: IntArray
+    before: FloatArray
+    after: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def worst(cls, units: int) -> _Candidate:
+        zero = np.zeros(units)
+        return cls(zero + np.inf, zero.astype(np.int64), zero, zero, zero)
+
+    def or_better(self, other: _Candidate) -> _Candidate:
+        better = other.cost < self.cost
+        return _Candidate(
+            *(
+                np.where(better, getattr(other, name), getattr(self, name))
+                for name in ("cost", "partner", "before", "after", "offset")
+            )
+        )
+
+
+def _none(phi: Activation, z: FloatArray, h: FloatArray) -> _Candidate:
+    """No partner: the unit is compared with φ(0)."""
+    zero = np.zeros(z.shape[1])
+    at_zero = float(phi(np.zeros(1))[0])
+    cost = _measured(z, h, 0 * z, 0 * h + at_zero)
+    return _Candidate(cost, zero.astype(np.int64), zero, zero, zero + at_zero)
+
+
+def _measured(z: FloatArray, h: FloatArray, v: FloatArray, g: FloatArray) -> FloatArray:
+    """How far units are apart: mean squared distances relative to the spread of each."""
+    far_z, far_h = ((z - v) ** 2).mean(axis=0), ((h - g) ** 2).mean(axis=0)
+    return np.asarray(far_z / (z.var(axis=0) + 1e-300) + far_h / (h.var(axis=0) + 1e-300))
+
+
+def _nearest(z: FloatArray, h: FloatArray, v: FloatArray, g: FloatArray) -> IntArray:
+    """For each column of (z, h) the nearest column of (v, g), in that measure."""
+    cost = _distances(z, v) / (z.var(axis=0) + 1e-300)[:, None]
+    cost += _distances(h, g) / (h.var(axis=0) + 1e-300)[:, None]
+    return np.asarray(cost.argmin(axis=1), dtype=np.int64)
+
+
+def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    squares = (a**2).sum(axis=0)[:, None] + (b**2).sum(axis=0) - 2 * a.T @ b
+    return np.asarray(np.maximum(squares, 0.0) / a.shape[0])
+
+
+def _same(units: int) -> Pairs:
+    one, zero = np.ones(units), np.zeros(units)
+    return Pairs(np.arange(units), one, one, zero)
+
+
+def _lengthen(chain: list[Link], length: int) -> None:
+    """Put layers that do nothing before the last one."""
+    last = chain[-1].affine
+    nothing = Link(Affine.exactly(np.eye(last.weight.shape[1]), None), activation("identity"))
+    while len(chain) < length:
+        chain.insert(len(chain) - 1, nothing)
+
+
+def _fitting_maps(
+    unit_maps: Sequence[IntArray] | None, first: list[Link], second: list[Link]
+) -> list[IntArray | None]:
+    """The given maps where each of them fits its layers, else none."""
+    hidden = list(zip(first, second, strict=True))[:-1]
+    none: list[IntArray | None] = [None] * len(hidden)
+    if unit_maps is None or len(unit_maps) != len(hidden):
+        return none
+    return [
+        np.asarray(given)
+        if np.shape(given) == one.affine.bias.shape
+        and np.all(np.asarray(given) < two.affine.bias.size)
+        else None
+        for given, (one, two) in zip(unit_maps, hidden, strict=True)
+    ]
+
+
+def _joint(one: Affine, two: Affine, before: Pairs | None, pairs: Pairs) -> Affine:
+    """The map (δh, ĥ) ↦ (δz, ẑ); see the text of the module."""
+    scale, partner = pairs.before, pairs.partner
+    taken = two.weight[partner], two.weight_radius[partner]
+    most = 1
+    if before is None:
+        through, size, radius = one.weight, np.abs(one.weight), one.weight_radius
+        shift, shift_size = np.zeros_like(one.bias), np.zeros_like(one.bias)
+    else:
+        s = before.matrix(two.weight.shape[1])
+        through = (s.T @ one.weight.T).T
+        size = (abs(s).T @ np.abs(one.weight).T).T
+        radius = (abs(s).T @ one.weight_radius.T).T
+        shift = one.weight @ before.offset
+        shift_size = np.abs(one.weight) @ np.abs(before.offset)
+        radius_shift = one.weight_radius @ np.abs(before.offset)
+        most = int(np.bincount(before.partner[before.after != 0]).max(initial=1))
+    difference = through - scale[:, None] * taken[0]
+    error = gamma(most + 2) * size + 3 * UNIT * np.abs(scale[:, None] * taken[0])
+    error += radius + np.abs(scale)[:, None] * taken[1]
+    constant = one.bias + shift - scale * two.bias[partner]
+    terms = one.weight.shape[1]
+    doubt = gamma(terms + 4) * (shift_size + np.abs(one.bias) + np.abs(scale * two.bias[partner]))
+    doubt += one.bias_radius + np.abs(scale) * two.bias_radius[partner]
+    if before is not None:
+        doubt += radius_shift
+    weight, weight_radius = difference, grow(error, most + 8)
+    zero = np.zeros((two.weight.shape[0], one.weight.shape[1]))
+    below, below_radius = two.weight, two.weight_radius
+    if before is not None:
+        weight, weight_radius = (
+            np.hstack([one.weight, weight]),
+            np.hstack([one.weight_radius, weight_radius]),
+        )
+        below, below_radius = np.hstack([zero, below]), np.hstack([zero, below_radius])
+    return Affine(
+        np.vstack([weight, below]),
+        np.concatenate([constant, two.bias]),
+        np.vstack([weight_radius, below_radius]),
+        np.concatenate([grow(doubt, terms + 8), two.bias_radius]),
+    )

@@ -1,0 +1,301 @@
+"""What a stage does to everything before it, on a box: an affine or quadratic map with an error.
+
+Each unit is put into bands (:mod:`symlump.network.bounds.bands`); that of δh is the narrowest of three:
+
+1. δh = σ·δz + μ with σ = mid ± rad, the slopes of φ between z and a·ẑ: good where the networks are close;
+2. the band of h less that of s·ĥ + c: good where they are not;
+3. the range of δh.
+
+In the first stage, z and ẑ are affine in the inputs, so bands can be parabolas and the slopes σ lines, at
+the price of products of two inputs; these become coefficients of their own, and cancel between the
+networks as the affine part does. In later stages bands are straight.
+
+Rounding: a step is used as a row A of floats times its matrix M, which is a rounded T·J. The error of
+fl(A·M) and of M are at most |A| times γ_n·|T|·|J|·|y'|, so they are added to the radius here, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from symlump.network.bounds.bands import Band, bent, slope_line, straight
+from symlump.network.bounds.corners import Forms, product
+from symlump.network.bounds.curves import Curve
+from symlump.network.bounds.pairing import Stage
+from symlump.network.intervals import UNIT, Interval, gamma, grow
+from symlump.ode.exact import FloatArray
+
+#: How far |δz| is below its largest value where the worst happens, about; decides which band is used.
+_TYPICAL = 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """Certified ranges in one stage, each of shape (boxes, units).
+
+    Parameters
+    ----------
+    original, reduced, difference : Interval
+        z, ẑ and δz.
+    original_output, reduced_output, output_difference : Interval
+        h, ĥ and δh.
+    """
+
+    original: Interval
+    reduced: Interval
+    difference: Interval
+    original_output: Interval
+    reduced_output: Interval
+    output_difference: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Activated:
+    """A stage's activation: φ and ψ, all z and a·ẑ together, μ = φ(a·ẑ) − s·ψ(ẑ) − c (None: 0)."""
+
+    original: Curve
+    reduced: Curve
+    hull: Interval
+    mismatch: Interval | None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """y = matrix·y' + constant ± (radius + spread·|δz|) box by box, y' being what is before the stage.
+
+    In the first stage y' are the inputs as in :mod:`symlump.network.bounds.corners`. ``spread`` is for δh
+    only; ``whole`` is a radius that includes it, and ``difference`` is δz in terms of the inputs.
+    """
+
+    matrix: FloatArray
+    constant: FloatArray
+    radius: FloatArray
+    whole: FloatArray
+    spread: FloatArray
+    difference: Forms
+
+
+def first_step(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool) -> Step:
+    """Make the step of the first stage.
+
+    Parameters
+    ----------
+    forms : Forms
+        The rows (δz, ẑ, z) in terms of the inputs, affine here.
+    squared : bool
+        Use products of two inputs.
+    """
+    return _step(stage, now, _first(stage, now, how, forms, squared), forms)
+
+
+def later_step(stage: Stage, now: Ranges, how: Activated, before: FloatArray, forms: Forms) -> Step:
+    """Make the step of a later stage.
+
+    Parameters
+    ----------
+    before : ndarray
+        How large y' can be.
+    forms : Forms
+        The rows (δz, ẑ, z) in terms of the inputs.
+    """
+    return _step(stage, now, _later(stage, now, how, before), forms)
+
+
+_Made = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms) -> Step:
+    units = stage.pairs.partner.size
+    matrix, constant, radius, spread = made
+    radius = grow(radius, 64)
+    whole = radius.copy()
+    whole[..., :units] = grow(whole[..., :units] + spread * now.difference.magnitude, 4)
+    return Step(matrix, constant, radius, whole, spread, forms[:units])
+
+
+def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Made:
+    """Straight bands, put together with (δz, ẑ) = J·y' + e."""
+    joint, pairs = stage.joint, stage.pairs
+    units, partner = pairs.partner.size, pairs.partner
+    relative = gamma(sum(joint.weight.shape) + 16)
+    error = joint.error(before, relative)
+    two = straight(how.reduced, now.reduced)
+    matrix = two.slope[..., None] * joint.weight[units:]
+    constant = two.slope * joint.bias[units:] + two.offset
+    radius = two.radius + np.abs(two.slope) * error[..., units:] + relative * np.abs(two.offset)
+    if not units:
+        return matrix, constant, radius, np.zeros((radius.shape[0], 0))
+    one = straight(how.original, now.original)
+    d, t, c, rho, spread = _straight_difference(stage, now, how, one, two)
+    below = joint.weight[units:][partner], joint.bias[units:][partner]
+    above = d[..., None] * joint.weight[:units] + t[..., None] * below[0]
+    level = d * joint.bias[:units] + t * below[1] + c
+    rho = rho + np.abs(d) * error[..., :units] + relative * np.abs(c)
+    rho = rho + np.abs(t) * error[..., units:][..., partner]
+    return (
+        np.concatenate([above, matrix], axis=-2),
+        np.concatenate([level, constant], axis=-1),
+        np.concatenate([rho, radius], axis=-1),
+        spread,
+    )
+
+
+def _straight_difference(
+    stage: Stage, now: Ranges, how: Activated, one: Band, two: Band
+) -> tuple[FloatArray, ...]:
+    """d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|)."""
+    pairs = stage.pairs
+    partner, a, s = pairs.partner, pairs.before, pairs.after
+    direct, spread = how.original.slopes(how.hull).ball()
+    zero = np.zeros_like(direct)
+    constant, radius = (zero, zero) if how.mismatch is None else how.mismatch.ball()
+    slope, offset = two.slope[..., partner], two.offset[..., partner]
+    rounding = np.abs(one.slope * a) + np.abs(s * slope)
+    rounding = rounding * now.reduced.magnitude[..., partner]
+    rounding = rounding + np.abs(one.offset) + np.abs(s * offset) + np.abs(pairs.offset)
+    separate = one.radius + np.abs(s) * two.radius[..., partner] + 4 * UNIT * rounding
+    return _narrowest(
+        now,
+        (direct, zero, constant, radius, spread),
+        (
+            one.slope,
+            one.slope * a - s * slope,
+            one.offset - s * offset - pairs.offset,
+            separate,
+            zero,
+        ),
+    )
+
+
+def _narrowest(
+    now: Ranges, close: tuple[FloatArray, ...], apart: tuple[FloatArray, ...]
+) -> tuple[FloatArray, ...]:
+    """Unit by unit the best of two bands and of the range; the last three entries are c, ρ, rad."""
+    level, half = now.output_difference.ball()
+    width = close[-2] + _TYPICAL * close[-1] * now.difference.magnitude
+    first = apart[-2] < width
+    last = half < np.minimum(apart[-2], width)
+    alone = (*(np.zeros_like(x) for x in close[:-3]), level, half, np.zeros_like(half))
+
+    def pick(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        shape = (*first.shape, *(1,) * (x.ndim - first.ndim))
+        return np.where(last.reshape(shape), z, np.where(first.reshape(shape), y, x))
+
+    return tuple(pick(*entries) for entries in zip(close, apart, alone, strict=True))
+
+
+def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool) -> _Made:
+    """Bands of functions that are affine in the inputs."""
+    pairs, n = stage.pairs, forms.inputs
+    units, partner = pairs.partner.size, pairs.partner
+    last = units + now.reduced.lower.shape[-1]
+    relative = gamma(2 * n * n + forms.middle.shape[-1] + 16)
+    error = grow(forms.error, forms.terms + 16)
+    reduced = _Affine(forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last])
+    own = _composed(how.reduced, now.reduced, reduced, squared, relative)
+    if not units:
+        return (*own, np.zeros((own[2].shape[0], 0)))
+    whole = _Affine(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
+    difference = _Affine(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
+    matrix, constant, radius = _composed(how.original, now.original, whole, squared, relative)
+    s = pairs.after
+    apart = (
+        matrix - s[:, None] * own[0][:, partner],
+        constant - s * own[1][:, partner] - pairs.offset,
+        # the last term is the rounding of these two differences
+        radius + np.abs(s) * own[2][:, partner] + relative * np.abs(pairs.offset),
+        np.zeros_like(constant),
+    )
+    close = _close(stage, how, difference, whole, reduced, squared, relative)
+    matrix, constant, radius, spread = _narrowest(now, close, apart)
+    return (
+        np.concatenate([matrix, own[0]], axis=-2),
+        np.concatenate([constant, own[1]], axis=-1),
+        np.concatenate([radius, own[2]], axis=-1),
+        spread,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Affine:
+    """middle + Σ sides·t ± error."""
+
+    middle: FloatArray
+    sides: FloatArray
+    error: FloatArray
+
+    @property
+    def reach(self) -> FloatArray:
+        """At least |Σ sides·t|, before rounding."""
+        return np.asarray(np.abs(self.sides).sum(axis=-1))
+
+
+def _composed(
+    phi: Curve, z: Interval, inner: _Affine, squared: bool, relative: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """φ of an affine function: matrix, constant and radius."""
+    reach, error = inner.reach, inner.error
+    if not squared:
+        band = straight(phi, z)
+        offset = band.offset + band.slope * inner.middle
+        size = np.abs(band.offset) + np.abs(band.slope) * (np.abs(inner.middle) + reach)
+        radius = band.radius + np.abs(band.slope) * error + relative * size
+        return band.slope[..., None] * inner.sides, offset, radius
+    band = bent(phi, z, inner.middle)
+    slope, bend = np.abs(band.slope), np.abs(band.bend)
+    constant, rest = product(inner.sides, inner.sides)
+    matrix = np.concatenate(
+        [band.slope[..., None] * inner.sides, band.bend[..., None] * rest], axis=-1
+    )
+    radius = band.radius + (slope + bend * (2 * reach + error)) * error
+    radius = radius + relative * (np.abs(band.offset) + (slope + bend * reach) * reach)
+    return matrix, band.offset + band.bend * constant, radius
+
+
+def _close(
+    stage: Stage,
+    how: Activated,
+    difference: _Affine,
+    whole: _Affine,
+    reduced: _Affine,
+    squared: bool,
+    relative: float,
+) -> _Made:
+    """δz·(slope of φ between z and a·ẑ) + μ, the mean of a line over a segment being its value halfway.
+
+    With slope(ζ) = β0 + β1·(ζ − centre) ± rad and m = (z + a·ẑ)/2, this is
+    δz·(β0 + β1·(m − centre)) ± rad·|δz|.
+    """
+    pairs = stage.pairs
+    shape = difference.middle
+    if squared:
+        a, partner = pairs.before, pairs.partner
+        half = 0.5 * whole.middle + 0.5 * a * reduced.middle[:, partner]
+        line = slope_line(how.original, how.hull, half)
+        sides = 0.5 * whole.sides + 0.5 * a[:, None] * reduced.sides[:, partner]
+        size = np.abs(whole.middle) + np.abs(a * reduced.middle[:, partner])
+        off = 0.5 * whole.error + 0.5 * np.abs(a) * reduced.error[:, partner]
+        reach = np.abs(sides).sum(axis=-1)
+        off = off + relative * (size + whole.reach + np.abs(a) * reduced.reach[:, partner])
+        tilt = np.abs(line.slope)
+        constant, rest = product(sides, difference.sides)
+        first = line.offset[..., None] * difference.sides
+        first = first + (line.slope * difference.middle)[..., None] * sides
+        matrix = np.concatenate([first, line.slope[..., None] * rest], axis=-1)
+        level = line.offset * difference.middle + line.slope * constant
+        far = np.abs(difference.middle) + difference.reach
+        radius = (np.abs(line.offset) + tilt * (reach + off)) * difference.error + tilt * off * far
+        radius = radius + relative * (np.abs(line.offset) + tilt * reach) * far
+        spread = line.radius
+    else:
+        slope, spread = how.original.slopes(how.hull).ball()
+        matrix = slope[..., None] * difference.sides
+        level = slope * difference.middle
+        far = np.abs(difference.middle) + difference.reach
+        radius = np.abs(slope) * (difference.error + relative * far)
+    if how.mismatch is not None:
+        centre, more = how.mismatch.ball()
+        level, radius = level + centre, radius + more + relative * np.abs(centre)
+    return matrix, level, radius, np.broadcast_to(spread, shape.shape)

@@ -1,0 +1,1 @@
+"""Networks from and to torch.export and ONNX."""

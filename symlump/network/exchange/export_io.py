@@ -1,0 +1,352 @@
+"""Any torch module, read through ``torch.export``: nested, functional, with branches.
+
+The module is traced on an example input with the number of samples left open, every operation is looked up
+in :class:`~symlump.network.exchange.export_ops.Operations`, and what was read is run on the example: if its
+outputs are not the module's own, that is an error and not a result.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.export.graph_signature import InputKind, OutputKind
+
+from symlump.errors import NetworkError
+from symlump.network.exchange.export_ops import Arguments, Operations, Ref, Samples
+from symlump.network.graphs.build import GraphBuilder
+from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.graphs.nodes import Input, Shape, Untouched
+from symlump.network.graphs.simplify import simplified
+from symlump.network.graphs.torch_module import Held, Slot, TorchCall, graph_to_torch
+
+_DTYPES: dict[torch.dtype, Literal["float32", "float64"]] = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+}
+_READS = (
+    "dense layers, convolutions, batch normalisation, pooling, the activations of its table, sums, "
+    "products, concatenations and parts by channels, and flattening"
+)
+
+
+def read_exported(
+    model: nn.Module,
+    example: torch.Tensor | Sequence[torch.Tensor],
+    leave_untouched: bool = False,
+) -> NetworkGraph:
+    """Read a module by tracing it on an example.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        It is read as in evaluation: dropout does nothing, batch normalisation uses its stored statistics.
+    example : Tensor of shape (samples, …), or a tuple of them
+        One tensor per argument of ``forward``. Only shapes matter.
+    leave_untouched : bool
+        Carry operations that are not known along as they are, instead of refusing the model.
+
+    Raises
+    ------
+    NetworkError
+        If the module cannot be traced, or holds an operation that is not known; the message names its place.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> class Block(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.fc = nn.Linear(3, 3)
+    ...     def forward(self, x):
+    ...         return x + torch.tanh(self.fc(x))
+    >>> read_exported(Block(), torch.zeros(2, 3))
+    <NetworkGraph: (3) → (3), 1 layer, 12 parameters>
+    """
+    given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    for tensor in given:
+        if not isinstance(tensor, torch.Tensor) or tensor.ndim < 2 or not tensor.shape[0]:
+            raise NetworkError(
+                "example is a tensor of shape (samples, …), or a tuple of them, one per argument of forward; "
+                f"got {tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else tensor!r}"
+            )
+    given = tuple(tensor.to(device) for tensor in given)
+    # Weights that are not finite are refused by name.
+    with _evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
+        program = _exported(model, given)
+        graph = simplified(_Reader(model, program, leave_untouched).graph)
+        expected = model(*given)
+    _compare(graph, given, expected)
+    return graph
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
+    if not hasattr(torch.export.Dim, "AUTO"):
+        raise NetworkError("reading modules other than nn.Sequential needs torch 2.6 or later")
+    # One sample would be taken for a constant, so it is doubled; a model that insists on one gets one.
+    doubled = tuple(torch.cat([x, x]) if x.shape[0] == 1 else x for x in given)
+    for arguments in (doubled, given):
+        collection: Any = torch.export.ShapesCollection
+        axes = collection()
+        for tensor in arguments:
+            axes[tensor] = {0: torch.export.Dim.AUTO}
+        try:
+            return torch.export.export(model, arguments, dynamic_shapes=axes, strict=False)
+        except Exception as error:  # the model's own code runs here, and can raise anything
+            reason = (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
+    raise NetworkError(
+        f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
+        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}"
+    )
+
+
+def _compare(graph: NetworkGraph, given: tuple[torch.Tensor, ...], expected: Any) -> None:
+    wanted = (expected,) if isinstance(expected, torch.Tensor) else expected
+    if not isinstance(wanted, tuple | list):
+        raise NetworkError(
+            f"the module gives a {type(expected).__name__}; symlump reads modules that give a tensor or a "
+            "tuple of tensors"
+        )
+    with torch.no_grad():
+        result = graph_to_torch(graph).eval()(*(x.cpu() for x in given))
+    found = (result,) if isinstance(result, torch.Tensor) else result
+    slack = 1e-3 if graph.dtype == "float32" else 1e-8
+    for a, b in zip(found, wanted, strict=True):
+        b = b.cpu()
+        size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
+        if a.shape != b.shape or not torch.allclose(a, b, slack, slack * size, equal_nan=True):
+            raise NetworkError(
+                "what was read does not compute what the module does on the example; a module that "
+                "draws random numbers, keeps a state or is changed by hooks cannot be read"
+            )
+
+
+class _Reader:
+    """Turns an exported program into a graph."""
+
+    def __init__(self, model: nn.Module, program: Any, leave_untouched: bool) -> None:
+        self._model, self._leave = model, leave_untouched
+        self._build = GraphBuilder()
+        self._operations = Operations(self._build)
+        self._values: dict[Any, Any] = {}
+        self._names: dict[int, str] = {}  # of tensors that the model holds
+        self._dtype: torch.dtype | None = None
+        self._samples = ""
+        self._held(program)
+        outputs: list[Any] = []
+        for node in program.graph.nodes:
+            if node.op == "placeholder" and node not in self._values:
+                self._input(node)
+            elif node.op == "call_function":
+                self._values[node] = self._call(node)
+            elif node.op == "output":
+                specs = program.graph_signature.output_specs
+                outputs = [
+                    self._value(value)
+                    for value, spec in zip(node.args[0], specs, strict=True)
+                    if spec.kind == OutputKind.USER_OUTPUT
+                ]
+        if not outputs or not all(isinstance(value, Ref) for value in outputs):
+            raise NetworkError(
+                f"the outputs of a {type(model).__name__} must be tensors that depend on its input"
+            )
+        assert self._dtype is not None
+        self.graph: NetworkGraph = self._build.graph(
+            [value.name for value in outputs], _DTYPES[self._dtype]
+        )
+
+    def _held(self, program: Any) -> None:
+        """Parameters, buffers and constants, by their placeholders."""
+        nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+        for spec in program.graph_signature.input_specs:
+            node = nodes[spec.arg.name] if hasattr(spec.arg, "name") else None
+            if spec.kind == InputKind.USER_INPUT:
+                if node is not None and not isinstance(node.meta.get("val"), torch.Tensor):
+                    self._values[node] = node.meta.get("val")
+                continue
+            tensor = program.state_dict.get(spec.target)
+            if tensor is None:
+                tensor = program.constants.get(spec.target)
+            self._values[node] = tensor
+            self._names[id(tensor)] = spec.target
+
+    def _input(self, node: Any) -> None:
+        value = node.meta["val"]
+        if value.dtype not in _DTYPES or (self._dtype or value.dtype) != value.dtype:
+            raise NetworkError(
+                f"input {node.name} is of {value.dtype}; symlump reads float32 or float64, one of them "
+                "throughout"
+            )
+        self._dtype, self._samples = value.dtype, str(value.shape[0])
+        name = self._build.free(node.name)
+        self._values[node] = Ref(self._build.add(Input(name, (), _sizes(value))))
+
+    def _value(self, argument: Any) -> Any:
+        """An argument with nodes replaced by what they stand for."""
+        if isinstance(argument, torch.fx.Node):
+            return self._values[argument]
+        if isinstance(argument, list | tuple):
+            return [self._value(part) for part in argument]
+        return argument
+
+    def _call(self, node: Any) -> Any:
+        if node.target is operator.getitem:
+            parts, number = (self._value(argument) for argument in node.args)
+            return parts[number]
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            return self._unknown(node, str(node.target))
+        a = self._arguments(node, schema)
+        operation = _operation(schema)
+        if operation == "sym_size":
+            size = node.meta["val"]
+            return int(size) if isinstance(size, int) else Samples()
+        if not _has(a, Ref):
+            return self._constant(node, a)
+        result = node.meta.get("val")
+        shape = None
+        if isinstance(result, torch.Tensor):
+            shape = (
+                _sizes(result)
+                if str(result.shape[:1]) == f"torch.Size([{self._samples}])"
+                else None
+            )
+        same_type = not isinstance(result, torch.Tensor) or result.dtype == self._dtype
+        value = None
+        if same_type:
+            try:
+                value = self._operations.read(operation, self._name(node), a, shape)
+            except NetworkError:
+                if not self._leave:
+                    raise
+        if value is None:
+            value = self._unknown(node, operation)
+        if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
+            self._values[node.args[0]] = value  # it was changed in place
+        return value
+
+    def _arguments(self, node: Any, schema: Any) -> Arguments:
+        values = (
+            dict(zip((s.name for s in schema.arguments), node.args, strict=False)) | node.kwargs
+        )
+        return {
+            s.name: self._value(values[s.name]) if s.name in values else s.default_value
+            for s in schema.arguments
+            if s.name in values or s.has_default_value()
+        }
+
+    def _constant(self, node: Any, a: Arguments) -> Any:
+        """A call on what the model holds, such as the product behind a weight normalisation."""
+        if _has(a, Samples):
+            return self._unknown(node, str(node.target))
+        return node.target(
+            *map(self._value, node.args), **{k: self._value(v) for k, v in node.kwargs.items()}
+        )
+
+    def _unknown(self, node: Any, operation: str) -> Any:
+        if not node.users:
+            return None  # such as an assertion
+        result = node.meta.get("val")
+        place = self._name(node)
+        if self._leave and isinstance(result, torch.Tensor) and result.dtype == self._dtype:
+            return self._untouched(node, operation, place, result)
+        stack = node.meta.get("nn_module_stack") or {}
+        owner = str(list(stack.values())[-1][1]).rpartition(".")[2] if stack else ""
+        within = f" in a {owner}" if owner else ""
+        offer = (
+            "it gives no single tensor of the network's type, so it cannot be left untouched either"
+            if self._leave
+            else "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
+        )
+        raise NetworkError(
+            f"{place}: the operation {operation}{within} is not known, or not in this form; symlump reads "
+            f"{_READS}; {offer}"
+        )
+
+    def _untouched(self, node: Any, operation: str, place: str, result: torch.Tensor) -> Ref:
+        inputs: list[str] = []
+        held: dict[str, torch.Tensor] = {}
+
+        def kept(argument: Any) -> Any:
+            if isinstance(argument, list | tuple):
+                return [kept(part) for part in argument]
+            if not isinstance(argument, torch.fx.Node):
+                return argument
+            value = self._values[argument]
+            if isinstance(value, Samples):
+                return Slot(0, samples=True)
+            if isinstance(value, torch.Tensor):
+                name = self._names.get(id(value), f"{place}.constant{len(held)}")
+                held[name] = value
+                return Held(name)
+            if not isinstance(value, Ref):
+                raise NetworkError(f"{place}: the operation {operation} cannot be left untouched")
+            if value.name not in inputs:
+                inputs.append(value.name)
+            return Slot(inputs.index(value.name))
+
+        arguments = tuple(kept(argument) for argument in node.args)
+        keywords = {name: kept(argument) for name, argument in node.kwargs.items()}
+        if not inputs:
+            raise NetworkError(f"{place}: the operation {operation} cannot be left untouched")
+        call = TorchCall(node.target, arguments, keywords, held)
+        numbers = sum(t.numel() for t in held.values() if isinstance(t, nn.Parameter))
+        name = self._build.free(place)
+        sizes = _sizes(result)
+        return Ref(self._build.add(Untouched(name, tuple(inputs), operation, sizes, numbers, call)))
+
+    def _name(self, node: Any) -> str:
+        """The place of a call in the model: its module's, or the operation's inside of one."""
+        schema = getattr(node.target, "_schema", None)
+        own = _operation(schema) if schema is not None else str(node.name)
+        stack = node.meta.get("nn_module_stack") or {}
+        path = re.sub(r"@\d+", "", str(list(stack.values())[-1][0])) if stack else ""
+        try:
+            module = self._model.get_submodule(path)
+        except AttributeError:
+            return own
+        alone = not list(module.children()) or isinstance(
+            module, nn.Linear | nn.modules.conv._ConvNd
+        )
+        if path and alone and type(module).__module__.startswith("torch."):
+            return path
+        return f"{path}.{own}" if path else own
+
+
+def _operation(schema: Any) -> str:
+    """Name of an operation; ``relu_``, which works in place, is a ``relu``."""
+    return re.sub(r"(?<=[a-z0-9])_$", "", schema.name.split("::")[-1])
+
+
+def _sizes(value: torch.Tensor) -> Shape:
+    sizes = tuple(value.shape[1:])
+    if not all(isinstance(n, int) for n in sizes):
+        raise NetworkError(f"a value of shape {tuple(value.shape)} has a size that is not fixed")
+    return sizes
+
+
+def _has(value: Any, kind: type) -> bool:
+    """True if a value of a kind is anywhere in the arguments of a call."""
+    if isinstance(value, dict):
+        return any(_has(part, kind) for part in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has(part, kind) for part in value)
+    return isinstance(value, kind)

@@ -1,0 +1,238 @@
+"""ONNX files as networks. Reading needs the extra ``onnx``.
+
+A file from a stranger is data: nothing in it is executed, no other file is opened, and what it can make
+symlump hold is bounded by its own size.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from symlump.errors import FileFormatError, MissingExtraError, NetworkError
+from symlump.network.exchange.export_ops import Ref
+from symlump.network.exchange.onnx_ops import Operators
+from symlump.network.graphs.build import GraphBuilder
+from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.graphs.nodes import Input
+from symlump.network.graphs.simplify import as_chain, simplified
+from symlump.network.network import Network
+
+_MAX_BYTES = 1 << 31  # what protobuf holds
+_MAX_NODES = 100_000
+_DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
+_DOMAINS = ("", "ai.onnx")
+#: What numpy and onnx raise on values that do not fit together.
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+
+
+def onnx_library() -> Any:
+    """The library.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError(
+            "ONNX files need the extra onnx; install it with: pip install 'symlump[onnx]'"
+        ) from None
+    return onnx
+
+
+def read_onnx(path: str | Path) -> Network | NetworkGraph:
+    """Read an ONNX file: as a chain of dense layers where it is one, else as a graph.
+
+    Weights must be in the file itself, and sizes constant, except for the number of samples (axis 0).
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, damaged, or refers to other files.
+    NetworkError
+        If it holds an operator that is not known; the message names the node.
+    MissingExtraError
+        If onnx is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from symlump.network.exchange.onnx_write import write_onnx
+    >>> net = Network.dense([[[1.0, 2.0], [3.0, 4.0]], [[0.5, 0.25]]], activation="tanh")
+    >>> path = Path(tempfile.mkdtemp()) / "net.onnx"
+    >>> write_onnx(net, path)
+    >>> read_onnx(path)
+    <Network: 2–2–1, tanh, 6 parameters>
+    """
+    onnx = onnx_library()
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileFormatError(f"{path} {what}; give an ONNX file")
+    size = path.stat().st_size
+    if not 0 < size <= _MAX_BYTES:
+        raise FileFormatError(
+            f"{path} is {'empty' if not size else 'larger than an ONNX file can be'}"
+        )
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror}") from None
+    except Exception as error:  # protobuf's own class, which this project does not depend on
+        raise FileFormatError(f"{path} is not an ONNX file: {str(error)[:200]}") from None
+    if not model.graph.node and not model.graph.input:
+        raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
+    try:
+        with np.errstate(all="ignore"):  # weights that are not finite are refused by name
+            graph = _Reader(onnx, model).graph
+        chain = as_chain(graph)
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from None
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    except _MISFITS as error:  # such as names that are not text
+        raise FileFormatError(f"{path} is damaged: {_first_line(error)}") from None
+    # A chain takes rows of features; what must be flattened first, or loses an axis, stays a graph.
+    return chain[0] if chain is not None and not chain[1] and not chain[2] else graph
+
+
+class _Reader:
+    """Turns the graph of a file into a network graph."""
+
+    def __init__(self, onnx: Any, model: Any) -> None:
+        self._onnx = onnx
+        self._build = GraphBuilder()
+        self._values: dict[str, Any] = {"": None}
+        self._dtype: int | None = None
+        graph = model.graph
+        if len(graph.node) > _MAX_NODES:
+            raise FileFormatError(f"it has {len(graph.node)} nodes, more than {_MAX_NODES}")
+        opset = max((s.version for s in model.opset_import if s.domain in _DOMAINS), default=0)
+        self._operators = Operators(self._build, opset)
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        if graph.sparse_initializer:
+            raise NetworkError("sparse weights are not read; save them as dense tensors")
+        for value in graph.input:
+            if value.name not in self._initializers:
+                self._input(value)
+        if self._dtype is None:
+            raise NetworkError("the graph has no input")
+        for number, node in enumerate(graph.node):
+            self._node(number, node)
+        outputs = [self._value(value.name, "the result") for value in graph.output]
+        if not outputs or not all(isinstance(value, Ref) for value in outputs):
+            raise NetworkError("every output must depend on the input")
+        names = [value.name for value in outputs]
+        self.graph: NetworkGraph = simplified(self._build.graph(names, _DTYPES[self._dtype]))
+
+    def _input(self, value: Any) -> None:
+        kind = value.type.tensor_type.elem_type
+        if kind not in _DTYPES or self._dtype not in (None, kind):
+            raise NetworkError(
+                f"input {value.name!r} is not of type float or double; symlump reads one of them throughout"
+            )
+        self._dtype = kind
+        axes = value.type.tensor_type.shape.dim
+        sizes = [int(axis.dim_value) for axis in axes[1:]]
+        if not sizes or min(sizes) < 1:
+            raise NetworkError(
+                f"input {value.name!r} has no constant shape behind the samples (axis 0); set its sizes, as in "
+                "(samples, 3, 32, 32), and save it again"
+            )
+        name = self._build.free(_clean(value.name) or "x")
+        self._values[value.name] = Ref(self._build.add(Input(name, (), tuple(sizes))))
+
+    def _value(self, name: str, reader: str) -> Any:
+        if name not in self._values:
+            if name not in self._initializers:
+                raise FileFormatError(f"{reader} reads {name!r}, which nothing before it gives")
+            self._values[name] = self._array(self._initializers[name], name)
+        return self._values[name]
+
+    def _array(self, tensor: Any, name: str) -> Any:
+        if tensor.data_location == self._onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise FileFormatError(
+                f"{name!r} refers to another file; save the model with its weights inside "
+                "(onnx.save(model, path, save_as_external_data=False))"
+            )
+        try:
+            array = np.asarray(self._onnx.numpy_helper.to_array(tensor))
+        except _MISFITS as error:
+            raise FileFormatError(f"tensor {name!r} is damaged: {_first_line(error)}") from None
+        if array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
+            raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
+        if array.dtype.kind not in "fiub":
+            raise NetworkError(f"tensor {name!r} is of a type that symlump does not read")
+        return array
+
+    def _node(self, number: int, node: Any) -> None:
+        shown = f"node {node.name or number!r} ({node.op_type})"
+        if node.domain not in _DOMAINS:
+            raise NetworkError(
+                f"{shown} is of the domain {node.domain!r}; symlump reads the operators of ONNX itself"
+            )
+        inputs = [self._value(name, shown) for name in node.input]
+        name = self._place(node, number)
+        try:
+            attributes = {a.name: self._attribute(a) for a in node.attribute}
+            result = self._operators.read(node.op_type, name, inputs, attributes)
+        except NetworkError as error:
+            raise NetworkError(f"{shown}: {error}") from None
+        except _MISFITS as error:
+            raise FileFormatError(f"{shown} is damaged: {_first_line(error)}") from None
+        if result is None:
+            raise NetworkError(
+                f"{shown}: this operator is not known, or not in this form; symlump reads dense layers, "
+                "convolutions, batch normalisation, pooling, the activations of its table, sums, products, "
+                "joins and parts by channels, and flattening"
+            )
+        results = result if isinstance(result, tuple) else (result,)
+        for output, value in zip(node.output, results, strict=False):
+            self._values[output] = value
+
+    def _attribute(self, attribute: Any) -> Any:
+        value = self._onnx.helper.get_attribute_value(attribute)
+        if isinstance(value, self._onnx.TensorProto):
+            return self._array(value, attribute.name)
+        return value
+
+    def _place(self, node: Any, number: int) -> str:
+        """The name of the weight without its ending, or the node's own."""
+        for name in node.input[1:]:
+            if name in self._initializers and name.endswith(".weight"):
+                return _clean(name.removesuffix(".weight")) or node.op_type
+        return _clean(node.name) or f"{node.op_type}_{number}"
+
+
+def _clean(name: str) -> str:
+    """A name as a path with dots, such as torch has.
+
+    Examples
+    --------
+    >>> _clean("/layer1/layer1.0/conv1/Conv")
+    'layer1.layer1.0.conv1.Conv'
+    """
+    plain = re.sub(r"[^\w.]", "_", name.replace("/", ".")[:200])
+    return ".".join(part for part in plain.split(".") if part)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).split("\n")[0] or type(error).__name__)[:200]

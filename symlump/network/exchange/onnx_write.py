@@ -1,0 +1,259 @@
+"""Networks as ONNX files. Writing needs the extra ``onnx``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import NetworkError
+from symlump.files import replacing
+from symlump.network.activations.table import Activation
+from symlump.network.exchange.onnx_io import onnx_library
+from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.graphs.nodes import (
+    Affine,
+    Apply,
+    Combine,
+    Concatenate,
+    Flatten,
+    Input,
+    Node,
+    Pool,
+    Select,
+    Softmax,
+    Squeeze,
+    Unsqueeze,
+    Untouched,
+)
+from symlump.network.network import Network
+
+_OPSET, _IR_VERSION = 20, 9
+
+
+def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
+    """Write a network as an ONNX file (opset 20), whole or not at all.
+
+    The number of samples stays open. Weights are float or double, as the network's dtype says.
+
+    Raises
+    ------
+    NetworkError
+        If the network holds what ONNX cannot say: something left untouched, or pooling to a size that does not
+        divide.
+    FileFormatError
+        If the file cannot be written.
+    MissingExtraError
+        If onnx is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "net.onnx"
+    >>> write_onnx(Network.dense([[[1.0, 2.0]]]), path)
+    >>> path.stat().st_size > 0
+    True
+    """
+    graph = NetworkGraph.from_network(network) if isinstance(network, Network) else network
+    data = _Writer(onnx_library(), graph).model.SerializeToString()
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+class _Writer:
+    """Adds the nodes of ONNX for each node of the graph."""
+
+    def __init__(self, onnx: Any, graph: NetworkGraph) -> None:
+        self._helper, self._numpy, self._graph = onnx.helper, onnx.numpy_helper, graph
+        self._nodes: list[Any] = []
+        self._weights: list[Any] = []
+        self._taken = set(graph.shapes)
+        self._float = np.dtype(graph.dtype)
+        kind = onnx.TensorProto.FLOAT if graph.dtype == "float32" else onnx.TensorProto.DOUBLE
+        for node in graph.nodes:
+            self._write(node)
+        outputs = [self._output(name) for name in graph.outputs]
+        described = [
+            [
+                self._helper.make_tensor_value_info(name, kind, ["samples", *graph.shapes[of]])
+                for name, of in pairs
+            ]
+            for pairs in (
+                [(node.name, node.name) for node in graph.inputs],
+                list(zip(outputs, graph.outputs, strict=True)),
+            )
+        ]
+        self.model = self._helper.make_model(
+            self._helper.make_graph(self._nodes, "network", *described, self._weights),
+            opset_imports=[self._helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name="symlump",
+        )
+        if sum(len(tensor.raw_data) for tensor in self._weights) >= 1 << 31:
+            raise NetworkError("the network is larger than the 2 GB that one ONNX file holds")
+
+    def _output(self, name: str) -> str:
+        """Outputs are written once more: two may be the same value, or an input."""
+        return self._add("Identity", [name], self._free("output"))
+
+    def _free(self, name: str) -> str:
+        number, result = 1, name
+        while result in self._taken:
+            number += 1
+            result = f"{name}_{number}"
+        self._taken.add(result)
+        return result
+
+    def _add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self._nodes.append(
+            self._helper.make_node(operator, inputs, [output], name=output, **attributes)
+        )
+        return output
+
+    def _constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        name = self._free(name)
+        self._weights.append(self._numpy.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def _number(self, name: str, value: float) -> str:
+        return self._constant(name, np.array(value, dtype=self._float))
+
+    def _integers(self, name: str, values: Any) -> str:
+        return self._constant(name, np.array(values, dtype=np.int64))
+
+    def _write(self, node: Node) -> None:
+        name, inputs = node.name, list(node.inputs)
+        match node:
+            case Input():
+                pass
+            case Affine():
+                self._affine(node)
+            case Apply():
+                self._activation(name, inputs[0], node.activation)
+            case Flatten():
+                self._add("Flatten", inputs, name, axis=1)
+            case Squeeze():
+                self._add("Squeeze", [*inputs, self._integers(f"{name}.axes", [1])], name)
+            case Unsqueeze(axes=axes):
+                rank = len(self._graph.shapes[inputs[0]]) + 1
+                places = self._integers(f"{name}.axes", range(rank, rank + axes))
+                self._add("Unsqueeze", [*inputs, places], name)
+            case Pool():
+                self._pool(node)
+            case Combine(operation=operation):
+                operator = "Add" if operation == "add" else "Mul"
+                for number, other in enumerate(inputs[1:-1], start=1):
+                    part = self._add(
+                        operator, [inputs[0], other], self._free(f"{name}.part{number}")
+                    )
+                    inputs[0] = part
+                self._add(operator, [inputs[0], inputs[-1]], name)
+            case Concatenate():
+                self._add("Concat", inputs, name, axis=1)
+            case Select(index=index):
+                self._add("Gather", [*inputs, self._integers(f"{name}.index", index)], name, axis=1)
+            case Softmax(logarithm=logarithm):
+                self._add("LogSoftmax" if logarithm else "Softmax", inputs, name, axis=1)
+            case Untouched(what=what):
+                raise node.refuse(
+                    f"the operation {what} was left untouched, and only torch knows it"
+                )
+            case _:
+                raise node.refuse(f"a {type(node).__name__} cannot be written as ONNX")
+
+    def _affine(self, node: Affine) -> None:
+        name, inputs = node.name, list(node.inputs)
+        if node.is_scale:
+            self._scale(node)
+            return
+        inputs.append(self._constant(f"{name}.weight", node.weight.astype(self._float)))
+        if node.bias is not None:
+            inputs.append(self._constant(f"{name}.bias", node.bias.astype(self._float)))
+        if node.is_dense:
+            self._add("Gemm", inputs, name, transB=1)
+            return
+        self._add(
+            "Conv",
+            inputs,
+            name,
+            kernel_shape=node.kernel,
+            strides=node.stride,
+            pads=(*node.padding, *node.padding),
+            dilations=node.dilation,
+            group=self._graph.shapes[node.inputs[0]][0] if node.depthwise else 1,
+        )
+
+    def _scale(self, node: Affine) -> None:
+        spread = (-1, *(1,) * (len(self._graph.shapes[node.inputs[0]]) - 1))
+        factor = node.weight[:, 0].reshape(spread).astype(self._float)
+        weight = self._constant(f"{node.name}.weight", factor)
+        if node.bias is None:
+            self._add("Mul", [node.inputs[0], weight], node.name)
+            return
+        bias = self._constant(f"{node.name}.bias", node.bias.reshape(spread).astype(self._float))
+        product = self._add("Mul", [node.inputs[0], weight], self._free(f"{node.name}.product"))
+        self._add("Add", [product, bias], node.name)
+
+    def _activation(self, name: str, x: str, phi: Activation) -> None:
+        """One operator where this version of ONNX has one, else the formula."""
+        if phi.name == "silu":  # Swish came with opset 24
+            gate = self._add("Sigmoid", [x], self._free(f"{name}.gate"))
+            self._add("Mul", [x, gate], name)
+        elif phi.name == "gaussian":  # exp(−z²/2)
+            square = self._add("Mul", [x, x], self._free(f"{name}.square"))
+            half = self._number(f"{name}.half", -0.5)
+            self._add("Exp", [self._add("Mul", [square, half], self._free(f"{name}.half"))], name)
+        elif phi.onnx == "Clip":
+            ends = dict(phi.onnx_attributes)
+            limits = [self._number(f"{name}.{end}", ends[end]) for end in ("min", "max")]
+            self._add("Clip", [x, *limits], name)
+        elif phi.onnx:
+            self._add(phi.onnx, [x], name, **dict(phi.onnx_attributes))
+        elif phi.coefficients:
+            self._polynomial(name, x, [float(c) for c in phi.coefficients])
+        else:
+            raise NetworkError(f"{name}: the activation {phi.name} cannot be written as ONNX")
+
+    def _polynomial(self, name: str, x: str, coefficients: list[float]) -> None:
+        """Horner's rule."""
+        value = self._add(
+            "Mul", [x, self._number(f"{name}.zero", 0.0)], self._free(f"{name}.zeros")
+        )
+        for power, c in reversed(list(enumerate(coefficients))):
+            last = self._number(f"{name}.c{power}", c)
+            value = self._add(
+                "Add", [value, last], name if not power else self._free(f"{name}.sum")
+            )
+            if power:
+                value = self._add("Mul", [value, x], self._free(f"{name}.product"))
+
+    def _pool(self, node: Pool) -> None:
+        name, inputs = node.name, list(node.inputs)
+        grid = self._graph.shapes[node.inputs[0]][1:]
+        average = node.operation == "average"
+        if node.adaptive and set(node.size) == {1}:
+            self._add("GlobalAveragePool" if average else "GlobalMaxPool", inputs, name)
+            return
+        geometry: dict[str, Any]
+        if node.adaptive:
+            if any(n % k for n, k in zip(grid, node.size, strict=True)):
+                raise node.refuse(
+                    f"pooling a grid of {grid} to {node.size} has windows of different sizes, for which "
+                    "ONNX has no operator"
+                )
+            window = tuple(n // k for n, k in zip(grid, node.size, strict=True))
+            geometry = {"kernel_shape": window, "strides": window}
+        else:
+            geometry = {
+                "kernel_shape": node.size,
+                "strides": node.stride,
+                "pads": (*node.padding, *node.padding),
+                "ceil_mode": int(node.ceiling),
+            }
+            if not average:
+                geometry["dilations"] = node.dilation
+            elif any(node.padding):
+                geometry["count_include_pad"] = int(node.count_padding)
+        self._add("AveragePool" if average else "MaxPool", inputs, name, **geometry)

@@ -1,0 +1,166 @@
+"""What readers of torch and of ONNX share: building a graph node by node, with shapes known at every step."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from symlump.errors import NetworkError
+from symlump.network.activations.table import activation, polynomial
+from symlump.network.graphs.graph import NetworkGraph, check_size
+from symlump.network.graphs.nodes import (
+    Affine,
+    Apply,
+    Combine,
+    Flatten,
+    Node,
+    Pool,
+    Select,
+    Shape,
+    Squeeze,
+    Unsqueeze,
+)
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
+_MAX_MADE = 1 << 24
+
+
+class GraphBuilder:
+    """Collects nodes; names are made different, shapes are checked as they come.
+
+    Examples
+    --------
+    >>> from symlump.network.graphs.nodes import Input
+    >>> build = GraphBuilder()
+    >>> x = build.add(Input("x", (), (2, 3, 3)))
+    >>> build.reshaped("flat", x, (18,)), build.shapes["flat"]
+    ('flat', (18,))
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.shapes: dict[str, Shape] = {}
+        self._by_name: dict[str, Node] = {}
+        self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
+        self._made = 0
+
+    def add(self, node: Node) -> str:
+        """Add a node and return its name."""
+        shape = node.shape(*(self.shapes[name] for name in node.inputs))
+        check_size(node, shape)
+        self.shapes[node.name] = shape
+        self._by_name[node.name] = node
+        self.nodes.append(node)
+        return node.name
+
+    def free(self, name: str) -> str:
+        """The name, with a number if it is taken."""
+        result = name
+        while result in self.shapes:
+            self._numbers[name] += 1
+            result = f"{name}_{self._numbers[name]}"
+        return result
+
+    def graph(self, outputs: list[str], dtype: Literal["float32", "float64"]) -> NetworkGraph:
+        """The finished graph."""
+        return NetworkGraph(tuple(self.nodes), tuple(outputs), dtype)
+
+    def scale(
+        self,
+        name: str,
+        x: str,
+        factor: FloatArray | float = 1.0,
+        constant: FloatArray | float | None = None,
+    ) -> str:
+        """factor·x + constant, both broadcast against a value with its sample axis.
+
+        Raises
+        ------
+        NetworkError
+            If one varies along another axis than that of the channels.
+        """
+        self._make(name, 2 * (self.shapes[x][0] if self.shapes[x] else 1))
+        weight = self._by_channel(name, x, factor)
+        bias = None if constant is None else self._by_channel(name, x, constant)
+        return self.add(Affine(self.free(name), (x,), weight[:, None], bias, depthwise=True))
+
+    def _by_channel(self, name: str, x: str, values: FloatArray | float) -> FloatArray:
+        shape = self.shapes[x]
+        array = np.asarray(values, dtype=np.float64)
+        channels = shape[0] if shape else 1
+        if array.size and array.ndim <= len(shape) + 1:
+            array = array.reshape((1,) * (len(shape) + 1 - array.ndim) + array.shape)
+            rest = np.moveaxis(array, 1, 0).reshape(array.shape[1], -1)
+            if array.shape[1] in (1, channels) and np.all(rest == rest[:, :1]):
+                return np.broadcast_to(rest[:, 0], channels).copy()
+        raise NetworkError(
+            f"{name}: a constant of shape {np.shape(values)} meets a value of shape {shape}; symlump reads "
+            "constants that are one number, or one for each channel"
+        )
+
+    def reshaped(self, name: str, x: str, after: Shape) -> str | None:
+        """The value in another shape, if that keeps each unit's entries together; else None."""
+        before = self.shapes[x]
+        name = self.free(name)
+        if after == before:
+            return x
+        if after == (prod(before),) and len(before) > 1:
+            return self.add(Flatten(name, (x,)))
+        more = len(after) - len(before)
+        if more > 0 and before and set(before[1:]) <= {1} and after == (*before, *(1,) * more):
+            return self.add(Unsqueeze(name, (x,), more))
+        if before == (1,) and after == ():
+            return self.add(Squeeze(name, (x,)))
+        return None
+
+    def mean_over_grid(self, name: str, x: str, keep: bool) -> str:
+        """The mean of each channel."""
+        grid = len(self.shapes[x]) - 1
+        pooled = self.add(Pool(self.free(name), (x,), "average", (1,) * grid, adaptive=True))
+        return pooled if keep else self.add(Flatten(self.free(f"{name}.flat"), (pooled,)))
+
+    def combine(self, name: str, operation: Literal["add", "multiply"], values: list[str]) -> str:
+        """Sum or product of values; z·sigmoid(z) and z·z are activations."""
+        if operation == "multiply" and len(values) == 2:
+            for z, other in (values, values[::-1]):
+                gate = self._by_name[other]
+                if (
+                    isinstance(gate, Apply)
+                    and gate.inputs == (z,)
+                    and gate.activation.name == "sigmoid"
+                ):
+                    return self.add(Apply(self.free(name), (z,), activation("silu")))
+            if values[0] == values[1]:
+                return self.add(Apply(self.free(name), (values[0],), polynomial([0.0, 0.0, 1.0])))
+        return self.add(Combine(self.free(name), tuple(values), operation))
+
+    def part(self, name: str, x: str, start: int, stop: int, step: int = 1) -> str:
+        """A range of channels."""
+        return self.select(name, x, np.arange(self.shapes[x][0])[start:stop:step])
+
+    def select(self, name: str, x: str, index: IntArray) -> str:
+        """Some of the channels, by number."""
+        self._make(name, index.size)
+        return self.add(Select(self.free(name), (x,), index.astype(np.int64)))
+
+    def _make(self, name: str, count: int) -> None:
+        self._made += count
+        if self._made > _MAX_MADE:
+            raise NetworkError(f"{name}: the network has too many channels to be read")
+
+
+def window(values: object, rank: int) -> Shape:
+    """Numbers given once for all axes, or one for each.
+
+    Examples
+    --------
+    >>> window(3, 2), window([1, 2], 2)
+    ((3, 3), (1, 2))
+    """
+    numbers = [values] if isinstance(values, int) else list(values)  # type: ignore[call-overload]
+    result = tuple(int(n) for n in numbers)
+    return result * rank if len(result) == 1 else result

@@ -1,0 +1,284 @@
+"""A network graph as a plain torch module: a ``torch.fx.GraphModule``, whose code can be read.
+
+The modules keep the names they had (``layer1.0.conv1``), so a state dict looks as before; ``model.code`` is
+the forward pass as Python.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from symlump.errors import NetworkError
+from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.graphs.nodes import (
+    Affine,
+    Apply,
+    Combine,
+    Concatenate,
+    Flatten,
+    Input,
+    Node,
+    Pool,
+    Select,
+    Softmax,
+    Squeeze,
+    Unsqueeze,
+    Untouched,
+)
+from symlump.network.torch_io import activation_module
+from symlump.ode.exact import FloatArray
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands in a :class:`TorchCall` for the value of an input (its number), or for its count of samples."""
+
+    number: int
+    samples: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """Stands in a :class:`TorchCall` for a tensor that the model holds, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class TorchCall:
+    """A call of a torch function, carried along in an untouched node.
+
+    ``arguments`` and ``keywords`` hold plain values, :class:`Slot` and :class:`Held`.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    held: dict[str, torch.Tensor]
+
+
+class Scale(nn.Module):
+    """One factor and one constant per channel, on a value of any shape.
+
+    Examples
+    --------
+    >>> Scale(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0]))(torch.ones(1, 2)).tolist()
+    [[2.0, 4.0]]
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = None if bias is None else nn.Parameter(bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Along axis 1."""
+        spread = (-1, *(1,) * (x.ndim - 2))
+        y = x * self.weight.reshape(spread)
+        return y if self.bias is None else y + self.bias.reshape(spread)
+
+    def extra_repr(self) -> str:
+        """Sizes, for printing."""
+        return f"{self.weight.numel()}"
+
+
+def graph_to_torch(graph: NetworkGraph) -> fx.GraphModule:
+    """A plain module in the graph's dtype, ready for training or ``state_dict``.
+
+    Examples
+    --------
+    >>> graph = NetworkGraph((Input("x", (), (3,)), Affine("head", ("x",), np.ones((1, 3)))), ("head",))
+    >>> module = graph_to_torch(graph)
+    >>> [(name, tuple(p.shape)) for name, p in module.named_parameters()]
+    [('head.weight', (1, 3))]
+    """
+    return _Writer(graph).module
+
+
+class _Writer:
+    """Builds the modules and the calls, node by node."""
+
+    def __init__(self, graph: NetworkGraph) -> None:
+        self._graph = graph
+        self._dtype = torch.float32 if graph.dtype == "float32" else torch.float64
+        self._root, self._calls = nn.Module(), fx.Graph()
+        self._values: dict[str, fx.Node] = {}
+        for node in graph.nodes:
+            given = [self._values[name] for name in node.inputs]
+            value = self._write(node, given)
+            value.meta["symlump"] = node.name
+            self._values[node.name] = value
+        results = [self._values[name] for name in graph.outputs]
+        self._calls.output(results[0] if len(results) == 1 else tuple(results))
+        self.module = fx.GraphModule(self._root, self._calls)
+
+    def _write(self, node: Node, given: list[fx.Node]) -> fx.Node:
+        calls = self._calls
+        match node:
+            case Input():
+                return calls.placeholder(_identifier(node.name))
+            case Affine():
+                return self._call(node.name, self._affine(node), given)
+            case Apply():
+                return self._call(node.name, activation_module(node.activation), given)
+            case Pool():
+                return self._call(node.name, _pool(node), given)
+            case Flatten():
+                return calls.call_function(torch.flatten, (given[0], 1))
+            case Squeeze():
+                return calls.call_function(torch.squeeze, (given[0], 1))
+            case Unsqueeze():
+                value = given[0]
+                for _ in range(node.axes):
+                    value = calls.call_function(torch.unsqueeze, (value, -1))
+                return value
+            case Combine():
+                what = operator.add if node.operation == "add" else operator.mul
+                value = given[0]
+                for other in given[1:]:
+                    value = calls.call_function(what, (value, other))
+                return value
+            case Concatenate():
+                return calls.call_function(torch.cat, (given, 1))
+            case Select():
+                index = self._hold(f"{node.name}.index", torch.from_numpy(np.array(node.index)))
+                return calls.call_function(torch.index_select, (given[0], 1, index))
+            case Softmax():
+                what = torch.log_softmax if node.logarithm else torch.softmax
+                return calls.call_function(what, (given[0], 1))
+            case Untouched(call=TorchCall() as call):
+                return self._untouched(call, given)
+        raise NetworkError(
+            f"{node.name}: a {type(node).__name__} ({getattr(node, 'what', '')}) cannot be written as torch"
+        )
+
+    def _affine(self, node: Affine) -> nn.Module:
+        weight = self._tensor(node.weight)
+        bias = None if node.bias is None else self._tensor(node.bias)
+        if node.is_scale:
+            return Scale(weight[:, 0].clone(), bias)
+        with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
+            module = self._empty(node, bias is not None)
+        with torch.no_grad():
+            module.weight.copy_(weight)  # type: ignore[operator]
+            if bias is not None:
+                module.bias.copy_(bias)  # type: ignore[operator]
+        return module
+
+    def _empty(self, node: Affine, bias: bool) -> nn.Module:
+        reads, units = int(node.weight.shape[1]), node.units
+        if node.is_dense:
+            return nn.Linear(reads, units, bias, dtype=self._dtype)
+        channels = self._graph.shapes[node.inputs[0]][0]
+        kinds: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+        module: nn.Module = kinds[len(node.kernel)](
+            channels,
+            units,
+            node.kernel,
+            node.stride,
+            node.padding,
+            node.dilation,
+            groups=channels if node.depthwise else 1,
+            bias=bias,
+            dtype=self._dtype,
+        )
+        return module
+
+    def _tensor(self, array: FloatArray) -> torch.Tensor:
+        return torch.from_numpy(np.array(array)).to(self._dtype)
+
+    def _untouched(self, call: TorchCall, given: list[fx.Node]) -> fx.Node:
+        held = {name: self._hold(name, tensor) for name, tensor in call.held.items()}
+
+        def filled(value: Any) -> Any:
+            if isinstance(value, Slot):
+                chosen = given[value.number]
+                return self._calls.call_method("size", (chosen, 0)) if value.samples else chosen
+            if isinstance(value, Held):
+                return held[value.name]
+            if isinstance(value, list | tuple):
+                return type(value)(filled(part) for part in value)
+            return value
+
+        arguments = filled(call.arguments)
+        keywords = {name: filled(value) for name, value in call.keywords.items()}
+        return self._calls.call_function(call.function, arguments, keywords)
+
+    def _call(self, name: str, module: nn.Module, given: list[fx.Node]) -> fx.Node:
+        path = self._place(name)
+        parent, _, last = path.rpartition(".")
+        self._parent(parent).add_module(last, module)
+        return self._calls.call_module(path, tuple(given))
+
+    def _hold(self, name: str, tensor: torch.Tensor) -> fx.Node:
+        """A tensor of the module: a parameter if it was one, else a buffer."""
+        path = self._place(name)
+        parent, _, last = path.rpartition(".")
+        owner = self._parent(parent)
+        copy = tensor.detach().cpu().clone()
+        if tensor.is_floating_point():
+            copy = copy.to(self._dtype)
+        if isinstance(tensor, nn.Parameter):
+            owner.register_parameter(last, nn.Parameter(copy, tensor.requires_grad))
+        else:
+            owner.register_buffer(last, copy)
+        return self._calls.get_attr(path)
+
+    def _parent(self, path: str) -> nn.Module:
+        """The module at a place, made if there is none."""
+        module = self._root
+        for part in path.split(".") if path else []:
+            if part not in module._modules:
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        return module
+
+    def _place(self, name: str) -> str:
+        """A free place for a module, as near to its name as torch allows."""
+        parts = [re.sub(r"\W", "_", part) for part in name.split(".") if part] or ["value"]
+        parts = [f"{part}_" if hasattr(nn.Module(), part) else part for part in parts]
+        path, number = ".".join(parts), 1
+        while self._taken(path):
+            number += 1
+            path = ".".join([*parts[:-1], f"{parts[-1]}_{number}"])
+        return path
+
+    def _taken(self, path: str) -> bool:
+        module: Any = self._root
+        for part in path.split("."):
+            if not hasattr(module, part):
+                return False
+            module = getattr(module, part)
+            if not isinstance(module, nn.Module):
+                return True
+        return True
+
+
+def _identifier(name: str) -> str:
+    plain = re.sub(r"\W", "_", name)
+    return plain if plain[:1].isalpha() or plain[:1] == "_" else f"x_{plain}"
+
+
+def _pool(node: Pool) -> nn.Module:
+    rank = len(node.size)
+    if node.adaptive:
+        kind = "AdaptiveAvgPool" if node.operation == "average" else "AdaptiveMaxPool"
+        module: nn.Module = getattr(nn, f"{kind}{rank}d")(node.size)
+        return module
+    if node.operation == "maximum":
+        maximum: nn.Module = getattr(nn, f"MaxPool{rank}d")(
+            node.size, node.stride, node.padding, node.dilation, ceil_mode=node.ceiling
+        )
+        return maximum
+    average: nn.Module = getattr(nn, f"AvgPool{rank}d")(
+        node.size, node.stride, node.padding, node.ceiling, node.count_padding
+    )
+    return average

@@ -11,6 +11,8 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import inf
+from statistics import median
 
 import numpy as np
 import torch
@@ -45,7 +47,8 @@ class Plan:
         Of the storage to keep.
     evaluations : int
         Of the loss, in the training after compression.
-    seed : int
+    seeds : tuple of int
+        Each of the first weights and of the points.
     """
 
     problems: tuple[str, ...] = ("poisson", "burgers", "helmholtz")
@@ -54,7 +57,7 @@ class Plan:
     lbfgs: int = 1500
     shares: tuple[float, ...] = (0.5, 0.25)
     evaluations: int = 200
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         for name in self.problems:
@@ -73,7 +76,9 @@ class Row:
 
     Parameters
     ----------
-    problem, method : str
+    problem : str
+    seed : int
+    method : str
     share, retained : float
         Asked for and reached, of the stored numbers.
     error_dense : float
@@ -82,8 +87,8 @@ class Row:
         The same after compression; None where compression and training alternate.
     kernel : float or None
         ‖Θ̂ − Θ‖_F / ‖Θ‖_F for the tangent kernels with respect to dense weights.
-    condition : float or None
-        Condition number of Θ̂ by that of Θ.
+    condition, largest, smallest : float or None
+        Condition number and extreme eigenvalues of Θ̂ by those of Θ.
     time : float
         Of one evaluation, by that of the original.
     to_loss : int or None
@@ -93,6 +98,7 @@ class Row:
     """
 
     problem: str
+    seed: int
     method: str
     share: float
     retained: float
@@ -100,6 +106,8 @@ class Row:
     error: float | None
     kernel: float | None
     condition: float | None
+    largest: float | None
+    smallest: float | None
     time: float
     to_loss: int | None
     error_trained: float
@@ -116,7 +124,8 @@ def run(plan: Plan, each_step: Callable[[int, int, str], None] | None = None) ->
     """
     names = [*METHODS, IN_STEPS]
     training = plan.adam + plan.lbfgs
-    total = len(plan.problems) * (training + len(plan.shares) * len(names) * plan.evaluations)
+    runs = [(title, seed) for title in plan.problems for seed in plan.seeds]
+    total = len(runs) * (training + len(plan.shares) * len(names) * plan.evaluations)
     done = 0
 
     def step(further: int, remark: str) -> None:
@@ -124,22 +133,22 @@ def run(plan: Plan, each_step: Callable[[int, int, str], None] | None = None) ->
             each_step(min(done + further, total), total, remark)
 
     rows: list[Row] = []
-    for title in plan.problems:
+    for title, seed in runs:
         problem = PROBLEMS[title]()
-        model = pinn(problem, plan.hidden, plan.seed)
+        model = pinn(problem, plan.hidden, seed)
         train_pinn(
             problem,
             model,
             plan.adam,
             plan.lbfgs,
-            plan.seed,
+            seed,
             lambda k, loss, title=title: step(k, f"{title}, loss {loss:.1e}"),  # type: ignore[misc]
         )
         done += training
         for share in plan.shares:
             for name in names:
                 step(0, f"{title}, {name}, {share:.0%}")
-                rows.append(measure(problem, model, name, share, plan.evaluations, plan.seed))
+                rows.append(measure(problem, model, name, share, plan.evaluations, seed))
                 done += plan.evaluations
     return rows
 
@@ -160,7 +169,9 @@ def measure(
     start = "hierarchical, reordered" if in_steps else name
     small = compressed(model, start, first, problem.interior(512, seed))
     error = None if in_steps else problem.error(small.model)
-    change = None if in_steps else _kernel(problem, model, small)
+    kernel, condition, largest, smallest = (
+        (None,) * 4 if in_steps else _kernel(problem, model, small)
+    )
     if in_steps:
         history = _in_steps(model, small.model, loss, share, evaluations)
     else:
@@ -170,13 +181,16 @@ def measure(
     stored = sum(p.numel() for p in small.model.parameters())
     return Row(
         problem.name,
+        seed,
         name,
         share,
         stored / parameters if in_steps else small.retained,
         problem.error(model),
         error,
-        None if change is None else change[0],
-        None if change is None else change[1],
+        kernel,
+        condition,
+        largest,
+        smallest,
         _time_ratio(problem, small.model, model),
         int(reached[0]) + 1 if reached.size else None,
         problem.error(small.model),
@@ -201,11 +215,14 @@ def _in_steps(
 
 def _kernel(
     problem: BoundaryProblem, model: nn.Sequential, small: Compressed
-) -> tuple[float, float]:
+) -> tuple[float, float, float, float]:
     # Few points: with many the kernel of a smooth function is singular to rounding.
     points = problem.grid(12 if len(problem.low) == 1 else 6)
     change = tangent_kernel_change(model, small.dense, points)
-    return change.distortion, change.condition[1] / change.condition[0]
+    ratios = (
+        after / before for before, after in (change.condition, change.largest, change.smallest)
+    )
+    return change.distortion, *ratios  # type: ignore[return-value]
 
 
 def _time_ratio(problem: BoundaryProblem, model: nn.Module, original: nn.Module) -> float:
@@ -227,42 +244,51 @@ HEADER = (
     "error",
     "kernel changed",
     "condition ×",
+    "largest ×",
+    "smallest ×",
     "time ×",
     "evaluations to 10 × loss",
     "error after training",
 )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    def shown(value: float | None, form: str) -> str:
-        return "–" if value is None else format(value, form)
+def _cells(rows: Sequence[Row]) -> tuple[str, ...]:
+    """One line of a table: medians over seeds."""
 
+    def shown(name: str, form: str = ".2g") -> str:
+        values = [getattr(row, name) for row in rows]
+        return "–" if None in values else format(median(values), form)
+
+    reached = [inf if row.to_loss is None else row.to_loss for row in rows]
     return (
-        row.method,
-        f"{100 * row.retained:.1f}",
-        shown(row.error, ".2g"),
-        shown(row.kernel, ".2g"),
-        shown(row.condition, ".2g"),
-        f"{row.time:.1f}",
-        "not reached" if row.to_loss is None else str(row.to_loss),
-        f"{row.error_trained:.2g}",
+        rows[0].method,
+        f"{100 * median(row.retained for row in rows):.1f}",
+        *map(shown, ("error", "kernel", "condition", "largest", "smallest")),
+        shown("time", ".1f"),
+        "not reached" if median(reached) == inf else f"{median(reached):.0f}",
+        shown("error_trained"),
     )
 
 
-def _groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    groups: dict[str, list[Row]] = {}
+def _groups(rows: Sequence[Row]) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """The tables: for each problem and share a title and one line per method."""
+    groups: dict[tuple[str, float], dict[str, list[Row]]] = {}
     for row in rows:
-        title = f"{row.problem}, {row.share:.0%} of the storage; error uncompressed {row.error_dense:.2g}"
-        groups.setdefault(title, []).append(row)
-    return list(groups.items())
+        methods = groups.setdefault((row.problem, row.share), {})
+        methods.setdefault(row.method, []).append(row)
+    tables = []
+    for (problem, share), methods in groups.items():
+        first = next(iter(methods.values()))
+        seeds = "" if len(first) == 1 else f"; medians of {len(first)} seeds"
+        error = median(row.error_dense for row in first)
+        title = f"{problem}, {share:.0%} of the storage; error uncompressed {error:.2g}{seeds}"
+        tables.append((title, [_cells(found) for found in methods.values()]))
+    return tables
 
 
 def text(rows: Sequence[Row]) -> str:
     """One table for each problem and share."""
-    return "\n\n".join(
-        f"{title}\n{table_text(HEADER, [_cells(row) for row in group])}"
-        for title, group in _groups(rows)
-    )
+    return "\n\n".join(f"{title}\n{table_text(HEADER, group)}" for title, group in _groups(rows))
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -270,7 +296,7 @@ def markdown(rows: Sequence[Row]) -> str:
     parts = []
     for title, group in _groups(rows):
         lines = [f"**{title}**", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in group]
+        lines += ["| " + " | ".join(row) + " |" for row in group]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 

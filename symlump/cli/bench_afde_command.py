@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.arguments import shares
 from symlump.cli.progress import bar
 from symlump.errors import FileFormatError, MethodError
 
@@ -63,6 +64,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--hidden",
         metavar="M,N;…",
         help="hidden widths, several choices separated by semicolons (default: 64,64)",
+    )
+    parser.add_argument(
+        "--shares",
+        metavar="A,B,…",
+        help="of the parameters to keep (default: 0.9,0.8,0.6,0.4,0.3,0.2,0.1)",
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="how many (default: 5)")
     parser.add_argument(
@@ -118,6 +124,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         changes["datasets"] = tuple(options.datasets.split(","))
     if options.methods is not None:
         changes["methods"] = tuple(part.strip() for part in options.methods.split(";"))
+    if options.shares is not None:
+        changes["shares"] = shares(options.shares)
     if options.seeds is not None:
         changes["seeds"] = options.seeds
     if options.no_tuning:

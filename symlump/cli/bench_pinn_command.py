@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict, replace
 
+from symlump.cli.arguments import shares
 from symlump.cli.progress import bar
 from symlump.errors import MethodError
 
@@ -26,7 +27,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="one small network: a minute")
     parser.add_argument("--problems", metavar="A,B,…", help="poisson, burgers, helmholtz")
     parser.add_argument("--shares", metavar="A,B,…", help="of the storage (default: 0.5,0.25)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first (default: 0)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many; tables hold medians (default: 1)",
+    )
     _add_format(parser)
 
 
@@ -35,11 +43,11 @@ def run(options: argparse.Namespace) -> int:
     from symlump.bench.pinn import QUICK, Plan, csv_text, markdown, text
     from symlump.bench.pinn import run as run_plan
 
-    plan = replace(QUICK if options.quick else Plan(), seed=options.seed)
+    plan = replace(QUICK if options.quick else Plan(), seeds=_seeds(options))
     if options.problems is not None:
         plan = replace(plan, problems=tuple(options.problems.split(",")))
     if options.shares is not None:
-        plan = replace(plan, shares=_shares(options.shares))
+        plan = replace(plan, shares=shares(options.shares))
     with bar("physics-informed networks", 1000) as step:
         rows = run_plan(plan, lambda done, total, remark: step(1000 * done // total, remark))
     if options.format == "json":
@@ -78,11 +86,9 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _shares(given: str) -> tuple[float, ...]:
-    try:
-        shares = tuple(float(part) for part in given.split(","))
-    except ValueError:
-        shares = ()
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise MethodError(f"--shares {given}: write shares in (0, 1], as in 0.5,0.25")
-    return shares
+def _seeds(options: argparse.Namespace) -> tuple[int, ...]:
+    if options.seeds < 1 or options.seed < 0:
+        raise MethodError(
+            f"--seed {options.seed} --seeds {options.seeds}: give a first seed from 0 up, and at least one"
+        )
+    return tuple(range(options.seed, options.seed + options.seeds))

@@ -7,25 +7,26 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.compress_methods import METHODS, add_sizes, described, reduced
 from symlump.cli.progress import working
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
-    from symlump.compression.compression import Compression, CompressionMethod
+    from symlump.compression.compression import Compression
     from symlump.datasets.dataset import Dataset
     from symlump.network.graphs.graph import NetworkGraph
     from symlump.network.network import Network
     from symlump.network.state_dict import SavedNetwork
 
 _DESCRIPTION = """\
-Read a network saved as a plain state dict or as ONNX, merge the units that act alike within one
-tolerance, and write the smaller network.
+Read a network saved as a plain state dict or as ONNX, make it smaller within one tolerance (by default
+by merging the units that act alike), and write the smaller network.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
 everything, and may hold convolutions and branches (with --method afde). The equations that justify the
 result go to --equations. The price in accuracy is measured on standard normal inputs, and on your own
-data with --data.
+data with --data; with --box it is certified.
 """
 
 _EXAMPLES = """\
@@ -36,6 +37,12 @@ examples:
     symlump compress net.safetensors --activation tanh --retain 0.4 --data test.csv -o small.safetensors
   a convolutional network, half of its parameters:
     symlump compress net.onnx --retain 0.5 -o small.onnx
+  as small as possible with an error of at most 0.01 on validation data:
+    symlump compress net.safetensors --activation tanh --max-loss 0.01 --data valid.csv -o small.safetensors
+  the change of the outputs certified, for all inputs between -2 and 2:
+    symlump compress net.safetensors --activation tanh --retain 0.4 --box -2 2
+  an int8 or ternary network, exactly, with proof:
+    symlump compress net.onnx --method symmetric --eps 0 -o small.onnx
   the same size by pruning, for comparison:
     symlump compress net.safetensors --activation tanh --method magnitude --retain 0.4
 
@@ -53,7 +60,7 @@ def add_parser(commands: Any) -> None:
         "compress",
         help="a saved network in, a smaller one out",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
+        epilog=described() + "\n\n" + _EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
@@ -63,7 +70,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--activation",
         metavar="NAME",
-        help="of the hidden layers: tanh, sigmoid, relu, identity, polynomial:c0,c1,…",
+        help="of the hidden layers: tanh, sigmoid, relu, identity, polynomial:c0,c1,… (one for all, or "
+        "one for each, separated by semicolons)",
     )
     parser.add_argument(
         "--output-activation", metavar="NAME", help="of the last layer (default: identity)"
@@ -71,16 +79,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--layers", metavar="A,B,…", help="the layers' names in order, if names do not tell"
     )
-    size = parser.add_mutually_exclusive_group(required=True)
-    size.add_argument("--eps", type=float, metavar="E", help="the tolerance; 0 merges exactly")
-    size.add_argument(
-        "--retain", type=float, metavar="SHARE", help="find the tolerance that keeps this share"
-    )
+    add_sizes(parser)
     parser.add_argument(
-        "--method",
-        default="afde",
-        choices=("afde", "magnitude", "magnitude-layerwise", "wanda"),
-        help="afde merges units; the others prune weights (with --retain) (default: afde)",
+        "--method", default="afde", choices=tuple(METHODS), help="see below (default: afde)"
     )
     parser.add_argument(
         "--on",
@@ -104,7 +105,14 @@ def add_parser(commands: Any) -> None:
         "--data",
         metavar="FILE.csv",
         help="numbers, one sample a row, targets in the last columns: report the error before and "
-        "after; Wanda also takes its inputs from here",
+        "after; wanda, dependence and hierarchical also look at its inputs",
+    )
+    parser.add_argument(
+        "--box",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="a range of all inputs: certify there how far the outputs move",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
     parser.add_argument("--equations", metavar="FILE.tex", help="write the lumped equations here")
@@ -113,22 +121,23 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from symlump.compression.compression import compress
-
     network, saved = _read(options)
     data = None
     if options.data is not None:
         data = _read_data(Path(options.data), *_sizes(network))
-    method = _method(options, data)
     with working(f"compressing {network.parameters} parameters"):
-        result = compress(network, method)
+        result = reduced(options, network, data)
     report = _report(result, data)
+    if options.box is not None:
+        report["bound"] = _bound(result, options.box)
     if options.equations is not None:
         _write_equations(result, options.equations)
         report["equations"] = options.equations
     if options.output is not None:
         _write(options.output, result, saved)
         report["output"] = options.output
+        if result.reduction.stored is not None:
+            report["written_in_full"] = True
     if options.json:
         print(json.dumps(report, indent=2))
     else:
@@ -189,29 +198,11 @@ def _sizes(network: Network | NetworkGraph) -> tuple[int, int]:
     return prod(network.inputs[0].size), prod(network.shapes[network.outputs[0]])
 
 
-def _method(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
-    from symlump.compression.baselines.magnitude import Magnitude
-    from symlump.compression.baselines.wanda import Wanda
-    from symlump.compression.merging.afde import AFDE
-
-    if options.method == "afde":
-        return AFDE(
-            eps=options.eps,
-            retain=options.retain,
-            linkage=options.linkage,
-            relative=options.relative_to != "nothing",
-            on=options.on,
-            relative_to="output" if options.relative_to == "nothing" else options.relative_to,
-        )
-    if options.retain is None:
-        raise MethodError(f"--method {options.method} has no tolerance; give --retain SHARE")
-    if options.method == "wanda":
-        if data is None:
-            raise MethodError("--method wanda weighs weights by data; give --data FILE.csv")
-        return Wanda(options.retain, data.inputs)
-    return Magnitude(
-        options.retain, "layerwise" if options.method == "magnitude-layerwise" else "global"
-    )
+def _bound(result: Compression, box: list[float]) -> dict[str, Any]:
+    """The certified bound on a range of inputs."""
+    with working("certifying the difference"):
+        bound = result.bound(tuple(box))
+    return {"box": box, "largest": bound.largest}
 
 
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
@@ -260,6 +251,12 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
         f"{difference['largest']:.3g}, where they are {difference['output_root_mean_square']:.3g}: "
         f"observed on {difference['inputs']}",
     ]
+    if "bound" in report:
+        low, high = report["bound"]["box"]
+        lines.append(
+            f"certified: for all inputs in [{low:g}, {high:g}] no output moves by more than "
+            f"{report['bound']['largest']:.3g}"
+        )
     if "mean_squared_error" in report:
         error = report["mean_squared_error"]
         lines.append(
@@ -269,6 +266,11 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     lines += [
         f"{what} written to {report[what]}" for what in ("equations", "output") if what in report
     ]
+    if "written_in_full" in report:
+        lines.append(
+            "the file holds every weight in full: the smaller storage is that of symlump.compress(…).model "
+            "or of a packed format"
+        )
     return "\n".join(lines)
 
 
@@ -277,7 +279,7 @@ def _write_equations(result: Compression, path: str) -> None:
     from symlump.files import write_text
 
     if not result.lumpings:
-        raise MethodError("--equations shows lumped equations; pruning has none")
+        raise MethodError(f"--equations shows lumped equations; {result.method.label} has none")
     write_text(path, equations_document(result))
 
 

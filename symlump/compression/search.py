@@ -99,11 +99,14 @@ def search(
         whole = len(subject) if system else reduced(0.0).parameters
         return reduced(smallest_tolerance(size, int(retain * whole * (1 + 1e-12))))  # type: ignore[no-any-return]
 
+    def merges(result: Any) -> Any:
+        return result.partition if system else tuple(m.tobytes() for m in result.unit_maps)
+
     known: dict[Any, bool] = {}  # what merges decides the result; many ε merge the same
 
     def accepts(eps: float) -> bool:
         result = reduced(eps)
-        merged = result.partition if system else tuple(m.tobytes() for m in result.unit_maps)
+        merged = merges(result)
         if merged not in known:
             known[merged] = good(result)
         return known[merged]
@@ -124,7 +127,13 @@ def search(
         if max_loss is not None
         else f"an error below {max_bound:g}"
     )
-    return reduced(largest_tolerance(accepts, wish))  # type: ignore[no-any-return]
+    eps = largest_tolerance(accepts, wish)
+    result = reduced(eps)
+    if eps <= _HIGHEST / 4:
+        return result  # type: ignore[no-any-return]
+    # All that may merge does: the least ε that does it says more than an arbitrary large one.
+    everything = merges(result)
+    return reduced(smallest_tolerance(lambda eps: int(merges(reduced(eps)) != everything), 0))  # type: ignore[no-any-return]
 
 
 def largest_tolerance(accepts: Callable[[float], bool], wish: str, steps: int = 24) -> float:

@@ -111,7 +111,7 @@ def read_network(
     if not layers:
         raise NetworkError(f"{path} holds no tensor named NAME.weight, so no layer was found")
     layers = [
-        layer if i in _with_own(layers) else replace(layer, activation=_hidden(phi, len(layers)))
+        layer if i in _with_own(layers) else replace(layer, activation=_hidden(phi, i, len(layers)))
         for i, layer in enumerate(layers[:-1])
     ] + [replace(layers[-1], activation=output)]
     try:
@@ -127,8 +127,8 @@ def read_network(
 def write_network(path: str | Path, network: Network, like: SavedNetwork | None = None) -> None:
     """Write a network as a state dict, whole or not at all.
 
-    The names are those of ``like`` where given, else (and where units are summed in groups) those of
-    :func:`symlump.to_torch`. ``.safetensors`` files also name the activations.
+    The names are those of ``like`` where given, else (and where units are summed in groups, or the number of
+    layers differs) those of :func:`symlump.to_torch`. ``.safetensors`` files also name the activations.
 
     Raises
     ------
@@ -136,16 +136,17 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
         If the suffix is neither .safetensors nor .pt / .pth, or the file cannot be written.
     """
     state = to_torch(network).state_dict()
-    if like is not None and all(layer.groups is None for layer in network.layers):
+    plain = all(layer.groups is None for layer in network.layers)
+    if like is not None and plain and len(like.prefixes) == len(network.layers):
         weights = [t for name, t in state.items() if name.endswith((".weight", ".bias"))]
         names: list[str] = []
         for prefix, layer in zip(like.prefixes, network.layers, strict=True):
             names += [f"{prefix}.weight"] + ([] if layer.bias is None else [f"{prefix}.bias"])
         state = dict(zip(names, weights, strict=True)) | like.extras
-    hidden = {layer.activation.name for layer in network.hidden}
+    hidden = [layer.activation.name for layer in network.hidden]
     metadata = {_OUTPUT_KEY: network.layers[-1].activation.name}
-    if len(hidden) == 1:
-        metadata[_ACTIVATION_KEY] = hidden.pop()
+    if hidden:  # one name for all, or one for each
+        metadata[_ACTIVATION_KEY] = hidden[0] if len(set(hidden)) == 1 else ";".join(hidden)
     suffix = Path(path).suffix
     if suffix not in (".safetensors", ".pt", ".pth"):
         raise FileFormatError(
@@ -239,13 +240,20 @@ def _with_own(layers: list[Layer]) -> set[int]:
     return {i for i, layer in enumerate(layers) if layer.activation.name.startswith("polynomial:")}
 
 
-def _hidden(phi: str | None, layers: int) -> Activation:
+def _hidden(phi: str | None, number: int, layers: int) -> Activation:
+    """The activation of a hidden layer, from one name for all or names for each."""
     if phi is None:
         raise NetworkError(
             "the file does not say which activation its hidden layers have; add --activation tanh (or "
             "sigmoid, relu, identity, polynomial:c0,c1,…)"
         )
-    return activation(phi)
+    names = phi.split(";")
+    if len(names) not in (1, layers - 1):
+        raise NetworkError(
+            f"the activations {phi!r} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
+            "one for each, separated by semicolons"
+        )
+    return activation(names[number] if len(names) > 1 else phi)
 
 
 def _array(tensor: torch.Tensor) -> Any:

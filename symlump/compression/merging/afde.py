@@ -51,8 +51,9 @@ class AFDE:
     relative_to : {"output", "layer"}
         "output": the distance of two units is how far their outputs differ, each counting by its effect on
         the network's outputs, in root mean square over ``inputs``; see
-        :mod:`symlump.compression.merging.merge`. "layer": it is that of their signatures, divided by the mean
-        signature norm of the layer. on : {"influence", "state", "both"}
+        :mod:`symlump.compression.merging.merge`.
+        "layer": it is that of their signatures, divided by the mean signature norm of the layer.
+    on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
         sum per group of units with nearly equal outgoing weights; "both" does one after the other.
     refit : bool

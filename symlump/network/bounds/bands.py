@@ -16,6 +16,7 @@ from symlump.network.bounds.curves import Curve, under_lines
 from symlump.network.intervals import TINY, UNIT, Interval
 from symlump.ode.exact import FloatArray
 
+_POINT = 1e-100  # intervals no wider are treated as one point: their square must not underflow
 _PARTS = 16
 _SLOPE_STEPS = 5
 
@@ -64,7 +65,7 @@ def bent(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     points, at, over = phi.along(spaced)
     guess = at.middle if points is spaced else phi.values(Interval.point(spaced)).middle
     half = (z.upper - z.lower) / 2
-    safe = np.where(half > 0, half, 1.0)
+    safe = np.where(half > _POINT, half, 1.0)
     slope, bend = np.tensordot(_PARABOLA, guess, axes=1)[1:] / np.stack([safe, safe**2])
     # fitted about the middle of the interval: moved to the given centre
     slope = slope + 2 * bend * (centre - (z.lower + half))
@@ -77,7 +78,7 @@ def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     whole = Interval(over.lower.min(axis=0), over.upper.max(axis=0))
     level, flat = whole.ball()
     half = (z.upper - z.lower) / 2
-    safe = np.where(half > 0, half, 1.0)
+    safe = np.where(half > _POINT, half, 1.0)
     zero = np.zeros_like(level)
     if points.shape[0] != _PARTS + 1:  # kinks between the parts: no line is better than a constant
         return Band(centre, level, zero, zero, flat)

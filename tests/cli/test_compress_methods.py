@@ -1,0 +1,91 @@
+"""Every method of ``symlump compress``, and the sizes it takes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import symlump as sl
+from symlump.cli.compress_methods import METHODS
+from symlump.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("methods")
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 2)
+    )
+    save_file(model.state_dict(), path / "net.safetensors")
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    np.savetxt(path / "data.csv", np.hstack([x, sl.from_torch(model)(x)]), delimiter=",")
+    return path
+
+
+def compress(capsys, folder, *arguments):
+    command = ["compress", folder / "net.safetensors", "--activation", "tanh", *arguments]
+    code = main([str(part) for part in command])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_reaches_its_size_and_its_change_is_certified(capsys, folder, name):
+    small = folder / f"{name}.safetensors"
+    size = ["--bits", "6"] if name == "quantise" else ["--retain", "0.6"]
+    code, out, err = compress(
+        capsys, folder, "--method", name, *size, "--data", folder / "data.csv", "--box", "-1", "1",
+        "-o", small, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["retained"] <= 0.6
+    assert report["mean_squared_error"]["before"] < 1e-12 < report["mean_squared_error"]["after"]
+    before, after = (
+        sl.network.state_dict.read_network(str(path), activation).network
+        for path, activation in ((folder / "net.safetensors", "tanh"), (small, None))
+    )
+    x = np.random.default_rng(1).uniform(-1, 1, (2000, 3))
+    change = np.abs(before(x) - after(x)).max()
+    # the file holds float32
+    assert 0 < change <= report["bound"]["largest"] + 1e-5 < 100 * change
+
+
+def test_a_wish_instead_of_a_tolerance(capsys, folder):
+    data = ["--data", folder / "data.csv"]
+    code, out, _ = compress(capsys, folder, "--max-loss", "0.01", *data, "--json")
+    report = json.loads(out)
+    assert code == 0 and report["mean_squared_error"]["after"] <= 0.01 and report["retained"] < 0.5
+    code, out, _ = compress(capsys, folder, "--max-bound", "0.3", "--box", "-1", "1", "--json")
+    report = json.loads(out)
+    assert code == 0 and report["bound"]["largest"] <= 0.3 and report["retained"] < 0.9
+    # With a wish that everything fulfils, ε is the least that merges everything.
+    code, out, _ = compress(capsys, folder, "--max-bound", "100", "--box", "-1", "1", "--json")
+    report = json.loads(out)
+    assert [row["blocks"] for row in report["layers"]] == [1, 1, 2] and report["eps"] < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--method", "quantise", "--retain", "0.3"], "does not take --retain; give --bits"),
+        (["--method", "magnitude", "--eps", "0"], "does not take --eps; give --retain"),
+        (["--method", "svd", "--bits", "8"], "give --eps or --retain"),
+        (["--max-loss", "1"], "give --data FILE.csv"),
+        (["--max-bound", "1"], "give --box LOW HIGH"),
+        (["--method", "svd", "--retain", "0.5", "--equations", "x.tex"], "truncated SVD has none"),
+    ],
+)
+def test_what_does_not_go_together(capsys, folder, arguments, says):
+    code, out, err = compress(capsys, folder, *arguments)
+    assert code == 2 and out == "" and says in err and err.count("\n") == 1
+
+
+def test_a_file_that_is_no_smaller_says_so(capsys, folder):
+    small = folder / "rounded.safetensors"
+    _, out, _ = compress(capsys, folder, "--method", "quantise", "--bits", "8", "-o", small)
+    assert "holds every weight in full" in out

@@ -22,6 +22,7 @@ from symlump.bench.tasks import (
 from symlump.errors import MethodError
 
 SHARES = (0.9, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
+BOUND_SAMPLES = 1_000_000
 POLYNOMIAL = "polynomial:0,1,0.2"
 
 
@@ -140,7 +141,7 @@ def evaluate(
                 "method": method,
                 "shares": list(plan.shares),
                 "steps": plan.steps,
-                "bound": plan.bound,
+                "bound": BOUND_SAMPLES if plan.bound else 0,
             },
             {"trained": result, "folder": folder},
         )

@@ -17,7 +17,7 @@ import numpy as np
 
 from symlump.compression.compression import Reduction
 from symlump.compression.merging.effect import effect_scale
-from symlump.compression.merging.merge import Merging, lumping_of, merged
+from symlump.compression.merging.merge import Merging, has_equal_units, lumping_of, merged
 from symlump.compression.moments import Normal
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
@@ -138,9 +138,10 @@ class AFDE:
         assert self.retain is not None
         target = share_of(network.parameters, self.retain)
         if influence is not None and self.on == "influence" and self._by_outputs:
-            exact = at(0.0)
-            if exact.retained_parameters <= target:
-                return exact
+            if target >= network.parameters or has_equal_units(network):
+                exact = at(0.0)
+                if exact.retained_parameters <= target:
+                    return exact
             return at(max(influence.merging.tolerance(target), float_info.min))
         fitted = self.refit and self.on == "both"  # elsewhere the refit changes no size
         return at(smallest_tolerance(lambda eps: at(eps, fitted).retained_parameters, target))

@@ -69,17 +69,22 @@ def output_effects(network: Network, samples: FloatArray) -> tuple[FloatArray, .
     >>> output_effects(net, np.array([[1.0], [-1.0]]))[0].tolist()
     [0.25]
     """
-    variance = float(network(samples).var(axis=0).sum()) or 1.0
     generator = np.random.default_rng(_SEED)
     effects = [np.zeros(layer.units) for layer in network.hidden]
+    outputs = []
     for start in range(0, len(samples), 1024):  # few at a time, for the sake of memory
-        values = network.activations(samples[start : start + 1024])
-        gradient = generator.choice([-1.0, 1.0], size=values[-1].shape)
+        h, arguments = samples[start : start + 1024], []
+        for layer in network.layers:
+            arguments.append(layer.pre_activation(h))
+            h = layer.activation(arguments[-1])
+        outputs.append(h)
+        gradient = generator.choice([-1.0, 1.0], size=h.shape)
         for number in range(len(network.hidden), 0, -1):
             layer = network.layers[number]
-            gradient = gradient * layer.activation.slope(layer.pre_activation(values[number]))
+            gradient = gradient * layer.activation.slope(arguments[number])
             gradient = gradient @ layer.weight
             effects[number - 1] += np.einsum("ij,ij->j", gradient, gradient)
+    variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
     return tuple(effect / (len(samples) * variance) for effect in effects)
 
 

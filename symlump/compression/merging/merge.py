@@ -223,6 +223,28 @@ def merged(
     return Network((*layers, layer), network.dtype)
 
 
+def has_equal_units(network: Network) -> bool:
+    """Whether some units of a layer have equal weights and biases; if not, nothing is exactly equivalent.
+
+    For units of the first layer are forward equivalent only if their rows are equal; if none are, the same
+    holds for the second layer, and so on.
+
+    Examples
+    --------
+    >>> has_equal_units(Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]]))
+    False
+    >>> has_equal_units(Network.dense([[[1.0], [1.0]], [[1.0, 1.0]]]))
+    True
+    """
+    for layer in network.hidden:
+        bias = np.zeros(layer.units) if layer.bias is None else layer.bias
+        # + 0.0 makes −0 and 0 the same bytes
+        rows = {(row + 0.0).tobytes() for row in np.column_stack([layer.weight, bias])}
+        if layer.groups is not None or len(rows) < layer.units:
+            return True
+    return False
+
+
 def _mean_matrix(group: IntArray, weight: FloatArray, count: int) -> FloatArray:
     """The weighted means of groups as a matrix; a group without weight gets its plain mean."""
     total = np.bincount(group, weights=weight, minlength=count)

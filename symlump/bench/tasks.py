@@ -45,6 +45,7 @@ from symlump.ode.exact import FloatArray
 
 #: Part of every description: results of another version are not used.
 VERSION = 1
+_STEPS = 200  # of fitting towards the original network's outputs, without data
 _CHUNK = 10_000  # samples at a time: their units fit the cache
 
 
@@ -119,6 +120,7 @@ class QuantizedTo:
 METHODS: Mapping[str, Method] = {
     "AFDE": Method(lambda share, x: AFDE(retain=share), bounded=True),
     "AFDE, sums": Method(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
+    "AFDE, fitted": Method(lambda share, x: AFDE(retain=share, steps=_STEPS), slow=True),
     "AFDE, by layer": Method(lambda share, x: AFDE(retain=share, relative_to="layer")),
     "AFDE, by layer, sums": Method(
         lambda share, x: AFDE(retain=share, relative_to="layer", refit=False)
@@ -130,6 +132,9 @@ METHODS: Mapping[str, Method] = {
     "AFDE, covariance": Method(lambda share, x: AFDE(retain=share, inputs=Normal.of(x)), data=True),
     "symmetric": Method(lambda share, x: Symmetric(retain=share), bounded=True),
     "dependence": Method(lambda share, x: Dependence(retain=share)),
+    "dependence, fitted": Method(
+        lambda share, x: Dependence(retain=share, steps=_STEPS), slow=True
+    ),
     "dependence, covariance": Method(
         lambda share, x: Dependence(retain=share, inputs=Normal.of(x)), data=True
     ),

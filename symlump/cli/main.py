@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import symlump
 from symlump.cli import (
-    bench_command,
     check_command,
     compress_command,
     demo_command,
@@ -20,6 +19,7 @@ from symlump.cli import (
     show_command,
     sweep_command,
 )
+from symlump.cli.bench import command as bench
 from symlump.errors import InputError, SymlumpError
 
 _WELCOME = """\
@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     check_command.add_parser(commands)
     explain_command.add_parser(commands)
     export_command.add_parser(commands)
-    bench_command.add_parser(commands)
+    bench.add_parser(commands)
     return parser
 
 

@@ -24,6 +24,18 @@ def check_share(share: float, name: str) -> None:
         raise MethodError(f"{name}={share!r}: a share of the parameters is in (0, 1], such as 0.4")
 
 
+def check_steps(steps: int) -> None:
+    """Refuse what is no number of steps.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise MethodError(f"steps={steps!r}: a number of steps is a whole number, 0 or larger")
+
+
 def smallest_tolerance(size: Callable[[float], int], target: int, steps: int = 40) -> float:
     """The smallest tolerance found at which ``size`` is at most ``target``, by bisection.
 

@@ -6,7 +6,7 @@ import pytest
 
 import symlump as sl
 from symlump import formats
-from symlump.cli.bench_linear_command import add_options as bench_options
+from symlump.cli.bench.linear import add_options as bench_options
 from symlump.cli.main import main
 
 MODEL = """begin model m

@@ -439,7 +439,7 @@ def test_what_is_too_long_for_the_checker_is_not_called_exact(monkeypatch):
         (lambda: Dependence(tol=-1), "tol=-1: a tolerance"),
         (lambda: Dependence(retain=2), "retain=2: a share"),
         (lambda: Dependence(tol=0, inputs="normal"), "samples, a Normal distribution or 'exact'"),
-        (lambda: Dependence(retain=0.5, inputs="exact"), "neither tol nor retain"),
+        (lambda: Dependence(retain=0.5, inputs="exact"), "neither tol, retain nor steps"),
         (lambda: Normal(mean=[[1.0]]), "a vector of finite numbers as mean"),
         (lambda: Normal(covariance=[[np.nan]]), "a matrix of finite numbers"),
         (lambda: Normal(covariance=[[1.0, 0.0]]), "square"),
@@ -479,3 +479,23 @@ def test_methods_that_do_not_fit_the_network():
             sl.compress(grouped, method)
         with pytest.raises(NetworkError, match="a chain of dense layers"):
             method.reduce("a graph")
+
+
+def test_steps_fit_all_weights_without_data():
+    """Nearer to the original on inputs that were not fitted; of the same size; lossless stays lossless."""
+    rng = np.random.default_rng(0)
+    full = sl.Network.dense(
+        [rng.normal(size=(20, 4)), rng.normal(size=(16, 20)) / 4, rng.normal(size=(2, 16)) / 4],
+        [rng.normal(size=n) for n in (20, 16, 2)],
+        "tanh",
+    )
+    x = rng.normal(size=(3000, 4))
+    plain = sl.compress(full, sl.Dependence(retain=0.5))
+    closer = sl.compress(full, sl.Dependence(retain=0.5, steps=40))
+    assert closer.retained_parameters == plain.retained_parameters
+    before, after = (np.mean((r.network(x) - full(x)) ** 2) for r in (plain, closer))
+    assert after < 0.5 * before
+    assert closer.defect < plain.defect
+    spread = np.sqrt(np.sum(np.var(full(x), axis=0)))
+    seen = np.sqrt(np.mean(np.sum((closer.network(x) - full(x)) ** 2, axis=1))) / spread
+    assert closer.defect == pytest.approx(seen, rel=0.3)

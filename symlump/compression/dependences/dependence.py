@@ -22,9 +22,10 @@ from scipy.linalg import lapack, qr
 
 from symlump.compression.compression import Reduction
 from symlump.compression.dependences.exact_dependence import reduce_exactly
+from symlump.compression.fitting import fitted
 from symlump.compression.moments import Moments, Normal, moments_of
 from symlump.compression.plain import plain
-from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.network.network import Layer, Network
@@ -66,6 +67,10 @@ class Dependence:
         independent checker. It is for polynomial activations and takes no ``tol`` or ``retain``.
     seed : int
         Of the samples drawn from a normal distribution.
+    steps : int
+        After the closed form, so many steps of L-BFGS on *all* weights towards the original network's
+        outputs for the stated inputs. No targets are used, so with a normal distribution still no data.
+        Kept units then are no longer as they were; 0 leaves them.
 
     Raises
     ------
@@ -98,16 +103,18 @@ class Dependence:
     retain: float | None = None
     inputs: npt.ArrayLike | Normal | str = field(default_factory=Normal, repr=False)
     seed: int = 0
+    steps: int = 0
 
     def __post_init__(self) -> None:
+        check_steps(self.steps)
         if isinstance(self.inputs, str):
             if self.inputs != "exact":
                 raise MethodError(
                     f"inputs={self.inputs!r} is unknown; give samples, a Normal distribution or 'exact'"
                 )
-            if self.tol not in (None, 0) or self.retain is not None:
+            if self.tol not in (None, 0) or self.retain is not None or self.steps:
                 raise MethodError(
-                    "inputs='exact' removes what is redundant exactly and takes neither tol nor retain; "
+                    "inputs='exact' removes what is redundant exactly and takes neither tol, retain nor steps; "
                     "use Dependence(retain=…) with samples or a Normal distribution"
                 )
             return
@@ -145,7 +152,11 @@ class Dependence:
             assert self.retain is not None
             target = share_of(network.parameters, self.retain)
             tol = smallest_tolerance(lambda t: _parameters(network, units(t)), target)
-        return _refitted(network, moments, metrics, units(tol), tol)
+        reduction = _refitted(network, moments, metrics, units(tol), tol)
+        if not self.steps:
+            return reduction
+        small, error = fitted(reduction.network, network, samples, self.steps)
+        return replace(reduction, network=small, defect=error)
 
 
 def output_metrics(network: Network, x: FloatArray) -> list[FloatArray]:

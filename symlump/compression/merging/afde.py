@@ -19,7 +19,7 @@ from symlump.compression.compression import Reduction
 from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, lumping_of, merged
 from symlump.compression.moments import Normal
-from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.lumping.forward import Forward
@@ -62,6 +62,10 @@ class AFDE:
         graph always does.
     inputs : Normal, optional
         The distribution of a chain's inputs; default: standard normal, so that no data is needed.
+    steps : int
+        After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
+        samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
+        system, which then is further away.
 
     Raises
     ------
@@ -86,6 +90,7 @@ class AFDE:
     relative_to: str = "output"
     refit: bool = True
     inputs: Normal | None = None
+    steps: int = 0
 
     def __post_init__(self) -> None:
         if (self.eps is None) == (self.retain is None):
@@ -99,6 +104,11 @@ class AFDE:
             check_share(self.retain, "retain")
         if self.on not in ("influence", "state", "both"):
             raise MethodError(f"on={self.on!r} is unknown; choose 'influence', 'state' or 'both'")
+        check_steps(self.steps)
+        if self.steps and (self.on != "influence" or not self.refit):
+            raise MethodError(
+                "steps goes on from the refit, so it needs on='influence' and refit=True"
+            )
         if self.relative_to not in ("output", "layer"):
             raise MethodError(
                 f"relative_to={self.relative_to!r} is unknown; choose 'output' or 'layer'"
@@ -156,6 +166,10 @@ class AFDE:
         from symlump.compression.merging.graph_merging import GraphMerging
         from symlump.network.graphs.decode import decode_graph, graph_unit_maps
 
+        if self.steps:
+            raise MethodError(
+                "steps is for chains of dense layers; train the reduced graph instead"
+            )
         if self.on != "influence":
             raise MethodError(
                 f"on={self.on!r} is for chains of dense layers; a network graph is reduced on='influence'"
@@ -223,6 +237,11 @@ class _Influence:
             network = self.ode.network
             plain = [np.ones(layer.units) for layer in network.hidden]
             small = merged(network, labels, plain, self.merging.moments)
+        if refit and self.method.steps:
+            from symlump.compression.fitting import fitted
+
+            network, samples = self.ode.network, self.merging.samples
+            small, _ = fitted(small, network, samples, self.method.steps)
         return lumping_of(self.ode, small, labels, forward), small
 
 

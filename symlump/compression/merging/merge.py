@@ -64,6 +64,8 @@ class Merging:
     network : Network
     moments : Moments
         Of the units, under the stated inputs.
+    samples : ndarray, shape (samples, inputs)
+        Of these inputs.
     effects : tuple of ndarray
         For each hidden layer the weights w of its units.
     trees : tuple of ndarray
@@ -81,6 +83,7 @@ class Merging:
 
     network: Network
     moments: Moments
+    samples: FloatArray
     effects: tuple[FloatArray, ...]
     trees: tuple[FloatArray, ...]
 
@@ -107,7 +110,7 @@ class Merging:
                         "refit=False"
                     )
                 trees.append(merge_tree(rows, weights, linkage))
-        return cls(network, moments, effects, tuple(trees))
+        return cls(network, moments, samples, effects, tuple(trees))
 
     def labels(self, eps: float) -> tuple[IntArray, ...]:
         """For each hidden layer the new unit of each unit, at a tolerance."""

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from symlump.cli import (
-    bench_afde_command,
-    bench_anneal_command,
-    bench_linear_command,
-    bench_pinn_command,
+from symlump.cli.bench import (
+    afde,
+    anneal,
+    linear,
+    pinn,
 )
 from symlump.cli.progress import bar
 
@@ -181,35 +181,35 @@ EXPERIMENTS = (
     Experiment(
         "afde",
         "compression of networks on eight data sets, against pruning and other methods",
-        bench_afde_command.add_options,
-        bench_afde_command.run,
-        bench_afde_command.DESCRIPTION,
+        afde.add_options,
+        afde.run,
+        afde.DESCRIPTION,
     ),
     Experiment(
         "linear",
         "linear lumping, from a model to its quotient",
-        bench_linear_command.add_options,
-        bench_linear_command.run,
-        bench_linear_command.DESCRIPTION,
+        linear.add_options,
+        linear.run,
+        linear.DESCRIPTION,
     ),
     Experiment(
         "anneal",
         "annealing of a network on handwritten digits",
-        bench_anneal_command.add_options,
-        bench_anneal_command.run,
-        bench_anneal_command.DESCRIPTION,
+        anneal.add_options,
+        anneal.run,
+        anneal.DESCRIPTION,
     ),
     Experiment(
         "pinn",
         "compression of physics-informed networks",
-        bench_pinn_command.add_options,
-        bench_pinn_command.run,
-        bench_pinn_command.DESCRIPTION,
+        pinn.add_options,
+        pinn.run,
+        pinn.DESCRIPTION,
     ),
     Experiment(
         "hmatrix",
         "storage of hierarchical matrices against their size",
-        bench_pinn_command.add_hmatrix_options,
-        bench_pinn_command.run_hmatrix,
+        pinn.add_hmatrix_options,
+        pinn.run_hmatrix,
     ),
 )

@@ -1,0 +1,1 @@
+"""``symlump bench``: one command for each experiment."""

@@ -1,0 +1,90 @@
+"""All weights of a reduced network fitted towards the outputs of the original one, without any targets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from symlump.errors import FailureError
+from symlump.network.network import Network
+from symlump.network.torch_io import from_torch, to_torch
+from symlump.ode.exact import FloatArray
+
+_HISTORY = 20
+
+
+def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tuple[Network, float]:
+    """Minimise E‖f̂(x) − f(x)‖² over the weights and biases of f̂, by L-BFGS.
+
+    Parameters
+    ----------
+    small, original : Network
+        f̂ to start from, and f.
+    x : ndarray, shape (samples, inputs)
+    steps : int
+        Iterations; each takes a few evaluations of f̂ and its gradient on all samples.
+
+    Returns
+    -------
+    network : Network
+        Never worse than ``small`` on the samples.
+    error : float
+        Root mean square of the outputs' difference there, relative to their standard deviation.
+
+    Raises
+    ------
+    FailureError
+        If the outputs are not finite.
+
+    References
+    ----------
+    Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", arXiv:1503.02531.
+
+    Examples
+    --------
+    >>> original = Network.dense([[[1.0], [0.9]], [[0.5, 0.5]]])
+    >>> small = Network.dense([[[1.0]], [[1.0]]])
+    >>> x = np.linspace(-1, 1, 21)[:, None]
+    >>> error_before = fitted(small, original, x, 0)[1]
+    >>> fitted(small, original, x, 20)[1] < 0.1 * error_before
+    True
+    """
+    inputs, targets = torch.from_numpy(x), torch.from_numpy(original(x))
+    variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
+    model = to_torch(replace(small, dtype="float64"))
+
+    def loss() -> torch.Tensor:
+        difference: torch.Tensor = model(inputs) - targets
+        return difference.square().sum() / (len(x) * variance)
+
+    best, state = float(loss().detach()), {k: v.clone() for k, v in model.state_dict().items()}
+    if not np.isfinite(best):
+        raise FailureError("activations overflow on the stated inputs; state how large inputs are")
+    optimizer = torch.optim.LBFGS(
+        list(model.parameters()),
+        max_iter=steps,
+        max_eval=4 * steps,
+        history_size=_HISTORY,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=0.0,
+        tolerance_change=0.0,
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    if steps and best > 0:
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    found = float(loss().detach())
+    if found < best:
+        best = found
+    else:
+        model.load_state_dict(state)
+    network = from_torch(model)
+    assert isinstance(network, Network)
+    return replace(network, dtype=small.dtype), float(np.sqrt(best))

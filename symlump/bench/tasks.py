@@ -22,16 +22,12 @@ from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
-from symlump.compression.compression import (
-    Compression,
-    Reduction,
-    compress,
-    mean_squared_error,
-)
+from symlump.compression.compression import Compression, compress, mean_squared_error
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.moments import Normal
+from symlump.compression.reduction import Reduction
 from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.datasets import dynamics, regression
 from symlump.datasets.dataset import Dataset

@@ -41,8 +41,18 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "system", metavar="MODEL", nargs="?", help="the system's file, any known format"
     )
-    parser.add_argument("--parameters", choices=("symbolic", "values"), default="values")
-    parser.add_argument("--constants", choices=("keep", "values"), default="keep")
+    parser.add_argument(
+        "--parameters",
+        choices=("symbolic", "values"),
+        default="values",
+        help="how MODEL is read: as when the certificate was made (default: values)",
+    )
+    parser.add_argument(
+        "--constants",
+        choices=("keep", "values"),
+        default="keep",
+        help="how MODEL is read: as when the certificate was made (default: keep)",
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
 

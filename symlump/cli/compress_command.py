@@ -24,8 +24,8 @@ by merging the units that act alike), and write the smaller network.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
-everything, and may hold convolutions and branches (with --method afde). The equations that justify the
-result go to --equations. The price in accuracy is measured on standard normal inputs, and on your own
+everything, and may hold convolutions and branches (for --method afde and symmetric). The equations that
+justify the result go to --equations, its proofs to --certificates. The price in accuracy is measured on standard normal inputs, and on your own
 data with --data; with --box it is certified.
 """
 
@@ -116,6 +116,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
     parser.add_argument("--equations", metavar="FILE.tex", help="write the lumped equations here")
+    parser.add_argument(
+        "--certificates", metavar="DIR", help="write the proofs here, each for symlump check"
+    )
+    parser.add_argument(
+        "--leave-untouched",
+        action="store_true",
+        help="ONNX: carry operators that symlump does not know along as they are",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -133,6 +141,8 @@ def run(options: argparse.Namespace) -> int:
     if options.equations is not None:
         _write_equations(result, options.equations)
         report["equations"] = options.equations
+    if options.certificates is not None:
+        report["certificates"] = _write_certificates(result, options.certificates)
     if options.output is not None:
         _write(options.output, result, saved)
         report["output"] = options.output
@@ -151,6 +161,10 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
     from symlump.network.state_dict import read_network
 
     if not _is_onnx(options.model):
+        if options.leave_untouched:
+            raise MethodError(
+                "--leave-untouched is for ONNX files; a state dict holds dense layers only"
+            )
         order = None if options.layers is None else options.layers.split(",")
         saved = read_network(options.model, options.activation, options.output_activation, order)
         return saved.network, saved
@@ -161,7 +175,7 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
             raise MethodError(
                 f"--{option.replace('_', '-')} is for state dicts; an ONNX file says it itself"
             )
-    network = read_onnx(options.model)
+    network = read_onnx(options.model, leave_untouched=options.leave_untouched)
     to_onnx = options.output is None or _is_onnx(options.output)
     if not isinstance(network, Network) and not to_onnx:
         raise MethodError(
@@ -196,6 +210,21 @@ def _sizes(network: Network | NetworkGraph) -> tuple[int, int]:
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise MethodError("--data is for networks with one input and one output")
     return prod(network.inputs[0].size), prod(network.shapes[network.outputs[0]])
+
+
+def _write_certificates(result: Compression, folder: str) -> list[str]:
+    """One file for each proof; their paths."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileFormatError(f"cannot make the folder {folder}: {error.strerror}") from None
+    certificates = result.certificates
+    if not certificates:
+        raise MethodError(f"--certificates writes proofs; {result.method.label} has none here")
+    paths = [str(Path(folder) / f"{number}.json") for number in range(1, len(certificates) + 1)]
+    for certificate, path in zip(certificates, paths, strict=True):
+        certificate.write(path)
+    return paths
 
 
 def _bound(result: Compression, box: list[float]) -> dict[str, Any]:
@@ -266,6 +295,12 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     lines += [
         f"{what} written to {report[what]}" for what in ("equations", "output") if what in report
     ]
+    if "certificates" in report:
+        count = len(report["certificates"])
+        lines.append(
+            f"{count} certificate{'s' * (count > 1)} written: {report['certificates'][0]}"
+            + (" …" if count > 1 else "")
+        )
     if "written_in_full" in report:
         lines.append(
             "the file holds every weight in full: the smaller storage is that of symlump.compress(…).model "

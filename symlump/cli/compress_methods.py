@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from symlump.errors import MethodError
 
 if TYPE_CHECKING:
-    from symlump.compression.compression import Compression, CompressionMethod
+    from symlump.compression.compression import Compression
+    from symlump.compression.reduction import CompressionMethod
     from symlump.datasets.dataset import Dataset
     from symlump.network.graphs.graph import NetworkGraph
     from symlump.network.network import Network

@@ -10,13 +10,15 @@ from symlump.cli.show_command import add_reading, read_model
 
 _DESCRIPTION = """\
 Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not
-(the coefficient in which they differ, and the round of refinement in which it appeared).
+(the coefficient in which they differ, and the round of refinement in which it appeared). With --eps: how far
+apart they are, and where most.
 """
 
 _EXAMPLES = """\
 examples:
   symlump explain MODEL.ode x1 x3
   symlump explain MODEL.ode x1 x3 --method backward --latex
+  symlump explain MODEL.ode x1 x3 --eps 0.01
 """
 
 
@@ -35,6 +37,16 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("y", help="another")
     parser.add_argument("--method", choices=("forward", "backward"), default="forward")
     parser.add_argument("--initial", choices=("one", "file", "values"), default="file")
+    parser.add_argument(
+        "--eps", type=float, default=0.0, metavar="E", help="a tolerance, as for symlump lump"
+    )
+    parser.add_argument(
+        "--linkage",
+        default="closure",
+        choices=("closure", "diameter", "variance"),
+        help="how the tolerance groups variables (default: closure)",
+    )
+    parser.add_argument("--relative", action="store_true", help="a relative tolerance")
     parser.add_argument("--latex", action="store_true", help="print LaTeX")
 
 
@@ -46,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
 
     model = read_model(options)
     with working("lumping"):
-        method = Forward() if options.method == "forward" else Backward()
+        kind = Forward if options.method == "forward" else Backward
+        method = kind(options.eps, linkage=options.linkage, relative=options.relative)
         lumping = lump(model.ode, method, model.initial_partition(options.initial))
         explanation = lumping.explain(options.x, options.y)
     print(explanation.latex if options.latex else explanation.text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.progress import working
 from symlump.cli.show_command import add_reading, counted, read_model, sizes
+from symlump.cli.sweep_command import check_writable
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -144,6 +145,10 @@ def run(options: argparse.Namespace) -> int:
 
     if options.output is not None:
         _check_output(Path(options.output))
+    if options.certificate is not None:
+        check_writable(options.certificate)
+    elif options.by_digest:
+        raise MethodError("--by-digest says how a certificate names its system; add --certificate")
     if options.method == "constrained":
         from symlump.cli.lump_linear import run_linear
 
@@ -211,10 +216,7 @@ def _check_output(path: Path) -> None:
 def _report(
     lumping: Lumping, options: argparse.Namespace, keep: list[str], seconds: float
 ) -> dict[str, Any]:
-    from symlump.lumping.lumping import CHECKED_TERMS
-
-    unchecked = lumping.method.is_exact and lumping.ode.terms > CHECKED_TERMS
-    exact = None if unchecked else lumping.exact
+    exact = None if lumping.method.is_exact and not lumping.exact else lumping.exact
     report: dict[str, Any] = {
         "file": options.file,
         "method": options.method,

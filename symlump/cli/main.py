@@ -31,7 +31,7 @@ Try:
   symlump show MODEL.ode            what is in a model file
   symlump lump MODEL.ode --method forward
   symlump sweep MODEL.ode --breakpoints      every tolerance at which something changes
-  symlump report MODEL.ode -o report.html    a page with a slider over the tolerance
+  symlump report MODEL.ode -o report.html    a page with a slider over the tolerance; of a network too
   symlump COMMAND --help            what a command does, with examples
 
 In Python:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.progress import working
-from symlump.errors import MethodError
+from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -37,6 +37,8 @@ examples:
 exit codes: 0 done, 2 the file cannot be read
 """
 
+#: Suffixes of saved networks.
+NETWORKS = {".safetensors", ".pt", ".pth", ".onnx"}
 _VIEWS = 12
 _WIDTH = 100
 
@@ -51,20 +53,27 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    add_reading(parser)
+    add_reading(parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .onnx")
     parser.add_argument(
         "--equations", type=int, default=8, metavar="N", help="how many to show (default: 8)"
     )
     parser.add_argument(
         "--terms", type=int, default=12, metavar="N", help="of each equation (default: 12)"
     )
+    parser.add_argument(
+        "--leave-untouched",
+        action="store_true",
+        help="an ONNX network: show operators that symlump does not know as they are, instead of refusing it",
+    )
     parser.add_argument("--latex", action="store_true", help="print the equations as LaTeX, alone")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
+def add_reading(
+    parser: argparse.ArgumentParser, files: str = "a model: .ode, .net, .tra, .xml, .sbml"
+) -> None:
     """The arguments that say which file to read and how."""
-    parser.add_argument("file", metavar="FILE", help="a model: .ode, .net, .tra, .xml, .sbml")
+    parser.add_argument("file", metavar="FILE", help=files)
     parser.add_argument(
         "--parameters",
         default="values",
@@ -90,6 +99,11 @@ def read_model(options: argparse.Namespace) -> Model:
     """Read the file as the options say."""
     from symlump import formats
 
+    if Path(options.file).suffix.lower() in NETWORKS:
+        raise FileFormatError(
+            f"{options.file} is a network, and this takes model files; for networks there are symlump "
+            "compress, symlump sweep, symlump report, and symlump show for .onnx"
+        )
     with working(f"reading {options.file}"):
         return formats.read(
             options.file,
@@ -111,7 +125,18 @@ def run(options: argparse.Namespace) -> int:
     if Path(options.file).suffix.lower() == ".onnx":
         from symlump.cli.show_network import run_network
 
+        for option, given in (
+            ("--parameters", options.parameters != "values"),
+            ("--constants", options.constants != "keep"),
+            ("--format", options.format is not None),
+        ):
+            if given:
+                raise MethodError(
+                    f"{option} is for differential equations; {options.file} is a network"
+                )
         return run_network(options)
+    if options.leave_untouched:
+        raise MethodError(f"--leave-untouched is for ONNX networks; {options.file} is none")
     model = read_model(options)
     if options.latex:
         print(model.ode.to_latex(options.equations, options.terms))

@@ -12,7 +12,7 @@ from symlump.display.tables import table_text
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.graphs.encode import encode_graph
 from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Affine, Apply, Combine, Node, Pool
+from symlump.network.graphs.nodes import Affine, Apply, Combine, Node, Pool, Untouched
 from symlump.network.network import Network
 from symlump.ode.polynomial import PolynomialODE
 
@@ -23,7 +23,7 @@ _ENCODED = 5_000_000  # parameters; above, no equations are shown
 def run_network(options: argparse.Namespace) -> int:
     """Run the command for a network."""
     with working(f"reading {options.file}"):
-        network = read_onnx(options.file)
+        network = read_onnx(options.file, options.leave_untouched)
         graph = network if isinstance(network, NetworkGraph) else NetworkGraph.from_network(network)
         ode = None
         if options.latex or (options.equations and graph.parameters <= _ENCODED):
@@ -44,7 +44,7 @@ def _rows(graph: NetworkGraph) -> list[dict[str, Any]]:
             "kind": _kind(node),
             "reads": list(node.inputs),
             "shape": list(graph.shapes[node.name]),
-            "parameters": node.parameters if isinstance(node, Affine) else 0,
+            "parameters": node.parameters if isinstance(node, Affine | Untouched) else 0,
         }
         for node in graph.nodes
     ]
@@ -72,6 +72,8 @@ def _kind(node: Node) -> str:
             return operation
         case Pool(operation=operation, size=size, adaptive=adaptive):
             return f"{operation} {'to ' if adaptive else ''}{'×'.join(map(str, size))}"
+        case Untouched(what=what):
+            return f"{what}, untouched"
     return type(node).__name__.lower()
 
 
@@ -95,21 +97,25 @@ def _text(
     ode: PolynomialODE | None,
 ) -> str:
     rows = _rows(graph)
+    chain = isinstance(network, Network)
     table = [
         (
             row["name"],
             row["kind"],
-            "×".join(map(str, row["shape"])),
+            *(() if chain else (", ".join(row["reads"]),)),
+            "×".join(map(str, row["shape"])) or "1",
             str(row["parameters"] or ""),
         )
         for row in rows[:_ROWS]
     ]
-    chain = isinstance(network, Network)
+    columns = ("node", "what", *(() if chain else ("reads",)), "shape", "parameters")
     lines = [
         f"{Path(options.file).name}: {network!r}, {graph.dtype}",
-        "a chain of dense layers, so every method applies" if chain else "a graph, for AFDE",
+        "a chain of dense layers, so every method applies"
+        if chain
+        else "a graph, for AFDE and Symmetric",
         "",
-        table_text(("node", "what", "shape", "parameters"), table),
+        table_text(columns, table),
     ]
     if len(rows) > _ROWS:
         lines.append(f"… {len(rows) - _ROWS} more nodes")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.progress import bar, working
-from symlump.cli.show_command import add_reading, read_model
+from symlump.cli.show_command import NETWORKS, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ examples:
 exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
 """
 
-_NETWORKS = {".safetensors", ".pt", ".pth", ".onnx"}
-
 
 def add_parser(commands: Any) -> None:
     """Register the command."""
@@ -55,7 +54,9 @@ def add_parser(commands: Any) -> None:
 
 def add_sweeping(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what to reduce, and at which tolerances."""
-    add_reading(parser)
+    add_reading(
+        parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
+    )
     parser.add_argument("--eps", metavar="E,E,…", help="the tolerances (default: chosen)")
     parser.add_argument(
         "--breakpoints", action="store_true", help="a system: the exact tolerances of change"
@@ -100,6 +101,11 @@ def add_sweeping(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.picture is not None and Path(options.picture).suffix.lower() != ".png":
+        raise FileFormatError(f"--picture {options.picture}: a picture is a .png file")
+    for path in (options.csv, options.picture):
+        if path is not None:
+            check_writable(path)
     table = swept(options)
     print(table)
     if options.csv is not None:
@@ -112,9 +118,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def check_writable(path: str) -> None:
+    """Refuse before the work what could not be written after it."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileFormatError(f"cannot write {path}: there is no folder {folder}")
+    if Path(path).is_dir():
+        raise FileFormatError(
+            f"{path or 'the empty name'} is a folder; give the name of a file to write"
+        )
+
+
 def swept(options: argparse.Namespace) -> Sweep:
     """The sweep that the arguments ask for."""
-    return _network(options) if Path(options.file).suffix in _NETWORKS else _system(options)
+    network = Path(options.file).suffix.lower() in NETWORKS
+    return _network(options) if network else _system(options)
 
 
 def _system(options: argparse.Namespace) -> Sweep:
@@ -126,6 +144,10 @@ def _system(options: argparse.Namespace) -> Sweep:
     for name in ("activation", "box"):
         if getattr(options, name) is not None:
             raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
+    if not 0 <= options.spread < math.inf:
+        raise MethodError(f"--spread {options.spread}: a share is a finite number, 0 or larger")
+    if options.spread and options.horizon is None:
+        raise MethodError("--spread is the box of a certified error; say up to when with --horizon")
     model = read_model(options)
     kind = Forward if options.method == "forward" else Backward
     method = kind(linkage=options.linkage or "closure", relative=options.relative)
@@ -161,10 +183,16 @@ def _network(options: argparse.Namespace) -> Sweep:
     from symlump.compression.sweep import sweep
     from symlump.network.state_dict import read_network
 
-    if options.horizon is not None or options.breakpoints:
-        raise MethodError(
-            f"--horizon and --breakpoints belong to systems; {options.file} is a network"
-        )
+    for given, name in (
+        (options.horizon is not None, "horizon"),
+        (options.breakpoints, "breakpoints"),
+        (options.spread != 0, "spread"),
+        (options.relative, "relative"),
+        (options.method != "forward", "method"),
+        (options.initial != "file", "initial"),
+    ):
+        if given:
+            raise MethodError(f"--{name} belongs to systems; {options.file} is a network")
     if Path(options.file).suffix == ".onnx":
         from symlump.network.exchange.onnx_io import read_onnx
 

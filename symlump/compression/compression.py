@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.display.tables import table_html, table_text
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
@@ -25,68 +26,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from symlump.network.bounds.difference import NetworkBound
-
-
-@dataclass(frozen=True, eq=False)
-class Reduction:
-    """What a method makes of a network.
-
-    Parameters
-    ----------
-    network : Network or NetworkGraph
-        The reduced network.
-    unit_maps : tuple of ndarray of int
-        For each hidden layer (of a graph: for each layer), the new unit of each old unit; −1 if it became a
-        combination of others.
-    retained_parameters : int
-        Weights and biases that remain (for pruning: those not masked).
-    eps : float or None
-        The tolerance used, where the method has one.
-    defect : float
-        2-norm of the change of coefficients: for AFDE the distance to the nearest exactly lumpable
-        system, for pruning the norm of the removed weights. For linear dependence the root mean square
-        change of the outputs, estimated, relative to their standard deviation.
-    lumpings : tuple of Lumping
-        The equations behind the reduction, where there are some.
-    stored : tuple of int, or None
-        Numbers stored for each layer, where those are not the entries of its arrays.
-    certificates : tuple of Certificate
-        Further identities behind the reduction, each accepted by the independent checker.
-    places : tuple of int, or None
-        For each old layer the new layer that gives its values, where layers were split.
-    note : str
-        What the report adds: facts that the certificates rest on, or why there are none.
-    """
-
-    network: Any
-    unit_maps: tuple[IntArray, ...]
-    retained_parameters: int
-    eps: float | None
-    defect: float
-    lumpings: tuple[Lumping, ...] = ()
-    stored: tuple[int, ...] | None = None
-    certificates: tuple[Certificate, ...] = ()
-    places: tuple[int, ...] | None = None
-    note: str = ""
-
-    def finish(self, model: nn.Module) -> nn.Module:
-        """Give the torch model of the reduced network the layers that the method stores."""
-        return model
-
-
-@runtime_checkable
-class CompressionMethod(Protocol):
-    """A method of ``compress``: a small frozen object with its options.
-
-    A method for network graphs too has ``reduce_graph(graph)``, which likewise returns a reduction.
-    """
-
-    @property
-    def label(self) -> str:
-        """Name for tables."""
-
-    def reduce(self, network: Network) -> Reduction:
-        """Reduce a network."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +92,15 @@ class Compression:
         return self.reduction.lumpings
 
     @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The proofs behind the reduction, each to be verified on its own: of lumpings, and of identities.
+
+        Those of a lumping within a tolerance are about its reference system, and say so.
+        """
+        lumpings = tuple(lumping.certificate() for lumping in self.lumpings)
+        return lumpings + self.reduction.certificates
+
+    @property
     def eps(self) -> float | None:
         """The tolerance that was used or found."""
         return self.reduction.eps
@@ -181,7 +129,11 @@ class Compression:
     def exact(self) -> bool:
         """True if the independent checker accepted every lumping and identity behind the reduction."""
         proofs = self.reduction.certificates
-        return bool(self.lumpings or proofs) and all(
+        if not self._has_equations and not proofs:
+            return False
+        if self._has_equations and self.defect > 0:
+            return False  # of a reference system only
+        return all(
             [lumping.exact for lumping in self.lumpings]
             + [proof.check().accepted for proof in proofs]
         )
@@ -195,7 +147,7 @@ class Compression:
                 old.units,
                 new.outputs,
                 old.parameters,
-                _retained(new, pruned=not self.lumpings)
+                _retained(new, pruned=not self._has_equations)
                 if self.reduction.stored is None
                 else self.reduction.stored[number - 1],
             )
@@ -203,6 +155,10 @@ class Compression:
                 zip(self.original.layers, self._new_layers(), strict=True), start=1
             )
         )
+
+    @property
+    def _has_equations(self) -> bool:
+        return self.reduction.equations is not None
 
     def _new_layers(self) -> list[Any]:
         """For each old layer the new one that gives its values."""
@@ -272,7 +228,7 @@ class Compression:
         eps = "" if self.eps is None else f", ε = {self.eps:.6g}"
         if self.exact:
             known = "exact, proof checked"
-        elif self.eps == 0 and self.lumpings:
+        elif self.eps == 0 and self._has_equations:
             known = "defect 0, proof not checked (large)"
         else:
             known = f"defect δ = {self.defect:.4g}"

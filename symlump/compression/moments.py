@@ -9,6 +9,7 @@ polynomials of the inputs; the second kind has no sampling error.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -121,7 +122,9 @@ class Normal:
         """
         mean, root = self.affine(inputs)
         drawn = np.random.default_rng(seed).standard_normal((count, inputs))
-        return np.asarray(mean + drawn @ root.T)
+        if self.covariance is not None:
+            drawn = drawn @ root.T
+        return np.asarray(mean + drawn)
 
     def __repr__(self) -> str:
         given = [name for name in ("mean", "covariance") if getattr(self, name) is not None]
@@ -145,6 +148,11 @@ class Moments(Protocol):
 
     def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
         """H with HᵀH the covariance of the columns, or their second moments if not centred."""
+
+    def roots(
+        self, h: FloatArray, other: FloatArray, centred: bool
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """The roots of two sets of columns, the same rows of both at a time, to be changed at will."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +188,18 @@ class Sampled:
     def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
         """The values, minus their mean if centred, over the root of their number."""
         return np.asarray((h - h.mean(axis=0) if centred else h) / np.sqrt(len(h)))
+
+    def roots(
+        self, h: FloatArray, other: FloatArray, centred: bool
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """The same of two, 1024 samples at a time."""
+        means = [x.mean(axis=0) if centred else 0.0 for x in (h, other)]
+        for start in range(0, len(h), 1024):
+            first, second = (
+                (x[start : start + 1024] - mean) / np.sqrt(len(h))
+                for x, mean in zip((h, other), means, strict=True)
+            )
+            yield first, second
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +243,12 @@ class Hermite:
     def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
         """The Hermite coefficients, without that of the constant if centred."""
         return self._coefficients(h)[1 if centred else 0 :]
+
+    def roots(
+        self, h: FloatArray, other: FloatArray, centred: bool
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """The same of two, at once: they have few rows."""
+        yield self.root(h, centred), self.root(other, centred)
 
     def _coefficients(self, h: FloatArray) -> FloatArray:
         return np.asarray(self.table.hermite[: len(h), : len(h)] @ h)

@@ -20,6 +20,7 @@ from symlump.files import write_text
 from symlump.lumping.equivalence import Equivalence, check_tolerance
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
+from symlump.network.graphs.graph import NetworkGraph
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -224,7 +225,10 @@ def sweep(
         run, title = _system(subject, method, initial, box, horizon, data, samples, seed)
     else:
         run, title = _network(subject, method, box, horizon, data, samples, seed)
-    tolerances = _default_grid(run) if eps is None else sorted(set(map(float, eps)))
+    try:
+        tolerances = _default_grid(run) if eps is None else sorted(set(map(float, eps)))
+    except (TypeError, ValueError):
+        raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
     for value in tolerances:
         check_tolerance(value)
     rows = []
@@ -305,16 +309,29 @@ def _network(
             observed = _observed(result, box, samples, seed)
             bound = None if box is None else _network_bound(result, box)
             loss = None if data is None else mean_squared_error(result.network, *data)
-        units = sum(layer.outputs for layer in result.network.hidden)
+        units = _hidden_units(result)
         kept = result.retained_parameters
         return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
 
     original = compress(model, replace(method, eps=0.0, retain=None)).original
+    if isinstance(original, NetworkGraph) and (box is not None or data is not None):
+        raise MethodError("box and data are for chains of dense layers; this network is a graph")
     return run, f"{repr(original).strip('<>')}, by {method.label}"
+
+
+def _hidden_units(result: Compression) -> int:
+    if not isinstance(result.network, NetworkGraph):
+        return sum(layer.outputs for layer in result.network.hidden)
+    graph = result.network
+    return sum(layer.outputs for layer in graph.layers if layer.name not in graph.outputs)
 
 
 def _observed(result: Compression, box: Any, samples: int, seed: int) -> float:
     """The largest difference of outputs over samples, uniform in the box or else standard normal."""
+    if isinstance(result.original, NetworkGraph):
+        from symlump.compression.merging.graph_effect import observed_graph_difference
+
+        return observed_graph_difference(result.original, result.network, seed).largest
     generator = np.random.default_rng(seed)
     shape = (samples, result.original.inputs)
     if box is None:

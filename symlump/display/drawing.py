@@ -6,7 +6,7 @@ also differ in labels and markers, so the pictures read in greyscale.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,13 @@ import numpy as np
 
 from symlump.errors import MethodError, MissingExtraError
 from symlump.lumping.lumping import Lumping
+from symlump.network.encode import NetworkODE
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from symlump.ode.polynomial import PolynomialODE
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 _MARKERS = "osD^vP*X"
@@ -55,63 +58,167 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def draw(lumping: Lumping) -> Figure:
-    """The dependency graph with its blocks coloured, and the quotient's beside it.
+def draw(result: Any) -> Figure:
+    """The picture of a result, whatever it is.
 
-    An arrow x → y says that x occurs in the equation of y; a ring around a node, that it occurs in its
-    own.
+    ====================  ==========================================================================
+    Lumping, Certificate  the dependency graph with its blocks coloured, and the quotient's beside it
+    LinearLumping         the matrix L, and who acts on whom in the quotient
+    Hierarchy             the dimensions of the chain, step by step
+    Conditions            the blocks, and what must be zero
+    Refinement            every round's partition
+    Sweep                 blocks and errors against ε
+    Compression           parameters of each layer before and after
+    Annealing             accuracy or loss against the share of parameters
+    HMatrix               the blocks and their ranks
+    Trajectory            the solution against time
+    PolynomialODE         the dependency graph
+    ====================  ==========================================================================
+
+    In a dependency graph an arrow x → y says that x occurs in the equation of y; a ring around a node, that
+    it occurs in its own.
 
     Raises
     ------
     MethodError
-        If the system has more than 150 variables; such a picture shows nothing.
+        If there is no picture of such an object, or it is too large to be seen (a graph: more than 150
+        variables).
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> a, b = sympy.symbols("a b")
+    >>> figure = draw(sl.lump(sl.PolynomialODE.from_sympy({a: -a, b: -b}), sl.Forward()))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['2 variables', '1 block']
     """
-    if len(lumping.ode) > _MAX_NODES:
+    if isinstance(result, Lumping):
+        return draw_graphs(
+            result.ode.dependency_graph,
+            result.quotient.dependency_graph,
+            dict(zip(result.quotient.variables, result.blocks, strict=True)),
+            result.headline(),
+            _network_columns(result.ode),
+        )
+    # The other pictures are drawn with the tools of this file.
+    from symlump.display.result_pictures import PICTURES
+
+    for kind in type(result).__mro__:
+        if kind.__name__ in PICTURES and kind.__module__.startswith("symlump."):
+            figure: Figure = PICTURES[kind.__name__](result)
+            return figure
+    raise MethodError(
+        f"there is no picture of a {type(result).__name__}; draw takes a Lumping, {', '.join(PICTURES)}"
+    )
+
+
+def draw_graphs(
+    full: Callable[[], nx.DiGraph],
+    small: Callable[[], nx.DiGraph],
+    blocks: Mapping[str, Sequence[str]],
+    title: str,
+    columns: Mapping[str, int] | None = None,
+) -> Figure:
+    """A dependency graph with its blocks coloured, and the quotient's beside it.
+
+    Parameters
+    ----------
+    full, small : callable
+        Give the two graphs; only called if they can be seen.
+    blocks : mapping
+        The members of each variable of the quotient.
+    title : str
+    columns : mapping, optional
+        The column of each variable, as for the layers of a network; default: found.
+    """
+    label = {name: b for b, block in enumerate(blocks.values()) for name in block}
+    if len(label) > _MAX_NODES:
         raise MethodError(
-            f"a graph of {len(lumping.ode)} variables cannot be read; draw at most {_MAX_NODES}"
+            f"a graph of {len(label)} variables cannot be read; draw at most {_MAX_NODES}"
         )
     figure = new_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2)
-    colours = [PALETTE[b % len(PALETTE)] for b in range(len(lumping.partition))]
-    full, small = lumping.ode.dependency_graph(), lumping.quotient.dependency_graph()
-    position = _layout(full, lumping)
-    _graph(left, full, position, [colours[b] for b in lumping.partition.labels])
-    centre = {
-        name: np.mean([position[v] for v in block], axis=0)
-        for name, block in zip(lumping.quotient.variables, lumping.blocks, strict=True)
-    }
-    _graph(right, small, centre, colours)
-    left.set_title(f"{len(lumping.ode)} variables")
-    right.set_title(f"{len(lumping.partition)} blocks")
-    figure.suptitle(lumping.headline(), fontsize=11)
+    colours = [PALETTE[b % len(PALETTE)] for b in range(len(blocks))]
+    graph, quotient = full(), small()
+    if columns is None:
+        position = _layout(graph, list(blocks.values()))
+    else:
+        position = _in_columns(columns, [name for block in blocks.values() for name in block])
+    _graph(left, graph, position, [colours[label[v]] for v in graph])
+    centre = {name: np.mean([position[v] for v in block], axis=0) for name, block in blocks.items()}
+    _graph(right, quotient, centre, [colours[list(blocks).index(v)] for v in quotient])
+    left.set_title(_counted(len(label), "variable"))
+    right.set_title(_counted(len(blocks), "block"))
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
-def _layout(graph: nx.DiGraph, lumping: Lumping) -> dict[str, Any]:
+def draw_system(ode: PolynomialODE) -> Figure:
+    """The dependency graph of a system."""
+    if len(ode) > _MAX_NODES:
+        raise MethodError(
+            f"a graph of {len(ode)} variables cannot be read; draw at most {_MAX_NODES}"
+        )
+    figure = new_figure(5.0, 4.2)
+    graph = ode.dependency_graph()
+    position = nx.circular_layout(graph)
+    _graph(figure.subplots(), graph, position, ["#DDDDDD"] * len(graph))
+    figure.suptitle(_counted(len(ode), "variable"), fontsize=11)
+    return figure
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _layout(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[str, Any]:
     """One column a block, neighbours near each other; many blocks on a circle instead."""
-    order = [name for block in lumping.blocks for name in block]
-    if len(lumping.blocks) > _MAX_COLUMNS:
+    order = {name: k for k, name in enumerate(name for block in blocks for name in block)}
+    if len(blocks) > _MAX_COLUMNS:
         angle = 2 * np.pi * np.arange(len(order)) / len(order) + np.pi / 2
         return {v: np.array([np.cos(a), np.sin(a)]) for v, a in zip(order, angle, strict=True)}
     links = graph.to_undirected()
-    quotient = nx.quotient_graph(links, [frozenset(block) for block in lumping.blocks])
+    quotient = nx.quotient_graph(links, [frozenset(block) for block in blocks])
     position: dict[str, Any] = {}
     for component in nx.connected_components(quotient):
-        start = min(component, key=lambda block: (quotient.degree(block), order.index(min(block))))
+        start = min(component, key=lambda block: (quotient.degree(block), order[min(block)]))
         for block in nx.bfs_tree(quotient, start):
-            column = len(_placed(position, lumping))
+            column = sum(first in position for first, *_ in blocks)
             height = {
                 v: np.mean([position[w][1] for w in links[v] if w in position] or [0.0])
                 for v in block
             }
-            ranked = sorted(block, key=lambda v: (-height[v], order.index(v)))
+            ranked = sorted(block, key=lambda v: (-height[v], order[v]))
             for rank, v in enumerate(ranked):
                 position[v] = np.array([float(column), (len(ranked) - 1) / 2 - rank])
     return position
 
 
-def _placed(position: Mapping[str, Any], lumping: Lumping) -> list[tuple[str, ...]]:
-    return [block for block in lumping.blocks if block[0] in position]
+def _network_columns(ode: PolynomialODE) -> dict[str, int] | None:
+    """For the encoding of a network a column for each layer and kind of variable; None for others."""
+    if not isinstance(ode, NetworkODE):
+        return None
+    kinds = np.where(ode.kinds == "one", "input", ode.kinds).tolist()
+    keys = list(zip(ode.layers.tolist(), kinds, strict=True))
+    number = {key: n for n, key in enumerate(sorted(dict.fromkeys(keys), key=lambda key: key[0]))}
+    return {name: number[key] for name, key in zip(ode.variables, keys, strict=True)}
+
+
+def _in_columns(columns: Mapping[str, int], order: Sequence[str]) -> dict[str, Any]:
+    """Given columns, centred, members of a block below one another."""
+    members: dict[int, list[str]] = {}
+    for name in order:
+        members.setdefault(columns[name], []).append(name)
+    tallest = max(map(len, members.values()))
+    return {
+        # Every other column is moved by a little, so that no arrow runs through a node of its row.
+        name: np.array([float(column), (len(names) - 1) / 2 - rank + 0.15 * (column % 2)])
+        * np.array([0.5 * tallest, 1.0])
+        for column, names in members.items()
+        for rank, name in enumerate(names)
+    }
 
 
 def _graph(axes: Any, graph: nx.DiGraph, position: Mapping[str, Any], colours: list[str]) -> None:

@@ -21,7 +21,7 @@ def to_dot(lumping: Lumping) -> str:
     Raises
     ------
     MethodError
-        If the system has more than 2000 variables.
+        If the system has more than 2000 variables, or the lumping no partition.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def to_mermaid(lumping: Lumping) -> str:
     Raises
     ------
     MethodError
-        If the system has more than 2000 variables.
+        If the system has more than 2000 variables, or the lumping no partition.
 
     Examples
     --------
@@ -100,6 +100,10 @@ def to_mermaid(lumping: Lumping) -> str:
 
 
 def _blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:
+    if not hasattr(lumping, "partition"):
+        raise MethodError(
+            f"graph texts are made of lumpings by a partition; this is a {type(lumping).__name__}"
+        )
     if len(lumping.ode) > _MAX_NODES:
         raise MethodError(
             f"a graph of {len(lumping.ode)} variables cannot be read; at most {_MAX_NODES} are written"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,7 +99,11 @@ class Refinement:
         return "\n".join([*lines, f"  nothing splits: this is the coarsest {kind} equivalence"])
 
     def __repr__(self) -> str:
-        return f"<Refinement: {len(self.rounds) - 1} rounds>"
+        count = len(self.rounds) - 1
+        return f"<Refinement: {count} round{'' if count == 1 else 's'}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def figure(self) -> Figure:
         """One row a round, one box a block, in the order of the final blocks.

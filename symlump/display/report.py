@@ -21,6 +21,7 @@ from symlump.files import write_text
 from symlump.lumping.lumping import Lumping
 from symlump.network.encode import NetworkODE
 from symlump.ode.exact import FloatArray
+from symlump.ode.polynomial import PolynomialODE
 
 #: Colours of merged blocks: Okabe–Ito and darker mixes, all readable with black text.
 COLOURS = ("#E69F00", "#56B4E9", "#3CB894", "#F0E442", "#7FA8D9", "#F08A4B", "#DDA0C4", "#BBBBBB")
@@ -72,7 +73,7 @@ class Report:
                 variables=len(ode),
                 terms=ode.terms,
                 graph=_graph(lumpings[0]),
-                curve=_curve(steps),
+                curve=_curve(steps) + _key(steps),
                 table=table_html(header, rows),
                 last=len(steps) - 1,
                 data=json.dumps(
@@ -102,7 +103,7 @@ def _step(row: SweepRow, lumping: Lumping) -> dict[str, Any]:
     sizes, labels = lumping.partition.sizes, lumping.partition.labels
     colour = np.full(len(sizes), -1)
     colour[sizes > 1] = np.arange(int((sizes > 1).sum()))
-    styles = [f"background:{COLOURS[c % len(COLOURS)]}" if c >= 0 else "" for c in colour.tolist()]
+    styles = [_highlight(COLOURS[c % len(COLOURS)]) if c >= 0 else "" for c in colour.tolist()]
     small = isinstance(row.result, Compression)
     retained = row.result.retained if isinstance(row.result, Compression) else None
     return {
@@ -131,6 +132,11 @@ def _step(row: SweepRow, lumping: Lumping) -> dict[str, Any]:
     }
 
 
+def _highlight(colour: str) -> str:
+    """The shadow reaches over the letter, which stands out of its box in some browsers."""
+    return f"background:{colour};box-shadow:0 -0.3em {colour}"
+
+
 def _graph(lumping: Lumping) -> str:
     """The dependency graph as SVG; the script colours its nodes."""
     ode = lumping.ode
@@ -141,16 +147,19 @@ def _graph(lumping: Lumping) -> str:
     pairs = [(i, j) for i, j in zip(sources.tolist(), targets.tolist(), strict=True) if i != j]
     dropped = max(0, len(pairs) - _MAX_EDGES)
     width, height = 760, 420
-    x = 30 + place[:, 0] * (width - 60)
-    y = 30 + place[:, 1] * (height - 60)
-    radius = 14 if len(ode) <= 24 else (9 if len(ode) <= _NAMED else 5)
     # Long names stand under small nodes, in the dense columns of a network beside them.
     columns = isinstance(ode, NetworkODE)
+    x = 30 + place[:, 0] * (width - (110 if columns else 60))
+    y = 30 + place[:, 1] * (height - 60)
+    radius = 14 if len(ode) <= 24 else (9 if len(ode) <= _NAMED else 5)
     beside, below = (radius + 18, 4) if columns else (0, 4 if len(ode) <= 24 else radius + 12)
-    lines = "".join(
-        f'<line x1="{x[i]:.1f}" y1="{y[i]:.1f}" x2="{x[j]:.1f}" y2="{y[j]:.1f}"/>'
-        for i, j in pairs[:_MAX_EDGES]
-    )
+    lines = ""
+    for i, j in pairs[:_MAX_EDGES]:
+        # An arrow ends where its node begins; in a network all point from one column to the next.
+        length = float(np.hypot(x[j] - x[i], y[j] - y[i]))
+        short = 0.0 if columns or length == 0 else (radius + 2) / length
+        end = x[j] - short * (x[j] - x[i]), y[j] - short * (y[j] - y[i])
+        lines += f'<line x1="{x[i]:.1f}" y1="{y[i]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>'
     nodes = "".join(
         f'<g class="node"><circle cx="{x[v]:.1f}" cy="{y[v]:.1f}" r="{radius}"><title>{escape(name)}</title>'
         f"</circle>"
@@ -165,7 +174,9 @@ def _graph(lumping: Lumping) -> str:
     note = f"<p>{dropped} of {len(pairs)} arrows are not drawn.</p>" if dropped else ""
     return (
         f'<svg id="graph" viewBox="0 0 {width} {height}" role="img" aria-label="dependency graph, '
-        f'blocks in colour"><g class="edges">{lines}</g>{nodes}</svg>{note}'
+        f'blocks in colour"><defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
+        f'markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
+        f'<g class="edges{"" if columns else " directed"}">{lines}</g>{nodes}</svg>{note}'
     )
 
 
@@ -182,12 +193,59 @@ def _layout(lumping: Lumping) -> FloatArray:
             place[inside, 1] = (np.arange(inside.size) + 0.5) / inside.size
         place[layers == -1] = (0, 1.0)
     else:
-        graph = ode.dependency_graph().to_undirected()
-        start = nx.circular_layout(graph)
-        found = nx.spring_layout(graph, pos=start, seed=0, iterations=120, k=2.2 / len(ode) ** 0.5)
-        place = np.array([found[name] for name in ode.variables])
+        return _side_by_side(ode)
+    return _unit_square(place)
+
+
+def _side_by_side(ode: PolynomialODE) -> FloatArray:
+    """Each connected part by springs in a strip of its own; single variables in a row at the bottom."""
+    graph = ode.dependency_graph().to_undirected()
+    place = np.zeros((len(ode), 2))
+    parts = sorted(nx.connected_components(graph), key=lambda part: (-len(part), min(part)))
+    single = sorted(ode.index[name] for part in parts if len(part) == 1 for name in part)
+    parts = [part for part in parts if len(part) > 1]
+    if single:
+        place[single, 0] = (np.arange(len(single)) + 0.5) / len(single)
+        place[single, 1] = 1.0 if parts else 0.5
+    # Room by the root of the size: small parts need names and distances too.
+    edges = np.cumsum([0.0, *(len(part) ** 0.5 for part in parts)])
+    for part, left, right in zip(parts, edges[:-1], edges[1:], strict=True):
+        inside = graph.subgraph(sorted(part, key=ode.index.__getitem__))
+        found = nx.spring_layout(
+            inside,
+            pos=nx.circular_layout(inside),
+            seed=0,
+            iterations=120,
+            k=2.2 / len(part) ** 0.5,
+        )
+        at = [ode.index[name] for name in inside]
+        local = _unit_square(np.array([found[name] for name in inside]))
+        gap = 0.0 if len(parts) == 1 else 0.06 * (right - left)
+        place[at, 0] = (left + gap + (right - left - 2 * gap) * local[:, 0]) / edges[-1]
+        place[at, 1] = local[:, 1] * (0.85 if single else 1.0)
+    return place
+
+
+def _unit_square(place: FloatArray) -> FloatArray:
     low, high = place.min(axis=0), place.max(axis=0)
     return np.asarray((place - low) / np.where(high > low, high - low, 1.0), dtype=np.float64)
+
+
+def _key(steps: list[dict[str, Any]]) -> str:
+    """What the lines of the curve mean, of those that are there."""
+    errors = next((s for s in ("loss", "observed") if steps[0][s] is not None), "defect")
+    names = {"loss": "loss", "observed": "observed error", "defect": "defect δ"}
+    entries = [
+        ("blocks", "solid", "#0072B2"),
+        (f"{names[errors]} (logarithmic)", "dashed", "#D55E00"),
+    ]
+    if any(step["upper"] is not None for step in steps):
+        entries.append(("certified bound (logarithmic)", "dotted", "#333"))
+    shown = "".join(
+        f'<span><i style="border-color:{colour};border-top-style:{style}"></i>{name}</span>'
+        for name, style, colour in entries
+    )
+    return f'<p class="key">{shown}</p>'
 
 
 def _curve(steps: list[dict[str, Any]]) -> str:

@@ -57,7 +57,9 @@ def draw_sweep(sweep: Sweep) -> Figure:
         if (value := getattr(row, name)) is not None and value > 0
     ]
     if errors:
-        lower.set_yscale("symlog", linthresh=_decade(errors))
+        # Where ε is 0 a bound is the rounding of the arithmetic; more decades would leave no room to the rest.
+        shown = [max(error, 1e-8 * max(errors)) for error in errors]
+        lower.set_yscale("symlog", linthresh=_decade(shown))
     lower.set_xlabel("ε")
     lower.set_ylabel("error")
     lower.legend(frameon=False)

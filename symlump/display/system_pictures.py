@@ -42,17 +42,18 @@ def draw_blocks(lumping: Lumping) -> Figure:
     left, right = figure.subplots(1, 2)
     order = np.concatenate(lumping.partition.blocks)
     edges = (np.cumsum(lumping.partition.sizes)[:-1] - 0.5).astype(np.float64)
-    _matrix(left, lumping.ode, order, edges)
-    _matrix(right, lumping.quotient, np.arange(len(lumping.quotient)), np.empty(0))
+    draw_matrix(left, lumping.ode, order, edges)
+    draw_matrix(right, lumping.quotient, np.arange(len(lumping.quotient)), np.empty(0))
     left.set_title(f"{len(lumping.ode)} variables, sorted by block")
     right.set_title(f"{len(lumping.partition)} blocks")
     figure.suptitle(lumping.headline(), fontsize=11)
     return figure
 
 
-def _matrix(
+def draw_matrix(
     axes: Any, ode: PolynomialODE, order: npt.NDArray[np.int64], edges: npt.NDArray[np.float64]
 ) -> None:
+    """Fill axes with the matrix of a system, variables in this order, lines at these edges."""
     n = len(ode)
     table, weight = ode.monomials, np.abs(ode.coefficients.to_float())
     lengths = table.lengths[ode.columns]

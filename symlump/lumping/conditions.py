@@ -15,6 +15,7 @@ import numpy as np
 
 from symlump.errors import MethodError, VariableError
 from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Polynomial, Powers, add_term, from_sympy, vanishing
 from symlump.ode.polynomial import PolynomialODE
@@ -142,7 +143,9 @@ class Conditions:
 
 
 def conditions(
-    ode: PolynomialODE, partition: Partition | Iterable[Iterable[Any]], method: Equivalence
+    ode: PolynomialODE,
+    partition: Partition | Iterable[Iterable[Any]],
+    method: Equivalence | None = None,
 ) -> Conditions:
     """Find for which parameter values a partition of the other variables is an equivalence.
 
@@ -154,6 +157,7 @@ def conditions(
     partition : Partition or blocks of names
         Variables that no block mentions form one more. Parameters always stand alone, mentioned or not.
     method : Forward() or Backward()
+        Default: ``Forward()``.
 
     Raises
     ------
@@ -175,6 +179,8 @@ def conditions(
     >>> print(found.substitute({"k1": 2, "km2": 2}))
     forward equivalence for all parameter values
     """
+    if method is None:
+        method = Forward()
     if not isinstance(method, Equivalence) or not method.is_exact:
         raise MethodError(
             f"conditions are found for Forward() and Backward() without a tolerance; got {method!r}"

@@ -196,3 +196,18 @@ def check_tolerance(eps: float, name: str = "eps") -> None:
 def slices(indptr: IntArray, members: IntArray) -> IntArray:
     """Positions of all terms of ``members`` in arrays sorted by owner."""
     return ranges(indptr[members], indptr[members + 1] - indptr[members])
+
+
+def check_system(ode: object, verb: str) -> None:
+    """Refuse what is no system, such as a model, which only holds one.
+
+    Raises
+    ------
+    MethodError
+        With what to give instead.
+    """
+    if not isinstance(ode, PolynomialODE):
+        raise MethodError(
+            f"{verb} takes a PolynomialODE; got a {type(ode).__name__}. The system of a model file is "
+            f"sl.read(path).ode"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, overload
 
 from symlump.errors import MethodError, PartitionError
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
@@ -72,6 +72,7 @@ def lump(
     y1' = -3*y1 + 2*x3
     x3' = y1 - 2*x3
     """
+    check_system(ode, "lump")
     if not isinstance(method, Equivalence):
         from symlump.lumping.linear.constrained import Constrained, lump_constrained
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import CertificateError, MethodError, PartitionError
+from symlump.errors import CertificateError, FailureError, MethodError, PartitionError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.explain import (
     Explanation,
@@ -74,7 +74,11 @@ class Lumping:
 
         Cost: linear in the number of terms, in plain Python (about a second per 10⁵ terms).
         """
-        return check(claim(self.method.direction, self.ode, self.blocks, self.quotient))
+        try:
+            claimed = claim(self.method.direction, self.ode, self.blocks, self.quotient)
+        except FailureError as error:
+            return Verdict("inconclusive", str(error))
+        return check(claimed)
 
     @cached_property
     def reference(self) -> PolynomialODE:
@@ -193,14 +197,14 @@ class Lumping:
         if not self.method.is_exact or self.ode.terms > CHECKED_TERMS:
             return None
         verdict = self.check()
-        if not verdict.accepted:
+        if verdict.answer == "rejected":
             raise CertificateError(f"the checker refused this lumping: {verdict.reason}")
         return verdict
 
     @property
     def exact(self) -> bool:
         """True if the independent checker accepted the lumping."""
-        return self.verdict is not None
+        return self.verdict is not None and self.verdict.accepted
 
     def aggregate(self, x: npt.ArrayLike) -> FloatArray:
         """A state of the quotient from a state of the system.
@@ -283,7 +287,8 @@ class Lumping:
             )
         if self.exact:
             return f"{sizes} by {kind}, exact, proof checked"
-        return f"{sizes} by {kind}, defect 0, proof not checked (large; call .check())"
+        why = "large; call .check()" if self.verdict is None else self.verdict.reason
+        return f"{sizes} by {kind}, defect 0, proof not checked ({why})"
 
     def to_text(self, max_blocks: int = 12, max_equations: int = 20) -> str:
         """Headline, blocks of more than one variable, and the quotient system."""

@@ -160,6 +160,11 @@ def read_torch(
     NetworkError
         As :func:`from_torch`.
     """
+    if not isinstance(model, nn.Module):
+        raise NetworkError(
+            f"a torch.nn.Module is read here; got a {type(model).__name__}. Saved tensors are loaded into a "
+            "model first: model.load_state_dict(…)"
+        )
     reading = _sequential(model)
     if reading is not None:
         return reading
@@ -224,6 +229,10 @@ def _sequential(model: nn.Module) -> TorchReading | None:
     if len(dtypes) > 1:
         raise NetworkError(
             f"the layers mix {', '.join(sorted(map(str, dtypes)))}; convert the model"
+        )
+    if dtypes - {torch.float32, torch.float64}:
+        raise NetworkError(
+            f"the layers are of {next(iter(dtypes))}; convert the model to float32 or float64, as with .float()"
         )
     network = Network(tuple(layers), "float32" if dtypes == {torch.float32} else "float64")
     return TorchReading(network, before)

@@ -12,9 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import FileFormatError
+from symlump.errors import FailureError, FileFormatError
 from symlump.files import write_text
 from symlump.proof.check import (
+    MAX_DIGITS,
     VERSION,
     Unreadable,
     Verdict,
@@ -211,5 +212,18 @@ def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:
     for row, column, value in zip(
         ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
     ):
-        data[names[row]].append([str(value), monomials[column]])
+        data[names[row]].append([_text(value), monomials[column]])
     return data
+
+
+def _text(value: object) -> str:
+    """A rational as the checker reads it."""
+    try:
+        text = str(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = ""
+    if not 0 < len(text) <= MAX_DIGITS:
+        raise FailureError(
+            f"a coefficient is longer than {MAX_DIGITS} digits, more than a certificate may hold"
+        )
+    return text

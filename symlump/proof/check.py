@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from typing import Any
 
 Monomial = tuple[tuple[str, int], ...]
@@ -31,9 +31,9 @@ VERSION = 1
 # Strangers' files: past these bounds the checker does not go on.
 MAX_BYTES = 1 << 25
 MAX_DIGITS = 4_000
-MAX_BITS = 100_000
+MAX_BITS = 14_000
 MAX_DEGREE = 10_000
-MAX_STEPS = 3_000_000
+MAX_STEPS = 5_000_000
 CLAIMS = "is {0}, the quotient claims {1}"
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
@@ -89,11 +89,29 @@ def check(certificate: Mapping[str, Any], system: Mapping[str, Any] | None = Non
     try:
         return _check(certificate, system)
     except Rejected as refusal:
-        return Verdict("rejected", str(refusal))
+        return Verdict("rejected", one_line(refusal))
     except Inconclusive as doubt:
-        return Verdict("inconclusive", str(doubt))
+        return Verdict("inconclusive", one_line(doubt))
     except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError) as error:
-        raise Unreadable(f"this is not a certificate: {type(error).__name__}: {error}") from None
+        what = f"this is not a certificate: {type(error).__name__}: {error}"
+        raise Unreadable(one_line(what)) from None
+
+
+def one_line(text: object) -> str:
+    """The text with all that could end a line or steer a terminal written as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+class _Budget:
+    """Elementary steps left for one task on a stranger's file."""
+
+    def __init__(self, task: str) -> None:
+        self.task, self.left = task, MAX_STEPS
+
+    def spend(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise Inconclusive(f"{self.task} takes too long")
 
 
 def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> Verdict:
@@ -112,9 +130,11 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     if claimed_digest not in (None, digest):
         raise Rejected(f"the system's digest is {digest}, the certificate claims {claimed_digest}")
     if stored is not None and given is not None and read_system(given) != system:
-        raise Rejected("the system that was given is not the one in the certificate")
+        reference = certificate.get("tolerance", "0") != "0"
+        hint = "; that is a reference model, near to the given one" if reference else ""
+        raise Rejected("the system that was given is not the one in the certificate" + hint)
     if kind == "linear":
-        rows = {name: _polynomial(row) for name, row in certificate["matrix"].items()}
+        rows = {name: read_polynomial(row) for name, row in certificate["matrix"].items()}
         _check_linear(system, rows, read_system(certificate["quotient"]))
         said = f"linear lumping of {len(system)} variables to {len(rows)}, and its quotient"
         return Verdict("accepted", said)
@@ -159,9 +179,10 @@ def replay(system: System, kind: str, initial: Labels, rounds: Iterable[Any]) ->
         for name, polynomial in system.items():
             for monomial, value in polynomial.items():
                 containing.setdefault(monomial, []).append((name, value))
-    steps = 0
+    sizes = {v: 1 + sum(len(m) + 1 for m in polynomial) for v, polynomial in system.items()}
+    budget = _Budget("replaying the record")
     for records in rounds:
-        steps += len(label)
+        budget.spend(len(label))
         members: dict[int, list[str]] = {}
         for name, number in label.items():
             members.setdefault(number, []).append(name)
@@ -169,36 +190,27 @@ def replay(system: System, kind: str, initial: Labels, rounds: Iterable[Any]) ->
         for member, target, factors in records:
             monomial = _monomial(factors)
             block = members[label[member]]
-            steps += len(block) if kind == "forward" else sum(len(system[v]) for v in block)
-            if steps > MAX_STEPS:
-                raise Inconclusive("replaying the record takes too long")
-            for name in block:
-                if kind == "forward":
-                    value = _derivative(containing, label, name, label[target], monomial)
-                else:
-                    value = _restricted(system[name], label, monomial)
-                values.setdefault(name, []).append(value)
+            if kind == "forward":
+                at = label[target]
+                budget.spend(len(block) * (len(monomial) + 1))
+                for name in block:
+                    raised = _sorted([*monomial, (name, 1)])
+                    found = containing.get(raised, [])
+                    budget.spend(len(found))
+                    value = _sum(v for k, v in found if label[k] == at) * dict(raised)[name]
+                    values.setdefault(name, []).append(value)
+            else:
+                wanted = _over_blocks(monomial, label)
+                budget.spend(len(monomial) + sum(map(sizes.__getitem__, block)))
+                for name in block:
+                    alike = (v for m, v in system[name].items() if _over_blocks(m, label) == wanted)
+                    values.setdefault(name, []).append(_sum(alike))
         numbers: dict[Any, int] = {}
         label = {
             name: numbers.setdefault((number, tuple(values.get(name, ()))), len(numbers))
             for name, number in label.items()
         }
     return label
-
-
-def _derivative(
-    containing: dict[Monomial, Any], label: Labels, variable: str, target: int, monomial: Monomial
-) -> Fraction:
-    """The coefficient of ``monomial`` in the derivative by ``variable`` of the sum over a block."""
-    raised = _sorted([*monomial, (variable, 1)])
-    total = sum((v for k, v in containing.get(raised, ()) if label[k] == target), Fraction(0))
-    return total * dict(raised)[variable]
-
-
-def _restricted(polynomial: Polynomial, label: Labels, monomial: Monomial) -> Fraction:
-    """The coefficient of ``monomial``, over blocks, once variables are replaced by their blocks."""
-    wanted = _over_blocks(monomial, label)
-    return sum((v for m, v in polynomial.items() if _over_blocks(m, label) == wanted), Fraction(0))
 
 
 def _over_blocks(monomial: Monomial, label: Labels) -> dict[int, int]:
@@ -210,17 +222,19 @@ def _over_blocks(monomial: Monomial, label: Labels) -> dict[int, int]:
 
 def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient: System) -> None:
     representative = {members[0] for members in blocks.values()}
+    budget = _Budget("differentiating")
     for block, members in blocks.items():
         total: Polynomial = {}
         for member in members:
             for monomial, value in system[member].items():
-                _add(total, monomial, value)
+                add_term(total, monomial, value)
         gradient: dict[str, Polynomial] = {}
         for monomial, value in total.items():
+            budget.spend(len(monomial) ** 2 // 8)  # a term more per factor, each almost as long
             for at, (variable, power) in enumerate(monomial):
                 lowered = ((variable, power - 1),) if power > 1 else ()
                 rest = monomial[:at] + lowered + monomial[at + 1 :]
-                _add(gradient.setdefault(variable, {}), rest, value * power)
+                add_term(gradient.setdefault(variable, {}), rest, value * power)
         # Only blocks that the sum depends on can tell members apart.
         for other in {of[variable] for variable in gradient}:
             first, *rest_of = blocks[other]
@@ -231,7 +245,7 @@ def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient:
         reduced: Polynomial = {}
         for monomial, value in total.items():
             if all(variable in representative for variable, _ in monomial):
-                _add(reduced, _sorted((of[v], e) for v, e in monomial), value)
+                add_term(reduced, _sorted((of[v], e) for v, e in monomial), value)
         _compare(reduced, quotient[block], f"equation of {block}", CLAIMS)
 
 
@@ -240,7 +254,7 @@ def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient
         for member in members:
             restricted: Polynomial = {}
             for monomial, value in system[member].items():
-                _add(restricted, _sorted((of[v], e) for v, e in monomial), value)
+                add_term(restricted, _sorted((of[v], e) for v, e in monomial), value)
             where = f"equation of {member} on the blocks"
             _compare(restricted, quotient[block], where, CLAIMS)
 
@@ -248,33 +262,33 @@ def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient
 def _check_linear(system: System, rows: System, quotient: System) -> None:
     if rows.keys() != quotient.keys():
         raise Rejected("the quotient does not have exactly one equation per row")
+    budget = _Budget("adding up rows")
     for name, row in rows.items():
         total: Polynomial = {}
         for monomial, weight in row.items():
             if len(monomial) != 1 or monomial[0][1] != 1 or monomial[0][0] not in system:
                 raise Rejected(f"row {name} is not a linear combination of variables")
+            budget.spend(len(system[monomial[0][0]]))
             for other, value in system[monomial[0][0]].items():
-                _add(total, other, weight * value)
+                add_term(total, other, weight * value)
         _compare(total, _substituted(quotient[name], rows), f"row {name}", CLAIMS)
 
 
 def _substituted(polynomial: Polynomial, rows: System) -> Polynomial:
     """The polynomial with each variable replaced by its row, multiplied out."""
     result: Polynomial = {}
-    steps = 0
+    budget = _Budget("multiplying out the quotient")
     for monomial, value in polynomial.items():
         product: Polynomial = {(): value}
         for name in (v for v, power in monomial for _ in range(power)):
-            steps += len(product) * len(rows[name]) * (len(monomial) + 1)
-            if steps > MAX_STEPS:
-                raise Inconclusive("multiplying out the quotient takes too long")
+            budget.spend(len(product) * len(rows[name]) * (len(monomial) + 8))
             longer: Polynomial = {}
             for left, a in product.items():
                 for right, b in rows[name].items():
-                    _add(longer, _sorted([*left, *right]), a * b)
+                    add_term(longer, _sorted([*left, *right]), a * b)
             product = longer
         for other, value in product.items():
-            _add(result, other, value)
+            add_term(result, other, value)
     return result
 
 
@@ -298,7 +312,7 @@ def system_digest(system: System) -> str:
 
 def read_system(data: Any) -> System:
     """Turn plain data into polynomials; every variable that occurs must have an equation."""
-    system = {name: _polynomial(terms) for name, terms in data.items()}
+    system = {name: read_polynomial(terms) for name, terms in data.items()}
     for name, polynomial in system.items():
         for monomial in polynomial:
             for variable, _ in monomial:
@@ -307,12 +321,13 @@ def read_system(data: Any) -> System:
     return system
 
 
-def _polynomial(terms: Sequence[Any]) -> Polynomial:
+def read_polynomial(terms: Sequence[Any]) -> Polynomial:
+    """Turn a list of terms into a polynomial, within bounds."""
     result: Polynomial = {}
     for value, factors in terms:
         if not isinstance(value, str) or len(value) > MAX_DIGITS or "e" in value.lower():
             raise ValueError(f'a coefficient is text such as "-3/4", not {str(value)[:40]!r}')
-        _add(result, _monomial(factors), Fraction(value))
+        add_term(result, _monomial(factors), Fraction(value))
     return result
 
 
@@ -331,14 +346,22 @@ def _sorted(factors: Iterable[tuple[str, int]]) -> Monomial:
     return tuple(sorted(powers.items()))
 
 
-def _add(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> None:
-    total = polynomial.get(monomial, Fraction(0)) + value
-    if total.denominator.bit_length() > MAX_BITS:
-        raise Inconclusive(f"a coefficient grows beyond {MAX_BITS} bits")
+def add_term(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> None:
+    """Add a term in place; a coefficient that cancels disappears."""
+    total = _sum((polynomial.get(monomial, Fraction(0)), value))
     if total:
         polynomial[monomial] = total
     else:
         polynomial.pop(monomial, None)
+
+
+def _sum(values: Iterable[Fraction]) -> Fraction:
+    total = Fraction(0)
+    for value in values:
+        total = total + value if total else value
+        if max(total.numerator.bit_length(), total.denominator.bit_length()) > MAX_BITS:
+            raise Inconclusive(f"a coefficient grows beyond {MAX_BITS} bits")
+    return total
 
 
 def _labels(system: System, blocks: Sequence[Any], what: str) -> Labels:
@@ -385,47 +408,32 @@ def read_json(path: str) -> Any:
         return json.loads(text, object_pairs_hook=once)
     except RecursionError:
         raise Unreadable(f"{path}: it is nested too deeply") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"{path}: this is not JSON, as certificates are: {error}") from None
+    except ValueError as error:
         raise Unreadable(f"{path}: {error}") from None
 
 
 def read_ode(path: str) -> dict[str, list[Any]]:
-    """Read the plain form of an ERODE file: sums of products; anything else is inconclusive."""
+    """Read the plain form of an ERODE file, by the file ``plain_ode.py`` beside this one."""
     try:
+        reader = import_module("plain_ode" if __name__ == "__main__" else "symlump.proof.plain_ode")
         with open(path, encoding="utf-8") as file:
-            text = re.sub(r"//[^\n]*", "", file.read(MAX_BYTES))
-    except (OSError, ValueError) as error:
+            text = file.read(MAX_BYTES + 1)
+        system: dict[str, list[Any]] = reader.read_plain(text, MAX_DIGITS)
+    except ImportError:
+        raise Inconclusive(
+            "reading .ode takes plain_ode.py beside check.py; or give JSON"
+        ) from None
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise Unreadable(f"{path}: {error}") from None
-    section = text.partition("begin ODE")[2].partition("end ODE")[0]
-    if re.search(r"begin\s+(parameters|reactions|alg)", text) or not section.strip():
-        raise Inconclusive(f"{path} is more than a plain list of equations; use symlump check")
-    system: dict[str, list[Any]] = {}
-    for line in filter(str.strip, section.splitlines()):
-        name, equals, right = line.strip().partition("=")
-        name, right = name.strip(), "".join(right.split())
-        pieces = re.findall(r"([+-]?)([^+-]+)", right)
-        variable = re.fullmatch(r"d\(\s*(.*?)\s*\)", name)
-        plain = variable and equals and "".join(map("".join, pieces)) == right
-        if (
-            not variable
-            or not plain
-            or variable[1] in system
-            or re.search(r"[()]|^-[^*]*\^", right)
-        ):
-            raise Inconclusive(f"{path}: {line.strip()[:60]!r} is no plain sum; use symlump check")
-        system[variable[1]] = [_written(sign, product) for sign, product in pieces]
+    except ValueError as error:
+        raise Inconclusive(f"{path}: {error}; use symlump check") from None
     return system
-
-
-def _written(sign: str, product: str) -> list[Any]:
-    value, factors = Fraction(1), []
-    for factor in product.split("*"):
-        base, _, power = factor.partition("^")
-        if re.fullmatch(r"\d+(\.\d*)?(/\d+)?", factor):
-            value *= Fraction(*map(Fraction, factor.split("/")))
-        else:
-            factors.append([base, int(power or 1)])
-    return [sign + str(value), factors]
 
 
 def main(arguments: Sequence[str]) -> int:

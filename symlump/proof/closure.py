@@ -25,9 +25,13 @@ from typing import Any
 from symlump.proof.check import (
     Inconclusive,
     Monomial,
+    Polynomial,
     Rejected,
     Unreadable,
     Verdict,
+    add_term,
+    one_line,
+    read_polynomial,
     read_system,
     system_digest,
 )
@@ -64,13 +68,12 @@ def check_closure(
     try:
         return _check(certificate, system)
     except Rejected as refusal:
-        return Verdict("rejected", str(refusal))
+        return Verdict("rejected", one_line(refusal))
     except Inconclusive as doubt:
-        return Verdict("inconclusive", str(doubt))
+        return Verdict("inconclusive", one_line(doubt))
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise Unreadable(
-            f"this is not a record of a closure: {type(error).__name__}: {error}"
-        ) from None
+        what = f"this is not a record of a closure: {type(error).__name__}: {error}"
+        raise Unreadable(one_line(what)) from None
 
 
 def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> Verdict:
@@ -83,25 +86,29 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     if certificate.get("digest", "") not in ("", system_digest(system)):
         raise Rejected("the system that was given is not the one that the digest names")
     record = certificate["closure"]
+    budget = [MAX_STEPS]
     matrix = {name: _form(row) for name, row in certificate["matrix"].items()}
-    observables: list[dict[str, Fraction]] = []
+    observables: list[Polynomial] = []
     for plain, carried in record["observables"]:
         form = _form(plain)
-        total: dict[str, Fraction] = {}
-        for row, weight in _form(carried).items():
-            for name, value in matrix[row].items():
-                total[name] = total.get(name, Fraction(0)) + weight * value
-        if {name: value for name, value in total.items() if value} != form:
+        total: Polynomial = {}
+        for ((row, _),), weight in _form(carried).items():
+            _spend(budget, len(matrix[row]))
+            for monomial, value in matrix[row].items():
+                add_term(total, monomial, weight * value)
+        if total != form:
             raise Rejected(f"observable {len(observables)} is not the given combination of rows")
         observables.append(form)
     prime = record["prime"]
     if type(prime) is not int or prime >= 1 << 40 or not _is_prime(prime):
         raise ValueError(f"{prime!r} is not a prime below 2^40")
-    vectors = [_residues(observables[i], prime) for i in record["start"]]
+    vectors = []
+    for i in record["start"]:
+        _spend(budget, len(observables[i]))
+        vectors.append(_residues(observables[i], prime))
     modular: ModularSystem = {}
     for name, polynomial in system.items():
         modular[name] = {monomial: _residue(value, prime) for monomial, value in polynomial.items()}
-    budget = [MAX_STEPS]
     for parent, wanted in _by_parent(record["steps"]):
         # A vector may only come from one before it.
         if not 0 <= parent < len(vectors):
@@ -119,14 +126,12 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     )
 
 
-def _form(terms: Sequence[Any]) -> dict[str, Fraction]:
+def _form(terms: Sequence[Any]) -> Polynomial:
     """A linear form, ``[[coefficient, [[name, 1]]], …]``."""
-    form: dict[str, Fraction] = {}
-    for value, ((name, power),) in terms:
-        if power != 1 or not isinstance(value, str):
-            raise ValueError(f"{str(terms)[:60]} is not a linear form")
-        form[name] = form.get(name, Fraction(0)) + Fraction(value)
-    return {name: value for name, value in form.items() if value}
+    form = read_polynomial(terms)
+    if not all(len(monomial) == 1 and monomial[0][1] == 1 for monomial in form):
+        raise ValueError(f"{str(terms)[:60]} is not a linear form")
+    return form
 
 
 def _is_prime(number: int) -> bool:
@@ -139,8 +144,8 @@ def _residue(value: Fraction, prime: int) -> int:
     return value.numerator * pow(value.denominator, -1, prime) % prime
 
 
-def _residues(form: Mapping[str, Fraction], prime: int) -> Vector:
-    return {name: r for name, value in form.items() if (r := _residue(value, prime))}
+def _residues(form: Polynomial, prime: int) -> Vector:
+    return {name: r for ((name, _),), value in form.items() if (r := _residue(value, prime))}
 
 
 def _by_parent(steps: Sequence[Any]) -> list[tuple[int, list[Monomial]]]:
@@ -176,6 +181,7 @@ def _gradient(
             combined[monomial] = combined.get(monomial, 0) + weight * value
     found: dict[Monomial, Vector] = {monomial: {} for monomial in wanted}
     for monomial, weight in combined.items():
+        _spend(budget, len(monomial) ** 2 // 8)
         for at, (name, power) in enumerate(monomial):
             lowered = ((name, power - 1),) if power > 1 else ()
             rest = monomial[:at] + lowered + monomial[at + 1 :]
@@ -189,6 +195,7 @@ def _independent(vectors: Sequence[Vector], prime: int, budget: list[int]) -> No
     reduced: dict[str, Vector] = {}  # pivot -> vector that is 1 there and 0 at the pivots before it
     for number, vector in enumerate(vectors):
         rest = dict(vector)
+        _spend(budget, len(reduced))
         for pivot, row in reduced.items():
             factor = rest.get(pivot, 0)
             if factor:

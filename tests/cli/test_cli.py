@@ -350,3 +350,21 @@ def test_bench_engine_quick(capsys):
     assert "→ 58 blocks" in forward["what"] and chain["ratio"] > 1
     code, _, err = run(capsys, "bench", "engine", "--rows", "sideways")
     assert code == 2 and "choose from forward" in err
+
+
+def test_a_network_where_a_model_is_meant(tmp_path, capsys):
+    file = tmp_path / "net.PT"
+    file.write_bytes(b"")
+    for command in (["show"], ["lump", "--method", "forward"], ["explain", "x", "y"]):
+        assert main([command[0], str(file), *command[1:]]) == 2
+        assert "is a network, and this takes model files" in capsys.readouterr().err
+
+
+def test_bench_networks_quick(capsys):
+    code, out, _ = run(capsys, "bench", "networks", "--width", "32", "--json")
+    assert code == 0
+    encode, compress = json.loads(out)
+    assert encode["what"] == "encode" and compress["what"].startswith("AFDE")
+    assert all(row["ratio"] > 0 and row["peak"] >= 0 for row in (encode, compress))
+    code, _, err = run(capsys, "bench", "networks", "--width", "1")
+    assert code == 2 and "give 2 or more" in err

@@ -89,3 +89,27 @@ def test_a_file_that_is_no_smaller_says_so(capsys, folder):
     small = folder / "rounded.safetensors"
     _, out, _ = compress(capsys, folder, "--method", "quantise", "--bits", "8", "-o", small)
     assert "holds every weight in full" in out
+
+
+def test_proofs_are_written_and_accepted(capsys, folder):
+    torch.manual_seed(1)
+    layer = nn.Linear(3, 12)
+    layer.weight.data = torch.sign(layer.weight.data)  # ternary, so copies up to sign are likely
+    layer.bias.data.zero_()
+    model = nn.Sequential(layer, nn.Tanh(), nn.Linear(12, 1))
+    save_file(model.state_dict(), folder / "signs.safetensors")
+    command = ["compress", folder / "signs.safetensors", "--activation", "tanh", "--eps", "0"]
+    proofs = folder / "proofs"
+    options = ["--method", "symmetric", "--certificates", proofs]
+    assert main([str(part) for part in command + options]) == 0
+    out = capsys.readouterr().out
+    assert "exact, proof checked" in out and "written" in out
+    files = sorted(proofs.iterdir())
+    assert files
+    for file in files:
+        assert main(["check", str(file)]) == 0
+        assert "accepted" in capsys.readouterr().out
+    code, _, err = compress(
+        capsys, folder, "--method", "svd", "--retain", "0.6", "--certificates", proofs
+    )
+    assert code == 2 and "truncated SVD has none" in err

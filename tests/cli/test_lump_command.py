@@ -198,6 +198,13 @@ BAD = {
     "rational": (TREE.replace("x1 + x2 - x3", "x1/x2"), [], "m.ode:14:11: rational rate"),
     "unknown suffix": (TREE, ["-o", "{folder}/out.txt"], "unknown suffix '.txt'"),
     "no folder": (TREE, ["-o", "{folder}/no/out.ode"], "there is no folder"),
+    "certificate in no folder": (
+        TREE,
+        ["--certificate", "{folder}/no/c.json"],
+        "there is no folder",
+    ),
+    "certificate is a folder": (TREE, ["--certificate", "{folder}"], "is a folder"),
+    "digest of nothing": (TREE, ["--by-digest"], "add --certificate"),
     "format": (TREE, ["--format", "latex"], "unknown format 'latex'; the formats are erode"),
     "wrong format": (TREE, ["--format", "mrmc"], "m.ode:1:1: expected 'STATES n'"),
     "keep": (TREE, ["--keep", "x1,x9"], "'x9' is neither a variable nor an observable"),

@@ -61,13 +61,37 @@ def test_chains_go_between_formats(capsys, tmp_path):
 def test_show_onnx(capsys, net):
     code, out, _ = run(capsys, "show", net, "--equations", "2", "--terms", "3")
     assert code == 0
-    assert "a graph, for AFDE" in out and "convolution 3×3" in out and "u1' = " in out
+    assert "a graph, for AFDE and Symmetric" in out and "convolution 3×3" in out and "u1' = " in out
     code, out, _ = run(capsys, "show", net, "--json")
     report = json.loads(out)
     assert code == 0 and report["kind"] == "graph" and report["nodes"][0]["shape"] == [2, 6, 6]
     assert sum(node["parameters"] for node in report["nodes"]) == report["parameters"]
     code, out, _ = run(capsys, "show", net, "--latex", "--equations", "1")
     assert code == 0 and r"\begin" in out
+
+
+def test_show_what_is_left_untouched(capsys, tmp_path):
+    import onnx
+    from onnx import helper
+
+    kind = onnx.TensorProto.FLOAT
+    weight = onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["h"]), helper.make_node("Selu", ["h"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", kind, ["n", 3])],
+        [helper.make_tensor_value_info("y", kind, ["n", 3])],
+        [weight],
+    )
+    path = tmp_path / "selu.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opset).SerializeToString())
+    code, out, err = run(capsys, "show", path)
+    assert code == 2 and not out and "node 1 (Selu)" in err and "leave_untouched=True" in err
+    code, out, _ = run(capsys, "show", path, "--leave-untouched")
+    assert code == 0 and "Selu, untouched" in out and "reads" in out
+    code, _, err = run(capsys, "show", tmp_path / "m.ode", "--leave-untouched")
+    assert code == 2 and "is for ONNX networks" in err
 
 
 @pytest.mark.parametrize(
@@ -91,6 +115,8 @@ def test_show_onnx(capsys, net):
             "AFDE and Symmetric work on it",
         ),
         (("compress", "NET", "--eps", "0.1", "--on", "both"), "on='both' is for chains"),
+        (("show", "NET", "--parameters", "symbolic"), "--parameters is for differential equations"),
+        (("show", "NET", "--format", "erode"), "--format is for differential equations"),
     ],
 )
 def test_one_clear_line_and_exit_code_2(capsys, net, tmp_path, arguments, says):

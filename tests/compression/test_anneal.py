@@ -206,11 +206,24 @@ def test_what_is_refused():
         (((x, y[:3]), [0.1]), {}, "targets for 5 samples"),
         (((x, y[:, 0]), [0.1]), {}, "targets for 5 samples"),
         (((x, y, y), [0.1]), {}, "got 3 parts"),
+        ((None, [0.1]), {}, "got a NoneType"),
+        (((x * np.nan, y), [0.1]), {}, "inputs are finite numbers"),
+        (((x, y * np.inf), [0.1]), {}, "targets are finite numbers"),
+        (((x, y), 0.1), {}, "schedule=0.1: give a sequence"),
+        (((x, y), "0.1"), {}, "schedule='0.1': give a sequence"),
+        (((x, y), [0.1]), {"seed": "a"}, "seed='a'"),
+        (((x, y), [0.1]), {"loss": "mse"}, "loss='mse': give a function"),
+        (((x, y), [0.1]), {"loss": nn.NLLLoss()}, "the loss fails on predictions of shape"),
+        (((x, y), [0.1]), {"loss": nn.MSELoss(reduction="none")}, "the loss must give one number"),
+        (((x, np.arange(5)), [0.1]), {}, "class numbers from 0 to 4; the network has 1 outputs"),
+        (((x, -np.ones(5, int)), [0.1]), {}, "class numbers from -1 to -1"),
     ):
         with pytest.raises(MethodError, match=says):
             sl.anneal(model, *arguments, **options)
     with pytest.raises(NetworkError):
         sl.anneal(nn.Sequential(nn.Conv1d(1, 1, 1)), (x, y), [0.1])
+    with pytest.raises(NetworkError, match=r"torch\.nn\.Module is read here; got a dict"):
+        sl.anneal(dict(model.state_dict()), (x, y), [0.1])
 
 
 def test_the_fingerprint_sees_content():

@@ -161,6 +161,31 @@ def test_planted_copies_are_removed_exactly(trained, digits, dtype, accurate):
         assert set(units.tolist()) == set(range(WIDTHS[name]))
 
 
+def test_multiples_of_channels_are_removed_exactly(trained, digits, tmp_path):
+    """Copies of channels made up to 8 times as large: ReLU commutes with that, equality does not."""
+    model = widened(trained)
+    factors = torch.from_numpy(np.random.default_rng(1).choice([1.0, 2.0, 8.0], 16)).float()
+    with torch.no_grad():
+        for part in (model.second.bn1.weight, model.second.bn1.bias):
+            part.mul_(factors)
+        model.second.conv2.weight.div_(factors.reshape(1, -1, 1, 1))
+        expected = model(digits[2])
+    alone = sl.compress(model, sl.AFDE(eps=0), example=digits[2][:1])
+    result = sl.compress(model, sl.Symmetric(), example=digits[2][:1])
+    assert result.exact and all(proof.check().accepted for proof in result.reduction.certificates)
+    assert {layer.name: layer.units for layer in result.network.layers} == WIDTHS
+    assert 8 < {layer.name: layer.units for layer in alone.network.layers}["second.conv1"] <= 16
+    slack = 1e-5 * float(expected.abs().max())
+    with torch.no_grad():
+        found = result.model(digits[2])
+    assert torch.allclose(found, expected, atol=slack, rtol=0)
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    sl.write_onnx(result.network, tmp_path / "digits.onnx")
+    session = runtime.InferenceSession(tmp_path / "digits.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": digits[2].numpy()})[0] == pytest.approx(found.numpy(), abs=slack)
+
+
 def test_a_tolerance_shrinks_it_with_a_report(trained, digits):
     before = accuracy(trained, digits)
     assert before > 0.9

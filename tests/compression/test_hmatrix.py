@@ -96,6 +96,50 @@ def test_the_bound_is_never_violated_and_storage_never_exceeds_dense(matrix, tol
     ) + sum(o.size for o in (compressed.row_order, compressed.column_order) if o is not None)
 
 
+#: Where floats end: the smallest and very large ones, one beside the other.
+EXTREME = st.sampled_from(
+    [0.0, 5e-324, 1e-310, 2.3e-308, 9e-144, 1e-162, 1.3e154, 1e44, -1.0, 1e200, -1e298]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@example([[0.0, 1e-310], [0.0, 0.0]], 1e-160, 5, "given", 1.0)  # the error itself vanishes
+@example([[1e200], [1e-162], [1e200]], 3e-14, 1, "given", 0.0)  # an entry that scaling rounds to 0
+@example([[1e-205, 2e-205]], 0.4, 6, "similarity", 1.0)  # the norm of a sum, with vanishing squares
+@given(
+    st.integers(1, 5).flatmap(
+        lambda n: st.lists(st.lists(EXTREME, min_size=n, max_size=n), min_size=1, max_size=6)
+    ),
+    st.sampled_from([0.0, 5e-324, 1e-160, 1e-17, 1e-8, 0.05, 0.999, 1.0, 1e200]),
+    st.integers(1, 4),
+    st.sampled_from(["given", "similarity"]),
+    st.sampled_from([0.0, 1e-18, 1e-9, 1.0]),
+)
+def test_the_guarantee_at_the_ends_of_the_floats(entries, tol, leaf, order, share):
+    matrix = np.array(entries)
+    norm2 = (exact(matrix) ** 2).sum()
+    compressed = HMatrix.from_dense(matrix, tol, leaf, order)
+    for found in (compressed, compressed.refine(tol, matrix), compressed.recompress(tol)):
+        error2 = exact_squared_error(matrix, found)
+        assert error2 <= Fraction(found.error) ** 2
+        assert ((exact(matrix) - exact(found.to_dense())) ** 2).sum() <= Fraction(found.error) ** 2
+        assert found.storage <= matrix.size
+    assert exact_squared_error(matrix, compressed) <= Fraction(tol) ** 2 * norm2
+    delta = share * np.outer(np.arange(1.0, len(matrix) + 1), matrix[0] / 3)
+    moved = compressed.update(delta, tol)
+    error2 = ((exact(matrix) + exact(delta) - exact(moved.to_dense())) ** 2).sum()
+    assert error2 <= Fraction(moved.error) ** 2
+
+
+def test_following_a_matrix_of_another_size():
+    matrix = kernel_matrix(32)
+    compressed = HMatrix.from_dense(matrix, 1e-2, leaf_size=4)
+    for scale in (1e-290, 1e250):
+        found = compressed.refine(1e-2, matrix * scale)
+        assert found.error <= 1e-2 * found.norm
+        assert found.storage <= compressed.storage
+
+
 def test_the_error_bound_of_a_product_holds_in_exact_arithmetic():
     rng = np.random.default_rng(0)
     for scale in (1.0, 1e-8):
@@ -275,8 +319,11 @@ def test_refusals():
         HMatrix.from_dense(matrix, 0.1, order="random")
     with pytest.raises(MethodError, match="not finite"):
         HMatrix.from_dense([[np.nan]], 0.1)
-    with pytest.raises(MethodError, match="two axes"):
-        HMatrix.from_dense([1.0], 0.1)
+    for empty in ([1.0], np.zeros((0, 3)), np.zeros((3, 0))):
+        with pytest.raises(MethodError, match="two axes"):
+            HMatrix.from_dense(empty, 0.1)
+    with pytest.raises(MethodError, match="norms would overflow"):
+        HMatrix.from_dense([[1.7e308, 1.0]], 0.1)
     compressed = HMatrix.from_dense(matrix, 0.1)
     with pytest.raises(MethodError, match="first axis"):
         compressed @ np.ones(5)

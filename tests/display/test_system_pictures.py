@@ -1,5 +1,6 @@
 """Pictures and graph texts: what they hold, and what they refuse."""
 
+import io
 import re
 import shutil
 import subprocess
@@ -88,3 +89,99 @@ def test_the_system_stands_beside_its_quotient_in_colour(lumping):
     assert r"{\color{#0072B2}{x_{1}}}" in small and r"{\color{#0072B2}{y_{1}}}" in small
     large = lumping._repr_latex_()
     assert large.count(r"\begin{aligned}") == 2  # too large for both
+
+
+def systems():
+    x1, x2, x3, x4 = sympy.symbols("x1:5")
+    tree = {x1: -3 * x1 + x3, x2: -3 * x2 + x3, x3: x1 + x2 - 2 * x3}
+    spiral = {x1: x3**2 + x1, x2: -x1 + x2 + x4**2, x3: x4 - 2 * x3, x4: -x3 - 2 * x4}
+    return sl.PolynomialODE.from_sympy(tree), sl.PolynomialODE.from_sympy(spiral)
+
+
+def test_the_matrix_of_a_linear_lumping_and_of_its_certificate():
+    tree, _ = systems()
+    linear = sl.lump(tree, sl.Constrained(["x1 + x2"]))
+    left, right = sl.draw(linear).axes
+    assert np.array_equal(left.images[0].get_array(), linear.matrix.toarray())
+    assert len(left.texts) == linear.matrix.nnz
+    assert right.images[0].get_array().shape == (len(linear), len(linear))
+    figure = sl.draw(linear.certificate())
+    assert np.array_equal(figure.axes[0].images[0].get_array(), linear.matrix.toarray())
+    assert figure.get_suptitle().startswith("accepted: linear lumping")
+    with pytest.raises(MethodError, match="a LinearLumping"):
+        sl.to_dot(linear)
+
+
+def test_the_graphs_of_a_certificate_say_what_the_checker_says():
+    tree, _ = systems()
+    certificate = sl.lump(tree, sl.Forward()).certificate()
+    figure = sl.draw(certificate)
+    assert figure.get_suptitle().startswith("accepted: forward equivalence")
+    assert [len(axes.texts) for axes in figure.axes] == [3, 2]
+    forged = sl.Certificate(certificate.data | {"quotient": {"y1": [["1", [["y1", 1]]]], "x3": []}})
+    assert sl.draw(forged).get_suptitle().startswith("rejected: ")
+    with pytest.raises(MethodError, match="digest"):
+        sl.draw(certificate.without_system())
+
+
+def test_the_steps_of_a_hierarchy():
+    _, spiral = systems()
+    axes = sl.draw(sl.hierarchy(spiral)).axes[0]
+    tops = [bar.get_y() + bar.get_height() for bar in axes.patches[1::2]]
+    assert tops == [2, 3, 4]
+    assert len(axes.lines) == 1  # two steps of 1, over the complex numbers
+
+
+def test_conditions_are_written_out():
+    one, other, x, y = sympy.symbols("k1 k2 x y")
+    ode = sl.PolynomialODE.from_sympy({x: -one * x, y: -other * y}, parameters=[one, other])
+    figure = sl.draw(sl.conditions(ode, [["x", "y"]], sl.Forward()))
+    figure.savefig(io.BytesIO())
+    assert [text.get_text() for text in figure.texts] == [
+        "blocks: {x, y}",
+        "forward equivalence iff",
+        "    $k_{1} - k_{2} = 0$",
+    ]
+
+
+def test_the_layers_of_a_compression():
+    weights = [np.random.default_rng(0).normal(size=shape) for shape in ((8, 3), (2, 8))]
+    for method in (sl.AFDE(retain=0.6), sl.Quantize(bits=8)):
+        small = sl.compress(sl.Network.dense(weights), method)
+        bars = [bar.get_width() for bar in sl.draw(small).axes[0].patches]
+        assert sum(bars[:2]) == small.parameters and sum(bars[2:]) == small.retained_parameters
+
+
+def test_every_other_result_has_its_picture():
+    tree, _ = systems()
+    lumping = sl.lump(tree, sl.Forward())
+    assert len(sl.draw(sl.Refinement.of(lumping)).axes[0].patches) == 3
+    assert "round 1" in sl.Refinement.of(lumping)._repr_html_()
+    assert sl.draw(sl.sweep(tree, [0, 1], sl.Forward())).axes[0].get_ylabel() == "blocks"
+    assert len(sl.draw(sl.HMatrix.from_dense(np.eye(32), 1e-3)).axes[0].patches) > 1
+    assert len(sl.draw(tree).axes[0].texts) == 3
+    path = sl.simulate(tree, [1, 2, 3], np.linspace(0, 1, 5))
+    assert [line.get_label() for line in sl.draw(path).axes[0].lines] == [
+        "$x_{1}$",
+        "$x_{2}$",
+        "$x_{3}$",
+    ]
+    with pytest.raises(MethodError, match="no picture of a Partition; draw takes a Lumping"):
+        sl.draw(lumping.partition)
+
+
+def test_networks_are_drawn_by_layers():
+    layer = [[1.0, 2.0], [1.0, 2.0], [-1.0, 0.5]]
+    net = sl.Network.dense([layer, [[0.5, 0.25, 1.0]]])
+    lumping = sl.lump(sl.encode(net), sl.Forward())
+    left, _ = sl.draw(lumping).axes
+    at = {text.get_text(): text.get_position() for text in left.texts}
+    assert at["$h_{1,1}$"][0] == at["$h_{1,2}$"][0] == at["$h_{1,3}$"][0]
+    assert at["$u_{1}$"][0] < at["$h_{1,1}$"][0] < at["$y_{1}$"][0]
+    assert len(set(at.values())) == len(lumping.ode)
+
+
+def test_a_sweep_with_rounding_errors_keeps_its_decades_apart():
+    net = sl.Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]])
+    lower = sl.draw(sl.sweep(net, [0.0, 0.5], box=(-1, 1))).axes[1]
+    assert len(lower.get_yticks()) <= 14

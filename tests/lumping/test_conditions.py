@@ -43,6 +43,7 @@ def test_michaelis_menten_with_products(blocks):
     assert found.expressions == (k1 - km2,)
     assert set(found.blocks) == {("S", "P"), ("E",), ("C",)}
     assert conditions(ode, sl.Partition.from_names(ode, blocks), sl.Forward()) == found
+    assert conditions(ode, blocks) == found
     assert not found.holds and not found.impossible
     assert found.substitute({k1: 3, "km2": 3}).holds
     assert found.substitute({k1: Fraction(1, 3), km2: 0.1}).impossible

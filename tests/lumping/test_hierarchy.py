@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
+from symlump.errors import MethodError
+from symlump.formats import Model
 from symlump.lumping.linear import hierarchy as hierarchy_module
 from symlump.lumping.linear import invariant, meataxe
 from symlump.lumping.linear.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
@@ -265,6 +267,16 @@ def test_first_integrals_do_not_depend_on_the_prime(monkeypatch):
     assert expected.combinations == {"y1": {"x": 2, "y": 3}}
     monkeypatch.setattr(invariant, "primes", lambda: iter([3, 5, 7, 11, 13, 17, 19, 23]))
     assert sl.conserved(ode).combinations == expected.combinations
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [sl.hierarchy, sl.conserved, lambda system: sl.lump(system, sl.Constrained("x"))],
+    ids=["hierarchy", "conserved", "constrained"],
+)
+def test_a_model_is_no_system(verb):
+    with pytest.raises(MethodError, match=r"takes a PolynomialODE; got a Model.*sl\.read"):
+        verb(Model("m", sl.PolynomialODE.from_sympy({sympy.Symbol("x"): 1}), {}))
 
 
 def test_no_first_integrals_and_nothing_but():

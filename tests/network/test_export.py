@@ -346,6 +346,42 @@ def test_unknown_operations_are_named_with_their_place():
         sl.from_torch(softened)
 
 
+def test_wrong_options_of_known_operations_are_offered_to_be_left_untouched():
+    model = nn.Sequential(nn.Linear(3, 4), nn.GELU("tanh"), nn.Linear(4, 2)).double()
+    with pytest.raises(NetworkError, match=r"1: GELU\(approximate='tanh'\).*leave_untouched=True"):
+        sl.from_torch(model)
+    x = torch.randn(5, 3, dtype=torch.float64)
+    read = sl.from_torch(model, leave_untouched=True)
+    assert len(read.untouched) == 1 and np.allclose(read(x.numpy()), model(x).detach())
+
+
+def test_what_loses_the_samples_cannot_be_left_untouched():
+    model = Module(
+        lambda m, x: m.a(torch.flip(x.transpose(0, 1), (0,)).transpose(0, 1)), a=nn.Linear(3, 3)
+    )
+    with pytest.raises(
+        NetworkError, match=r"transpose gives a value .*axis 0 is not that of the samp"
+    ):
+        sl.from_torch(model, torch.ones(2, 3), leave_untouched=True)
+
+
+def test_half_precision_is_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)).half()
+    with pytest.raises(NetworkError, match=r"of torch\.float16; convert the model"):
+        sl.from_torch(model)
+
+
+def test_a_learned_slope_that_all_units_share():
+    model = nn.Sequential(nn.Linear(3, 4), nn.PReLU(), nn.Linear(4, 2)).double()
+    assert sl.from_torch(model).layers[0].activation.name == "leaky_relu:0.25"
+    model[1] = nn.PReLU(4).double()
+    assert sl.from_torch(model).layers[0].activation.name == "leaky_relu:0.25"
+    with torch.no_grad():
+        model[1].weight[2] = 0.5
+    with pytest.raises(NetworkError, match="1: the operation prelu in a PReLU"):
+        sl.from_torch(model)
+
+
 def test_unknown_operations_can_be_left_untouched():
     torch.manual_seed(0)
     model = Transformed().double().eval()
@@ -389,7 +425,7 @@ def test_what_cannot_be_read_says_why(function, says):
 
 def test_bad_examples():
     model = Module(lambda m, x: m.a(x) + x, a=nn.Linear(3, 3))
-    for example in (torch.zeros(3), torch.zeros(0, 3), (1.0,)):
+    for example in (torch.zeros(3), torch.zeros(0, 3), (1.0,), 3):
         with pytest.raises(NetworkError, match=r"example is a tensor of shape \(samples, …\)"):
             sl.from_torch(model, example)
     with pytest.raises(NetworkError, match="of torch.int64; symlump reads float32 or float64"):

@@ -285,6 +285,51 @@ def test_hostile_work_is_bounded(monkeypatch):
         "quotient": {"y": [["1", [["y", 9000]]]]},
     }
     assert "takes too long" in check(base | powers).reason
+    digits = powers | {
+        "system": {"x": []},
+        "matrix": {"y": [["9" * 4000, [["x", 1]]]]},
+        "quotient": {"y": [["1", [["y", 10_000]]]]},
+    }
+    assert "grows beyond" in check(base | digits).reason
+    names = [f"x{i}" for i in range(3000)]
+    one_term = {name: [] for name in names} | {"x0": [["1", [[name, 1] for name in names]]]}
+    wide = {"system": one_term, "blocks": {name: [name] for name in names}, "quotient": one_term}
+    assert "differentiating takes too long" in check(base | wide | {"kind": "forward"}).reason
+    record = {"initial": [names], "maximality": [[["x0", None, []]] * 100]}
+    assert "takes too long" in check(base | wide | record).reason
+    unlike = {"x0": [[f"1/{10**3000 + 2 * i + 1}", [[name, 1]]] for i, name in enumerate(names)]}
+    sums = {"system": one_term | unlike, "quotient": one_term | unlike}
+    record = {"initial": [names], "maximality": [[["x0", None, [["x0", 1]]]]]}
+    assert "grows beyond" in check(base | wide | sums | record).reason
+
+
+def test_names_cannot_forge_an_answer(tmp_path, capsys):
+    """No line of output is made by what stands in a stranger's file."""
+    for name in ("x\naccepted: all", "\x1b[2Jx", "\ud800"):
+        claim = example().data | {"blocks": {"y": [name]}}
+        (tmp_path / "c.json").write_text(json.dumps(claim))
+        assert main(["check", str(tmp_path / "c.json")]) == 1
+        out = capsys.readouterr().out
+        assert out.count("\n") == 1 and out.startswith("rejected: ") and "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    "right",
+    ["2*-1*x", "x^-2", "1e-5*x", ".5*x", "x/2", "1/0*x", "x^2^3", "2^3*x", "k*x", "", "x +", "x*"],
+)
+def test_the_checker_alone_says_what_it_cannot_read(right, tmp_path, capsys):
+    """What is no plain sum of products is neither misread nor called false."""
+    claim = {"format": "symlump certificate", "version": 1, "kind": "forward"}
+    claim |= {"blocks": {"x": ["x"]}, "quotient": {"x": []}}
+    cert, model = tmp_path / "c.json", tmp_path / "m.ode"
+    cert.write_text(json.dumps(claim))
+    model.write_text(f"begin ODE\n d(x) = {right}\nend ODE\n")
+    assert checker.main([str(cert), str(model)]) == 3
+    assert "use symlump check" in capsys.readouterr().out
+    model.write_text("begin ODE\n d(" + " " * 20_000 + "x = x\nend ODE\n")
+    assert checker.main([str(cert), str(model)]) == 3  # and at once
+    model.write_text("begin ODE\n d(x) = 0\n")  # truncated
+    assert checker.main([str(cert), str(model)]) == 3
 
 
 def test_missing_and_binary_files(tmp_path, capsys):
@@ -338,6 +383,10 @@ def test_command_line(tmp_path, capsys):
     assert main(["explain", str(model), "S1", "S5", "--latex"]) == 0
     assert r"\neq" in capsys.readouterr().out
     assert main(["explain", str(model), "S1", "nobody"]) == 2
+    capsys.readouterr()
+    assert main(["explain", str(model), "S1", "S5", "--eps", "0.01"]) == 0
+    assert "1-norm distance" in capsys.readouterr().out
+    assert main(["explain", str(model), "S1", "S5", "--eps", "-1"]) == 2
 
 
 def test_coq_from_the_command_line(tmp_path, capsys):
@@ -365,3 +414,22 @@ def test_explanations_are_true(system, method, data):
     assert explanation.together == (labels[x] == labels[y])
     assert lumping.ode.variables[x] in explanation.text and explanation._repr_latex_()
     assert (explanation.round == 0) == (initial[x] != initial[y] and not explanation.together)
+
+
+def test_coefficients_too_long_for_a_certificate_are_said_to_be_unchecked(tmp_path, capsys):
+    """A sum of unrelated fractions needs more digits than the text of a certificate may have."""
+    rates = {f"x{i}": Fraction(1, 10**50 + 2 * i + 1) for i in range(200)} | {"z": Fraction(-1)}
+    lines = "\n".join(f" d({name}) = {rate}*z" for name, rate in rates.items())
+    inits = "\n".join(f" {name} = 1" for name in rates)
+    path = tmp_path / "m.ode"
+    path.write_text(
+        f"begin model m\nbegin init\n{inits}\nend init\nbegin ODE\n{lines}\nend ODE\nend model\n"
+    )
+    lumping = sl.lump(sl.read(path).ode, sl.Forward())
+    assert not lumping.exact and len(lumping.quotient) == 2
+    assert "exact" not in str(lumping) and "proof not checked (a coefficient is" in str(lumping)
+    target = tmp_path / "c.json"
+    assert main(["lump", str(path), "--method", "forward", "--certificate", str(target)]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("symlump: a coefficient is longer than 4000 digits")
+    assert not target.exists()

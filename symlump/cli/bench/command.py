@@ -101,6 +101,29 @@ def _engine(options: argparse.Namespace) -> int:
     return 0
 
 
+def _networks_options(parser: argparse.ArgumentParser) -> None:
+    _common_options(parser)
+    parser.add_argument("--width", type=int, metavar="N", help="of the layers (default: 4096)")
+
+
+def _networks(options: argparse.Namespace) -> int:
+    from symlump.bench.networks import HEADER, cells, measure
+    from symlump.cli.progress import working
+    from symlump.display.tables import table_text
+    from symlump.errors import MethodError
+
+    width = options.width if options.width is not None else 256 if options.quick else 4096
+    if width < 2:
+        raise MethodError(f"--width {width}: give 2 or more")
+    with working(f"networks of width {width}"):
+        rows = measure(width)
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        print(table_text(HEADER, [cells(row) for row in rows]))
+    return 0
+
+
 def _proofs(options: argparse.Namespace) -> int:
     from symlump.bench.proofs import measure
     from symlump.display.tables import table_text
@@ -177,6 +200,12 @@ EXPERIMENTS = (
         "certificates of multisite phosphorylation with 2 to 6 sites: size, writing, checking",
         _common_options,
         _proofs,
+    ),
+    Experiment(
+        "networks",
+        "encoding and compressing a wide network, against a copy and an SVD of its weights (minutes, 4 GB)",
+        _networks_options,
+        _networks,
     ),
     Experiment(
         "afde",

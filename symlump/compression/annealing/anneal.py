@@ -23,9 +23,9 @@ from torch import nn
 from symlump.compression.annealing.checkpoint import digest
 from symlump.compression.annealing.result import Annealing
 from symlump.compression.annealing.run import Loss, Run, State
-from symlump.compression.compression import CompressionMethod
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.plain import plain
+from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.network.network import Network
@@ -120,10 +120,9 @@ def anneal(
     device, dtype = next(model.parameters()).device, next(model.parameters()).dtype
     training = _tensors(data, network, dtype, device)
     measured = training if test is None else _tensors(test, network, dtype, device)
-    if loss is None:
-        classes = not training[1].is_floating_point()
-        loss = nn.functional.cross_entropy if classes else nn.functional.mse_loss
-    for name, value, least in (("epochs", epochs, 0), ("before", before, 0), ("batch", batch, 1)):
+    loss = _loss(loss, network.outputs, training, measured)
+    numbers = (("epochs", epochs, 0), ("before", before, 0), ("batch", batch, 1), ("seed", seed, 0))
+    for name, value, least in numbers:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise MethodError(f"{name}={value!r}: give a whole number, {least} or larger")
     check_tolerance(rate, "rate")
@@ -145,12 +144,21 @@ def _tensors(
     data: Data, network: Network, dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets as tensors; class numbers stay integers."""
+    if not isinstance(data, Samples | Iterable):
+        raise MethodError(
+            f"data are (inputs, targets), or an object with these two; got a {type(data).__name__}"
+        )
     pair = (data.inputs, data.targets) if isinstance(data, Samples) else tuple(data)
     if len(pair) != 2:
         raise MethodError(
             f"data are (inputs, targets), or an object with these two; got {len(pair)} parts"
         )
     x, y = (np.asarray(part) for part in pair)
+    for what, array in (("inputs", x), ("targets", y)):
+        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+            raise MethodError(
+                f"{what} are finite numbers; got {array.dtype} with others among them"
+            )
     if x.ndim != 2 or x.shape[1] != network.inputs or not len(x):
         raise MethodError(f"inputs have shape (samples, {network.inputs}); got {x.shape}")
     classes = y.dtype.kind in "iu"
@@ -170,6 +178,10 @@ def _methods(
     schedule: Iterable[float | CompressionMethod], inputs: torch.Tensor
 ) -> tuple[CompressionMethod, ...]:
     """The schedule with tolerances written as methods."""
+    if isinstance(schedule, str) or not isinstance(schedule, Iterable):
+        raise MethodError(
+            f"schedule={schedule!r}: give a sequence of tolerances or methods, such as [0.1, 0.2, 0.4]"
+        )
     methods: list[CompressionMethod] = []
     largest = 0.0
     x = inputs.cpu().double().numpy()
@@ -185,6 +197,35 @@ def _methods(
         largest = entry
         methods.append(Dependence(tol=entry, inputs=x))
     return tuple(methods)
+
+
+def _loss(loss: Loss | None, outputs: int, *parts: tuple[torch.Tensor, torch.Tensor]) -> Loss:
+    """The loss, the usual one where none is given; tried on the targets, before hours of training."""
+    if loss is None:
+        classes = not parts[0][1].is_floating_point()
+        loss = nn.functional.cross_entropy if classes else nn.functional.mse_loss
+        for _, y in parts if classes else ():
+            if not 0 <= int(y.min()) <= int(y.max()) < outputs:
+                raise MethodError(
+                    f"targets are class numbers from {int(y.min())} to {int(y.max())}; the network has "
+                    f"{outputs} outputs, for the classes 0 to {outputs - 1}"
+                )
+    if not callable(loss):
+        raise MethodError(
+            f"loss={loss!r}: give a function of predictions and targets, as in torch.nn"
+        )
+    for x, y in parts:
+        try:
+            value = loss(torch.zeros(len(y), outputs, dtype=x.dtype, device=x.device), y)
+        except Exception as error:  # the caller's own code can raise anything
+            reason = (str(error).strip().split("\n")[0] or type(error).__name__)[:200]
+            raise MethodError(
+                f"the loss fails on predictions of shape {(len(y), outputs)} and targets of "
+                f"shape {tuple(y.shape)}, {y.dtype}: {reason}"
+            ) from None
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            raise MethodError("the loss must give one number, as a tensor; reduce it by its mean")
+    return loss
 
 
 def _content(network: Network) -> list[Any]:

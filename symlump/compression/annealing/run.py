@@ -14,8 +14,8 @@ from torch import nn
 
 from symlump.compression.annealing.checkpoint import read_checkpoint, write_checkpoint
 from symlump.compression.annealing.result import AnnealingStep
-from symlump.compression.compression import CompressionMethod
 from symlump.compression.plain import plain
+from symlump.compression.reduction import CompressionMethod
 from symlump.errors import FileFormatError, MethodError
 from symlump.network.activations.table import activation
 from symlump.network.network import Layer, Network

@@ -8,7 +8,7 @@ from math import hypot
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.compression import Reduction
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of
 from symlump.errors import MethodError
 from symlump.network.network import Layer, Network

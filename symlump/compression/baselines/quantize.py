@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symlump.compression.compression import Reduction
 from symlump.compression.plain import plain
+from symlump.compression.reduction import Reduction
 from symlump.errors import MethodError
 from symlump.network.network import Layer, Network
 from symlump.ode.exact import FloatArray

@@ -7,9 +7,9 @@ from math import hypot
 
 import numpy as np
 
-from symlump.compression.compression import Reduction
 from symlump.compression.merging.effect import layer_effects
 from symlump.compression.plain import plain
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance

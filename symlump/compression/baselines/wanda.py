@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.baselines.magnitude import masked, weight_budget
-from symlump.compression.compression import Reduction
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share
 from symlump.errors import MethodError
 from symlump.network.network import Network

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import lapack, qr
 
-from symlump.compression.compression import Reduction
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.fitting import fitted
 from symlump.compression.moments import Moments, Normal, moments_of
 from symlump.compression.plain import plain
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_tolerance

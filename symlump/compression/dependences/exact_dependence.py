@@ -12,7 +12,6 @@ from scipy.linalg import qr
 from sympy import GF, QQ, ZZ
 from sympy.polys.matrices import DomainMatrix
 
-from symlump.compression.compression import Reduction
 from symlump.compression.dependences.polynomials import (
     MOST_MONOMIALS,
     Coefficients,
@@ -20,6 +19,7 @@ from symlump.compression.dependences.polynomials import (
     monomial_count,
     polynomial_of,
 )
+from symlump.compression.reduction import Reduction
 from symlump.errors import CertificateError, NetworkError
 from symlump.network.network import Layer, Network
 from symlump.ode.exact import ExactArray, IntArray, nearest_float

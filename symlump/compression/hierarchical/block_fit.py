@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import floor, hypot, log10, sqrt
+from math import ceil, floor, hypot, inf, log10, nextafter, sqrt
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, si
 from symlump.ode.exact import FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = -1074  # 2 to this power is the smallest float
+_FAR = 2.0**200  # factors of what is near a matrix with entries below 1 are smaller
+_LARGEST_TOL = 2.0  # beyond 1 nothing is asked; keeps the arithmetic from overflowing
 _FLOOR = 1e-2  # decompositions are cut off at this share of the squared error a block may have
 
 
@@ -109,13 +112,15 @@ class Fit:
             Blocks that were near the matrix. Those of low rank that are still near enough, or can be at
             their rank, are kept as they are; everything else starts from the finest level.
         """
+        tol = min(tol, _LARGEST_TOL)
         exponent = even_exponent(matrix)
         scaled = np.ldexp(matrix, -exponent)
         mean = float(np.mean(scaled**2))
         given: dict[Place, Factors | None] = {}
         error: dict[Place, float] = {}
         for block in blocks:
-            factors = _scaled(block.parts, -exponent)
+            with np.errstate(over="ignore"):  # blocks of a matrix very much larger
+                factors = _scaled(block.parts, -exponent)
             entries = scaled[block.rows, block.columns]
             near = _near(entries, factors, tol**2 * mean * entries.size / 4)
             if near is not None:
@@ -132,12 +137,11 @@ class Fit:
     @property
     def norm(self) -> float:
         """The Frobenius norm of the matrix."""
-        scaled = float(np.linalg.norm(np.ldexp(self.matrix, -self.exponent)))
-        return float(np.ldexp(scaled, self.exponent))
+        return frobenius(self.matrix)
 
     def blocks(self, tol: float) -> tuple[Block, ...]:
         """The blocks that store least within ``tol``."""
-        norm = self._norm(self.matrix)
+        tol, norm = min(tol, _LARGEST_TOL), self._norm(self.matrix)
         # Both norms are sums of m·n rounded squares; this much less is safe for any order of summation.
         allowed = tol * norm * (1 - 4 * (self.matrix.size + 10) * _EPS)
         aim = allowed**2
@@ -154,8 +158,8 @@ class Fit:
 
     def error(self, blocks: Sequence[Block]) -> float:
         """The proven bound of ‖W − Ŵ‖_F for some blocks."""
-        errors = [float(np.ldexp(block.error, -self.exponent)) for block in blocks]
-        return float(np.ldexp(hypot(*errors) * (1 + (len(blocks) + 4) * _EPS), self.exponent))
+        total = hypot(*(block.error for block in blocks))
+        return above(total * (1 + (len(blocks) + 4) * _EPS))
 
     def _norm(self, matrix: FloatArray) -> float:
         """The norm in which the tolerance is meant, of a matrix over 2^exponent."""
@@ -180,7 +184,23 @@ class Fit:
         factors = self._factors(leaf.place, leaf.rank)
         error = product_error(np.ldexp(entries, -self.exponent), *factors)
         parts = _scaled(factors, self.exponent)
-        return Block(leaf.place, rows, columns, parts, float(np.ldexp(error, self.exponent)))
+        error = above(float(np.ldexp(error, self.exponent)))
+        if entries.any() or leaf.rank:
+            error = above(error + self._vanished(*parts))
+        return Block(leaf.place, rows, columns, parts, error)
+
+    def _vanished(self, left: FloatArray, right: FloatArray) -> float:
+        """What floats below the smallest can hide from the error of a block, in the Frobenius norm.
+
+        Scaling rounds an entry of the block by half of 2^(−1074), times 2^exponent once it is scaled back;
+        an entry of a factor by half of 2^(−1074), which the other factor multiplies; and so much is
+        lost at most in each of the products that an entry of :meth:`Block.to_dense` is summed from.
+        """
+        (m, rank), n = left.shape, right.shape[1]
+        spread = sqrt(m) * frobenius(right) + sqrt(n) * frobenius(left)
+        lost = ceil(sqrt(rank) * (spread + 1) + sqrt(m * n) * (rank + 1))
+        scaled = ceil(sqrt(m * n) + 1)
+        return float(np.ldexp(lost, _TINY) + np.ldexp(scaled, _TINY + max(self.exponent, 0)))
 
     def _exact(self, leaf: Leaf) -> Block:
         rows, columns = self.tree.window(leaf.place)
@@ -195,6 +215,17 @@ def even_exponent(matrix: FloatArray) -> int:
     """The least even e with all entries below 2^e in absolute value; halves of it are exact powers too."""
     exponent = int(np.frexp(np.abs(matrix).max())[1])
     return exponent + exponent % 2
+
+
+def above(bound: float) -> float:
+    """A little more than a sum that was rounded; 0 stays 0."""
+    return nextafter(nextafter(bound, inf), inf) if bound > 0 else 0.0
+
+
+def frobenius(matrix: FloatArray) -> float:
+    """The Frobenius norm, where no square overflows or vanishes."""
+    exponent = even_exponent(matrix) if matrix.size else 0
+    return float(np.ldexp(np.linalg.norm(np.ldexp(matrix, -exponent)), exponent))
 
 
 def decade(tol: float) -> float:
@@ -232,6 +263,19 @@ def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> f
     return float(found + 2 * (rank + 2) * _EPS * sizes + vanished)
 
 
+def product_rounding(left: FloatArray, right: FloatArray) -> float:
+    """An upper bound of ‖fl(L·R) − L·R‖_F, see :func:`product_error`; with what underflow can hide.
+
+    Examples
+    --------
+    >>> product_rounding(np.ones((1, 2)), np.ones((2, 1))) < 1e-14
+    True
+    """
+    rank, size = left.shape[1], left.shape[0] * right.shape[1]
+    found = 2 * (rank + 2) * _EPS * frobenius(left) * frobenius(right)
+    return above(found + float(np.ldexp(ceil(rank * sqrt(size) + 1), _TINY)))
+
+
 def _scaled(parts: Sequence[FloatArray], exponent: int) -> tuple[FloatArray, ...]:
     """A dense block, or the product of two factors, times a power of two."""
     if len(parts) == 1:
@@ -247,6 +291,8 @@ def _near(
     if len(parts) == 1:
         return None
     left, right = parts
+    if max(np.abs(part).max(initial=0.0) for part in parts) > _FAR:
+        return None
     error = product_error(entries, left, right) ** 2
     if error > allowed and right.shape[0] > 0:
         # One step of subspace iteration follows a small change of the block.

@@ -114,6 +114,9 @@ def similarity_order(matrix: FloatArray, leaf_size: int) -> tuple[IntArray, IntA
 
 
 def _spectral_order(vectors: FloatArray, leaf_size: int) -> IntArray:
+    # Times powers of two, so that no square overflows or vanishes; angles stay as they are.
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    vectors = np.ldexp(vectors, -np.frexp(largest)[1])
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, length, out=np.zeros(vectors.shape), where=length > 0)
     likeness = np.asarray((unit @ unit.T) ** 2)

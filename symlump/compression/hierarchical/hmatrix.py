@@ -16,7 +16,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.hierarchical.block_fit import Block, Fit
+from symlump.compression.hierarchical.block_fit import (
+    Block,
+    Fit,
+    above,
+    frobenius,
+    product_rounding,
+)
 from symlump.compression.hierarchical.cluster_tree import ClusterTree
 from symlump.compression.hierarchical.matrix_checks import (
     as_matrix,
@@ -26,6 +32,8 @@ from symlump.compression.hierarchical.matrix_checks import (
 )
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray, IntArray
+
+_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -225,7 +233,7 @@ class HMatrix:
         """
         check_tol(tol)
         found = self._following(self._tiled(), self.blocks, tol)
-        return replace(found, error=found.error + self.error)
+        return replace(found, error=above(found.error + self.error))
 
     def update(
         self, delta: npt.ArrayLike | tuple[npt.ArrayLike, npt.ArrayLike], tol: float
@@ -234,7 +242,7 @@ class HMatrix:
 
         Blocks that can follow at their rank do; the others are opened again, down to the finest level.
         Factors of the addition are joined to those of the blocks. ``result.error`` bounds the distance
-        to (original + delta).
+        to (original + delta), with the rounding of that sum.
 
         Parameters
         ----------
@@ -262,10 +270,14 @@ class HMatrix:
             addition = as_matrix(delta)
         if addition.shape != self.shape:
             raise MethodError(f"the addition has shape {addition.shape}, the matrix {self.shape}")
+        total = self._tiled() + addition[np.ix_(rows, columns)]
+        # Each entry of the sum is rounded by half a unit in its last place.
+        rounding = above(_EPS * frobenius(total))
         if isinstance(delta, tuple):
             blocks = tuple(_joined(block, left[rows], right[:, columns]) for block in blocks)
-        found = self._following(self._tiled() + addition[np.ix_(rows, columns)], blocks, tol)
-        return replace(found, error=found.error + self.error)
+            rounding += product_rounding(left, right)
+        found = self._following(total, blocks, tol)
+        return replace(found, error=above(above(found.error + self.error) + rounding))
 
     def __repr__(self) -> str:
         m, n = self.shape
@@ -279,7 +291,7 @@ class HMatrix:
 
     def _following(self, tiled: FloatArray, blocks: Sequence[Block], tol: float) -> HMatrix:
         """Fit a matrix in the order of the tree, starting from blocks that are near it."""
-        fit = Fit.from_tree(self.tree, tiled, tol, blocks)
+        fit = Fit.from_tree(self.tree, as_matrix(tiled), tol, blocks)
         ordered = replace(fit, row_order=self.row_order, column_order=self.column_order)
         return HMatrix.from_fit(ordered, tol)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,11 @@ import numpy.typing as npt
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray
 
+_LARGEST = 2.0**1000  # far enough from the largest float, 2^1024, for products and sums
+
 
 def as_matrix(matrix: npt.ArrayLike) -> FloatArray:
-    """A finite, non-empty matrix of floats.
+    """A finite, non-empty matrix of floats whose norm is below 2^1000, about 1e301.
 
     Raises
     ------
@@ -25,6 +27,12 @@ def as_matrix(matrix: npt.ArrayLike) -> FloatArray:
     if not np.isfinite(dense).all():
         raise MethodError(
             f"{int((~np.isfinite(dense)).sum())} entries of the matrix are not finite"
+        )
+    largest = float(np.abs(dense).max())
+    if largest * sqrt(dense.size) >= _LARGEST:
+        raise MethodError(
+            f"an entry of the matrix is as large as {largest:.3g}, so norms would overflow; compress the "
+            "matrix divided by a power of two"
         )
     return dense
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.compression import Reduction
 from symlump.compression.hierarchical.block_fit import Fit, decade
 from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order, check_tol
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.network.network import Network

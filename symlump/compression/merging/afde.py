@@ -8,6 +8,7 @@ differential equivalence); Cardelli et al., arXiv:1807.06888 (the equivalence).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from math import hypot
@@ -15,10 +16,16 @@ from sys import float_info
 
 import numpy as np
 
-from symlump.compression.compression import Reduction
 from symlump.compression.merging.effect import effect_scale
-from symlump.compression.merging.merge import Merging, has_equal_units, lumping_of, merged
+from symlump.compression.merging.merge import (
+    Merging,
+    has_equal_units,
+    lumping_of,
+    merged,
+    reference_distance,
+)
 from symlump.compression.moments import Normal
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
@@ -27,7 +34,7 @@ from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import decode, unit_maps
-from symlump.network.encode import encode
+from symlump.network.encode import NetworkODE, encode
 from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
@@ -130,18 +137,26 @@ class AFDE:
         influence = None if self.on == "state" else _Influence(self, network)
 
         def at(eps: float, refit: bool = self.refit) -> Reduction:
-            lumpings, small = [], network
+            parts: list[_Part] = []
+            small = network
             if influence is not None:
-                lumping, small = influence.at(eps, refit)
-                lumpings.append(lumping)
+                parts.append(influence.at(eps, refit))
+                small = parts[-1].small
             if self.on != "influence":
                 ode = encode(small, "state")
                 scale = effect_scale(ode) if self._by_outputs else None
-                lumpings.append(lump(ode, self._method(eps, scale)))
-                small = decode(lumpings[-1])
-            maps = reduce(_compose, map(unit_maps, lumpings))
-            defect = hypot(*(lumping.defect for lumping in lumpings))
-            return Reduction(small, maps, small.parameters, eps, defect, tuple(lumpings))
+                parts.append(_Part.of(lump(ode, self._method(eps, scale))))
+                small = parts[-1].small
+            maps = reduce(_compose, [part.maps for part in parts])
+            defect = hypot(*(part.defect for part in parts))
+            return Reduction(
+                small,
+                maps,
+                small.parameters,
+                eps,
+                defect,
+                lambda: tuple(part.lumping() for part in parts),
+            )
 
         if self.eps is not None:
             return at(self.eps)
@@ -185,7 +200,7 @@ class AFDE:
                 lumping = merging.lumping(labels, Forward(eps, self.linkage))
                 small = merging.graph(labels)
             maps = tuple(graph_unit_maps(merging.ode, lumping.partition.labels).values())
-            return Reduction(small, maps, small.parameters, eps, lumping.defect, (lumping,))
+            return Reduction(small, maps, small.parameters, eps, lumping.defect, lambda: (lumping,))
 
         if self.eps is not None:
             return at(self.eps)
@@ -207,23 +222,41 @@ class AFDE:
         return Forward(eps, self.linkage, self.relative and scale is None, scale)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One merging of units: the network, the new unit of each, the distance; the equations on demand."""
+
+    small: Network
+    maps: tuple[IntArray, ...]
+    defect: float
+    lumping: Callable[[], Lumping]
+
+    @classmethod
+    def of(cls, lumping: Lumping) -> _Part:
+        return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
+
+
 class _Influence:
     """The influence form of a network, and what its units merge to at any tolerance."""
 
     def __init__(self, method: AFDE, network: Network) -> None:
-        self.method, self.ode = method, encode(network)
+        self.method, self.network = method, network
+
+    @cached_property
+    def ode(self) -> NetworkODE:
+        """The differential equation, term by term."""
+        return encode(self.network)
 
     @cached_property
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
         inputs = self.method.inputs or Normal()
-        return Merging.of(self.ode.network, inputs, Linkage(self.method.linkage))
+        return Merging.of(self.network, inputs, Linkage(self.method.linkage))
 
-    def at(self, eps: float, refit: bool) -> tuple[Lumping, Network]:
-        """The lumping, and the network of its quotient."""
+    def at(self, eps: float, refit: bool) -> _Part:
+        """What merges within a tolerance."""
         if eps == 0:
-            lumping = lump(self.ode, Forward())
-            return lumping, decode(lumping)
+            return _Part.of(lump(self.ode, Forward()))
         if self.method._by_outputs:
             forward = Forward(eps, self.method.linkage)
             labels = self.merging.labels(eps)
@@ -232,17 +265,21 @@ class _Influence:
             forward = Forward(eps, self.method.linkage, self.method.relative)
             lumping = lump(self.ode, forward)
             if not refit:
-                return lumping, decode(lumping)
+                return _Part.of(lumping)
             labels = unit_maps(lumping)
-            network = self.ode.network
-            plain = [np.ones(layer.units) for layer in network.hidden]
-            small = merged(network, labels, plain, self.merging.moments)
+            plain = [np.ones(layer.units) for layer in self.network.hidden]
+            small = merged(self.network, labels, plain, self.merging.moments)
         if refit and self.method.steps:
             from symlump.compression.fitting import fitted
 
-            network, samples = self.ode.network, self.merging.samples
-            small, _ = fitted(small, network, samples, self.method.steps)
-        return lumping_of(self.ode, small, labels, forward), small
+            samples = self.merging.samples
+            small, _ = fitted(small, self.network, samples, self.method.steps)
+        return _Part(
+            small,
+            labels,
+            reference_distance(self.network, small, labels),
+            lambda: lumping_of(self.ode, small, labels, forward),
+        )
 
 
 def _compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:

@@ -19,6 +19,7 @@ from symlump.network.encode import NetworkODE
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
+_MOST = 1 << 22  # samples times units of a layer
 _SAMPLES = 512
 _SEED = 0
 
@@ -58,6 +59,7 @@ def output_effects(network: Network, samples: FloatArray) -> tuple[FloatArray, .
     Parameters
     ----------
     samples : ndarray, shape (samples, inputs)
+        In a wide network only the first ones are used, at least 1024: these are means, and need no more.
 
     Returns
     -------
@@ -72,6 +74,8 @@ def output_effects(network: Network, samples: FloatArray) -> tuple[FloatArray, .
     generator = np.random.default_rng(_SEED)
     effects = [np.zeros(layer.units) for layer in network.hidden]
     outputs = []
+    widest = max(layer.units for layer in network.layers)
+    samples = samples[: max(1024, _MOST // widest)]
     for start in range(0, len(samples), 1024):  # few at a time, for the sake of memory
         h, arguments = samples[start : start + 1024], []
         for layer in network.layers:

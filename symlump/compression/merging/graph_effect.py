@@ -87,7 +87,7 @@ def layer_effects(graph: NetworkGraph) -> dict[str, float]:
     ]
     recorder = _Recorder(graph_to_torch(graph).double().eval())
     recorder.run(*x)
-    outputs = torch.cat([recorder.values[name].flatten(1) for name in graph.outputs], 1)
+    outputs = torch.cat([recorder.values[name].reshape(samples, -1) for name in graph.outputs], 1)
     signs = torch.from_numpy(generator.choice([-1.0, 1.0], size=tuple(outputs.shape)))
     spread = float(((outputs - outputs.mean(0)) ** 2).sum(1).mean().sqrt().detach()) or 1.0
     z = [recorder.values[layer.name] for layer in graph.layers]

@@ -26,9 +26,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve
+from scipy.sparse import csr_array
 
 from symlump.compression.merging.effect import output_effects
 from symlump.compression.merging.ward import cut, merge_tree
@@ -102,14 +104,13 @@ class Merging:
             trees, h = [], moments.start()
             for layer, weights in zip(network.hidden, effects, strict=True):
                 h = moments.after(layer, h)
-                rows = moments.root(h, centred=False).T
-                if not (np.isfinite(rows).all() and np.isfinite(weights).all()):
+                if not (np.isfinite(h).all() and np.isfinite(weights).all()):
                     raise MethodError(
                         f"units of this network overflow on inputs as in {inputs!r}; state how large inputs "
                         "are, as in AFDE(inputs=Normal(mean, covariance)), or use relative_to='layer' with "
                         "refit=False"
                     )
-                trees.append(merge_tree(rows, weights, linkage))
+                trees.append(merge_tree(moments.root(h, centred=False).T, weights, linkage))
         return cls(network, moments, samples, effects, tuple(trees))
 
     def labels(self, eps: float) -> tuple[IntArray, ...]:
@@ -209,8 +210,7 @@ def merged(
             bias=None if layer.bias is None else mean @ layer.bias,
         )
         layers.append(small if count < group.size else layer)
-        sums = np.zeros((group.size, count))
-        sums[np.arange(group.size), group] = 1.0
+        sums: Any = _members(group)
         following = network.layers[number + 1]
         constant = np.zeros(group.size)
         if moments is not None and h is not None and wanted is not None:
@@ -248,25 +248,27 @@ def has_equal_units(network: Network) -> bool:
     return False
 
 
-def _mean_matrix(group: IntArray, weight: FloatArray, count: int) -> FloatArray:
+def _mean_matrix(group: IntArray, weight: FloatArray, count: int) -> csr_array:
     """The weighted means of groups as a matrix; a group without weight gets its plain mean."""
     total = np.bincount(group, weights=weight, minlength=count)
     share = np.where(total[group] > 0, weight, 1.0)
-    mean = np.zeros((count, group.size))
-    mean[group, np.arange(group.size)] = share / np.bincount(group, weights=share)[group]
-    return mean
+    mean = share / np.bincount(group, weights=share)[group]
+    return csr_array((mean, (group, np.arange(group.size))), shape=(count, group.size))
 
 
 def _fitted(
-    moments: Moments, h: FloatArray, wanted: FloatArray, sums: FloatArray, constant: bool
+    moments: Moments, h: FloatArray, wanted: FloatArray, sums: csr_array, constant: bool
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide."""
-    root = moments.root(h, centred=constant)
-    gap = moments.root(wanted, centred=constant) - root @ sums.T
-    gram = root.T @ root
-    ridge = _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
-    correction = solve(gram + ridge * np.eye(len(gram)), root.T @ gap, assume_a="pos")
-    matrix = sums + correction.T
+    gram: Any = 0.0
+    right: Any = 0.0
+    for root, gap in moments.roots(h, wanted, centred=constant):
+        gap -= root @ sums.T
+        gram = gram + root.T @ root
+        right = right + root.T @ gap
+    gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    correction = solve(gram, right, assume_a="pos", overwrite_a=True, overwrite_b=True)
+    matrix = np.asarray(sums.todense() + correction.T)
     if not constant:
         return matrix, np.zeros(len(matrix))
     return matrix, moments.mean(wanted) - matrix @ moments.mean(h)
@@ -300,23 +302,28 @@ def lumping_of(
     quotient = PolynomialODE(
         block_names(ode, partition), terms.monomials, terms.rows, terms.columns, terms.coefficients
     )
-    defect = _defect(ode.network, small, labels)
+    defect = reference_distance(ode.network, small, labels)
     return Lumping(ode, method, Partition(initial), partition, quotient, defect, 1)
 
 
-def _defect(network: Network, small: Network, labels: Sequence[IntArray]) -> float:
+def reference_distance(network: Network, small: Network, labels: Sequence[IntArray]) -> float:
     """‖reference − original‖₂: a gap in the sum over a block is spread evenly over its members."""
     total = 0.0
     before = np.arange(network.inputs)
     for layer, other, group in zip(
         network.layers, small.layers, [*labels, np.arange(network.outputs)], strict=True
     ):
-        sizes = np.bincount(before)
-        sums = np.zeros((before.size, sizes.size))
-        sums[np.arange(before.size), before] = 1.0
-        gap = layer.weight @ sums - other.weight[group]
-        total += float(np.sum(gap**2 / sizes))
+        gap = layer.weight @ _members(before) - other.weight[group]
+        total += float(np.sum(gap**2 / np.bincount(before)))
         if layer.bias is not None and other.bias is not None:
             total += float(np.sum((layer.bias - other.bias[group]) ** 2))
         before = group
     return sqrt(total)
+
+
+def _members(group: IntArray) -> csr_array:
+    """The matrix with a 1 where a unit (row) is a member of a group (column)."""
+    units = np.arange(group.size)
+    return csr_array(
+        (np.ones(group.size), (units, group)), shape=(group.size, int(group.max()) + 1)
+    )

@@ -28,6 +28,7 @@ def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> Float
     Parameters
     ----------
     rows : ndarray, shape (members, any)
+        Overwritten where there are many.
     weights : ndarray, shape (members,)
         At least 0; a row of weight 0 merges with any other at height 0.
     linkage : Linkage
@@ -47,7 +48,9 @@ def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> Float
     """
     if len(rows) < 2:
         return np.empty((0, 4))
-    squares = _square_distances(rows) * _pair_weights(weights, weights[:, None])
+    squares = _square_distances(rows)
+    del rows  # the caller may hold no other reference to them
+    squares *= _pair_weights(weights, weights[:, None])
     if linkage is Linkage.VARIANCE:
         return _ward(squares, weights.astype(np.float64))
     name = "single" if linkage is Linkage.CLOSURE else "complete"
@@ -76,13 +79,17 @@ def _pair_weights(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _square_distances(rows: FloatArray) -> FloatArray:
-    """All ‖x_i − x_j‖² by one matrix product; near pairs, where it cancels, directly."""
+    """All ‖x_i − x_j‖² by one matrix product; near pairs, where it cancels, directly. Overwrites rows."""
     if rows.size < 1 << 16:
         return np.asarray(squareform(pdist(rows, "sqeuclidean")))
-    centred = rows - rows.mean(axis=0)
+    centred = rows
+    centred -= rows.mean(axis=0)
     norms = np.einsum("ij,ij->i", centred, centred)
     sums = norms[:, None] + norms
-    squares = np.maximum(sums - 2 * (centred @ centred.T), 0.0)
+    squares = centred @ centred.T
+    squares *= -2
+    squares += sums
+    np.maximum(squares, 0.0, out=squares)
     i, j = np.nonzero(np.triu(squares < 1e-6 * sums, 1))
     for start in range(0, i.size, 1024):
         a, b = i[start : start + 1024], j[start : start + 1024]

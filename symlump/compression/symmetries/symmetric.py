@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from symlump.compression.compression import Reduction
 from symlump.compression.merging.effect import layer_effects
 from symlump.compression.plain import plain
+from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated
 from symlump.compression.symmetries.near_units import aggregated_floats, merge_near

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.constrained import exact_lumping
 from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.invariant import left_kernel
@@ -21,6 +22,8 @@ def conserved(ode: PolynomialODE) -> LinearLumping:
 
     Raises
     ------
+    MethodError
+        If what is given is no system.
     FailureError
         If the coefficients of the first integrals do not fit two thousand primes.
 
@@ -35,6 +38,7 @@ def conserved(ode: PolynomialODE) -> LinearLumping:
     y1' = 0
     y2' = 0
     """
+    check_system(ode, "conserved")
     indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).astype(np.int64)
     equations = ExactMatrix(indptr, ode.columns, ode.coefficients, len(ode.monomials))
     variable = np.ones(len(ode), dtype=bool)

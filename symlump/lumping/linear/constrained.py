@@ -26,7 +26,7 @@ from symlump.errors import (
     NotPolynomialError,
     VariableError,
 )
-from symlump.lumping.equivalence import check_tolerance
+from symlump.lumping.equivalence import check_system, check_tolerance
 from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.family import MatrixFamily
 from symlump.lumping.linear.invariant import InvariantSpace, smallest_invariant
@@ -115,6 +115,7 @@ def lump_constrained(ode: PolynomialODE, method: Constrained, seed: int = 0) -> 
     VariableError, MethodError
         If an observable does not fit the system.
     """
+    check_system(ode, "lump")
     forms = method.forms(ode)
     if not method.is_exact:
         from symlump.lumping.linear.approximate import lump_within_tolerance

@@ -20,6 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.commuting import Splitting, decide, splitting
 from symlump.lumping.linear.constrained import exact_lumping
 from symlump.lumping.linear.exact_matrix import ExactMatrix
@@ -181,6 +182,7 @@ def hierarchy(ode: PolynomialODE, seed: int = 0) -> Hierarchy:
     3: + x1
     between 0 and 2: nothing over the rationals; with the roots of t^2 + 1 there are 2 steps of 1
     """
+    check_system(ode, "hierarchy")
     family = MatrixFamily.of_jacobian(ode)
     if not len(ode):
         return Hierarchy(ode, (), ())

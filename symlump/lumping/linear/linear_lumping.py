@@ -278,6 +278,8 @@ class LinearLumping:
 
     def to_text(self, max_rows: int = 12, max_equations: int = 20) -> str:
         """Headline, rows of more than one variable, and the quotient system."""
+        if not len(self):
+            return f"{self.headline()}; there are none"
         lines = [self.headline(), *self._shown(max_rows, latex=False)]
         return "\n".join([*lines, self.quotient.to_text(max_equations=max_equations)])
 

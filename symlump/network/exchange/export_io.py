@@ -34,6 +34,7 @@ _READS = (
     "dense layers, convolutions, batch normalisation, pooling, the activations of its table, sums, "
     "products, concatenations and parts by channels, and flattening"
 )
+_OFFER = "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
 
 
 def read_exported(
@@ -69,7 +70,8 @@ def read_exported(
     >>> read_exported(Block(), torch.zeros(2, 3))
     <NetworkGraph: (3) → (3), 1 layer, 12 parameters>
     """
-    given = (example,) if isinstance(example, torch.Tensor) else tuple(example)
+    several = isinstance(example, list | tuple)
+    given: tuple[Any, ...] = tuple(example) if several else (example,)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     for tensor in given:
         if not isinstance(tensor, torch.Tensor) or tensor.ndim < 2 or not tensor.shape[0]:
@@ -234,9 +236,9 @@ class _Reader:
         if same_type:
             try:
                 value = self._operations.read(operation, self._name(node), a, shape)
-            except NetworkError:
+            except NetworkError as error:
                 if not self._leave:
-                    raise
+                    raise NetworkError(f"{error}; {_OFFER}") from None
         if value is None:
             value = self._unknown(node, operation)
         if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
@@ -274,7 +276,7 @@ class _Reader:
         offer = (
             "it gives no single tensor of the network's type, so it cannot be left untouched either"
             if self._leave
-            else "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
+            else _OFFER
         )
         raise NetworkError(
             f"{place}: the operation {operation}{within} is not known, or not in this form; symlump reads "
@@ -282,6 +284,11 @@ class _Reader:
         )
 
     def _untouched(self, node: Any, operation: str, place: str, result: torch.Tensor) -> Ref:
+        if str(result.shape[:1]) != f"torch.Size([{self._samples}])":
+            raise NetworkError(
+                f"{place}: the operation {operation} gives a value of shape {tuple(result.shape)}, whose axis "
+                "0 is not that of the samples, so it cannot be left untouched either"
+            )
         inputs: list[str] = []
         held: dict[str, torch.Tensor] = {}
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.network.activations.table import Activation, activation, polynomial
+from symlump.network.activations.table import Activation, activation, leaky_relu, polynomial
 from symlump.network.graphs.build import GraphBuilder, window
 from symlump.network.graphs.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
 from symlump.network.torch_io import activation_of
@@ -116,6 +116,9 @@ class Operations:
             return activation(_NAMED[operation])
         if operation == "elu" and a["scale"] == 1 and a["input_scale"] == 1:
             return activation_of(name, nn.ELU(a["alpha"]))
+        if operation == "prelu" and isinstance(a["weight"], torch.Tensor):
+            slopes = np.unique(array_of(a["weight"]))  # one for each channel, or one for all
+            return leaky_relu(float(slopes[0])) if len(slopes) == 1 else None
         if operation in ("clamp", "clamp_min") and a["min"] == 0 and a.get("max") is None:
             return activation("relu")
         if operation == "clamp" and None not in (a["min"], a["max"]):

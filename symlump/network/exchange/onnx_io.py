@@ -15,9 +15,10 @@ import numpy as np
 from symlump.errors import FileFormatError, MissingExtraError, NetworkError
 from symlump.network.exchange.export_ops import Ref
 from symlump.network.exchange.onnx_ops import Operators
+from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
 from symlump.network.graphs.build import GraphBuilder
 from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Input
+from symlump.network.graphs.nodes import Input, Shape, Untouched
 from symlump.network.graphs.simplify import as_chain, simplified
 from symlump.network.network import Network
 
@@ -25,6 +26,11 @@ _MAX_BYTES = 1 << 31  # what protobuf holds
 _MAX_NODES = 100_000
 _DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
 _DOMAINS = ("", "ai.onnx")
+_UNKNOWN = (
+    "this operator is not known, or not in this form; symlump reads dense layers, convolutions, batch "
+    "normalisation, pooling, the activations of its table, sums, products, joins and parts by channels, "
+    "and flattening"
+)
 #: What numpy and onnx raise on values that do not fit together.
 _MISFITS = (
     ArithmeticError,
@@ -54,7 +60,7 @@ def onnx_library() -> Any:
     return onnx
 
 
-def read_onnx(path: str | Path) -> Network | NetworkGraph:
+def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network | NetworkGraph:
     """Read an ONNX file: as a chain of dense layers where it is one, else as a graph.
 
     Weights must be in the file itself, and sizes constant, except for the number of samples (axis 0).
@@ -62,6 +68,9 @@ def read_onnx(path: str | Path) -> Network | NetworkGraph:
     Parameters
     ----------
     path : path
+    leave_untouched : bool
+        Carry operators that are not known along as they are, instead of refusing the file. The units they
+        read stay alone; onnx's reference implementation computes them, and ``write_onnx`` writes them back.
 
     Raises
     ------
@@ -102,7 +111,7 @@ def read_onnx(path: str | Path) -> Network | NetworkGraph:
         raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
     try:
         with np.errstate(all="ignore"):  # weights that are not finite are refused by name
-            graph = _Reader(onnx, model).graph
+            graph = _Reader(onnx, model, leave_untouched).graph
         chain = as_chain(graph)
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None
@@ -117,8 +126,13 @@ def read_onnx(path: str | Path) -> Network | NetworkGraph:
 class _Reader:
     """Turns the graph of a file into a network graph."""
 
-    def __init__(self, onnx: Any, model: Any) -> None:
-        self._onnx = onnx
+    def __init__(self, onnx: Any, model: Any, leave_untouched: bool) -> None:
+        self._onnx, self._leave = onnx, leave_untouched
+        self._shapes: dict[str, tuple[int, Shape]] = {}
+        if leave_untouched:
+            model, self._shapes = with_shapes(onnx, model)
+        read = [name for node in model.graph.node for name in node.input]
+        self._used = {*read, *(value.name for value in model.graph.output)}
         self._build = GraphBuilder()
         self._values: dict[str, Any] = {"": None}
         self._dtype: int | None = None
@@ -187,26 +201,58 @@ class _Reader:
         shown = f"node {node.name or number!r} ({node.op_type})"
         if node.domain not in _DOMAINS:
             raise NetworkError(
-                f"{shown} is of the domain {node.domain!r}; symlump reads the operators of ONNX itself"
+                f"{shown} is of the domain {node.domain!r}; symlump reads, and leaves untouched, the operators "
+                "of ONNX itself"
             )
         inputs = [self._value(name, shown) for name in node.input]
-        name = self._place(node, number)
+        name, why = self._place(node, number), ""
         try:
             attributes = {a.name: self._attribute(a) for a in node.attribute}
             result = self._operators.read(node.op_type, name, inputs, attributes)
         except NetworkError as error:
-            raise NetworkError(f"{shown}: {error}") from None
+            result, why = None, str(error)
         except _MISFITS as error:
             raise FileFormatError(f"{shown} is damaged: {_first_line(error)}") from None
         if result is None:
-            raise NetworkError(
-                f"{shown}: this operator is not known, or not in this form; symlump reads dense layers, "
-                "convolutions, batch normalisation, pooling, the activations of its table, sums, products, "
-                "joins and parts by channels, and flattening"
+            result = self._untouched(node, name, inputs) if self._leave else None
+        if result is None:
+            offer = (
+                "onnx does not know it as one step from values of the network to values of the same type "
+                "and of constant shape, so it cannot be left untouched either"
+                if self._leave
+                else "to carry it along as it is (the units it reads then stay alone): "
+                "read_onnx(path, leave_untouched=True)"
             )
+            raise NetworkError(f"{shown}: {why or _UNKNOWN}; {offer}")
         results = result if isinstance(result, tuple) else (result,)
         for output, value in zip(node.output, results, strict=False):
             self._values[output] = value
+
+    def _untouched(self, node: Any, name: str, inputs: list[Any]) -> tuple[Any, ...] | None:
+        """The results of a node that is not known; None if it cannot be carried along."""
+        values = {
+            given: value.name
+            for given, value in zip(node.input, inputs, strict=True)
+            if isinstance(value, Ref)
+        }
+        inner = any(a.HasField("g") or a.graphs for a in node.attribute)
+        wanted = [self._shapes.get(name) for name in node.output if name in self._used]
+        if not values or inner or any(w is None or w[0] != self._dtype for w in wanted):
+            return None
+        results: list[Ref | None] = []
+        for position, output in enumerate(node.output):
+            if output not in self._used:
+                results.append(None)
+                continue
+            call = one_operator(self._onnx, node, inputs, position)
+            what, shape = node.op_type, self._shapes[output][1]
+            if not keeps_samples(call, [self._build.shapes[v] for v in values.values()], shape):
+                return None
+            numbers = sum(p.numel() for p in call.parameters())
+            place = self._build.free(name)
+            step = Untouched(place, tuple(values.values()), what, shape, numbers, call)
+            results.append(Ref(self._build.add(step)))
+        return tuple(results)
 
     def _attribute(self, attribute: Any) -> Any:
         value = self._onnx.helper.get_attribute_value(attribute)

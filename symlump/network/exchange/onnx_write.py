@@ -12,6 +12,7 @@ from symlump.errors import NetworkError
 from symlump.files import replacing
 from symlump.network.activations.table import Activation
 from symlump.network.exchange.onnx_io import onnx_library
+from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
 from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.graphs.nodes import (
     Affine,
@@ -30,7 +31,7 @@ from symlump.network.graphs.nodes import (
 )
 from symlump.network.network import Network
 
-_OPSET, _IR_VERSION = 20, 9
+_IR_VERSION = 9  # of opset 20
 
 
 def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
@@ -41,8 +42,8 @@ def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
     Raises
     ------
     NetworkError
-        If the network holds what ONNX cannot say: something left untouched, or pooling to a size that does not
-        divide.
+        If the network holds what ONNX cannot say: something of torch left untouched, or pooling to a size that
+        does not divide.
     FileFormatError
         If the file cannot be written.
     MissingExtraError
@@ -87,7 +88,7 @@ class _Writer:
         ]
         self.model = self._helper.make_model(
             self._helper.make_graph(self._nodes, "network", *described, self._weights),
-            opset_imports=[self._helper.make_opsetid("", _OPSET)],
+            opset_imports=[self._helper.make_opsetid("", OPSET)],
             ir_version=_IR_VERSION,
             producer_name="symlump",
         )
@@ -156,6 +157,8 @@ class _Writer:
                 self._add("Gather", [*inputs, self._integers(f"{name}.index", index)], name, axis=1)
             case Softmax(logarithm=logarithm):
                 self._add("LogSoftmax" if logarithm else "Softmax", inputs, name, axis=1)
+            case Untouched(call=OnnxOperator() as operator):
+                self._untouched(node, operator)
             case Untouched(what=what):
                 raise node.refuse(
                     f"the operation {what} was left untouched, and only torch knows it"
@@ -184,6 +187,13 @@ class _Writer:
             dilations=node.dilation,
             group=self._graph.shapes[node.inputs[0]][0] if node.depthwise else 1,
         )
+
+    def _untouched(self, node: Node, operator: OnnxOperator) -> None:
+        names = dict(zip(operator.given, node.inputs, strict=True)) | {operator.output: node.name}
+        for name, array in operator.constants().items():
+            array = array.astype(self._float) if array.dtype.kind == "f" else array
+            names[name] = self._constant(f"{node.name}.input_{name}", array)
+        self._nodes.append(written_node(operator, names, self._free))
 
     def _scale(self, node: Affine) -> None:
         spread = (-1, *(1,) * (len(self._graph.shapes[node.inputs[0]]) - 1))

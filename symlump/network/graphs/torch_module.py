@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,8 @@ class _Writer:
                 return calls.call_function(what, (given[0], 1))
             case Untouched(call=TorchCall() as call):
                 return self._untouched(call, given)
+            case Untouched(call=nn.Module() as module):
+                return self._call(node.name, deepcopy(module).to(self._dtype), given)
         raise NetworkError(
             f"{node.name}: a {type(node).__name__} ({getattr(node, 'what', '')}) cannot be written as torch"
         )

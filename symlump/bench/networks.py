@@ -1,0 +1,134 @@
+"""How fast wide networks are encoded and compressed: beside a copy of their weights, and their SVD."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from symlump.network.network import Network
+
+_LAYERS = 3
+
+
+@dataclass(frozen=True)
+class WideRow:
+    """One task on a network of three weight matrices n × n.
+
+    Parameters
+    ----------
+    what : str
+    width : int
+        n.
+    seconds : float
+    yardstick : str
+    ratio : float
+        Seconds by those of the yardstick, in the same process.
+    reach : float
+        The target.
+    peak : float
+        Memory of the process at its peak beyond that before the task, by the float64 weights.
+    """
+
+    what: str
+    width: int
+    seconds: float
+    yardstick: str
+    ratio: float
+    reach: float
+    peak: float
+
+
+def encoding(width: int) -> WideRow:
+    """The terms of the differential equation, as arrays."""
+    from symlump.network.encode import encode
+
+    network = _network(width)
+    weights = [layer.weight for layer in network.layers]
+    copy = min(_seconds(lambda: [weight.copy() for weight in weights]) for _ in range(3))
+    before = _resident()
+    seconds = _seconds(lambda: encode(network))
+    peak = (_peak() - before) / sum(weight.nbytes for weight in weights)
+    return WideRow("encode", width, seconds, "one copy of the weights", seconds / copy, 20.0, peak)
+
+
+def compressing(width: int) -> WideRow:
+    """AFDE to half of the parameters."""
+    import torch
+
+    from symlump.compression.compression import compress
+    from symlump.compression.merging.afde import AFDE
+
+    network = _network(width)
+    weights = [layer.weight for layer in network.layers]
+    before = _resident()
+    seconds = _seconds(lambda: compress(network, AFDE(retain=0.5)))
+    peak = (_peak() - before) / sum(weight.nbytes for weight in weights)
+    matrices = [torch.from_numpy(weight.astype(np.float32)) for weight in weights]
+    svd = _seconds(lambda: [torch.linalg.svd(matrix) for matrix in matrices])
+    return WideRow(
+        "AFDE, 50 % kept", width, seconds, "torch.linalg.svd of them", seconds / svd, 1.0, peak
+    )
+
+
+def measure(width: int) -> list[WideRow]:
+    """Both rows, each in a process of its own."""
+    rows = []
+    for task in (encoding, compressing):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            rows.append(pool.submit(task, width).result())
+    return rows
+
+
+def _network(width: int) -> Network:
+    from symlump.network.network import Network
+
+    rng = np.random.default_rng(0)
+    return Network.dense(
+        [rng.standard_normal((width, width)) / np.sqrt(width) for _ in range(_LAYERS)],
+        [np.zeros(width)] * _LAYERS,
+        "tanh",
+        dtype="float32",
+    )
+
+
+def _seconds(task: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def _resident() -> float:
+    """Bytes in memory now; where the system does not say, the peak so far."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return _peak()
+    return int(status.read_text().split()[1]) * float(resource.getpagesize())
+
+
+HEADER = ("task", "width", "seconds", "measured", "target", "peak / weights", "yardstick")
+
+
+def cells(row: WideRow) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        row.what,
+        str(row.width),
+        f"{row.seconds:.2f}",
+        f"{row.ratio:.2f} ×",
+        f"≤ {row.reach:g}",
+        f"{row.peak:.1f}",
+        row.yardstick,
+    )

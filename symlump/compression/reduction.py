@@ -1,0 +1,85 @@
+"""What a method of compression is, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from symlump.lumping.lumping import Lumping
+from symlump.network.network import Network
+from symlump.ode.exact import IntArray
+from symlump.proof.certificate import Certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """What a method makes of a network.
+
+    Parameters
+    ----------
+    network : Network or NetworkGraph
+        The reduced network.
+    unit_maps : tuple of ndarray of int
+        For each hidden layer (of a graph: for each layer), the new unit of each old unit; −1 if it became a
+        combination of others.
+    retained_parameters : int
+        Weights and biases that remain (for pruning: those not masked).
+    eps : float or None
+        The tolerance used, where the method has one.
+    defect : float
+        2-norm of the change of coefficients: for AFDE the distance to the nearest exactly lumpable
+        system, for pruning the norm of the removed weights. For linear dependence the root mean square
+        change of the outputs, estimated, relative to their standard deviation.
+    equations : callable, optional
+        Makes the lumpings behind the reduction, where there are some; called when they are asked for, since
+        the terms of a wide network take far more memory than its weights.
+    stored : tuple of int, or None
+        Numbers stored for each layer, where those are not the entries of its arrays.
+    certificates : tuple of Certificate
+        Further identities behind the reduction, each accepted by the independent checker.
+    places : tuple of int, or None
+        For each old layer the new layer that gives its values, where layers were split.
+    note : str
+        What the report adds: facts that the certificates rest on, or why there are none.
+    """
+
+    network: Any
+    unit_maps: tuple[IntArray, ...]
+    retained_parameters: int
+    eps: float | None
+    defect: float
+    equations: Callable[[], tuple[Lumping, ...]] | None = field(default=None, repr=False)
+    stored: tuple[int, ...] | None = None
+    certificates: tuple[Certificate, ...] = ()
+    places: tuple[int, ...] | None = None
+    note: str = ""
+
+    @cached_property
+    def lumpings(self) -> tuple[Lumping, ...]:
+        """The equations behind the reduction."""
+        return () if self.equations is None else self.equations()
+
+    def finish(self, model: nn.Module) -> nn.Module:
+        """Give the torch model of the reduced network the layers that the method stores."""
+        return model
+
+
+@runtime_checkable
+class CompressionMethod(Protocol):
+    """A method of ``compress``: a small frozen object with its options.
+
+    A method for network graphs too has ``reduce_graph(graph)``, which likewise returns a reduction.
+    """
+
+    @property
+    def label(self) -> str:
+        """Name for tables."""
+
+    def reduce(self, network: Network) -> Reduction:
+        """Reduce a network."""

@@ -1,0 +1,277 @@
+"""Operators of an ONNX file that symlump does not know, carried along as they are.
+
+What such an operator computes is taken from the reference implementation that comes with onnx, so nothing of
+the file is executed but operators of the standard.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from symlump.errors import FileFormatError, NetworkError
+from symlump.network.graphs.nodes import Shape
+
+#: The version of the operators in which a network is written, and so in which they must be held.
+OPSET = 20
+_SAMPLES = "samples"  # the name of axis 0 while shapes are found
+_STEP = 1e-3
+_ENTRIES = 4096  # of a sample; above, no derivative is taken
+
+
+class OnnxOperator(nn.Module):
+    """One operator as a torch module, computed by onnx's reference implementation.
+
+    Its derivative, which the unit of a tolerance needs, is taken by central differences; it is for
+    that, and not for training.
+
+    Parameters
+    ----------
+    model : bytes
+        A serialized ONNX model of one node.
+    given : tuple of str
+        The names of the node's inputs that are values of the network, in the order of the arguments.
+    constants : dict
+        The other inputs.
+    output : str
+        The result that is wanted.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        given: tuple[str, ...],
+        constants: dict[str, npt.NDArray[Any]],
+        output: str,
+    ) -> None:
+        super().__init__()
+        self.model, self.given, self.output = model, given, output
+        self.names = {name: f"input_{name}" for name in constants}
+        for name, array in constants.items():
+            tensor = torch.from_numpy(np.array(array))
+            if tensor.is_floating_point():
+                weight = nn.Parameter(tensor, requires_grad=False)
+                self.register_parameter(self.names[name], weight)
+            else:
+                self.register_buffer(self.names[name], tensor)
+
+    def forward(self, *values: torch.Tensor) -> torch.Tensor:
+        """The wanted result."""
+        result: torch.Tensor = _Evaluation.apply(self, *values)  # type: ignore[no-untyped-call]
+        return result
+
+    def constants(self) -> dict[str, npt.NDArray[Any]]:
+        """The inputs that are not values of the network, by name."""
+        return {
+            name: getattr(self, held).detach().cpu().numpy() for name, held in self.names.items()
+        }
+
+    def evaluate(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """The same without a derivative."""
+        arrays = [value.detach().cpu().numpy() for value in values]
+        feeds = dict(zip(self.given, arrays, strict=True)) | self.constants()
+        with np.errstate(all="ignore"):
+            (result,) = _evaluator(self.model).run([self.output], feeds)
+        return torch.from_numpy(np.array(result)).to(values[0])
+
+    def extra_repr(self) -> str:
+        """What it is, for printing."""
+        return f"{_node(self.model).op_type}"
+
+
+class _Evaluation(torch.autograd.Function):
+    """An operator with a derivative by central differences, one entry of a sample at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, operator: OnnxOperator, *values: torch.Tensor) -> torch.Tensor:
+        ctx.operator = operator
+        ctx.save_for_backward(*values)
+        return operator.evaluate(values)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: torch.Tensor) -> Any:
+        values, (slope,) = list(ctx.saved_tensors), slopes
+        gradients: list[torch.Tensor | None] = [None]
+        for position, value in enumerate(values):
+            entries = prod(value.shape[1:])
+            if entries > _ENTRIES:
+                raise NetworkError(
+                    f"the operator {_node(ctx.operator.model).op_type}, which was left untouched, reads "
+                    f"{entries} entries of a sample, too many to take its derivative; measure the tolerance "
+                    "without it: AFDE(relative_to='layer')"
+                )
+            gradient = torch.zeros_like(value)
+            for entry in range(entries):
+                sides = []
+                for sign in (_STEP, -_STEP):
+                    moved = value.clone()
+                    moved.view(len(value), -1)[:, entry] += sign
+                    sides.append(
+                        ctx.operator.evaluate((*values[:position], moved, *values[position + 1 :]))
+                    )
+                change = (sides[0] - sides[1]) / (2 * _STEP)
+                gradient.view(len(value), -1)[:, entry] = (slope * change).flatten(1).sum(1)
+            gradients.append(gradient)
+        return tuple(gradients)
+
+
+def _node(model: bytes) -> Any:
+    import onnx
+
+    return onnx.ModelProto.FromString(model).graph.node[0]
+
+
+@lru_cache(maxsize=64)
+def _evaluator(model: bytes) -> Any:
+    from onnx.reference import ReferenceEvaluator
+
+    return ReferenceEvaluator(model)
+
+
+def one_operator(onnx: Any, node: Any, inputs: list[Any], position: int) -> OnnxOperator:
+    """A node of a file as a module that gives one of its results.
+
+    Parameters
+    ----------
+    node : onnx.NodeProto
+    inputs : list
+        An array for each input that is constant, None for those left out, anything else for values.
+    position : int
+        Which result.
+    """
+    single = onnx.NodeProto()
+    single.CopyFrom(node)
+    del single.input[:], single.output[:]
+    given: dict[str, None] = {}  # in order; a value may be read twice
+    constants: dict[str, npt.NDArray[Any]] = {}
+    for number, (name, value) in enumerate(zip(node.input, inputs, strict=True)):
+        if value is None:
+            single.input.append("")
+        elif isinstance(value, np.ndarray):
+            constants[f"{number}"] = value
+            single.input.append(f"{number}")
+        else:
+            given[f"value {name}"] = None
+            single.input.append(f"value {name}")
+    single.output.extend(f"result {k}" if name else "" for k, name in enumerate(node.output))
+    output = f"result {position}"
+
+    def described(names: Any) -> list[Any]:
+        return [onnx.ValueInfoProto(name=name) for name in names]
+
+    graph = onnx.helper.make_graph(
+        [single], "operator", described([*given, *constants]), described([output])
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
+    return OnnxOperator(model.SerializeToString(), tuple(given), constants, output)
+
+
+def keeps_samples(operator: OnnxOperator, given: list[Shape], shape: Shape) -> bool:
+    """Whether the result has the shape, for every number of samples: it is tried with two and three.
+
+    Parameters
+    ----------
+    given : list of tuple
+        Shapes of the values, without the samples.
+    shape : tuple of int
+        Of the result.
+    """
+    weights = [p.dtype for p in operator.parameters()]
+    for samples in (2, 3):
+        values = tuple(
+            torch.zeros(samples, *size, dtype=(*weights, torch.float32)[0]) for size in given
+        )
+        try:
+            result = operator.evaluate(values)
+        except Exception:  # onnx has no reference implementation of it, or it does not take this
+            return False
+        if tuple(result.shape) != (samples, *shape):
+            return False
+    return True
+
+
+def written_node(operator: OnnxOperator, names: dict[str, str], free: Any) -> Any:
+    """The node of a file again, its inputs and the wanted result renamed.
+
+    Parameters
+    ----------
+    names : dict
+        The new names of the inputs and of ``operator.output``.
+    free : callable
+        Makes a name for a result that is not wanted.
+    """
+    node = _node(operator.model)
+    inputs = [names[name] if name else "" for name in node.input]
+    outputs = [names.get(name) or (free("unused") if name else "") for name in node.output]
+    del node.input[:], node.output[:]
+    node.input.extend(inputs)
+    node.output.extend(outputs)
+    node.name = names[operator.output]
+    return node
+
+
+def with_shapes(onnx: Any, model: Any) -> tuple[Any, dict[str, tuple[int, Shape]]]:
+    """The model in the opset that is written, and what onnx knows of each value.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+    shapes : dict
+        Element type and shape behind axis 0, of the values for which onnx can tell.
+
+    Raises
+    ------
+    FileFormatError
+        If the model does not pass onnx's own checks.
+    NetworkError
+        If onnx cannot bring it to the opset.
+    """
+    described = onnx.ModelProto()
+    described.CopyFrom(model)
+    for value in described.graph.output:  # the check wants a type, which symlump does without
+        kind = value.type.tensor_type
+        kind.elem_type = kind.elem_type or onnx.TensorProto.FLOAT
+        kind.shape.SetInParent()
+    try:
+        onnx.checker.check_model(described)
+    except Exception as error:  # classes of onnx and of protobuf
+        raise FileFormatError(f"is not a valid ONNX model: {_first(error)}") from None
+    version = max((s.version for s in model.opset_import if s.domain in ("", "ai.onnx")), default=0)
+    try:
+        from onnx import shape_inference, version_converter
+
+        if version != OPSET:
+            model = version_converter.convert_version(model, OPSET)
+        opened = onnx.ModelProto()
+        opened.CopyFrom(model)
+        held = {tensor.name for tensor in opened.graph.initializer}
+        for value in opened.graph.input:
+            if value.name not in held and value.type.tensor_type.shape.dim:
+                value.type.tensor_type.shape.dim[0].dim_param = _SAMPLES
+        del opened.graph.value_info[:]
+        for value in opened.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        found = shape_inference.infer_shapes(opened, data_prop=True).graph
+    except Exception as error:  # the same
+        raise NetworkError(
+            f"onnx cannot bring it from opset {version} to {OPSET}, which leaving operators untouched needs: "
+            f"{_first(error)}"
+        ) from None
+    shapes: dict[str, tuple[int, Shape]] = {}
+    for value in (*found.value_info, *found.output):
+        kind = value.type.tensor_type
+        axes = kind.shape.dim
+        # A length that follows from others (-1 in a Reshape) is unknown; keeps_samples tries it.
+        if len(axes) and not axes[0].dim_value and all(a.dim_value > 0 for a in axes[1:]):
+            shapes[value.name] = (kind.elem_type, tuple(int(a.dim_value) for a in axes[1:]))
+    return model, shapes
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:200]

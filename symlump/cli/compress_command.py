@@ -25,8 +25,8 @@ by merging the units that act alike), and write the smaller network.
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
 everything, and may hold convolutions and branches (for --method afde and symmetric). The equations that
-justify the result go to --equations, its proofs to --certificates. The price in accuracy is measured on standard normal inputs, and on your own
-data with --data; with --box it is certified.
+justify the result go to --equations, its proofs to --certificates. The price in accuracy is measured on
+standard normal inputs, and on your own data with --data; with --box it is certified.
 """
 
 _EXAMPLES = """\
@@ -297,10 +297,8 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     ]
     if "certificates" in report:
         count = len(report["certificates"])
-        lines.append(
-            f"{count} certificate{'s' * (count > 1)} written: {report['certificates'][0]}"
-            + (" …" if count > 1 else "")
-        )
+        more = f" and {count - 1} more beside it" if count > 1 else ""
+        lines.append(f"certificate written to {report['certificates'][0]}{more}")
     if "written_in_full" in report:
         lines.append(
             "the file holds every weight in full: the smaller storage is that of symlump.compress(…).model "

@@ -119,6 +119,7 @@ def search(
         try:
             if system:
                 return bool(result.bound(horizon, box, samples=0).value <= max_bound)
+            assert max_bound is not None
             quick = result.bound(box, splits=0).largest
             if quick <= max_bound or quick > _CUTTING * max_bound:
                 return bool(quick <= max_bound)

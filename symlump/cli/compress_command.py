@@ -35,6 +35,8 @@ examples:
     symlump compress net.safetensors --activation relu --eps 0 -o small.safetensors
   keep 40 % of the parameters, and see what that costs on test data:
     symlump compress net.safetensors --activation tanh --retain 0.4 --data test.csv -o small.safetensors
+  the same, much closer, still without data:
+    symlump compress net.safetensors --activation tanh --retain 0.4 --steps 200 -o small.safetensors
   a convolutional network, half of its parameters:
     symlump compress net.onnx --retain 0.5 -o small.onnx
   as small as possible with an error of at most 0.01 on validation data:
@@ -100,6 +102,14 @@ def add_parser(commands: Any) -> None:
         default="output",
         choices=("output", "layer", "nothing"),
         help="afde: the unit of the tolerance (default: output)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="afde, dependence: afterwards fit all weights towards the original's outputs in N steps (200, "
+        "say), on drawn inputs without any data; slower and much closer (default: 0)",
     )
     parser.add_argument(
         "--data",

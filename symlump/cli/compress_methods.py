@@ -29,6 +29,7 @@ def _afde(options: argparse.Namespace, data: Dataset | None) -> CompressionMetho
         relative=options.relative_to != "nothing",
         on=options.on,
         relative_to="output" if options.relative_to == "nothing" else options.relative_to,
+        steps=options.steps,
     )
 
 
@@ -42,8 +43,10 @@ def _dependence(options: argparse.Namespace, data: Dataset | None) -> Compressio
     from symlump.compression.dependences.dependence import Dependence
 
     if data is None:
-        return Dependence(tol=options.eps, retain=options.retain)
-    return Dependence(tol=options.eps, retain=options.retain, inputs=data.inputs)
+        return Dependence(tol=options.eps, retain=options.retain, steps=options.steps)
+    return Dependence(
+        tol=options.eps, retain=options.retain, inputs=data.inputs, steps=options.steps
+    )
 
 
 def _hierarchical(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
@@ -198,6 +201,8 @@ def reduced(
         raise MethodError(
             f"--method {options.method} does not take --{given.replace('_', '-')}; give {takes}"
         )
+    if options.steps and options.method not in ("afde", "dependence"):
+        raise MethodError(f"--steps is for afde and dependence, not for --method {options.method}")
     method: Any = named.make(options, data)
     if given == "max_loss":
         from symlump.compression.search import search

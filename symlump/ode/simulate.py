@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trajectory:
     """States of a system at some times.
 
@@ -39,6 +39,10 @@ class Trajectory:
         if name not in self.variables:
             raise InputError(f"{name!r} is not a variable of this trajectory")
         return np.asarray(self.states[self.variables.index(name)])
+
+    def __repr__(self) -> str:
+        span = f", {self.times[0]:g} … {self.times[-1]:g}" if self.times.size else ""
+        return f"<Trajectory: {len(self.variables)} variables at {self.times.size} times{span}>"
 
 
 def jacobian(ode: PolynomialODE, x: FloatArray) -> sparse.csr_array:

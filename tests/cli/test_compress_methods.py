@@ -75,6 +75,7 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
         (["--method", "quantise", "--retain", "0.3"], "does not take --retain; give --bits"),
         (["--method", "magnitude", "--eps", "0"], "does not take --eps; give --retain"),
         (["--method", "svd", "--bits", "8"], "give --eps or --retain"),
+        (["--method", "svd", "--eps", "0", "--steps", "5"], "--steps is for afde and dependence"),
         (["--max-loss", "1"], "give --data FILE.csv"),
         (["--max-bound", "1"], "give --box LOW HIGH"),
         (["--method", "svd", "--retain", "0.5", "--equations", "x.tex"], "truncated SVD has none"),
@@ -113,3 +114,11 @@ def test_proofs_are_written_and_accepted(capsys, folder):
         capsys, folder, "--method", "svd", "--retain", "0.6", "--certificates", proofs
     )
     assert code == 2 and "truncated SVD has none" in err
+
+
+def test_steps_come_closer(capsys, folder):
+    errors = []
+    for steps in ("0", "30"):
+        _, out, _ = compress(capsys, folder, "--retain", "0.5", "--steps", steps, "--json")
+        errors.append(json.loads(out)["difference"]["root_mean_square"])
+    assert errors[1] < 0.7 * errors[0]

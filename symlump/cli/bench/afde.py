@@ -35,7 +35,7 @@ _GENERATED = "reaction,circuit,polymerization,glycolysis"
 _SHOWN = (
     "AFDE",
     "AFDE, sums",
-    "symmetric",
+    "AFDE, fitted",
     "dependence",
     "truncated SVD",
     "magnitude, global",

@@ -21,7 +21,8 @@ parameters, the defect δ (how far the coefficients are from exact), the certifi
 and the error that was observed.
 
 Without --eps the tolerances are shares of the smallest one that merges all that may merge. With --breakpoints
-(small systems, linkage closure) they are the exact ones at which the blocks change.
+(small systems, linkage closure) they are the exact ones at which the blocks change. With --method constrained
+they are those at which the dimension of the linear lumping changes, which keeps what --observable names.
 """
 
 _EXAMPLES = """\
@@ -30,6 +31,8 @@ examples:
     symlump sweep tree.ode --method backward --breakpoints
   a certified error for all initial states near the file's own, up to time 5:
     symlump sweep tree.ode --method backward --eps 0,1e-4,6e-4 --spread 0.01 --horizon 5
+  the linear lumpings that keep x1, from itself alone to the exact one:
+    symlump sweep tree.ode --method constrained --observable x1
   a network on the inputs from -1 to 1, with a picture and a table:
     symlump sweep net.safetensors --activation tanh --box -1 1 --picture sweep.png --csv sweep.csv
 
@@ -47,13 +50,21 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    add_sweeping(parser)
+    add_sweeping(parser, linear=True)
+    parser.add_argument(
+        "--observable",
+        action="append",
+        default=[],
+        metavar="NAME,…",
+        help="constrained: what must still be determined: variables, views, linear combinations such as "
+        '"2*x + y"; may be given several times',
+    )
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
     parser.add_argument("--picture", metavar="FILE.png", help="draw the table here")
 
 
-def add_sweeping(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say what to reduce, and at which tolerances."""
+def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
+    """The arguments that say what to reduce, and at which tolerances; ``linear``: also linear lumpings."""
     add_reading(
         parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
     )
@@ -64,8 +75,10 @@ def add_sweeping(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="forward",
-        choices=("forward", "backward"),
-        help="a system: which equivalence (default: forward)",
+        choices=("forward", "backward", *(("constrained",) if linear else ())),
+        help="a system: which equivalence"
+        + ("; constrained: linear lumpings that keep observables" if linear else "")
+        + " (default: forward)",
     )
     parser.add_argument(
         "--initial",
@@ -131,8 +144,58 @@ def check_writable(path: str) -> None:
 
 def swept(options: argparse.Namespace) -> Sweep:
     """The sweep that the arguments ask for."""
-    network = Path(options.file).suffix.lower() in NETWORKS
-    return _network(options) if network else _system(options)
+    if Path(options.file).suffix.lower() in NETWORKS:
+        return _network(options)
+    if options.method == "constrained":
+        return _linear(options)
+    if getattr(options, "observable", None):
+        raise MethodError("--observable is for --method constrained")
+    return _system(options)
+
+
+def _only_systems(options: argparse.Namespace) -> None:
+    for name in ("activation", "box"):
+        if getattr(options, name) is not None:
+            raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
+
+
+def _linear(options: argparse.Namespace) -> Sweep:
+    from symlump.compression.sweep import sweep
+    from symlump.lumping.linear.constrained import Constrained
+
+    _only_systems(options)
+    if not options.observable:
+        raise MethodError(
+            "--method constrained needs at least one --observable: a variable, a view of the file, or a linear "
+            'combination such as --observable "2*x + y"'
+        )
+    for given, option in (
+        (options.initial != "file", "--initial"),
+        (options.linkage is not None, "--linkage"),
+        (options.relative, "--relative"),
+        (options.horizon is not None, "--horizon"),
+        (options.spread != 0, "--spread"),
+    ):
+        if given:
+            raise MethodError(f"{option} is for partitions; --method constrained finds linear rows")
+    if options.breakpoints:
+        raise MethodError(
+            "--breakpoints is for partitions; without --eps, --method constrained takes the tolerances at "
+            "which the dimension changes"
+        )
+    eps = _numbers(options.eps)
+    model = read_model(options)
+    # BioNetGen names, such as A(b,c), have commas inside parentheses.
+    names = [n.strip() for given in options.observable for n in re.split(r",(?![^(]*\))", given)]
+    views = model.observables
+    kept = [views[n] if n not in model.ode.index and n in views else n for n in names]
+    with bar("sweeping", 100) as advance:
+        return sweep(
+            model.ode,
+            eps,
+            Constrained(kept),
+            progress=lambda done, total: advance(100 * done // total, ""),
+        )
 
 
 def _system(options: argparse.Namespace) -> Sweep:
@@ -141,9 +204,7 @@ def _system(options: argparse.Namespace) -> Sweep:
     from symlump.lumping.forward import Forward
     from symlump.lumping.tolerance.breakpoints import breakpoints
 
-    for name in ("activation", "box"):
-        if getattr(options, name) is not None:
-            raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
+    _only_systems(options)
     if not 0 <= options.spread < math.inf:
         raise MethodError(f"--spread {options.spread}: a share is a finite number, 0 or larger")
     if options.spread and options.horizon is None:
@@ -190,10 +251,13 @@ def _network(options: argparse.Namespace) -> Sweep:
         (options.relative, "relative"),
         (options.method != "forward", "method"),
         (options.initial != "file", "initial"),
+        (bool(getattr(options, "observable", None)), "observable"),
     ):
         if given:
             raise MethodError(f"--{name} belongs to systems; {options.file} is a network")
-    if Path(options.file).suffix == ".onnx":
+    if Path(options.file).suffix.lower() == ".onnx":
+        if options.activation is not None:
+            raise MethodError(f"--activation: {options.file} itself says what its activations are")
         from symlump.network.exchange.onnx_io import read_onnx
 
         network: Any = read_onnx(options.file)

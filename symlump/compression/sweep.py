@@ -5,67 +5,40 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.compression import Compression, compress, mean_squared_error
-from symlump.compression.merging.afde import AFDE
+from symlump.compression.compression import Compression
+from symlump.compression.sweep_rows import (
+    Result,
+    SweepRow,
+    check_network,
+    default_tolerances,
+    dimension_changes,
+    linear_run,
+    network_run,
+    system_run,
+)
 from symlump.display.tables import table_html, table_text
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
-from symlump.lumping.equivalence import Equivalence, check_tolerance
-from symlump.lumping.lump import lump
-from symlump.lumping.lumping import Lumping
+from symlump.lumping.equivalence import check_tolerance
+from symlump.lumping.linear.constrained import Constrained
+from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.network.graphs.graph import NetworkGraph
-from symlump.ode.exact import FloatArray
+from symlump.network.network import Network
 from symlump.ode.polynomial import PolynomialODE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Tolerances of a sweep that names none, as shares of the one that merges everything that may merge.
-_GRID = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-
-_SIMULATIONS = 20
+__all__ = ["Progress", "Sweep", "SweepRow", "sweep"]
 
 #: Called with how many tolerances are done, of how many.
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class SweepRow:
-    """One tolerance.
-
-    Parameters
-    ----------
-    eps : float
-    blocks : int
-        Variables of the quotient; for a network the units of its hidden layers.
-    parameters : int
-        Weights and biases that remain; for a system the terms of the quotient.
-    defect : float
-        δ, the distance of the reference model.
-    bound : float or None
-        The certified error, where a box was given; None also where no bound could be certified.
-    observed : float or None
-        The largest error seen: for a network over samples of the box, for a system over simulations.
-    loss : float or None
-        Mean squared error, where data was given.
-    result : Lumping or Compression
-    """
-
-    eps: float
-    blocks: int
-    parameters: int
-    defect: float
-    bound: float | None
-    observed: float | None
-    loss: float | None
-    result: Lumping | Compression
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,9 +56,7 @@ class Sweep:
     subject: str
     rows: tuple[SweepRow, ...]
 
-    def largest(
-        self, max_bound: float | None = None, max_loss: float | None = None
-    ) -> Lumping | Compression:
+    def largest(self, max_bound: float | None = None, max_loss: float | None = None) -> Result:
         """The result at the largest ε that satisfies what is asked.
 
         Raises
@@ -110,10 +81,9 @@ class Sweep:
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         optional = [n for n in ("bound", "observed", "loss") if self._has(n)]
         title = {"bound": "certified bound", "observed": "observed error", "loss": "loss"}
-        size = (
-            "terms" if all(isinstance(row.result, Lumping) for row in self.rows) else "parameters"
-        )
-        header = ("ε", "blocks", size, "defect δ", *(title[n] for n in optional))
+        network = any(isinstance(row.result, Compression) for row in self.rows)
+        size = "parameters" if network else "terms"
+        header = ("ε", self.counted, size, "defect δ", *(title[n] for n in optional))
         rows = [
             (
                 f"{row.eps:.4g}",
@@ -125,6 +95,12 @@ class Sweep:
             for row in self.rows
         ]
         return header, rows
+
+    @property
+    def counted(self) -> str:
+        """What the first column counts: blocks, or the dimension of a linear lumping."""
+        linear = any(isinstance(row.result, LinearLumping) for row in self.rows)
+        return "dimension" if linear else "blocks"
 
     def _has(self, name: str) -> bool:
         return any(getattr(row, name) is not None for row in self.rows)
@@ -143,7 +119,7 @@ class Sweep:
         return text.getvalue()
 
     def figure(self) -> Figure:
-        """Blocks and errors against ε.
+        """Blocks (or the dimension) and errors against ε.
 
         Raises
         ------
@@ -173,6 +149,7 @@ def sweep(
     box: Any = None,
     horizon: float | None = None,
     data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    example: Any = None,
     samples: int = 2000,
     seed: int = 0,
     progress: Progress | None = None,
@@ -181,12 +158,13 @@ def sweep(
 
     Parameters
     ----------
-    subject : PolynomialODE, torch module or Network
+    subject : PolynomialODE, torch module, Network or NetworkGraph
     eps : iterable of float, optional
-        The tolerances; default: shares of the smallest one that merges all that may merge.
+        The tolerances; default: shares of the smallest one that merges all that may merge. For Constrained:
+        those at which the dimension changes (30 of them, where there are more).
     method : method object, optional
-        Forward(…), Backward(…) or AFDE(…); its own ε plays no role. Default: Forward() for a system,
-        AFDE for a network.
+        Forward(…), Backward(…), Constrained(…) or AFDE(…); its own ε plays no role. Default: Forward() for a
+        system, AFDE for a network.
     initial : optional
         For a system: what must never merge, as for :func:`symlump.lump`.
     box : optional
@@ -196,6 +174,8 @@ def sweep(
         For a system: how long a bound holds.
     data : (inputs, targets), optional
         For a network: data to measure the loss on.
+    example : Tensor of shape (samples, …), or a tuple of them, optional
+        For torch modules with convolutions or branches: an input, as for :func:`symlump.compress`.
     samples, seed : int
         Of the inputs on which the observed error is taken.
     progress : callable, optional
@@ -220,148 +200,63 @@ def sweep(
     0            7     16          0
     0.0006       3      7  9.367e-05
     10           1      2       2.11
+
+    Linear lumpings that keep one variable, at each tolerance that changes their dimension:
+
+    >>> print(sweep(h_tree(3, tolerance=0.01), method=sl.Constrained("v1_1")))
+    7 variables, by ε-linear lumping that keeps v1_1
+    ε          dimension  terms   defect δ
+    0                  3      8          0
+    8.509e-06          2      5  8.509e-06
+    0.7929             1      2     0.7929
     """
-    if isinstance(subject, PolynomialODE):
-        run, title = _system(subject, method, initial, box, horizon, data, samples, seed)
+    if eps is not None:
+        try:
+            tolerances = sorted(set(map(float, eps)))
+        except (TypeError, ValueError):
+            raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
+        for value in tolerances:
+            check_tolerance(value)
+    if example is not None and isinstance(subject, PolynomialODE | Network | NetworkGraph):
+        raise MethodError(
+            "example is an input of a torch module; what was given says its shapes itself"
+        )
+    if isinstance(subject, PolynomialODE) and isinstance(method, Constrained):
+        for name, given in (
+            ("initial", initial),
+            ("box", box),
+            ("horizon", horizon),
+            ("data", data),
+        ):
+            if given is not None:
+                raise MethodError(
+                    f"{name} does not go with Constrained: it keeps its observables, and has a defect but no "
+                    "certified bound"
+                )
+        run, title = linear_run(subject, method, seed)
+    elif isinstance(subject, PolynomialODE):
+        run, title = system_run(subject, method, initial, box, horizon, data, samples, seed)
+    elif initial is not None:
+        raise MethodError("initial belongs to systems; a network takes box or data")
     else:
-        run, title = _network(subject, method, box, horizon, data, samples, seed)
-    try:
-        tolerances = _default_grid(run) if eps is None else sorted(set(map(float, eps)))
-    except (TypeError, ValueError):
-        raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
-    for value in tolerances:
-        check_tolerance(value)
+        check_network(subject)
+        run, title = network_run(subject, method, box, horizon, data, example, samples, seed)
+    if eps is None:
+        too_large = 0
+        if isinstance(method, Constrained):
+            tolerances, too_large = dimension_changes(subject, method, seed)
+        else:
+            tolerances = default_tolerances(run)
+        if too_large:
+            title += f"; left out for the size of their quotients: {too_large} tolerances"
+        elif len(tolerances) == 1:
+            title += "; no tolerance merges more"
     rows = []
     for number, value in enumerate(tolerances):
         rows.append(run(value, True))
         if progress is not None:
             progress(number + 1, len(tolerances))
     return Sweep(title, tuple(rows))
-
-
-_Run = Callable[[float, bool], SweepRow]
-
-
-def _default_grid(run: _Run) -> list[float]:
-    fewest, low, high = run(1e12, False).blocks, 0.0, 1e-6
-    while run(high, False).blocks > fewest:
-        low, high = high, high * 4
-    for _ in range(6):
-        middle = (low + high) / 2
-        low, high = (low, middle) if run(middle, False).blocks == fewest else (middle, high)
-    return [float(f"{share * high:.3g}") for share in _GRID]
-
-
-def _system(
-    ode: PolynomialODE,
-    method: Any,
-    initial: Any,
-    box: Any,
-    horizon: float | None,
-    data: Any,
-    samples: int,
-    seed: int,
-) -> tuple[_Run, str]:
-    from symlump.lumping.forward import Forward
-
-    method = Forward() if method is None else method
-    if not isinstance(method, Equivalence):
-        raise MethodError(f"a system is swept with Forward() or Backward(); got {method!r}")
-    if data is not None:
-        raise MethodError("data belongs to networks; a system takes box and horizon")
-    if (box is None) != (horizon is None):
-        raise MethodError("a bound for a system needs both a box of initial states and a horizon")
-
-    def run(eps: float, measured: bool) -> SweepRow:
-        lumping = lump(ode, replace(method, eps=eps), initial)
-        bound = observed = None
-        if measured and box is not None and horizon is not None:
-            bound, observed = _system_errors(lumping, horizon, box, seed)
-        quotient = lumping.quotient
-        return SweepRow(
-            eps, len(quotient), quotient.terms, lumping.defect, bound, observed, None, lumping
-        )
-
-    relative = " relative" if method.relative else ""
-    kind = f"by{relative} ε-{method.direction} equivalence ({method.linkage})"
-    return run, f"{len(ode)} variables, {kind}"
-
-
-def _network(
-    model: Any,
-    method: Any,
-    box: Any,
-    horizon: float | None,
-    data: tuple[npt.ArrayLike, npt.ArrayLike] | None,
-    samples: int,
-    seed: int,
-) -> tuple[_Run, str]:
-    method = AFDE(eps=0.0) if method is None else method
-    if not isinstance(method, AFDE):
-        raise MethodError(f"a network is swept with AFDE(…); got {method!r}")
-    if horizon is not None:
-        raise MethodError("horizon belongs to systems; a network takes box or data")
-
-    def run(eps: float, measured: bool) -> SweepRow:
-        result = compress(model, replace(method, eps=eps, retain=None))
-        bound = observed = loss = None
-        if measured:
-            observed = _observed(result, box, samples, seed)
-            bound = None if box is None else _network_bound(result, box)
-            loss = None if data is None else mean_squared_error(result.network, *data)
-        units = _hidden_units(result)
-        kept = result.retained_parameters
-        return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
-
-    original = compress(model, replace(method, eps=0.0, retain=None)).original
-    if isinstance(original, NetworkGraph) and (box is not None or data is not None):
-        raise MethodError("box and data are for chains of dense layers; this network is a graph")
-    return run, f"{repr(original).strip('<>')}, by {method.label}"
-
-
-def _hidden_units(result: Compression) -> int:
-    if not isinstance(result.network, NetworkGraph):
-        return sum(layer.outputs for layer in result.network.hidden)
-    graph = result.network
-    return sum(layer.outputs for layer in graph.layers if layer.name not in graph.outputs)
-
-
-def _observed(result: Compression, box: Any, samples: int, seed: int) -> float:
-    """The largest difference of outputs over samples, uniform in the box or else standard normal."""
-    if isinstance(result.original, NetworkGraph):
-        from symlump.compression.merging.graph_effect import observed_graph_difference
-
-        return observed_graph_difference(result.original, result.network, seed).largest
-    generator = np.random.default_rng(seed)
-    shape = (samples, result.original.inputs)
-    if box is None:
-        x: FloatArray = generator.standard_normal(shape)
-    else:
-        from symlump.network.intervals import as_box
-
-        inputs = as_box(box, result.original.inputs)
-        x = generator.uniform(inputs.lower, inputs.upper, shape)
-    return float(np.abs(result.original(x) - result.network(x)).max())
-
-
-def _network_bound(result: Compression, box: Any) -> float | None:
-    """The certified bound on the difference of outputs, or None where nothing could be certified."""
-    try:
-        return float(result.bound(box).largest)
-    except FailureError:
-        return None
-
-
-def _system_errors(
-    lumping: Lumping, horizon: float, box: Any, seed: int
-) -> tuple[float | None, float | None]:
-    """The certified bound and the observed error of a quotient."""
-    try:
-        bound = lumping.bound(horizon, box, samples=_SIMULATIONS, seed=seed)
-    except FailureError:
-        return None, None
-    assert bound.observed is not None
-    return float(bound.value), float(bound.observed.largest.max())
 
 
 def _number(value: float | None) -> str:

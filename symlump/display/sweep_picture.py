@@ -21,7 +21,7 @@ _ERRORS = {
 
 
 def draw_sweep(sweep: Sweep) -> Figure:
-    """Blocks (above) and errors (below) against ε; zeros stand at the lower edge.
+    """Blocks or the dimension (above) and errors (below) against ε; zeros stand at the lower edge.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def draw_sweep(sweep: Sweep) -> Figure:
         marker="o",
         linewidth=2.2,
     )
-    upper.set_ylabel("blocks")
+    upper.set_ylabel(sweep.counted)
     upper.set_ylim(bottom=0)
     upper.set_title(sweep.subject, fontsize=11)
     for name, (label, colour, marker, line) in _ERRORS.items():

@@ -229,7 +229,10 @@ class _Reader:
                     position, f"expected 'factor*species' in a group, found {shown(entry)}"
                 )
             index = self._index(int(found[2]), position)
-            weight = self.expressions.number(found[1]) if found[1] else Fraction(1)
+            try:
+                weight = self.expressions.number(found[1]) if found[1] else Fraction(1)
+            except InputError as problem:
+                raise self.source.error(position, f"{problem}: {shown(found[1])}") from None
             polynomial = algebra.add(polynomial, {((index, 1),): weight} if weight else {})
         self.names[name] = polynomial
         self.observables[name] = {variables[m[0][0]]: value for m, value in polynomial.items()}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
+from symlump.errors import InputError
 from symlump.formats.algebra import MAX_BITS, MAX_DEGREE, Polynomial
 from symlump.formats.expression import NAME, NUMBER, ExpressionReader
 from symlump.formats.flows import Flows
@@ -193,7 +194,10 @@ class FlatReader:
         if len(factor) > 1000:  # the grammar judges it
             return None
         quotient = _QUOTIENT.fullmatch(factor)
-        if quotient is not None:
-            top, bottom = map(self.reader.number, quotient.groups())
-            return top / bottom if bottom else None
-        return self.reader.number(factor) if _LITERAL.fullmatch(factor) else None
+        try:
+            if quotient is not None:
+                top, bottom = map(self.reader.number, quotient.groups())
+                return top / bottom if bottom else None
+            return self.reader.number(factor) if _LITERAL.fullmatch(factor) else None
+        except InputError:  # a number out of bounds: the grammar says where it stands
+            return None

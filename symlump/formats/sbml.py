@@ -20,7 +20,7 @@ from symlump.formats.algebra import Polynomial
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.sbml_math import MathReader, exact, load_libsbml
-from symlump.formats.source import Source
+from symlump.formats.source import Source, shown
 
 MAX_DEPTH = 200
 _TAG = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
@@ -88,6 +88,12 @@ class _Reader:
         """An exception at the place of an element."""
         return kind(f"{self.source.path}:{element.getLine()}:{element.getColumn()}: {message}")
 
+    def _exact(self, element: Any, value: float) -> Fraction:
+        try:
+            return exact(value)
+        except InputError as problem:
+            raise self.error(element, str(problem)) from None
+
     def read(self) -> Model:
         for part, what in _REFUSED.items():
             if getattr(self.model, f"getNum{part}")():
@@ -95,6 +101,7 @@ class _Reader:
                 raise self.error(element, f"the model has {what}, which are not supported")
         if self.model.isSetConversionFactor():
             raise self.error(self.model, "conversion factors are not supported")
+        self._defined_once()
         self._values()
         self._assignments()
         self._symbols()
@@ -109,26 +116,45 @@ class _Reader:
         name = self.model.getName() or self.model.getId() or "model"
         return Model(name, ode, initial, None, observables)
 
+    def _defined_once(self) -> None:
+        """One name, one meaning; libsbml reads files that say otherwise."""
+        seen: set[tuple[str, str]] = set()
+        for parts, kind, name_of in (
+            ("Compartments Species Parameters Reactions", "symbols are called", "getId"),
+            ("FunctionDefinitions", "functions are called", "getId"),
+            ("InitialAssignments", "initial assignments are to", "getSymbol"),
+            ("Rules", "rules are for", "getVariable"),
+        ):
+            for element in (
+                e for p in parts.split() for e in getattr(self.model, f"getListOf{p}")()
+            ):
+                name = getattr(element, name_of)()
+                if name and (kind, name) in seen:  # an algebraic rule is for no variable
+                    raise self.error(element, f"two {kind} {shown(name)}")
+                seen.add((kind, name))
+
     def _values(self) -> None:
         """The values that attributes give."""
         for compartment in self.model.getListOfCompartments():
             size = compartment.getSize() if compartment.isSetSize() else 1.0
-            self.values[compartment.getId()] = exact(size)
+            self.values[compartment.getId()] = self._exact(compartment, size)
         for parameter in self.model.getListOfParameters():
             if parameter.isSetValue():
-                self.values[parameter.getId()] = exact(parameter.getValue())
+                self.values[parameter.getId()] = self._exact(parameter, parameter.getValue())
         for species in self.model.getListOfSpecies():
             if species.isSetConversionFactor():
                 raise self.error(species, "conversion factors are not supported")
             amount_unit = species.getHasOnlySubstanceUnits()
             size = self.values.get(species.getCompartment(), Fraction(1))
             if not size:
-                raise self.error(species, f"compartment {species.getCompartment()!r} has size 0")
+                raise self.error(
+                    species, f"compartment {shown(species.getCompartment())} has size 0"
+                )
             if species.isSetInitialAmount():
-                value = exact(species.getInitialAmount())
+                value = self._exact(species, species.getInitialAmount())
                 self.values[species.getId()] = value if amount_unit else value / size
             elif species.isSetInitialConcentration():
-                value = exact(species.getInitialConcentration())
+                value = self._exact(species, species.getInitialConcentration())
                 self.values[species.getId()] = value * size if amount_unit else value
 
     def _assignments(self) -> None:
@@ -145,13 +171,17 @@ class _Reader:
         }
         for symbol, element in assignments:
             if symbol not in known:
-                raise self.error(element, f"an initial assignment to {symbol!r} is not supported")
+                raise self.error(
+                    element, f"an initial assignment to {shown(symbol)} is not supported"
+                )
             self.values.pop(symbol, None)
         names = {name: algebra.constant(value) for name, value in self.values.items()}
         for symbol, element in assignments:
             value = algebra.constant_of(self.math.read(element, names))
             if value is None:
-                raise self.error(element, f"the initial assignment to {symbol!r} is not constant")
+                raise self.error(
+                    element, f"the initial assignment to {shown(symbol)} is not constant"
+                )
             self.values[symbol], names[symbol] = value, algebra.constant(value)
 
     def _symbols(self) -> None:
@@ -160,7 +190,7 @@ class _Reader:
         for compartment in self.model.getListOfCompartments():
             name = compartment.getId()
             if name in ruled:
-                raise self.error(compartment, f"compartment {name!r} changes, by a rule")
+                raise self.error(compartment, f"compartment {shown(name)} changes, by a rule")
             self.sizes[name] = self.values[name]
             self.names[name] = algebra.constant(self.values[name])
         for species in self.model.getListOfSpecies():
@@ -179,7 +209,7 @@ class _Reader:
     ) -> None:
         if self.symbolic:
             if full_name in self.parameters or full_name in self.species:
-                raise self.source.error(0, f"two symbols are called {full_name!r}")
+                raise self.source.error(0, f"two symbols are called {shown(full_name)}")
             names[name] = algebra.variable(len(self.species) + len(self.parameters))
             self.parameters[full_name] = Fraction(0) if value is None else value
         elif value is not None:
@@ -200,7 +230,7 @@ class _Reader:
                 continue
             if not rule.isAssignment() or name in self.species:
                 kind = "assignment" if rule.isAssignment() else "rate or algebraic"
-                raise self.error(rule, f"the {kind} rule of {name!r} is not supported")
+                raise self.error(rule, f"the {kind} rule of {shown(name)} is not supported")
             polynomial = self.math.read(rule, self.names)
             self.names[name] = polynomial
             variables = {v for monomial in polynomial for v, _ in monomial}
@@ -217,14 +247,18 @@ class _Reader:
         name = reaction.getId()
         law = reaction.getKineticLaw()
         if law is None or not law.isSetMath():
-            raise self.error(reaction, f"reaction {name!r} has no kinetic law")
+            raise self.error(reaction, f"reaction {shown(name)} has no kinetic law")
         if reaction.isSetFast() and reaction.getFast():
-            raise self.error(reaction, f"reaction {name!r} is fast, which is not supported")
+            raise self.error(reaction, f"reaction {shown(name)} is fast, which is not supported")
         local: dict[str, Polynomial] = {}
         listed = law.getListOfLocalParameters() if law.getLevel() > 2 else law.getListOfParameters()
         for parameter in listed:
-            value = exact(parameter.getValue()) if parameter.isSetValue() else None
             short = parameter.getId()
+            if short in local:
+                raise self.error(parameter, f"two local parameters are called {shown(short)}")
+            value = None
+            if parameter.isSetValue():
+                value = self._exact(parameter, parameter.getValue())
             self._parameter(f"{name}_{short}", value, local, short)
         scope: Mapping[str, Polynomial] = ChainMap(local, self.names) if local else self.names
         rate = self.math.read(law, scope)
@@ -234,7 +268,7 @@ class _Reader:
             for reference in references:
                 species = reference.getSpecies()
                 if species not in self.species:
-                    raise self.error(reference, f"the species {species!r} is not defined")
+                    raise self.error(reference, f"the species {shown(species)} is not defined")
                 if species not in self.fixed:
                     net[species] = net.get(species, Fraction(0)) + sign * self._count(reference)
         for species, count in net.items():
@@ -251,7 +285,10 @@ class _Reader:
             if reference.getLevel() > 2:
                 raise self.error(reference, "a species reference has no stoichiometry")
             return Fraction(1)
-        return exact(reference.getStoichiometry()) / int(reference.getDenominator())
+        denominator = int(reference.getDenominator())
+        if not denominator:
+            raise self.error(reference, "a stoichiometry has the denominator 0")
+        return self._exact(reference, reference.getStoichiometry()) / denominator
 
 
 def _check_xml(source: Source) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from symlump.errors import FileFormatError, InputError, MissingExtraError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.algebra import Budget, Polynomial
+from symlump.formats.source import shown
 
 MAX_NODES = 250_000
 
@@ -74,9 +75,8 @@ class MathReader:
         try:
             return self._value(root, names)
         except InputError as problem:
-            formula = self.libsbml.formulaToL3String(root) or ""
-            shown = formula if len(formula) <= 80 else formula[:80] + "…"
-            raise type(problem)(f"{where}: {problem}, in {shown!r}") from None
+            formula = shown(self.libsbml.formulaToL3String(root) or "", 80)
+            raise type(problem)(f"{where}: {problem}, in {formula}") from None
 
     def _value(self, root: Any, names: Names) -> Polynomial:
         budget, nodes = Budget(), MAX_NODES
@@ -108,7 +108,7 @@ class MathReader:
 
     def _bind(self, function: Any, arguments: list[Polynomial]) -> Names:
         if function.getNumArguments() != len(arguments) or function.getBody() is None:
-            raise FileFormatError(f"the function {function.getId()!r} has other arguments")
+            raise FileFormatError(f"the function {shown(function.getId())} has other arguments")
         given = (function.getArgument(k).getName() for k in range(len(arguments)))
         return ChainMap(dict(zip(given, arguments, strict=True)))
 
@@ -138,7 +138,7 @@ class MathReader:
         if kind == sbml.AST_NAME:
             name = node.getName()
             if name not in scope:
-                raise FileFormatError(f"the name {name!r} is not defined or has no value")
+                raise FileFormatError(f"the name {shown(name)} is not defined or has no value")
             return scope[name].copy()
         if kind == sbml.AST_INTEGER:
             return algebra.constant(Fraction(node.getInteger()))
@@ -155,5 +155,5 @@ class MathReader:
             return algebra.constant(Fraction(node.getNumerator(), node.getDenominator()))
         name = node.getName() or node.getOperatorName() or f"node {kind}"
         raise NotPolynomialError(
-            f"the function {name!r} is not polynomial; symlump cannot reduce it"
+            f"the function {shown(name)} is not polynomial; symlump cannot reduce it"
         )

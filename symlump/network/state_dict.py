@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,10 @@ from symlump.network.torch_io import to_torch
 
 _ACTIVATION_KEY = "symlump.activation"
 _OUTPUT_KEY = "symlump.output_activation"
+#: How many times its size the tensors of a file may take.
+_MAX_SHARING = 64
+#: Polynomials are named by their coefficients, and have at most 13.
+_MAX_NAME = 1000
 _DTYPES: dict[torch.dtype, Literal["float32", "float64"]] = {
     torch.float32: "float32",
     torch.float64: "float64",
@@ -88,23 +93,39 @@ def read_network(
     for prefix, parts in _grouped(tensors, order):
         if "weight" in parts:
             weight = parts["weight"]
-            if weight.dtype not in _DTYPES:
-                raise NetworkError(
-                    f"{prefix}.weight has dtype {weight.dtype}; convert the model to float32 first"
-                )
-            dtype = _DTYPES[weight.dtype]
             bias = parts.get("bias")
+            for part, tensor in (("weight", weight), ("bias", bias)):
+                if tensor is not None and tensor.dtype not in _DTYPES:
+                    raise NetworkError(
+                        f"{_shown(prefix)}.{part} has dtype {tensor.dtype}; convert the model to float32 first"
+                    )
+                if tensor is not None and tensor.dim() > 2:
+                    raise NetworkError(
+                        f"{_shown(prefix)}.{part} has {tensor.dim()} dimensions; a dense layer has a weight of "
+                        "2 and a bias of 1, and convolutions are not supported here"
+                    )
+            dtype = _DTYPES[weight.dtype]
             layers.append(Layer(_array(weight), None if bias is None else _array(bias)))
             prefixes.append(prefix)
         elif layers and set(parts) == {"groups"} and parts["groups"].dtype == torch.int64:
-            layers[-1] = replace(layers[-1], groups=parts["groups"].numpy().astype(np.int64))
+            groups, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
+            if groups.shape != (units,) or bool(((groups < 0) | (groups >= units)).any()):
+                raise NetworkError(
+                    f"{_shown(prefix)}.groups gives each of the {units} units before it a number below {units}"
+                )
+            layers[-1] = replace(layers[-1], groups=groups.numpy().astype(np.int64))
         elif layers and set(parts) == {"coefficients"}:
+            row = parts["coefficients"]
+            if row.dtype not in _DTYPES or row.dim() != 1 or row.numel() > 13:
+                raise NetworkError(
+                    f"{_shown(prefix)}.coefficients are no row of at most 13 real numbers"
+                )
             values = polynomial(parts["coefficients"].tolist())
             layers[-1] = replace(layers[-1], activation=values)
             extras[f"{prefix}.coefficients"] = parts["coefficients"]
         else:
             raise NetworkError(
-                f"tensor {prefix}.{sorted(parts)[0]} belongs to no dense layer; symlump reads "
+                f"tensor {_shown(f'{prefix}.{min(parts)}')} belongs to no dense layer; symlump reads "
                 "NAME.weight (2-D) with NAME.bias (1-D), so convolutions, normalisation and "
                 "embeddings are not supported here"
             )
@@ -117,7 +138,7 @@ def read_network(
     try:
         network = Network(tuple(layers), dtype)
     except NetworkError as error:
-        listed = ", ".join(f"{i} = {prefix}" for i, prefix in enumerate(prefixes))
+        listed = _listed([f"{i} = {_shown(prefix)}" for i, prefix in enumerate(prefixes)])
         raise NetworkError(
             f"{error} (layers in {path}: {listed}; state another order with --layers)"
         ) from None
@@ -172,8 +193,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise FileFormatError(f"{path} {what}; give a saved state dict")
     if path.stat().st_size == 0:
         raise FileFormatError(f"{path} is empty")
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
+    _check_stored(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,7 +216,47 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             f"{path} holds a {type(content).__name__}, not a plain state dict of named tensors; save "
             "model.state_dict()"
         )
+    _check_plain(path, content)
     return {name: tensor.detach() for name, tensor in content.items()}, {}
+
+
+def _check_stored(path: Path) -> None:
+    """Refuse a compressed archive, which torch does not write: it can be any size when unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
+    except Exception:  # no archive, or a damaged one: torch.load says so
+        return
+    if packed:
+        raise FileFormatError(
+            f"{path} holds compressed parts, which torch.save does not write; save model.state_dict() again"
+        )
+
+
+def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Refuse tensors that are no arrays, or that claim more numbers than the file can hold."""
+    size, claimed = path.stat().st_size, 0
+    for name, tensor in tensors.items():
+        kind = (
+            f"on the device {tensor.device}"
+            if tensor.device.type != "cpu"
+            else f"stored as {tensor.layout}"
+            if tensor.layout is not torch.strided
+            else "quantized"
+            if tensor.is_quantized
+            else None
+        )
+        if kind is not None:
+            raise FileFormatError(
+                f"{path}: the tensor {_shown(name)} is {kind}; save plain arrays of numbers"
+            )
+        claimed += tensor.numel() * tensor.element_size()
+        # Tied weights are in a file once, so a sum above its size can be meant.
+        if claimed > _MAX_SHARING * size:
+            raise FileFormatError(
+                f"{path}: the tensor {_shown(name)} of shape {tuple(tensor.shape)} repeats numbers; the "
+                f"tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
+            )
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -222,15 +284,25 @@ def _grouped(
     missing = [prefix for prefix in order if prefix not in groups]
     if missing or len(set(order)) < len(groups):
         raise NetworkError(
-            f"--layers must name each of {', '.join(sorted(groups, key=_natural))} once; got "
-            + ", ".join(order)
+            f"--layers must name each of {_listed([_shown(p) for p in sorted(groups, key=_natural)])} once; "
+            f"got {_listed([_shown(p) for p in order])}"
         )
     return [(prefix, groups[prefix]) for prefix in order]
 
 
+def _shown(name: str) -> str:
+    """A name from a file as it stands in a message: on one line, cut when long."""
+    short = name if len(name) <= 60 else name[:60] + "…"
+    return short if short.isprintable() else repr(short)
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _natural(name: str) -> list[tuple[int, int, str]]:
     return [
-        (0, int(part), "") if part.isdigit() and len(part) < 19 else (1, 0, part)
+        (0, int(part), "") if part.isdecimal() and len(part) < 19 else (1, 0, part)
         for part in re.split(r"(\d+)", name)
         if part
     ]
@@ -248,9 +320,12 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
             "sigmoid, relu, identity, polynomial:c0,c1,…)"
         )
     names = phi.split(";")
+    longest = max(map(len, names))
+    if longest > _MAX_NAME:
+        raise NetworkError(f"an activation has a name of {longest} characters, {_shown(phi)}")
     if len(names) not in (1, layers - 1):
         raise NetworkError(
-            f"the activations {phi!r} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
+            f"the activations {_shown(phi)} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
             "one for each, separated by semicolons"
         )
     return activation(names[number] if len(names) > 1 else phi)

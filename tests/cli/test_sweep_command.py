@@ -1,10 +1,14 @@
 """The tolerances of a model file on the command line: what does not fit is said before the work."""
 
+import csv
+
 import pytest
 from test_lump_command import TREE
 
+import symlump as sl
 from symlump.cli.main import main
 
+ROWS = ["--method", "constrained", "--observable", "x1"]
 BAD = {
     "no numbers": (["--eps", "1,x"], "not a list of numbers"),
     "negative": (["--eps", "-1"], "eps=-1.0"),
@@ -16,6 +20,12 @@ BAD = {
     "negative share": (["--spread", "-1", "--horizon", "1"], "--spread -1.0"),
     "share that is no number": (["--spread", "nan", "--horizon", "1"], "--spread nan"),
     "inputs of a network": (["--box", "0", "1"], "--box belongs to networks"),
+    "rows without observables": (["--method", "constrained"], "at least one --observable"),
+    "observables of blocks": (["--observable", "x1"], "--method constrained"),
+    "rows with breakpoints": ([*ROWS, "--breakpoints"], "the dimension changes"),
+    "rows with a linkage": ([*ROWS, "--linkage", "closure"], "--linkage is for partitions"),
+    "rows with an error": ([*ROWS, "--horizon", "1"], "--horizon is for partitions"),
+    "rows of an unknown name": ([*ROWS, "--observable", "x9"], "x9"),
     "no folder": (["--csv", "{folder}/no/s.csv"], "there is no folder"),
     "folder": (["--csv", "{folder}"], "is a folder"),
     "another picture": (["--picture", "{folder}/s.pdf"], ".png"),
@@ -43,9 +53,52 @@ def test_bad_input_is_one_clear_message(capsys, tmp_path, case):
         ["--relative"],
         ["--method", "backward"],
         ["--initial", "one"],
+        ["--observable", "x"],
     ],
 )
 def test_what_belongs_to_systems_is_refused_for_networks(capsys, tmp_path, arguments):
     path = tmp_path / "net.safetensors"
     assert main(["sweep", str(path), *arguments]) == 2
     assert f"{arguments[0]} belongs to systems" in capsys.readouterr().err
+
+
+def test_linear_lumpings_of_a_file(capsys, tmp_path):
+    (tmp_path / "m.ode").write_text(TREE)
+    command = ["sweep", str(tmp_path / "m.ode"), "--method", "constrained"]
+    table, picture = tmp_path / "t.csv", tmp_path / "p.png"
+    assert main([*command, "--observable", "total", "--csv", str(table)]) == 0
+    assert "dimension" in capsys.readouterr().out
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    model = sl.read(tmp_path / "m.ode")
+    view = sl.Constrained([model.observables["total"]])
+    assert int(rows[0]["blocks"]) == len(sl.lump(model.ode, view)) == 2
+    assert int(rows[-1]["blocks"]) == 1
+    two = ["--observable", "x1, x2 + 2*x3", "--eps", "0,10", "--picture", str(picture)]
+    assert main([*command, *two]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]] == ["3", "2"]
+    assert picture.read_bytes()[1:4] == b"PNG"
+
+
+def test_a_graph_of_a_file(capsys, tmp_path):
+    """An ONNX file with a branch, by sweep and by report; its suffix in capital letters."""
+    pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch")
+    from symlump.network.torch_io import read_torch
+
+    torch.manual_seed(0)
+    layers = torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(16, 2)
+    graph = read_torch(torch.nn.Sequential(*layers).eval(), torch.zeros(1, 1, 4, 4)).network
+    path = tmp_path / "net.onnx"
+    sl.write_onnx(graph, path)
+    path = path.rename(tmp_path / "net.ONNX")
+    assert main(["sweep", str(path), "--eps", "0,1e6"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]] == ["4", "1"]
+    assert main(["report", str(path), "--eps", "0,1e6", "-o", str(tmp_path / "r.html")]) == 0
+    assert "</html>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    for arguments, says in (
+        (["--activation", "tanh"], "itself says what its activations are"),
+        (["--box", "0", "1"], "chains of dense layers"),
+    ):
+        assert main(["sweep", str(path), *arguments]) == 2
+        assert says in capsys.readouterr().err

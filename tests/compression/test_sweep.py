@@ -2,14 +2,19 @@
 
 import csv
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import sympy
+import torch
 
 import symlump as sl
 from symlump.cli.main import main
 from symlump.datasets.systems import h_tree
-from symlump.errors import FailureError, MethodError
+from symlump.errors import FailureError, MethodError, VariableError
+from symlump.lumping.linear.approximate import tolerance_steps
 
 
 def network(seed=0, units=10):
@@ -65,6 +70,97 @@ def test_tolerances_are_found_if_none_are_given():
     assert len(axes) == 2 and axes[0].lines[0].get_ydata().tolist()[0] == 7
 
 
+def test_what_no_tolerance_merges_is_said():
+    ode = h_tree(3, 0.01)
+    table = sl.sweep(ode, initial=[[name] for name in ode.variables])
+    assert [row.eps for row in table.rows] == [0] and "no tolerance merges more" in str(table)
+
+
+def test_tolerances_fit_small_coefficients():
+    """Of x' = -2⁻⁴⁰·x and y' = -2⁻³⁹·y the tolerance that merges is about 2⁻⁴⁰, not 10⁻⁶."""
+    x, y = sympy.symbols("x y")
+    ode = sl.PolynomialODE.from_sympy({x: -x / 2**40, y: -2 * y / 2**40})
+    last = sl.sweep(ode, method=sl.Backward()).rows[-1]
+    assert last.blocks == 1 and 2**-40 <= last.eps < 1.05 * 2**-40
+
+
+def test_linear_lumpings_over_tolerances():
+    ode = h_tree(4, 0.01)
+    steps = tolerance_steps(ode, "v1_1")
+    table = sl.sweep(ode, method=sl.Constrained("v1_1"))
+    assert [(row.eps, row.blocks) for row in table.rows] == [
+        (step.eps, step.dimension) for step in reversed(steps)
+    ]
+    assert len(table.rows) == 3 and table.rows[0].result.exact
+    for row in table.rows:
+        assert row.defect == row.result.defect <= row.eps
+        assert row.blocks == len(row.result) and row.parameters == row.result.quotient.terms
+    assert str(table).splitlines()[1].split()[:3] == ["ε", "dimension", "terms"]
+    assert table.figure().axes[0].get_ylabel() == "dimension"
+    given = sl.sweep(ode, [1.0, 0], method=sl.Constrained("v1_1"))
+    assert [row.blocks for row in given.rows] == [3, 1]
+    with pytest.raises(VariableError, match="v9"):
+        sl.sweep(ode, method=sl.Constrained("v9"))
+    with pytest.raises(MethodError, match="has no bound"):
+        table.largest(max_bound=1.0)
+
+
+def test_many_dimensions_are_thinned(monkeypatch):
+    names = sympy.symbols("x1:41")
+    chain = {x: -x + y / (k + 2) for k, (x, y) in enumerate(zip(names, names[1:], strict=False))}
+    ode = sl.PolynomialODE.from_sympy(chain | {names[-1]: -names[-1]})
+    steps = tolerance_steps(ode, "x1")
+    table = sl.sweep(ode, method=sl.Constrained("x1"))
+    assert table.rows[0].blocks == 40 and table.rows[-1].blocks == 1
+    assert len(table.rows) == 30 < len(steps)
+    monkeypatch.setattr("symlump.compression.sweep_rows._MOST_TERMS", 20**2)
+    table = sl.sweep(ode, method=sl.Constrained("x1"))
+    dimensions = [row.blocks for row in table.rows]
+    assert dimensions[0] == 40 and dimensions[1] <= 20
+    assert f"quotients: {sum(20 < s.dimension < 40 for s in steps)} tolerances" in str(table)
+
+
+def test_a_network_with_branches_and_convolutions():
+    class Branches(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Conv2d(1, 4, 3, padding=1)
+            self.second = torch.nn.Conv2d(4, 4, 3, padding=1)
+            self.last = torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            h = torch.relu(self.first(x))
+            return self.last((h + torch.relu(self.second(h))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model, example = Branches().eval(), torch.zeros(1, 1, 8, 8)
+    table = sl.sweep(model, [0, 1.0, 1e6], example=example)
+    assert [row.blocks for row in table.rows][::2] == [8, 2]
+    assert table.rows[0].observed == 0 < table.rows[2].observed
+    assert isinstance(table.rows[2].result.model, torch.nn.Module)
+    graph = table.rows[0].result.original
+    again = sl.sweep(graph, [0, 1.0, 1e6])
+    assert again.to_csv() == table.to_csv()
+    with pytest.raises(MethodError, match="chains of dense layers"):
+        sl.sweep(graph, [0], box=(-1, 1))
+    with pytest.raises(MethodError, match="example is an input of a torch module"):
+        sl.sweep(graph, [0], example=example)
+
+
+def test_what_is_no_subject_is_refused_at_once():
+    code = (
+        "import sys, symlump as sl\ntry: sl.sweep('x')\nexcept sl.errors.MethodError as e: print(e)"
+    )
+    code += "\nprint('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    message, loaded = ran.stdout.splitlines()
+    assert message.startswith("sweep takes a PolynomialODE") and message.endswith("got a str")
+    assert loaded == "False"
+    ode = h_tree(2)
+    with pytest.raises(MethodError, match=r"give its \.ode"):
+        sl.sweep(sl.formats.Model("m", ode, dict.fromkeys(ode.variables, 0)))
+
+
 def test_searching_by_size_bound_and_loss():
     ode = h_tree(3, 0.01)
     assert len(sl.search(ode, sl.Backward(), retain=0.5).partition) == 3
@@ -96,6 +192,10 @@ def test_wishes_that_make_no_sense():
     for subject, options, says in (
         (ode, {"data": ([], [])}, "data belongs to networks"),
         (ode, {"box": {}}, "both a box of initial states and a horizon"),
+        (ode, {"method": sl.Constrained("v1_1"), "initial": []}, "initial does not go with"),
+        (ode, {"method": sl.Constrained("v1_1"), "box": {}}, "box does not go with"),
+        (net, {"method": sl.Constrained("v1_1")}, "swept with AFDE"),
+        (net, {"initial": []}, "initial belongs to systems"),
         (net, {"horizon": 1.0}, "horizon belongs to systems"),
         (net, {"method": sl.Forward()}, "swept with AFDE"),
         (net, {"eps": [-1.0]}, "finite number, 0 or larger"),

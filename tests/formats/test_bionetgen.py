@@ -96,6 +96,7 @@ def test_symbolic_parameters():
         (net(parameters="1 k exp(2)"), NotPolynomialError, "the function 'exp'"),
         (net(parameters="1 k"), FileFormatError, "expected a number"),
         (net(groups="1 G 1,3"), FileFormatError, "species number 3"),
+        (net(groups="1 G 1e99999*2"), FileFormatError, "the exponent of a number is beyond"),
         (net(groups="1 G 1+2"), FileFormatError, "expected 'factor*species'"),
         (net(functions="1 f() 1/G", groups="1 G 1"), NotPolynomialError, "rational rate"),
         (net(functions="1 f(x) 2*x"), FileFormatError, "has arguments"),

@@ -235,6 +235,7 @@ def test_empty_sections_windows_lines_and_unicode():
         ("\n  hello", "2:3", "expected 'begin model'"),
         ("begin model m\n/* x\nend model", "2:1", "never closed by '*/'"),
         ("begin model m\nend model\nrun(a", "3:1", "the '(' of the command 'run'"),
+        (wrap(ODE="d(x) = 1e99999*x"), "10:8", "the exponent of a number is beyond"),
         ("begin model m\nx = 3\nend model", "2:1", "expected a section or a command"),
         ("begin model m\nend model\nbegin init\nend init", "3:1", "after 'end model'"),
     ],

@@ -151,6 +151,13 @@ def test_rules_and_assignments(read):
 
 
 RATE_RULE = f'<listOfRules><rateRule variable="p">{MATH.format(name("A"))}</rateRule></listOfRules>'
+RULE = f'<assignmentRule variable="p">{MATH.format(name("A"))}</assignmentRule>'
+TWO_RULES = f"<listOfRules>{RULE * 2}</listOfRules>"
+TWO_LOCAL = (
+    "<listOfLocalParameters>"
+    + '<localParameter id="k" value="3"/>' * 2
+    + "</listOfLocalParameters>"
+)
 EVENT = (
     '<listOfEvents><event useValuesFromTriggerTime="true"><trigger initialValue="true" '
     f'persistent="true">{MATH.format("<true/>")}</trigger></event></listOfEvents>'
@@ -183,6 +190,18 @@ EVENT = (
         (document(reaction(LAW), rules=RATE_RULE), FileFormatError, "rule of 'p'"),
         (document(reaction(LAW), more=EVENT), FileFormatError, "events"),
         (document(reaction(LAW), size="0"), FileFormatError, "size 0"),
+        (document(reaction(LAW), size="INF"), FileFormatError, "m.xml:5"),
+        (document(reaction(LAW), listed=species("A") * 2), FileFormatError, "m.xml:6"),
+        (document(reaction(LAW) * 2), FileFormatError, "two symbols are called 'r'"),
+        (document(reaction(LAW), listed=species("k")), FileFormatError, "called 'k'"),
+        (document(reaction(LAW), rules=TWO_RULES), FileFormatError, "two rules are for 'p'"),
+        (document(reaction(LAW, local=TWO_LOCAL)), FileFormatError, "two local parameters"),
+        (document(reaction(LAW, stoichiometry="INF")), FileFormatError, "not finite"),
+        (
+            document(reaction(LAW), size="0").replace('"c"', f'"{"c" * 100_000}"'),
+            FileFormatError,
+            "ccc…' has size 0",
+        ),
         ("<sbml>", FileFormatError, "m.xml:"),
         ("<html></html>", FileFormatError, "m.xml:"),
         ("hello", FileFormatError, "m.xml:1"),
@@ -195,6 +214,7 @@ def test_refusals(read, text, kind, message):
         read(text)
     assert "m.xml:" in str(caught.value)
     assert message in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 def test_deep_mathematics(read):

@@ -1,0 +1,97 @@
+"""Saved networks from strangers: each file ends in a network or in one clear line."""
+
+import pickle
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from symlump.errors import FileFormatError, NetworkError, SymlumpError
+from symlump.network.state_dict import read_network
+
+
+def chain(**more):
+    torch.manual_seed(0)
+    return {
+        "0.weight": torch.randn(3, 2),
+        "0.bias": torch.randn(3),
+        "2.weight": torch.randn(1, 3),
+    } | more
+
+
+class Touch:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+MANY = torch.zeros(1).expand(10**6, 10**6)
+STRANGE = {
+    "on no device": (chain(x=torch.empty(3, device="meta")), "on the device meta"),
+    "sparse": (chain(**{"0.weight": torch.eye(3).to_sparse()}), "stored as torch.sparse_coo"),
+    "repeated numbers": (chain(**{"0.weight": MANY}), "repeats numbers"),
+    "complex bias": (chain(**{"0.bias": torch.zeros(3, dtype=torch.complex64)}), "complex64"),
+    "convolution": (chain(**{"0.weight": torch.zeros(3, 2, 1)}), "3 dimensions"),
+    "scalar weight": (chain(**{"0.weight": torch.tensor(1.0)}), "is a matrix"),
+    "group out of range": (chain(**{"1.groups": torch.tensor([0, 1, 2**60])}), "below 3"),
+    "negative group": (chain(**{"1.groups": torch.tensor([0, -1, 1])}), "below 3"),
+    "groups of a scalar": (
+        chain(**{"0.weight": torch.tensor(1.0), "1.groups": torch.zeros(3, dtype=torch.int64)}),
+        "1.groups gives each",
+    ),
+    "coefficients in a table": (chain(**{"1.coefficients": torch.ones(2, 2)}), "no row of"),
+    "many coefficients": (chain(**{"1.coefficients": torch.ones(10_000)}), "no row of"),
+    "digits that are no numbers": (chain(**{"²2.x": torch.ones(1)}), "no dense layer"),
+    "line break in a name": (chain(**{"0\n.x": torch.ones(1)}), "no dense layer"),
+    "long name": (chain(**{"a" * 100_000: torch.ones(1)}), "aaa…"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_strange_tensors_are_refused(tmp_path, case):
+    tensors, says = STRANGE[case]
+    torch.save(tensors, tmp_path / "net.pt")
+    with pytest.raises(SymlumpError, match=says) as caught:
+        read_network(tmp_path / "net.pt", "tanh")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_tied_weights_are_read(tmp_path):
+    square = torch.randn(3, 3)
+    torch.save({f"{i}.weight": square for i in range(20)}, tmp_path / "net.pt")
+    assert len(read_network(tmp_path / "net.pt", "tanh").network.layers) == 20
+
+
+def test_a_long_activation_is_cut(tmp_path):
+    path = tmp_path / "net.SafeTensors"
+    save_file(chain(), path, {"symlump.activation": "relu" * 100_000})
+    with pytest.raises(NetworkError, match="name of 400000 characters") as caught:
+        read_network(path)
+    assert len(str(caught.value)) < 200
+
+
+def test_compressed_archives_are_refused_unread(tmp_path):
+    """A kilobyte could unpack to a gigabyte."""
+    torch.save(chain(), tmp_path / "net.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "net.pt") as given,
+        zipfile.ZipFile(tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in given.namelist():
+            packed.writestr(name, given.read(name))
+    with pytest.raises(FileFormatError, match="holds compressed parts"):
+        read_network(tmp_path / "small.pt", "tanh")
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_nothing_is_executed(tmp_path, archive):
+    touched = tmp_path / "touched"
+    torch.save(chain(x=Touch(touched)), tmp_path / "a.pt", _use_new_zipfile_serialization=archive)
+    (tmp_path / "b.pt").write_bytes(pickle.dumps(Touch(touched)))
+    for name in ("a.pt", "b.pt"):
+        with pytest.raises(FileFormatError, match="can run code"):
+            read_network(tmp_path / name, "tanh")
+    assert not touched.exists()

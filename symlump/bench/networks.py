@@ -93,7 +93,10 @@ def _network(width: int) -> Network:
 
     rng = np.random.default_rng(0)
     return Network.dense(
-        [rng.standard_normal((width, width)) / np.sqrt(width) for _ in range(_LAYERS)],
+        [
+            (rng.standard_normal((width, width)) / np.sqrt(width)).astype(np.float32)
+            for _ in range(_LAYERS)
+        ],
         [np.zeros(width)] * _LAYERS,
         "tanh",
         dtype="float32",

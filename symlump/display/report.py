@@ -18,6 +18,7 @@ from symlump.display.mathml import system_mathml
 from symlump.display.tables import table_html
 from symlump.errors import MethodError
 from symlump.files import write_text
+from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lumping import Lumping
 from symlump.network.encode import NetworkODE
 from symlump.ode.exact import FloatArray
@@ -95,6 +96,8 @@ def _lumping(row: SweepRow) -> Lumping:
         if not row.result.lumpings:
             raise MethodError("a report shows equations; this method has none")
         return row.result.lumpings[0]
+    if isinstance(row.result, LinearLumping):
+        raise MethodError("a report shows blocks, and a linear lumping has none; sweep it instead")
     return row.result
 
 

@@ -101,8 +101,8 @@ def read_network(
                     )
                 if tensor is not None and tensor.dim() > 2:
                     raise NetworkError(
-                        f"{_shown(prefix)}.{part} has {tensor.dim()} dimensions; a dense layer has a weight of "
-                        "2 and a bias of 1, and convolutions are not supported here"
+                        f"{_shown(prefix)}.{part} has shape {_shown(str(tuple(tensor.shape)))}; a dense layer "
+                        "has a weight of 2 dimensions and a bias of 1, and convolutions are not supported here"
                     )
             dtype = _DTYPES[weight.dtype]
             layers.append(Layer(_array(weight), None if bias is None else _array(bias)))
@@ -254,8 +254,8 @@ def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
         # Tied weights are in a file once, so a sum above its size can be meant.
         if claimed > _MAX_SHARING * size:
             raise FileFormatError(
-                f"{path}: the tensor {_shown(name)} of shape {tuple(tensor.shape)} repeats numbers; the "
-                f"tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
+                f"{path}: the tensor {_shown(name)} of shape {_shown(str(tuple(tensor.shape)))} repeats "
+                f"numbers; the tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from math import floor, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,9 +41,9 @@ def number_text(value: Fraction, digits: int = 6) -> str:
     try:
         nearest = float(value)
     except OverflowError:
-        return (
-            "-" if value < 0 else ""
-        ) + f"≈10^{len(str(abs(value.numerator // value.denominator))) - 1}"
+        # not by str(), which refuses integers of thousands of digits
+        power = floor(log10(abs(value.numerator)) - log10(value.denominator))
+        return ("-" if value < 0 else "") + f"≈10^{power}"
     short = f"{nearest:.{digits}g}"
     if Fraction(nearest) == value and float(short) == nearest:
         return short

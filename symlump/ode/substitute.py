@@ -34,8 +34,9 @@ def substitute(ode: PolynomialODE, values: Mapping[str, Fraction | int]) -> Poly
     >>> print(substitute(ode, {"k": Fraction(1, 2)}))
     x' = -1/4*x
     """
+    with_equation = set(ode.rows.tolist())
     for name in values:
-        if np.any(ode.rows == ode.position(name)):
+        if ode.position(name) in with_equation:
             raise VariableError(f"{name} has an equation, so it cannot be replaced by a number")
     kept = [name for name in ode.variables if name not in values]
     table = ode.monomials

@@ -123,7 +123,9 @@ class Certificate:
         write_text(path, self.to_json())
 
     def __repr__(self) -> str:
-        return f"<Certificate: {self.data.get('kind')}, {len(self.data.get('blocks', ()))} blocks>"
+        blocks = self.data.get("blocks", {})
+        count = f"{len(blocks)} blocks" if isinstance(blocks, dict | list) else "no blocks"
+        return f"<Certificate: {self.data.get('kind')}, {count}>"
 
 
 def claim(

@@ -34,7 +34,7 @@ STRANGE = {
     "sparse": (chain(**{"0.weight": torch.eye(3).to_sparse()}), "stored as torch.sparse_coo"),
     "repeated numbers": (chain(**{"0.weight": MANY}), "repeats numbers"),
     "complex bias": (chain(**{"0.bias": torch.zeros(3, dtype=torch.complex64)}), "complex64"),
-    "convolution": (chain(**{"0.weight": torch.zeros(3, 2, 1)}), "3 dimensions"),
+    "convolution": (chain(**{"0.weight": torch.zeros(3, 2, 1)}), r"shape \(3, 2, 1\)"),
     "scalar weight": (chain(**{"0.weight": torch.tensor(1.0)}), "is a matrix"),
     "group out of range": (chain(**{"1.groups": torch.tensor([0, 1, 2**60])}), "below 3"),
     "negative group": (chain(**{"1.groups": torch.tensor([0, -1, 1])}), "below 3"),

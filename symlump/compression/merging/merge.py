@@ -102,6 +102,8 @@ class Merging:
             moments, samples = _moments(network, inputs)
             effects = output_effects(network, samples)
             trees, h = [], moments.start()
+            if isinstance(moments, Sampled):
+                h = h[:SAMPLES]  # distances need fewer samples than fits
             for layer, weights in zip(network.hidden, effects, strict=True):
                 h = moments.after(layer, h)
                 if not (np.isfinite(h).all() and np.isfinite(weights).all()):
@@ -260,15 +262,15 @@ def _fitted(
     moments: Moments, h: FloatArray, wanted: FloatArray, sums: csr_array, constant: bool
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide."""
-    gram: Any = 0.0
-    right: Any = 0.0
+    gram, right = np.zeros((h.shape[1], h.shape[1])), np.zeros((h.shape[1], wanted.shape[1]))
     for root, gap in moments.roots(h, wanted, centred=constant):
         gap -= root @ sums.T
-        gram = gram + root.T @ root
-        right = right + root.T @ gap
+        gram += root.T @ root
+        right += root.T @ gap
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
     correction = solve(gram, right, assume_a="pos", overwrite_a=True, overwrite_b=True)
-    matrix = np.asarray(sums.todense() + correction.T)
+    matrix = correction.T
+    matrix[sums.nonzero()] += sums.data
     if not constant:
         return matrix, np.zeros(len(matrix))
     return matrix, moments.mean(wanted) - matrix @ moments.mean(h)

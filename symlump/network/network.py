@@ -54,8 +54,10 @@ class Layer:
 
     def pre_activation(self, x: FloatArray) -> FloatArray:
         """W·x + b for rows of ``x``."""
-        z = x @ self.weight.T
-        return z if self.bias is None else z + self.bias
+        z = np.asarray(x @ self.weight.T)
+        if self.bias is not None:
+            z += self.bias
+        return z
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """What the layer passes on, for rows of ``x``."""

@@ -95,7 +95,11 @@ class Activation:
     def _evaluated(self, formula: Formula, z: FloatArray) -> FloatArray:
         z = np.asarray(z, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            return np.array(np.broadcast_to(formula(FLOATS, z), z.shape), dtype=np.float64)
+            found = formula(FLOATS, z)
+            fresh = isinstance(found, np.ndarray) and found.base is None and found is not z
+            if fresh and found.shape == z.shape:
+                return np.asarray(found, dtype=np.float64)
+            return np.array(np.broadcast_to(found, z.shape), dtype=np.float64)
 
     def __repr__(self) -> str:
         return f"activation({self.name!r})"

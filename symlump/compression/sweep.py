@@ -26,6 +26,7 @@ from symlump.display.tables import table_html, table_text
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
 from symlump.lumping.equivalence import check_tolerance
+from symlump.lumping.linear.approximate import Path as LinearPath
 from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.network.graphs.graph import NetworkGraph
@@ -233,7 +234,8 @@ def sweep(
                     f"{name} does not go with Constrained: it keeps its observables, and has a defect but no "
                     "certified bound"
                 )
-        run, title = linear_run(subject, method, seed)
+        path = LinearPath(subject, method.forms(subject), seed)
+        run, title = linear_run(path, method)
     elif isinstance(subject, PolynomialODE):
         run, title = system_run(subject, method, initial, box, horizon, data, samples, seed)
     elif initial is not None:
@@ -244,7 +246,7 @@ def sweep(
     if eps is None:
         too_large = 0
         if isinstance(method, Constrained):
-            tolerances, too_large = dimension_changes(subject, method, seed)
+            tolerances, too_large = dimension_changes(path)
         else:
             tolerances = default_tolerances(run)
         if too_large:

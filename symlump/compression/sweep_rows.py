@@ -14,7 +14,7 @@ from symlump.compression.compression import Compression, compress, mean_squared_
 from symlump.compression.merging.afde import AFDE
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import Equivalence
-from symlump.lumping.linear.approximate import tolerance_steps
+from symlump.lumping.linear.approximate import Path, Point, lumping_at
 from symlump.lumping.linear.constrained import Constrained, purpose
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lump import lump
@@ -92,30 +92,34 @@ def default_tolerances(run: Run) -> list[float]:
     return [float(f"{share * high:.3g}") for share in _GRID]
 
 
-def dimension_changes(
-    ode: PolynomialODE, method: Constrained, seed: int
-) -> tuple[list[float], int]:
+def dimension_changes(path: Path) -> tuple[list[float], int]:
     """The tolerances at which the dimension changes, ascending, and how many more have too large quotients.
 
     Where there are many, some of them.
     """
-    every = tolerance_steps(ode, method.observables, seed)[::-1]
-    widths = int(ode.monomials.degrees.max(initial=0)) + 1
-    steps = [step.eps for step in every if not step.eps or step.dimension**widths <= _MOST_TERMS]
+    every: list[Point] = []
+    for point in path.points():
+        if not every or point.defect < every[-1].defect:
+            every.append(point)
+    every.reverse()
+    widths = int(path.ode.monomials.degrees.max(initial=0)) + 1
+    steps = [
+        step.defect for step in every if not step.defect or step.dimension**widths <= _MOST_TERMS
+    ]
     places = np.linspace(0, len(steps) - 1, min(len(steps), _MOST_STEPS)).round().astype(int)
     return [steps[place] for place in places.tolist()], len(every) - len(steps)
 
 
-def linear_run(ode: PolynomialODE, method: Constrained, seed: int) -> tuple[Run, str]:
+def linear_run(path: Path, method: Constrained) -> tuple[Run, str]:
     """How to make a row of linear lumpings, and the title of the table."""
-    forms = method.forms(ode)
 
     def run(eps: float, measured: bool) -> SweepRow:
-        lumping = lump(ode, Constrained(method.observables, eps=eps), seed=seed)
+        asked = Constrained(method.observables, eps=eps)
+        lumping = lumping_at(path, asked) if eps else lump(path.ode, asked)
         terms = lumping.quotient.terms
         return SweepRow(eps, len(lumping), terms, lumping.defect, None, None, None, lumping)
 
-    return run, f"{len(ode)} variables, by ε-linear lumping {purpose(forms)}"
+    return run, f"{len(path.ode)} variables, by ε-linear lumping {purpose(path.forms)}"
 
 
 def check_network(subject: Any) -> None:

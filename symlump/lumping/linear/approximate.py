@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _MOST_TERMS = 2_000_000
 #: Singular values this close to the largest, relatively, count as equal to it.
+_DUST = 1e-30
 _EQUAL = 1e-9
 #: Singular values this small beside the largest coefficient reach nothing new.
 _REACHED = 1e-9
@@ -96,7 +97,7 @@ def tolerance_steps(
 
     forms = Constrained(observables).forms(ode)
     steps: list[ToleranceStep] = []
-    for point in _Path(ode, forms, seed).points():
+    for point in Path(ode, forms, seed).points():
         if not steps or point.defect < steps[-1].eps:
             defects = point.observable_defects()
             steps.append(ToleranceStep(point.defect, point.dimension, point.defect, defects))
@@ -111,20 +112,21 @@ def lump_within_tolerance(ode: PolynomialODE, method: Constrained, seed: int = 0
     FailureError
         If the quotient would have more than two million terms.
     """
+    return lumping_at(Path(ode, method.forms(ode), seed), method)
+
+
+def lumping_at(path: Path, method: Constrained) -> LinearLumping:
+    """The same on a path that is there already."""
     from symlump.lumping.linear.constrained import purpose
 
-    forms = method.forms(ode)
-    path = _Path(ode, forms, seed)
-    enough = method.eps * (1 + 1e-12)  # a tolerance that is a defect of the table counts as reached
-    point = next(point for point in path.points() if point.defect <= enough)
+    point = path.at(method.eps)
     rows = _rows(path.start, point.basis)
-    names = row_names(ode, rows)
-    quotient = _quotient(ode, rows, names)
+    quotient = _quotient(path.ode, rows, row_names(path.ode, rows))
     return LinearLumping(
-        ode,
+        path.ode,
         rows,
         quotient,
-        purpose(forms),
+        purpose(path.forms),
         method,
         defects=point.observable_defects(),
         defect=point.defect,
@@ -132,19 +134,22 @@ def lump_within_tolerance(ode: PolynomialODE, method: Constrained, seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
+class Point:
     """A space on the path, by an orthonormal basis."""
 
-    path: _Path
+    path: Path
     basis: FloatArray
     defect: float
 
     @property
     def dimension(self) -> int:
+        """Of the space."""
         return len(self.basis)
 
     def observable_defects(self) -> dict[str, float]:
         """The defect of the part of the space that each observable reaches inside it."""
+        if len(self.path.names) == 1:  # every added row is in an image of what it reaches
+            return {self.path.names[0]: self.defect}
         result = {}
         for name, row in zip(self.path.names, self.path.start, strict=True):
             reached = np.zeros((0, self.dimension))
@@ -163,7 +168,7 @@ class _Point:
         return result
 
 
-class _Path:
+class Path:
     """The row spaces from the observables to the smallest exact lumping."""
 
     def __init__(
@@ -171,7 +176,7 @@ class _Path:
     ) -> None:
         from symlump.lumping.linear.constrained import form_matrix
 
-        self.names = tuple(forms)
+        self.ode, self.forms, self.names = ode, forms, tuple(forms)
         start = form_matrix(forms.values(), ode)
         self.start = start.to_float().toarray()
         self.family = MatrixFamily.of_jacobian(ode)
@@ -183,6 +188,12 @@ class _Path:
         basis = exact.basis.to_float().toarray()
         basis /= np.linalg.norm(basis, axis=1, keepdims=True)
         self.whole = np.linalg.qr(basis.T)[0].T
+        size = len(self.whole)
+        #: A basis of all coordinates whose first vectors span the space.
+        self._frame = np.linalg.svd(self.start @ self.whole.T, full_matrices=True)[2]
+        self._triangle = np.zeros((0, size))
+        self._dimension = self.start_rank
+        self._found: list[tuple[int, float]] = []
 
     def images(self, row: FloatArray) -> FloatArray:
         """The vectors row·J_k that are not zero, as rows."""
@@ -193,24 +204,42 @@ class _Path:
         ).toarray()
         return np.asarray(images[images.any(axis=1)])
 
-    def points(self) -> Iterator[_Point]:
-        """The spaces in order; the last is exact and has defect 0."""
-        whole = self.whole
-        size = len(whole)
-        inside = self.start @ whole.T
-        # A basis of all coordinates whose first vectors span the space.
-        frame = np.linalg.svd(inside, full_matrices=True)[2]
-        dimension, triangle, done = self.start_rank, np.zeros((0, size)), 0
-        while dimension < size:
-            # The triangle has the Gram matrix of all images of the space, without squaring them.
-            stacked = [triangle, *(self.images(v @ whole) @ whole.T for v in frame[done:dimension])]
-            triangle = np.asarray(np.linalg.qr(np.vstack(stacked), mode="r"))
-            done = dimension
-            _, singular, turn = np.linalg.svd(triangle @ frame[dimension:].T)
-            yield _Point(self, frame[:dimension] @ whole, float(singular[0]))
-            frame[dimension:] = turn @ frame[dimension:]
-            dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
-        yield _Point(self, whole, 0.0)
+    def points(self) -> Iterator[Point]:
+        """The spaces in order; the last is exact and has defect 0. What was found once is kept."""
+        place = 0
+        while place < len(self._found) or self._advance():
+            dimension, defect = self._found[place]
+            basis = self.whole if defect == 0 else self._frame[:dimension] @ self.whole
+            yield Point(self, basis, defect)
+            place += 1
+
+    def at(self, eps: float) -> Point:
+        """The first space whose defect is at most ε."""
+        enough = eps * (1 + 1e-12)  # a tolerance that is a defect of the table counts as reached
+        return next(point for point in self.points() if point.defect <= enough)
+
+    def _advance(self) -> bool:
+        """Find one more space; False after the exact one."""
+        if self._found and self._found[-1][1] == 0:
+            return False
+        dimension = self._dimension
+        if dimension == len(self.whole):
+            self._found.append((dimension, 0.0))
+            return True
+        whole, frame = self.whole, self._frame
+        done = self._found[-1][0] if self._found else 0
+        # The triangle has the Gram matrix of all images of the space, without squaring them.
+        added = (self.images(v @ whole) @ whole.T for v in frame[done:dimension])
+        stacked = np.vstack([self._triangle, *added])
+        # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
+        stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
+        self._triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
+        _, singular, turn = np.linalg.svd(self._triangle @ frame[dimension:].T)
+        self._found.append((dimension, float(singular[0])))
+        # Rows before ``dimension`` stay: the frame holds every space of the path.
+        frame[dimension:] = turn @ frame[dimension:]
+        self._dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
+        return True
 
 
 def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:

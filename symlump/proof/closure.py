@@ -71,7 +71,14 @@ def check_closure(
         return Verdict("rejected", one_line(refusal))
     except Inconclusive as doubt:
         return Verdict("inconclusive", one_line(doubt))
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        ZeroDivisionError,
+    ) as error:
         what = f"this is not a record of a closure: {type(error).__name__}: {error}"
         raise Unreadable(one_line(what)) from None
 

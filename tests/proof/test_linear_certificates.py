@@ -1,11 +1,14 @@
 """Certificates of linear lumpings: no mutation of a true one is wrongly accepted."""
 
 import copy
+import json
+import re
 from collections import defaultdict
 from fractions import Fraction
 from random import Random
 
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_certificate import mutations
@@ -276,3 +279,19 @@ def test_reference_and_checker_on_a_rotation(steps, answer):
     less = data | {"matrix": {"x": one("x")}, "quotient": {"x": []}}
     assert sl.Certificate(less).check().answer == "rejected"
     assert smallest(less) == (2, True) and not lumps(less, 1)
+
+
+def test_no_number_in_the_file_makes_it_fail_otherwise():
+    """A zero denominator anywhere is refused, or not looked at; never an error of another kind."""
+    x, y = sympy.symbols("x y")
+    ode = sl.PolynomialODE.from_sympy({x: -x + y, y: -y})
+    text = json.dumps(sl.lump(ode, sl.Constrained(["x"])).certificate().data)
+    places = list(re.finditer(r'"-?\d+"', text))
+    assert len(places) > 5
+    for place in places:
+        changed = json.loads(text[: place.start()] + '"1/0"' + text[place.end() :])
+        try:
+            answer = sl.Certificate(changed).check().answer
+        except FileFormatError:
+            continue
+        assert answer != "accepted" or changed["tolerance"] == "1/0"

@@ -298,6 +298,7 @@ def compress(
         return Compression(method, model, reduction, reduction.network)
     import torch
 
+    from symlump.network.gradients import gradients
     from symlump.network.torch_io import read_torch, to_torch
 
     if not isinstance(model, torch.nn.Module):
@@ -305,17 +306,21 @@ def compress(
             "compress takes a torch.nn.Module, a symlump.Network or a symlump.NetworkGraph; got a "
             f"{type(model).__name__}"
         )
-    reading = read_torch(model, example, leave_untouched)
-    reduction = _reduction(reading.network, method)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    reduced = reading.around(reduction.finish(to_torch(reduction.network)))
-    return Compression(method, reading.network, reduction, reduced.to(device).train(model.training))
+    with gradients():  # so that what is returned can be trained, wherever it was made
+        reading = read_torch(model, example, leave_untouched)
+        reduction = _reduction(reading.network, method)
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        reduced = reading.around(reduction.finish(to_torch(reduction.network)))
+        reduced = reduced.to(device).train(model.training)
+    return Compression(method, reading.network, reduction, reduced)
 
 
 def _reduction(network: Network | NetworkGraph, method: CompressionMethod) -> Reduction:
     if isinstance(network, Network):
         return method.reduce(network)
     reduce_graph: Callable[[NetworkGraph], Reduction] | None = getattr(method, "reduce_graph", None)
+    if not network.layers:
+        raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
     if reduce_graph is None:
         raise NetworkError(
             f"{method.label} works on chains of dense layers, and {network!r} is a graph with convolutions, "

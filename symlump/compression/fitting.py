@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from symlump.errors import FailureError
+from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 from symlump.ode.exact import FloatArray
@@ -15,6 +16,7 @@ from symlump.ode.exact import FloatArray
 _HISTORY = 20
 
 
+@gradients()
 def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tuple[Network, float]:
     """Minimise E‖f̂(x) − f(x)‖² over the weights and biases of f̂, by L-BFGS.
 

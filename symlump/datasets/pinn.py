@@ -22,6 +22,7 @@ import torch
 from scipy.stats import qmc
 
 from symlump.errors import MethodError
+from symlump.network.gradients import gradients
 from symlump.ode.exact import FloatArray
 
 #: A function of points, shape (points, coordinates), with values of shape (points, 1).
@@ -121,6 +122,7 @@ def loss_function(
     return loss
 
 
+@gradients()
 def derivatives(
     field: Field, points: torch.Tensor, second: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:

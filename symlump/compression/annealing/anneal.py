@@ -28,6 +28,7 @@ from symlump.compression.plain import plain
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
+from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 
@@ -48,6 +49,7 @@ class Samples(Protocol):
 Data = Samples | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
+@gradients()
 def anneal(
     model: nn.Sequential,
     data: Data,

@@ -17,6 +17,7 @@ from torch import fx
 from symlump.compression.merging.effect import Difference
 from symlump.errors import NetworkError
 from symlump.lumping.tolerance.linkage import Linkage
+from symlump.network.gradients import gradients
 from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.graphs.nodes import Affine
 from symlump.network.graphs.torch_module import graph_to_torch
@@ -73,6 +74,7 @@ class _Recorder(fx.Interpreter):
         return result
 
 
+@gradients()
 def layer_effects(graph: NetworkGraph) -> dict[str, float]:
     """For each layer, the factor of ‖ΔW‖ in the effect; see the module's text.
 
@@ -91,9 +93,9 @@ def layer_effects(graph: NetworkGraph) -> dict[str, float]:
     signs = torch.from_numpy(generator.choice([-1.0, 1.0], size=tuple(outputs.shape)))
     spread = float(((outputs - outputs.mean(0)) ** 2).sum(1).mean().sqrt().detach()) or 1.0
     z = [recorder.values[layer.name] for layer in graph.layers]
-    gradients = torch.autograd.grad((outputs * signs).sum(), z, allow_unused=True)
+    slopes = torch.autograd.grad((outputs * signs).sum(), z, allow_unused=True)
     effects: dict[str, float] = {}
-    for layer, gradient in zip(graph.layers, gradients, strict=True):
+    for layer, gradient in zip(graph.layers, slopes, strict=True):
         size = 0.0
         if gradient is not None:
             inputs = recorder.values[layer.inputs[0]]

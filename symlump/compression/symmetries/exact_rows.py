@@ -279,6 +279,8 @@ def proportional(
     >>> labels.tolist(), factors[1]   # the float 0.2 is twice 0.1, but 0.3 is not three times 0.1
     ([0, 0, 2], Fraction(-2, 1))
     """
+    if not units.size:  # of a layer of constants; its rows may have no columns either
+        return np.arange(0), []
     part = rows.take(units)
     signs = _leading_signs(part) if reflect else np.ones(units.size, dtype=np.int64)
     labels = np.arange(units.size)

@@ -11,6 +11,8 @@ import operator
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -79,7 +81,9 @@ def read_exported(
                 "example is a tensor of shape (samples, …), or a tuple of them, one per argument of forward; "
                 f"got {tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else tensor!r}"
             )
-    given = tuple(tensor.to(device) for tensor in given)
+    given = tuple(_ordinary(tensor).to(device) for tensor in given)
+    if any(t.is_inference() for t in chain(model.parameters(), model.buffers())):
+        model = deepcopy(model)  # torch.export takes no tensors that were made in inference_mode
     # Weights that are not finite are refused by name.
     with _evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
         program = _exported(model, given)
@@ -87,6 +91,10 @@ def read_exported(
         expected = model(*given)
     _compare(graph, given, expected)
     return graph
+
+
+def _ordinary(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 @contextmanager

@@ -1,37 +1,106 @@
 """Sphinx configuration: ``python -m sphinx -W docs OUTPUT``."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
 
 project = "symlump"
 author = "the symlump developers"
 copyright = "the symlump developers, MIT licence"
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # the pages load nothing from elsewhere
+    "sphinx_copybutton",
+    "sphinx_design",
     "numpydoc",
 ]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-source_suffix = {".md": "markdown"}
+nb_execution_mode = "off"  # the outputs are kept in the notebooks; the tests run them
+nb_merge_streams = True
+# autosummary writes its pages with the first suffix
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "Lumping with proofs", "page_width": "72em"}
-html_static_path = []
-autosummary_generate = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "symlump"
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "show_nav_level": 2,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc", "sourcelink"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = True
+
+autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+if tags.has("online"):  # noqa: F821 - "sphinx -t online": names of these libraries become links
+    intersphinx_mapping = {
+        name: (f"https://{place}/", None)
+        for name, place in (
+            ("python", "docs.python.org/3"),
+            ("numpy", "numpy.org/doc/stable"),
+            ("scipy", "docs.scipy.org/doc/scipy"),
+            ("sympy", "docs.sympy.org/latest"),
+            ("networkx", "networkx.org/documentation/stable"),
+            ("torch", "docs.pytorch.org/docs/stable"),
+        )
+    }
+
+#: The notebooks as pages; copies, made anew by every build.
+_LESSONS = HERE / "lessons"
+
+
+def _point_into_site(app, relative_path, parent_docname, content):
+    """The README links to folders of the project; here the same things are pages."""
+    for before, after in (
+        ("(notebooks)", "(docs/lessons/index.md)"),
+        ("(symlump/__init__.py)", "(docs/look-up/layout.md)"),
+    ):
+        content[0] = content[0].replace(before, after)
+
+
+def _bring_lessons(app):
+    """Copy the notebooks beside the pages, so that the site shows them and offers them for download."""
+    _LESSONS.mkdir(exist_ok=True)
+    wanted = {path.name: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+    for path in _LESSONS.glob("*.ipynb"):
+        if path.name not in wanted:
+            path.unlink()
+    for name, path in wanted.items():
+        target = _LESSONS / name
+        if not target.exists() or target.read_bytes() != path.read_bytes():
+            shutil.copyfile(path, target)
+
 
 def setup(app):
-    """Register the directive that prints the help of every command."""
+    """Register what the pages are made with."""
     from docutils import nodes
     from docutils.parsers.rst import Directive
 
@@ -51,24 +120,6 @@ def setup(app):
                 found.append(section)
             return found
 
-    class PublicNames(Directive):
-        """The docstring of every public name, in alphabetical order."""
-
-        def run(self):
-            from docutils.statemachine import StringList
-
-            import symlump
-
-            lines = []
-            for name in sorted(symlump.__all__, key=str.lower):
-                thing = getattr(symlump, name)
-                kind = "autoclass" if isinstance(thing, type) else "autofunction"
-                lines += [f".. {kind}:: symlump.{name}"]
-                lines += ["   :members:"] * (kind == "autoclass") + [""]
-            node = nodes.section()
-            node.document = self.state.document
-            self.state.nested_parse(StringList(lines, "public names"), 0, node)
-            return node.children
-
     app.add_directive("command-help", CommandHelp)
-    app.add_directive("public-names", PublicNames)
+    app.connect("builder-inited", _bring_lessons)
+    app.connect("include-read", _point_into_site)

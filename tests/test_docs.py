@@ -1,21 +1,94 @@
-"""The documentation builds without a warning."""
+"""The documentation builds without a warning, and reads well in a browser."""
 
+import re
+import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+import symlump
+
 ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def test_documentation_builds(tmp_path):
-    for module in ("sphinx", "myst_parser", "numpydoc"):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    for module in ("sphinx", "myst_nb", "numpydoc", "pydata_sphinx_theme", "sphinx_design"):
         pytest.importorskip(module)
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(tmp_path)]
+    output = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    pages = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
-    assert {"index.html", "learn/theory.html", "look-up/api.html"} <= pages
-    commands = (tmp_path / "look-up" / "command-line.html").read_text()
+    return output
+
+
+def pages(site):
+    found = (path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    return sorted(name for name in found if not name.startswith(("_modules", "_static")))
+
+
+def test_documentation_builds(site):
+    assert {"index.html", "start.html", "learn/theory.html", "look-up/api.html"} <= set(pages(site))
+    commands = (site / "look-up" / "command-line.html").read_text()
     assert "symlump lump" in commands and "exit codes" in commands
+
+
+def test_every_public_name_is_on_one_page():
+    text = (ROOT / "docs" / "look-up" / "api.md").read_text()
+    assert sorted(re.findall(r"^   (\w+)$", text, re.M)) == sorted(symlump.__all__)
+
+
+def test_every_lesson_is_on_the_site(site):
+    lessons = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert lessons <= {path.stem for path in (site / "lessons").glob("*.html")}
+
+
+def test_formulas_are_typeset_without_another_host(site):
+    theory = (site / "learn" / "theory.html").read_text()
+    assert 'class="math' in theory
+    for name in pages(site):
+        sources = re.findall(
+            r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', (site / name).read_text()
+        )
+        assert not [s for s in sources if re.match(r"https?:|//", s)], name
+    assert (site / "_static" / "mathjax" / "tex-chtml.js").exists()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_pages_fit_wide_and_narrow_screens(site):
+    playwright = pytest.importorskip("playwright.sync_api")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    generated = re.compile(r"look-up/api/names/(?!symlump\.(AFDE|Lumping|lump)\.)")
+    walk = [name for name in pages(site) if not generated.match(name)]
+    problems = []
+    with playwright.sync_playwright() as driver:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        for width in (1280, 390):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            for name in walk:
+                page.goto(f"http://127.0.0.1:{server.server_port}/{name}")
+                over = page.evaluate(
+                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                )
+                if over > 0:
+                    problems.append(f"{name} is {over} px wider than a screen of {width}")
+        browser.close()
+    server.shutdown()
+    server.server_close()
+    assert not problems

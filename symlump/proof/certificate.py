@@ -99,7 +99,7 @@ class Certificate:
         return Certificate({key: value for key, value in self.data.items() if key != "system"})
 
     def to_coq(self) -> str:
-        """The claims as a Coq file; see :mod:`symlump.proof.coq`.
+        """The claims as a Coq file; see :mod:`symlump.proof.coq.lemmas`.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Certificate:
             If the checker does not accept the certificate, or it holds no system: only what was verified is
             stated.
         """
-        from symlump.proof.coq import to_coq
+        from symlump.proof.coq.lemmas import to_coq
 
         verdict = self.check()
         if not verdict.accepted:

@@ -14,7 +14,7 @@ from symlump.datasets.systems import multisite_phosphorylation
 from symlump.errors import MethodError
 from symlump.proof.certificate import claim, linear_claim
 from symlump.proof.check import check
-from symlump.proof.coq import to_coq
+from symlump.proof.coq.lemmas import to_coq
 
 x1, x2, x3 = sympy.symbols("x1:4")
 LINEAR = {x1: -3 * x1 + x3, x2: -3 * x2 + x3, x3: x1 + x2 - 2 * x3}

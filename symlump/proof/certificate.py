@@ -144,7 +144,7 @@ def claim(
         "version": VERSION,
         "kind": direction,
         "tolerance": tolerance,
-        "digest": system_digest(read_system(system)),
+        "digest": _digest(system),
         "system": system,
         "blocks": {
             name: list(block) for name, block in zip(quotient.variables, blocks, strict=True)
@@ -185,7 +185,7 @@ def linear_claim(
         "version": VERSION,
         "kind": "linear",
         "tolerance": "0",
-        "digest": system_digest(read_system(system)),
+        "digest": _digest(system),
         "system": system,
         "matrix": {
             name: [[str(Fraction(value)), [[variable, 1]]] for variable, value in row.items()]
@@ -216,6 +216,13 @@ def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:
     ):
         data[names[row]].append([_text(value), monomials[column]])
     return data
+
+
+def _digest(system: dict[str, list[Any]]) -> str:
+    try:
+        return system_digest(read_system(system))
+    except Unreadable as error:
+        raise FailureError(f"this system is more than a certificate may hold: {error}") from None
 
 
 def _text(value: object) -> str:

@@ -19,21 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import isqrt
 from typing import Any
 
 from symlump.proof.check import (
+    Budget,
+    Claim,
     Inconclusive,
+    Misplaced,
     Monomial,
     Polynomial,
     Rejected,
-    Unreadable,
     Verdict,
     add_term,
-    one_line,
-    read_polynomial,
-    read_system,
-    system_digest,
+    read_claim,
+    verdict,
 )
 
 Vector = dict[str, int]
@@ -54,71 +53,49 @@ def check_closure(
     Raises
     ------
     Unreadable
-        If the data does not have the form of such a certificate.
+        If the data does not have the form of such a certificate; the message names the place.
 
     Examples
     --------
     >>> one = lambda name: [["1", [[name, 1]]]]
-    >>> claim = {"system": {"x": one("y"), "y": one("x")}, "matrix": {"x": one("x"), "y": one("y")},
+    >>> system = {"x": one("y"), "y": one("x")}
+    >>> claim = {"format": "symlump certificate", "version": 1, "kind": "linear", "system": system,
+    ...          "matrix": {"x": one("x"), "y": one("y")}, "quotient": system,
     ...          "closure": {"observables": [[one("x"), one("x")]], "start": [0], "prime": 101,
     ...                      "steps": [[0, []]]}}
     >>> print(check_closure(claim).reason)
     no linear lumping with fewer than 2 rows keeps the observables
     """
-    try:
-        return _check(certificate, system)
-    except Rejected as refusal:
-        return Verdict("rejected", one_line(refusal))
-    except Inconclusive as doubt:
-        return Verdict("inconclusive", one_line(doubt))
-    except (
-        TypeError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        ZeroDivisionError,
-    ) as error:
-        what = f"this is not a record of a closure: {type(error).__name__}: {error}"
-        raise Unreadable(one_line(what)) from None
+    return verdict(lambda: _check(read_claim(certificate, system)))
 
 
-def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> Verdict:
-    stored = certificate.get("system", given)
-    if stored is None:
-        raise Inconclusive(
-            "the certificate holds no system, only its digest; give the system's file"
-        )
-    system = read_system(stored)
-    if certificate.get("digest", "") not in ("", system_digest(system)):
-        raise Rejected("the system that was given is not the one that the digest names")
-    record = certificate["closure"]
-    budget = [MAX_STEPS]
-    matrix = {name: _form(row) for name, row in certificate["matrix"].items()}
-    observables: list[Polynomial] = []
-    for plain, carried in record["observables"]:
-        form = _form(plain)
+def _check(claim: Claim) -> Verdict:
+    record, matrix = claim.closure, claim.matrix
+    if record is None:
+        raise Misplaced("this key is missing", "closure")
+    budget = Budget("replaying the derivation", MAX_STEPS)
+    for number, (form, carried) in enumerate(record.observables):
         total: Polynomial = {}
-        for ((row, _),), weight in _form(carried).items():
-            _spend(budget, len(matrix[row]))
+        for ((row, _),), weight in carried.items():
+            budget.spend(len(matrix[row]))
             for monomial, value in matrix[row].items():
                 add_term(total, monomial, weight * value)
         if total != form:
-            raise Rejected(f"observable {len(observables)} is not the given combination of rows")
-        observables.append(form)
-    prime = record["prime"]
-    if type(prime) is not int or prime >= 1 << 40 or not _is_prime(prime):
-        raise ValueError(f"{prime!r} is not a prime below 2^40")
+            raise Rejected(f"observable {number} is not the given combination of rows")
+    prime = record.prime
     vectors = []
-    for i in record["start"]:
-        _spend(budget, len(observables[i]))
-        vectors.append(_residues(observables[i], prime))
+    for i in record.start:
+        if i >= len(record.observables):
+            raise Rejected(f"the start is observable {i}; there are {len(record.observables)}")
+        form, _ = record.observables[i]
+        budget.spend(len(form))
+        vectors.append(_residues(form, prime))
     modular: ModularSystem = {}
-    for name, polynomial in system.items():
+    for name, polynomial in claim.system.items():
         modular[name] = {monomial: _residue(value, prime) for monomial, value in polynomial.items()}
-    for parent, wanted in _by_parent(record["steps"]):
+    for parent, wanted in _by_parent(record.steps):
         # A vector may only come from one before it.
-        if not 0 <= parent < len(vectors):
+        if parent >= len(vectors):
             raise Rejected(f"a step refers to vector {parent}; there are {len(vectors)}")
         vectors += _gradient(modular, vectors[parent], wanted, prime, budget)
     _independent(vectors, prime, budget)
@@ -133,18 +110,6 @@ def _check(certificate: Mapping[str, Any], given: Mapping[str, Any] | None) -> V
     )
 
 
-def _form(terms: Sequence[Any]) -> Polynomial:
-    """A linear form, ``[[coefficient, [[name, 1]]], …]``."""
-    form = read_polynomial(terms)
-    if not all(len(monomial) == 1 and monomial[0][1] == 1 for monomial in form):
-        raise ValueError(f"{str(terms)[:60]} is not a linear form")
-    return form
-
-
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % d for d in range(2, isqrt(number) + 1))
-
-
 def _residue(value: Fraction, prime: int) -> int:
     if value.denominator % prime == 0:
         raise Inconclusive(f"{prime} divides a denominator")
@@ -155,13 +120,10 @@ def _residues(form: Polynomial, prime: int) -> Vector:
     return {name: r for ((name, _),), value in form.items() if (r := _residue(value, prime))}
 
 
-def _by_parent(steps: Sequence[Any]) -> list[tuple[int, list[Monomial]]]:
+def _by_parent(steps: Sequence[tuple[int, Monomial]]) -> list[tuple[int, list[Monomial]]]:
     """Consecutive steps from one parent, so that it is differentiated once."""
     groups: list[tuple[int, list[Monomial]]] = []
-    for parent, factors in steps:
-        if type(parent) is not int:
-            raise ValueError(f"{parent!r} is not the number of a vector")
-        monomial = tuple(sorted((name, power) for name, power in factors))
+    for parent, monomial in steps:
         if groups and groups[-1][0] == parent:
             groups[-1][1].append(monomial)
         else:
@@ -169,26 +131,18 @@ def _by_parent(steps: Sequence[Any]) -> list[tuple[int, list[Monomial]]]:
     return groups
 
 
-def _spend(budget: list[int], steps: int) -> None:
-    budget[0] -= steps
-    if budget[0] < 0:
-        raise Inconclusive("replaying the derivation takes too long")
-
-
 def _gradient(
-    system: ModularSystem, vector: Vector, wanted: list[Monomial], prime: int, budget: list[int]
+    system: ModularSystem, vector: Vector, wanted: list[Monomial], prime: int, budget: Budget
 ) -> list[Vector]:
     """The coefficients of some monomials in the gradient of vector·q."""
     combined: dict[Monomial, int] = {}
     for name, weight in vector.items():
-        if name not in system:
-            raise Rejected(f"{name} is not a variable of the system")
-        _spend(budget, len(system[name]))
+        budget.spend(len(system[name]))
         for monomial, value in system[name].items():
             combined[monomial] = combined.get(monomial, 0) + weight * value
     found: dict[Monomial, Vector] = {monomial: {} for monomial in wanted}
     for monomial, weight in combined.items():
-        _spend(budget, len(monomial) ** 2 // 8)
+        budget.spend(len(monomial) ** 2 // 8)
         for at, (name, power) in enumerate(monomial):
             lowered = ((name, power - 1),) if power > 1 else ()
             rest = monomial[:at] + lowered + monomial[at + 1 :]
@@ -197,16 +151,16 @@ def _gradient(
     return [{name: r for name, r in found[monomial].items() if r} for monomial in wanted]
 
 
-def _independent(vectors: Sequence[Vector], prime: int, budget: list[int]) -> None:
+def _independent(vectors: Sequence[Vector], prime: int, budget: Budget) -> None:
     """Refuse vectors that are dependent modulo the prime, by elimination."""
     reduced: dict[str, Vector] = {}  # pivot -> vector that is 1 there and 0 at the pivots before it
     for number, vector in enumerate(vectors):
         rest = dict(vector)
-        _spend(budget, len(reduced))
+        budget.spend(len(reduced))
         for pivot, row in reduced.items():
             factor = rest.get(pivot, 0)
             if factor:
-                _spend(budget, len(row))
+                budget.spend(len(row))
                 for name, value in row.items():
                     rest[name] = (rest.get(name, 0) - factor * value) % prime
         rest = {name: value for name, value in rest.items() if value}

@@ -18,7 +18,7 @@ def read_plain(text: str, max_digits: int) -> dict[str, list[Any]]:
     Examples
     --------
     >>> read_plain("begin ODE\\n d(x) = -2*x + x*y^2\\n d(y) = 1/3\\nend ODE", 20)
-    {'x': [['-2', [['x', 1]]], ['+1', [['x', 1], ['y', 2]]]], 'y': [['1/3', []]]}
+    {'x': [['-2', [['x', 1]]], ['1', [['x', 1], ['y', 2]]]], 'y': [['1/3', []]]}
     """
     text = re.sub(r"//[^\n]*", "", text)
     section, end, _ = text.partition("begin ODE")[2].partition("end ODE")
@@ -50,14 +50,19 @@ def read_plain(text: str, max_digits: int) -> dict[str, list[Any]]:
 
 def _term(sign: str, product: str, max_digits: int) -> list[Any]:
     """A product of numbers and of powers of names, as a term; empty if it is anything else."""
-    value, powers = Fraction(1), []
+    value, powers = Fraction(-1 if sign == "-" else 1), dict[str, int]()
     for factor in product.split("*"):
-        if len(factor) <= max_digits and re.fullmatch(r"\d+(\.\d*)?(/0*[1-9]\d*)?", factor):
+        if len(factor) <= max_digits and re.fullmatch(
+            r"[0-9]+(\.[0-9]*)?(/0*[1-9][0-9]*)?", factor
+        ):
             value *= Fraction(*map(Fraction, factor.split("/")))
-            if max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * max_digits:
+            if max(value.numerator.bit_length(), value.denominator.bit_length()) > 3 * max_digits:
                 return []
-        elif named := re.fullmatch(r"([^^]+?)(?:\^(\d{1,6}))?", factor):
-            powers.append([named[1], int(named[2] or 1)])
+        elif named := re.fullmatch(r"([^^]+?)(?:\^([1-9][0-9]{0,5}))?", factor):
+            powers[named[1]] = powers.get(named[1], 0) + int(named[2] or 1)
         else:
             return []
-    return [sign + str(value), powers]
+    text = str(value)
+    return (
+        [text, [[name, power] for name, power in powers.items()]] if len(text) <= max_digits else []
+    )

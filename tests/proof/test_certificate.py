@@ -259,12 +259,8 @@ def test_strangers_certificates(name, tmp_path, capsys):
 def test_hostile_work_is_bounded(monkeypatch):
     """Sums of unrelated fractions, endless records, and powers to multiply out."""
     monkeypatch.setattr(checker, "MAX_STEPS", 200_000)  # the same bound, reached sooner
-    base = {
-        "format": "symlump certificate",
-        "version": 1,
-        "kind": "backward",
-        "blocks": {"x": ["x"]},
-    }
+    head = {"format": "symlump certificate", "version": 1}
+    base = head | {"kind": "backward", "blocks": {"x": ["x"]}}
     fractions = [[f"1/{10**3000 + 2 * i + 1}", []] for i in range(400)]
     growing = base | {"system": {"x": fractions}, "quotient": {"x": fractions}}
     assert "grows beyond" in check(growing).reason
@@ -284,13 +280,13 @@ def test_hostile_work_is_bounded(monkeypatch):
         "matrix": {"y": [["1", [["x", 1]]], ["1", [["z", 1]]]]},
         "quotient": {"y": [["1", [["y", 9000]]]]},
     }
-    assert "takes too long" in check(base | powers).reason
+    assert "takes too long" in check(head | powers).reason
     digits = powers | {
         "system": {"x": []},
         "matrix": {"y": [["9" * 4000, [["x", 1]]]]},
         "quotient": {"y": [["1", [["y", 10_000]]]]},
     }
-    assert "grows beyond" in check(base | digits).reason
+    assert "grows beyond" in check(head | digits).reason
     names = [f"x{i}" for i in range(3000)]
     one_term = {name: [] for name in names} | {"x0": [["1", [[name, 1] for name in names]]]}
     wide = {"system": one_term, "blocks": {name: [name] for name in names}, "quotient": one_term}
@@ -315,7 +311,25 @@ def test_names_cannot_forge_an_answer(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "right",
-    ["2*-1*x", "x^-2", "1e-5*x", ".5*x", "x/2", "1/0*x", "x^2^3", "2^3*x", "k*x", "", "x +", "x*"],
+    [
+        "2*-1*x",
+        "x^-2",
+        "x^0",
+        "\u0661*x",
+        "x^\u0661",
+        "1_0*x",
+        "0x1*x",
+        "1e-5*x",
+        ".5*x",
+        "x/2",
+        "1/0*x",
+        "x^2^3",
+        "2^3*x",
+        "k*x",
+        "",
+        "x +",
+        "x*",
+    ],
 )
 def test_the_checker_alone_says_what_it_cannot_read(right, tmp_path, capsys):
     """What is no plain sum of products is neither misread nor called false."""
@@ -330,6 +344,19 @@ def test_the_checker_alone_says_what_it_cannot_read(right, tmp_path, capsys):
     assert checker.main([str(cert), str(model)]) == 3  # and at once
     model.write_text("begin ODE\n d(x) = 0\n")  # truncated
     assert checker.main([str(cert), str(model)]) == 3
+
+
+def test_the_checker_alone_multiplies_plain_products_out(tmp_path):
+    """Every product has one form in a certificate, however an .ode file writes it."""
+    path = tmp_path / "m.ode"
+    path.write_text(
+        "begin ODE\n d(x) = 2*x*3*y*x^2 - 4/6 + 0*x - 0\n d(y) = -y*y + 1.50*y + 2/4\nend ODE\n"
+    )
+    assert checker.read_ode(str(path)) == {
+        "x": [["6", [["x", 3], ["y", 1]]], ["-2/3", []], ["0", [["x", 1]]], ["0", []]],
+        "y": [["-1", [["y", 2]]], ["3/2", [["y", 1]]], ["1/2", []]],
+    }
+    checker.read_system(checker.read_ode(str(path)))
 
 
 def test_missing_and_binary_files(tmp_path, capsys):

@@ -171,8 +171,7 @@ def test_linear_lumpings_are_checked():
     for change, says in (
         ({"matrix": data["matrix"] | {"y1": [["1", [["x2", 1]]]]}}, "row y1"),
         ({"matrix": {"y1": data["matrix"]["y1"]}}, "exactly one equation per row"),
-        ({"matrix": data["matrix"] | {"y1": [["1", [["x1", 2]]]]}}, "not a linear combination"),
-        ({"matrix": data["matrix"] | {"y1": [["1", [["w", 1]]]]}}, "not a linear combination"),
+        ({"matrix": data["matrix"] | {"y1": [["1", [["w", 1]]]]}}, "uses w, which has no equation"),
         (
             {"quotient": data["quotient"] | {"y2": [["3", [["y2", 1]]]]}},
             "row y2: coefficient of x2",

@@ -46,7 +46,7 @@ def test_checking_grows_with_the_certificate(method):
 def test_certificates_have_room_within_the_bounds(monkeypatch):
     """Each further site makes it 4.6 times as long; six sites fit three times, five with 5 % of the work."""
     text = sl.lump(multisite_phosphorylation(5), sl.Forward()).certificate().to_json()
-    assert 3 * 4.6 * len(text) < checker.MAX_BYTES
+    assert 3 * 4.6 * len(text) < checker.MAX_CHARACTERS
     monkeypatch.setattr(checker, "MAX_STEPS", checker.MAX_STEPS // 20)
     assert check(json.loads(text)).coarsest
 
@@ -55,9 +55,9 @@ def test_a_longer_file_is_not_read(tmp_path, capsys):
     """As dense as terms can be, it would take longest."""
     path = tmp_path / "dense.json"
     term = '["1",[["x",1]]]'
-    count = checker.MAX_BYTES // (len(term) + 1) + 1
+    count = checker.MAX_CHARACTERS // (len(term) + 1) + 1
     path.write_text('{"system":{"x":[' + ",".join([term] * count) + "]}}")
-    with pytest.raises(Unreadable, match=f"longer than {checker.MAX_BYTES} characters"):
+    with pytest.raises(Unreadable, match=f"longer than {checker.MAX_CHARACTERS} characters"):
         read_json(str(path))
     for arguments in ([path], [path, path], [path, path.with_suffix(".ode")]):
         assert checker.main([str(a) for a in arguments]) == 2
@@ -67,7 +67,7 @@ def test_a_longer_file_is_not_read(tmp_path, capsys):
 def test_the_bound_is_on_what_is_read(tmp_path, monkeypatch):
     text = sl.lump(multisite_phosphorylation(2), sl.Forward()).certificate().to_json()
     (tmp_path / "c.json").write_text(text)
-    monkeypatch.setattr(checker, "MAX_BYTES", len(text))
+    monkeypatch.setattr(checker, "MAX_CHARACTERS", len(text))
     assert checker.main([str(tmp_path / "c.json")]) == 0
-    monkeypatch.setattr(checker, "MAX_BYTES", len(text) - 1)
+    monkeypatch.setattr(checker, "MAX_CHARACTERS", len(text) - 1)
     assert checker.main([str(tmp_path / "c.json")]) == 2

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.display.tables import table_html, table_text
+from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
 from symlump.network.graphs.graph import NetworkGraph
@@ -106,6 +107,14 @@ class Compression:
         return self.reduction.eps
 
     @property
+    def rounding(self) -> float:
+        """How far a weight of the result is, at most, from the exact one: it is rounded to the dtype.
+
+        "Exact, proof checked" is about the quotient over the rationals; this is what its weights then lose.
+        """
+        return self.reduction.rounding
+
+    @property
     def defect(self) -> float:
         """2-norm of the change of coefficients."""
         return self.reduction.defect
@@ -176,7 +185,10 @@ class Compression:
         return mean_squared_error(self.network, inputs, targets)
 
     def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
-        """Certified bounds of ``|original(x) − reduced(x)|`` for all inputs x of a box, in float64.
+        """Certified bounds of ``|original(x) − reduced(x)|`` for all inputs x of a box.
+
+        Both are functions of real numbers: of the weights that the original had, and of those that ``model``
+        holds now. They are read back from it, so training it changes the bound.
 
         Parameters
         ----------
@@ -198,7 +210,11 @@ class Compression:
         from symlump.network.bounds.difference import bound_difference
 
         return bound_difference(
-            self.original, self.network, box, unit_maps=self.unit_maps, splits=splits
+            self.original,
+            self.reduction.held_by(self.model),
+            box,
+            unit_maps=self.unit_maps,
+            splits=splits,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,6 +237,7 @@ class Compression:
                 for row in self.layers
             ],
             "defect": self.defect,
+            "rounding": self.rounding,
         }
 
     def headline(self) -> str:
@@ -228,6 +245,11 @@ class Compression:
         eps = "" if self.eps is None else f", ε = {self.eps:.6g}"
         if self.exact:
             known = "exact, proof checked"
+            if self.network.dtype != "float64":
+                known += (
+                    f" (the quotient over the rationals; its weights are rounded to {self.network.dtype}, "
+                    f"by at most {at_most(self.rounding, 2)})"
+                )
         elif self.eps == 0 and self._has_equations:
             known = "defect 0, proof not checked (large)"
         else:
@@ -317,7 +339,7 @@ def compress(
 
 def _reduction(network: Network | NetworkGraph, method: CompressionMethod) -> Reduction:
     if isinstance(network, Network):
-        return method.reduce(network)
+        return method.reduce(network).in_its_dtype()
     reduce_graph: Callable[[NetworkGraph], Reduction] | None = getattr(method, "reduce_graph", None)
     if not network.layers:
         raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
@@ -326,7 +348,7 @@ def _reduction(network: Network | NetworkGraph, method: CompressionMethod) -> Re
             f"{method.label} works on chains of dense layers, and {network!r} is a graph with convolutions, "
             "branches or several activations in a row; AFDE and Symmetric work on it"
         )
-    return reduce_graph(network)
+    return reduce_graph(network).in_its_dtype()
 
 
 def mean_squared_error(

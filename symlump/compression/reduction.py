@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from symlump.lumping.lumping import Lumping
+from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
@@ -47,6 +50,8 @@ class Reduction:
         For each old layer the new layer that gives its values, where layers were split.
     note : str
         What the report adds: facts that the certificates rest on, or why there are none.
+    rounding : float
+        How far a weight of ``network`` is, at most, from the number that the method found for it.
     """
 
     network: Any
@@ -59,15 +64,38 @@ class Reduction:
     certificates: tuple[Certificate, ...] = ()
     places: tuple[int, ...] | None = None
     note: str = ""
+    rounding: float = 0.0
 
     @cached_property
     def lumpings(self) -> tuple[Lumping, ...]:
         """The equations behind the reduction."""
         return () if self.equations is None else self.equations()
 
+    def in_its_dtype(self) -> Reduction:
+        """The same with the weights that the network's dtype holds, and how far that moved one of them.
+
+        Methods give each weight as the float64 nearest to what they found.
+        """
+        network = self.network.rounded()
+        rounding = 0.0
+        for found, held in zip(self.network.layers, network.layers, strict=True):
+            for a, b in ((found.weight, held.weight), (found.bias, held.bias)):
+                if a is not None:
+                    far = np.nextafter(np.abs(a - b), np.inf) + np.spacing(np.abs(a)) / 2
+                    rounding = max(rounding, float(np.nextafter(far, np.inf).max(initial=0.0)))
+        return replace(self, network=network, rounding=rounding)
+
     def finish(self, model: nn.Module) -> nn.Module:
         """Give the torch model of the reduced network the layers that the method stores."""
         return model
+
+    def held_by(self, model: Network | NetworkGraph | nn.Module) -> Any:
+        """A model that was returned, as the network that it is now: with the very weights it holds."""
+        if isinstance(model, Network | NetworkGraph):
+            return model
+        from symlump.network.torch_io import from_torch
+
+        return from_torch(model)
 
 
 @runtime_checkable

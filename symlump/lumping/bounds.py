@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context
 from fractions import Fraction
 from functools import cached_property
 from html import escape
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.lumping.enclosures.arithmetics import arithmetic as arithmetic_named
 from symlump.lumping.enclosures.comparison import NORMS, norms
@@ -141,7 +141,7 @@ class ErrorBound:
         """One line: what is bounded, by how much, until when."""
         error = "y − L·x" if self.direction == "forward" else "x − U·y"
         return (
-            f"certified: |{error}| ≤ {_above(self.value)} in the {_NORM_NAMES[self.norm]} for "
+            f"certified: |{error}| ≤ {at_most(self.value)} in the {_NORM_NAMES[self.norm]} for "
             f"0 ≤ t ≤ {self.horizon:g}, from every initial state of the box"
         )
 
@@ -152,7 +152,7 @@ class ErrorBound:
         seen = self.observed_by_block
         lines.append(f"{'block':<{width}}  {'bound':>10}" + ("    observed  ratio" if seen else ""))
         for name in self.blocks[:max_blocks]:
-            line = f"{name:<{width}}  {_above(self.by_block[name]):>10}"
+            line = f"{name:<{width}}  {at_most(self.by_block[name]):>10}"
             if seen:
                 ratio = "" if math.isnan(self.ratios[name]) else f"{self.ratios[name]:>5.3g}"
                 line += f"  {seen[name]:>10.4g}  {ratio}".rstrip()
@@ -163,8 +163,8 @@ class ErrorBound:
             lines.append("the defect has no term: e = 0 for as long as the solutions exist")
         else:
             lines.append(
-                f"D = {_above(self.defect)}, Λ = {_above(self.logarithmic_norm)}; "
-                f"the formula D·(exp(Λ·t) − 1)/Λ would give {_above(self.formula)}"
+                f"D = {at_most(self.defect)}, Λ = {at_most(self.logarithmic_norm)}; "
+                f"the formula D·(exp(Λ·t) − 1)/Λ would give {at_most(self.formula)}"
             )
         pieces = "1 piece" if self.pieces == 1 else f"{self.pieces} pieces"
         lines.append(f"{self.arithmetic}; {len(self.times) - 1} steps, {pieces}")
@@ -357,14 +357,6 @@ def _formula(begin: float, largest: float, growth: float, horizon: float) -> flo
     return max(
         begin, math.nextafter(float(libmp.to_float(above)), math.inf) if largest or begin else 0.0
     )
-
-
-def _above(value: float, digits: int = 4) -> str:
-    """A number with few digits, rounded up."""
-    if not math.isfinite(value):
-        return f"{value:g}"
-    rounded = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(value)
-    return f"{float(rounded):.{digits}g}"
 
 
 def _ratio(bound: float, seen: float) -> float:

@@ -241,6 +241,19 @@ def as_box(box: Any, inputs: int) -> Interval:
     return Interval(np.array(low), np.array(high))
 
 
+def samples_of(box: Interval, count: int, generator: np.random.Generator) -> FloatArray:
+    """Uniform samples of a box, of shape (count, inputs); its width may be beyond all floats.
+
+    Examples
+    --------
+    >>> box = as_box((-1e308, 1e308), 2)
+    >>> bool(np.isfinite(samples_of(box, 5, np.random.default_rng(0))).all())
+    True
+    """
+    share = generator.uniform(size=(count, box.lower.size))
+    return np.asarray(np.clip((1 - share) * box.lower + share * box.upper, box.lower, box.upper))
+
+
 def _pair(box: Any) -> tuple[Any, Any]:
     rows = tuple(box)
     if len(rows) == 2:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
 from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.precision import PRECISIONS, Dtype
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -76,7 +76,7 @@ class Network:
     Parameters
     ----------
     layers : tuple of Layer
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32", "bfloat16", "float16"}
         What the weights were when they came, and will be when they leave.
 
     Raises
@@ -92,7 +92,7 @@ class Network:
     """
 
     layers: tuple[Layer, ...]
-    dtype: Literal["float64", "float32"] = "float64"
+    dtype: Dtype = "float64"
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -109,7 +109,7 @@ class Network:
         biases: Iterable[npt.ArrayLike | None] | None = None,
         activation: str | Activation = "tanh",
         output_activation: str | Activation = "identity",
-        dtype: Literal["float64", "float32"] = "float64",
+        dtype: Dtype = "float64",
     ) -> Network:
         """A network from weight matrices (units × inputs), one activation for all hidden layers."""
         from symlump.network.activations.table import activation as look_up
@@ -131,6 +131,37 @@ class Network:
                 for i, (w, b) in enumerate(zip(matrices, vectors, strict=True))
             ),
             dtype,
+        )
+
+    def rounded(self) -> Network:
+        """The network with weights that its dtype holds: each the nearest number of that format.
+
+        Raises
+        ------
+        NetworkError
+            If a weight is too large for it.
+
+        Examples
+        --------
+        >>> net = Network.dense([[[0.1]]], dtype="float32")
+        >>> net.rounded().layers[0].weight.item()
+        0.10000000149011612
+        """
+        if self.dtype == "float64":
+            return self
+        nearest = PRECISIONS[self.dtype].nearest
+        return replace(
+            self,
+            layers=tuple(
+                replace(
+                    layer,
+                    weight=nearest(layer.weight, f"layer {number}: weight"),
+                    bias=None
+                    if layer.bias is None
+                    else nearest(layer.bias, f"layer {number}: bias"),
+                )
+                for number, layer in enumerate(self.layers)
+            ),
         )
 
     @property

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from symlump.errors import FileFormatError, NetworkError
 from symlump.files import replacing
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.network import Layer, Network
-from symlump.network.torch_io import to_torch
+from symlump.network.precision import Dtype
+from symlump.network.torch_io import DTYPES, to_torch
 
 _ACTIVATION_KEY = "symlump.activation"
 _OUTPUT_KEY = "symlump.output_activation"
@@ -35,10 +36,6 @@ _OUTPUT_KEY = "symlump.output_activation"
 _MAX_SHARING = 64
 #: Polynomials are named by their coefficients, and have at most 13.
 _MAX_NAME = 1000
-_DTYPES: dict[torch.dtype, Literal["float32", "float64"]] = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +86,13 @@ def read_network(
     layers: list[Layer] = []
     prefixes: list[str] = []
     extras: dict[str, torch.Tensor] = {}
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Dtype = "float32"
     for prefix, parts in _grouped(tensors, order):
         if "weight" in parts:
             weight = parts["weight"]
             bias = parts.get("bias")
             for part, tensor in (("weight", weight), ("bias", bias)):
-                if tensor is not None and tensor.dtype not in _DTYPES:
+                if tensor is not None and tensor.dtype not in DTYPES:
                     raise NetworkError(
                         f"{_shown(prefix)}.{part} has dtype {tensor.dtype}; convert the model to float32 first"
                     )
@@ -104,7 +101,7 @@ def read_network(
                         f"{_shown(prefix)}.{part} has shape {_shown(str(tuple(tensor.shape)))}; a dense layer "
                         "has a weight of 2 dimensions and a bias of 1, and convolutions are not supported here"
                     )
-            dtype = _DTYPES[weight.dtype]
+            dtype = DTYPES[weight.dtype]
             layers.append(Layer(_array(weight), None if bias is None else _array(bias)))
             prefixes.append(prefix)
         elif layers and set(parts) == {"groups"} and parts["groups"].dtype == torch.int64:
@@ -116,7 +113,7 @@ def read_network(
             layers[-1] = replace(layers[-1], groups=groups.numpy().astype(np.int64))
         elif layers and set(parts) == {"coefficients"}:
             row = parts["coefficients"]
-            if row.dtype not in _DTYPES or row.dim() != 1 or row.numel() > 13:
+            if row.dtype not in DTYPES or row.dim() != 1 or row.numel() > 13:
                 raise NetworkError(
                     f"{_shown(prefix)}.coefficients are no row of at most 13 real numbers"
                 )

@@ -26,11 +26,14 @@ from symlump.network.activations.table import (
 from symlump.network.activations.torch_modules import module_of
 from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Layer, Network
+from symlump.network.precision import PRECISIONS, Dtype
 from symlump.ode.exact import IntArray
 
 if TYPE_CHECKING:
     from torch import fx
 
+#: The names of torch's formats.
+DTYPES: dict[torch.dtype, Dtype] = {getattr(torch, p.name): p.name for p in PRECISIONS.values()}
 _BY_CLASS = {row.torch_class: row for row in ACTIVATIONS.values() if row.torch_class}
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
 
@@ -211,7 +214,12 @@ def _sequential(model: nn.Module) -> TorchReading | None:
     open_for_activation = False
     for name, module in modules:
         if isinstance(module, nn.Linear):
-            dtypes.add(module.weight.dtype)
+            dtype = module.weight.dtype
+            if dtype not in DTYPES:
+                raise NetworkError(
+                    f"module {name!r} is of {dtype}; convert the model to float32 or float64, as with .float()"
+                )
+            dtypes.add(dtype)
             weight, bias = _array(module.weight), module.bias
             layers.append(Layer(weight, None if bias is None else _array(bias)))
             open_for_activation = True
@@ -230,11 +238,7 @@ def _sequential(model: nn.Module) -> TorchReading | None:
         raise NetworkError(
             f"the layers mix {', '.join(sorted(map(str, dtypes)))}; convert the model"
         )
-    if dtypes - {torch.float32, torch.float64}:
-        raise NetworkError(
-            f"the layers are of {next(iter(dtypes))}; convert the model to float32 or float64, as with .float()"
-        )
-    network = Network(tuple(layers), "float32" if dtypes == {torch.float32} else "float64")
+    network = Network(tuple(layers), DTYPES[dtypes.pop()] if dtypes else "float64")
     return TorchReading(network, before)
 
 
@@ -260,7 +264,7 @@ def to_torch(network: Network | NetworkGraph) -> nn.Module:
         from symlump.network.graphs.torch_module import graph_to_torch
 
         return graph_to_torch(network)
-    dtype = torch.float32 if network.dtype == "float32" else torch.float64
+    dtype: torch.dtype = getattr(torch, network.dtype)
     modules: list[nn.Module] = []
     for layer in network.layers:
         with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten

@@ -179,10 +179,10 @@ def bad_inputs(folder, saved):
             tanh,
             "(3, 2, 3, 3)",
         ),
-        "half": (
-            tensors("half.safetensors", {"0.weight": torch.ones(3, 2).half()}),
+        "integers": (
+            tensors("integers.safetensors", {"0.weight": torch.ones(3, 2).int()}),
             tanh,
-            "float16",
+            "int32",
         ),
         "activation": (saved, ["--activation", "gelo", "--eps", "0.1"], "'gelo' is unknown"),
         "no activation": (saved, ["--eps", "0.1"], "--activation"),
@@ -204,7 +204,7 @@ def bad_inputs(folder, saved):
 
 
 CASES = (
-    "nan infinite shapes layer convolution half activation,no activation,eps,eps nan,retain,missing,"
+    "nan infinite shapes layer convolution integers activation,no activation,eps,eps nan,retain,missing,"
     "folder,empty,garbage,header,pickle,pickle in zip,list,text,wanda,pruning eps"
 )
 NAMES = CASES.split(",")

@@ -365,9 +365,20 @@ def test_what_loses_the_samples_cannot_be_left_untouched():
         sl.from_torch(model, torch.ones(2, 3), leave_untouched=True)
 
 
-def test_half_precision_is_refused():
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)).half()
-    with pytest.raises(NetworkError, match=r"of torch\.float16; convert the model"):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)).to(dtype)
+    assert str(dtype) == f"torch.{sl.from_torch(model).dtype}"
+    grid = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 1)).to(dtype)
+    small = sl.compress(grid, sl.AFDE(eps=0), example=torch.zeros(1, 1, 4, 4, dtype=dtype)).model
+    x = torch.rand(5, 1, 4, 4, dtype=dtype)
+    assert small(x).dtype == dtype and torch.allclose(small(x), grid(x), atol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules")
+def test_other_number_types_are_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)).to(torch.complex64)
+    with pytest.raises(NetworkError, match=r"of torch\.complex64; convert the model"):
         sl.from_torch(model)
 
 

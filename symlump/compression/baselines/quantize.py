@@ -45,8 +45,8 @@ class Quantize:
     >>> from symlump import Network, compress
     >>> net = Network.dense([[[1.0, 0.34], [-6.0, 1.9]]], dtype="float32")
     >>> small = compress(net, Quantize(bits=3))
-    >>> small.network.layers[0].weight.round(9).tolist(), small.retained_parameters
-    ([[1.0, 0.333333333], [-6.0, 2.0]], 3)
+    >>> small.network.layers[0].weight.round(6).tolist(), small.retained_parameters
+    ([[1.0, 0.333333], [-6.0, 2.0]], 3)
     """
 
     bits: int
@@ -73,7 +73,7 @@ class Quantize:
         layers = tuple(
             replace(layer, weight=self._rounded(layer.weight)) for layer in network.layers
         )
-        word = 32 if network.dtype == "float32" else 64
+        word = {"float64": 64, "float32": 32}.get(network.dtype, 16)
         stored = tuple(self._stored(layer, word) for layer in network.layers)
         change = np.concatenate(
             [(a.weight - b.weight).ravel() for a, b in zip(layers, network.layers, strict=True)]

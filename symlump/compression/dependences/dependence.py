@@ -33,7 +33,7 @@ from symlump.ode.exact import FloatArray, IntArray
 
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.
-_ROUNDING = {"float64": 1e-12, "float32": 1e-6}
+_ROUNDING = {"float64": 1e-12, "float32": 1e-6, "float16": 8e-3, "bfloat16": 6e-2}
 
 _OVERFLOW = (
     "activations of the network overflow on the stated inputs; give samples or a Normal distribution of "

@@ -156,6 +156,22 @@ class HLinear(nn.Module):
         norm = float(np.linalg.norm([np.linalg.norm(block.to_dense()) for block in blocks]))
         return HMatrix(self._tree, tuple(blocks), norm, 0.0, *self._orders)
 
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two matrices R and L with Ŵ = L·R: the factors of the blocks, dense ones as D times the identity."""
+        right: list[torch.Tensor] = []
+        left: list[torch.Tensor] = []
+        like = self._like()
+        for number, parts in enumerate(self._stacks()):
+            for rows, columns, *block in zip(*self._places(number), *parts, strict=True):
+                inner = block[1] if len(block) == 2 else torch.eye(columns.numel()).to(like)
+                right.append(like.new_zeros(len(inner), self.in_features))
+                right[-1][:, columns] = inner.detach()
+                left.append(like.new_zeros(self.out_features, len(inner)))
+                left[-1][rows] = block[0].detach()
+        if not right:
+            return like.new_zeros(1, self.in_features), like.new_zeros(self.out_features, 1)
+        return torch.cat(right), torch.cat(left, dim=1)
+
     def to_linear(self) -> nn.Linear:
         """The same layer with a dense weight."""
         return _linear(self.weight.detach(), None if self.bias is None else self.bias.detach())
@@ -269,6 +285,25 @@ def replace_linear(model: nn.Module, matrices: Sequence[HMatrix]) -> nn.Module:
         layer = HLinear(matrix, linear.bias, linear.weight.dtype)
         setattr(parent, name, layer.to(linear.weight.device))
     return model
+
+
+def factored_model(model: nn.Module) -> nn.Module:
+    """A copy in float64 in which every hierarchical layer is two dense ones, without a product rounded.
+
+    Examples
+    --------
+    >>> layer = HLinear(HMatrix.from_dense(np.ones((16, 16)), 1e-9), dtype=torch.float32)
+    >>> [tuple(part.weight.shape) for part in factored_model(nn.Sequential(layer))[0]]
+    [(1, 16), (16, 1)]
+    """
+    twin = copy.deepcopy(model).double()
+    for parent in list(twin.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, HLinear):
+                right, left = child.factors()
+                bias = None if child.bias is None else child.bias.detach()
+                setattr(parent, name, nn.Sequential(_linear(right, None), _linear(left, bias)))
+    return twin
 
 
 def dense_model(model: nn.Module) -> nn.Module:

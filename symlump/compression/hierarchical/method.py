@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import hypot
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from symlump.compression.hierarchical.weighted_fit import WeightedFit
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
+from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
@@ -47,6 +48,14 @@ class HierarchicalReduction(Reduction):
         from symlump.compression.hierarchical.hlinear import replace_linear
 
         return replace_linear(model, self.matrices)
+
+    def held_by(self, model: Network | NetworkGraph | nn.Module) -> Any:
+        """Two layers for each hierarchical one: its product is exact only as two factors."""
+        if isinstance(model, Network | NetworkGraph):
+            return model
+        from symlump.compression.hierarchical.hlinear import factored_model
+
+        return replace(super().held_by(factored_model(model)), dtype=self.network.dtype)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,31 +11,25 @@ Why each number is an upper bound:
    dot product (:mod:`.relaxation`).
 5. Where the box is cut in two, the largest of the bounds on the parts is a bound on the whole.
 
-The bound is about the two functions of real numbers that the float64 weights define. Computing either
-of them in float64 adds rounding of its own, which is bounded apart (``rounding``): every product of
-matrices by γ_n, in any order of summation; polynomials and piecewise linear activations by counting
-operations; other activations by 16 units of rounding of 1 + |z| + |φ(z)|, which is an assumption about the
-library that computes them, not a theorem.
+The bound is about the two functions of real numbers that the weights define. Computing them adds rounding of
+its own, which is bounded apart (:mod:`.evaluation`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context, Decimal
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
-from symlump.network.activations.table import Activation
-from symlump.network.bounds.curves import curve
+from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
-from symlump.network.bounds.steps import Ranges
-from symlump.network.intervals import UNIT, Interval, as_box, ensure_finite, gamma, grow
+from symlump.network.intervals import Interval, as_box, ensure_finite, grow
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -62,7 +56,10 @@ class NetworkBound:
     boxes : int
         Into how many parts the box was cut for it.
     rounding : ndarray, shape (outputs,)
-        How much further two outputs *computed* in float64 can be apart.
+        How much further two *computed* outputs can be apart, each network evaluated in its dtype; infinite
+        where that may overflow. ``assumed`` says what is assumed of the library that evaluates them.
+    dtypes : tuple of str
+        The dtypes of the two networks.
     """
 
     box: FloatArray
@@ -70,7 +67,10 @@ class NetworkBound:
     relaxation: FloatArray | None
     boxes: int
     rounding: FloatArray
+    dtypes: tuple[str, str] = ("float64", "float64")
 
+    #: What ``rounding``, and it alone, assumes.
+    assumed = ASSUMED
     #: What makes the numbers certain.
     arithmetic = "float64 rounded outward; activations by ball or interval arithmetic"
 
@@ -85,6 +85,11 @@ class NetworkBound:
     def largest(self) -> float:
         """The bound for all outputs."""
         return float(self.values.max())
+
+    @cached_property
+    def computed(self) -> FloatArray:
+        """The bound for two *computed* outputs, each network evaluated in its dtype at inputs of that dtype."""
+        return np.nextafter(self.values + self.rounding, np.inf)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -108,6 +113,8 @@ class NetworkBound:
             "relaxation": None if self.relaxation is None else self.relaxation.tolist(),
             "boxes": self.boxes,
             "rounding": self.rounding.tolist(),
+            "computed": self.computed.tolist(),
+            "dtypes": list(self.dtypes),
             "box": self.box.tolist(),
             "arithmetic": self.arithmetic,
         }
@@ -117,13 +124,14 @@ class NetworkBound:
             how = "intervals; linear relaxation of so wide a network on request, splits=0"
         else:
             parts = f"{self.boxes} part" + ("" if self.boxes == 1 else "s")
-            how = f"linear relaxation in {parts}; intervals {_at_most(self.intervals)}"
+            how = f"linear relaxation in {parts}; intervals {at_most(self.intervals.max())}"
             if "interval" in self.methods:
                 how = f"by output the better of intervals and linear relaxation in {parts}"
-        return (
-            f"|f − f̂| ≤ {_at_most(self.values)} on the box, certified ({how}; "
-            f"float64 evaluation adds at most {_at_most(self.rounding, 2)})"
-        )
+        dtypes = " and ".join(dict.fromkeys(self.dtypes))
+        adds = f"{dtypes} evaluation adds at most {at_most(self.rounding.max(), 2)}"
+        if not np.isfinite(self.rounding).all():
+            adds = f"{dtypes} evaluation may overflow"
+        return f"|f − f̂| ≤ {at_most(self.largest)} on the box, certified ({how}; {adds})"
 
     def __repr__(self) -> str:
         return f"<NetworkBound: {self}>"
@@ -183,14 +191,18 @@ def bound_difference(
     stages = side_by_side(original, reduced, whole, unit_maps)
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
-    rounding = grow(evaluation_error(original, whole) + evaluation_error(reduced, whole), 2)
+    dtypes = original.dtype, reduced.dtype
+    rounding, hidden = (
+        grow(evaluation_error(original, whole, one) + evaluation_error(reduced, whole, two), 2)
+        for one, two in (dtypes, ("float64", "float64"))
+    )
     cost = relaxation_cost(stages)
     relaxed, boxes = None, 0
     if splits is not None or cost < _MOST_FLOPS:
         cuts = min(DEFAULT_SPLITS, int(_FLOPS / cost)) if splits is None else splits
-        relaxed, boxes = _branch(stages, one, cuts, rounding)
+        relaxed, boxes = _branch(stages, one, cuts, hidden)
     found = NetworkBound(
-        np.stack([whole.lower, whole.upper], axis=1), by_intervals, relaxed, boxes, rounding
+        np.stack([whole.lower, whole.upper], axis=1), by_intervals, relaxed, boxes, rounding, dtypes
     )
     ensure_finite(Interval.point(found.values), "outputs")
     return found
@@ -236,7 +248,7 @@ def _branch(
 ) -> tuple[FloatArray, int]:
     """The bound by linear relaxation, with the box cut ``cuts`` times; and the number of parts.
 
-    It ends early where the bound is down to what rounding hides anyway.
+    It ends early where the bound is down to what rounding hides even in float64.
     """
     weight = _input_weight(stages)
     widest = max(stage.joint.weight.shape[0] + stage.pairs.partner.size for stage in stages)
@@ -253,9 +265,10 @@ def _branch(
         score = (bound / np.where(worst > 0, worst, 1.0)).max(axis=1)
         count = min(at_once, cuts, (len(bound) + 1) // 2)
         chosen = np.argsort(-score, kind="stable")[:count]
-        rows, across = np.arange(count), ((high - low)[chosen] * weight).argmax(axis=1)
+        half = high[chosen] / 2 - low[chosen] / 2  # half the width, which need not overflow
+        rows, across = np.arange(count), (half * (weight / weight.max())).argmax(axis=1)
         left, right = high[chosen], low[chosen]
-        middle = low[chosen, across] + (high[chosen, across] - low[chosen, across]) / 2
+        middle = low[chosen, across] + half[rows, across]
         left[rows, across] = right[rows, across] = middle
         new_low = np.concatenate([low[chosen], right])
         new_high = np.concatenate([left, high[chosen]])
@@ -278,59 +291,3 @@ def _input_weight(stages: Sequence[Stage]) -> FloatArray:
             along = along @ np.abs(link.affine.weight)
         total = total + along / max(float(along.max()), np.finfo(float).tiny)
     return total
-
-
-def evaluation_error(network: Network, box: Interval) -> FloatArray:
-    """At least |computed − f(x)| for each output, where f is evaluated in float64 at floats x of a box.
-
-    See the text of the module for what is assumed about activations.
-    """
-    found = ranges(alone(network), box[None, :], relax=False)
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = _propagated_error(network, box, found)
-    ensure_finite(Interval.point(error), "rounding errors")
-    return error
-
-
-def _propagated_error(network: Network, box: Interval, found: Sequence[Ranges]) -> FloatArray:
-    size, error = box.magnitude, np.zeros(network.inputs)
-    for layer, stage in zip(network.layers, found, strict=False):
-        weight = np.abs(layer.weight)
-        small = gamma(layer.inputs + 2)
-        bias = np.zeros(layer.units) if layer.bias is None else np.abs(layer.bias)
-        error = grow(weight @ (error + small * (size + error)) + small * bias, layer.inputs + 4)
-        z = stage.reduced[0]
-        around = Interval(
-            np.nextafter(z.lower - error, -np.inf), np.nextafter(z.upper + error, np.inf)
-        )
-        ensure_finite(around, "pre-activations")
-        phi = curve(layer.activation, float(around.magnitude.max()))
-        slope, value = phi.slopes(around).magnitude, phi.values(around).magnitude
-        error = grow(slope * error + _own_error(layer.activation, around.magnitude, value), 4)
-        size = value
-        if layer.groups is not None:
-            sums = np.zeros((2, layer.outputs))
-            np.add.at(sums.T, layer.groups, np.stack([size, error], axis=1))
-            count = int(np.bincount(layer.groups).max())
-            size = grow(sums[0], count)
-            error = grow(sums[1] + gamma(count) * (size + sums[1]), count + 4)
-    return error
-
-
-def _own_error(phi: Activation, z: FloatArray, value: FloatArray) -> npt.NDArray[Any]:
-    """The rounding of one evaluation of φ at a float of size at most z, where |φ| ≤ value."""
-    if phi.name == "identity":
-        return np.zeros_like(z)
-    if phi.pieces is not None:
-        slope, intercept = np.abs(np.array(phi.pieces.lines)).max(axis=0)
-        return np.asarray(4 * UNIT * (slope * z + intercept))
-    if phi.coefficients:
-        sizes = [abs(float(c)) for c in phi.coefficients]
-        return np.asarray(gamma(2 * len(sizes) + 2) * np.polynomial.polynomial.polyval(z, sizes))
-    return np.asarray(16 * UNIT * (1 + z + value))
-
-
-def _at_most(values: FloatArray, digits: int = 4) -> str:
-    """The largest of some bounds in a few digits, rounded up."""
-    exact = Decimal(float(values.max()))
-    return f"{exact.normalize(Context(prec=digits, rounding=ROUND_CEILING)):.{digits}g}"

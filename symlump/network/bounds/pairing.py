@@ -25,7 +25,7 @@ from scipy import sparse
 
 from symlump.errors import MethodError
 from symlump.network.activations.table import Activation, activation
-from symlump.network.intervals import UNIT, Affine, Interval, gamma, grow
+from symlump.network.intervals import UNIT, Affine, Interval, gamma, grow, samples_of
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -149,7 +149,7 @@ def side_by_side(
     _lengthen(first, len(second))
     _lengthen(second, len(first))
     maps = _fitting_maps(unit_maps, first, second)
-    x = np.random.default_rng(_SEED).uniform(box.lower, box.upper, (_SAMPLES, original.inputs))
+    x = samples_of(box, _SAMPLES, np.random.default_rng(_SEED))
     h = g = x
     before: Pairs | None = None
     stages: list[Stage] = []

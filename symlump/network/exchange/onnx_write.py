@@ -71,6 +71,10 @@ class _Writer:
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
         self._taken = set(graph.shapes)
+        if graph.dtype not in ("float32", "float64"):
+            raise NetworkError(
+                f"ONNX files are written in float32 or float64; this network is of {graph.dtype}"
+            )
         self._float = np.dtype(graph.dtype)
         kind = onnx.TensorProto.FLOAT if graph.dtype == "float32" else onnx.TensorProto.DOUBLE
         for node in graph.nodes:

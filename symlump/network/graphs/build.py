@@ -23,6 +23,7 @@ from symlump.network.graphs.nodes import (
     Squeeze,
     Unsqueeze,
 )
+from symlump.network.precision import Dtype
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
@@ -65,7 +66,7 @@ class GraphBuilder:
             result = f"{name}_{self._numbers[name]}"
         return result
 
-    def graph(self, outputs: list[str], dtype: Literal["float32", "float64"]) -> NetworkGraph:
+    def graph(self, outputs: list[str], dtype: Dtype) -> NetworkGraph:
         """The finished graph."""
         return NetworkGraph(tuple(self.nodes), tuple(outputs), dtype)
 

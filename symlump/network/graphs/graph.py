@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from symlump.errors import NetworkError
 from symlump.network.graphs.nodes import Affine, Apply, Input, Node, Shape, Untouched
 from symlump.network.network import Network
+from symlump.network.precision import PRECISIONS, Dtype
 from symlump.ode.exact import FloatArray
 
 #: Values with more entries or channels per sample are refused: a file can claim any size.
@@ -36,7 +37,7 @@ class NetworkGraph:
         Each after the nodes it reads.
     outputs : tuple of str
         The names of the nodes whose values are the result.
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32", "bfloat16", "float16"}
         What the weights were when they came, and will be when they leave.
 
     Raises
@@ -57,7 +58,7 @@ class NetworkGraph:
 
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    dtype: Literal["float64", "float32"] = "float64"
+    dtype: Dtype = "float64"
 
     def __post_init__(self) -> None:
         if not self.outputs or not any(isinstance(node, Input) for node in self.nodes):
@@ -126,6 +127,29 @@ class NetworkGraph:
                 sums[layer.groups, np.arange(layer.units)] = 1.0
                 nodes.append(Affine(f"{stem}.groups", (nodes[-1].name,), sums))
         return cls(tuple(nodes), (nodes[-1].name,), network.dtype)
+
+    def rounded(self) -> NetworkGraph:
+        """The network with weights that its dtype holds, as :meth:`Network.rounded`.
+
+        Raises
+        ------
+        NetworkError
+            If a weight is too large for it.
+        """
+        if self.dtype == "float64":
+            return self
+        nearest = PRECISIONS[self.dtype].nearest
+        nodes = [
+            replace(
+                node,
+                weight=nearest(node.weight, f"{node.name}: weight"),
+                bias=None if node.bias is None else nearest(node.bias, f"{node.name}: bias"),
+            )
+            if isinstance(node, Affine)
+            else node
+            for node in self.nodes
+        ]
+        return replace(self, nodes=tuple(nodes))
 
     @cached_property
     def _module(self) -> Any:

@@ -109,7 +109,7 @@ class _Writer:
 
     def __init__(self, graph: NetworkGraph) -> None:
         self._graph = graph
-        self._dtype = torch.float32 if graph.dtype == "float32" else torch.float64
+        self._dtype = getattr(torch, graph.dtype)
         self._root, self._calls = nn.Module(), fx.Graph()
         self._values: dict[str, fx.Node] = {}
         for node in graph.nodes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.progress import working
-from symlump.cli.show_command import add_reading, counted, read_model, sizes
+from symlump.cli.show_command import add_reading, counted, note_lines, read_model, sizes
 from symlump.cli.sweep_command import check_writable
 from symlump.errors import FileFormatError, MethodError
 
@@ -166,6 +166,7 @@ def run(options: argparse.Namespace) -> int:
         seconds = time.perf_counter() - start
     with working("checking the result"):
         report = _report(lumping, options, keep, seconds)
+    report["notes"] = list(model.notes)
     if options.output is not None:
         reduced = model.quotient(lumping)
         formats.write(reduced, options.output)
@@ -253,6 +254,7 @@ def _text(
         f"{Path(options.file).name}: {sizes(model)}, lumped from "
         f"{counted(report['initial_blocks'], 'initial block')} in {report['seconds']:.3g} s "
         f"({counted(lumping.rounds, 'round')})",
+        *note_lines(model),
         str(lumping),
     ]
     if options.partition:

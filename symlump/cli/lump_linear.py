@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.progress import working
-from symlump.cli.show_command import counted, read_model, sizes
+from symlump.cli.show_command import counted, note_lines, read_model, sizes
 from symlump.errors import MethodError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def run_linear(options: argparse.Namespace) -> int:
         seconds = time.perf_counter() - start
     with working("checking the result"):
         report = _report(lumping, options, names, seconds)
+        report["notes"] = list(model.notes)
     if options.output is not None:
         reduced = linear_quotient_model(model, lumping)
         formats.write(reduced, options.output)
@@ -122,6 +123,7 @@ def _text(
 ) -> str:
     lines = [
         f"{Path(options.file).name}: {sizes(model)}, lumped in {report['seconds']:.3g} s",
+        *note_lines(model),
         str(lumping),
     ]
     lines += [f"defect of {name}: {value:.4g}" for name, value in lumping.defects.items()]

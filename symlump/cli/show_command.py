@@ -89,6 +89,12 @@ def add_reading(
         "(default: keep)",
     )
     parser.add_argument(
+        "--chain",
+        choices=("dtmc", "ctmc"),
+        help="a .tra file: its numbers are probabilities (dtmc) or rates (ctmc); by default the sums of the "
+        "rows decide, and the report says so",
+    )
+    parser.add_argument(
         "--format",
         metavar="NAME",
         help="erode, bionetgen, mrmc or sbml (default: the suffix decides)",
@@ -109,6 +115,7 @@ def read_model(options: argparse.Namespace) -> Model:
             options.file,
             parameters=options.parameters,
             constants=options.constants,
+            chain=options.chain,
             format=options.format,
         )
 
@@ -128,6 +135,7 @@ def run(options: argparse.Namespace) -> int:
         for option, given in (
             ("--parameters", options.parameters != "values"),
             ("--constants", options.constants != "keep"),
+            ("--chain", options.chain is not None),
             ("--format", options.format is not None),
         ):
             if given:
@@ -167,6 +175,7 @@ def _report(model: Model, options: argparse.Namespace) -> dict[str, Any]:
         },
         "other_views": model.other_views,
         "dropped": {name: fraction_text(value) for name, value in model.dropped.items()},
+        "notes": list(model.notes),
         "equations": [
             {
                 "variable": ode.variables[i],
@@ -202,9 +211,17 @@ def _text(model: Model, options: argparse.Namespace) -> str:
             lines += _indented(shown, len(listed), title)
     if model.dropped:
         lines.append(f"constants replaced by their values: {_cut(', '.join(model.dropped))}")
+    lines += note_lines(model)
     if options.equations:
         lines += ["", ode.to_text(options.equations, options.terms)]
     return "\n".join(lines)
+
+
+def note_lines(model: Model) -> list[str]:
+    """What was done while reading the model, a line each."""
+    if not model.notes:
+        return []
+    return ["while reading:", *_indented(list(model.notes[:_VIEWS]), len(model.notes), "notes")]
 
 
 def sizes(model: Model) -> str:

@@ -18,11 +18,10 @@ from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, MethodError
 from symlump.formats.bionetgen import read_bionetgen, write_bionetgen
-from symlump.formats.erode import read_erode
-from symlump.formats.erode_write import write_erode
+from symlump.formats.erode import read_erode, write_erode
 from symlump.formats.model import Model, substitute_constants
 from symlump.formats.mrmc import read_tra, write_tra
-from symlump.formats.sbml_write import write_sbml
+from symlump.formats.sbml import read_sbml, write_sbml
 from symlump.formats.source import Source, write_text
 from symlump.ode.polynomial import PolynomialODE
 
@@ -49,6 +48,7 @@ def read(
     *,
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
+    chain: Literal["dtmc", "ctmc"] | None = None,
     format: str | None = None,
 ) -> Model:
     """Read a model file.
@@ -63,6 +63,9 @@ def read(
     constants : {"keep", "values"}
         With "values", every species whose derivative is identically zero is replaced by its initial
         value and dropped; ``Model.dropped`` has its name and value.
+    chain : {"dtmc", "ctmc"}, optional
+        Whether the numbers of a ``.tra`` file are probabilities or rates. If it is not given, the
+        sums of the rows decide, and ``Model.notes`` says so.
     format : str, optional
         One of erode, bionetgen, mrmc, sbml; by default the suffix of the file decides.
 
@@ -79,17 +82,19 @@ def read(
         raise MethodError(f"parameters={parameters!r} is neither 'values' nor 'symbolic'")
     if constants not in ("keep", "values"):
         raise MethodError(f"constants={constants!r} is neither 'keep' nor 'values'")
+    if chain not in (None, "dtmc", "ctmc"):
+        raise MethodError(f"chain={chain!r} is neither 'dtmc' nor 'ctmc'")
     chosen = _format_of(path, format)
+    if chain is not None and chosen != "mrmc":
+        raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is none")
     source = Source.read(path)
     if chosen == "erode":
-        model = read_erode(source, parameters=parameters)
+        model = read_erode(source, parameters=parameters, constants=constants)
     elif chosen == "bionetgen":
-        model = read_bionetgen(source, parameters=parameters)
+        model = read_bionetgen(source, parameters=parameters, constants=constants)
     elif chosen == "mrmc":
-        model = read_tra(source)
+        model = read_tra(source, chain=chain)
     else:
-        from symlump.formats.sbml import read_sbml
-
         model = read_sbml(source, parameters=parameters)
     if constants == "keep":
         return model

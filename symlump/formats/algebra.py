@@ -17,6 +17,7 @@ Monomial: TypeAlias = tuple[tuple[int, int], ...]
 Polynomial: TypeAlias = dict[Monomial, Fraction]
 """Coefficient of each monomial; no coefficient is zero."""
 
+RATIONAL = "rational rate: not polynomial; it divides by an expression that is not constant"
 MAX_DEGREE = 1000
 MAX_STEPS = 2_000_000
 MAX_BITS = 2**16
@@ -128,9 +129,7 @@ def divide(p: Polynomial, q: Polynomial) -> Polynomial:
     """
     divisor = constant_of(q)
     if divisor is None:
-        raise NotPolynomialError(
-            "rational rate: not polynomial; it divides by an expression that is not constant"
-        )
+        raise NotPolynomialError(RATIONAL)
     if not divisor:
         raise NotPolynomialError("division by zero")
     return {monomial: _checked(value / divisor) for monomial, value in p.items()}
@@ -239,8 +238,22 @@ def decimal_text(value: Fraction) -> str:
     """
     if value.denominator == 1:
         return integer_text(value.numerator)
-    if abs(value.numerator) < 10**15 and value.denominator < 10**30:
+    return shortest_decimal(value) or fraction_text(value)
+
+
+def shortest_decimal(value: Fraction) -> str | None:
+    """The shortest decimal of a float64 number, if it is exactly this one.
+
+    Examples
+    --------
+    >>> shortest_decimal(Fraction("162234.6413817237")), shortest_decimal(Fraction(1, 3))
+    ('162234.6413817237', None)
+    """
+    # Beyond this a number has more digits than any float64, which the conversion need not find out.
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > 1200:
+        return None
+    try:
         short = repr(float(value))
-        if number(short.lstrip("-")) == abs(value):
-            return short
-    return fraction_text(value)
+    except OverflowError:
+        return None
+    return short if number(short.lstrip("-")) == abs(value) else None

@@ -1,4 +1,7 @@
-"""Arithmetic expressions in text files, read into polynomials without recursion.
+"""Arithmetic expressions in text files, read without recursion.
+
+What they become is a question of the :class:`~symlump.formats.flat.Arithmetic` that the reader is given:
+polynomials, or the expressions themselves.
 
 The two dialects differ in what ``-x^2`` means. In ERODE a minus sign belongs to what follows it,
 (−x)², and ``^`` groups from the left; in BioNetGen, as in muParser, it is −(x²) and ``^`` groups
@@ -12,10 +15,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import algebra
-from symlump.formats.algebra import Budget, Polynomial
+from symlump.formats.constant_functions import KNOWN
+from symlump.formats.flat import Arithmetic
 from symlump.formats.source import Source, shown
 
 NUMBER = r"(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
@@ -28,53 +33,13 @@ _TOKEN = re.compile(
 _SPACE = re.compile(r"\s*")
 _ALIAS = re.compile(r'\(\s*"')
 
-FUNCTIONS = {
-    "abs",
-    "min",
-    "max",
-    "exp",
-    "log",
-    "ln",
-    "log2",
-    "log10",
-    "sqrt",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "floor",
-    "ceil",
-    "ceiling",
-    "round",
-    "rint",
-    "sign",
-    "if",
-    "piecewise",
-    "mod",
-    "pow",
-    "root",
-    "time",
-    "Hill",
-    "hill",
-    "Sat",
-    "MM",
-    "var",
-    "covar",
-    "mratio",
-    "tfun",
-    "factorial",
-    "sum",
-    "avg",
-    "delay",
-}
+#: Names of functions that cannot be computed at numbers alone, or not without a word; no symbol has them.
+_OTHER = "log round rint if time Hill hill Sat MM var covar mratio tfun sum avg delay ceiling pow"
+FUNCTIONS = {*(name for name in KNOWN if name.isidentifier()), *_OTHER.split()}
+_SAME = {"ceiling": "ceil", "pow": "^"}
+_COMPUTED = (KNOWN - {"log", "piecewise", "root"}) | _SAME.keys()
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -136,32 +101,36 @@ class Tokens:
         return name, start
 
 
-class ExpressionReader:
-    """Reads expressions over known names into polynomials.
+class ExpressionReader(Generic[Value]):
+    """Reads expressions over known names.
 
     Parameters
     ----------
-    names : mapping of str to Polynomial
+    names : mapping of str to value
         What each name stands for; it may grow between two readings.
     dialect : Dialect
+    arithmetic : Arithmetic
+        Makes the values.
     absent : mapping of str to str
         Why a name that could be expected is not known; may grow, too.
 
     Examples
     --------
+    >>> from symlump.formats.polynomials import PolynomialArithmetic
     >>> source = Source("line", "-x^2 / 4")
-    >>> reader = ExpressionReader({"x": {((0, 1),): Fraction(1)}}, ERODE)
+    >>> reader = ExpressionReader({"x": {((0, 1),): Fraction(1)}}, ERODE, PolynomialArithmetic())
     >>> reader.read(Tokens(source, 0, 8))
     {((0, 2),): Fraction(1, 4)}
     """
 
     def __init__(
         self,
-        names: Mapping[str, Polynomial],
+        names: Mapping[str, Value],
         dialect: Dialect,
+        arithmetic: Arithmetic[Value],
         absent: Mapping[str, str] | None = None,
     ) -> None:
-        self.names, self.dialect = names, dialect
+        self.names, self.dialect, self.arithmetic = names, dialect, arithmetic
         self.absent = {} if absent is None else absent
         self._numbers: dict[str, Fraction] = {}
         self._binary = _BINARY | ({} if dialect.caret_from_left else {"**": 4})
@@ -173,80 +142,109 @@ class ExpressionReader:
             value = self._numbers[text] = algebra.number(text)
         return value
 
-    def read(self, tokens: Tokens) -> Polynomial:
+    def read(self, tokens: Tokens) -> Value:
         """Read the longest expression that starts at the cursor, which stops behind it."""
-        values: list[Polynomial] = []
+        self.arithmetic.begin()
+        values: list[Value] = []
         pending: list[tuple[int, str, int]] = []  # precedence, operator, position
-        depth, budget = 0, Budget()
+        opened: list[int] = []  # for each open parenthesis the number of arguments before it
         while True:
-            depth += self._operand(tokens, values, pending)
-            while tokens.kind == "sign" and tokens.text == ")" and depth:
-                while pending[-1][0] != _OPEN:
-                    self._apply(tokens.source, values, pending.pop(), budget)
-                pending.pop()
-                depth -= 1
-                tokens.advance()
+            self._operand(tokens, values, pending, opened)
+            while tokens.kind == "sign" and tokens.text == ")" and opened:
+                self._close(tokens, values, pending, opened)
             symbol = tokens.text
+            if tokens.kind == "sign" and symbol == "," and opened:
+                self._down_to_parenthesis(tokens, values, pending)
+                if pending[-1][1]:  # the parenthesis of a function: another argument
+                    tokens.advance()
+                    continue
             level = self._binary.get(symbol) if tokens.kind == "sign" else None
             if level is None:
                 break
             from_right = symbol == "**" or (symbol == "^" and not self.dialect.caret_from_left)
             while pending and pending[-1][0] >= level + from_right:
-                self._apply(tokens.source, values, pending.pop(), budget)
+                self._apply(tokens.source, values, pending.pop())
             pending.append((level, symbol, tokens.start))
             tokens.advance()
-        if depth:
-            opened = next(at for level, _, at in reversed(pending) if level == _OPEN)
+        if opened:
+            opening = next(at for level, _, at in reversed(pending) if level == _OPEN)
             if tokens.kind == "end":
-                raise tokens.source.error(opened, "'(' is never closed")
-            raise tokens.error(f"an operator or the ')' of {tokens.source.where(opened)}")
+                raise tokens.source.error(opening, "'(' is never closed")
+            raise tokens.error(f"an operator or the ')' of {tokens.source.where(opening)}")
         while pending:
-            self._apply(tokens.source, values, pending.pop(), budget)
+            self._apply(tokens.source, values, pending.pop())
         return values[0]
 
-    def read_constant(self, tokens: Tokens) -> Fraction:
-        """Read an expression that must be a number."""
-        start = tokens.start
-        value = algebra.constant_of(self.read(tokens))
-        if value is None:
-            raise tokens.source.error(start, "this expression must be constant")
-        return value
-
     def _operand(
-        self, tokens: Tokens, values: list[Polynomial], pending: list[tuple[int, str, int]]
-    ) -> int:
-        """Read signs and opening parentheses up to one operand; return how many were opened."""
-        opened = 0
+        self,
+        tokens: Tokens,
+        values: list[Value],
+        pending: list[tuple[int, str, int]],
+        opened: list[int],
+    ) -> None:
+        """Read signs and opening parentheses up to one operand."""
         while True:
             kind, text, start = tokens.kind, tokens.text, tokens.start
             if kind == "name":
-                values.append(self._named(tokens))
-                return opened
+                function = self._named(tokens, values)
+                if not function:
+                    return
+                tokens.take("(")
+                pending.append((_OPEN, function, start))
+                opened.append(len(values))
+                continue
             if kind == "number":
                 try:
-                    values.append(algebra.constant(self.number(text)))
+                    values.append(self.arithmetic.number(self.number(text)))
                 except InputError as problem:
                     raise tokens.source.error(start, f"{problem}: {shown(text)}") from None
                 tokens.advance()
-                return opened
+                return
             if kind != "sign" or text not in "(-+":
                 raise tokens.error("a number, a name or '('")
             if text == "(":
-                pending.append((_OPEN, text, start))
-                opened += 1
+                pending.append((_OPEN, "", start))
+                opened.append(len(values))
             elif text == "-":
                 pending.append((self.dialect.minus, "negate", start))
             tokens.advance()
 
-    def _named(self, tokens: Tokens) -> Polynomial:
+    def _down_to_parenthesis(
+        self, tokens: Tokens, values: list[Value], pending: list[tuple[int, str, int]]
+    ) -> None:
+        while pending[-1][0] != _OPEN:
+            self._apply(tokens.source, values, pending.pop())
+
+    def _close(
+        self,
+        tokens: Tokens,
+        values: list[Value],
+        pending: list[tuple[int, str, int]],
+        opened: list[int],
+    ) -> None:
+        """Go past a closing parenthesis, and call the function that stands before it."""
+        self._down_to_parenthesis(tokens, values, pending)
+        _, function, position = pending.pop()
+        before = opened.pop()
+        tokens.advance()
+        if function:
+            arguments = values[before:]
+            del values[before:]
+            values.append(self._result(tokens.source, function, arguments, position))
+
+    def _named(self, tokens: Tokens, values: list[Value]) -> str:
+        """Read a name; return that of a function whose arguments are to be read, or nothing."""
         name, start = tokens.take_name("a name")
         source = tokens.source
         called = tokens.text == "(" and not _ALIAS.match(source.text, tokens.start)
         if called and name not in self.names:
+            if name in _COMPUTED:
+                return _SAME.get(name, name)
             if name in FUNCTIONS:
+                more = "; write ln or log10" if name == "log" else ""
                 raise source.error(
                     start,
-                    f"the function {name!r} is not polynomial; symlump cannot reduce it",
+                    f"the function {name!r} is not polynomial; symlump cannot reduce it{more}",
                     NotPolynomialError,
                 )
             raise source.error(start, f"unknown function {shown(name)}")
@@ -256,36 +254,27 @@ class ExpressionReader:
         if name not in self.names:
             problem = self.absent.get(name, "is not defined")
             raise source.error(start, f"the name {shown(name)} {problem}")
-        return self.names[name].copy()
+        values.append(self.arithmetic.copy(self.names[name]))
+        return ""
 
-    def _apply(
-        self,
-        source: Source,
-        values: list[Polynomial],
-        operator: tuple[int, str, int],
-        budget: Budget,
-    ) -> None:
+    def _apply(self, source: Source, values: list[Value], operator: tuple[int, str, int]) -> None:
         """Replace the operands on the stack by the result."""
         _, symbol, position = operator
         right = values.pop()
         if symbol == "negate":
-            values.append(algebra.negate(right))
-            return
-        left = values.pop()
+            values.append(self._result(source, "-", [right], position))
+        else:
+            left = values.pop()
+            symbol = "^" if symbol == "**" else symbol
+            values.append(self._result(source, symbol, [left, right], position))
+
+    def _result(
+        self, source: Source, operator: str, arguments: list[Value], position: int
+    ) -> Value:
         try:
-            if symbol == "+":
-                result = algebra.add(left, right)
-            elif symbol == "-":
-                result = algebra.add(left, algebra.negate(right))
-            elif symbol == "*":
-                result = algebra.multiply(left, right, budget)
-            elif symbol == "/":
-                result = algebra.divide(left, right)
-            else:
-                result = algebra.power(left, right, budget)
+            return self.arithmetic.apply(operator, arguments, position)
         except InputError as problem:
             line_end = source.text.find("\n", position)
             near = source.text[position : line_end if line_end >= 0 else None][:60]
             message = f"{problem}, at {shown(near.strip(), 40)}"
             raise source.error(position, message, type(problem)) from None
-        values.append(result)

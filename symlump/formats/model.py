@@ -43,6 +43,9 @@ class Model:
         The text of all other views.
     dropped : dict of str to Fraction
         Constant species that were replaced by their values and are not in the system any more.
+    notes : tuple of str
+        What was done while reading that the file does not say: values put or computed, rules
+        followed, the kind of chain that was assumed.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Model:
     observables: dict[str, dict[str, Fraction]] = field(default_factory=dict)
     other_views: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, Fraction] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Model {self.name!r}: {len(self.ode)} variables, {self.ode.terms} terms>"

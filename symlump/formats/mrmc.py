@@ -1,6 +1,9 @@
 """Markov chains in the ``.tra`` format of MRMC: one transition a line, states numbered from 1.
 
-The system is the one that moves probability: d(S_j) = Σ_i P[i, j]·S_i, with variables S1 … Sn.
+The numbers of a chain in discrete time are probabilities, and the system is d(S_j) = Σ_i P[i, j]·S_i, with
+variables S1 … Sn. In continuous time they are rates, and what arrives has left somewhere:
+d(S_j) = Σ_i R[i, j]·S_i − (Σ_k R[j, k])·S_j. The format does not say which of the two it holds; the sums of
+its rows do, nearly always.
 """
 
 from __future__ import annotations
@@ -8,8 +11,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import algebra
@@ -21,6 +26,10 @@ from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 MAX_STATES = 2_000_000
+#: How far from 1 a sum of probabilities in print may be.
+_ROUNDED = 1e-4
+
+Chain = Literal["dtmc", "ctmc"]
 _HEAD = re.compile(
     r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
     r"\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)"
@@ -30,10 +39,30 @@ _LINE = re.compile(
 )
 
 
-def read_tra(source: Source) -> Model:
+def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
     """Read a chain. Transitions between the same two states add up.
 
-    Probabilities (or rates) are decimals or ``p/q``, and are kept exactly.
+    Numbers are decimals or ``p/q``, and are kept exactly.
+
+    Parameters
+    ----------
+    source : Source
+    chain : {"dtmc", "ctmc"}, optional
+        Whether the numbers are probabilities (the matrix as it stands) or rates, from which the
+        outflow is made. If it is not given, they are rates unless all rows sum to 1, or some are
+        negative, as in a generator that has its outflow already; the model's notes say what was
+        assumed.
+
+    Examples
+    --------
+    >>> text = "STATES 2\\nTRANSITIONS 2\\n1 2 3\\n2 1 1/2\\n"
+    >>> model = read_tra(Source("c.tra", text))
+    >>> print(model.ode)
+    S1' = -3*S1 + 1/2*S2
+    S2' = 3*S1 - 1/2*S2
+    >>> print(read_tra(Source("c.tra", text), chain="dtmc").ode)
+    S1' = 1/2*S2
+    S2' = 3*S1
 
     Raises
     ------
@@ -75,20 +104,75 @@ def read_tra(source: Source) -> Model:
         raise source.error(
             head.start(2), f"{announced} transitions announced, {len(values)} in the file"
         )
+    start, stop, which = (np.array(part, dtype=np.int64) for part in (sources, targets, values))
+    chain, note = _kind(states, start, numbers, which, chain)
+    if chain == "ctmc":
+        # Each rate from i to another state takes as much away from i.
+        start, stop, which, numbers = _with_outflow(start, stop, which, numbers)
     monomials, where = Monomials.from_factors(
-        np.arange(len(values), dtype=np.int64),
-        np.array(sources, dtype=np.int64),
-        np.ones(len(values), dtype=np.int64),
-        len(values),
+        np.arange(len(start), dtype=np.int64),
+        start,
+        np.ones(len(start), dtype=np.int64),
+        len(start),
     )
     ode = PolynomialODE.from_terms(
         [f"S{k}" for k in range(1, states + 1)],
-        np.array(targets, dtype=np.int64),
+        stop,
         where,
-        ExactArray.from_fractions(numbers).take(np.array(values, dtype=np.int64)),
+        ExactArray.from_fractions(numbers).take(which),
         monomials,
     )
-    return Model(Path(source.path).stem, ode, dict.fromkeys(ode.variables, Fraction(0)))
+    zeros = dict.fromkeys(ode.variables, Fraction(0))
+    return Model(Path(source.path).stem, ode, zeros, notes=(note,) if note else ())
+
+
+def _kind(
+    states: int,
+    start: NDArray[np.int64],
+    numbers: list[Fraction],
+    place: NDArray[np.int64],
+    chain: Chain | None,
+) -> tuple[Chain, str]:
+    """What the numbers are, and the note that says it where nobody was asked."""
+    if chain is not None or not len(start):
+        return chain or "dtmc", ""
+    value = np.array([_as_float(number) for number in numbers])[place]
+    ask = "if they are not, say --chain"
+    if (value < 0).any():
+        return "dtmc", f"some are negative: taken as the whole matrix, with the outflow; {ask} ctmc"
+    sums = np.bincount(start, value, states)[np.unique(start)]
+    if (np.abs(sums - 1) <= _ROUNDED).all():
+        return (
+            "dtmc",
+            f"all rows sum to 1: taken as probabilities, a chain in discrete time; {ask} ctmc",
+        )
+    return "ctmc", (
+        f"rows sum to {sums.min():.6g} … {sums.max():.6g}: taken as rates, a chain in continuous time; "
+        f"{ask} dtmc"
+    )
+
+
+def _as_float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _with_outflow(
+    start: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    place: NDArray[np.int64],
+    numbers: list[Fraction],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[Fraction]]:
+    moves = start != stop  # a rate from a state to itself changes nothing
+    start, stop, place = start[moves], stop[moves], place[moves]
+    return (
+        np.concatenate((start, start)),
+        np.concatenate((stop, start)),
+        np.concatenate((place, place + len(numbers))),
+        numbers + [-number for number in numbers],
+    )
 
 
 def _number(source: Source, position: int, text: str) -> Fraction:
@@ -105,14 +189,15 @@ def _number(source: Source, position: int, text: str) -> Fraction:
 
 
 def write_tra(model: Model) -> str:
-    """The text of a chain, one transition a line.
+    """The text of a chain, one transition a line: the matrix with its outflow, as it stands.
 
     States are numbered in the order of the variables; their names are not part of the format.
 
     Raises
     ------
     FileFormatError
-        If a derivative is not a linear combination of variables, or a parameter is symbolic.
+        If a derivative is not a linear combination of variables, or a parameter is symbolic; or if
+        a reader would take the numbers for rates and add an outflow.
     """
     ode = model.ode
     if ode.parameters:
@@ -124,6 +209,12 @@ def write_tra(model: Model) -> str:
             "not a number times a variable"
         )
     start = ode.monomials.variables[ode.columns]
+    numbers = list(ode.coefficients)
+    if _kind(len(ode), start, numbers, np.arange(len(numbers)), None)[0] == "ctmc":
+        raise FileFormatError(
+            "in a .tra file this system would be read as a chain in continuous time, since its rows do "
+            "not sum to 1; write .ode"
+        )
     lines = [f"STATES {len(ode)}", f"TRANSITIONS {ode.terms}"]
     for t in np.lexsort((ode.rows, start)).tolist():
         value = algebra.decimal_text(ode.coefficients[t])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from bisect import bisect_right
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,6 +124,19 @@ def shown(text: str, limit: int = 60) -> str:
     ("'a\\\\nb'", "'xxxx…'")
     """
     return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """Names from a file as they stand in a message: quoted, and cut where they are many.
+
+    Examples
+    --------
+    >>> listed("abc"), listed("abc", 2)
+    ("'a', 'b', 'c'", "'a', 'b' and 1 more")
+    """
+    every = list(names)
+    text = ", ".join(shown(name) for name in every[:limit])
+    return text + (f" and {len(every) - limit} more" if len(every) > limit else "")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -109,6 +109,7 @@ def test_json(capsys, tree, tmp_path):
         "defect": 0.0,
         "partition": [["x1", "x2"], ["x3"], ["x4"]],
         "output": str(small),
+        "notes": [],
         "views_left_out": ["product"],
     }
 
@@ -288,6 +289,7 @@ def test_show_json_and_latex(capsys, tree):
         "observables": {"total": {"x1": "1", "x2": "1"}, "first": {"x1": "1"}},
         "other_views": {"product": "x1*x2"},
         "dropped": {},
+        "notes": [],
         "equations": [{"variable": "x1", "initial_value": "1/2", "derivative": "-3*x1 + x3"}],
     }
     code, out, _ = run(capsys, "show", tree, "--latex")

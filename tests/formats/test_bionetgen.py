@@ -79,6 +79,24 @@ def test_symbolic_parameters():
     assert read.ode.monomials.factors(0) == [(0, 1), (3, 1)]
 
 
+def test_groups_may_be_called_like_parameters():
+    """In a reaction the parameter is meant, which a group cannot be."""
+    named = {"parameters": "1 G 3", "groups": "1 G 1,2*2"}
+    read = model(net(reactions="1 1 2 G", **named))
+    assert str(read.ode) == "A' = -3*A\nB' = 3*A"
+    assert read.observables == {"G": {"A": 1, "B": 2}}
+    with pytest.raises(FileFormatError, match="'G' is a parameter and a group: it is not clear"):
+        model(net(functions="1 f() G", reactions="1 1 2 f", **named))
+
+
+def test_functions_of_constants_are_computed():
+    read = model(net(parameters="1 k ln(10)/ln(10)\n2 q log10(100)*k", reactions="1 1 2 q*exp(0)"))
+    assert str(read.ode) == "A' = -2*A\nB' = 2*A"
+    assert read.notes == ("ln(10) taken as 2.302585092994046, its float64 value",)
+    read = model(net(reactions="1 1 2 1/k"), parameters="symbolic")
+    assert read.ode.parameters == ("k", "inv_k") and read.initial_values["inv_k"] == Q(1, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
@@ -86,14 +104,21 @@ def test_symbolic_parameters():
         (net(reactions="1 3 2 k"), FileFormatError, "m.net:9:3: species number 3 is outside"),
         (net(reactions="1 1 2"), FileFormatError, "m.net:9:1: expected 'number reactants"),
         (net(reactions="1 1 2 k k"), FileFormatError, "expected an operator"),
-        (net(reactions="1 1 2 MM k"), FileFormatError, "the name 'MM' is not defined"),
+        (net(reactions="1 1,2 2 MM k k"), NotPolynomialError, "rate law MM (Michaelis–Menten)"),
+        (net(reactions="1 1 2 0.5*Sat k k"), NotPolynomialError, "rate law Sat (saturation)"),
+        (net(reactions="1 1 2 Hill k k k"), NotPolynomialError, "rate law Hill (Hill)"),
+        (net(reactions="1 1 2 k TotalRate"), FileFormatError, "the rate law TotalRate (a total"),
+        (net(reactions='1 1 2 FunctionProduct("f()","g()")'), FileFormatError, "FunctionProduct"),
         (net(reactions="1 1,,2 2 k"), FileFormatError, "expected species numbers"),
         (net(reactions="1 1 2 1/0"), NotPolynomialError, "division by zero"),
         (net(species="2 A 1"), FileFormatError, "species number 2 stands in place 1"),
         (net(species="1 A 1\n2 A 1"), FileFormatError, "'A' is defined twice"),
         (net(species="1 A"), FileFormatError, "expected 'number species amount'"),
         (net(parameters="1 k 1\n2 k 2"), FileFormatError, "'k' is defined twice"),
-        (net(parameters="1 k exp(2)"), NotPolynomialError, "the function 'exp'"),
+        (net(parameters="1 k time()"), NotPolynomialError, "the function 'time'"),
+        (net(reactions="1 1 2 exp(G)", groups="1 G 1"), NotPolynomialError, "function 'exp'"),
+        (net(parameters="1 k ln(0)"), NotPolynomialError, "ln has no real value here"),
+        (net(parameters="1 k log(2)"), NotPolynomialError, "write ln or log10"),
         (net(parameters="1 k"), FileFormatError, "expected a number"),
         (net(groups="1 G 1,3"), FileFormatError, "species number 3"),
         (net(groups="1 G 1e99999*2"), FileFormatError, "the exponent of a number is beyond"),

@@ -10,6 +10,7 @@ from symlump import formats
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats.erode import read_erode
 from symlump.formats.source import Source
+from symlump.ode.substitute import substitute
 
 FULL = """// a comment
 begin model demo (first) //CHANGED
@@ -146,10 +147,72 @@ def test_symbolic_parameters():
     assert str(symbolic.ode).splitlines()[0].replace(" ", "") == "A'=-A*q*free"
     with pytest.raises(FileFormatError, match="'free' has no value"):
         model(text)
-    with pytest.raises(NotPolynomialError, match="rational rate"):
-        model(wrap("A B", parameters="k = 2", reactions="A -> B , 1/k"), parameters="symbolic")
     parts = wrap("A B C", parameters="k = 2", partition="{A}", ODE="d(A) = k*A")
     assert model(parts, parameters="symbolic").partition == (("A",), ("B", "C"), ("k",))
+
+
+DIVIDED = wrap(
+    "A = 1\nB = 2",
+    parameters="k = 2\nm = 4\nn = 1/2",
+    reactions="A -> B , k/m\nB -> A , arbitrary A*B*(k + 1)/(k*(m + k)) + B/m^2*m - B*n^(-k)",
+)
+
+
+def test_quotients_of_symbolic_parameters_are_new_ones():
+    """Right values: those of the same file with numbers in place of the letters."""
+    read = model(DIVIDED, parameters="symbolic")
+    assert read.ode.parameters == ("k", "m", "n", "inv_m", "inv_k", "inv_k_m", "pow_k_n")
+    new = {name: read.initial_values[name] for name in read.ode.parameters[3:]}
+    assert new == {"inv_m": Q(1, 4), "inv_k": Q(1, 2), "inv_k_m": Q(1, 6), "pow_k_n": 4}
+    assert read.notes == (
+        "inv_m is a new symbolic parameter that stands for 1/m",
+        "inv_k is a new symbolic parameter that stands for 1/k",
+        "inv_k_m is a new symbolic parameter that stands for 1/(m + k)",
+        "pow_k_n is a new symbolic parameter that stands for (n)^(-k)",
+    )
+    values = {name: read.initial_values[name] for name in read.ode.parameters}
+    assert substitute(read.ode, values) == model(DIVIDED).ode
+
+
+def test_what_is_divided_cancels():
+    text = wrap("A B", parameters="k = 2\nm = 3", reactions="A -> B , m*(1/k)*k/m + k^2/(k*m)")
+    read = model(text, parameters="symbolic")
+    assert str(read.ode).split("\n")[0].split(" = ")[1] == "-A - A*k*inv_m"
+    assert read.ode.parameters == ("k", "m", "inv_m")  # 1/k is nowhere left
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rate"), [("k = 0", "1/k"), ("k", "1/k"), ("k = 1\nm = 1", "1/(k - m)")]
+)
+def test_no_division_by_a_parameter_that_is_zero(parameters, rate):
+    text = wrap("A B", parameters=parameters, reactions=f"A -> B , {rate}")
+    with pytest.raises(NotPolynomialError, match="division by zero"):
+        model(text, parameters="symbolic")
+
+
+@pytest.mark.parametrize("parameters", ["values", "symbolic"])
+def test_rates_are_divided_by_constant_species(tmp_path, parameters):
+    path = tmp_path / "m.ode"
+    text = "A + T -> T + B , arbitrary 3*A/T + A/(T + k)"
+    path.write_text(wrap("A = 1\nT = 4\nB", parameters="k = 2", reactions=text))
+    read = formats.read(path, parameters=parameters, constants="values")
+    assert read.dropped == {"T": 4}
+    letters = {name: read.initial_values[name] for name in read.ode.parameters}
+    assert str(substitute(read.ode, letters)) == "A' = -11/12*A\nB' = 11/12*A"
+    with pytest.raises(NotPolynomialError, match="m.ode:11:31: rational rate"):
+        formats.read(path, parameters=parameters)
+    path.write_text(path.read_text().replace("T + B", "B"))  # now T moves
+    with pytest.raises(NotPolynomialError, match="m.ode:11:27: rational rate"):
+        formats.read(path, parameters=parameters, constants="values")
+
+
+def test_species_that_are_not_in_init_start_at_zero():
+    text = wrap("A = 1", parameters="k = 2", reactions="A -> B + 2*C , k\nC -> A , arbitrary k*B^2")
+    read = model(text)
+    assert read.initial_values == {"A": 1, "B": 0, "C": 0}
+    assert read.notes == ("species that 'init' does not have start at 0: 'B', 'C'",)
+    whole = text.replace("A = 1", "A = 1\nB\nC")
+    assert read.ode == model(whole).ode and model(whole).notes == ()
 
 
 def test_constants_by_value(tmp_path):
@@ -213,7 +276,7 @@ def test_empty_sections_windows_lines_and_unicode():
         (wrap(partition="{x"), "11:1", "found the end of the section"),
         (wrap(reactions="x -> y"), "11:1", "expected ','"),
         (wrap(reactions="x y -> y , 1"), "10:3", "expected '->'"),
-        (wrap(reactions="x -> z , 1"), "10:6", "the species 'z' is not defined"),
+        (wrap(reactions="x -> z , z2"), "10:10", "the name 'z2' is not defined"),
         (wrap(reactions="x -> y , k"), "10:10", "the name 'k' is not defined"),
         (wrap(reactions="x -> y , 1 ["), "10:12", "'[' is never closed"),
         (wrap(reactions="0 x -> y , 1"), "10:1", "the multiplicity '0'"),

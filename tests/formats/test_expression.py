@@ -1,5 +1,6 @@
 """The grammar of expressions: precedence, numbers, bounds, and what is refused."""
 
+import math
 import time
 from fractions import Fraction as Q
 
@@ -8,6 +9,7 @@ import pytest
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.expression import ERODE, ORDINARY, ExpressionReader, Tokens
+from symlump.formats.polynomials import PolynomialArithmetic
 from symlump.formats.source import Source
 
 X, Y = ((0, 1),), ((1, 1),)
@@ -16,7 +18,7 @@ NAMES = {"x": {X: Q(1)}, "y": {Y: Q(1)}, "k": {(): Q(3)}, "größe": {(): Q(2)},
 
 def value(text, dialect=ERODE):
     tokens = Tokens(Source("f", text), 0, len(text))
-    result = ExpressionReader(NAMES, dialect).read(tokens)
+    result = ExpressionReader(NAMES, dialect, PolynomialArithmetic()).read(tokens)
     assert tokens.kind == "end", tokens.text
     return result
 
@@ -90,6 +92,35 @@ def test_polynomials():
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4^0.5", 2),
+        ("(8/27)^(-2/3)", Q(9, 4)),
+        ("sqrt(1/4) + abs(-2)", Q(5, 2)),
+        ("log10(1000) + log10(1/100) + log2(8)", 4),
+        ("exp(0) + ln(1) + cos(x - x)", 2),
+        ("min(3, 1, 2)*max(1/2, k)", 3),
+        ("floor(-3/2) + ceil(3/2) + ceiling(1/3)", 1),
+        ("pow(2, 10)", 1024),
+    ],
+)
+def test_functions_of_numbers_are_exact_where_they_can_be(text, expected):
+    arithmetic = PolynomialArithmetic()
+    tokens = Tokens(Source("f", text), 0, len(text))
+    result = ExpressionReader(NAMES, ORDINARY, arithmetic).read(tokens)
+    assert algebra.constant_of(result) == expected
+    assert not arithmetic.notes
+
+
+def test_other_functions_of_numbers_are_computed_and_said():
+    arithmetic = PolynomialArithmetic()
+    tokens = Tokens(Source("f", "x*exp(2*k) + sqrt(2)"), 0, 20)
+    result = ExpressionReader(NAMES, ORDINARY, arithmetic).read(tokens)
+    assert result == {X: Q(repr(math.exp(6))), (): Q(repr(math.sqrt(2)))}
+    assert [note.split(" taken as ")[0] for note in arithmetic.notes] == ["exp(6)", "sqrt(2)"]
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
         ("1/0", NotPolynomialError, "division by zero"),
@@ -101,7 +132,15 @@ def test_polynomials():
         ("x^y", NotPolynomialError, "symbolic exponent"),
         ("2^x", NotPolynomialError, "symbolic exponent"),
         ("x^0.5", NotPolynomialError, "fractional exponent"),
-        ("4^0.5", NotPolynomialError, "fractional exponent"),
+        ("(-4)^0.5", NotPolynomialError, "negative number"),
+        ("min(2, x)", NotPolynomialError, "the function 'min' is not polynomial"),
+        ("log(2)", NotPolynomialError, "write ln or log10"),
+        ("exp(1000)", FileFormatError, "too large"),
+        ("exp(1, 2)", FileFormatError, "exp with 2 arguments"),
+        ("ln(-1)", NotPolynomialError, "no real value"),
+        ("acoth(zero)", NotPolynomialError, "division by zero"),
+        ("if(x > 1, 1, 2)", NotPolynomialError, "the function 'if'"),
+        ("(1, 2)", FileFormatError, "expected an operator or the ')'"),
         ("min(x, y)", NotPolynomialError, "the function 'min' is not polynomial"),
         ("1 + abs(x)", NotPolynomialError, "the function 'abs' is not polynomial"),
         ("sin(x)", NotPolynomialError, "the function 'sin' is not polynomial"),

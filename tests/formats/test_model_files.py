@@ -220,8 +220,14 @@ def test_chains_round_trip(tmp_path, entries):
     for i, j, value in entries:
         flows.equation(j, {((i, 1),): value})
     ode = flows.build([f"S{k}" for k in range(1, 6)])
-    formats.write(ode, tmp_path / "m.tra")
-    assert formats.read(tmp_path / "m.tra").ode == ode
+    try:
+        formats.write(ode, tmp_path / "m.tra")
+    except (
+        FileFormatError
+    ):  # no chain in discrete time, and it would be read as one of the other kind
+        assert all(value > 0 for value in ode.coefficients)
+    else:
+        assert formats.read(tmp_path / "m.tra").ode == ode
 
 
 def test_floats_and_long_numbers_are_written_exactly(tmp_path):

@@ -4,6 +4,7 @@ from fractions import Fraction as Q
 
 import pytest
 
+import symlump as sl
 from symlump.errors import FileFormatError, InputError
 from symlump.formats.model import Model
 from symlump.formats.mrmc import read_tra, write_tra
@@ -11,15 +12,56 @@ from symlump.formats.source import Source
 from symlump.ode.polynomial import PolynomialODE
 
 
-def chain(text):
-    return read_tra(Source("c.tra", text))
+def chain(text, kind=None):
+    return read_tra(Source("c.tra", text), chain=kind)
+
+
+FLOW = "STATES 3\nTRANSITIONS 4\n1 2 0.5\n1 2 0.1\n\n2 3 1\n3 1 1/3\n"
+CTMC = "STATES 4\nTRANSITIONS 6\n1 2 1\n1 3 1\n2 3 7\n2 4 2\n3 4 2\n4 1 1\n"
 
 
 def test_probability_flows_from_row_to_column():
-    read = chain("STATES 3\nTRANSITIONS 4\n1 2 0.5\n1 2 0.1\n\n2 3 1\n3 1 1/3\n")
+    read = chain(FLOW, "dtmc")
     assert read.name == "c"
     assert str(read.ode) == "S1' = 1/3*S3\nS2' = 3/5*S1\nS3' = S2"
     assert read.initial_values == {"S1": 0, "S2": 0, "S3": 0}
+    assert read.notes == ()
+
+
+def test_rates_leave_where_they_come_from():
+    read = chain(CTMC)
+    assert str(read.ode).split("\n")[:2] == ["S1' = -2*S1 + S4", "S2' = S1 - 9*S2"]
+    assert "rows sum to 1 … 9: taken as rates" in read.notes[0]
+    assert chain(CTMC, "ctmc").ode == read.ode and chain(CTMC, "ctmc").notes == ()
+    assert chain(CTMC.replace("4 1 1\n", "4 1 1\n3 3 5\n").replace("S 6", "S 7")).ode == read.ode
+    # As a chain in continuous time, {2, 3} lumps: both go on to 4 at rate 2.
+    found = sl.lump(
+        read.ode, sl.Forward(), sl.Partition.from_names(read.ode, [["S1"], ["S2", "S3"], ["S4"]])
+    )
+    assert found.blocks == (("S1",), ("S2", "S3"), ("S4",))
+    assert len(sl.lump(chain(CTMC, "dtmc").ode, sl.Forward(), found.initial).partition) == 4
+
+
+def test_sums_of_rows_tell_probabilities_from_rates():
+    thirds = (
+        "STATES 4\nTRANSITIONS 4\n" + "".join(f"1 {k} 0.333333\n" for k in (2, 3, 4)) + "2 1 1\n"
+    )
+    assert "S1' = S2" in str(chain(thirds).ode)
+    assert "all rows sum to 1: taken as probabilities" in chain(thirds).notes[0]
+    generator = "STATES 2\nTRANSITIONS 4\n1 1 -3\n1 2 3\n2 1 1\n2 2 -1\n"
+    read = chain(generator)
+    assert str(read.ode) == "S1' = -3*S1 + S2\nS2' = 3*S1 - S2"
+    assert "the whole matrix" in read.notes[0]
+    assert chain(generator, "ctmc").ode == read.ode
+    assert len(chain("STATES 2\nTRANSITIONS 0\n").ode) == 2
+
+
+def test_what_would_be_read_as_rates_is_not_written():
+    with pytest.raises(FileFormatError, match=r"its rows do not sum to 1; write \.ode"):
+        write_tra(chain(FLOW, "dtmc"))
+    for text in (CTMC, FLOW):
+        model = chain(text, "ctmc")
+        assert chain(write_tra(model)).ode == model.ode
 
 
 @pytest.mark.parametrize(
@@ -58,5 +100,5 @@ def test_what_is_not_a_chain_is_not_written():
 
 
 def test_decimals_are_written_where_they_are_exact():
-    text = "STATES 2\nTRANSITIONS 3\n1 1 0.25\n1 2 1/3\n2 1 1\n"
+    text = "STATES 2\nTRANSITIONS 4\n1 1 0.25\n1 2 0.75\n2 1 1/3\n2 2 2/3\n"
     assert write_tra(chain(text)) == text

@@ -8,6 +8,7 @@ import pytest
 from symlump import formats
 from symlump.errors import FileFormatError, InputError, MissingExtraError, NotPolynomialError
 from symlump.formats import Model
+from symlump.formats.flows import Flows
 from symlump.ode.polynomial import PolynomialODE
 
 MATH = '<math xmlns="http://www.w3.org/1998/Math/MathML">{}</math>'
@@ -256,6 +257,14 @@ def test_round_trip(read, tmp_path):
     inexact = PolynomialODE.from_sympy({x: rational(1, 10**12 + 1) * x})
     with pytest.raises(FileFormatError, match="cannot hold the number .1/1000000000001. exactly"):
         formats.write(inexact, path)
+
+
+def test_a_long_decimal_is_written(read, tmp_path):
+    number = Q("162234.6413817237")
+    flows = Flows()
+    flows.equation(0, {((0, 1),): -number})
+    formats.write(Model("m", flows.build("x"), {"x": number}), tmp_path / "out.xml")
+    assert formats.read(tmp_path / "out.xml").initial_values == {"x": number}
 
 
 def test_without_the_extra(tmp_path, monkeypatch):

@@ -231,13 +231,14 @@ def _read(text: str, ode: PolynomialODE) -> Form:
     """A linear form in text, by the parser of the model files; nothing is evaluated."""
     from symlump.formats.algebra import variable
     from symlump.formats.expression import ORDINARY, ExpressionReader, Tokens
+    from symlump.formats.polynomials import PolynomialArithmetic
     from symlump.formats.source import Source
 
     source = Source("observable", text)
     names = {name: variable(i) for i, name in enumerate(ode.variables)}
     tokens = Tokens(source, 0, len(text))
     try:
-        polynomial = ExpressionReader(names, ORDINARY).read(tokens)
+        polynomial = ExpressionReader(names, ORDINARY, PolynomialArithmetic()).read(tokens)
         if tokens.kind != "end":
             raise tokens.error("the end of the observable")
     except InputError as problem:

@@ -12,22 +12,34 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Literal
 
-from symlump.errors import InputError, NotPolynomialError
+from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.algebra import MAX_DEGREE, Polynomial
-from symlump.formats.erode_flat import FlatReader
-from symlump.formats.erode_text import outline
+from symlump.formats.erode.outline import outline
+from symlump.formats.erode.plain import FlatReader
 from symlump.formats.expression import ERODE, NAME, NUMBER, ExpressionReader, Tokens
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, cover, linear_combination
-from symlump.formats.source import Source, shown
+from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
+from symlump.formats.source import Source, listed, shown
 
 _DEFINITION = re.compile(rf"\s*({NAME})(?:[ \t]*=[ \t]*({NUMBER}))?(?=\s+(?:[^\W\d]|\Z)|\Z)")
 _COUNT = re.compile(r"[0-9]{1,9}")
+_SIDES = re.compile(r"([^,\n\[\]]*)->([^,\n\[]*),")
+_NAME = re.compile(NAME)
 
 
-def read_erode(source: Source, *, parameters: Literal["values", "symbolic"] = "values") -> Model:
-    """Read a model.
+class _NotInInit(FileFormatError):
+    """A species of a reaction is not in the section 'init'."""
+
+
+def read_erode(
+    source: Source,
+    *,
+    parameters: Literal["values", "symbolic"] = "values",
+    constants: Literal["keep", "values"] = "keep",
+) -> Model:
+    """Read a model. Species that occur in reactions and not in ``init`` start at 0.
 
     Parameters
     ----------
@@ -35,6 +47,9 @@ def read_erode(source: Source, *, parameters: Literal["values", "symbolic"] = "v
         The text.
     parameters : {"values", "symbolic"}
         Whether parameters are replaced by their values or become symbolic constants of the system.
+    constants : {"keep", "values"}
+        With "values", rates may divide by species that do not move; the reader of files replaces
+        those by their values.
 
     Raises
     ------
@@ -54,21 +69,27 @@ def read_erode(source: Source, *, parameters: Literal["values", "symbolic"] = "v
     A' = -A^2
     B' = 1/2*A^2
     """
-    return _Reader(source, parameters == "symbolic").read()
+    options = parameters == "symbolic", constants == "values"
+    try:
+        return _Reader(source, *options, with_absent=False).read()
+    except _NotInInit:
+        return _Reader(source, *options, with_absent=True).read()
 
 
 class _Reader:
     """The state of one reading: what the names mean so far."""
 
-    def __init__(self, source: Source, symbolic: bool) -> None:
+    def __init__(self, source: Source, symbolic: bool, folded: bool, with_absent: bool) -> None:
         self.outline = outline(source)
         self.source, self.symbolic = self.outline.source, symbolic
+        self.folded, self.with_absent = folded, with_absent
         self.parameters: dict[str, Fraction] = {}
         self.species: dict[str, int] = {}
         self.initial: list[Fraction] = []
         self.absent: dict[str, str] = {}
         self.names: dict[str, Polynomial] = {}
-        self.expressions = ExpressionReader(self.names, ERODE, self.absent)
+        self.arithmetic = PolynomialArithmetic()
+        self.expressions = ExpressionReader(self.names, ERODE, self.arithmetic, self.absent)
         self.flows = Flows()
 
     def read(self) -> Model:
@@ -86,21 +107,34 @@ class _Reader:
                 self.names[name] = algebra.variable(variables[name])
         else:
             fixed = {n: v for n, v in self.parameters.items() if n not in self.absent}
-        self._system(variables, fixed)
-        ode = self.flows.build(variables, self.parameters if self.symbolic else ())
         initial = dict(zip(self.species, self.initial, strict=True))
         if self.symbolic:
             initial |= self.parameters
+        self.arithmetic.names += variables
+        constant = (self.parameters if self.symbolic else ()), (self.species if self.folded else ())
+        self.arithmetic.constants.update(
+            (variables[name], initial[name]) for names in constant for name in names
+        )
+        self._system(variables, fixed)
+        self.arithmetic.constants.clear()  # a view with such a quotient is a text
         blocks = self._partition()
         observables, other_views = self._views(tuple(variables))
+        ode, letters = settle(
+            self.arithmetic, self.flows, self.parameters if self.symbolic else (), self._refuse
+        )
         return Model(
             self.outline.name,
             ode,
-            initial,
+            initial | letters,
             None if blocks is None else cover(blocks, ode),
             observables,
             other_views,
+            notes=tuple(self.arithmetic.notes),
         )
+
+    def _refuse(self, new: NewConstant) -> InputError:
+        place = new.place if isinstance(new.place, int) else 0
+        return self.source.error(place, str(new.problem), NotPolynomialError)
 
     def _tokens(self, section: str) -> Tokens | None:
         place = self.outline.sections.get(section)
@@ -127,6 +161,17 @@ class _Reader:
             self._declare(name, start)
             self.species[name] = len(self.species)
             self.initial.append(Fraction(0) if value is None else value)
+        if self.with_absent and "reactions" in self.outline.sections:
+            absent = {}
+            for sides in _SIDES.finditer(self.source.text, *self.outline.sections["reactions"]):
+                for name in _NAME.findall(f"{sides[1]} {sides[2]}"):
+                    if name not in {*self.species, *self.parameters, "arbitrary"}:
+                        absent[name] = Fraction(0)
+            self.species |= {name: len(self.species) + k for k, name in enumerate(absent)}
+            self.initial += absent.values()
+            if absent:
+                note = f"species that 'init' does not have start at 0: {listed(absent)}"
+                self.arithmetic.notes[note] = None
 
     def _definitions(self, section: str) -> Iterator[tuple[str, int, Fraction | None]]:
         """The definitions ``name``, ``name = value`` of a section, with their positions."""
@@ -151,7 +196,10 @@ class _Reader:
             value = None
             if tokens.text == "=" and tokens.kind == "sign":
                 tokens.advance()
-                value = self.expressions.read_constant(tokens)
+                at = tokens.start
+                value = algebra.constant_of(self.expressions.read(tokens))
+                if value is None:
+                    raise self.source.error(at, "this expression must be constant")
             if tokens.text == "(" and tokens.kind == "sign":
                 _skip_alias(tokens)
             position = tokens.start
@@ -192,9 +240,10 @@ class _Reader:
         if name not in self.species:
             if name in self.parameters:
                 problem = f"{shown(name)} is a parameter, not a species"
-            else:
-                problem = f"the species {shown(name)} is not defined in 'init'"
-            raise self.source.error(start, problem)
+                raise self.source.error(start, problem)
+            raise self.source.error(
+                start, f"the species {shown(name)} is not defined in 'init'", _NotInInit
+            )
         return self.species[name]
 
     def _reaction(self, tokens: Tokens) -> Polynomial | None:

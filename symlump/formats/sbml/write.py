@@ -7,7 +7,7 @@ from fractions import Fraction
 from xml.sax.saxutils import quoteattr
 
 from symlump.errors import FileFormatError
-from symlump.formats.algebra import Monomial, decimal_text, fraction_text
+from symlump.formats.algebra import Monomial, fraction_text, shortest_decimal
 from symlump.formats.flows import equations
 from symlump.formats.model import Model
 from symlump.formats.source import shown
@@ -90,10 +90,8 @@ def _identifiers(names: tuple[str, ...]) -> list[str]:
 
 def _double(value: Fraction) -> str | None:
     """The decimal that a reader of doubles turns back into this number, if there is one."""
-    text = decimal_text(value)
-    if "/" in text or len(text) > 300 or Fraction(repr(float(text))) != value:
-        return None
-    return text
+    text = shortest_decimal(value)
+    return None if text is None else text.removesuffix(".0")
 
 
 def _number(value: Fraction) -> str:

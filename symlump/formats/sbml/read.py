@@ -19,7 +19,7 @@ from symlump.formats import algebra
 from symlump.formats.algebra import Polynomial
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
-from symlump.formats.sbml_math import MathReader, exact, load_libsbml
+from symlump.formats.sbml.math import MathReader, exact, load_libsbml
 from symlump.formats.source import Source, shown
 
 MAX_DEPTH = 200

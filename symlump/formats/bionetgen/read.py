@@ -8,16 +8,17 @@ polynomials in the groups.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from fractions import Fraction
 from typing import Literal
 
-from symlump.errors import FileFormatError, InputError
+from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.algebra import MAX_DEGREE, Monomial, Polynomial
 from symlump.formats.expression import NAME, NUMBER, ORDINARY, ExpressionReader, Tokens
-from symlump.formats.flows import Flows, equations
+from symlump.formats.flows import Flows
 from symlump.formats.model import Model
+from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, shown
 
 BLOCKS = ("parameters", "species", "groups", "functions", "reactions")
@@ -41,8 +42,26 @@ _ENTRY = re.compile(rf"(?:({NUMBER})[ \t]*\*[ \t]*)?([0-9]{{1,12}})")
 Line = tuple[int, int]
 
 
+#: Rate laws that are no polynomials, as they are called in a reaction.
+_LAWS = {
+    "MM": "Michaelis–Menten",
+    "Sat": "saturation",
+    "Hill": "Hill",
+}
+#: Other ways to write a rate law, with what is missing here.
+_UNSUPPORTED = {
+    "TotalRate": "a total rate, which is not multiplied by the reactants",
+    "FunctionProduct": "a product of local functions",
+    "Arrhenius": "a rate from energies",
+}
+_LAW = re.compile(r"(?:([^*\s]+)\*)?(\w+)\b")
+
+
 def read_bionetgen(
-    source: Source, *, parameters: Literal["values", "symbolic"] = "values"
+    source: Source,
+    *,
+    parameters: Literal["values", "symbolic"] = "values",
+    constants: Literal["keep", "values"] = "keep",
 ) -> Model:
     """Read a reaction network.
 
@@ -52,6 +71,9 @@ def read_bionetgen(
         The text.
     parameters : {"values", "symbolic"}
         Whether parameters are replaced by their values or become symbolic constants of the system.
+    constants : {"keep", "values"}
+        With "values", rates may divide by species that do not move; the reader of files replaces
+        those by their values.
 
     Raises
     ------
@@ -76,23 +98,25 @@ def read_bionetgen(
     A(b)'          = -3*A(b)^2
     A(b!1).A(b!1)' = 3/2*A(b)^2
     """
-    return _Reader(source, parameters == "symbolic").read()
+    return _Reader(source, parameters == "symbolic", constants == "values").read()
 
 
 class _Reader:
     """The state of one reading: what the names mean so far."""
 
-    def __init__(self, source: Source, symbolic: bool) -> None:
+    def __init__(self, source: Source, symbolic: bool, folded: bool) -> None:
         text = source.text
         if "#" in text:
             text = _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
-        self.source, self.symbolic = Source(source.path, text), symbolic
+        self.source, self.symbolic, self.folded = Source(source.path, text), symbolic, folded
         self.parameters: dict[str, Fraction] = {}
         self.species: dict[str, int] = {}
         self.initial: list[Fraction] = []
         self.fixed: set[int] = set()
         self.names: dict[str, Polynomial] = {}
-        self.expressions = ExpressionReader(self.names, ORDINARY)
+        self.absent: dict[str, str] = {}
+        self.arithmetic = PolynomialArithmetic()
+        self.expressions = ExpressionReader(self.names, ORDINARY, self.arithmetic, self.absent)
         self.observables: dict[str, dict[str, Fraction]] = {}
         self.flows = Flows()
 
@@ -111,18 +135,30 @@ class _Reader:
                     raise self.source.error(0, f"{shown(name)} is a parameter and a species")
                 variables[name] = len(variables)
                 self.names[name] = algebra.variable(variables[name])
-        for line in blocks.get("groups", ()):
-            self._group(line)
+        initial = dict(zip(self.species, self.initial, strict=True))
+        letters = self.parameters if self.symbolic else {}
+        initial |= letters
+        self.arithmetic.names += variables
+        constant = (*letters, *(self.species if self.folded else ()))
+        self.arithmetic.constants.update((variables[name], initial[name]) for name in constant)
+        both = [self._group(line) for line in blocks.get("groups", ())]
+        ambiguous = {name: self.names.pop(name) for name in both if name in self.parameters}
+        for name in ambiguous:
+            self.absent[name] = "is a parameter and a group: it is not clear which one is meant"
         for line in blocks.get("functions", ()):
             self._function(line)
+        self.names |= ambiguous  # in a reaction only parameters and functions can be meant
         self._reactions(blocks.get("reactions", ()))
-        initial = dict(zip(self.species, self.initial, strict=True))
-        if self.symbolic:
-            initial |= self.parameters
-        ode = self.flows.build(variables, self.parameters if self.symbolic else ())
+        ode, more = settle(self.arithmetic, self.flows, letters, self._refuse)
         title = _TITLE.search(self.source.text)
         name = title[1] if title else re.split(r"[\\/]", self.source.path)[-1].rsplit(".", 1)[0]
-        return Model(name, ode, initial, None, self.observables)
+        return Model(
+            name, ode, initial | more, None, self.observables, notes=tuple(self.arithmetic.notes)
+        )
+
+    def _refuse(self, new: NewConstant) -> InputError:
+        place = new.place if isinstance(new.place, int) else 0
+        return self.source.error(place, str(new.problem), NotPolynomialError)
 
     def _lines(self) -> Iterator[tuple[int, int]]:
         position = 0
@@ -184,12 +220,14 @@ class _Reader:
             raise self.source.error(start, "this expression must be constant")
         return value
 
-    def _named(self, line: Line, what: str) -> tuple[str, str, int]:
+    def _named(
+        self, line: Line, what: str, known: Container[str] | None = None
+    ) -> tuple[str, str, int]:
         named = _NAMED.match(self.source.text, *line)
         if named is None:
             found = shown(self.source.text[slice(*line)])
             raise self.source.error(line[0], f"expected the name of a {what}, found {found}")
-        if named[1] in self.names:
+        if named[1] in (self.names if known is None else known):
             raise self.source.error(named.start(1), f"{shown(named[1])} is defined twice")
         return named[1], named[2] or "", named.end()
 
@@ -217,8 +255,8 @@ class _Reader:
         self.species[name] = len(self.species)
         self.initial.append(self._number(found.end(), line[1]))
 
-    def _group(self, line: Line) -> None:
-        name, _, position = self._named(line, "group")
+    def _group(self, line: Line) -> str:
+        name, _, position = self._named(line, "group", self.observables)
         variables = list(self.species)
         polynomial: Polynomial = {}
         text = self.source.text[position : line[1]]
@@ -234,11 +272,14 @@ class _Reader:
             except InputError as problem:
                 raise self.source.error(position, f"{problem}: {shown(found[1])}") from None
             polynomial = algebra.add(polynomial, {((index, 1),): weight} if weight else {})
-        self.names[name] = polynomial
+        if name not in self.parameters:
+            self.names[name] = polynomial
         self.observables[name] = {variables[m[0][0]]: value for m, value in polynomial.items()}
+        return name
 
     def _function(self, line: Line) -> None:
-        name, arguments, position = self._named(line, "function")
+        known = {*self.names, *self.absent}
+        name, arguments, position = self._named(line, "function", known)
         if arguments.strip("() \t"):
             raise self.source.error(
                 line[0], f"the function {shown(name)} has arguments, which are not supported"
@@ -265,6 +306,7 @@ class _Reader:
             written = text[line.end() : stop]
             rate = rates.get(written)
             if rate is None:
+                self._named_law(line.end(), stop)
                 rate = rates[written] = self._whole(line.end(), stop)
             reactants = self._side(line[1], line.start(1))
             products = self._side(line[2], line.start(2))
@@ -280,6 +322,25 @@ class _Reader:
             except InputError as problem:
                 raise self.source.error(start, f"{problem}, in this reaction") from None
 
+    def _named_law(self, start: int, stop: int) -> None:
+        """Refuse laws that have a name, such as ``MM kcat Km``, for what they are."""
+        written = self.source.text[start:stop]
+        words = written.split()
+        law = _LAW.match(written)
+        named = law[2] if law is not None else ""
+        if named in _LAWS and named not in self.names and (len(words) > 1 or "(" in written):
+            raise self.source.error(
+                start,
+                f"the rate law {named} ({_LAWS[named]}) is a rational rate: not polynomial; symlump "
+                "cannot reduce it",
+                NotPolynomialError,
+            )
+        for word in (named, words[-1] if words else ""):
+            if word in _UNSUPPORTED and word not in self.names:
+                raise self.source.error(
+                    start, f"the rate law {word} ({_UNSUPPORTED[word]}) is not supported"
+                )
+
     def _side(self, text: str, position: int) -> list[int]:
         """The species of one side; the number 0 stands for none."""
         numbers = text.split(",")
@@ -288,73 +349,3 @@ class _Reader:
         if not all(0 < len(number) <= 12 for number in numbers):
             raise self.source.error(position, f"expected species numbers, found {shown(text)}")
         return [self._index(int(n), position) for n in numbers if int(n)]
-
-
-def write_bionetgen(model: Model) -> str:
-    """The text of a ``.net`` file: one reaction per term, with its rate as a parameter.
-
-    A term that consumes is a reaction that consumes where its monomial contains the species, and
-    has a negative rate otherwise.
-
-    Raises
-    ------
-    FileFormatError
-        If a name cannot stand in the format.
-    """
-    ode = model.ode
-    fixed = {ode.index[name]: name for name in ode.parameters}
-    species = [i for i in range(len(ode)) if i not in fixed]
-    number = {variable: place for place, variable in enumerate(species, start=1)}
-    for i in species:
-        if re.search(r"[\s#$]", ode.variables[i]) or not ode.variables[i]:
-            raise FileFormatError(f"the name {ode.variables[i]!r} cannot stand in a .net file")
-    for name in ode.parameters:
-        if not re.fullmatch(NAME, name):
-            raise FileFormatError(f"the parameter {name!r} cannot stand in a .net file")
-    rates: dict[str, str] = {}
-    reactions: list[str] = []
-    for row, terms in equations(ode):
-        for value, monomial in terms:
-            present = [str(number[v]) for v, k in monomial if v not in fixed for _ in range(k)]
-            consumes = value < 0 and str(number[row]) in present
-            products = list(present)
-            if consumes:
-                products.remove(str(number[row]))
-            else:
-                products.append(str(number[row]))
-            rate = algebra.decimal_text(-value if consumes else value)
-            constants = [f"{fixed[v]}^{k}" for v, k in monomial if v in fixed]
-            rate = (
-                "*".join([rate, *constants])
-                if fixed
-                else rates.setdefault(rate, f"_rate{len(rates) + 1}")
-            )
-            sides = f"{','.join(present) or 0} {','.join(products) or 0}"
-            reactions.append(f"{len(reactions) + 1} {sides} {rate}")
-    values = {name: algebra.decimal_text(model.initial_values[name]) for name in ode.parameters}
-    values |= {name: rate for rate, name in rates.items()}
-    starts = [
-        f"{place} {ode.variables[i]} {algebra.decimal_text(model.initial_values[ode.variables[i]])}"
-        for i, place in number.items()
-    ]
-    groups = [
-        f"{place} {name} "
-        + ",".join(
-            f"{algebra.decimal_text(value)}*{number[ode.index[variable]]}"
-            for variable, value in combination.items()
-        )
-        for place, (name, combination) in enumerate(model.observables.items(), start=1)
-        if all(re.fullmatch(NUMBER, algebra.decimal_text(v)) for v in combination.values())
-        and re.fullmatch(NAME, name)
-    ]
-    parts = {
-        "parameters": [f"{i} {name} {v}" for i, (name, v) in enumerate(values.items(), start=1)],
-        "species": starts,
-        "reactions": reactions,
-        "groups": groups,
-    }
-    title = re.sub(r"[^\w .-]", " ", model.name)
-    lines = [f'setModelName("{title}")']
-    for block, content in parts.items():
-        lines += [f"begin {block}", *(f"    {line}" for line in content), f"end {block}"]
-    return "\n".join(lines) + "\n"

@@ -55,7 +55,7 @@ class FlatReader:
         variables: Mapping[str, int],
         species: Mapping[str, int],
         constants: Mapping[str, Fraction],
-        reader: ExpressionReader,
+        reader: ExpressionReader[Polynomial],
     ) -> None:
         self.text, self.flows = text, flows
         self.variables, self.species, self.constants = variables, species, constants

@@ -47,5 +47,13 @@ class FailureError(SymlumpError, RuntimeError):
     """The input is valid, yet the requested result does not exist or was not reached."""
 
 
+class OutputError(FailureError):
+    """A file cannot be written: no such folder, no permission, no space."""
+
+
+class OutOfMemoryError(FailureError, MemoryError):
+    """The memory of this machine, or the limit of this process, does not suffice."""
+
+
 class CertificateError(FailureError):
     """A result that must be exact was refused by the independent checker: a defect of symlump."""

@@ -1,24 +1,41 @@
-"""Outputs appear whole or not at all."""
+"""Outputs appear whole or not at all, and only where they were asked for.
+
+Every file that symlump writes goes through :func:`replacing`: the content is made in a temporary file, which
+then takes the name. What is no regular file (a FIFO, a device, standard output) is written to and never
+replaced; a file that exists keeps its mode, its owner and its links.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from symlump.errors import FileFormatError
+from symlump.errors import MethodError, OutputError
+
+#: The name of standard output, as on the command lines of Unix.
+STDOUT = "-"
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, renamed onto it when the block ends without an error.
+    """A temporary path, whose content goes to ``path`` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, new or old; something that can be written to, such as a FIFO; or ``-``, standard output.
 
     Raises
     ------
-    FileFormatError
-        If the folder does not exist or cannot be written.
+    OutputError
+        If it cannot be written: there is no such folder, no permission, no space.
 
     Examples
     --------
@@ -29,26 +46,240 @@ def replacing(path: str | Path) -> Iterator[Path]:
     >>> [p.name for p in folder.iterdir()]
     ['a.txt']
     """
-    target = Path(path)
-    if target.is_dir():
-        raise FileFormatError(f"{target} is a folder; give the name of a file to write")
+    check_writable(path)
+    target, old = Path(path), _status(path)
+    streams = is_stream(path)
+    # A link stays, and what it leads to is replaced.
+    target = target if streams else Path(os.path.realpath(target))
+    folder = Path(tempfile.gettempdir()) if streams else target.parent
+    temporary = folder / f".symlump-{secrets.token_hex(8)}.tmp"
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise FileFormatError(f"cannot write {target}: {error.strerror}") from None
-    temporary = Path(name)
-    try:
+        # The mode is that of any new file, or not wider than the old file's.
+        mode = 0o600 if streams else 0o666 if old is None else stat.S_IMODE(old.st_mode) | 0o200
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask has left it
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(target)
+        if streams:
+            _copy(temporary, path)
+        else:
+            _install(temporary, target, old, mode)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and is_stdout(path):
+            raise  # the reader of standard output went away, which is no error
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all (UTF-8)."""
+    r"""Write a text file, whole or not at all: UTF-8, with ``\n`` at the ends of lines.
+
+    Raises
+    ------
+    OutputError
+        As :func:`replacing`; and if the text holds halves of characters, which are no Unicode.
+    """
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"cannot write {path}: {text[error.start : error.start + 1]!r} is no character of Unicode"
+        ) from None
+    write_bytes(path, data)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, and those that it is in, unless they exist.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be done.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot make the folder {path}: {_reason(error)}") from None
+    return Path(path)
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse before the work what could not be written after it.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` is a folder, is in none, or may not be written.
+    """
+    if is_stdout(path):
+        return
+    if not str(path):
+        raise OutputError("cannot write a file without a name")
+    status = _status(path)
+    if status is None:
+        folder = Path(os.path.realpath(path)).parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {folder}")
+        permitted = os.access(folder, os.W_OK | os.X_OK)
+    elif stat.S_ISDIR(status.st_mode):
+        raise OutputError(f"cannot write {path}: it is a folder; give the name of a file")
+    elif stat.S_ISBLK(status.st_mode):
+        raise OutputError(f"cannot write {path}: it is a disk or another block device")
+    else:
+        permitted = os.access(path, os.W_OK)
+    if not permitted:
+        raise OutputError(f"cannot write {path}: permission denied")
+
+
+def check_outputs(
+    outputs: Mapping[str, str | Path | None],
+    inputs: Mapping[str, str | Path | None],
+    force: bool = False,
+) -> None:
+    """Refuse outputs that cannot be written, that are an input, or that are the same file.
+
+    Parameters
+    ----------
+    outputs, inputs : dict of str to path or None
+        By the names that messages use, such as ``--output``; None where none is given.
+    force : bool
+        An input may be overwritten.
+
+    Raises
+    ------
+    MethodError
+        If two are the same file: by name, through links, or as one inode.
+    OutputError
+        As :func:`check_writable`.
+
+    Examples
+    --------
+    >>> check_outputs({"--output": "a.ode"}, {"the model": "./a.ode"})
+    Traceback (most recent call last):
+    ...
+    symlump.errors.MethodError: --output a.ode would overwrite the model; give another name, or say --force
+    """
+    earlier: list[tuple[str, str | Path]] = []
+    for name, path in outputs.items():
+        if path is None:
+            continue
+        check_writable(path)
+        for what, given in inputs.items():
+            if given is not None and not force and _same(path, given):
+                raise MethodError(
+                    f"{name} {path} would overwrite {what}; give another name, or say --force"
+                )
+        for other, taken in earlier:
+            if _same(path, taken):
+                raise MethodError(f"{other} and {name} are the same file, {path}")
+        earlier.append((name, path))
+
+
+def is_stdout(path: str | Path) -> bool:
+    """Whether a path is standard output: ``-``, ``/dev/stdout``, or the file that it was redirected to.
+
+    Examples
+    --------
+    >>> is_stdout("-"), is_stdout("a.ode")
+    (True, False)
+    """
+    if str(path) == STDOUT:
+        return True
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1)) and not os.path.samefile(
+            path, os.devnull
+        )
+    except (OSError, ValueError):
+        return str(path) in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def _status(path: str | Path) -> os.stat_result | None:
+    """What is there, through links; None if nothing is.
+
+    Raises
+    ------
+    OutputError
+        If that cannot be told, as behind a folder without permission or in a circle of links.
+    """
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise OutputError(f"cannot write {path!s}: {_reason(error)}") from None
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is written to and never replaced."""
+    if is_stdout(path):
+        return True
+    if str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stderr":
+        return True  # an open file of this process: replaced, it would lose what was written before
+    status = _status(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return status is not None
+    # A file in a folder that takes no new files can still be written to.
+    return not os.access(Path(os.path.realpath(path)).parent, os.W_OK | os.X_OK)
+
+
+def _same(a: str | Path, b: str | Path) -> bool:
+    if is_stdout(a) or is_stdout(b):
+        return is_stdout(a) and is_stdout(b)
+    try:
+        status = os.stat(a)
+        return stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.stat(b))
+    except (OSError, ValueError):
+        return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _copy(source: Path, path: str | Path) -> None:
+    """Write the content of a file to a stream."""
+    if is_stdout(path):
+        stdout = getattr(sys.stdout, "buffer", None)
+        if stdout is None:
+            raise OSError("standard output is no stream of bytes here")
+        sys.stdout.flush()
+        with source.open("rb") as content:
+            shutil.copyfileobj(content, stdout)
+        stdout.flush()
+    else:
+        with source.open("rb") as content, open(path, "wb") as stream:
+            shutil.copyfileobj(content, stream)
+
+
+def _install(temporary: Path, target: Path, old: os.stat_result | None, mode: int) -> None:
+    """Give a finished file its name, and what belongs to the old file of that name."""
+    with temporary.open("rb+") as content:
+        os.fsync(content.fileno())  # a full disk may be told only now
+    if old is None:
+        temporary.chmod(
+            mode
+        )  # safetensors puts a file of its own in the place of the temporary one
+    else:
+        shutil.copystat(target, temporary)  # the mode, and access lists where there are any
+        os.utime(temporary)
+    try:
+        if old is not None and not _owned_alike(temporary, old):
+            os.chown(temporary, old.st_uid, old.st_gid)
+            temporary.chmod(stat.S_IMODE(old.st_mode))  # chown takes some bits away
+        temporary.replace(target)
+    except PermissionError:
+        if old is None:
+            raise
+        _copy(temporary, target)  # somebody else's file, which we may write: it stays theirs
+
+
+def _owned_alike(path: Path, old: os.stat_result) -> bool:
+    new = path.stat()
+    return (new.st_uid, new.st_gid) == (old.st_uid, old.st_gid)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

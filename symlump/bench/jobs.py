@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from symlump.errors import FailureError, MethodError, MissingExtraError
-from symlump.files import write_text
+from symlump.files import make_folder, write_text
 
 #: How often a task is given to a worker, if workers die of it.
 ATTEMPTS = 3
@@ -114,7 +114,7 @@ def run_jobs(
     """
     if workers < 1:
         raise MethodError(f"workers={workers}: at least one process computes")
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     results: dict[str, Any] = {}
     for job in jobs:
         stored = _stored(job, cache)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 
 _DESCRIPTION = """\
@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.proof.certificate import Certificate
     from symlump.proof.check import EXIT_CODES
@@ -71,9 +71,9 @@ def run(options: argparse.Namespace) -> int:
                 options.system, parameters=options.parameters, constants=options.constants
             ).ode
         verdict = certificate.check(system)
-    if options.json:
-        data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}
-        print(json.dumps({"file": options.certificate, **data}, indent=2))
-    else:
-        print(f"{verdict.answer}: {verdict.reason}")
-    return EXIT_CODES[verdict.answer]
+    data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}
+    return Answer(
+        lambda: {"file": options.certificate, **data},
+        lambda: f"{verdict.answer}: {verdict.reason}",
+        EXIT_CODES[verdict.answer],
+    )

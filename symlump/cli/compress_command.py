@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
 from symlump.cli.compress_methods import METHODS, add_sizes, described, reduced
 from symlump.cli.progress import working
 from symlump.errors import FileFormatError, MethodError
@@ -135,10 +136,12 @@ def add_parser(commands: Any) -> None:
         help="ONNX: carry operators that symlump does not know along as they are",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    declare_files(parser, reads=("model", "data"), writes=("output", "equations"))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    to_onnx = options.output is not None and _writes_onnx(options)
     network, saved = _read(options)
     data = None
     if options.data is not None:
@@ -154,15 +157,11 @@ def run(options: argparse.Namespace) -> int:
     if options.certificates is not None:
         report["certificates"] = _write_certificates(result, options.certificates)
     if options.output is not None:
-        _write(options.output, result, saved)
+        _write(options.output, to_onnx, result, saved)
         report["output"] = options.output
         if result.reduction.stored is not None:
             report["written_in_full"] = True
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print(_text(result, report))
-    return 0
+    return Answer(lambda: report, lambda: _text(result, report))
 
 
 def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNetwork | None]:
@@ -186,7 +185,7 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
                 f"--{option.replace('_', '-')} is for state dicts; an ONNX file says it itself"
             )
     network = read_onnx(options.model, leave_untouched=options.leave_untouched)
-    to_onnx = options.output is None or _is_onnx(options.output)
+    to_onnx = options.output is None or _writes_onnx(options)
     if not isinstance(network, Network) and not to_onnx:
         raise MethodError(
             f"{options.model} is no chain of dense layers, so the result is written as ONNX: -o NAME.onnx"
@@ -194,8 +193,29 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
     return network, None
 
 
-def _write(path: str, result: Compression, saved: SavedNetwork | None) -> None:
-    if _is_onnx(path):
+def _writes_onnx(options: argparse.Namespace) -> bool:
+    """Whether the result is written as ONNX: by the suffix; to a stream without one, as the input is.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix is unknown.
+    """
+    from symlump.files import is_stream
+    from symlump.network.state_dict import SUFFIXES
+
+    suffix = Path(options.output).suffix.lower()
+    if not suffix and is_stream(options.output):
+        return _is_onnx(options.model)
+    if suffix not in (*SUFFIXES, ".onnx"):
+        raise FileFormatError(
+            f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}, .onnx"
+        )
+    return suffix == ".onnx"
+
+
+def _write(path: str, to_onnx: bool, result: Compression, saved: SavedNetwork | None) -> None:
+    if to_onnx:
         from symlump.network.exchange.onnx_write import write_onnx
 
         write_onnx(result.network, path)
@@ -224,13 +244,12 @@ def _sizes(network: Network | NetworkGraph) -> tuple[int, int]:
 
 def _write_certificates(result: Compression, folder: str) -> list[str]:
     """One file for each proof; their paths."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileFormatError(f"cannot make the folder {folder}: {error.strerror}") from None
+    from symlump.files import make_folder
+
     certificates = result.certificates
     if not certificates:
         raise MethodError(f"--certificates writes proofs; {result.method.label} has none here")
+    make_folder(folder)
     paths = [str(Path(folder) / f"{number}.json") for number in range(1, len(certificates) + 1)]
     for certificate, path in zip(certificates, paths, strict=True):
         certificate.write(path)

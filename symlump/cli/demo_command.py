@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import bar
-from symlump.errors import FileFormatError
 
 if TYPE_CHECKING:
     from symlump.bench.demo import Demonstration
@@ -23,6 +22,9 @@ retraining. Takes well under a minute on two cores.
 Writes into --out: reduced.safetensors (the network at about 40 % of the parameters), equations.tex (its
 lumped equations, all of them), table.csv, tradeoff.png.
 """
+
+
+_FILES = ("reduced.safetensors", "equations.tex", "table.csv", "tradeoff.png")
 
 
 def add_parser(commands: Any) -> None:
@@ -46,20 +48,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the table as JSON, nothing else")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.display.drawing import new_figure
+    from symlump.files import make_folder
 
     new_figure(1, 1)  # a missing matplotlib is said before a minute of work, not after
     if not 0 <= options.seed < 2**32:
         from symlump.errors import MethodError
 
         raise MethodError(f"--seed {options.seed}: a seed is a whole number from 0 to 4294967295")
-    folder = Path(options.out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileFormatError(f"cannot make the folder {folder}: {error.strerror}") from None
+    folder = make_folder(options.out)
 
     from symlump.bench.demo import EPOCHS, SHARES, compare, trained_network
 
@@ -67,40 +66,43 @@ def run(options: argparse.Namespace) -> int:
         network, training, test = trained_network(
             options.seed, lambda epoch, loss: step(epoch, f"loss {loss:.4f}")
         )
-    if options.json:
-        with bar("compressing", len(SHARES)) as step:
-            shown = compare(network, training, test, each_share=step)
-        _write(shown, folder)
-        print(json.dumps(_report(shown, folder), indent=2))
-        return 0
-    print(f"data     {training!r}, {len(test)} more for testing; standardised, seed {options.seed}")
-    print(f"network  {network!r}")
-    _print_equations(network)
+    if not options.json:
+        print(
+            f"data     {training!r}, {len(test)} more for testing; standardised, seed {options.seed}"
+        )
+        print(f"network  {network!r}")
+        print(_equations(network), flush=True)
     with bar("compressing", len(SHARES)) as step:
         shown = compare(network, training, test, each_share=step)
-    print(_table_text(shown))
-    print()
-    print(f"written to {folder}, at about 40 %:")
-    print(shown.reduced)
     _write(shown, folder)
-    for name in ("reduced.safetensors", "equations.tex", "table.csv", "tradeoff.png"):
-        print(f"  {folder / name}")
-    return 0
+    return Answer(lambda: _report(shown, folder), lambda: _text(shown, folder))
 
 
-def _print_equations(network: Any) -> None:
+def _text(shown: Demonstration, folder: Path) -> str:
+    return "\n".join(
+        [
+            _table_text(shown),
+            "",
+            f"written to {folder}, at about 40 %:",
+            str(shown.reduced),
+            *(f"  {folder / name}" for name in _FILES),
+        ]
+    )
+
+
+def _equations(network: Any) -> str:
     from symlump.network.encode import encode
     from symlump.ode.printing import equation_text
 
-    print("\nits differential equations, influence form (how outputs weigh on units):")
+    lines = ["\nits differential equations, influence form (how outputs weigh on units):"]
     influence = encode(network, "influence")
     for name in ("u1", "h1_1", "one"):
-        print(f"  {name}' = {equation_text(influence, influence.index[name], 5, 4)}")
-    print("state form (tends to the forward pass; a stays equal to tanh z):")
+        lines.append(f"  {name}' = {equation_text(influence, influence.index[name], 5, 4)}")
+    lines.append("state form (tends to the forward pass; a stays equal to tanh z):")
     state = encode(network, "state")
     for name in ("z1_1", "a1_1", "h1_1", "y1"):
-        print(f"  {name}' = {equation_text(state, state.index[name], 5, 4)}")
-    print()
+        lines.append(f"  {name}' = {equation_text(state, state.index[name], 5, 4)}")
+    return "\n".join([*lines, ""])
 
 
 def _table_text(shown: Demonstration) -> str:
@@ -133,7 +135,7 @@ def _report(shown: Demonstration, folder: Path) -> dict[str, Any]:
         "error_uncompressed": shown.base_error,
         "rows": [asdict(row) for row in shown.rows],
         "reduced": shown.reduced.to_dict(),
-        "files": [str(path) for path in sorted(folder.iterdir())],
+        "files": [str(folder / name) for name in _FILES],
     }
 
 
@@ -142,8 +144,8 @@ def _write(shown: Demonstration, folder: Path) -> None:
     import io
 
     from symlump.display.document import equations_document
-    from symlump.display.drawing import draw_tradeoff
-    from symlump.files import replacing, write_text
+    from symlump.display.drawing import draw_tradeoff, save_picture
+    from symlump.files import write_text
     from symlump.network.state_dict import write_network
 
     write_network(folder / "reduced.safetensors", shown.reduced.network)
@@ -162,5 +164,4 @@ def _write(shown: Demonstration, folder: Path) -> None:
         shown.base_error,
         "Glycolytic oscillator, tanh 7–96–96–7, no retraining",
     )
-    with replacing(folder / "tradeoff.png") as temporary:
-        figure.savefig(temporary, format="png")
+    save_picture(figure, folder / "tradeoff.png")

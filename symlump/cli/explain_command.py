@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 from symlump.cli.show_command import add_reading, read_model
 
@@ -48,9 +49,10 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--relative", action="store_true", help="a relative tolerance")
     parser.add_argument("--latex", action="store_true", help="print LaTeX")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
@@ -62,5 +64,18 @@ def run(options: argparse.Namespace) -> int:
         method = kind(options.eps, linkage=options.linkage, relative=options.relative)
         lumping = lump(model.ode, method, model.initial_partition(options.initial))
         explanation = lumping.explain(options.x, options.y)
-    print(explanation.latex if options.latex else explanation.text)
-    return 0
+    return Answer(
+        lambda: {
+            "file": options.file,
+            "method": options.method,
+            "initial": options.initial,
+            "eps": options.eps,
+            "x": options.x,
+            "y": options.y,
+            "together": explanation.together,
+            "round": explanation.round,
+            "text": explanation.text,
+            "latex": explanation.latex,
+        },
+        lambda: explanation.latex if options.latex else explanation.text,
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
 from symlump.cli.progress import working
 
 _DESCRIPTION = """\
@@ -36,20 +38,26 @@ def add_parser(commands: Any) -> None:
         "--coq", action="store_true", required=True, help="write Coq (the one target so far)"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE.v", help="where to (default: standard output)"
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE.v",
+        help="where to (default: -, standard output)",
     )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    declare_files(parser, reads=("certificate",), writes=("output",))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    from symlump.files import write_text
+    from symlump.files import is_stdout, write_text
     from symlump.proof.certificate import Certificate
 
     with working("writing Coq"):
         text = Certificate.read(options.certificate).to_coq()
-    if options.output is None:
-        print(text, end="")
-    else:
-        write_text(options.output, text)
-        print(f"Coq written to {options.output}; compile it with coqc {options.output}")
-    return 0
+    write_text(options.output, text)
+    said = f"Coq written to {options.output}; compile it with coqc {options.output}"
+    return Answer(
+        lambda: {"file": options.certificate, "output": options.output},
+        lambda: "" if is_stdout(options.output) else said,
+    )

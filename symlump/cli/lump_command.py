@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
 from symlump.cli.progress import working
 from symlump.cli.show_command import add_reading, counted, note_lines, read_model, sizes
-from symlump.cli.sweep_command import check_writable
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -136,18 +136,17 @@ def add_parser(commands: Any) -> None:
         help="the certificate names the system by its digest instead of holding it",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    declare_files(parser, reads=("file",), writes=("output", "certificate"))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump import formats
     from symlump.lumping.lump import lump
 
     if options.output is not None:
-        _check_output(Path(options.output))
-    if options.certificate is not None:
-        check_writable(options.certificate)
-    elif options.by_digest:
+        output_format(options)
+    if options.by_digest and options.certificate is None:
         raise MethodError("--by-digest says how a certificate names its system; add --certificate")
     if options.method == "constrained":
         from symlump.cli.lump_linear import run_linear
@@ -169,7 +168,7 @@ def run(options: argparse.Namespace) -> int:
     report["notes"] = list(model.notes)
     if options.output is not None:
         reduced = model.quotient(lumping)
-        formats.write(reduced, options.output)
+        formats.write(reduced, options.output, format=output_format(options))
         report["output"] = options.output
         views = (*model.observables, *model.other_views)
         report["views_left_out"] = [name for name in views if name not in reduced.observables]
@@ -180,11 +179,7 @@ def run(options: argparse.Namespace) -> int:
                 certificate = certificate.without_system()
             certificate.write(options.certificate)
         report["certificate"] = options.certificate
-    if options.json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        print(_text(model, lumping, report, options))
-    return 0
+    return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
 
 def _method(options: argparse.Namespace) -> Equivalence:
@@ -202,16 +197,26 @@ def _method(options: argparse.Namespace) -> Equivalence:
     return kind(**given)
 
 
-def _check_output(path: Path) -> None:
-    """Refuse before the work what could not be written after it."""
+def output_format(options: argparse.Namespace) -> str:
+    """The format to write: by the suffix; to a stream without one, such as ``-``, that of the model read.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix is unknown.
+    """
+    from symlump.files import is_stream
     from symlump.formats import SUFFIXES
 
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = Path(options.output).suffix.lower()
+    if not suffix and is_stream(options.output):
+        read = options.format or SUFFIXES.get(Path(options.file).suffix.lower(), "")
+        return str(read)
+    if suffix not in SUFFIXES:
         raise FileFormatError(
-            f"cannot write {path}: unknown suffix {path.suffix!r}; known are {', '.join(SUFFIXES)}"
+            f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}"
         )
-    if not path.parent.is_dir():
-        raise FileFormatError(f"cannot write {path}: there is no folder {path.parent}")
+    return SUFFIXES[suffix]
 
 
 def _report(

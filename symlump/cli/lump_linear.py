@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 from symlump.cli.show_command import counted, note_lines, read_model, sizes
 from symlump.errors import MethodError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LISTED = 2000
 
 
-def run_linear(options: argparse.Namespace) -> int:
+def run_linear(options: argparse.Namespace) -> Answer:
     """Run the command for a linear lumping."""
     from symlump import formats
     from symlump.formats.linear import linear_quotient_model
@@ -44,7 +44,9 @@ def run_linear(options: argparse.Namespace) -> int:
         report["notes"] = list(model.notes)
     if options.output is not None:
         reduced = linear_quotient_model(model, lumping)
-        formats.write(reduced, options.output)
+        from symlump.cli.lump_command import output_format
+
+        formats.write(reduced, options.output, format=output_format(options))
         report["output"] = options.output
         views = (*model.observables, *model.other_views)
         report["views_left_out"] = [name for name in views if name not in reduced.observables]
@@ -55,11 +57,7 @@ def run_linear(options: argparse.Namespace) -> int:
                 certificate = certificate.without_system()
             certificate.write(options.certificate)
         report["certificate"] = options.certificate
-    if options.json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        print(_text(model, lumping, report, options))
-    return 0
+    return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
 
 def _only_linear(options: argparse.Namespace) -> None:

@@ -19,8 +19,14 @@ from symlump.cli import (
     show_command,
     sweep_command,
 )
+from symlump.cli.answer import Answer, show_anything
+from symlump.cli.arguments import inputs, outputs
 from symlump.cli.bench import command as bench
-from symlump.errors import InputError, SymlumpError
+from symlump.cli.parser import Parser
+from symlump.cli.signals import Terminated, ending_on_signals
+from symlump.errors import InputError, MethodError, SymlumpError
+from symlump.files import check_outputs, is_stdout
+from symlump.memory import memory_errors
 
 _WELCOME = """\
 symlump reduces polynomial differential equations, and neural networks as such equations.
@@ -42,7 +48,7 @@ In Python:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="symlump",
         description="Lumping of polynomial differential equations and of neural networks.",
         epilog="Exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used.",
@@ -64,26 +70,58 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        print(_WELCOME, end="")
-        return 0
+    show_anything()
     try:
-        code: int = options.run(options)
-        sys.stdout.flush()
-        return code
+        with ending_on_signals(), memory_errors():
+            try:
+                return _run(arguments)
+            finally:
+                sys.stdout.flush()
     except SymlumpError as error:
         print(f"symlump: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
-    except KeyboardInterrupt:
-        print(
-            "symlump: interrupted; files that were not complete have been removed", file=sys.stderr
-        )
-        return 130
+    except (KeyboardInterrupt, Terminated) as error:
+        number = error.number if isinstance(error, Terminated) else 2
+        said = "ended by a signal" if isinstance(error, Terminated) else "interrupted"
+        print(f"symlump: {said}; files that were not complete have been removed", file=sys.stderr)
+        return 128 + number
     except BrokenPipeError:  # the reader went away, as in `symlump … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return 0
+    except OSError as error:
+        if error.filename is not None:
+            print(f"symlump: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 2
+        _leave_stdout()
+        print(f"symlump: cannot write standard output: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
+    if options.command is None:
+        print(_WELCOME, end="")
+        return 0
+    files = outputs(options)
+    check_outputs(files, inputs(options), getattr(options, "force", False))
+    piped = [f"{name} {path}" for name, path in files.items() if is_stdout(path)]
+    as_json = getattr(options, "json", False)
+    if piped and as_json:
+        raise MethodError(f"{piped[0]} and --json both write to standard output; give one of them")
+    answer: Answer | int = options.run(options)
+    if isinstance(answer, int):
+        return answer
+    answer.show(as_json, sys.stderr if piped else sys.stdout)
+    return answer.code
+
+
+def _leave_stdout() -> None:
+    """Let Python's own last flush of standard output succeed."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # in a test or a notebook it is no file
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 if __name__ == "__main__":

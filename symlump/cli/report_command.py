@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from symlump.cli.sweep_command import add_sweeping, swept
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
+from symlump.cli.sweep_command import add_sweeping, sweep_report, swept
 
 _DESCRIPTION = """\
 Write one self-contained HTML page about a model file or a saved network: its equations, its dependency graph
@@ -39,14 +41,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="FILE.html", help="(default: report.html)"
     )
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    declare_files(parser, reads=("file",), writes=("output",))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.display.report import Report
 
     table = swept(options)
     Report.of(table, f"symlump: {Path(options.file).name}").write(options.output)
-    print(table)
-    print(f"report written to {options.output}; open it in a browser")
-    return 0
+    return Answer(
+        lambda: sweep_report(options, table) | {"output": options.output},
+        lambda: f"{table}\nreport written to {options.output}; open it in a browser",
+    )

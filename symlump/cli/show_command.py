@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 from symlump.errors import FileFormatError, MethodError
 
@@ -120,7 +120,7 @@ def read_model(options: argparse.Namespace) -> Model:
         )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     if options.equations < 0 or options.terms < 1:
         raise MethodError(
@@ -146,13 +146,14 @@ def run(options: argparse.Namespace) -> int:
     if options.leave_untouched:
         raise MethodError(f"--leave-untouched is for ONNX networks; {options.file} is none")
     model = read_model(options)
-    if options.latex:
-        print(model.ode.to_latex(options.equations, options.terms))
-    elif options.json:
-        print(json.dumps(_report(model, options), indent=2, ensure_ascii=False))
-    else:
-        print(_text(model, options))
-    return 0
+    return Answer(
+        lambda: _report(model, options),
+        lambda: (
+            model.ode.to_latex(options.equations, options.terms)
+            if options.latex
+            else _text(model, options)
+        ),
+    )
 
 
 def _report(model: Model, options: argparse.Namespace) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 from symlump.display.tables import table_text
 from symlump.network.exchange.onnx_io import read_onnx
@@ -20,7 +20,7 @@ _ROWS = 100
 _ENCODED = 5_000_000  # parameters; above, no equations are shown
 
 
-def run_network(options: argparse.Namespace) -> int:
+def run_network(options: argparse.Namespace) -> Answer:
     """Run the command for a network."""
     with working(f"reading {options.file}"):
         network = read_onnx(options.file, options.leave_untouched)
@@ -28,13 +28,14 @@ def run_network(options: argparse.Namespace) -> int:
         ode = None
         if options.latex or (options.equations and graph.parameters <= _ENCODED):
             ode = encode_graph(graph)
-    if options.latex and ode is not None:
-        print(ode.to_latex(options.equations, options.terms))
-    elif options.json:
-        print(json.dumps(_report(options, network, graph), indent=2, ensure_ascii=False))
-    else:
-        print(_text(options, network, graph, ode))
-    return 0
+    return Answer(
+        lambda: _report(options, network, graph),
+        lambda: (
+            ode.to_latex(options.equations, options.terms)
+            if options.latex and ode is not None
+            else _text(options, network, graph, ode)
+        ),
+    )
 
 
 def _rows(graph: NetworkGraph) -> list[dict[str, Any]]:

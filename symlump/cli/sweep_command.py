@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
 from symlump.cli.progress import bar, working
 from symlump.cli.show_command import NETWORKS, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
@@ -60,7 +62,11 @@ def add_parser(commands: Any) -> None:
         '"2*x + y"; may be given several times',
     )
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
-    parser.add_argument("--picture", metavar="FILE.png", help="draw the table here")
+    parser.add_argument(
+        "--picture", metavar="FILE.png", help="draw the table here: .png, .svg, .pdf"
+    )
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    declare_files(parser, reads=("file",), writes=("csv", "picture"))
 
 
 def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
@@ -112,34 +118,27 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    if options.picture is not None and Path(options.picture).suffix.lower() != ".png":
-        raise FileFormatError(f"--picture {options.picture}: a picture is a .png file")
-    for path in (options.csv, options.picture):
-        if path is not None:
-            check_writable(path)
+    if options.picture is not None:
+        from symlump.display.drawing import picture_format
+
+        picture_format(options.picture)
     table = swept(options)
-    print(table)
     if options.csv is not None:
         table.to_csv(options.csv)
     if options.picture is not None:
-        from symlump.files import replacing
+        from symlump.display.drawing import save_picture
 
-        with replacing(options.picture) as temporary:
-            table.figure().savefig(temporary, format="png")
-    return 0
+        save_picture(table.figure(), options.picture)
+    return Answer(lambda: sweep_report(options, table), lambda: str(table))
 
 
-def check_writable(path: str) -> None:
-    """Refuse before the work what could not be written after it."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise FileFormatError(f"cannot write {path}: there is no folder {folder}")
-    if Path(path).is_dir():
-        raise FileFormatError(
-            f"{path or 'the empty name'} is a folder; give the name of a file to write"
-        )
+def sweep_report(options: argparse.Namespace, table: Sweep) -> dict[str, Any]:
+    """The rows of a sweep as plain data, for JSON."""
+    names = ("eps", "blocks", "parameters", "defect", "bound", "observed", "loss")
+    rows = [{name: getattr(row, name) for name in names} for row in table.rows]
+    return {"file": options.file, "subject": table.subject, "rows": rows}
 
 
 def swept(options: argparse.Namespace) -> Sweep:

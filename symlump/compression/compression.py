@@ -14,6 +14,7 @@ from symlump.display.tables import table_html, table_text
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
+from symlump.memory import memory_errors
 from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.graphs.nodes import Affine
 from symlump.network.network import Network
@@ -278,6 +279,7 @@ class Compression:
         return f"<p>{self.headline()}</p>" + table_html(*self._table())
 
 
+@memory_errors()
 def compress(
     model: Network | NetworkGraph | nn.Module,
     method: CompressionMethod,

@@ -29,6 +29,7 @@ from symlump.lumping.equivalence import check_tolerance
 from symlump.lumping.linear.approximate import Path as LinearPath
 from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.memory import memory_errors
 from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
 from symlump.ode.polynomial import PolynomialODE
@@ -141,6 +142,7 @@ class Sweep:
         return f"<p>{self.subject}</p>" + table_html(*self._table())
 
 
+@memory_errors()
 def sweep(
     subject: Any,
     eps: Iterable[float] | None = None,

@@ -24,7 +24,7 @@ from urllib.error import HTTPError
 
 from symlump.cli.progress import bar
 from symlump.errors import FailureError, FileFormatError
-from symlump.files import replacing
+from symlump.files import make_folder, write_bytes
 
 #: The environment variable that names a folder of data files.
 VARIABLE = "SYMLUMP_DATA"
@@ -115,7 +115,7 @@ def _digest(path: Path, modified: int) -> str:
 
 def _download(public: PublicFile, path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with tempfile.TemporaryFile() as archive:
             _receive(public, archive)
             with zipfile.ZipFile(archive) as packed, packed.open(public.member) as lines:
@@ -131,8 +131,7 @@ def _download(public: PublicFile, path: Path) -> None:
         raise FailureError(
             _advice(public, f"is not what is expected (SHA-256 {found}, not {public.digest})")
         )
-    with replacing(path) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+    write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def _receive(public: PublicFile, archive: IO[bytes]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 
-from symlump.errors import MethodError, MissingExtraError
+from symlump.errors import FileFormatError, MethodError, MissingExtraError
+from symlump.files import is_stdout, replacing
 from symlump.lumping.lumping import Lumping
 from symlump.network.encode import NetworkODE
 from symlump.ode.printing import name_latex
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
+#: Suffixes of pictures.
+PICTURES = (".png", ".svg", ".pdf")
 _MARKERS = "osD^vP*X"
 _MAX_NODES = 150
 _MAX_COLUMNS = 8
@@ -56,6 +60,43 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Picture(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def picture_format(path: str | Path) -> str:
+    """The format of a picture, by the suffix of its file.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such format.
+
+    Examples
+    --------
+    >>> picture_format("sweep.svg")
+    'svg'
+    """
+    suffix = Path(path).suffix.lower()
+    if is_stdout(path) and not suffix:
+        return "png"
+    if suffix not in PICTURES:
+        raise FileFormatError(f"{path}: a picture is a file of {', '.join(PICTURES)}")
+    return suffix[1:]
+
+
+def save_picture(figure: Figure, path: str | Path) -> None:
+    """Write a picture, whole or not at all; the same picture gives the same bytes.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix names no format.
+    OutputError
+        If the file cannot be written.
+    """
+    kind = picture_format(path)
+    undated: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, metadata=undated[kind])
 
 
 def draw(result: Any) -> Figure:

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, MethodError
+from symlump.files import write_text
 from symlump.formats.bionetgen import read_bionetgen, write_bionetgen
 from symlump.formats.erode import read_erode, write_erode
 from symlump.formats.model import Model, substitute_constants
 from symlump.formats.mrmc import read_tra, write_tra
 from symlump.formats.sbml import read_sbml, write_sbml
-from symlump.formats.source import Source, write_text
+from symlump.formats.source import Source
+from symlump.memory import memory_errors
 from symlump.ode.polynomial import PolynomialODE
 
 SUFFIXES = {
@@ -43,6 +45,7 @@ _WRITERS = {
 __all__ = ["Model", "SUFFIXES", "read", "substitute_constants", "write"]
 
 
+@memory_errors()
 def read(
     path: str | Path,
     *,
@@ -104,6 +107,7 @@ def read(
         raise FileFormatError(f"{source.path}: {problem}") from None
 
 
+@memory_errors()
 def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None = None) -> None:
     """Write a model file, as a whole or not at all.
 
@@ -112,7 +116,9 @@ def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None 
     Raises
     ------
     FileFormatError
-        If the suffix is unknown, the format cannot hold the system, or the file cannot be written.
+        If the suffix is unknown, or the format cannot hold the system.
+    OutputError
+        If the file cannot be written.
     """
     chosen = _format_of(path, format)
     if isinstance(model, PolynomialODE):

@@ -6,7 +6,6 @@ import os
 import stat
 from bisect import bisect_right
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,30 +136,3 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     every = list(names)
     text = ", ".join(shown(name) for name in every[:limit])
     return text + (f" and {len(every) - limit} more" if len(every) > limit else "")
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a file as a whole or not at all.
-
-    The text goes to a temporary file in the same folder, which then takes the name; a reader never
-    sees a part of it, and a failure leaves what was there before.
-
-    Raises
-    ------
-    FileFormatError
-        If the folder cannot be written.
-    """
-    name = os.fspath(path)
-    temporary = f"{name}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "x", encoding="utf-8", newline="\n") as handle:
-            handle.write(text)
-        os.replace(temporary, name)
-    except BaseException as problem:
-        if not isinstance(problem, FileExistsError):  # then it is another writer's file
-            with suppress(OSError, ValueError):
-                os.unlink(temporary)
-        if isinstance(problem, OSError | UnicodeEncodeError | ValueError):
-            reason = getattr(problem, "strerror", None) or str(problem)
-            raise FileFormatError(f"{name}: cannot be written: {reason}") from None
-        raise

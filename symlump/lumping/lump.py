@@ -12,6 +12,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import exact_quotient, nearest_quotient
 from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
+from symlump.memory import memory_errors
 from symlump.ode.polynomial import PolynomialODE
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def lump(
     *,
     seed: int = 0,
 ) -> Lumping: ...
+@memory_errors()
 def lump(
     ode: PolynomialODE,
     method: Equivalence | Constrained,

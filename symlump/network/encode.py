@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import MethodError, NetworkError
+from symlump.memory import memory_errors
 from symlump.network.network import Layer, Network
 from symlump.network.term_blocks import TermBlocks
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
@@ -117,6 +118,7 @@ def encode(network: Network, form: Form = "influence") -> NetworkODE: ...
 def encode(network: NetworkGraph, form: Form = "influence") -> GraphODE: ...
 
 
+@memory_errors()
 def encode(network: Network | NetworkGraph, form: Form = "influence") -> NetworkODE | GraphODE:
     """Write a network as a polynomial differential equation.
 

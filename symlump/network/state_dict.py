@@ -13,7 +13,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from symlump.errors import FileFormatError, NetworkError
-from symlump.files import replacing
+from symlump.files import is_stream, replacing
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.network import Layer, Network
 from symlump.network.precision import Dtype
 from symlump.network.torch_io import DTYPES, to_torch
 
+#: Suffixes of the files that are read and written here.
+SUFFIXES = (".safetensors", ".pt", ".pth")
 _ACTIVATION_KEY = "symlump.activation"
 _OUTPUT_KEY = "symlump.output_activation"
 #: How many times its size the tensors of a file may take.
@@ -151,7 +153,9 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     Raises
     ------
     FileFormatError
-        If the suffix is neither .safetensors nor .pt / .pth, or the file cannot be written.
+        If the suffix is neither .safetensors nor .pt / .pth.
+    OutputError
+        If the file cannot be written.
     """
     state = to_torch(network).state_dict()
     plain = all(layer.groups is None for layer in network.layers)
@@ -165,16 +169,37 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     metadata = {_OUTPUT_KEY: network.layers[-1].activation.name}
     if hidden:  # one name for all, or one for each
         metadata[_ACTIVATION_KEY] = hidden[0] if len(set(hidden)) == 1 else ";".join(hidden)
-    suffix = Path(path).suffix
-    if suffix not in (".safetensors", ".pt", ".pth"):
+    suffix = Path(path).suffix.lower() or (SUFFIXES[0] if is_stream(path) else "")
+    if suffix not in SUFFIXES:
         raise FileFormatError(
             f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth (.onnx: write_onnx)"
         )
+    if suffix == ".safetensors":
+        write_safetensors(path, state, metadata)
+        return
+    with replacing(path) as temporary, temporary.open("wb") as content:
+        try:
+            torch.save(state, content)
+        except RuntimeError as error:  # its writer does not let the error of the file through
+            raise OSError(str(error.__context__ or error).split("\n")[0]) from None
+
+
+def write_safetensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
+) -> None:
+    """Write named tensors, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    arrays = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        if suffix == ".safetensors":
-            save_file({k: v.contiguous() for k, v in state.items()}, temporary, metadata)
-        else:
-            torch.save(state, temporary)
+        try:
+            save_file(arrays, str(temporary), metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

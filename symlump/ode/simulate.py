@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.integrate import solve_ivp
 
 from symlump.errors import FailureError, InputError
+from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def jacobian(ode: PolynomialODE, x: FloatArray) -> sparse.csr_array:
     return sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
 
 
+@memory_errors()
 def simulate(
     ode: PolynomialODE,
     initial: npt.ArrayLike,

@@ -16,7 +16,7 @@ from symlump.bench.train import multilayer
 from symlump.cli.bench import anneal as bench_anneal
 from symlump.compression.annealing.checkpoint import digest, read_checkpoint, write_checkpoint
 from symlump.datasets.dynamics import glycolytic_oscillator
-from symlump.errors import FileFormatError, MethodError, NetworkError
+from symlump.errors import FileFormatError, MethodError, NetworkError, OutputError
 
 
 def weights(result):
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         path.write_bytes(damage)
         with pytest.raises(FileFormatError, match="no checkpoint|damaged"):
             sl.anneal(model, data, [0.1], **options)
-    with pytest.raises(FileFormatError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot write"):
         sl.anneal(model, data, [0.1], epochs=1, checkpoint=tmp_path / "none" / "run.safetensors")
 
 

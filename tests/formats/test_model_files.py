@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symlump import formats
-from symlump.errors import FileFormatError, InputError, MethodError, SymlumpError
+from symlump.errors import FileFormatError, InputError, MethodError, OutputError, SymlumpError
 from symlump.formats import source
 from symlump.formats.flows import Flows
 
@@ -127,12 +127,12 @@ def test_writing_is_whole_or_nothing(tmp_path):
     with pytest.raises(FileFormatError):
         formats.write(model, target)
     assert target.read_text() == "before"
-    with pytest.raises(FileFormatError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         formats.write(model, tmp_path / "none" / "m.ode")
-    with pytest.raises(FileFormatError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         formats.write(model, tmp_path / "\0.ode")
     (tmp_path / "folder.ode").mkdir()
-    with pytest.raises(FileFormatError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         formats.write(model, tmp_path / "folder.ode")
     formats.write(model, target.with_suffix(".net"))
     assert sorted(p.name for p in tmp_path.iterdir()) == [

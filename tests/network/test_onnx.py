@@ -7,7 +7,13 @@ import pytest
 from planted_graph import residual
 
 import symlump as sl
-from symlump.errors import FileFormatError, MissingExtraError, NetworkError, SymlumpError
+from symlump.errors import (
+    FileFormatError,
+    MissingExtraError,
+    NetworkError,
+    OutputError,
+    SymlumpError,
+)
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.graphs.nodes import Input, Pool, Untouched
 
@@ -359,7 +365,7 @@ def test_what_onnx_cannot_say(tmp_path):
     with pytest.raises(NetworkError, match="group_norm was left untouched"):
         sl.write_onnx(sl.NetworkGraph((x, strange), ("u",)), path)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(FileFormatError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot write"):
         sl.write_onnx(sl.Network.dense([normal(2, 2)]), tmp_path / "no" / "net.onnx")
 
 

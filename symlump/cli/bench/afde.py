@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.arguments import shares
 from symlump.cli.progress import bar
-from symlump.errors import FileFormatError, MethodError
+from symlump.errors import MethodError
 
 if TYPE_CHECKING:
     from symlump.bench.afde import Plan
@@ -91,13 +91,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the experiment."""
     from symlump.bench.afde import evaluate
     from symlump.bench.tables import markdown
+    from symlump.files import make_folder
 
     plan = _plan(options)
-    folder = Path(options.output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileFormatError(f"cannot make the folder {folder}: {error.strerror}") from None
+    folder = make_folder(options.output)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes to come: one core each
     with _bars() as step:
         rows = evaluate(
@@ -171,8 +168,9 @@ def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
 
 def _write(rows: list[dict[str, Any]], folder: Path) -> None:
     from symlump.bench.tables import by_architecture, csv_text, markdown, picture
+    from symlump.display.drawing import save_picture
     from symlump.errors import MissingExtraError
-    from symlump.files import replacing, write_text
+    from symlump.files import write_text
 
     write_text(folder / "results.csv", csv_text(rows))
     write_text(folder / "summary.md", markdown(rows))
@@ -192,5 +190,4 @@ def _write(rows: list[dict[str, Any]], folder: Path) -> None:
             except MissingExtraError:
                 print("no pictures: they need matplotlib (pip install 'symlump[plot]')")
                 return
-            with replacing(folder / f"evaluation-{short}-{hidden}{suffix}.png") as temporary:
-                figure.savefig(temporary, format="png")
+            save_picture(figure, folder / f"evaluation-{short}-{hidden}{suffix}.png")

@@ -6,6 +6,8 @@ import argparse
 import json
 from dataclasses import asdict, replace
 
+from symlump.cli.arguments import declare_files
+
 DESCRIPTION = """\
 Train an over-parametrised ReLU network on the handwritten digits that come with scikit-learn, remove linearly
 dependent units in steps with training between them until 1 % of the parameters are left, and compare with
@@ -27,26 +29,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--picture", metavar="FILE", help="write the curve, as .png, .svg or .pdf")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    declare_files(parser, writes=("picture",))
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the experiment."""
     from symlump.bench.anneal import QUICK, Plan, draw
     from symlump.bench.anneal import run as measure
+    from symlump.display.drawing import picture_format, save_picture
     from symlump.display.tables import table_text
     from symlump.errors import MethodError
-    from symlump.files import replacing
 
+    if options.picture is not None:
+        picture_format(options.picture)
     if options.seeds < 1:
         raise MethodError(f"--seeds {options.seeds}: give 1 or more")
     plan = QUICK if options.quick else replace(Plan(), seeds=tuple(range(options.seeds)))
     results = measure(plan, folder=options.checkpoints)
     rows = [result.row for result in results]
     if options.picture is not None:
-        figure = draw(results)
-        with replacing(options.picture) as temporary:
-            kind = str(options.picture).rpartition(".")[2]
-            figure.savefig(temporary, format=kind)
+        save_picture(draw(results), options.picture)
     if options.json:
         print(
             json.dumps([asdict(row) | {"points_lost": row.points_lost} for row in rows], indent=2)

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from symlump.errors import FileFormatError
-from symlump.files import replacing
+from symlump.network.state_dict import write_safetensors
 
 _KEY = "symlump"
 
@@ -27,12 +26,10 @@ def write_checkpoint(
 
     Raises
     ------
-    FileFormatError
+    OutputError
         If it cannot be written.
     """
-    arrays = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(arrays, str(temporary), {_KEY: json.dumps(data)})
+    write_safetensors(path, tensors, {_KEY: json.dumps(data)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

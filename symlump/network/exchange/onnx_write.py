@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
-from symlump.files import replacing
+from symlump.files import write_bytes
 from symlump.network.activations.table import Activation
 from symlump.network.exchange.onnx_io import onnx_library
 from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
@@ -44,7 +44,7 @@ def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
     NetworkError
         If the network holds what ONNX cannot say: something of torch left untouched, or pooling to a size that
         does not divide.
-    FileFormatError
+    OutputError
         If the file cannot be written.
     MissingExtraError
         If onnx is not installed.
@@ -59,8 +59,7 @@ def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
     """
     graph = NetworkGraph.from_network(network) if isinstance(network, Network) else network
     data = _Writer(onnx_library(), graph).model.SerializeToString()
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(path, data)
 
 
 class _Writer:

@@ -1,0 +1,89 @@
+"""Out of memory, said in one line: how much was asked for, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from symlump.errors import OutOfMemoryError
+
+_NUMPY = re.compile(r"Unable to allocate (?P<size>[\d.]+ \w+)")
+_TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn what Python, numpy and torch say when memory is short into one error of symlump.
+
+    Raises
+    ------
+    OutOfMemoryError
+        In place of a ``MemoryError``, or of torch's ``RuntimeError`` about its allocator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with memory_errors():
+    ...     _ = np.zeros(2**57)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    symlump.errors.OutOfMemoryError: out of memory: 1.00 EiB were asked for at once, ...
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemoryError(_said(_NUMPY.search(str(error)))) from None
+    except RuntimeError as error:
+        found = _TORCH.search(str(error))
+        if found is None:
+            raise
+        raise OutOfMemoryError(_said(found)) from None
+
+
+def _said(found: re.Match[str] | None) -> str:
+    asked = "more was asked for than there is"
+    if found is not None:
+        size = found["size"]
+        if size.endswith(" bytes"):
+            size = size_text(int(size.split()[0]))
+        asked = f"{size} were asked for at once"
+    used, limit = _usage()
+    if limit is None:
+        remedy = "use a machine with more memory"
+    else:
+        used += f" under a limit of {size_text(limit)}"
+        remedy = "raise the limit (ulimit -v, or that of the container or batch system)"
+    return f"out of memory: {asked}, {used}; {remedy}, or give a smaller model"
+
+
+def _usage() -> tuple[str, int | None]:
+    """How much this process has taken so far, and how much it may take (None: what the machine has)."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such module
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            with open("/proc/self/status", encoding="ascii") as status:
+                peak = next(line.split()[1] for line in status if line.startswith("VmPeak"))
+            return f"with {size_text(1024 * int(peak))} taken", limit
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return f"with {size_text(1024 * peak_kib)} taken", None
+    return "with an unknown amount taken", None
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people.
+
+    Examples
+    --------
+    >>> size_text(512), size_text(24_000_000)
+    ('512 bytes', '22.9 MiB')
+    """
+    size, unit = float(count), 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.3g} {_UNITS[unit]}"

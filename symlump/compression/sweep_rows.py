@@ -226,7 +226,7 @@ def _observed(result: Compression, box: Any, samples: int, seed: int) -> float:
     if box is None:
         x: FloatArray = generator.standard_normal(shape)
     else:
-        from symlump.network.intervals import as_box, samples_of
+        from symlump.enclosures.boxes import as_box, samples_of
 
         x = samples_of(as_box(box, result.original.inputs), samples, generator)
     return float(np.abs(result.original(x) - result.network(x)).max())

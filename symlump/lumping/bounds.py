@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
-from symlump.lumping.enclosures.arithmetics import arithmetic as arithmetic_named
-from symlump.lumping.enclosures.comparison import NORMS, norms
-from symlump.lumping.enclosures.error_system import ErrorSystem
-from symlump.lumping.enclosures.initial import initial_sets, read_box
-from symlump.lumping.enclosures.pieces import Progress, Run, search
 from symlump.lumping.observed import ObservedError, observed_error
+from symlump.lumping.solutions.comparison import NORMS, norms
+from symlump.lumping.solutions.error_system import ErrorSystem
+from symlump.lumping.solutions.initial import initial_sets, read_box
+from symlump.lumping.solutions.pieces import Progress, Run, search
 from symlump.ode.exact import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ def error_bound(
     """Bound the error of a quotient, with certainty, for all initial states of a box and until a horizon.
 
     e' = F(E·b, e) + d(b) is followed together with its base b in validated steps
-    (:mod:`symlump.lumping.enclosures.flow`); what logarithmic norms and a comparison system say
-    (:mod:`symlump.lumping.enclosures.comparison`) is used where it is better.
+    (:mod:`symlump.lumping.solutions.flow`); what logarithmic norms and a comparison system say
+    (:mod:`symlump.lumping.solutions.comparison`) is used where it is better.
 
     Parameters
     ----------

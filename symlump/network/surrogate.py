@@ -9,7 +9,7 @@ analytic on each closed part. On a cell c ± r the difference e = φ − p is
     e(c + s) = Σ_{k<4} e_k·s^k + e⁽⁴⁾(ζ)/24·s⁴,
 
 with e_k enclosed at the point c and the last coefficient over the whole cell, both by Taylor arithmetic on
-balls or intervals (:mod:`symlump.network.activations.jets`), so |e| ≤ Σ |e_k|·r^k there. The cell with the
+balls or intervals (:mod:`symlump.enclosures.jets`), so |e| ≤ Σ |e_k|·r^k there. The cell with the
 largest bound is halved until that bound is close to a value of |e| that is certainly taken.
 
 References
@@ -29,15 +29,16 @@ from typing import Any
 
 import numpy as np
 
+from symlump.enclosures.boxes import as_box
+from symlump.enclosures.functions import IntervalFunctions, interval_functions
+from symlump.enclosures.interval import Interval
+from symlump.enclosures.jets import expanded
 from symlump.errors import FailureError, MethodError
-from symlump.network.activations.arithmetic import IntervalArithmetic, interval_arithmetic
-from symlump.network.activations.jets import expanded
 from symlump.network.activations.table import Activation, polynomial
 from symlump.network.activations.table import activation as look_up
 from symlump.network.bounds.difference import NetworkBound, bound_difference
 from symlump.network.bounds.pairing import side_by_side
 from symlump.network.bounds.relaxation import ranges
-from symlump.network.intervals import Interval, as_box
 from symlump.network.network import Layer, Network
 
 _ORDER = 4
@@ -165,7 +166,7 @@ def uniform_error(one: Activation, two: Activation, lower: float, upper: float) 
     """
     if one == two:
         return 0.0
-    m = interval_arithmetic()
+    m = interval_functions()
     with m.working():
         difference = _difference(m, one, two)
         cells: list[tuple[float, float, float]] = []
@@ -270,7 +271,7 @@ def _cuts(one: Activation, two: Activation, lower: float, upper: float) -> list[
 
 
 def _difference(
-    m: IntervalArithmetic, one: Activation, two: Activation
+    m: IntervalFunctions, one: Activation, two: Activation
 ) -> Callable[[float, float], tuple[float, float]]:
     """For a cell: a bound of |one − two|, and a value that it certainly takes."""
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import symlump as sl
+from symlump.enclosures.boxes import as_box
 from symlump.errors import FailureError, NetworkError
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.bounds.difference import bound_difference
 from symlump.network.bounds.evaluation import evaluation_error
-from symlump.network.intervals import as_box
 from symlump.network.precision import PRECISIONS
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")

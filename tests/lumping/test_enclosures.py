@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 import symlump as sl
+from symlump.enclosures.arithmetics import arithmetic
+from symlump.enclosures.interval import Interval
 from symlump.errors import MethodError
-from symlump.lumping.enclosures.arithmetics import arithmetic
-from symlump.lumping.enclosures.comparison import logarithmic_norms
-from symlump.lumping.enclosures.defect import defect, increment
-from symlump.lumping.enclosures.error_system import BoxMap, ErrorSystem, staying_nonnegative
-from symlump.lumping.enclosures.flow import Zonotope, action, exponential
-from symlump.lumping.enclosures.intervals import Intervals
+from symlump.lumping.solutions.comparison import logarithmic_norms
+from symlump.lumping.solutions.defect import defect, increment
+from symlump.lumping.solutions.error_system import BoxMap, ErrorSystem, staying_nonnegative
+from symlump.lumping.solutions.flow import Zonotope, action, exponential
 from symlump.ode.exact import ExactArray
 
 ARITHMETICS = ("float64", "flint", "mpmath")
@@ -94,7 +94,7 @@ def test_long_products_of_floats_enclose_exact_results(seed, terms):
         for i in range(2)
         for j in range(2)
     ]
-    assert inside(arithmetic("float64"), Intervals.of(x) @ Intervals.of(y), exact)
+    assert inside(arithmetic("float64"), Interval.of(x) @ Interval.of(y), exact)
 
 
 @pytest.mark.parametrize("name", ARITHMETICS)

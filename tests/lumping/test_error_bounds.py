@@ -426,7 +426,7 @@ def test_a_backward_box_without_a_common_state():
 
 
 def test_flint_is_named_when_it_is_missing(monkeypatch):
-    import symlump.lumping.enclosures.arithmetics as module
+    import symlump.enclosures.arithmetics as module
     from symlump.errors import MissingExtraError
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)

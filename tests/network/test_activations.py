@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
+from symlump.enclosures.functions import Functions, interval_functions
 from symlump.errors import MethodError, NetworkError
-from symlump.network.activations.arithmetic import Arithmetic, interval_arithmetic
 from symlump.network.activations.enclosure import enclose, enclose_slope
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.activations.torch_modules import module_of
@@ -27,7 +27,7 @@ NAMES += [
 SMOOTH = [name for name in NAMES if activation(name).pieces is None]
 
 mpmath.mp.dps = 50
-DIGITS = Arithmetic(
+DIGITS = Functions(
     exp=mpmath.exp,
     expm1=mpmath.expm1,
     log1p=mpmath.log1p,
@@ -263,7 +263,7 @@ def test_shapes_and_bad_intervals():
 
 def test_the_normal_distribution_by_integers():
     """The series behind GELU without ball arithmetic, at its ends and where it is cut."""
-    m = interval_arithmetic("mpmath")
+    m = interval_functions("mpmath")
     for z in (0.0, 1e-300, -1e-300, 0.5, -8.9999, 8.9999, 9.0, -9.0, -40.0, 40.0, 1e300):
         low, high = m.bounds(m.normal(m.interval(z, z)))
         exact = mpmath.ncdf(z) if abs(z) < 1e5 else mpmath.mpf(z > 0)

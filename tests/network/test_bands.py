@@ -5,12 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from symlump.enclosures.affine import AffineMap
+from symlump.enclosures.interval import Interval
 from symlump.network.activations.enclosure import enclose, enclose_slope
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.bands import bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, over_corners, product
 from symlump.network.bounds.curves import curve, difference_curve
-from symlump.network.intervals import Affine, Interval
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
 
@@ -20,8 +21,8 @@ def test_intervals_of_matrix_products_are_outward():
     for _ in range(20):
         w, b = rng.normal(size=(3, 40)) * 10.0 ** rng.integers(-3, 4, (3, 40)), rng.normal(size=3)
         x = rng.normal(size=40)
-        found = Affine.exactly(w, b)(Interval.point(x))
-        twice = Affine.exactly(w[:, :3], b).after(Affine.exactly(w.T[:3], None))
+        found = AffineMap.exactly(w, b)(Interval.point(x))
+        twice = AffineMap.exactly(w[:, :3], b).after(AffineMap.exactly(w.T[:3], None))
         for i in range(3):
             exact = Fraction(b[i]) + sum(
                 Fraction(p) * Fraction(q) for p, q in zip(w[i], x, strict=True)

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from planted import hide, random_network
 
 import symlump as sl
+from symlump.enclosures.boxes import as_box
+from symlump.enclosures.interval import Interval
 from symlump.errors import FailureError, MethodError
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.difference import bound_difference, evaluation_error, reachable
 from symlump.network.bounds.pairing import alone, side_by_side
 from symlump.network.bounds.relaxation import ranges
-from symlump.network.intervals import Interval, as_box
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
 

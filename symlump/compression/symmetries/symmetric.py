@@ -27,10 +27,10 @@ from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated
 from symlump.compression.symmetries.near_units import aggregated_floats, merge_near
 from symlump.compression.symmetries.proof import certificates
 from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units, pieces_on_box
+from symlump.enclosures.boxes import as_box
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.intervals import as_box
 from symlump.network.network import Layer, Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.symmetries.exact_rows import Lift, Rows, proportional
+from symlump.enclosures.affine import AffineMap
+from symlump.enclosures.boxes import ensure_finite
+from symlump.enclosures.interval import Interval
 from symlump.network.activations.enclosure import enclose
 from symlump.network.activations.table import Activation
-from symlump.network.intervals import Affine, Interval, ensure_finite
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 
@@ -77,7 +79,7 @@ def pieces_on_box(network: Network, box: Interval) -> list[IntArray]:
     """
     found = []
     for number, layer in enumerate(network.hidden, start=1):
-        z = Affine.exactly(layer.weight, layer.bias)(box)
+        z = AffineMap.exactly(layer.weight, layer.bias)(box)
         ensure_finite(z, f"the pre-activations of layer {number}")
         pieces = np.full(layer.units, -1)
         if layer.activation.pieces is not None:

@@ -3,7 +3,7 @@
 Between two consecutive points where its slope changes sign a function is monotone, so its range over an
 interval is spanned by its values at the ends and at such points inside; likewise its slope, with the
 points where the second derivative changes sign, and both one-sided slopes at a kink. Values come from
-balls or intervals (:mod:`symlump.network.activations.arithmetic`) and are rounded outward. Piecewise linear
+balls or intervals (:mod:`symlump.enclosures.functions`) and are rounded outward. Piecewise linear
 activations need neither: exact steps of floats suffice.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symlump.enclosures.functions import Formula, IntervalFunctions, interval_functions
 from symlump.errors import MethodError
-from symlump.network.activations.arithmetic import Formula, IntervalArithmetic, interval_arithmetic
 from symlump.network.activations.rules import Pieces
 from symlump.network.activations.special_points import Points
 from symlump.network.activations.table import Activation
@@ -119,7 +119,7 @@ def _smooth(
     high: FloatArray,
     using: str,
 ) -> Bounds:
-    m = interval_arithmetic(using)
+    m = interval_functions(using)
     below, above = np.empty(low.size), np.empty(low.size)
     with m.working():
         for i, (a, b) in enumerate(zip(low.ravel().tolist(), high.ravel().tolist(), strict=True)):
@@ -136,7 +136,7 @@ def _smooth(
 
 
 def _value(
-    m: IntervalArithmetic, formula: Formula, pair: tuple[float, float]
+    m: IntervalFunctions, formula: Formula, pair: tuple[float, float]
 ) -> tuple[float, float]:
     value: Any = formula(m, m.interval(*pair))
     return (value, value) if isinstance(value, float) else m.bounds(value)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import inf
 from typing import Any
 
-from symlump.network.activations.arithmetic import Arithmetic
+from symlump.enclosures.functions import Functions
 
 #: A polynomial: coefficient of each product of variables, written as letters: {"": 1, "aa": -1} is 1 − a².
 Letters = dict[str, Fraction | float]
@@ -61,14 +61,14 @@ class Pieces:
     kinks: tuple[float, ...]
     lines: tuple[tuple[float, float], ...]
 
-    def formula(self, m: Arithmetic, z: Any) -> Any:
+    def formula(self, m: Functions, z: Any) -> Any:
         """The value in any arithmetic."""
         result = _line(z, self.lines[0])
         for kink, line in zip(self.kinks, self.lines[1:], strict=True):
             result = m.where(z > kink, _line(z, line), result)
         return result
 
-    def slope(self, m: Arithmetic, z: Any) -> Any:
+    def slope(self, m: Functions, z: Any) -> Any:
         """The slope; at a kink that of the piece to the left."""
         result: Any = self.lines[0][0]
         for kink, (slope, _) in zip(self.kinks, self.lines[1:], strict=True):

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from symlump.enclosures.functions import FLOATS, Formula
 from symlump.errors import NetworkError
-from symlump.network.activations.arithmetic import FLOATS, Formula
 from symlump.network.activations.rules import Letters, Pieces, Rule
 from symlump.network.activations.special_points import Points, at, multiples_of_pi, roots
 from symlump.ode.exact import FloatArray
@@ -32,7 +32,7 @@ class Activation:
     name : str
         As on the command line, with its parameters after a colon.
     formula, slope_formula : callable
-        φ and φ' in any arithmetic; see :mod:`symlump.network.activations.arithmetic`.
+        φ and φ' in any arithmetic; see :mod:`symlump.enclosures.functions`.
     rule : Rule
         How φ enters the state form.
     range, slopes : (float, float)

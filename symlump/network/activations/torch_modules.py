@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from symlump.network.activations.arithmetic import torch_arithmetic
+from symlump.enclosures.functions import torch_functions
 from symlump.network.activations.table import Activation
 
 
@@ -27,7 +27,7 @@ class Entrywise(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Evaluate in the precision of ``z``."""
-        return cast(torch.Tensor, self.activation.formula(torch_arithmetic(), z))
+        return cast(torch.Tensor, self.activation.formula(torch_functions(), z))
 
     def extra_repr(self) -> str:
         """The name, for printing."""

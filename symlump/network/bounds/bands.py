@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symlump.enclosures.interval import TINY, UNIT, Interval
 from symlump.network.bounds.curves import Curve, under_lines
-from symlump.network.intervals import TINY, UNIT, Interval
 from symlump.ode.exact import FloatArray
 
 _POINT = 1e-100  # intervals no wider are treated as one point: their square must not underflow

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.network.intervals import UNIT, Interval, down, grow, up
+from symlump.enclosures.interval import UNIT, Interval, down, grow, up
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Inputs in which all corners are tried, at most.

@@ -22,11 +22,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from symlump.enclosures.interval import TINY, UNIT, Interval
 from symlump.errors import FailureError
 from symlump.network.activations.enclosure import enclose, enclose_slope
 from symlump.network.activations.rules import Pieces
 from symlump.network.activations.table import Activation
-from symlump.network.intervals import TINY, UNIT, Interval
 from symlump.ode.exact import FloatArray, IntArray
 
 _SLOPE_STEP = 1 / 256

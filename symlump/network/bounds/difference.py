@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from symlump.enclosures.boxes import as_box, ensure_finite
+from symlump.enclosures.interval import Interval, grow
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
-from symlump.network.intervals import Interval, as_box, ensure_finite, grow
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
 

@@ -24,12 +24,12 @@ from math import exp, expm1
 
 import numpy as np
 
+from symlump.enclosures.interval import Interval, grow
 from symlump.network.activations.table import Activation
 from symlump.network.bounds.curves import curve
 from symlump.network.bounds.pairing import alone
 from symlump.network.bounds.relaxation import ranges
 from symlump.network.bounds.steps import Ranges
-from symlump.network.intervals import Interval, grow
 from symlump.network.network import Network
 from symlump.network.precision import PRECISIONS, Precision
 from symlump.ode.exact import FloatArray

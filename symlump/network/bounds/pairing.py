@@ -23,9 +23,11 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from symlump.enclosures.affine import AffineMap
+from symlump.enclosures.boxes import samples_of
+from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.errors import MethodError
 from symlump.network.activations.table import Activation, activation
-from symlump.network.intervals import UNIT, Affine, Interval, gamma, grow, samples_of
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -37,7 +39,7 @@ _SEED = 0
 class Link:
     """One step of a chain: h = φ(W·h + b), with weights known up to a radius."""
 
-    affine: Affine
+    affine: AffineMap
     activation: Activation
 
 
@@ -73,10 +75,10 @@ class Stage:
     original: Link
     reduced: Link
     pairs: Pairs
-    joint: Affine
+    joint: AffineMap
 
     @cached_property
-    def rows(self) -> Affine:
+    def rows(self) -> AffineMap:
         """The map (δh, ĥ) ↦ (δz, ẑ, z), with z = δz + a·ẑ_p."""
         joint, a, units = self.joint, self.pairs.before, self.pairs.partner.size
         below = self.pairs.partner + units
@@ -86,7 +88,7 @@ class Stage:
         off += np.abs(a)[:, None] * joint.weight_radius[below]
         shift = 3 * UNIT * (np.abs(bias_top) + np.abs(bias_bottom)) + joint.bias_radius[:units]
         shift += np.abs(a) * joint.bias_radius[below]
-        return Affine(
+        return AffineMap(
             np.vstack([joint.weight, tops + bottoms]),
             np.concatenate([joint.bias, bias_top + bias_bottom]),
             np.vstack([joint.weight_radius, grow(off, 8)]),
@@ -105,12 +107,12 @@ def links(network: Network, fold: bool = True) -> list[Link]:
     groups: IntArray | None = None
     for layer in network.layers:
         weight = layer.weight if groups is None else layer.weight[:, groups]
-        found.append(Link(Affine.exactly(weight, layer.bias), layer.activation))
+        found.append(Link(AffineMap.exactly(weight, layer.bias), layer.activation))
         groups = layer.groups
     if groups is not None:
         sums = np.zeros((network.outputs, groups.size))
         sums[groups, np.arange(groups.size)] = 1.0
-        found.append(Link(Affine.exactly(sums, None), identity))
+        found.append(Link(AffineMap.exactly(sums, None), identity))
     if not fold:
         return found
     chain: list[Link] = []
@@ -167,7 +169,7 @@ def side_by_side(
 
 def alone(network: Network) -> list[Stage]:
     """One network in the same form: the original has no units."""
-    empty = Link(Affine.exactly(np.zeros((0, 0)), None), activation("identity"))
+    empty = Link(AffineMap.exactly(np.zeros((0, 0)), None), activation("identity"))
     return [Stage(empty, link, _same(0), link.affine) for link in links(network, fold=False)]
 
 
@@ -266,7 +268,7 @@ def _same(units: int) -> Pairs:
 def _lengthen(chain: list[Link], length: int) -> None:
     """Put layers that do nothing before the last one."""
     last = chain[-1].affine
-    nothing = Link(Affine.exactly(np.eye(last.weight.shape[1]), None), activation("identity"))
+    nothing = Link(AffineMap.exactly(np.eye(last.weight.shape[1]), None), activation("identity"))
     while len(chain) < length:
         chain.insert(len(chain) - 1, nothing)
 
@@ -288,7 +290,7 @@ def _fitting_maps(
     ]
 
 
-def _joint(one: Affine, two: Affine, before: Pairs | None, pairs: Pairs) -> Affine:
+def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -> AffineMap:
     """The map (δh, ĥ) ↦ (δz, ẑ); see the text of the module."""
     scale, partner = pairs.before, pairs.partner
     taken = two.weight[partner], two.weight_radius[partner]
@@ -323,7 +325,7 @@ def _joint(one: Affine, two: Affine, before: Pairs | None, pairs: Pairs) -> Affi
             np.hstack([one.weight_radius, weight_radius]),
         )
         below, below_radius = np.hstack([zero, below]), np.hstack([zero, below_radius])
-    return Affine(
+    return AffineMap(
         np.vstack([weight, below]),
         np.concatenate([constant, two.bias]),
         np.vstack([weight_radius, below_radius]),

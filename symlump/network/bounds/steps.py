@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.network.bounds.bands import Band, bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, product
 from symlump.network.bounds.curves import Curve
 from symlump.network.bounds.pairing import Stage
-from symlump.network.intervals import UNIT, Interval, gamma, grow
 from symlump.ode.exact import FloatArray
 
 #: How far |δz| is below its largest value where the worst happens, about; decides which band is used.

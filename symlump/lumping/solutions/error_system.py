@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from symlump.lumping.enclosures.arithmetics import Arithmetic, Enclosures
-from symlump.lumping.enclosures.defect import defect, increment
+from symlump.enclosures.arithmetics import Arithmetic, Enclosures
+from symlump.lumping.solutions.defect import defect, increment
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -123,12 +123,16 @@ class BoxMap:
 def _monomials(table: Monomials, box: Enclosures, arithmetic: Arithmetic) -> Enclosures:
     """Values of all monomials on a box."""
     factors = arithmetic.powers(box[table.variables], table.powers)
-    values = arithmetic.between(np.ones(len(table)), np.ones(len(table)))
+    order = np.argsort(
+        -table.lengths, kind="stable"
+    )  # the longest first, so that each round is a prefix
+    first = table.indptr[:-1][order]
+    values = arithmetic.point(np.ones(len(table)))
     for k in range(int(table.lengths.max(initial=0))):
-        rows = np.flatnonzero(table.lengths > k)
-        at = factors[table.indptr[:-1][rows] + k]
-        values[rows] = values[rows] * at if k else at
-    return values
+        count = int(np.count_nonzero(table.lengths > k))
+        at = factors[first[:count] + k]
+        values = arithmetic.concatenate([values[:count] * at if k else at, values[count:]])
+    return values[np.argsort(order, kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)

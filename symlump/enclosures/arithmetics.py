@@ -1,7 +1,7 @@
 """Three ways to compute with enclosures, behind one interface: float64, the balls of flint, mpmath.
 
 What is computed with them is written once, with the operators + − * @ and the functions of
-:class:`Arithmetic`. *float64* is :mod:`symlump.lumping.enclosures.intervals`: whole arrays at a time. *flint*
+:class:`Arithmetic`. *float64* is :mod:`symlump.enclosures.interval`: whole arrays at a time. *flint*
 and *mpmath* are arrays of Python objects that round outward by themselves. They are slower by one to three
 orders of magnitude, share no code with the first, and so confirm it.
 
@@ -13,7 +13,7 @@ Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmet
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from importlib.util import find_spec
@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from symlump.enclosures.ends import flint_ends, mpmath_ends
+from symlump.enclosures.interval import Interval, down, gamma, up
 from symlump.errors import MethodError, MissingExtraError
-from symlump.lumping.enclosures.intervals import UNIT, Intervals, above, below, middle_and_radius
 from symlump.ode.exact import AnyArray, ExactArray, FloatArray, IntArray
 
-#: An array of enclosures: :class:`Intervals`, or an array of flint's or mpmath's objects.
+#: An array of enclosures: :class:`Interval`, or an array of flint's or mpmath's objects.
 Enclosures = Any
 
 
@@ -77,7 +78,7 @@ class Arithmetic(ABC):
 
     def ball(self, a: Enclosures) -> tuple[FloatArray, FloatArray]:
         """Floats m and r with every enclosure inside m ± r."""
-        return middle_and_radius(self.lower(a), self.upper(a))
+        return Interval(self.lower(a), self.upper(a)).ball()
 
 
 class _FloatArithmetic(Arithmetic):
@@ -85,10 +86,10 @@ class _FloatArithmetic(Arithmetic):
 
     name = "float64 intervals, rounded outward"
 
-    def exact(self, values: ExactArray) -> Intervals:
+    def exact(self, values: ExactArray) -> Interval:
         nearest = values.to_float()
         if values.is_float:
-            return Intervals(nearest, nearest)
+            return Interval.point(nearest)
         same = np.fromiter(
             (
                 np.isfinite(float(f)) and Fraction(float(f)) == value
@@ -97,48 +98,53 @@ class _FloatArithmetic(Arithmetic):
             dtype=bool,
             count=len(values),
         )
-        return Intervals(
-            np.where(same, nearest, np.nextafter(nearest, -np.inf)),
-            np.where(same, nearest, np.nextafter(nearest, np.inf)),
+        return Interval(
+            np.where(same, nearest, down(nearest)), np.where(same, nearest, up(nearest))
         )
 
-    def between(self, lower: FloatArray, upper: FloatArray) -> Intervals:
-        return Intervals(lower, upper)
+    def between(self, lower: FloatArray, upper: FloatArray) -> Interval:
+        return Interval(lower, upper)
 
-    def concatenate(self, parts: Sequence[Intervals]) -> Intervals:
-        return Intervals(
+    def concatenate(self, parts: Sequence[Interval]) -> Interval:
+        return Interval(
             np.concatenate([part.lower for part in parts]),
             np.concatenate([part.upper for part in parts]),
         )
 
-    def lower(self, a: Intervals) -> FloatArray:
+    def lower(self, a: Interval) -> FloatArray:
         return a.lower
 
-    def upper(self, a: Intervals) -> FloatArray:
+    def upper(self, a: Interval) -> FloatArray:
         return a.upper
 
-    def powers(self, a: Intervals, exponents: IntArray) -> Intervals:
+    def powers(self, a: Interval, exponents: IntArray) -> Interval:
         ends = []
         for end in (a.lower, a.upper):
-            power = Intervals(end.copy(), end.copy())
+            power = Interval.point(end)
             for k in range(2, int(exponents.max(initial=1)) + 1):
-                more = exponents >= k
-                power[more] = power[more] * end[more]
+                with np.errstate(
+                    over="ignore", invalid="ignore"
+                ):  # of powers that are not asked for
+                    next_power, more = power * end, exponents >= k
+                power = Interval(
+                    np.where(more, next_power.lower, power.lower),
+                    np.where(more, next_power.upper, power.upper),
+                )
             ends.append(power)
         first, last = ends  # an odd power ascends; an even one does on each side of 0
         lower = np.minimum(first.lower, last.lower)
         across = (exponents % 2 == 0) & (a.lower <= 0) & (a.upper >= 0)
-        return Intervals(np.where(across, 0.0, lower), np.maximum(first.upper, last.upper))
+        return Interval(np.where(across, 0.0, lower), np.maximum(first.upper, last.upper))
 
-    def sums(self, a: Intervals, groups: IntArray, count: int) -> Intervals:
+    def sums(self, a: Interval, groups: IntArray, count: int) -> Interval:
         size = np.bincount(groups, minlength=count)
-        room = 2.0 * np.maximum(size - 1, 0) * UNIT
+        room = 2 * gamma(1) * np.maximum(size - 1, 0)  # a sum of one number is exact
         ends = []
-        for part in (a.lower, a.upper):
+        for part, outward, sign in ((a.lower, down, -1.0), (a.upper, up, 1.0)):
             total = np.bincount(groups, weights=part, minlength=count)
-            ends.append((total, room * np.bincount(groups, weights=np.abs(part), minlength=count)))
-        (lower, room_below), (upper, room_above) = ends
-        return Intervals(below(lower - room_below), above(upper + room_above))
+            reach = room * np.bincount(groups, weights=np.abs(part), minlength=count)
+            ends.append(np.where(reach > 0, outward(total + sign * reach), total))
+        return Interval(*ends)
 
 
 class _ObjectArithmetic(Arithmetic):
@@ -188,10 +194,14 @@ class _FlintArithmetic(_ObjectArithmetic):
         return self._objects(values, a.shape)
 
     def lower(self, a: AnyArray) -> FloatArray:
-        return np.array([_down(x) for x in np.ravel(a)], dtype=np.float64).reshape(np.shape(a))
+        return _ends(flint_ends, a, 0)
 
     def upper(self, a: AnyArray) -> FloatArray:
-        return -self.lower(-a)
+        return _ends(flint_ends, a, 1)
+
+
+def _ends(of: Callable[[Any], tuple[float, float]], a: AnyArray, which: int) -> FloatArray:
+    return np.array([of(x)[which] for x in np.ravel(a)], dtype=np.float64).reshape(np.shape(a))
 
 
 def _power(x: Any, exponent: int) -> Any:
@@ -204,17 +214,6 @@ def _power(x: Any, exponent: int) -> Any:
         low, high = low * first, high * last
     hull = low.union(high)
     return hull.union(0 * first) if exponent % 2 == 0 and first <= 0 <= last else hull
-
-
-def _down(x: Any) -> float:
-    """A float that is not above a ball of flint, −∞ where the ball is no finite one."""
-    from flint import arb
-
-    if not x.is_finite():
-        return -np.inf
-    low = x.lower()
-    value = float(low)
-    return value if arb(value) <= low else float(np.nextafter(value, -np.inf))
 
 
 class _MpmathArithmetic(_ObjectArithmetic):
@@ -238,18 +237,10 @@ class _MpmathArithmetic(_ObjectArithmetic):
         return self._objects(values, a.shape)
 
     def lower(self, a: AnyArray) -> FloatArray:
-        from mpmath import libmp
-
-        ends = np.empty(np.size(a))
-        for i, x in enumerate(np.ravel(a)):
-            end = x._mpi_[0]
-            value = libmp.to_float(end)
-            inside = libmp.mpf_le(libmp.from_float(value), end)
-            ends[i] = value if inside else np.nextafter(value, -np.inf)
-        return ends.reshape(np.shape(a))
+        return _ends(mpmath_ends, a, 0)
 
     def upper(self, a: AnyArray) -> FloatArray:
-        return -self.lower(-a)
+        return _ends(mpmath_ends, a, 1)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Taylor polynomials with certain coefficients: one more arithmetic for the formulas of activations.
 
 A :class:`Jet` is Σ c_k·s^k up to some order, with c_k in an interval arithmetic of
-:mod:`symlump.network.activations.arithmetic`. A formula evaluated on the jet z + s gives φ(z + s), coefficient
+:mod:`symlump.enclosures.functions`. A formula evaluated on the jet z + s gives φ(z + s), coefficient
 by coefficient. With z an interval, the coefficient of s^k holds φ⁽ᵏ⁾(ζ)/k! for all ζ in it, which is the
 remainder of Taylor's theorem.
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from symlump.network.activations.arithmetic import Arithmetic, Formula, IntervalArithmetic
+from symlump.enclosures.functions import Formula, Functions, IntervalFunctions
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,20 +76,20 @@ class Jet:
         return self.side > x
 
 
-def expanded(formula: Formula, m: IntervalArithmetic, low: float, high: float, order: int) -> Jet:
+def expanded(formula: Formula, m: IntervalFunctions, low: float, high: float, order: int) -> Jet:
     """A formula about each point of [low, high], in which it must not branch: coefficients up to an order.
 
     Examples
     --------
-    >>> from symlump.network.activations.arithmetic import interval_arithmetic
-    >>> m = interval_arithmetic("mpmath")
+    >>> from symlump.enclosures.functions import interval_functions
+    >>> m = interval_functions("mpmath")
     >>> [m.bounds(c) for c in expanded(lambda m, z: z * z, m, 0.0, 1.0, 2).c]
     [(0.0, 1.0), (0.0, 2.0), (1.0, 1.0)]
     """
     side = low + (high - low) / 2
     zero, one = m.interval(0.0, 0.0), m.interval(1.0, 1.0)
     z = Jet([m.interval(low, high), one, *[zero] * order][: order + 1], side)
-    found = formula(jet_arithmetic(m), z)
+    found = formula(jet_functions(m), z)
     return found if isinstance(found, Jet) else found + 0 * z
 
 
@@ -115,7 +115,7 @@ def _solved(z: Jet, start: list[Any], rules: list[Callable[[list[Jet]], Jet]]) -
     return [Jet(c, z.side) for c in found]
 
 
-def jet_arithmetic(m: IntervalArithmetic) -> Arithmetic:
+def jet_functions(m: IntervalFunctions) -> Functions:
     """The functions of formulas, on jets over an interval arithmetic."""
 
     def exp(z: Jet) -> Jet:
@@ -137,7 +137,7 @@ def jet_arithmetic(m: IntervalArithmetic) -> Arithmetic:
     def chosen(condition: Any, yes: Any, no: Any) -> Any:
         return yes if condition else no
 
-    return Arithmetic(
+    return Functions(
         exp=exp,
         expm1=expm1,
         log1p=lambda z: _solved(z, [m.log1p(z.c[0])], [lambda f: 1 / (1 + f[1])])[0],

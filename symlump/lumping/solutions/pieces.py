@@ -14,11 +14,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from symlump.enclosures.interval import Interval
 from symlump.errors import FailureError
-from symlump.lumping.enclosures.comparison import Comparison
-from symlump.lumping.enclosures.error_system import ErrorSystem
-from symlump.lumping.enclosures.flow import Zonotope, advance
-from symlump.lumping.enclosures.intervals import middle_and_radius
+from symlump.lumping.solutions.comparison import Comparison
+from symlump.lumping.solutions.error_system import ErrorSystem
+from symlump.lumping.solutions.flow import Zonotope, advance
 from symlump.ode.exact import FloatArray
 
 #: How often a step may be halved.
@@ -139,7 +139,7 @@ def _halves(
 ) -> tuple[FloatArray, FloatArray] | None:
     """The box cut across the variable that contributes most to the variation of slopes; None if none does."""
     box = np.concatenate([base, error])
-    centre, radius = middle_and_radius(box[:, 0].copy(), box[:, 1].copy())
+    centre, radius = Interval(box[:, 0].copy(), box[:, 1].copy()).ball()
     slopes = system.slopes(system.arithmetic.point(centre), (-radius, radius))
     part = (slopes[1] - slopes[0]) * radius
     total = part.sum(axis=1, keepdims=True)
@@ -168,7 +168,7 @@ def integrate(
     during, of_norms = np.zeros((intervals, live)), np.zeros((intervals, 3))
     reach = base.copy()
     box = np.concatenate([base, error])
-    centre, radius = middle_and_radius(box[:, 0].copy(), box[:, 1].copy())
+    centre, radius = Interval(box[:, 0].copy(), box[:, 1].copy()).ball()
     state = Zonotope(centre, np.diag(radius))
     limit = max(_GENERATORS[1], _GENERATORS[0] * centre.size)
     comparison = Comparison(system.arithmetic, np.abs(error).max(axis=1))

@@ -1,7 +1,7 @@
 """One formula, several arithmetics: arrays of floats, torch tensors, and intervals that are certain.
 
 A formula φ(m, z) of :mod:`symlump.network.activations.table` calls only the functions listed in
-:class:`Arithmetic`, so it can be evaluated on numpy arrays, on torch tensors, and on intervals: balls of
+:class:`Functions`, so it can be evaluated on numpy arrays, on torch tensors, and on intervals: balls of
 python-flint where it is installed (extra ``fast``), else intervals of mpmath. Interval results contain
 the true value; nothing about them rests on the accuracy of a float function.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from math import inf, nextafter
 from typing import Any
 
 import numpy as np
 from scipy import special
 
+from symlump.enclosures.ends import flint_ends, mpmath_ends
 from symlump.errors import MethodError, MissingExtraError
 
 #: Bits of the interval arithmetics: twice a float's, so that what is lost is the last rounding only.
@@ -25,7 +25,7 @@ PRECISION = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Arithmetic:
+class Functions:
     """The functions that a formula may call, beside + − · /.
 
     ``sigmoid`` is 1/(1+e⁻ᶻ), ``density`` e^(−z²/2)/√(2π) and ``normal`` its integral from −∞ to z.
@@ -47,11 +47,11 @@ class Arithmetic:
 
 
 #: φ(m, z), in any arithmetic m.
-Formula = Callable[[Arithmetic, Any], Any]
+Formula = Callable[[Functions, Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class IntervalArithmetic(Arithmetic):
+class IntervalFunctions(Functions):
     """An arithmetic whose results are certain to contain the true value.
 
     ``interval(a, b)`` makes the interval of two floats, ``bounds`` gives back floats below and above
@@ -68,7 +68,7 @@ def _chosen(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 
 
-FLOATS = Arithmetic(
+FLOATS = Functions(
     exp=np.exp,
     expm1=np.expm1,
     log1p=np.log1p,
@@ -86,11 +86,11 @@ FLOATS = Arithmetic(
 
 
 @cache
-def torch_arithmetic() -> Arithmetic:
+def torch_functions() -> Functions:
     """The functions of torch."""
     import torch
 
-    return Arithmetic(
+    return Functions(
         exp=torch.exp,
         expm1=torch.expm1,
         log1p=torch.log1p,
@@ -107,7 +107,7 @@ def torch_arithmetic() -> Arithmetic:
     )
 
 
-def interval_arithmetic(name: str = "") -> IntervalArithmetic:
+def interval_functions(name: str = "") -> IntervalFunctions:
     """The certified arithmetic of that name, ``"flint"`` or ``"mpmath"``; by default the faster one here.
 
     Raises
@@ -119,7 +119,7 @@ def interval_arithmetic(name: str = "") -> IntervalArithmetic:
 
     Examples
     --------
-    >>> m = interval_arithmetic("mpmath")
+    >>> m = interval_functions("mpmath")
     >>> m.bounds(m.tanh(m.interval(0.5, 0.5)))
     (0.46211715726000974, 0.4621171572600098)
     """
@@ -137,19 +137,10 @@ def interval_arithmetic(name: str = "") -> IntervalArithmetic:
 
 
 @cache
-def _flint() -> IntervalArithmetic:
+def _flint() -> IntervalFunctions:
     from flint import arb, ctx
 
-    def bounds(x: Any) -> tuple[float, float]:
-        below, above = x.lower(), x.upper()
-        low, high = float(below), float(above)
-        if not arb(low) <= below:  # a comparison of exact balls is decided
-            low = nextafter(low, -inf)
-        if not arb(high) >= above:
-            high = nextafter(high, inf)
-        return low, high
-
-    return IntervalArithmetic(
+    return IntervalFunctions(
         exp=lambda x: x.exp(),
         expm1=lambda x: x.expm1(),
         log1p=lambda x: x.log1p(),
@@ -165,13 +156,13 @@ def _flint() -> IntervalArithmetic:
         where=_chosen,
         name="flint",
         interval=lambda a, b: arb(a) if a == b else arb(a).union(arb(b)),
-        bounds=bounds,
+        bounds=flint_ends,
         working=lambda: ctx.workprec(PRECISION),
     )
 
 
 @cache
-def _mpmath() -> IntervalArithmetic:
+def _mpmath() -> IntervalFunctions:
     from contextlib import nullcontext
 
     from mpmath import libmp
@@ -179,15 +170,6 @@ def _mpmath() -> IntervalArithmetic:
 
     m = MPIntervalContext()
     m.prec = PRECISION
-
-    def bounds(x: Any) -> tuple[float, float]:
-        below, above = x._mpi_
-        low, high = libmp.to_float(below), libmp.to_float(above)
-        if not libmp.mpf_le(libmp.from_float(low), below):
-            low = nextafter(low, -inf)
-        if not libmp.mpf_ge(libmp.from_float(high), above):
-            high = nextafter(high, inf)
-        return low, high
 
     def hull(low: Any, high: Any) -> Any:
         return m.make_mpf((low._mpi_[0], high._mpi_[1]))
@@ -209,7 +191,7 @@ def _mpmath() -> IntervalArithmetic:
     def normal(x: Any) -> Any:
         return hull(normal_at(x.a), normal_at(x.b))
 
-    return IntervalArithmetic(
+    return IntervalFunctions(
         exp=m.exp,
         expm1=lambda x: m.exp(x) - 1,
         log1p=lambda x: m.log(1 + x),
@@ -225,7 +207,7 @@ def _mpmath() -> IntervalArithmetic:
         where=_chosen,
         name="mpmath",
         interval=lambda a, b: m.mpf([a, b]),
-        bounds=bounds,
+        bounds=mpmath_ends,
         working=nullcontext,
     )
 

@@ -21,10 +21,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from symlump.lumping.enclosures.arithmetics import Arithmetic
-from symlump.lumping.enclosures.error_system import Bounds
-from symlump.lumping.enclosures.flow import Step, action, majorants, norm
-from symlump.lumping.enclosures.intervals import middle_and_radius, sum_up
+from symlump.enclosures.arithmetics import Arithmetic
+from symlump.enclosures.interval import Interval, sum_up
+from symlump.lumping.solutions.error_system import Bounds
+from symlump.lumping.solutions.flow import Step, action, majorants, norm
 from symlump.ode.exact import FloatArray
 
 NORMS = ("1", "2", "max")
@@ -138,7 +138,7 @@ def logarithmic_norms(m: Arithmetic, slopes: Bounds) -> FloatArray:
 
     Examples
     --------
-    >>> from symlump.lumping.enclosures.arithmetics import arithmetic
+    >>> from symlump.enclosures.arithmetics import arithmetic
     >>> a = np.array([[-1.0, 2.0], [0.0, -1.0]])
     >>> logarithmic_norms(arithmetic("float64"), (a, a)).round(6).tolist()
     [1.0, 0.0, 1.0]
@@ -147,7 +147,7 @@ def logarithmic_norms(m: Arithmetic, slopes: Bounds) -> FloatArray:
     by_rows, by_columns = _discs(m, majorant), _discs(m, majorant.T.copy())
     matrix = m.between(*slopes)
     symmetric = (matrix + matrix.T) * m.number(Fraction(1, 2))
-    middle, radius = middle_and_radius(m.lower(symmetric), m.upper(symmetric))
+    middle, radius = Interval(m.lower(symmetric), m.upper(symmetric)).ball()
     if not np.isfinite(middle).all():
         return np.full(3, np.inf)
     _, q = np.linalg.eigh(middle)

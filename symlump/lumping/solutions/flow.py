@@ -1,6 +1,6 @@
 """A validated integrator: where the base b and the error e of a quotient provably are, step by step.
 
-Write s = (b, e) and s' = P(s) (:class:`symlump.lumping.enclosures.error_system.ErrorSystem`). Over one step
+Write s = (b, e) and s' = P(s) (:class:`symlump.lumping.solutions.error_system.ErrorSystem`). Over one step
 of length h let c be a point and w = (s − c, 1). Then w' = N(t)·w with N = [[M, P(c)], [0, 0]], where M is the
 mean slope of P between c and s. If w stays in a box W during the step, N(t) stays in an interval matrix N̄ ±
 R, and variation of constants gives
@@ -35,9 +35,9 @@ from functools import cached_property
 
 import numpy as np
 
-from symlump.lumping.enclosures.arithmetics import Arithmetic, Enclosures
-from symlump.lumping.enclosures.error_system import Bounds, ErrorSystem
-from symlump.lumping.enclosures.intervals import middle_and_radius, sum_up
+from symlump.enclosures.arithmetics import Arithmetic, Enclosures
+from symlump.enclosures.interval import Interval, sum_up
+from symlump.lumping.solutions.error_system import Bounds, ErrorSystem
 from symlump.ode.exact import FloatArray
 
 #: A step is halved until the norm of h·N̄ is at most this.
@@ -130,7 +130,7 @@ def advance(
     shift, off = m.ball(m.point(state.centre) - m.point(c))
     first = _widened((shift, shift), state.radius())
     guess = about.wider(_hull(first, (first[0] - 2 * shift, first[1] - 2 * shift)))
-    matrix, _ = middle_and_radius(*about.matrix(guess))
+    matrix, _ = Interval(*about.matrix(guess)).ball()
     if not norm(matrix)[0] <= LARGEST_NORM:  # also where it is not a number
         return None
     majorant, growing = majorants(matrix)

@@ -45,15 +45,17 @@ if TYPE_CHECKING:
     from symlump.lumping.partition import Partition
     from symlump.lumping.tolerance.breakpoints import Breakpoint, breakpoints
     from symlump.lumping.tolerance.parameters import NearestParameters, nearest_parameters
+    from symlump.network.activations.torch_modules import Polynomial
     from symlump.network.bounds.difference import bound_difference, reachable
+    from symlump.network.chain import Chain, Layer
     from symlump.network.decode import decode
     from symlump.network.encode import encode
     from symlump.network.exchange.onnx_io import read_onnx
     from symlump.network.exchange.onnx_write import write_onnx
-    from symlump.network.graphs.graph import NetworkGraph
-    from symlump.network.network import Layer, Network
+    from symlump.network.network import Network
     from symlump.network.surrogate import surrogate, with_surrogates
-    from symlump.network.torch_io import BlockSum, Polynomial, from_torch, to_torch
+    from symlump.network.torch_io import from_torch, to_torch
+    from symlump.network.torch_module import BlockSum
     from symlump.ode.polynomial import PolynomialODE
     from symlump.ode.simulate import Trajectory, simulate
     from symlump.proof.certificate import Certificate
@@ -83,9 +85,9 @@ _HOME = {
     "Model": "symlump.formats.model",
     "read": "symlump.formats",
     "write": "symlump.formats",
-    "Layer": "symlump.network.network",
+    "Chain": "symlump.network.chain",
+    "Layer": "symlump.network.chain",
     "Network": "symlump.network.network",
-    "NetworkGraph": "symlump.network.graphs.graph",
     "read_onnx": "symlump.network.exchange.onnx_io",
     "write_onnx": "symlump.network.exchange.onnx_write",
     "bound_difference": "symlump.network.bounds.difference",
@@ -103,8 +105,8 @@ _HOME = {
     "Refinement": "symlump.display.refinement",
     "from_torch": "symlump.network.torch_io",
     "to_torch": "symlump.network.torch_io",
-    "Polynomial": "symlump.network.torch_io",
-    "BlockSum": "symlump.network.torch_io",
+    "Polynomial": "symlump.network.activations.torch_modules",
+    "BlockSum": "symlump.network.torch_module",
     "AFDE": "symlump.compression.merging.afde",
     "Hierarchical": "symlump.compression.hierarchical.method",
     "HLinear": "symlump.compression.hierarchical.hlinear",
@@ -132,6 +134,7 @@ __all__ = [
     "BlockSum",
     "Breakpoint",
     "Certificate",
+    "Chain",
     "Compression",
     "Conditions",
     "Constrained",
@@ -149,7 +152,6 @@ __all__ = [
     "Model",
     "NearestParameters",
     "Network",
-    "NetworkGraph",
     "Normal",
     "Partition",
     "Polynomial",
@@ -204,6 +206,12 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
+    if name == "NetworkGraph":
+        import warnings
+
+        message = "NetworkGraph is now Network; the old name goes with the next release"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return __getattr__("Network")
     raise AttributeError(f"module 'symlump' has no attribute {name!r}")
 
 

@@ -18,7 +18,7 @@ from symlump.compression.compression import Compression, compress
 from symlump.compression.hierarchical.hlinear import HLinear, recompress_
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.shares import share_of, smallest_tolerance
-from symlump.errors import MethodError, NetworkError
+from symlump.errors import MethodError
 from symlump.network.network import Network
 
 Reduce = Callable[[nn.Sequential, float, npt.ArrayLike], Compression]
@@ -131,17 +131,16 @@ def _quantise(model: nn.Sequential, share: float, points: npt.ArrayLike) -> Comp
 def _dense(found: Compression) -> Network:
     """The reduced network with one layer for each of the original's."""
     network, places = found.network, found.reduction.places
-    if not isinstance(network, Network):
-        raise NetworkError(f"a chain of dense layers is needed; got {network!r}")
+    chain = network.dense_chain("this comparison")
     if places is None:
         return network
     layers, start = [], 0
     for place in places:
-        factors = [layer.weight for layer in network.layers[start : place + 1]]
+        factors = [layer.weight for layer in chain.layers[start : place + 1]]
         weight = reduce(lambda product, factor: factor @ product, factors)
-        layers.append(replace(network.layers[place], weight=weight))
+        layers.append(replace(chain.layers[place], weight=weight))
         start = place + 1
-    return replace(network, layers=tuple(layers))
+    return network.with_chain(replace(chain, layers=tuple(layers)))
 
 
 def recompress_to(model: nn.Module, parameters: int, share: float) -> None:

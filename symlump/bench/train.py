@@ -9,7 +9,7 @@ from torch import nn
 
 from symlump.datasets.dataset import Dataset
 from symlump.network.activations.table import activation
-from symlump.network.torch_io import activation_module
+from symlump.network.activations.torch_modules import activation_module
 
 
 def multilayer(

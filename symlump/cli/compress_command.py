@@ -15,7 +15,6 @@ from symlump.errors import FileFormatError, MethodError
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression
     from symlump.datasets.dataset import Dataset
-    from symlump.network.graphs.graph import NetworkGraph
     from symlump.network.network import Network
     from symlump.network.state_dict import SavedNetwork
 
@@ -164,9 +163,8 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(lambda: report, lambda: _text(result, report))
 
 
-def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNetwork | None]:
+def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
     """The network, and the state dict it came from, if it did."""
-    from symlump.network.network import Network
     from symlump.network.state_dict import read_network
 
     if not _is_onnx(options.model):
@@ -186,7 +184,7 @@ def _read(options: argparse.Namespace) -> tuple[Network | NetworkGraph, SavedNet
             )
     network = read_onnx(options.model, leave_untouched=options.leave_untouched)
     to_onnx = options.output is None or _writes_onnx(options)
-    if not isinstance(network, Network) and not to_onnx:
+    if network.chain is None and not to_onnx:
         raise MethodError(
             f"{options.model} is no chain of dense layers, so the result is written as ONNX: -o NAME.onnx"
         )
@@ -229,14 +227,10 @@ def _is_onnx(path: str) -> bool:
     return Path(path).suffix.lower() == ".onnx"
 
 
-def _sizes(network: Network | NetworkGraph) -> tuple[int, int]:
+def _sizes(network: Network) -> tuple[int, int]:
     """How many numbers a sample and its targets have."""
     from math import prod
 
-    from symlump.network.network import Network
-
-    if isinstance(network, Network):
-        return network.inputs, network.outputs
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise MethodError("--data is for networks with one input and one output")
     return prod(network.inputs[0].size), prod(network.shapes[network.outputs[0]])
@@ -264,15 +258,10 @@ def _bound(result: Compression, box: list[float]) -> dict[str, Any]:
 
 
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
+    from symlump.compression.compression import mean_squared_error
     from symlump.compression.merging.effect import observed_difference
-    from symlump.network.graphs.graph import NetworkGraph
 
-    if isinstance(result.original, NetworkGraph):
-        from symlump.compression.merging.graph_effect import observed_graph_difference
-
-        difference = observed_graph_difference(result.original, result.network)
-    else:
-        difference = observed_difference(result.original, result.network)
+    difference = observed_difference(result.original, result.network)
     report = result.to_dict()
     report["difference"] = {
         "inputs": f"{difference.samples} standard normal samples, seed {difference.seed}",
@@ -282,23 +271,11 @@ def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
     }
     if data is not None:
         report["mean_squared_error"] = {
-            "before": _error(result.original, data),
-            "after": _error(result.network, data),
+            "before": mean_squared_error(result.original, data.inputs, data.targets),
+            "after": mean_squared_error(result.network, data.inputs, data.targets),
             "samples": len(data),
         }
     return report
-
-
-def _error(network: Network | NetworkGraph, data: Dataset) -> float:
-    """Mean squared error; rows of numbers are taken as the values of a grid in order."""
-    from symlump.compression.compression import mean_squared_error
-    from symlump.network.network import Network
-
-    if isinstance(network, Network):
-        return mean_squared_error(network, data.inputs, data.targets)
-    inputs = data.inputs.reshape(len(data), *network.inputs[0].size)
-    targets = data.targets.reshape(len(data), *network.shapes[network.outputs[0]])
-    return mean_squared_error(network, inputs, targets)
 
 
 def _text(result: Compression, report: dict[str, Any]) -> str:

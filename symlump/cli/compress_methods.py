@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from symlump.compression.compression import Compression
     from symlump.compression.reduction import CompressionMethod
     from symlump.datasets.dataset import Dataset
-    from symlump.network.graphs.graph import NetworkGraph
     from symlump.network.network import Network
 
 Make = Callable[[argparse.Namespace, "Dataset | None"], "CompressionMethod"]
@@ -178,9 +177,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--bits", type=int, metavar="N", help="quantise: 2 to 16")
 
 
-def reduced(
-    options: argparse.Namespace, network: Network | NetworkGraph, data: Dataset | None
-) -> Compression:
+def reduced(options: argparse.Namespace, network: Network, data: Dataset | None) -> Compression:
     """Compress as the options say.
 
     Raises

@@ -9,11 +9,10 @@ from typing import Any
 from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 from symlump.display.tables import table_text
+from symlump.network.encode import encode
 from symlump.network.exchange.onnx_io import read_onnx
-from symlump.network.graphs.encode import encode_graph
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Affine, Apply, Combine, Node, Pool, Untouched
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Apply, Combine, Node, Pool, Untouched
 from symlump.ode.polynomial import PolynomialODE
 
 _ROWS = 100
@@ -24,30 +23,29 @@ def run_network(options: argparse.Namespace) -> Answer:
     """Run the command for a network."""
     with working(f"reading {options.file}"):
         network = read_onnx(options.file, options.leave_untouched)
-        graph = network if isinstance(network, NetworkGraph) else NetworkGraph.from_network(network)
         ode = None
-        if options.latex or (options.equations and graph.parameters <= _ENCODED):
-            ode = encode_graph(graph)
+        if options.latex or (options.equations and network.parameters <= _ENCODED):
+            ode = encode(network)
     return Answer(
-        lambda: _report(options, network, graph),
+        lambda: _report(options, network),
         lambda: (
             ode.to_latex(options.equations, options.terms)
             if options.latex and ode is not None
-            else _text(options, network, graph, ode)
+            else _text(options, network, ode)
         ),
     )
 
 
-def _rows(graph: NetworkGraph) -> list[dict[str, Any]]:
+def _rows(network: Network) -> list[dict[str, Any]]:
     return [
         {
             "name": node.name,
             "kind": _kind(node),
             "reads": list(node.inputs),
-            "shape": list(graph.shapes[node.name]),
+            "shape": list(network.shapes[node.name]),
             "parameters": node.parameters if isinstance(node, Affine | Untouched) else 0,
         }
-        for node in graph.nodes
+        for node in network.nodes
     ]
 
 
@@ -78,27 +76,24 @@ def _kind(node: Node) -> str:
     return type(node).__name__.lower()
 
 
-def _report(
-    options: argparse.Namespace, network: Network | NetworkGraph, graph: NetworkGraph
-) -> dict[str, Any]:
+def _report(options: argparse.Namespace, network: Network) -> dict[str, Any]:
     return {
         "file": options.file,
-        "kind": "chain" if isinstance(network, Network) else "graph",
-        "dtype": graph.dtype,
-        "parameters": graph.parameters,
-        "outputs": list(graph.outputs),
-        "nodes": _rows(graph),
+        "kind": "graph" if network.chain is None else "chain",
+        "dtype": network.dtype,
+        "parameters": network.parameters,
+        "outputs": list(network.outputs),
+        "nodes": _rows(network),
     }
 
 
 def _text(
     options: argparse.Namespace,
-    network: Network | NetworkGraph,
-    graph: NetworkGraph,
+    network: Network,
     ode: PolynomialODE | None,
 ) -> str:
-    rows = _rows(graph)
-    chain = isinstance(network, Network)
+    rows = _rows(network)
+    chain = network.chain is not None
     table = [
         (
             row["name"],
@@ -111,7 +106,7 @@ def _text(
     ]
     columns = ("node", "what", *(() if chain else ("reads",)), "shape", "parameters")
     lines = [
-        f"{Path(options.file).name}: {network!r}, {graph.dtype}",
+        f"{Path(options.file).name}: {network!r}, {network.dtype}",
         "a chain of dense layers, so every method applies"
         if chain
         else "a graph, for AFDE and Symmetric",

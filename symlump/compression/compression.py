@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,12 @@ from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Affine
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import torch
     from torch import nn
@@ -48,9 +47,9 @@ class Compression:
     Parameters
     ----------
     method : CompressionMethod
-    original : Network or NetworkGraph
+    original : Network
     reduction : Reduction
-    model : Network, NetworkGraph or torch.nn.Module
+    model : Network, Network or torch.nn.Module
         The reduced model, of the kind that was given.
 
     Examples
@@ -65,26 +64,27 @@ class Compression:
     """
 
     method: CompressionMethod
-    original: Any
+    original: Network
     reduction: Reduction
     model: Any
 
     @property
-    def network(self) -> Any:
-        """The reduced network: a Network, or a NetworkGraph if that was reduced."""
+    def network(self) -> Network:
+        """The reduced network."""
         return self.reduction.network
 
     @property
     def unit_maps(self) -> tuple[IntArray, ...]:
-        """For each hidden layer (of a graph: for each layer), the new unit of each old unit."""
+        """For each hidden layer, the new unit of each old unit."""
         return self.reduction.unit_maps
 
     @property
     def named_unit_maps(self) -> dict[str, IntArray]:
         """The same by the names of the layers; those of a chain are numbers, from 1."""
+        chain = self.original.chain is not None
         names = [
-            layer.name if isinstance(layer, Affine) else str(number)
-            for number, layer in enumerate(self.original.layers, start=1)
+            str(number) if chain else layer.name
+            for number, layer in enumerate(self.original.hidden, start=1)
         ]
         return dict(zip(names, self.unit_maps, strict=False))
 
@@ -151,29 +151,24 @@ class Compression:
     @cached_property
     def layers(self) -> tuple[LayerReport, ...]:
         """The per-layer table."""
+        pruned, stored = not self._has_equations, self.reduction.stored
+        old, new = self.original.layers, self.network.layers
+        places = self.reduction.places or range(len(new))
+        chain, small = self.original.chain, self.network.chain
+        names = [layer.name for layer in old]
+        blocks = [new[place].units for place in places]
+        if chain is not None and small is not None:
+            names = [f"{n} ({k.activation.name})" for n, k in enumerate(chain.layers, start=1)]
+            blocks = [small.layers[place].outputs for place in places]
+        kept = [_retained(new[place], pruned) for place in places] if stored is None else stored
         return tuple(
-            LayerReport(
-                old.name if isinstance(old, Affine) else f"{number} ({old.activation.name})",
-                old.units,
-                new.outputs,
-                old.parameters,
-                _retained(new, pruned=not self._has_equations)
-                if self.reduction.stored is None
-                else self.reduction.stored[number - 1],
-            )
-            for number, (old, new) in enumerate(
-                zip(self.original.layers, self._new_layers(), strict=True), start=1
-            )
+            LayerReport(name, layer.units, count, layer.parameters, retained)
+            for name, layer, count, retained in zip(names, old, blocks, kept, strict=True)
         )
 
     @property
     def _has_equations(self) -> bool:
         return self.reduction.equations is not None
-
-    def _new_layers(self) -> list[Any]:
-        """For each old layer the new one that gives its values."""
-        layers, places = self.network.layers, self.reduction.places
-        return [layers[place] for place in places or range(len(layers))]
 
     def mean_squared_error(self, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
         """Mean squared error of the reduced network.
@@ -202,14 +197,14 @@ class Compression:
         Raises
         ------
         NetworkError
-            If the network is a graph.
+            If the network is no chain of dense layers.
         """
-        if isinstance(self.original, NetworkGraph):
-            raise NetworkError(
-                f"certified bounds are for chains of dense layers; {self.original!r} is a graph"
-            )
         from symlump.network.bounds.difference import bound_difference
 
+        if self.original.chain is None:
+            raise NetworkError(
+                f"certified bounds are for chains of dense layers; {self.original!r} is no such chain"
+            )
         return bound_difference(
             self.original,
             self.reduction.held_by(self.model),
@@ -281,7 +276,7 @@ class Compression:
 
 @memory_errors()
 def compress(
-    model: Network | NetworkGraph | nn.Module,
+    model: Network | nn.Module,
     method: CompressionMethod,
     *,
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
@@ -291,7 +286,7 @@ def compress(
 
     Parameters
     ----------
-    model : torch.nn.Module, Network or NetworkGraph
+    model : torch.nn.Module, Network
     method : AFDE, Magnitude, Wanda
         The method, with its options.
     example : Tensor of shape (samples, …), or a tuple of them, optional
@@ -317,48 +312,39 @@ def compress(
         raise MethodError(
             f"compress(model, method) takes a method such as AFDE(eps=0.1); got {method!r}"
         )
-    if isinstance(model, Network | NetworkGraph):
-        reduction = _reduction(model, method)
+    if isinstance(model, Network):
+        reduction = _reduced(model, method)
         return Compression(method, model, reduction, reduction.network)
     import torch
 
     from symlump.network.gradients import gradients
-    from symlump.network.torch_io import read_torch, to_torch
+    from symlump.network.torch_io import from_torch, to_torch
 
     if not isinstance(model, torch.nn.Module):
         raise NetworkError(
-            "compress takes a torch.nn.Module, a symlump.Network or a symlump.NetworkGraph; got a "
-            f"{type(model).__name__}"
+            f"compress takes a torch.nn.Module or a symlump.Network; got a {type(model).__name__}"
         )
     with gradients():  # so that what is returned can be trained, wherever it was made
-        reading = read_torch(model, example, leave_untouched)
-        reduction = _reduction(reading.network, method)
+        network = from_torch(model, example, leave_untouched)
+        reduction = _reduced(network, method)
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        reduced = reading.around(reduction.finish(to_torch(reduction.network)))
+        reduced = reduction.finish(to_torch(reduction.network))
         reduced = reduced.to(device).train(model.training)
-    return Compression(method, reading.network, reduction, reduced)
+    return Compression(method, network, reduction, reduced)
 
 
-def _reduction(network: Network | NetworkGraph, method: CompressionMethod) -> Reduction:
-    if isinstance(network, Network):
-        return method.reduce(network).in_its_dtype()
-    reduce_graph: Callable[[NetworkGraph], Reduction] | None = getattr(method, "reduce_graph", None)
+def _reduced(network: Network, method: CompressionMethod) -> Reduction:
     if not network.layers:
         raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
-    if reduce_graph is None:
-        raise NetworkError(
-            f"{method.label} works on chains of dense layers, and {network!r} is a graph with convolutions, "
-            "branches or several activations in a row; AFDE and Symmetric work on it"
-        )
-    return reduce_graph(network).in_its_dtype()
+    return method.reduce(network).in_its_dtype()
 
 
-def mean_squared_error(
-    network: Network | NetworkGraph, inputs: npt.ArrayLike, targets: npt.ArrayLike
-) -> float:
+def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
     """Mean of (network(inputs) − targets)² over samples and outputs."""
     expected = np.asarray(targets, dtype=np.float64)
     predicted = network(inputs)
+    if expected.shape in {(len(predicted), prod(predicted.shape[1:])), predicted.shape[:1]}:
+        expected = expected.reshape(predicted.shape)  # a row of numbers for each sample
     if predicted.shape != expected.shape:
         raise MethodError(
             f"targets have shape {expected.shape}, the network gives {predicted.shape}"

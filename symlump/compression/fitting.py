@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from symlump.errors import FailureError
+from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
@@ -17,12 +18,12 @@ _HISTORY = 20
 
 
 @gradients()
-def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tuple[Network, float]:
+def fitted(small: Chain, original: Chain, x: FloatArray, steps: int) -> tuple[Chain, float]:
     """Minimise E‖f̂(x) − f(x)‖² over the weights and biases of f̂, by L-BFGS.
 
     Parameters
     ----------
-    small, original : Network
+    small, original : Chain
         f̂ to start from, and f.
     x : ndarray, shape (samples, inputs)
     steps : int
@@ -30,7 +31,7 @@ def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tupl
 
     Returns
     -------
-    network : Network
+    network : Chain
         Never worse than ``small`` on the samples.
     error : float
         Root mean square of the outputs' difference there, relative to their standard deviation.
@@ -46,8 +47,8 @@ def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tupl
 
     Examples
     --------
-    >>> original = Network.dense([[[1.0], [0.9]], [[0.5, 0.5]]])
-    >>> small = Network.dense([[[1.0]], [[1.0]]])
+    >>> original = Chain.dense([[[1.0], [0.9]], [[0.5, 0.5]]])
+    >>> small = Chain.dense([[[1.0]], [[1.0]]])
     >>> x = np.linspace(-1, 1, 21)[:, None]
     >>> error_before = fitted(small, original, x, 0)[1]
     >>> fitted(small, original, x, 20)[1] < 0.1 * error_before
@@ -55,7 +56,7 @@ def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tupl
     """
     inputs, targets = torch.from_numpy(x), torch.from_numpy(original(x))
     variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
-    model = to_torch(replace(small, dtype="float64"))
+    model = to_torch(Network.from_chain(replace(small, dtype="float64")))
 
     def loss() -> torch.Tensor:
         difference: torch.Tensor = model(inputs) - targets
@@ -87,6 +88,5 @@ def fitted(small: Network, original: Network, x: FloatArray, steps: int) -> tupl
         best = found
     else:
         model.load_state_dict(state)
-    network = from_torch(model)
-    assert isinstance(network, Network)
-    return replace(network, dtype=small.dtype), float(np.sqrt(best))
+    chain = from_torch(model).dense_chain("the fit")
+    return replace(chain, dtype=small.dtype), float(np.sqrt(best))

@@ -23,7 +23,7 @@ from symlump.compression.dependences.polynomials import (
     polynomial_of,
 )
 from symlump.errors import MethodError
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
 from symlump.ode.exact import FloatArray
 
 #: Samples drawn from a distribution: this many, and at least four for each unit of the widest layer.
@@ -255,7 +255,7 @@ class Hermite:
 
 
 def moments_of(
-    network: Network, inputs: npt.ArrayLike | Normal, seed: int = 0
+    network: Chain, inputs: npt.ArrayLike | Normal, seed: int = 0
 ) -> tuple[Moments, FloatArray]:
     """Moments of the hidden units of a network, and samples of its inputs.
 
@@ -270,7 +270,7 @@ def moments_of(
 
     Examples
     --------
-    >>> network = Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]], activation="relu")
+    >>> network = Chain.dense([[[1.0], [2.0]], [[1.0, 1.0]]], activation="relu")
     >>> moments_of(network, Normal())[1].shape
     (4096, 1)
     """
@@ -290,7 +290,7 @@ def moments_of(
     return Hermite(inputs, PolynomialTable(network.inputs, degree)), x
 
 
-def hidden_degree(network: Network) -> int | None:
+def hidden_degree(network: Chain) -> int | None:
     """The largest degree of hidden units as polynomials of the inputs; None if they are none."""
     degree = largest = 1
     for layer in network.hidden:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from symlump.lumping.lumping import Lumping
-from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
@@ -26,10 +25,10 @@ class Reduction:
 
     Parameters
     ----------
-    network : Network or NetworkGraph
+    network : Network
         The reduced network.
     unit_maps : tuple of ndarray of int
-        For each hidden layer (of a graph: for each layer), the new unit of each old unit; −1 if it became a
+        For each hidden layer, the new unit of each old unit; −1 if it became a
         combination of others.
     retained_parameters : int
         Weights and biases that remain (for pruning: those not masked).
@@ -54,7 +53,7 @@ class Reduction:
         How far a weight of ``network`` is, at most, from the number that the method found for it.
     """
 
-    network: Any
+    network: Network
     unit_maps: tuple[IntArray, ...]
     retained_parameters: int
     eps: float | None
@@ -80,7 +79,7 @@ class Reduction:
         rounding = 0.0
         for found, held in zip(self.network.layers, network.layers, strict=True):
             for a, b in ((found.weight, held.weight), (found.bias, held.bias)):
-                if a is not None:
+                if a is not None and b is not None:
                     far = np.nextafter(np.abs(a - b), np.inf) + np.spacing(np.abs(a)) / 2
                     rounding = max(rounding, float(np.nextafter(far, np.inf).max(initial=0.0)))
         return replace(self, network=network, rounding=rounding)
@@ -89,9 +88,9 @@ class Reduction:
         """Give the torch model of the reduced network the layers that the method stores."""
         return model
 
-    def held_by(self, model: Network | NetworkGraph | nn.Module) -> Any:
+    def held_by(self, model: Network | nn.Module) -> Network:
         """A model that was returned, as the network that it is now: with the very weights it holds."""
-        if isinstance(model, Network | NetworkGraph):
+        if isinstance(model, Network):
             return model
         from symlump.network.torch_io import from_torch
 
@@ -100,10 +99,7 @@ class Reduction:
 
 @runtime_checkable
 class CompressionMethod(Protocol):
-    """A method of ``compress``: a small frozen object with its options.
-
-    A method for network graphs too has ``reduce_graph(graph)``, which likewise returns a reduction.
-    """
+    """A method of ``compress``: a small frozen object with its options."""
 
     @property
     def label(self) -> str:

@@ -30,7 +30,6 @@ from symlump.lumping.linear.approximate import Path as LinearPath
 from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.memory import memory_errors
-from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
 from symlump.ode.polynomial import PolynomialODE
 
@@ -161,7 +160,7 @@ def sweep(
 
     Parameters
     ----------
-    subject : PolynomialODE, torch module, Network or NetworkGraph
+    subject : PolynomialODE, torch module or Network
     eps : iterable of float, optional
         The tolerances; default: shares of the smallest one that merges all that may merge. For Constrained:
         those at which the dimension changes (30 of them, where there are more).
@@ -220,7 +219,7 @@ def sweep(
             raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
         for value in tolerances:
             check_tolerance(value)
-    if example is not None and isinstance(subject, PolynomialODE | Network | NetworkGraph):
+    if example is not None and isinstance(subject, PolynomialODE | Network):
         raise MethodError(
             "example is an input of a torch module; what was given says its shapes itself"
         )

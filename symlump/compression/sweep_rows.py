@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from symlump.compression.compression import Compression, compress, mean_squared_error
 from symlump.compression.merging.afde import AFDE
+from symlump.compression.merging.effect import observed_difference
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.linear.approximate import Path, Point, lumping_at
@@ -19,9 +20,7 @@ from symlump.lumping.linear.constrained import Constrained, purpose
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
-from symlump.network.graphs.graph import NetworkGraph
 from symlump.network.network import Network
-from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 
 #: Tolerances of a sweep that names none, as shares of the one that merges everything that may merge.
@@ -125,13 +124,11 @@ def linear_run(path: Path, method: Constrained) -> tuple[Run, str]:
 def check_network(subject: Any) -> None:
     """Refuse what is neither a system nor a network, without loading torch for it."""
     torch = sys.modules.get("torch")
-    if isinstance(subject, Network | NetworkGraph) or (
-        torch is not None and isinstance(subject, torch.nn.Module)
-    ):
+    if isinstance(subject, Network) or (torch is not None and isinstance(subject, torch.nn.Module)):
         return
     of_model = "; give its .ode" if isinstance(getattr(subject, "ode", None), PolynomialODE) else ""
     raise MethodError(
-        "sweep takes a PolynomialODE, a torch module, a Network or a NetworkGraph; got a "
+        "sweep takes a PolynomialODE, a torch module or a Network; got a "
         f"{type(subject).__name__}{of_model}"
     )
 
@@ -203,32 +200,24 @@ def network_run(
         return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
 
     original = compress(model, replace(method, eps=0.0, retain=None), example=example).original
-    if isinstance(original, NetworkGraph) and (box is not None or data is not None):
-        raise MethodError("box and data are for chains of dense layers; this network is a graph")
+    if original.chain is None and box is not None:
+        raise MethodError("box is for chains of dense layers, and this network is none")
     return run, f"{repr(original).strip('<>')}, by {method.label}"
 
 
 def _hidden_units(result: Compression) -> int:
-    if not isinstance(result.network, NetworkGraph):
-        return sum(layer.outputs for layer in result.network.hidden)
-    graph = result.network
-    return sum(layer.outputs for layer in graph.layers if layer.name not in graph.outputs)
+    chain = result.network.chain
+    return sum(layer.outputs for layer in (chain or result.network).hidden)
 
 
 def _observed(result: Compression, box: Any, samples: int, seed: int) -> float:
     """The largest difference of outputs over samples, uniform in the box or else standard normal."""
-    if isinstance(result.original, NetworkGraph):
-        from symlump.compression.merging.graph_effect import observed_graph_difference
-
-        return observed_graph_difference(result.original, result.network, seed).largest
-    generator = np.random.default_rng(seed)
-    shape = (samples, result.original.inputs)
     if box is None:
-        x: FloatArray = generator.standard_normal(shape)
-    else:
-        from symlump.enclosures.boxes import as_box, samples_of
+        return observed_difference(result.original, result.network, samples, seed).largest
+    from symlump.enclosures.boxes import as_box, samples_of
 
-        x = samples_of(as_box(box, result.original.inputs), samples, generator)
+    chain = result.original.dense_chain("box")
+    x = samples_of(as_box(box, chain.inputs), samples, np.random.default_rng(seed))
     return float(np.abs(result.original(x) - result.network(x)).max())
 
 

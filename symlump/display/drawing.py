@@ -17,7 +17,7 @@ import numpy as np
 from symlump.errors import FileFormatError, MethodError, MissingExtraError
 from symlump.files import is_stdout, replacing
 from symlump.lumping.lumping import Lumping
-from symlump.network.encode import NetworkODE
+from symlump.network.network_ode import NetworkODE
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _network_columns(ode: PolynomialODE) -> dict[str, int] | None:
     if not isinstance(ode, NetworkODE):
         return None
     kinds = np.where(ode.kinds == "one", "input", ode.kinds).tolist()
-    keys = list(zip(ode.layers.tolist(), kinds, strict=True))
+    keys = list(zip(ode.depths.tolist(), kinds, strict=True))
     number = {key: n for n, key in enumerate(sorted(dict.fromkeys(keys), key=lambda key: key[0]))}
     return {name: number[key] for name, key in zip(ode.variables, keys, strict=True)}
 

@@ -20,7 +20,7 @@ from symlump.errors import MethodError
 from symlump.files import write_text
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lumping import Lumping
-from symlump.network.encode import NetworkODE
+from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -187,7 +187,7 @@ def _layout(lumping: Lumping) -> FloatArray:
     """Places in the unit square: layers from left to right for a network, springs for a system."""
     ode = lumping.ode
     if isinstance(ode, NetworkODE):
-        layers = ode.layers.copy()
+        layers = ode.depths.copy()
         layers[ode.kinds == "one"] = -1
         place = np.zeros((len(ode), 2))
         for layer in np.unique(layers):

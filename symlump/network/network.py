@@ -1,106 +1,103 @@
-"""A neutral feedforward network: dense layers with float weights, independent of any framework."""
+"""A network: a directed acyclic graph of layers, activations, sums, joins, with float weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
-from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.activations.table import Activation
+from symlump.network.chain import Chain, Layer
+from symlump.network.evaluate import evaluated
+from symlump.network.nodes import (
+    Affine,
+    Apply,
+    Flatten,
+    GroupSum,
+    Input,
+    Node,
+    Shape,
+    Squeeze,
+    Untouched,
+)
 from symlump.network.precision import PRECISIONS, Dtype
-from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.exact import FloatArray
 
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One dense layer, h = φ(W·x + b), optionally followed by sums over groups of its units.
-
-    Parameters
-    ----------
-    weight : ndarray, shape (units, inputs)
-    bias : ndarray, shape (units,), or None
-    activation : Activation
-    groups : ndarray of int, shape (units,), or None
-        If given, output g of the layer is the sum of the units with ``groups == g``.
-    """
-
-    weight: FloatArray
-    bias: FloatArray | None
-    activation: Activation = ACTIVATIONS["identity"]
-    groups: IntArray | None = None
-
-    @property
-    def inputs(self) -> int:
-        """Number of inputs."""
-        return int(self.weight.shape[1])
-
-    @property
-    def units(self) -> int:
-        """Number of units."""
-        return int(self.weight.shape[0])
-
-    @property
-    def outputs(self) -> int:
-        """Number of values passed on: the units, or the groups where there are some."""
-        return self.units if self.groups is None else int(self.groups.max(initial=-1)) + 1
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights and biases."""
-        return int(self.weight.size) + (0 if self.bias is None else int(self.bias.size))
-
-    def pre_activation(self, x: FloatArray) -> FloatArray:
-        """W·x + b for rows of ``x``."""
-        z = np.asarray(x @ self.weight.T)
-        if self.bias is not None:
-            z += self.bias
-        return z
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """What the layer passes on, for rows of ``x``."""
-        h = self.activation(self.pre_activation(x))
-        if self.groups is None:
-            return h
-        sums = np.zeros((h.shape[0], self.outputs))
-        np.add.at(sums.T, self.groups, h.T)
-        return sums
+#: Values with more entries or channels per sample are refused: a file can claim any size.
+_MAX_ENTRIES = 1 << 26
+_MAX_CHANNELS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
-    """A chain of dense layers in float64.
+    """A directed acyclic graph of nodes, in float64.
+
+    Dense layers one after the other are written shorter: ``Network.dense(weights)``, or
+    ``Network.from_layers((Layer(…), …))``, for which ``Network((Layer(…), …))`` stands too. Such a network has
+    a :attr:`chain`.
 
     Parameters
     ----------
-    layers : tuple of Layer
+    nodes : tuple of Node
+        Each after the nodes it reads.
+    outputs : tuple of str
+        The names of the nodes whose values are the result.
     dtype : {"float64", "float32", "bfloat16", "float16"}
         What the weights were when they came, and will be when they leave.
 
     Raises
     ------
     NetworkError
-        If shapes do not chain, or a weight is not finite.
+        If names, shapes or weights do not fit.
 
     Examples
     --------
     >>> net = Network.dense([[[1.0, 2.0], [1.0, 2.0]], [[0.5, 0.25]]], activation="tanh")
     >>> net, net(np.array([[0.5, 0.0]])).round(4).tolist()
     (<Network: 2–2–1, tanh, 6 parameters>, [[0.3466]])
+    >>> from symlump.network.nodes import Combine
+    >>> net = Network(
+    ...     (Input("x", (), (2,)), Affine("fc", ("x",), np.array([[1.0, 2.0], [3.0, 4.0]])),
+    ...      Combine("sum", ("fc", "x"), "add")),
+    ...     ("sum",))
+    >>> net, net([[1.0, 1.0]]).tolist(), net.chain
+    (<Network: (2) → (2), 1 layer, 4 parameters>, [[4.0, 8.0]], None)
     """
 
-    layers: tuple[Layer, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...] = ()
     dtype: Dtype = "float64"
 
     def __post_init__(self) -> None:
-        if not self.layers:
-            raise NetworkError("the network has no layers")
-        width: int | None = None
-        for number, layer in enumerate(self.layers):
-            _validate(layer, number, width)
-            width = layer.outputs
+        given: Sequence[object] = self.nodes
+        if not given or isinstance(given[0], Layer):  # the short form
+            dtype = self.outputs if isinstance(self.outputs, str) else self.dtype
+            nodes = _dense_nodes(Chain(tuple(self.nodes), dtype))  # type: ignore[arg-type]
+            object.__setattr__(self, "nodes", nodes)
+            object.__setattr__(self, "outputs", (nodes[-1].name,))
+            object.__setattr__(self, "dtype", dtype)
+        if not self.outputs or not any(isinstance(node, Input) for node in self.nodes):
+            raise NetworkError("the network has no input or no output")
+        missing = [name for name in self.outputs if name not in self.shapes]
+        if missing:
+            raise NetworkError(f"the output {missing[0]!r} is no node of the network")
+
+    @classmethod
+    def from_layers(cls, layers: Iterable[Layer], dtype: Dtype = "float64") -> Network:
+        """Dense layers one after the other."""
+        return cls.from_chain(Chain(tuple(layers), dtype))
+
+    @classmethod
+    def from_chain(cls, chain: Chain) -> Network:
+        """The network of a chain."""
+        nodes = _dense_nodes(chain)
+        return cls(nodes, (nodes[-1].name,), chain.dtype)
 
     @classmethod
     def dense(
@@ -111,27 +108,146 @@ class Network:
         output_activation: str | Activation = "identity",
         dtype: Dtype = "float64",
     ) -> Network:
-        """A network from weight matrices (units × inputs), one activation for all hidden layers."""
-        from symlump.network.activations.table import activation as look_up
+        """Dense layers from matrices (units × inputs), one activation for all hidden layers."""
+        return cls.from_chain(Chain.dense(weights, biases, activation, output_activation, dtype))
 
-        hidden, last = (
-            a if isinstance(a, Activation) else look_up(a) for a in (activation, output_activation)
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of each node's value, without the samples."""
+        shapes: dict[str, Shape] = {}
+        for node in self.nodes:
+            if node.name in shapes:
+                raise NetworkError(f"two nodes are named {node.name!r}")
+            for name in node.inputs:
+                if name not in shapes:
+                    raise node.refuse(f"it reads {name!r}, which does not come before it")
+            shape = node.shape(*(shapes[name] for name in node.inputs))
+            check_size(node, shape)
+            shapes[node.name] = shape
+        return shapes
+
+    @cached_property
+    def named(self) -> dict[str, Node]:
+        """The nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, Input))
+
+    @cached_property
+    def layers(self) -> tuple[Affine, ...]:
+        """The nodes with weights, each after those it depends on."""
+        return tuple(node for node in self.nodes if isinstance(node, Affine))
+
+    @cached_property
+    def hidden(self) -> tuple[Affine, ...]:
+        """The layers whose units are not those of an output."""
+        shown: set[str] = {*self.outputs}
+        for node in reversed(self.nodes):
+            if node.name in shown and not isinstance(node, Affine):
+                shown.update(node.inputs)
+        return tuple(layer for layer in self.layers if layer.name not in shown)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each input, and of each layer."""
+        return (*(node.size[0] for node in self.inputs), *(layer.units for layer in self.layers))
+
+    @cached_property
+    def untouched(self) -> tuple[Untouched, ...]:
+        """The nodes that are carried along unread."""
+        return tuple(node for node in self.nodes if isinstance(node, Untouched))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases, those of untouched nodes included."""
+        layers = sum(node.parameters for node in self.layers)
+        return layers + sum(node.parameters for node in self.untouched)
+
+    @cached_property
+    def readers(self) -> Counter[str]:
+        """How often each value is read; being an output counts."""
+        return Counter([name for node in self.nodes for name in node.inputs] + [*self.outputs])
+
+    @cached_property
+    def chain(self) -> Chain | None:
+        """The dense layers, where the network is one after the other and nothing else; else None.
+
+        A first step that flattens the input, and a last one that drops the axis of a single output, do not
+        count. The arrays are those of the nodes, not copies.
+
+        Examples
+        --------
+        >>> flat = Network((Input("x", (), (2, 1)), Flatten("flat", ("x",)),
+        ...                 Affine("fc", ("flat",), np.ones((1, 2)))), ("fc",))
+        >>> flat.chain
+        <Chain: 2–1, linear, 2 parameters>
+        """
+        in_line = all(
+            b.inputs == (a.name,) for a, b in zip(self.nodes, self.nodes[1:], strict=False)
         )
-        matrices = [np.asarray(w, dtype=np.float64) for w in weights]
-        vectors = [None] * len(matrices) if biases is None else list(biases)
-        if len(vectors) != len(matrices):
-            raise NetworkError(f"{len(matrices)} weight matrices but {len(vectors)} biases")
-        return cls(
-            tuple(
-                Layer(
-                    w,
-                    None if b is None else np.asarray(b, dtype=np.float64),
-                    last if i == len(matrices) - 1 else hidden,
+        if not in_line or len(self.inputs) != 1 or self.outputs != (self.nodes[-1].name,):
+            return None
+        layers: list[Layer] = []
+        before, after = self._ends
+        for node in self.nodes[1 + len(before) : len(self.nodes) - len(after)]:
+            last = layers[-1] if layers else None
+            match node:
+                case Affine() if node.is_dense:
+                    layers.append(Layer(node.weight, node.bias))
+                    continue
+                case Apply(activation=phi) if last and last.activation.name == "identity":
+                    if last.groups is None:
+                        layers[-1] = Layer(last.weight, last.bias, phi)
+                        continue
+                case GroupSum(groups=groups) if last and last.groups is None:
+                    layers[-1] = Layer(last.weight, last.bias, last.activation, groups)
+                    continue
+            return None
+        return Chain(tuple(layers), self.dtype) if layers else None
+
+    @property
+    def _ends(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+        """A first step that flattens, a last one that drops an axis."""
+        before, after = self.nodes[1:2], self.nodes[-1:]
+        return (
+            before if before and isinstance(before[0], Flatten) else (),
+            after if isinstance(after[0], Squeeze) else (),
+        )
+
+    def dense_chain(self, what: str) -> Chain:
+        """The chain, for a method that takes nothing else.
+
+        Parameters
+        ----------
+        what : str
+            The method, for the error's text.
+
+        Raises
+        ------
+        NetworkError
+            If the network is no chain, or a layer of it sums its units in groups.
+
+        Examples
+        --------
+        >>> Network.dense([[[1.0]]]).dense_chain("Quantize")
+        <Chain: 1–1, linear, 1 parameters>
+        """
+        chain = self.chain
+        if chain is None:
+            raise NetworkError(
+                f"{what} works on chains of dense layers, and {self!r} has convolutions, branches or several "
+                "activations in a row; AFDE and Symmetric work on it"
+            )
+        for number, layer in enumerate(chain.layers, start=1):
+            if layer.groups is not None:
+                raise NetworkError(
+                    f"{what}: layer {number} sums its units in groups (it comes from AFDE on='state'); "
+                    f"apply {what} to the network before that reduction"
                 )
-                for i, (w, b) in enumerate(zip(matrices, vectors, strict=True))
-            ),
-            dtype,
-        )
+        return chain
 
     def rounded(self) -> Network:
         """The network with weights that its dtype holds: each the nearest number of that format.
@@ -150,104 +266,129 @@ class Network:
         if self.dtype == "float64":
             return self
         nearest = PRECISIONS[self.dtype].nearest
-        return replace(
-            self,
-            layers=tuple(
-                replace(
-                    layer,
-                    weight=nearest(layer.weight, f"layer {number}: weight"),
-                    bias=None
-                    if layer.bias is None
-                    else nearest(layer.bias, f"layer {number}: bias"),
-                )
-                for number, layer in enumerate(self.layers)
-            ),
+        return self.with_layers(
+            replace(
+                node,
+                weight=nearest(node.weight, f"{node.name}: weight"),
+                bias=None if node.bias is None else nearest(node.bias, f"{node.name}: bias"),
+            )
+            for node in self.layers
         )
 
-    @property
-    def inputs(self) -> int:
-        """Number of inputs."""
-        return self.layers[0].inputs
+    def with_layers(self, layers: Iterable[Affine]) -> Network:
+        """Other weights in the layers of the same names.
 
-    @property
-    def outputs(self) -> int:
-        """Number of outputs."""
-        return self.layers[-1].outputs
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> net = Network.dense([[[1.0]], [[2.0]]])
+        >>> last = replace(net.layers[1], weight=np.array([[5.0]]))
+        >>> [layer.weight.tolist() for layer in net.with_layers([last]).layers]
+        [[[1.0]], [[5.0]]]
+        """
+        given = {layer.name: layer for layer in layers}
+        nodes = tuple(given.get(node.name, node) for node in self.nodes)
+        return Network(nodes, self.outputs, self.dtype)
 
-    @property
-    def hidden(self) -> tuple[Layer, ...]:
-        """All layers but the last."""
-        return self.layers[:-1]
+    def with_chain(self, chain: Chain) -> Network:
+        """Other dense layers between the same ends.
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum(layer.parameters for layer in self.layers)
+        Examples
+        --------
+        >>> flat = Network((Input("x", (), (2, 1)), Flatten("flat", ("x",)),
+        ...                 Affine("fc", ("flat",), np.ones((1, 2)))), ("fc",))
+        >>> flat.with_chain(Chain.dense([[[1.0, 2.0]], [[3.0]]]))([[[1.0], [0.0]]]).round(4).tolist()
+        [[2.2848]]
+        """
+        before, after = self._ends
+        first = (self.nodes[0], *before)
+        nodes = (*first, *_dense_nodes(chain, first[-1].name)[1:])
+        for node in after:
+            nodes += (Squeeze(node.name, (nodes[-1].name,)),)
+        return Network(nodes, (nodes[-1].name,), chain.dtype)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Inputs, units of each hidden layer, outputs."""
-        return (self.inputs, *(layer.units for layer in self.layers))
-
-    def __call__(self, x: npt.ArrayLike) -> FloatArray:
-        """The forward pass in float64.
+    def __call__(self, *x: npt.ArrayLike) -> FloatArray:
+        """The forward pass in float64, for a network with one output.
 
         Parameters
         ----------
-        x : array_like, shape (samples, inputs)
-
-        Returns
-        -------
-        ndarray, shape (samples, outputs)
+        x : array_like, shape (samples, …)
+            One array per input; the entries of a sample may be one row of numbers.
         """
-        return self.activations(x)[-1]
-
-    def activations(self, x: npt.ArrayLike) -> list[FloatArray]:
-        """What each layer passes on, for the given inputs (first entry: the inputs themselves)."""
-        h = np.asarray(x, dtype=np.float64)
-        if h.ndim != 2 or h.shape[1] != self.inputs:
+        if len(self.outputs) != 1:
             raise NetworkError(
-                f"inputs are an array of shape (samples, {self.inputs}); got {h.shape}"
+                f"this network has {len(self.outputs)} outputs; use to_torch(network), which gives a tuple"
             )
-        values = [h]
-        for layer in self.layers:
-            values.append(layer(values[-1]))
-        return values
+        values = dict(zip((node.name for node in self.inputs), self.arranged(*x), strict=True))
+        left = Counter(self.readers)
+        for node in self.nodes:
+            if not isinstance(node, Input):
+                values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+            for name in node.inputs:
+                left[name] -= 1
+                if not left[name]:  # values that nothing reads any more are let go
+                    values.pop(name, None)
+        return values[self.outputs[0]]
+
+    def arranged(self, *x: npt.ArrayLike) -> list[FloatArray]:
+        """Samples of the inputs as arrays of their shapes.
+
+        Raises
+        ------
+        NetworkError
+            If they do not fit.
+        """
+        arrays = [np.asarray(array, dtype=np.float64) for array in x]
+        wanted = [node.size for node in self.inputs]
+        if len(arrays) == len(wanted):
+            arrays = [
+                array.reshape(len(array), *size) if array.shape[1:] == (prod(size),) else array
+                for array, size in zip(arrays, wanted, strict=True)
+            ]
+        if [array.shape[1:] for array in arrays] != wanted or not all(a.ndim for a in arrays):
+            raise NetworkError(
+                f"inputs are arrays of shape {', '.join(f'(samples, {_plain(s)})' for s in wanted)}; got "
+                + ", ".join(str(array.shape) for array in arrays)
+            )
+        return arrays
 
     def __repr__(self) -> str:
-        widths = "–".join(map(str, self.widths))
-        kinds = list(dict.fromkeys(layer.activation.name for layer in self.hidden)) or ["linear"]
-        return f"<Network: {widths}, {', '.join(kinds)}, {self.parameters} parameters>"
+        chain = self.chain
+        if chain is not None:
+            return repr(chain).replace("<Chain", "<Network")
+        ends = " → ".join(
+            " + ".join(f"({_plain(self.shapes[name])})" for name in names)
+            for names in ([node.name for node in self.inputs], self.outputs)
+        )
+        layers = f"{len(self.layers)} layer" + ("" if len(self.layers) == 1 else "s")
+        rest = f", {len(self.untouched)} left untouched" if self.untouched else ""
+        return f"<Network: {ends}, {layers}, {self.parameters} parameters{rest}>"
 
 
-def _validate(layer: Layer, number: int, width: int | None) -> None:
-    where = f"layer {number}"
-    if layer.weight.ndim != 2 or 0 in layer.weight.shape:
-        raise NetworkError(
-            f"{where}: the weight is a matrix (units × inputs); got shape {layer.weight.shape}"
-        )
-    if width is not None and layer.inputs != width:
-        raise NetworkError(
-            f"{where} takes {layer.inputs} inputs (weight of shape {layer.weight.shape}), but "
-            f"{width} arrive from before it; shapes must chain"
-        )
-    for what, array in (("weight", layer.weight), ("bias", layer.bias)):
-        if array is None:
-            continue
-        bad = np.argwhere(~np.isfinite(array))
-        if bad.size:
-            at = tuple(int(i) for i in bad[0])
-            raise NetworkError(
-                f"{where}: {what}{list(at)} is {array[at]} ({len(bad)} such entries); weights must be "
-                "finite, so check how the model was trained or saved"
-            )
-    if layer.bias is not None and layer.bias.shape != (layer.units,):
-        raise NetworkError(
-            f"{where}: bias of shape {layer.bias.shape} for {layer.units} units; "
-            f"it must have shape ({layer.units},)"
-        )
-    if layer.groups is not None and (
-        layer.groups.shape != (layer.units,)
-        or not np.array_equal(np.unique(layer.groups), np.arange(layer.outputs))
-    ):
-        raise NetworkError(f"{where}: groups must number every unit with 0, 1, … without gaps")
+def check_size(node: Node, shape: Shape) -> None:
+    """Refuse a value that is too large to work with.
+
+    Raises
+    ------
+    NetworkError
+        With its shape.
+    """
+    if prod(shape) > _MAX_ENTRIES or prod(shape[:1]) > _MAX_CHANNELS:
+        raise node.refuse(f"a value of shape {shape} is larger than symlump handles")
+
+
+def _dense_nodes(chain: Chain, x: str | None = None) -> tuple[Node, ...]:
+    """The nodes of a chain; the first is its input, which the others call ``x`` if that is given."""
+    nodes: list[Node] = [Input(x or "x", (), (chain.inputs,))]
+    for number, layer in enumerate(chain.layers):
+        stem = f"layers.{number}"
+        nodes.append(Affine(stem, (nodes[-1].name,), layer.weight, layer.bias))
+        if layer.activation.name != "identity":
+            nodes.append(Apply(f"{stem}.activation", (nodes[-1].name,), layer.activation))
+        if layer.groups is not None:
+            nodes.append(GroupSum(f"{stem}.groups", (nodes[-1].name,), layer.groups))
+    return tuple(nodes)
+
+
+def _plain(shape: Iterable[int]) -> str:
+    return ", ".join(map(str, shape))

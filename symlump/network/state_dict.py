@@ -3,7 +3,7 @@
 The layers are taken from the names and shapes of the tensors: ``PREFIX.weight`` (2-D) and
 ``PREFIX.bias`` (1-D) make one layer, prefixes are put in natural order (``fc2`` before ``fc10``), and
 shapes must chain. ``PREFIX.groups`` and ``PREFIX.coefficients``, the buffers of
-:class:`~symlump.network.torch_io.BlockSum` and :class:`~symlump.network.torch_io.Polynomial`, belong to
+:class:`symlump.BlockSum` and :class:`symlump.Polynomial`, belong to
 the layer before them.
 """
 
@@ -26,9 +26,11 @@ from safetensors.torch import save_file
 from symlump.errors import FileFormatError, NetworkError
 from symlump.files import is_stream, replacing
 from symlump.network.activations.table import Activation, activation, polynomial
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Layer
+from symlump.network.network import Network
 from symlump.network.precision import Dtype
-from symlump.network.torch_io import DTYPES, to_torch
+from symlump.network.torch_io import to_torch
+from symlump.network.torch_module import DTYPES
 
 #: Suffixes of the files that are read and written here.
 SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -135,7 +137,7 @@ def read_network(
         for i, layer in enumerate(layers[:-1])
     ] + [replace(layers[-1], activation=output)]
     try:
-        network = Network(tuple(layers), dtype)
+        network = Network.from_layers(layers, dtype)
     except NetworkError as error:
         listed = _listed([f"{i} = {_shown(prefix)}" for i, prefix in enumerate(prefixes)])
         raise NetworkError(
@@ -152,21 +154,29 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
 
     Raises
     ------
+    NetworkError
+        If the network is no chain of dense layers.
     FileFormatError
         If the suffix is neither .safetensors nor .pt / .pth.
     OutputError
         If the file cannot be written.
     """
+    chain = network.chain
+    if chain is None:
+        raise NetworkError(
+            f"a state dict holds chains of dense layers, and {network!r} is none; write it as ONNX "
+            "(write_onnx), or save to_torch(network)"
+        )
     state = to_torch(network).state_dict()
-    plain = all(layer.groups is None for layer in network.layers)
-    if like is not None and plain and len(like.prefixes) == len(network.layers):
+    plain = all(layer.groups is None for layer in chain.layers)
+    if like is not None and plain and len(like.prefixes) == len(chain.layers):
         weights = [t for name, t in state.items() if name.endswith((".weight", ".bias"))]
         names: list[str] = []
-        for prefix, layer in zip(like.prefixes, network.layers, strict=True):
+        for prefix, layer in zip(like.prefixes, chain.layers, strict=True):
             names += [f"{prefix}.weight"] + ([] if layer.bias is None else [f"{prefix}.bias"])
         state = dict(zip(names, weights, strict=True)) | like.extras
-    hidden = [layer.activation.name for layer in network.hidden]
-    metadata = {_OUTPUT_KEY: network.layers[-1].activation.name}
+    hidden = [layer.activation.name for layer in chain.hidden]
+    metadata = {_OUTPUT_KEY: chain.layers[-1].activation.name}
     if hidden:  # one name for all, or one for each
         metadata[_ACTIVATION_KEY] = hidden[0] if len(set(hidden)) == 1 else ";".join(hidden)
     suffix = Path(path).suffix.lower() or (SUFFIXES[0] if is_stream(path) else "")

@@ -39,7 +39,8 @@ from symlump.network.activations.table import activation as look_up
 from symlump.network.bounds.difference import NetworkBound, bound_difference
 from symlump.network.bounds.pairing import side_by_side
 from symlump.network.bounds.relaxation import ranges
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 
 _ORDER = 4
 _MOST_CELLS = 4096
@@ -224,22 +225,23 @@ def with_surrogates(
     >>> bool(abs(net(x) - found.network(x)).max() <= found.bound.largest)
     True
     """
-    whole = as_box(box, network.inputs)[None, :]
-    layers: list[Layer] = list(network.layers)
+    chain = network.dense_chain("with_surrogates")
+    whole = as_box(box, chain.inputs)[None, :]
+    layers: list[Layer] = list(chain.layers)
     found: list[Surrogate | None] = []
-    for number, layer in enumerate(network.layers):
+    for number, layer in enumerate(chain.layers):
         phi = layer.activation
         kinked = phi.kinks or (phi.pieces is not None and phi.pieces.kinks)
         if not (kinked or (smooth and not phi.coefficients and phi.pieces is None)):
             found.append(None)
             continue
-        reach = _reached(network, layers, number, whole)
+        reach = _reached(chain, layers, number, whole)
         low, high = float(reach.lower.min()), float(reach.upper.max())
         margin = 1e-6 * max(high - low, 1e-3)
         found.append(surrogate(phi, low - margin, high + margin, degree))
         layers[number] = replace(layer, activation=found[-1].activation)  # type: ignore[union-attr]
-    small = Network(tuple(layers), network.dtype)
-    same = [np.arange(layer.units) for layer in network.hidden]
+    small = network.with_chain(Chain(tuple(layers), network.dtype))
+    same = [np.arange(layer.units) for layer in chain.hidden]
     bound = bound_difference(network, small, box, unit_maps=same, splits=splits)
     return Surrogates(small, tuple(found), bound)
 
@@ -248,12 +250,12 @@ def _rounded_up(value: float) -> str:
     return f"{Decimal(value).normalize(Context(prec=3, rounding=ROUND_CEILING)):.3g}"
 
 
-def _reached(network: Network, layers: list[Layer], number: int, box: Interval) -> Interval:
+def _reached(network: Chain, layers: list[Layer], number: int, box: Interval) -> Interval:
     """Pre-activations of a layer, in the given network and in the one with other layers before it."""
     identity = look_up("identity")
 
-    def until(some: list[Layer]) -> Network:
-        return Network((*some[:number], replace(some[number], activation=identity, groups=None)))
+    def until(some: list[Layer]) -> Chain:
+        return Chain((*some[:number], replace(some[number], activation=identity, groups=None)))
 
     old, new = until(list(network.layers)), until(layers)
     same = [np.arange(layer.units) for layer in old.hidden]

@@ -83,11 +83,11 @@ def test_a_graph_of_a_file(capsys, tmp_path):
     """An ONNX file with a branch, by sweep and by report; its suffix in capital letters."""
     pytest.importorskip("onnx")
     torch = pytest.importorskip("torch")
-    from symlump.network.torch_io import read_torch
+    from symlump.network.torch_io import from_torch
 
     torch.manual_seed(0)
     layers = torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(16, 2)
-    graph = read_torch(torch.nn.Sequential(*layers).eval(), torch.zeros(1, 1, 4, 4)).network
+    graph = from_torch(torch.nn.Sequential(*layers).eval(), torch.zeros(1, 1, 4, 4))
     path = tmp_path / "net.onnx"
     sl.write_onnx(graph, path)
     path = path.rename(tmp_path / "net.ONNX")

@@ -33,27 +33,27 @@ def test_planted_rank_is_found_and_loses_nothing(seed, rank):
     assert result.network.widths == (4, 12, rank, 12, rank, 12, 2)
     x = rng.normal(size=(50, 4))
     assert result.network(x) == pytest.approx(network(x), abs=1e-12)
-    assert [layer.bias is None for layer in result.network.layers] == [True] * 6
+    assert [layer.bias is None for layer in result.network.chain.layers] == [True] * 6
 
 
 def test_truncation_is_the_best_of_its_rank_and_within_the_tolerance():
     network = chain(0, (20, 20, 20))
     result = sl.compress(network, sl.TruncatedSVD(rank=3))
     squares = 0.0
-    for number, layer in enumerate(network.layers):
-        low, high = result.network.layers[2 * number : 2 * number + 2]
+    for number, layer in enumerate(network.chain.layers):
+        low, high = result.network.chain.layers[2 * number : 2 * number + 2]
         values = np.linalg.svd(layer.weight, compute_uv=False)
         error = np.linalg.norm(layer.weight - high.weight @ low.weight)
         assert error == pytest.approx(np.linalg.norm(values[3:]))
         assert low.activation.name == "identity" and np.array_equal(high.bias, layer.bias)
         squares += error**2
     assert result.defect == pytest.approx(np.sqrt(squares))
-    weight = network.layers[0].weight * 0.7 ** np.arange(20)
+    weight = network.chain.layers[0].weight * 0.7 ** np.arange(20)
     norm, values = np.linalg.norm(weight), np.linalg.svd(weight, compute_uv=False)
     for tol in (0.1, 0.3, 0.9):
         small = sl.compress(Network.dense([weight]), sl.TruncatedSVD(tol=tol)).network
-        product = small.layers[1].weight @ small.layers[0].weight
-        rank = small.layers[0].units
+        product = small.chain.layers[1].weight @ small.chain.layers[0].weight
+        rank = small.chain.layers[0].units
         assert np.linalg.norm(weight - product) <= tol * norm * (1 + 1e-12)
         assert np.linalg.norm(values[rank - 1 :]) > tol * norm
 
@@ -90,8 +90,8 @@ def test_keep_spends_rank_where_it_has_effect():
         [weights[0], 50 * weights[1], rng.normal(size=(1, 20)) / 50], activation="identity"
     )
     small = sl.compress(network, sl.TruncatedSVD(keep=0.7)).network
-    ranks = [layer.units for layer in small.layers if layer.bias is None and layer.units < 20]
-    effects = [np.linalg.norm(layer.weight) for layer in network.layers]
+    ranks = [layer.units for layer in small.chain.layers if layer.bias is None and layer.units < 20]
+    effects = [np.linalg.norm(layer.weight) for layer in network.chain.layers]
     assert effects[1] > 10 * effects[0]
     scaled = Network.dense(
         [50 * weights[0], weights[1], rng.normal(size=(1, 20)) / 50], activation="identity"
@@ -99,7 +99,7 @@ def test_keep_spends_rank_where_it_has_effect():
     other = sl.compress(scaled, sl.TruncatedSVD(keep=0.7)).network
     # The networks are the same function up to a scale, so the ranks are the same.
     assert [
-        layer.units for layer in other.layers if layer.bias is None and layer.units < 20
+        layer.units for layer in other.chain.layers if layer.bias is None and layer.units < 20
     ] == ranks
 
 
@@ -117,7 +117,7 @@ def test_rounding_to_bits(seed, bits, steps):
     network = chain(seed)
     result = sl.compress(network, sl.Quantize(bits, steps))
     squares = 0.0
-    for new, old in zip(result.network.layers, network.layers, strict=True):
+    for new, old in zip(result.network.chain.layers, network.chain.layers, strict=True):
         largest = np.abs(old.weight).max(axis=1 if steps == "row" else None, keepdims=True)
         step = largest / (2 ** (bits - 1) - 1)
         assert np.all(np.abs(new.weight - old.weight) <= step / 2 * (1 + 1e-9))
@@ -147,7 +147,10 @@ def test_more_bits_are_closer_and_a_zero_row_stays():
     errors = [sl.compress(network, sl.Quantize(bits)).defect for bits in (2, 4, 8, 16)]
     assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-3
     zero = Network.dense([[[0.0, 0.0], [1e-320, 0.0], [1.0, 0.5]]])
-    assert sl.compress(zero, sl.Quantize(4)).network.layers[0].weight[0].tolist() == [0.0, 0.0]
+    assert sl.compress(zero, sl.Quantize(4)).network.chain.layers[0].weight[0].tolist() == [
+        0.0,
+        0.0,
+    ]
 
 
 @pytest.mark.parametrize(

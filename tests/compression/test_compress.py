@@ -29,11 +29,11 @@ def network(seed=0, widths=(5, 16, 16, 3), activation="tanh"):
 def test_retain_is_met_and_counted_truly(seed, retain, linkage, on):
     result = sl.compress(network(seed), sl.AFDE(retain=retain, linkage=linkage, on=on))
     small = result.network
-    counted = sum(layer.weight.size + layer.bias.size for layer in small.layers)
+    counted = sum(layer.weight.size + layer.bias.size for layer in small.chain.layers)
     assert result.retained_parameters == counted <= retain * result.parameters + 1e-9
     again = sl.compress(network(seed), sl.AFDE(eps=result.eps, linkage=linkage, on=on))
     assert again.retained_parameters == result.retained_parameters
-    for units, layer in zip(result.unit_maps, small.hidden, strict=True):
+    for units, layer in zip(result.unit_maps, small.chain.hidden, strict=True):
         assert set(units.tolist()) == set(range(layer.units))
 
 
@@ -41,13 +41,15 @@ def test_merged_rows_are_means_and_outgoing_weights_sums():
     full = network()
     result = sl.compress(full, sl.AFDE(retain=0.5, relative_to="layer", refit=False))
     units = result.unit_maps[0]
-    first, second = result.network.layers[:2]
+    first, second = result.network.chain.layers[:2]
     for block in range(first.units):
         inside = units == block
-        assert first.weight[block] == pytest.approx(full.layers[0].weight[inside].mean(axis=0))
-        assert first.bias[block] == pytest.approx(full.layers[0].bias[inside].mean())
+        assert first.weight[block] == pytest.approx(
+            full.chain.layers[0].weight[inside].mean(axis=0)
+        )
+        assert first.bias[block] == pytest.approx(full.chain.layers[0].bias[inside].mean())
     outgoing = np.stack(
-        [full.layers[1].weight[:, units == b].sum(axis=1) for b in range(first.units)], axis=1
+        [full.chain.layers[1].weight[:, units == b].sum(axis=1) for b in range(first.units)], axis=1
     )
     for block in range(second.units):
         inside = result.unit_maps[1] == block
@@ -57,7 +59,7 @@ def test_merged_rows_are_means_and_outgoing_weights_sums():
 def test_the_tolerance_is_transferable():
     """Scaling the outputs, or copying every unit, changes no relative tolerance's decision."""
     full = network()
-    layers = list(full.layers)
+    layers = list(full.chain.layers)
     scaled = sl.Network((*layers[:-1], sl.Layer(layers[-1].weight * 1000, layers[-1].bias * 1000)))
     one, other = (sl.compress(n, sl.AFDE(eps=0.2)) for n in (full, scaled))
     for a, b in zip(one.unit_maps, other.unit_maps, strict=True):
@@ -68,7 +70,7 @@ def test_eps_zero_on_a_generic_network_changes_nothing():
     full = network()
     result = sl.compress(full, sl.AFDE(eps=0))
     assert result.exact and result.retained == 1.0 and result.defect == 0.0
-    for a, b in zip(result.network.layers, full.layers, strict=True):
+    for a, b in zip(result.network.chain.layers, full.chain.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
 
@@ -101,10 +103,11 @@ def test_pruning_keeps_what_it_says(seed, keep):
     for method in (sl.Magnitude(keep), sl.Magnitude(keep, "layerwise"), sl.Wanda(keep, inputs)):
         result = sl.compress(full, method)
         counted = sum(
-            np.count_nonzero(layer.weight) + layer.bias.size for layer in result.network.layers
+            np.count_nonzero(layer.weight) + layer.bias.size
+            for layer in result.network.chain.layers
         )
         assert counted == result.retained_parameters <= keep * result.parameters + 1e-9
-        for new, old in zip(result.network.layers, full.layers, strict=True):
+        for new, old in zip(result.network.chain.layers, full.chain.layers, strict=True):
             kept = new.weight != 0
             assert np.array_equal(new.weight[kept], old.weight[kept])
             assert np.array_equal(new.bias, old.bias)
@@ -113,10 +116,10 @@ def test_pruning_keeps_what_it_says(seed, keep):
 def test_global_magnitude_removes_the_smallest():
     full = network()
     result = sl.compress(full, sl.Magnitude(0.5))
-    kept = [np.abs(layer.weight[layer.weight != 0]).min() for layer in result.network.layers]
+    kept = [np.abs(layer.weight[layer.weight != 0]).min() for layer in result.network.chain.layers]
     removed = [
         np.abs(old.weight[new.weight == 0]).max()
-        for new, old in zip(result.network.layers, full.layers, strict=True)
+        for new, old in zip(result.network.chain.layers, full.chain.layers, strict=True)
     ]
     assert min(kept) >= max(removed)
 
@@ -124,7 +127,9 @@ def test_global_magnitude_removes_the_smallest():
 def test_wanda_with_equal_inputs_is_magnitude_row_by_row():
     full = network(widths=(5, 8, 3))
     result = sl.compress(full, sl.Wanda(0.6, np.ones((4, 5))))
-    for new, old in zip(result.network.layers[0].weight, full.layers[0].weight, strict=True):
+    for new, old in zip(
+        result.network.chain.layers[0].weight, full.chain.layers[0].weight, strict=True
+    ):
         kept = np.abs(old[new != 0])
         assert kept.min() >= np.abs(old[new == 0]).max()
 

@@ -48,7 +48,11 @@ def test_every_layer_keeps_the_bound(seed, tol, order):
     network = smooth_network(24, seed)
     small = compress(network, Hierarchical(tol=tol, leaf_size=4, order=order))
     for old, new, matrix, row in zip(
-        network.layers, small.network.layers, small.reduction.matrices, small.layers, strict=True
+        network.chain.layers,
+        small.network.chain.layers,
+        small.reduction.matrices,
+        small.layers,
+        strict=True,
     ):
         assert np.linalg.norm(old.weight - new.weight) <= tol * np.linalg.norm(old.weight)
         biases = 0 if old.bias is None else old.bias.size
@@ -58,7 +62,7 @@ def test_every_layer_keeps_the_bound(seed, tol, order):
     change = np.concatenate(
         [
             (a.weight - b.weight).ravel()
-            for a, b in zip(network.layers, small.network.layers, strict=True)
+            for a, b in zip(network.chain.layers, small.network.chain.layers, strict=True)
         ]
     )
     assert np.linalg.norm(change) <= small.defect * (1 + 1e-12)
@@ -93,7 +97,10 @@ def test_on_inputs_the_change_of_the_pre_activations_keeps_the_bound(seed, tol, 
     inputs = rng.standard_normal((300, 3))
     small = compress(network, Hierarchical(tol=tol, leaf_size=4, order=order, inputs=inputs))
     for old, new, arriving in zip(
-        network.layers, small.network.layers, network.activations(inputs)[:-1], strict=True
+        network.chain.layers,
+        small.network.chain.layers,
+        network.chain.activations(inputs)[:-1],
+        strict=True,
     ):
         before, after = old.pre_activation(arriving), new.pre_activation(arriving)
         about = before - before.mean(axis=0) if old.bias is not None else before

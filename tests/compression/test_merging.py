@@ -75,7 +75,7 @@ def test_the_network_is_that_of_the_equations(seed, activation, retain, bias, re
     budget = share_of(full.parameters, retain)
     assert result.retained_parameters == result.network.parameters <= budget
     again = sl.decode(result.lumpings[0])
-    for mine, theirs in zip(result.network.layers, again.layers, strict=True):
+    for mine, theirs in zip(result.network.chain.layers, again.chain.layers, strict=True):
         assert np.array_equal(mine.weight, theirs.weight)
         assert (mine.bias is None) == (theirs.bias is None)
         assert mine.bias is None or np.array_equal(mine.bias, theirs.bias)
@@ -106,8 +106,8 @@ def test_a_planted_dependence_is_found_by_the_refit_only():
     labels = [np.arange(10) % 2]
     x = rng.normal(size=(50, 4))
     moments = Sampled(rng.normal(size=(200, 4)))
-    fitted = merged(full, labels, [np.ones(10)], moments)
-    summed = merged(full, labels, [np.ones(10)], None)
+    fitted = merged(full.chain, labels, [np.ones(10)], moments)
+    summed = merged(full.chain, labels, [np.ones(10)], None)
     assert np.abs(fitted(x) - full(x)).max() < 1e-4 < np.abs(summed(x) - full(x)).max()
 
 
@@ -115,16 +115,16 @@ def test_a_planted_dependence_is_found_by_the_refit_only():
 @given(seed=st.integers(0, 100))
 def test_duplicates_merge_first_and_cost_nothing(seed):
     full = network(seed)
-    layer, following = full.layers[0], full.layers[1]
+    layer, following = full.chain.layers[0], full.chain.layers[1]
     copies = np.append(np.arange(12), [0, 5, 5])
     layers = (
         sl.Layer(layer.weight[copies], layer.bias[copies], layer.activation),
         sl.Layer(following.weight[:, copies] / 2, following.bias, following.activation),
-        full.layers[2],
+        full.chain.layers[2],
     )
     twin = sl.Network(layers)
     result = sl.compress(twin, sl.AFDE(eps=1e-6))
-    assert result.network.layers[0].units == 12
+    assert result.network.chain.layers[0].units == 12
     x = np.random.default_rng(seed).normal(size=(20, 4))
     assert result.network(x) == pytest.approx(twin(x), abs=1e-6)
     exact = sl.compress(twin, sl.AFDE(retain=0.9))
@@ -134,18 +134,18 @@ def test_duplicates_merge_first_and_cost_nothing(seed):
 def test_units_without_effect_go_first_and_do_not_disturb():
     """A unit of outgoing weight 0 merges at height 0, and counts nothing in the mean."""
     full = network(widths=(4, 8, 2))
-    outgoing = full.layers[1].weight.copy()
+    outgoing = full.chain.layers[1].weight.copy()
     outgoing[:, 3] = 0.0
-    silent = sl.Network((full.layers[0], sl.Layer(outgoing, full.layers[1].bias)))
+    silent = sl.Network((full.chain.layers[0], sl.Layer(outgoing, full.chain.layers[1].bias)))
     result = sl.compress(silent, sl.AFDE(eps=1e-12, refit=False))
-    assert result.network.layers[0].units == 7
+    assert result.network.chain.layers[0].units == 7
     x = np.random.default_rng(0).normal(size=(20, 4))
     assert result.network(x) == pytest.approx(silent(x), abs=1e-12)
 
 
 def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
     full = network(widths=(4, 30, 30, 2))
-    merging = Merging.of(full, Normal(), Linkage.VARIANCE)
+    merging = Merging.of(full.chain, Normal(), Linkage.VARIANCE)
     x = np.random.default_rng(5).normal(size=(4000, 4))
     y = full(x)
     spread = np.sqrt(np.mean(np.sum((y - y.mean(axis=0)) ** 2, axis=1)))
@@ -180,7 +180,7 @@ def test_refusals():
         sl.AFDE(eps=0.1, inputs=np.ones((3, 2)))
     with pytest.raises(MethodError, match="the network has 4 inputs"):
         sl.compress(network(), sl.AFDE(eps=0.1, inputs=Normal([0.0])))
-    merging = Merging.of(network(), Normal(), Linkage.VARIANCE)
+    merging = Merging.of(network().chain, Normal(), Linkage.VARIANCE)
     with pytest.raises(FailureError, match="smallest reachable size is 11 parameters"):
         merging.tolerance(10)
 
@@ -188,7 +188,7 @@ def test_refusals():
 def test_lumping_of_counts_the_defect_of_every_layer():
     full = network(widths=(3, 4, 4, 2))
     labels = [np.array([0, 1, 0, 2]), np.arange(4)]
-    small = merged(full, labels, [np.ones(4)] * 2, None)
+    small = merged(full.chain, labels, [np.ones(4)] * 2, None)
     lumping = lumping_of(sl.encode(full), small, labels, sl.Forward(0.5))
     nearest = sl.lump(
         sl.encode(full),
@@ -216,8 +216,8 @@ def test_steps_come_closer_without_data_and_keep_the_proof(activation):
     full = network(3, (3, 14, 12, 2), activation)
     plain = sl.compress(full, sl.AFDE(retain=0.4))
     closer = sl.compress(full, sl.AFDE(retain=0.4, steps=30))
-    assert [layer.units for layer in closer.network.layers] == [
-        layer.units for layer in plain.network.layers
+    assert [layer.units for layer in closer.network.chain.layers] == [
+        layer.units for layer in plain.network.chain.layers
     ]
     x = np.random.default_rng(9).normal(size=(4000, 3))  # not the samples that were fitted
     before, after = (np.mean((r.network(x) - full(x)) ** 2) for r in (plain, closer))

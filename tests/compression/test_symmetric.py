@@ -53,7 +53,7 @@ def image(phi, rng):
 
 def hide(network, rng):
     """Give each hidden unit images under the symmetries of its activation, then permute."""
-    layers = list(network.layers)
+    layers = list(network.chain.layers)
     for k in range(len(layers) - 1):
         layer, after = layers[k], layers[k + 1]
         owner = np.repeat(np.arange(layer.units), rng.integers(1, 4, size=layer.units))
@@ -89,9 +89,9 @@ def planted(draw, names=NAMES):
 
 
 def assert_same_function(one, other, low=-1.0, high=1.0, tolerance=1e-12):
-    x = np.random.default_rng(0).uniform(low, high, size=(60, one.inputs))
+    x = np.random.default_rng(0).uniform(low, high, size=(60, one.chain.inputs))
     with np.errstate(over="ignore", invalid="ignore"):
-        values, found = one.activations(x), other(x)
+        values, found = one.chain.activations(x), other(x)
         sizes = np.max([np.abs(h).max(axis=1) for h in values], axis=0)
         usable = np.isfinite(sizes)  # e^(e^z) leaves the range of floats
         gap = np.abs(values[-1] - found).max(axis=1)
@@ -109,7 +109,9 @@ def test_planted_images_come_back(name, data):
     assert result.exact and result.defect == 0
     assert all(proof.check().accepted for proof in result.reduction.certificates)
     assert_same_function(hidden, result.network)
-    for units, old, new in zip(result.unit_maps, hidden.hidden, result.network.hidden, strict=True):
+    for units, old, new in zip(
+        result.unit_maps, hidden.chain.hidden, result.network.chain.hidden, strict=True
+    ):
         assert units.shape == (old.units,) and set(units) == set(range(new.units))
 
 
@@ -123,7 +125,7 @@ def test_equal_as_rational_functions(networks):
     """A second opinion that shares no code: the forward pass in exact arithmetic."""
 
     def exactly(network, x):
-        for layer in network.layers:
+        for layer in network.chain.layers:
             rows = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
             z = [
                 sum((Fraction(w) * h for w, h in zip(row, x, strict=True)), Fraction(b))
@@ -134,7 +136,7 @@ def test_equal_as_rational_functions(networks):
 
     small = sl.compress(networks[1], sl.Symmetric()).network
     for point in ([Fraction(1, 3)] * 4, [Fraction(-2), Fraction(1, 7), Fraction(5), Fraction(0)]):
-        x = point[: small.inputs]
+        x = point[: small.chain.inputs]
         for one, other in zip(exactly(networks[1], x), exactly(small, x), strict=True):
             # Weights of the small network that are not floats were rounded once.
             assert abs(one - other) <= Fraction(1, 10**12) * (1 + abs(one))
@@ -165,7 +167,7 @@ def test_a_false_certificate_is_refused(networks, data):
 def test_three_units_of_tanh_become_one():
     network = sl.Network.dense([[[1, 2], [1, 2], [-1, -2]], [[0.5, 0.25, 1.0]]], activation="tanh")
     result = sl.compress(network, sl.Symmetric())
-    assert [layer.weight.tolist() for layer in result.network.layers] == [[[1, 2]], [[-0.25]]]
+    assert [layer.weight.tolist() for layer in result.network.chain.layers] == [[[1, 2]], [[-0.25]]]
     assert result.layers[0].blocks == 1 and "uses: tanh(−z) = −tanh(z)" in str(result)
     assert result.layers[1].retained_parameters == 1
 
@@ -184,8 +186,8 @@ def test_the_published_proportional_units(shared):
     )
     result = sl.compress(network, sl.Symmetric())
     assert result.exact
-    assert result.network.layers[2].weight.tolist() == [[pytest.approx(2.3, abs=1e-15)]]
-    for layer, expected in zip(result.network.layers, data["expected_quotient"], strict=True):
+    assert result.network.chain.layers[2].weight.tolist() == [[pytest.approx(2.3, abs=1e-15)]]
+    for layer, expected in zip(result.network.chain.layers, data["expected_quotient"], strict=True):
         assert layer.weight == pytest.approx(np.array(expected["W"]))
         assert layer.bias == pytest.approx(np.array(expected["b"]))
     for text, output in data["outputs"].items():
@@ -197,9 +199,11 @@ def test_the_complement_goes_into_the_next_bias():
         [[[1.0, 0.5], [-1.0, -0.5]], [[3.0, 2.0]]], [[0.25, -0.25], [0.5]], "sigmoid"
     )
     small = sl.compress(network, sl.Symmetric()).network
-    assert small.layers[1].weight.tolist() == [[1.0]] and small.layers[1].bias.tolist() == [2.5]
+    assert small.chain.layers[1].weight.tolist() == [[1.0]] and small.chain.layers[
+        1
+    ].bias.tolist() == [2.5]
     without = sl.Network.dense([[[1.0], [-1.0]], [[3.0, 2.0]]], activation="sigmoid")
-    assert sl.compress(without, sl.Symmetric()).network.layers[1].bias.tolist() == [2.0]
+    assert sl.compress(without, sl.Symmetric()).network.chain.layers[1].bias.tolist() == [2.0]
 
 
 def test_float_rounding_is_not_proportionality():
@@ -222,8 +226,8 @@ def test_units_without_inputs_are_constants():
     result = sl.compress(network, sl.Symmetric())
     assert result.exact and result.network.widths == (2, 1, 1, 1)
     assert [m.tolist() for m in result.unit_maps] == [[-1, 0, -1], [0, -1]]
-    assert result.network.layers[1].bias.tolist() == [2.0]
-    assert result.network.layers[2].bias.tolist() == [4.0]
+    assert result.network.chain.layers[1].bias.tolist() == [2.0]
+    assert result.network.chain.layers[2].bias.tolist() == [4.0]
     assert_same_function(network, result.network)
 
 
@@ -235,10 +239,10 @@ def test_a_rounded_constant_is_not_called_exact():
         "exact" not in result.headline()
         and "constants φ(b) rounded to floats: 1" in result.headline()
     )
-    assert result.network.layers[1].bias.tolist() == [np.tanh(0.5)]
+    assert result.network.chain.layers[1].bias.tolist() == [np.tanh(0.5)]
     at_zero = sl.Network.dense([[[0.0], [1.0]], [[1.0, 1.0]]], None, "sigmoid")
     result = sl.compress(at_zero, sl.Symmetric())  # sigmoid(0) = 1/2 is no rounding
-    assert result.exact and result.network.layers[1].bias.tolist() == [0.5]
+    assert result.exact and result.network.chain.layers[1].bias.tolist() == [0.5]
 
 
 def test_units_that_nothing_reads_are_dropped():
@@ -378,11 +382,13 @@ def test_a_tolerance_finds_noisy_images(name):
         name,
     )
     hidden = hide(network, rng)
-    noise = 1e-4 * rng.normal(size=hidden.layers[0].weight.shape)
+    noise = 1e-4 * rng.normal(size=hidden.chain.layers[0].weight.shape)
     noisy = sl.Layer(
-        hidden.layers[0].weight * (1 + noise), hidden.layers[0].bias, hidden.layers[0].activation
+        hidden.chain.layers[0].weight * (1 + noise),
+        hidden.chain.layers[0].bias,
+        hidden.chain.layers[0].activation,
     )
-    hidden = sl.Network((noisy, hidden.layers[1]))
+    hidden = sl.Network((noisy, hidden.chain.layers[1]))
     result = sl.compress(hidden, sl.Symmetric(eps=1e-2))
     assert result.network.widths == network.widths and 0 < result.defect < 1e-2
     assert sl.compress(hidden, sl.Symmetric()).network.widths == hidden.widths

@@ -11,7 +11,7 @@ from planted_graph import residual
 import symlump as sl
 from symlump.compression.symmetries.graph import symmetric_reduction
 from symlump.network.activations.table import activation
-from symlump.network.graphs.nodes import Affine, Apply, Input, Pool
+from symlump.network.nodes import Affine, Apply, Input, Pool
 
 READERS = {"stem": ["a", "s"], "a": ["b"], "c": ["d"]}
 
@@ -83,7 +83,7 @@ def graph_of(phi, between, rows, after):
             *kernel,
         ),
     ]
-    return sl.NetworkGraph(tuple(nodes), ("out",))
+    return sl.Network(tuple(nodes), ("out",))
 
 
 def pool(operation):

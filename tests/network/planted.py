@@ -32,7 +32,7 @@ def hide(network, rng, copies=3):
     Each row of the next layer is split in its own way, so that single weights differ and only block sums
     agree. Returns the larger network.
     """
-    layers = list(network.layers)
+    layers = list(network.chain.layers)
     for k in range(len(layers) - 1):
         layer, after = layers[k], layers[k + 1]
         counts = rng.integers(1, copies + 1, size=layer.units)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.network.activations.table import activation
-from symlump.network.graphs.nodes import (
+from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
@@ -100,7 +100,7 @@ def residual(seed, copies, phi="relu", channels=3, width=4, joined=False):
     pooled = w.step(Pool("pool", (out,), "maximum", (2, 2), (1, 1), (0, 0), (1, 1)), w.owners[out])
     flat = w.flatten("flat", pooled, 4)
     w.layer("head", flat, 2, alone=True)
-    return sl.NetworkGraph(tuple(w.nodes), ("head",))
+    return sl.Network(tuple(w.nodes), ("head",))
 
 
 @st.composite

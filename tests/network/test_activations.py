@@ -303,6 +303,6 @@ def test_torch_round_trip(name):
     network = sl.Network.dense([[[1.0, -0.5]], [[2.0]]], activation=name)
     module = sl.to_torch(network)
     again = sl.from_torch(module)
-    assert again.layers[0].activation == activation(name)
+    assert again.chain.layers[0].activation == activation(name)
     x = np.array([[0.3, 0.7], [-2.0, 5.0]])
     assert module(torch.from_numpy(x)).detach().numpy() == pytest.approx(network(x), abs=1e-14)

@@ -43,16 +43,16 @@ def trained(name, inputs=5, width=16, outputs=2, seed=0, steps=200):
 def scaled(network, factor):
     """The network with all weights times a number."""
     return sl.Network(
-        tuple(replace(layer, weight=factor * layer.weight) for layer in network.layers)
+        tuple(replace(layer, weight=factor * layer.weight) for layer in network.chain.layers)
     )
 
 
 def gradient(network, x, output):
     """∂output/∂x, row by row."""
-    values = network.activations(x)
+    values = network.chain.activations(x)
     g = np.zeros_like(values[-1])
     g[:, output] = 1.0
-    for layer, h in zip(reversed(network.layers), reversed(values[:-1]), strict=True):
+    for layer, h in zip(reversed(network.chain.layers), reversed(values[:-1]), strict=True):
         if layer.groups is not None:
             g = g[:, layer.groups]
         g = (g * layer.activation.slope(layer.pre_activation(h))) @ layer.weight
@@ -62,20 +62,20 @@ def gradient(network, x, output):
 def worst_seen(f, g, low, high, samples, seed=0, climb=30):
     """The largest |f − g| over uniform inputs, corners, and ascents along the gradient."""
     rng = np.random.default_rng(seed)
-    low, high = np.broadcast_to(low, f.inputs), np.broadcast_to(high, f.inputs)
-    corners = np.array(list(product((0, 1), repeat=min(f.inputs, 10))), dtype=float)
-    if f.inputs > 10:
-        corners = rng.integers(0, 2, (1024, f.inputs)).astype(float)
-    worst = np.zeros(f.outputs)
+    low, high = np.broadcast_to(low, f.chain.inputs), np.broadcast_to(high, f.chain.inputs)
+    corners = np.array(list(product((0, 1), repeat=min(f.chain.inputs, 10))), dtype=float)
+    if f.chain.inputs > 10:
+        corners = rng.integers(0, 2, (1024, f.chain.inputs)).astype(float)
+    worst = np.zeros(f.chain.outputs)
     best = []
     for start in range(0, samples, 100_000):
-        x = rng.uniform(low, high, (min(100_000, samples - start), f.inputs))
+        x = rng.uniform(low, high, (min(100_000, samples - start), f.chain.inputs))
         if not start:
             x = np.concatenate([x, low + corners * (high - low)])
         gap = f(x) - g(x)
         worst = np.maximum(worst, np.abs(gap).max(axis=0))
         best.append(x[np.argpartition(-np.abs(gap[:, 0]), 5)[:5]])
-    for output in range(f.outputs):
+    for output in range(f.chain.outputs):
         x = np.concatenate(best)
         for step in range(climb):
             gap = (f(x) - g(x))[:, output]
@@ -171,7 +171,7 @@ def pairs_of_networks(draw):
                     layer.weight + noise * rng.normal(size=layer.weight.shape),
                     layer.bias, layer.activation, layer.groups,
                 )
-                for layer in f.layers
+                for layer in f.chain.layers
             )
         )  # fmt: skip
     centre, half = rng.normal(size=inputs), draw(st.sampled_from([0.0, 1e-6, 0.2, 1.0]))
@@ -187,7 +187,7 @@ def test_any_pair_of_networks(case, relax):
         bound = bound_difference(f, g, (low, high), splits=5 if relax else 0)
     except FailureError:
         return  # exp of something large
-    x = np.random.default_rng(0).uniform(low, high, (1000, f.inputs))
+    x = np.random.default_rng(0).uniform(low, high, (1000, f.chain.inputs))
     assert_holds(bound, np.abs(f(x) - g(x)).max(axis=0))
 
 
@@ -195,8 +195,8 @@ def test_any_pair_of_networks(case, relax):
 @settings(max_examples=40, deadline=None)
 def test_every_range_on_the_way_holds(case, relax):
     f, g, box = case
-    x = np.random.default_rng(1).uniform(box.lower, box.upper, (300, f.inputs))
-    stages = side_by_side(f, g, box)
+    x = np.random.default_rng(1).uniform(box.lower, box.upper, (300, f.chain.inputs))
+    stages = side_by_side(f.chain, g.chain, box)
     try:
         found = ranges(stages, box[None, :], relax=relax)
     except FailureError:
@@ -233,7 +233,7 @@ def test_exact_lumpings_are_bounded_at_rounding_level(seed, name):
 def in_fractions(network, x):
     """The outputs as exact rationals, for relu."""
     h = [Fraction(float(v)) for v in x]
-    for layer in network.layers:
+    for layer in network.chain.layers:
         bias = np.zeros(layer.units) if layer.bias is None else layer.bias
         z = [
             Fraction(float(b)) + sum(Fraction(float(w)) * v for w, v in zip(row, h, strict=True))
@@ -255,11 +255,11 @@ def test_rounding_is_accounted_for(seed, noise):
                 layer.weight * (1 + noise * rng.normal(size=layer.weight.shape)),
                 layer.bias, layer.activation,
             )
-            for layer in f.layers
+            for layer in f.chain.layers
         )
     )  # fmt: skip
     bound = bound_difference(f, g, (-1, 1), splits=0)
-    error = evaluation_error(f, as_box((-1, 1), 3))
+    error = evaluation_error(f.chain, as_box((-1, 1), 3))
     for x in rng.uniform(-1, 1, (20, 3)):
         exact, other = in_fractions(f, x), in_fractions(g, x)
         for k in range(2):
@@ -271,8 +271,10 @@ def test_reachable_intervals_hold_and_are_better_than_plain_ones():
     f = trained("tanh")
     found = reachable(f, (-1, 1))
     x = np.random.default_rng(0).uniform(-1, 1, (20_000, 5))
-    plain = ranges(alone(f), as_box((-1, 1), 5)[None, :], relax=False)
-    for layer, h, reach, other in zip(f.layers, f.activations(x), found, plain, strict=False):
+    plain = ranges(alone(f.chain), as_box((-1, 1), 5)[None, :], relax=False)
+    for layer, h, reach, other in zip(
+        f.chain.layers, f.chain.activations(x), found, plain, strict=False
+    ):
         z = layer.pre_activation(h)
         assert ((reach[:, 0] <= z) & (z <= reach[:, 1])).all()
         assert (reach[:, 1] - reach[:, 0] <= other.reduced.upper[0] - other.reduced.lower[0]).all()

@@ -22,7 +22,7 @@ def test_planted_duplicates_come_back(planted, seed):
     result = sl.compress(hidden, sl.AFDE(eps=0))
     assert result.network.widths == network.widths
     assert result.exact
-    x = np.random.default_rng(seed).normal(size=(50, network.inputs))
+    x = np.random.default_rng(seed).normal(size=(50, network.chain.inputs))
     expected = hidden(x)
     scale = max(1.0, np.abs(expected).max())
     assert np.abs(result.network(x) - expected).max() <= 1e-12 * scale
@@ -36,7 +36,8 @@ def test_planted_duplicates_come_back(planted, seed):
 
 def unit_partition(lumping, kind, layer):
     ode = lumping.ode
-    return sl.Partition(lumping.partition.labels[ode.where(kind, layer)])
+    name = ode.network.layers[layer - 1].name
+    return sl.Partition(lumping.partition.labels[ode.where(name, kind)])
 
 
 @settings(max_examples=60)
@@ -47,11 +48,11 @@ def test_duality(planted):
     forward = sl.lump(sl.encode(hidden, "influence"), sl.Forward())
     backward = sl.lump(sl.encode(hidden, "state"), sl.Backward())
     assert forward.exact and backward.exact
-    for number in range(1, len(hidden.layers)):
+    for number in range(1, len(hidden.chain.layers)):
         assert unit_partition(forward, "unit", number) == unit_partition(backward, "z", number)
         assert unit_partition(forward, "unit", number) == unit_partition(backward, "h", number)
     one, other = sl.decode(forward), sl.decode(backward)
-    for a, b in zip(one.layers, other.layers, strict=True):
+    for a, b in zip(one.chain.layers, other.chain.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
 
@@ -85,13 +86,13 @@ def test_the_state_form_ends_at_the_forward_pass(activation):
         lambda t, x: ode.rhs(x), (0, 60), ode.start(inputs), rtol=1e-10, atol=1e-12
     )
     assert ode.outputs(solution.y[:, -1]) == pytest.approx(network(inputs[None])[0], abs=1e-8)
-    rule, phi = network.layers[0].activation.rule, network.layers[0].activation
+    rule, phi = network.chain.layers[0].activation.rule, network.chain.layers[0].activation
     if not rule.switches:  # what the rule calls φ(z) is φ(z) all the way, not only at the end
         values = np.zeros((5, solution.t.size))
         for letters, c in rule.output.items():
-            parts = [solution.y[ode.where(letter, 2)] for letter in letters]
+            parts = [solution.y[ode.where("layers.1", letter)] for letter in letters]
             values += float(c) * np.prod(parts, axis=0) if letters else float(c)
-        z = solution.y[ode.where("z", 2)]
+        z = solution.y[ode.where("layers.1", "z")]
         assert values == pytest.approx(phi(z), abs=1e-7)
         assert np.ptp(z, axis=1).min() > 0.1
 
@@ -103,7 +104,9 @@ def test_every_rule_lumps_what_the_influence_form_lumps(activation):
     forward = sl.lump(sl.encode(hidden), sl.Forward())
     backward = sl.lump(sl.encode(hidden, "state"), sl.Backward())
     assert forward.exact and backward.exact
-    for one, other in zip(sl.decode(forward).layers, sl.decode(backward).layers, strict=True):
+    for one, other in zip(
+        sl.decode(forward).chain.layers, sl.decode(backward).chain.layers, strict=True
+    ):
         assert one.activation == other.activation == activation_named(activation) or one.units == 1
         assert np.array_equal(one.weight, other.weight) and np.array_equal(one.bias, other.bias)
 
@@ -112,16 +115,16 @@ def test_every_rule_lumps_what_the_influence_form_lumps(activation):
 def test_switches_tell_the_piece(activation):
     network = sl.Network.dense([[[1.0]], [[1.0]]], activation=activation)
     ode = sl.encode(network, "state")
-    rule = network.layers[0].activation.rule
+    rule = network.chain.layers[0].activation.rule
     for x in (-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 6.0, 7.0):
         start = ode.start([x])
-        on = {letter: start[ode.where(letter, 1)][0] for letter in rule.switches}
+        on = {letter: start[ode.where("layers.0", letter)][0] for letter in rule.switches}
         assert set(on.values()) <= {0.0, 1.0} and sum(on.values()) <= 1
         phi = sum(
             float(c) * np.prod([{"z": x, "a": np.exp(x), **on}[letter] for letter in letters])
             for letters, c in rule.output.items()
         )
-        assert phi == pytest.approx(network.layers[0].activation(np.array(x)), abs=1e-15)
+        assert phi == pytest.approx(network.chain.layers[0].activation(np.array(x)), abs=1e-15)
 
 
 def test_state_reduction_sums_units_with_equal_outgoing_weights():
@@ -134,8 +137,8 @@ def test_state_reduction_sums_units_with_equal_outgoing_weights():
     )
     result = sl.compress(network, sl.AFDE(eps=0, on="state"))
     assert result.exact
-    assert result.network.layers[0].groups.tolist() == [0, 1, 0, 1, 1]
-    assert result.network.layers[1].weight.shape == (3, 2)
+    assert result.network.chain.layers[0].groups.tolist() == [0, 1, 0, 1, 1]
+    assert result.network.chain.layers[1].weight.shape == (3, 2)
     x = rng.normal(size=(20, 4))
     assert result.network(x) == pytest.approx(network(x), abs=1e-13)
     with pytest.raises(NetworkError, match="not encoded again"):
@@ -190,8 +193,8 @@ def test_hidden_copies_really_sum_exactly():
     network = random_network(rng, [2, 3, 2], "tanh")
     large = hide(network, rng)
     for i in range(2):
-        total = sum(Fraction(float(w)) for w in large.layers[1].weight[i])
-        assert total == sum(Fraction(float(w)) for w in network.layers[1].weight[i])
+        total = sum(Fraction(float(w)) for w in large.chain.layers[1].weight[i])
+        assert total == sum(Fraction(float(w)) for w in network.chain.layers[1].weight[i])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def trained_looks(model):
     return model.eval()
 
 
-def assert_reads(model, *shapes, kind=sl.NetworkGraph, double=True):
+def assert_reads(model, *shapes, kind=sl.Network, double=True):
     """Reading and writing gives the same function, on another number of samples than the example's."""
     torch.manual_seed(0)
     model = trained_looks(model.double() if double else model)
@@ -142,7 +142,7 @@ MODULES = {
             b=nn.Linear(4, 1),
         ),
         [(3,)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "gate": (
         Module(
@@ -151,7 +151,7 @@ MODULES = {
             b=nn.Linear(3, 3),
         ),
         [(2, 5, 5)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "squeeze and excitation": (
         Module(
@@ -165,7 +165,7 @@ MODULES = {
             b=nn.Linear(2, 4),
         ),
         [(4, 5, 5)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "dense blocks": (
         Module(
@@ -175,7 +175,7 @@ MODULES = {
             b=nn.Conv2d(5, 2, 3, 2, 1),
         ),
         [(2, 6, 6)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "depthwise": (
         nn.Sequential(
@@ -187,7 +187,7 @@ MODULES = {
             nn.Conv2d(8, 1, 1),
         ),
         [(2, 6, 6)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "pools": (
         Module(
@@ -207,19 +207,19 @@ MODULES = {
             w=torch.randn(2 * (16 + 8 + 4 + 6 + 1), 3),
         ),
         [(2, 6, 6)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "one dimension": (
         nn.Sequential(
             nn.Conv1d(2, 4, 3, 2, 1), nn.ELU(0.7), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(12, 2)
         ),
         [(2, 12)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "three dimensions": (
         nn.Sequential(nn.Conv3d(1, 2, 2), nn.AvgPool3d(2), nn.Flatten(), nn.Linear(2, 2)),
         [(1, 3, 3, 3)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "all activations": (
         Module(
@@ -247,7 +247,7 @@ MODULES = {
             a=nn.Linear(3, 4),
         ),
         [(3,)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "parts": (
         Module(
@@ -257,7 +257,7 @@ MODULES = {
             a=nn.Linear(3, 4),
         ),
         [(3,)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
     "several inputs and outputs": (
         Module(
@@ -266,9 +266,9 @@ MODULES = {
             b=nn.Linear(2, 4),
         ),
         [(3,), (2,)],
-        sl.NetworkGraph,
+        sl.Network,
     ),
-    "a convolution alone": (CONV, [(2, 5, 5)], sl.NetworkGraph),
+    "a convolution alone": (CONV, [(2, 5, 5)], sl.Network),
 }
 
 
@@ -384,9 +384,9 @@ def test_other_number_types_are_refused():
 
 def test_a_learned_slope_that_all_units_share():
     model = nn.Sequential(nn.Linear(3, 4), nn.PReLU(), nn.Linear(4, 2)).double()
-    assert sl.from_torch(model).layers[0].activation.name == "leaky_relu:0.25"
+    assert sl.from_torch(model).chain.layers[0].activation.name == "leaky_relu:0.25"
     model[1] = nn.PReLU(4).double()
-    assert sl.from_torch(model).layers[0].activation.name == "leaky_relu:0.25"
+    assert sl.from_torch(model).chain.layers[0].activation.name == "leaky_relu:0.25"
     with torch.no_grad():
         model[1].weight[2] = 0.5
     with pytest.raises(NetworkError, match="1: the operation prelu in a PReLU"):

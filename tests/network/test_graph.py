@@ -8,9 +8,8 @@ from planted_graph import planted_graphs, residual
 import symlump as sl
 from symlump.errors import MethodError, NetworkError
 from symlump.network.activations.table import activation
-from symlump.network.graphs.decode import decode_graph, graph_unit_maps
-from symlump.network.graphs.encode import encode_graph
-from symlump.network.graphs.nodes import (
+from symlump.network.decode import unit_maps
+from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
@@ -21,15 +20,14 @@ from symlump.network.graphs.nodes import (
     Select,
     Softmax,
 )
-from symlump.network.graphs.simplify import as_chain, simplified
-from symlump.network.network import Network
+from symlump.network.simplify import simplified
 
 rng = np.random.default_rng(0)
 
 
 def reduced(graph, **options):
-    lumping = sl.lump(encode_graph(graph), sl.Forward(**options))
-    return lumping, decode_graph(lumping)
+    lumping = sl.lump(sl.encode(graph), sl.Forward(**options))
+    return lumping, sl.decode(lumping)
 
 
 def inputs_of(graph, samples=5):
@@ -55,9 +53,7 @@ def test_hidden_copies_are_found(pair):
     sizes = {layer.name: layer.units for layer in small.layers}
     for layer in found.layers:
         assert layer.units <= sizes[layer.name]
-    for units, layer in zip(
-        graph_unit_maps(lumping.ode, lumping.partition.labels).values(), found.layers, strict=True
-    ):
+    for units, layer in zip(unit_maps(lumping), found.hidden, strict=True):
         assert set(units.tolist()) == set(range(layer.units))
 
 
@@ -74,7 +70,7 @@ def test_shared_partitions_need_no_selection():
 
 
 def test_branches_that_merge_differently_are_selected_from():
-    graph = sl.NetworkGraph(
+    graph = sl.Network(
         (
             Input("x", (), (2,)),
             Affine("a", ("x",), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])),
@@ -126,7 +122,7 @@ def test_blocks_agree_with_the_definition(seed):
         weight = generator.integers(0, 2, (units, channels, 1, 2)).astype(float)
         bias = generator.integers(0, 2, units).astype(float)
         nodes.append(Affine(name, (nodes[-1].name,), weight, bias, *geometry))
-    graph = sl.NetworkGraph(tuple(nodes), ("c",))
+    graph = sl.Network(tuple(nodes), ("c",))
     lumping, _ = reduced(graph)
     names = ["x", "a", "b", "c"]
     labels = {"x": [0], "c": [0]} | {
@@ -145,20 +141,23 @@ def test_blocks_agree_with_the_definition(seed):
 def test_a_chain_as_a_graph_is_reduced_alike(pair):
     _, large = pair
     chain = sl.lump(sl.encode(large), sl.Forward())
-    graph, found = reduced(sl.NetworkGraph.from_network(large))
-    assert len(chain.partition) == len(graph.partition)
+    nodes = (*large.nodes, Combine("twice", (large.outputs[0],) * 2, "add"))
+    graph, found = reduced(sl.Network(nodes, ("twice",)))
+    assert found.chain is None and len(chain.partition) + large.layers[-1].units == len(
+        graph.partition
+    )
     small = sl.decode(chain)
     for a, b in zip(small.layers, found.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
-    x = np.random.default_rng(0).normal(size=(4, large.inputs))
-    assert found(x) == pytest.approx(small(x), rel=1e-9, abs=1e-9)
+    x = np.random.default_rng(0).normal(size=(4, large.chain.inputs))
+    assert found(x) == pytest.approx(2 * small(x), rel=1e-9, abs=1e-9)
 
 
 def test_the_same_unit_read_in_two_ways_is_two_inputs():
     """w·h + v·φ(h) is not v·h + w·φ(h), though the sums of weights agree."""
     h = Affine("h", ("x",), np.array([[1.0]]))
     rows = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])
-    graph = sl.NetworkGraph(
+    graph = sl.Network(
         (
             Input("x", (), (1,)),
             h,
@@ -177,7 +176,7 @@ def test_the_same_unit_read_in_two_ways_is_two_inputs():
 
 def test_sums_along_different_routes_stay_apart():
     """h + φ(h) is not φ(h) + φ(h), though both are made of the same unit twice."""
-    graph = sl.NetworkGraph(
+    graph = sl.Network(
         (
             Input("x", (), (1,)),
             Affine("h", ("x",), np.array([[1.0]])),
@@ -197,7 +196,7 @@ def test_sums_along_different_routes_stay_apart():
 
 def test_products_compare_their_factors():
     a, b = np.array([[1.0], [1.0], [2.0]]), np.array([[3.0], [3.0], [3.0]])
-    graph = sl.NetworkGraph(
+    graph = sl.Network(
         (
             Input("x", (), (1,)),
             Affine("a", ("x",), a),
@@ -218,7 +217,7 @@ def test_depthwise_and_scales():
     first = rng.normal(size=(4, 2, 1, 1))
     first[1] = first[0]
     one = ((1, 1), (0, 0), (1, 1))
-    graph = sl.NetworkGraph(
+    graph = sl.Network(
         (
             Input("x", (), (2, 4, 4)),
             Affine("a", ("x",), first, None, *one),
@@ -247,7 +246,7 @@ def test_outputs_and_what_mixes_units_stay_whole():
         [Concatenate("p", ("y", "y"))],
         [Select("p", ("y",), np.array([1, 1, 0]))],
     ):
-        graph = sl.NetworkGraph((Input("x", (), (1,)), Affine("y", ("x",), rows), *last), ("p",))
+        graph = sl.Network((Input("x", (), (1,)), Affine("y", ("x",), rows), *last), ("p",))
         _, found = reduced(graph)
         assert found.layers[0].units == 2
         assert_same_function(graph, found)
@@ -258,14 +257,14 @@ def test_scales_are_folded_where_they_can_be():
     conv = Affine("c", ("x",), rng.normal(size=(2, 1, 3, 3)), None, (1, 1), (1, 1), (1, 1))
     after = Affine("d", ("bn",), rng.normal(size=(1, 2, 3, 3)), None, (1, 1), (0, 0), (1, 1))
     x = Input("x", (), (1, 5, 5))
-    graph = sl.NetworkGraph((x, conv, scale, after), ("d",))
+    graph = sl.Network((x, conv, scale, after), ("d",))
     assert [layer.name for layer in simplified(graph).layers] == ["c", "d"]
     assert_same_function(graph, simplified(graph))
-    read_twice = sl.NetworkGraph((x, conv, scale, after), ("d", "c"))
+    read_twice = sl.Network((x, conv, scale, after), ("d", "c"))
     forward = simplified(read_twice)
     assert [layer.name for layer in forward.layers] == ["c", "d"]
     padded = Affine("d", ("bn",), after.weight, None, (1, 1), (1, 1), (1, 1))
-    kept = simplified(sl.NetworkGraph((x, conv, scale, padded), ("d", "c")))
+    kept = simplified(sl.Network((x, conv, scale, padded), ("d", "c")))
     assert [layer.name for layer in kept.layers] == ["c", "bn", "d"]
 
 
@@ -273,12 +272,11 @@ def test_chains_are_recognised():
     x, w = Input("x", (), (2,)), np.ones((2, 2))
     phi = activation("tanh")
     chain = [x, Affine("a", ("x",), w), Apply("p", ("a",), phi), Affine("b", ("p",), w)]
-    network, before, after = as_chain(sl.NetworkGraph(tuple(chain), ("b",)))
-    assert isinstance(network, Network) and not before and not after
+    assert sl.Network(tuple(chain), ("b",)).chain.widths == (2, 2, 2)
     twice = [*chain, Apply("q", ("b",), phi), Apply("r", ("q",), phi)]
-    assert as_chain(sl.NetworkGraph(tuple(twice), ("r",))) is None
+    assert sl.Network(tuple(twice), ("r",)).chain is None
     branch = [*chain, Combine("s", ("a", "b"), "add")]
-    assert as_chain(sl.NetworkGraph(tuple(branch), ("s",))) is None
+    assert sl.Network(tuple(branch), ("s",)).chain is None
 
 
 @pytest.mark.parametrize(
@@ -299,21 +297,21 @@ def test_chains_are_recognised():
 )
 def test_bad_graphs(nodes, says):
     with pytest.raises(NetworkError, match=says):
-        sl.NetworkGraph((Input("x", (), (2,)), *nodes), ("a",))
+        sl.Network((Input("x", (), (2,)), *nodes), ("a",))
 
 
 def test_dense_layers_need_features():
     with pytest.raises(NetworkError, match="Flatten it first"):
-        sl.NetworkGraph((Input("x", (), (2, 2)), Affine("a", ("x",), np.ones((1, 2)))), ("a",))
+        sl.Network((Input("x", (), (2, 2)), Affine("a", ("x",), np.ones((1, 2)))), ("a",))
     with pytest.raises(NetworkError, match="larger than symlump handles"):
-        sl.NetworkGraph((Input("x", (), (2, 10**6, 10**6)), Flatten("a", ("x",))), ("a",))
+        sl.Network((Input("x", (), (2, 10**6, 10**6)), Flatten("a", ("x",))), ("a",))
 
 
 def test_what_does_not_apply_to_graphs_says_so():
     graph = residual(0, False)
-    with pytest.raises(MethodError, match="for chains of dense layers"):
-        encode_graph(graph, "state")
+    with pytest.raises(NetworkError, match="works on chains of dense layers"):
+        sl.encode(graph, "state")
     with pytest.raises(MethodError, match=r"reduced by Forward\(\)"):
-        decode_graph(sl.lump(encode_graph(graph), sl.Backward()))
+        sl.decode(sl.lump(sl.encode(graph), sl.Backward()))
     with pytest.raises(NetworkError, match=r"shape \(samples, 2, 6, 6\); got \(1, 2\)"):
         graph([[1.0, 2.0]])

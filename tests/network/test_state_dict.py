@@ -62,7 +62,7 @@ def test_strange_tensors_are_refused(tmp_path, case):
 def test_tied_weights_are_read(tmp_path):
     square = torch.randn(3, 3)
     torch.save({f"{i}.weight": square for i in range(20)}, tmp_path / "net.pt")
-    assert len(read_network(tmp_path / "net.pt", "tanh").network.layers) == 20
+    assert len(read_network(tmp_path / "net.pt", "tanh").network.chain.layers) == 20
 
 
 def test_a_long_activation_is_cut(tmp_path):

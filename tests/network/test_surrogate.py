@@ -128,8 +128,8 @@ def test_network_with_surrogates():
     net = sl.Network(tuple(layers))
     found = with_surrogates(net, (-1, 1), degree=6, splits=20)
     assert [s is None for s in found.surrogates] == [False, True, True]
-    assert not found.network.layers[0].activation.pieces
-    assert found.network.layers[1].activation == activation("tanh")
+    assert not found.network.chain.layers[0].activation.pieces
+    assert found.network.chain.layers[1].activation == activation("tanh")
     x = rng.uniform(-1, 1, (20_000, 3))
     gap = np.abs(net(x) - found.network(x)).max(axis=0)
     assert (gap <= found.bound.values + found.bound.rounding).all()
@@ -140,7 +140,7 @@ def test_network_with_surrogates():
     assert "certified" in str(found) and "layer 1: relu ≈ polynomial of degree 6" in str(found)
     # now every activation is a polynomial, so the state form needs neither switches nor auxiliaries
     both = with_surrogates(net, (-1, 1), degree=6, smooth=True, splits=0)
-    assert all(layer.activation.coefficients for layer in both.network.hidden)
+    assert all(layer.activation.coefficients for layer in both.network.chain.hidden)
     gap = np.abs(net(x) - both.network(x)).max(axis=0)
     assert (gap <= both.bound.values + both.bound.rounding).all()
 

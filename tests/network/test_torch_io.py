@@ -58,7 +58,7 @@ def test_state_reduction_in_torch():
     x = torch.randn(10, 4, dtype=torch.float64)
     assert result.model(x).detach().numpy() == pytest.approx(result.network(x.numpy()), abs=1e-12)
     again = sl.from_torch(result.model)
-    assert np.array_equal(again.layers[0].groups, result.network.layers[0].groups)
+    assert np.array_equal(again.chain.layers[0].groups, result.network.chain.layers[0].groups)
 
 
 @pytest.mark.parametrize(

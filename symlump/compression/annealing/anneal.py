@@ -24,12 +24,11 @@ from symlump.compression.annealing.checkpoint import digest
 from symlump.compression.annealing.result import Annealing
 from symlump.compression.annealing.run import Loss, Run, State
 from symlump.compression.dependences.dependence import Dependence
-from symlump.compression.plain import plain
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
+from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
-from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 
 
@@ -51,7 +50,7 @@ Data = Samples | tuple[npt.ArrayLike, npt.ArrayLike]
 
 @gradients()
 def anneal(
-    model: nn.Sequential,
+    model: nn.Module,
     data: Data,
     schedule: Iterable[float | CompressionMethod],
     loss: Loss | None = None,
@@ -68,7 +67,7 @@ def anneal(
 
     Parameters
     ----------
-    model : torch.nn.Sequential
+    model : torch.nn.Module
         Trained, or fresh with ``before`` > 0. It is not changed.
     data : (inputs, targets), or an object with these two
         Inputs of shape (samples, inputs); targets of shape (samples, outputs), or class numbers
@@ -118,11 +117,12 @@ def anneal(
     >>> [step.parameters for step in result.steps][0], len(result.steps), result.retained < 0.5
     (152, 3, True)
     """
-    network = plain(from_torch(model), "anneal")
+    network = from_torch(model)
+    chain = network.dense_chain("anneal")
     device, dtype = next(model.parameters()).device, next(model.parameters()).dtype
-    training = _tensors(data, network, dtype, device)
-    measured = training if test is None else _tensors(test, network, dtype, device)
-    loss = _loss(loss, network.outputs, training, measured)
+    training = _tensors(data, chain, dtype, device)
+    measured = training if test is None else _tensors(test, chain, dtype, device)
+    loss = _loss(loss, chain.outputs, training, measured)
     numbers = (("epochs", epochs, 0), ("before", before, 0), ("batch", batch, 1), ("seed", seed, 0))
     for name, value, least in numbers:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -133,9 +133,9 @@ def anneal(
     run = Run(
         *(methods, training, measured, loss, epochs, before, rate, batch, seed),
         path=None if checkpoint is None else Path(checkpoint),
-        identity=digest(_content(network), training, measured, options),
+        identity=digest(_content(chain), training, measured, options),
     )
-    state = run.resumed(device) or State(to_torch(network).to(device))
+    state = run.resumed(network, device) or State(to_torch(network).to(device))
     with _shown(before + len(methods) * epochs) as advance:
         while state.stage <= len(methods):
             run.stage(state, network, advance)
@@ -143,7 +143,7 @@ def anneal(
 
 
 def _tensors(
-    data: Data, network: Network, dtype: torch.dtype, device: torch.device
+    data: Data, chain: Chain, dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets as tensors; class numbers stay integers."""
     if not isinstance(data, Samples | Iterable):
@@ -161,13 +161,13 @@ def _tensors(
             raise MethodError(
                 f"{what} are finite numbers; got {array.dtype} with others among them"
             )
-    if x.ndim != 2 or x.shape[1] != network.inputs or not len(x):
-        raise MethodError(f"inputs have shape (samples, {network.inputs}); got {x.shape}")
+    if x.ndim != 2 or x.shape[1] != chain.inputs or not len(x):
+        raise MethodError(f"inputs have shape (samples, {chain.inputs}); got {x.shape}")
     classes = y.dtype.kind in "iu"
-    if y.shape != ((len(x),) if classes else (len(x), network.outputs)):
+    if y.shape != ((len(x),) if classes else (len(x), chain.outputs)):
         raise MethodError(
             f"targets for {len(x)} samples are class numbers (integers) of shape ({len(x)},) or numbers "
-            f"of shape ({len(x)}, {network.outputs}); got {y.dtype} of shape {y.shape}"
+            f"of shape ({len(x)}, {chain.outputs}); got {y.dtype} of shape {y.shape}"
         )
     kind = torch.int64 if classes else dtype
     return (
@@ -230,8 +230,8 @@ def _loss(loss: Loss | None, outputs: int, *parts: tuple[torch.Tensor, torch.Ten
     return loss
 
 
-def _content(network: Network) -> list[Any]:
-    return [(layer.weight, layer.bias, layer.activation.name) for layer in network.layers]
+def _content(chain: Chain) -> list[Any]:
+    return [(layer.weight, layer.bias, layer.activation.name) for layer in chain.layers]
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Annealing:
 
     Parameters
     ----------
-    model : torch.nn.Sequential
+    model : torch.nn.Module
         The small trained network.
     original : Network
         What it began with.
@@ -58,7 +58,7 @@ class Annealing:
         The record; the first line is the network before anything was removed.
     """
 
-    model: nn.Sequential
+    model: nn.Module
     original: Network
     steps: tuple[AnnealingStep, ...]
 

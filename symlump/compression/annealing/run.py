@@ -14,11 +14,11 @@ from torch import nn
 
 from symlump.compression.annealing.checkpoint import read_checkpoint, write_checkpoint
 from symlump.compression.annealing.result import AnnealingStep
-from symlump.compression.plain import plain
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import FileFormatError, MethodError
 from symlump.network.activations.table import activation
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 
 #: A loss as in torch: (predictions, targets) → scalar.
@@ -39,7 +39,7 @@ class Removal:
 class State:
     """Where a run is: all that changes, and all that a checkpoint holds."""
 
-    model: nn.Sequential
+    model: nn.Module
     stage: int = 0
     epoch: int = 0
     optimizer: torch.optim.Adam | None = None
@@ -69,7 +69,7 @@ class Run:
             what, tolerance = "start", None
             if state.stage:
                 method = self.methods[state.stage - 1]
-                reduction = method.reduce(plain(from_torch(state.model), "anneal"))
+                reduction = method.reduce(from_torch(state.model))
                 device = next(state.model.parameters()).device
                 state.model = to_torch(reduction.network).to(device)
                 what, tolerance = method.label, reduction.eps
@@ -97,7 +97,7 @@ class Run:
         self.save(state)
 
     def train(
-        self, model: nn.Sequential, optimizer: torch.optim.Adam, stage: int, epoch: int, total: int
+        self, model: nn.Module, optimizer: torch.optim.Adam, stage: int, epoch: int, total: int
     ) -> None:
         """One epoch; the order of the samples depends on seed, stage and epoch only."""
         x, y = self.data
@@ -113,7 +113,7 @@ class Run:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
-    def measure(self, model: nn.Sequential) -> tuple[float, float | None]:
+    def measure(self, model: nn.Module) -> tuple[float, float | None]:
         """Loss and accuracy on the test data."""
         x, y = self.test
         with torch.no_grad():
@@ -127,7 +127,7 @@ class Run:
         """Write the checkpoint, if there is to be one."""
         if self.path is None:
             return
-        network = plain(from_torch(state.model), "anneal")
+        network = from_torch(state.model).dense_chain("anneal")
         tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
         if state.optimizer is not None:
             for number, values in state.optimizer.state_dict()["state"].items():
@@ -150,7 +150,7 @@ class Run:
         }
         write_checkpoint(self.path, tensors, data)
 
-    def resumed(self, device: torch.device) -> State | None:
+    def resumed(self, original: Network, device: torch.device) -> State | None:
         """The state in the checkpoint; None if there is none.
 
         Raises
@@ -167,12 +167,16 @@ class Run:
                 "differ; give another file name, or delete it to begin anew"
             )
         try:
-            return self._state(tensors, data, device)
+            return self._state(original, tensors, data, device)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise FileFormatError(f"{self.path} is damaged: {error}") from None
 
     def _state(
-        self, tensors: dict[str, torch.Tensor], data: dict[str, Any], device: torch.device
+        self,
+        original: Network,
+        tensors: dict[str, torch.Tensor],
+        data: dict[str, Any],
+        device: torch.device,
     ) -> State:
         layers = tuple(
             Layer(
@@ -182,7 +186,7 @@ class Run:
             )
             for row in data["layers"]
         )
-        model = to_torch(Network(layers, data["dtype"])).to(device)
+        model = to_torch(original.with_chain(Chain(layers, data["dtype"]))).to(device)
         model.load_state_dict(_part(tensors, "model."))
         state = State(model, data["stage"], data["epoch"])
         state.steps = [AnnealingStep(**step) for step in data["steps"]]

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of
 from symlump.errors import MethodError
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
 
@@ -54,14 +55,15 @@ class Magnitude:
 
     def reduce(self, network: Network) -> Reduction:
         """Prune a network; see :func:`symlump.compress`."""
-        scores = [np.abs(layer.weight) for layer in network.layers]
+        chain = network.dense_chain(self.label)
+        scores = [np.abs(layer.weight) for layer in chain.layers]
         if self.scope == "layerwise":
             masks = [
                 largest(score, weight_budget(layer, self.keep))
-                for layer, score in zip(network.layers, scores, strict=True)
+                for layer, score in zip(chain.layers, scores, strict=True)
             ]
         else:
-            biases = sum(0 if layer.bias is None else layer.bias.size for layer in network.layers)
+            biases = sum(0 if layer.bias is None else layer.bias.size for layer in chain.layers)
             budget = share_of(network.parameters, self.keep) - int(biases)
             if budget < 0:
                 raise MethodError(
@@ -74,7 +76,7 @@ class Magnitude:
                 part.reshape(score.shape)
                 for part, score in zip(np.split(chosen, ends), scores, strict=True)
             ]
-        return masked(network, masks)
+        return masked(network, chain, masks)
 
 
 def weight_budget(layer: Layer, keep: float) -> int:
@@ -101,21 +103,22 @@ def largest(scores: FloatArray, count: int) -> npt.NDArray[np.bool_]:
     return mask.reshape(scores.shape)
 
 
-def masked(network: Network, masks: list[npt.NDArray[np.bool_]]) -> Reduction:
+def masked(network: Network, chain: Chain, masks: list[npt.NDArray[np.bool_]]) -> Reduction:
     """The network with all other weights set to zero."""
     layers = tuple(
         replace(layer, weight=np.where(mask, layer.weight, 0.0))
-        for layer, mask in zip(network.layers, masks, strict=True)
+        for layer, mask in zip(chain.layers, masks, strict=True)
     )
     retained = sum(
         int(mask.sum()) + (0 if layer.bias is None else layer.bias.size)
-        for layer, mask in zip(network.layers, masks, strict=True)
+        for layer, mask in zip(chain.layers, masks, strict=True)
     )
     removed = hypot(
         *(
             float(np.linalg.norm(layer.weight[~mask]))
-            for layer, mask in zip(network.layers, masks, strict=True)
+            for layer, mask in zip(chain.layers, masks, strict=True)
         )
     )
-    maps = tuple(np.arange(layer.units) for layer in network.hidden)
-    return Reduction(Network(layers, network.dtype), maps, retained, None, removed)
+    maps = tuple(np.arange(layer.units) for layer in chain.hidden)
+    small = network.with_chain(Chain(layers, network.dtype))
+    return Reduction(small, maps, retained, None, removed)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symlump.compression.plain import plain
 from symlump.compression.reduction import Reduction
 from symlump.errors import MethodError
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
 
@@ -69,18 +69,16 @@ class Quantize:
 
     def reduce(self, network: Network) -> Reduction:
         """Round the weights; see :func:`symlump.compress`."""
-        plain(network, "Quantize")
-        layers = tuple(
-            replace(layer, weight=self._rounded(layer.weight)) for layer in network.layers
-        )
+        chain = network.dense_chain("Quantize")
+        layers = tuple(replace(layer, weight=self._rounded(layer.weight)) for layer in chain.layers)
         word = {"float64": 64, "float32": 32}.get(network.dtype, 16)
-        stored = tuple(self._stored(layer, word) for layer in network.layers)
+        stored = tuple(self._stored(layer, word) for layer in chain.layers)
         change = np.concatenate(
-            [(a.weight - b.weight).ravel() for a, b in zip(layers, network.layers, strict=True)]
+            [(a.weight - b.weight).ravel() for a, b in zip(layers, chain.layers, strict=True)]
         )
         return Reduction(
-            Network(layers, network.dtype),
-            tuple(np.arange(layer.units) for layer in network.hidden),
+            network.with_chain(Chain(layers, network.dtype)),
+            tuple(np.arange(layer.units) for layer in chain.hidden),
             sum(stored),
             None,
             float(np.linalg.norm(change)),

@@ -8,13 +8,13 @@ from math import hypot
 import numpy as np
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.plain import plain
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
 from symlump.network.activations.table import ACTIVATIONS
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
 
@@ -82,8 +82,8 @@ class TruncatedSVD:
 
     def reduce(self, network: Network) -> Reduction:
         """Split layers; see :func:`symlump.compress`."""
-        plain(network, "TruncatedSVD")
-        factors = [np.linalg.svd(layer.weight, full_matrices=False) for layer in network.layers]
+        chain = network.dense_chain("TruncatedSVD")
+        factors = [np.linalg.svd(layer.weight, full_matrices=False) for layer in chain.layers]
         values = [s for _, s, _ in factors]
         eps = self.tol
         if self.rank is not None:
@@ -92,19 +92,19 @@ class TruncatedSVD:
             ranks = [_rank_within(s, self.tol) for s in values]
         else:
             assert self.keep is not None
-            effects = layer_effects(network)
+            effects = layer_effects(chain)
 
             def at(t: float) -> list[int]:
                 pairs = zip(values, effects, strict=True)
                 return [max(1, int(np.count_nonzero(s * effect > t))) for s, effect in pairs]
 
             target = share_of(network.parameters, self.keep)
-            eps = smallest_tolerance(lambda t: sum(_stored(network, at(t))), target)
+            eps = smallest_tolerance(lambda t: sum(_stored(chain, at(t))), target)
             ranks = at(eps)
         layers: list[Layer] = []
         places: list[int] = []
         errors: list[float] = []
-        for layer, rank, (u, s, v) in zip(network.layers, ranks, factors, strict=True):
+        for layer, rank, (u, s, v) in zip(chain.layers, ranks, factors, strict=True):
             if _split(layer, rank):
                 root = np.sqrt(s[:rank])
                 layers.append(Layer(root[:, None] * v[:rank], None, ACTIVATIONS["identity"]))
@@ -113,14 +113,14 @@ class TruncatedSVD:
             else:
                 layers.append(layer)
             places.append(len(layers) - 1)
-        small = Network(tuple(layers), network.dtype)
+        small = network.with_chain(Chain(tuple(layers), network.dtype))
         return Reduction(
             small,
-            tuple(np.arange(layer.units) for layer in network.hidden),
+            tuple(np.arange(layer.units) for layer in chain.hidden),
             small.parameters,
             eps,
             hypot(*errors),
-            stored=_stored(network, ranks),
+            stored=_stored(chain, ranks),
             places=tuple(places),
         )
 
@@ -135,7 +135,7 @@ def _split(layer: Layer, rank: int) -> bool:
     return rank * (layer.units + layer.inputs) < layer.weight.size
 
 
-def _stored(network: Network, ranks: list[int]) -> tuple[int, ...]:
+def _stored(network: Chain, ranks: list[int]) -> tuple[int, ...]:
     """Numbers stored for each layer of the original."""
     return tuple(
         rank * (layer.units + layer.inputs) + layer.parameters - layer.weight.size

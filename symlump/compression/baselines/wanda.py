@@ -54,13 +54,14 @@ class Wanda:
 
     def reduce(self, network: Network) -> Reduction:
         """Prune a network; see :func:`symlump.compress`."""
+        chain = network.dense_chain(self.label)
         h = np.asarray(self.inputs, dtype=np.float64)
-        if h.ndim != 2 or h.shape[1] != network.inputs or not h.shape[0]:
+        if h.ndim != 2 or h.shape[1] != chain.inputs or not h.shape[0]:
             raise MethodError(
-                f"Wanda needs inputs of shape (samples, {network.inputs}); got {h.shape}"
+                f"Wanda needs inputs of shape (samples, {chain.inputs}); got {h.shape}"
             )
         masks: list[npt.NDArray[np.bool_]] = []
-        for layer in network.layers:
+        for layer in chain.layers:
             score = np.abs(layer.weight) * np.linalg.norm(h, axis=0)
             per_row = weight_budget(layer, self.keep) // layer.units
             order = np.argsort(-score, axis=1, kind="stable")[:, :per_row]
@@ -68,4 +69,4 @@ class Wanda:
             np.put_along_axis(mask, order, True, axis=1)
             masks.append(mask)
             h = replace(layer, weight=np.where(mask, layer.weight, 0.0))(h)
-        return masked(network, masks)
+        return masked(network, chain, masks)

@@ -23,12 +23,12 @@ from scipy.linalg import lapack, qr
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.fitting import fitted
 from symlump.compression.moments import Moments, Normal, moments_of
-from symlump.compression.plain import plain
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import check_tolerance
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
 
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
@@ -137,9 +137,13 @@ class Dependence:
 
     def reduce(self, network: Network) -> Reduction:
         """Reduce a network; see :func:`symlump.compress`."""
-        plain(network, "Dependence")
-        if isinstance(self.inputs, str):
-            return reduce_exactly(network)
+        chain = network.dense_chain("Dependence")
+        exactly = isinstance(self.inputs, str)
+        reduction = reduce_exactly(chain) if exactly else self._reduced(chain)
+        small = reduction.network.dense_chain("Dependence")
+        return replace(reduction, network=network.with_chain(small))
+
+    def _reduced(self, network: Chain) -> Reduction:
         moments, samples = moments_of(network, self.inputs, self.seed)
         with np.errstate(over="ignore", invalid="ignore"):
             losses = _losses(network, moments, metrics := output_metrics(network, samples))
@@ -155,11 +159,13 @@ class Dependence:
         reduction = _refitted(network, moments, metrics, units(tol), tol)
         if not self.steps:
             return reduction
-        small, error = fitted(reduction.network, network, samples, self.steps)
-        return replace(reduction, network=small, defect=error)
+        small, error = fitted(
+            reduction.network.dense_chain("Dependence"), network, samples, self.steps
+        )
+        return replace(reduction, network=Network.from_chain(small), defect=error)
 
 
-def output_metrics(network: Network, x: FloatArray) -> list[FloatArray]:
+def output_metrics(network: Chain, x: FloatArray) -> list[FloatArray]:
     """For each layer a root of M = E[JᵀJ]/Var(outputs), J the derivative by its pre-activations.
 
     Returns
@@ -174,7 +180,7 @@ def output_metrics(network: Network, x: FloatArray) -> list[FloatArray]:
 
     Examples
     --------
-    >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
+    >>> net = Chain.dense([[[2.0]], [[3.0]]], activation="identity")
     >>> x = np.array([[1.0], [-1.0]])
     >>> [abs(root).round(6).tolist() for root in output_metrics(net, x)]
     [[[0.5]], [[0.166667]]]
@@ -302,7 +308,7 @@ def _order(
     return eliminate(moments.root(h, centred), targets, importance, rounding)
 
 
-def _losses(network: Network, moments: Moments, metrics: list[FloatArray]) -> list[FloatArray]:
+def _losses(network: Chain, moments: Moments, metrics: list[FloatArray]) -> list[FloatArray]:
     """For each hidden layer the loss by number of kept units, the others being as they are."""
     h, rounding = moments.start(), _ROUNDING[network.dtype]
     result: list[FloatArray] = []
@@ -315,7 +321,7 @@ def _losses(network: Network, moments: Moments, metrics: list[FloatArray]) -> li
 
 
 def _refitted(
-    network: Network,
+    network: Chain,
     moments: Moments,
     metrics: list[FloatArray],
     units: tuple[int, ...],
@@ -348,7 +354,7 @@ def _refitted(
         layer = replace(following, weight=weight, bias=bias)
         error = moments.pre_activation(layer, h) - wanted
         loss = float(np.sum((moments.root(error, centred=False) @ metrics[number]) ** 2))
-    small = Network((*layers, layer), network.dtype)
+    small = Network.from_chain(Chain((*layers, layer), network.dtype))
     stored = tuple(layer.parameters for layer in small.layers)
     return Reduction(small, tuple(maps), small.parameters, tol, float(np.sqrt(loss)), stored=stored)
 
@@ -371,7 +377,7 @@ def _rows(layer: Layer, kept: IntArray) -> Layer:
     return replace(layer, weight=layer.weight[kept], bias=bias)
 
 
-def _parameters(network: Network, units: tuple[int, ...]) -> int:
+def _parameters(network: Chain, units: tuple[int, ...]) -> int:
     """How many parameters the network has with so many units in its hidden layers."""
     widths = (network.inputs, *units, network.outputs)
     return sum(

@@ -21,7 +21,8 @@ from symlump.compression.dependences.polynomials import (
 )
 from symlump.compression.reduction import Reduction
 from symlump.errors import CertificateError, NetworkError
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.ode.exact import ExactArray, IntArray, nearest_float
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -50,7 +51,7 @@ class _Combinations:
         return weight[:, self.kept] + weight[:, self.removed] @ self.combination, bias
 
 
-def reduce_exactly(network: Network) -> Reduction:
+def reduce_exactly(network: Chain) -> Reduction:
     """Remove the units that are combinations of others, with a constant, as polynomials.
 
     Each layer's units are written as polynomials of the inputs. Where these would have more than 2500
@@ -100,7 +101,7 @@ def reduce_exactly(network: Network) -> Reduction:
         maps.append(where)
         own, folded = _exact(following), found.folded(following)
     layers.append(_rounded(network.layers[-1], folded, np.arange(network.outputs)))
-    small = Network(tuple(layers), network.dtype)
+    small = Network.from_chain(Chain(tuple(layers), network.dtype))
     return Reduction(
         small,
         tuple(maps),

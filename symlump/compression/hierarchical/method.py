@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import hypot
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from symlump.compression.hierarchical.weighted_fit import WeightedFit
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
-from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.chain import Chain
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
@@ -35,7 +35,7 @@ class HierarchicalReduction(Reduction):
 
     Parameters
     ----------
-    network : Network
+    network : Chain
         The same network with dense weights, the matrices multiplied out.
     matrices : tuple of HMatrix
         One a layer.
@@ -49,9 +49,9 @@ class HierarchicalReduction(Reduction):
 
         return replace_linear(model, self.matrices)
 
-    def held_by(self, model: Network | NetworkGraph | nn.Module) -> Any:
+    def held_by(self, model: Network | nn.Module) -> Network:
         """Two layers for each hierarchical one: its product is exact only as two factors."""
-        if isinstance(model, Network | NetworkGraph):
+        if isinstance(model, Network):
             return model
         from symlump.compression.hierarchical.hlinear import factored_model
 
@@ -126,26 +126,27 @@ class Hierarchical:
 
     def reduce(self, network: Network) -> HierarchicalReduction:
         """Reduce a network; see :func:`symlump.compress`."""
+        chain = network.dense_chain(self.label)
         fits: dict[tuple[int, float], Fit] = {}
-        means, moments = self._arriving(network)
+        means, moments = self._arriving(chain)
 
         def fit(number: int, tol: float) -> Fit:
-            weight, spread = network.layers[number].weight, moments[number]
+            weight, spread = chain.layers[number].weight, moments[number]
             if spread is None:
                 return Fit.of(weight, tol, self.leaf_size, self.order)
             return WeightedFit.weighted(weight, spread, tol, self.leaf_size, self.order)
 
         def at(tol: float) -> tuple[HMatrix, ...]:
-            for number in range(len(network.layers)):
+            for number in range(len(chain.layers)):
                 key = number, decade(tol)
                 if key not in fits:
                     fits[key] = fit(number, tol)
             return tuple(
                 HMatrix.from_fit(fits[number, decade(tol)], tol)
-                for number in range(len(network.layers))
+                for number in range(len(chain.layers))
             )
 
-        biases = [0 if layer.bias is None else int(layer.bias.size) for layer in network.layers]
+        biases = [0 if layer.bias is None else int(layer.bias.size) for layer in chain.layers]
 
         def size(tol: float) -> int:
             return sum(biases) + sum(matrix.storage for matrix in at(tol))
@@ -156,15 +157,15 @@ class Hierarchical:
             tol = smallest_tolerance(size, share_of(network.parameters, self.retain))
         matrices = at(tol)
         layers = []
-        for layer, matrix, mean in zip(network.layers, matrices, means, strict=True):
+        for layer, matrix, mean in zip(chain.layers, matrices, means, strict=True):
             weight, bias = matrix.to_dense(), layer.bias
             if bias is not None and mean is not None:
                 bias = bias + (layer.weight - weight) @ mean
             layers.append(replace(layer, weight=weight, bias=bias))
         stored = tuple(m.storage + bias for m, bias in zip(matrices, biases, strict=True))
         return HierarchicalReduction(
-            replace(network, layers=tuple(layers)),
-            tuple(np.arange(layer.units) for layer in network.hidden),
+            network.with_chain(replace(chain, layers=tuple(layers))),
+            tuple(np.arange(layer.units) for layer in chain.hidden),
             sum(stored),
             tol,
             hypot(*(matrix.error for matrix in matrices)),
@@ -172,9 +173,7 @@ class Hierarchical:
             matrices=matrices,
         )
 
-    def _arriving(
-        self, network: Network
-    ) -> tuple[list[FloatArray | None], list[FloatArray | None]]:
+    def _arriving(self, network: Chain) -> tuple[list[FloatArray | None], list[FloatArray | None]]:
         """Mean and second moments of what arrives at each layer, about the mean if there is a bias."""
         if self.inputs is None:
             nothing: list[FloatArray | None] = [None] * len(network.layers)

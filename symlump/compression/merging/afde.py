@@ -34,9 +34,9 @@ from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import decode, unit_maps
-from symlump.network.encode import NetworkODE, encode
-from symlump.network.graphs.graph import NetworkGraph
+from symlump.network.encode import encode
 from symlump.network.network import Network
+from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import IntArray
 
 
@@ -134,6 +134,8 @@ class AFDE:
 
     def reduce(self, network: Network) -> Reduction:
         """Reduce a network; see :func:`symlump.compress`."""
+        if network.chain is None:
+            return self._reduce_graph(network)
         influence = None if self.on == "state" else _Influence(self, network)
 
         def at(eps: float, refit: bool = self.refit) -> Reduction:
@@ -163,7 +165,7 @@ class AFDE:
         assert self.retain is not None
         target = share_of(network.parameters, self.retain)
         if influence is not None and self.on == "influence" and self._by_outputs:
-            if target >= network.parameters or has_equal_units(network):
+            if target >= network.parameters or has_equal_units(influence.chain):
                 exact = at(0.0)
                 if exact.retained_parameters <= target:
                     return exact
@@ -171,15 +173,13 @@ class AFDE:
         fitted = self.refit and self.on == "both"  # elsewhere the refit changes no size
         return at(smallest_tolerance(lambda eps: at(eps, fitted).retained_parameters, target))
 
-    def reduce_graph(self, graph: NetworkGraph) -> Reduction:
-        """Reduce a network graph; see :func:`symlump.compress`.
-
-        Distances are those of signatures, in the units of :mod:`symlump.compression.merging.graph_effect`.
+    def _reduce_graph(self, graph: Network) -> Reduction:
+        """Distances are those of signatures, in the units of :mod:`symlump.compression.merging.graph_effect`.
         Sums, products, and layers with one factor or kernel per unit (depthwise convolutions) merge their units
         only where these are exactly equal. ``refit`` and ``inputs`` are for chains.
         """
         from symlump.compression.merging.graph_merging import GraphMerging
-        from symlump.network.graphs.decode import decode_graph, graph_unit_maps
+        from symlump.network.decode import decode, unit_maps
 
         if self.steps:
             raise MethodError(
@@ -194,12 +194,12 @@ class AFDE:
         def at(eps: float) -> Reduction:
             if eps == 0:
                 lumping = lump(merging.ode, Forward())
-                small = decode_graph(lumping)
+                small = decode(lumping)
             else:
                 labels = merging.labels(eps)
                 lumping = merging.lumping(labels, Forward(eps, self.linkage))
                 small = merging.graph(labels)
-            maps = tuple(graph_unit_maps(merging.ode, lumping.partition.labels).values())
+            maps = unit_maps(lumping)
             return Reduction(small, maps, small.parameters, eps, lumping.defect, lambda: (lumping,))
 
         if self.eps is not None:
@@ -241,6 +241,7 @@ class _Influence:
 
     def __init__(self, method: AFDE, network: Network) -> None:
         self.method, self.network = method, network
+        self.chain = network.dense_chain("AFDE")
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -251,7 +252,7 @@ class _Influence:
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
         inputs = self.method.inputs or Normal()
-        return Merging.of(self.network, inputs, Linkage(self.method.linkage))
+        return Merging.of(self.chain, inputs, Linkage(self.method.linkage))
 
     def at(self, eps: float, refit: bool) -> _Part:
         """What merges within a tolerance."""
@@ -267,17 +268,17 @@ class _Influence:
             if not refit:
                 return _Part.of(lumping)
             labels = unit_maps(lumping)
-            plain = [np.ones(layer.units) for layer in self.network.hidden]
-            small = merged(self.network, labels, plain, self.merging.moments)
+            plain = [np.ones(layer.units) for layer in self.chain.hidden]
+            small = merged(self.chain, labels, plain, self.merging.moments)
         if refit and self.method.steps:
             from symlump.compression.fitting import fitted
 
             samples = self.merging.samples
-            small, _ = fitted(small, self.network, samples, self.method.steps)
+            small, _ = fitted(small, self.chain, samples, self.method.steps)
         return _Part(
-            small,
+            self.network.with_chain(small),
             labels,
-            reference_distance(self.network, small, labels),
+            reference_distance(self.chain, small, labels),
             lambda: lumping_of(self.ode, small, labels, forward),
         )
 

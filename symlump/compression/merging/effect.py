@@ -12,11 +12,13 @@ error where it costs least. It is an estimate and serves as a unit only: no boun
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from symlump.network.encode import NetworkODE
+from symlump.network.chain import Chain
 from symlump.network.network import Network
+from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 
 _MOST = 1 << 22  # samples times units of a layer
@@ -24,7 +26,7 @@ _SAMPLES = 512
 _SEED = 0
 
 
-def layer_effects(network: Network) -> tuple[float, ...]:
+def layer_effects(network: Chain) -> tuple[float, ...]:
     """For each layer, rms(inputs)·rms(∂outputs/∂pre-activation)/rms(outputs).
 
     The gradient is of a random combination of outputs (so one backward pass suffices), the root mean
@@ -32,7 +34,7 @@ def layer_effects(network: Network) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> layer_effects(Network.dense([[[2.0]], [[3.0]]], activation="identity"))[1].__round__(3)
+    >>> layer_effects(Chain.dense([[[2.0]], [[3.0]]], activation="identity"))[1].__round__(3)
     0.333
     """
     generator = np.random.default_rng(_SEED)
@@ -50,7 +52,7 @@ def layer_effects(network: Network) -> tuple[float, ...]:
     return tuple(reversed(effects))
 
 
-def output_effects(network: Network, samples: FloatArray) -> tuple[FloatArray, ...]:
+def output_effects(network: Chain, samples: FloatArray) -> tuple[FloatArray, ...]:
     """For each hidden layer, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its units i over samples of the inputs.
 
     The sum over outputs is replaced by one combination with random signs per sample, which has the same mean:
@@ -67,7 +69,7 @@ def output_effects(network: Network, samples: FloatArray) -> tuple[FloatArray, .
 
     Examples
     --------
-    >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
+    >>> net = Chain.dense([[[2.0]], [[3.0]]], activation="identity")
     >>> output_effects(net, np.array([[1.0], [-1.0]]))[0].tolist()
     [0.25]
     """
@@ -98,11 +100,11 @@ def effect_scale(ode: NetworkODE) -> tuple[float, ...]:
     The signature of a unit (influence form) holds its incoming weights, that of an output h (state
     form) the weights of the next layer.
     """
-    effects = np.array(layer_effects(ode.network))
+    effects = np.array(layer_effects(ode.network.dense_chain("the unit of the tolerance")))
     scale = np.ones(len(ode))
-    for kind, offset in (("unit", -1), ("h", 0)):
-        chosen = ode.kinds == kind
-        scale[chosen] = 1 / effects[ode.layers[chosen] + offset]
+    for kind, offset in (("unit", 0), ("h", 1)):
+        for number, layer in enumerate(ode.network.hidden):
+            scale[ode.where(layer.name, kind)] = 1 / effects[number + offset]
     return tuple(scale.tolist())
 
 
@@ -120,7 +122,7 @@ class Difference:
 def observed_difference(
     original: Network, reduced: Network, samples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """Compare the outputs of two networks on standard normal inputs.
+    """Compare the outputs of two networks on standard normal inputs, fewer where these are large.
 
     Examples
     --------
@@ -128,9 +130,12 @@ def observed_difference(
     >>> observed_difference(net, net).largest
     0.0
     """
-    x = np.random.default_rng(seed).standard_normal((samples, original.inputs))
-    before = original(x)
-    gap = reduced(x) - before
+    per_sample = sum(prod(shape) for shape in original.shapes.values() if len(shape) > 1)
+    samples = min(samples, max(4, (1 << 25) // max(1, per_sample)))
+    generator = np.random.default_rng(seed)
+    x = [generator.standard_normal((samples, *node.size)) for node in original.inputs]
+    before = original(*x)
+    gap = reduced(*x) - before
     return Difference(
         samples,
         seed,

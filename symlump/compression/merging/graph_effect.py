@@ -1,4 +1,4 @@
-"""The unit of AFDE's tolerance for network graphs, and how far two graphs were seen to differ.
+"""The unit of AFDE's tolerance for networks that are no chains.
 
 As for chains (:mod:`symlump.compression.merging.effect`), a change ΔW of a unit's weights is measured by what
 it does to the outputs, in root mean square over standard normal inputs:
@@ -14,20 +14,19 @@ import numpy as np
 import torch
 from torch import fx
 
-from symlump.compression.merging.effect import Difference
 from symlump.errors import NetworkError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.gradients import gradients
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Affine
-from symlump.network.graphs.torch_module import graph_to_torch
+from symlump.network.network import Network
+from symlump.network.nodes import Affine
+from symlump.network.torch_module import graph_module
 
 _SAMPLES = 512
 _NUMBERS = 1 << 23  # that are held at a time
 
 
 def layer_units(
-    graph: NetworkGraph, linkage: Linkage, relative: bool, relative_to: str
+    graph: Network, linkage: Linkage, relative: bool, relative_to: str
 ) -> dict[str, float]:
     """What to divide the distances of each layer's units by.
 
@@ -38,8 +37,8 @@ def layer_units(
 
     Examples
     --------
-    >>> from symlump.network.graphs.nodes import Input
-    >>> graph = NetworkGraph(
+    >>> from symlump.network.nodes import Input
+    >>> graph = Network(
     ...     (Input("x", (), (2,)), Affine("fc", ("x",), np.array([[3.0, 4.0], [0.0, 5.0]]))), ("fc",))
     >>> layer_units(graph, Linkage.VARIANCE, True, "layer")
     {'fc': 5.0}
@@ -75,7 +74,7 @@ class _Recorder(fx.Interpreter):
 
 
 @gradients()
-def layer_effects(graph: NetworkGraph) -> dict[str, float]:
+def layer_effects(graph: Network) -> dict[str, float]:
     """For each layer, the factor of ‖ΔW‖ in the effect; see the module's text.
 
     The gradient is of a random combination of outputs, on 512 standard normal inputs (fewer for large
@@ -87,7 +86,7 @@ def layer_effects(graph: NetworkGraph) -> dict[str, float]:
     x = [
         torch.from_numpy(generator.standard_normal((samples, *node.size))) for node in graph.inputs
     ]
-    recorder = _Recorder(graph_to_torch(graph).double().eval())
+    recorder = _Recorder(graph_module(graph).double().eval())
     recorder.run(*x)
     outputs = torch.cat([recorder.values[name].reshape(samples, -1) for name in graph.outputs], 1)
     signs = torch.from_numpy(generator.choice([-1.0, 1.0], size=tuple(outputs.shape)))
@@ -103,22 +102,3 @@ def layer_effects(graph: NetworkGraph) -> dict[str, float]:
             size = float((slope.mean().sqrt() * (inputs**2).mean().sqrt()).detach())
         effects[layer.name] = size / spread if 0 < size < float("inf") else 1.0
     return effects
-
-
-def observed_graph_difference(
-    original: NetworkGraph, reduced: NetworkGraph, seed: int = 0
-) -> Difference:
-    """Compare the outputs of two graphs on standard normal inputs: an observation, not a bound."""
-    per_sample = sum(int(np.prod(shape, dtype=np.int64)) for shape in original.shapes.values())
-    samples = int(np.clip((1 << 25) // per_sample, 4, 10_000))
-    generator = np.random.default_rng(seed)
-    x = [generator.standard_normal((samples, *node.size)) for node in original.inputs]
-    before = original(*x)
-    gap = reduced(*x) - before
-    return Difference(
-        samples,
-        seed,
-        float(np.sqrt(np.mean(gap**2))),
-        float(np.abs(gap).max()),
-        float(np.sqrt(np.mean(before**2))),
-    )

@@ -21,12 +21,13 @@ from symlump.lumping.lump import block_names
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage, group_rows
-from symlump.network.graphs.coefficients import OfMeans, Unknown, summed_rows
-from symlump.network.graphs.decode import GraphDecoder
-from symlump.network.graphs.encode import GraphODE, encode_graph
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Affine, Combine
-from symlump.network.graphs.simplify import simplified
+from symlump.network.decode import unit_labels
+from symlump.network.encode import encode
+from symlump.network.network import Network
+from symlump.network.network_ode import NetworkODE
+from symlump.network.nodes import Affine, Combine, Node
+from symlump.network.rewrite import rewritten, tidied
+from symlump.network.weights import OfMeans, summed_rows
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -40,37 +41,35 @@ class GraphMerging:
 
     Parameters
     ----------
-    ode : GraphODE
+    ode : NetworkODE
     linkage : Linkage
     units : dict
         For each layer, by name, what distances are divided by.
 
     Examples
     --------
-    >>> from symlump.network.graphs.nodes import Input
-    >>> graph = NetworkGraph((
+    >>> from symlump.network.nodes import Input
+    >>> graph = Network((
     ...     Input("x", (), (1,)), Affine("a", ("x",), np.array([[1.0], [1.2]])),
     ...     Affine("b", ("a",), np.array([[2.0, 3.0]]))), ("b",))
-    >>> merging = GraphMerging(encode_graph(graph), Linkage.VARIANCE, {"a": 1.0, "b": 1.0})
+    >>> merging = GraphMerging(encode(graph), Linkage.VARIANCE, {"a": 1.0, "b": 1.0})
     >>> [layer.weight.round(3).tolist() for layer in merging.graph(merging.labels(0.3)).layers]
     [[[1.1]], [[5.0]]]
     """
 
-    ode: GraphODE
+    ode: NetworkODE
     linkage: Linkage
     units: dict[str, float]
 
     @classmethod
-    def of(
-        cls, graph: NetworkGraph, linkage: Linkage, relative: bool, relative_to: str
-    ) -> GraphMerging:
+    def of(cls, graph: Network, linkage: Linkage, relative: bool, relative_to: str) -> GraphMerging:
         """With the unit of distances that AFDE's options name."""
-        return cls(encode_graph(graph), linkage, layer_units(graph, linkage, relative, relative_to))
+        return cls(encode(graph), linkage, layer_units(graph, linkage, relative, relative_to))
 
     def labels(self, eps: float) -> IntArray:
         """The block of each variable at a tolerance."""
         labels = np.arange(len(self.ode))
-        for node in self.ode.graph.nodes:
+        for node in self.ode.network.nodes:
             if not isinstance(node, Affine | Combine):
                 continue
             own = self.ode.where(node.name)
@@ -91,14 +90,14 @@ class GraphMerging:
 
     def parameters(self, labels: IntArray) -> int:
         """Number of weights and biases of the merged graph."""
-        return GraphDecoder(self.ode, labels, Unknown()).parameters
+        return rewritten(self.ode.network, unit_labels(self.ode, labels), _Nothing()).parameters
 
-    def graph(self, labels: IntArray) -> NetworkGraph:
+    def graph(self, labels: IntArray) -> Network:
         """The merged graph: rows are means, what is read is summed."""
-        return simplified(self._decoded(labels), fold=False)
+        return tidied(self._decoded(labels))
 
-    def _decoded(self, labels: IntArray) -> NetworkGraph:
-        return GraphDecoder(self.ode, labels, OfMeans(self.ode, labels)).graph
+    def _decoded(self, labels: IntArray) -> Network:
+        return rewritten(self.ode.network, unit_labels(self.ode, labels), OfMeans(self.ode, labels))
 
     def lumping(self, labels: IntArray, method: Forward) -> Lumping:
         """The lumping whose quotient is the equation of the merged graph.
@@ -112,7 +111,7 @@ class GraphMerging:
             If blocks and equation do not match, which has no likely explanation.
         """
         partition = Partition(labels)
-        small = encode_graph(self._decoded(labels))
+        small = encode(self._decoded(labels))
         if len(small) != len(partition):
             raise FailureError(
                 "the merged graph has other units than blocks; please report the network"
@@ -133,7 +132,7 @@ class GraphMerging:
         """‖reference − original‖₂: a gap in the sum over a block is spread evenly over its members."""
         total = 0.0
         sizes = np.bincount(labels)
-        for node in self.ode.graph.layers:
+        for node in self.ode.network.layers:
             own = labels[self.ode.where(node.name)]
             if np.unique(own).size == own.size or node.depthwise:
                 continue  # nothing merged, or equal things only
@@ -148,7 +147,7 @@ class GraphMerging:
         return sqrt(total)
 
 
-def equal_units(ode: GraphODE, labels: IntArray, node: Affine | Combine) -> IntArray:
+def equal_units(ode: NetworkODE, labels: IntArray, node: Affine | Combine) -> IntArray:
     """Group numbers of the units of a sum, a product or a depthwise layer: equal ones together.
 
     Parameters
@@ -183,3 +182,20 @@ def _gaps(rows: FloatArray, units: IntArray) -> FloatArray:
     )
     means = (member @ rows) / sizes[:, None]
     return np.asarray(rows - means[units])
+
+
+class _Nothing:
+    """Zeros of the right shapes, where only sizes matter."""
+
+    def rows(
+        self, node: Affine, members: IntArray, channels: IntArray, places: IntArray
+    ) -> FloatArray:
+        offsets = int(np.prod(node.kernel, dtype=np.int64))
+        width = 1 if node.depthwise else channels.size
+        return np.broadcast_to(0.0, (members.size, width, offsets))
+
+    def biases(self, node: Affine, members: IntArray) -> FloatArray:
+        return np.broadcast_to(0.0, members.shape)
+
+    def follow(self, node: Node) -> None:
+        pass

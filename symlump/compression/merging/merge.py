@@ -48,8 +48,9 @@ from symlump.lumping.lump import block_names
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.network.encode import NetworkODE, encode
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.encode import encode
+from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -63,7 +64,7 @@ class Merging:
 
     Parameters
     ----------
-    network : Network
+    network : Chain
     moments : Moments
         Of the units, under the stated inputs.
     samples : ndarray, shape (samples, inputs)
@@ -75,7 +76,7 @@ class Merging:
 
     Examples
     --------
-    >>> net = Network.dense([[[1.0, 2.0], [1.1, 2.0], [-1.0, 0.0]], [[0.5, 0.25, 1.0]]])
+    >>> net = Chain.dense([[[1.0, 2.0], [1.1, 2.0], [-1.0, 0.0]], [[0.5, 0.25, 1.0]]])
     >>> merging = Merging.of(net, Normal(), Linkage.VARIANCE)
     >>> [labels.tolist() for labels in merging.labels(0.1)]
     [[0, 0, 1]]
@@ -83,14 +84,14 @@ class Merging:
     ((2, 2, 1), True)
     """
 
-    network: Network
+    network: Chain
     moments: Moments
     samples: FloatArray
     effects: tuple[FloatArray, ...]
     trees: tuple[FloatArray, ...]
 
     @classmethod
-    def of(cls, network: Network, inputs: Normal, linkage: Linkage) -> Merging:
+    def of(cls, network: Chain, inputs: Normal, linkage: Linkage) -> Merging:
         """Compute the trees: the one costly step, the same for every tolerance.
 
         Raises
@@ -157,12 +158,12 @@ class Merging:
                 low = middle + 1
         return float(heights[high])
 
-    def merged(self, labels: Sequence[IntArray], refit: bool) -> Network:
+    def merged(self, labels: Sequence[IntArray], refit: bool) -> Chain:
         """The network whose units are the given groups."""
         return merged(self.network, labels, self.effects, self.moments if refit else None)
 
 
-def _moments(network: Network, inputs: Normal) -> tuple[Moments, FloatArray]:
+def _moments(network: Chain, inputs: Normal) -> tuple[Moments, FloatArray]:
     """Free of sampling error for small polynomials; else over two samples for each unit of the widest layer."""
     if hidden_degree(network) is not None:
         return moments_of(network, inputs)
@@ -172,11 +173,11 @@ def _moments(network: Network, inputs: Normal) -> tuple[Moments, FloatArray]:
 
 
 def merged(
-    network: Network,
+    network: Chain,
     labels: Sequence[IntArray],
     weights: Sequence[FloatArray],
     moments: Moments | None,
-) -> Network:
+) -> Chain:
     """The network in which groups of units are one unit each.
 
     Parameters
@@ -190,7 +191,7 @@ def merged(
 
     Examples
     --------
-    >>> net = Network.dense([[[1.0], [2.0]], [[0.5, 0.25]]], activation="relu")
+    >>> net = Chain.dense([[[1.0], [2.0]], [[0.5, 0.25]]], activation="relu")
     >>> small = merged(net, [np.array([0, 0])], [np.ones(2)], None)
     >>> [layer.weight.tolist() for layer in small.layers]
     [[[1.5]], [[0.75]]]
@@ -225,10 +226,10 @@ def merged(
             weight=following.weight @ sums,
             bias=None if following.bias is None else following.bias + following.weight @ constant,
         )
-    return Network((*layers, layer), network.dtype)
+    return Chain((*layers, layer), network.dtype)
 
 
-def has_equal_units(network: Network) -> bool:
+def has_equal_units(network: Chain) -> bool:
     """Whether some units of a layer have equal weights and biases; if not, nothing is exactly equivalent.
 
     For units of the first layer are forward equivalent only if their rows are equal; if none are, the same
@@ -236,9 +237,9 @@ def has_equal_units(network: Network) -> bool:
 
     Examples
     --------
-    >>> has_equal_units(Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]]))
+    >>> has_equal_units(Chain.dense([[[1.0], [2.0]], [[1.0, 1.0]]]))
     False
-    >>> has_equal_units(Network.dense([[[1.0], [1.0]], [[1.0, 1.0]]]))
+    >>> has_equal_units(Chain.dense([[[1.0], [1.0]], [[1.0, 1.0]]]))
     True
     """
     for layer in network.hidden:
@@ -277,7 +278,7 @@ def _fitted(
 
 
 def lumping_of(
-    ode: NetworkODE, small: Network, labels: Sequence[IntArray], method: Forward
+    ode: NetworkODE, small: Chain, labels: Sequence[IntArray], method: Forward
 ) -> Lumping:
     """The lumping of a network's influence form whose quotient is the merged network's.
 
@@ -286,29 +287,29 @@ def lumping_of(
 
     Examples
     --------
-    >>> from symlump import decode
+    >>> from symlump import Network, decode
     >>> net = Network.dense([[[1.0], [3.0]], [[0.5, 0.25]]])
-    >>> small = merged(net, [np.array([0, 0])], [np.ones(2)], None)
+    >>> small = merged(net.chain, [np.array([0, 0])], [np.ones(2)], None)
     >>> lumping = lumping_of(encode(net), small, [np.array([0, 0])], Forward(1.0))
     >>> decode(lumping).layers[0].weight.tolist(), round(lumping.defect, 4)
     ([[2.0]], 1.4142)
     """
     initial = ode.initial_labels("forward")
     blocks = np.arange(len(ode)) + int(initial.max(initial=0)) + 1
-    for number, group in enumerate(labels, start=1):
-        units = ode.where("unit", number)
+    for layer, group in zip(ode.network.hidden, labels, strict=True):
+        units = ode.where(layer.name)
         blocks[units] = units[0] + group
     partition = Partition(blocks)
     # Both count inputs, units layer by layer, outputs, the constant; blocks in the order of their first member.
-    terms = encode(small)
+    terms = encode(ode.network.with_chain(small))
     quotient = PolynomialODE(
         block_names(ode, partition), terms.monomials, terms.rows, terms.columns, terms.coefficients
     )
-    defect = reference_distance(ode.network, small, labels)
+    defect = reference_distance(ode.network.dense_chain("AFDE"), small, labels)
     return Lumping(ode, method, Partition(initial), partition, quotient, defect, 1)
 
 
-def reference_distance(network: Network, small: Network, labels: Sequence[IntArray]) -> float:
+def reference_distance(network: Chain, small: Chain, labels: Sequence[IntArray]) -> float:
     """‖reference − original‖₂: a gap in the sum over a block is spread evenly over its members."""
     total = 0.0
     before = np.arange(network.inputs)

@@ -23,42 +23,44 @@ from symlump.compression.reduction import Reduction
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated, proportional
 from symlump.lumping.lump import block_names
 from symlump.lumping.partition import Partition
-from symlump.network.graphs.coefficients import first_of_each_way
-from symlump.network.graphs.decode import GraphDecoder, graph_unit_maps
-from symlump.network.graphs.encode import GraphODE, encode_graph
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import (
+from symlump.network.decode import unit_labels
+from symlump.network.encode import encode
+from symlump.network.network import Network
+from symlump.network.network_ode import NetworkODE
+from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
     Concatenate,
     Flatten,
+    Node,
     Pool,
     Select,
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.graphs.simplify import simplified
+from symlump.network.rewrite import rewritten, tidied
+from symlump.network.weights import first_of_each_way
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.proof.certificate import Certificate, linear_claim
 
 
-def symmetric_reduction(graph: NetworkGraph, proof: bool) -> Reduction:
+def symmetric_reduction(graph: Network, proof: bool) -> Reduction:
     """Merge the units of a graph that are multiples of one another, exactly.
 
     Parameters
     ----------
-    graph : NetworkGraph
+    graph : Network
     proof : bool
         Make the certificate (about a second per 10 000 parameters).
 
     Examples
     --------
     >>> from symlump.network.activations.table import activation
-    >>> from symlump.network.graphs.nodes import Input
+    >>> from symlump.network.nodes import Input
     >>> kernels = np.array([[[1.0, 2.0]], [[3.0, 6.0]]])
-    >>> graph = NetworkGraph((
+    >>> graph = Network((
     ...     Input("x", (), (1, 4)),
     ...     Affine("conv", ("x",), kernels, None, (1,), (0,), (1,)),
     ...     Apply("relu", ("conv",), activation("relu")),
@@ -67,10 +69,10 @@ def symmetric_reduction(graph: NetworkGraph, proof: bool) -> Reduction:
     >>> [layer.weight.tolist() for layer in small.network.layers], small.certificates[0].check().accepted
     ([[[[1.0, 2.0]]], [[[2.5]]]], True)
     """
-    ode = encode_graph(graph)
+    ode = encode(graph)
     merge = _Merge(ode)
-    small = simplified(GraphDecoder(ode, merge.labels, merge).graph, fold=False)
-    maps = tuple(graph_unit_maps(ode, merge.labels).values())
+    small = tidied(rewritten(graph, unit_labels(ode, merge.labels), merge))
+    maps = tuple(Partition(merge.labels[ode.where(layer.name)]).labels for layer in graph.hidden)
     note = "uses: " + "; ".join(sorted(merge.facts)) if merge.facts else ""
     if not proof:
         note = "; ".join(part for part in ("proof not made", note) if part)
@@ -84,14 +86,14 @@ def symmetric_reduction(graph: NetworkGraph, proof: bool) -> Reduction:
 class _Merge:
     """Blocks and factors, layer by layer; gives the weights of the merged graph."""
 
-    def __init__(self, ode: GraphODE) -> None:
+    def __init__(self, ode: NetworkODE) -> None:
         self._ode = ode
         self.labels = np.arange(len(ode))
         self.factors = [Fraction(1)] * len(ode)
         self.facts: set[str] = set()
         self._rows: dict[str, tuple[Rows, IntArray]] = {}
-        allowed = _commuting(ode.graph)
-        for node in ode.graph.nodes:
+        allowed = _commuting(ode.network)
+        for node in ode.network.nodes:
             if isinstance(node, Affine) and not node.depthwise:
                 self._rows[node.name] = self._aggregated(node)
                 self._proportional(node, *allowed[node.name])
@@ -132,8 +134,13 @@ class _Merge:
             _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
             self.labels[own] = own[first[inverse.ravel()]]
 
-    def weights(self, node: Affine, members: IntArray, channels: IntArray) -> FloatArray:
-        """See :class:`symlump.network.graphs.coefficients.Coefficients`."""
+    def follow(self, node: Node) -> None:
+        """See :class:`symlump.network.rewrite.Weights`."""
+
+    def rows(
+        self, node: Affine, members: IntArray, channels: IntArray, places: IntArray
+    ) -> FloatArray:
+        """See :class:`symlump.network.rewrite.Weights`."""
         if node.depthwise:
             return node.weight.reshape(node.units, 1, -1)[members]
         (reading,) = self._ode.readings[node.name]
@@ -143,7 +150,7 @@ class _Merge:
         return values[:, read] * first_of_each_way(self._ode, self.labels, node, channels)
 
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
-        """See :class:`symlump.network.graphs.coefficients.Coefficients`."""
+        """See :class:`symlump.network.rewrite.Weights`."""
         assert node.bias is not None
         return node.bias[members]
 
@@ -184,7 +191,7 @@ class _Merge:
 Facts = set[str] | None
 
 
-def _commuting(graph: NetworkGraph) -> dict[str, tuple[Facts, Facts]]:
+def _commuting(graph: Network) -> dict[str, tuple[Facts, Facts]]:
     """For each node, whether what reads its units can take up a positive factor, and the factor −1.
 
     None where it cannot; else the facts about activations that this rests on.

@@ -27,7 +27,7 @@ import numpy as np
 
 from symlump.compression.symmetries.exact_rows import Column, Rows
 from symlump.compression.symmetries.unit_merge import UnitMerge
-from symlump.network.network import Network
+from symlump.network.chain import Chain
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -44,13 +44,13 @@ class Wiring:
 
 
 def certificates(
-    network: Network, merges: Sequence[UnitMerge], last: Rows, live: Sequence[IntArray]
+    network: Chain, merges: Sequence[UnitMerge], last: Rows, live: Sequence[IntArray]
 ) -> tuple[Certificate, ...]:
     """The certificates of a merge.
 
     Parameters
     ----------
-    network : Network
+    network : Chain
         The original.
     merges : sequence of UnitMerge
         One per hidden layer.
@@ -123,7 +123,7 @@ def _h(number: int, count: int) -> list[str]:
     return _names(f"h{number}_" if number else "u", count)
 
 
-def _original(network: Network) -> list[Wiring]:
+def _original(network: Chain) -> list[Wiring]:
     wirings = []
     for number, layer in enumerate(network.layers, start=1):
         bias = np.zeros(layer.units) if layer.bias is None else layer.bias
@@ -141,7 +141,7 @@ def _constants(merge: UnitMerge) -> IntArray:
     return np.flatnonzero(merge.lift.block < 0)
 
 
-def _merged(network: Network, merges: Sequence[UnitMerge], last: Rows) -> list[Wiring]:
+def _merged(network: Chain, merges: Sequence[UnitMerge], last: Rows) -> list[Wiring]:
     """Blocks, then the constant units, then one z with the value 1 where there are shifts."""
     wirings: list[Wiring] = []
     depth = len(network.layers)
@@ -183,7 +183,7 @@ def _restricted(layer: Wiring, number: int, live: Sequence[IntArray]) -> Wiring:
     return Wiring([layer.targets[i] for i in targets], [layer.sources[j] for j in columns], rows)
 
 
-def _aggregation(network: Network, merges: Sequence[UnitMerge]) -> dict[str, dict[str, Fraction]]:
+def _aggregation(network: Chain, merges: Sequence[UnitMerge]) -> dict[str, dict[str, Fraction]]:
     """L, row by row."""
     depth = len(network.layers)
     fixed = _h(0, network.inputs) + _z(depth, depth, network.outputs)

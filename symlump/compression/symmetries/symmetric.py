@@ -13,14 +13,13 @@ for all symmetries of the table of activations, for sums over blocks, and with p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.plain import plain
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated
@@ -30,8 +29,8 @@ from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units, pi
 from symlump.enclosures.boxes import as_box
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.network import Layer, Network
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
 
@@ -97,26 +96,29 @@ class Symmetric:
         """Name for tables."""
         return "symmetric" if self.box is None else "symmetric on a box"
 
-    def reduce_graph(self, graph: NetworkGraph) -> Reduction:
-        """Reduce a network graph; see :func:`symlump.compress`.
+    def reduce(self, network: Network) -> Reduction:
+        """Reduce a network; see :func:`symlump.compress`.
 
         Raises
         ------
         MethodError
-            If a tolerance, a size or a box is asked for: those are for chains of dense layers.
+            If a tolerance, a size or a box is asked for, and the network is no chain of dense layers.
         """
-        from symlump.compression.symmetries.graph import symmetric_reduction
+        if network.chain is None:
+            from symlump.compression.symmetries.graph import symmetric_reduction
 
-        if self.eps or self.retain is not None or self.box is not None:
-            raise MethodError(
-                "Symmetric reduces a network graph exactly; eps, retain and box are for chains of dense layers"
-            )
-        wanted = graph.parameters <= _PROVED if self.proof is None else self.proof
-        return symmetric_reduction(graph, wanted)
+            if self.eps or self.retain is not None or self.box is not None:
+                raise MethodError(
+                    "Symmetric reduces a network with convolutions or branches exactly; eps, retain and box "
+                    "are for chains of dense layers"
+                )
+            wanted = network.parameters <= _PROVED if self.proof is None else self.proof
+            return symmetric_reduction(network, wanted)
+        reduction = self._reduced(network.dense_chain("Symmetric"))
+        small = reduction.network.dense_chain("Symmetric")
+        return replace(reduction, network=network.with_chain(small))
 
-    def reduce(self, network: Network) -> Reduction:
-        """Reduce a network; see :func:`symlump.compress`."""
-        network = plain(network, "Symmetric")
+    def _reduced(self, network: Chain) -> Reduction:
         pieces: Sequence[IntArray | None] = [None] * len(network.hidden)
         if self.box is not None:
             pieces = pieces_on_box(network, as_box(self.box, network.inputs))
@@ -127,7 +129,7 @@ class Symmetric:
         eps = self.eps
         if self.retain is not None:
             target = share_of(network.parameters, self.retain)
-            eps = smallest_tolerance(lambda eps: at(eps).network().parameters, target)
+            eps = smallest_tolerance(lambda eps: at(eps).chain().parameters, target)
         wanted = network.parameters <= _PROVED if self.proof is None else self.proof
         return at(eps).reduction(eps, wanted)
 
@@ -136,12 +138,12 @@ class Symmetric:
 class _Merged:
     """A network with the merges of all its hidden layers, and the rows of the last one."""
 
-    original: Network
+    original: Chain
     merges: tuple[UnitMerge, ...]
     last: Rows
 
     @classmethod
-    def of(cls, network: Network, pieces: Sequence[IntArray | None], eps: float) -> _Merged:
+    def of(cls, network: Chain, pieces: Sequence[IntArray | None], eps: float) -> _Merged:
         lift = Lift.identity(network.inputs)
         rows_of = aggregated if eps == 0 else aggregated_floats
         effects = layer_effects(network) if eps else ()
@@ -168,7 +170,7 @@ class _Merged:
             readers = merge.kept.take(live[0])
         return live
 
-    def network(self) -> Network:
+    def chain(self) -> Chain:
         """The smaller network; a layer of which nothing is left keeps one unit that computes nothing."""
         layers: list[Layer] = []
         columns = np.arange(self.original.inputs)
@@ -186,7 +188,7 @@ class _Merged:
             needed = old.bias is not None or bool(bias.any())
             layers.append(Layer(weight, bias if needed else None, old.activation))
             columns = units
-        return Network(tuple(layers), self.original.dtype)
+        return Chain(tuple(layers), self.original.dtype)
 
     def unit_maps(self) -> tuple[IntArray, ...]:
         """For each hidden layer the new unit of each old one; −1 if it is constant or nothing reads it."""
@@ -198,7 +200,7 @@ class _Merged:
         return tuple(maps)
 
     def reduction(self, eps: float, proof: bool) -> Reduction:
-        small = self.network()
+        small = Network.from_chain(self.chain())
         rounded = sum(merge.rounded for merge in self.merges)
         facts = sorted(set().union(*(merge.facts for merge in self.merges)))
         notes = ["uses: " + "; ".join(facts)] if facts else []

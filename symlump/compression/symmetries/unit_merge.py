@@ -23,7 +23,7 @@ from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval
 from symlump.network.activations.enclosure import enclose
 from symlump.network.activations.table import Activation
-from symlump.network.network import Network
+from symlump.network.chain import Chain
 from symlump.ode.exact import IntArray
 
 _ON_BOX = "units stay on one linear piece of their activation on the box, by interval arithmetic"
@@ -61,7 +61,7 @@ class UnitMerge:
     square: float = 0.0
 
 
-def pieces_on_box(network: Network, box: Interval) -> list[IntArray]:
+def pieces_on_box(network: Chain, box: Interval) -> list[IntArray]:
     """For each hidden layer and unit the linear piece of the activation that it never leaves on a box, or −1.
 
     Pre-activations are bounded by interval arithmetic, so every answer but −1 is certain.
@@ -73,7 +73,7 @@ def pieces_on_box(network: Network, box: Interval) -> list[IntArray]:
 
     Examples
     --------
-    >>> net = Network.dense([[[1.0], [-1.0], [1.0]], [[1.0, 1.0, 1.0]]], [[3, -3, 0], [0]], "relu")
+    >>> net = Chain.dense([[[1.0], [-1.0], [1.0]], [[1.0, 1.0, 1.0]]], [[3, -3, 0], [0]], "relu")
     >>> pieces_on_box(net, Interval(np.array([-2.0]), np.array([2.0])))[0].tolist()
     [1, 0, -1]
     """

@@ -1,14 +1,25 @@
-"""Torch modules for the activations that torch itself has no class for."""
+"""Torch modules of activations, and activations of torch modules."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from symlump.enclosures.functions import torch_functions
-from symlump.network.activations.table import Activation
+from symlump.errors import NetworkError
+from symlump.network.activations.table import (
+    ACTIVATIONS,
+    Activation,
+    elu,
+    hard_tanh,
+    leaky_relu,
+    polynomial,
+)
+
+_BY_CLASS = {row.torch_class: row for row in ACTIVATIONS.values() if row.torch_class}
 
 
 class Entrywise(nn.Module):
@@ -44,3 +55,80 @@ def module_of(phi: Activation) -> nn.Module:
     Entrywise(sin)
     """
     return Entrywise(phi)
+
+
+class Polynomial(nn.Module):
+    """The activation φ(z) = Σ c_k z^k, lowest power first.
+
+    Examples
+    --------
+    >>> Polynomial([0.0, 1.0, 0.5])(torch.tensor([2.0])).tolist()
+    [4.0]
+    """
+
+    coefficients: torch.Tensor
+
+    def __init__(self, coefficients: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer(
+            "coefficients", torch.tensor([float(c) for c in coefficients], dtype=torch.float64)
+        )
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Evaluate by Horner's rule, in the precision of ``z``."""
+        result = torch.zeros_like(z)
+        for c in self.coefficients.tolist()[::-1]:
+            result = result * z + c
+        return result
+
+
+def activation_module(phi: Activation) -> nn.Module:
+    """The module of an activation."""
+    if phi.torch_class:
+        module: nn.Module = getattr(nn, phi.torch_class)(**dict(phi.torch_options))
+        return module
+    return Polynomial([float(c) for c in phi.coefficients]) if phi.coefficients else module_of(phi)
+
+
+def activation_of(place: str, module: nn.Module) -> Activation:
+    """The activation of a module.
+
+    Raises
+    ------
+    NetworkError
+        If it is none that symlump knows; the message names its place.
+    """
+    phi = known_activation(module)
+    if phi is None:
+        raise NetworkError(
+            f"{place}: {module} is not known, or not with these options; symlump knows "
+            f"{', '.join(_BY_CLASS)}, and symlump.Polynomial"
+        )
+    return phi
+
+
+def known_activation(module: nn.Module) -> Activation | None:
+    """The activation of a module, or None."""
+    if isinstance(module, Polynomial):
+        return polynomial(module.coefficients.tolist())
+    if type(module) is nn.LeakyReLU:
+        return leaky_relu(float(module.negative_slope))
+    if type(module) is nn.ELU:
+        return elu(float(module.alpha))
+    if type(module) is nn.Hardtanh:
+        return hard_tanh(float(module.min_val), float(module.max_val))
+    for row in ACTIVATIONS.values():
+        like = activation_module(row) if row.torch_class else None
+        if type(module) is type(like) and _options(module) == _options(like):
+            return row
+    carried = getattr(module, "activation", None)
+    return carried if isinstance(carried, Activation) else None
+
+
+def _options(module: nn.Module | None) -> dict[str, Any]:
+    """What a module of torch was made with, as far as it changes values."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name not in ("training", "inplace") and not name.startswith("_")
+    }

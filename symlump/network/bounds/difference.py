@@ -27,10 +27,11 @@ import numpy as np
 from symlump.enclosures.boxes import as_box, ensure_finite
 from symlump.enclosures.interval import Interval, grow
 from symlump.enclosures.wording import at_most
-from symlump.errors import MethodError
+from symlump.errors import MethodError, NetworkError
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
+from symlump.network.chain import Chain
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -181,20 +182,18 @@ def bound_difference(
     >>> 0.0125 < bound.largest < 0.0126, bound.methods
     (True, ('linear relaxation',))
     """
-    for network in (original, reduced):
-        if not isinstance(network, Network):
-            raise MethodError(f"a bound needs two symlump.Network; got a {type(network).__name__}")
+    first, second = _chain_of(original), _chain_of(reduced)
     if splits is not None and (
         isinstance(splits, bool) or not isinstance(splits, int) or splits < 0
     ):
         raise MethodError(f"splits={splits!r}: give how often to cut the box, such as 255, or 0")
-    whole = as_box(box, original.inputs)
-    stages = side_by_side(original, reduced, whole, unit_maps)
+    whole = as_box(box, first.inputs)
+    stages = side_by_side(first, second, whole, unit_maps)
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
     dtypes = original.dtype, reduced.dtype
     rounding, hidden = (
-        grow(evaluation_error(original, whole, one) + evaluation_error(reduced, whole, two), 2)
+        grow(evaluation_error(first, whole, one) + evaluation_error(second, whole, two), 2)
         for one, two in (dtypes, ("float64", "float64"))
     )
     cost = relaxation_cost(stages)
@@ -235,13 +234,34 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
     >>> [(layer.round(6) + 0).tolist() for layer in reachable(net, (-1, 3))]
     [[[-1.0, 3.0], [-3.0, 1.0]], [[0.0, 3.0]]]
     """
-    stages, one = alone(network), as_box(box, network.inputs)[None, :]
+    chain = _chain_of(network)
+    stages, one = alone(chain), as_box(box, chain.inputs)[None, :]
     relax = relaxation_cost(stages) < _MOST_FLOPS
     found = [stage.reduced[0] for stage in ranges(stages, one, relax)]
     if relax:
         other = ranges(stages, one, relax, squared=False)
         found = [a & stage.reduced[0] for a, stage in zip(found, other, strict=True)]
-    return tuple(np.stack([z.lower, z.upper], axis=1) for z in found[: len(network.layers)])
+    return tuple(np.stack([z.lower, z.upper], axis=1) for z in found[: len(chain.layers)])
+
+
+def _chain_of(network: Network) -> Chain:
+    """The dense layers of a network.
+
+    Raises
+    ------
+    MethodError
+        If it is no network.
+    NetworkError
+        If it is no chain of dense layers.
+    """
+    if not isinstance(network, Network):
+        raise MethodError(f"a bound needs two symlump.Network; got a {type(network).__name__}")
+    chain = network.chain
+    if chain is None:
+        raise NetworkError(
+            f"certified bounds are for chains of dense layers; {network!r} is no such chain"
+        )
+    return chain
 
 
 def _branch(

@@ -30,7 +30,7 @@ from symlump.network.bounds.curves import curve
 from symlump.network.bounds.pairing import alone
 from symlump.network.bounds.relaxation import ranges
 from symlump.network.bounds.steps import Ranges
-from symlump.network.network import Network
+from symlump.network.chain import Chain
 from symlump.network.precision import PRECISIONS, Precision
 from symlump.ode.exact import FloatArray
 
@@ -45,14 +45,14 @@ ASSUMED = (
 _THRESHOLD = 20.0
 
 
-def evaluation_error(network: Network, box: Interval, dtype: str = "float64") -> FloatArray:
+def evaluation_error(network: Chain, box: Interval, dtype: str = "float64") -> FloatArray:
     """At least |computed − f(x)| for each output, where f is evaluated in a dtype at numbers x of it in a box.
 
     Infinite where the evaluation may leave the range of the dtype.
 
     Examples
     --------
-    >>> net = Network.dense([[[1.0, 1.0]]])
+    >>> net = Chain.dense([[[1.0, 1.0]]])
     >>> box = Interval(np.zeros(2), np.ones(2))
     >>> [float(f"{evaluation_error(net, box, name).item():.1e}") for name in ("float64", "float32")]
     [1.3e-15, 7.2e-07]
@@ -64,7 +64,7 @@ def evaluation_error(network: Network, box: Interval, dtype: str = "float64") ->
 
 
 def _propagated(
-    network: Network, box: Interval, found: Sequence[Ranges], precision: Precision
+    network: Chain, box: Interval, found: Sequence[Ranges], precision: Precision
 ) -> FloatArray:
     size, error = box.magnitude, np.zeros(network.inputs)
     never = np.full(network.outputs, np.inf)

@@ -28,7 +28,7 @@ from symlump.enclosures.boxes import samples_of
 from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.errors import MethodError
 from symlump.network.activations.table import Activation, activation
-from symlump.network.network import Network
+from symlump.network.chain import Chain
 from symlump.ode.exact import FloatArray, IntArray
 
 _SAMPLES = 256
@@ -96,7 +96,7 @@ class Stage:
         )
 
 
-def links(network: Network, fold: bool = True) -> list[Link]:
+def links(network: Chain, fold: bool = True) -> list[Link]:
     """A network as a chain: sums over groups go into the next weights.
 
     With ``fold``, so do hidden layers without an activation (as products of matrices, whose rounding is
@@ -124,8 +124,8 @@ def links(network: Network, fold: bool = True) -> list[Link]:
 
 
 def side_by_side(
-    original: Network,
-    reduced: Network,
+    original: Chain,
+    reduced: Chain,
     box: Interval,
     unit_maps: Sequence[IntArray] | None = None,
 ) -> list[Stage]:
@@ -167,7 +167,7 @@ def side_by_side(
     return stages
 
 
-def alone(network: Network) -> list[Stage]:
+def alone(network: Chain) -> list[Stage]:
     """One network in the same form: the original has no units."""
     empty = Link(AffineMap.exactly(np.zeros((0, 0)), None), activation("identity"))
     return [Stage(empty, link, _same(0), link.affine) for link in links(network, fold=False)]

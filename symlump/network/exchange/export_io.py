@@ -21,13 +21,12 @@ from torch import nn
 from torch.export.graph_signature import InputKind, OutputKind
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.export_ops import Arguments, Operations, Ref, Samples
-from symlump.network.graphs.build import GraphBuilder
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Input, Shape, Untouched
-from symlump.network.graphs.simplify import simplified
-from symlump.network.graphs.torch_module import Held, Slot, TorchCall, graph_to_torch
-from symlump.network.torch_io import DTYPES
+from symlump.network.network import Network
+from symlump.network.nodes import Input, Shape, Untouched
+from symlump.network.simplify import simplified
+from symlump.network.torch_module import DTYPES, Held, Slot, TorchCall, graph_module
 
 _READS = (
     "dense layers, convolutions, batch normalisation, pooling, the activations of its table, sums, "
@@ -40,7 +39,7 @@ def read_exported(
     model: nn.Module,
     example: torch.Tensor | Sequence[torch.Tensor],
     leave_untouched: bool = False,
-) -> NetworkGraph:
+) -> Network:
     """Read a module by tracing it on an example.
 
     Parameters
@@ -67,7 +66,7 @@ def read_exported(
     ...     def forward(self, x):
     ...         return x + torch.tanh(self.fc(x))
     >>> read_exported(Block(), torch.zeros(2, 3))
-    <NetworkGraph: (3) → (3), 1 layer, 12 parameters>
+    <Network: (3) → (3), 1 layer, 12 parameters>
     """
     several = isinstance(example, list | tuple)
     given: tuple[Any, ...] = tuple(example) if several else (example,)
@@ -84,10 +83,10 @@ def read_exported(
     # Weights that are not finite are refused by name.
     with _evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
         program = _exported(model, given)
-        graph = simplified(_Reader(model, program, leave_untouched).graph)
+        network = simplified(_Reader(model, program, leave_untouched).network)
         expected = model(*given)
-    _compare(graph, given, expected)
-    return graph
+    _compare(network, given, expected)
+    return network
 
 
 def _ordinary(tensor: torch.Tensor) -> torch.Tensor:
@@ -125,7 +124,7 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
     )
 
 
-def _compare(graph: NetworkGraph, given: tuple[torch.Tensor, ...], expected: Any) -> None:
+def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -> None:
     wanted = (expected,) if isinstance(expected, torch.Tensor) else expected
     if not isinstance(wanted, tuple | list):
         raise NetworkError(
@@ -133,9 +132,9 @@ def _compare(graph: NetworkGraph, given: tuple[torch.Tensor, ...], expected: Any
             "tuple of tensors"
         )
     with torch.no_grad():
-        result = graph_to_torch(graph).eval()(*(x.cpu() for x in given))
+        result = graph_module(network).eval()(*(x.cpu() for x in given))
     found = (result,) if isinstance(result, torch.Tensor) else result
-    slack = {"float64": 1e-8, "float32": 1e-3}.get(graph.dtype, 0.05)
+    slack = {"float64": 1e-8, "float32": 1e-3}.get(network.dtype, 0.05)
     for a, b in zip(found, wanted, strict=True):
         b = b.cpu()
         size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
@@ -176,7 +175,7 @@ class _Reader:
                 f"the outputs of a {type(model).__name__} must be tensors that depend on its input"
             )
         assert self._dtype is not None
-        self.graph: NetworkGraph = self._build.graph(
+        self.network: Network = self._build.network(
             [value.name for value in outputs], DTYPES[self._dtype]
         )
 

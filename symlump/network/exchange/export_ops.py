@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from symlump.network.activations.table import Activation, activation, leaky_relu, polynomial
-from symlump.network.graphs.build import GraphBuilder, window
-from symlump.network.graphs.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
-from symlump.network.torch_io import activation_of
+from symlump.network.activations.torch_modules import activation_of
+from symlump.network.exchange.build import GraphBuilder, window
+from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
 from symlump.ode.exact import FloatArray
 
 

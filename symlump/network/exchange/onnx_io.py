@@ -13,14 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from symlump.errors import FileFormatError, MissingExtraError, NetworkError
+from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.export_ops import Ref
 from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
-from symlump.network.graphs.build import GraphBuilder
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import Input, Shape, Untouched
-from symlump.network.graphs.simplify import as_chain, simplified
 from symlump.network.network import Network
+from symlump.network.nodes import Input, Shape, Untouched
+from symlump.network.simplify import simplified
 
 _MAX_BYTES = 1 << 31  # what protobuf holds
 _MAX_NODES = 100_000
@@ -60,8 +59,8 @@ def onnx_library() -> Any:
     return onnx
 
 
-def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network | NetworkGraph:
-    """Read an ONNX file: as a chain of dense layers where it is one, else as a graph.
+def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network:
+    """Read an ONNX file.
 
     Weights must be in the file itself, and sizes constant, except for the number of samples (axis 0).
 
@@ -111,16 +110,13 @@ def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network | Netw
         raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
     try:
         with np.errstate(all="ignore"):  # weights that are not finite are refused by name
-            graph = _Reader(onnx, model, leave_untouched).graph
-        chain = as_chain(graph)
+            return _Reader(onnx, model, leave_untouched).network
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
     except _MISFITS as error:  # such as names that are not text
         raise FileFormatError(f"{path} is damaged: {_first_line(error)}") from None
-    # A chain takes rows of features; what must be flattened first, or loses an axis, stays a graph.
-    return chain[0] if chain is not None and not chain[1] and not chain[2] else graph
 
 
 class _Reader:
@@ -155,7 +151,7 @@ class _Reader:
         if not outputs or not all(isinstance(value, Ref) for value in outputs):
             raise NetworkError("every output must depend on the input")
         names = [value.name for value in outputs]
-        self.graph: NetworkGraph = simplified(self._build.graph(names, _DTYPES[self._dtype]))
+        self.network: Network = simplified(self._build.network(names, _DTYPES[self._dtype]))
 
     def _input(self, value: Any) -> None:
         kind = value.type.tensor_type.elem_type

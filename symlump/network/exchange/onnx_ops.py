@@ -20,10 +20,10 @@ from symlump.network.activations.table import (
     leaky_relu,
     polynomial,
 )
+from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.export_ops import Ref
 from symlump.network.exchange.onnx_constants import axes_of, constant, shortest
-from symlump.network.graphs.build import GraphBuilder
-from symlump.network.graphs.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
+from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
 
 Array = npt.NDArray[Any]
 Inputs = list[Any]

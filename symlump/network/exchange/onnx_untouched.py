@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from symlump.errors import FileFormatError, NetworkError
-from symlump.network.graphs.nodes import Shape
+from symlump.network.nodes import Shape
 
 #: The version of the operators in which a network is written, and so in which they must be held.
 OPSET = 20

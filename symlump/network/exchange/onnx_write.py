@@ -13,13 +13,14 @@ from symlump.files import write_bytes
 from symlump.network.activations.table import Activation
 from symlump.network.exchange.onnx_io import onnx_library
 from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import (
+from symlump.network.network import Network
+from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
     Concatenate,
     Flatten,
+    GroupSum,
     Input,
     Node,
     Pool,
@@ -29,12 +30,11 @@ from symlump.network.graphs.nodes import (
     Unsqueeze,
     Untouched,
 )
-from symlump.network.network import Network
 
 _IR_VERSION = 9  # of opset 20
 
 
-def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
+def write_onnx(network: Network, path: str | Path) -> None:
     """Write a network as an ONNX file (opset 20), whole or not at all.
 
     The number of samples stays open. Weights are float or double, as the network's dtype says.
@@ -57,15 +57,14 @@ def write_onnx(network: Network | NetworkGraph, path: str | Path) -> None:
     >>> path.stat().st_size > 0
     True
     """
-    graph = NetworkGraph.from_network(network) if isinstance(network, Network) else network
-    data = _Writer(onnx_library(), graph).model.SerializeToString()
+    data = _Writer(onnx_library(), network).model.SerializeToString()
     write_bytes(path, data)
 
 
 class _Writer:
     """Adds the nodes of ONNX for each node of the graph."""
 
-    def __init__(self, onnx: Any, graph: NetworkGraph) -> None:
+    def __init__(self, onnx: Any, graph: Network) -> None:
         self._helper, self._numpy, self._graph = onnx.helper, onnx.numpy_helper, graph
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
@@ -158,6 +157,10 @@ class _Writer:
                 self._add("Concat", inputs, name, axis=1)
             case Select(index=index):
                 self._add("Gather", [*inputs, self._integers(f"{name}.index", index)], name, axis=1)
+            case GroupSum(groups=groups):
+                sums = np.zeros((int(groups.max()) + 1, groups.size))
+                sums[groups, np.arange(groups.size)] = 1.0
+                self._affine(Affine(name, node.inputs, sums))
             case Softmax(logarithm=logarithm):
                 self._add("LogSoftmax" if logarithm else "Softmax", inputs, name, axis=1)
             case Untouched(call=OnnxOperator() as operator):

@@ -1,47 +1,18 @@
-"""Where the weights of a reduced graph come from: a quotient, the means over blocks, or nowhere yet.
-
-Each kind answers the same two questions about a layer: the coefficients with which some of its units read some
-channels of its input, and the biases of some of its units. A unit stands for its block.
-"""
+"""Weights of a smaller network (see :mod:`symlump.network.rewrite`): of a quotient, or means over blocks."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
 from symlump.lumping.lumping import Lumping
-from symlump.network.graphs.encode import GraphODE
-from symlump.network.graphs.nodes import Affine
+from symlump.network.network_ode import NetworkODE
+from symlump.network.nodes import Affine, Node
 from symlump.ode.exact import FloatArray, IntArray
 
 
-class Coefficients(Protocol):
-    """Weights of a reduced layer."""
-
-    def weights(self, node: Affine, members: IntArray, channels: IntArray) -> FloatArray:
-        """How the blocks of some units read some old channels, each standing for its new one.
-
-        Parameters
-        ----------
-        members : ndarray of int
-            A unit of each block.
-        channels : ndarray of int
-            Of a depthwise layer the channel that each of the units reads.
-
-        Returns
-        -------
-        ndarray, shape (units, channels, offsets); (units, 1, offsets) where depthwise
-            Where two channels are the same unit read in the same way, the first has the sum.
-        """
-
-    def biases(self, node: Affine, members: IntArray) -> FloatArray:
-        """The biases of the blocks of some units."""
-
-
 def first_of_each_way(
-    ode: GraphODE, labels: IntArray, node: Affine, channels: IntArray
+    ode: NetworkODE, labels: IntArray, node: Affine, channels: IntArray
 ) -> FloatArray:
     """1 where a channel and offset is the first that reads its block in its way, else 0."""
     (reading,) = ode.readings[node.name]
@@ -55,10 +26,13 @@ def first_of_each_way(
     return sole.reshape(symbols.shape)
 
 
+_CHUNK = 1 << 20
+
+
 class OfQuotient:
     """Read off the coefficients of a quotient; nothing is computed but the nearest floats."""
 
-    def __init__(self, lumping: Lumping, ode: GraphODE) -> None:
+    def __init__(self, lumping: Lumping, ode: NetworkODE) -> None:
         quotient, self._labels, self._ode = lumping.quotient, lumping.partition.labels, ode
         table = quotient.monomials
         symbol = np.zeros(len(quotient), dtype=bool)
@@ -77,20 +51,31 @@ class OfQuotient:
         self._values = quotient.coefficients.to_float()
         self._one = np.flatnonzero(ode.kinds == "one")
 
-    def weights(self, node: Affine, members: IntArray, channels: IntArray) -> FloatArray:
-        """See :class:`Coefficients`."""
+    def rows(
+        self, node: Affine, members: IntArray, channels: IntArray, places: IntArray
+    ) -> FloatArray:
+        """See :class:`symlump.network.rewrite.Weights`."""
         (reading,) = self._ode.readings[node.name]
         own = self._ode.where(node.name)[members]
         source, symbols = reading.source[channels], reading.symbols[channels]
         if node.depthwise:
             return self._at(source[:, None], own[:, None], symbols)[:, None]
-        values = self._at(source[None, :, None], own[:, None, None], symbols[None])
-        return values * first_of_each_way(self._ode, self._labels, node, channels)
+        first = first_of_each_way(self._ode, self._labels, node, channels)
+        values = np.empty((own.size, *first.shape))
+        step = max(1, _CHUNK // first.size)
+        for start in range(0, own.size, step):  # few units at a time, for the sake of memory
+            part = own[start : start + step, None, None]
+            found = self._at(source[None, :, None], part, symbols[None])
+            values[start : start + step] = found * first
+        return values
 
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
-        """See :class:`Coefficients`."""
+        """See :class:`symlump.network.rewrite.Weights`."""
         own = self._ode.where(node.name)[members]
         return self._at(self._one, own, np.full(1, -1))
+
+    def follow(self, node: Node) -> None:
+        """See :class:`symlump.network.rewrite.Weights`."""
 
     def _at(self, source: IntArray, own: IntArray, symbols: IntArray) -> FloatArray:
         """Coefficient of own·symbol in the equation of source, entrywise (−1: no symbol)."""
@@ -108,25 +93,30 @@ class OfQuotient:
 class OfMeans:
     """Rows of summed weights, averaged over the members of a block: the nearest exactly lumpable network."""
 
-    def __init__(self, ode: GraphODE, labels: IntArray) -> None:
+    def __init__(self, ode: NetworkODE, labels: IntArray) -> None:
         self._ode, self._labels = ode, labels
 
-    def weights(self, node: Affine, members: IntArray, channels: IntArray) -> FloatArray:
-        """See :class:`Coefficients`."""
+    def rows(
+        self, node: Affine, members: IntArray, channels: IntArray, places: IntArray
+    ) -> FloatArray:
+        """See :class:`symlump.network.rewrite.Weights`."""
         units, _ = self._blocks(node, members)
         if node.depthwise:
-            rows = node.weight.reshape(node.units, 1, -1)
-            return self._means(rows.reshape(node.units, -1), units).reshape(members.size, 1, -1)
+            means = self._means(node.weight.reshape(node.units, -1), units)
+            return means.reshape(members.size, 1, -1)
         (reading,) = self._ode.readings[node.name]
         rows, column = summed_rows(self._ode, self._labels, node)
         values = self._means(rows, units)[:, column.reshape(reading.symbols.shape)[channels]]
         return values * first_of_each_way(self._ode, self._labels, node, channels)
 
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
-        """See :class:`Coefficients`."""
+        """See :class:`symlump.network.rewrite.Weights`."""
         assert node.bias is not None
         units, _ = self._blocks(node, members)
         return self._means(node.bias[:, None], units)[:, 0]
+
+    def follow(self, node: Node) -> None:
+        """See :class:`symlump.network.rewrite.Weights`."""
 
     def _blocks(self, node: Affine, members: IntArray) -> tuple[IntArray, IntArray]:
         """For each unit the position of its block among those of the members."""
@@ -142,21 +132,7 @@ class OfMeans:
         return np.asarray(shares @ rows)
 
 
-class Unknown:
-    """Zeros of the right shapes, where only sizes matter."""
-
-    def weights(self, node: Affine, members: IntArray, channels: IntArray) -> FloatArray:
-        """See :class:`Coefficients`."""
-        offsets = int(np.prod(node.kernel, dtype=np.int64))
-        width = 1 if node.depthwise else channels.size
-        return np.broadcast_to(0.0, (members.size, width, offsets))
-
-    def biases(self, node: Affine, members: IntArray) -> FloatArray:
-        """See :class:`Coefficients`."""
-        return np.broadcast_to(0.0, members.shape)
-
-
-def summed_rows(ode: GraphODE, labels: IntArray, node: Affine) -> tuple[FloatArray, IntArray]:
+def summed_rows(ode: NetworkODE, labels: IntArray, node: Affine) -> tuple[FloatArray, IntArray]:
     """The signatures of a layer's units: its weights summed over blocks that are read in the same way.
 
     Returns

@@ -1,4 +1,4 @@
-"""What readers of torch and of ONNX share: building a graph node by node, with shapes known at every step."""
+"""What readers of torch and of ONNX share: building a network node by node, with shapes known at every step."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from symlump.errors import NetworkError
 from symlump.network.activations.table import activation, polynomial
-from symlump.network.graphs.graph import NetworkGraph, check_size
-from symlump.network.graphs.nodes import (
+from symlump.network.network import Network, check_size
+from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
@@ -35,7 +35,7 @@ class GraphBuilder:
 
     Examples
     --------
-    >>> from symlump.network.graphs.nodes import Input
+    >>> from symlump.network.nodes import Input
     >>> build = GraphBuilder()
     >>> x = build.add(Input("x", (), (2, 3, 3)))
     >>> build.reshaped("flat", x, (18,)), build.shapes["flat"]
@@ -66,9 +66,9 @@ class GraphBuilder:
             result = f"{name}_{self._numbers[name]}"
         return result
 
-    def graph(self, outputs: list[str], dtype: Dtype) -> NetworkGraph:
-        """The finished graph."""
-        return NetworkGraph(tuple(self.nodes), tuple(outputs), dtype)
+    def network(self, outputs: list[str], dtype: Dtype) -> Network:
+        """The finished network."""
+        return Network(tuple(self.nodes), tuple(outputs), dtype)
 
     def scale(
         self,

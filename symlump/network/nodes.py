@@ -1,4 +1,4 @@
-"""The nodes of a network graph: what each computes, and the shape of its value.
+"""The nodes of a network: what each computes, and the shape of its value.
 
 Shapes leave out the samples: ``(features,)`` after a dense layer, ``(channels, height, width)`` on a
 grid. The *units* of a value are its channels, or its features.
@@ -319,6 +319,25 @@ class Select(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class GroupSum(Node):
+    """Channel g of the value is the sum of the channels i of the input with ``groups[i] == g``."""
+
+    groups: IntArray
+
+    def shape(self, *given: Shape) -> Shape:
+        """As many channels as there are groups."""
+        (before,) = given
+        count = int(self.groups.max(initial=-1)) + 1
+        if self.groups.shape != before[:1] or not np.array_equal(
+            np.unique(self.groups), np.arange(count)
+        ):
+            raise self.refuse(
+                f"groups must number each of the {before[0]} channels with 0, 1, … without gaps"
+            )
+        return (count, *before[1:])
+
+
+@dataclass(frozen=True, eq=False)
 class Softmax(Node):
     """Softmax over the channels, or its logarithm; mixes units, so those before it stay alone."""
 
@@ -341,8 +360,8 @@ class Untouched(Node):
         Shape of its value.
     parameters : int
         Numbers it holds.
-    call : object
-        How to compute it; only the library it came from knows.
+    call : callable
+        How to compute it, on tensors of torch; only the library it came from knows more.
     """
 
     what: str

@@ -1,14 +1,14 @@
-"""A network graph as a plain torch module: a ``torch.fx.GraphModule``, whose code can be read.
+"""A network as a plain torch module, where that is no ``nn.Sequential``: a ``torch.fx.GraphModule``.
 
-The modules keep the names they had (``layer1.0.conv1``), so a state dict looks as before; ``model.code`` is
-the forward pass as Python.
+The module that is made can be read as Python (``model.code``), and its parts keep the names they had
+(``layer1.0.conv1``), so a state dict looks as before.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,15 @@ import torch
 from torch import fx, nn
 
 from symlump.errors import NetworkError
-from symlump.network.graphs.graph import NetworkGraph
-from symlump.network.graphs.nodes import (
+from symlump.network.activations.torch_modules import activation_module
+from symlump.network.network import Network
+from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
     Concatenate,
     Flatten,
+    GroupSum,
     Input,
     Node,
     Pool,
@@ -34,8 +36,11 @@ from symlump.network.graphs.nodes import (
     Unsqueeze,
     Untouched,
 )
-from symlump.network.torch_io import activation_module
-from symlump.ode.exact import FloatArray
+from symlump.network.precision import PRECISIONS, Dtype
+from symlump.ode.exact import FloatArray, IntArray
+
+#: The names of torch's formats.
+DTYPES: dict[torch.dtype, Dtype] = {getattr(torch, p.name): p.name for p in PRECISIONS.values()}
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,51 @@ class TorchCall:
     keywords: dict[str, Any]
     held: dict[str, torch.Tensor]
 
+    def __call__(self, *given: torch.Tensor) -> Any:
+        """The value, in double precision."""
+
+        def filled(value: Any) -> Any:
+            if isinstance(value, Slot):
+                chosen = given[value.number]
+                return chosen.shape[0] if value.samples else chosen
+            if isinstance(value, Held):
+                tensor = self.held[value.name]
+                return tensor.double() if tensor.is_floating_point() else tensor
+            if isinstance(value, list | tuple):
+                return type(value)(filled(part) for part in value)
+            return value
+
+        keywords = {name: filled(value) for name, value in self.keywords.items()}
+        return self.function(*filled(self.arguments), **keywords)
+
+
+class BlockSum(nn.Module):
+    """Sums over groups of units: output g is Σ of the inputs i with ``groups[i] == g``.
+
+    Examples
+    --------
+    >>> BlockSum([0, 1, 0])(torch.tensor([[1.0, 2.0, 4.0]])).tolist()
+    [[5.0, 2.0]]
+    """
+
+    groups: torch.Tensor
+
+    def __init__(self, groups: Sequence[int] | IntArray, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("groups", torch.as_tensor(np.asarray(groups), dtype=torch.int64))
+        self.count = int(self.groups.max()) + 1
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Sum along the axis, by default the last."""
+        shape = list(h.shape)
+        shape[self.axis] = self.count
+        return h.new_zeros(shape).index_add(self.axis, self.groups, h)
+
+    def extra_repr(self) -> str:
+        """Sizes, for printing."""
+        return f"{self.groups.numel()} → {self.count}"
+
 
 class Scale(nn.Module):
     """One factor and one constant per channel, on a value of any shape.
@@ -91,23 +141,23 @@ class Scale(nn.Module):
         return f"{self.weight.numel()}"
 
 
-def graph_to_torch(graph: NetworkGraph) -> fx.GraphModule:
-    """A plain module in the graph's dtype, ready for training or ``state_dict``.
+def graph_module(network: Network) -> fx.GraphModule:
+    """A plain module in the network's dtype, ready for training or ``state_dict``.
 
     Examples
     --------
-    >>> graph = NetworkGraph((Input("x", (), (3,)), Affine("head", ("x",), np.ones((1, 3)))), ("head",))
-    >>> module = graph_to_torch(graph)
+    >>> network = Network((Input("x", (), (3,)), Affine("head", ("x",), np.ones((1, 3)))), ("head",))
+    >>> module = graph_module(network)
     >>> [(name, tuple(p.shape)) for name, p in module.named_parameters()]
     [('head.weight', (1, 3))]
     """
-    return _Writer(graph).module
+    return _Writer(network).module
 
 
 class _Writer:
     """Builds the modules and the calls, node by node."""
 
-    def __init__(self, graph: NetworkGraph) -> None:
+    def __init__(self, graph: Network) -> None:
         self._graph = graph
         self._dtype = getattr(torch, graph.dtype)
         self._root, self._calls = nn.Module(), fx.Graph()
@@ -152,6 +202,8 @@ class _Writer:
             case Select():
                 index = self._hold(f"{node.name}.index", torch.from_numpy(np.array(node.index)))
                 return calls.call_function(torch.index_select, (given[0], 1, index))
+            case GroupSum(groups=groups):
+                return self._call(node.name, BlockSum(groups, axis=1), given)
             case Softmax():
                 what = torch.log_softmax if node.logarithm else torch.softmax
                 return calls.call_function(what, (given[0], 1))

@@ -1,1 +1,0 @@
-"""Networks as graphs of layers, and their differential equations."""

@@ -1,0 +1,205 @@
+"""A network again, with fewer units: node by node, whatever merged and wherever the weights come from.
+
+A value whose units merged has fewer channels, and what reads it reads those. Where the branches of a sum merged
+in different ways, the sum picks its channels from each branch by an index, which is left out where it would
+change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from symlump.lumping.partition import Partition
+from symlump.network.network import Network
+from symlump.network.nodes import (
+    Affine,
+    Combine,
+    Concatenate,
+    Flatten,
+    GroupSum,
+    Input,
+    Node,
+    Select,
+    Softmax,
+    Untouched,
+)
+from symlump.network.simplify import simplified
+from symlump.ode.exact import FloatArray, IntArray
+
+
+class Weights(Protocol):
+    """Where the weights of the smaller network come from. A unit stands for its block."""
+
+    def rows(
+        self, node: Affine, members: IntArray, channels: IntArray, places: IntArray
+    ) -> FloatArray:
+        """How the blocks of some units read some old channels, each standing for its new one.
+
+        Parameters
+        ----------
+        members : ndarray of int
+            A unit of each block.
+        channels : ndarray of int
+            An old channel for each new one; of a depthwise layer the old channel that each of the units reads.
+        places : ndarray of int
+            The new channel of each old one.
+
+        Returns
+        -------
+        ndarray, shape (units, channels, offsets); (units, 1, offsets) where depthwise
+            Where two channels are the same unit read in the same way, the first has the sum.
+        """
+
+    def biases(self, node: Affine, members: IntArray) -> FloatArray:
+        """The biases of the blocks of some units; asked for after their rows."""
+
+    def follow(self, node: Node) -> None:
+        """Told of each node of the smaller network, in order."""
+
+
+def rewritten(network: Network, labels: Mapping[str, IntArray], weights: Weights) -> Network:
+    """The smaller network.
+
+    Parameters
+    ----------
+    network : Network
+    labels : mapping of str to ndarray of int
+        For each layer, sum and product, by name, the block of each unit. Blocks of sums and of depthwise layers
+        refine those of what they read.
+    weights : Weights
+
+    Raises
+    ------
+    NetworkError
+        If a node sums units in groups.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0], [1.0]], [[2.0, 3.0]]])
+    >>> class Summed:
+    ...     def rows(self, node, members, channels, places):
+    ...         sums = np.zeros((node.units, 1 + places.max()))
+    ...         np.add.at(sums.T, places, node.weight.T)
+    ...         return sums[members][:, :, None]
+    ...     def follow(self, node):
+    ...         pass
+    >>> small = rewritten(net, {"layers.0": np.array([0, 0]), "layers.1": np.array([0])}, Summed())
+    >>> [layer.weight.tolist() for layer in small.layers]
+    [[[1.0]], [[5.0]]]
+    """
+    rewriter = _Rewriter(network, labels, weights)
+    outputs = [rewriter.restored(name, f"{name}.all") for name in network.outputs]
+    return Network(tuple(rewriter.nodes), tuple(outputs), network.dtype)
+
+
+def tidied(network: Network) -> Network:
+    """Without the indices that select nothing, or from a selection; layers stay as they are."""
+    return simplified(network, fold=False) if _selects(network) else network
+
+
+def _selects(network: Network) -> bool:
+    return any(isinstance(node, Select) for node in network.nodes)
+
+
+class _Rewriter:
+    """Node by node: the new node, and the new channel of each old channel of its value."""
+
+    def __init__(self, network: Network, labels: Mapping[str, IntArray], weights: Weights) -> None:
+        self._labels, self._weights, self._shapes = labels, weights, network.shapes
+        self.nodes: list[Node] = []
+        self._channels: dict[str, IntArray] = {}
+        self._taken = set(network.named)
+        for node in network.nodes:
+            self._channels[node.name] = self._write(node)
+
+    def _add(self, node: Node) -> None:
+        self.nodes.append(node)
+        self._weights.follow(node)
+
+    def _write(self, node: Node) -> IntArray:
+        """Add the new node; returns the new channel of each old one."""
+        given = [self._channels[name] for name in node.inputs]
+        same = np.arange(self._shapes[node.name][0] if self._shapes[node.name] else 1)
+        match node:
+            case Affine():
+                return self._affine(node, given[0])
+            case Combine():
+                return self._combine(node, given)
+            case Softmax() | Untouched():
+                inputs = tuple(self.restored(n, f"{node.name}.{n}.all") for n in node.inputs)
+                self._add(replace(node, inputs=inputs))
+                return same
+            case Select(index=index):
+                kept = Partition(given[0][index])
+                self._add(replace(node, index=given[0][index][kept.representatives]))
+                return kept.labels
+            case GroupSum():
+                raise node.refuse("units that are summed in groups are not merged again")
+        self._add(node)
+        match node:
+            case Input():
+                return same
+            case Flatten():
+                before = self._shapes[node.inputs[0]]
+                places = same.size // before[0]
+                return given[0].repeat(places) * places + np.tile(np.arange(places), before[0])
+            case Concatenate():
+                ends = np.cumsum([0, *(_width(channels) for channels in given)])
+                return np.concatenate([c + e for c, e in zip(given, ends[:-1], strict=True)])
+        return given[0] if self._shapes[node.name] else same
+
+    def restored(self, name: str, place: str) -> str:
+        """The value with all its old channels."""
+        channels = self._channels[name]
+        if np.array_equal(channels, np.arange(channels.size)):
+            return name
+        return self._select(place, name, channels)
+
+    def _select(self, place: str, name: str, channels: IntArray) -> str:
+        """Add a selection, under a free name."""
+        number, free = 1, place
+        while free in self._taken:
+            number += 1
+            free = f"{place}_{number}"
+        self._taken.add(free)
+        self._add(Select(free, (name,), channels))
+        return free
+
+    def _affine(self, node: Affine, channels: IntArray) -> IntArray:
+        blocks = Partition(self._labels[node.name])
+        members, name = blocks.representatives, node.inputs[0]
+        if node.depthwise:
+            read = members // (node.units // channels.size)  # the old channel of each new unit
+            weight = self._weights.rows(node, members, read, channels)
+            after, count = channels[read], members.size
+            copies = count // _width(channels)
+            if count % _width(channels) or not np.array_equal(after, np.arange(count) // copies):
+                name = self._select(f"{node.name}.read", name, after)
+        else:
+            _, old = np.unique(channels, return_index=True)  # an old channel for each new one
+            weight = self._weights.rows(node, members, old, channels)
+        bias = None if node.bias is None else self._weights.biases(node, members)
+        weight = weight.reshape(*weight.shape[:2], *node.kernel)
+        self._add(replace(node, inputs=(name,), weight=weight, bias=bias))
+        return blocks.labels
+
+    def _combine(self, node: Combine, given: list[IntArray]) -> IntArray:
+        blocks = Partition(self._labels[node.name])
+        members, units = blocks.representatives, blocks.labels
+        inputs: list[str] = []
+        for number, (name, channels) in enumerate(zip(node.inputs, given, strict=True)):
+            spread = channels.size == 1 and members.size >= 1 and units.size > 1
+            index = channels[np.zeros(1, dtype=np.int64) if spread else members]
+            if not np.array_equal(index, np.arange(_width(channels))):
+                name = self._select(f"{node.name}.branch{number + 1}", name, index)
+            inputs.append(name)
+        self._add(replace(node, inputs=tuple(inputs)))
+        return units
+
+
+def _width(channels: IntArray) -> int:
+    return int(channels.max(initial=-1)) + 1

@@ -1,0 +1,233 @@
+"""Who reads whose units, and how: the variables of a network's influence form, without its terms.
+
+One variable per unit of every node that makes new values (inputs, layers, sums and products), one for the
+constant 1, and one symbol for each way in which a node reads the same units, where there is more than one:
+each offset of a kernel, each position of a value that was flattened, each route.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from symlump.errors import NetworkError
+from symlump.network.network import Network
+from symlump.network.nodes import (
+    Affine,
+    Combine,
+    Concatenate,
+    Flatten,
+    GroupSum,
+    Input,
+    Node,
+    Select,
+    Softmax,
+    Untouched,
+)
+from symlump.ode.exact import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How a node reads one of its inputs.
+
+    Parameters
+    ----------
+    source : ndarray of int64, shape (channels,)
+        The variable behind each channel of the input.
+    symbols : ndarray of int64, shape (channels, offsets)
+        The symbol under which each offset of each channel is read; −1 where none is needed.
+    """
+
+    source: IntArray
+    symbols: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Wires:
+    """What is behind each channel of a value: a variable, the route to it, and the position in it."""
+
+    source: IntArray
+    route: IntArray
+    position: IntArray
+
+    def take(self, index: IntArray) -> Wires:
+        """Some of the channels."""
+        return Wires(self.source[index], self.route[index], self.position[index])
+
+
+class Wiring:
+    """The variables, and how each node reads its inputs.
+
+    Parameters
+    ----------
+    network : Network
+
+    Attributes
+    ----------
+    names, kinds, nodes, units : list
+        Of each variable; see :class:`symlump.network.network_ode.NetworkODE`.
+    own : dict
+        The variables of each node's units, by its name.
+    wires : dict
+        What is behind each channel of each value.
+    readings : dict
+        For each layer, sum and product how it reads each of its inputs.
+    symbols : dict
+        The symbols of each of these.
+    one : ndarray of int64, shape (1,)
+        The variable of the constant.
+
+    Examples
+    --------
+    >>> wiring = Wiring(Network.dense([[[1.0], [2.0]], [[3.0, 4.0]]]))
+    >>> wiring.names, wiring.own["layers.0"].tolist()
+    (['u1', 'h1_1', 'h1_2', 'y1', 'one'], [1, 2])
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.names: list[str] = []
+        self.kinds: list[str] = []
+        self.nodes: list[int] = []
+        self.units: list[int] = []
+        self.own: dict[str, IntArray] = {}
+        self._routes: dict[tuple[int, str], int] = {}
+        self.wires: dict[str, Wires] = {}
+        for number, node in enumerate(network.nodes):
+            self.wires[node.name] = self._pass(number, node)
+        self._fix()
+        self._name()
+        self.one = self._variables("one", -1, ["one"])
+        self.first_symbol = len(self.names)
+        self.symbols: dict[str, IntArray] = {}
+        self.readings: dict[str, tuple[Reading, ...]] = {}
+        for number, node in enumerate(network.nodes):
+            if isinstance(node, Affine):
+                offsets = int(np.prod(node.kernel, dtype=np.int64))
+                self._read(number, node, [self.wires[node.inputs[0]]], offsets)
+            elif isinstance(node, Combine):
+                self._read(number, node, self._spread(node), 1, node.operation == "multiply")
+
+    def _variables(self, kind: str, number: int, names: list[str]) -> IntArray:
+        first = len(self.names)
+        self.names += names
+        self.kinds += [kind] * len(names)
+        self.nodes += [number] * len(names)
+        self.units += range(len(names))
+        return np.arange(first, len(self.names))
+
+    def _pass(self, number: int, node: Node) -> Wires:
+        """The wires of a node's value."""
+        shape = self.network.shapes[node.name]
+        if isinstance(node, Input | Affine | Combine | Untouched):
+            kind = {Input: "input", Untouched: "output"}.get(type(node), "unit")
+            width = shape[0] if shape else 1
+            own = self._variables(kind, number, [""] * width)
+            self.own[node.name] = own
+            nothing = np.zeros(width, dtype=np.int64)
+            return Wires(own, nothing, nothing)
+        given = [self.wires[name] for name in node.inputs]
+        first = given[0]
+        match node:
+            case Concatenate():
+                parts = [(w.source, w.route, w.position) for w in given]
+                return Wires(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+            case Select(index=index):
+                return first.take(index)
+            case Flatten():
+                before = self.network.shapes[node.inputs[0]]
+                places = shape[0] // before[0]
+                if places == 1:
+                    return first
+                position = first.position.repeat(places) * places
+                position += np.tile(np.arange(places), before[0])
+                return Wires(first.source.repeat(places), first.route.repeat(places), position)
+            case GroupSum():
+                raise NetworkError(
+                    f"{node.name} sums units in groups; a network reduced on='state' is not encoded again"
+                )
+        # All else treats units alike, and is a step of the route to them.
+        _, at = np.unique(first.route, return_inverse=True)
+        steps = [
+            self._routes.setdefault((int(route), node.name), len(self._routes) + 1)
+            for route in np.unique(first.route)
+        ]
+        return Wires(first.source, np.array(steps, dtype=np.int64)[at.ravel()], first.position)
+
+    def _fix(self) -> None:
+        """Units of outputs, and those read by what mixes units, stay alone."""
+        kinds = np.array(self.kinds, dtype="<U6")
+        fixed = [*self.network.outputs]
+        for node in self.network.nodes:
+            if isinstance(node, Softmax | Untouched):
+                fixed += node.inputs
+        for name in fixed:
+            source = self.wires[name].source
+            kinds[source[kinds[source] == "unit"]] = "output"
+        self.kinds = kinds.tolist()
+
+    def _name(self) -> None:
+        """Inputs u, units h with the number of their node, y for the units of a single output."""
+        inputs = [node.name for node in self.network.inputs]
+        ends = {name for name, own in self.own.items() if self._is_output(own)}
+        number = 0
+        for name, own in self.own.items():
+            if name in inputs:
+                stem = "u" if len(inputs) == 1 else f"u{inputs.index(name) + 1}_"
+            elif name in ends and len(ends) == 1:
+                stem = "y"
+            else:
+                number += 1
+                stem = f"h{number}_"
+            for i, variable in enumerate(own.tolist()):
+                self.names[variable] = f"{stem}{i + 1}"
+
+    def _is_output(self, own: IntArray) -> bool:
+        wires = [self.wires[name].source for name in self.network.outputs]
+        return bool(np.isin(own, np.concatenate(wires)).all()) and self.kinds[own[0]] != "input"
+
+    def _spread(self, node: Combine) -> list[Wires]:
+        """The wires of the branches, single channels repeated."""
+        width = self.own[node.name].size
+        inputs = [self.wires[name] for name in node.inputs]
+        return [
+            w.take(np.zeros(width, dtype=np.int64)) if w.source.size == 1 else w for w in inputs
+        ]
+
+    def _read(
+        self, number: int, node: Node, inputs: list[Wires], offsets: int, apart: bool = False
+    ) -> None:
+        """Symbols for every way in which a node reads: route, position, offset (and input, if apart)."""
+        keys: list[IntArray] = []
+        for branch, wires in enumerate(inputs):
+            key = np.empty((wires.source.size, offsets, 4), dtype=np.int64)
+            key[..., 0] = branch if apart else 0
+            key[..., 1] = wires.route[:, None]
+            key[..., 2] = wires.position[:, None]
+            key[..., 3] = np.arange(offsets)
+            keys.append(key.reshape(-1, 4))
+        everything = np.concatenate(keys)
+        source = np.concatenate([wires.source.repeat(offsets) for wires in inputs])
+        everything[:, 1] = self._rank_of_route(source, everything[:, 1])
+        ways, which = np.unique(everything, axis=0, return_inverse=True)
+        own = np.empty(0, dtype=np.int64)
+        symbols = np.full(1, -1, dtype=np.int64)
+        if len(ways) > 1:
+            names = [f"s{number}_{k + 1}" for k in range(len(ways))]
+            own = symbols = self._variables("symbol", number, names)
+        self.symbols[node.name] = own
+        ends = np.cumsum([0, *(len(key) for key in keys)])
+        self.readings[node.name] = tuple(
+            Reading(wires.source, symbols[which.ravel()[a:b]].reshape(-1, offsets))
+            for wires, a, b in zip(inputs, ends[:-1], ends[1:], strict=True)
+        )
+
+    def _rank_of_route(self, source: IntArray, route: IntArray) -> IntArray:
+        """Number the routes to the units of one node 0, 1, …: a single route needs no symbol of its own."""
+        node = np.array(self.nodes, dtype=np.int64)[source]
+        pairs, which = np.unique(np.stack([node, route], axis=1), axis=0, return_inverse=True)
+        first = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+        rank = np.arange(len(pairs)) - np.repeat(first, np.diff([*first, len(pairs)]))
+        return np.asarray(rank[which.ravel()], dtype=np.int64)

@@ -141,6 +141,8 @@ class _Influence:
             read = np.arange(node.units) // (node.units // reading.source.size)
             columns = column[read % len(column)] + unit[:, None]
             self._terms.add(reading.source[read][:, None], columns, weight[:, 0])
+        elif weight.shape[2] == 1 and len(column) == 1:  # a dense layer: matrices are faster
+            self._terms.add(reading.source[:, None], column[0] + unit, weight[:, :, 0].T)
         else:  # by equation first: that is the order of a system's terms
             columns = column[:, None, :] + unit[:, None]
             self._terms.add(reading.source[:, None, None], columns, weight.transpose(1, 0, 2))

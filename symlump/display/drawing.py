@@ -17,7 +17,7 @@ import numpy as np
 from symlump.errors import FileFormatError, MethodError, MissingExtraError
 from symlump.files import is_stdout, replacing
 from symlump.lumping.lumping import Lumping
-from symlump.network.network_ode import NetworkODE
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from symlump.errors import MethodError
 from symlump.files import write_text
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lumping import Lumping
-from symlump.network.network_ode import NetworkODE
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
-from symlump.network.decode_state import decoded_state
+from symlump.network.equations.decode_state import decoded_state
+from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.equations.weights import OfQuotient
 from symlump.network.network import Network
-from symlump.network.network_ode import NetworkODE
 from symlump.network.nodes import Affine, Combine
 from symlump.network.rewrite import rewritten, tidied
-from symlump.network.weights import OfQuotient
 from symlump.ode.exact import IntArray
 
 

@@ -13,7 +13,7 @@ so coefficients are compared symbol by symbol, and units that forward equivalenc
 function of the input, for any activation. A sum has a row of ones: its units merge exactly where those of all
 its branches do. In a chain of dense layers there are no symbols.
 
-State form, of chains of dense layers: :mod:`symlump.network.encode_state`.
+State form, of chains of dense layers: :mod:`symlump.network.equations.encode_state`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import numpy as np
 
 from symlump.errors import MethodError
 from symlump.memory import memory_errors
-from symlump.network.encode_state import state_form
+from symlump.network.equations.encode_state import state_form
+from symlump.network.equations.network_ode import Form, NetworkODE
+from symlump.network.equations.term_blocks import TermBlocks
+from symlump.network.equations.wiring import Wiring
 from symlump.network.network import Network
-from symlump.network.network_ode import Form, NetworkODE
 from symlump.network.nodes import Affine, Combine
-from symlump.network.term_blocks import TermBlocks
-from symlump.network.wiring import Wiring
 from symlump.ode.exact import IntArray
 from symlump.ode.monomials import Monomials
 

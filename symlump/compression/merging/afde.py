@@ -35,8 +35,8 @@ from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import decode, unit_maps
 from symlump.network.encode import encode
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
-from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import IntArray
 
 

@@ -17,8 +17,8 @@ from math import prod
 import numpy as np
 
 from symlump.network.chain import Chain
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
-from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 
 _MOST = 1 << 22  # samples times units of a layer

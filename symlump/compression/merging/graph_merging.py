@@ -23,11 +23,11 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage, group_rows
 from symlump.network.decode import unit_labels
 from symlump.network.encode import encode
+from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.equations.weights import OfMeans, summed_rows
 from symlump.network.network import Network
-from symlump.network.network_ode import NetworkODE
 from symlump.network.nodes import Affine, Combine, Node
 from symlump.network.rewrite import rewritten, tidied
-from symlump.network.weights import OfMeans, summed_rows
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 

@@ -50,7 +50,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.chain import Chain, Layer
 from symlump.network.encode import encode
-from symlump.network.network_ode import NetworkODE
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 

@@ -25,8 +25,9 @@ from symlump.lumping.lump import block_names
 from symlump.lumping.partition import Partition
 from symlump.network.decode import unit_labels
 from symlump.network.encode import encode
+from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.equations.weights import first_of_each_way
 from symlump.network.network import Network
-from symlump.network.network_ode import NetworkODE
 from symlump.network.nodes import (
     Affine,
     Apply,
@@ -40,7 +41,6 @@ from symlump.network.nodes import (
     Unsqueeze,
 )
 from symlump.network.rewrite import rewritten, tidied
-from symlump.network.weights import first_of_each_way
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.proof.certificate import Certificate, linear_claim

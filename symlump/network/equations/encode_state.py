@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from symlump.network.chain import Chain, Layer
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
-from symlump.network.network_ode import NetworkODE
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from symlump.lumping.lumping import Lumping
-from symlump.network.network_ode import NetworkODE
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.nodes import Affine, Node
 from symlump.ode.exact import FloatArray, IntArray
 

@@ -67,7 +67,7 @@ class Wiring:
     Attributes
     ----------
     names, kinds, nodes, units : list
-        Of each variable; see :class:`symlump.network.network_ode.NetworkODE`.
+        Of each variable; see :class:`symlump.network.equations.network_ode.NetworkODE`.
     own : dict
         The variables of each node's units, by its name.
     wires : dict

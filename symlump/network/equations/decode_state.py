@@ -8,7 +8,7 @@ from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.network.chain import Chain, Layer
-from symlump.network.network_ode import NetworkODE
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray, IntArray
 
 

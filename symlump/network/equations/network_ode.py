@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import MethodError
+from symlump.network.equations.wiring import Reading
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
-from symlump.network.wiring import Reading
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 

@@ -1,0 +1,1 @@
+"""The differential equation of a network, and the way back."""

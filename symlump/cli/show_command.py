@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Read a model file and say what is in it: how many variables, symbolic parameters, terms and distinct
-monomials, of which degree; the initial partition and the views that its author gave; the first
-equations. Reading is exact: 0.1 in a file is 1/10. (In Python a float is the rational that it denotes.)
+monomials, of which degree; the initial partition and the views that its author gave; what was done while
+reading that the file does not say; the first equations. Reading is exact: 0.1 in a file is 1/10. (In
+Python a float is the rational that it denotes.)
 
-Formats: ERODE (.ode), BioNetGen (.net), MRMC Markov chains (.tra), SBML (.xml, .sbml; needs the extra
-sbml). Rates must be polynomials. An ONNX network (.onnx; needs the extra onnx) is shown node by node, with
-the equations of its influence form.
+Formats: ERODE (.ode), BioNetGen (.net), MRMC Markov chains (.tra), SBML (.xml, .sbml; with submodels it needs
+the extra sbml). Rates must be polynomials. An ONNX network (.onnx; needs the extra onnx) is shown node by
+node, with the equations of its influence form.
 """
 
 _EXAMPLES = """\

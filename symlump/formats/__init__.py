@@ -6,7 +6,7 @@ suffix      format                                  read   write
 .ode ._ode  ERODE: reaction networks and equations  yes    yes
 .net        BioNetGen reaction networks             yes    yes
 .tra        MRMC Markov chains                      yes    yes
-.xml .sbml  SBML; reading needs the extra ``sbml``  yes    yes
+.xml .sbml  SBML                                    yes    yes
 =========== ======================================= ====== =====
 """
 
@@ -79,7 +79,7 @@ def read(
     NotPolynomialError
         If a rate or an equation is not a polynomial with rational coefficients, likewise.
     MissingExtraError
-        If SBML is asked for and python-libsbml is not installed.
+        If an SBML file has submodels and python-libsbml is not installed.
     """
     if parameters not in ("values", "symbolic"):
         raise MethodError(f"parameters={parameters!r} is neither 'values' nor 'symbolic'")
@@ -98,7 +98,7 @@ def read(
     elif chosen == "mrmc":
         model = read_tra(source, chain=chain)
     else:
-        model = read_sbml(source, parameters=parameters)
+        model = read_sbml(source, parameters=parameters, constants=constants)
     if constants == "keep":
         return model
     try:

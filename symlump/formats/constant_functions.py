@@ -38,6 +38,7 @@ EXACT: dict[str, Callable[..., Fraction | int | bool]] = {
 }
 
 _FLOAT: dict[str, Callable[..., float]] = {
+    "pi": lambda: math.pi,
     "exp": math.exp,
     "ln": math.log,
     "log2": math.log2,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Generic, TypeVar
 
@@ -44,14 +44,16 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How tightly a unary minus binds, and how ``^`` groups."""
+    """How tightly a unary minus binds, how ``^`` groups, and names of functions that mean others."""
 
     minus: int
     caret_from_left: bool
+    functions: Mapping[str, str] = field(default_factory=dict)
 
 
 ERODE = Dialect(minus=5, caret_from_left=True)
 ORDINARY = Dialect(minus=3, caret_from_left=False)
+SBML1 = Dialect(minus=5, caret_from_left=True, functions={"log": "ln"})
 
 _BINARY = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4, "**": 6}
 _OPEN = 0
@@ -238,6 +240,7 @@ class ExpressionReader(Generic[Value]):
         source = tokens.source
         called = tokens.text == "(" and not _ALIAS.match(source.text, tokens.start)
         if called and name not in self.names:
+            name = self.dialect.functions.get(name, name)
             if name in _COMPUTED:
                 return _SAME.get(name, name)
             if name in FUNCTIONS:

@@ -129,9 +129,9 @@ class FlatModel:
         return kind(f"{self.places.get(name, self.path)}: {message}")
 
     def in_order(
-        self, names: Iterable[str], definition: Callable[[str], Expression | None]
+        self, roots: Iterable[Expression], definition: Callable[[str], Expression | None]
     ) -> list[str]:
-        """The symbols that some need, each after those it is defined by.
+        """The symbols in some expressions and what they need, each after what defines it.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class FlatModel:
         """
         order: list[str] = []
         state: dict[str, bool] = {}  # False: its needs are being followed; True: it is in order
-        for root in names:
+        for root in (name for expression in roots for name in symbols(expression)):
             path = [(root, False)]
             while path:
                 name, done = path.pop()
@@ -218,6 +218,24 @@ def symbols(expression: Expression) -> list[str]:
         elif isinstance(node, Call):
             tasks += reversed(node.arguments)
     return list(found)
+
+
+def names_time(expression: Expression) -> bool:
+    """Whether an expression depends on the time by itself.
+
+    Examples
+    --------
+    >>> names_time(Call("+", ("x", Call("time")))), names_time("time")
+    (True, False)
+    """
+    tasks = [expression]
+    while tasks:
+        node = tasks.pop()
+        if isinstance(node, Call):
+            if node.operator in ("time", "delay"):
+                return True
+            tasks += node.arguments
+    return False
 
 
 _LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2, "negate": 3, "^": 4}

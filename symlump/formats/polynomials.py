@@ -161,12 +161,14 @@ class PolynomialArithmetic:
         place: Hashable,
         problem: str = "",
     ) -> Polynomial:
+        if name == "time":
+            raise NotPolynomialError("the time occurs: symlump reduces systems that do not name it")
         problem = problem or f"the function {name!r} is not polynomial; symlump cannot reduce it"
         numbers = [algebra.constant_of(argument) for argument in arguments]
         if all(value is not None for value in numbers) and (numbers or name in KNOWN):
             given = [value for value in numbers if value is not None]
             value, exact = at_numbers(name, given)
-            self._say(value, exact, f"{name}({', '.join(map(str, given))})")
+            self._say(value, exact, f"{name}({', '.join(map(str, given))})" if given else name)
             return algebra.constant(value)
         if name not in KNOWN and name != "^" or not self._are_constant(arguments):
             raise NotPolynomialError(problem)

@@ -50,6 +50,19 @@ begin groups
 1 G 1,2*2
 end groups
 """,
+    ".xml": """<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"><model id="m">
+<listOfCompartments><compartment id="c" size="2" constant="true"/></listOfCompartments>
+<listOfSpecies><species id="A" compartment="c" initialAmount="1"/><species id="B" compartment="c"/>
+</listOfSpecies><listOfParameters><parameter id="k" value="0.5"/><parameter id="p"/></listOfParameters>
+<listOfInitialAssignments><initialAssignment symbol="B"><math
+xmlns="http://www.w3.org/1998/Math/MathML"><apply><plus/><ci>k</ci><cn type="rational">1<sep/>3</cn></apply>
+</math></initialAssignment></listOfInitialAssignments>
+<listOfRules><rateRule variable="p"><math xmlns="http://www.w3.org/1998/Math/MathML"><ci>A</ci></math></rateRule>
+</listOfRules><listOfReactions><reaction id="r"><listOfReactants><speciesReference species="A"
+stoichiometry="2"/></listOfReactants><kineticLaw><math xmlns="http://www.w3.org/1998/Math/MathML"><apply><times/>
+<ci>c</ci><ci>A</ci><apply><power/><ci>B</ci><cn>2</cn></apply></apply></math></kineticLaw></reaction>
+</listOfReactions></model></sbml>
+""",
     ".tra": "STATES 3\nTRANSITIONS 3\n1 2 0.5\n1 3 5e-1\n3 1 1/3\n",
 }
 
@@ -245,7 +258,7 @@ def test_floats_and_long_numbers_are_written_exactly(tmp_path):
             assert read.coefficients.same_as(values).all()
 
 
-ALPHABET = list("AB{}()[]+-*/^,=0123456789. \n\t\"'#$§é") + [
+ALPHABET = list("<>&AB{}()[]+-*/^,=0123456789. \n\t\"'#$§é") + [
     "->",
     "//",
     "/*",

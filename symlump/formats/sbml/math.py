@@ -1,159 +1,329 @@
-"""The mathematics of SBML, trees of libsbml nodes, turned into polynomials without recursion."""
+"""The mathematics of SBML, elements of MathML, turned into expressions without recursion."""
 
 from __future__ import annotations
 
 import math
-from collections import ChainMap
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
-from symlump.errors import FileFormatError, InputError, MissingExtraError, NotPolynomialError
+from symlump.errors import FileFormatError, InputError
 from symlump.formats import algebra
-from symlump.formats.algebra import Budget, Polynomial
+from symlump.formats.flat import Call, Expression
+from symlump.formats.sbml.document import Document, Element
 from symlump.formats.source import shown
 
 MAX_NODES = 250_000
 
-Names = Mapping[str, Polynomial]
+_OPERATORS = {
+    "plus": "+",
+    "minus": "-",
+    "times": "*",
+    "divide": "/",
+    "power": "^",
+    "eq": "==",
+    "neq": "!=",
+    "gt": ">",
+    "lt": "<",
+    "geq": ">=",
+    "leq": "<=",
+    "ceiling": "ceil",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arcsec": "asec",
+    "arccsc": "acsc",
+    "arccot": "acot",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "arcsech": "asech",
+    "arccsch": "acsch",
+    "arccoth": "acoth",
+}
+_SAME = """
+    abs exp ln floor factorial sin cos tan sec csc cot sinh cosh tanh sech csch coth and or xor not implies
+    max min quotient rem
+"""
+_OPERATORS |= {name: name for name in _SAME.split()}
+_CONSTANTS: dict[str, Expression] = {
+    "true": Fraction(1),
+    "false": Fraction(0),
+    "pi": Call("pi"),
+    "exponentiale": Call("exp", (Fraction(1),)),
+}
+_SYMBOLS = "http://www.sbml.org/sbml/symbols/"
+_AVOGADRO = Fraction(602214179 * 10**15)  # the value that SBML lays down
 
 
-def load_libsbml() -> Any:
-    """The module libsbml, or an error that names the extra which brings it."""
-    try:
-        import libsbml
-    except ImportError:
-        raise MissingExtraError(
-            "reading SBML needs python-libsbml: pip install 'symlump[sbml]'"
-        ) from None
-    return libsbml
-
-
-def exact(value: float) -> Fraction:
-    """The shortest decimal that denotes a double, exactly.
+def number(text: str) -> Fraction:
+    """The shortest decimal that denotes the double which a text is.
 
     Examples
     --------
-    >>> exact(0.1)
-    Fraction(1, 10)
+    >>> number(" 0.1 "), number("0.10000000000000001"), number("-2.5E-3")
+    (Fraction(1, 10), Fraction(1, 10), Fraction(-1, 400))
     """
-    if not math.isfinite(value):
-        raise FileFormatError(f"the number {value} is not finite")
-    return Fraction(repr(value))
+    written = text.strip()
+    try:
+        value = float(written)
+    except ValueError:
+        raise FileFormatError(f"{shown(written)} is not a number") from None
+    if not math.isfinite(value) or "_" in written:
+        raise FileFormatError(f"the number {shown(written)} is not finite")
+    digits = written.lstrip("+-")
+    # Up to 15 digits come back from a double as they are; below its range there is only the text.
+    if len(digits) > 15 and value:
+        digits = repr(abs(value))
+    size = algebra.number(digits)
+    return -size if written.startswith("-") else size
 
 
 class MathReader:
-    """Reads the mathematics of SBML elements.
+    """Reads the mathematics of elements.
 
     Parameters
     ----------
-    path : str
+    document : Document
         For error messages.
-    functions : mapping of str to FunctionDefinition
-        They are followed, with a bound on the total number of nodes.
+    functions : mapping of str to Element
+        The function definitions. Their calls are followed, with a bound on the number of nodes.
     """
 
-    def __init__(self, path: str, functions: Mapping[str, Any]) -> None:
-        self.path, self.functions = path, functions
-        self.libsbml = load_libsbml()
-        types = vars(self.libsbml)
-        self.operators = {
-            types["AST_PLUS"]: "+",
-            types["AST_MINUS"]: "-",
-            types["AST_TIMES"]: "*",
-            types["AST_DIVIDE"]: "/",
-            types["AST_POWER"]: "^",
-            types["AST_FUNCTION_POWER"]: "^",
-        }
+    def __init__(self, document: Document, functions: Mapping[str, Element]) -> None:
+        self.document, self.functions = document, functions
+        self.rates: dict[str, Element] = {}  # the symbols whose rate is asked for
+        self._bodies: dict[str, tuple[tuple[str, ...], Expression]] = {}
+        self._followed: list[str] = []
 
-    def read(self, element: Any, names: Names) -> Polynomial:
-        """The polynomial that the ``math`` of an element is."""
-        root = element.getMath()
-        where = f"{self.path}:{element.getLine()}:{element.getColumn()}"
-        if root is None:
-            raise FileFormatError(f"{where}: the element has no mathematics")
-        try:
-            return self._value(root, names)
-        except InputError as problem:
-            formula = shown(self.libsbml.formulaToL3String(root) or "", 80)
-            raise type(problem)(f"{where}: {problem}, in {formula}") from None
+    def read(self, owner: Element, names: Mapping[str, str] | None = None) -> Expression:
+        """The expression in the element ``math`` of an element.
 
-    def _value(self, root: Any, names: Names) -> Polynomial:
-        budget, nodes = Budget(), MAX_NODES
-        values: list[Polynomial] = []
-        # A task is a node to visit in a scope, or an operation on the topmost values.
-        tasks: list[tuple[Any, Names | None]] = [(root, names)]
+        ``names`` are local names, with the symbols that they mean.
+        """
+        root = owner.child("math")
+        if root is None or not root.children:
+            raise self.document.error(owner, f"<{owner.tag}> has no mathematics")
+        if len(root.children) > 1:
+            raise self.document.error(root, "<math> has more than one expression")
+        return self._expression(root.children[0], names or {})
+
+    def _expression(self, root: Element, names: Mapping[str, str]) -> Expression:
+        values: list[Expression] = []
+        tasks: list[tuple[Element, bool]] = [(root, False)]
+        left = MAX_NODES
         while tasks:
-            node, scope = tasks.pop()
-            nodes -= 1
-            if nodes < 0:
-                raise FileFormatError(f"an expression has more than {MAX_NODES} parts")
-            children = node.getNumChildren()
-            kind = node.getType()
-            called = self.functions.get(node.getName()) if node.isFunction() else None
-            if scope is not None:
-                if kind in self.operators or called is not None:
-                    tasks.append((node, None))
-                    tasks += [(node.getChild(k), scope) for k in reversed(range(children))]
-                else:
-                    values.append(self._leaf(node, scope))
-                continue
-            arguments = values[len(values) - children :]
-            del values[len(values) - children :]
-            if called is not None:
-                tasks.append((called.getBody(), self._bind(called, arguments)))
+            element, ready = tasks.pop()
+            left -= 1
+            if left < 0:
+                raise self.document.error(root, f"an expression has more than {MAX_NODES} parts")
+            inner = self._operands(element)
+            if ready:
+                count = len(inner)
+                arguments = values[len(values) - count :]
+                del values[len(values) - count :]
+                value = self._operation(element, arguments)
+                if isinstance(value, tuple):  # a call of a function: its size counts
+                    value, size = value
+                    left -= size
+                values.append(value)
+            elif inner is _NONE:
+                try:
+                    values.append(self._leaf(element, names))
+                except InputError as problem:
+                    if str(problem).startswith(self.document.path + ":"):
+                        raise
+                    raise self.document.error(element, str(problem), type(problem)) from None
             else:
-                values.append(self._combine(self.operators[kind], arguments, budget))
+                tasks.append((element, True))
+                tasks += [(operand, False) for operand in reversed(inner)]
         return values[0]
 
-    def _bind(self, function: Any, arguments: list[Polynomial]) -> Names:
-        if function.getNumArguments() != len(arguments) or function.getBody() is None:
-            raise FileFormatError(f"the function {shown(function.getId())} has other arguments")
-        given = (function.getArgument(k).getName() for k in range(len(arguments)))
-        return ChainMap(dict(zip(given, arguments, strict=True)))
+    def _operands(self, element: Element) -> list[Element]:
+        """The elements that are expressions themselves; ``_NONE`` for a leaf."""
+        tag, children = element.tag, element.children
+        if tag == "apply" and children:
+            head = children[0]
+            if head.tag == "csymbol" and self._symbol(head) == "rateOf":
+                return _NONE
+            return [
+                child.children[0]
+                if child.tag in ("degree", "logbase") and len(child.children) == 1
+                else child
+                for child in children[1:]
+            ]
+        if tag == "semantics" and children:
+            return children[:1]
+        if tag == "piecewise":
+            return [
+                part
+                for child in children
+                for part in (child.children if child.tag in ("piece", "otherwise") else [child])
+            ]
+        return _NONE
 
-    def _combine(self, symbol: str, arguments: list[Polynomial], budget: Budget) -> Polynomial:
-        """Apply an operator; plus and times take any number of arguments."""
-        if symbol == "+" or symbol == "*":
-            total = algebra.constant(Fraction(symbol == "*"))
-            for argument in arguments:
-                if symbol == "+":
-                    total = algebra.add(total, argument)
-                else:
-                    total = algebra.multiply(total, argument, budget)
-            return total
-        if symbol == "-" and len(arguments) == 1:
-            return algebra.negate(arguments[0])
-        if len(arguments) != 2:
-            raise FileFormatError(f"the operator {symbol!r} has {len(arguments)} arguments")
-        left, right = arguments
-        if symbol == "-":
-            return algebra.add(left, algebra.negate(right))
-        if symbol == "/":
-            return algebra.divide(left, right)
-        return algebra.power(left, right, budget)
+    def _operation(
+        self, element: Element, arguments: list[Expression]
+    ) -> Expression | tuple[Expression, int]:
+        if element.tag == "semantics":
+            return arguments[0]
+        if element.tag == "piecewise":
+            shape = [(part.tag, len(part.children)) for part in element.children]
+            pieces = [entry for entry in shape if entry == ("piece", 2)]
+            if shape not in (pieces, [*pieces, ("otherwise", 1)]):
+                raise self.document.error(element, "<piecewise> is not made of pieces")
+            return Call("piecewise", tuple(arguments))
+        head, count = element.children[0], len(arguments)
+        first = element.children[1].tag if count else ""
+        if head.tag == "ci" and head.text.strip() in self.functions:
+            return self._call(head, arguments)
+        if head.tag == "csymbol":
+            return Call(self._symbol(head), tuple(arguments))
+        if head.tag == "log" and first == "logbase" and count == 2:
+            return Call("log", tuple(arguments))
+        if head.tag == "log" and count == 1:
+            return Call("log10", tuple(arguments))
+        if head.tag == "root" and first == "degree" and count == 2:
+            return Call("root", tuple(arguments))
+        if head.tag == "root" and count == 1:
+            return Call("sqrt", tuple(arguments))
+        if head.tag == "ci":
+            raise self.document.error(
+                head, f"the function {shown(head.text.strip())} is not defined"
+            )
+        operator = _OPERATORS.get(head.tag)
+        if operator is None or first in ("degree", "logbase"):
+            raise self.document.error(head, f"<{head.tag}> is not supported here")
+        expected = (1, 2) if operator == "-" else (2, 2) if operator in "/^" else None
+        if expected is not None and not expected[0] <= count <= expected[1]:
+            raise self.document.error(head, f"the operator {operator!r} has {count} arguments")
+        return Call(operator, tuple(arguments))
 
-    def _leaf(self, node: Any, scope: Names) -> Polynomial:
-        kind, sbml = node.getType(), self.libsbml
-        if kind == sbml.AST_NAME:
-            name = node.getName()
-            if name not in scope:
-                raise FileFormatError(f"the name {shown(name)} is not defined or has no value")
-            return scope[name].copy()
-        if kind == sbml.AST_INTEGER:
-            return algebra.constant(Fraction(node.getInteger()))
-        if kind == sbml.AST_REAL:
-            return algebra.constant(exact(node.getReal()))
-        if kind == sbml.AST_REAL_E:
-            mantissa, power = exact(node.getMantissa()), node.getExponent()
+    def _symbol(self, element: Element) -> str:
+        url = element.attributes.get("definitionURL", "").strip()
+        name = url.removeprefix(_SYMBOLS)
+        if not url.startswith(_SYMBOLS) or name not in ("time", "delay", "avogadro", "rateOf"):
+            raise self.document.error(element, f"the symbol {shown(url)} is not known")
+        return name
+
+    def _leaf(self, element: Element, names: Mapping[str, str]) -> Expression:
+        tag, text = element.tag, element.text
+        if tag == "ci":
+            name = text.strip()
+            return names.get(name, name)
+        if tag == "cn":
+            return _number(element.attributes.get("type", "real").strip(), text)
+        if tag in _CONSTANTS:
+            return _CONSTANTS[tag]
+        if tag == "csymbol":
+            symbol = self._symbol(element)
+            if symbol == "avogadro":
+                return _AVOGADRO
+            if symbol == "time":
+                return Call("time")
+        if tag == "apply" and len(element.children) == 2 and element.children[1].tag == "ci":
+            name = element.children[1].text.strip()
+            name = names.get(name, name)
+            self.rates[name] = element
+            return rate_of(name)
+        raise self.document.error(element, f"<{tag}> is not supported here")
+
+    def _call(self, head: Element, arguments: list[Expression]) -> tuple[Expression, int]:
+        name = head.text.strip()
+        bound, body = self._body(name)
+        if len(bound) != len(arguments):
+            raise self.document.error(head, f"the function {shown(name)} has other arguments")
+        return self._substituted(head, body, dict(zip(bound, arguments, strict=True)))
+
+    def _body(self, name: str) -> tuple[tuple[str, ...], Expression]:
+        """The names of the arguments of a function, and its expression; made once."""
+        if name in self._bodies:
+            return self._bodies[name]
+        definition = self.functions[name]
+        if name in self._followed:
+            raise self.document.error(definition, f"the function {shown(name)} calls itself")
+        if len(self._followed) >= _MAX_CALLS:
+            raise self.document.error(definition, f"functions call each other {_MAX_CALLS} deep")
+        root = definition.child("math")
+        children = root.children if root is not None else []
+        while len(children) == 1 and children[0].tag == "semantics":
+            children = children[0].children
+        if len(children) != 1 or children[0].tag != "lambda" or not children[0].children:
+            raise self.document.error(definition, f"the function {shown(name)} has no mathematics")
+        *variables, body = children[0].children
+        names = []
+        for variable in variables:
+            if variable.tag != "bvar" or [child.tag for child in variable.children] != ["ci"]:
+                raise self.document.error(variable, f"<{variable.tag}> is not supported here")
+            names.append(variable.children[0].text.strip())
+        self._followed.append(name)
+        expression = self._expression(body, {bound: f"{bound}\0" for bound in names})
+        self._followed.pop()
+        self._bodies[name] = tuple(f"{bound}\0" for bound in names), expression
+        return self._bodies[name]
+
+    def _substituted(
+        self, head: Element, body: Expression, arguments: Mapping[str, Expression]
+    ) -> tuple[Expression, int]:
+        """The body with its arguments, and how many nodes that is."""
+        values: list[Expression] = []
+        tasks: list[tuple[Expression, bool]] = [(body, False)]
+        size = 0
+        while tasks:
+            node, ready = tasks.pop()
+            size += 1
+            if size > MAX_NODES:
+                raise self.document.error(head, f"an expression has more than {MAX_NODES} parts")
+            if isinstance(node, str):
+                if node not in arguments:
+                    raise self.document.error(
+                        head, f"a function uses {shown(node)}, which is not one of its arguments"
+                    )
+                values.append(arguments[node])
+            elif not isinstance(node, Call):
+                values.append(node)
+            elif ready:
+                count = len(node.arguments)
+                inner = values[len(values) - count :]
+                del values[len(values) - count :]
+                values.append(Call(node.operator, tuple(inner)))
+            else:
+                tasks.append((node, True))
+                tasks += [(argument, False) for argument in reversed(node.arguments)]
+        return values[0], size
+
+
+_NONE: list[Element] = []
+_MAX_CALLS = 100
+
+
+def rate_of(name: str) -> str:
+    """The symbol that stands for the rate of another one."""
+    return f"rate of {name}"
+
+
+def _number(kind: str, text: str) -> Fraction:
+    if kind in ("real", "double"):
+        return number(text)
+    parts = [part.strip() for part in text.split("|")]
+    try:
+        if kind == "integer" and len(parts) == 1:
+            return Fraction(_integer(parts[0]))
+        if kind == "e-notation" and len(parts) == 2:
+            power = _integer(parts[1])
             if abs(power) > algebra.MAX_EXPONENT_OF_TEN:
                 raise FileFormatError("the exponent of a number is beyond ±10000")
-            return algebra.constant(mantissa * Fraction(10) ** power)
-        if kind == sbml.AST_RATIONAL:
-            if not node.getDenominator():
-                raise NotPolynomialError("division by zero")
-            return algebra.constant(Fraction(node.getNumerator(), node.getDenominator()))
-        name = node.getName() or node.getOperatorName() or f"node {kind}"
-        raise NotPolynomialError(
-            f"the function {shown(name)} is not polynomial; symlump cannot reduce it"
-        )
+            return number(parts[0]) * Fraction(10) ** power
+        if kind == "rational" and len(parts) == 2:
+            return Fraction(_integer(parts[0]), _integer(parts[1]))
+    except ValueError as problem:
+        if isinstance(problem, FileFormatError):
+            raise
+    except ZeroDivisionError:
+        raise FileFormatError("division by zero") from None
+    raise FileFormatError(f"{shown(text.strip())} is not a number of the type {shown(kind)}")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 4000 or "_" in text:
+        raise FileFormatError("an integer of more than 4000 digits")
+    return int(text)

@@ -1,0 +1,165 @@
+"""From a flat list of symbols to a polynomial system."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
+from fractions import Fraction
+
+from symlump.errors import InputError, NotPolynomialError
+from symlump.formats import algebra
+from symlump.formats.algebra import Polynomial
+from symlump.formats.flat import Expression, FlatModel, evaluate, symbols, text
+from symlump.formats.flows import Flows
+from symlump.formats.model import Model, linear_combination
+from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
+from symlump.formats.source import listed, shown
+
+
+class _AtStart(PolynomialArithmetic):
+    """Numbers at time 0."""
+
+    def apply(
+        self, operator: str, arguments: Sequence[Polynomial], place: Hashable = None
+    ) -> Polynomial:
+        """The value of an operation, where the time is 0."""
+        if operator == "time" and not arguments:
+            return {}
+        return super().apply(operator, arguments, place)
+
+
+def values_at_start(flat: FlatModel, notes: dict[str, None] | None = None) -> dict[str, Fraction]:
+    """The value of every symbol at time 0 that has one, but for rules that nothing at that time needs.
+
+    Raises
+    ------
+    FileFormatError
+        If a value needs a symbol without a value, or itself.
+    NotPolynomialError
+        If it cannot be computed.
+
+    Examples
+    --------
+    >>> from symlump.formats.flat import Call
+    >>> flat = FlatModel("m", "m.xml", ("x",), ("k",), (), {"x": "v", "k": Fraction(7)},
+    ...     {"v": Call("+", ("k", Fraction(1)))})
+    >>> values_at_start(flat)
+    {'k': Fraction(7, 1), 'v': Fraction(8, 1), 'x': Fraction(8, 1)}
+    """
+
+    def definition(name: str) -> Expression | None:
+        return flat.ruled.get(name, flat.initial.get(name))
+
+    arithmetic, values = _AtStart(), dict[str, Polynomial]()
+    for name in flat.in_order((*flat.states, *flat.parameters, *flat.fixed), definition):
+        expression = definition(name)
+        if expression is not None:
+            values[name] = _value(flat, name, expression, values, arithmetic)
+    if notes is not None:
+        notes |= arithmetic.notes
+    known = ((name, algebra.constant_of(value)) for name, value in values.items())
+    return {name: value for name, value in known if value is not None}
+
+
+def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
+    """The polynomial system of a flat model, with its initial values and observables.
+
+    Parameters
+    ----------
+    flat : FlatModel
+    symbolic : bool
+        Keep the parameters as letters.
+    folded : bool
+        Rates may divide by states that do not move, since these are replaced by their values.
+
+    Raises
+    ------
+    FileFormatError
+        If a symbol is needed that has no value, or two definitions need each other.
+    NotPolynomialError
+        If a derivative is not a polynomial.
+    """
+    notes = dict.fromkeys(flat.notes)
+    start = values_at_start(flat, notes)
+    letters = flat.parameters if symbolic else ()
+    absent = [name for name in letters if name not in start]
+    if absent:
+        notes[f"parameters without a value, for which 0 is put: {listed(absent)}"] = None
+    zero = Fraction(0)
+    names = [*flat.states, *letters]
+    initial = {name: start.get(name, zero) for name in names}
+    arithmetic = PolynomialArithmetic(names)
+    values = {name: algebra.variable(i) for i, name in enumerate(names)}
+    arithmetic.constants.update(
+        (i, initial[name])
+        for i, name in enumerate(names)
+        if i >= len(flat.states) or (folded and name not in flat.rates)
+    )
+    for name in (*flat.parameters, *flat.fixed):
+        if name not in values and name in start:
+            values[name] = algebra.constant(start[name])
+    needed = flat.in_order(flat.rates.values(), flat.ruled.get)
+    for name in needed:
+        if name in flat.ruled:
+            values[name] = _value(flat, name, flat.ruled[name], values, arithmetic)
+    flows = Flows()
+    for i, name in enumerate(flat.states):
+        if name in flat.rates:
+            flows.equation(i, _value(flat, name, flat.rates[name], values, arithmetic))
+    ode, more = settle(arithmetic, flows, letters, _refuse)
+    observables, others = _views(flat, values, tuple(names))
+    followed = [name for name in flat.observed if name in flat.ruled]
+    if followed:
+        notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
+    notes |= arithmetic.notes
+    return Model(flat.name, ode, initial | more, None, observables, others, notes=tuple(notes))
+
+
+def _refuse(new: NewConstant) -> InputError:
+    return NotPolynomialError(f"{new.place}: {new.problem}")
+
+
+def _value(
+    flat: FlatModel,
+    name: str,
+    expression: Expression,
+    values: Mapping[str, Polynomial],
+    arithmetic: PolynomialArithmetic,
+) -> Polynomial:
+    arithmetic.begin()
+    place = flat.places.get(name, flat.path)
+    try:
+        return evaluate(expression, values, arithmetic, place)
+    except InputError as problem:
+        raise type(problem)(f"{place}: {problem}, in {shown(text(expression), 80)}") from None
+
+
+def _views(
+    flat: FlatModel, values: dict[str, Polynomial], names: tuple[str, ...]
+) -> tuple[dict[str, dict[str, Fraction]], dict[str, str]]:
+    """What rules define, as combinations of states where it is one, as text otherwise."""
+    linear: dict[str, dict[str, Fraction]] = {}
+    others: dict[str, str] = {}
+    plain = PolynomialArithmetic()
+    for name in flat.in_order(flat.observed, flat.ruled.get):
+        if name not in flat.ruled:
+            continue
+        lost = any(
+            other in flat.ruled and other not in values for other in symbols(flat.ruled[name])
+        )
+        if name not in values and not lost:
+            # The system does not need it, so it may be anything.
+            with suppress(NotPolynomialError):
+                values[name] = _value(flat, name, flat.ruled[name], values, plain)
+        if name not in flat.observed:
+            continue
+        polynomial = values.get(name)
+        combination = None
+        if polynomial:
+            inside = all(v < len(flat.states) for monomial in polynomial for v, _ in monomial)
+            combination = linear_combination(polynomial, names) if inside else None
+        if combination is None:
+            others[name] = text(flat.ruled[name])
+        else:
+            linear[name] = combination
+    return linear, others

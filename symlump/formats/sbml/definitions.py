@@ -1,0 +1,201 @@
+"""What the symbols of an SBML model are, and what is said of them outside reactions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from symlump.errors import InputError
+from symlump.formats.expression import SBML1, ExpressionReader, Tokens
+from symlump.formats.flat import Expression, Trees
+from symlump.formats.sbml.document import Document, Element
+from symlump.formats.sbml.math import MathReader, number
+from symlump.formats.source import Source, listed, shown
+
+_LISTS = (
+    ("listOfCompartments", "compartment"),
+    ("listOfSpecies", "species"),
+    ("listOfParameters", "parameter"),
+    ("listOfReactions", "reaction"),
+)
+_RATE = "rate"
+_ASSIGNMENT = "assignment"
+
+
+class Definitions:
+    """The symbols of a document, and what its attributes, rules and initial assignments say of them.
+
+    Attributes
+    ----------
+    kinds : dict of str to str
+        For each symbol compartment, species, parameter, reaction or stoichiometry.
+    elements : dict of str to Element
+        Where it is defined.
+    initial, ruled, rates, places : dict
+        As in :class:`~symlump.formats.flat.FlatModel`.
+    references : list of str
+        The stoichiometries.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document, self.model, self.level = document, document.model, document.level
+        self.notes = document.notes
+        self.elements: dict[str, Element] = {}
+        self.kinds: dict[str, str] = {}
+        self.initial: dict[str, Expression] = {}
+        self.ruled: dict[str, Expression] = {}
+        self.rates: dict[str, Expression] = {}
+        self.places: dict[str, str] = {}
+        self.references: list[str] = []
+        functions: dict[str, Element] = {}
+        for definition in self.model.listed("listOfFunctionDefinitions"):
+            name = self.name_of(definition)
+            if name in functions:
+                raise document.error(definition, f"two functions are called {shown(name)}")
+            functions[name] = definition
+        self.math = MathReader(document, functions)
+        for part, kind in _LISTS:
+            for element in self.model.listed(part):
+                self._define(self.name_of(element), element, kind)
+        for reaction in self.model.listed("listOfReactions"):
+            self._references_of(reaction)
+        self._rules()
+        self._values()
+        self._initial_assignments()
+
+    def name_of(self, element: Element) -> str:
+        """The name by which formulas know an element."""
+        name = element.get("name") if self.level == 1 else element.get("id")
+        if not name:
+            raise self.document.error(element, f"<{element.tag}> has no name")
+        return name
+
+    def of_kind(self, kind: str) -> list[str]:
+        """The symbols of one kind, in the order of the file."""
+        return [name for name, other in self.kinds.items() if other == kind]
+
+    def _define(self, name: str, element: Element, kind: str) -> None:
+        if name in self.kinds:
+            raise self.document.error(element, f"two symbols are called {shown(name)}")
+        self.kinds[name], self.elements[name] = kind, element
+        self.places[name] = self.document.place(element)
+
+    def fresh(self, name: str) -> str:
+        """A name that no symbol has."""
+        while name in self.kinds or name in self.places:
+            name += "_"
+        return name
+
+    def _references_of(self, reaction: Element) -> None:
+        for side in ("listOfReactants", "listOfProducts"):
+            for reference in reaction.listed(side):
+                name = reference.get("id")
+                if name and self.level > 2:  # before, it is no symbol of formulas
+                    self._define(name, reference, "stoichiometry")
+                    self.references.append(name)
+
+    def flag(self, element: Element, attribute: str, default: bool) -> bool:
+        """An attribute that is true or false."""
+        given = element.get(attribute)
+        if given is None:
+            return default
+        if given.strip() not in ("true", "false", "1", "0"):
+            raise self.document.error(
+                element, f"{attribute}={shown(given)} is neither true nor false"
+            )
+        return given.strip() in ("true", "1")
+
+    def number(self, element: Element, *attributes: str) -> Fraction | None:
+        """The number in the first of some attributes that is there."""
+        given = element.get(*attributes)
+        if given is None:
+            return None
+        try:
+            return number(given)
+        except InputError as problem:
+            raise self.document.error(element, str(problem)) from None
+
+    def mathematics(self, element: Element, names: dict[str, str] | None = None) -> Expression:
+        """The mathematics of an element: MathML, or in level 1 a formula."""
+        formula = element.get("formula") if self.level == 1 else None
+        if formula is None:
+            return self.math.read(element, names)
+        meaning = {name: name for name in self.kinds} | (names or {})
+        source = Source(f"{self.document.place(element)}: formula", formula)
+        tokens = Tokens(source, 0, len(formula))
+        expression = ExpressionReader[Expression](meaning, SBML1, Trees()).read(tokens)
+        if tokens.kind != "end":
+            raise tokens.error("an operator or the end of the formula")
+        return expression
+
+    def _rules(self) -> None:
+        for rule in self.model.listed("listOfRules"):
+            name = rule.get("variable", "species", "specie", "compartment", "name")
+            kind = _RATE if rule.tag == "rateRule" or rule.get("type") == "rate" else _ASSIGNMENT
+            if name is None or self.kinds.get(name) in (None, "reaction"):
+                raise self.document.error(
+                    rule, f"a rule for {shown(name or '')}, which is not defined"
+                )
+            if name in self.ruled or name in self.rates:
+                raise self.document.error(rule, f"two rules are for {shown(name)}")
+            if self.flag(self.elements[name], "constant", False):
+                raise self.document.error(rule, f"{shown(name)} is constant, and has a rule")
+            (self.rates if kind == _RATE else self.ruled)[name] = self.mathematics(rule)
+            self.places[name] = self.document.place(rule)
+
+    def _values(self) -> None:
+        """The values that attributes give to all but species."""
+        for name, kind in self.kinds.items():
+            element = self.elements[name]
+            if kind == "parameter":
+                value = self.number(element, "value")
+            elif kind == "compartment":
+                value = self.number(element, "size", "volume")
+                if value is None and self.level == 1:
+                    value = Fraction(1)
+            elif kind == "stoichiometry":
+                value = self.stoichiometry(element)
+            else:
+                continue
+            if value is not None:
+                self.initial[name] = value
+
+    def _initial_assignments(self) -> None:
+        done = set()
+        for assignment in self.model.listed("listOfInitialAssignments"):
+            name = assignment.get("symbol")
+            if name is None or self.kinds.get(name) in (None, "reaction"):
+                raise self.document.error(
+                    assignment,
+                    f"an initial assignment to {shown(name or '')}, which is not defined",
+                )
+            if name in done or name in self.ruled:
+                raise self.document.error(
+                    assignment, f"two initial assignments or rules are for {shown(name)}"
+                )
+            done.add(name)
+            self.initial[name] = self.mathematics(assignment)
+            if name not in self.rates:
+                self.places[name] = self.document.place(assignment)
+        sizes = [
+            name
+            for name in self.of_kind("compartment")
+            if name not in self.initial and name not in self.ruled and self.dimensions(name)
+        ]
+        self.initial |= dict.fromkeys(sizes, Fraction(1))
+        if sizes:
+            self.notes[f"compartments without a size have size 1: {listed(sizes)}"] = None
+
+    def dimensions(self, compartment: str) -> Fraction:
+        """How many dimensions a compartment has: 3 unless the file says otherwise."""
+        value = self.number(self.elements[compartment], "spatialDimensions")
+        return Fraction(3) if value is None else value
+
+    def stoichiometry(self, reference: Element) -> Fraction | None:
+        """The number that the attributes of a species reference give."""
+        value = self.number(reference, "stoichiometry")
+        if value is None:
+            return None if self.level > 2 else Fraction(1)
+        denominator = self.number(reference, "denominator")
+        if denominator == 0:
+            raise self.document.error(reference, "a stoichiometry has the denominator 0")
+        return value / (1 if denominator is None else denominator)

@@ -16,8 +16,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from numbers import Rational
 from typing import Any
+
+import numpy as np
 
 from symlump.errors import (
     FailureError,
@@ -32,7 +35,14 @@ from symlump.lumping.linear.family import MatrixFamily
 from symlump.lumping.linear.invariant import InvariantSpace, smallest_invariant
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
 from symlump.lumping.linear.quotient import Section, linear_quotient
-from symlump.lumping.linear.readable import readable
+from symlump.lumping.linear.readable import readable, readable_rows
+from symlump.lumping.linear.small import (
+    MOST_TERMS,
+    Terms,
+    close_small,
+    own_columns,
+    small_quotient,
+)
 from symlump.ode.polynomial import PolynomialODE
 
 Form = dict[str, Fraction]
@@ -121,9 +131,43 @@ def lump_constrained(ode: PolynomialODE, method: Constrained, seed: int = 0) -> 
         from symlump.lumping.linear.approximate import lump_within_tolerance
 
         return lump_within_tolerance(ode, method, seed)
+    small = lump_small(ode, forms, method)
+    if small is not None:
+        return small
     start = form_matrix(forms.values(), ode)
     space = smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
     return exact_lumping(ode, space.basis, purpose(forms), method, derivation(ode, forms, space))
+
+
+def lump_small(
+    ode: PolynomialODE, forms: Mapping[str, Form], method: Constrained
+) -> LinearLumping | None:
+    """The same in plain integers, where system, work and numbers are small; else None."""
+    if ode.terms > MOST_TERMS:
+        return None
+    terms, index, names = Terms.of(ode), ode.index, ode.variables
+    start = []
+    for form in forms.values():
+        shared = lcm(*(value.denominator for value in form.values()))
+        start.append({index[name]: int(value * shared) for name, value in form.items()})
+    closure = close_small(terms, start)
+    if closure is None:
+        return None
+    rows = readable_rows(closure.rows)
+    matrix = ExactMatrix.from_rows(rows, len(ode))
+    columns, called = own_columns(rows), row_names(ode, matrix)
+    if len(rows) == len(ode):  # then they are the variables
+        quotient = ode
+    elif columns is None:
+        quotient = linear_quotient(ode, matrix, Section.of(matrix), called)
+    else:
+        quotient = small_quotient(terms, rows, columns, called, ode)
+    steps = tuple(
+        (parent, tuple((names[v], power) for v, power in factors))
+        for parent, factors in closure.steps
+    )
+    why = Derivation(forms, tuple(closure.kept), closure.prime, steps)
+    return LinearLumping(ode, matrix, quotient, purpose(forms), method, why)
 
 
 def purpose(forms: Iterable[str]) -> str:
@@ -154,6 +198,8 @@ def exact_lumping(
         The identity on some columns.
     """
     rows = readable(basis)
+    if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves
+        return LinearLumping(ode, rows, ode, purpose, method, derivation)
     try:
         quotient = linear_quotient(ode, rows, Section.of(rows), row_names(ode, rows))
     except FailureError:  # products of long combinations; in the echelon basis there are none
@@ -167,14 +213,16 @@ def derivation(
 ) -> Derivation:
     """The steps of the closure, with monomials in place of numbers."""
     closure, monomials, names = space.closure, ode.derivative.monomials, ode.variables
+    factors = {
+        k: tuple((names[v], power) for v, power in monomials.factors(k))
+        for k in np.unique(closure.generators).tolist()
+    }
+    steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
     return Derivation(
         forms,
         tuple(closure.kept.tolist()),
         closure.space.prime,
-        tuple(
-            (parent, tuple((names[v], power) for v, power in monomials.factors(k)))
-            for parent, k in zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
-        ),
+        tuple((parent, factors[k]) for parent, k in steps),
     )
 
 

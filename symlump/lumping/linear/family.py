@@ -100,6 +100,13 @@ class MatrixFamily:
         kept = self.unfolded.columns
         return self.generators[kept], self.unfolded.owners, self.columns[kept], self.unfolded.values
 
+    @property
+    def only_generator(self) -> int:
+        """The number of the one matrix that is not zero; −1 where there are several, or none."""
+        if not self.generators.size or self.generators[0] != self.generators[-1]:
+            return -1
+        return int(self.generators[0])
+
     def transpose(self) -> MatrixFamily:
         """The transposed matrices: their invariant row spaces are the annihilators of ours."""
         generators, rows, columns, values = self.entries()
@@ -126,3 +133,13 @@ class ModularFamily:
             (product.data, family.columns[product.indices], indptr), shape=(start.size, family.size)
         )
         return images, key // max(1, family.count), key % max(1, family.count)
+
+    def single_matrix(self) -> sparse.csr_array | None:
+        """The one matrix of a family that has no other; None for larger families."""
+        if self.exact.only_generator < 0:
+            return None
+        rest = self.unfolded
+        return sparse.csr_array(
+            (rest.data, self.exact.columns[rest.indices], rest.indptr),
+            shape=(self.exact.size, self.exact.size),
+        )

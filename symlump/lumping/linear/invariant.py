@@ -20,13 +20,18 @@ import numpy as np
 from scipy import sparse
 
 from symlump.errors import FailureError, InputError
+from symlump.lumping.linear.closure import Closure, close, is_closed, replay
+from symlump.lumping.linear.echelon import primes
 from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.residues import primes
-from symlump.lumping.linear.rowspace import Closure, RowSpace, close, is_closed, orthogonal, replay
+from symlump.lumping.linear.residues import primes as large_primes
+from symlump.lumping.linear.rowspace import RowSpace, orthogonal
 from symlump.ode.exact import ExactArray, IntArray
 
 _MOST_PRIMES = 2000
+
+#: A prime, and a basis modulo it.
+Residues = tuple[int, sparse.csr_array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +72,8 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
     """
     generator = np.random.default_rng(seed)
     closure: Closure | None = None
-    spaces: list[RowSpace] = []
+    pivots = np.empty(0, dtype=np.int64)
+    found: list[Residues] = []
     tried = 0
     for prime in islice(primes(), _MOST_PRIMES):
         try:
@@ -76,33 +82,37 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
             continue
         if closure is None:
             closure = close(modular, start, generator)
-            spaces = [closure.space]
+            if len(closure.space) == family.size:  # everything, whatever the prime
+                return InvariantSpace(identity(family.size), closure.space.columns(), closure)
+            pivots, space = closure.space.columns(), closure.space
+            found = []
         else:
-            again = replay(modular, start, closure)
+            again = replay(modular, start, closure, pivots)
             if again is None:
                 continue
-            if again.reduce(start).nnz or not is_closed(modular, again, generator):
+            space = again
+            if not is_closed(modular, space, generator):
                 # The closure missed a vector, as its prime divides a number it should not.
                 closure, tried = None, 0
                 continue
-            spaces.append(again)
-        if len(spaces) < tried:
+        found.append((prime, space.matrix()))
+        if len(found) < tried:
             continue
-        tried = 2 * len(spaces) if len(spaces) > 3 else len(spaces) + 1
-        basis = lifted(spaces)
-        if basis is None or not contains(basis, closure.space.pivots, rows):
+        tried = 2 * len(found) if len(found) > 3 else len(found) + 1
+        basis = lifted(found)
+        if basis is None or not contains(basis, pivots, rows):
             continue
-        if not np.array_equal(basis.columns[basis.indptr[:-1]], closure.space.pivots):
+        if not np.array_equal(basis.columns[basis.indptr[:-1]], pivots):
             # A valid basis, but not the echelon form over Q: with it the result would depend on the prime.
             closure, tried = None, 0
             continue
-        if contains(basis, closure.space.pivots, family.images(basis)[0]):
-            return InvariantSpace(basis, closure.space.pivots, closure)
-        if len(spaces) > 1 and not is_closed(modular, spaces[-1], generator):
+        if contains(basis, pivots, family.images(basis)[0]):
+            return InvariantSpace(basis, pivots, closure)
+        if len(found) > 1 and not is_closed(modular, space, generator):
             closure, tried = None, 0
     raise FailureError(
         f"the smallest linear lumping was not found modulo {_MOST_PRIMES} primes: its coefficients have "
-        f"more than {15 * _MOST_PRIMES} bits"
+        f"more than {11 * _MOST_PRIMES} bits"
     )
 
 
@@ -141,7 +151,7 @@ def lifted_kernel(
     """
     spaces: list[RowSpace] = []
     order = np.empty(0, dtype=np.int64)
-    for prime in islice(primes(), most_primes):
+    for prime in islice(large_primes(), most_primes):
         rows = rows_modulo(prime)
         if rows is None:
             continue
@@ -159,7 +169,7 @@ def lifted_kernel(
             spaces = [min(both, key=lambda space: space.basis.nnz)]
             pivots = spaces[0].pivots
             order = np.concatenate([np.setdiff1d(columns, pivots), pivots])
-        basis = lifted(spaces)
+        basis = lifted([(space.prime, space.basis) for space in spaces])
         if basis is not None and verified(basis):
             return basis, spaces[0].pivots
     return None
@@ -170,19 +180,26 @@ def contains(basis: ExactMatrix, pivots: IntArray, rows: ExactMatrix) -> bool:
     return not len((rows - rows.take_columns(pivots) @ basis).values)
 
 
-def lifted(spaces: list[RowSpace]) -> ExactMatrix | None:
+def identity(size: int) -> ExactMatrix:
+    """All unit vectors."""
+    place = np.arange(size + 1, dtype=np.int64)
+    ones = np.ones(size, dtype=np.int64)
+    return ExactMatrix(place, place[:-1], ExactArray(ones, ones), size)
+
+
+def lifted(found: list[Residues]) -> ExactMatrix | None:
     """The basis over Q with the given residues, or None where these are not those of small fractions."""
-    width, height = spaces[0].width, len(spaces[0])
+    height, width = found[0][1].shape
     keys = [
-        np.repeat(np.arange(height), np.diff(s.basis.indptr)) * width + s.basis.indices
-        for s in spaces
+        np.repeat(np.arange(height), np.diff(matrix.indptr)) * width + matrix.indices
+        for _, matrix in found
     ]
     pattern = np.unique(np.concatenate(keys))
-    residues = np.zeros((len(spaces), pattern.size), dtype=np.int64)
-    for number, (space, key) in enumerate(zip(spaces, keys, strict=True)):
-        residues[number, np.searchsorted(pattern, key)] = space.basis.data
+    residues = np.zeros((len(found), pattern.size), dtype=np.int64)
+    for number, ((_, matrix), key) in enumerate(zip(found, keys, strict=True)):
+        residues[number, np.searchsorted(pattern, key)] = matrix.data
     distinct, place = np.unique(residues, axis=1, return_inverse=True)
-    fractions = read_fractions(distinct.T.tolist(), [space.prime for space in spaces])
+    fractions = read_fractions(distinct.T.tolist(), [prime for prime, _ in found])
     if fractions is None:
         return None
     values = ExactArray.from_fractions(fractions).take(place.ravel())

@@ -27,6 +27,8 @@ import numpy as np
 from scipy import sparse
 
 from symlump.lumping.linear.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
+from symlump.lumping.linear.closure import close
+from symlump.lumping.linear.echelon import FIRST_PRIME
 from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.family import MatrixFamily, ModularFamily
 from symlump.lumping.linear.invariant import (
@@ -36,8 +38,8 @@ from symlump.lumping.linear.invariant import (
     lifted_kernel,
     smallest_invariant,
 )
-from symlump.lumping.linear.residues import FIRST_PRIME, apply, signed
-from symlump.lumping.linear.rowspace import close, orthogonal
+from symlump.lumping.linear.residues import apply, signed
+from symlump.lumping.linear.rowspace import orthogonal
 from symlump.lumping.linear.submodules import annihilator
 from symlump.ode.exact import AnyArray, IntArray
 
@@ -93,15 +95,17 @@ def _norton_modulo_prime(
             if len(left) != 1:
                 continue
             space = close(rows, left.basis).space
+            matrix, pivots = space.matrix(), space.columns()
             if len(space) == size:
                 right = orthogonal(sparse.csr_array(shifted), prime)
                 dual = close(columns, right.basis).space
                 if len(dual) == size:
                     return Irreducible(1)
-                space = orthogonal(dual.basis, prime)
-            basis = lifted([space])
-            if basis is not None and contains(basis, space.pivots, family.images(basis)[0]):
-                return basis, space.pivots
+                annihilating = orthogonal(dual.matrix(), prime)
+                matrix, pivots = annihilating.basis, annihilating.pivots
+            basis = lifted([(prime, matrix)])
+            if basis is not None and contains(basis, pivots, family.images(basis)[0]):
+                return basis, pivots
     return None
 
 

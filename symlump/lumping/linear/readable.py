@@ -1,32 +1,37 @@
-"""A basis of a row space that a person can read: sparse, integer, without minus signs where possible.
+"""A basis of a row space that a person can read: sparse, small integers, no minus signs where possible.
 
 The echelon basis is sparse already: each of its rows has minimal support. Where it has entries of both
 signs, the rows that hang together are replaced by extreme rays of the cone of nonnegative vectors of
-their span (these have minimal support, too), if the cone spans it: that is so iff it holds a vector that
-is positive wherever the span is not zero, which one linear program decides. Everything that floats
-suggest is verified exactly.
+their span (these have minimal support, too), if the cone spans it. Where rows of disjoint supports span it,
+these are the only extreme rays, so they are found. A few rows have all their rays enumerated in integers;
+for more, linear programs find single ones: the cone spans the space iff it holds a vector that is positive
+wherever the space is not zero. Everything that floats suggest is verified exactly. Where signs remain and
+numbers are large, a lattice reduction looks for smaller ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from math import gcd, lcm
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.invariant import read_fractions
+from symlump.lumping.linear.lattice import shorter
+from symlump.lumping.linear.rays import TooManyRaysError, extreme_rays
 from symlump.lumping.linear.residues import FIRST_PRIME, signed
 from symlump.lumping.linear.rowspace import RowSpace
+from symlump.lumping.linear.small import ModularRows, Row
 from symlump.ode.exact import AnyArray, FloatArray
 
 #: Rows that hang together, and their distinct columns: above this the echelon basis stays.
 _MOST_ROWS, _MOST_COLUMNS = 100, 2000
-
-Row = dict[int, Fraction]
+#: So many rows have their rays enumerated; for more there are linear programs.
+_FEW = 40
+#: Many rows with larger entries are not looked through: nobody reads them.
+_READABLE = 2**16
 
 
 def readable(basis: ExactMatrix) -> ExactMatrix:
@@ -39,30 +44,61 @@ def readable(basis: ExactMatrix) -> ExactMatrix:
     >>> [{c: int(v) for c, v in row.items()} for row in readable(echelon).rows()]
     [{0: 2, 1: 2, 3: 1}, {1: 2, 2: 2, 3: 1}]
     """
-    rows = basis.rows()
+    return ExactMatrix.from_rows(readable_rows(integer_rows(basis)), basis.width)
+
+
+def integer_rows(basis: ExactMatrix) -> list[Row]:
+    """The rows as coprime integers."""
+    exact = basis.primitive()
+    columns, values = exact.columns.tolist(), exact.values.numerators.tolist()
+    cuts = exact.indptr.tolist()
+    return [
+        dict(zip(columns[a:b], values[a:b], strict=True))
+        for a, b in zip(cuts, cuts[1:], strict=False)
+    ]
+
+
+def readable_rows(rows: list[Row]) -> list[Row]:
+    """The same for rows of coprime integers, each with a column in which no other row has an entry."""
     result: list[Row] = []
-    for members in _components(basis):
-        part = [rows[i] for i in members]
-        if len(part) > 1 and any(value < 0 for row in part for value in row.values()):
-            part = nonnegative(part) or part
-        result += part
-    result.sort(key=lambda row: (sorted(row), [row[c] for c in sorted(row)]))
-    return ExactMatrix.from_rows(result, basis.width).primitive()
+    if any(value < 0 for row in rows for value in row.values()):
+        for part in _components(rows):
+            if len(part) > 1 and any(value < 0 for row in part for value in row.values()):
+                part = nonnegative(part) or shorter(part)
+            result += part
+    else:
+        result += rows
+    result = [_primitive(row) for row in result]
+    result.sort(key=lambda row: (list(row), list(row.values())))
+    return result
 
 
-def _components(basis: ExactMatrix) -> Iterator[list[int]]:
+def _primitive(row: Row) -> Row:
+    """Coprime integers, most of them positive, in ascending columns."""
+    divisor = gcd(*row.values())
+    positive = sum(value > 0 for value in row.values())
+    if 2 * positive < len(row) or (2 * positive == len(row) and row[min(row)] < 0):
+        divisor = -divisor
+    return {c: row[c] // divisor for c in sorted(row)}
+
+
+def _components(rows: Sequence[Row]) -> Iterator[list[Row]]:
     """The rows, in groups that share no column."""
-    count, width = basis.shape
-    ones = np.ones(basis.columns.size, dtype=np.int64)
-    graph = sparse.coo_array(
-        (ones, (basis.owners, count + basis.columns)), shape=(count + width, count + width)
-    )
-    _, label = connected_components(graph, directed=False)
-    order = np.argsort(label[:count], kind="stable")
-    cuts = np.flatnonzero(np.diff(label[:count][order])) + 1
-    for group in np.split(order, cuts):
-        if group.size:
-            yield group.tolist()
+    group_of = list(range(len(rows)))
+    first: dict[int, int] = {}
+
+    def root(i: int) -> int:
+        while group_of[i] != i:
+            group_of[i] = i = group_of[group_of[i]]
+        return i
+
+    for i, row in enumerate(rows):
+        for c in row:
+            group_of[root(first.setdefault(c, i))] = root(i)
+    groups: dict[int, list[Row]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(root(i), []).append(row)
+    yield from groups.values()
 
 
 def nonnegative(rows: list[Row]) -> list[Row] | None:
@@ -70,16 +106,26 @@ def nonnegative(rows: list[Row]) -> list[Row] | None:
 
     None where these do not span it, or where the rows are too many for linear programs.
     """
+    largest = max(abs(value) for row in rows for value in row.values())
+    if len(rows) > _MOST_ROWS or (len(rows) > 4 and largest > _READABLE):
+        return None
     columns = sorted({c for row in rows for c in row})
     directions: dict[tuple[int, ...], int] = {}
     for c in columns:
-        column = [row.get(c, Fraction(0)) for row in rows]
-        shared = lcm(*(v.denominator for v in column))
-        whole = [int(v * shared) for v in column]
+        whole = [row.get(c, 0) for row in rows]
         divisor = gcd(*whole)
         directions.setdefault(tuple(v // divisor for v in whole), c)
+    if len(directions) > _MOST_COLUMNS:
+        return None
+    if len(rows) <= _FEW:
+        signs = _signs(list(directions), len(rows))
+        if signs is not None:
+            try:
+                return _sparsest(rows, signs, list(directions))
+            except TooManyRaysError:
+                pass
     exact = np.array(list(directions), dtype=object)
-    if len(rows) > _MOST_ROWS or len(directions) > _MOST_COLUMNS or np.abs(exact).max() > 2**40:
+    if np.abs(exact).max() > 2**40:
         return None
     table = exact.astype(np.float64)
     if _positive(table) is None:
@@ -102,6 +148,44 @@ def nonnegative(rows: list[Row]) -> list[Row] | None:
         if len(rays) == len(rows):
             return rays
     return None
+
+
+def _signs(directions: list[tuple[int, ...]], size: int) -> list[int] | None:
+    """The sign of each row in a column of its own; None where one has no such column."""
+    signs = [0] * size
+    for direction in directions:
+        live = [i for i, value in enumerate(direction) if value]
+        if len(live) == 1:
+            signs[live[0]] = direction[live[0]]
+    return signs if all(signs) else None
+
+
+def _sparsest(
+    rows: list[Row], signs: list[int], directions: list[tuple[int, ...]]
+) -> list[Row] | None:
+    """The sparsest independent rays, from all of them; None where they do not span the rows.
+
+    As each row has a column of its own, only nonnegative combinations of the rows with these signs can
+    be nonnegative: the cone starts as an orthant.
+    """
+    turned = [
+        tuple(sign * value for sign, value in zip(signs, direction, strict=True))
+        for direction in directions
+    ]
+    if any(max(direction) <= 0 for direction in turned):
+        return None
+    mixed = [direction for direction in turned if min(direction) < 0]
+    candidates = []
+    for ray in extreme_rays(len(rows), mixed):
+        weights = [sign * weight for sign, weight in zip(signs, ray, strict=True)]
+        row = _primitive(_combination(weights, rows))
+        candidates.append((len(row), sum(row.values()), sorted(row.items()), ray))
+    chosen: list[Row] = []
+    space = ModularRows(FIRST_PRIME)
+    for _, _, items, ray in sorted(candidates):
+        if space.add({i: weight for i, weight in enumerate(ray) if weight}) is not None:
+            chosen.append(dict(items))
+    return chosen if len(chosen) == len(rows) else None
 
 
 def _objectives(table: FloatArray, found: RowSpace) -> Iterator[FloatArray]:
@@ -168,5 +252,5 @@ def _combination(weights: list[int], rows: list[Row]) -> Row:
     for weight, row in zip(weights, rows, strict=True):
         if weight:
             for column, value in row.items():
-                total[column] = total.get(column, Fraction(0)) + weight * value
+                total[column] = total.get(column, 0) + weight * value
     return {column: value for column, value in total.items() if value}

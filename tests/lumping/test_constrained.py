@@ -10,11 +10,14 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
-from symlump.lumping.linear import approximate, invariant, linear_lumping, quotient
+from symlump.lumping.linear import approximate, constrained, invariant, linear_lumping, quotient
+from symlump.lumping.linear import small as small_systems
 from symlump.lumping.linear.approximate import tolerance_steps
+from symlump.lumping.linear.echelon import Echelon
 from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.family import MatrixFamily
 from symlump.lumping.linear.invariant import read_fractions, smallest_invariant
@@ -182,11 +185,16 @@ def test_neither_seeds_nor_small_primes_change_the_result(case, seed):
     ode, method = ode_of(equations), sl.Constrained(observable)
     expected = sl.lump(ode, method)
     small = [p for p in range(3, 2000) if all(p % d for d in range(2, 45) if d < p)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(invariant, "primes", lambda: iter(small))
-        found = sl.lump(ode, method, seed=seed)
-    assert found.combinations == expected.combinations
-    assert found.quotient == expected.quotient
+    for arrays in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (invariant, small_systems):
+                patch.setattr(module, "primes", lambda: iter(small))
+            if arrays:
+                patch.setattr(constrained, "MOST_TERMS", -1)
+            found = sl.lump(ode, method, seed=seed)
+        assert found.combinations == expected.combinations
+        assert found.quotient == expected.quotient
+        assert len(found.derivation.steps) == len(found) - len(found.derivation.start)
     assert sl.lump(ode, method, seed=seed).combinations == expected.combinations
 
 
@@ -205,6 +213,77 @@ def test_entries_that_need_many_primes():
     assert same_row_space(lumping, closure_by_definition(equations, [observable]))
     bad = ode_of({x1: Fraction(1, 2**31 - 1) * x2, x2: x1})  # the first prime divides a denominator
     assert sl.lump(bad, sl.Constrained("x1")).exact
+
+
+long_numbers = st.builds(Fraction, st.integers(-(10**200), 10**200), st.integers(10**199, 10**200))
+
+
+@settings(max_examples=5)
+@given(st.data())
+def test_planted_spaces_with_entries_of_two_hundred_digits(data):
+    """x = (x1, x2) + X·(x3, x4) closes: (I X)·A = B·(I X), with long numbers in X."""
+    wide = [[data.draw(long_numbers) for _ in range(2)] for _ in range(2)]
+    small = st.integers(-3, 3)
+    inner, below = (
+        [[data.draw(small) for _ in range(columns)] for _ in range(2)] for columns in (2, 4)
+    )
+    rows = [[1, 0, *wide[0]], [0, 1, *wide[1]]]
+    above = [
+        [
+            sum(inner[i][k] * rows[k][c] for k in range(2))
+            - sum(wide[i][k] * below[k][c] for k in range(2))
+            for c in range(4)
+        ]
+        for i in range(2)
+    ]
+    names = ["a", "b", "c", "d"]
+    ode = ode_of(
+        {
+            sympy.Symbol(name): sum(
+                sympy.Rational(v.numerator, v.denominator) * sympy.Symbol(other)
+                for v, other in zip(map(Fraction, line), names, strict=True)
+            )
+            for name, line in zip(names, above + below, strict=True)
+        }
+    )
+    keep = [dict(zip(names, map(Fraction, row), strict=True)) for row in rows]
+    lumping = sl.lump(ode, sl.Constrained(keep))
+    assert len(lumping) == 2 and lumping.exact and lumping.smallest
+    assert all(lumping.express(form) is not None for form in keep)
+    one = sl.lump(ode, sl.Constrained([keep[0]]))
+    assert len(one) == (2 if inner[0][1] else 1) and one.exact and one.smallest
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 150), st.integers(1, 150))
+def test_an_echelon_form_grows_as_its_rows_say(seed, height, width):
+    """Against the elimination of one row after the other; unit vectors come in between."""
+    from symlump.lumping.linear.rowspace import RowSpace
+
+    generator = np.random.default_rng(seed)
+    prime = int(generator.choice([7, 10007, 8388593]))
+    rows = generator.integers(-(prime // 2), prime // 2 + 1, (height, width))
+    rows[generator.random((height, width)) < generator.random()] = 0
+    space, reference = Echelon(width, prime), RowSpace(width, prime)
+    half = height // 2
+    kept = space.extend(rows[:half].astype(np.float64))
+    assert kept == reference.extend(sparse.csr_array(rows[:half])).tolist()
+    space.settle()
+    fresh = np.setdiff1d(generator.integers(0, width, 3), np.flatnonzero(space.unit))
+    units = np.eye(width, dtype=np.int64)[fresh]
+    before = len(space)
+    if space.add_units(fresh):
+        assert len(space) == before + fresh.size
+        assert reference.extend(sparse.csr_array(units)).size == fresh.size
+    else:
+        assert reference.extend(sparse.csr_array(units)).size < fresh.size
+        space.extend(units.astype(np.float64))
+    kept = space.extend(rows[half:].astype(np.float64))
+    assert kept == reference.extend(sparse.csr_array(rows[half:])).tolist()
+    reference.sort()
+    assert np.array_equal(space.matrix().toarray() % prime, reference.basis.toarray() % prime)
+    kernel = space.kernel(2, generator).astype(np.int64)
+    assert not (reference.basis @ kernel % prime).any()
 
 
 def test_numbers_are_read_from_their_residues():

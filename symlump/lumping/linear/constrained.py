@@ -36,13 +36,9 @@ from symlump.lumping.linear.invariant import InvariantSpace, smallest_invariant
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
 from symlump.lumping.linear.quotient import Section, linear_quotient
 from symlump.lumping.linear.readable import readable, readable_rows
-from symlump.lumping.linear.small import (
-    MOST_TERMS,
-    Terms,
-    close_small,
-    own_columns,
-    small_quotient,
-)
+from symlump.lumping.linear.small import MOST_TERMS, close_small
+from symlump.lumping.linear.small_quotient import own_columns, small_quotient
+from symlump.lumping.linear.small_terms import Terms
 from symlump.ode.polynomial import PolynomialODE
 
 Form = dict[str, Fraction]

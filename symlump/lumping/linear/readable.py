@@ -23,7 +23,8 @@ from symlump.lumping.linear.lattice import shorter
 from symlump.lumping.linear.rays import TooManyRaysError, extreme_rays
 from symlump.lumping.linear.residues import FIRST_PRIME, signed
 from symlump.lumping.linear.rowspace import RowSpace
-from symlump.lumping.linear.small import ModularRows, Row
+from symlump.lumping.linear.small import ModularRows
+from symlump.lumping.linear.small_terms import Row
 from symlump.ode.exact import AnyArray, FloatArray
 
 #: Rows that hang together, and their distinct columns: above this the echelon basis stays.
@@ -39,6 +40,7 @@ def readable(basis: ExactMatrix) -> ExactMatrix:
 
     Examples
     --------
+    >>> from fractions import Fraction
     >>> one = Fraction(1)
     >>> echelon = ExactMatrix.from_rows([{0: one, 2: -one}, {1: one, 2: one, 3: one / 2}], 4)
     >>> [{c: int(v) for c, v in row.items()} for row in readable(echelon).rows()]

@@ -1,4 +1,4 @@
-"""Small systems in plain integers: the closure of some rows, and the quotient, term by term.
+"""Small systems in plain integers: the closure of some rows.
 
 Below some hundred variables the arrays of :mod:`symlump.lumping.linear.closure` cost more to set up than
 there is to compute. Here a row is a dictionary. Work is bounded: where it, or the numbers, would grow, the
@@ -7,9 +7,8 @@ answer is None, and the arrays take over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from math import isqrt, lcm, prod
 
@@ -19,75 +18,13 @@ from symlump.lumping.linear.closure import powers
 from symlump.lumping.linear.echelon import fold
 from symlump.lumping.linear.echelon import primes as small_primes
 from symlump.lumping.linear.residues import primes
-from symlump.ode.exact import ExactArray
-from symlump.ode.monomials import Monomials
-from symlump.ode.polynomial import PolynomialODE
-
-Row = dict[int, int]
-Factors = tuple[tuple[int, int], ...]
-Partial = tuple[Factors, int, int]
+from symlump.lumping.linear.small_terms import Factors, Partial, Row, Terms, lowered
 
 #: Systems of more terms are not tried; more products of numbers than this are not made.
 MOST_TERMS, MOST_WORK = 3000, 60_000
 _MOST_PRIMES = 4
 #: Linear systems of more variables are closed in arrays: their rows fill up.
 _FEW_VARIABLES = 14
-
-
-@dataclass(frozen=True)
-class Terms:
-    """A system with one denominator: equation i is Σ value·monomial / ``scale`` over ``equations[i]``.
-
-    Parameters
-    ----------
-    equations : list of list of (monomial, value)
-    monomials : list of factors, (variable, power) in ascending order
-    """
-
-    equations: list[list[tuple[int, int]]]
-    monomials: list[Factors]
-    scale: int
-
-    @classmethod
-    def of(cls, ode: PolynomialODE) -> Terms:
-        """The terms of a system."""
-        exact = ode.coefficients.as_integers()
-        assert exact.denominators is not None
-        values, below = exact.numerators.tolist(), exact.denominators.tolist()
-        scale = lcm(*set(below))
-        if scale != 1:
-            values = [value * (scale // d) for value, d in zip(values, below, strict=True)]
-        equations: list[list[tuple[int, int]]] = [[] for _ in ode.variables]
-        for i, m, value in zip(ode.rows.tolist(), ode.columns.tolist(), values, strict=True):
-            equations[i].append((m, value))
-        table = ode.monomials
-        factors = list(zip(table.variables.tolist(), table.powers.tolist(), strict=True))
-        cuts = table.indptr.tolist()
-        pairs = zip(cuts, cuts[1:], strict=False)
-        return cls(equations, [tuple(factors[a:b]) for a, b in pairs], scale)
-
-    def combined(self, row: Row) -> Row:
-        """The polynomial row·q, as ``{monomial: value}`` over the scale; zeros may be among the values."""
-        if len(row) == 1:
-            ((i, weight),) = row.items()
-            return {m: weight * value for m, value in self.equations[i]}
-        total: Row = {}
-        for i, weight in row.items():
-            for m, value in self.equations[i]:
-                total[m] = total.get(m, 0) + weight * value
-        return total
-
-    def gradient(self, row: Row, partial: Sequence[Sequence[Partial]]) -> list[tuple[Factors, Row]]:
-        """The coefficients of the gradient of row·q, by monomials, the shortest first."""
-        images: dict[Factors, Row] = {}
-        for m, value in self.combined(row).items():
-            if value:
-                for lowered, variable, power in partial[m]:
-                    if lowered in images:
-                        images[lowered][variable] = value * power
-                    else:
-                        images[lowered] = {variable: value * power}
-        return sorted(images.items(), key=lambda item: len(item[1]))
 
 
 class ModularRows:
@@ -243,7 +180,7 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
     """
     linear = all(not f or (len(f) == 1 and f[0][1] == 1) for f in terms.monomials)
     arrays = linear and len(terms.equations) > _FEW_VARIABLES
-    partial = [_lowered(factors) for factors in terms.monomials]
+    partial = [lowered(factors) for factors in terms.monomials]
     spaces: list[ModularRows] = []
     first: SmallClosure | None = None
     for prime in islice(small_primes() if arrays else primes(), _MOST_PRIMES):
@@ -307,101 +244,13 @@ def _close_modulo(
     steps: list[tuple[int, Factors]] = []
     done, size = 0, len(terms.equations)
     while done < len(found) < size:
-        for lowered, vector in terms.gradient(found[done], partial):
+        for monomial, vector in terms.gradient(found[done], partial):
             fresh = space.add(vector)
             if fresh is not None:
                 found.append(fresh)
-                steps.append((done, lowered))
+                steps.append((done, monomial))
         if space.work > MOST_WORK:
             return space, None
         done += 1
     # Where there are as many rows as columns, so they are.
     return space, SmallClosure([{c: 1} for c in sorted(space.rows)], kept, steps, prime)
-
-
-def _lowered(factors: Factors) -> list[Partial]:
-    """For each variable of a monomial: the monomial that its derivative has, the variable, its power."""
-    if len(factors) == 1 and factors[0][1] == 1:
-        return [((), factors[0][0], 1)]
-    return [
-        (
-            factors[:at] + (((variable, power - 1),) if power > 1 else ()) + factors[at + 1 :],
-            variable,
-            power,
-        )
-        for at, (variable, power) in enumerate(factors)
-    ]
-
-
-def own_columns(rows: Sequence[Row]) -> list[int] | None:
-    """For each row a column in which no other row has an entry, with the smallest entry there."""
-    owner: dict[int, int] = {}
-    for i, row in enumerate(rows):
-        for c in row:
-            owner[c] = -1 if c in owner else i
-    chosen = []
-    for i, row in enumerate(rows):
-        own = [(abs(value), c) for c, value in row.items() if owner[c] == i]
-        if not own:
-            return None
-        chosen.append(min(own)[1])
-    return chosen
-
-
-def small_quotient(
-    terms: Terms,
-    rows: Sequence[Row],
-    columns: Sequence[int],
-    names: Sequence[str],
-    ode: PolynomialODE,
-) -> PolynomialODE:
-    """The quotient, where row i alone has an entry in column ``columns[i]``: x = y_i / entry there, else 0."""
-    label = {c: i for i, c in enumerate(columns)}
-    entry = {c: rows[i][c] for c, i in label.items()}
-    plain = all(value == 1 for value in entry.values())
-    renamed: dict[int, tuple[Factors, int]] = {}
-    for m, factors in enumerate(terms.monomials):
-        if all(variable in label for variable, _ in factors):
-            below = 1
-            if not plain:
-                for variable, power in factors:
-                    below *= entry[variable] ** power
-            renamed[m] = tuple(sorted((label[v], e) for v, e in factors)), below
-    found: dict[tuple[int, Factors], tuple[int, int]] = {}
-    for i, row in enumerate(rows):
-        for m, value in terms.combined(row).items():
-            if value and m in renamed:
-                factors, below = renamed[m]
-                found[i, factors] = value, below * terms.scale
-    single = {ode.variables[next(iter(row))] for row in rows if len(row) == 1}
-    parameters = [name for name in ode.parameters if name in single and name in names]
-    return from_found(names, found, parameters)
-
-
-def from_found(
-    names: Sequence[str],
-    found: Mapping[tuple[int, Factors], tuple[int, int]],
-    parameters: Iterable[str] = (),
-) -> PolynomialODE:
-    """A system from ``{(equation, factors): (numerator, denominator)}``, without zeros."""
-    # The order of a table of monomials: by length, then by variables, then by powers.
-    table = sorted(
-        {factors for _, factors in found},
-        key=lambda factors: (len(factors), [v for v, _ in factors], [e for _, e in factors]),
-    )
-    place = {factors: k for k, factors in enumerate(table)}
-    terms = sorted((i, place[factors], *value) for (i, factors), value in found.items())
-    flat = [factor for factors in table for factor in factors]
-    ends = np.cumsum([0, *map(len, table)]).astype(np.int64)
-    loose = np.array(flat, dtype=np.int64).reshape(-1, 2)
-    positions = np.array([term[:2] for term in terms], dtype=np.int64).reshape(-1, 2)
-    return PolynomialODE(
-        tuple(names),
-        Monomials(ends, loose[:, 0].copy(), loose[:, 1].copy()),
-        positions[:, 0].copy(),
-        positions[:, 1].copy(),
-        ExactArray.from_fractions(
-            top if below == 1 else Fraction(top, below) for _, _, top, below in terms
-        ),
-        tuple(parameters),
-    )

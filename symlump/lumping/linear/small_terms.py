@@ -1,0 +1,84 @@
+"""A small system term by term, in dictionaries of plain integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+
+from symlump.ode.polynomial import PolynomialODE
+
+Row = dict[int, int]
+Factors = tuple[tuple[int, int], ...]
+#: What a derivative by one variable leaves of a monomial; the variable; its power before.
+Partial = tuple[Factors, int, int]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A system with one denominator: equation i is Σ value·monomial / ``scale`` over ``equations[i]``.
+
+    Parameters
+    ----------
+    equations : list of list of (monomial, value)
+    monomials : list of factors, (variable, power) in ascending order
+    """
+
+    equations: list[list[tuple[int, int]]]
+    monomials: list[Factors]
+    scale: int
+
+    @classmethod
+    def of(cls, ode: PolynomialODE) -> Terms:
+        """The terms of a system."""
+        exact = ode.coefficients.as_integers()
+        assert exact.denominators is not None
+        values, below = exact.numerators.tolist(), exact.denominators.tolist()
+        scale = lcm(*set(below))
+        if scale != 1:
+            values = [value * (scale // d) for value, d in zip(values, below, strict=True)]
+        equations: list[list[tuple[int, int]]] = [[] for _ in ode.variables]
+        for i, m, value in zip(ode.rows.tolist(), ode.columns.tolist(), values, strict=True):
+            equations[i].append((m, value))
+        table = ode.monomials
+        factors = list(zip(table.variables.tolist(), table.powers.tolist(), strict=True))
+        cuts = table.indptr.tolist()
+        pairs = zip(cuts, cuts[1:], strict=False)
+        return cls(equations, [tuple(factors[a:b]) for a, b in pairs], scale)
+
+    def combined(self, row: Row) -> Row:
+        """The polynomial row·q, as ``{monomial: value}`` over the scale; zeros may be among the values."""
+        if len(row) == 1:
+            ((i, weight),) = row.items()
+            return {m: weight * value for m, value in self.equations[i]}
+        total: Row = {}
+        for i, weight in row.items():
+            for m, value in self.equations[i]:
+                total[m] = total.get(m, 0) + weight * value
+        return total
+
+    def gradient(self, row: Row, partial: Sequence[Sequence[Partial]]) -> list[tuple[Factors, Row]]:
+        """The coefficients of the gradient of row·q, by monomials, the shortest first."""
+        images: dict[Factors, Row] = {}
+        for m, value in self.combined(row).items():
+            if value:
+                for lowered, variable, power in partial[m]:
+                    if lowered in images:
+                        images[lowered][variable] = value * power
+                    else:
+                        images[lowered] = {variable: value * power}
+        return sorted(images.items(), key=lambda item: len(item[1]))
+
+
+def lowered(factors: Factors) -> list[Partial]:
+    """For each variable of a monomial: the monomial that its derivative has, the variable, its power."""
+    if len(factors) == 1 and factors[0][1] == 1:
+        return [((), factors[0][0], 1)]
+    return [
+        (
+            factors[:at] + (((variable, power - 1),) if power > 1 else ()) + factors[at + 1 :],
+            variable,
+            power,
+        )
+        for at, (variable, power) in enumerate(factors)
+    ]

@@ -14,15 +14,16 @@ from scipy import sparse
 
 import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
-from symlump.lumping.linear import approximate, constrained, invariant, linear_lumping, quotient
-from symlump.lumping.linear import small as small_systems
+from symlump.lumping.linear import approximate, constrained, linear_lumping, quotient
 from symlump.lumping.linear.approximate import tolerance_steps
-from symlump.lumping.linear.echelon import Echelon
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.invariant import read_fractions, smallest_invariant
 from symlump.lumping.linear.readable import readable
-from symlump.lumping.linear.residues import apply, multiply
+from symlump.lumping.linear.spaces import invariant
+from symlump.lumping.linear.spaces import small as small_systems
+from symlump.lumping.linear.spaces.echelon import Echelon
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.invariant import read_fractions, smallest_invariant
+from symlump.lumping.linear.spaces.residues import apply, multiply
 from symlump.proof import check as checker
 from symlump.proof import closure as closure_module
 from symlump.proof.closure import check_closure
@@ -258,7 +259,7 @@ def test_planted_spaces_with_entries_of_two_hundred_digits(data):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 150), st.integers(1, 150))
 def test_an_echelon_form_grows_as_its_rows_say(seed, height, width):
     """Against the elimination of one row after the other; unit vectors come in between."""
-    from symlump.lumping.linear.rowspace import RowSpace
+    from symlump.lumping.linear.spaces.rowspace import RowSpace
 
     generator = np.random.default_rng(seed)
     prime = int(generator.choice([7, 10007, 8388593]))

@@ -31,10 +31,10 @@ import numpy as np
 from scipy import sparse
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.invariant import smallest_invariant
 from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.invariant import smallest_invariant
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE

@@ -6,7 +6,7 @@ from math import log2
 
 import numpy as np
 
-from symlump.lumping.linear.residues import primes, signed
+from symlump.lumping.linear.spaces.residues import primes, signed
 from symlump.ode.exact import AnyArray, IntArray
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.constrained import exact_lumping
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.invariant import left_kernel
 from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.ode.polynomial import PolynomialODE
 
 

@@ -30,15 +30,15 @@ from symlump.errors import (
     VariableError,
 )
 from symlump.lumping.equivalence import check_system, check_tolerance
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.invariant import InvariantSpace, smallest_invariant
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
 from symlump.lumping.linear.quotient import Section, linear_quotient
 from symlump.lumping.linear.readable import readable, readable_rows
-from symlump.lumping.linear.small import MOST_TERMS, close_small
-from symlump.lumping.linear.small_quotient import own_columns, small_quotient
-from symlump.lumping.linear.small_terms import Terms
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
+from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
+from symlump.lumping.linear.spaces.small_quotient import own_columns, small_quotient
+from symlump.lumping.linear.spaces.small_terms import Terms
 from symlump.ode.polynomial import PolynomialODE
 
 Form = dict[str, Fraction]

@@ -24,13 +24,13 @@ import numpy as np
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.commuting import Splitting, decide, splitting
 from symlump.lumping.linear.constrained import exact_lumping
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.invariant import smallest_invariant
 from symlump.lumping.linear.linear_lumping import LinearLumping, linear_form_text
 from symlump.lumping.linear.meataxe import Irreducible, find_invariant
-from symlump.lumping.linear.residues import FIRST_PRIME
-from symlump.lumping.linear.rowspace import RowSpace
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.invariant import smallest_invariant
+from symlump.lumping.linear.spaces.residues import FIRST_PRIME
+from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.lumping.linear.submodules import (
     coordinate_blocks,
     on_coordinates,

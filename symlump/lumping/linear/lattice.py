@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symlump.lumping.linear.small_terms import Row
+from symlump.lumping.linear.spaces.small_terms import Row
 
 #: Above this many rows or bits a reduction takes longer than the lumping itself.
 _MOST_ROWS, _MOST_BITS = 60, 40_000

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from symlump.errors import CertificateError, MethodError, PartitionError
-from symlump.lumping.linear.exact_matrix import ExactMatrix
 from symlump.lumping.linear.quotient import Section
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
 from symlump.ode.polynomial import PolynomialODE

@@ -27,19 +27,19 @@ import numpy as np
 from scipy import sparse
 
 from symlump.lumping.linear.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
-from symlump.lumping.linear.closure import close
-from symlump.lumping.linear.echelon import FIRST_PRIME
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily, ModularFamily
-from symlump.lumping.linear.invariant import (
+from symlump.lumping.linear.spaces.closure import close
+from symlump.lumping.linear.spaces.echelon import FIRST_PRIME
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily, ModularFamily
+from symlump.lumping.linear.spaces.invariant import (
     InvariantSpace,
     contains,
     lifted,
     lifted_kernel,
     smallest_invariant,
 )
-from symlump.lumping.linear.residues import apply, signed
-from symlump.lumping.linear.rowspace import orthogonal
+from symlump.lumping.linear.spaces.residues import apply, signed
+from symlump.lumping.linear.spaces.rowspace import orthogonal
 from symlump.lumping.linear.submodules import annihilator
 from symlump.ode.exact import AnyArray, IntArray
 

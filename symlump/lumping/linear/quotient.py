@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE

@@ -17,14 +17,14 @@ from math import gcd, lcm
 import numpy as np
 from scipy import sparse
 
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.invariant import read_fractions
 from symlump.lumping.linear.lattice import shorter
 from symlump.lumping.linear.rays import TooManyRaysError, extreme_rays
-from symlump.lumping.linear.residues import FIRST_PRIME, signed
-from symlump.lumping.linear.rowspace import RowSpace
-from symlump.lumping.linear.small import ModularRows
-from symlump.lumping.linear.small_terms import Row
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.invariant import read_fractions
+from symlump.lumping.linear.spaces.residues import FIRST_PRIME, signed
+from symlump.lumping.linear.spaces.rowspace import RowSpace
+from symlump.lumping.linear.spaces.small import ModularRows
+from symlump.lumping.linear.spaces.small_terms import Row
 from symlump.ode.exact import AnyArray, FloatArray
 
 #: Rows that hang together, and their distinct columns: above this the echelon basis stays.

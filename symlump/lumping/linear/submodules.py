@@ -7,10 +7,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.residues import FIRST_PRIME
-from symlump.lumping.linear.rowspace import RowSpace
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.residues import FIRST_PRIME
+from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.ode.exact import ExactArray, IntArray
 
 

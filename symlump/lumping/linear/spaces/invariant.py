@@ -20,12 +20,12 @@ import numpy as np
 from scipy import sparse
 
 from symlump.errors import FailureError, InputError
-from symlump.lumping.linear.closure import Closure, close, is_closed, replay
-from symlump.lumping.linear.echelon import primes
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.family import MatrixFamily
-from symlump.lumping.linear.residues import primes as large_primes
-from symlump.lumping.linear.rowspace import RowSpace, orthogonal
+from symlump.lumping.linear.spaces.closure import Closure, close, is_closed, replay
+from symlump.lumping.linear.spaces.echelon import primes
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.residues import primes as large_primes
+from symlump.lumping.linear.spaces.rowspace import RowSpace, orthogonal
 from symlump.ode.exact import ExactArray, IntArray
 
 _MOST_PRIMES = 2000

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from symlump.lumping.linear.small_terms import Factors, Row, Terms
+from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE

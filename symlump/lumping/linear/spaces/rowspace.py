@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from symlump.lumping.linear.residues import clean, multiply, signed
+from symlump.lumping.linear.spaces.residues import clean, multiply, signed
 from symlump.ode.exact import IntArray
 
 _MOST = 64  # vectors that are added at once

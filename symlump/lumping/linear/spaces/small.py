@@ -1,6 +1,6 @@
 """Small systems in plain integers: the closure of some rows.
 
-Below some hundred variables the arrays of :mod:`symlump.lumping.linear.closure` cost more to set up than
+Below some hundred variables the arrays of :mod:`symlump.lumping.linear.spaces.closure` cost more to set up than
 there is to compute. Here a row is a dictionary. Work is bounded: where it, or the numbers, would grow, the
 answer is None, and the arrays take over.
 """
@@ -14,11 +14,11 @@ from math import isqrt, lcm, prod
 
 import numpy as np
 
-from symlump.lumping.linear.closure import powers
-from symlump.lumping.linear.echelon import fold
-from symlump.lumping.linear.echelon import primes as small_primes
-from symlump.lumping.linear.residues import primes
-from symlump.lumping.linear.small_terms import Factors, Partial, Row, Terms, lowered
+from symlump.lumping.linear.spaces.closure import powers
+from symlump.lumping.linear.spaces.echelon import fold
+from symlump.lumping.linear.spaces.echelon import primes as small_primes
+from symlump.lumping.linear.spaces.residues import primes
+from symlump.lumping.linear.spaces.small_terms import Factors, Partial, Row, Terms, lowered
 
 #: Systems of more terms are not tried; more products of numbers than this are not made.
 MOST_TERMS, MOST_WORK = 3000, 60_000

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from symlump.lumping.linear.exact_matrix import ExactMatrix
-from symlump.lumping.linear.residues import multiply
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.residues import multiply
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from symlump.lumping.linear.echelon import BLOCK, Echelon, Mask, fold, product
-from symlump.lumping.linear.family import ModularFamily
+from symlump.lumping.linear.spaces.echelon import BLOCK, Echelon, Mask, fold, product
+from symlump.lumping.linear.spaces.family import ModularFamily
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Fewer candidates than this are reduced as they are; among more the independent ones are sought first.

@@ -1,0 +1,1 @@
+"""Row spaces, over prime fields and over the rationals, and what they are invariant under."""

@@ -42,6 +42,8 @@ MAX_BITS = 14_000
 MAX_DEGREE = 10_000
 MAX_PRIME = 1 << 40
 MAX_STEPS = 2_500_000
+STEPS_PER_ITEM = 4
+_ZERO = Fraction(0)
 CLAIMS = "is {0}, the quotient claims {1}"
 REFERENCE = "; exact for the system in the certificate, which is a reference model"
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
@@ -524,54 +526,155 @@ def _check(claim: Claim) -> Verdict:
 def replay(system: System, kind: str, initial: Labels, rounds: Iterable[list[Record]]) -> Labels:
     """The partition that a maximality record reaches, as a block number per variable.
 
-    A round is a list of ``[member, target, monomial]``: the block to look at, by one of its members; for
-    forward equivalence the target block, by one of its members (else null); and the monomial, over variables
+    A round is a list of records (member, target, monomial): the block to look at, by one of its members; for
+    forward equivalence the target block, by one of its members (else None); and the monomial, over variables
     (forward) or over blocks, each named by a member (backward).
+
+    Only variables whose coefficient is not zero are touched, and only they move to new blocks. A record in
+    which one of the blocks named is small costs what that block weighs, whatever the size of the others.
     """
-    label = dict(initial)
-    containing: dict[Monomial, list[tuple[str, Fraction]]] = {}
-    if kind == "forward":
+    look = _Derivatives(system) if kind == "forward" else _Occurrences(system)
+    partition = _Partition(initial, look.weights)
+    size = _size(system)
+    budget = Budget("replaying the record", MAX_STEPS + STEPS_PER_ITEM * size * size.bit_length())
+    for records in rounds:
+        wanted: dict[Any, dict[Any, int]] = {}
+        for number, (member, target, monomial) in enumerate(records):
+            budget.spend(1 + len(monomial))
+            at, key = look.question(partition, target, monomial)
+            wanted.setdefault(at, {}).setdefault((partition.label[member], key), number)
+        found: dict[str, dict[int, Fraction]] = {}
+        for at, questions in wanted.items():
+            budget.spend(look.cost(partition, at))
+            for name, number, value in look.answers(partition, at, questions):
+                values = found.setdefault(name, {})
+                values[number] = _sum((values.get(number, _ZERO), value))
+        # Who is not among them has zero in every record of the round.
+        partition.split(
+            {n: tuple(sorted((r, v) for r, v in vs.items() if v)) for n, vs in found.items()}
+        )
+    return partition.label
+
+
+class _Partition:
+    """Blocks from which members move to new ones; the cost of a move is that of what moves."""
+
+    def __init__(self, label: Labels, weights: Mapping[str, int]) -> None:
+        self.label, self.weights = dict(label), weights
+        self.members: dict[int, set[str]] = {}
+        for name, number in label.items():
+            self.members.setdefault(number, set()).add(name)
+        self.weight = {b: sum(weights[v] for v in block) for b, block in self.members.items()}
+
+    def split(self, keys: Mapping[str, tuple[Any, ...]]) -> None:
+        """Keep together what was together and has the same key, or none, or the empty one."""
+        blocks: dict[int, dict[tuple[Any, ...], list[str]]] = {}
+        for name, key in keys.items():
+            if key:
+                blocks.setdefault(self.label[name], {}).setdefault(key, []).append(name)
+        for number, groups in blocks.items():
+            parts = sorted(groups.values(), key=len)
+            if sum(map(len, parts)) == len(self.members[number]):
+                parts.pop()  # nobody has the empty key: one part keeps the number
+            for part in parts:
+                fresh = len(self.members)
+                self.members[number].difference_update(part)
+                self.members[fresh] = set(part)
+                self.weight[fresh] = sum(self.weights[name] for name in part)
+                self.weight[number] -= self.weight[fresh]
+                self.label.update(dict.fromkeys(part, fresh))
+
+
+class _Derivatives:
+    """Coefficients of a monomial in ∂f_T/∂x_i, found in the equations of the block T."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.weights = {
+            name: 1 + sum(1 + len(m) + len(m) ** 2 // 8 for m in polynomial)
+            for name, polynomial in system.items()
+        }
+
+    def question(self, partition: _Partition, target: str | None, m: Monomial) -> tuple[int, Any]:
+        return partition.label[str(target)], m
+
+    def cost(self, partition: _Partition, target: int) -> int:
+        return partition.weight[target]
+
+    def answers(
+        self, partition: _Partition, target: int, questions: Mapping[Any, int]
+    ) -> Iterable[tuple[str, int, Fraction]]:
+        label = partition.label
+        for equation in partition.members[target]:
+            for monomial, value in self.system[equation].items():
+                for name, power, rest in _lowered(monomial):
+                    number = questions.get((label[name], rest))
+                    if number is not None:
+                        yield name, number, value * power
+
+
+class _Occurrences:
+    """Coefficients of a monomial in blocks, found among the monomials that contain its lightest block."""
+
+    def __init__(self, system: System) -> None:
+        self.containing: dict[Monomial, list[tuple[str, Fraction]]] = {}
         for name, polynomial in system.items():
             for monomial, value in polynomial.items():
-                containing.setdefault(monomial, []).append((name, value))
-    sizes = {v: 1 + sum(len(m) + 1 for m in polynomial) for v, polynomial in system.items()}
-    zero, budget = Fraction(0), Budget("replaying the record")
-    for records in rounds:
-        budget.spend(len(label))
-        members: dict[int, list[str]] = {}
-        for name, number in label.items():
-            members.setdefault(number, []).append(name)
-        values: dict[str, list[Fraction]] = {}
-        for member, target, monomial in records:
-            block = members[label[member]]
-            if target is not None:
-                at = label[target]
-                budget.spend(len(block) * (len(monomial) + 1))
-                for name in block:
-                    raised = _sorted([*monomial, (name, 1)])
-                    found = containing.get(raised, [])
-                    budget.spend(len(found))
-                    sums = (v * dict(raised)[name] for k, v in found if label[k] == at)
-                    values.setdefault(name, []).append(_sum(sums) if found else zero)
-            else:
-                wanted = _over_blocks(monomial, label)
-                budget.spend(len(monomial) + sum(map(sizes.__getitem__, block)))
-                for name in block:
-                    alike = (v for m, v in system[name].items() if _over_blocks(m, label) == wanted)
-                    values.setdefault(name, []).append(_sum(alike))
-        numbers: dict[Any, int] = {}
-        label = {
-            name: numbers.setdefault((number, tuple(values.get(name, ()))), len(numbers))
-            for name, number in label.items()
+                self.containing.setdefault(monomial, []).append((name, value))
+        self.occurring: dict[str, list[tuple[Monomial, int]]] = {name: [] for name in system}
+        for number, monomial in enumerate(self.containing):
+            for name, _ in monomial:
+                self.occurring[name].append((monomial, number))
+        length = {m: 1 + len(m) + len(at) for m, at in self.containing.items()}
+        self.weights = {
+            name: 1 + sum(length[m] for m, _ in occurring)
+            for name, occurring in self.occurring.items()
         }
-    return label
+
+    def question(
+        self, partition: _Partition, target: str | None, m: Monomial
+    ) -> tuple[int | None, Any]:
+        key = _over_blocks(m, partition.label)
+        return min((b for b, _ in key), key=partition.weight.__getitem__, default=None), key
+
+    def cost(self, partition: _Partition, block: int | None) -> int:
+        return len(self.containing.get((), ())) if block is None else partition.weight[block]
+
+    def answers(
+        self, partition: _Partition, block: int | None, questions: Mapping[Any, int]
+    ) -> Iterable[tuple[str, int, Fraction]]:
+        label = partition.label
+        keys = {key for _, key in questions}
+        monomials: dict[int, Monomial] = {-1: ()}
+        if block is not None:  # a monomial may contain several of its members
+            members = partition.members[block]
+            monomials = {n: m for name in members for m, n in self.occurring[name]}
+        for monomial in monomials.values():
+            key = _over_blocks(monomial, label)
+            if key in keys:
+                for name, value in self.containing.get(monomial, ()):
+                    number = questions.get((label[name], key))
+                    if number is not None:
+                        yield name, number, value
 
 
-def _over_blocks(monomial: Monomial, label: Labels) -> dict[int, int]:
+def _size(system: System) -> int:
+    """Variables, terms and factors, all told."""
+    return sum(1 + sum(1 + len(m) for m in polynomial) for polynomial in system.values())
+
+
+def _over_blocks(monomial: Monomial, label: Labels) -> tuple[tuple[int, int], ...]:
     powers: dict[int, int] = {}
     for variable, power in monomial:
         powers[label[variable]] = powers.get(label[variable], 0) + power
-    return powers
+    return tuple(sorted(powers.items()))
+
+
+def _lowered(monomial: Monomial) -> Iterable[tuple[str, int, Monomial]]:
+    """Each variable of the monomial, its power, and the monomial divided by the variable."""
+    for at, (variable, power) in enumerate(monomial):
+        lowered = ((variable, power - 1),) if power > 1 else ()
+        yield variable, power, monomial[:at] + lowered + monomial[at + 1 :]
 
 
 def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient: System) -> None:
@@ -585,9 +688,7 @@ def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient:
         gradient: dict[str, Polynomial] = {}
         for monomial, value in total.items():
             budget.spend(len(monomial) ** 2 // 8)  # a term more per factor, each almost as long
-            for at, (variable, power) in enumerate(monomial):
-                lowered = ((variable, power - 1),) if power > 1 else ()
-                rest = monomial[:at] + lowered + monomial[at + 1 :]
+            for variable, power, rest in _lowered(monomial):
                 add_term(gradient.setdefault(variable, {}), rest, value * power)
         # Only blocks that the sum depends on can tell members apart.
         for other in {of[variable] for variable in gradient}:

@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.errors import FailureError, FileFormatError
 from symlump.files import write_text
+from symlump.proof import check as checker
 from symlump.proof.check import (
-    MAX_DIGITS,
-    VERSION,
     Unreadable,
     Verdict,
     check,
     read_json,
     read_system,
+    spelled_out,
     system_digest,
 )
 from symlump.proof.closure import check_closure
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
+
+
+#: Certificates with more terms are written in version 2.
+_SPELLED = 20_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +41,12 @@ class Certificate:
     Parameters
     ----------
     data : dict
-        Plain data, as it stands in a JSON file.
+        Plain data, as it stands in a JSON file; what is in version 2 is spelled out.
+
+    Raises
+    ------
+    FileFormatError
+        If it is in version 2 and cannot be spelled out.
 
     Examples
     --------
@@ -49,6 +58,12 @@ class Certificate:
     """
 
     data: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "data", spelled_out(self.data))
+        except Unreadable as error:
+            raise FileFormatError(str(error)) from None
 
     @classmethod
     def read(cls, path: str | Path) -> Certificate:
@@ -114,9 +129,31 @@ class Certificate:
             raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
         return to_coq(self.data)
 
-    def to_json(self) -> str:
-        """The text of a certificate file."""
-        return json.dumps(self.data, ensure_ascii=False, separators=(",", ":")) + "\n"
+    def to_json(self, version: int | None = None) -> str:
+        """The text of a certificate file.
+
+        Parameters
+        ----------
+        version : {1, 2}, optional
+            1 is for people, 2 is shorter by half and more; by default 2 above 20 000 terms.
+
+        Raises
+        ------
+        FailureError
+            If it would be larger than the checker reads.
+        """
+        if version is None:
+            system = self.data.get("system") or self.data.get("quotient")
+            terms = map(len, system.values()) if isinstance(system, dict) else ()
+            version = 2 if sum(terms) > _SPELLED else 1
+        data = self.data if version == 1 else interned(self.data)
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
+        if len(text) > checker.MAX_CHARACTERS:
+            raise FailureError(
+                f"this certificate would have {len(text)} characters; the checker reads "
+                f"{checker.MAX_CHARACTERS}. One that names the system by its digest is shorter"
+            )
+        return text
 
     def write(self, path: str | Path) -> None:
         """Write a certificate file, whole or not at all."""
@@ -126,6 +163,58 @@ class Certificate:
         blocks = self.data.get("blocks", {})
         count = f"{len(blocks)} blocks" if isinstance(blocks, dict | list) else "no blocks"
         return f"<Certificate: {self.data.get('kind')}, {count}>"
+
+
+def interned(data: dict[str, Any]) -> dict[str, Any]:
+    """A certificate in version 2: rationals, monomials and whole numbers once, numbers where they occur.
+
+    Examples
+    --------
+    >>> interned({"version": 1, "system": {"x": [["-1", [["x", 1]]]]}})
+    {'version': 2, 'values': ['-1', [['x', 1]]], 'system': {'x': [[0, 1]]}}
+
+    Raises
+    ------
+    FailureError
+        If, spelled out again, it would have more terms and factors than the checker reads.
+    """
+    values: list[Any] = []
+    numbers: dict[Any, int] = {}
+    left = checker.MAX_ITEMS
+
+    def number(value: Any, key: Any) -> int:
+        nonlocal left
+        left -= 1 + len(value) if type(value) is list else 1
+        if left < 0:
+            raise FailureError(
+                f"this certificate would have more than {checker.MAX_ITEMS} terms and factors, which is more than "
+                "the checker reads"
+            )
+        if key not in numbers:
+            numbers[key] = len(values)
+            values.append(value)
+        return numbers[key]
+
+    def intern(value: Any) -> Any:
+        if type(value) is int:
+            return number(value, value)
+        if type(value) is dict:
+            return {key: intern(entry) for key, entry in value.items()}
+        if type(value) is not list:
+            return value
+        if len(value) == 2 and type(value[0]) is str and type(value[1]) is list:  # a term
+            return [number(value[0], value[0]), number(value[1], _key(value[1]))]
+        first = value[0] if value else None
+        if type(first) is list and [type(entry) for entry in first] == [str, int]:
+            return number(value, _key(value))  # the monomial of a record or a step
+        return [intern(entry) for entry in value]
+
+    result: dict[str, Any] = {"version": 2, "values": values}
+    return result | {key: intern(entry) for key, entry in data.items() if key != "version"}
+
+
+def _key(monomial: list[list[Any]]) -> tuple[tuple[str, int], ...]:
+    return tuple((variable, power) for variable, power in monomial)
 
 
 def claim(
@@ -141,7 +230,7 @@ def claim(
     system = system_data(ode)
     data: dict[str, Any] = {
         "format": "symlump certificate",
-        "version": VERSION,
+        "version": 1,
         "kind": direction,
         "tolerance": tolerance,
         "digest": _digest(system),
@@ -182,7 +271,7 @@ def linear_claim(
     system = system_data(ode)
     return {
         "format": "symlump certificate",
-        "version": VERSION,
+        "version": 1,
         "kind": "linear",
         "tolerance": "0",
         "digest": _digest(system),
@@ -211,10 +300,13 @@ def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:
         [[names[v], e] for v, e in ode.monomials.factors(m)] for m in range(len(ode.monomials))
     ]
     data: dict[str, list[Any]] = {name: [] for name in names}
+    texts: dict[Fraction, str] = {}  # most systems have few different coefficients
     for row, column, value in zip(
         ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
     ):
-        data[names[row]].append([_text(value), monomials[column]])
+        if value not in texts:
+            texts[value] = _text(value)
+        data[names[row]].append([texts[value], monomials[column]])
     return data
 
 
@@ -231,8 +323,8 @@ def _text(value: object) -> str:
         text = str(value)
     except ValueError:  # Python writes no integer of more than 4300 digits
         text = ""
-    if not 0 < len(text) <= MAX_DIGITS:
+    if not 0 < len(text) <= checker.MAX_DIGITS:
         raise FailureError(
-            f"a coefficient is longer than {MAX_DIGITS} digits, more than a certificate may hold"
+            f"a coefficient is longer than {checker.MAX_DIGITS} digits, more than a certificate may hold"
         )
     return text

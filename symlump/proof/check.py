@@ -34,16 +34,17 @@ Blocks = dict[str, list[str]]
 Labels = dict[str, int]
 Record = tuple[str, str | None, Monomial]
 
-VERSION = 1
-# Past these bounds, for strangers' files, it stops: within seconds. 30 bytes a term, 200 000 terms.
-MAX_CHARACTERS = 6_500_000
+VERSIONS = (1, 2)
+# Bounds for strangers' files; whoever writes certificates imports them from here.
+MAX_CHARACTERS = 100_000_000
+MAX_ITEMS = 25_000_000  # variables, terms and factors, once a file of version 2 is spelled out
 MAX_DIGITS = 4_000
 MAX_BITS = 14_000
 MAX_DEGREE = 10_000
 MAX_PRIME = 1 << 40
+# Each task may take so many elementary steps, and so many more for every item in the claim.
 MAX_STEPS = 2_500_000
 STEPS_PER_ITEM = 4
-_ZERO = Fraction(0)
 CLAIMS = "is {0}, the quotient claims {1}"
 REFERENCE = "; exact for the system in the certificate, which is a reference model"
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
@@ -82,7 +83,7 @@ class Misplaced(Unreadable):
     """Something of the wrong form stands at ``path``, such as ``system["x"][0][1]``."""
 
     def __init__(self, what: str, path: str = "") -> None:
-        super().__init__(f"this is not a certificate: {path}: {what}")
+        super().__init__(one_line(f"this is not a certificate: {path}: {what}"))
         self.what, self.path = what, path
 
 
@@ -116,8 +117,6 @@ def verdict(examine: Callable[[], Verdict]) -> Verdict:
         return Verdict("rejected", one_line(refusal))
     except Inconclusive as doubt:
         return Verdict("inconclusive", one_line(doubt))
-    except Unreadable as error:
-        raise Unreadable(one_line(error)) from None
 
 
 def one_line(text: object) -> str:
@@ -186,11 +185,12 @@ def read_claim(data: Any, given: Any = None) -> Claim:
         _wrong(data["format"], '"symlump certificate"', "format")
     _natural(data["version"], "version")
     _name(data["kind"], "kind")
-    if data["version"] != VERSION:
-        raise Inconclusive(f"version {data['version']}; known here is version {VERSION}")
+    if data["version"] not in VERSIONS:
+        raise Inconclusive(f"version {data['version']}; known here are 1 and 2")
     kind = data["kind"]
     if kind not in _KEYS:
         raise Inconclusive(f"kind {kind!r}; known here are forward, backward and linear")
+    data = spelled_out(data)
     parts: dict[str, Any] = {}
     for key in data.keys() - {"format", "version", "kind"}:
         if key not in _KEYS[kind]:
@@ -223,6 +223,54 @@ def read_claim(data: Any, given: Any = None) -> Claim:
         raise Rejected(said + (hint if claim.tolerance != "0" else ""))
     _has_names(claim)
     return claim
+
+
+def spelled_out(data: Any) -> Any:
+    """A certificate of version 2 as one of version 1, in which its whole numbers are what they stand for.
+
+    What occurs in many places is one object in memory, here as in the file.
+
+    Raises
+    ------
+    Unreadable
+        If a number stands for nothing, or the result would be larger than the bounds allow.
+    """
+    if type(data) is not dict or type(data.get("version")) is not int or data["version"] != 2:
+        return data
+    if "values" not in data:
+        raise Misplaced("this key is missing", "values")
+    values = _list(data["values"], "values")
+    for at, value in enumerate(values):
+        if type(value) is list:
+            _monomial_at(value, f"values[{at}]")
+        elif type(value) is not str and type(value) is not int:
+            _wrong(value, "text, a whole number or a monomial", f"values[{at}]")
+    lengths = [1 + len(value) if type(value) is list else 1 for value in values]
+    left = MAX_ITEMS
+
+    def spell(value: Any, depth: int) -> Any:
+        nonlocal left
+        if type(value) is int:
+            if not 0 <= value < len(values):
+                _wrong(value, f"the number of one of the {len(values)} values", path)
+            left -= lengths[value]
+            if left < 0:
+                raise Unreadable(f"spelled out, it has more than {MAX_ITEMS} terms and factors")
+            return values[value]
+        if depth and type(value) is list:
+            return [spell(entry, depth - 1) for entry in value]
+        if depth and type(value) is dict:
+            return {key: spell(entry, depth - 1) for key, entry in value.items()}
+        return value
+
+    result: dict[str, Any] = {"version": 1}
+    for path, value in data.items():
+        if path not in ("version", "values"):
+            result[path] = spell(value, _DEEPEST)
+    return result
+
+
+_DEEPEST = 8  # no list of the format stands inside so many others
 
 
 def _has_names(claim: Claim) -> None:
@@ -325,8 +373,15 @@ def _rational(value: str) -> Fraction | None:
     return number if str(number) == value else None
 
 
-def read_polynomial(terms: Any, path: str = "polynomial", linear: bool = False) -> Polynomial:
+def read_polynomial(
+    terms: Any,
+    path: str = "polynomial",
+    linear: bool = False,
+    known: dict[Monomial, Monomial] | None = None,
+) -> Polynomial:
     """Turn a list of terms into a polynomial; ``linear`` demands a linear form.
+
+    Monomials that are in ``known`` are taken from there, others added to it.
 
     Raises
     ------
@@ -348,6 +403,8 @@ def read_polynomial(terms: Any, path: str = "polynomial", linear: bool = False) 
             raise Misplaced(error.what, f"{path}[{at}][1]{error.path}") from None
         if linear and (len(monomial) != 1 or monomial[0][1] != 1):
             _wrong(factors, "one name with power 1", f"{path}[{at}][1]")
+        if known is not None:
+            monomial = known.setdefault(monomial, monomial)
         add_term(result, monomial, number)
     return result
 
@@ -383,8 +440,9 @@ def _monomial_at(factors: Any, path: str) -> Monomial:
 
 def read_system(value: Any, path: str = "system", linear: bool = False) -> System:
     """Turn plain data into polynomials, one for each name; see :func:`read_polynomial`."""
+    known: dict[Monomial, Monomial] = {}
     return {
-        name: read_polynomial(terms, f"{path}[{json.dumps(name[:40])}]", linear)
+        name: read_polynomial(terms, f"{path}[{json.dumps(name[:40])}]", linear, known)
         for name, terms in _object(value, path).items()
     }
 
@@ -548,7 +606,8 @@ def replay(system: System, kind: str, initial: Labels, rounds: Iterable[list[Rec
             budget.spend(look.cost(partition, at))
             for name, number, value in look.answers(partition, at, questions):
                 values = found.setdefault(name, {})
-                values[number] = _sum((values.get(number, _ZERO), value))
+                before = values.get(number)
+                values[number] = _bounded(value if before is None else before + value)
         # Who is not among them has zero in every record of the round.
         partition.split(
             {n: tuple(sorted((r, v) for r, v in vs.items() if v)) for n, vs in found.items()}
@@ -610,7 +669,7 @@ class _Derivatives:
                 for name, power, rest in _lowered(monomial):
                     number = questions.get((label[name], rest))
                     if number is not None:
-                        yield name, number, value * power
+                        yield name, number, value if power == 1 else value * power
 
 
 class _Occurrences:
@@ -689,7 +748,8 @@ def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient:
         for monomial, value in total.items():
             budget.spend(len(monomial) ** 2 // 8)  # a term more per factor, each almost as long
             for variable, power, rest in _lowered(monomial):
-                add_term(gradient.setdefault(variable, {}), rest, value * power)
+                slope = value if power == 1 else value * power
+                add_term(gradient.setdefault(variable, {}), rest, slope)
         # Only blocks that the sum depends on can tell members apart.
         for other in {of[variable] for variable in gradient}:
             first, *rest_of = blocks[other]
@@ -756,9 +816,14 @@ def _compare(left: Polynomial, right: Polynomial, where: str, how: str) -> None:
 
 def system_digest(system: System) -> str:
     """SHA-256 of the system in canonical form, in hexadecimal."""
-    data = {name: sorted((m, str(v)) for m, v in p.items()) for name, p in system.items()}
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest, before = hashlib.sha256(b"{"), ""
+    for name in sorted(system):  # equation by equation: the text of all is longer than the file
+        terms = sorted((m, str(v)) for m, v in system[name].items())
+        text = json.dumps({name: terms}, separators=(",", ":"), ensure_ascii=True)
+        digest.update((before + text[1:-1]).encode())
+        before = ","
+    digest.update(b"}")
+    return digest.hexdigest()
 
 
 def _sorted(factors: Iterable[tuple[str, int]]) -> Monomial:
@@ -771,20 +836,17 @@ def _sorted(factors: Iterable[tuple[str, int]]) -> Monomial:
 def add_term(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> None:
     """Add a term in place; a coefficient that cancels disappears."""
     before = polynomial.get(monomial)
-    total = _sum((value,) if before is None else (before, value))
+    total = _bounded(value if before is None else before + value)
     if total:
         polynomial[monomial] = total
     else:
         polynomial.pop(monomial, None)
 
 
-def _sum(values: Iterable[Fraction]) -> Fraction:
-    total = Fraction(0)
-    for value in values:
-        total = total + value if total else value
-        if max(total.numerator.bit_length(), total.denominator.bit_length()) > MAX_BITS:
-            raise Inconclusive(f"a coefficient grows beyond {MAX_BITS} bits")
-    return total
+def _bounded(value: Fraction) -> Fraction:
+    if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
+        raise Inconclusive(f"a coefficient grows beyond {MAX_BITS} bits")
+    return value
 
 
 def _labels(system: System, blocks: Sequence[Any], what: str) -> Labels:
@@ -825,7 +887,7 @@ def _read_text(path: str) -> str:
 
 
 def read_json(path: str) -> Any:
-    """Read a JSON file within bounds; a repeated key is an error."""
+    """Read a JSON file within bounds; a repeated key is an error, and a certificate is spelled out."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -838,11 +900,13 @@ def read_json(path: str) -> Any:
 
     text = _read_text(path)
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=unknown)
+        data = json.loads(text, object_pairs_hook=once, parse_constant=unknown)
     except RecursionError:
         raise Unreadable(f"{path}: it is nested too deeply") from None
     except ValueError as error:
         raise Unreadable(f"{path}: this is not JSON, as certificates are: {error}") from None
+    del text
+    return spelled_out(data)
 
 
 def read_ode(path: str) -> Any:

@@ -31,7 +31,7 @@ def calls(certificate):
 
 @pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()])
 def test_checking_grows_with_the_certificate(method):
-    """From 102 to 13 358 terms: a square would be 130 times as much per term."""
+    """From 102 to 13 358 terms: a square would be 130 times as much per term, a logarithm twice as much."""
     per_term, per_byte = [], []
     for sites in (2, 3, 4, 5):
         ode = multisite_phosphorylation(sites)
@@ -39,7 +39,7 @@ def test_checking_grows_with_the_certificate(method):
         work = calls(json.loads(text))
         per_term.append(work / ode.terms)
         per_byte.append(work / len(text))
-    assert per_term == sorted(per_term, reverse=True)
+    assert max(per_term) < 1.5 * min(per_term)
     assert max(per_byte) < 1.5 * min(per_byte)
 
 

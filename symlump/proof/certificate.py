@@ -187,7 +187,7 @@ def interned(data: dict[str, Any]) -> dict[str, Any]:
         left -= 1 + len(value) if type(value) is list else 1
         if left < 0:
             raise FailureError(
-                f"this certificate would have more than {checker.MAX_ITEMS} terms and factors, which is more than "
+                f"this certificate would have more than {checker.MAX_ITEMS} terms and factors, more than "
                 "the checker reads"
             )
         if key not in numbers:

@@ -127,8 +127,13 @@ def one_line(text: object) -> str:
 class Budget:
     """Elementary steps left for one task on a stranger's file."""
 
-    def __init__(self, task: str, steps: int | None = None) -> None:
-        self.task, self.left = task, MAX_STEPS if steps is None else steps
+    def __init__(self, task: str, steps: int) -> None:
+        self.task, self.left = task, steps
+
+    @classmethod
+    def of(cls, task: str, items: int) -> Budget:
+        """So many for any file, and more for a longer one."""
+        return cls(task, MAX_STEPS + STEPS_PER_ITEM * items)
 
     def spend(self, steps: int) -> None:
         """Take steps, before they are done."""
@@ -594,7 +599,7 @@ def replay(system: System, kind: str, initial: Labels, rounds: Iterable[list[Rec
     look = _Derivatives(system) if kind == "forward" else _Occurrences(system)
     partition = _Partition(initial, look.weights)
     size = _size(system)
-    budget = Budget("replaying the record", MAX_STEPS + STEPS_PER_ITEM * size * size.bit_length())
+    budget = Budget.of("replaying the record", size * size.bit_length())
     for records in rounds:
         wanted: dict[Any, dict[Any, int]] = {}
         for number, (member, target, monomial) in enumerate(records):
@@ -738,7 +743,7 @@ def _lowered(monomial: Monomial) -> Iterable[tuple[str, int, Monomial]]:
 
 def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient: System) -> None:
     representative = {members[0] for members in blocks.values()}
-    budget = Budget("differentiating")
+    budget = Budget.of("differentiating", _size(system))
     for block, members in blocks.items():
         total: Polynomial = {}
         for member in members:
@@ -777,7 +782,9 @@ def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient
 def _check_linear(system: System, rows: System, quotient: System) -> None:
     if rows.keys() != quotient.keys():
         raise Rejected("the quotient does not have exactly one equation per row")
-    budget = Budget("adding up rows")
+    size = _size(system) + _size(rows) + _size(quotient)
+    budget = Budget.of("adding up rows", size)
+    products = Budget.of("multiplying out the quotient", 16 * size)
     for name, row in rows.items():
         total: Polynomial = {}
         for monomial, weight in row.items():
@@ -785,13 +792,12 @@ def _check_linear(system: System, rows: System, quotient: System) -> None:
             budget.spend(len(system[variable]))
             for other, value in system[variable].items():
                 add_term(total, other, weight * value)
-        _compare(total, _substituted(quotient[name], rows), f"row {name}", CLAIMS)
+        _compare(total, _substituted(quotient[name], rows, products), f"row {name}", CLAIMS)
 
 
-def _substituted(polynomial: Polynomial, rows: System) -> Polynomial:
+def _substituted(polynomial: Polynomial, rows: System, budget: Budget) -> Polynomial:
     """The polynomial with each variable replaced by its row, multiplied out."""
     result: Polynomial = {}
-    budget = Budget("multiplying out the quotient")
     for monomial, value in polynomial.items():
         product: Polynomial = {(): value}
         for name in (v for v, power in monomial for _ in range(power)):

@@ -19,6 +19,10 @@ class NotPolynomialError(InputError):
     """An equation is not a polynomial with rational coefficients in the declared variables."""
 
 
+class UsageError(InputError):
+    """A command line cannot be understood."""
+
+
 class VariableError(InputError):
     """A variable is unknown, is declared twice, or is missing."""
 
@@ -33,6 +37,10 @@ class MethodError(InputError):
 
 class NetworkError(InputError):
     """A network cannot be read: a layer, an activation, a shape or a weight is not usable."""
+
+
+class ActivationMissingError(NetworkError):
+    """A saved network does not say which activations it has, and nobody else did."""
 
 
 class FileFormatError(InputError):

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from symlump.errors import MethodError, OutputError
 
-#: The name of standard output, as on the command lines of Unix.
-STDOUT = "-"
+#: The name of standard input and standard output, as on the command lines of Unix.
+STANDARD = "-"
 
 
 @contextmanager
@@ -172,7 +172,9 @@ def check_outputs(
             continue
         check_writable(path)
         for what, given in inputs.items():
-            if given is not None and not force and _same(path, given):
+            if given in (None, STANDARD) or force:
+                continue
+            if _same(path, given):
                 raise MethodError(
                     f"{name} {path} would overwrite {what}; give another name, or say --force"
                 )
@@ -190,7 +192,7 @@ def is_stdout(path: str | Path) -> bool:
     >>> is_stdout("-"), is_stdout("a.ode")
     (True, False)
     """
-    if str(path) == STDOUT:
+    if str(path) == STANDARD:
         return True
     try:
         return os.path.samestat(os.stat(path), os.fstat(1)) and not os.path.samefile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,12 +45,25 @@ def json_text(data: Any, encoding: str | None) -> str:
       "\u03b5": 0
     }
     """
+    data = _finite(data)
     text = json.dumps(data, indent=2, ensure_ascii=False)
     try:
         text.encode(encoding or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(data, indent=2, ensure_ascii=True)
     return text
+
+
+def _finite(data: Any) -> Any:
+    """Plain data in which None stands for floats that JSON does not have: inf and nan."""
+    match data:
+        case float():
+            return data if math.isfinite(data) else None
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_finite(value) for value in data]
+    return data
 
 
 #: Letters and signs of symlump's own texts, for where they cannot be shown.

@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from symlump.errors import MethodError
+from symlump.errors import FileFormatError, MethodError
+from symlump.files import STANDARD
+from symlump.suggest import did_you_mean
+
+
+def names(given: str) -> list[str]:
+    """Names with commas between them, and spaces where one likes.
+
+    BioNetGen names, such as A(b,c), have commas inside parentheses.
+
+    Raises
+    ------
+    MethodError
+        If there is no name.
+
+    Examples
+    --------
+    >>> names("x1, A(b,c) ,x2,")
+    ['x1', 'A(b,c)', 'x2']
+    """
+    parts = [part.strip() for part in re.split(r",(?![^(]*\))", given)]
+    found = [part for part in parts if part]
+    if not found:
+        raise MethodError(f"{given!r} names nothing; write names with commas between them")
+    return found
 
 
 def shares(given: str) -> tuple[float, ...]:
@@ -18,11 +45,11 @@ def shares(given: str) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> shares("0.5,0.25")
+    >>> shares("0.5, 0.25")
     (0.5, 0.25)
     """
     try:
-        found = tuple(float(part) for part in given.split(","))
+        found = tuple(float(part) for part in names(given))
     except ValueError:
         found = ()
     if not found or not all(0 < share <= 1 for share in found):
@@ -33,26 +60,78 @@ def shares(given: str) -> tuple[float, ...]:
 def declare_files(
     parser: argparse.ArgumentParser, reads: Sequence[str] = (), writes: Sequence[str] = ()
 ) -> None:
-    """Say which arguments name files, so that no output overwrites an input; adds ``--force``.
+    """Say which arguments name files, so that a missing one is said first, and no output overwrites an input.
 
     Parameters
     ----------
     parser : ArgumentParser
-        Of a command that writes.
+        Of a command; one that writes gets ``--force``.
     reads, writes : sequence of str
         Names of arguments, as in the parsed options.
     """
-    parser.add_argument("--force", action="store_true", help="let an output overwrite an input")
+    if writes:
+        parser.add_argument("--force", action="store_true", help="let an output overwrite an input")
     parser.set_defaults(reads=tuple(reads), writes=tuple(writes))
 
 
 def outputs(options: argparse.Namespace) -> dict[str, str]:
     """The files that a command will write, by the options that name them."""
-    given = {name: getattr(options, name) for name in getattr(options, "writes", ())}
-    return {"--" + name.replace("_", "-"): path for name, path in given.items() if path is not None}
+    return {"--" + n.replace("_", "-"): path for n, path in _given(options, "writes").items()}
 
 
 def inputs(options: argparse.Namespace) -> dict[str, str]:
     """The files that a command will read, by how messages call them."""
-    given = {name: getattr(options, name) for name in getattr(options, "reads", ())}
-    return {f"the {name} that is read": path for name, path in given.items() if path is not None}
+    return {f"the {name} that is read": path for name, path in _given(options, "reads").items()}
+
+
+def check_inputs(options: argparse.Namespace) -> None:
+    """Say before the work which file is missing, and which was probably meant.
+
+    Raises
+    ------
+    FileFormatError
+        If one is not there.
+    """
+    for path in _given(options, "reads").values():
+        if path == STANDARD:
+            continue
+        try:
+            missing = not Path(path).exists()
+        except (OSError, ValueError) as error:  # a name that no file can have
+            raise FileFormatError(f"{path!r} is no name of a file: {error}") from None
+        if missing:
+            raise FileFormatError(f"{path} does not exist{_meant(Path(path))}")
+
+
+def _given(options: argparse.Namespace, kind: str) -> dict[str, Any]:
+    given = {name: getattr(options, name) for name in getattr(options, kind, ())}
+    return {name: path for name, path in given.items() if path is not None}
+
+
+def _meant(path: Path) -> str:
+    """The file of the same folder that was probably meant."""
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    try:
+        there = sorted(other.name for other in path.parent.iterdir())
+    except OSError:
+        return ""
+    for name in there:
+        if Path(name).stem == path.name:  # only the suffix is missing
+            return f"; did you mean {name!r}?"
+    return did_you_mean(path.name, there)
+
+
+def readable(path: str) -> str:
+    """The path to open: that of standard input where ``-`` is given.
+
+    Raises
+    ------
+    FileFormatError
+        If this system has no such path.
+    """
+    if path != STANDARD:
+        return path
+    if not Path("/dev/stdin").exists():
+        raise FileFormatError("standard input has no name here; give a file")
+    return "/dev/stdin"

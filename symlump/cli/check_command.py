@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files, readable
 from symlump.cli.progress import working
 
 _DESCRIPTION = """\
@@ -27,15 +27,10 @@ exit codes: 0 accepted, 1 rejected (naming block, monomial and both values), 3 i
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "check",
-        help="verify a certificate",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     parser.add_argument("certificate", metavar="CERT.json")
     parser.add_argument(
@@ -54,6 +49,7 @@ def add_parser(commands: Any) -> None:
         help="how MODEL is read: as when the certificate was made (default: keep)",
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    declare_files(parser, reads=("certificate", "system"))
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -61,7 +57,7 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.proof.certificate import Certificate
     from symlump.proof.check import EXIT_CODES
 
-    certificate = Certificate.read(options.certificate)
+    certificate = Certificate.read(readable(options.certificate))
     system = None
     with working("checking"):
         if options.system is not None:

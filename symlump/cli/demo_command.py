@@ -27,14 +27,9 @@ lumped equations, all of them), table.csv, tradeoff.png.
 _FILES = ("reduced.safetensors", "equations.tex", "table.csv", "tradeoff.png")
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "demo",
-        help="train a small network, compress it, compare",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
     parser.set_defaults(run=run)
     parser.add_argument(
         "--out",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
 from symlump.cli.progress import working
-from symlump.cli.show_command import add_reading, read_model
+from symlump.cli.reading import add_reading, read_model
 
 _DESCRIPTION = """\
 Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not
@@ -23,15 +23,10 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "explain",
-        help="why are two variables together, or not?",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_reading(parser)
     parser.add_argument("x", help="a variable")
@@ -50,6 +45,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--relative", action="store_true", help="a relative tolerance")
     parser.add_argument("--latex", action="store_true", help="print LaTeX")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    declare_files(parser, reads=("file",))
 
 
 def run(options: argparse.Namespace) -> Answer:

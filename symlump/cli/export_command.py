@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
+from symlump.cli.arguments import declare_files, readable
 from symlump.cli.progress import working
 
 _DESCRIPTION = """\
@@ -23,15 +22,10 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "export",
-        help="a certificate as a Coq file",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     parser.add_argument("certificate", metavar="CERT.json")
     parser.add_argument(
@@ -54,7 +48,7 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.proof.certificate import Certificate
 
     with working("writing Coq"):
-        text = Certificate.read(options.certificate).to_coq()
+        text = Certificate.read(readable(options.certificate)).to_coq()
     write_text(options.output, text)
     said = f"Coq written to {options.output}; compile it with coqc {options.output}"
     return Answer(

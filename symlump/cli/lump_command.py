@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
+from symlump.cli.arguments import declare_files, names
+from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
-from symlump.cli.show_command import add_reading, counted, note_lines, read_model, sizes
+from symlump.cli.reading import add_reading, counted, note_lines, read_model, sizes
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -56,15 +56,10 @@ exit codes: 0 done, 1 a result was refused by the checker, 2 the input cannot be
 _LISTED = 2000
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "lump",
-        help="a model file in, its reduced model out",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_reading(parser)
     parser.add_argument(
@@ -135,8 +130,9 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="the certificate names the system by its digest instead of holding it",
     )
+    add_picture(parser, "the blocks and the quotient")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=("file",), writes=("output", "certificate"))
+    declare_files(parser, reads=("file",), writes=("output", "certificate", "picture"))
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -146,18 +142,18 @@ def run(options: argparse.Namespace) -> Answer:
 
     if options.output is not None:
         output_format(options)
+    check_picture(options)
     if options.by_digest and options.certificate is None:
         raise MethodError("--by-digest says how a certificate names its system; add --certificate")
     if options.method == "constrained":
-        from symlump.cli.lump_linear import run_linear
+        from symlump.cli.linear.lump_linear import run_linear
 
         return run_linear(options)
     if options.observable:
         raise MethodError("--observable is for --method constrained; here say --keep")
     method = _method(options)
     model = read_model(options)
-    # BioNetGen names, such as A(b,c), have commas inside parentheses.
-    keep = [name for given in options.keep for name in re.split(r",(?![^(]*\))", given)]
+    keep = [name for given in options.keep for name in names(given)]
     initial = model.initial_partition(options.initial, observables=keep)
     with working(f"lumping {len(model.ode)} variables"):
         start = time.perf_counter()
@@ -179,6 +175,7 @@ def run(options: argparse.Namespace) -> Answer:
                 certificate = certificate.without_system()
             certificate.write(options.certificate)
         report["certificate"] = options.certificate
+    draw_picture(options, lumping)
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
 
@@ -198,7 +195,9 @@ def _method(options: argparse.Namespace) -> Equivalence:
 
 
 def output_format(options: argparse.Namespace) -> str:
-    """The format to write: by the suffix; to a stream without one, such as ``-``, that of the model read.
+    """The format to write: by the suffix; to a stream without one, such as ``-``, that of the file read.
+
+    A model from standard input is written as ERODE, unless ``--format`` says what it is.
 
     Raises
     ------
@@ -210,8 +209,7 @@ def output_format(options: argparse.Namespace) -> str:
 
     suffix = Path(options.output).suffix.lower()
     if not suffix and is_stream(options.output):
-        read = options.format or SUFFIXES.get(Path(options.file).suffix.lower(), "")
-        return str(read)
+        return str(options.format or SUFFIXES.get(Path(options.file).suffix.lower(), "erode"))
     if suffix not in SUFFIXES:
         raise FileFormatError(
             f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}"

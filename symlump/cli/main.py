@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import symlump
-from symlump.cli import (
-    check_command,
-    compress_command,
-    demo_command,
-    explain_command,
-    export_command,
-    lump_command,
-    report_command,
-    show_command,
-    sweep_command,
-)
 from symlump.cli.answer import Answer, show_anything
-from symlump.cli.arguments import inputs, outputs
-from symlump.cli.bench import command as bench
+from symlump.cli.arguments import check_inputs, inputs, outputs
 from symlump.cli.parser import Parser
 from symlump.cli.signals import Terminated, ending_on_signals
 from symlump.errors import InputError, MethodError, SymlumpError
 from symlump.files import check_outputs, is_stdout
 from symlump.memory import memory_errors
+
+if TYPE_CHECKING:
+    import argparse
+
+#: The commands: where each is, and what it is for. A module is imported when its command is called.
+COMMANDS = {
+    "demo": ("demo_command", "train a small network, compress it, compare"),
+    "compress": ("networks.compress_command", "a saved network in, a smaller one out"),
+    "lump": ("lump_command", "a model file in, its reduced model out"),
+    "show": ("show_command", "what is in a model file or a network"),
+    "sweep": ("sweep_command", "one reduction at many tolerances, as a table and a picture"),
+    "report": ("report_command", "one page about a model, with a slider over the tolerance"),
+    "conserved": ("linear.conserved_command", "all linear combinations that stay constant"),
+    "hierarchy": ("linear.hierarchy_command", "a maximal chain of linear lumpings"),
+    "check": ("check_command", "verify a certificate"),
+    "explain": ("explain_command", "why are two variables together, or not?"),
+    "export": ("export_command", "a certificate as a Coq file"),
+    "bench": ("bench.command", "measure symlump on this machine"),
+    "completion": ("completion_command", "a script that lets the shell complete commands"),
+}
 
 _WELCOME = """\
 symlump reduces polynomial differential equations, and neural networks as such equations.
@@ -38,6 +46,7 @@ Try:
   symlump lump MODEL.ode --method forward
   symlump sweep MODEL.ode --breakpoints      every tolerance at which something changes
   symlump report MODEL.ode -o report.html    a page with a slider over the tolerance; of a network too
+  symlump conserved MODEL.ode                combinations of variables that stay constant
   symlump COMMAND --help            what a command does, with examples
 
 In Python:
@@ -46,26 +55,25 @@ In Python:
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(
         prog="symlump",
         description="Lumping of polynomial differential equations and of neural networks.",
         epilog="Exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used.",
     )
-    parser.add_argument("--version", action="version", version=f"symlump {symlump.__version__}")
+    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    demo_command.add_parser(commands)
-    compress_command.add_parser(commands)
-    lump_command.add_parser(commands)
-    show_command.add_parser(commands)
-    sweep_command.add_parser(commands)
-    report_command.add_parser(commands)
-    check_command.add_parser(commands)
-    explain_command.add_parser(commands)
-    export_command.add_parser(commands)
-    bench.add_parser(commands)
+    for name, (module, about) in COMMANDS.items():
+        parser.commands[name] = commands.add_parser(name, help=about, fill=_filling(module))
     return parser
+
+
+def _filling(module: str) -> Callable[[argparse.ArgumentParser], None]:
+    def fill(parser: argparse.ArgumentParser) -> None:
+        import_module(f"symlump.cli.{module}").fill(parser)
+
+    return fill
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,18 +107,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
+    if options.version:
+        import symlump
+
+        print(f"symlump {symlump.__version__}")
+        return 0
     if options.command is None:
         print(_WELCOME, end="")
         return 0
+    check_inputs(options)
     files = outputs(options)
     check_outputs(files, inputs(options), getattr(options, "force", False))
     piped = [f"{name} {path}" for name, path in files.items() if is_stdout(path)]
     as_json = getattr(options, "json", False)
     if piped and as_json:
         raise MethodError(f"{piped[0]} and --json both write to standard output; give one of them")
-    answer: Answer | int = options.run(options)
-    if isinstance(answer, int):
-        return answer
+    answer: Answer = options.run(options)
     answer.show(as_json, sys.stderr if piped else sys.stdout)
     return answer.code
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
@@ -27,15 +26,10 @@ exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "report",
-        help="one page about a model, with a slider over the tolerance",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_sweeping(parser)
     parser.add_argument(

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import working
-from symlump.errors import FileFormatError, MethodError
+from symlump.cli.arguments import declare_files
+from symlump.cli.pictures import add_picture, check_picture, draw_picture
+from symlump.cli.reading import (
+    NETWORKS,
+    add_reading,
+    counted,
+    indented,
+    note_lines,
+    read_model,
+    sizes,
+)
+from symlump.errors import MethodError
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -20,8 +30,8 @@ reading that the file does not say; the first equations. Reading is exact: 0.1 i
 Python a float is the rational that it denotes.)
 
 Formats: ERODE (.ode), BioNetGen (.net), MRMC Markov chains (.tra), SBML (.xml, .sbml; with submodels it needs
-the extra sbml). Rates must be polynomials. An ONNX network (.onnx; needs the extra onnx) is shown node by
-node, with the equations of its influence form.
+the extra sbml). Rates must be polynomials. A network is shown layer by layer, with the equations of its
+influence form: a saved state dict (.safetensors, .pt) or ONNX (.onnx; needs the extra onnx).
 """
 
 _EXAMPLES = """\
@@ -31,6 +41,7 @@ examples:
     symlump show tree.ode --parameters symbolic
   the layers of a network:
     symlump show net.onnx
+    symlump show net.safetensors --activation tanh
   only the counts; all equations as LaTeX:
     symlump show tree.ode --equations 0
     symlump show tree.ode --equations 1000 --terms 1000 --latex
@@ -38,23 +49,18 @@ examples:
 exit codes: 0 done, 2 the file cannot be read
 """
 
-#: Suffixes of saved networks.
-NETWORKS = {".safetensors", ".pt", ".pth", ".onnx"}
 _VIEWS = 12
 _WIDTH = 100
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "show",
-        help="what is in a model file",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
-    add_reading(parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .onnx")
+    add_reading(
+        parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
+    )
     parser.add_argument(
         "--equations", type=int, default=8, metavar="N", help="how many to show (default: 8)"
     )
@@ -67,58 +73,14 @@ def add_parser(commands: Any) -> None:
         help="an ONNX network: show operators that symlump does not know as they are, instead of refusing it",
     )
     parser.add_argument("--latex", action="store_true", help="print the equations as LaTeX, alone")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-
-
-def add_reading(
-    parser: argparse.ArgumentParser, files: str = "a model: .ode, .net, .tra, .xml, .sbml"
-) -> None:
-    """The arguments that say which file to read and how."""
-    parser.add_argument("file", metavar="FILE", help=files)
     parser.add_argument(
-        "--parameters",
-        default="values",
-        choices=("values", "symbolic"),
-        help="replace parameters by their values, or keep them as letters, which makes the result "
-        "valid for all values (default: values)",
-    )
-    parser.add_argument(
-        "--constants",
-        default="keep",
-        choices=("keep", "values"),
-        help="species that never change: keep as variables, or replace by their initial values "
-        "(default: keep)",
-    )
-    parser.add_argument(
-        "--chain",
-        choices=("dtmc", "ctmc"),
-        help="a .tra file: its numbers are probabilities (dtmc) or rates (ctmc); by default the sums of the "
-        "rows decide, and the report says so",
-    )
-    parser.add_argument(
-        "--format",
+        "--activation",
         metavar="NAME",
-        help="erode, bionetgen, mrmc or sbml (default: the suffix decides)",
+        help="a saved state dict: the activation of its hidden layers, which is needed for equations",
     )
-
-
-def read_model(options: argparse.Namespace) -> Model:
-    """Read the file as the options say."""
-    from symlump import formats
-
-    if Path(options.file).suffix.lower() in NETWORKS:
-        raise FileFormatError(
-            f"{options.file} is a network, and this takes model files; for networks there are symlump "
-            "compress, symlump sweep, symlump report, and symlump show for .onnx"
-        )
-    with working(f"reading {options.file}"):
-        return formats.read(
-            options.file,
-            parameters=options.parameters,
-            constants=options.constants,
-            chain=options.chain,
-            format=options.format,
-        )
+    add_picture(parser, "the dependency graph of a model")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    declare_files(parser, reads=("file",), writes=("picture",))
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -130,8 +92,9 @@ def run(options: argparse.Namespace) -> Answer:
         )
     if options.latex and options.json:
         raise MethodError("--latex prints equations alone and --json a report; give one of them")
-    if Path(options.file).suffix.lower() == ".onnx":
-        from symlump.cli.show_network import run_network
+    check_picture(options)
+    if Path(options.file).suffix.lower() in NETWORKS:
+        from symlump.cli.networks.show_network import run_network
 
         for option, given in (
             ("--parameters", options.parameters != "values"),
@@ -146,7 +109,10 @@ def run(options: argparse.Namespace) -> Answer:
         return run_network(options)
     if options.leave_untouched:
         raise MethodError(f"--leave-untouched is for ONNX networks; {options.file} is none")
+    if options.activation is not None:
+        raise MethodError(f"--activation is for saved networks; {options.file} is none")
     model = read_model(options)
+    draw_picture(options, model.ode)
     return Answer(
         lambda: _report(model, options),
         lambda: (
@@ -202,7 +168,7 @@ def _text(model: Model, options: argparse.Namespace) -> str:
     else:
         shown = [_cut("{" + ", ".join(block) + "}") for block in model.partition[:_VIEWS]]
         lines.append(f"initial partition: {counted(len(model.partition), 'block')}")
-        lines += _indented(shown, len(model.partition), "blocks")
+        lines += indented(shown, len(model.partition), "blocks")
     different = len(set(model.initial_values.values()))
     lines.append(f"initial values: {different} different")
     views = [(name, combination_text(view)) for name, view in model.observables.items()]
@@ -210,7 +176,7 @@ def _text(model: Model, options: argparse.Namespace) -> str:
         if listed:
             lines.append(f"{title}: {len(listed)}")
             shown = [_cut(f"{name} = {text}") for name, text in listed[:_VIEWS]]
-            lines += _indented(shown, len(listed), title)
+            lines += indented(shown, len(listed), title)
     if model.dropped:
         lines.append(f"constants replaced by their values: {_cut(', '.join(model.dropped))}")
     lines += note_lines(model)
@@ -219,51 +185,8 @@ def _text(model: Model, options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def note_lines(model: Model) -> list[str]:
-    """What was done while reading the model, a line each."""
-    if not model.notes:
-        return []
-    return ["while reading:", *_indented(list(model.notes[:_VIEWS]), len(model.notes), "notes")]
-
-
-def sizes(model: Model) -> str:
-    """Variables, symbolic parameters where there are any, and terms.
-
-    Examples
-    --------
-    >>> import sympy
-    >>> from symlump import PolynomialODE
-    >>> from symlump.formats import Model
-    >>> x, k = sympy.symbols("x k")
-    >>> sizes(Model("m", PolynomialODE.from_sympy({x: 1 - k*x}, [k]), {}))
-    '2 variables, 1 of them a symbolic parameter, 2 terms'
-    """
-    parts = [counted(len(model.ode), "variable")]
-    symbolic = len(model.ode.parameters)
-    if symbolic:
-        what = "a symbolic parameter" if symbolic == 1 else "symbolic parameters"
-        parts.append(f"{symbolic} of them {what}")
-    return ", ".join([*parts, counted(model.ode.terms, "term")])
-
-
-def counted(number: int, what: str) -> str:
-    """A number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "block"), counted(3, "block")
-    ('1 block', '3 blocks')
-    """
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
 def _degree(model: Model) -> int:
     return int(model.ode.monomials.degrees.max(initial=0))
-
-
-def _indented(lines: list[str], count: int, what: str) -> list[str]:
-    more = [f"… {count - len(lines)} more {what}"] if count > len(lines) else []
-    return [f"  {line}" for line in [*lines, *more]]
 
 
 def _cut(text: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
+from symlump.cli.arguments import declare_files, names
+from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import bar, working
-from symlump.cli.show_command import NETWORKS, add_reading, read_model
+from symlump.cli.reading import NETWORKS, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -42,15 +43,10 @@ exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "sweep",
-        help="one reduction at many tolerances, as a table and a picture",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_sweeping(parser, linear=True)
     parser.add_argument(
@@ -62,9 +58,7 @@ def add_parser(commands: Any) -> None:
         '"2*x + y"; may be given several times',
     )
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
-    parser.add_argument(
-        "--picture", metavar="FILE.png", help="draw the table here: .png, .svg, .pdf"
-    )
+    add_picture(parser, "the table")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     declare_files(parser, reads=("file",), writes=("csv", "picture"))
 
@@ -120,17 +114,11 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    if options.picture is not None:
-        from symlump.display.drawing import picture_format
-
-        picture_format(options.picture)
+    check_picture(options)
     table = swept(options)
     if options.csv is not None:
         table.to_csv(options.csv)
-    if options.picture is not None:
-        from symlump.display.drawing import save_picture
-
-        save_picture(table.figure(), options.picture)
+    draw_picture(options, table)
     return Answer(lambda: sweep_report(options, table), lambda: str(table))
 
 
@@ -184,10 +172,9 @@ def _linear(options: argparse.Namespace) -> Sweep:
         )
     eps = _numbers(options.eps)
     model = read_model(options)
-    # BioNetGen names, such as A(b,c), have commas inside parentheses.
-    names = [n.strip() for given in options.observable for n in re.split(r",(?![^(]*\))", given)]
+    observables = [name for given in options.observable for name in names(given)]
     views = model.observables
-    kept = [views[n] if n not in model.ode.index and n in views else n for n in names]
+    kept = [views[n] if n not in model.ode.index and n in views else n for n in observables]
     with bar("sweeping", 100) as advance:
         return sweep(
             model.ode,
@@ -276,6 +263,6 @@ def _numbers(text: str | None) -> list[float] | None:
     if text is None:
         return None
     try:
-        return [float(part) for part in re.split(r"[,\s]+", text.strip())]
+        return [float(part) for part in re.split(r"[,\s]+", text.strip(" ,"))]
     except ValueError:
         raise FileFormatError(f"{text!r} is not a list of numbers such as 0,1e-4,6e-4") from None

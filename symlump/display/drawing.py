@@ -95,7 +95,9 @@ def save_picture(figure: Figure, path: str | Path) -> None:
     """
     kind = picture_format(path)
     undated: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with replacing(path) as temporary:
+    from matplotlib import rc_context
+
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": "symlump"}):
         figure.savefig(temporary, format=kind, metadata=undated[kind])
 
 

@@ -12,20 +12,22 @@ suffix      format                                  read   write
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, MethodError
-from symlump.files import write_text
+from symlump.files import STANDARD, write_text
 from symlump.formats.bionetgen import read_bionetgen, write_bionetgen
 from symlump.formats.erode import read_erode, write_erode
 from symlump.formats.model import Model, substitute_constants
 from symlump.formats.mrmc import read_tra, write_tra
 from symlump.formats.sbml import read_sbml, write_sbml
-from symlump.formats.source import Source
+from symlump.formats.source import Source, shown
 from symlump.memory import memory_errors
 from symlump.ode.polynomial import PolynomialODE
+from symlump.suggest import did_you_mean
 
 SUFFIXES = {
     ".ode": "erode",
@@ -40,6 +42,14 @@ _WRITERS = {
     "bionetgen": write_bionetgen,
     "mrmc": write_tra,
     "sbml": write_sbml,
+}
+
+#: How files of each format begin.
+_FIRST_LINES = {
+    "begin model": "erode",
+    "begin": "bionetgen",
+    "STATES": "mrmc",
+    "<": "sbml",
 }
 
 __all__ = ["Model", "SUFFIXES", "read", "substitute_constants", "write"]
@@ -59,7 +69,7 @@ def read(
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file; ``-`` is standard input.
     parameters : {"values", "symbolic"}
         Replace parameters by their values, or make them symbolic constants of the system: variables
         with derivative 0, listed in ``PolynomialODE.parameters``.
@@ -70,7 +80,8 @@ def read(
         Whether the numbers of a ``.tra`` file are probabilities or rates. If it is not given, the
         sums of the rows decide, and ``Model.notes`` says so.
     format : str, optional
-        One of erode, bionetgen, mrmc, sbml; by default the suffix of the file decides.
+        One of erode, bionetgen, mrmc, sbml; by default the suffix of the file decides, and of standard
+        input the first line.
 
     Raises
     ------
@@ -87,10 +98,15 @@ def read(
         raise MethodError(f"constants={constants!r} is neither 'keep' nor 'values'")
     if chain not in (None, "dtmc", "ctmc"):
         raise MethodError(f"chain={chain!r} is neither 'dtmc' nor 'ctmc'")
-    chosen = _format_of(path, format)
+    source = None
+    if os.fspath(path) == STANDARD and format is None:
+        source = Source.read(path)
+        chosen = _format_by_content(source)
+    else:
+        chosen = _format_of(path, format)
     if chain is not None and chosen != "mrmc":
         raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is none")
-    source = Source.read(path)
+    source = source or Source.read(path)
     if chosen == "erode":
         model = read_erode(source, parameters=parameters, constants=constants)
     elif chosen == "bionetgen":
@@ -127,13 +143,36 @@ def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None 
     write_text(path, _WRITERS[chosen](model))
 
 
+def _format_by_content(source: Source) -> str:
+    """The format of a text without a name, by its first line that is no comment.
+
+    Examples
+    --------
+    >>> _format_by_content(Source("-", "// mine\\nbegin model m\\n"))
+    'erode'
+    """
+    lines = (line.strip() for line in source.text.split("\n"))
+    first = next((line for line in lines if line and not line.startswith(("#", "//"))), "")
+    for start, found in _FIRST_LINES.items():
+        if first.startswith(start):
+            return found
+    raise FileFormatError(
+        f"{source.path}: no format begins with {shown(first)}; say which it is: {', '.join(_WRITERS)}"
+    )
+
+
 def _format_of(path: str | Path, format: str | None) -> str:
     known = tuple(dict.fromkeys(SUFFIXES.values()))
     if format is not None:
         if format not in known:
-            raise FileFormatError(f"unknown format {format!r}; the formats are {', '.join(known)}")
+            raise FileFormatError(
+                f"unknown format {format!r}{did_you_mean(format, known)}; the formats are {', '.join(known)}"
+            )
         return format
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise FileFormatError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}")
+        raise FileFormatError(
+            f"{path}: unknown suffix {suffix!r}{did_you_mean(suffix, SUFFIXES)}; known are "
+            f"{', '.join(SUFFIXES)}"
+        )
     return SUFFIXES[suffix]

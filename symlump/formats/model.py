@@ -16,6 +16,7 @@ from symlump.formats.source import shown
 from symlump.lumping.partition import Partition
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
+from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from symlump.lumping.linear.linear_lumping import LinearLumping
@@ -135,7 +136,8 @@ class Model:
                 "variables instead"
             )
         raise VariableError(
-            f"{shown(name)} is neither a variable nor an observable; variables: "
+            f"{shown(name)} is neither a variable nor an observable"
+            f"{did_you_mean(name, [*self.observables, *self.ode.variables])}; variables: "
             f"{_some(self.ode.variables)}; observables: {_some(tuple(self.observables))}"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from symlump.errors import FileFormatError, InputError
+from symlump.files import STANDARD
 
 MAX_BYTES = 2**30
 MAX_LINE = 64 * 2**20
@@ -38,7 +40,7 @@ class Source:
 
     @classmethod
     def read(cls, path: str | Path) -> Source:
-        """Read a text file.
+        """Read a text file; ``-`` is standard input.
 
         Raises
         ------
@@ -47,6 +49,11 @@ class Source:
             above 64 MiB.
         """
         name = os.fspath(path)
+        if name == STANDARD:
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise FileFormatError(f"{name}: symlump reads at most {MAX_BYTES} bytes (1 GiB)")
+            return cls.of_bytes(name, data)
         try:
             with open(name, "rb") as handle:
                 status = os.fstat(handle.fileno())

@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import ActivationMissingError, FileFormatError, NetworkError
 from symlump.files import is_stream, replacing
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.chain import Layer
@@ -347,7 +347,7 @@ def _with_own(layers: list[Layer]) -> set[int]:
 def _hidden(phi: str | None, number: int, layers: int) -> Activation:
     """The activation of a hidden layer, from one name for all or names for each."""
     if phi is None:
-        raise NetworkError(
+        raise ActivationMissingError(
             "the file does not say which activation its hidden layers have; add --activation tanh (or "
             "sigmoid, relu, identity, polynomial:c0,c1,…)"
         )

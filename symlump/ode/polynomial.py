@@ -21,6 +21,7 @@ from symlump.ode import printing, sympy_io
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.reactions import Reaction, read_reactions
+from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import networkx
@@ -286,7 +287,8 @@ class PolynomialODE:
         if name in self.index:
             return self.index[name]
         shown = ", ".join(self.variables[:8]) + (", …" if len(self) > 8 else "")
-        raise VariableError(f"{name!r} is not a variable of this system; it has {shown}")
+        meant = did_you_mean(name, self.variables)
+        raise VariableError(f"{name!r} is not a variable of this system{meant}; it has {shown}")
 
     @cached_property
     def matrix(self) -> sparse.csr_array:

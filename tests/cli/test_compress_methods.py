@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import symlump as sl
-from symlump.cli.compress_methods import METHODS
 from symlump.cli.main import main
+from symlump.cli.networks.compress_methods import METHODS
 
 
 @pytest.fixture(scope="module")

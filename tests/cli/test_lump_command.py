@@ -192,7 +192,7 @@ def test_a_large_system_is_said_not_to_be_checked(capsys, tree, monkeypatch):
 
 
 BAD = {
-    "missing": (None, [], "nothing.ode: cannot be read: No such file"),
+    "missing": (None, [], "nothing.ode does not exist"),
     "folder": (None, [], "cannot be read: Is a directory"),
     "empty": ("", [], "m.ode:1:1: the file is empty"),
     "syntax": (TREE.replace("d(x3) =", "d(x3) +"), [], "m.ode:14:7: expected '=', found '+'"),
@@ -209,7 +209,7 @@ BAD = {
     "format": (TREE, ["--format", "latex"], "unknown format 'latex'; the formats are erode"),
     "wrong format": (TREE, ["--format", "mrmc"], "m.ode:1:1: expected 'STATES n'"),
     "keep": (TREE, ["--keep", "x1,x9"], "'x9' is neither a variable nor an observable"),
-    "keep nothing": (TREE, ["--keep", ""], "'' is neither a variable nor an observable"),
+    "keep nothing": (TREE, ["--keep", ""], "'' names nothing"),
     "keep product": (TREE, ["--keep", "product"], "not a linear combination"),
     "eps": (TREE, ["--eps", "-1"], "eps=-1.0"),
     "eps nan": (TREE, ["--eps", "nan"], "eps=nan"),
@@ -336,6 +336,4 @@ def test_help_teaches(capsys, command):
 
 
 def test_lump_needs_a_method(capsys, tree):
-    with pytest.raises(SystemExit) as exit_:
-        main(["lump", str(tree)])
-    assert exit_.value.code == 2 and "--method" in capsys.readouterr().err
+    assert main(["lump", str(tree)]) == 2 and "--method" in capsys.readouterr().err

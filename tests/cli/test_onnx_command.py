@@ -90,6 +90,7 @@ def test_show_what_is_left_untouched(capsys, tmp_path):
     assert code == 2 and not out and "node 1 (Selu)" in err and "leave_untouched=True" in err
     code, out, _ = run(capsys, "show", path, "--leave-untouched")
     assert code == 0 and "Selu, untouched" in out and "reads" in out
+    (tmp_path / "m.ode").write_text("")
     code, _, err = run(capsys, "show", tmp_path / "m.ode", "--leave-untouched")
     assert code == 2 and "is for ONNX networks" in err
 
@@ -97,8 +98,8 @@ def test_show_what_is_left_untouched(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("compress", "nothing.onnx", "--eps", "0"), "does not exist; give an ONNX file"),
-        (("show", "nothing.onnx"), "does not exist; give an ONNX file"),
+        (("compress", "nothing.onnx", "--eps", "0"), "nothing.onnx does not exist"),
+        (("show", "nothing.onnx"), "nothing.onnx does not exist"),
         (("compress", "WRONG", "--eps", "0"), "is not an ONNX file"),
         (("show", "WRONG"), "is not an ONNX file"),
         (

@@ -58,6 +58,7 @@ def test_bad_input_is_one_clear_message(capsys, tmp_path, case):
 )
 def test_what_belongs_to_systems_is_refused_for_networks(capsys, tmp_path, arguments):
     path = tmp_path / "net.safetensors"
+    path.write_bytes(b"")
     assert main(["sweep", str(path), *arguments]) == 2
     assert f"{arguments[0]} belongs to systems" in capsys.readouterr().err
 

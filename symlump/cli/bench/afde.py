@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import names as comma_separated
 from symlump.cli.arguments import shares
 from symlump.cli.progress import bar
 from symlump.errors import MethodError
@@ -85,9 +88,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", default="symlump-afde", metavar="DIR", help="folder (default: symlump-afde)"
     )
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.afde import evaluate
     from symlump.bench.tables import markdown
@@ -106,9 +110,10 @@ def run(options: argparse.Namespace) -> int:
             step,
         )
     _write(rows, folder)
-    print(markdown(rows))
-    print(f"written to {folder}: results.csv, summary.md, pictures")
-    return 0
+    return Answer(
+        lambda: rows,
+        lambda: f"{markdown(rows)}\nwritten to {folder}: results.csv, summary.md, pictures",
+    )
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -118,7 +123,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else Plan()
     changes: dict[str, Any] = {}
     if options.datasets is not None:
-        changes["datasets"] = tuple(options.datasets.split(","))
+        changes["datasets"] = tuple(comma_separated(options.datasets))
     if options.methods is not None:
         changes["methods"] = tuple(part.strip() for part in options.methods.split(";"))
     if options.shares is not None:
@@ -188,6 +193,9 @@ def _write(rows: list[dict[str, Any]], folder: Path) -> None:
             try:
                 figure = picture(summary, title, methods, what)
             except MissingExtraError:
-                print("no pictures: they need matplotlib (pip install 'symlump[plot]')")
+                print(
+                    "no pictures: they need matplotlib (pip install 'symlump[plot]')",
+                    file=sys.stderr,
+                )
                 return
             save_picture(figure, folder / f"evaluation-{short}-{hidden}{suffix}.png")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, replace
 
+from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 
 DESCRIPTION = """\
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     declare_files(parser, writes=("picture",))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.anneal import QUICK, Plan, draw
     from symlump.bench.anneal import run as measure
@@ -49,11 +49,6 @@ def run(options: argparse.Namespace) -> int:
     rows = [result.row for result in results]
     if options.picture is not None:
         save_picture(draw(results), options.picture)
-    if options.json:
-        print(
-            json.dumps([asdict(row) | {"points_lost": row.points_lost} for row in rows], indent=2)
-        )
-        return 0
     header = (
         *("seed", "parameters", "retained", "widths", "whole network", "annealed", "points lost"),
         *("at once", "from scratch"),
@@ -72,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         )
         for row in rows
     ]
-    print(results[0].annealing)
-    print()
-    print(table_text(header, cells))
-    return 0
+    return Answer(
+        lambda: [asdict(row) | {"points_lost": row.points_lost} for row in rows],
+        lambda: f"{results[0].annealing}\n\n{table_text(header, cells)}",
+    )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import names as comma_separated
 from symlump.cli.bench import (
     afde,
     anneal,
     linear,
     pinn,
 )
+from symlump.cli.parser import Parser
 from symlump.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -36,33 +38,28 @@ class Experiment:
     options : callable
         Adds its options to a parser.
     run : callable
-        Runs it with parsed options; returns the exit code.
+        Runs it with parsed options; returns its rows.
     """
 
     name: str
     help: str
     options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    run: Callable[[argparse.Namespace], Answer]
     description: str = ""
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "bench",
-        help="measure symlump on this machine",
-        description=_DESCRIPTION,
-        epilog="example:\n  symlump bench engine --quick",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: Parser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = "example:\n  symlump bench engine --quick"
     experiments = parser.add_subparsers(dest="experiment", metavar="EXPERIMENT", required=True)
     for experiment in EXPERIMENTS:
         row = experiments.add_parser(
             experiment.name,
             help=experiment.help,
             description=experiment.description or f"Measure {experiment.help}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        parser.commands[experiment.name] = row
         experiment.options(row)
         row.set_defaults(run=experiment.run)
 
@@ -81,11 +78,11 @@ def _engine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _engine(options: argparse.Namespace) -> int:
+def _engine(options: argparse.Namespace) -> Answer:
     from symlump.bench.engine import ROWS, measure
     from symlump.errors import MethodError
 
-    names = list(ROWS) if options.rows is None else options.rows.split(",")
+    names = list(ROWS) if options.rows is None else comma_separated(options.rows)
     for name in names:
         if name not in ROWS:
             raise MethodError(f"--rows: there is no row {name!r}; choose from {', '.join(ROWS)}")
@@ -94,11 +91,9 @@ def _engine(options: argparse.Namespace) -> int:
         for name in names:
             step(len(rows), name)
             rows.append(measure(name, options.quick))
-    if options.json:
-        print(json.dumps([asdict(row) | {"reached": row.reached} for row in rows], indent=2))
-    else:
-        print(_table(rows))
-    return 0
+    return Answer(
+        lambda: [asdict(row) | {"reached": row.reached} for row in rows], lambda: _table(rows)
+    )
 
 
 def _networks_options(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +101,7 @@ def _networks_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, metavar="N", help="of the layers (default: 4096)")
 
 
-def _networks(options: argparse.Namespace) -> int:
+def _networks(options: argparse.Namespace) -> Answer:
     from symlump.bench.networks import HEADER, cells, measure
     from symlump.cli.progress import working
     from symlump.display.tables import table_text
@@ -117,14 +112,13 @@ def _networks(options: argparse.Namespace) -> int:
         raise MethodError(f"--width {width}: give 2 or more")
     with working(f"networks of width {width}"):
         rows = measure(width)
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        print(table_text(HEADER, [cells(row) for row in rows]))
-    return 0
+    return Answer(
+        lambda: [asdict(row) for row in rows],
+        lambda: table_text(HEADER, [cells(row) for row in rows]),
+    )
 
 
-def _proofs(options: argparse.Namespace) -> int:
+def _proofs(options: argparse.Namespace) -> Answer:
     from symlump.bench.proofs import measure
     from symlump.display.tables import table_text
 
@@ -134,9 +128,6 @@ def _proofs(options: argparse.Namespace) -> int:
         for done, sites in enumerate(sizes, start=1):
             rows.append(measure(sites))
             step(done, f"{sites} sites")
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return 0
     cells = [
         (
             str(row.sites),
@@ -164,8 +155,7 @@ def _proofs(options: argparse.Namespace) -> int:
         "check,s/MB",
         "coarsest",
     ]
-    print(table_text(header, cells))
-    return 0
+    return Answer(lambda: [asdict(row) for row in rows], lambda: table_text(header, cells))
 
 
 def _table(rows: list[Row]) -> str:

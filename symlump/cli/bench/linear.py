@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 
 DESCRIPTION = """\
@@ -21,16 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.linear import measure
     from symlump.display.tables import table_text
 
     with working("measuring"):
         rows = measure(options.quick, options.models)
-    if options.json:
-        print(json.dumps([asdict(row) | {"reached": row.reached} for row in rows], indent=2))
-        return 0
     cells = [
         (
             row.what,
@@ -41,5 +38,7 @@ def run(options: argparse.Namespace) -> int:
         )
         for row in rows
     ]
-    print(table_text(("what", "seconds", "target", "reached", "peak MB"), cells))
-    return 0
+    return Answer(
+        lambda: [asdict(row) | {"reached": row.reached} for row in rows],
+        lambda: table_text(("what", "seconds", "target", "reached", "peak MB"), cells),
+    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, replace
 
-from symlump.cli.arguments import shares
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import names, shares
 from symlump.cli.progress import bar
 from symlump.errors import MethodError
 
@@ -38,23 +38,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_format(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run ``bench pinn``."""
     from symlump.bench.pinn import QUICK, Plan, csv_text, markdown, text
     from symlump.bench.pinn import run as run_plan
 
     plan = replace(QUICK if options.quick else Plan(), seeds=_seeds(options))
     if options.problems is not None:
-        plan = replace(plan, problems=tuple(options.problems.split(",")))
+        plan = replace(plan, problems=tuple(names(options.problems)))
     if options.shares is not None:
         plan = replace(plan, shares=shares(options.shares))
     with bar("physics-informed networks", 1000) as step:
         rows = run_plan(plan, lambda done, total, remark: step(1000 * done // total, remark))
-    if options.format == "json":
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        print({"text": text, "csv": csv_text, "markdown": markdown}[options.format](rows).rstrip())
-    return 0
+    shown = {"text": text, "csv": csv_text, "markdown": markdown}[options.format]
+    return Answer(lambda: [asdict(row) for row in rows], lambda: shown(rows).rstrip())
 
 
 def add_hmatrix_options(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +60,7 @@ def add_hmatrix_options(parser: argparse.ArgumentParser) -> None:
     _add_format(parser)
 
 
-def run_hmatrix(options: argparse.Namespace) -> int:
+def run_hmatrix(options: argparse.Namespace) -> Answer:
     """Run ``bench hmatrix``."""
     from symlump.bench.hmatrix import csv_text, markdown, measure, text
 
@@ -73,17 +70,15 @@ def run_hmatrix(options: argparse.Namespace) -> int:
         for done, size in enumerate(sizes):
             step(done, f"{size} points")
             rows.append(measure(size))
-    if options.format == "json":
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        print({"text": text, "csv": csv_text, "markdown": markdown}[options.format](rows).rstrip())
-    return 0
+    shown = {"text": text, "csv": csv_text, "markdown": markdown}[options.format]
+    return Answer(lambda: [asdict(row) for row in rows], lambda: shown(rows).rstrip())
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--format", choices=("text", "csv", "markdown", "json"), default="text", help="of the rows"
+        "--format", choices=("text", "csv", "markdown"), default="text", help="of the rows"
     )
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 
 
 def _seeds(options: argparse.Namespace) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from symlump.errors import NetworkError
 from symlump.network.activations.rules import Letters, Pieces, Rule
 from symlump.network.activations.special_points import Points, at, multiples_of_pi, roots
 from symlump.ode.exact import FloatArray
+from symlump.suggest import did_you_mean
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -375,6 +376,7 @@ def activation(name: str) -> Activation:
             )
         return make(*values)
     raise NetworkError(
-        f"activation {name!r} is unknown; choose {', '.join(ACTIVATIONS)}, or with numbers "
+        f"activation {name!r} is unknown{did_you_mean(name, ACTIVATIONS)}; choose "
+        f"{', '.join(ACTIVATIONS)}, or with numbers "
         "leaky_relu:slope, elu:alpha, hard_tanh:low,high, polynomial:c0,c1,…"
     )

@@ -1,4 +1,4 @@
-"""``symlump show NET.onnx``: the nodes of a network, and the equations of its influence form."""
+"""``symlump show`` of a network: its layers, and the equations of its influence form."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 from symlump.display.tables import table_text
+from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Node, Pool, Untouched
+from symlump.network.state_dict import read_network
 from symlump.ode.polynomial import PolynomialODE
 
 _ROWS = 100
@@ -21,19 +23,47 @@ _ENCODED = 5_000_000  # parameters; above, no equations are shown
 
 def run_network(options: argparse.Namespace) -> Answer:
     """Run the command for a network."""
+    if options.picture is not None:
+        raise MethodError(
+            "--picture draws models; a network is drawn by symlump compress --picture"
+        )
     with working(f"reading {options.file}"):
-        network = read_onnx(options.file, options.leave_untouched)
+        network, known = _read(options)
         ode = None
-        if options.latex or (options.equations and network.parameters <= _ENCODED):
+        if options.latex and not known:
+            raise MethodError(
+                f"{options.file} does not name the activation of its hidden layers, which the equations need: "
+                "add --activation"
+            )
+        if known and (options.latex or (options.equations and network.parameters <= _ENCODED)):
             ode = encode(network)
     return Answer(
-        lambda: _report(options, network),
+        lambda: _report(options, network, known),
         lambda: (
             ode.to_latex(options.equations, options.terms)
             if options.latex and ode is not None
-            else _text(options, network, ode)
+            else _text(options, network, ode, known)
         ),
     )
+
+
+def _read(options: argparse.Namespace) -> tuple[Network, bool]:
+    """The network, and whether its activations are known."""
+    if Path(options.file).suffix.lower() == ".onnx":
+        if options.activation is not None:
+            raise MethodError(f"--activation: {options.file} itself says what its activations are")
+        return read_onnx(options.file, options.leave_untouched), True
+    if options.leave_untouched:
+        raise MethodError(f"--leave-untouched is for ONNX networks; {options.file} is none")
+    try:
+        return read_network(options.file, options.activation).network, True
+    except ActivationMissingError:
+        return read_network(options.file, "identity").network, False
+
+
+def _described(network: Network, known: bool) -> str:
+    text = repr(network)
+    return text if known else text.replace(", identity", "")
 
 
 def _rows(network: Network) -> list[dict[str, Any]]:
@@ -76,11 +106,12 @@ def _kind(node: Node) -> str:
     return type(node).__name__.lower()
 
 
-def _report(options: argparse.Namespace, network: Network) -> dict[str, Any]:
+def _report(options: argparse.Namespace, network: Network, known: bool) -> dict[str, Any]:
     return {
         "file": options.file,
         "kind": "graph" if network.chain is None else "chain",
         "dtype": network.dtype,
+        "activations_known": known,
         "parameters": network.parameters,
         "outputs": list(network.outputs),
         "nodes": _rows(network),
@@ -91,6 +122,7 @@ def _text(
     options: argparse.Namespace,
     network: Network,
     ode: PolynomialODE | None,
+    known: bool,
 ) -> str:
     rows = _rows(network)
     chain = network.chain is not None
@@ -106,10 +138,15 @@ def _text(
     ]
     columns = ("node", "what", *(() if chain else ("reads",)), "shape", "parameters")
     lines = [
-        f"{Path(options.file).name}: {network!r}, {network.dtype}",
+        f"{Path(options.file).name}: {_described(network, known)}, {network.dtype}",
         "a chain of dense layers, so every method applies"
         if chain
         else "a graph, for AFDE and Symmetric",
+        *(
+            []
+            if known
+            else ["activations: the file does not name them; say them with --activation"]
+        ),
         "",
         table_text(columns, table),
     ]

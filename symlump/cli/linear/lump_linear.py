@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import names
+from symlump.cli.pictures import draw_picture
 from symlump.cli.progress import working
-from symlump.cli.show_command import counted, note_lines, read_model, sizes
+from symlump.cli.reading import counted, note_lines, read_model, sizes
 from symlump.errors import MethodError
 
 if TYPE_CHECKING:
@@ -32,15 +33,14 @@ def run_linear(options: argparse.Namespace) -> Answer:
 
     _only_linear(options)
     model = read_model(options)
-    # BioNetGen names, such as A(b,c), have commas inside parentheses.
-    names = [n.strip() for given in options.observable for n in re.split(r",(?![^(]*\))", given)]
-    method = Constrained([_view(model, name) for name in names], eps=options.eps)
+    observables = [name for given in options.observable for name in names(given)]
+    method = Constrained([_view(model, name) for name in observables], eps=options.eps)
     with working(f"lumping {len(model.ode)} variables"):
         start = time.perf_counter()
         lumping = lump(model.ode, method)
         seconds = time.perf_counter() - start
     with working("checking the result"):
-        report = _report(lumping, options, names, seconds)
+        report = _report(lumping, options, observables, seconds)
         report["notes"] = list(model.notes)
     if options.output is not None:
         reduced = linear_quotient_model(model, lumping)
@@ -57,6 +57,7 @@ def run_linear(options: argparse.Namespace) -> Answer:
                 certificate = certificate.without_system()
             certificate.write(options.certificate)
         report["certificate"] = options.certificate
+    draw_picture(options, lumping)
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
 
@@ -86,14 +87,14 @@ def _view(model: Model, name: str) -> str | Mapping[str, Fraction]:
 
 
 def _report(
-    lumping: LinearLumping, options: argparse.Namespace, names: list[str], seconds: float
+    lumping: LinearLumping, options: argparse.Namespace, observables: list[str], seconds: float
 ) -> dict[str, Any]:
     from symlump.formats.algebra import fraction_text
 
     report: dict[str, Any] = {
         "file": options.file,
         "method": options.method,
-        "observables": names,
+        "observables": observables,
         "parameters": options.parameters,
         "constants": options.constants,
         "eps": options.eps,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
-from symlump.cli.compress_methods import METHODS, add_sizes, described, reduced
+from symlump.cli.arguments import declare_files, names
+from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
+from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
 from symlump.errors import FileFormatError, MethodError
 
@@ -56,15 +57,10 @@ exit codes: 0 done, 1 the size cannot be reached, 2 the input cannot be used
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Register the command."""
-    parser = commands.add_parser(
-        "compress",
-        help="a saved network in, a smaller one out",
-        description=_DESCRIPTION,
-        epilog=described() + "\n\n" + _EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = described() + "\n\n" + _EXAMPLES
     parser.set_defaults(run=run)
     parser.add_argument(
         "model", metavar="MODEL", help=".safetensors, torch.save(state_dict), or .onnx"
@@ -134,12 +130,14 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="ONNX: carry operators that symlump does not know along as they are",
     )
+    add_picture(parser, "the size of each layer")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=("model", "data"), writes=("output", "equations"))
+    declare_files(parser, reads=("model", "data"), writes=("output", "equations", "picture"))
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    check_picture(options)
     to_onnx = options.output is not None and _writes_onnx(options)
     network, saved = _read(options)
     data = None
@@ -160,6 +158,7 @@ def run(options: argparse.Namespace) -> Answer:
         report["output"] = options.output
         if result.reduction.stored is not None:
             report["written_in_full"] = True
+    draw_picture(options, result)
     return Answer(lambda: report, lambda: _text(result, report))
 
 
@@ -172,7 +171,7 @@ def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
             raise MethodError(
                 "--leave-untouched is for ONNX files; a state dict holds dense layers only"
             )
-        order = None if options.layers is None else options.layers.split(",")
+        order = None if options.layers is None else names(options.layers)
         saved = read_network(options.model, options.activation, options.output_activation, order)
         return saved.network, saved
     from symlump.network.exchange.onnx_io import read_onnx

@@ -1,0 +1,1 @@
+"""Linear lumpings on the command line."""

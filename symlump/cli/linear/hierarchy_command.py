@@ -1,0 +1,95 @@
+"""``symlump hierarchy``: a chain of exact linear lumpings, each inside the next."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
+from symlump.cli.pictures import add_picture, draw_picture
+from symlump.cli.progress import working
+from symlump.cli.reading import add_reading, note_lines, read_model, sizes
+
+if TYPE_CHECKING:
+    from symlump.formats.model import Model
+    from symlump.lumping.linear.hierarchy import Hierarchy
+
+_DESCRIPTION = """\
+Find a maximal chain of exact linear lumpings of a model: each has all combinations of the one before it and
+some more, and none fits between two neighbours. The chain shows every level at which a model can be read, and
+why there is nothing between two levels. It is meant for up to some hundred variables.
+"""
+
+_EXAMPLES = """\
+examples:
+  symlump hierarchy MODEL.ode
+  symlump hierarchy MODEL.ode --picture chain.svg
+
+exit codes: 0 done, 1 the request cannot be met, 2 the file cannot be read
+"""
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
+    parser.set_defaults(run=run)
+    add_reading(parser)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which of several maximal chains is found (default: 0)",
+    )
+    add_picture(parser, "the dimensions of the chain")
+    parser.add_argument("--json", action="store_true", help="print the chain as JSON")
+    declare_files(parser, reads=("file",), writes=("picture",))
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Run the command."""
+    from symlump.lumping.linear.hierarchy import hierarchy
+
+    model = read_model(options)
+    with working(f"lumping {len(model.ode)} variables"):
+        chain = hierarchy(model.ode, options.seed)
+    draw_picture(options, chain)
+    return Answer(
+        lambda: _report(options, model, chain),
+        lambda: "\n".join(
+            [
+                f"{Path(options.file).name}: {sizes(model)}",
+                *note_lines(model),
+                chain.to_text(max_lines=1000),
+            ]
+        ),
+    )
+
+
+def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict[str, Any]:
+    from symlump.formats.algebra import fraction_text
+
+    return {
+        "file": options.file,
+        "parameters": options.parameters,
+        "constants": options.constants,
+        "variables": len(model.ode),
+        "terms": model.ode.terms,
+        "dimensions": list(chain.dimensions),
+        "maximal": chain.maximal,
+        "levels": [
+            {
+                "dimension": len(lumping),
+                "exact": lumping.exact,
+                "combinations": {
+                    name: {variable: fraction_text(value) for variable, value in row.items()}
+                    for name, row in lumping.combinations.items()
+                },
+            }
+            for lumping in chain
+        ],
+        "notes": list(model.notes),
+    }

@@ -1,0 +1,112 @@
+"""Reading a model file on the command line, and what every command says about it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symlump.cli.progress import working
+from symlump.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from symlump.formats.model import Model
+
+#: Suffixes of saved networks.
+NETWORKS = {".safetensors", ".pt", ".pth", ".onnx"}
+_NOTES = 12
+
+
+def add_reading(
+    parser: argparse.ArgumentParser, files: str = "a model: .ode, .net, .tra, .xml, .sbml"
+) -> None:
+    """The arguments that say which file to read and how."""
+    parser.add_argument("file", metavar="FILE", help=files)
+    parser.add_argument(
+        "--parameters",
+        default="values",
+        choices=("values", "symbolic"),
+        help="replace parameters by their values, or keep them as letters, which makes the result "
+        "valid for all values (default: values)",
+    )
+    parser.add_argument(
+        "--constants",
+        default="keep",
+        choices=("keep", "values"),
+        help="species that never change: keep as variables, or replace by their initial values "
+        "(default: keep)",
+    )
+    parser.add_argument(
+        "--chain",
+        choices=("dtmc", "ctmc"),
+        help="a .tra file: its numbers are probabilities (dtmc) or rates (ctmc); by default the sums of the "
+        "rows decide, and the report says so",
+    )
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        help="erode, bionetgen, mrmc or sbml (default: the suffix decides)",
+    )
+
+
+def read_model(options: argparse.Namespace) -> Model:
+    """Read the file as the options say."""
+    from symlump import formats
+
+    if Path(options.file).suffix.lower() in NETWORKS:
+        raise FileFormatError(
+            f"{options.file} is a network, and this takes model files; for networks there are symlump show, "
+            "symlump compress, symlump sweep and symlump report"
+        )
+    with working(f"reading {options.file}"):
+        return formats.read(
+            options.file,
+            parameters=options.parameters,
+            constants=options.constants,
+            chain=options.chain,
+            format=options.format,
+        )
+
+
+def note_lines(model: Model) -> list[str]:
+    """What was done while reading the model, a line each."""
+    if not model.notes:
+        return []
+    return ["while reading:", *indented(list(model.notes[:_NOTES]), len(model.notes), "notes")]
+
+
+def sizes(model: Model) -> str:
+    """Variables, symbolic parameters where there are any, and terms.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> from symlump import PolynomialODE
+    >>> from symlump.formats import Model
+    >>> x, k = sympy.symbols("x k")
+    >>> sizes(Model("m", PolynomialODE.from_sympy({x: 1 - k*x}, [k]), {}))
+    '2 variables, 1 of them a symbolic parameter, 2 terms'
+    """
+    parts = [counted(len(model.ode), "variable")]
+    symbolic = len(model.ode.parameters)
+    if symbolic:
+        what = "a symbolic parameter" if symbolic == 1 else "symbolic parameters"
+        parts.append(f"{symbolic} of them {what}")
+    return ", ".join([*parts, counted(model.ode.terms, "term")])
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "block"), counted(3, "block")
+    ('1 block', '3 blocks')
+    """
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def indented(lines: list[str], count: int, what: str) -> list[str]:
+    """Lines of a list, with how many more there are."""
+    more = [f"… {count - len(lines)} more {what}"] if count > len(lines) else []
+    return [f"  {line}" for line in [*lines, *more]]

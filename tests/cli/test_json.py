@@ -1,0 +1,245 @@
+"""``--json`` of every command, against the page that documents its keys."""
+
+import argparse
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from test_lump_command import NETWORK, TREE
+from torch import nn
+
+from symlump.cli.answer import json_text
+from symlump.cli.main import COMMANDS, build_parser, main
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "look-up" / "json.md"
+ENZYME = """begin model enzyme
+begin init
+S = 10 E = 1 C P
+end init
+begin reactions
+S + E -> C, 2
+C -> S + E, 1
+C -> E + P, 3
+end reactions
+end model
+"""
+MODEL = ["--method", "forward", "-o", "small.ode", "--certificate", "c.json"]
+NET = ["net.safetensors", "--activation", "tanh"]
+CALLS = {
+    "lump, forward and backward": ["lump", "tree.ode", *MODEL],
+    "lump, constrained": ["lump", "tree.ode", "--observable", "x1", *MODEL, "--method=constrained"],
+    "show, of a model": ["show", "tree.ode"],
+    "show, of a network": ["show", "net.safetensors"],
+    "compress": [
+        *("compress", *NET, "--eps", "0", "--box", "-1", "1", "--data", "data.csv"),
+        *("-o", "small.pt", "--equations", "e.tex", "--certificates", "proofs"),
+    ],
+    "sweep": ["sweep", "tree.ode", "--eps", "0", "--horizon", "1"],
+    "report": ["report", "tree.ode", "--eps", "0"],
+    "conserved": ["conserved", "enzyme.ode"],
+    "hierarchy": ["hierarchy", "tree.ode"],
+    "explain": ["explain", "tree.ode", "x1", "x2"],
+    "check": ["check", "c.json"],
+    "export": ["export", "c.json", "--coq", "-o", "c.v"],
+    "completion": ["completion", "bash"],
+}
+#: What the calls above do not ask for.
+NOT_ASKED = {"compress": {"written_in_full"}}
+
+
+def documented():
+    """The keys of each section of the page: those of the object, and those named in the values."""
+    found = {}
+    for section in PAGE.read_text(encoding="utf-8").split("\n## symlump ")[1:]:
+        title, _, body = section.partition("\n")
+        rows = re.findall(r"^\| (`.*?) \| (.*) \|$", body, re.MULTILINE)
+        keys = {
+            key: set(re.findall(r"`(\w+)`", text)) for first, text in rows for key in names(first)
+        }
+        found[title] = keys
+    return found
+
+
+def names(text):
+    return re.findall(r"`(\w+)`", text)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tree.ode").write_text(TREE)
+    Path("enzyme.ode").write_text(ENZYME)
+    torch.manual_seed(0)
+    save_file(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).state_dict(), NET[0])
+    Path("data.csv").write_text("1,2,3\n4,5,6\n")
+    main(["lump", "tree.ode", *MODEL])
+
+
+@pytest.mark.parametrize("section", CALLS)
+def test_the_page_names_all_keys(folder, capsys, section):
+    if section == "completion":
+        pytest.importorskip("shtab")
+    capsys.readouterr()
+    assert main([*CALLS[section], "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    keys = documented()[section]
+    assert set(report) == set(keys) - NOT_ASKED.get(section, set())
+    for key in (
+        "rows",
+        "layers",
+        "equations",
+        "nodes",
+        "quantities",
+        "levels",
+        "difference",
+        "bound",
+    ):
+        inside = report.get(key)
+        inside = inside[0] if isinstance(inside, list) else inside
+        if isinstance(inside, dict):
+            assert set(inside) == (keys[key] - {"sweep"} or documented()["sweep"]["rows"]), key
+
+
+def test_what_is_conserved(folder, capsys):
+    """S + C + P = 10 and E + C = 1; the tree has no such sum, and that is an answer."""
+    capsys.readouterr()
+    assert main(["conserved", "enzyme.ode"]) == 0
+    out = capsys.readouterr().out
+    assert "2 conserved quantities, exact, proof checked" in out
+    assert "  S + C + P = 10\n" in out and "  E + C = 1\n" in out
+    assert main(["conserved", "tree.ode"]) == 0
+    assert capsys.readouterr().out.endswith("\n0 conserved quantities, exact, proof checked\n")
+
+
+def test_levels_of_a_hierarchy(folder, capsys):
+    capsys.readouterr()
+    assert main(["hierarchy", "tree.ode", "--picture", "chain.svg"]) == 0
+    out = capsys.readouterr().out
+    assert "maximal chain of exact linear lumpings of dimensions" in out
+    assert "<svg" in Path("chain.svg").read_text()
+
+
+def test_standard_input(folder, capsys, monkeypatch):
+    """The format is that of the first line, or of --format; a certificate comes through a pipe too."""
+    for text, arguments in (
+        (TREE, []),
+        ("// a comment\n" + TREE, ["--format", "erode"]),
+        (CHAIN, ["--chain", "ctmc"]),
+        (NETWORK, []),
+    ):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        assert main(["lump", "-", "--method", "forward", *arguments]) == 0
+        assert capsys.readouterr().out.startswith("-: ")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"what is this?")))
+    assert main(["show", "-"]) == 2
+    assert (
+        "no format begins with 'what is this?'; say which it is: erode" in capsys.readouterr().err
+    )
+    pipe = "{0} lump tree.ode --method forward --certificate - | {0} check -"
+    done = subprocess.run(
+        ["sh", "-c", pipe.format(f"{sys.executable} -m symlump")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0 and done.stdout.startswith("accepted: ")
+
+
+CHAIN = "STATES 3\nTRANSITIONS 2\n1 2 1\n2 3 1\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_script_for_every_shell(capsys, shell):
+    pytest.importorskip("shtab")
+    assert main(["completion", shell]) == 0
+    out = capsys.readouterr().out
+    assert "--observable" in out and "backward" in out and "conserved" in out
+
+
+def test_the_script_completes(tmp_path, capsys):
+    pytest.importorskip("shtab")
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash")
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "completion").write_text(capsys.readouterr().out)
+    script = """
+    source completion
+    COMP_WORDS=(symlump lump tree.ode --meth); COMP_CWORD=3
+    _shtab_symlump; echo "${COMPREPLY[@]}"
+    COMP_WORDS=(symlump lump tree.ode --method ""); COMP_CWORD=4
+    _shtab_symlump; echo "${COMPREPLY[@]}"
+    COMP_WORDS=(symlump co); COMP_CWORD=1
+    _shtab_symlump; echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run([bash, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "--method",
+        "forward backward constrained",
+        "compress conserved completion",
+    ], done
+
+
+def test_a_saved_network_is_shown(folder, capsys):
+    capsys.readouterr()
+    assert main(["show", *NET]) == 0
+    out = capsys.readouterr().out
+    assert "2–3–1, tanh, 13 parameters" in out and "influence form:" in out
+    assert main(["show", NET[0]]) == 0
+    out = capsys.readouterr().out
+    assert "<Network: 2–3–1, 13 parameters>" in out and "say them with --activation" in out
+    assert "influence form:" not in out
+
+
+@pytest.mark.parametrize(
+    "call", ["show tree.ode", "lump tree.ode --method backward", "sweep tree.ode --eps 0"]
+)
+def test_pictures_of_every_kind(folder, call):
+    starts = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+    for suffix, start in starts.items():
+        found = []
+        for name in ("a" + suffix, "b" + suffix):
+            assert main([*call.split(), "--picture", name]) == 0
+            found.append(Path(name).read_bytes())
+        assert found[0].startswith(start) and found[0] == found[1]
+
+
+def test_every_command_has_json_and_a_section(capsys):
+    sections = {title.partition(",")[0] for title in documented()}
+    assert sections == set(COMMANDS) - {"bench"}
+    parser = build_parser()
+    for name, command in parser.commands.items():
+        for part in command.filled().commands.values() or [command]:
+            assert "--json" in part.filled()._option_string_actions, (name, part.prog)
+
+
+def test_the_demonstration_is_documented():
+    from symlump.bench.demo import Row
+
+    assert set(Row.__annotations__) == documented()["demo"]["rows"]
+
+
+def test_numbers_that_json_does_not_have():
+    found = json.loads(json_text({"a": [float("inf"), float("nan")], "b": (1.5, None)}, "utf-8"))
+    assert found == {"a": [None, None], "b": [1.5, None]}
+
+
+def test_files_are_declared():
+    """Every argument that names a file is known as one that is read or written."""
+    for command in build_parser().commands.values():
+        for part in command.filled().commands.values() or [command]:
+            known = {*(part.get_default("reads") or ()), *(part.get_default("writes") or ())}
+            for action in part._actions:
+                name = action.metavar if isinstance(action.metavar, str) else ""
+                if re.match(r"FILE|MODEL|CERT", name) and not isinstance(
+                    action, argparse._SubParsersAction
+                ):
+                    assert action.dest in known, (part.prog, action.dest)

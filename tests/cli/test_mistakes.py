@@ -1,0 +1,160 @@
+"""Typical mistakes on the command line, each with the one line that answers it."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from test_lump_command import TREE
+from torch import nn
+
+from symlump.cli.main import main
+
+LUMP = ["lump", "tree.ode", "--method", "forward"]
+NET = ["compress", "net.safetensors", "--activation", "tanh"]
+
+#: What was typed, the exit code, and what the message must say.
+MISTAKES = {
+    # commands
+    "a mistyped command": (["lmup", "tree.ode"], 2, "did you mean 'lump'?"),
+    "no command": (
+        ["tree.ode"],
+        2,
+        "is a file, and the first word is a command: symlump show tree",
+    ),
+    "an unknown command": (["simplify"], 2, "COMMAND: 'simplify' is unknown"),
+    "an option before the command": (["--method", "forward"], 2, "options come after the command"),
+    # options
+    "a mistyped option": (
+        ["lump", "tree.ode", "--metod", "forward"],
+        2,
+        "did you mean '--method'?",
+    ),
+    "a single minus sign": (
+        ["lump", "tree.ode", "-method", "forward"],
+        2,
+        "did you mean '--method'?",
+    ),
+    "an option of another command": ([*LUMP, "--retain", "0.5"], 2, "no option --retain"),
+    "an ambiguous abbreviation": ([*NET, "--max", "1"], 2, "--max-loss, --max-bound"),
+    "an option without its value": (["lump", "tree.ode", "--method"], 2, "expected one argument"),
+    "a value with a minus sign": (
+        ["lump", "tree.ode", "--method=constrained", "--observable", "-x1"],
+        2,
+        "is written --observable=-x1",
+    ),
+    "a word too many": (
+        [*LUMP, "forward"],
+        2,
+        "'forward' is one argument too many; see symlump lump",
+    ),
+    "nothing said": (["lump"], 2, "FILE, --method"),
+    "no size": (NET, 2, "--eps --retain"),
+    "two sizes": ([*NET, "--eps", "0", "--retain", "0.5"], 2, "not allowed with argument"),
+    # values
+    "a mistyped method": (["lump", "tree.ode", "--method", "foward"], 2, "did you mean 'forward'?"),
+    "a method in capitals": (["lump", "tree.ode", "--method", "FORWARD"], 2, "mean 'forward'?"),
+    "the British spelling": ([*NET, "--bits", "4", "--method", "quantize"], 2, "'quantise'"),
+    "a word for a number": ([*LUMP, "--eps", "small"], 2, "--eps: 'small' is not a number"),
+    "a comma in a number": ([*LUMP, "--eps", "0,1"], 2, "--eps: '0,1' is not a number"),
+    "a broken whole number": ([*NET, "--eps", "0", "--steps", "1.5"], 2, "is not a whole number"),
+    "a negative tolerance": ([*LUMP, "--eps", "-1"], 2, "eps=-1.0"),
+    "per cent for a share": ([*NET, "--retain", "40"], 2, "retain=40.0"),
+    "a list that is none": (["sweep", "tree.ode", "--eps", "1;2"], 2, "not a list of numbers"),
+    "a mistyped activation": (
+        ["compress", "net.safetensors", "--activation", "thanh", "--eps", "0"],
+        2,
+        "did you mean 'tanh'?",
+    ),
+    "no activation": (["compress", "net.safetensors", "--eps", "0"], 2, "add --activation"),
+    "a mistyped format": ([*LUMP, "--format", "erod"], 2, "did you mean 'erode'?"),
+    # names
+    "a mistyped variable": (["explain", "tree.ode", "x1", "X2"], 2, "did you mean 'x2'?"),
+    "a mistyped view": ([*LUMP, "--keep", "totl"], 2, "did you mean 'total'?"),
+    "a mistyped observable": (
+        ["lump", "tree.ode", "--method=constrained", "--observable", "xx1"],
+        2,
+        "did you mean 'x1'?",
+    ),
+    # files
+    "a mistyped file": (
+        ["show", "treee.ode"],
+        2,
+        "treee.ode does not exist; did you mean 'tree.ode'?",
+    ),
+    "a file without its suffix": (["show", "tree"], 2, "did you mean 'tree.ode'?"),
+    "a file in no folder": (["show", "models/tree.ode"], 2, "there is no folder models"),
+    "a folder": (["show", "folder.ode"], 2, "Is a directory"),
+    "an empty file": (["show", "empty.ode"], 2, "the file is empty"),
+    "another kind of file": (["show", "notes.txt"], 2, "unknown suffix '.txt'"),
+    "a network where a model is meant": (
+        ["lump", "net.safetensors", "--method", "forward"],
+        2,
+        "is a network, and this takes model files; for networks there are symlump show",
+    ),
+    "a model where a network is meant": (["compress", "tree.ode", "--eps", "0"], 2, "torch file"),
+    "a model where a certificate is meant": (["check", "tree.ode"], 2, "tree.ode"),
+    "an unknown suffix to write": ([*LUMP, "-o", "small.odee"], 2, "unknown suffix '.odee'"),
+    "another picture": (
+        [*LUMP, "--picture", "tree.jpg"],
+        2,
+        "a picture is a file of .png, .svg, .pdf",
+    ),
+    "the input as output": ([*LUMP, "-o", "tree.ode"], 2, "would overwrite the file that is read"),
+    "a folder that is not there": ([*LUMP, "-o", "out/small.ode"], 1, "there is no folder"),
+    # combinations
+    "rows without observables": (["lump", "tree.ode", "--method=constrained"], 2, "--observable"),
+    "observables of blocks": ([*LUMP, "--observable", "x1"], 2, "here say --keep"),
+    "pruning by data without data": ([*NET, "--method", "wanda", "--retain", "0.5"], 2, "--data"),
+    "an option of systems for a network": (
+        ["sweep", "net.safetensors", "--activation", "tanh", "--horizon", "1"],
+        2,
+        "--horizon belongs to systems",
+    ),
+    "equations of a network without activation": (
+        ["show", "net.safetensors", "--latex"],
+        2,
+        "add --activation",
+    ),
+    "an unknown shell": (["completion", "fish"], 2, "SHELL: 'fish' is unknown"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tree.ode").write_text(TREE)
+    (tmp_path / "empty.ode").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "folder.ode").mkdir()
+    torch.manual_seed(0)
+    save_file(
+        nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).state_dict(), "net.safetensors"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_answer_is_one_line_that_helps(folder, capsys, mistake):
+    typed, code, says = MISTAKES[mistake]
+    before = sorted(folder.iterdir())
+    assert main(typed) == code
+    out, error = capsys.readouterr()
+    assert out == "" and error.startswith("symlump: ") and error.count("\n") == 1
+    assert says in error, error
+    assert "argument " not in error.replace("argument too many", "").replace("with argument", "")
+    assert sorted(folder.iterdir()) == before
+
+
+def test_there_are_thirty():
+    assert len(MISTAKES) >= 30
+
+
+def test_what_is_no_mistake(folder, capsys):
+    """Spaces around commas, abbreviations, values behind an equals sign, numbers with a minus sign."""
+    assert main([*LUMP, "--keep", " total , x1 ", "--js"]) == 0
+    assert '"keep": [\n    "total",\n    "x1"\n  ]' in capsys.readouterr().out
+    rows = ["lump", "tree.ode", "--method=constrained", "--observable", "x1 , x2 + 2*x3,"]
+    assert main(rows) == 0
+    assert main(["sweep", "tree.ode", "--eps", "0 , 0.1, "]) == 0
+    assert main([*NET, "--eps", "0", "--box", "-1", "1", "--layers", "0 , 2"]) == 0
+    assert main(["lump", "tree.ode", "--method=constrained", "--observable=-x1"]) == 0
+    assert capsys.readouterr().err == ""

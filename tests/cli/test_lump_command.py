@@ -302,6 +302,32 @@ def test_show_json_and_latex(capsys, tree):
     assert code == 0 and "x1'" not in out
 
 
+CTMC = "STATES 3\nTRANSITIONS 3\n1 2 2\n1 3 1/2\n2 3 3\n"
+
+
+def test_what_was_done_while_reading_is_said(capsys, tmp_path):
+    path = tmp_path / "c.tra"
+    path.write_text(CTMC)
+    note = "  rows sum to 2.5 … 3: taken as rates, a chain in continuous time; "
+    note += "if they are not, say --chain dtmc\n"
+    code, out, _ = run(capsys, "show", path)
+    assert code == 0 and f"while reading:\n{note}" in out and "S1' = -5/2*S1" in out
+    code, out, _ = run(capsys, "show", path, "--chain", "ctmc")
+    assert code == 0 and "while reading" not in out and "S1' = -5/2*S1" in out
+    code, out, _ = run(capsys, "lump", path, "--method", "forward")
+    assert code == 0 and f"while reading:\n{note}" in out
+    code, out, _ = run(capsys, "lump", path, "--method", "forward", "--json")
+    assert code == 0 and json.loads(out)["notes"] == [note.strip()]
+    code, out, _ = run(capsys, "lump", path, "--method", "constrained", "--observable", "S3")
+    assert code == 0 and note in out
+    code, out, _ = run(capsys, "show", path, "--chain", "dtmc", "--equations", "1")
+    assert code == 0 and "S1' = 0" in out and "while reading" not in out
+    other = tmp_path / "m.ode"
+    other.write_text(TREE)
+    code, _, err = run(capsys, "show", other, "--chain", "dtmc")
+    assert code == 2 and "is for Markov chains (.tra)" in err
+
+
 def test_show_stays_short(capsys, tmp_path):
     path = tmp_path / "chain.tra"
     lines = [f"{i} {i % 3000 + 1} 1" for i in range(1, 3001)]

@@ -14,6 +14,7 @@ from symlump.cli.bench import (
     anneal,
     linear,
     pinn,
+    sbml_suite,
 )
 from symlump.cli.parser import Parser
 from symlump.cli.progress import bar
@@ -224,6 +225,13 @@ EXPERIMENTS = (
         pinn.add_options,
         pinn.run,
         pinn.DESCRIPTION,
+    ),
+    Experiment(
+        "sbml-suite",
+        "what is read of SBML against the results of its test suite",
+        sbml_suite.add_options,
+        sbml_suite.run,
+        sbml_suite.DESCRIPTION,
     ),
     Experiment(
         "hmatrix",

@@ -107,7 +107,7 @@ class Definitions:
     def number(self, element: Element, *attributes: str) -> Fraction | None:
         """The number in the first of some attributes that is there."""
         given = element.get(*attributes)
-        if given is None:
+        if given is None or given.strip() == "NaN":  # not a number: the same as none
             return None
         try:
             return number(given)

@@ -62,18 +62,22 @@ def flat_sbml(source: Source) -> FlatModel:
     MissingExtraError, FileFormatError
         As for :func:`read_sbml`.
     """
+    return Symbols(document_of(source)).flat()
+
+
+def document_of(source: Source) -> Document:
+    """The document in a text, with its submodels put together."""
     try:
-        document = parse(source)
+        return parse(source)
     except NeedsFlattening:
         document = parse(flattened(source))
-        document.notes[
-            "submodels were put together by libsbml, which keeps 15 digits of numbers"
-        ] = None
-    return _Reader(document).flat()
+        note = "submodels were put together by libsbml, which keeps 15 digits of numbers"
+        document.notes[note] = None
+        return document
 
 
-class _Reader(Definitions):
-    """What reactions make of the symbols."""
+class Symbols(Definitions):
+    """The symbols of a document, with what reactions make of them."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document)
@@ -81,6 +85,7 @@ class _Reader(Definitions):
         self.amounts: dict[str, str] = {}
 
     def flat(self) -> FlatModel:
+        """The flat model; to be asked for once."""
         changes = self._reactions()
         self._species(changes)
         for name, element in self.math.rates.items():
@@ -177,6 +182,12 @@ class _Reader(Definitions):
 
     # Species.
 
+    def is_amount(self, name: str) -> bool:
+        """Whether the symbol of a species is its amount, not its concentration."""
+        species = self.elements[name]
+        only = self.flag(species, "hasOnlySubstanceUnits", False)
+        return only or not self.dimensions(species.get("compartment") or "")
+
     def _species(self, changes: dict[str, list[Expression]]) -> None:
         absent = []
         for name in self.of_kind("species"):
@@ -194,9 +205,7 @@ class _Reader(Definitions):
                 raise self.document.error(
                     species, f"the compartment {shown(compartment)} is not defined"
                 )
-            is_amount = self.flag(species, "hasOnlySubstanceUnits", False) or not self.dimensions(
-                compartment
-            )
+            is_amount = self.is_amount(name)
             if not is_amount and self.initial.get(compartment) == 0:
                 raise self.document.error(species, f"compartment {shown(compartment)} has size 0")
             start = self.initial.get(name, self._start(species, compartment, is_amount))

@@ -1,0 +1,210 @@
+"""The semantic test suite of SBML: what is read must simulate to the results that come with each case.
+
+The suite (https://github.com/sbmlteam/sbml-test-suite) is not part of this project; a folder that holds its
+cases is named by whoever has it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symlump.errors import FailureError, InputError, NotPolynomialError
+from symlump.formats.constant_functions import KNOWN, at_numbers
+from symlump.formats.flat import FlatModel, evaluate
+from symlump.formats.polynomial_model import polynomial_model, values_at_start
+from symlump.formats.sbml.read import Symbols, document_of
+from symlump.formats.source import Source, shown
+from symlump.ode.simulate import simulate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class SuiteResult:
+    """How many cases ended how.
+
+    Parameters
+    ----------
+    right, partial : int
+        Cases that simulate to the results; those that do except for views kept as text.
+    wrong : list of str
+        Cases that do not, with the first variable that differs.
+    refused : Counter of str
+        Why the others were not read.
+    """
+
+    right: int = 0
+    partial: int = 0
+    wrong: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class FloatArithmetic:
+    """Expressions at many times at once, in float64."""
+
+    def __init__(self, times: Floats) -> None:
+        self.times = times
+
+    def begin(self) -> None:
+        """Nothing is counted."""
+
+    def number(self, value: Fraction) -> Floats:
+        """A number, at every time."""
+        return np.full(self.times.shape, float(value))
+
+    def copy(self, value: Floats) -> Floats:
+        """Arrays are not changed by anyone."""
+        return value
+
+    def apply(self, operator: str, arguments: Sequence[Floats], place: Hashable = None) -> Floats:
+        """An operation, time by time; NaN where it has no value."""
+        if operator == "time":
+            return self.times
+        if operator in "+*":
+            start = self.number(Fraction(operator == "*"))
+            return reduce(np.add if operator == "+" else np.multiply, arguments, start)
+        with np.errstate(all="ignore"):
+            if operator == "-":
+                return -arguments[0] if len(arguments) == 1 else arguments[0] - arguments[1]
+            if operator == "/":
+                return np.divide(*arguments)
+            if operator == "^":
+                return np.asarray(np.power(*arguments))
+        if operator == "piecewise":  # what is not chosen may have no value
+            pieces = list(zip(arguments[::2], arguments[1::2], strict=False))
+            value = arguments[-1] if len(arguments) % 2 else self.number(Fraction(0)) * np.nan
+            for chosen, condition in reversed(pieces):
+                value = np.where(condition, chosen, value)
+            return value
+        if not arguments:
+            return self.number(at_numbers(operator, [])[0])
+        return np.array([_at(operator, row) for row in zip(*arguments, strict=True)])
+
+
+def measure(folder: str | Path, version: str | None = None) -> SuiteResult:
+    """Read, simulate and compare every case.
+
+    Parameters
+    ----------
+    folder : str or Path
+        ``cases/semantic`` of the suite.
+    version : str, optional
+        A level and version such as ``l2v4``; by default the last one of each case.
+
+    Raises
+    ------
+    InputError
+        If there are no cases in the folder.
+    """
+    cases = sorted(path for path in Path(folder).glob("[0-9]*") if path.is_dir())
+    if not cases:
+        raise InputError(f"{folder} holds no cases; give the folder cases/semantic of the suite")
+    result = SuiteResult()
+    for case in cases:
+        files = sorted(case.glob(f"{case.name}-sbml-{version or '*'}.xml"))
+        if not files:
+            continue
+        try:
+            missing, different = _compare(case, files[-1])
+        except (InputError, FailureError) as problem:
+            result.refused[_reason(str(problem))] += 1
+            continue
+        if different:
+            result.wrong.append(f"{case.name}: {different}")
+        elif missing:
+            result.partial += 1
+        else:
+            result.right += 1
+    return result
+
+
+def _at(operator: str, arguments: Sequence[float]) -> float:
+    try:
+        return float(at_numbers(operator, [Fraction(value) for value in arguments])[0])
+    except NotPolynomialError:
+        if operator not in KNOWN:
+            raise
+        return float("nan")  # there is no value here
+    except (ValueError, OverflowError):
+        return float("nan")
+
+
+def _reason(message: str) -> str:
+    """A refusal without its place and without names of the file."""
+    text = re.sub(r"^.*?:[0-9]+:[0-9]+: ", "", message).split(", in ")[0]
+    words = text.split("'")
+    return "'…'".join(words[::2])
+
+
+def _compare(case: Path, path: Path) -> tuple[list[str], str]:
+    """The variables of the results that there are no values of, and the first one that differs."""
+    lines = (case / f"{case.name}-settings.txt").read_text().splitlines()
+    settings = {
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)
+    }
+    with open(case / f"{case.name}-results.csv", newline="") as handle:
+        head, *rows = (row for row in csv.reader(handle) if row)
+    expected = np.array([[float(entry) for entry in row] for row in rows])
+    columns = dict(zip((name.strip() for name in head[1:]), expected.T[1:], strict=True))
+    symbols = Symbols(document_of(Source.read(path)))
+    flat = symbols.flat()
+    found = _values(flat, expected[:, 0])
+    absolute, relative = float(settings["absolute"]), float(settings["relative"])
+    missing = []
+    for name in _names(settings, "variables"):
+        if name not in found:
+            missing.append(name)
+            continue
+        value, right = found[name], columns[name]
+        if symbols.kinds.get(name) == "species":
+            # The results have amounts or concentrations, as the settings say.
+            is_amount = symbols.is_amount(name)
+            size = found.get(symbols.elements[name].get("compartment") or "")
+            if size is not None and name in _names(settings, "amount") and not is_amount:
+                value = value * size
+            if size is not None and name in _names(settings, "concentration") and is_amount:
+                value = value / size
+        with np.errstate(invalid="ignore"):
+            close = np.abs(value - right) <= absolute + relative * np.abs(right)
+        same = close | (value == right) | (np.isnan(value) & np.isnan(right))
+        if not same.all():
+            return (
+                missing,
+                f"{shown(name)} is {value[~same][0]:.6g} where {right[~same][0]:.6g} is right",
+            )
+    return missing, ""
+
+
+def _names(settings: dict[str, str], key: str) -> list[str]:
+    return [name.strip() for name in settings.get(key, "").split(",") if name.strip()]
+
+
+def _values(flat: FlatModel, times: Floats) -> dict[str, Floats]:
+    """Every symbol at every time: states simulated as a polynomial system, the others from their rules."""
+    model = polynomial_model(flat, symbolic=False, folded=False)
+    start = [float(model.initial_values[name]) for name in model.ode.variables]
+    arithmetic = FloatArithmetic(times)
+    values = {
+        name: arithmetic.number(value)
+        for name, value in values_at_start(flat).items()
+        if name not in flat.ruled
+    }
+    if len(model.ode):
+        states = simulate(model.ode, start, times).states
+        values |= dict(zip(model.ode.variables, states, strict=True))
+    for name in flat.in_order(flat.ruled, flat.ruled.get):
+        if name in flat.ruled:
+            with suppress(InputError):  # a delay, say: then nothing is said about its value
+                values[name] = evaluate(flat.ruled[name], values, arithmetic)
+    return values

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 
+from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 
 DESCRIPTION = """\
@@ -25,29 +25,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.sbml_suite import measure
     from symlump.display.tables import table_text
 
     with working("simulating the test suite"):
         result = measure(options.folder, options.version)
-    if options.json:
-        report = {
+    refused = dict(result.refused.most_common())
+    rows = [
+        ("as the results say", result.right),
+        ("the same, with views kept as text", result.partial),
+        ("other values", len(result.wrong)),
+        *((f"refused: {reason}", count) for reason, count in refused.items()),
+    ]
+    cells = [(what, str(count)) for what, count in rows]
+    return Answer(
+        lambda: {
             "right": result.right,
             "partial": result.partial,
             "wrong": result.wrong,
-            "refused": dict(result.refused.most_common()),
-        }
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        rows = [
-            ("as the results say", result.right),
-            ("the same, with views kept as text", result.partial),
-            ("other values", len(result.wrong)),
-            *((f"refused: {reason}", count) for reason, count in result.refused.most_common()),
-        ]
-        print(table_text(("case", "count"), [(what, str(count)) for what, count in rows]))
-        for line in result.wrong:
-            print(line)
-    return 1 if result.wrong else 0
+            "refused": refused,
+        },
+        lambda: "\n".join([table_text(("case", "count"), cells), *result.wrong]),
+        1 if result.wrong else 0,
+    )

@@ -291,7 +291,7 @@ class Network:
         return Network(nodes, self.outputs, self.dtype)
 
     def with_chain(self, chain: Chain) -> Network:
-        """Other dense layers between the same ends.
+        """Other dense layers between the same ends; as many with the same activations keep their names.
 
         Examples
         --------
@@ -300,6 +300,16 @@ class Network:
         >>> flat.with_chain(Chain.dense([[[1.0, 2.0]], [[3.0]]]))([[[1.0], [0.0]]]).round(4).tolist()
         [[2.2848]]
         """
+        own = self.chain
+        if (
+            own is not None
+            and [(k.activation, k.groups is None) for k in own.layers]
+            == [(k.activation, k.groups is None) for k in chain.layers]
+            and all(k.groups is None for k in own.layers)
+        ):
+            pairs = zip(self.layers, chain.layers, strict=True)
+            layers = [replace(node, weight=k.weight, bias=k.bias) for node, k in pairs]
+            return self.with_layers(layers)
         before, after = self._ends
         first = (self.nodes[0], *before)
         nodes = (*first, *_dense_nodes(chain, first[-1].name)[1:])

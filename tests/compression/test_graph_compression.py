@@ -14,8 +14,8 @@ from planted_graph import planted_graphs, residual
 from torch import nn
 
 import symlump as sl
-from symlump.compression.merging.graph_merging import GraphMerging
-from symlump.errors import MethodError, NetworkError
+from symlump.compression.merging.coefficients import CoefficientMerging
+from symlump.errors import NetworkError
 from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.nodes import Combine, Select
@@ -233,7 +233,7 @@ def test_the_tolerance_does_not_depend_on_the_scale_of_the_outputs(graph):
 def test_layer_by_layer_is_what_the_equation_says(pair, eps, linkage):
     """A second implementation: the general algorithm on the differential equation."""
     _, graph = pair
-    merging = GraphMerging.of(graph, Linkage(linkage), relative=False, relative_to="layer")
+    merging = CoefficientMerging.of(graph, Linkage(linkage), relative=False, relative_to="layer")
     labels = merging.labels(eps)
     scale = np.ones(len(merging.ode))
     for node in graph.nodes:  # sums merge exactly or not at all
@@ -241,13 +241,13 @@ def test_layer_by_layer_is_what_the_equation_says(pair, eps, linkage):
             scale[merging.ode.where(node.name)] = 1e-100
     expected = sl.lump(merging.ode, sl.Forward(eps, linkage, scale=tuple(scale)))
     assert Partition(labels) == expected.partition
-    found = merging.lumping(labels, sl.Forward(eps, linkage))
+    merged = merging.merged(labels)
+    found = merged.lumping(merging.ode, sl.Forward(eps, linkage))
     assert found.defect == pytest.approx(expected.defect, rel=1e-9, abs=1e-12)
     assert found.quotient.variables == expected.quotient.variables
     x = np.random.default_rng(0).normal(size=(len(found.quotient), 3))
     assert found.quotient.rhs(x) == pytest.approx(expected.quotient.rhs(x), rel=1e-9, abs=1e-9)
-    small = merging.graph(labels)
-    assert merging.parameters(labels) == small.parameters
+    small = merged.network
     one, other = sl.decode(expected), small
     for a, b in zip(one.layers, other.layers, strict=True):
         assert a.weight == pytest.approx(b.weight, rel=1e-9, abs=1e-12)
@@ -301,7 +301,7 @@ def test_methods_for_chains_say_so(graph):
         NetworkError, match=r"magnitude .global. works on chains .* AFDE and Symmetric work on it"
     ):
         sl.compress(graph, sl.Magnitude(0.5))
-    with pytest.raises(MethodError, match="on='state' is for chains"):
+    with pytest.raises(NetworkError, match="on='state'. works on chains"):
         sl.compress(graph, sl.AFDE(eps=0.1, on="state"))
     with pytest.raises(NetworkError, match="bounds are for chains"):
         sl.compress(graph, sl.AFDE(eps=0.1)).bound((-1, 1))

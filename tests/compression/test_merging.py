@@ -1,5 +1,7 @@
 """AFDE's distance by outputs and the refit after merging."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,12 +9,15 @@ from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
 import symlump as sl
-from symlump.compression.merging.merge import Merging, lumping_of, merged
+from symlump.compression.merging.merge import Merging, merged
+from symlump.compression.merging.values import SampledValues
 from symlump.compression.merging.ward import cut, merge_tree
-from symlump.compression.moments import Normal, Sampled
+from symlump.compression.moments import Normal
 from symlump.compression.shares import share_of
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
+from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
+from symlump.network.ties import grouped_alike, regrouped, tied
 
 
 def network(seed=0, widths=(4, 12, 10, 2), activation="tanh", bias=True):
@@ -103,11 +108,12 @@ def test_a_planted_dependence_is_found_by_the_refit_only():
     full = sl.Network.dense(
         [weight, rng.normal(size=(3, 10))], [None, np.zeros(3)], activation="relu"
     )
-    labels = [np.arange(10) % 2]
+    ties = tied(full)
+    groups = grouped_alike(ties, {"layers.0": np.arange(10) % 2})
     x = rng.normal(size=(50, 4))
-    moments = Sampled(rng.normal(size=(200, 4)))
-    fitted = merged(full.chain, labels, [np.ones(10)], moments)
-    summed = merged(full.chain, labels, [np.ones(10)], None)
+    values = SampledValues((rng.normal(size=(200, 4)),))
+    fitted = merged(full, ties, groups, np.ones(ties.count), values).network
+    summed = merged(full, ties, groups, np.ones(ties.count), None).network
     assert np.abs(fitted(x) - full(x)).max() < 1e-4 < np.abs(summed(x) - full(x)).max()
 
 
@@ -145,14 +151,16 @@ def test_units_without_effect_go_first_and_do_not_disturb():
 
 def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
     full = network(widths=(4, 30, 30, 2))
-    merging = Merging.of(full.chain, Normal(), Linkage.VARIANCE)
+    merging = Merging.of(full, Normal(), Linkage.VARIANCE)
     x = np.random.default_rng(5).normal(size=(4000, 4))
     y = full(x)
     spread = np.sqrt(np.mean(np.sum((y - y.mean(axis=0)) ** 2, axis=1)))
     for count in (1, 3, 6):
-        labels = [cut(tree, float(tree[count - 1, 2])) for tree in merging.trees]
+        labels = {
+            axis: cut(tree, float(tree[count - 1, 2])) for axis, tree in enumerate(merging.trees)
+        }
         expected = np.sqrt(sum(np.sum(tree[:count, 2] ** 2) for tree in merging.trees) / 2)
-        gap = merging.merged(labels, refit=False)(x) - y
+        gap = merging.merged(regrouped(merging.ties, labels), refit=False).network(x) - y
         change = np.sqrt(np.mean(np.sum(gap**2, axis=1))) / spread
         assert expected / 4 < change < 4 * expected
 
@@ -176,20 +184,23 @@ def test_stated_inputs_change_the_choice():
 
 
 def test_refusals():
-    with pytest.raises(MethodError, match=r"Normal\.of\(X\)"):
-        sl.AFDE(eps=0.1, inputs=np.ones((3, 2)))
+    with pytest.raises(MethodError, match="a distribution, Normal"):
+        sl.AFDE(eps=0.1, inputs="normal")
+    with pytest.raises(MethodError, match=r"arrays of shape \(samples, 4\); got \(3, 2\)"):
+        sl.compress(network(), sl.AFDE(eps=0.1, inputs=np.ones((3, 2))))
     with pytest.raises(MethodError, match="the network has 4 inputs"):
         sl.compress(network(), sl.AFDE(eps=0.1, inputs=Normal([0.0])))
-    merging = Merging.of(network().chain, Normal(), Linkage.VARIANCE)
+    merging = Merging.of(network(), Normal(), Linkage.VARIANCE)
     with pytest.raises(FailureError, match="smallest reachable size is 11 parameters"):
         merging.tolerance(10)
 
 
 def test_lumping_of_counts_the_defect_of_every_layer():
     full = network(widths=(3, 4, 4, 2))
-    labels = [np.array([0, 1, 0, 2]), np.arange(4)]
-    small = merged(full.chain, labels, [np.ones(4)] * 2, None)
-    lumping = lumping_of(sl.encode(full), small, labels, sl.Forward(0.5))
+    ties = tied(full)
+    groups = regrouped(ties, {0: np.array([0, 1, 0, 2])})
+    small = merged(full, ties, groups, np.ones(ties.count), None)
+    lumping = small.lumping(sl.encode(full), sl.Forward(0.5))
     nearest = sl.lump(
         sl.encode(full),
         sl.Forward(1e9),
@@ -238,3 +249,122 @@ def test_steps_never_make_it_worse_and_are_for_refits():
             sl.AFDE(retain=0.5, steps=5, **options)
     with pytest.raises(MethodError, match="whole number"):
         sl.AFDE(retain=0.5, steps=-1)
+
+
+def on_a_grid(net):
+    """The same function by convolutions of width 1 on a grid of one point: no chain any more."""
+    nodes = [Input("x", (), (net.chain.inputs, 1))]
+    for number, layer in enumerate(net.chain.layers):
+        before = nodes[-1].name
+        geometry = ((1,), (0,), (1,))
+        nodes.append(
+            Affine(f"l{number}", (before,), layer.weight[:, :, None], layer.bias, *geometry)
+        )
+        if layer.activation.name != "identity":
+            nodes.append(Apply(f"a{number}", (f"l{number}",), layer.activation))
+    nodes.append(Flatten("flat", (nodes[-1].name,)))
+    return sl.Network(tuple(nodes), ("flat",))
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10_000),
+    depth=st.integers(1, 3),
+    phi=st.sampled_from(["tanh", "relu", "sigmoid", "gelu"]),
+    retain=st.floats(0.3, 0.9),
+    options=st.sampled_from(
+        [
+            {},
+            {"refit": False},
+            {"linkage": "closure"},
+            {"distance": "coefficients"},
+            {"relative_to": "layer"},
+            {"relative": False, "refit": False},
+        ]
+    ),
+)
+def test_chain_and_graph_of_one_network_are_reduced_alike(seed, depth, phi, retain, options):
+    """Same blocks, same weights."""
+    rng = np.random.default_rng(seed)
+    widths = [int(n) for n in rng.integers(2, 20, depth + 2)]
+    pairs = list(zip(widths, widths[1:], strict=False))
+    net = sl.Network.dense(
+        [rng.normal(size=(m, n)) / np.sqrt(n) for n, m in pairs],
+        [0.3 * rng.normal(size=m) for _, m in pairs],
+        phi,
+    )
+    graph = on_a_grid(net)
+    assert graph.chain is None
+    try:
+        one = sl.compress(net, sl.AFDE(retain=retain, **options))
+    except FailureError:
+        with pytest.raises(FailureError):
+            sl.compress(graph, sl.AFDE(retain=retain, **options))
+        return
+    other = sl.compress(graph, sl.AFDE(retain=retain, **options))
+    for a, b in zip(one.unit_maps, other.unit_maps, strict=True):
+        assert np.array_equal(a, b)
+    for a, b in zip(one.network.layers, other.network.layers, strict=True):
+        assert a.weight == pytest.approx(b.weight[:, :, 0], rel=1e-7, abs=1e-9)
+        assert a.bias == pytest.approx(b.bias, rel=1e-7, abs=1e-9)
+    assert one.defect == pytest.approx(other.defect, rel=1e-7)
+
+
+def branched(rng, phi):
+    """Convolutions, a residual sum, a join, pooling, flattening, a depthwise layer; channels of two kinds."""
+    one = ((1, 1), (1, 1), (1, 1))
+
+    def conv(name, x, units, channels):
+        weight = rng.normal(size=(units, channels, 3, 3)) / np.sqrt(9 * channels)
+        return Affine(name, (x,), weight, 0.2 * rng.normal(size=units), *one)
+
+    act = sl.network.activations.table.activation(phi)
+    depthwise = Affine(
+        "dw", ("c.phi",), rng.normal(size=(8, 1, 3, 3)) / 3, np.zeros(8), *one, depthwise=True
+    )
+    nodes = (
+        Input("x", (), (2, 6, 6)),
+        conv("a", "x", 8, 2),
+        Apply("a.phi", ("a",), act),
+        conv("b", "a.phi", 8, 8),
+        Combine("sum", ("a.phi", "b"), "add"),
+        Apply("sum.phi", ("sum",), act),
+        conv("c", "sum.phi", 8, 8),
+        Apply("c.phi", ("c",), act),
+        depthwise,
+        Concatenate("join", ("sum.phi", "dw")),
+        Pool("pool", ("join",), "average", (2, 2), (2, 2), (0, 0), (1, 1)),
+        Flatten("flat", ("pool",)),
+        Affine("fc", ("flat",), rng.normal(size=(9, 144)) / 12, 0.1 * rng.normal(size=9)),
+        Apply("fc.phi", ("fc",), act),
+        Affine("head", ("fc.phi",), rng.normal(size=(3, 9)) / 3, None),
+    )
+    return sl.Network(nodes, ("head",))
+
+
+@settings(max_examples=4)
+@given(seed=st.integers(0, 1000), phi=st.sampled_from(["relu", "tanh"]), refit=st.booleans())
+def test_merging_of_a_branched_network(seed, phi, refit):
+    """Copies merge without a trace, sizes are as counted, what is handed out describes the weights."""
+    net = branched(np.random.default_rng(seed), phi)
+    named, layers = net.named, {}
+    copies = {"c": [0, 0, 2, 3, 4, 4, 6, 7], "fc": [0, 1, 1, 3, 4, 5, 6, 7, 7]}
+    for name in ("c", "dw", "fc"):
+        own = copies.get(name, copies["c"])
+        layers[name] = replace(
+            named[name], weight=named[name].weight[own], bias=named[name].bias[own]
+        )
+    twin = net.with_layers(layers.values())
+    exact = sl.compress(twin, sl.AFDE(eps=1e-9, refit=refit))
+    assert [layer.units for layer in exact.network.layers] == [8, 8, 6, 6, 7, 3]
+    x = np.random.default_rng(1).normal(size=(5, 2, 6, 6))
+    assert exact.network(x) == pytest.approx(twin(x), abs=1e-5)
+    result = sl.compress(net, sl.AFDE(retain=0.5, refit=refit))
+    assert result.retained_parameters == result.network.parameters <= 0.5 * net.parameters
+    assert not any(isinstance(node, Select) for node in result.network.nodes)
+    units = {layer.name: layer.units for layer in result.network.layers}
+    assert units["a"] == units["b"] and units["c"] == units["dw"]
+    again = sl.decode(result.lumpings[0])
+    for a, b in zip(result.network.layers, again.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+    assert result.lumpings[0].certificate().check().accepted

@@ -92,7 +92,7 @@ class TruncatedSVD:
             ranks = [_rank_within(s, self.tol) for s in values]
         else:
             assert self.keep is not None
-            effects = layer_effects(chain)
+            effects = layer_effects(network).values()
 
             def at(t: float) -> list[int]:
                 pairs = zip(values, effects, strict=True)

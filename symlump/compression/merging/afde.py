@@ -9,21 +9,18 @@ differential equivalence); Cardelli et al., arXiv:1807.06888 (the equivalence).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from math import hypot
 from sys import float_info
 
 import numpy as np
 
+from symlump.compression.inputs import Inputs, check_inputs, samples_of
+from symlump.compression.merging.coefficients import CoefficientMerging
 from symlump.compression.merging.effect import effect_scale
-from symlump.compression.merging.merge import (
-    Merging,
-    has_equal_units,
-    lumping_of,
-    merged,
-    reference_distance,
-)
+from symlump.compression.merging.merge import Merging, has_equal_units, merged
+from symlump.compression.merging.values import Values, values_of
 from symlump.compression.moments import Normal
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
@@ -33,14 +30,15 @@ from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.network.decode import decode, unit_maps
+from symlump.network.decode import decode, unit_labels, unit_maps
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
+from symlump.network.ties import Ties, grouped_alike, tied
 from symlump.ode.exact import IntArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AFDE:
     """Merge units by ε-forward equivalence of the network's differential equation.
 
@@ -56,23 +54,30 @@ class AFDE:
     relative : bool
         Measure distances in units that make one ε fit any network and all of its layers.
     relative_to : {"output", "layer"}
-        "output": the distance of two units is how far their outputs differ, each counting by its effect on
-        the network's outputs, in root mean square over ``inputs``; see
-        :mod:`symlump.compression.merging.merge`.
-        "layer": it is that of their signatures, divided by the mean signature norm of the layer.
+        The unit of distances. "output": what they change the outputs by, relative to the size of these.
+        "layer": the mean signature norm of the layer; then signatures are what is compared.
     on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
-        sum per group of units with nearly equal outgoing weights; "both" does one after the other.
-    refit : bool
+        sum per group of units with nearly equal outgoing weights; "both" does one after the other. The last two
+        are for chains of dense layers.
+    refit : bool, optional
         After merging on "influence", replace the sums of outgoing weights by the weights that give the
-        original units' outputs best, in least squares over ``inputs``. False keeps the sums, as a network
-        graph always does.
-    inputs : Normal, optional
-        The distribution of a chain's inputs; default: standard normal, so that no data is needed.
+        original units' outputs best, in least squares over ``inputs``. False keeps the sums. By default True,
+        but for ``distance="coefficients"``, which is the method of the literature.
+    inputs : Normal, array, tensor or DataLoader, optional
+        What the inputs are like: a distribution, or samples (their targets are not looked at). Default:
+        standard normal, so that no data is needed.
     steps : int
         After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
         samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
         system, which then is further away.
+
+    distance : {"function", "coefficients"}, optional
+        What is compared. "function": how far what two units give to the next layers differs, in root mean
+        square over ``inputs``, each counting by its effect on the outputs; see
+        :mod:`symlump.compression.merging.merge`. "coefficients": the coefficients of the two in the
+        differential equation (their incoming weights, summed over blocks), as in the literature on approximate
+        equivalence. By default "function", but for ``relative=False`` and ``relative_to="layer"``.
 
     Raises
     ------
@@ -95,9 +100,10 @@ class AFDE:
     relative: bool = True
     on: str = "influence"
     relative_to: str = "output"
-    refit: bool = True
-    inputs: Normal | None = None
+    refit: bool | None = None
+    inputs: Inputs = field(default=None, repr=False)
     steps: int = 0
+    distance: str | None = None
 
     def __post_init__(self) -> None:
         if (self.eps is None) == (self.retain is None):
@@ -112,7 +118,7 @@ class AFDE:
         if self.on not in ("influence", "state", "both"):
             raise MethodError(f"on={self.on!r} is unknown; choose 'influence', 'state' or 'both'")
         check_steps(self.steps)
-        if self.steps and (self.on != "influence" or not self.refit):
+        if self.steps and (self.on != "influence" or not self._refits):
             raise MethodError(
                 "steps goes on from the refit, so it needs on='influence' and refit=True"
             )
@@ -120,11 +126,17 @@ class AFDE:
             raise MethodError(
                 f"relative_to={self.relative_to!r} is unknown; choose 'output' or 'layer'"
             )
-        if self.inputs is not None and not isinstance(self.inputs, Normal):
+        if self.distance not in (None, "function", "coefficients"):
             raise MethodError(
-                "AFDE takes the distribution of the inputs as Normal(mean, covariance); for samples X write "
-                "Normal.of(X)"
+                f"distance={self.distance!r} is unknown; choose 'function' or 'coefficients'"
             )
+        if self.distance == "function" and not (self.relative and self.relative_to == "output"):
+            raise MethodError(
+                "distance='function' is measured by what it does to the outputs; relative=False and "
+                "relative_to='layer' go with distance='coefficients'"
+            )
+        if self.inputs is not None:
+            check_inputs(self.inputs, "AFDE")
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))
 
     @property
@@ -134,11 +146,11 @@ class AFDE:
 
     def reduce(self, network: Network) -> Reduction:
         """Reduce a network; see :func:`symlump.compress`."""
-        if network.chain is None:
-            return self._reduce_graph(network)
+        if self.on != "influence":
+            network.dense_chain(f"AFDE(on={self.on!r})")
         influence = None if self.on == "state" else _Influence(self, network)
 
-        def at(eps: float, refit: bool = self.refit) -> Reduction:
+        def at(eps: float, refit: bool = self._refits) -> Reduction:
             parts: list[_Part] = []
             small = network
             if influence is not None:
@@ -146,7 +158,9 @@ class AFDE:
                 small = parts[-1].small
             if self.on != "influence":
                 ode = encode(small, "state")
-                scale = effect_scale(ode) if self._by_outputs else None
+                scale = (
+                    effect_scale(ode) if self.relative and self.relative_to == "output" else None
+                )
                 parts.append(_Part.of(lump(ode, self._method(eps, scale))))
                 small = parts[-1].small
             maps = reduce(_compose, [part.maps for part in parts])
@@ -164,57 +178,28 @@ class AFDE:
             return at(self.eps)
         assert self.retain is not None
         target = share_of(network.parameters, self.retain)
-        if influence is not None and self.on == "influence" and self._by_outputs:
-            if target >= network.parameters or has_equal_units(influence.chain):
+        if influence is not None and self.on == "influence":
+            functions = self._distance == "function"
+            if not functions or target >= network.parameters or has_equal_units(network):
                 exact = at(0.0)
                 if exact.retained_parameters <= target:
                     return exact
-            return at(max(influence.merging.tolerance(target), float_info.min))
-        fitted = self.refit and self.on == "both"  # elsewhere the refit changes no size
+            if functions:
+                return at(max(influence.merging.tolerance(target), float_info.min))
+            eps = smallest_tolerance(influence.parameters, target)
+            return at(max(eps, float_info.min))
+        fitted = self._refits and self.on == "both"  # elsewhere the refit changes no size
         return at(smallest_tolerance(lambda eps: at(eps, fitted).retained_parameters, target))
 
-    def _reduce_graph(self, graph: Network) -> Reduction:
-        """Distances are those of signatures, in the units of :mod:`symlump.compression.merging.graph_effect`.
-        Sums, products, and layers with one factor or kernel per unit (depthwise convolutions) merge their units
-        only where these are exactly equal. ``refit`` and ``inputs`` are for chains.
-        """
-        from symlump.compression.merging.graph_merging import GraphMerging
-        from symlump.network.decode import decode, unit_maps
-
-        if self.steps:
-            raise MethodError(
-                "steps is for chains of dense layers; train the reduced graph instead"
-            )
-        if self.on != "influence":
-            raise MethodError(
-                f"on={self.on!r} is for chains of dense layers; a network graph is reduced on='influence'"
-            )
-        merging = GraphMerging.of(graph, Linkage(self.linkage), self.relative, self.relative_to)
-
-        def at(eps: float) -> Reduction:
-            if eps == 0:
-                lumping = lump(merging.ode, Forward())
-                small = decode(lumping)
-            else:
-                labels = merging.labels(eps)
-                lumping = merging.lumping(labels, Forward(eps, self.linkage))
-                small = merging.graph(labels)
-            maps = unit_maps(lumping)
-            return Reduction(small, maps, small.parameters, eps, lumping.defect, lambda: (lumping,))
-
-        if self.eps is not None:
-            return at(self.eps)
-        assert self.retain is not None
-        target = share_of(graph.parameters, self.retain)
-        exact = at(0.0)
-        if exact.retained_parameters <= target:
-            return exact
-        eps = smallest_tolerance(lambda eps: merging.parameters(merging.labels(eps)), target)
-        return at(max(eps, float_info.min))
+    @property
+    def _distance(self) -> str:
+        if self.distance is not None:
+            return self.distance
+        return "function" if self.relative and self.relative_to == "output" else "coefficients"
 
     @property
-    def _by_outputs(self) -> bool:
-        return self.relative and self.relative_to == "output"
+    def _refits(self) -> bool:
+        return self.distance != "coefficients" if self.refit is None else self.refit
 
     def _method(self, eps: float, scale: tuple[float, ...] | None) -> Forward:
         if eps == 0:
@@ -241,7 +226,8 @@ class _Influence:
 
     def __init__(self, method: AFDE, network: Network) -> None:
         self.method, self.network = method, network
-        self.chain = network.dense_chain("AFDE")
+        self._linkage = Linkage(method.linkage)
+        self._inputs = Normal() if method.inputs is None else method.inputs
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -251,36 +237,73 @@ class _Influence:
     @cached_property
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
-        inputs = self.method.inputs or Normal()
-        return Merging.of(self.chain, inputs, Linkage(self.method.linkage))
+        return Merging.of(self.network, self._inputs, self._linkage)
+
+    @cached_property
+    def coefficients(self) -> CoefficientMerging:
+        """Distances of coefficients."""
+        method = self.method
+        return CoefficientMerging.of(
+            self.network, self._linkage, method.relative, method.relative_to
+        )
+
+    @cached_property
+    def _values(self) -> Values:
+        return values_of(self.network, self._inputs)[0]
+
+    def parameters(self, eps: float) -> int:
+        """How many remain, by coefficients."""
+        labels = self.coefficients.labels(eps)
+        if self.method._refits:
+            return self._ties.parameters(self.network, self._tied_groups(labels))
+        return self.coefficients.merged(labels).written.parameters
+
+    @cached_property
+    def _ties(self) -> Ties:
+        return tied(self.network)
+
+    def _tied_groups(self, labels: IntArray) -> IntArray:
+        """Units that one block of every layer holds that makes them: a fit needs one partition for a sum."""
+        return grouped_alike(self._ties, unit_labels(self.ode, labels))
 
     def at(self, eps: float, refit: bool) -> _Part:
         """What merges within a tolerance."""
         if eps == 0:
             return _Part.of(lump(self.ode, Forward()))
-        if self.method._by_outputs:
-            forward = Forward(eps, self.method.linkage)
-            labels = self.merging.labels(eps)
-            small = self.merging.merged(labels, refit)
+        if self.method._distance == "function":
+            small = self.merging.merged(self.merging.groups(eps), refit)
         else:
-            forward = Forward(eps, self.method.linkage, self.method.relative)
-            lumping = lump(self.ode, forward)
-            if not refit:
-                return _Part.of(lumping)
-            labels = unit_maps(lumping)
-            plain = [np.ones(layer.units) for layer in self.chain.hidden]
-            small = merged(self.chain, labels, plain, self.merging.moments)
+            labels = self.coefficients.labels(eps)
+            small = self.coefficients.merged(labels)
+            if refit:
+                ties, groups = self._ties, self._tied_groups(labels)
+                small = merged(self.network, ties, groups, np.ones(ties.count), self._values)
+            elif self.network.chain is not None:  # the general algorithm, to the last bit
+                return _Part.of(self._lumped(eps))
+        forward = Forward(eps, self.method.linkage)
+        network = small.network
         if refit and self.method.steps:
             from symlump.compression.fitting import fitted
 
-            samples = self.merging.samples
-            small, _ = fitted(small, self.chain, samples, self.method.steps)
+            samples = samples_of(self._inputs, self.network)
+            chain, _ = fitted(
+                network.dense_chain("steps"),
+                self.network.dense_chain("steps"),
+                samples[0].reshape(len(samples[0]), -1),
+                self.method.steps,
+            )
+            network = network.with_chain(chain)
+            small = replace(small, written=network)
         return _Part(
-            self.network.with_chain(small),
-            labels,
-            reference_distance(self.chain, small, labels),
-            lambda: lumping_of(self.ode, small, labels, forward),
+            network, small.unit_maps, small.defect, lambda: small.lumping(self.ode, forward)
         )
+
+    def _lumped(self, eps: float) -> Lumping:
+        method = self.method
+        scale = (
+            effect_scale(self.ode) if method.relative and method.relative_to == "output" else None
+        )
+        return lump(self.ode, method._method(eps, scale))
 
 
 def _compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:

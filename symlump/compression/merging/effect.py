@@ -1,97 +1,182 @@
-"""How much a change of a signature changes the outputs of a network: the unit of AFDE's tolerance.
+"""How much a change in a layer, or of a unit's output, changes the outputs of a network.
 
 A change ΔW of a unit's incoming weights changes its pre-activation by ΔW·x, and the outputs by the
 gradient times that. In root mean square over standard normal inputs, layer by layer,
 
-    effect = ‖ΔW‖ · rms(inputs of the layer) · rms(∂outputs/∂pre-activation) / rms(outputs).
+    effect = ‖ΔW‖ · rms(inputs of the layer) · rms(∂outputs/∂pre-activation) / rms(outputs),
 
-Distances times this factor are comparable between layers and between networks, so one ε spends the
-error where it costs least. It is an estimate and serves as a unit only: no bound rests on it.
+where the squares of the gradient are added up over a grid. Distances times this factor are comparable between
+layers and between networks, so one ε spends the error where it costs least. It is an estimate and serves as a
+unit only: no bound rests on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from symlump.network.chain import Chain
 from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.evaluate import evaluated, pulled_back
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Input, Node
 from symlump.ode.exact import FloatArray
 
 _MOST = 1 << 22  # samples times units of a layer
+_NUMBERS = 1 << 23  # of all values together, where there are grids
 _SAMPLES = 512
 _SEED = 0
 
 
-def layer_effects(network: Chain) -> tuple[float, ...]:
-    """For each layer, rms(inputs)·rms(∂outputs/∂pre-activation)/rms(outputs).
+def layer_effects(network: Network) -> dict[str, float]:
+    """For each layer, by name, rms(inputs)·rms(∂outputs/∂pre-activation)/rms(outputs).
 
     The gradient is of a random combination of outputs (so one backward pass suffices), the root mean
-    square over 512 standard normal inputs, drawn with a fixed seed, and over the units of the layer.
+    square over 512 standard normal inputs, fewer where values are large, drawn with a fixed seed, and over the
+    units of the layer.
 
     Examples
     --------
-    >>> layer_effects(Chain.dense([[[2.0]], [[3.0]]], activation="identity"))[1].__round__(3)
+    >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
+    >>> round(layer_effects(net)["layers.1"], 3)
     0.333
     """
     generator = np.random.default_rng(_SEED)
-    x = generator.standard_normal((_SAMPLES, network.inputs))
-    values = network.activations(x)
-    outputs = values[-1]
+    per_sample = sum(prod(shape) for shape in network.shapes.values())
+    grids = any(prod(shape[1:]) > 1 for shape in network.shapes.values())
+    samples = int(np.clip(_NUMBERS // per_sample, 4, _SAMPLES)) if grids else _SAMPLES
+    x = [generator.standard_normal((samples, *node.size)) for node in network.inputs]
+    values = forward(network, x)
+    outputs = _flat(values, network)
     spread = float(np.sqrt(np.mean(np.sum((outputs - outputs.mean(axis=0)) ** 2, axis=1)))) or 1.0
-    gradient = generator.choice([-1.0, 1.0], size=outputs.shape)
-    effects: list[float] = []
-    for layer, h in zip(reversed(network.layers), reversed(values[:-1]), strict=True):
-        gradient = gradient * layer.activation.slope(layer.pre_activation(h))
-        size = float(np.sqrt(np.mean(gradient**2)) * np.sqrt(np.mean(h**2)))
-        effects.append(size / spread if size > 0 else 1.0)
-        gradient = gradient @ layer.weight
-    return tuple(reversed(effects))
+    sizes: dict[str, float] = {}
+
+    def measure(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
+        if isinstance(node, Affine):
+            square = gradient**2
+            if square.ndim > 2:
+                square = square.reshape(*square.shape[:2], -1).sum(axis=2)
+            h = values[node.inputs[0]]
+            sizes[node.name] = float(np.sqrt(np.mean(square)) * np.sqrt(np.mean(h**2)))
+
+    backward(network, values, generator.choice([-1.0, 1.0], size=outputs.shape), measure)
+    found = {layer.name: sizes.get(layer.name, 0.0) for layer in network.layers}
+    return {name: s / spread if 0 < s < np.inf else 1.0 for name, s in found.items()}
 
 
-def output_effects(network: Chain, samples: FloatArray) -> tuple[FloatArray, ...]:
-    """For each hidden layer, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its units i over samples of the inputs.
+def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """For each value that a layer reads, E[Σ_k (∂y_k/∂h_i)²] / Var(y) of its channels i, over samples.
 
-    The sum over outputs is replaced by one combination with random signs per sample, which has the same mean:
-    one backward pass suffices.
+    The derivative is by what the layers read (a sum that reads the value too does not count), its squares are
+    added up over a grid. The sum over outputs is replaced by one combination with random signs per sample,
+    which has the same mean: one backward pass suffices.
 
     Parameters
     ----------
-    samples : ndarray, shape (samples, inputs)
-        In a wide network only the first ones are used, at least 1024: these are means, and need no more.
+    samples : sequence of ndarray, each of shape (samples, …)
+        Of each input. In a wide network only the first ones are used, at least 1024: these are means, and need
+        no more.
 
     Returns
     -------
-    tuple of ndarray, each of shape (units,)
+    dict of ndarray, each of shape (channels,)
+        By the names of the values.
 
     Examples
     --------
-    >>> net = Chain.dense([[[2.0]], [[3.0]]], activation="identity")
-    >>> output_effects(net, np.array([[1.0], [-1.0]]))[0].tolist()
+    >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
+    >>> read_effects(net, [np.array([[1.0], [-1.0]])])["layers.0"].tolist()
     [0.25]
     """
     generator = np.random.default_rng(_SEED)
-    effects = [np.zeros(layer.units) for layer in network.hidden]
-    outputs = []
+    read = {node.inputs[0] for node in network.nodes if _mixes(node)}
+    effects = {name: np.zeros((network.shapes[name] or (1,))[0]) for name in read}
+    largest = max((prod(s) for s in network.shapes.values() if prod(s[1:]) > 1), default=0)
+    chunk = int(np.clip(_MOST // largest, 8, 1024)) if largest else 1024
     widest = max(layer.units for layer in network.layers)
-    samples = samples[: max(1024, _MOST // widest)]
-    for start in range(0, len(samples), 1024):  # few at a time, for the sake of memory
-        h, arguments = samples[start : start + 1024], []
-        for layer in network.layers:
-            arguments.append(layer.pre_activation(h))
-            h = layer.activation(arguments[-1])
-        outputs.append(h)
-        gradient = generator.choice([-1.0, 1.0], size=h.shape)
-        for number in range(len(network.hidden), 0, -1):
-            layer = network.layers[number]
-            gradient = gradient * layer.activation.slope(arguments[number])
-            gradient = gradient @ layer.weight
-            effects[number - 1] += np.einsum("ij,ij->j", gradient, gradient)
+    used = max(1024, _MOST // widest)
+    samples = [x[: min(used, 512) if largest else used] for x in samples]
+    outputs: list[FloatArray] = []
+    for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
+        values = forward(network, [x[start : start + chunk] for x in samples])
+        outputs.append(_flat(values, network))
+        parts: dict[str, FloatArray] = {}
+
+        def collect(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
+            if _mixes(node):
+                name = node.inputs[0]
+                parts[name] = parts[name] + pulled[0] if name in parts else pulled[0]  # noqa: B023
+
+        signs = generator.choice([-1.0, 1.0], size=outputs[-1].shape)
+        backward(network, values, signs, collect)
+        for name, part in parts.items():
+            flat = part if part.ndim == 2 else np.moveaxis(part, 1, -1).reshape(-1, part.shape[1])
+            effects[name] += np.einsum("ij,ij->j", flat, flat)
     variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
-    return tuple(effect / (len(samples) * variance) for effect in effects)
+    return {name: effect / (len(samples[0]) * variance) for name, effect in effects.items()}
+
+
+def forward(network: Network, x: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """All values of a network, by name."""
+    values = dict(zip((node.name for node in network.inputs), x, strict=True))
+    for node in network.nodes:
+        if not isinstance(node, Input):
+            values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+    return values
+
+
+def backward(
+    network: Network,
+    values: dict[str, FloatArray],
+    weights: FloatArray,
+    visit: Callable[[Node, FloatArray, Sequence[FloatArray]], None],
+) -> None:
+    """Carry the gradient of a combination of the outputs back through a network.
+
+    Parameters
+    ----------
+    values : dict
+        All values.
+    weights : ndarray, shape (samples, all outputs)
+        Of the combination.
+    visit : callable
+        Called for each node with the gradient by its value, and those by the values that it reads.
+    """
+    gradients: dict[str, FloatArray] = {}
+    ends = np.cumsum([values[name][:1].size for name in network.outputs])[:-1]
+    for name, part in zip(network.outputs, np.split(weights, ends, axis=1), strict=True):
+        gradient = part.reshape(values[name].shape)
+        gradients[name] = gradients[name] + gradient if name in gradients else gradient
+    for node in reversed(network.nodes):
+        if node.name not in gradients or isinstance(node, Input):
+            continue
+        gradient = gradients.pop(node.name)
+        given = [values[name] for name in node.inputs]
+        pulled = [
+            _unknown(gradient, h) if g is None else g
+            for g, h in zip(pulled_back(node, given, gradient), given, strict=True)
+        ]
+        visit(node, gradient, pulled)
+        for name, part in zip(node.inputs, pulled, strict=True):
+            gradients[name] = gradients[name] + part if name in gradients else part
+
+
+def _unknown(gradient: FloatArray, value: FloatArray) -> FloatArray:
+    """Where a library cannot differentiate a step: as large as behind it, in a random direction."""
+    size = float(np.sqrt(np.sum(gradient**2) / max(1, value.size)))
+    return size * np.random.default_rng(_SEED).choice([-1.0, 1.0], size=value.shape)
+
+
+def _mixes(node: Node) -> bool:
+    return isinstance(node, Affine) and not node.depthwise
+
+
+def _flat(values: dict[str, FloatArray], network: Network) -> FloatArray:
+    """All outputs side by side."""
+    parts = [values[name].reshape(len(values[name]), -1) for name in network.outputs]
+    return parts[0] if len(parts) == 1 else np.hstack(parts)
 
 
 def effect_scale(ode: NetworkODE) -> tuple[float, ...]:
@@ -100,11 +185,11 @@ def effect_scale(ode: NetworkODE) -> tuple[float, ...]:
     The signature of a unit (influence form) holds its incoming weights, that of an output h (state
     form) the weights of the next layer.
     """
-    effects = np.array(layer_effects(ode.network.dense_chain("the unit of the tolerance")))
+    effects = layer_effects(ode.network)
     scale = np.ones(len(ode))
-    for kind, offset in (("unit", 0), ("h", 1)):
-        for number, layer in enumerate(ode.network.hidden):
-            scale[ode.where(layer.name, kind)] = 1 / effects[number + offset]
+    for layer, following in zip(ode.network.layers, ode.network.layers[1:], strict=False):
+        scale[ode.where(layer.name, "unit")] = 1 / effects[layer.name]
+        scale[ode.where(layer.name, "h")] = 1 / effects[following.name]
     return tuple(scale.tolist())
 
 

@@ -18,7 +18,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from symlump.compression.merging.graph_merging import equal_units
+from symlump.compression.merging.coefficients import equal_units
 from symlump.compression.reduction import Reduction
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated, proportional
 from symlump.lumping.lump import block_names

@@ -146,7 +146,7 @@ class _Merged:
     def of(cls, network: Chain, pieces: Sequence[IntArray | None], eps: float) -> _Merged:
         lift = Lift.identity(network.inputs)
         rows_of = aggregated if eps == 0 else aggregated_floats
-        effects = layer_effects(network) if eps else ()
+        effects = [*layer_effects(Network.from_chain(network)).values()] if eps else []
         merges: list[UnitMerge] = []
         for number, (layer, own) in enumerate(zip(network.hidden, pieces, strict=True)):
             rows = rows_of(layer.weight, layer.bias, lift)

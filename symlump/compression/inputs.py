@@ -1,0 +1,117 @@
+"""What the inputs of a network are like, as people have it: arrays, tensors, loaders, or a distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.compression.moments import SAMPLES, Normal
+from symlump.errors import MethodError, NetworkError
+from symlump.network.network import Network
+from symlump.ode.exact import FloatArray
+
+#: A distribution, or samples: an array or tensor with the samples first, a loader of batches (their targets are
+#: not looked at), for a network of several inputs a tuple of arrays.
+Inputs: TypeAlias = Any
+
+#: Numbers that the largest value on a grid may have, all samples together; and at least so many samples.
+_NUMBERS = 1 << 23
+_FEWEST = 128
+
+
+def check_inputs(inputs: Inputs, method: str) -> None:
+    """Refuse what says nothing about inputs.
+
+    Raises
+    ------
+    MethodError
+        With what was given.
+    """
+    array = hasattr(inputs, "__array__") or hasattr(inputs, "__iter__")
+    if isinstance(inputs, str) or not (isinstance(inputs, Normal) or array):
+        raise MethodError(
+            f"{method} takes inputs=… as an array of shape (samples, …), a tensor, a DataLoader, or a "
+            f"distribution, Normal(mean, covariance); got a {type(inputs).__name__}"
+        )
+
+
+def samples_of(
+    inputs: Inputs, network: Network, count: int | None = None, seed: int = 0
+) -> tuple[FloatArray, ...]:
+    """Samples of each input of a network.
+
+    Parameters
+    ----------
+    inputs : Normal, array_like, tensor, DataLoader, or a tuple of arrays
+    network : Network
+    count : int, optional
+        How many to draw from a distribution, and the most to take of given samples; by default 4096, and two
+        for each unit of the widest layer if these are more, but fewer where values on grids are large.
+
+    Raises
+    ------
+    MethodError
+        If they do not fit the network.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0]]])
+    >>> samples_of(Normal(), net, 3)[0].shape, samples_of([[0.0, 1.0]], net)[0].tolist()
+    ((3, 2), [[0.0, 1.0]])
+    """
+    if isinstance(inputs, Normal):
+        drawn = count or sample_count(network)
+        return tuple(
+            inputs.sample(drawn, prod(node.size), seed + number).reshape(drawn, *node.size)
+            for number, node in enumerate(network.inputs)
+        )
+    given = inputs if len(network.inputs) > 1 and isinstance(inputs, tuple) else (inputs,)
+    try:
+        arrays = network.arranged(*map(_array, given))
+    except NetworkError as error:
+        raise MethodError(f"inputs=…: {error}") from None
+    if len({len(a) for a in arrays}) != 1 or not len(arrays[0]):
+        raise MethodError("inputs=… needs at least one sample, and as many of each input")
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise MethodError("inputs=… holds numbers that are not finite")
+    most = count or max(sample_count(network), 4 * SAMPLES if not _grids(network) else 0)
+    if len(arrays[0]) <= most:
+        return tuple(arrays)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:most])
+    return tuple(a[chosen] for a in arrays)
+
+
+def sample_count(network: Network) -> int:
+    """How many samples to draw where nothing is said.
+
+    Examples
+    --------
+    >>> sample_count(Network.dense([np.ones((5000, 2)), np.ones((1, 5000))]))
+    10000
+    """
+    widest = max((layer.units for layer in network.layers), default=1)
+    wanted = max(SAMPLES, 2 * widest)
+    largest = max(_grids(network), default=0)
+    return int(np.clip(_NUMBERS // largest, _FEWEST, wanted)) if largest else wanted
+
+
+def _grids(network: Network) -> list[int]:
+    """Numbers of each value on a grid, of one sample."""
+    return [prod(shape) for shape in network.shapes.values() if prod(shape[1:]) > 1]
+
+
+def _array(given: Any) -> npt.NDArray[Any]:
+    """An array of samples."""
+    if hasattr(given, "detach"):
+        return np.asarray(given.detach().cpu().double().numpy())
+    if hasattr(given, "__array__") or isinstance(given, list | tuple):
+        return np.asarray(given, dtype=np.float64)
+    if isinstance(given, Iterable):  # a loader
+        batches = [_array(b[0] if isinstance(b, list | tuple) else b) for b in given]
+        if batches:
+            return np.concatenate(batches)
+    raise MethodError("inputs=… holds no samples")

@@ -1,0 +1,206 @@
+"""The weights of a merged network: means of rows, and sums or least-squares fits of what reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve
+from scipy.sparse import csr_array
+
+from symlump.compression.merging.values import Values, Walk, chosen_rows, columns
+from symlump.compression.moments import Moments
+from symlump.lumping.partition import Partition
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Node
+from symlump.network.ties import Ties
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Ridge of the refit, relative to the mean square of the merged units' outputs.
+_RIDGE = 1e-6
+
+
+class MergedWeights:
+    """See :class:`symlump.network.rewrite.Weights`.
+
+    Parameters
+    ----------
+    network : Network
+    ties : Ties
+    groups : ndarray of int, shape (units,)
+        The group of each unit.
+    effects : ndarray, shape (units,)
+        What units count in means.
+    values : Values, or None
+        Under which to fit what reads merged units; None adds their weights up.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        ties: Ties,
+        groups: IntArray,
+        effects: FloatArray,
+        values: Values | None,
+    ) -> None:
+        self._network, self._ties, self._groups, self._effects = network, ties, groups, effects
+        self._values = values
+        self._old = None if values is None else Walk(network, values)
+        self._new: dict[str, FloatArray] = {}
+        self._changed: dict[str, bool] = {}
+        self._bias: FloatArray | None = None
+        #: For each layer the new channel of each channel that it reads.
+        self.places: dict[str, IntArray] = {}
+        self._written: dict[str, Node] = {}
+        self._left = Counter(network.readers)
+
+    def rows(
+        self, node: Affine, members: IntArray, channels: IntArray, places: IntArray
+    ) -> FloatArray:
+        """See :class:`symlump.network.rewrite.Weights`."""
+        self.places[node.name] = places
+        weight = node.weight.reshape(*node.weight.shape[:2], -1)
+        bias = node.bias
+        blocks = Partition(self._ties.channels(node.name, self._groups)).labels
+        count = members.size
+        if not node.depthwise:
+            weight, bias = self._read(node, weight, places)
+        if count < blocks.size:
+            mean = _mean_matrix(blocks, self._effects[self._ties.units[node.name]], count)
+            weight = (mean @ weight.reshape(len(weight), -1)).reshape(count, *weight.shape[1:])
+            bias = None if bias is None else mean @ bias
+        self._bias = bias
+        return weight
+
+    def biases(self, node: Affine, members: IntArray) -> FloatArray:
+        """See :class:`symlump.network.rewrite.Weights`."""
+        assert self._bias is not None
+        return self._bias
+
+    def follow(self, node: Node) -> None:
+        """See :class:`symlump.network.rewrite.Weights`."""
+        old = self._network.named.get(node.name)
+        unlike = isinstance(node, Affine) and (
+            not isinstance(old, Affine)
+            or (node.weight.shape, node.inputs) != (old.weight.shape, old.inputs)
+        )
+        before = [self._changed[name] for name in node.inputs]
+        self._changed[node.name] = unlike or any(before)
+        if self._old is not None and self._changed[node.name]:
+            self._written[node.name] = node
+            for name, changed in zip(node.inputs, before, strict=True):
+                if not changed:  # held while the walk through the old network has it
+                    self._new[name] = self._old.until(name)
+
+    def _value(self, name: str) -> FloatArray:
+        """A value of the new network that changed, computed when it is asked for."""
+        assert self._values is not None
+        if name not in self._new:
+            node = self._written.pop(name)
+            given = [self._value(n) for n in node.inputs]
+            self._new[name] = self._values.after(node, given)
+            for n in node.inputs:
+                self._left[n] -= 1
+                if self._left[n] <= 0:
+                    del self._new[n]
+        return self._new[name]
+
+    def _read(
+        self, node: Affine, weight: FloatArray, places: IntArray
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """The weights for what is left of the channels that a layer reads."""
+        name = node.inputs[0]
+        if not self._changed[name]:
+            return weight, node.bias
+        unit, inside = self._by_units(name, places)
+        width = weight.shape[1]
+        units = width // inside
+        count = int(unit.max(initial=-1)) + 1
+        spread: Any = _members(unit)
+        constant = np.zeros(units)
+        with_constant = node.bias is not None and not any(node.padding)
+        if self._old is not None and self._values is not None:
+            h = _by_position(self._value(name), count, inside)
+            wanted = _by_position(self._old.until(name), units, inside)
+            on_grid = inside > 1 or len(self._network.shapes[name]) > 1
+            rows = chosen_rows(len(h), h.shape[1]) if on_grid else None
+            if rows is not None:
+                h, wanted = h[rows], wanted[rows]
+            spread, constant = fitted(self._values.moments, h, wanted, spread, with_constant)
+        offsets = weight.shape[2] * inside
+        if offsets == 1:
+            result = (weight[:, :, 0] @ spread)[:, :, None]
+            total = weight[:, :, 0]
+        else:
+            kernels = weight.reshape(len(weight), units, offsets)
+            result = np.moveaxis(np.moveaxis(kernels, 2, 1) @ _dense(spread), 1, 2)
+            total = kernels.sum(axis=2)
+            result = result.reshape(len(weight), count * inside, weight.shape[2])
+        bias = node.bias
+        return np.ascontiguousarray(result), None if bias is None else bias + total @ constant
+
+    def _by_units(self, name: str, places: IntArray) -> tuple[IntArray, int]:
+        """Channels as units with some positions each: the new unit of each unit, and how many positions."""
+        inside = int(self._ties.positions[name].max(initial=0)) + 1
+        if inside > 1 and places.size % inside == 0:
+            table, new = self._ties.units[name].reshape(-1, inside), places.reshape(-1, inside)
+            regular = (table == table[:, :1]).all() and (
+                new == new[:, :1] + np.arange(inside)
+            ).all()
+            if regular and not (new[:, 0] % inside).any():
+                return new[:, 0] // inside, inside
+        return places, 1
+
+
+def fitted(
+    moments: Moments, h: FloatArray, wanted: FloatArray, sums: csr_array, constant: bool
+) -> tuple[FloatArray, FloatArray]:
+    """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide.
+
+    Parameters
+    ----------
+    h, wanted : ndarray, shape (rows, columns)
+    sums : sparse array, shape (columns of wanted, columns of h)
+    constant : bool
+        Whether there may be constants.
+    """
+    gram, right = np.zeros((h.shape[1], h.shape[1])), np.zeros((h.shape[1], wanted.shape[1]))
+    for root, gap in moments.roots(h, wanted, centred=constant):
+        gap -= root @ sums.T
+        gram += root.T @ root
+        right += root.T @ gap
+    gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
+    correction = solve(gram, right, assume_a="pos", overwrite_a=True, overwrite_b=True)
+    matrix = correction.T
+    matrix[sums.nonzero()] += sums.data
+    if not constant:
+        return matrix, np.zeros(len(matrix))
+    return matrix, moments.mean(wanted) - matrix @ moments.mean(h)
+
+
+def _by_position(value: FloatArray, units: int, inside: int) -> FloatArray:
+    """A value with its units as columns."""
+    if inside == 1:
+        return columns(value)
+    return np.moveaxis(value.reshape(len(value), units, inside), 1, -1).reshape(-1, units)
+
+
+def _dense(matrix: Any) -> FloatArray:
+    return matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
+
+
+def _mean_matrix(group: IntArray, weight: FloatArray, count: int) -> csr_array:
+    """The weighted means of groups as a matrix; a group without weight gets its plain mean."""
+    total = np.bincount(group, weights=weight, minlength=count)
+    share = np.where(total[group] > 0, weight, 1.0)
+    mean = share / np.bincount(group, weights=share)[group]
+    return csr_array((mean, (group, np.arange(group.size))), shape=(count, group.size))
+
+
+def _members(group: IntArray) -> csr_array:
+    """The matrix with a 1 where a unit (row) is a member of a group (column)."""
+    units = np.arange(group.size)
+    return csr_array(
+        (np.ones(group.size), (units, group)), shape=(group.size, int(group.max()) + 1)
+    )

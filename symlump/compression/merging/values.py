@@ -1,0 +1,169 @@
+"""The values of a network's units under stated inputs: over samples, or without sampling error.
+
+A value is an array whose columns are units, once :meth:`Values.columns` has laid them out: one row for each
+sample and position, or for each coefficient in Hermite polynomials.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from symlump.compression.inputs import samples_of
+from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidden_degree, moments_of
+from symlump.network.evaluate import evaluated
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Apply, Input, Node
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Rows that fits and distances are made of, where a value has more: so many, and a few for each column.
+_ROWS = 1 << 14
+_ROWS_PER_COLUMN = 12
+
+
+class Values(Protocol):
+    """How the values of nodes are represented."""
+
+    @property
+    def moments(self) -> Moments:
+        """Means and second moments of columns."""
+
+    def inputs(self) -> list[FloatArray]:
+        """The values of the inputs, in order."""
+
+    def after(self, node: Node, given: Sequence[FloatArray]) -> FloatArray:
+        """The value of a node."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampledValues:
+    """Values on samples of the inputs."""
+
+    samples: tuple[FloatArray, ...]
+
+    @property
+    def moments(self) -> Moments:
+        """Means over rows."""
+        return Sampled(self.samples[0])
+
+    def inputs(self) -> list[FloatArray]:
+        """The samples."""
+        return list(self.samples)
+
+    def after(self, node: Node, given: Sequence[FloatArray]) -> FloatArray:
+        """The value of a node on them."""
+        return evaluated(node, *given)
+
+
+@dataclass(frozen=True, eq=False)
+class HermiteValues:
+    """Coefficients of polynomial units of normal inputs."""
+
+    moments: Hermite = field(repr=False)
+
+    def inputs(self) -> list[FloatArray]:
+        """The inputs as polynomials of themselves."""
+        return [self.moments.start()]
+
+    def after(self, node: Node, given: Sequence[FloatArray]) -> FloatArray:
+        """Products and sums of polynomials."""
+        (h,) = given
+        match node:
+            case Affine(weight=weight, bias=bias):
+                return self.moments.table.linear(weight, bias, h)
+            case Apply(activation=phi):
+                return self.moments.table.applied(phi, h)
+        return h  # only steps that keep features as they are are left in a chain
+
+
+def values_of(network: Network, inputs: object) -> tuple[Values, tuple[FloatArray, ...]]:
+    """Values under stated inputs, and samples of these inputs.
+
+    Free of sampling error where the inputs are normal and the units small polynomials of them; else over
+    samples.
+
+    Raises
+    ------
+    MethodError
+        If the inputs do not fit the network.
+    """
+    chain = network.chain
+    if isinstance(inputs, Normal) and chain is not None and hidden_degree(chain) is not None:
+        moments, drawn = moments_of(chain, inputs)
+        if isinstance(moments, Hermite):
+            return HermiteValues(moments), (drawn.reshape(-1, *network.inputs[0].size),)
+        return SampledValues(tuple(network.arranged(drawn))), (drawn,)
+    samples = samples_of(inputs, network)
+    return SampledValues(samples), samples
+
+
+class Walk:
+    """The values of a network's nodes in order, each let go when nothing reads it any more.
+
+    Parameters
+    ----------
+    network : Network
+    values : Values
+    kept : iterable of str
+        Names of values that the caller lets go himself.
+    """
+
+    def __init__(self, network: Network, values: Values) -> None:
+        self._values, self._left = values, Counter(network.readers)
+        self._nodes = iter(network.nodes)
+        self.held: dict[str, FloatArray] = dict(
+            zip((node.name for node in network.inputs), values.inputs(), strict=True)
+        )
+
+    def until(self, name: str) -> FloatArray:
+        """The value of a node; asked for in order."""
+        while name not in self.held:
+            node = next(self._nodes)
+            if isinstance(node, Input):
+                continue
+            given = [self.held[n] for n in node.inputs]
+            self.held[node.name] = self._values.after(node, given)
+            for n in node.inputs:
+                self._left[n] -= 1
+                if not self._left[n]:
+                    del self.held[n]
+        return self.held[name]
+
+
+def columns(value: FloatArray, units: IntArray | None = None) -> FloatArray:
+    """A value with its channels as columns: one row for each sample and position of the grid.
+
+    Parameters
+    ----------
+    value : ndarray, shape (samples, channels, …)
+    units : ndarray of int, optional
+        Some of the channels only.
+
+    Examples
+    --------
+    >>> columns(np.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[0.0, 4.0], [1.0, 5.0], [2.0, 6.0], [3.0, 7.0]]
+    """
+    if units is not None:
+        value = value[:, units]
+    if value.ndim == 1:
+        return value[:, None]
+    return value if value.ndim == 2 else np.moveaxis(value, 1, -1).reshape(-1, value.shape[1])
+
+
+def chosen_rows(rows: int, width: int) -> IntArray | None:
+    """Which rows to use where there are very many; None for all of them.
+
+    Examples
+    --------
+    >>> chosen_rows(100, 3) is None, chosen_rows(10**6, 3).size
+    (True, 16384)
+    """
+    most = max(_ROWS, _ROWS_PER_COLUMN * width)
+    if rows <= most:
+        return None
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))

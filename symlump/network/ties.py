@@ -1,0 +1,242 @@
+"""Which units of a network can only merge together: the channels that a sum adds are one unit.
+
+A unit is made by a layer. Activations, pooling, and layers with one factor or kernel per channel pass it on;
+after flattening it owns all its positions; joined values keep their units. A sum or a product ties the units
+that it combines, so one partition holds for all of its branches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from symlump.network.network import Network
+from symlump.network.nodes import (
+    Affine,
+    Combine,
+    Concatenate,
+    Flatten,
+    GroupSum,
+    Input,
+    Node,
+    Select,
+    Softmax,
+    Untouched,
+)
+from symlump.ode.exact import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Ties:
+    """The units of a network.
+
+    Parameters
+    ----------
+    units : dict
+        For each value the unit of each channel.
+    positions : dict
+        For each value which of its unit's positions each channel is; 0 before flattening.
+    axes : tuple of ndarray of int
+        Units that may merge with one another: made by the same layers, read by the same kinds of readers. Units
+        of inputs and outputs, and those that something mixes, are in none.
+    makers : tuple of tuple of str
+        For each axis the layers that make its units.
+    count : int
+        Number of units.
+
+    Examples
+    --------
+    >>> x = Input("x", (), (2,))
+    >>> a, b = (Affine(name, ("x",), np.eye(2)) for name in "ab")
+    >>> net = Network((x, a, b, Combine("s", ("a", "b"), "add"), Affine("y", ("s",), np.eye(2))), ("y",))
+    >>> ties = tied(net)
+    >>> ties.makers, ties.units["a"].tolist() == ties.units["b"].tolist()
+    ((('a', 'b'),), True)
+    """
+
+    units: dict[str, IntArray]
+    positions: dict[str, IntArray]
+    axes: tuple[IntArray, ...]
+    makers: tuple[tuple[str, ...], ...]
+    count: int
+
+    def labels(self, network: Network, groups: IntArray) -> dict[str, IntArray]:
+        """The blocks of each layer, sum and product, for :func:`symlump.network.rewrite.rewritten`.
+
+        Parameters
+        ----------
+        groups : ndarray of int, shape (count,)
+            The group of each unit.
+        """
+        return {
+            node.name: self.channels(node.name, groups)
+            for node in network.nodes
+            if isinstance(node, Affine | Combine)
+        }
+
+    def channels(self, name: str, groups: IntArray) -> IntArray:
+        """The group and position of each channel of a value, as one number."""
+        position = self.positions[name]
+        return np.asarray(groups[self.units[name]] * (int(position.max(initial=0)) + 1) + position)
+
+    def parameters(self, network: Network, groups: IntArray) -> int:
+        """Number of weights and biases with so many units."""
+        width: dict[str, int] = {}
+        total = sum(node.parameters for node in network.untouched)
+        for node in network.nodes:
+            shape = network.shapes[node.name]
+            before = width[node.inputs[0]] if node.inputs else 0
+            match node:
+                case Affine() | Combine() | Select():
+                    width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
+                case Input() | Untouched() | Softmax() | GroupSum():
+                    width[node.name] = shape[0] if shape else 1
+                case Concatenate():
+                    width[node.name] = sum(width[name] for name in node.inputs)
+                case Flatten():
+                    width[node.name] = before * (shape[0] // network.shapes[node.inputs[0]][0])
+                case _:
+                    width[node.name] = before
+            if isinstance(node, Affine):
+                reads = 1 if node.depthwise else before
+                offsets = int(np.prod(node.kernel, dtype=np.int64))
+                total += width[node.name] * (reads * offsets + (node.bias is not None))
+        return total
+
+
+def tied(network: Network) -> Ties:
+    """Find the units of a network, and which may merge."""
+    return _Finder(network).ties
+
+
+class _Finder:
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._count = 0
+        self._owner: list[str] = []  # of each unit, before any are tied
+        self._pairs: list[tuple[IntArray, IntArray]] = []
+        self._fixed: list[IntArray] = []
+        self._units: dict[str, IntArray] = {}
+        self._positions: dict[str, IntArray] = {}
+        for node in network.nodes:
+            self._units[node.name], self._positions[node.name] = self._pass(node)
+        self._fixed += [self._units[name] for name in network.outputs]
+        self.ties = self._found()
+
+    def _made(self, node: Node, fixed: bool) -> tuple[IntArray, IntArray]:
+        shape = self._network.shapes[node.name]
+        own = np.arange(self._count, self._count + (shape[0] if shape else 1))
+        self._count += own.size
+        self._owner += [node.name] * own.size
+        if fixed:
+            self._fixed.append(own)
+        return own, np.zeros_like(own)
+
+    def _pass(self, node: Node) -> tuple[IntArray, IntArray]:
+        given = [(self._units[name], self._positions[name]) for name in node.inputs]
+        shapes = self._network.shapes
+        match node:
+            case Affine(depthwise=False):
+                return self._made(node, fixed=False)
+            case Affine() if node.units != given[0][0].size:  # several units from each channel
+                self._fixed.append(given[0][0])
+                return self._made(node, fixed=True)
+            case Input():
+                return self._made(node, fixed=True)
+            case Untouched() | Softmax() | GroupSum():
+                self._fixed += [units for units, _ in given]
+                return self._made(node, fixed=True)
+            case Concatenate():
+                return (
+                    np.concatenate([units for units, _ in given]),
+                    np.concatenate([positions for _, positions in given]),
+                )
+            case Select(index=index):
+                return given[0][0][index], given[0][1][index]
+            case Flatten():
+                units, position = given[0]
+                places = shapes[node.name][0] // shapes[node.inputs[0]][0]
+                inside = np.tile(np.arange(places), units.size)
+                return units.repeat(places), position.repeat(places) * places + inside
+            case Combine():
+                widest = max(given, key=lambda pair: pair[0].size)
+                for units, positions in given:
+                    if units.size == widest[0].size:
+                        self._pairs.append((widest[0], units))
+                        if not np.array_equal(positions, widest[1]):
+                            self._fixed += [units, widest[0]]
+                return widest
+        return given[0]
+
+    def _found(self) -> Ties:
+        count = self._count
+        first = np.concatenate([np.empty(0, dtype=np.int64), *(a for a, _ in self._pairs)])
+        second = np.concatenate([np.empty(0, dtype=np.int64), *(b for _, b in self._pairs)])
+        links = coo_array((np.ones(first.size), (first, second)), shape=(count, count))
+        components, unit = connected_components(links, directed=False)
+        fixed: npt.NDArray[np.bool_] = np.zeros(components, dtype=bool)
+        for units in self._fixed:
+            fixed[unit[units]] = True
+        members: list[list[str]] = [[] for _ in range(components)]
+        for number, name in enumerate(self._owner):
+            members[unit[number]].append(name)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, names in enumerate(members):
+            if not fixed[number] and len(set(names)) == len(names):
+                groups.setdefault(tuple(names), []).append(number)
+        axes = {names: np.array(units) for names, units in groups.items() if len(units) > 1}
+        owners = {name: np.asarray(unit[own], dtype=np.int64) for name, own in self._units.items()}
+        return Ties(owners, self._positions, tuple(axes.values()), tuple(axes), components)
+
+
+def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
+    """The group of each unit of the network, from those of some axes; all other units stay alone.
+
+    Parameters
+    ----------
+    labels : mapping of int to ndarray of int
+        For the number of an axis the group of each of its units, in any numbering.
+
+    Examples
+    --------
+    >>> ties = tied(Network.dense([np.ones((3, 1)), np.ones((1, 3))]))
+    >>> regrouped(ties, {0: np.array([0, 1, 0])}).tolist()
+    [0, 1, 2, 1, 4]
+    """
+    groups = np.arange(ties.count)
+    for number, own in labels.items():
+        units = ties.axes[number]
+        _, first, inverse = np.unique(own, return_index=True, return_inverse=True)
+        groups[units] = units[first[inverse.ravel()]]
+    return groups
+
+
+def grouped_alike(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
+    """The group of each unit, where units merge that are in one block of every layer that makes them.
+
+    Parameters
+    ----------
+    labels : mapping of str to ndarray of int
+        For each layer, by name, the block of each of its units.
+
+    Examples
+    --------
+    >>> net = Network.dense([np.ones((3, 1)), np.ones((1, 3))])
+    >>> grouped_alike(tied(net), {"layers.0": np.array([0, 1, 0])}).tolist()
+    [0, 1, 2, 1, 4]
+    """
+    found: dict[int, IntArray] = {}
+    for number, (makers, units) in enumerate(zip(ties.makers, ties.axes, strict=True)):
+        rows = []
+        for name in makers:
+            block = np.zeros(ties.count, dtype=np.int64)
+            block[ties.units[name]] = labels[name]
+            rows.append(block[units])
+        _, inverse = np.unique(np.stack(rows, axis=1), axis=0, return_inverse=True)
+        found[number] = inverse.ravel()
+    return regrouped(ties, found)

@@ -301,15 +301,10 @@ class Network:
         [[2.2848]]
         """
         own = self.chain
-        if (
-            own is not None
-            and [(k.activation, k.groups is None) for k in own.layers]
-            == [(k.activation, k.groups is None) for k in chain.layers]
-            and all(k.groups is None for k in own.layers)
-        ):
+        steps = [[(k.activation, k.groups) for k in c.layers] for c in (own, chain) if c]
+        if len(steps) == 2 and steps[0] == steps[1] and all(g is None for _, g in steps[0]):
             pairs = zip(self.layers, chain.layers, strict=True)
-            layers = [replace(node, weight=k.weight, bias=k.bias) for node, k in pairs]
-            return self.with_layers(layers)
+            return self.with_layers(replace(n, weight=k.weight, bias=k.bias) for n, k in pairs)
         before, after = self._ends
         first = (self.nodes[0], *before)
         nodes = (*first, *_dense_nodes(chain, first[-1].name)[1:])
@@ -327,7 +322,7 @@ class Network:
         """
         if len(self.outputs) != 1:
             raise NetworkError(
-                f"this network has {len(self.outputs)} outputs; use to_torch(network), which gives a tuple"
+                f"this network has {len(self.outputs)} outputs; to_torch gives a tuple"
             )
         values = dict(zip((node.name for node in self.inputs), self.arranged(*x), strict=True))
         left = Counter(self.readers)

@@ -247,10 +247,8 @@ def _trees(
 def _tree(parts: list[tuple[FloatArray, FloatArray]], linkage: Linkage) -> FloatArray:
     """One tree of all that is read of some units, each value counting by its part of the effect."""
     if len(parts) == 1:
-        root, weights = parts.pop()
-        rows = root.T
-        del root
-        return merge_tree(rows, weights, linkage)
+        weights = parts[0][1]
+        return merge_tree(parts.pop()[0].T, weights, linkage)  # nothing else holds the rows
     total = sum(float(weights.mean()) for _, weights in parts) or 1.0
     rows = np.hstack([root.T * np.sqrt(float(w.mean()) / total) for root, w in parts])
     return merge_tree(rows, np.sum([w for _, w in parts], axis=0), linkage)

@@ -51,6 +51,10 @@ class MissingExtraError(InputError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+class MissingProgramError(InputError):
+    """A program that is no part of Python is not installed; the message names its package."""
+
+
 class FailureError(SymlumpError, RuntimeError):
     """The input is valid, yet the requested result does not exist or was not reached."""
 

@@ -15,12 +15,17 @@ exact rationals; it shares no code with the part of symlump that finds lumpings.
 
 It is one file of standard Python, and runs without symlump:
   python symlump/proof/check.py CERT.json
+
+There are two others, for those who want a proof that the checker is right. --verified asks a program extracted
+from a checker that was proved correct in Coq; --coq has coqc itself compute the proof.
 """
 
 _EXAMPLES = """\
 examples:
   symlump lump MODEL.ode --method forward --certificate CERT.json
   symlump check CERT.json
+  symlump check CERT.json --verified      # needs Coq and OCaml (Debian: coq, ocaml)
+  symlump check CERT.json --coq           # needs Coq
   symlump check CERT.json MODEL.ode       # the certificate names its system by digest, or must match it
 
 exit codes: 0 accepted, 1 rejected (naming block, monomial and both values), 3 inconclusive, 2 unreadable
@@ -48,6 +53,13 @@ def fill(parser: argparse.ArgumentParser) -> None:
         default="keep",
         help="how MODEL is read: as when the certificate was made (default: keep)",
     )
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--verified", action="store_true", help="ask the program extracted from Coq instead"
+    )
+    other.add_argument(
+        "--coq", action="store_true", help="have coqc compute the proof, after the other checker"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     declare_files(parser, reads=("certificate", "system"))
 
@@ -66,7 +78,12 @@ def run(options: argparse.Namespace) -> Answer:
             system = read(
                 options.system, parameters=options.parameters, constants=options.constants
             ).ode
-        verdict = certificate.check(system)
+        if options.verified:
+            verdict = certificate.check_verified(system)
+        elif options.coq:
+            verdict = certificate.check_coq(system)
+        else:
+            verdict = certificate.check(system)
     data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}
     return Answer(
         lambda: {"file": options.certificate, **data},

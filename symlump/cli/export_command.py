@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, readable
 from symlump.cli.progress import working
 
 _DESCRIPTION = """\
-Write the claims of a certificate as a Coq file: one lemma per block, proved by ring over the rationals, and
-the theorem that the partition is an equivalence with this quotient. coqc, which knows nothing of symlump,
-then accepts it or does not.
+Write a certificate as a Coq file: its data, and one line that has a checker compute the proof. That checker
+was itself proved correct in Coq, so coqc, which knows nothing of symlump, is all there is to trust. The theorem
+is the lumping with its quotient, and that nothing coarser (or smaller) will do where the certificate says so.
+
+With --lemmas the file has one readable lemma per block instead, proved by ring over the rationals.
 """
 
 _EXAMPLES = """\
 examples:
   symlump lump MODEL.ode --method forward --certificate CERT.json
-  symlump export CERT.json --coq -o CERT.v
-  coqc CERT.v
+  symlump export CERT.json --coq -o CERT.v             # says how to call coqc
+  symlump check CERT.json --coq                        # the same, and coqc is called
+  symlump export CERT.json --coq --lemmas -o CERT.v && coqc CERT.v
 """
 
 
@@ -30,6 +34,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("certificate", metavar="CERT.json")
     parser.add_argument(
         "--coq", action="store_true", required=True, help="write Coq (the one target so far)"
+    )
+    parser.add_argument(
+        "--lemmas", action="store_true", help="one readable lemma per block, for small systems"
     )
     parser.add_argument(
         "-o",
@@ -48,10 +55,27 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.proof.certificate import Certificate
 
     with working("writing Coq"):
-        text = Certificate.read(readable(options.certificate)).to_coq()
+        text = Certificate.read(readable(options.certificate)).to_coq(lemmas=options.lemmas)
     write_text(options.output, text)
-    said = f"Coq written to {options.output}; compile it with coqc {options.output}"
+
+    def said() -> str:
+        command = "coqc" if options.lemmas else _command()
+        return f"Coq written to {options.output}; compile it with {command} {options.output}"
+
     return Answer(
         lambda: {"file": options.certificate, "output": options.output},
-        lambda: "" if is_stdout(options.output) else said,
+        lambda: "" if is_stdout(options.output) else said(),
     )
+
+
+def _command() -> str:
+    """How to call coqc with the development, which is compiled for it if there is a coqc."""
+    from symlump.errors import MissingProgramError
+    from symlump.proof.coq.development import compiled
+
+    try:
+        with working("compiling the development, once"):
+            folder = str(compiled())
+    except MissingProgramError:
+        folder = "FOLDER"  # to be compiled where Coq is
+    return f"coqc -Q {shlex.quote(folder)} Symlump"

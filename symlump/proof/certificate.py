@@ -19,6 +19,8 @@ from symlump.proof.check import (
     Unreadable,
     Verdict,
     check,
+    one_line,
+    read_claim,
     read_json,
     read_system,
     spelled_out,
@@ -113,21 +115,85 @@ class Certificate:
         """The same with the system referred to by its digest only."""
         return Certificate({key: value for key, value in self.data.items() if key != "system"})
 
-    def to_coq(self) -> str:
-        """The claims as a Coq file; see :mod:`symlump.proof.coq.lemmas`.
+    def check_verified(self, system: PolynomialODE | None = None) -> Verdict:
+        """Have the checker that was proved correct in Coq verify all claims; needs Coq and OCaml.
+
+        Parameters
+        ----------
+        system : PolynomialODE, optional
+            The system, if the certificate holds only its digest.
+
+        Raises
+        ------
+        FileFormatError
+            If the data does not have the form of a certificate.
+        MissingProgramError
+            If Coq or OCaml is not installed.
+        """
+        from symlump.proof.coq.verified import check_verified
+
+        try:
+            return check_verified(self.data, None if system is None else system_data(system))
+        except Unreadable as error:
+            raise FileFormatError(str(error)) from None
+
+    def check_coq(self, system: PolynomialODE | None = None) -> Verdict:
+        """Have the independent checkers verify all claims, and then coqc compute the proof; needs Coq.
+
+        Parameters
+        ----------
+        system : PolynomialODE, optional
+            The system, if the certificate holds only its digest.
+
+        Raises
+        ------
+        FileFormatError
+            If the data does not have the form of a certificate.
+        MissingProgramError
+            If Coq is not installed.
+        """
+        from symlump.proof.coq.development import coqc
+
+        whole = self.data if system is None else self.data | {"system": system_data(system)}
+        verdict = self.check(system)
+        if not verdict.accepted:
+            return verdict
+        accepted, said = coqc(Certificate(whole).to_coq())
+        if not accepted:
+            return Verdict("rejected", f"coqc does not accept it: {one_line(said.strip())[:400]}")
+        if "Closed under the global context" not in said:
+            return Verdict("inconclusive", f"coqc names axioms: {one_line(said.strip())[:400]}")
+        reason = f"{verdict.reason}; proved by coqc, from no axioms"
+        return Verdict("accepted", reason, coarsest=verdict.coarsest)
+
+    def to_coq(self, lemmas: bool = False) -> str:
+        """A Coq file: the data, and one line that has the verified checker compute the proof.
+
+        Parameters
+        ----------
+        lemmas : bool
+            Instead one readable lemma for each block, proved by ``ring``, and no further library: for small
+            systems, and for teaching. Nothing is said there of the coarsest or the smallest lumping.
 
         Raises
         ------
         FileFormatError
             If the checker does not accept the certificate, or it holds no system: only what was verified is
             stated.
+        MethodError
+            If lemmas are asked for and the system is too large for them.
         """
-        from symlump.proof.coq.lemmas import to_coq
+        from symlump.proof.coq import lemmas as readable
+        from symlump.proof.coq.numbers import numbered
+        from symlump.proof.coq.script import script
 
         verdict = self.check()
         if not verdict.accepted:
             raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
-        return to_coq(self.data)
+        if lemmas:
+            return readable.to_coq(self.data)
+        claim = read_claim(self.data)
+        return script(numbered(claim), reference=claim.tolerance != "0")
 
     def to_json(self, version: int | None = None) -> str:
         """The text of a certificate file.

@@ -1,0 +1,106 @@
+"""The Coq development, compiled once and kept, and coqc on a file that uses it.
+
+Sources lie in the folder ``theory`` of this package. What is made of them is kept in a cache
+(``$XDG_CACHE_HOME/symlump``, or ``~/.cache/symlump``) under a name that depends on the sources and
+on the version of Coq, so a change of either compiles anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from symlump.errors import FailureError, MissingProgramError
+
+SOURCES = Path(__file__).parent / "theory"
+#: Each file uses only those before it.
+FILES = (
+    *("Algebra", "Trie", "Polynomial", "Vanishing", "Systems", "Lookup", "Backward", "Compose"),
+    *("Forward", "Replay", "Linear", "Modular", "Smallest", "Certificate"),
+)
+
+
+def compiled() -> Path:
+    """The folder of the compiled development, for ``coqc -Q FOLDER Symlump``; compiled where it is not yet.
+
+    Raises
+    ------
+    MissingProgramError
+        If there is no coqc.
+    FailureError
+        If coqc refuses the development, or the cache cannot be written.
+    """
+    commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in FILES]
+    return made("theory", [f"{name}.v" for name in FILES], commands)
+
+
+def coqc(text: str) -> tuple[bool, str]:
+    """Have coqc check the text of a file; whether it accepts, and what it said.
+
+    Raises
+    ------
+    MissingProgramError
+        If there is no coqc.
+    """
+    folder = compiled()
+    with tempfile.TemporaryDirectory() as place:
+        Path(place, "certificate.v").write_text(text, encoding="utf-8")
+        command = [program("coqc"), "-Q", str(folder), "Symlump", "certificate.v"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def program(name: str) -> str:
+    """The path of coqc or ocamlopt.
+
+    Raises
+    ------
+    MissingProgramError
+        If it is not there; the message says how to get it.
+    """
+    found = shutil.which(name)
+    if found is None:
+        package = {"coqc": "coq (8.16 or later)", "ocamlopt": "ocaml"}[name]
+        raise MissingProgramError(
+            f"{name} is not on the PATH; Debian and Ubuntu have it in the package {package}"
+        )
+    return found
+
+
+def made(name: str, sources: Sequence[str], commands: Sequence[Sequence[str]]) -> Path:
+    """A folder of the cache in which the commands were run beside copies of the sources."""
+    key = hashlib.sha256(subprocess.check_output([program("coqc"), "--version"]))
+    for source in sources:
+        key.update((SOURCES / source).read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symlump"
+    target = home / f"coq-{name}-{key.hexdigest()[:16]}"
+    if target.is_dir():
+        return target
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="coq-", dir=home))
+    except OSError as error:
+        raise FailureError(f"{home}: cannot be written: {error.strerror}") from None
+    try:
+        for source in sources:
+            shutil.copy(SOURCES / source, place)
+        for first, *others in commands:
+            done = subprocess.run(
+                [program(first), *others], cwd=place, capture_output=True, text=True
+            )
+            if done.returncode:
+                shown = " ".join([first, *others])
+                raise FailureError(f"{shown} failed:\n{(done.stderr or done.stdout).strip()}")
+        try:
+            place.rename(target)
+        except OSError:  # somebody else was faster
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return target

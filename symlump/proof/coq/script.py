@@ -1,0 +1,198 @@
+"""A certificate as a Coq file that holds data and one line of proof, which runs the verified checker.
+
+The definitions (what a system, a lumping, the coarsest partition are), the checker and the proof that it is
+right are in the folder ``theory``; :mod:`symlump.proof.coq.development` compiles them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Terms
+
+#: A longer list is written in pieces: Coq reads nested terms by recursion.
+_PIECE = 200
+
+_HEAD = """\
+(* {what}
+   Written by symlump. To check it, with FOLDER as symlump names it:
+     coqc -Q FOLDER Symlump FILE.v
+
+   Variables, blocks and rows are numbers. What the theorem at the end says is defined in Systems.v,
+   in terms of Algebra.v and Polynomial.v. *)
+
+From Symlump Require Import Certificate.
+"""
+
+
+def script(claim: NumberedClaim, reference: bool = False) -> str:
+    """The Coq file of a claim; ``coqc`` accepts it iff the verified checker does.
+
+    Parameters
+    ----------
+    claim : NumberedClaim
+    reference : bool
+        Say that the system is a reference model.
+
+    Examples
+    --------
+    >>> from symlump.proof.check import read_claim
+    >>> from symlump.proof.coq.numbers import numbered
+    >>> x, y = [["-1", [["x", 1]]]], [["-1", [["y", 1]]]]
+    >>> data = {"format": "symlump certificate", "version": 1, "kind": "forward", "system": {"x": x, "y": y},
+    ...         "blocks": {"z": ["x", "y"]}, "quotient": {"z": [["-1", [["z", 1]]]]}}
+    >>> text = script(numbered(read_claim(data)))
+    >>> print(text[text.index("Theorem"):].strip())
+    Theorem accepted : forward_lumping the_system (listed blocks) quotient.
+    Proof. apply forward_accepted. vm_compute. reflexivity. Qed.
+    <BLANKLINE>
+    Print Assumptions accepted.
+    """
+    return _Script(claim, reference).text()
+
+
+class _Script:
+    """The lines of a file as they come to be; coefficients get a name when they are first used."""
+
+    def __init__(self, claim: NumberedClaim, reference: bool) -> None:
+        self.claim, self.reference = claim, reference
+        self.lines: list[str] = []
+        self.coefficients: dict[Fraction, str] = {}
+
+    def text(self) -> str:
+        claim = self.claim
+        parts = "rows" if claim.kind == "linear" else "blocks"
+        what = f"A {claim.kind} lumping of {len(claim.names)} variables to {len(claim.quotient_names)} {parts}."
+        if self.reference:
+            what += " The system is a reference model."
+        self.lines.append(_HEAD.format(what=what))
+        self._names("The variables", claim.names)
+        self._names(f"The {parts}", claim.quotient_names)
+        count = max(len(claim.names), len(claim.quotient_names), self._derived())
+        self.lines += [f"Definition x{n} := {n}%positive." for n in range(1, count + 1)]
+        self._system("the_system", "q", claim.system)
+        self._system("quotient", "g", claim.quotient)
+        if claim.kind == "linear":
+            self._linear()
+        else:
+            self._partitions()
+        return "\n".join(self.lines) + "\n\nPrint Assumptions accepted.\n"
+
+    def _derived(self) -> int:
+        """The highest number that a derivation uses."""
+        found = self.claim.derivation
+        if found is None:
+            return 0
+        steps = [parent for parent, _ in found.steps]
+        return max([len(found.observables), *found.start, *steps], default=0)
+
+    def _partitions(self) -> None:
+        claim, kind = self.claim, self.claim.kind
+        self._labels("blocks", claim.blocks)
+        theorem, lumping = f"{kind}_accepted", f"{kind}_lumping the_system (listed blocks) quotient"
+        if claim.initial is not None:
+            self._labels("initial", claim.initial)
+            theorem = f"{kind}_inside_accepted"
+            statement = f"{lumping} /\\\n  inside the_system (listed blocks) (listed initial)"
+            if claim.rounds is not None:
+                self._rounds(claim.rounds)
+                theorem = f"{kind}_coarsest_accepted with rounds"
+                statement = (
+                    f"{lumping} /\\\n  coarsest {kind}_equivalence the_system (listed initial) (listed blocks)"
+                )
+        else:
+            statement = lumping
+        self._theorem(statement, theorem)
+
+    def _rounds(self, rounds: Sequence[Sequence[tuple[int, int, Factors]]]) -> None:
+        forward = self.claim.kind == "forward"
+        record = "positive * positive * monomial" if forward else "positive * monomial"
+        for number, records in enumerate(rounds):
+            items = [
+                f"(x{m}, x{t}, {_monomial(k)})" if forward else f"(x{m}, {_monomial(k)})"
+                for m, t, k in records
+            ]
+            self._nested(f"round_{number}", f"list ({record})", "next", items)
+        names = [f"round_{number}" for number in range(len(rounds))]
+        self._nested("rounds", f"list (list ({record}))", "next", names)
+
+    def _linear(self) -> None:
+        claim, found = self.claim, self.claim.derivation
+        self._rows("matrix", "m", claim.matrix)
+        statement, theorem = "linear_lumping the_system matrix quotient", "linear_accepted"
+        if found is not None:
+            self._rows("observables", "o", found.observables)
+            self._rows("carried", "k", found.carried)
+            self._nested("start", "list positive", "label_then", [f"x{n}" for n in found.start])
+            steps = []
+            for number, (parent, monomials) in enumerate(found.steps):
+                items = [_monomial(monomial) for monomial in monomials]
+                self._nested(f"step_{number}", "list monomial", "next", items)
+                steps.append(f"(x{parent}, step_{number})")
+            self._nested("steps", "derivation_steps", "next", steps)
+            statement += " /\\\n  smallest the_system observables matrix"
+            arguments = f"observables carried start steps {found.modulus}%Z"
+            theorem = f"(linear_smallest_accepted the_system matrix quotient {arguments})"
+        self._theorem(statement, theorem)
+
+    def _theorem(self, statement: str, theorem: str) -> None:
+        self.lines.append(
+            f"\nTheorem accepted : {statement}.\nProof. apply {theorem}. vm_compute. reflexivity. Qed."
+        )
+
+    def _names(self, what: str, names: Sequence[str]) -> None:
+        shown = ", ".join(f"{n} = {comment(name)}" for n, name in enumerate(names, 1))
+        self.lines.append(f"(* {what}: {shown}. *)")
+
+    def _labels(self, name: str, labels: Sequence[int]) -> None:
+        self._nested(name, "list positive", "label_then", [f"x{n}" for n in labels])
+
+    def _rows(self, name: str, stem: str, rows: Sequence[Row]) -> None:
+        for number, row in enumerate(rows, 1):
+            items = [f"{self._coefficient(weight)} x{v}" for weight, v in row]
+            self._nested(f"{stem}{number}", "row", "entry", items)
+        names = [f"{stem}{number}" for number in range(1, len(rows) + 1)]
+        self._nested(name, "list row", "next", names)
+
+    def _system(self, name: str, stem: str, polynomials: Sequence[Terms]) -> None:
+        for number, terms in enumerate(polynomials, 1):
+            items = [f"{self._coefficient(value)} {_monomial(factors)}" for value, factors in terms]
+            self._nested(f"{stem}{number}", "polynomial", "plus", items)
+        names = [f"{stem}{number}" for number in range(1, len(polynomials) + 1)]
+        self._nested(name, "system", "equation_then", names)
+
+    def _coefficient(self, value: Fraction) -> str:
+        name = self.coefficients.get(value)
+        if name is None:
+            name = self.coefficients[value] = f"c{len(self.coefficients) + 1}"
+            self.lines.append(f"Definition {name} := ({value.numerator} # {value.denominator})%Q.")
+        return name
+
+    def _nested(self, name: str, kind: str, before: str, items: Sequence[str]) -> None:
+        """A list, written in pieces from its end."""
+        tail = "no_more"
+        pieces = [items[at : at + _PIECE] for at in range(0, len(items), _PIECE)] or [[]]
+        for at in range(len(pieces) - 1, -1, -1):
+            whole = name if at == 0 else f"{name}_from_{at}"
+            body = "".join(f"({before} {item} " for item in pieces[at])
+            self.lines.append(
+                f"Definition {whole} : {kind} := {body}{tail}{')' * len(pieces[at])}."
+            )
+            tail = whole
+
+
+def _monomial(factors: Iterable[tuple[int, int]]) -> str:
+    text, count = "", 0
+    for variable, power in factors:
+        text += f"(times x{variable} " if power == 1 else f"(times_power x{variable} {power} "
+        count += 1
+    return f"{text}unit{')' * count}"
+
+
+def comment(name: str) -> str:
+    """A name inside a comment: quotes and asterisks, which could end or hide it, are written as codes."""
+    return "".join(
+        c if c.isalnum() or (" " <= c <= "~" and c not in '*"\\') else f"\\u{{{ord(c):x}}}"
+        for c in name
+    )

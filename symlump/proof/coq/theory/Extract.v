@@ -1,0 +1,8 @@
+(* The checker as an OCaml program; main.ml reads a claim and runs it. *)
+
+From Coq Require Import Extraction ExtrOcamlBasic.
+From Symlump Require Import Certificate.
+
+Extraction Language OCaml.
+Extraction "verified.ml" forward_check backward_check inside_check forward_coarsest_check backward_coarsest_check
+  linear_check smallest_check.

@@ -1,0 +1,139 @@
+"""The verified checker as a program: extracted from Coq to OCaml, compiled once, asked about claims."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from symlump.errors import FailureError
+from symlump.proof.check import Inconclusive, Verdict, read_claim, verdict
+from symlump.proof.coq.development import FILES, made
+from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Terms, numbered
+
+
+def check_verified(
+    certificate: Mapping[str, Any], system: Mapping[str, Any] | None = None
+) -> Verdict:
+    """Verify a certificate with the checker that was proved correct in Coq.
+
+    Reading the file, and turning names into numbers, is not part of what was proved.
+
+    Parameters
+    ----------
+    certificate : mapping
+    system : mapping, optional
+        The system, if the certificate only names a digest.
+
+    Raises
+    ------
+    Unreadable
+        If the data does not have the form of a certificate.
+    MissingProgramError
+        If there is no coqc, or no ocamlopt.
+    """
+
+    def examine() -> Verdict:
+        claim = read_claim(certificate, system)
+        return _judged(numbered(claim), claim.tolerance != "0")
+
+    return verdict(examine)
+
+
+def _judged(claim: NumberedClaim, reference: bool) -> Verdict:
+    found = claim.derivation
+    if found is not None:
+        for terms in claim.system:
+            if any(value.denominator % found.modulus == 0 for value, _ in terms):
+                raise Inconclusive(f"{found.modulus} divides a denominator")
+    answers = ask(claim)
+    linear = claim.kind == "linear"
+    size = f"{len(claim.names)} variables, {len(claim.quotient_names)} {'rows' if linear else 'blocks'}"
+    what = f"{claim.kind} lumping ({size})" + (" of a reference model" if reference else "")
+    if not answers["lumping"]:
+        return Verdict("rejected", f"not proved: {what}")
+    if answers.get("inside") is False:
+        return Verdict("rejected", f"{what} proved; not inside the initial partition")
+    for best, claimed in (("coarsest", claim.rounds), ("smallest", found)):
+        if claimed is not None:
+            if not answers[best]:
+                return Verdict("inconclusive", f"{what} proved; not that it is the {best}")
+            return Verdict("accepted", f"{what}, the {best}: proved", coarsest=True)
+    inside = " inside the initial partition" if "inside" in answers else ""
+    return Verdict("accepted", f"{what}{inside}: proved")
+
+
+def ask(claim: NumberedClaim) -> dict[str, bool]:
+    """What the program says of each part of a claim.
+
+    Raises
+    ------
+    FailureError
+        If the program fails, for want of memory for one.
+    """
+    done = subprocess.run(
+        [str(_program())], input=_input(claim), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise FailureError(f"the verified checker failed: {done.stderr.strip()[:400]}")
+    return {what: holds == "true" for what, holds in map(str.split, done.stdout.splitlines())}
+
+
+def _program() -> Path:
+    sources = [*(f"{name}.v" for name in FILES), "Extract.v", "main.ml"]
+    commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in (*FILES, "Extract")]
+    compile_it = "ocamlopt -O3 -w -a verified.mli verified.ml main.ml -o verified".split()
+    return made("checker", sources, [*commands, compile_it]) / "verified"
+
+
+def _input(claim: NumberedClaim) -> str:
+    """The claim as main.ml reads it: hexadecimal numbers, lists that begin with their length."""
+    words = [claim.kind, *_list(map(_terms, claim.system)), *_list(map(_terms, claim.quotient))]
+    if claim.kind == "linear":
+        words += _list(map(_row, claim.matrix))
+        found = claim.derivation
+        if found is None:
+            return " ".join([*words, "none"])
+        words.append("some")
+        words += _list(map(_row, found.observables)) + _list(map(_row, found.carried))
+        words += _list([f"{number:x}"] for number in found.start)
+        words += _list([f"{parent:x}", *_list(map(_factors, ms))] for parent, ms in found.steps)
+        return " ".join([*words, f"{found.modulus:x}"])
+    words += _list([f"{block:x}"] for block in claim.blocks)
+    if claim.initial is None:
+        return " ".join([*words, "none"])
+    words += ["some", *_list([f"{block:x}"] for block in claim.initial)]
+    if claim.rounds is None:
+        return " ".join([*words, "none"])
+    records = (
+        _list([f"{m:x}", *([f"{t:x}"] if t else []), *_factors(k)] for m, t, k in of_round)
+        for of_round in claim.rounds
+    )
+    return " ".join([*words, "some", *_list(records)])
+
+
+def _list(items: Iterable[Iterable[str]]) -> list[str]:
+    words, count = ["0"], 0
+    for item in items:
+        words += item
+        count += 1
+    words[0] = f"{count:x}"
+    return words
+
+
+def _rational(value: Fraction) -> list[str]:
+    return [f"{value.numerator:x}", f"{value.denominator:x}"]
+
+
+def _factors(factors: Factors) -> list[str]:
+    return _list([f"{variable:x}", f"{power:x}"] for variable, power in factors)
+
+
+def _terms(terms: Terms) -> list[str]:
+    return _list([*_rational(value), *_factors(factors)] for value, factors in terms)
+
+
+def _row(row: Row) -> list[str]:
+    return _list([*_rational(weight), f"{variable:x}"] for weight, variable in row)

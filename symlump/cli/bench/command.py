@@ -12,6 +12,7 @@ from symlump.cli.arguments import names as comma_separated
 from symlump.cli.bench import (
     afde,
     anneal,
+    coq_proofs,
     linear,
     pinn,
     sbml_suite,
@@ -119,7 +120,18 @@ def _networks(options: argparse.Namespace) -> Answer:
     )
 
 
+def _proofs_options(parser: argparse.ArgumentParser) -> None:
+    _common_options(parser)
+    parser.add_argument(
+        "--coq",
+        action="store_true",
+        help="what coqc and the verified checker take (needs Coq, OCaml)",
+    )
+
+
 def _proofs(options: argparse.Namespace) -> Answer:
+    if options.coq:
+        return coq_proofs.run(options)
     from symlump.bench.proofs import measure
     from symlump.display.tables import table_text
 
@@ -189,7 +201,7 @@ EXPERIMENTS = (
     Experiment(
         "proofs",
         "certificates of multisite phosphorylation with 2 to 6 sites: size, writing, checking",
-        _common_options,
+        _proofs_options,
         _proofs,
     ),
     Experiment(

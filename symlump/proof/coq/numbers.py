@@ -87,9 +87,7 @@ def numbered(claim: Claim) -> NumberedClaim:
         _system(claim.system, names, at),
         _system(claim.quotient, parts, part),
         [] if linear else _labels(names, claim.blocks.values(), "the blocks"),
-        None
-        if claim.initial is None
-        else _labels(names, claim.initial, "the initial partition"),
+        None if claim.initial is None else _labels(names, claim.initial, "the initial partition"),
         None
         if claim.maximality is None
         else [

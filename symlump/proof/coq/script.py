@@ -98,9 +98,8 @@ class _Script:
             if claim.rounds is not None:
                 self._rounds(claim.rounds)
                 theorem = f"{kind}_coarsest_accepted with rounds"
-                statement = (
-                    f"{lumping} /\\\n  coarsest {kind}_equivalence the_system (listed initial) (listed blocks)"
-                )
+                best = f"coarsest {kind}_equivalence the_system (listed initial) (listed blocks)"
+                statement = f"{lumping} /\\\n  {best}"
         else:
             statement = lumping
         self._theorem(statement, theorem)

@@ -84,7 +84,8 @@ def ask(claim: NumberedClaim) -> dict[str, bool]:
 def _program() -> Path:
     sources = [*(f"{name}.v" for name in FILES), "Extract.v", "main.ml"]
     commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in (*FILES, "Extract")]
-    compile_it = "ocamlopt -O3 -w -a verified.mli verified.ml main.ml -o verified".split()
+    flags = ["-O3", "-w", "-a"]
+    compile_it = ["ocamlopt", *flags, "verified.mli", "verified.ml", "main.ml", "-o", "verified"]
     return made("checker", sources, [*commands, compile_it]) / "verified"
 
 

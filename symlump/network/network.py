@@ -301,8 +301,8 @@ class Network:
         [[2.2848]]
         """
         own = self.chain
-        steps = [[(k.activation, k.groups) for k in c.layers] for c in (own, chain) if c]
-        if len(steps) == 2 and steps[0] == steps[1] and all(g is None for _, g in steps[0]):
+        steps = [[(k.activation, k.groups is None) for k in c.layers] for c in (own, chain) if c]
+        if len(steps) == 2 and steps[0] == steps[1] and all(plain for _, plain in steps[0]):
             pairs = zip(self.layers, chain.layers, strict=True)
             return self.with_layers(replace(n, weight=k.weight, bias=k.bias) for n, k in pairs)
         before, after = self._ends

@@ -423,13 +423,3 @@ def test_a_backward_box_without_a_common_state():
     ):
         error_bound(lumping, 1, box)
     assert error_bound(lumping, 1, box, steps=4, spread=0.8).value >= 0.4
-
-
-def test_flint_is_named_when_it_is_missing(monkeypatch):
-    import symlump.enclosures.arithmetics as module
-    from symlump.errors import MissingExtraError
-
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match='extra "fast"'):
-        module.arithmetic("flint")
-    assert module.arithmetic("multiprecision").name == "mpmath iv"

@@ -1,4 +1,4 @@
-"""Interval arithmetic, polynomials on boxes, and the steps that bounds are made of."""
+"""Polynomials on boxes, and the steps that bounds of solutions are made of."""
 
 from fractions import Fraction
 
@@ -12,113 +12,12 @@ from scipy.linalg import expm
 
 import symlump as sl
 from symlump.enclosures.arithmetics import arithmetic
-from symlump.enclosures.interval import Interval
-from symlump.errors import MethodError
 from symlump.lumping.solutions.comparison import logarithmic_norms
 from symlump.lumping.solutions.defect import defect, increment
 from symlump.lumping.solutions.error_system import BoxMap, ErrorSystem, staying_nonnegative
 from symlump.lumping.solutions.flow import Zonotope, action, exponential
-from symlump.ode.exact import ExactArray
 
 ARITHMETICS = ("float64", "flint", "mpmath")
-
-# Ordinary numbers, and ones whose products underflow or need all digits.
-numbers = st.one_of(
-    st.floats(-1e3, 1e3),
-    st.sampled_from([0.0, 1.0, -1.0, 0.1, 1 / 3, 5e-324, -5e-324, 1e-200, -3e-160, 1e60]),
-)
-intervals = st.tuples(numbers, numbers).map(sorted)
-
-
-def boxes(*shape):
-    size = int(np.prod(shape))
-    return st.lists(intervals, min_size=size, max_size=size).map(
-        lambda rows: np.array(rows).T.reshape(2, *shape)
-    )
-
-
-def inside(m, enclosure, exact):
-    """True if every exact rational is enclosed."""
-    low, high = m.lower(enclosure).ravel(), m.upper(enclosure).ravel()
-    return all(
-        (a == -np.inf or Fraction(float(a)) <= value)
-        and (b == np.inf or value <= Fraction(float(b)))
-        for a, value, b in zip(low, exact, high, strict=True)
-    )
-
-
-def member(box, share):
-    """A float in each interval of a box."""
-    return np.clip(box[0] + share * (box[1] - box[0]), box[0], box[1])
-
-
-@pytest.mark.parametrize("name", ARITHMETICS)
-@settings(max_examples=60)
-@given(a=boxes(4), b=boxes(4), s=st.floats(0, 1), t=st.floats(0, 1), k=st.integers(1, 5))
-def test_operations_enclose_exact_results(name, a, b, s, t, k):
-    m = arithmetic(name)
-    x, y = member(a, s), member(b, t)
-    p, q = [Fraction(v) for v in x.tolist()], [Fraction(v) for v in y.tolist()]
-    left, right = m.between(*a), m.between(*b)
-    assert inside(m, left + right, [u + v for u, v in zip(p, q, strict=True)])
-    assert inside(m, left - right, [u - v for u, v in zip(p, q, strict=True)])
-    assert inside(m, left * right, [u * v for u, v in zip(p, q, strict=True)])
-    assert inside(m, m.powers(left, np.full(4, k)), [u**k for u in p])
-    groups = np.array([0, 1, 0, 0])
-    assert inside(m, m.sums(left, groups, 2), [p[0] + p[2] + p[3], p[1]])
-
-
-@pytest.mark.parametrize("name", ARITHMETICS)
-@settings(max_examples=40)
-@given(a=boxes(2, 3), b=boxes(3, 2), s=st.floats(0, 1), t=st.floats(0, 1))
-def test_matrix_products_enclose_exact_results(name, a, b, s, t):
-    m = arithmetic(name)
-    x, y = member(a, s), member(b, t)
-    exact = [
-        sum(Fraction(float(x[i, k])) * Fraction(float(y[k, j])) for k in range(3))
-        for i in range(2)
-        for j in range(2)
-    ]
-    assert inside(m, m.between(*a) @ m.between(*b), exact)
-    assert inside(m, m.point(x) @ m.point(y), exact)
-
-
-@settings(max_examples=30)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
-def test_long_products_of_floats_enclose_exact_results(seed, terms):
-    generator = np.random.default_rng(seed)
-    x = generator.normal(size=(2, terms)) * 10.0 ** generator.integers(-9, 9, (2, terms))
-    y = generator.normal(size=(terms, 2)) * 10.0 ** generator.integers(-9, 9, (terms, 2))
-    exact = [
-        sum(Fraction(float(x[i, k])) * Fraction(float(y[k, j])) for k in range(terms))
-        for i in range(2)
-        for j in range(2)
-    ]
-    assert inside(arithmetic("float64"), Interval.of(x) @ Interval.of(y), exact)
-
-
-@pytest.mark.parametrize("name", ARITHMETICS)
-def test_rationals_enter_as_they_are(name):
-    m = arithmetic(name)
-    values = [
-        Fraction(1, 3),
-        Fraction(-7, 10),
-        Fraction(5),
-        Fraction(10**40 + 1, 3),
-        Fraction(2, 10**400),
-    ]
-    enclosed = m.exact(ExactArray.from_fractions(values))
-    assert inside(m, enclosed, values)
-    width = m.upper(enclosed) - m.lower(enclosed)
-    assert (width <= 5e-16 * np.abs(m.upper(enclosed)) + 1e-323).all() and width[2] == 0
-
-
-def test_unknown_arithmetic():
-    with pytest.raises(
-        MethodError, match="choose 'float64', 'flint', 'mpmath' or 'multiprecision'"
-    ):
-        arithmetic("double")
-    assert arithmetic("multiprecision").name in ("flint arb", "mpmath iv")
 
 
 def nearly_lumpable(seed):

@@ -17,12 +17,13 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from symlump.enclosures.ends import flint_ends, mpmath_ends
 from symlump.enclosures.interval import Interval, down, gamma, up
+from symlump.enclosures.iv_array import IvArray
 from symlump.errors import MethodError, MissingExtraError
 from symlump.ode.exact import AnyArray, ExactArray, FloatArray, IntArray
 
@@ -34,6 +35,8 @@ class Arithmetic(ABC):
     """What is needed besides operators: enclosures from exact numbers and floats, and back to floats."""
 
     name: str
+    #: How many steps of a solution are tried before that is given up as too slow.
+    patience = 1 << 20
 
     @abstractmethod
     def exact(self, values: ExactArray) -> Enclosures:
@@ -160,7 +163,7 @@ class _ObjectArithmetic(Arithmetic):
         return total
 
     def _zeros(self, count: int) -> AnyArray:
-        return np.array(self.point(np.zeros(count)))
+        return cast(AnyArray, self.point(np.zeros(count)).copy())
 
     @staticmethod
     def _objects(values: list[Any], shape: tuple[int, ...]) -> AnyArray:
@@ -173,6 +176,7 @@ class _FlintArithmetic(_ObjectArithmetic):
     """Balls of flint (the extra ``fast``), 53 bits and a radius."""
 
     name = "flint arb"
+    patience = 1 << 12
 
     def exact(self, values: ExactArray) -> AnyArray:
         from flint import arb, fmpq
@@ -217,9 +221,10 @@ def _power(x: Any, exponent: int) -> Any:
 
 
 class _MpmathArithmetic(_ObjectArithmetic):
-    """Intervals of mpmath, 53 bits."""
+    """Intervals of mpmath, 53 bits; matrix products by integers."""
 
     name = "mpmath iv"
+    patience = 1 << 9
 
     def exact(self, values: ExactArray) -> AnyArray:
         iv = _mpmath_intervals()
@@ -228,9 +233,16 @@ class _MpmathArithmetic(_ObjectArithmetic):
         )
 
     def between(self, lower: FloatArray, upper: FloatArray) -> AnyArray:
-        iv = _mpmath_intervals()
+        from mpmath import libmp
+
+        make = _mpmath_intervals().make_mpf
         pairs = zip(np.ravel(lower).tolist(), np.ravel(upper).tolist(), strict=True)
-        return self._objects([iv.mpf([a, b]) for a, b in pairs], np.shape(lower))
+        ends = [(libmp.from_float(a), libmp.from_float(b)) for a, b in pairs]
+        return self._objects([make(pair) for pair in ends], np.shape(lower))
+
+    @staticmethod
+    def _objects(values: list[Any], shape: tuple[int, ...]) -> AnyArray:
+        return _ObjectArithmetic._objects(values, shape).view(IvArray)
 
     def powers(self, a: AnyArray, exponents: IntArray) -> AnyArray:
         values = [x**k for x, k in zip(a, exponents.tolist(), strict=True)]

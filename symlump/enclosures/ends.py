@@ -44,8 +44,14 @@ def mpmath_ends(x: Any) -> tuple[float, float]:
 
     below, above = x._mpi_
     low, high = libmp.to_float(below), libmp.to_float(above)
-    if not libmp.mpf_le(libmp.from_float(low), below):
+    if not _is_float(below) and not libmp.mpf_le(libmp.from_float(low), below):
         low = nextafter(low, -inf)
-    if not libmp.mpf_ge(libmp.from_float(high), above):
+    if not _is_float(above) and not libmp.mpf_ge(libmp.from_float(high), above):
         high = nextafter(high, inf)
     return low, high
+
+
+def _is_float(number: tuple[int, int, int, int]) -> bool:
+    """True if a number of mpmath surely is a normal float (a quick test, for what has few digits)."""
+    _, _, exponent, bits = number
+    return 0 < bits <= 53 and -1000 < exponent < 900

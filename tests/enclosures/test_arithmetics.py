@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from symlump.enclosures.arithmetics import arithmetic
 from symlump.enclosures.interval import Interval
+from symlump.enclosures.iv_array import IvArray
 from symlump.errors import MethodError, MissingExtraError
 from symlump.ode.exact import ExactArray
 
@@ -209,3 +210,46 @@ def test_names_of_arithmetics():
     names = [arithmetic(name).name for name in ARITHMETICS]
     assert names == ["float64 intervals, rounded outward", "flint arb", "mpmath iv"]
     assert arithmetic("multiprecision") is arithmetic("flint")
+
+
+@settings(max_examples=40)
+@given(a=boxes(2, 3), b=boxes(3, 2), s=st.floats(0, 1), t=st.floats(0, 1))
+def test_products_by_integers_are_those_entry_by_entry(a, b, s, t):
+    """mpmath's own operators give what is no wider but for rounding; both contain the exact product."""
+    m = arithmetic("mpmath")
+    left, right = m.between(*a), m.between(*b)
+    ours, plain = left @ right, np.asarray(left) @ np.asarray(right)
+    assert (
+        isinstance(ours, IvArray) and isinstance(left[0], IvArray) and isinstance(left.T, IvArray)
+    )
+    low, high = m.lower(plain), m.upper(plain)
+    slack = 1e-12 * (np.abs(low) + np.abs(high)) + 1e-300
+    reach = m.magnitude(left).max(axis=1)[:, None] * m.magnitude(right).max(axis=0)
+    assert (m.lower(ours) <= low + slack).all() and (m.upper(ours) >= high - slack).all()
+    assert (m.upper(ours) - m.lower(ours) <= 2.5 * (high - low) + 1e-12 * reach + 1e-300).all()
+    x, y = member(a, s), member(b, t)
+    exact = [sum(Fraction(float(p)) * Fraction(float(q)) for p, q in zip(x[i], y[:, j], strict=True))
+             for i in range(2) for j in range(2)]  # fmt: skip
+    assert inside(m, ours, exact)
+
+
+def test_products_by_integers_round_outward():
+    """Rows are scaled by their largest entry: what is 2⁻²⁰⁰ times smaller is not lost but enclosed."""
+    m = arithmetic("mpmath")
+    a, b = np.array([[1.0, 2.0**-200], [0.0, 0.0]]), np.array([[1.0, -1.0], [2.0**-200, 3.0]])
+    found = m.point(a) @ m.point(b)
+    exact = [1 + Fraction(1, 2**400), -1 + 3 * Fraction(1, 2**200), Fraction(0), Fraction(0)]
+    assert inside(m, found, exact)
+    assert m.lower(found)[1].tolist() == m.upper(found)[1].tolist() == [0.0, 0.0]
+    vector = m.point(a) @ m.point(b[:, 0])
+    assert vector.shape == (2,) and inside(m, vector, exact[::2])
+    thirds = m.exact(ExactArray.from_fractions([Fraction(1, 3), Fraction(-1, 3)]))[None, :]
+    assert inside(m, thirds @ thirds.T, [Fraction(2, 9)])
+
+
+def test_products_with_what_is_infinite_are_infinite():
+    m = arithmetic("mpmath")
+    wide = m.between(np.array([[-np.inf, 1.0]]), np.array([[np.inf, 1.0]]))
+    found = wide @ m.point(np.ones((2, 1)))
+    assert m.lower(found).item() == -np.inf and m.upper(found).item() == np.inf
+    assert (m.point(np.ones((2, 0))) @ m.point(np.ones((0, 2)))).shape == (2, 2)

@@ -423,3 +423,16 @@ def test_a_backward_box_without_a_common_state():
     ):
         error_bound(lumping, 1, box)
     assert error_bound(lumping, 1, box, steps=4, spread=0.8).value >= 0.4
+
+
+def test_a_stiff_system_ends_with_a_message(monkeypatch):
+    """So many short steps take too long entry by entry: that is said, not waited for."""
+    from symlump.enclosures.arithmetics import arithmetic
+
+    ode = sl.PolynomialODE.from_sympy({A: -10000 * A + B, B: -10001 * B})
+    lumping = sl.lump(ode, sl.Forward(eps=2))
+    monkeypatch.setattr(type(arithmetic("mpmath")), "patience", 8)
+    with pytest.raises(
+        FailureError, match=r"8 steps were tried, .* stiff, .* with mpmath iv; take arithmetic="
+    ):
+        error_bound(lumping, 1, {A: 1, B: 1}, steps=1, arithmetic="mpmath")

@@ -175,7 +175,16 @@ def integrate(
     unit, finest = horizon / (intervals << HALVINGS), 1 << HALVINGS
     largest = 0.0
     position, depth = 0, 0  # the time, in the shortest steps; how often the step is halved
+    tried, patience = 0, max(system.arithmetic.patience, 4 * intervals)
     while position < intervals * finest:
+        tried += 1
+        if tried > patience:
+            raise FailureError(
+                f"{patience} steps were tried, and only time {float(unit * position):.4g} of "
+                f"{float(horizon):g} is reached: the system is stiff, and so many steps take too long with "
+                f'{system.arithmetic.name}; take arithmetic="float64", a shorter horizon, or ask for all of '
+                f"them (steps={patience})"
+            )
         length = finest >> depth
         step = advance(system, state, unit * length, limit)
         if step is None and depth == HALVINGS:

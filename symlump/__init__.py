@@ -6,7 +6,6 @@ A system goes in, a lumping comes out, with its proof; a network is a system wit
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -198,6 +197,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load a public name on first use: ``import symlump`` is quick and does not import torch."""
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("symlump")
         except PackageNotFoundError:

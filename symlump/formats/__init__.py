@@ -19,11 +19,7 @@ from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, MethodError
 from symlump.files import STANDARD, write_text
-from symlump.formats.bionetgen import read_bionetgen, write_bionetgen
-from symlump.formats.erode import read_erode, write_erode
 from symlump.formats.model import Model, substitute_constants
-from symlump.formats.mrmc import read_tra, write_tra
-from symlump.formats.sbml import read_sbml, write_sbml
 from symlump.formats.source import Source, shown
 from symlump.memory import memory_errors
 from symlump.ode.polynomial import PolynomialODE
@@ -37,12 +33,7 @@ SUFFIXES = {
     ".xml": "sbml",
     ".sbml": "sbml",
 }
-_WRITERS = {
-    "erode": write_erode,
-    "bionetgen": write_bionetgen,
-    "mrmc": write_tra,
-    "sbml": write_sbml,
-}
+_FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 
 #: How files of each format begin.
 _FIRST_LINES = {
@@ -107,13 +98,22 @@ def read(
     if chain is not None and chosen != "mrmc":
         raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is none")
     source = source or Source.read(path)
+    # Each format is imported when it is asked for.
     if chosen == "erode":
+        from symlump.formats.erode import read_erode
+
         model = read_erode(source, parameters=parameters, constants=constants)
     elif chosen == "bionetgen":
+        from symlump.formats.bionetgen import read_bionetgen
+
         model = read_bionetgen(source, parameters=parameters, constants=constants)
     elif chosen == "mrmc":
+        from symlump.formats.mrmc import read_tra
+
         model = read_tra(source, chain=chain)
     else:
+        from symlump.formats.sbml import read_sbml
+
         model = read_sbml(source, parameters=parameters, constants=constants)
     if constants == "keep":
         return model
@@ -140,7 +140,25 @@ def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None 
     if isinstance(model, PolynomialODE):
         start = dict.fromkeys(model.variables, Fraction(0))
         model = Model(Path(path).stem, model, start)
-    write_text(path, _WRITERS[chosen](model))
+    write_text(path, _text(model, chosen))
+
+
+def _text(model: Model, chosen: str) -> str:
+    if chosen == "erode":
+        from symlump.formats.erode import write_erode
+
+        return write_erode(model)
+    if chosen == "bionetgen":
+        from symlump.formats.bionetgen import write_bionetgen
+
+        return write_bionetgen(model)
+    if chosen == "mrmc":
+        from symlump.formats.mrmc import write_tra
+
+        return write_tra(model)
+    from symlump.formats.sbml import write_sbml
+
+    return write_sbml(model)
 
 
 def _format_by_content(source: Source) -> str:
@@ -157,16 +175,16 @@ def _format_by_content(source: Source) -> str:
         if first.startswith(start):
             return found
     raise FileFormatError(
-        f"{source.path}: no format begins with {shown(first)}; say which it is: {', '.join(_WRITERS)}"
+        f"{source.path}: no format begins with {shown(first)}; say which it is: {', '.join(_FORMATS)}"
     )
 
 
 def _format_of(path: str | Path, format: str | None) -> str:
-    known = tuple(dict.fromkeys(SUFFIXES.values()))
     if format is not None:
-        if format not in known:
+        if format not in _FORMATS:
             raise FileFormatError(
-                f"unknown format {format!r}{did_you_mean(format, known)}; the formats are {', '.join(known)}"
+                f"unknown format {format!r}{did_you_mean(format, _FORMATS)}; the formats are "
+                f"{', '.join(_FORMATS)}"
             )
         return format
     suffix = Path(path).suffix.lower()

@@ -21,6 +21,7 @@ from symlump.formats import algebra
 from symlump.formats.expression import NUMBER
 from symlump.formats.model import Model
 from symlump.formats.source import Source, shown
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -140,7 +141,7 @@ def _kind(
     ask = "if they are not, say --chain"
     if (value < 0).any():
         return "dtmc", f"some are negative: taken as the whole matrix, with the outflow; {ask} ctmc"
-    sums = np.bincount(start, value, states)[np.unique(start)]
+    sums = np.bincount(start, value, states)[distinct(start)]
     if (np.abs(sums - 1) <= _ROUNDED).all():
         return (
             "dtmc",

@@ -25,6 +25,7 @@ from symlump.lumping.equivalence import (
 )
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import ModularMatrix, Residues, sums_by_key
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
@@ -120,7 +121,7 @@ class _ValueFingerprints(Fingerprints):
             self._values = self._ode.monomials.residues(weights, self.prime)
             return self._matrix.dot(self._values)[members]
         matrix = self._matrix.rows(members)
-        used = np.unique(matrix.matrix.indices)
+        used = distinct(matrix.matrix.indices)
         self._values[used] = self._ode.monomials.select(used).residues(weights, self.prime)
         return matrix.dot(self._values)
 
@@ -129,7 +130,7 @@ class _ValueFingerprints(Fingerprints):
     ) -> tuple[IntArray, Residues]:
         p = np.uint64(self.prime)
         indptr, owners = self._occurrences
-        monomial = np.unique(owners[slices(indptr, changed)])
+        monomial = distinct(owners[slices(indptr, changed)])
         value = self._ode.monomials.select(monomial).residues(weights, self.prime)
         step = (value + p - self._values[monomial]) % p
         self._values[monomial] = value

@@ -6,11 +6,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from symlump.errors import MethodError
 from symlump.lumping.partition import Partition
@@ -19,6 +18,9 @@ from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ class SignatureTerms:
 
     def to_rows(self, members: IntArray) -> sparse.csr_array:
         """Signatures of ``members`` in float64, one sparse row each."""
+        from scipy import sparse
+
         used, column = np.unique(self.keys, return_inverse=True)
         row = np.searchsorted(members, self.owners)
         rows = sparse.coo_array(

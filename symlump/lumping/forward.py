@@ -27,6 +27,7 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.tolerance.substitution import substitution_distances
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -143,7 +144,7 @@ class _GradientFingerprints(Fingerprints):
         if members.size == len(self._ode):
             return self._gradient.dot(self._by_monomial.dot(weights))[members]
         gradient = self._gradient.rows(members)
-        used = np.unique(gradient.matrix.indices)
+        used = distinct(gradient.matrix.indices)
         values = np.zeros(len(self._ode.monomials), dtype=np.uint64)
         values[used] = self._by_monomial.rows(used).dot(weights)
         return gradient.dot(values)

@@ -11,7 +11,6 @@ from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import exact_quotient, nearest_quotient
-from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
 from symlump.memory import memory_errors
 from symlump.ode.polynomial import PolynomialODE
 
@@ -91,6 +90,8 @@ def lump(
     if method.is_exact:
         partition, rounds = coarsest(ode, method, start, seed=seed)
     else:
+        from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
+
         partition, rounds = coarsest_within_tolerance(ode, method, start)
     quotient_of = exact_quotient if method.is_exact else nearest_quotient
     terms = quotient_of(ode, method, partition)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import InputError
+from symlump.ode.distinct import distinct
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -184,7 +185,7 @@ class ExactArray:
         """Sums over one shared denominator: in 64 bits where they fit, else in Python integers."""
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
-        shared = lcm(*(int(d) for d in np.unique(denominators)))
+        shared = lcm(*(int(d) for d in distinct(denominators)))
         if shared.bit_length() > _MAX_SHARED_BITS:  # unrelated denominators: one sum at a time
             sums: list[Fraction] = [Fraction(0)] * count
             for group, value in zip(groups.tolist(), self, strict=True):
@@ -243,10 +244,10 @@ class ExactArray:
         top = np.mod(self.numerators, prime).astype(np.uint64)
         if np.all(self.denominators == 1):
             return top
-        distinct, position = np.unique(self.denominators, return_inverse=True)
-        if any(int(d) % prime == 0 for d in distinct):
+        different, position = np.unique(self.denominators, return_inverse=True)
+        if any(int(d) % prime == 0 for d in different):
             raise InputError(f"the prime {prime} divides a denominator; draw another prime")
-        inverse = np.array([pow(int(d), -1, prime) for d in distinct], dtype=np.uint64)
+        inverse = np.array([pow(int(d), -1, prime) for d in different], dtype=np.uint64)
         return top * inverse[position.ravel()] % p
 
     def same_as(self, other: ExactArray) -> npt.NDArray[np.bool_]:

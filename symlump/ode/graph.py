@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import IntArray
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from symlump.ode.polynomial import PolynomialODE
 
 
@@ -20,7 +22,7 @@ def dependency_edges(ode: PolynomialODE) -> tuple[IntArray, IntArray]:
     targets = np.repeat(ode.rows, lengths)
     starts = np.repeat(table.indptr[:-1][ode.columns] - (np.cumsum(lengths) - lengths), lengths)
     sources = table.variables[starts + np.arange(targets.size)]
-    pairs = np.unique(sources * len(ode) + targets)
+    pairs = distinct(sources * len(ode) + targets)
     return pairs // max(1, len(ode)), pairs % max(1, len(ode))
 
 
@@ -35,6 +37,8 @@ def dependency_graph(ode: PolynomialODE) -> nx.DiGraph:
     >>> sorted(PolynomialODE.from_sympy({x: -x, y: x}).dependency_graph().edges)
     [('x', 'x'), ('x', 'y')]
     """
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_nodes_from(ode.variables)
     sources, targets = ode.edges

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import FloatArray, IntArray
 
 _CHUNK = 1 << 15  # what is in flight then fits in the cache
@@ -195,7 +196,7 @@ def _merge_equal(
     position = np.empty(lengths.size, dtype=np.int64)
     chosen: list[IntArray] = []
     offset = 0
-    for length in np.unique(lengths):
+    for length in distinct(lengths):
         rows = np.flatnonzero(lengths == length)
         gather = indptr[:-1][rows][:, None] + np.arange(length)
         matrix = np.hstack([variables[gather], powers[gather]])

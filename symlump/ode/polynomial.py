@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from symlump.errors import VariableError
-from symlump.ode import printing, sympy_io
+from symlump.ode import printing
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.reactions import Reaction, read_reactions
@@ -26,6 +25,7 @@ from symlump.suggest import did_you_mean
 if TYPE_CHECKING:
     import networkx
     import sympy
+    from scipy import sparse
 
     from symlump.ode.derivative import PartialDerivatives
 
@@ -151,6 +151,8 @@ class PolynomialODE:
         VariableError
             If a symbol on the right is neither a variable nor a parameter.
         """
+        from symlump.ode import sympy_io
+
         terms = sympy_io.read_equations(equations, parameters)
         monomials, position = Monomials.from_factors(
             terms.owners, terms.factor_variables, terms.factor_powers, len(terms.rows)
@@ -204,6 +206,8 @@ class PolynomialODE:
 
         Symbols are plain, ``sympy.Symbol(name)``.
         """
+        from symlump.ode import sympy_io
+
         return sympy_io.write_equations(self)
 
     def __len__(self) -> int:
@@ -294,6 +298,8 @@ class PolynomialODE:
     def matrix(self) -> sparse.csr_array:
         """The coefficient matrix C in float64, shape (variables, monomials)."""
         indptr = np.searchsorted(self.rows, np.arange(len(self) + 1))
+        from scipy import sparse
+
         return sparse.csr_array(
             (self.coefficients.to_float(), self.columns, indptr),
             shape=(len(self), len(self.monomials)),

@@ -15,7 +15,8 @@ from test_refine import systems, to_ode
 import symlump as sl
 from symlump.datasets.systems import h_tree
 from symlump.errors import MethodError
-from symlump.lumping.tolerance.linkage import Linkage, group_rows
+from symlump.lumping.tolerance.grouping import group_rows
+from symlump.lumping.tolerance.linkage import Linkage
 from symlump.lumping.tolerance.reference import nearest_quotient
 from symlump.lumping.tolerance.substitution import substitution_distances
 

@@ -147,6 +147,31 @@ def _proofs(options: argparse.Namespace) -> Answer:
     )
 
 
+def _start(options: argparse.Namespace) -> Answer:
+    from symlump.bench.start import measure
+    from symlump.display.tables import table_text
+
+    with bar("starting", 3) as step:
+        rows = measure(options.quick, step)
+    cells = [
+        (
+            row.what,
+            f"{row.seconds:.2f}",
+            f"+{row.measured:.2f} s" if row.seconds_more else f"{row.measured:.1f} ×",
+            f"≤ +{row.reach:g} s" if row.seconds_more else f"≤ {row.reach:g} ×",
+            "yes" if row.reached else "no",
+            f"{row.yardstick}, {row.yardstick_seconds:.3f} s",
+            f"{row.spread:.2f}",
+        )
+        for row in rows
+    ]
+    header = ("what", "seconds", "measured", "target", "reached", "yardstick", "max/min")
+    return Answer(
+        lambda: [asdict(row) | {"measured": row.measured, "reached": row.reached} for row in rows],
+        lambda: table_text(header, cells),
+    )
+
+
 def _table(rows: list[Row]) -> str:
     from symlump.display.tables import table_text
 
@@ -185,6 +210,12 @@ EXPERIMENTS = (
         "encoding and compressing a wide network, against a copy and an SVD of its weights (minutes, 4 GB)",
         _networks_options,
         _networks,
+    ),
+    Experiment(
+        "start",
+        "how soon the command line and the library answer, against Python and torch alone",
+        _common_options,
+        _start,
     ),
     Experiment(
         "afde",

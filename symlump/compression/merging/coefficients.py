@@ -14,7 +14,8 @@ from scipy import sparse
 
 from symlump.compression.merging.effect import layer_effects
 from symlump.compression.merging.reference import Merged
-from symlump.lumping.tolerance.linkage import Linkage, group_rows
+from symlump.lumping.tolerance.grouping import group_rows
+from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import unit_labels
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE

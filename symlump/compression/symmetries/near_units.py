@@ -16,7 +16,8 @@ from scipy import sparse
 
 from symlump.compression.symmetries.exact_rows import Lift, Rows
 from symlump.compression.symmetries.unit_merge import UnitMerge, constants
-from symlump.lumping.tolerance.linkage import Linkage, group_rows
+from symlump.lumping.tolerance.grouping import group_rows
+from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.activations.table import Activation
 from symlump.ode.exact import FloatArray, IntArray
 

@@ -4,23 +4,66 @@ A residue has 31 bits, so a product of two has 62 and a sum of more than two pro
 the vector into two limbs of 16 bits makes the products 47 bits wide: 2^16 of them can be added in a signed
 64-bit integer before one reduction; with three limbs of 11 bits, 2^21. Two or three sparse products with
 integers are then exact, and an order of magnitude faster than reducing every product.
+
+Small matrices need no scipy, whose import takes longer than most lumpings: numpy alone adds their products.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from symlump.ode.exact import IntArray
-from symlump.ode.monomials import modular_power
+from symlump.ode.monomials import modular_power, ranges
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Residues = npt.NDArray[np.uint64]
 
 #: Longest row, bits of a limb: the fewest limbs that suffice are taken.
 _LIMBS = ((1 << 15, 16), (1 << 20, 11))
+#: Up to this many entries numpy is used.
+_SMALL = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class SmallRows:
+    """Compressed sparse rows of integers, with what scipy's have and is needed here.
+
+    Examples
+    --------
+    >>> a = SmallRows(np.array([1, 2, 3]), np.array([0, 1, 1]), np.array([0, 2, 2, 3]), (3, 2))
+    >>> (a @ np.array([10, 1])).tolist(), (a.transposed() @ np.array([1, 1, 1])).tolist()
+    ([12, 0, 3], [1, 5])
+    >>> (a[np.array([2, 0])] @ np.array([10, 1])).tolist()
+    [3, 12]
+    """
+
+    data: IntArray
+    indices: IntArray
+    indptr: IntArray
+    shape: tuple[int, int]
+
+    def __getitem__(self, index: IntArray) -> SmallRows:
+        lengths = self.indptr[index + 1] - self.indptr[index]
+        at = ranges(self.indptr[index], lengths)
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        return SmallRows(self.data[at], self.indices[at], indptr, (index.size, self.shape[1]))
+
+    def transposed(self) -> SmallRows:
+        """The transposed matrix, again in compressed rows."""
+        order = np.argsort(self.indices, kind="stable")
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        indptr = np.searchsorted(self.indices[order], np.arange(self.shape[1] + 1))
+        return SmallRows(self.data[order], rows[order], indptr, self.shape[::-1])
+
+    def __matmul__(self, x: IntArray) -> IntArray:
+        sums = np.concatenate([[0], np.cumsum(self.data * x[self.indices])])
+        return np.asarray(np.diff(sums[self.indptr]))  # differences are right even if a sum wraps
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +79,7 @@ class ModularMatrix:
     [9]
     """
 
-    matrix: sparse.csr_array
+    matrix: sparse.csr_array | SmallRows
     prime: int
 
     @classmethod
@@ -45,6 +88,10 @@ class ModularMatrix:
     ) -> ModularMatrix:
         """Build from compressed sparse rows (repeated entries are added by every product)."""
         shape = (indptr.size - 1, width)
+        if data.size <= _SMALL:
+            return cls(SmallRows(data.astype(np.int64), columns, indptr, shape), prime)
+        from scipy import sparse
+
         return cls(sparse.csr_array((data.astype(np.int64), columns, indptr), shape=shape), prime)
 
     def rows(self, index: IntArray) -> ModularMatrix:
@@ -53,6 +100,8 @@ class ModularMatrix:
 
     def transpose(self) -> ModularMatrix:
         """The transposed matrix, again in compressed rows."""
+        if isinstance(self.matrix, SmallRows):
+            return ModularMatrix(self.matrix.transposed(), self.prime)
         return ModularMatrix(self.matrix.T.tocsr(), self.prime)
 
     def dot(self, x: Residues) -> Residues:

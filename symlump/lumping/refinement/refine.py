@@ -13,14 +13,14 @@ the answer is always right, and only the running time is random (a Las Vegas alg
 
 from __future__ import annotations
 
-import networkx as nx
 import numpy as np
-from sympy import nextprime
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.equivalence import Equivalence, Fingerprints
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.blocks import RefinableBlocks
+from symlump.lumping.refinement.components import strong_components
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -139,16 +139,13 @@ def work_order(
     a, b = initial.labels[dependent], initial.labels[needed]
     both = large[a] & large[b]
     width = len(initial)
-    pairs = np.unique(a[both] * width + b[both])
-    graph = nx.DiGraph()
-    graph.add_nodes_from(np.flatnonzero(large).tolist())
-    graph.add_edges_from((pair // width, pair % width) for pair in pairs.tolist())
-    condensed = nx.condensation(graph)
+    pairs = distinct(a[both] * width + b[both])
+    arrows: dict[int, list[int]] = {block: [] for block in np.flatnonzero(large).tolist()}
+    for pair in pairs.tolist():
+        arrows[pair // width].append(pair % width)
     order: list[tuple[IntArray, bool]] = []
-    # An arrow points at what is needed, so the reverse topological order has it first.
-    for component in reversed(list(nx.topological_sort(condensed))):
-        members = sorted(condensed.nodes[component]["members"])
-        feedback = len(members) > 1 or graph.has_edge(members[0], members[0])
+    for members in strong_components(arrows):  # an arrow points at what is needed
+        feedback = len(members) > 1 or members[0] in arrows[members[0]]
         order.append((np.sort(np.concatenate([initial.blocks[b] for b in members])), feedback))
     if most is None or len(order) <= most:
         return order
@@ -160,4 +157,6 @@ def work_order(
 
 
 def _another_prime(generator: np.random.Generator) -> int:
+    from sympy import nextprime
+
     return int(nextprime(int(generator.integers(2**30, 2**31 - 2**10))))

@@ -15,7 +15,9 @@ from symlump.errors import MethodError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import work_order
-from symlump.lumping.tolerance.linkage import Linkage, group_distances, group_rows
+from symlump.lumping.tolerance.grouping import group_distances, group_rows
+from symlump.lumping.tolerance.linkage import Linkage
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -55,7 +57,7 @@ def coarsest_within_tolerance(
             pair = np.stack([before, split(labels, members)], axis=1)
             _, inverse = np.unique(pair, axis=0, return_inverse=True)
             labels[members] = labels.max() + 1 + inverse.ravel()
-            if not feedback or np.unique(before).size == inverse.max() + 1:
+            if not feedback or distinct(before).size == inverse.max() + 1:
                 break
     if order is not None:
         labels = labels[np.argsort(order)]

@@ -1,0 +1,124 @@
+"""How soon the command line and the library answer, against Python and torch alone.
+
+Every program runs in a process of its own, several times in turn with its yardstick. What counts is the time of
+the processor, the smallest of the repetitions: other work on the machine only ever adds to it.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+MODEL = """\
+begin model small
+begin init
+x1 = 1 x2 = 1 x3
+end init
+begin ODE
+d(x1) = -3*x1 + x3
+d(x2) = -3*x2 + x3
+d(x3) = x1 + x2 - 2*x3
+end ODE
+end model
+"""
+_NETWORK = (
+    "import symlump as sl, torch; from torch import nn; torch.manual_seed(0); "
+    "sl.compress(nn.Sequential(nn.Linear(4, 20), nn.Tanh(), nn.Linear(20, 1)), sl.AFDE(eps=0.1))"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One program beside its yardstick.
+
+    Parameters
+    ----------
+    what, yardstick : str
+    seconds, yardstick_seconds : float
+        Of the processor, the smallest of the repetitions.
+    spread : float
+        The largest of the repetitions over the smallest.
+    reach : float
+        The target: a ratio, or with ``seconds_more`` how many seconds above the yardstick.
+    seconds_more : bool
+    """
+
+    what: str
+    seconds: float
+    yardstick: str
+    yardstick_seconds: float
+    spread: float
+    reach: float
+    seconds_more: bool = False
+
+    @property
+    def measured(self) -> float:
+        """The ratio to the yardstick, or the seconds above it.
+
+        Examples
+        --------
+        >>> Row("a", 3.0, "b", 2.0, 1.0, 2.0).measured, Row("a", 3.0, "b", 2.0, 1.0, 2.0, True).measured
+        (1.5, 1.0)
+        """
+        if self.seconds_more:
+            return self.seconds - self.yardstick_seconds
+        return self.seconds / self.yardstick_seconds
+
+    @property
+    def reached(self) -> bool:
+        """True if the target is met."""
+        return self.measured <= self.reach
+
+
+def measure(quick: bool = False, step: Callable[[int, str], None] | None = None) -> list[Row]:
+    """All rows.
+
+    Parameters
+    ----------
+    quick : bool
+        Three repetitions in place of nine.
+    step : callable, optional
+        Called with the number of rows done and the name of the next.
+    """
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "small.ode"
+        model.write_text(MODEL, encoding="utf-8")
+        programs = (
+            ("symlump --help", ["-m", "symlump", "--help"], "python -c pass", 4.0),
+            (
+                "symlump lump small.ode",
+                ["-m", "symlump", "lump", str(model), "--method", "forward"],
+                "python -c pass",
+                12.0,
+            ),
+            ("first compress of a process", ["-c", _NETWORK], "python -c 'import torch'", 1.0),
+        )
+        for number, (what, arguments, yardstick, reach) in enumerate(programs):
+            if step is not None:
+                step(number, what)
+            alone = yardstick.removeprefix("python -c ").strip("'")
+            repetitions = 3 if quick or "torch" in alone else 9
+            times: list[float] = []
+            plain: list[float] = []
+            for _ in range(repetitions):
+                plain.append(_seconds(["-c", alone]))
+                times.append(_seconds(arguments))
+            spread = max(times) / min(times)
+            rows.append(
+                Row(what, min(times), yardstick, min(plain), spread, reach, "torch" in alone)
+            )
+    return rows
+
+
+def _seconds(arguments: list[str]) -> float:
+    """Time of the processor that a Python program takes, from its start to its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +38,12 @@ def memory_errors() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise OutOfMemoryError(_said(_NUMPY.search(str(error)))) from None
+    except (ImportError, OSError) as error:  # a library or a file that does not fit into memory
+        if not isinstance(error, OSError) and "failed to map segment" not in str(error):
+            raise
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+            raise
+        raise OutOfMemoryError(_said(None)) from None
     except RuntimeError as error:
         found = _TORCH.search(str(error))
         if found is None:

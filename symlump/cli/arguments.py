@@ -135,3 +135,14 @@ def readable(path: str) -> str:
     if not Path("/dev/stdin").exists():
         raise FileFormatError("standard input has no name here; give a file")
     return "/dev/stdin"
+
+
+def shown_path(path: str) -> str:
+    """A path in a report.
+
+    Examples
+    --------
+    >>> shown_path("a.ode"), shown_path("-")
+    ('a.ode', 'standard output')
+    """
+    return "standard output" if path == STANDARD else path

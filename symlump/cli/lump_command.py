@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, names
+from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
 from symlump.cli.reading import add_reading, counted, note_lines, read_model, sizes
@@ -49,7 +49,7 @@ examples:
   the smallest linear lumping that determines x1 and x2 + 2*x3:
     symlump lump tree.ode --method constrained --observable x1 --observable "x2 + 2*x3"
 
-exit codes: 0 done, 1 a result was refused by the checker, 2 the input cannot be used
+exit codes: 0 done, 1 the checker refused a result or a file cannot be written, 2 the input cannot be used
 """
 
 #: Up to this many variables the JSON report holds the partition without being asked.
@@ -265,7 +265,7 @@ def _text(
     if "output" in report:
         lines.append(
             f"{counted(report['blocks'], 'variable')}, "
-            f"{counted(report['quotient_terms'], 'term')} written to {report['output']}"
+            f"{counted(report['quotient_terms'], 'term')} written to {shown_path(report['output'])}"
         )
         left_out = report["views_left_out"]
         if left_out:
@@ -276,6 +276,6 @@ def _text(
             )
     if "certificate" in report:
         lines.append(
-            f"certificate written to {report['certificate']}; verify it with symlump check"
+            f"certificate written to {shown_path(report['certificate'])}; verify it with symlump check"
         )
     return "\n".join(lines)

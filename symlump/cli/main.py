@@ -60,7 +60,8 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="symlump",
         description="Lumping of polynomial differential equations and of neural networks.",
-        epilog="Exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used.",
+        epilog="Exit codes: 0 done, 1 the request cannot be met or a file cannot be written,\n"
+        "2 the input cannot be used, 130 interrupted.",
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
+from symlump.cli.arguments import declare_files, shown_path
 from symlump.cli.sweep_command import add_sweeping, sweep_report, swept
 
 _DESCRIPTION = """\
@@ -22,7 +22,7 @@ examples:
   a network, with certified errors for inputs from -1 to 1:
     symlump report net.safetensors --activation tanh --box -1 1 -o report.html
 
-exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
+exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
 
 
@@ -47,5 +47,5 @@ def run(options: argparse.Namespace) -> Answer:
     Report.of(table, f"symlump: {Path(options.file).name}").write(options.output)
     return Answer(
         lambda: sweep_report(options, table) | {"output": options.output},
-        lambda: f"{table}\nreport written to {options.output}; open it in a browser",
+        lambda: f"{table}\nreport written to {shown_path(options.output)}; open it in a browser",
     )

@@ -39,7 +39,7 @@ examples:
   a network on the inputs from -1 to 1, with a picture and a table:
     symlump sweep net.safetensors --activation tanh --box -1 1 --picture sweep.png --csv sweep.csv
 
-exit codes: 0 done, 1 the request cannot be met, 2 the input cannot be used
+exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
 
 

@@ -19,6 +19,7 @@ from symlump.cli.bench import (
 )
 from symlump.cli.parser import Parser
 from symlump.cli.progress import bar
+from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from symlump.bench.engine import Row
@@ -87,7 +88,9 @@ def _engine(options: argparse.Namespace) -> Answer:
     names = list(ROWS) if options.rows is None else comma_separated(options.rows)
     for name in names:
         if name not in ROWS:
-            raise MethodError(f"--rows: there is no row {name!r}; choose from {', '.join(ROWS)}")
+            raise MethodError(
+                f"--rows: there is no row {name!r}{did_you_mean(name, ROWS)}; choose from {', '.join(ROWS)}"
+            )
     rows: list[Row] = []
     with bar("measuring", len(names)) as step:
         for name in names:

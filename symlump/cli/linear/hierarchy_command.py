@@ -27,7 +27,7 @@ examples:
   symlump hierarchy MODEL.ode
   symlump hierarchy MODEL.ode --picture chain.svg
 
-exit codes: 0 done, 1 the request cannot be met, 2 the file cannot be read
+exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the file cannot be read
 """
 
 

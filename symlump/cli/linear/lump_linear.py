@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import names
+from symlump.cli.arguments import names, shown_path
 from symlump.cli.pictures import draw_picture
 from symlump.cli.progress import working
 from symlump.cli.reading import counted, note_lines, read_model, sizes
@@ -129,7 +129,7 @@ def _text(
     if "output" in report:
         lines.append(
             f"{counted(report['rows'], 'variable')}, {counted(report['quotient_terms'], 'term')} "
-            f"written to {report['output']}"
+            f"written to {shown_path(report['output'])}"
         )
         left_out = report["views_left_out"]
         if left_out:
@@ -140,6 +140,6 @@ def _text(
             )
     if "certificate" in report:
         lines.append(
-            f"certificate written to {report['certificate']}; verify it with symlump check"
+            f"certificate written to {shown_path(report['certificate'])}; verify it with symlump check"
         )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, names
+from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
@@ -53,7 +53,7 @@ reading the result in Python:
   model = torch.nn.Sequential(...)          # widths as the report says
   model.load_state_dict(safetensors.torch.load_file("small.safetensors"))
 
-exit codes: 0 done, 1 the size cannot be reached, 2 the input cannot be used
+exit codes: 0 done, 1 the size cannot be reached or a file cannot be written, 2 the input cannot be used
 """
 
 
@@ -298,7 +298,9 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
             f"{error['after']:.6g} after"
         )
     lines += [
-        f"{what} written to {report[what]}" for what in ("equations", "output") if what in report
+        f"{what} written to {shown_path(report[what])}"
+        for what in ("equations", "output")
+        if what in report
     ]
     if "certificates" in report:
         count = len(report["certificates"])

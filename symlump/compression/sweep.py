@@ -245,14 +245,9 @@ def sweep(
         check_network(subject)
         run, title = network_run(subject, method, box, horizon, data, example, samples, seed)
     if eps is None:
-        too_large = 0
-        if isinstance(method, Constrained):
-            tolerances, too_large = dimension_changes(path)
-        else:
-            tolerances = default_tolerances(run)
-        if too_large:
-            title += f"; left out for the size of their quotients: {too_large} tolerances"
-        elif len(tolerances) == 1:
+        linear = isinstance(method, Constrained)
+        tolerances = dimension_changes(path) if linear else default_tolerances(run)
+        if len(tolerances) == 1:
             title += "; no tolerance merges more"
     rows = []
     for number, value in enumerate(tolerances):

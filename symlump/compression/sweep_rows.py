@@ -15,7 +15,7 @@ from symlump.compression.merging.afde import AFDE
 from symlump.compression.merging.effect import observed_difference
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import Equivalence
-from symlump.lumping.linear.approximate import Path, Point, lumping_at
+from symlump.lumping.linear.approximate import Path, lumping_at
 from symlump.lumping.linear.constrained import Constrained, purpose
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lump import lump
@@ -34,8 +34,6 @@ _ALL = 1e12
 #: Of a linear sweep that names no tolerances: at most so many lines of its table, evenly spread.
 _MOST_STEPS = 30
 
-#: A sweep that names no tolerances leaves out those whose quotients ``lump`` would refuse for their size.
-_MOST_TERMS = 2_000_000
 
 Result: TypeAlias = Lumping | LinearLumping | Compression
 
@@ -91,22 +89,15 @@ def default_tolerances(run: Run) -> list[float]:
     return [float(f"{share * high:.3g}") for share in _GRID]
 
 
-def dimension_changes(path: Path) -> tuple[list[float], int]:
-    """The tolerances at which the dimension changes, ascending, and how many more have too large quotients.
-
-    Where there are many, some of them.
-    """
-    every: list[Point] = []
+def dimension_changes(path: Path) -> list[float]:
+    """The tolerances at which the dimension changes, ascending; where there are many, some of them."""
+    every: list[float] = []
     for point in path.points():
-        if not every or point.defect < every[-1].defect:
-            every.append(point)
+        if not every or point.defect < every[-1]:
+            every.append(point.defect)
     every.reverse()
-    widths = int(path.ode.monomials.degrees.max(initial=0)) + 1
-    steps = [
-        step.defect for step in every if not step.defect or step.dimension**widths <= _MOST_TERMS
-    ]
-    places = np.linspace(0, len(steps) - 1, min(len(steps), _MOST_STEPS)).round().astype(int)
-    return [steps[place] for place in places.tolist()], len(every) - len(steps)
+    places = np.linspace(0, len(every) - 1, min(len(every), _MOST_STEPS)).round().astype(int)
+    return [every[place] for place in places.tolist()]
 
 
 def linear_run(path: Path, method: Constrained) -> tuple[Run, str]:

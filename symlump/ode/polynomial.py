@@ -325,6 +325,14 @@ class PolynomialODE:
             )
         return np.asarray(self.matrix @ self.monomials.evaluate(state))
 
+    def jacobian(self, x: npt.ArrayLike) -> sparse.csr_array:
+        """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64."""
+        d = self.derivative
+        at = d.monomials.evaluate(np.asarray(x, dtype=np.float64))
+        values = d.coefficients.to_float() * at[d.columns]
+        shape = (len(self), len(self))
+        return sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
+
     @cached_property
     def derivative(self) -> PartialDerivatives:
         """All partial derivatives ∂q_k/∂x_v as sparse exact terms."""

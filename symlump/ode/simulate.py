@@ -48,10 +48,7 @@ class Trajectory:
 
 def jacobian(ode: PolynomialODE, x: FloatArray) -> sparse.csr_array:
     """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64."""
-    d = ode.derivative
-    values = d.coefficients.to_float() * d.monomials.evaluate(x)[d.columns]
-    shape = (len(ode), len(ode))
-    return sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
+    return ode.jacobian(x)
 
 
 @memory_errors()

@@ -592,10 +592,57 @@ def test_each_observable_has_its_own_defect():
     assert str(lumping).splitlines()[1:] == ["x1' = -x1 + 3*x2", "x4' = x4", "x2' = -x2"]
 
 
-def test_a_quotient_that_is_too_long_is_refused(monkeypatch):
+def test_a_quotient_that_is_too_long_stays_in_factors(monkeypatch):
+    """It says what it cannot do, and does the rest as the system with terms does."""
+    method = sl.Constrained("x1", eps=0.2)
+    written = sl.lump(ode_of(NOISY), method)
     monkeypatch.setattr(approximate, "_MOST_TERMS", 3)
-    with pytest.raises(sl.errors.FailureError, match="take a larger tolerance"):
-        sl.lump(ode_of(NOISY), sl.Constrained("x1", eps=0.001))
+    lumping = sl.lump(ode_of(NOISY), method)
+    state = np.linspace(-1, 1, len(lumping))
+    assert np.allclose(lumping.quotient.rhs(state), written.quotient.rhs(state))
+    jacobians = [found.quotient.jacobian(state).toarray() for found in (lumping, written)]
+    assert np.allclose(*jacobians)
+    runs = [sl.simulate(found.quotient, state, [0, 1, 2]).states for found in (lumping, written)]
+    assert np.allclose(*runs, rtol=1e-7)
+    assert "as factors of" in str(lumping)
+    with pytest.raises(sl.errors.FailureError, match="not written out in terms"):
+        lumping.quotient.to_sympy()
+    with pytest.raises(VariableError, match="entries"):
+        lumping.quotient.rhs([1.0] * 9)
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 40), st.booleans())
+def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
+    """Both walks agree on each defect of a space, and end in the same exact lumping."""
+    from symlump.lumping.linear.walk import BlockWalk
+
+    generator = np.random.default_rng(seed)
+    names = [f"x{i}" for i in range(size)]
+    reactions = []
+    for _ in range(3 * size):
+        a, b, c = (names[i] for i in generator.integers(0, size, 3))
+        left = {a: 1, b: 1} if quadratic and a != b else {a: 1}
+        reactions.append((left, {c: 1}, round(float(generator.random()), 3)))
+    ode = sl.PolynomialODE.from_reactions(reactions, names)
+    path = approximate.Path(ode, sl.Constrained(names[:2]).forms(ode), 0)
+    exact = smallest_invariant(
+        path.walk.family, constrained.form_matrix([{"x0": 1}, {"x1": 1}], ode)
+    )
+    large = BlockWalk(path.walk.family, path.start, exact)
+    before, done = 0, 0.0
+    while (step := large.advance()) is not None:
+        dimension, defect = step
+        basis = large.basis(dimension) if defect else large.whole
+        assert np.allclose(basis @ basis.T, np.eye(dimension), atol=1e-9)
+        assert before < dimension <= len(exact.pivots) or (
+            not defect and dimension == len(exact.pivots)
+        )
+        images = np.vstack([large.images(v).toarray() for v in basis])
+        outside = images - images @ basis.T @ basis
+        assert np.linalg.norm(outside, 2) == pytest.approx(defect, rel=1e-5, abs=1e-6 * large.scale)
+        before, done = dimension, defect
+    assert before == len(exact.pivots) and done == 0
 
 
 def test_the_family_has_one_matrix_for_each_monomial_of_the_jacobian():

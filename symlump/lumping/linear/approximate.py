@@ -11,7 +11,9 @@ It ends in the smallest exact lumping, which is computed over Q, so the dimensio
 of rounding. The lumping within ε is the first space on the path whose defect is at most ε. The path does
 not depend on ε. Hence a larger ε never gives a larger dimension, and one walk gives the table for all ε.
 
-The quotient is g(y) = L·q(L⁺·y), with the pseudo-inverse L⁺.
+Where the exact lumping has more than 150 rows, directions within a fifth of the largest are added together.
+
+The quotient is g(y) = L·q(L⁺·y), with the pseudo-inverse L⁺; above two million terms it is not multiplied out.
 
 References
 ----------
@@ -30,11 +32,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from symlump.errors import FailureError
+from symlump.lumping.linear.factored import FactoredODE
 from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import smallest_invariant
+from symlump.lumping.linear.walk import LARGE, walk_of
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -43,9 +46,6 @@ if TYPE_CHECKING:
     from symlump.lumping.linear.constrained import Constrained
 
 _MOST_TERMS = 2_000_000
-#: Singular values this close to the largest, relatively, count as equal to it.
-_DUST = 1e-30
-_EQUAL = 1e-9
 #: Singular values this small beside the largest coefficient reach nothing new.
 _REACHED = 1e-9
 #: What this much is not seen as: a difference from an integer, a coefficient beside the largest.
@@ -110,7 +110,7 @@ def lump_within_tolerance(ode: PolynomialODE, method: Constrained, seed: int = 0
     Raises
     ------
     FailureError
-        If the quotient would have more than two million terms.
+        If the exact lumping has more than 150 rows, and the system more than ten thousand variables.
     """
     return lumping_at(Path(ode, method.forms(ode), seed), method)
 
@@ -120,7 +120,10 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
     from symlump.lumping.linear.constrained import purpose
 
     point = path.at(method.eps)
-    rows = _rows(path.start, point.basis)
+    if point.dimension > LARGE:
+        rows = _plain_rows(path.start, path.walk.start_rank, point.basis)
+    else:
+        rows = _rows(path.start, point.basis)
     quotient = _quotient(path.ode, rows, row_names(path.ode, rows))
     return LinearLumping(
         path.ode,
@@ -147,23 +150,29 @@ class Point:
         return len(self.basis)
 
     def observable_defects(self) -> dict[str, float]:
-        """The defect of the part of the space that each observable reaches inside it."""
-        if len(self.path.names) == 1:  # every added row is in an image of what it reaches
-            return {self.path.names[0]: self.defect}
+        """The defect of the part of the space that each observable reaches inside it.
+
+        In large spaces that of the whole, which is at least as large.
+        """
+        walk, names = self.path.walk, self.path.names
+        if len(names) == 1 or self.dimension > LARGE:
+            return dict.fromkeys(
+                names, self.defect
+            )  # each added row is in an image of what one reaches
         result = {}
-        for name, row in zip(self.path.names, self.path.start, strict=True):
+        for name, row in zip(names, self.path.start, strict=True):
             reached = np.zeros((0, self.dimension))
             newest = (self.basis @ row / np.linalg.norm(row))[None, :]
             outside = [np.zeros((0, self.basis.shape[1]))]
             while len(newest) and self.defect:
                 reached = np.vstack([reached, newest])
-                images = np.vstack([self.path.images(v @ self.basis) for v in newest])
+                images = np.vstack([walk.images(v @ self.basis).toarray() for v in newest])
                 inside = images @ self.basis.T
                 outside.append(images - inside @ self.basis)
                 _, size, directions = np.linalg.svd(
                     inside - inside @ reached.T @ reached, full_matrices=False
                 )
-                newest = directions[size > _REACHED * self.path.scale]
+                newest = directions[size > _REACHED * walk.scale]
             result[name] = float(np.linalg.norm(np.vstack(outside), 2)) if self.defect else 0.0
         return result
 
@@ -179,37 +188,21 @@ class Path:
         self.ode, self.forms, self.names = ode, forms, tuple(forms)
         start = form_matrix(forms.values(), ode)
         self.start = start.to_float().toarray()
-        self.family = MatrixFamily.of_jacobian(ode)
-        self.unfolded = self.family.unfolded.to_float()
-        self.scale = float(np.abs(self.unfolded.data).max(initial=0.0))
-        exact = smallest_invariant(self.family, start, seed)
-        self.start_rank = int(exact.closure.kept.size)
-        #: Orthonormal rows that span the exact lumping: everything happens in there.
-        basis = exact.basis.to_float().toarray()
-        basis /= np.linalg.norm(basis, axis=1, keepdims=True)
-        self.whole = np.linalg.qr(basis.T)[0].T
-        size = len(self.whole)
-        #: A basis of all coordinates whose first vectors span the space.
-        self._frame = np.linalg.svd(self.start @ self.whole.T, full_matrices=True)[2]
-        self._triangle = np.zeros((0, size))
-        self._dimension = self.start_rank
+        family = MatrixFamily.of_jacobian(ode)
+        self.walk = walk_of(family, self.start, smallest_invariant(family, start, seed))
         self._found: list[tuple[int, float]] = []
-
-    def images(self, row: FloatArray) -> FloatArray:
-        """The vectors row·J_k that are not zero, as rows."""
-        values = row @ self.unfolded
-        used, place = np.unique(self.family.generators, return_inverse=True)
-        images = sparse.csr_array(
-            (values, (place.ravel(), self.family.columns)), shape=(used.size, self.family.size)
-        ).toarray()
-        return np.asarray(images[images.any(axis=1)])
 
     def points(self) -> Iterator[Point]:
         """The spaces in order; the last is exact and has defect 0. What was found once is kept."""
         place = 0
-        while place < len(self._found) or self._advance():
+        while True:
+            if place == len(self._found):
+                step = self.walk.advance()
+                if step is None:
+                    return
+                self._found.append(step)
             dimension, defect = self._found[place]
-            basis = self.whole if defect == 0 else self._frame[:dimension] @ self.whole
+            basis = self.walk.basis(dimension) if defect else self.walk.whole
             yield Point(self, basis, defect)
             place += 1
 
@@ -217,29 +210,6 @@ class Path:
         """The first space whose defect is at most ε."""
         enough = eps * (1 + 1e-12)  # a tolerance that is a defect of the table counts as reached
         return next(point for point in self.points() if point.defect <= enough)
-
-    def _advance(self) -> bool:
-        """Find one more space; False after the exact one."""
-        if self._found and self._found[-1][1] == 0:
-            return False
-        dimension = self._dimension
-        if dimension == len(self.whole):
-            self._found.append((dimension, 0.0))
-            return True
-        whole, frame = self.whole, self._frame
-        done = self._found[-1][0] if self._found else 0
-        # The triangle has the Gram matrix of all images of the space, without squaring them.
-        added = (self.images(v @ whole) @ whole.T for v in frame[done:dimension])
-        stacked = np.vstack([self._triangle, *added])
-        # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
-        stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
-        self._triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
-        _, singular, turn = np.linalg.svd(self._triangle @ frame[dimension:].T)
-        self._found.append((dimension, float(singular[0])))
-        # Rows before ``dimension`` stay: the frame holds every space of the path.
-        frame[dimension:] = turn @ frame[dimension:]
-        self._dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
-        return True
 
 
 def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:
@@ -254,7 +224,20 @@ def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:
     rest = _reduced(rest) if len(rest) else rest
     whole = np.rint(rest)
     rest = np.where(np.abs(rest - whole) < _ROUNDING, whole, rest)
-    found = sparse.csr_array(np.vstack([kept, rest]))
+    return _of_floats(np.vstack([kept, rest]))
+
+
+def _plain_rows(start: FloatArray, rank: int, basis: FloatArray) -> ExactMatrix:
+    """The independent observables, then orthonormal rows that are orthogonal to them."""
+    from scipy.linalg import qr
+
+    kept = start[np.sort(qr(start.T, mode="r", pivoting=True)[1][:rank])]
+    inside = np.linalg.qr((kept @ basis.T).T, mode="complete")[0]
+    return _of_floats(np.vstack([kept, inside[:, rank:].T @ basis]))
+
+
+def _of_floats(rows: FloatArray) -> ExactMatrix:
+    found = sparse.csr_array(rows)
     found.sort_indices()
     return ExactMatrix(
         found.indptr.astype(np.int64),
@@ -277,18 +260,16 @@ def _reduced(rows: FloatArray) -> FloatArray:
 
 
 def _quotient(ode: PolynomialODE, rows: ExactMatrix, names: Iterable[str]) -> PolynomialODE:
-    """g(y) = L·q(L⁺·y), multiplied out in float64, one degree after the other."""
+    """g(y) = L·q(L⁺·y), multiplied out in float64, one degree after the other, where that is not too long."""
     dense = rows.to_float().toarray()
-    size, inverse = len(dense), np.linalg.pinv(dense)
-    combined = dense @ ode.matrix
+    size = len(dense)
+    inverse = np.linalg.solve(dense @ dense.T, dense).T  # the rows are independent
     table = ode.monomials
+    if size ** (int(table.degrees.max(initial=0)) + 1) > _MOST_TERMS:
+        return FactoredODE(tuple(names), dense, ode, inverse)
+    combined = dense @ ode.matrix
     parts: list[tuple[IntArray, FloatArray]] = []
     for degree in np.unique(table.degrees).tolist():
-        if size**degree * size > _MOST_TERMS:
-            raise FailureError(
-                f"the quotient of {size} variables and degree {degree} would have up to "
-                f"{size ** (degree + 1)} terms; take a larger tolerance"
-            )
         total = np.zeros((size, size**degree))
         chosen = np.flatnonzero(table.degrees == degree)
         step = max(1, _MOST_TERMS // size**degree)

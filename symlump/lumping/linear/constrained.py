@@ -42,6 +42,8 @@ from symlump.lumping.linear.spaces.small_terms import Terms
 from symlump.ode.polynomial import PolynomialODE
 
 Form = dict[str, Fraction]
+#: A basis with more entries stays as it is.
+_MOST_READ = 200_000
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def exact_lumping(
     basis : ExactMatrix
         The identity on some columns.
     """
-    rows = readable(basis)
+    rows = readable(basis) if len(basis.columns) <= _MOST_READ else basis.primitive()
     if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves
         return LinearLumping(ode, rows, ode, purpose, method, derivation)
     try:

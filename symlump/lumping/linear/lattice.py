@@ -5,7 +5,7 @@ from __future__ import annotations
 from symlump.lumping.linear.spaces.small_terms import Row
 
 #: Above this many rows or bits a reduction takes longer than the lumping itself.
-_MOST_ROWS, _MOST_BITS = 60, 40_000
+_MOST_ROWS, _MOST_BITS = 24, 4_000
 #: Rows with no larger entry stay: an echelon basis is sparse, a reduced one need not be.
 _SMALL = 1000
 

@@ -263,17 +263,17 @@ class LinearLumping:
         return f"{kind}, defect 0, proof not checked ({self.verdict.reason})"
 
     def _shown(self, most: int, latex: bool) -> list[str]:
+        names = self.quotient.variables
+        lengths = np.diff(self.rows.indptr).tolist()
+        longer = [i for i, name in enumerate(names) if lengths[i] > 1 or name not in self.ode.index]
         lines = []
-        for i, name in enumerate(self.quotient.variables):
-            row = self.rows.row(i)
-            if len(row) == 1 and name in self.ode.index:
-                continue
-            text = linear_form_text(row, self.ode.variables, latex)
-            lines.append(f"{name_latex(name)} &= {text}" if latex else f"{name} = {text}")
-        if len(lines) > most:
-            more = f"{len(lines) - most} more rows"
+        for i in longer[:most]:
+            text = linear_form_text(self.rows.row(i), self.ode.variables, latex)
+            lines.append(f"{name_latex(names[i])} &= {text}" if latex else f"{names[i]} = {text}")
+        if len(longer) > most:
+            more = f"{len(longer) - most} more rows"
             gap = rf"&\;\;\vdots \quad (\text{{{more}}})" if latex else f"… {more}"
-            lines[most:] = [gap]
+            lines.append(gap)
         return lines
 
     def to_text(self, max_rows: int = 12, max_equations: int = 20) -> str:

@@ -14,21 +14,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from math import isqrt
+from math import isqrt, lcm
+from operator import mul
 
 import numpy as np
 from scipy import sparse
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.linear.spaces.closure import Closure, close, is_closed, replay
-from symlump.lumping.linear.spaces.echelon import primes
+from symlump.lumping.linear.spaces.echelon import fold, primes, product
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.residues import primes as large_primes
+from symlump.lumping.linear.spaces.residues import signed
 from symlump.lumping.linear.spaces.rowspace import RowSpace, orthogonal
-from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.exact import AnyArray, ExactArray, IntArray
 
 _MOST_PRIMES = 2000
+_AT_ONCE = 1024
 
 #: A prime, and a basis modulo it.
 Residues = tuple[int, sparse.csr_array]
@@ -106,7 +109,7 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
             # A valid basis, but not the echelon form over Q: with it the result would depend on the prime.
             closure, tried = None, 0
             continue
-        if contains(basis, pivots, family.images(basis)[0]):
+        if is_invariant(family, basis, pivots):
             return InvariantSpace(basis, pivots, closure)
         if len(found) > 1 and not is_closed(modular, space, generator):
             closure, tried = None, 0
@@ -180,6 +183,54 @@ def contains(basis: ExactMatrix, pivots: IntArray, rows: ExactMatrix) -> bool:
     return not len((rows - rows.take_columns(pivots) @ basis).values)
 
 
+def is_invariant(family: MatrixFamily, basis: ExactMatrix, pivots: IntArray) -> bool:
+    """True if the rows of a basis that is the identity on its pivots span an invariant space, exactly.
+
+    Short numbers are multiplied out. For long ones: with B the basis, P its columns at the pivots, D its least
+    common denominator and a that of the J_k, the matrices D²·a·(B·J_k − (B·J_k)_P·B) are integer. They are
+    zero if they are modulo primes whose product exceeds twice the largest entry that they can have.
+    """
+    exact = basis.values.as_integers()
+    assert exact.denominators is not None
+    if exact.numerators.dtype == np.int64 and exact.denominators.dtype == np.int64:
+        return contains(basis, pivots, family.images(basis)[0])
+    whole, shared = _integers(basis.values)
+    coefficients, own = _integers(family.unfolded.values)
+    largest = max(map(abs, whole.tolist()))
+    image = largest * max(map(abs, coefficients.tolist()), default=0) * family.size
+    bound = 2 * image * (shared + basis.shape[0] * largest)
+    done = 1
+    for prime in primes():
+        if own % prime == 0 or shared % prime == 0:
+            continue
+        residues = np.mod(whole, prime).astype(np.int64) * pow(shared, -1, prime) % prime
+        rows = sparse.csr_array(
+            (signed(residues, prime), basis.columns, basis.indptr), shape=basis.shape
+        )
+        images, _, _ = family.modulo(prime).images(rows)
+        dense = rows.toarray().astype(np.float64)
+        for start in range(0, images.shape[0], _AT_ONCE):
+            part = images[start : start + _AT_ONCE].toarray().astype(np.float64)
+            if fold(part - product(part[:, pivots], dense, prime), prime).any():
+                return False
+        done *= prime
+        if done > bound:
+            return True
+    raise FailureError(
+        "there are not enough primes to verify an invariant space of such long numbers"
+    )
+
+
+def _integers(values: ExactArray) -> tuple[AnyArray, int]:
+    """The numbers times their least common denominator, and this."""
+    exact = values.as_integers()
+    assert exact.denominators is not None
+    below = exact.denominators.tolist()
+    shared = lcm(*set(below))
+    tops = zip(exact.numerators.tolist(), below, strict=True)
+    return np.array([top * (shared // d) for top, d in tops], dtype=object), shared
+
+
 def identity(size: int) -> ExactMatrix:
     """All unit vectors."""
     place = np.arange(size + 1, dtype=np.int64)
@@ -198,8 +249,13 @@ def lifted(found: list[Residues]) -> ExactMatrix | None:
     residues = np.zeros((len(found), pattern.size), dtype=np.int64)
     for number, ((_, matrix), key) in enumerate(zip(found, keys, strict=True)):
         residues[number, np.searchsorted(pattern, key)] = matrix.data
-    distinct, place = np.unique(residues, axis=1, return_inverse=True)
-    fractions = read_fractions(distinct.T.tolist(), [prime for prime, _ in found])
+    # Equal entries are read once. Numbers that differ modulo a prime rarely have the same weighted sum.
+    weights = np.random.default_rng(0).integers(1, 2**62, len(found)) | 1
+    _, first, place = np.unique(weights @ residues, return_index=True, return_inverse=True)
+    chosen = residues[:, first]
+    if not np.array_equal(chosen[:, place.ravel()], residues):
+        chosen, place = np.unique(residues, axis=1, return_inverse=True)
+    fractions = read_fractions(chosen.T.tolist(), [prime for prime, _ in found])
     if fractions is None:
         return None
     values = ExactArray.from_fractions(fractions).take(place.ravel())
@@ -220,15 +276,27 @@ def read_fractions(residues: Iterable[list[int]], moduli: list[int]) -> list[Fra
     for prime in moduli:
         other = modulus // prime
         weights.append(other * pow(other, -1, prime))
-    bound = isqrt(modulus // 2)
+    bound, half = isqrt(modulus // 2), modulus // 2
+    shared, most = 1, half >> 10
     result = []
     for row in residues:
-        value = sum(r * w for r, w in zip(row, weights, strict=True)) % modulus
+        value = sum(map(mul, row, weights)) % modulus
+        # Denominators come again: times the one of the entries before, the number is an integer, most often.
+        top = value * shared % modulus
+        if top > half:
+            top -= modulus
+        if abs(top) * shared <= most:
+            result.append(Fraction(top, shared))
+            continue
         a, b, s, t = modulus, value, 0, 1
         while b > bound:
             q = a // b
             a, b, s, t = b, a - q * b, t, s - q * t
         if not t or abs(t) > bound:
             return None
-        result.append(Fraction(b, t))
+        fraction = Fraction(b, t)
+        result.append(fraction)
+        shared = lcm(shared, fraction.denominator)
+        if shared > bound:
+            shared = fraction.denominator
     return result

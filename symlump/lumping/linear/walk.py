@@ -1,0 +1,234 @@
+"""Two ways to walk the path of an ε-lumping from space to space: in full, and in large systems.
+
+Let V be the space, P the projection on it, and G = Σ (b·J_k)ᵀ(b·J_k) over an orthonormal basis of V and all
+k. The defect of V is the square root of the largest eigenvalue of (I − P)·G·(I − P), and the direction that is
+added its eigenvector.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from symlump.errors import FailureError
+from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.invariant import InvariantSpace
+from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.monomials import ranges
+
+#: Numbers far below rounding are not seen. Singular values this close, relatively, count as equal.
+_DUST, _EQUAL = 1e-30, 1e-9
+#: In large systems directions this near to the largest are added with it.
+_TOGETHER = 0.8
+#: Exact lumpings with more rows are walked to in blocks; above this many variables there is no room for G.
+LARGE, _MOST_VARIABLES = 150, 10_000
+_BLOCK, _ROUNDS = 32, 60
+#: A Gram matrix squares: what is this small beside the largest coefficient is not told from 0.
+_SQUARED_ROUNDING = 1e-7
+
+
+class Walk(ABC):
+    """The spaces from the span of the observables to the smallest exact lumping, one after the other."""
+
+    def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
+        self.family, self.exact = family, exact
+        self.unfolded = family.unfolded.to_float()
+        self.scale = float(np.abs(self.unfolded.data).max(initial=0.0))
+        self.start_rank = int(exact.closure.kept.size)
+
+    @cached_property
+    def places(self) -> tuple[int, IntArray]:
+        """How many of the matrices are not zero, and which of them each kept column belongs to."""
+        used, place = np.unique(self.family.generators, return_inverse=True)
+        return used.size, place.ravel()
+
+    def images(self, row: FloatArray) -> sparse.csr_array:
+        """The vectors row·J_k for all J_k that are not zero."""
+        count, place = self.places
+        return sparse.csr_array(
+            (row @ self.unfolded, (place, self.family.columns)), shape=(count, self.family.size)
+        )
+
+    @cached_property
+    def whole(self) -> FloatArray:
+        """An orthonormal basis of the exact lumping."""
+        size = self.exact.basis.shape
+        if size[0] == size[1]:
+            return np.eye(size[0])
+        basis = self.exact.basis.to_float().toarray()
+        basis /= np.linalg.norm(basis, axis=1, keepdims=True)
+        return np.asarray(np.linalg.qr(basis.T)[0].T)
+
+    @abstractmethod
+    def advance(self) -> tuple[int, float] | None:
+        """Dimension and defect of the next space; None after the exact one."""
+
+    @abstractmethod
+    def basis(self, dimension: int) -> FloatArray:
+        """An orthonormal basis of a space that was reached."""
+
+
+class FullWalk(Walk):
+    """With a full set of singular values at each step, in coordinates of the exact lumping."""
+
+    def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
+        super().__init__(family, start, exact)
+        size = len(self.whole)
+        #: A basis of all coordinates whose first vectors span the space.
+        self._frame = np.linalg.svd(start @ self.whole.T, full_matrices=True)[2]
+        self._triangle = np.zeros((0, size))
+        self._done, self._dimension, self._over = 0, self.start_rank, False
+
+    def advance(self) -> tuple[int, float] | None:
+        """Dimension and defect of the next space; None after the exact one."""
+        if self._over:
+            return None
+        dimension = self._dimension
+        if dimension == len(self.whole):
+            self._over = True
+            return dimension, 0.0
+        whole, frame = self.whole, self._frame
+        # The triangle has the Gram matrix of all images of the space, without squaring them.
+        added = (self._inside(v @ whole) for v in frame[self._done : dimension])
+        stacked = np.vstack([self._triangle, *added])
+        # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
+        stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
+        self._triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
+        _, singular, turn = np.linalg.svd(self._triangle @ frame[dimension:].T)
+        # Rows before ``dimension`` stay: the frame holds every space of the path.
+        frame[dimension:] = turn @ frame[dimension:]
+        self._done = dimension
+        self._dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
+        self._over = singular[0] == 0
+        return dimension, float(singular[0])
+
+    def _inside(self, row: FloatArray) -> FloatArray:
+        images = self.images(row) @ self.whole.T
+        return np.asarray(images[images.any(axis=1)])
+
+    def basis(self, dimension: int) -> FloatArray:
+        """An orthonormal basis of a space that was reached."""
+        return self._frame[:dimension] @ self.whole
+
+
+class BlockWalk(Walk):
+    """With the largest eigenvalues only, by block iteration from those of the step before.
+
+    Directions within a fifth of the largest are added together. Work and memory per step are those of a few
+    products of G, dense, with a block of vectors; so all of it grows like variables² · rows.
+    """
+
+    def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
+        super().__init__(family, start, exact)
+        if family.size > _MOST_VARIABLES:
+            raise FailureError(
+                f"a tolerance for {family.size} variables takes a matrix of {family.size}² numbers; the "
+                f"most is {_MOST_VARIABLES}. Without a tolerance (eps=0) there is no such limit"
+            )
+        n, self.size = family.size, len(exact.pivots)
+        self._rows = np.zeros((self.size, n))
+        self._rows[: self.start_rank] = np.linalg.svd(start, full_matrices=False)[2][
+            : self.start_rank
+        ]
+        self._dimension = self.start_rank
+        self._gram = np.zeros((n, n))
+        self._block = np.random.default_rng(0).standard_normal((n, _BLOCK))
+        self._fresh, self._over = self.start_rank, False
+
+    def advance(self) -> tuple[int, float] | None:
+        """Dimension and defect of the next space; None after the exact one."""
+        if self._over:
+            return None
+        dimension = self._dimension
+        if dimension < self.size:
+            self._add_images(self._rows[dimension - self._fresh : dimension])
+            squares, vectors = self._largest()
+            defect = float(np.sqrt(max(squares[0], 0.0)))
+            if defect > _SQUARED_ROUNDING * self.scale:
+                count = int(np.sum(squares >= _TOGETHER**2 * squares[0]))
+                self._fresh = min(count, self.size - dimension)
+                self._rows[dimension : dimension + self._fresh] = vectors[:, : self._fresh].T
+                self._dimension += self._fresh
+                return dimension, defect
+        self._over = True
+        return self.size, 0.0
+
+    def basis(self, dimension: int) -> FloatArray:
+        """An orthonormal basis of a space that was reached."""
+        return self._rows[:dimension]
+
+    def _add_images(self, rows: FloatArray) -> None:
+        """Add Σ_k (r·J_k)ᵀ(r·J_k) for some rows r."""
+        values = rows @ self.unfolded
+        for part in self._wide:
+            images = values[:, part]
+            columns = self.family.columns[part]
+            self._gram[np.ix_(columns, columns)] += images.T @ images
+        left, right, target, place = self._pairs
+        step = max(1, 2**22 // max(1, left.size))
+        for start in range(0, len(values), step):
+            some = values[start : start + step]
+            added = np.einsum("ij,ij->j", some[:, left], some[:, right])
+            self._gram.ravel()[target] += np.bincount(place, added, target.size)
+
+    @cached_property
+    def _wide(self) -> list[slice]:
+        """The kept columns of each matrix that has entries in many columns."""
+        _, place = self.places
+        cuts = np.flatnonzero(np.diff(place, prepend=-1, append=-1))
+        many = max(8, self.family.size // 8)
+        pairs = zip(cuts.tolist(), cuts[1:].tolist(), strict=False)
+        return [slice(a, b) for a, b in pairs if b - a > many]
+
+    @cached_property
+    def _pairs(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Pairs of kept columns of one narrow matrix; their places in G, and which of these is whose."""
+        _, owner = self.places
+        narrow = np.ones(owner.size, dtype=bool)
+        for part in self._wide:
+            narrow[part] = False
+        kept = np.flatnonzero(narrow)
+        _, first, count = np.unique(owner[kept], return_index=True, return_counts=True)
+        lengths = np.repeat(count, count)
+        left = np.repeat(kept, lengths)
+        right = kept[ranges(np.repeat(first, count), lengths)]
+        columns = self.family.columns
+        target, place = np.unique(
+            columns[left] * self.family.size + columns[right], return_inverse=True
+        )
+        return left, right, target, place.ravel()
+
+    def _outside(self, block: FloatArray) -> FloatArray:
+        rows = self._rows[: self._dimension]
+        return np.asarray(block - rows.T @ (rows @ block))
+
+    def _largest(self) -> tuple[FloatArray, FloatArray]:
+        """The largest eigenvalues outside the space, descending, with orthonormal vectors outside it."""
+        block = self._block
+        for _ in range(_ROUNDS):
+            # Rayleigh and Ritz on the block and its images: two steps of a Krylov space at once.
+            parts = [np.linalg.qr(self._outside(block))[0]]
+            for _ in range(2):
+                parts.append(np.linalg.qr(self._outside(self._gram @ parts[-1]))[0])
+            space = np.linalg.qr(self._outside(np.hstack(parts)))[0]
+            moved = self._outside(self._gram @ space)
+            values, turn = np.linalg.eigh(space.T @ moved)
+            order = np.argsort(values)[::-1][:_BLOCK]
+            values, turn = values[order], turn[:, order]
+            block = space @ turn
+            rest = moved @ turn[:, :1] - values[0] * block[:, :1]
+            # The error of an eigenvalue is of the order of the square of this.
+            if np.linalg.norm(rest) <= 1e-4 * abs(values[0]):
+                break
+        self._block = block
+        clean = np.linalg.qr(self._outside(block))[0]
+        return values, clean
+
+
+def walk_of(family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> Walk:
+    """The way to walk that suits the size of the exact lumping."""
+    large = len(exact.pivots) > LARGE
+    return (BlockWalk if large else FullWalk)(family, start, exact)

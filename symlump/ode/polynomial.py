@@ -327,6 +327,8 @@ class PolynomialODE:
 
     def jacobian(self, x: npt.ArrayLike) -> sparse.csr_array:
         """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64."""
+        from scipy import sparse
+
         d = self.derivative
         at = d.monomials.evaluate(np.asarray(x, dtype=np.float64))
         values = d.coefficients.to_float() * at[d.columns]

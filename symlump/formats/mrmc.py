@@ -9,6 +9,7 @@ its rows do, nearly always.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import algebra
+from symlump.formats.columns import read_columns
 from symlump.formats.expression import NUMBER
 from symlump.formats.model import Model
 from symlump.formats.source import Source, shown
@@ -31,12 +33,14 @@ MAX_STATES = 2_000_000
 _ROUNDED = 1e-4
 
 Chain = Literal["dtmc", "ctmc"]
+Ints = NDArray[np.int64]
 _HEAD = re.compile(
     r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
     r"\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)"
 )
+_NUMBER = re.compile(rf"-?{NUMBER}(?:/[0-9]+)?")
 _LINE = re.compile(
-    rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+(-?{NUMBER}(?:/[0-9]+)?)[ \t]*(?:\n\s*|\Z)"
+    rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+({_NUMBER.pattern})[ \t]*(?:\n\s*|\Z)"
 )
 
 
@@ -80,10 +84,45 @@ def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
     states, announced = int(head[1]), int(head[2])
     if states > MAX_STATES:
         raise source.error(head.start(1), f"more than {MAX_STATES} states")
-    sources, targets, values = [], [], []
+    start, stop, values = _transitions(source, head.end(), states)
+    if len(start) != announced:
+        raise source.error(
+            head.start(2), f"{announced} transitions announced, {len(start)} in the file"
+        )
+    chain, note = _kind(states, start, values, chain)
+    if chain == "ctmc":
+        # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
+        moves = start != stop
+        start, stop, values = start[moves], stop[moves], values.take(moves)
+        outflow = values.times(np.full(len(values), -1)).group_sum(start, states)
+        every = np.arange(states, dtype=np.int64)
+        start, stop = np.concatenate((start, every)), np.concatenate((stop, every))
+        values = ExactArray.concatenate([values, outflow])
+    table = np.arange(states + 1, dtype=np.int64)
+    ode = PolynomialODE.from_terms(
+        [f"S{k}" for k in range(1, states + 1)],
+        stop,
+        start,
+        values,
+        Monomials(table, table[:-1], np.ones(states, dtype=np.int64)),
+    )
+    zeros = dict.fromkeys(ode.variables, Fraction(0))
+    return Model(Path(source.path).stem, ode, zeros, notes=(note,) if note else ())
+
+
+def _transitions(source: Source, position: int, states: int) -> tuple[Ints, Ints, ExactArray]:
+    """Where transitions start and stop, counted from 0, and their numbers."""
+    columns = None
+    with suppress(InputError):  # then a line is wrong, and is found below
+        columns = read_columns(source.text, position, _written_number)
+    if columns is not None:
+        start, stop, values = columns
+        if min(start.min(), stop.min()) > 0 and max(start.max(), stop.max()) <= states:
+            return start - 1, stop - 1, values
+    sources, targets, places = [], [], []
     table: dict[str, int] = {}
     numbers: list[Fraction] = []
-    position = head.end()
+    text = source.text
     while position < len(text):
         line = _LINE.match(text, position)
         if line is None:
@@ -96,48 +135,37 @@ def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
         place = table.get(value)
         if place is None:
             place = table[value] = len(numbers)
-            numbers.append(_number(source, line.start(3), value))
+            try:
+                numbers.append(_written_number(value))
+            except InputError as problem:
+                raise source.error(line.start(3), f"{problem}: {shown(value)}") from None
         sources.append(int(i) - 1)
         targets.append(int(j) - 1)
-        values.append(place)
+        places.append(place)
         position = line.end()
-    if len(values) != announced:
-        raise source.error(
-            head.start(2), f"{announced} transitions announced, {len(values)} in the file"
-        )
-    start, stop, which = (np.array(part, dtype=np.int64) for part in (sources, targets, values))
-    chain, note = _kind(states, start, numbers, which, chain)
-    if chain == "ctmc":
-        # Each rate from i to another state takes as much away from i.
-        start, stop, which, numbers = _with_outflow(start, stop, which, numbers)
-    monomials, where = Monomials.from_factors(
-        np.arange(len(start), dtype=np.int64),
-        start,
-        np.ones(len(start), dtype=np.int64),
-        len(start),
+    return (
+        np.array(sources, dtype=np.int64),
+        np.array(targets, dtype=np.int64),
+        ExactArray.from_fractions(numbers).take(np.array(places, dtype=np.int64)),
     )
-    ode = PolynomialODE.from_terms(
-        [f"S{k}" for k in range(1, states + 1)],
-        stop,
-        where,
-        ExactArray.from_fractions(numbers).take(which),
-        monomials,
-    )
-    zeros = dict.fromkeys(ode.variables, Fraction(0))
-    return Model(Path(source.path).stem, ode, zeros, notes=(note,) if note else ())
 
 
-def _kind(
-    states: int,
-    start: NDArray[np.int64],
-    numbers: list[Fraction],
-    place: NDArray[np.int64],
-    chain: Chain | None,
-) -> tuple[Chain, str]:
+def _written_number(text: str) -> Fraction:
+    if not _NUMBER.fullmatch(text):
+        raise FileFormatError("this is not a number")
+    top, _, bottom = text.lstrip("-").partition("/")
+    divisor = algebra.number(bottom) if bottom else Fraction(1)
+    if not divisor:
+        raise FileFormatError("division by zero")
+    value = algebra.number(top) / divisor
+    return -value if text.startswith("-") else value
+
+
+def _kind(states: int, start: Ints, values: ExactArray, chain: Chain | None) -> tuple[Chain, str]:
     """What the numbers are, and the note that says it where nobody was asked."""
     if chain is not None or not len(start):
         return chain or "dtmc", ""
-    value = np.array([_as_float(number) for number in numbers])[place]
+    value = values.to_float()
     ask = "if they are not, say --chain"
     if (value < 0).any():
         return "dtmc", f"some are negative: taken as the whole matrix, with the outflow; {ask} ctmc"
@@ -151,42 +179,6 @@ def _kind(
         f"rows sum to {sums.min():.6g} … {sums.max():.6g}: taken as rates, a chain in continuous time; "
         f"{ask} dtmc"
     )
-
-
-def _as_float(value: Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
-def _with_outflow(
-    start: NDArray[np.int64],
-    stop: NDArray[np.int64],
-    place: NDArray[np.int64],
-    numbers: list[Fraction],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[Fraction]]:
-    moves = start != stop  # a rate from a state to itself changes nothing
-    start, stop, place = start[moves], stop[moves], place[moves]
-    return (
-        np.concatenate((start, start)),
-        np.concatenate((stop, start)),
-        np.concatenate((place, place + len(numbers))),
-        numbers + [-number for number in numbers],
-    )
-
-
-def _number(source: Source, position: int, text: str) -> Fraction:
-    sign = -1 if text.startswith("-") else 1
-    top, _, bottom = text.lstrip("-").partition("/")
-    try:
-        value = sign * algebra.number(top)
-        divisor = algebra.number(bottom) if bottom else Fraction(1)
-    except InputError as problem:
-        raise source.error(position, f"{problem}: {shown(text)}") from None
-    if not divisor:
-        raise source.error(position, f"division by zero in {shown(text)}")
-    return value / divisor
 
 
 def write_tra(model: Model) -> str:
@@ -210,8 +202,7 @@ def write_tra(model: Model) -> str:
             "not a number times a variable"
         )
     start = ode.monomials.variables[ode.columns]
-    numbers = list(ode.coefficients)
-    if _kind(len(ode), start, numbers, np.arange(len(numbers)), None)[0] == "ctmc":
+    if _kind(len(ode), start, ode.coefficients, None)[0] == "ctmc":
         raise FileFormatError(
             "in a .tra file this system would be read as a chain in continuous time, since its rows do "
             "not sum to 1; write .ode"

@@ -270,6 +270,11 @@ class ExactArray:
         if all(part.is_float for part in parts):
             return ExactArray(np.concatenate([part.numerators for part in parts]))
         exact = [part.as_integers() for part in parts]
+        if all(part.numerators.dtype == np.int64 for part in exact):
+            return ExactArray(
+                np.concatenate([part.numerators for part in exact]),
+                np.concatenate([np.asarray(part.denominators) for part in exact]),
+            )
         return ExactArray._from_integers(
             np.concatenate([part.numerators.astype(object) for part in exact]),
             np.concatenate([np.asarray(part.denominators, dtype=object) for part in exact]),

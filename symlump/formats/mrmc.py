@@ -93,7 +93,8 @@ def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
     if chain == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
         moves = start != stop
-        start, stop, values = start[moves], stop[moves], values.take(moves)
+        if not moves.all():
+            start, stop, values = start[moves], stop[moves], values.take(moves)
         outflow = values.times(np.full(len(values), -1)).group_sum(start, states)
         every = np.arange(states, dtype=np.int64)
         start, stop = np.concatenate((start, every)), np.concatenate((stop, every))

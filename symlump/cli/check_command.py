@@ -57,9 +57,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--verified", action="store_true", help="ask the program extracted from Coq instead"
     )
-    other.add_argument(
-        "--coq", action="store_true", help="have coqc compute the proof, after the other checker"
-    )
+    other.add_argument("--coq", action="store_true", help="have coqc compute the proof")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     declare_files(parser, reads=("certificate", "system"))
 
@@ -78,10 +76,8 @@ def run(options: argparse.Namespace) -> Answer:
             system = read(
                 options.system, parameters=options.parameters, constants=options.constants
             ).ode
-        if options.verified:
-            verdict = certificate.check_verified(system)
-        elif options.coq:
-            verdict = certificate.check_coq(system)
+        if options.verified or options.coq:
+            verdict = certificate.check_verified(system, coqc=options.coq)
         else:
             verdict = certificate.check(system)
     data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}

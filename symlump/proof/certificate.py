@@ -6,7 +6,7 @@ The format is specified in the documentation, "Certificates"; :mod:`symlump.proo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +16,11 @@ from symlump.errors import FailureError, FileFormatError
 from symlump.files import write_text
 from symlump.proof import check as checker
 from symlump.proof.check import (
+    Inconclusive,
+    Rejected,
     Unreadable,
     Verdict,
     check,
-    one_line,
     read_claim,
     read_json,
     read_system,
@@ -30,6 +31,7 @@ from symlump.proof.closure import check_closure
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
+    from symlump.proof.steps import Walk
 
 
 #: Certificates with more terms are written in version 2.
@@ -115,56 +117,45 @@ class Certificate:
         """The same with the system referred to by its digest only."""
         return Certificate({key: value for key, value in self.data.items() if key != "system"})
 
-    def check_verified(self, system: PolynomialODE | None = None) -> Verdict:
-        """Have the checker that was proved correct in Coq verify all claims; needs Coq and OCaml.
+    def explain(self, blocks: Iterable[str] | None = None) -> Walk:
+        """The proof in plain words and formulas, one block at a time; see :mod:`symlump.proof.walk`.
 
-        Parameters
-        ----------
-        system : PolynomialODE, optional
-            The system, if the certificate holds only its digest.
+        ``blocks`` are the variables of the quotient to explain; if missing, all, and why nothing coarser (or
+        smaller) will do. A step of a false certificate says where it fails.
+
+        Raises
+        ------
+        FileFormatError
+            If the data does not have the form of a certificate with its system.
+        MethodError
+            If there is more to show than can be read, or a block is not one of the quotient's.
+        """
+        from symlump.proof.walk import walk
+
+        try:
+            return walk(read_claim(self.data), blocks)
+        except (Unreadable, Rejected, Inconclusive) as error:
+            raise FileFormatError(str(error)) from None
+
+    def check_verified(self, system: PolynomialODE | None = None, coqc: bool = False) -> Verdict:
+        """Have the checker that was proved correct in Coq verify all claims; see :mod:`symlump.proof.coq`.
+
+        With ``coqc``, Coq itself computes the proof; else a program does that was extracted to OCaml.
 
         Raises
         ------
         FileFormatError
             If the data does not have the form of a certificate.
         MissingProgramError
-            If Coq or OCaml is not installed.
+            If Coq, or OCaml for the program, is not installed.
         """
         from symlump.proof.coq.verified import check_verified
 
         try:
-            return check_verified(self.data, None if system is None else system_data(system))
+            given = None if system is None else system_data(system)
+            return check_verified(self.data, given, coqc)
         except Unreadable as error:
             raise FileFormatError(str(error)) from None
-
-    def check_coq(self, system: PolynomialODE | None = None) -> Verdict:
-        """Have the independent checkers verify all claims, and then coqc compute the proof; needs Coq.
-
-        Parameters
-        ----------
-        system : PolynomialODE, optional
-            The system, if the certificate holds only its digest.
-
-        Raises
-        ------
-        FileFormatError
-            If the data does not have the form of a certificate.
-        MissingProgramError
-            If Coq is not installed.
-        """
-        from symlump.proof.coq.development import coqc
-
-        whole = self.data if system is None else self.data | {"system": system_data(system)}
-        verdict = self.check(system)
-        if not verdict.accepted:
-            return verdict
-        accepted, said = coqc(Certificate(whole).to_coq())
-        if not accepted:
-            return Verdict("rejected", f"coqc does not accept it: {one_line(said.strip())[:400]}")
-        if "Closed under the global context" not in said:
-            return Verdict("inconclusive", f"coqc names axioms: {one_line(said.strip())[:400]}")
-        reason = f"{verdict.reason}; proved by coqc, from no axioms"
-        return Verdict("accepted", reason, coarsest=verdict.coarsest)
 
     def to_coq(self, lemmas: bool = False) -> str:
         """A Coq file: the data, and one line that has the verified checker compute the proof.

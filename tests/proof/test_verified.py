@@ -68,7 +68,13 @@ def test_command_line(tmp_path, capsys):
     assert main(["check", str(path), "--verified"]) == 0
     assert "the coarsest: proved" in capsys.readouterr().out
     assert main(["check", str(path), "--coq"]) == 0
-    assert "from no axioms" in capsys.readouterr().out
+    assert "the coarsest: proved" in capsys.readouterr().out
     forged = sl.Certificate(EXAMPLES["e2"]().data | {"quotient": {"y1": [], "x3": []}})
     forged.write(path)
     assert main(["check", str(path), "--verified"]) == 1
+    assert main(["check", str(path), "--coq"]) == 1
+    short = sl.Certificate(EXAMPLES["e2"]().data | {"maximality": []})
+    short.write(path)
+    assert main(["check", str(path), "--verified"]) == 3
+    assert main(["check", str(path), "--coq"]) == 3
+    assert "proved; not that it is the coarsest" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
     python tests/mutants.py symlump/proof/check.py -- tests/proof/test_form.py tests/proof/test_replay.py
 
-The tests are collected once. For each mutant (one operator, constant, condition or statement changed) a
+The tests are collected once, and sorted by how long they take. For each mutant (one operator, constant, condition or statement changed) a
 forked child puts the changed code in the place of the module, in all modules that have imported from it, and
 runs the tests until one fails. Needs a system with fork. Property tests run at most 40 examples.
 
@@ -173,8 +173,13 @@ class Tester:
                     settings, max_examples=min(EXAMPLES, settings.max_examples), database=None
                 )
                 item.obj._hypothesis_internal_use_settings = fewer
-        if self.noticed(session, source):
-            sys.exit("the tests fail without any mutant")
+        with tempfile.NamedTemporaryFile("r") as notes:
+            self.notes: str | None = notes.name
+            if self.noticed(session, source):
+                sys.exit("the tests fail without any mutant")
+            taken = dict(line.rsplit(" ", 1) for line in notes.read().splitlines())
+        session.items.sort(key=lambda item: float(taken.get(item.nodeid, 0)))
+        self.notes = None
         for line, what, mutant in mutants(source):
             self.total += 1
             if not self.noticed(session, mutant):
@@ -205,10 +210,16 @@ class Tester:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
+        notes = self.notes
+
         class Listener:
             def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+                if notes is not None and report.when == "call":
+                    with open(notes, "a") as file:
+                        file.write(f"{report.nodeid} {report.duration}\n")
                 if report.failed:
-                    os.write(outside, f"{report.nodeid}\n{report.longreprtext}\n".encode())
+                    if notes is not None:
+                        os.write(outside, f"{report.nodeid}\n{report.longreprtext}\n".encode())
                     os._exit(1)
 
         try:

@@ -2,9 +2,10 @@
 
     python tests/mutants.py symlump/proof/check.py -- tests/proof/test_form.py tests/proof/test_replay.py
 
-The tests are collected once, and sorted by how long they take. For each mutant (one operator, constant, condition or statement changed) a
-forked child puts the changed code in the place of the module, in all modules that have imported from it, and
-runs the tests until one fails. Needs a system with fork. Property tests run at most 40 examples.
+The tests are collected once, and sorted by how long they take. For each mutant (one operator, constant,
+condition or statement changed) a forked child puts the changed code in the place of the module, in all
+modules that have imported from it, and runs the tests until one fails. Needs a system with fork. Property
+tests run at most 40 examples.
 
 What is not mutated: docstrings and other text, annotations, decorators, and lines that end in
 ``# no mutant: REASON``.

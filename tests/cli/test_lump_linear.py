@@ -137,3 +137,18 @@ def test_the_benchmark_finds_what_it_should():
     parser = argparse.ArgumentParser()
     bench_options(parser)
     assert parser.parse_args(["--quick"]).models is None
+    from symlump.bench.linear_growth import growth
+
+    rows = growth(quick=True)
+    assert [row.rows for row in rows[:2]] == [3, 7] and all(row.checked for row in rows[:2])
+    assert all(row.checked is None for row in rows[2:])
+
+
+def test_without_clue_nothing_is_compared(capsys, monkeypatch):
+    from symlump.bench import clue
+
+    monkeypatch.setattr(clue, "find_spec", lambda name: None)
+    assert main(["bench", "linear", "--compare", "x.ode", "S0"]) == 0
+    assert "CLUE is not installed" in capsys.readouterr().out
+    with pytest.raises(sl.errors.MethodError, match="not installed"):
+        clue.beside([("x.ode", "S0")])

@@ -4,41 +4,99 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 
+if TYPE_CHECKING:
+    from symlump.bench.clue import Beside
+    from symlump.bench.engine import Row
+    from symlump.bench.linear_growth import Growth
+
 DESCRIPTION = """\
 Measure the smallest linear lumping that keeps given observables, in seconds. One model is generated; the
-other is a file, fceri_ji.ode, measured where --models names the folder that it is in.
+other is a file, fceri_ji.ode, measured where --models names the folder that it is in. --growth adds random
+systems of growing size, --compare files that CLUE reads and lumps in the same process, where it is installed.
 """
+_NO_CLUE = "CLUE is not installed, so nothing was compared (https://github.com/Antonio-JP/CLUE; on the path)"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--quick", action="store_true", help="a small size")
     parser.add_argument("--models", metavar="FOLDER", help="the folder that holds fceri_ji.ode")
+    parser.add_argument("--growth", action="store_true", help="random systems of growing size")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FILE", "OBSERVABLES"),
+        help='a model beside CLUE, with observables such as "S0; S1 + S2" (repeatable)',
+    )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
+    from symlump.bench.clue import beside, installed
     from symlump.bench.linear import measure
+    from symlump.bench.linear_growth import growth
+
+    only = bool(options.growth or options.compare) and options.models is None
+    with working("measuring"):
+        rows = [] if only else measure(options.quick, options.models)
+        grown = growth(options.quick) if options.growth else []
+        cases = [(file, keep) for file, keep in options.compare]
+        compared = beside(cases) if cases and installed() else []
+    skipped = bool(cases) and not installed()
+    return Answer(
+        lambda: _data(rows, grown, compared, skipped),
+        lambda: "\n\n".join(_tables(rows, grown, compared) + [_NO_CLUE] * skipped),
+    )
+
+
+def _data(rows: list[Row], grown: list[Growth], compared: list[Beside], skipped: bool) -> Any:
+    measured = [asdict(row) | {"reached": row.reached} for row in rows]
+    if not (grown or compared or skipped):
+        return measured
+    return {
+        "rows": measured,
+        "growth": [asdict(row) for row in grown],
+        "beside_clue": [asdict(row) for row in compared],
+        "note": _NO_CLUE if skipped else None,
+    }
+
+
+def _tables(rows: list[Row], grown: list[Growth], compared: list[Beside]) -> list[str]:
     from symlump.display.tables import table_text
 
-    with working("measuring"):
-        rows = measure(options.quick, options.models)
-    cells = [
-        (
-            row.what,
-            f"{row.seconds:.2f}",
-            f"≤ {row.reach:g}",
-            "yes" if row.reached else "no",
-            str(row.peak_mb),
-        )
-        for row in rows
-    ]
-    return Answer(
-        lambda: [asdict(row) | {"reached": row.reached} for row in rows],
-        lambda: table_text(("what", "seconds", "target", "reached", "peak MB"), cells),
-    )
+    tables = []
+    if rows:
+        heads = ("what", "seconds", "target", "reached", "peak MB")
+        tables.append(table_text(heads, [_measured(row) for row in rows]))
+    if grown:
+        grew = ("what", "variables", "rows", "seconds", "ns / (variables²·rows)", "proof")
+        tables.append(table_text(grew, [_grown(row) for row in grown]))
+    if compared:
+        both = ("file", "keeps", "variables", "rows", "ms", "CLUE ms", "ratio", "with reading")
+        tables.append(table_text(both, [_compared(row) for row in compared]))
+    return tables
+
+
+def _measured(row: Row) -> tuple[str, ...]:
+    reached = "yes" if row.reached else "no"
+    return row.what, f"{row.seconds:.2f}", f"≤ {row.reach:g}", reached, str(row.peak_mb)
+
+
+def _grown(row: Growth) -> tuple[str, ...]:
+    proof = {True: "accepted", False: "refused", None: "–"}[row.checked]
+    sizes = row.what, str(row.variables), str(row.rows)
+    return *sizes, f"{row.seconds:.2f}", f"{row.per_unit:.0f}", proof
+
+
+def _compared(row: Beside) -> tuple[str, ...]:
+    sizes = row.file.rsplit("/", 1)[-1], row.observables, str(row.variables), str(row.rows)
+    times = f"{1e3 * row.ours:.2f}", f"{1e3 * row.theirs:.2f}"
+    return *sizes, *times, f"{row.ratio:.1f}", f"{row.whole_ratio:.1f}"

@@ -129,7 +129,7 @@ def test_observables_are_for_linear_lumpings(capsys, model):
 def test_the_benchmark_finds_what_it_should():
     import argparse
 
-    from symlump.bench.linear import multisite, multisite_with_constants
+    from symlump.bench.linear.measure import multisite, multisite_with_constants
 
     row = multisite(3)
     assert row.what == "constrained, 72 variables → 12, file to quotient"
@@ -137,7 +137,7 @@ def test_the_benchmark_finds_what_it_should():
     parser = argparse.ArgumentParser()
     bench_options(parser)
     assert parser.parse_args(["--quick"]).models is None
-    from symlump.bench.linear_growth import growth
+    from symlump.bench.linear.growth import growth
 
     rows = growth(quick=True)
     assert [row.rows for row in rows[:2]] == [3, 7] and all(row.checked for row in rows[:2])
@@ -145,7 +145,7 @@ def test_the_benchmark_finds_what_it_should():
 
 
 def test_without_clue_nothing_is_compared(capsys, monkeypatch):
-    from symlump.bench import clue
+    from symlump.bench.linear import clue
 
     monkeypatch.setattr(clue, "find_spec", lambda name: None)
     assert main(["bench", "linear", "--compare", "x.ode", "S0"]) == 0

@@ -10,9 +10,9 @@ from symlump.cli.answer import Answer
 from symlump.cli.progress import working
 
 if TYPE_CHECKING:
-    from symlump.bench.clue import Beside
     from symlump.bench.engine import Row
-    from symlump.bench.linear_growth import Growth
+    from symlump.bench.linear.clue import Beside
+    from symlump.bench.linear.growth import Growth
 
 DESCRIPTION = """\
 Measure the smallest linear lumping that keeps given observables, in seconds. One model is generated; the
@@ -40,9 +40,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.clue import beside, installed
-    from symlump.bench.linear import measure
-    from symlump.bench.linear_growth import growth
+    from symlump.bench.linear.clue import beside, installed
+    from symlump.bench.linear.growth import growth
+    from symlump.bench.linear.measure import measure
 
     only = bool(options.growth or options.compare) and options.models is None
     with working("measuring"):

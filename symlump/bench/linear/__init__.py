@@ -1,0 +1,1 @@
+"""How fast linear lumping is: two published cases, growing sizes, and another program beside it."""

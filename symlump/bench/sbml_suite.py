@@ -67,6 +67,10 @@ class FloatArithmetic:
         """Arrays are not changed by anyone."""
         return value
 
+    def truth(self, value: Floats) -> bool | None:
+        """Conditions hold at some times."""
+        return None
+
     def apply(self, operator: str, arguments: Sequence[Floats], place: Hashable = None) -> Floats:
         """An operation, time by time; NaN where it has no value."""
         if operator == "time":

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol, TypeAlias, TypeVar
 
-from symlump.errors import FileFormatError, InputError
+from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats.algebra import fraction_text
 from symlump.formats.source import shown
 
 Value = TypeVar("Value")
+_EVALUATE, _APPLY = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Arithmetic(Protocol[Value]):
         """
         ...
 
+    def truth(self, value: Value) -> bool | None:
+        """Whether a condition holds, if that is known: then only the chosen piece is evaluated."""
+        ...
+
 
 class Trees:
     """The arithmetic that only writes down what is to be done."""
@@ -74,6 +79,10 @@ class Trees:
     ) -> Expression:
         """The operation as an expression."""
         return Call(operator, tuple(arguments))
+
+    def truth(self, value: Expression) -> bool | None:
+        """Nothing is decided."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -180,19 +189,37 @@ def evaluate(
     """
     if isinstance(expression, Call):
         results: list[Value] = []
-        tasks: list[tuple[Expression, bool]] = [(expression, False)]
+        # What to do with a node: evaluate it, apply it to the last results, or look at the last result,
+        # which is the condition behind its piece k.
+        tasks: list[tuple[Expression, int]] = [(expression, _EVALUATE)]
         while tasks:
-            node, ready = tasks.pop()
+            node, what = tasks.pop()
             if not isinstance(node, Call):
                 results.append(evaluate(node, values, arithmetic))
-            elif ready:
-                count = len(node.arguments)
-                arguments = results[len(results) - count :]
+                continue
+            arguments = node.arguments
+            if what == _EVALUATE and node.operator == "piecewise" and len(arguments) > 1:
+                tasks += [(node, 0), (arguments[1], _EVALUATE)]
+            elif what == _EVALUATE:
+                tasks.append((node, _APPLY))
+                tasks += [(argument, _EVALUATE) for argument in reversed(arguments)]
+            elif what == _APPLY:
+                count = len(arguments)
+                given = results[len(results) - count :]
                 del results[len(results) - count :]
-                results.append(arithmetic.apply(node.operator, arguments, place))
+                results.append(arithmetic.apply(node.operator, given, place))
             else:
-                tasks.append((node, True))
-                tasks += [(argument, False) for argument in reversed(node.arguments)]
+                holds = arithmetic.truth(results.pop())
+                following = what + 2
+                if holds is None:  # nothing can be left out
+                    tasks.append((node, _APPLY))
+                    tasks += [(argument, _EVALUATE) for argument in reversed(arguments)]
+                elif holds or following == len(arguments) - 1:
+                    tasks.append((arguments[what if holds else following], _EVALUATE))
+                elif following + 1 < len(arguments):
+                    tasks += [(node, following), (arguments[following + 1], _EVALUATE)]
+                else:
+                    raise NotPolynomialError("piecewise has no value here")
         return results[0]
     if isinstance(expression, str):
         if expression not in values:
@@ -271,6 +298,10 @@ class Text:
             strict = operator == "^" or (k > 0 and operator in ("-", "/"))
             parts.append(f"({argument})" if holds < level + strict else str(argument))
         return _Formula(sign + parts[0] if operator == "negate" else sign.join(parts), level)
+
+    def truth(self, value: str) -> bool | None:
+        """Nothing is decided."""
+        return None
 
 
 class _Formula(str):

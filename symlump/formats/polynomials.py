@@ -81,6 +81,11 @@ class PolynomialArithmetic:
         """A polynomial that an operation may use up."""
         return value.copy()
 
+    def truth(self, value: Polynomial) -> bool | None:
+        """Whether a condition holds, if it is a number."""
+        number = algebra.constant_of(value)
+        return None if number is None else bool(number)
+
     def apply(
         self, operator: str, arguments: Sequence[Polynomial], place: Hashable = None
     ) -> Polynomial:

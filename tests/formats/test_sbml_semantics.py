@@ -290,6 +290,16 @@ def test_the_rate_of_a_symbol():
 
 def test_functions_of_numbers():
     piece = "<piecewise><piece><cn>5</cn>{}</piece><otherwise><cn>7</cn></otherwise></piecewise>"
+    undefined = piece.replace("<cn>7</cn>", inner(("/", 1, 0)))  # is not chosen
+    assert initial(model(A, start("A", undefined.format("<true/>")))) == {"A": "5"}
+    for condition, value in (("<true/>", "9"), ("<false/>", "7")):
+        nested = piece.replace("<cn>5</cn>", piece.format("<false/>").replace("7", "9"))
+        assert initial(model(A, start("A", nested.format(condition)))) == {"A": value}
+    empty = "<piecewise><piece><cn>5</cn><false/></piece></piecewise>"
+    with pytest.raises(NotPolynomialError, match="piecewise has no value here"):
+        read(model(A, start("A", empty)))
+    with pytest.raises(NotPolynomialError, match="the function '<' is not polynomial"):
+        read(model(A, reaction(piece.format(inner(("<lt/>", "A", 2))), ["A"])))
     chosen = piece.format(inner(("<gt/>", "k", 2)))
     parts = parameter("k", 3), start("A", chosen), reaction(("<root/>", 4), ["A"])
     assert (initial(model(A, *parts)), system(model(A, *parts))) == ({"A": "5"}, "A' = -2")

@@ -18,7 +18,7 @@ from symlump.formats.sbml.vocabulary import (
     SAID,
     SILENT,
     VOCABULARY,
-    named,
+    refusal,
 )
 from symlump.formats.source import Source, shown
 
@@ -203,7 +203,7 @@ class _Parser:
                 return True
             known = VOCABULARY.get(parent.tag)
             if known is None or tag not in known[1] or tag not in VOCABULARY:
-                raise self._error(f"{named(tag)} in <{parent.tag}> is not supported")
+                raise self._error(refusal(tag, parent.tag))
             return False
         if space == MATHML:
             if tag in ("annotation", "annotation-xml"):

@@ -63,11 +63,7 @@ SILENT = frozenset(
 #: Elements that are not looked into, and what is said about that.
 SAID = {"listOfConstraints": "constraints are not read: they change no solution"}
 
-_NAMES = {
-    "event": "events",
-    "algebraicRule": "algebraic rules",
-    "stoichiometryMath": "a computed stoichiometry",
-}
+_NAMES = {"event": "events are", "algebraicRule": "algebraic rules are"}
 
 
 def _table(text: str) -> Iterator[tuple[str, tuple[frozenset[str], frozenset[str]]]]:
@@ -87,6 +83,12 @@ VOCABULARY |= {
 }
 
 
-def named(tag: str) -> str:
-    """An element as it is called in a refusal."""
-    return _NAMES.get(tag, f"the element <{tag}>")
+def refusal(tag: str, parent: str) -> str:
+    """What is said of an element that is not understood where it stands.
+
+    Examples
+    --------
+    >>> refusal("event", "listOfEvents"), refusal("wonder", "model")
+    ('events are not supported', 'the element <wonder> in <model> is not supported')
+    """
+    return f"{_NAMES.get(tag, f'the element <{tag}> in <{parent}> is')} not supported"

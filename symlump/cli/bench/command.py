@@ -12,6 +12,7 @@ from symlump.cli.arguments import names as comma_separated
 from symlump.cli.bench import (
     afde,
     anneal,
+    channels,
     coq_proofs,
     linear,
     pinn,
@@ -226,6 +227,13 @@ EXPERIMENTS = (
         afde.add_options,
         afde.run,
         afde.DESCRIPTION,
+    ),
+    Experiment(
+        "channels",
+        "merging of channels of convolutions, against structured pruning",
+        channels.add_options,
+        channels.run,
+        channels.DESCRIPTION,
     ),
     Experiment(
         "linear",

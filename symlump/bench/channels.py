@@ -1,0 +1,144 @@
+"""Merging of channels against structured pruning, on networks with convolutions, without retraining."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from symlump.bench.anneal import digits
+from symlump.bench.channel_models import (
+    MODELS,
+    Images,
+    accuracy,
+    images_of,
+    reestimated,
+    trained,
+)
+from symlump.compression.compression import compress
+from symlump.compression.merging.afde import AFDE
+
+#: Images of the training data that methods with data may see.
+CALIBRATION = 512
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """One method at one size of one network.
+
+    Parameters
+    ----------
+    network : str
+    seed : int
+    retain : float
+        The share of parameters that was asked for.
+    method : str
+    data : str
+        What the method sees: "none", "images" (without classes), or "images and classes".
+    retained : float
+        The share of parameters that remains, counted in the torch module.
+    accuracy, original : float
+        On the test images, of the reduced network and of the original.
+    """
+
+    network: str
+    seed: int
+    retain: float
+    method: str
+    data: str
+    retained: float
+    accuracy: float
+    original: float
+
+
+def measure(
+    names: Sequence[str] = tuple(MODELS),
+    seeds: Sequence[int] = (0,),
+    retain: Sequence[float] = (0.5, 0.3),
+    epochs: int = 15,
+) -> Iterator[ChannelRow]:
+    """Train each network and reduce it by every method; rows as they are ready.
+
+    A pruner that is not installed is left out: it is nothing that symlump needs.
+    """
+    for seed in seeds:
+        training, test = map(images_of, digits(seed))
+        for name in names:
+            model = trained(name, training, seed, epochs)
+            before = accuracy(model, test)
+            for share in retain:
+                for method, data, reduce in _methods(training):
+                    small = reduce(copy.deepcopy(model), share)
+                    kept = _parameters(small) / _parameters(model)
+                    yield ChannelRow(
+                        name, seed, share, method, data, kept, accuracy(small, test), before
+                    )
+
+
+_Reduce = Callable[[nn.Module, float], nn.Module]
+
+
+def _methods(training: Images) -> Iterator[tuple[str, str, _Reduce]]:
+    x = training[0][:CALIBRATION]
+    for seen, inputs in (("none", None), ("images", x)):
+        yield "AFDE", seen, _merger(inputs, x[:2])
+    try:
+        import torch_pruning
+    except ImportError:
+        return
+    y = training[1][:CALIBRATION]
+    for criterion in ("L2", "Taylor", "random"):
+        for data in (False, True):
+            seen = "images and classes" if criterion == "Taylor" else "images" if data else "none"
+            yield (
+                f"Torch-Pruning, {criterion}" + (", statistics re-estimated" if data else ""),
+                seen,
+                _pruner(torch_pruning, criterion, x, y, data),
+            )
+
+
+def _merger(inputs: torch.Tensor | None, example: torch.Tensor) -> _Reduce:
+    return lambda model, share: compress(model, AFDE(retain=share, inputs=inputs), example=example).model
+
+
+def _pruner(library: Any, criterion: str, x: torch.Tensor, y: torch.Tensor, data: bool) -> _Reduce:
+    def reduce(model: nn.Module, share: float) -> nn.Module:
+        whole = _parameters(model)
+        low, high = 0.0, 1.0  # ratios of channels; the smallest that is small enough
+        for _ in range(12):
+            ratio = (low + high) / 2
+            small = pruned(model, ratio)
+            if _parameters(small) <= share * whole:
+                high = ratio
+            else:
+                low = ratio
+        small = pruned(model, high)
+        return reestimated(small, x) if data else small
+
+    def pruned(model: nn.Module, ratio: float) -> nn.Module:
+        model = copy.deepcopy(model)
+        last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+        importance = {
+            "L2": lambda: library.importance.GroupMagnitudeImportance(p=2),
+            "Taylor": library.importance.GroupTaylorImportance,
+            "random": library.importance.RandomImportance,
+        }[criterion]()
+        if criterion == "Taylor":
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()  # type: ignore[no-untyped-call]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            library.pruner.BasePruner(
+                model, x[:2], importance=importance, pruning_ratio=ratio, ignored_layers=[last]
+            ).step()
+        return model.eval()
+
+    return reduce
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())

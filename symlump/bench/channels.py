@@ -102,7 +102,9 @@ def _methods(training: Images) -> Iterator[tuple[str, str, _Reduce]]:
 
 
 def _merger(inputs: torch.Tensor | None, example: torch.Tensor) -> _Reduce:
-    return lambda model, share: compress(model, AFDE(retain=share, inputs=inputs), example=example).model
+    return lambda model, share: (
+        compress(model, AFDE(retain=share, inputs=inputs), example=example).model
+    )
 
 
 def _pruner(library: Any, criterion: str, x: torch.Tensor, y: torch.Tensor, data: bool) -> _Reduce:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import names
 from symlump.cli.progress import bar
 
 DESCRIPTION = """\
@@ -19,33 +20,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--quick", action="store_true", help="one network, briefly trained")
     parser.add_argument("--networks", metavar="A,B,…", help="only these: VGG, ResNet, MobileNet")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N − 1 (default: 1)")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="seeds 0 to N − 1 (default: 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.channel_models import MODELS
     from symlump.bench.channels import measure
     from symlump.display.tables import table_text
     from symlump.errors import MethodError
 
-    names = list(MODELS)[: 1 if options.quick else None]
+    chosen = list(MODELS)[: 1 if options.quick else None]
     if options.networks is not None:
-        names = options.networks.split(",")
-    for name in names:
+        chosen = names(options.networks)
+    for name in chosen:
         if name not in MODELS:
             raise MethodError(f"--networks: there is no {name!r}; choose from {', '.join(MODELS)}")
     if options.seeds < 1:
         raise MethodError(f"--seeds {options.seeds}: give 1 or more")
     rows = []
-    with bar("networks", len(names) * options.seeds) as step:
-        for row in measure(names, range(options.seeds), epochs=3 if options.quick else 15):
+    with bar("networks", len(chosen) * options.seeds) as step:
+        for row in measure(chosen, range(options.seeds), epochs=3 if options.quick else 15):
             rows.append(row)
             step(len({(r.network, r.seed) for r in rows}) - 1, f"{row.network}, {row.method}")
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return 0
     header = ("network", "seed", "asked", "method", "sees", "retained", "accuracy", "original")
     cells = [
         (
@@ -60,5 +60,4 @@ def run(options: argparse.Namespace) -> int:
         )
         for row in rows
     ]
-    print(table_text(header, cells))
-    return 0
+    return Answer(lambda: [asdict(row) for row in rows], lambda: table_text(header, cells))

@@ -28,8 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.channel_models import MODELS
-    from symlump.bench.channels import measure
+    from symlump.bench.convolutions.channels import measure
+    from symlump.bench.convolutions.models import MODELS
     from symlump.display.tables import table_text
     from symlump.errors import MethodError
 

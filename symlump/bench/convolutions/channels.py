@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from symlump.bench.anneal import digits
-from symlump.bench.channel_models import (
+from symlump.bench.convolutions.models import (
     MODELS,
     Images,
     accuracy,

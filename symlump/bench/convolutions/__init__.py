@@ -1,0 +1,1 @@
+"""Networks with convolutions, reduced without retraining."""

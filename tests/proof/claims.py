@@ -40,6 +40,9 @@ EXAMPLES = {
     "e3": lambda: certificate(EQUAL, sl.Backward()),
     "e4": lambda: certificate(multisite_phosphorylation(3), sl.Forward()),
     "e5": lambda: certificate(SQUARE, sl.Constrained(["x1"])),
+    "observables that need elimination": lambda: certificate(
+        SQUARE, sl.Constrained(["x1 + x2 + x3", "x2", "x1"])
+    ),
     "e6": lambda: certificate(rows_of_e6(), sl.Backward(eps=0.1), [["u"], ["v"]]),
     "e7 influence": lambda: certificate(network("influence"), sl.Forward()),
     "e7 state": lambda: certificate(network("state"), sl.Backward()),

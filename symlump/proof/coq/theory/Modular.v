@@ -269,10 +269,10 @@ Proof.
     + split; [exact N'|]. rewrite L. cbn. lia.
 Qed.
 
-(* No row needs more steps than there are variables. *)
+(* A step takes out an entry, or a zero at the beginning: no row needs more than two for each variable. *)
 Definition independence_check (variables : nat) (m : Z) (rows : list row) : option (list positive) :=
   if Z.leb 2 m then
-    match eliminate m (S variables) rows [] Empty with
+    match eliminate m (S (variables + variables)) rows [] Empty with
     | Some (pivots, done) => if echelon pivots done then Some pivots else None
     | None => None
     end
@@ -296,7 +296,7 @@ Section Independent.
     exists fuel done, eliminate m fuel rows [] Empty = Some (pivots, done) /\ echelon pivots done = true.
   Proof.
     unfold independence_check in checked. destruct (Z.leb_spec 2 m) as [M|]; [|easy].
-    set (fuel := S size) in *. destruct (eliminate m fuel rows [] Empty) as [[p d]|] eqn:E; [|easy].
+    set (fuel := S (size + size)) in *. destruct (eliminate m fuel rows [] Empty) as [[p d]|] eqn:E; [|easy].
     destruct (echelon p d) eqn:F; [|easy]. injection checked as <-.
     destruct (eliminate_pivots _ _ _ _ _ _ _ E) as [N L]; [constructor | easy |]. rewrite Nat.add_0_r in L.
     repeat split; trivial. now exists fuel, d.

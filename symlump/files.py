@@ -7,6 +7,7 @@ replaced; a file that exists keeps its mode, its owner and its links.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -135,7 +136,7 @@ def check_writable(path: str | Path) -> None:
     else:
         permitted = os.access(path, os.W_OK)
     if not permitted:
-        raise OutputError(f"cannot write {path}: permission denied")
+        raise OutputError(f"cannot write {path}: {os.strerror(errno.EACCES)}")
 
 
 def check_outputs(
@@ -251,9 +252,26 @@ def _copy(source: Path, path: str | Path) -> None:
         with source.open("rb") as content:
             shutil.copyfileobj(content, stdout)
         stdout.flush()
+    elif Path(path).is_file():
+        _overwrite(source, Path(path))
     else:
         with source.open("rb") as content, open(path, "wb") as stream:
             shutil.copyfileobj(content, stream)
+
+
+def _overwrite(source: Path, target: Path) -> None:
+    """Put new content into a file that cannot be replaced, once there is room for all of it."""
+    size, old = source.stat().st_size, target.stat().st_size
+    with source.open("rb") as content, target.open("r+b") as stream:
+        if size > old and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(stream.fileno(), old, size - old)
+            except OSError as error:
+                stream.truncate(old)
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                    raise  # else the file system cannot tell
+        shutil.copyfileobj(content, stream)
+        stream.truncate(size)
 
 
 def _install(temporary: Path, target: Path, old: os.stat_result | None, mode: int) -> None:

@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             finally:
                 sys.stdout.flush()
     except SymlumpError as error:
-        print(f"symlump: {error}", file=sys.stderr)
+        said = " ".join(str(error).splitlines())  # one line, whatever names it quotes
+        print(f"symlump: {said}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except (KeyboardInterrupt, Terminated) as error:
         number = error.number if isinstance(error, Terminated) else 2
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.filename is not None:
-            print(f"symlump: {error.filename}: {error.strerror}", file=sys.stderr)
+            print(f"symlump: {error.filename!r}: {error.strerror}", file=sys.stderr)
             return 2
         _leave_stdout()
         print(f"symlump: cannot write standard output: {error.strerror}", file=sys.stderr)

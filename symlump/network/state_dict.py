@@ -351,7 +351,7 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
             "the file does not say which activation its hidden layers have; add --activation tanh (or "
             "sigmoid, relu, identity, polynomial:c0,c1,…)"
         )
-    names = phi.split(";")
+    names = [part.strip() for part in phi.split(";")]
     longest = max(map(len, names))
     if longest > _MAX_NAME:
         raise NetworkError(f"an activation has a name of {longest} characters, {_shown(phi)}")
@@ -360,7 +360,7 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
             f"the activations {_shown(phi)} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
             "one for each, separated by semicolons"
         )
-    return activation(names[number] if len(names) > 1 else phi)
+    return activation(names[number] if len(names) > 1 else names[0])
 
 
 def _array(tensor: torch.Tensor) -> Any:

@@ -81,6 +81,7 @@ MISTAKES = {
         "treee.ode does not exist; did you mean 'tree.ode'?",
     ),
     "a file without its suffix": (["show", "tree"], 2, "did you mean 'tree.ode'?"),
+    "a name of two lines": (["show", "a\nb.ode"], 2, "a b.ode does not exist"),
     "a file in no folder": (["show", "models/tree.ode"], 2, "there is no folder models"),
     "a folder": (["show", "folder.ode"], 2, "Is a directory"),
     "an empty file": (["show", "empty.ode"], 2, "the file is empty"),

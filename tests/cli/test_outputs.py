@@ -170,7 +170,33 @@ class TestEveryWriter:
             lambda path, mode: not str(path).endswith(target(writer)) and real(path, mode),
         )
         assert main([*WRITERS[writer], target(writer)]) == 1
-        one_line(capsys, "permission denied")
+        one_line(capsys, "Permission denied")
+
+    def test_a_folder_that_takes_no_new_files(self, folder, writer, capsys, monkeypatch):
+        """A file in it is written to where it stands, if there is room."""
+        closed = folder / "closed"
+        closed.mkdir()
+        out = closed / target(writer)
+        out.write_text("before")
+        out.chmod(0o646)
+        node, real = out.stat().st_ino, os.access
+        monkeypatch.setattr(
+            "symlump.files.os.access", lambda path, mode: Path(path) != closed and real(path, mode)
+        )
+
+        def full(*arguments):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patched:
+            patched.setattr("symlump.files.os.posix_fallocate", full)
+            assert main([*WRITERS[writer], str(out)]) == 1
+        one_line(capsys, "No space left on device")
+        assert out.read_text() == "before"
+        assert main([*WRITERS[writer], str(out)]) == 0
+        assert main([*WRITERS[writer], target(writer)]) == 0
+        expected = Path(target(writer)).read_bytes()
+        assert content(writer, out.read_bytes()) == content(writer, expected)
+        assert out.stat().st_ino == node and stat.S_IMODE(out.stat().st_mode) == 0o646
 
     def test_an_input_is_overwritten_only_by_force(self, folder, writer, capsys):
         arguments = WRITERS[writer]

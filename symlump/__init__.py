@@ -57,9 +57,11 @@ if TYPE_CHECKING:
     from symlump.network.torch_module import BlockSum
     from symlump.ode.polynomial import PolynomialODE
     from symlump.ode.simulate import Trajectory, simulate
+    from symlump.ode.system import ODE
     from symlump.proof.certificate import Certificate
 
 _HOME = {
+    "ODE": "symlump.ode.system",
     "PolynomialODE": "symlump.ode.polynomial",
     "Partition": "symlump.lumping.partition",
     "Forward": "symlump.lumping.forward",
@@ -152,6 +154,7 @@ __all__ = [
     "NearestParameters",
     "Network",
     "Normal",
+    "ODE",
     "Partition",
     "Polynomial",
     "PolynomialODE",

@@ -23,7 +23,7 @@ from symlump.ode.printing import name_latex
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999")
 #: Suffixes of pictures.
@@ -198,7 +198,7 @@ def draw_graphs(
     return figure
 
 
-def draw_system(ode: PolynomialODE) -> Figure:
+def draw_system(ode: ODE) -> Figure:
     """The dependency graph of a system."""
     if len(ode) > _MAX_NODES:
         raise MethodError(
@@ -239,7 +239,7 @@ def _layout(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[str, Any
     return position
 
 
-def _network_columns(ode: PolynomialODE) -> dict[str, int] | None:
+def _network_columns(ode: ODE) -> dict[str, int] | None:
     """For the encoding of a network a column for each layer and kind of variable; None for others."""
     if not isinstance(ode, NetworkODE):
         return None

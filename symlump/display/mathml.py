@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from symlump.ode.printing import equation_terms, number_text
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 
 def name_mathml(name: str, style: str = "") -> str:
@@ -31,7 +31,7 @@ def name_mathml(name: str, style: str = "") -> str:
 
 
 def system_mathml(
-    ode: PolynomialODE,
+    ode: ODE,
     max_equations: int = 20,
     max_terms: int = 10,
     styles: Sequence[str] | None = None,
@@ -40,7 +40,7 @@ def system_mathml(
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     max_equations, max_terms : int
         What is beyond is counted, not shown.
     styles : sequence of str, optional

@@ -16,8 +16,8 @@ from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
 from symlump.ode.exact import IntArray
-from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import name_latex, number_text, signed_sum
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ def _rectangle(corner: tuple[float, float], width: float, height: float) -> Patc
     return FancyBboxPatch(corner, width, height, boxstyle=style, fill=False, linewidth=1.6)
 
 
-def _reason(ode: PolynomialODE, labels: IntArray, record: Split, values: list[Fraction]) -> str:
+def _reason(ode: ODE, labels: IntArray, record: Split, values: list[Fraction]) -> str:
     """What the members of the split block have as this coefficient."""
     names = ode.variables
     members = np.flatnonzero(labels == labels[record.member]).tolist()

@@ -22,7 +22,7 @@ from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lumping import Lumping
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 #: Colours of merged blocks: Okabe–Ito and darker mixes, all readable with black text.
 COLOURS = ("#E69F00", "#56B4E9", "#3CB894", "#F0E442", "#7FA8D9", "#F08A4B", "#DDA0C4", "#BBBBBB")
@@ -200,7 +200,7 @@ def _layout(lumping: Lumping) -> FloatArray:
     return _unit_square(place)
 
 
-def _side_by_side(ode: PolynomialODE) -> FloatArray:
+def _side_by_side(ode: ODE) -> FloatArray:
     """Each connected part by springs in a strip of its own; single variables in a row at the bottom."""
     graph = ode.dependency_graph().to_undirected()
     place = np.zeros((len(ode), 2))

@@ -11,9 +11,9 @@ from symlump.display.drawing import PALETTE, new_figure
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.ode.monomials import ranges
-from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import name_latex
 from symlump.ode.simulate import simulate
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ def draw_blocks(lumping: Lumping) -> Figure:
 
 
 def draw_matrix(
-    axes: Any, ode: PolynomialODE, order: npt.NDArray[np.int64], edges: npt.NDArray[np.float64]
+    axes: Any, ode: ODE, order: npt.NDArray[np.int64], edges: npt.NDArray[np.float64]
 ) -> None:
     """Fill axes with the matrix of a system, variables in this order, lines at these edges."""
     n = len(ode)

@@ -13,6 +13,7 @@ from symlump.errors import MethodError, PartitionError, VariableError
 from symlump.formats import algebra
 from symlump.formats.carry import common_values, sums, view_of_sums
 from symlump.formats.source import shown
+from symlump.lumping.equivalence import polynomial_only
 from symlump.lumping.partition import Partition
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
@@ -213,7 +214,7 @@ class Model:
         values = self.initial_values
         return replace(
             self,
-            ode=lumping.quotient,
+            ode=polynomial_only(lumping.quotient, "a model"),
             initial_values=sums(values, block_of) if forward else common_values(values, block_of),
             partition=partition,
             observables=observables,

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from symlump.lumping.elementary import backward as elementary
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
@@ -28,7 +29,7 @@ from symlump.lumping.refinement.field import ModularMatrix, Residues, sums_by_ke
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import ranges
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class Backward(Equivalence):
 
     direction: ClassVar[str] = "backward"
 
-    def signature(
-        self, ode: PolynomialODE, labels: IntArray, members: IntArray | None
-    ) -> SignatureTerms:
+    def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
         """Key: the monomial with blocks in place of variables."""
+        if ode.generators is not None:
+            return elementary.signature(ode, labels, members)
         if members is None:
             table, position = ode.monomials.relabel(labels)
             owners, keys, values = ode.rows, position[ode.columns], ode.coefficients
@@ -72,19 +73,24 @@ class Backward(Equivalence):
 
         return SignatureTerms(owners, keys, values, describe)
 
-    def fingerprints(
-        self, ode: PolynomialODE, prime: int, generator: np.random.Generator
-    ) -> Fingerprints:
+    def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
         """The right-hand side at a random point that is constant on blocks."""
+        if ode.generators is not None:
+            return elementary.fingerprints(ode, prime)
         return _ValueFingerprints(ode, prime, generator)
 
-    def needs(self, ode: PolynomialODE) -> tuple[IntArray, IntArray]:
+    def check_defined(self, ode: ODE, labels: IntArray) -> None:
+        """Refuse a partition on whose blocks a denominator is always 0."""
+        if ode.generators is not None:
+            elementary.check_defined(ode, labels)
+
+    def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
         """x_i must know the blocks of the variables in its equation."""
         sources, targets = ode.edges
         return targets, sources
 
     def quotient_terms(
-        self, ode: PolynomialODE, partition: Partition
+        self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
         """The equation of each block's representative."""
         chosen = np.zeros(len(ode), dtype=bool)
@@ -96,7 +102,7 @@ class Backward(Equivalence):
 class _ValueFingerprints(Fingerprints):
     """q = C·m(weights): the weights are the point; monomial values are kept for updates."""
 
-    def __init__(self, ode: PolynomialODE, prime: int, generator: np.random.Generator) -> None:
+    def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
         self._ode, self.prime = ode, prime
         self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
         self._matrix = ModularMatrix.of(

@@ -14,6 +14,7 @@ import numpy as np
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
+from symlump.lumping.equivalence import polynomial_only
 from symlump.lumping.observed import ObservedError, observed_error
 from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
@@ -269,7 +270,7 @@ def error_bound(
     if not real or isinstance(horizon, bool) or not 0 < horizon < math.inf:
         raise MethodError(f"horizon={horizon!r}: the horizon is a time, finite and larger than 0")
     horizon = float(horizon)
-    start = read_box(lumping.ode, box)
+    start = read_box(polynomial_only(lumping.ode, "a bound"), box)
     base, error = initial_sets(lumping, start, spread)
     system = ErrorSystem.of(lumping, base[:, 0] >= 0, np.asarray((error != 0).any(axis=1)), m)
     forward = lumping.method.direction == "forward"

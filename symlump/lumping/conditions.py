@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.errors import MethodError, VariableError
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.equivalence import Equivalence, polynomial_only
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Polynomial, Powers, add_term, from_sympy, vanishing
@@ -179,6 +179,7 @@ def conditions(
     >>> print(found.substitute({"k1": 2, "km2": 2}))
     forward equivalence for all parameter values
     """
+    ode = polynomial_only(ode, "conditions")
     if method is None:
         method = Forward()
     if not isinstance(method, Equivalence) or not method.is_exact:

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,8 +17,12 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import Residues
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.functions.algebra import Polynomial
+from symlump.ode.functions.printing import symbol_text
+from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -30,13 +35,14 @@ class SignatureTerms:
     Variable ``owners[t]`` has ``values[t]`` under key ``keys[t]``. The signature of a variable is
     the sum of its terms by key; two variables are equivalent iff their signatures are equal.
     ``describe`` tells what a key stands for: a target block (or None) and the factors of a monomial,
-    (variable, power).
+    (variable, power). Where there are functions of variables, ``table`` holds what their symbols stand for.
     """
 
     owners: IntArray
     keys: IntArray
     values: ExactArray
     describe: Callable[[int], tuple[int | None, tuple[tuple[int, int], ...]]]
+    table: SymbolTable | None = None
 
     def collected(self) -> tuple[IntArray, IntArray, ExactArray]:
         """Owner, key and exact value of the signatures' entries that are not zero, sorted."""
@@ -56,6 +62,8 @@ class SignatureTerms:
 
     def agree(self, partition: Partition) -> bool:
         """True if all members of each block have exactly equal signatures."""
+        if self.table is not None:
+            return self._agree_as_functions(partition, self.table)
         owners, keys, sums = self.collected()
         block = partition.labels[owners]
         order = np.lexsort((keys, block))
@@ -65,6 +73,53 @@ class SignatureTerms:
         if not np.array_equal(count, partition.sizes[block[start]]):
             return False  # a key that some members of the block have and others have not
         return bool(sums.same_as(sums.take(np.repeat(start, count))).all())
+
+    def disagreeing(self, partition: Partition) -> IntArray:
+        """The variables whose collected terms are not those of the first of their block."""
+        owners, keys, sums = self.collected()
+        block = partition.labels[owners]
+        order = np.lexsort((owners, keys, block))
+        owners, block, keys, sums = owners[order], block[order], keys[order], sums.take(order)
+        start = np.flatnonzero(_first_of_run(block, keys))
+        count = np.diff(np.append(start, block.size))
+        first = partition.representatives[block]
+        wrong = np.zeros(partition.labels.size, dtype=bool)
+        same = sums.same_as(sums.take(np.repeat(start, count)))
+        has_first = (
+            np.repeat(owners[start], count) == first
+        )  # representatives come first in their runs
+        wrong[owners[~(same & has_first)]] = True
+        missing = count < partition.sizes[block[start]]
+        for run in np.flatnonzero(missing & (owners[start] == first[start])).tolist():
+            inside = owners[start[run] : start[run] + count[run]]
+            members = partition.blocks[int(block[start[run]])]
+            wrong[np.setdiff1d(members, inside)] = True
+        return np.flatnonzero(wrong)
+
+    def _agree_as_functions(self, partition: Partition, table: SymbolTable) -> bool:
+        """The same where different polynomials in symbols can be one function."""
+        signature: dict[int, dict[int, Fraction]] = {}
+        owners, keys, sums = self.collected()
+        for owner, key, value in zip(owners.tolist(), keys.tolist(), sums, strict=True):
+            signature.setdefault(owner, {})[key] = value
+        for members in partition.blocks:
+            first = signature.get(int(members[0]), {})
+            for member in members[1:].tolist():
+                other = signature.get(member, {})
+                if first != other and not self._equal_functions(first, other, table):
+                    return False
+        return True
+
+    def _equal_functions(
+        self, a: dict[int, Fraction], b: dict[int, Fraction], table: SymbolTable
+    ) -> bool:
+        difference: dict[int | None, Polynomial] = {}
+        for key in a.keys() | b.keys():
+            value = a.get(key, Fraction(0)) - b.get(key, Fraction(0))
+            if value:
+                target, monomial = self.describe(key)
+                difference.setdefault(target, {})[monomial] = value
+        return all(map(table.is_zero, difference.values()))
 
 
 def _collect(
@@ -129,30 +184,32 @@ class Equivalence(ABC):
         return self.eps == 0
 
     @abstractmethod
-    def signature(
-        self, ode: PolynomialODE, labels: IntArray, members: IntArray | None
-    ) -> SignatureTerms:
+    def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
         """Terms of the signatures of ``members`` (ascending; None for all variables)."""
 
-    def pair_distances(
-        self, ode: PolynomialODE, labels: IntArray, members: IntArray
-    ) -> FloatArray | None:
+    def agrees(self, ode: ODE, partition: Partition) -> bool:
+        """True if a partition is an exact equivalence."""
+        return self.signature(ode, partition.labels, None).agree(partition)
+
+    def check_defined(self, ode: ODE, labels: IntArray) -> None:
+        """Refuse a partition on whose blocks a denominator is always 0 (where that can be)."""
+        del ode, labels
+
+    def pair_distances(self, ode: ODE, labels: IntArray, members: IntArray) -> FloatArray | None:
         """Distances of all pairs, where they are not those of the signatures; else None."""
         return None
 
     @abstractmethod
-    def fingerprints(
-        self, ode: PolynomialODE, prime: int, generator: np.random.Generator
-    ) -> Fingerprints:
+    def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
         """An evaluator of signatures at random points of a prime field."""
 
     @abstractmethod
-    def needs(self, ode: PolynomialODE) -> tuple[IntArray, IntArray]:
+    def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
         """Pairs (i, k): the signature of variable i depends on the block of variable k."""
 
     @abstractmethod
     def quotient_terms(
-        self, ode: PolynomialODE, partition: Partition
+        self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
         """Block, old monomial and coefficient of the terms of an exact quotient."""
 
@@ -202,16 +259,34 @@ def slices(indptr: IntArray, members: IntArray) -> IntArray:
     return ranges(indptr[members], indptr[members + 1] - indptr[members])
 
 
-def check_system(ode: object, verb: str) -> None:
-    """Refuse what is no system, such as a model, which only holds one.
+def check_system(ode: object, verb: str, functions: bool = False) -> None:
+    """Refuse what is no system, such as a model, and unless ``functions`` what is no polynomial one.
 
     Raises
     ------
     MethodError
         With what to give instead.
     """
-    if not isinstance(ode, PolynomialODE):
+    if not isinstance(ode, ODE):
         raise MethodError(
-            f"{verb} takes a PolynomialODE; got a {type(ode).__name__}. The system of a model file is "
-            f"sl.read(path).ode"
+            f"{verb} takes a PolynomialODE or an ODE; got a {type(ode).__name__}. The system of a model "
+            f"file is sl.read(path).ode"
         )
+    if not functions:
+        polynomial_only(ode, verb)
+
+
+def polynomial_only(ode: ODE, what: str) -> PolynomialODE:
+    """The system, if its equations are polynomials.
+
+    Raises
+    ------
+    MethodError
+        With the first function that occurs.
+    """
+    if isinstance(ode, PolynomialODE):
+        return ode
+    raise MethodError(
+        f"{what} is defined for polynomial systems only; this one contains "
+        f"{symbol_text(ode, len(ode))}"
+    )

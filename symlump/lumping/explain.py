@@ -12,8 +12,8 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import IntArray
-from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import Term, name_latex, number_latex, number_text, signed_sum
+from symlump.ode.system import ODE
 
 _MAX_TERMS = 8
 
@@ -44,7 +44,7 @@ class Explanation:
 
 
 def explain_together(
-    ode: PolynomialODE, method: Equivalence, labels: IntArray, x: int, y: int
+    ode: ODE, method: Equivalence, labels: IntArray, x: int, y: int
 ) -> Explanation:
     """The identities that x and y satisfy under a partition."""
     terms = method.signature(ode, labels, Partition(labels).representatives[labels[[x]]])
@@ -84,7 +84,7 @@ def explain_together(
 
 
 def explain_apart(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Equivalence,
     initial: IntArray,
     final: IntArray,
@@ -123,7 +123,7 @@ def explain_apart(
 
 
 def explain_within(
-    ode: PolynomialODE, method: Equivalence, initial: IntArray, final: IntArray, x: int, y: int
+    ode: ODE, method: Equivalence, initial: IntArray, final: IntArray, x: int, y: int
 ) -> Explanation:
     """How far apart two variables are under the blocks of a lumping with a tolerance, and where."""
     names = ode.variables
@@ -165,7 +165,7 @@ def explain_within(
 
 
 def coefficients(
-    ode: PolynomialODE, method: Equivalence, labels: IntArray, records: list[Split]
+    ode: ODE, method: Equivalence, labels: IntArray, records: list[Split]
 ) -> list[list[Fraction]]:
     """For each variable its coefficient under every record of a round."""
     terms = method.signature(ode, labels, None)
@@ -198,7 +198,7 @@ def _named(
 
 
 def _differ(
-    ode: PolynomialODE,
+    ode: ODE,
     labels: IntArray,
     record: Split,
     number: int,
@@ -230,11 +230,11 @@ def _differ(
     return Explanation(False, number, text, latex)
 
 
-def _polynomial(terms: list[Term], ode: PolynomialODE, latex: bool = False) -> str:
+def _polynomial(terms: list[Term], ode: ODE, latex: bool = False) -> str:
     return signed_sum(terms[:_MAX_TERMS], len(terms), ode.variables, latex)
 
 
-def _block(labels: IntArray, member: int, ode: PolynomialODE, latex: bool = False) -> str:
+def _block(labels: IntArray, member: int, ode: ODE, latex: bool = False) -> str:
     members = [v for v in range(len(ode)) if labels[v] == labels[member]]
     names = [name_latex(ode.variables[v]) if latex else ode.variables[v] for v in members[:6]]
     return ", ".join(names) + ((r", \ldots" if latex else ", …") if len(members) > 6 else "")

@@ -18,10 +18,12 @@ from typing import ClassVar
 import numpy as np
 
 from symlump.errors import MethodError
+from symlump.lumping.elementary import forward as elementary
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
     SignatureTerms,
+    polynomial_only,
     slices,
 )
 from symlump.lumping.partition import Partition
@@ -29,7 +31,7 @@ from symlump.lumping.refinement.field import ModularMatrix, Residues, inverses, 
 from symlump.lumping.tolerance.substitution import substitution_distances
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,17 @@ class Forward(Equivalence):
                 "'diameter', and no unit, so relative=True is not defined for it"
             )
 
-    def pair_distances(
-        self, ode: PolynomialODE, labels: IntArray, members: IntArray
-    ) -> FloatArray | None:
+    def pair_distances(self, ode: ODE, labels: IntArray, members: IntArray) -> FloatArray | None:
         """The substitution norm, if that was asked for."""
-        return substitution_distances(ode, labels, members) if self.erode else None
+        if not self.erode:
+            return None
+        return substitution_distances(polynomial_only(ode, "erode=True"), labels, members)
 
-    def signature(
-        self, ode: PolynomialODE, labels: IntArray, members: IntArray | None
-    ) -> SignatureTerms:
+    def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
         """Key (B, monomial): the coefficient of the monomial in ∂f_B/∂x_i."""
+        if ode.generators is not None:
+            everything = np.arange(len(ode))
+            return elementary.signature(ode, labels, everything if members is None else members)
         d = ode.derivative
         width = max(1, len(d.monomials))
 
@@ -99,18 +102,24 @@ class Forward(Equivalence):
         keys = labels[d.equations[at]] * width + d.columns[at]
         return SignatureTerms(d.variables[at], keys, d.coefficients.take(at), describe)
 
-    def fingerprints(
-        self, ode: PolynomialODE, prime: int, generator: np.random.Generator
-    ) -> Fingerprints:
+    def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
         """Gradient of Σ_k r_{B(k)}·q_k at a random point: one vector–Jacobian product."""
+        if ode.generators is not None:
+            return elementary.fingerprints(ode, prime, generator)
         return _GradientFingerprints(ode, prime, generator)
 
-    def needs(self, ode: PolynomialODE) -> tuple[IntArray, IntArray]:
+    def agrees(self, ode: ODE, partition: Partition) -> bool:
+        """True if a partition is an exact equivalence."""
+        if ode.generators is not None:
+            return elementary.agrees(ode, partition)
+        return super().agrees(ode, partition)
+
+    def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
         """x_i must know the blocks of the equations it occurs in."""
         return ode.edges
 
     def quotient_terms(
-        self, ode: PolynomialODE, partition: Partition
+        self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
         """f_B restricted to the monomials in representatives only (the other members are 0)."""
         table = ode.monomials
@@ -124,7 +133,7 @@ class Forward(Equivalence):
 class _GradientFingerprints(Fingerprints):
     """g = D·(Cᵀ·weights): C is the coefficient matrix, and D holds power·monomial/x for each factor x."""
 
-    def __init__(self, ode: PolynomialODE, prime: int, generator: np.random.Generator) -> None:
+    def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
         p = np.uint64(prime)
         table = ode.monomials
         point = generator.integers(1, prime, size=len(ode), dtype=np.uint64)

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, overload
 
 from symlump.errors import MethodError, PartitionError
-from symlump.lumping.equivalence import Equivalence, check_system
+from symlump.lumping.elementary import backward as elementary_backward
+from symlump.lumping.elementary import forward as elementary_forward
+from symlump.lumping.equivalence import Equivalence, check_system, polynomial_only
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import exact_quotient, nearest_quotient
 from symlump.memory import memory_errors
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from symlump.lumping.linear.constrained import Constrained
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @overload
-def lump(ode: PolynomialODE, method: Constrained, *, seed: int = 0) -> LinearLumping: ...
+def lump(ode: ODE, method: Constrained, *, seed: int = 0) -> LinearLumping: ...
 @overload
 def lump(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Equivalence,
     initial: Partition | Iterable[Iterable[Any]] | None = None,
     *,
@@ -31,7 +34,7 @@ def lump(
 ) -> Lumping: ...
 @memory_errors()
 def lump(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Equivalence | Constrained,
     initial: Partition | Iterable[Iterable[Any]] | None = None,
     *,
@@ -41,7 +44,7 @@ def lump(
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     method : Forward or Backward
         Which equivalence, with its tolerance.
     initial : Partition or blocks of names, optional
@@ -73,7 +76,9 @@ def lump(
     y1' = -3*y1 + 2*x3
     x3' = y1 - 2*x3
     """
-    check_system(ode, "lump")
+    check_system(ode, "lump", functions=True)
+    if isinstance(method, Equivalence) and not method.is_exact:
+        polynomial_only(ode, "a tolerance")
     if not isinstance(method, Equivalence):
         from symlump.lumping.linear.constrained import Constrained, lump_constrained
 
@@ -82,7 +87,7 @@ def lump(
                 raise MethodError(
                     "Constrained takes no initial partition: it keeps its observables"
                 )
-            return lump_constrained(ode, method, seed)
+            return lump_constrained(polynomial_only(ode, "Constrained"), method, seed)
         raise MethodError(
             f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"
         )
@@ -93,23 +98,23 @@ def lump(
         from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
 
         partition, rounds = coarsest_within_tolerance(ode, method, start)
-    quotient_of = exact_quotient if method.is_exact else nearest_quotient
-    terms = quotient_of(ode, method, partition)
     names = block_names(ode, partition)
     single = set(partition.labels[[ode.index[name] for name in ode.parameters]].tolist())
+    constants = tuple(names[b] for b in sorted(single))
+    if ode.generators is not None:
+        spread = elementary_forward if method.direction == "forward" else elementary_backward
+        quotient = spread.quotient(ode, partition, names, constants)
+        return Lumping(ode, method, start, partition, quotient, 0.0, rounds)
+    quotient_of = exact_quotient if method.is_exact else nearest_quotient
+    terms = quotient_of(polynomial_only(ode, "lump"), method, partition)
     quotient = PolynomialODE.from_terms(
-        names,
-        terms.rows,
-        terms.columns,
-        terms.coefficients,
-        terms.monomials,
-        parameters=[names[b] for b in sorted(single)],
+        names, terms.rows, terms.columns, terms.coefficients, terms.monomials, constants
     )
     return Lumping(ode, method, start, partition, quotient, terms.delta, rounds)
 
 
 def initial_partition(
-    ode: PolynomialODE, method: Equivalence, initial: Partition | Iterable[Iterable[Any]] | None
+    ode: ODE, method: Equivalence, initial: Partition | Iterable[Iterable[Any]] | None
 ) -> Partition:
     """What may merge: the blocks that were asked for, inside those the system allows."""
     coarsest_allowed = Partition(ode.initial_labels(method.direction))
@@ -124,7 +129,7 @@ def initial_partition(
     return initial.meet(coarsest_allowed)
 
 
-def block_names(ode: PolynomialODE, partition: Partition) -> tuple[str, ...]:
+def block_names(ode: ODE, partition: Partition) -> tuple[str, ...]:
     """A name for each block: its variable's for a block of one, else y1, y2, … (or Y1, …)."""
     large = [b for b, size in enumerate(partition.sizes) if size > 1]
     prefix = "y"

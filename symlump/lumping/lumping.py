@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import CertificateError, FailureError, MethodError, PartitionError
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.elementary.explain import apart, together
+from symlump.lumping.equivalence import Equivalence, polynomial_only
 from symlump.lumping.explain import (
     Explanation,
     explain_apart,
@@ -22,9 +23,10 @@ from symlump.lumping.refinement.maximality import Split, splits
 from symlump.lumping.rendering import lumping_latex, lumping_text
 from symlump.lumping.tolerance.reference_system import reference_system
 from symlump.ode.exact import FloatArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, claim
 from symlump.proof.check import Verdict, check
+from symlump.proof.evaluations import evaluations
 
 if TYPE_CHECKING:
     import networkx
@@ -41,13 +43,13 @@ class Lumping:
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
         The original system.
     method : Forward or Backward
     initial : Partition
         What was allowed to merge.
     partition : Partition
-    quotient : PolynomialODE
+    quotient : ODE
         One variable per block. Where the method has a tolerance, the quotient of the reference
         system: the nearest one that the partition lumps exactly.
     defect : float
@@ -56,11 +58,11 @@ class Lumping:
         Rounds of refinement.
     """
 
-    ode: PolynomialODE
+    ode: ODE
     method: Equivalence
     initial: Partition
     partition: Partition
-    quotient: PolynomialODE
+    quotient: ODE
     defect: float
     rounds: int
 
@@ -81,7 +83,7 @@ class Lumping:
         return check(claimed)
 
     @cached_property
-    def reference(self) -> PolynomialODE:
+    def reference(self) -> ODE:
         """The nearest system that the partition lumps exactly; ``ode`` itself if it does.
 
         ``defect`` is its distance from ``ode`` in the 2-norm of the coefficients.
@@ -93,17 +95,26 @@ class Lumping:
         """
         if self.method.is_exact:
             return self.ode
-        return reference_system(self.ode, self.method.direction, self.partition, self.quotient)
+        ode, quotient = (polynomial_only(s, "a tolerance") for s in (self.ode, self.quotient))
+        return reference_system(ode, self.method.direction, self.partition, quotient)
 
     @cached_property
     def splits(self) -> list[list[Split]]:
-        """One distinguishing coefficient per split: why no coarser partition will do."""
+        """One distinguishing coefficient per split: why no coarser partition will do.
+
+        Raises
+        ------
+        MethodError
+            If the lumping has a tolerance, or the system contains functions (the certificate then holds
+            values).
+        """
+        ode = polynomial_only(self.ode, "a record of splits")
         if not self.method.is_exact:
             raise MethodError(
                 f"a record of splits proves an exact lumping the coarsest; this one has a tolerance "
                 f"(eps={self.method.eps:g}), see reference and certificate()"
             )
-        return splits(self.ode, self.method, self.initial, self.partition)
+        return splits(ode, self.method, self.initial, self.partition)
 
     def certificate(self, maximality: bool = True) -> Certificate:
         """Everything that someone else needs to verify this lumping.
@@ -134,6 +145,15 @@ class Lumping:
                     initial=self.initial.named(names),
                 )
             )
+        if maximality and self.ode.generators is not None:
+            claimed = claim(
+                self.method.direction,
+                self.ode,
+                self.blocks,
+                self.quotient,
+                initial=self.initial.named(names),
+            )
+            return Certificate(claimed | {"evaluations": evaluations(claimed)})
         if maximality:
             record = [
                 [
@@ -179,11 +199,22 @@ class Lumping:
             return explain_within(
                 self.ode, self.method, self.initial.labels, self.partition.labels, i, j
             )
+        if self.ode.generators is not None:
+            return self._explain_functions(i, j)
         if self.partition.labels[i] == self.partition.labels[j]:
             return explain_together(self.ode, self.method, self.partition.labels, i, j)
         return explain_apart(
             self.ode, self.method, self.initial.labels, self.partition.labels, self.splits, i, j
         )
+
+    def _explain_functions(self, i: int, j: int) -> Explanation:
+        if self.partition.labels[i] == self.partition.labels[j]:
+            said = together(self.ode, self.method.direction, self.quotient, self.partition, i, j)
+            return Explanation(True, None, *said)
+        if self.initial.labels[i] != self.initial.labels[j]:
+            labels = self.initial.labels
+            return explain_apart(self.ode, self.method, labels, labels, [], i, j)
+        return Explanation(False, *apart(self.ode, self.method, self.initial, i, j))
 
     @cached_property
     def verdict(self) -> Verdict | None:

@@ -14,7 +14,7 @@ from symlump.errors import PartitionError
 from symlump.ode.exact import IntArray
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +57,7 @@ class Partition:
         return cls(np.arange(n))
 
     @classmethod
-    def from_names(cls, ode: PolynomialODE, blocks: Iterable[Iterable[Any]]) -> Partition:
+    def from_names(cls, ode: ODE, blocks: Iterable[Iterable[Any]]) -> Partition:
         """Blocks given by variable names or symbols; variables not mentioned form one more block.
 
         Raises

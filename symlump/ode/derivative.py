@@ -11,7 +11,8 @@ from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials, ranges
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.functions.polynomials import Polynomials
+    from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class PartialDerivatives:
     monomials: Monomials
 
     @classmethod
-    def of(cls, ode: PolynomialODE) -> PartialDerivatives:
+    def of(cls, ode: ODE | Polynomials) -> PartialDerivatives:
         """Differentiate every term by every variable in it.
 
         Examples

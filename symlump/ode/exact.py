@@ -127,7 +127,7 @@ class ExactArray:
         if np.all(factors == 1):
             return self
         if self.is_float:
-            return self.as_integers().times(factors)._as_floats()
+            return self.as_integers().times(factors).as_floats()
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         if numerators.dtype == np.int64 and _product_fits(numerators, factors):
@@ -172,9 +172,9 @@ class ExactArray:
         if sizes.max(initial=0) <= 1:
             return self._scatter(groups, count)
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
-        return total._as_floats() if self.is_float else total
+        return total.as_floats() if self.is_float else total
 
-    def _as_floats(self) -> ExactArray:
+    def as_floats(self) -> ExactArray:
         """The same numbers stored as floats, if every one is a float."""
         floats = ExactArray(self.to_float())
         if np.isfinite(floats.numerators).all() and floats.same_as(self).all():

@@ -8,15 +8,19 @@ import numpy as np
 
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import IntArray
+from symlump.ode.monomials import ranges
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.functions.generators import Generators
+    from symlump.ode.system import ODE
 
 
-def dependency_edges(ode: PolynomialODE) -> tuple[IntArray, IntArray]:
+def dependency_edges(ode: ODE) -> tuple[IntArray, IntArray]:
     """Distinct pairs (x, y) such that variable x occurs in the equation of variable y."""
+    if ode.generators is not None:
+        return _through_functions(ode, ode.generators)
     table = ode.monomials
     lengths = table.lengths[ode.columns]
     targets = np.repeat(ode.rows, lengths)
@@ -26,7 +30,23 @@ def dependency_edges(ode: PolynomialODE) -> tuple[IntArray, IntArray]:
     return pairs // max(1, len(ode)), pairs % max(1, len(ode))
 
 
-def dependency_graph(ode: PolynomialODE) -> nx.DiGraph:
+def _through_functions(ode: ODE, generators: Generators) -> tuple[IntArray, IntArray]:
+    """The same where a variable may occur in a function, at any depth."""
+    from scipy import sparse
+
+    n, live = len(ode), generators.live
+    table = ode.monomials
+    lengths = table.lengths[ode.columns]
+    rows = np.repeat(ode.rows, lengths)
+    symbols = table.variables[ranges(table.indptr[:-1][ode.columns], lengths)]
+    ones = np.ones(rows.size, dtype=np.int64)
+    direct = sparse.coo_array((ones, (rows, symbols)), shape=(n, ode.symbols)).tocsr()
+    found = (direct[:, :n] + direct[:, n : n + live] @ generators.support).tocoo()
+    order = np.lexsort((found.row, found.col))
+    return found.col[order].astype(np.int64), found.row[order].astype(np.int64)
+
+
+def dependency_graph(ode: ODE) -> nx.DiGraph:
     """The directed graph with an arrow x → y wherever x occurs in the equation of y.
 
     Examples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import floor, log10
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 #: The factors of a monomial, (variable, power), and its coefficient.
 Term = tuple[tuple[tuple[int, int], ...], Fraction]
@@ -77,7 +77,7 @@ def name_latex(name: str) -> str:
     return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
 
 
-def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: int) -> str:
+def system_text(ode: ODE, max_equations: int, max_terms: int, digits: int) -> str:
     """One equation a line."""
     width = max((len(ode.variables[i]) for i in _shown(len(ode), max_equations)), default=0)
     lines = [
@@ -87,25 +87,40 @@ def system_text(ode: PolynomialODE, max_equations: int, max_terms: int, digits: 
     return "\n".join(_with_gap(lines, len(ode), max_equations, "… {} more equations"))
 
 
-def equation_text(ode: PolynomialODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
+def equation_text(ode: ODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation."""
-    return signed_sum(*equation_terms(ode, i, max_terms), ode.variables, digits=digits)
+    return sum_text(ode, *equation_terms(ode, i, max_terms), digits=digits)
 
 
 def equation_latex(
-    ode: PolynomialODE,
+    ode: ODE,
     i: int,
     max_terms: int = 12,
     digits: int = 6,
     written: Sequence[str] | None = None,
 ) -> str:
     """The right-hand side of one equation in LaTeX."""
-    terms, total = equation_terms(ode, i, max_terms)
-    return signed_sum(terms, total, ode.variables, True, digits, written)
+    return sum_text(ode, *equation_terms(ode, i, max_terms), True, digits, written)
+
+
+def sum_text(
+    ode: ODE,
+    terms: Sequence[Term],
+    total: int,
+    latex: bool = False,
+    digits: int = 6,
+    written: Sequence[str] | None = None,
+) -> str:
+    """A sum of terms in the symbols of a system, functions written out."""
+    if ode.generators is None:
+        return signed_sum(terms, total, ode.variables, latex, digits, written)
+    from symlump.ode.functions.printing import FunctionWriter
+
+    return FunctionWriter(ode, latex, digits, written).sum(terms, total)
 
 
 def system_latex(
-    ode: PolynomialODE,
+    ode: ODE,
     max_equations: int,
     max_terms: int,
     digits: int,
@@ -137,7 +152,7 @@ def _with_gap(lines: list[str], count: int, limit: int, gap: str) -> list[str]:
     return [*lines[: limit - tail], gap.format(count - limit), *lines[limit - tail :]]
 
 
-def equation_terms(ode: PolynomialODE, row: int, limit: int) -> tuple[list[Term], int]:
+def equation_terms(ode: ODE, row: int, limit: int) -> tuple[list[Term], int]:
     """The first terms of an equation, and how many it has."""
     first, last = (int(t) for t in np.searchsorted(ode.rows, [row, row + 1]))
     shown = range(first, min(last, first + limit))
@@ -162,19 +177,31 @@ def signed_sum(
     >>> signed_sum([(((0, 1),), Fraction(-1)), (((0, 2), (1, 1)), Fraction(3))], 5, ["x", "y"])
     '-x + 3*x^2*y + … (3 more)'
     """
-    name, number, times, power, more = (
-        (name_latex, number_latex, r"\,", "{}^{{{}}}", r"\ldots\;(\text{{{} more}})")
-        if latex
-        else (str, number_text, "*", "{}^{}", "… ({} more)")
-    )
-    parts: list[str] = []
+    name = name_latex if latex else str
+    number, times, power, _ = style(latex)
+    parts = []
     for monomial, value in terms:
         names = [(written[v] if written else name(variables[v]), e) for v, e in monomial]
         factors = [text if e == 1 else power.format(text, e) for text, e in names]
         shown = number(abs(value), digits)
         body = times.join(factors if shown == "1" and factors else [shown, *factors])
-        sign = "-" if value < 0 else "+"
-        parts.append(f"{sign} {body}" if parts else (f"-{body}" if value < 0 else body))
-    if total > len(terms):
-        parts.append("+ " + more.format(total - len(terms)))
-    return " ".join(parts) or "0"
+        parts.append((body, value < 0))
+    return joined(parts, total, latex)
+
+
+def style(latex: bool) -> tuple[Callable[[Fraction, int], str], str, str, str]:
+    """How numbers, products, powers and "n more" are written."""
+    if latex:
+        return number_latex, r"\,", "{}^{{{}}}", r"\ldots\;(\text{{{} more}})"
+    return number_text, "*", "{}^{}", "… ({} more)"
+
+
+def joined(parts: Sequence[tuple[str, bool]], total: int, latex: bool) -> str:
+    """A sum of (text, is negative), and how many terms are left out."""
+    words: list[str] = []
+    for body, negative in parts:
+        sign = "-" if negative else "+"
+        words.append(f"{sign} {body}" if words else (f"-{body}" if negative else body))
+    if total > len(parts):
+        words.append("+ " + style(latex)[3].format(total - len(parts)))
+    return " ".join(words) or "0"

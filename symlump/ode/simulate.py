@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from scipy.integrate import solve_ivp
 
 from symlump.errors import FailureError, InputError
@@ -15,7 +14,9 @@ from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from scipy import sparse
+
+    from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,14 +47,14 @@ class Trajectory:
         return f"<Trajectory: {len(self.variables)} variables at {self.times.size} times{span}>"
 
 
-def jacobian(ode: PolynomialODE, x: FloatArray) -> sparse.csr_array:
+def jacobian(ode: ODE, x: FloatArray) -> sparse.csr_array:
     """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64."""
     return ode.jacobian(x)
 
 
 @memory_errors()
 def simulate(
-    ode: PolynomialODE,
+    ode: ODE,
     initial: npt.ArrayLike,
     times: npt.ArrayLike,
     method: str = "LSODA",
@@ -64,13 +65,13 @@ def simulate(
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     initial : array_like, shape (variables,)
     times : array_like, shape (times,)
         Ascending; the first is the time of the initial state.
     method : str
         A method of ``scipy.integrate.solve_ivp``. The implicit ones (LSODA, BDF, Radau) are given the exact
-        Jacobian.
+        Jacobian where every function in the system has a derivative.
     rtol, atol : float
         Relative and absolute tolerance of the solver.
 
@@ -101,13 +102,15 @@ def simulate(
             f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
         )
     options = {}
-    if method in ("BDF", "Radau"):
-        options["jac"] = lambda t, x: jacobian(ode, x)
+    if ode.generators is not None and not ode.generators.smooth:
+        pass  # the solver's own differences
+    elif method in ("BDF", "Radau"):
+        options["jac"] = lambda t, x: ode.jacobian(x, t)
     elif method == "LSODA" and len(ode) <= 2000:
-        options["jac"] = lambda t, x: jacobian(ode, x).toarray()
+        options["jac"] = lambda t, x: ode.jacobian(x, t).toarray()
     with np.errstate(over="ignore", invalid="ignore"):
         solution = solve_ivp(
-            lambda t, x: ode.rhs(x),
+            lambda t, x: ode.rhs(x, t),
             (at[0], at[-1]),
             state,
             method,

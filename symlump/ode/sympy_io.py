@@ -15,7 +15,7 @@ from symlump.errors import InputError, NotPolynomialError, VariableError
 from symlump.ode.exact import ExactArray, IntArray
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class LooseTerms:
 
 def read_equations(equations: Mapping[Any, Any], parameters: Iterable[Any]) -> LooseTerms:
     """Turn ``{Symbol: Expr}`` into loose terms; see ``PolynomialODE.from_sympy``."""
-    symbols = [_as_symbol(key) for key in equations]
-    constants = [_as_symbol(key) for key in parameters]
+    symbols = [as_symbol(key) for key in equations]
+    constants = [as_symbol(key) for key in parameters]
     index = {symbol: i for i, symbol in enumerate(symbols + constants)}
     names = [symbol.name for symbol in symbols + constants]
     if len(set(names)) < len(names):
@@ -48,7 +48,7 @@ def read_equations(equations: Mapping[Any, Any], parameters: Iterable[Any]) -> L
     values: list[Fraction] = []
     any_float = False
     for row, (symbol, expression) in enumerate(zip(symbols, equations.values(), strict=True)):
-        expanded = _as_expression(symbol, expression).expand(
+        expanded = as_expression(symbol, expression).expand(
             log=False, power_base=False, power_exp=False, basic=False
         )
         any_float = any_float or expanded.has(sympy.Float)
@@ -79,7 +79,7 @@ def read_equations(equations: Mapping[Any, Any], parameters: Iterable[Any]) -> L
     )
 
 
-def write_equations(ode: PolynomialODE) -> dict[sympy.Symbol, sympy.Expr]:
+def write_equations(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     """Turn a system into ``{Symbol: Expr}``; see ``PolynomialODE.to_sympy``."""
     symbols = [sympy.Symbol(name) for name in ode.variables]
     monomials = [
@@ -138,7 +138,8 @@ def _pack(values: list[Fraction], any_float: bool) -> ExactArray:
     return ExactArray.from_fractions(values)
 
 
-def _as_symbol(key: Any) -> sympy.Symbol:
+def as_symbol(key: Any) -> sympy.Symbol:
+    """The symbol that was given, or the plain one with the name that was given."""
     if isinstance(key, str):
         return sympy.Symbol(key)
     if isinstance(key, sympy.Symbol):
@@ -146,7 +147,8 @@ def _as_symbol(key: Any) -> sympy.Symbol:
     raise VariableError(f"a variable is a sympy Symbol or its name; got {key!r}")
 
 
-def _as_expression(symbol: sympy.Symbol, expression: Any) -> sympy.Expr:
+def as_expression(symbol: sympy.Symbol, expression: Any) -> sympy.Expr:
+    """A right-hand side as sympy has it."""
     if isinstance(expression, str):
         raise InputError(
             f"the equation of {symbol} is text; symlump never evaluates text as Python. "
@@ -173,7 +175,7 @@ def _split_term(
         elif isinstance(factor, sympy.Rational):
             value *= Fraction(int(factor.p), int(factor.q))
         elif isinstance(factor, sympy.Float):
-            value *= _float_value(symbol, factor)
+            value *= float_value(symbol, factor)
         else:
             raise NotPolynomialError(
                 f"the equation of {symbol} contains {factor}, so it is not a polynomial with "
@@ -182,7 +184,8 @@ def _split_term(
     return value, factors
 
 
-def _float_value(symbol: sympy.Symbol, number: sympy.Float) -> Fraction:
+def float_value(symbol: sympy.Symbol, number: sympy.Float) -> Fraction:
+    """The rational that a float denotes."""
     if not number.is_finite:
         raise InputError(f"the equation of {symbol} contains {number}; coefficients must be finite")
     sign, mantissa, exponent, _ = number._mpf_

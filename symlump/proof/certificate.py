@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import FailureError, FileFormatError
+from symlump.errors import FailureError, FileFormatError, MethodError
 from symlump.files import write_text
 from symlump.proof import check as checker
 from symlump.proof.check import (
@@ -23,14 +23,13 @@ from symlump.proof.check import (
     check,
     read_claim,
     read_json,
-    read_system,
     spelled_out,
-    system_digest,
 )
 from symlump.proof.closure import check_closure
+from symlump.proof.system_data import digest_of, functions_data, given_data, system_data
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
     from symlump.proof.steps import Walk
 
 
@@ -86,7 +85,7 @@ class Certificate:
             raise FileFormatError(f"{path} holds no JSON object, so it is not a certificate")
         return cls(data)
 
-    def check(self, system: PolynomialODE | None = None) -> Verdict:
+    def check(self, system: ODE | None = None) -> Verdict:
         """Have the independent checkers verify all claims.
 
         That is :func:`symlump.proof.check.check`, and for a linear lumping that claims to be the smallest also
@@ -94,7 +93,7 @@ class Certificate:
 
         Parameters
         ----------
-        system : PolynomialODE, optional
+        system : ODE, optional
             The system, if the certificate holds only its digest.
 
         Raises
@@ -102,7 +101,7 @@ class Certificate:
         FileFormatError
             If the data does not have the form of a certificate.
         """
-        given = None if system is None else system_data(system)
+        given = None if system is None else given_data(system)
         try:
             verdict = check(self.data, given)
             if not verdict.accepted or "closure" not in self.data:
@@ -132,12 +131,17 @@ class Certificate:
         """
         from symlump.proof.walk import walk
 
+        if self.data.get("functions"):
+            raise MethodError(
+                "a proof is explained for polynomial systems; this certificate has functions, such as "
+                f"{next(iter(self.data['functions'].values()))[0]}"
+            )
         try:
             return walk(read_claim(self.data), blocks)
         except (Unreadable, Rejected, Inconclusive) as error:
             raise FileFormatError(str(error)) from None
 
-    def check_verified(self, system: PolynomialODE | None = None, coqc: bool = False) -> Verdict:
+    def check_verified(self, system: ODE | None = None, coqc: bool = False) -> Verdict:
         """Have the checker that was proved correct in Coq verify all claims; see :mod:`symlump.proof.coq`.
 
         With ``coqc``, Coq itself computes the proof; else a program does that was extracted to OCaml.
@@ -152,7 +156,7 @@ class Certificate:
         from symlump.proof.coq.verified import check_verified
 
         try:
-            given = None if system is None else system_data(system)
+            given = None if system is None else given_data(system)
             return check_verified(self.data, given, coqc)
         except Unreadable as error:
             raise FileFormatError(str(error)) from None
@@ -172,12 +176,17 @@ class Certificate:
             If the checker does not accept the certificate, or it holds no system: only what was verified is
             stated.
         MethodError
-            If lemmas are asked for and the system is too large for them.
+            If lemmas are asked for and the system is too large for them, or the system contains functions.
         """
         from symlump.proof.coq import lemmas as readable
         from symlump.proof.coq.numbers import numbered
         from symlump.proof.coq.script import script
 
+        if self.data.get("functions"):
+            raise MethodError(
+                "a Coq file is written for polynomial systems; this certificate has functions, such as "
+                f"{next(iter(self.data['functions'].values()))[0]}"
+            )
         verdict = self.check()
         if not verdict.accepted:
             raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
@@ -192,7 +201,8 @@ class Certificate:
         Parameters
         ----------
         version : {1, 2}, optional
-            1 is for people, 2 is shorter by half and more; by default 2 above 20 000 terms.
+            1 is for people, 2 is shorter by half and more; by default 2 above 20 000 terms. (A system with
+            functions is written in version 3.)
 
         Raises
         ------
@@ -203,7 +213,8 @@ class Certificate:
             system = self.data.get("system") or self.data.get("quotient")
             terms = map(len, system.values()) if isinstance(system, dict) else ()
             version = 2 if sum(terms) > _SPELLED else 1
-        data = self.data if version == 1 else interned(self.data)
+        with_functions = self.data.get("version") == 3
+        data = self.data if version == 1 or with_functions else interned(self.data)
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
         if len(text) > checker.MAX_CHARACTERS:
             raise FailureError(
@@ -276,26 +287,19 @@ def _key(monomial: list[list[Any]]) -> tuple[tuple[str, int], ...]:
 
 def claim(
     direction: str,
-    ode: PolynomialODE,
+    ode: ODE,
     blocks: tuple[tuple[str, ...], ...],
-    quotient: PolynomialODE,
+    quotient: ODE,
     tolerance: str = "0",
     initial: tuple[tuple[str, ...], ...] | None = None,
     maximality: list[list[list[Any]]] | None = None,
 ) -> dict[str, Any]:
     """What :func:`symlump.proof.check.check` reads."""
-    system = system_data(ode)
-    data: dict[str, Any] = {
-        "format": "symlump certificate",
-        "version": 1,
-        "kind": direction,
+    data = _head(direction, ode, quotient) | {
         "tolerance": tolerance,
-        "digest": _digest(system),
-        "system": system,
         "blocks": {
             name: list(block) for name, block in zip(quotient.variables, blocks, strict=True)
         },
-        "quotient": system_data(quotient),
     }
     if initial is not None:
         data["initial"] = [list(block) for block in initial]
@@ -305,16 +309,16 @@ def claim(
 
 
 def linear_claim(
-    ode: PolynomialODE, matrix: Mapping[str, Mapping[str, Any]], quotient: PolynomialODE
+    ode: ODE, matrix: Mapping[str, Mapping[str, Any]], quotient: ODE
 ) -> dict[str, Any]:
     """The claim that y = L·x satisfies y' = g(y), for the checker.
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     matrix : mapping
         L by rows: for each variable of the quotient, ``{variable: rational}``.
-    quotient : PolynomialODE
+    quotient : ODE
 
     Examples
     --------
@@ -325,63 +329,27 @@ def linear_claim(
     >>> check(linear_claim(ode, {"s": {"x": 1, "y": 2}}, small)).reason
     'row s: coefficient of x is -1, the quotient claims 1'
     """
-    system = system_data(ode)
-    return {
-        "format": "symlump certificate",
-        "version": 1,
-        "kind": "linear",
+    return _head("linear", ode, quotient) | {
         "tolerance": "0",
-        "digest": _digest(system),
-        "system": system,
         "matrix": {
             name: [[str(Fraction(value)), [[variable, 1]]] for variable, value in row.items()]
             for name, row in matrix.items()
         },
-        "quotient": system_data(quotient),
     }
 
 
-def system_data(ode: PolynomialODE) -> dict[str, list[Any]]:
-    """A system as ``{variable: [[coefficient, [[variable, power], …]], …]}``.
-
-    Examples
-    --------
-    >>> import sympy
-    >>> from symlump import PolynomialODE
-    >>> x = sympy.Symbol("x")
-    >>> system_data(PolynomialODE.from_sympy({x: -x**2 / 3}))
-    {'x': [['-1/3', [['x', 2]]]]}
-    """
-    names = ode.variables
-    monomials = [
-        [[names[v], e] for v, e in ode.monomials.factors(m)] for m in range(len(ode.monomials))
-    ]
-    data: dict[str, list[Any]] = {name: [] for name in names}
-    texts: dict[Fraction, str] = {}  # most systems have few different coefficients
-    for row, column, value in zip(
-        ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
-    ):
-        if value not in texts:
-            texts[value] = _text(value)
-        data[names[row]].append([texts[value], monomials[column]])
+def _head(kind: str, ode: ODE, quotient: ODE) -> dict[str, Any]:
+    system, functions = system_data(ode), functions_data(ode)
+    data: dict[str, Any] = {
+        "format": "symlump certificate",
+        "version": 1,
+        "kind": kind,
+        "digest": digest_of(system, functions),
+        "system": system,
+        "quotient": system_data(quotient),
+    }
+    if functions:
+        data["version"] = 3
+        data["functions"] = functions
+        data["quotient_functions"] = functions_data(quotient)
     return data
-
-
-def _digest(system: dict[str, list[Any]]) -> str:
-    try:
-        return system_digest(read_system(system))
-    except Unreadable as error:
-        raise FailureError(f"this system is more than a certificate may hold: {error}") from None
-
-
-def _text(value: object) -> str:
-    """A rational as the checker reads it."""
-    try:
-        text = str(value)
-    except ValueError:  # Python writes no integer of more than 4300 digits
-        text = ""
-    if not 0 < len(text) <= checker.MAX_DIGITS:
-        raise FailureError(
-            f"a coefficient is longer than {checker.MAX_DIGITS} digits, more than a certificate may hold"
-        )
-    return text

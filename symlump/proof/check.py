@@ -9,6 +9,8 @@ the section "Form" below is all of it that concerns types, and every reader of c
 Forward: all ∂f_B/∂x_i of a block agree, with f_B = Σ_{k∈B} q_k. Backward: all q_i of a block agree once
 variables are replaced by their blocks. Linear: L·q(x) = g(L·x). The quotient is compared in each case.
 Coarsest: single coefficients in which members of a block differ are replayed round by round.
+With functions: the commuting square itself is multiplied out over its denominators, and the coarsest
+partition is shown by values in a prime field.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ import os
 import re
 import runpy
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import count, islice
 from math import isqrt
 from typing import Any, NoReturn
 
@@ -34,7 +37,7 @@ Blocks = dict[str, list[str]]
 Labels = dict[str, int]
 Record = tuple[str, str | None, Monomial]
 
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 # Bounds for strangers' files; whoever writes certificates imports them from here.
 MAX_CHARACTERS = 100_000_000
 MAX_ITEMS = 25_000_000  # variables, terms and factors, once a file of version 2 is spelled out
@@ -47,6 +50,7 @@ MAX_STEPS = 2_500_000
 STEPS_PER_ITEM = 4
 CLAIMS = "is {0}, the quotient claims {1}"
 REFERENCE = "; exact for the system in the certificate, which is a reference model"
+FREE = " where nothing but equal arguments is known of the functions"
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 
@@ -156,6 +160,26 @@ class Closure:
 
 
 @dataclass(frozen=True)
+class Function:
+    """What a symbol stands for: a function of polynomials in variables and in symbols before it."""
+
+    name: str
+    arguments: list[Polynomial]
+
+
+Functions = dict[str, Function]
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """At which points of which prime field, and how often, blocks are split by values."""
+
+    prime: int
+    seed: int
+    rounds: int
+
+
+@dataclass(frozen=True)
 class Claim:
     """A certificate whose form is right, with its system; what does not apply to its kind is empty."""
 
@@ -168,6 +192,9 @@ class Claim:
     initial: list[list[str]] | None = None
     maximality: list[list[Record]] | None = None
     closure: Closure | None = None
+    functions: Functions = field(default_factory=dict)
+    quotient_functions: Functions = field(default_factory=dict)
+    evaluations: Evaluations | None = None
 
 
 def read_claim(data: Any, given: Any = None) -> Claim:
@@ -191,22 +218,29 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     _natural(data["version"], "version")
     _name(data["kind"], "kind")
     if data["version"] not in VERSIONS:
-        raise Inconclusive(f"version {data['version']}; known here are 1 and 2")
+        raise Inconclusive(f"version {data['version']}; known here are 1, 2 and 3")
     kind = data["kind"]
     if kind not in _KEYS:
         raise Inconclusive(f"kind {kind!r}; known here are forward, backward and linear")
     data = spelled_out(data)
     parts: dict[str, Any] = {}
     for key in data.keys() - {"format", "version", "kind"}:
-        if key not in _KEYS[kind]:
-            raise Misplaced(f"a certificate of kind {kind} has no such key", key)
+        if key not in _KEYS[kind] or (key in _WITH_FUNCTIONS and data["version"] != 3):
+            version = ", version 1 or 2," if key in _WITH_FUNCTIONS else ""
+            raise Misplaced(f"a certificate of kind {kind}{version} has no such key", key)
     for key, (must, read) in _KEYS[kind].items():
         if key in data:
             parts[key] = read(data[key], key)
         elif must:
             raise Misplaced("this key is missing", key)
-    if "maximality" in parts and "initial" not in parts:
-        raise Misplaced("this needs the key initial, the partition it starts from", "maximality")
+    for key in {"maximality", "evaluations"} & parts.keys():
+        if "initial" not in parts:
+            raise Misplaced("this needs the key initial, the partition it starts from", key)
+        if (key == "maximality") == ("functions" in parts):
+            which = "without" if key == "maximality" else "with"
+            raise Misplaced(f"this is the record of a system {which} functions", key)
+    if "closure" in parts and "functions" in parts:
+        raise Misplaced("this is the record of a system without functions", "closure")
     for number, records in enumerate(parts.get("maximality", ())):
         for at, (_, target, _) in enumerate(records):
             if (target is None) != (kind == "backward"):
@@ -215,11 +249,20 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     digest, stored = parts.pop("digest", None), parts.pop("system", None)
     if stored is None and digest is None:
         raise Misplaced("a certificate holds its system, or the digest of it", "system")
-    beside = None if given is None else read_system(given, "the given system")
+    functions: Functions = parts.get("functions", {})
+    if functions and stored is None:
+        raise Misplaced("a certificate with functions holds its system", "system")
+    beside = None
+    if given is not None and functions:
+        beside, others = _given_withread_functions(given)
+        if others != functions:
+            beside = {}
+    elif given is not None:
+        beside = read_system(given, "the given system")
     if (system := beside if stored is None else stored) is None:
         raise Inconclusive("the certificate holds only the digest of its system; give its file")
-    _hasread_system(system, system, "the system")
-    if digest is not None and digest != (found := system_digest(system)):
+    _has_equations(system, system.keys() | functions.keys(), "the system")
+    if digest is not None and digest != (found := system_digest(system, functions)):
         raise Rejected(f"the system's digest is {found}, the certificate claims {digest}")
     claim = Claim(kind, system, **parts)
     if stored is not None and beside is not None and beside != stored:
@@ -281,8 +324,10 @@ _DEEPEST = 8  # no list of the format stands inside so many others
 def _has_names(claim: Claim) -> None:
     """Every name stands for something: variables for equations, and those of the quotient for theirs."""
     system, quotient = claim.system, claim.quotient
-    _hasread_system(quotient, quotient, "the quotient")
-    _hasread_system(claim.matrix, system, "the matrix")
+    _has_equations(quotient, quotient.keys() | claim.quotient_functions.keys(), "the quotient")
+    _has_equations(claim.matrix, system.keys(), "the matrix")
+    _in_order(claim.functions, system, "functions")
+    _in_order(claim.quotient_functions, quotient, "quotient_functions")
     for number, records in enumerate(claim.maximality or ()):
         for member, target, monomial in records:
             for name in (member, target, *(v for v, _ in monomial)):
@@ -290,20 +335,37 @@ def _has_names(claim: Claim) -> None:
                     raise Rejected(f"maximality, round {number}: {name} is not a variable")
     if claim.closure is not None:
         for form, carried in claim.closure.observables:
-            _hasread_system({"an observable": form}, system, "the observables")
-            _hasread_system({"an observable": carried}, claim.matrix, "the observables")
+            _has_equations({"an observable": form}, system.keys(), "the observables")
+            _has_equations({"an observable": carried}, claim.matrix.keys(), "the observables")
         for _, monomial in claim.closure.steps:
             for name, _ in monomial:
                 if name not in system:
                     raise Rejected(f"closure: {name} is not a variable of the system")
 
 
-def _hasread_system(polynomials: System, equations: System, what: str) -> None:
+def _has_equations(polynomials: System, known: Set[str], what: str) -> None:
     for name, polynomial in polynomials.items():
         for monomial in polynomial:
             for variable, _ in monomial:
-                if variable not in equations:
+                if variable not in known:
                     raise Rejected(f"{what}: {name} uses {variable}, which has no equation")
+
+
+def _in_order(functions: Functions, system: System, what: str) -> None:
+    known = set(system)
+    for name, function in functions.items():
+        if name in known:
+            raise Rejected(f"{what}: {name} is a variable, too")
+        for polynomial in function.arguments:
+            _has_equations({name: polynomial}, known, what)
+        known.add(name)
+
+
+def _given_withread_functions(given: Any) -> tuple[System, Functions]:
+    keys = _object(given, "the given system").keys()
+    if keys != {"system", "functions"}:
+        raise Misplaced("an object of system and functions is due here", "the given system")
+    return read_system(given["system"]), read_functions(given["functions"])
 
 
 def _wrong(value: object, due: str, path: str) -> NoReturn:
@@ -531,6 +593,36 @@ def _is_prime(number: int) -> bool:
     return all(number % d for d in range(2, isqrt(number) + 1))
 
 
+def read_functions(value: Any, path: str = "functions") -> Functions:
+    """Turn plain data into functions, each with its arguments; see :func:`read_polynomial`."""
+    result: Functions = {}
+    for name, pair in _object(value, path).items():
+        where = f"{path}[{json.dumps(name[:40])}]"
+        if type(pair) is not list or len(pair) != 2:
+            _wrong(pair, "a function, [name, arguments],", where)
+        arguments = [
+            read_polynomial(p, f"{where}[1][{at}]")
+            for at, p in enumerate(_list(pair[1], f"{where}[1]", "a list of polynomials"))
+        ]
+        result[name] = Function(_name(pair[0], f"{where}[0]"), arguments)
+        if pair[0] == "inverse" and len(arguments) != 1:
+            raise Misplaced("inverse has one argument", f"{where}[1]")
+    return result
+
+
+def _evaluations(value: Any, path: str) -> Evaluations:
+    keys = ("prime", "seed", "rounds")
+    for key in [*keys, *(key for key in _object(value, path) if key not in keys)]:
+        if key not in value or key not in keys:
+            said = "this key is missing" if key in keys else "evaluations have no such key"
+            raise Misplaced(said, f"{path}.{key}")
+    prime = value["prime"]
+    if type(prime) is not int or not 1 < prime < MAX_PRIME or not _is_prime(prime):
+        _wrong(prime, "a prime below 2^40", f"{path}.prime")
+    seed, rounds = (_natural(value[key], f"{path}.{key}") for key in keys[1:])
+    return Evaluations(prime, seed, rounds)
+
+
 Reader = tuple[bool, Callable[[Any, str], Any]]  # whether the key must be there, and how it is read
 
 _SHARED: dict[str, Reader] = {
@@ -538,11 +630,15 @@ _SHARED: dict[str, Reader] = {
     "digest": (False, _digest),
     "system": (False, read_system),
     "quotient": (True, read_system),
+    "functions": (False, read_functions),
+    "quotient_functions": (False, read_functions),
 }
+_WITH_FUNCTIONS = {"functions", "quotient_functions", "evaluations"}
 _PARTITION: dict[str, Reader] = _SHARED | {
     "blocks": (True, _named_blocks),
     "initial": (False, _partition),
     "maximality": (False, _rounds),
+    "evaluations": (False, _evaluations),
 }
 _MATRIX: dict[str, Reader] = _SHARED | {"matrix": (True, _rows), "closure": (False, _closure)}
 _KEYS = {"forward": _PARTITION, "backward": _PARTITION, "linear": _MATRIX}
@@ -555,7 +651,10 @@ def _check(claim: Claim) -> Verdict:
     system, kind = claim.system, claim.kind
     reference = "" if claim.tolerance == "0" else REFERENCE
     if kind == "linear":
-        _check_linear(system, claim.matrix, claim.quotient)
+        if claim.functions or claim.quotient_functions:
+            _check_sums(claim, claim.matrix)
+        else:
+            _check_linear(system, claim.matrix, claim.quotient)
         said = f"linear lumping of {len(system)} variables to {len(claim.matrix)}, and its quotient"
         return Verdict("accepted", said + reference)
     blocks = claim.blocks
@@ -565,7 +664,11 @@ def _check(claim: Claim) -> Verdict:
         raise Rejected("the quotient does not have exactly one equation per block")
     verify = _check_forward if kind == "forward" else _check_backward
     of = {name: names[number] for name, number in claimed.items()}
-    verify(system, blocks, of, claim.quotient)
+    if claim.functions or claim.quotient_functions:
+        sums = {name: _sum_of(members) for name, members in blocks.items()}
+        _check_sums(claim, sums) if kind == "forward" else _check_copies(claim, of)
+    else:
+        verify(system, blocks, of, claim.quotient)
     said = (
         f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks, and its quotient"
         + reference
@@ -574,16 +677,21 @@ def _check(claim: Claim) -> Verdict:
         return Verdict("accepted", said)
     initial = _labels(system, claim.initial, "the initial partition")
     _refines(claimed, initial)
-    if claim.maximality is None:
+    if claim.evaluations is not None:
+        reached = replay_evaluations(claim, initial, claim.evaluations)
+    elif claim.maximality is not None:
+        reached = replay(system, kind, initial, claim.maximality)
+    else:
         return Verdict("accepted", said + ", inside the initial partition")
-    reached = replay(system, kind, initial, claim.maximality)
     together: dict[int, str] = {}
     for name, label in reached.items():
         first = together.setdefault(label, name)
         if claimed[first] != claimed[name]:
             missing = f"the record does not separate {first} and {name}"
             raise Inconclusive(f"{said}: verified. Coarsest: not shown, {missing}")
-    return Verdict("accepted", said + ", the coarsest inside the initial partition", coarsest=True)
+    said += ", the coarsest inside the initial partition"
+    free = any(function.name != "inverse" for function in claim.functions.values())
+    return Verdict("accepted", said + (FREE if free else ""), coarsest=True)
 
 
 def replay(system: System, kind: str, initial: Labels, rounds: Iterable[list[Record]]) -> Labels:
@@ -795,20 +903,26 @@ def _check_linear(system: System, rows: System, quotient: System) -> None:
         _compare(total, _substituted(quotient[name], rows, products), f"row {name}", CLAIMS)
 
 
-def _substituted(polynomial: Polynomial, rows: System, budget: Budget) -> Polynomial:
+def _substituted(
+    polynomial: Polynomial, rows: Mapping[str, Polynomial], budget: Budget
+) -> Polynomial:
     """The polynomial with each variable replaced by its row, multiplied out."""
     result: Polynomial = {}
     for monomial, value in polynomial.items():
         product: Polynomial = {(): value}
         for name in (v for v, power in monomial for _ in range(power)):
-            budget.spend(len(product) * len(rows[name]) * (len(monomial) + 8))
-            longer: Polynomial = {}
-            for left, a in product.items():
-                for right, b in rows[name].items():
-                    add_term(longer, _sorted([*left, *right]), a * b)
-            product = longer
+            product = _product(product, rows[name], budget, len(monomial))
         for other, value in product.items():
             add_term(result, other, value)
+    return result
+
+
+def _product(p: Polynomial, q: Polynomial, budget: Budget, length: int = 8) -> Polynomial:
+    budget.spend(len(p) * len(q) * (length + 8))
+    result: Polynomial = {}
+    for left, a in p.items():
+        for right, b in q.items():
+            add_term(result, _sorted([*left, *right]), a * b)
     return result
 
 
@@ -820,7 +934,298 @@ def _compare(left: Polynomial, right: Polynomial, where: str, how: str) -> None:
             raise Rejected(f"{where}: coefficient of {shown} " + how.format(a, b))
 
 
-def system_digest(system: System) -> str:
+# Functions: 1/p is what it is, of any other one nothing is known but that equal arguments give equal values.
+
+_AT_ZERO = {"exp": 1, "cos": 1, "cosh": 1} | dict.fromkeys(
+    ("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "abs", "sign"), 0
+)
+_AT_ONE = dict.fromkeys(("log", "acos", "acosh"), 0)
+_PARITY = {"cos": 1, "cosh": 1, "abs": 1} | dict.fromkeys(
+    ("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "sign"), -1
+)
+
+
+def _claim_size(claim: Claim) -> int:
+    """Variables, terms and factors of the system, those in functions included."""
+    inside = (u for f in claim.functions.values() for u in f.arguments)
+    return _size(claim.system) + sum(1 + len(m) for u in inside for m in u)
+
+
+class _Field:
+    """Polynomials in variables and in symbols for functions of them, compared as functions.
+
+    A symbol's name begins with half a surrogate pair, which no name in a certificate does.
+    """
+
+    def __init__(self, items: int) -> None:
+        self.budget = Budget.of("multiplying out functions", items)
+        self.below: System = {}  # the denominators
+        self.known: dict[Any, str] = {}
+        self.alike: dict[str, list[tuple[list[Polynomial], str]]] = {}
+
+    def symbols(self, functions: Functions, images: Mapping[str, Polynomial]) -> System:
+        """What every variable and every function becomes when variables are replaced."""
+        result = dict(images)
+        for name, function in functions.items():
+            arguments = [_substituted(p, result, self.budget) for p in function.arguments]
+            result[name] = self._applied(function.name, arguments)
+        return result
+
+    def _applied(self, name: str, u: list[Polynomial]) -> Polynomial:
+        if name == "inverse":
+            return self._inverse(u[0])
+        one: Polynomial = {(): Fraction(1)}
+        values = (_AT_ZERO if u == [{}] else _AT_ONE if u == [one] else {}) if len(u) == 1 else {}
+        if name in values:
+            return {(): Fraction(values[name])} if values[name] else {}
+        if name == "power" and u[0] == one:
+            return one
+        parity = _PARITY.get(name, 0) if len(u) == 1 else 0
+        for sign in (1, -1) if parity else (1,):
+            signed = [{m: v * sign for m, v in p.items()} for p in u]
+            symbol = self._found(name, signed)
+            if symbol is not None:
+                return {((symbol, 1),): Fraction(1 if sign == 1 else parity)}
+        symbol = self._new(name, u)
+        self.alike.setdefault(name, []).append((u, symbol))
+        return {((symbol, 1),): Fraction(1)}
+
+    def _found(self, name: str, u: list[Polynomial]) -> str | None:
+        symbol = self.known.get((name, *(frozenset(p.items()) for p in u)))
+        if symbol is not None or not any(v in self.below for p in u for m in p for v, _ in m):
+            return symbol
+        for others, symbol in self.alike.get(name, ()):
+            if len(others) == len(u) and all(map(self.equal, u, others)):
+                return symbol
+        return None
+
+    def _new(self, name: str, u: list[Polynomial]) -> str:
+        key = (name, *(frozenset(p.items()) for p in u))
+        return self.known.setdefault(key, f"\udc00{len(self.known)}")
+
+    def _inverse(self, p: Polynomial) -> Polynomial:
+        above, powers = self._cleared(p)
+        if not above:
+            raise Rejected("a denominator is 0 where variables are replaced")
+        leading = above[min(above)]
+        monic = {m: v / leading for m, v in above.items()}
+        if monic == {(): 1}:
+            result: Polynomial = {(): 1 / leading}
+        else:
+            symbol = self._new("inverse", [monic])
+            self.below[symbol] = monic
+            result = {((symbol, 1),): 1 / leading}
+        for symbol, power in powers.items():
+            for _ in range(power):
+                result = _product(result, self.below[symbol], self.budget)
+        return result
+
+    def _cleared(self, p: Polynomial) -> tuple[Polynomial, dict[str, int]]:
+        """The numerator: p times the powers of denominators that it takes, and these powers."""
+        powers: dict[str, int] = {}
+        parts: dict[Monomial, Polynomial] = {}
+        for monomial, value in p.items():
+            inverse = tuple(f for f in monomial if f[0] in self.below)
+            rest = tuple(f for f in monomial if f[0] not in self.below)
+            parts.setdefault(inverse, {})[rest] = value
+            for symbol, power in inverse:
+                powers[symbol] = max(power, powers.get(symbol, 0))
+        above: Polynomial = {}
+        for inverse, part in parts.items():
+            have = dict(inverse)
+            for symbol, power in powers.items():
+                for _ in range(power - have.get(symbol, 0)):
+                    part = _product(part, self.below[symbol], self.budget)
+            for monomial, value in part.items():
+                add_term(above, monomial, value)
+        return above, powers
+
+    def equal(self, left: Polynomial, right: Polynomial) -> bool:
+        """True if both are the same function, whatever the functions other than 1/p are."""
+        difference = dict(left)
+        for monomial, value in right.items():
+            add_term(difference, monomial, -value)
+        return not difference or not self._cleared(difference)[0]
+
+    def compare(self, left: Polynomial, right: Polynomial, where: str) -> None:
+        """Refuse what is not equal; doubt it where functions could have more properties than are used."""
+        if self.equal(left, right):
+            return
+        symbols = {v for p in (left, right) for m in p for v, _ in m}
+        free = {s for found in self.alike.values() for _, s in found} & symbols
+        said = f"{where}: it is not what the quotient claims"
+        if free:
+            raise Inconclusive(said + FREE)
+        raise Rejected(said)
+
+
+def _sum_of(names: Iterable[str]) -> Polynomial:
+    return {((name, 1),): Fraction(1) for name in names}
+
+
+def _check_sums(claim: Claim, rows: System) -> None:
+    """Σ_i L_i·q_i(x) = g(L·x) for every row of L: the commuting square, as an identity of functions."""
+    if rows.keys() != claim.quotient.keys():
+        raise Rejected("the quotient does not have exactly one equation per row")
+    field = _Field(_claim_size(claim))
+    large = field.symbols(claim.functions, {v: _sum_of([v]) for v in claim.system})
+    small = field.symbols(claim.quotient_functions, rows)
+    for name, row in rows.items():
+        total: Polynomial = {}
+        for monomial, weight in row.items():
+            for other, value in _substituted(
+                claim.system[monomial[0][0]], large, field.budget
+            ).items():
+                add_term(total, other, weight * value)
+        field.compare(
+            total, _substituted(claim.quotient[name], small, field.budget), f"equation of {name}"
+        )
+
+
+def _check_copies(claim: Claim, of: dict[str, str]) -> None:
+    """q_i with every variable replaced by its block's = g_B, for every member i of every block B."""
+    field = _Field(_claim_size(claim))
+    large = field.symbols(claim.functions, {v: _sum_of([of[v]]) for v in claim.system})
+    small = field.symbols(claim.quotient_functions, {b: _sum_of([b]) for b in claim.quotient})
+    claimed = {b: _substituted(p, small, field.budget) for b, p in claim.quotient.items()}
+    for name, polynomial in claim.system.items():
+        where = f"equation of {name} on the blocks"
+        field.compare(_substituted(polynomial, large, field.budget), claimed[of[name]], where)
+
+
+def replay_evaluations(claim: Claim, initial: Labels, record: Evaluations) -> Labels:
+    """The partition that splitting by values reaches, as a block number per variable."""
+    return next(islice(evaluation_rounds(claim, initial, record), record.rounds, None))
+
+
+def evaluation_rounds(claim: Claim, initial: Labels, record: Evaluations) -> Iterator[Labels]:
+    """The initial partition, and that after each round.
+
+    In each round every variable gets a value in the field of ``prime`` elements: a hash of round and name.
+    Backward: all of a block have the value of its first; a variable is judged by its equation there. Forward:
+    x_i is judged by Σ_k w_k·q_k, with one weight for each block, where a step is added to x_i.
+    """
+    label, values = dict(initial), _Values(claim, record.prime)
+    for number in count():
+        yield label
+        values.budget.spend(20 * len(label))
+        first: dict[int, str] = {}
+        for name in claim.system:
+            first.setdefault(label[name], name)
+        drawn = partial(_residue, record.prime, record.seed, number)
+        if claim.kind == "backward":
+            at = values.at({name: drawn("x", first[label[name]]) for name in claim.system})
+            found = {name: values.of(p, at) for name, p in claim.system.items()}
+        else:
+            at = values.at({name: drawn("x", name) for name in claim.system})
+            weight = {name: drawn("w", first[label[name]]) for name in claim.system}
+            found = values.moved(at, drawn("step"), weight)
+        numbers: dict[Any, int] = {}
+        label = {n: numbers.setdefault((label[n], found[n]), len(numbers)) for n in claim.system}
+
+
+def _residue(prime: int, *parts: object) -> int:
+    """A hash of some texts and numbers, from 1 to p − 1."""
+    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()) % (prime - 1) + 1
+
+
+class _Values:
+    """A system in the field of ``prime`` elements; functions other than 1/p are hashes of their arguments."""
+
+    def __init__(self, claim: Claim, prime: int) -> None:
+        self.claim, self.prime, self.budget = (
+            claim,
+            prime,
+            Budget.of("replaying the evaluations", 4 * _claim_size(claim)),
+        )
+        self.coefficients: dict[Fraction, int] = {}
+        self.users: dict[str, list[str]] = {}  # functions that a symbol occurs in
+        self.equations: dict[str, list[str]] = {}  # equations that a symbol occurs in
+        for name, function in claim.functions.items():
+            for s in {v for p in function.arguments for m in p for v, _ in m}:
+                self.users.setdefault(s, []).append(name)
+        for name, polynomial in claim.system.items():
+            for s in {v for m in polynomial for v, _ in m}:
+                self.equations.setdefault(s, []).append(name)
+        self.order = {name: number for number, name in enumerate(claim.functions)}
+
+    def of(self, polynomial: Polynomial, at: Mapping[str, int]) -> int:
+        """The value of a polynomial."""
+        total = 0
+        for monomial, value in polynomial.items():
+            self.budget.spend(4 * (1 + len(monomial)))
+            if value not in self.coefficients:
+                if value.denominator % self.prime == 0:
+                    raise Inconclusive(f"the prime {self.prime} divides a denominator")
+                inverse = pow(value.denominator, -1, self.prime)
+                self.coefficients[value] = value.numerator * inverse % self.prime
+            term = self.coefficients[value]
+            for variable, power in monomial:
+                term = term * pow(at[variable], power, self.prime) % self.prime
+            total += term
+        return total % self.prime
+
+    def at(self, point: dict[str, int]) -> dict[str, int]:
+        """The values of all symbols where variables have theirs."""
+        result = dict(point)
+        for name in self.claim.functions:
+            result[name] = self._function(name, result)
+        return result
+
+    def _function(self, symbol: str, at: Mapping[str, int]) -> int:
+        function, prime = self.claim.functions[symbol], self.prime
+        name, u = function.name, [self.of(p, at) for p in function.arguments]
+        if name == "inverse":
+            if not u[0]:
+                raise Inconclusive(
+                    "a denominator is 0 at a point of the evaluations; take another seed"
+                )
+            return pow(u[0], -1, prime)
+        if len(u) == 1 and u[0] in (0, 1):
+            known = (_AT_ONE if u[0] else _AT_ZERO).get(name)
+            if known is not None:
+                return known
+        if name == "power" and u[0] == 1:
+            return 1
+        if name in _PARITY and len(u) == 1 and u[0] > prime - u[0]:
+            return _residue(prime, name, prime - u[0]) * _PARITY[name] % prime
+        return _residue(prime, name, *u)
+
+    def moved(self, at: dict[str, int], step: int, weight: Mapping[str, int]) -> dict[str, int]:
+        """Σ_k w_k·(q_k with a step added to x_i − q_k), for every variable x_i."""
+        before = {name: self.of(p, at) for name, p in self.claim.system.items()}
+        result = {}
+        for name in self.claim.system:
+            there = dict.fromkeys([name], (at[name] + step) % self.prime)
+            touched, seen = list(self.users.get(name, ())), {name}
+            while touched:  # functions in their order, so that arguments come first
+                touched.sort(key=self.order.__getitem__, reverse=True)
+                symbol = touched.pop()
+                if symbol not in seen:
+                    seen.add(symbol)
+                    there[symbol] = self._function(symbol, _Over(there, at))
+                    touched += self.users.get(symbol, ())
+            total = 0
+            for k in {k for s in there for k in self.equations.get(s, ())}:
+                after = self.of(self.claim.system[k], _Over(there, at))
+                total += weight[k] * (after - before[k])
+            result[name] = total % self.prime
+        return result
+
+
+class _Over(dict[str, int]):
+    """A few new values over many old ones."""
+
+    def __init__(self, new: Mapping[str, int], old: Mapping[str, int]) -> None:
+        super().__init__(new)
+        self.old = old
+
+    def __missing__(self, key: str) -> int:
+        return self.old[key]
+
+
+def system_digest(system: System, functions: Functions | None = None) -> str:
     """SHA-256 of the system in canonical form, in hexadecimal."""
     digest, before = hashlib.sha256(b"{"), ""
     for name in sorted(system):  # equation by equation: the text of all is longer than the file
@@ -829,6 +1234,12 @@ def system_digest(system: System) -> str:
         digest.update((before + text[1:-1]).encode())
         before = ","
     digest.update(b"}")
+    if functions:
+        arguments = {
+            name: [f.name, [sorted((m, str(v)) for m, v in u.items()) for u in f.arguments]]
+            for name, f in functions.items()
+        }
+        digest.update(json.dumps(arguments, separators=(",", ":"), ensure_ascii=True).encode())
     return digest.hexdigest()
 
 

@@ -77,18 +77,18 @@ class FactoredODE(PolynomialODE):
         """How many numbers the factors hold."""
         return int(np.count_nonzero(self.outer) + np.count_nonzero(self.lift)) + self.inner.terms
 
-    def rhs(self, x: npt.ArrayLike) -> FloatArray:
+    def rhs(self, x: npt.ArrayLike, time: float = 0.0) -> FloatArray:
         """The right-hand side L·q(U·y) in float64."""
         state = np.asarray(x, dtype=np.float64)
         if state.ndim not in (1, 2) or state.shape[0] != len(self):
             raise VariableError(
                 f"a state of this system has {len(self)} entries; got an array of shape {state.shape}"
             )
-        return np.asarray(self.outer @ self.inner.rhs(self.lift @ state))
+        return np.asarray(self.outer @ self.inner.rhs(self.lift @ state, time))
 
-    def jacobian(self, x: npt.ArrayLike) -> sparse.csr_array:
+    def jacobian(self, x: npt.ArrayLike, time: float = 0.0) -> sparse.csr_array:
         """L·J(U·y)·U at a state."""
-        inside = self.inner.jacobian(self.lift @ np.asarray(x, dtype=np.float64))
+        inside = self.inner.jacobian(self.lift @ np.asarray(x, dtype=np.float64), time)
         return sparse.csr_array(self.outer @ (inside @ self.lift))
 
     def to_text(self, *limits: Any, **named: Any) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from symlump.errors import InputError
 from symlump.ode.exact import IntArray
 from symlump.ode.monomials import modular_power, ranges
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 Residues = npt.NDArray[np.uint64]
+
+
+class VanishingDenominator(InputError):
+    """A denominator is 0 at a point; another point is to be drawn."""
+
 
 #: Longest row, bits of a limb: the fewest limbs that suffice are taken.
 _LIMBS = ((1 << 15, 16), (1 << 20, 11))

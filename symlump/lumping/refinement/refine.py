@@ -20,9 +20,10 @@ from symlump.lumping.equivalence import Equivalence, Fingerprints
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.blocks import RefinableBlocks
 from symlump.lumping.refinement.components import strong_components
+from symlump.lumping.refinement.field import VanishingDenominator
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import IntArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 #: The Mersenne prime 2^31 − 1: products of residues fit in 64 bits.
 PRIME = 2**31 - 1
@@ -33,7 +34,7 @@ _MAX_COMPONENTS = 256
 
 
 def coarsest(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Equivalence,
     initial: Partition,
     prime: int = PRIME,
@@ -57,6 +58,8 @@ def coarsest(
 
     Raises
     ------
+    PartitionError
+        If a denominator is 0 wherever the members of each block are equal (backward).
     FailureError
         If the exact check still fails after 200 draws, each modulo another prime.
 
@@ -76,11 +79,16 @@ def coarsest(
         except InputError:  # this prime divides a denominator
             prime = _another_prime(generator)
             continue
-        for members, feedback in order:
-            rounds += refine_component(blocks, values, members, feedback, generator)
+        try:
+            for members, feedback in order:
+                rounds += refine_component(blocks, values, members, feedback, generator)
+        except VanishingDenominator:  # by chance, or because it is 0 wherever the blocks are equal
+            method.check_defined(ode, blocks.labels)
+            prime = _another_prime(generator)
+            continue
         del values  # the comparison needs the memory
         partition = Partition(blocks.labels)
-        if method.signature(ode, partition.labels, None).agree(partition):
+        if method.agrees(ode, partition):
             return partition, rounds
         prime = _another_prime(generator)  # it may divide the very coefficients that differ
     raise FailureError(
@@ -124,7 +132,7 @@ def refine_component(
 
 
 def work_order(
-    ode: PolynomialODE, method: Equivalence, initial: Partition, most: int | None = None
+    ode: ODE, method: Equivalence, initial: Partition, most: int | None = None
 ) -> list[tuple[IntArray, bool]]:
     """Variables to refine together, what they depend on first; and whether to iterate them.
 

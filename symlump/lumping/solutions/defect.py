@@ -20,7 +20,8 @@ from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 if TYPE_CHECKING:
-    from symlump.lumping.lumping import Lumping
+    from symlump.lumping.equivalence import polynomial_only
+from symlump.lumping.lumping import Lumping
 
 #: Nothing is multiplied out to more terms than this.
 MAX_TERMS = 2_000_000
@@ -161,7 +162,8 @@ def defect(lumping: Lumping) -> PolynomialODE:
     a' = 1/2*a
     b' = -1/2*a
     """
-    ode, g, partition = lumping.ode, lumping.quotient, lumping.partition
+    ode, g = (polynomial_only(system, "a bound") for system in (lumping.ode, lumping.quotient))
+    partition = lumping.partition
     labels = partition.labels
     if lumping.method.direction == "forward":
         blocks = [block.tolist() for block in partition.blocks]

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
+from symlump.lumping.equivalence import polynomial_only
 from symlump.lumping.solutions.defect import defect, increment
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.monomials import Monomials
@@ -178,7 +179,7 @@ class ErrorSystem:
         """
         labels = lumping.partition.labels
         forward = lumping.method.direction == "forward"
-        base, f = lumping.ode, lumping.quotient
+        base, f = (polynomial_only(s, "a bound") for s in (lumping.ode, lumping.quotient))
         if not forward:
             base, f = f, base
         d = defect(lumping)

@@ -18,11 +18,11 @@ import networkx as nx
 import numpy as np
 
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.equivalence import Equivalence, polynomial_only
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 #: Each step compares all pairs of a block in exact arithmetic.
 MAX_VARIABLES = 300
@@ -40,7 +40,7 @@ class Breakpoint:
 
 
 def breakpoints(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Equivalence,
     initial: Partition | Iterable[Iterable[Any]] | None = None,
 ) -> tuple[Breakpoint, ...]:
@@ -50,7 +50,7 @@ def breakpoints(
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     method : Forward() or Backward()
         Its ``eps`` plays no role; ``linkage`` is closure and distances are absolute.
     initial : as for :func:`symlump.lump`
@@ -74,6 +74,7 @@ def breakpoints(
     """
     from symlump.lumping.lump import initial_partition
 
+    polynomial_only(ode, "breakpoints")
     if len(ode) > MAX_VARIABLES:
         raise MethodError(
             f"breakpoints compares all pairs exactly, for at most {MAX_VARIABLES} variables; this system has "
@@ -97,7 +98,7 @@ def breakpoints(
 
 
 def _below(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Equivalence,
     labels: IntArray,
     edges: list[tuple[Fraction, int, int]],
@@ -117,9 +118,7 @@ def _below(
         edges = _tree_edges(ode, method, labels)
 
 
-def _tree_edges(
-    ode: PolynomialODE, method: Equivalence, labels: IntArray
-) -> list[tuple[Fraction, int, int]]:
+def _tree_edges(ode: ODE, method: Equivalence, labels: IntArray) -> list[tuple[Fraction, int, int]]:
     """The edges of a shortest spanning tree of each block, with their exact distances."""
     owners, keys, sums = method.signature(ode, labels, None).collected()
     signature: list[dict[int, Fraction]] = [{} for _ in range(len(ode))]

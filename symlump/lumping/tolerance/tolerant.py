@@ -19,11 +19,11 @@ from symlump.lumping.tolerance.grouping import group_distances, group_rows
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 
 def coarsest_within_tolerance(
-    ode: PolynomialODE, method: Equivalence, initial: Partition
+    ode: ODE, method: Equivalence, initial: Partition
 ) -> tuple[Partition, int]:
     """The partition that a method with a tolerance finds, and the rounds it took.
 
@@ -67,7 +67,7 @@ def coarsest_within_tolerance(
 class _TolerantSplit:
     """Splits members by the linkage of their signatures, in units of their initial block."""
 
-    def __init__(self, ode: PolynomialODE, method: Equivalence, initial: Partition) -> None:
+    def __init__(self, ode: ODE, method: Equivalence, initial: Partition) -> None:
         self._ode, self._method, self._initial = ode, method, initial
         # 0 stands for "not known yet": a relative scale is fixed when its component's turn comes.
         self._scale = np.zeros(len(ode)) if method.relative else np.ones(len(ode))

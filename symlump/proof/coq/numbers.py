@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from symlump.proof.check import Claim, Polynomial, Rejected, System
+from symlump.proof.check import Claim, Inconclusive, Polynomial, Rejected, System
 
 Factors = tuple[tuple[int, int], ...]
 Terms = list[tuple[Fraction, Factors]]
@@ -71,9 +71,13 @@ def numbered(claim: Claim) -> NumberedClaim:
 
     Raises
     ------
+    Inconclusive
+        If the system contains functions.
     Rejected
         If the blocks are no partition of the variables, or there is not one equation for each block or row.
     """
+    if claim.functions or claim.quotient_functions:
+        raise Inconclusive("the checker proved in Coq knows polynomials, and no functions")
     names, parts = list(claim.system), claim.matrix if claim.kind == "linear" else claim.blocks
     if claim.quotient.keys() != parts.keys():
         raise Rejected("the quotient does not have exactly one equation per block or row")

@@ -1,0 +1,1 @@
+"""Forward and backward equivalence of systems whose equations contain quotients and functions."""

@@ -1,0 +1,150 @@
+"""Systems under substitution: every variable replaced by a polynomial, every function followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from symlump.errors import InputError, VariableError
+from symlump.ode.exact import IntArray
+from symlump.ode.functions.algebra import (
+    Budget,
+    Monomial,
+    Polynomial,
+    add_to,
+    checked,
+    constant,
+    power_of_number,
+    symbol,
+    symbols_of,
+)
+from symlump.ode.functions.generators import Generators, renumbered
+from symlump.ode.functions.polynomials import Polynomials
+from symlump.ode.functions.symbols import SymbolTable
+
+if TYPE_CHECKING:
+    from symlump.ode.system import ODE
+
+
+def images_of(
+    ode: ODE, table: SymbolTable, images: Sequence[Polynomial] | None
+) -> tuple[list[Polynomial], list[Polynomial]]:
+    """See :meth:`symlump.ode.system.ODE.into`."""
+    of: list[Polynomial] = list(map(symbol, range(len(ode))) if images is None else images)
+    generators = ode.generators
+    for k in range(0 if generators is None else generators.live):
+        assert generators is not None
+        u = [image(p, of, table) for p in generators.arguments_of(k)]
+        try:
+            of.append(table.apply(generators.functions[k], u))
+        except InputError as problem:
+            raise InputError(f"{problem}: {_shown(ode, k)}") from None
+    monomials = [
+        image({tuple(ode.monomials.factors(m)): Fraction(1)}, of, table)
+        for m in range(len(ode.monomials))
+    ]
+    equations: list[Polynomial] = [{} for _ in range(len(ode))]
+    for row, column, value in zip(
+        ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
+    ):
+        add_to(equations[row], monomials[column], value)
+    return equations, of
+
+
+def equal(a: ODE, b: ODE) -> bool:
+    """True if two systems have the same variables and equations; their symbols may have other numbers."""
+    if a.variables != b.variables or set(a.parameters) != set(b.parameters):
+        return False
+    table = SymbolTable(len(a))
+    return images_of(a, table, None)[0] == images_of(b, table, None)[0]
+
+
+def renamed(ode: ODE, place: IntArray, names: Sequence[str]) -> ODE:
+    """The system with variable i at ``place[i]``, under its new name."""
+    table = SymbolTable(len(ode))
+    equations, _ = images_of(ode, table, [symbol(i) for i in place.tolist()])
+    moved: list[Polynomial] = [{} for _ in equations]
+    for i, equation in zip(place.tolist(), equations, strict=True):
+        moved[i] = equation
+    new = {old: names[i] for old, i in zip(ode.variables, place.tolist(), strict=True)}
+    parameters = [new[name] for name in ode.parameters]
+    return from_table(names, moved, table, parameters, ode.coefficients.is_float)
+
+
+def from_table(
+    variables: Iterable[str],
+    equations: Sequence[Polynomial],
+    table: SymbolTable,
+    parameters: Iterable[str],
+    floats: bool,
+) -> ODE:
+    """See :meth:`symlump.ode.system.ODE.from_table`."""
+    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE, index_of
+
+    names, constants = tuple(variables), tuple(parameters)
+    index = index_of(names)
+    for name in constants:
+        if name not in index:
+            raise VariableError(f"parameter {name!r} is not a variable of the system")
+        if equations[index[name]]:
+            raise VariableError(f"parameter {name!r} has an equation; a parameter is constant")
+    used = dict.fromkeys(s for p in equations for s in sorted(symbols_of(p)) if s >= table.count)
+    generators = None
+    if used:
+        generators, number = Generators.of(table, list(used), floats)
+        equations = [renumbered(p, number) for p in equations]
+    terms = Polynomials.of(equations, floats)
+    kind = PolynomialODE if generators is None else ODE
+    return kind(
+        names,
+        terms.monomials,
+        terms.rows,
+        terms.columns,
+        terms.coefficients,
+        constants,
+        generators,
+    )
+
+
+def image(
+    p: Polynomial, of: Sequence[Polynomial], table: SymbolTable, budget: Budget | None = None
+) -> Polynomial:
+    """The polynomial with ``of[s]`` in place of each symbol s."""
+    budget = budget or Budget()
+    result: Polynomial = {}
+    for monomial, value in p.items():
+        simple = _simple(monomial, value, of, table)
+        if simple is None:
+            product = constant(value)
+            for s, k in monomial:
+                raised = table.power(of[s], constant(k), budget)
+                product = table.multiply(product, raised, budget)
+            add_to(result, product)
+        else:
+            add_to(result, simple)
+    return result
+
+
+def _simple(
+    monomial: Monomial, value: Fraction, of: Sequence[Polynomial], table: SymbolTable
+) -> Polynomial | None:
+    """The image of a monomial where that of every symbol is one symbol, a monomial or a number."""
+    powers: dict[int, int] = {}
+    for s, k in monomial:
+        into = of[s]
+        if len(into) != 1:
+            return None if into else {}
+        ((inner, factor),) = into.items()
+        if factor != 1:
+            value = checked(value * power_of_number(factor, k))
+        for t, e in inner:
+            powers[t] = powers.get(t, 0) + e * k
+    return table.cancelled({tuple(sorted(powers.items())): value})
+
+
+def _shown(ode: ODE, k: int) -> str:
+    from symlump.ode.functions.printing import symbol_text
+
+    return symbol_text(ode, len(ode) + k)

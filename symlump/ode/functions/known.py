@@ -1,0 +1,209 @@
+"""The functions that right-hand sides may contain: values, exact facts, derivatives.
+
+A function applied to its arguments is a symbol of its own, free of the others: nothing is assumed of exp(x)
+but its derivative. Where even that is not given (floor, piecewise, comparisons) the derivative is one more
+free symbol. So what is found equal is equal; an identity such as sin² + cos² = 1 is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symlump.ode.functions.algebra import Polynomial, constant, scaled, total
+
+if TYPE_CHECKING:
+    from symlump.ode.functions.symbols import SymbolTable
+
+#: Given the table, the symbol f(u) itself and the arguments: ∂f/∂u_a for each argument, as polynomials in
+#: symbols.
+Slopes = Callable[["SymbolTable", Polynomial, Sequence[Polynomial]], list[Polynomial]]
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function.
+
+    Parameters
+    ----------
+    name : str
+        As it is written, in text and in certificates.
+    values : callable
+        float64 arrays in, one out.
+    slopes : callable or None
+        Its derivatives as polynomials in symbols; None where they are free symbols.
+    exact : mapping
+        Values at single rational arguments.
+    parity : {-1, 0, 1}
+        f(−u) = ±f(u), or nothing.
+    latex : str
+        With ``{}`` for the arguments; empty for a name in roman letters.
+    """
+
+    name: str
+    values: Callable[..., Any]
+    slopes: Slopes | None = None
+    exact: Mapping[int, int] = field(default_factory=dict)
+    parity: int = 0
+    latex: str = ""
+
+
+def _inverse(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[Polynomial]:
+    return [scaled(table.multiply(f, f), Fraction(-1))]
+
+
+def _power(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[Polynomial]:
+    base, exponent = u
+    by_base = table.multiply(table.multiply(exponent, f), table.inverse(base))
+    if not any(exponent):
+        return [by_base, {}]
+    return [by_base, table.multiply(f, table.apply("log", [base]))]
+
+
+def _times(name: str, sign: int = 1) -> Slopes:
+    return lambda table, f, u: [scaled(table.apply(name, u), Fraction(sign))]
+
+
+def _one_plus_square(sign: int) -> Slopes:
+    return lambda table, f, u: [total([constant(1), scaled(table.multiply(f, f), Fraction(sign))])]
+
+
+def _arc(sign: int, inside: tuple[int, int], root: bool) -> Slopes:
+    """±1/(a + b·u²), or over its root."""
+
+    def slopes(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[Polynomial]:
+        square = table.multiply(u[0], u[0])
+        below = total([constant(inside[0]), scaled(square, Fraction(inside[1]))])
+        if root:
+            below = table.power(below, constant(Fraction(1, 2)))
+        return [scaled(table.inverse(below), Fraction(sign))]
+
+    return slopes
+
+
+def _piecewise(*values: Any) -> Any:
+    """Value, condition, value, condition, …, and what holds otherwise (not a number where nothing does)."""
+    pairs, rest = values[: len(values) // 2 * 2], values[len(values) // 2 * 2 :]
+    result = rest[0] if rest else np.nan
+    for value, condition in reversed(list(zip(pairs[::2], pairs[1::2], strict=True))):
+        result = np.where(np.asarray(condition) != 0, value, result)
+    return result
+
+
+def _truth(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: np.asarray(operation(a, b), dtype=np.float64)
+
+
+def _fold(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def values(first: Any, *others: Any) -> Any:
+        for other in others:
+            first = operation(first, other)
+        return first
+
+    return values
+
+
+def _logical(operation: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    fold = _fold(operation)
+    return lambda *u: np.asarray(fold(*(np.asarray(a) != 0 for a in u)), dtype=np.float64)
+
+
+FUNCTIONS: dict[str, Function] = {
+    f.name: f
+    for f in (
+        Function("inverse", lambda u: 1.0 / u, _inverse),
+        Function("power", np.power, _power),
+        Function("time", lambda: 0.0),
+        Function("pi", lambda: np.pi, latex=r"\pi"),
+        Function("exp", np.exp, lambda t, f, u: [f], {0: 1}, latex="e^{{{}}}"),
+        Function("log", np.log, lambda t, f, u: [t.inverse(u[0])], {1: 0}, latex=r"\ln"),
+        Function("sin", np.sin, _times("cos"), {0: 0}, -1, r"\sin"),
+        Function("cos", np.cos, _times("sin", -1), {0: 1}, 1, r"\cos"),
+        Function("tan", np.tan, _one_plus_square(1), {0: 0}, -1, r"\tan"),
+        Function("sinh", np.sinh, _times("cosh"), {0: 0}, -1, r"\sinh"),
+        Function("cosh", np.cosh, _times("sinh"), {0: 1}, 1, r"\cosh"),
+        Function("tanh", np.tanh, _one_plus_square(-1), {0: 0}, -1, r"\tanh"),
+        Function("asin", np.arcsin, _arc(1, (1, -1), True), {0: 0}, -1, r"\arcsin"),
+        Function("acos", np.arccos, _arc(-1, (1, -1), True), {1: 0}, 0, r"\arccos"),
+        Function("atan", np.arctan, _arc(1, (1, 1), False), {0: 0}, -1, r"\arctan"),
+        Function("asinh", np.arcsinh, _arc(1, (1, 1), True), {0: 0}, -1),
+        Function("acosh", np.arccosh, _arc(1, (-1, 1), True), {1: 0}),
+        Function("atanh", np.arctanh, _arc(1, (1, -1), False), {0: 0}, -1),
+        Function("abs", np.abs, parity=1, latex=r"\left|{}\right|"),
+        Function("sign", np.sign, parity=-1),
+        Function("floor", np.floor),
+        Function("ceil", np.ceil),
+        Function("factorial", lambda u: _factorial(u)),
+        Function("min", _fold(np.minimum), latex=r"\min"),
+        Function("max", _fold(np.maximum), latex=r"\max"),
+        Function("mod", np.mod),
+        Function("piecewise", _piecewise),
+        Function("lt", _truth(np.less)),
+        Function("leq", _truth(np.less_equal)),
+        Function("gt", _truth(np.greater)),
+        Function("geq", _truth(np.greater_equal)),
+        Function("eq", _truth(np.equal)),
+        Function("neq", _truth(np.not_equal)),
+        Function("and", _logical(np.logical_and)),
+        Function("or", _logical(np.logical_or)),
+        Function("xor", _logical(np.logical_xor)),
+        Function("not", lambda u: np.asarray(np.asarray(u) == 0, dtype=np.float64)),
+    )
+}
+
+
+def _factorial(u: Any) -> Any:
+    from scipy.special import gamma
+
+    return gamma(np.asarray(u) + 1.0)
+
+
+def exact_value(name: str, arguments: Sequence[Fraction]) -> Fraction | None:
+    """The value at rational arguments where it is rational and known, else None.
+
+    Examples
+    --------
+    >>> exact_value("exp", [Fraction(0)]), exact_value("max", [Fraction(1), Fraction(2)])
+    (Fraction(1, 1), Fraction(2, 1))
+    """
+    if len(arguments) == 1 and arguments[0].denominator == 1:
+        value = FUNCTIONS[name].exact.get(int(arguments[0]))
+        if value is not None:
+            return Fraction(value)
+    exactly = _EXACTLY.get(name)
+    if exactly is None:
+        return None
+    return exactly(*arguments)
+
+
+def _choose(*values: Fraction) -> Fraction | None:
+    for value, condition in zip(values[::2], values[1::2], strict=False):
+        if condition:
+            return value
+    return values[-1] if len(values) % 2 else None
+
+
+_EXACTLY: dict[str, Callable[..., Fraction | None]] = {
+    "abs": abs,
+    "sign": lambda u: Fraction((u > 0) - (u < 0)),
+    "floor": lambda u: Fraction(u.__floor__()),
+    "ceil": lambda u: Fraction(u.__ceil__()),
+    "min": min,
+    "max": max,
+    "mod": lambda a, b: a % b if b else None,
+    "piecewise": _choose,
+    "lt": lambda a, b: Fraction(a < b),
+    "leq": lambda a, b: Fraction(a <= b),
+    "gt": lambda a, b: Fraction(a > b),
+    "geq": lambda a, b: Fraction(a >= b),
+    "eq": lambda a, b: Fraction(a == b),
+    "neq": lambda a, b: Fraction(a != b),
+    "and": lambda *u: Fraction(all(u)),
+    "or": lambda *u: Fraction(any(u)),
+    "xor": lambda *u: Fraction(sum(map(bool, u)) % 2),
+    "not": lambda u: Fraction(not u),
+}

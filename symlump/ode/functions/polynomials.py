@@ -1,0 +1,116 @@
+"""Many polynomials over one table of monomials, in arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.functions.algebra import Polynomial
+from symlump.ode.monomials import Monomials, ranges
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomials:
+    """Polynomial ``rows[t]`` contains ``coefficients[t]`` times monomial ``columns[t]``; sorted by row.
+
+    Examples
+    --------
+    >>> two = Polynomials.of([{((0, 1),): Fraction(3)}, {(): Fraction(1), ((0, 2),): Fraction(1)}])
+    >>> two.to_dict(1)
+    {(): Fraction(1, 1), ((0, 2),): Fraction(1, 1)}
+    >>> (two.matrix @ two.monomials.evaluate(np.array([2.0]))).tolist()
+    [6.0, 5.0]
+    """
+
+    count: int
+    monomials: Monomials
+    rows: IntArray
+    columns: IntArray
+    coefficients: ExactArray
+
+    @classmethod
+    def of(cls, polynomials: Sequence[Polynomial], floats: bool = False) -> Polynomials:
+        """Put dictionaries into arrays; with ``floats``, as floats where each coefficient is one."""
+        row: list[int] = []
+        owners: list[int] = []
+        symbols: list[int] = []
+        powers: list[int] = []
+        values: list[Fraction] = []
+        for number, p in enumerate(polynomials):
+            for monomial, value in p.items():
+                for s, k in monomial:
+                    owners.append(len(row))
+                    symbols.append(s)
+                    powers.append(k)
+                row.append(number)
+                values.append(value)
+        monomials, position = Monomials.from_factors(
+            np.array(owners, dtype=np.int64),
+            np.array(symbols, dtype=np.int64),
+            np.array(powers, dtype=np.int64),
+            len(row),
+        )
+        exact = ExactArray.from_fractions(values)
+        if floats:
+            exact = exact.as_floats()
+        rows = np.array(row, dtype=np.int64)
+        order = np.lexsort((position, rows))
+        return cls(len(polynomials), monomials, rows[order], position[order], exact.take(order))
+
+    @cached_property
+    def indptr(self) -> IntArray:
+        """Where the terms of each polynomial begin."""
+        return np.searchsorted(self.rows, np.arange(self.count + 1))
+
+    @cached_property
+    def matrix(self) -> sparse.csr_array:
+        """The coefficients in float64, shape (polynomials, monomials)."""
+        from scipy import sparse
+
+        return sparse.csr_array(
+            (self.coefficients.to_float(), self.columns, self.indptr),
+            shape=(self.count, len(self.monomials)),
+        )
+
+    @property
+    def terms(self) -> int:
+        """Number of terms, over all polynomials."""
+        return int(self.rows.shape[0])
+
+    def select(self, rows: IntArray) -> Polynomials:
+        """Some of the polynomials, with only the monomials that they need."""
+        lengths = self.indptr[rows + 1] - self.indptr[rows]
+        at = ranges(self.indptr[rows], lengths)
+        used, columns = np.unique(self.columns[at], return_inverse=True)
+        return Polynomials(
+            rows.size,
+            self.monomials.select(used),
+            np.repeat(np.arange(rows.size, dtype=np.int64), lengths),
+            columns.ravel().astype(np.int64),
+            self.coefficients.take(at),
+        )
+
+    def to_dict(self, row: int) -> Polynomial:
+        """One of them as a dictionary."""
+        first, last = int(self.indptr[row]), int(self.indptr[row + 1])
+        return {
+            tuple(self.monomials.factors(int(self.columns[t]))): self.coefficients[t]
+            for t in range(first, last)
+        }
+
+    def occurrences(self) -> tuple[IntArray, IntArray]:
+        """Distinct pairs (polynomial, symbol in it)."""
+        lengths = self.monomials.lengths[self.columns]
+        row = np.repeat(self.rows, lengths)
+        factor = ranges(self.monomials.indptr[:-1][self.columns], lengths)
+        pairs = np.unique(np.stack([row, self.monomials.variables[factor]]), axis=1)
+        return pairs[0], pairs[1]

@@ -1,0 +1,217 @@
+"""The border with sympy where right-hand sides contain quotients and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from symlump.errors import InputError, NotPolynomialError, VariableError
+from symlump.ode.functions.algebra import (
+    Budget,
+    Polynomial,
+    add_to,
+    constant,
+    constant_of,
+    symbol,
+    total,
+)
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.sympy_io import as_expression, as_symbol, float_value
+
+if TYPE_CHECKING:
+    from symlump.ode.system import ODE
+
+_NAMES: dict[Any, str] = {
+    sympy.log: "log",
+    sympy.sin: "sin",
+    sympy.cos: "cos",
+    sympy.tan: "tan",
+    sympy.sinh: "sinh",
+    sympy.cosh: "cosh",
+    sympy.tanh: "tanh",
+    sympy.asin: "asin",
+    sympy.acos: "acos",
+    sympy.atan: "atan",
+    sympy.asinh: "asinh",
+    sympy.acosh: "acosh",
+    sympy.atanh: "atanh",
+    sympy.exp: "exp",
+    sympy.Abs: "abs",
+    sympy.sign: "sign",
+    sympy.floor: "floor",
+    sympy.ceiling: "ceil",
+    sympy.factorial: "factorial",
+    sympy.Min: "min",
+    sympy.Max: "max",
+    sympy.Mod: "mod",
+    sympy.StrictLessThan: "lt",
+    sympy.LessThan: "leq",
+    sympy.StrictGreaterThan: "gt",
+    sympy.GreaterThan: "geq",
+    sympy.Equality: "eq",
+    sympy.Unequality: "neq",
+    sympy.And: "and",
+    sympy.Or: "or",
+    sympy.Xor: "xor",
+    sympy.Not: "not",
+}
+_CLASSES: dict[str, Callable[..., Any]] = {name: kind for kind, name in _NAMES.items()} | {
+    "inverse": lambda u: 1 / u,
+    "power": sympy.Pow,
+    "pi": lambda: sympy.pi,
+}
+
+
+def read_functions(
+    equations: Mapping[Any, Any], parameters: Iterable[Any], time: Any = None
+) -> ODE:
+    """See :meth:`symlump.ode.system.ODE.from_sympy`."""
+    from symlump.ode.system import ODE
+
+    variables = [as_symbol(key) for key in equations]
+    constants = [as_symbol(key) for key in parameters]
+    known = {s: symbol(i) for i, s in enumerate([*variables, *constants])}
+    table = SymbolTable(len(variables) + len(constants))
+    if time is not None:
+        if as_symbol(time) in known:
+            raise VariableError(f"{time} is time, so it can be neither a variable nor a parameter")
+        known[as_symbol(time)] = table.apply("time", [])
+    reader = _Reader(table, known)
+    rows: list[Polynomial] = [
+        reader.equation(s, as_expression(s, e))
+        for s, e in zip(variables, equations.values(), strict=True)
+    ]
+    rows += [{} for _ in constants]
+    names = [s.name for s in [*variables, *constants]]
+    floats = any(as_expression(s, e).has(sympy.Float) for s, e in equations.items())
+    return ODE.from_table(names, rows, table, [s.name for s in constants], floats)
+
+
+class _Reader:
+    def __init__(self, table: SymbolTable, known: dict[sympy.Symbol, Polynomial]) -> None:
+        self._table, self._known = table, known
+        self._done: dict[Any, Polynomial] = {}
+        self._of = sympy.Symbol("")
+
+    def equation(self, of: sympy.Symbol, expression: sympy.Expr) -> Polynomial:
+        """One right-hand side."""
+        self._of = of
+        try:
+            return dict(self._read(expression))
+        except RecursionError:
+            raise InputError(f"the equation of {of} is nested too deeply") from None
+        except InputError as problem:
+            if type(problem) is not InputError:
+                raise
+            raise InputError(f"the equation of {of}: {problem}") from None
+
+    def _read(self, e: Any) -> Polynomial:
+        found = self._done.get(e)
+        if found is None:
+            found = self._done[e] = self._new(e)
+        return found
+
+    def _new(self, e: Any) -> Polynomial:
+        table = self._table
+        if isinstance(e, sympy.Symbol):
+            if e not in self._known:
+                raise VariableError(
+                    f"{e} occurs in the equation of {self._of} but has no equation; add one, or name "
+                    f"it in parameters=[{e}] to keep it as a symbolic constant"
+                )
+            return self._known[e]
+        if isinstance(e, sympy.Rational):
+            return constant(Fraction(int(e.p), int(e.q)))
+        if isinstance(e, sympy.Float):
+            return constant(float_value(self._of, e))
+        if isinstance(e, sympy.Add):
+            return total(map(self._read, e.args))
+        if isinstance(e, sympy.Mul):
+            return self._product(e.args)
+        if isinstance(e, sympy.exp):
+            return table.apply("exp", [self._read(e.exp)])
+        if isinstance(e, sympy.Pow):
+            return self._power(e.base, e.exp)
+        if e is sympy.pi:
+            return table.apply("pi", [])
+        if e is sympy.E:
+            return table.apply("exp", [constant(1)])
+        if e in (sympy.true, sympy.false):
+            return constant(int(e is sympy.true))
+        if isinstance(e, sympy.Piecewise):
+            return table.apply("piecewise", [self._read(u) for pair in e.args for u in pair.args])
+        name = _NAMES.get(e.func)
+        if name is None:
+            raise NotPolynomialError(
+                f"the equation of {self._of} contains {e}, which is not among the known functions: "
+                + ", ".join(sorted(_CLASSES))
+            )
+        return table.apply(name, [self._read(u) for u in e.args])
+
+    def _product(self, factors: Iterable[Any]) -> Polynomial:
+        result, budget = constant(1), Budget()
+        for factor in sorted(map(self._read, factors), key=len):
+            result = self._table.multiply(result, factor, budget)
+        return result
+
+    def _power(self, base: Any, exponent: Any) -> Polynomial:
+        """A negative whole power is a power of an inverse: denominators stay factors as they are written."""
+        below = constant_of(self._read(exponent))
+        if below is not None and below.denominator == 1 and below < 0:
+            factors = base.args if isinstance(base, sympy.Mul) else (base,)
+            result = constant(1)
+            for factor in factors:
+                if isinstance(factor, sympy.Pow):
+                    part = self._power(factor.base, -factor.exp)
+                else:
+                    part = self._table.inverse(self._read(factor))
+                result = self._table.multiply(result, part)
+            return self._table.power(result, constant(-below))
+        return self._table.power(self._read(base), self._read(exponent))
+
+
+def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
+    """Turn a system into ``{Symbol: Expr}``; see :meth:`symlump.ode.system.ODE.to_sympy`."""
+    generators = ode.generators
+    assert generators is not None
+    symbols: list[Any] = [sympy.Symbol(name) for name in ode.variables]
+    for k in range(generators.live):
+        u = [_expression(p, symbols) for p in generators.arguments_of(k)]
+        symbols.append(_applied(generators.functions[k], u))
+    result: dict[sympy.Symbol, sympy.Expr] = {}
+    equations: list[Polynomial] = [{} for _ in ode.variables]
+    for row, column, value in zip(
+        ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
+    ):
+        add_to(equations[row], {tuple(ode.monomials.factors(column)): value})
+    for name, p in zip(symbols, equations, strict=False):
+        result[name] = _expression(p, symbols)
+    return result
+
+
+def _applied(name: str, u: list[Any]) -> Any:
+    if name == "time":
+        return sympy.Symbol("t")
+    if name == "piecewise":
+        pairs = list(zip(u[::2], u[1::2], strict=False))
+        return sympy.Piecewise(*pairs, *([(u[-1], True)] if len(u) % 2 else []))
+    return _CLASSES[name](*u)
+
+
+def _expression(p: Polynomial, symbols: list[Any]) -> Any:
+    if len(p) == 1:
+        ((monomial, value),) = p.items()
+        if value == 1 and len(monomial) == 1 and monomial[0][1] == 1:
+            return symbols[monomial[0][0]]  # also what is no number, such as a comparison
+    return sympy.Add(
+        *(
+            sympy.Mul(
+                sympy.Rational(value.numerator, value.denominator),
+                *(symbols[s] ** k for s, k in monomial),
+            )
+            for monomial, value in p.items()
+        )
+    )

@@ -1,0 +1,392 @@
+"""Systems of ordinary differential equations, x' = q(x), with right-hand sides made of functions.
+
+A right-hand side is a polynomial in symbols: the variables, and functions of them such as 1/(K + x) or
+exp(-x), each with a symbol of its own (:mod:`symlump.ode.functions.symbols`). So a sum of quotients stays
+one, over the denominators that it was written with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import VariableError
+from symlump.ode import printing
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.functions import images
+from symlump.ode.functions.algebra import Polynomial
+from symlump.ode.functions.generators import Generators
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.monomials import Monomials
+from symlump.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    import networkx
+    import sympy
+    from scipy import sparse
+
+    from symlump.ode.derivative import PartialDerivatives
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ODE:
+    """A system x' = q(x), each q_i a polynomial in variables and in functions of them.
+
+    Term t says: equation ``rows[t]`` contains ``coefficients[t]`` times monomial ``columns[t]``.
+    Terms are sorted by row, then column; no pair occurs twice and no coefficient is zero. Use the
+    ``from_…`` constructors, which establish this.
+
+    Parameters
+    ----------
+    variables : tuple of str
+        Names, all different; equation i is the derivative of ``variables[i]``.
+    monomials : Monomials
+        The distinct monomials that occur, in the symbols: variables, then generators.
+    rows, columns : ndarray of int64, shape (terms,)
+        Equation and monomial of each term.
+    coefficients : ExactArray
+        Exact rationals, one per term.
+    parameters : tuple of str
+        Variables that stand for symbolic constants: derivative 0, always alone in their block.
+    generators : Generators, optional
+        The functions that are symbols; None for a polynomial system, a :class:`PolynomialODE`.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> x, y = sympy.symbols("x y")
+    >>> ode = ODE.from_sympy({x: -x/(1 + x + y), y: -y/(1 + x + y)})
+    >>> print(ode)
+    x' = -x/(1 + x + y)
+    y' = -y/(1 + x + y)
+    >>> ode.rhs([1.0, 2.0])
+    array([-0.25, -0.5 ])
+    """
+
+    variables: tuple[str, ...]
+    monomials: Monomials
+    rows: IntArray
+    columns: IntArray
+    coefficients: ExactArray
+    parameters: tuple[str, ...] = ()
+    generators: Generators | None = None
+
+    @classmethod
+    def from_sympy(
+        cls, equations: Mapping[Any, Any], parameters: Iterable[Any] = (), time: Any = None
+    ) -> ODE:
+        """Read ``{x: dx/dt}`` with sympy symbols and expressions of elementary functions.
+
+        Rationals are kept as they are; a float is read as the dyadic rational that it denotes. What is
+        polynomial becomes a :class:`PolynomialODE`.
+
+        Parameters
+        ----------
+        equations : mapping of Symbol to Expr
+            One entry per variable.
+        parameters : iterable of Symbol
+            Symbolic constants that occur on the right and have no equation.
+        time : Symbol, optional
+            The symbol of time.
+
+        Raises
+        ------
+        NotPolynomialError
+            If an expression contains a function that is not known.
+        VariableError
+            If a symbol on the right is neither a variable nor a parameter.
+        """
+        from symlump.ode.functions.sympy_io import read_functions
+
+        return read_functions(equations, parameters, time)
+
+    @staticmethod
+    def from_table(
+        variables: Iterable[str],
+        equations: Sequence[Polynomial],
+        table: SymbolTable,
+        parameters: Iterable[str] = (),
+        floats: bool = False,
+    ) -> ODE:
+        """Build a system from polynomials in the symbols of a table, one per variable.
+
+        Only what the equations need is taken over. Without functions the result is a
+        :class:`PolynomialODE`. With ``floats`` coefficients are stored as floats where all are.
+
+        Raises
+        ------
+        VariableError
+            If a name occurs twice, or a parameter is not a variable or has an equation.
+        """
+        return images.from_table(variables, equations, table, parameters, floats)
+
+    def into(
+        self, table: SymbolTable, of: Sequence[Polynomial] | None = None
+    ) -> tuple[list[Polynomial], list[Polynomial]]:
+        """The equations in the symbols of a table, each variable replaced by a polynomial there.
+
+        Parameters
+        ----------
+        of : sequence of Polynomial, optional
+            What replaces each variable; default: the variable itself.
+
+        Returns
+        -------
+        equations : list of Polynomial
+        symbols : list of Polynomial
+            The image of every symbol that the system contains.
+
+        Raises
+        ------
+        InputError
+            If a denominator becomes 0, or multiplying out takes too many steps.
+        """
+        return images.images_of(self, table, of)
+
+    def to_sympy(self) -> dict[sympy.Symbol, sympy.Expr]:
+        """The system as ``{Symbol: Expr}``; floats become the exact rationals they denote.
+
+        Symbols are plain, ``sympy.Symbol(name)``; time is ``Symbol("t")``.
+        """
+        if self.generators is not None:
+            from symlump.ode.functions.sympy_io import write_functions
+
+            return write_functions(self)
+        from symlump.ode import sympy_io
+
+        return sympy_io.write_equations(self)
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+    @property
+    def symbols(self) -> int:
+        """Number of symbols that monomials are made of: variables and functions of them."""
+        return len(self) + (0 if self.generators is None else len(self.generators))
+
+    @property
+    def terms(self) -> int:
+        """Number of terms, over all equations."""
+        return int(self.rows.shape[0])
+
+    def __eq__(self, other: object) -> bool:
+        """Same variables in the same order and the same polynomials, exactly."""
+        if not isinstance(other, ODE):
+            return NotImplemented
+        if self.generators is not None or other.generators is not None:
+            return images.equal(self, other)
+        mine, theirs = self.monomials, other.monomials
+        return (
+            self.variables == other.variables
+            and set(self.parameters) == set(other.parameters)
+            and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.columns, other.columns)
+            and np.array_equal(mine.indptr, theirs.indptr)
+            and np.array_equal(mine.variables, theirs.variables)
+            and np.array_equal(mine.powers, theirs.powers)
+            and bool(self.coefficients.same_as(other.coefficients).all())
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.variables, self.terms))
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each variable name."""
+        return index_of(self.variables)
+
+    @property
+    def canonical_order(self) -> IntArray | None:
+        """The variables sorted by name; None if they already are."""
+        order = np.array(sorted(range(len(self)), key=self.variables.__getitem__), dtype=np.int64)
+        return None if np.array_equal(order, np.arange(len(self))) else order
+
+    def reordered(self, order: IntArray) -> ODE:
+        """The same system with its variables in another order.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (variables,)
+            The old position of each new variable.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> x, y = sympy.symbols("x y")
+        >>> print(ODE.from_sympy({x: -y, y: x*y}).reordered(np.array([1, 0])))
+        y' = y*x
+        x' = -y
+        """
+        from symlump.ode.polynomial import PolynomialODE
+
+        place = np.argsort(order)
+        names = [self.variables[i] for i in order.tolist()]
+        if self.generators is not None:
+            return images.renamed(self, place, names)
+        monomials, position = self.monomials.relabel(place)
+        return PolynomialODE.from_terms(
+            names,
+            place[self.rows],
+            position[self.columns],
+            self.coefficients,
+            monomials,
+            self.parameters,
+        )
+
+    def position(self, variable: Any) -> int:
+        """Position of a variable given as a name, a symbol or an index.
+
+        Raises
+        ------
+        VariableError
+            If there is no such variable.
+        """
+        if isinstance(variable, int | np.integer):
+            if 0 <= variable < len(self):
+                return int(variable)
+            raise VariableError(f"variable number {variable} is outside 0…{len(self) - 1}")
+        name = str(variable)
+        if name in self.index:
+            return self.index[name]
+        shown = ", ".join(self.variables[:8]) + (", …" if len(self) > 8 else "")
+        meant = did_you_mean(name, self.variables)
+        raise VariableError(f"{name!r} is not a variable of this system{meant}; it has {shown}")
+
+    @cached_property
+    def matrix(self) -> sparse.csr_array:
+        """The coefficient matrix C in float64, shape (variables, monomials)."""
+        from scipy import sparse
+
+        indptr = np.searchsorted(self.rows, np.arange(len(self) + 1))
+        return sparse.csr_array(
+            (self.coefficients.to_float(), self.columns, indptr),
+            shape=(len(self), len(self.monomials)),
+        )
+
+    @cached_property
+    def table(self) -> SymbolTable:
+        """The symbols of the system, with the numbers that monomials use."""
+        return SymbolTable.of(self)
+
+    def equation(self, i: int) -> Polynomial:
+        """One right-hand side, as a polynomial in symbols."""
+        first, last = (int(t) for t in np.searchsorted(self.rows, [i, i + 1]))
+        return {
+            tuple(self.monomials.factors(int(self.columns[t]))): self.coefficients[t]
+            for t in range(first, last)
+        }
+
+    def rhs(self, x: npt.ArrayLike, time: float = 0.0) -> FloatArray:
+        """The right-hand side q(x) in float64.
+
+        Parameters
+        ----------
+        x : array_like, shape (variables,) or (variables, k)
+            One state, or k states as columns.
+        time : float
+            For a system whose equations contain it.
+
+        Returns
+        -------
+        ndarray of the same shape.
+        """
+        state = np.asarray(x, dtype=np.float64)
+        if state.ndim not in (1, 2) or state.shape[0] != len(self):
+            raise VariableError(
+                f"a state of this system has {len(self)} entries; got an array of shape "
+                f"{state.shape}"
+            )
+        if self.generators is not None:
+            state = self.generators.values(state, time)
+        return np.asarray(self.matrix @ self.monomials.evaluate(state))
+
+    def jacobian(self, x: npt.ArrayLike, time: float = 0.0) -> sparse.csr_array:
+        """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64.
+
+        Where a function has no derivative that could be evaluated, its entries are not numbers.
+        """
+        from scipy import sparse
+
+        d, symbols = self.derivative, np.asarray(x, dtype=np.float64)
+        if self.generators is not None:
+            symbols = self.generators.values(symbols, time)
+        values = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
+        shape = (len(self), self.symbols)
+        whole = sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
+        return whole if self.generators is None else self.generators.chained(whole, symbols)
+
+    @cached_property
+    def derivative(self) -> PartialDerivatives:
+        """All partial derivatives ∂q_k/∂s by every symbol s, the other symbols held, as sparse exact terms."""
+        from symlump.ode.derivative import PartialDerivatives
+
+        return PartialDerivatives.of(self)
+
+    @cached_property
+    def edges(self) -> tuple[IntArray, IntArray]:
+        """Distinct pairs (x, y), by position, such that x occurs in the equation of y."""
+        from symlump.ode.graph import dependency_edges
+
+        return dependency_edges(self)
+
+    def dependency_graph(self) -> networkx.DiGraph:
+        """Who acts on whom: an arrow x → y wherever x occurs in the equation of y."""
+        from symlump.ode.graph import dependency_graph
+
+        return dependency_graph(self)
+
+    def initial_labels(self, direction: str) -> IntArray:
+        """Block numbers of the coarsest partition that may be considered.
+
+        Here: each parameter alone, all other variables together.
+        """
+        labels = np.zeros(len(self), dtype=np.int64)
+        for number, name in enumerate(self.parameters, start=1):
+            labels[self.index[name]] = number
+        return labels
+
+    def to_text(self, max_equations: int = 20, max_terms: int = 12, digits: int = 6) -> str:
+        """Plain text, one equation a line; long systems and long sums end in "… n more"."""
+        return printing.system_text(self, max_equations, max_terms, digits)
+
+    def to_latex(
+        self,
+        max_equations: int = 20,
+        max_terms: int = 12,
+        digits: int = 6,
+        written: Sequence[str] | None = None,
+    ) -> str:
+        """An aligned LaTeX block, with the same limits as :meth:`to_text`.
+
+        ``written`` gives LaTeX for each variable, in place of its name.
+        """
+        return printing.system_latex(self, max_equations, max_terms, digits, written)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} variables, {self.terms} terms>"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.to_latex()}$"
+
+
+def index_of(names: tuple[str, ...]) -> dict[str, int]:
+    """Position of each name.
+
+    Raises
+    ------
+    VariableError
+        If a name occurs twice.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    if len(index) < len(names):
+        twice = next(name for i, name in enumerate(names) if index[name] != i)
+        raise VariableError(f"variable {twice!r} is declared twice")
+    return index

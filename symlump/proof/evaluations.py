@@ -1,0 +1,41 @@
+"""The record that a lumping of a system with functions is the coarsest: values in a prime field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from symlump.errors import CertificateError, FailureError
+from symlump.proof.check import Evaluations, Inconclusive, evaluation_rounds, read_claim
+
+#: The Mersenne prime 2^31 − 1.
+PRIME = 2**31 - 1
+
+
+def evaluations(claimed: Mapping[str, Any]) -> dict[str, int]:
+    """The record of values by which the checker splits ``initial`` into the blocks of a claim with functions.
+
+    Raises
+    ------
+    CertificateError
+        If the values of several rounds separate no further blocks, though blocks are missing.
+    """
+    claim = read_claim(dict(claimed))
+    wanted = len(claim.blocks)
+    initial = {name: number for number, block in enumerate(claim.initial or ()) for name in block}
+    for seed in range(20):
+        record, stalled, reached = Evaluations(PRIME, seed, 0), 0, 0
+        try:
+            for rounds, labels in enumerate(evaluation_rounds(claim, initial, record)):
+                found = len(set(labels.values()))
+                if found >= wanted:
+                    return {"prime": PRIME, "seed": seed, "rounds": rounds}
+                stalled = stalled + 1 if found == reached else 0
+                reached = found
+                if stalled == 4:
+                    raise CertificateError(
+                        "this partition is not the coarsest: some of its blocks could be merged"
+                    )
+        except Inconclusive as problem:  # a denominator is 0 there, or the system is too large
+            doubt = str(problem)
+    raise FailureError(f"no record shows that this partition is the coarsest: {doubt}")

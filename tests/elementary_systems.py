@@ -1,0 +1,143 @@
+"""Random small systems with quotients and functions, planted lumpings, and the definitions computed by
+sympy."""
+
+import random
+
+import sympy
+
+X = sympy.symbols("x1:6")
+
+
+def random_polynomial(draw, variables, terms=2, degree=2):
+    return sympy.Add(
+        *(
+            draw.choice([1, 1, 2, -1, sympy.Rational(1, 2)])
+            * sympy.Mul(*(draw.choice(variables) for _ in range(draw.randint(0, degree))))
+            for _ in range(draw.randint(1, terms))
+        )
+    )
+
+
+def random_quotient(draw, variables):
+    below = 1 + draw.choice([1, 2]) * random_polynomial(draw, variables, 2, 2)
+    if below == 0:
+        below = sympy.Integer(1)
+    return random_polynomial(draw, variables) / below ** draw.choice([1, 1, 2])
+
+
+def random_function(draw, variables):
+    inside = random_polynomial(draw, variables, 2, 1)
+    return draw.choice([sympy.exp, sympy.sin, sympy.tanh])(inside)
+
+
+def random_rate(draw, variables, functions=False):
+    made = [random_polynomial, random_quotient, random_quotient]
+    if functions:
+        made.append(random_function)
+    return sum(
+        (draw.choice(made)(draw, variables) for _ in range(draw.randint(1, 2))), sympy.S.Zero
+    )
+
+
+def symmetric_system(seed, functions=False):
+    """Equations made from each other by exchanging variables, some of them spoilt: lumpings are likely."""
+    draw = random.Random(seed)
+    variables = X[: draw.randint(2, 4)]
+    rates = [random_rate(draw, variables, functions)]
+    for i in range(1, len(variables)):
+        rate = rates[0].xreplace({variables[0]: variables[i], variables[i]: variables[0]})
+        if draw.random() < 0.3:
+            rate = random_rate(draw, variables, functions)
+        rates.append(rate)
+    return dict(zip(variables, rates, strict=True))
+
+
+def planted_forward(seed, functions=False):
+    """A system whose block sums follow a small one, its blocks, and the small system."""
+    draw = random.Random(seed)
+    sizes = [draw.randint(1, 3) for _ in range(2)]
+    small = sympy.symbols("y1:3")
+    quotient = {y: random_rate(draw, small, functions) for y in small}
+    names = list(X[: sum(sizes)])
+    draw.shuffle(names)
+    blocks = [names[: sizes[0]], names[sizes[0] :]]
+    sums = {y: sum(block) for y, block in zip(small, blocks, strict=True)}
+    system = {}
+    for y, block in zip(small, blocks, strict=True):
+        rest = quotient[y].subs(sums)
+        for name in block[1:]:
+            part = random_rate(draw, names, functions)
+            system[name] = part
+            rest -= part
+        system[block[0]] = rest
+    return system, blocks, quotient
+
+
+def planted_backward(seed, functions=False):
+    """A system in which members of blocks stay equal, and its blocks."""
+    draw = random.Random(seed)
+    sizes = [draw.randint(1, 3) for _ in range(2)]
+    names = list(X[: sum(sizes)])
+    draw.shuffle(names)
+    blocks = [names[: sizes[0]], names[sizes[0] :]]
+    small = sympy.symbols("y1:3")
+    system = {}
+    for block in blocks:
+        rate = random_rate(draw, small, functions)
+        for name in block:
+            members = {y: draw.choice(b) for y, b in zip(small, blocks, strict=True)}
+            rest = sympy.S.Zero
+            wide = [b for b in blocks if len(b) > 1]
+            if wide:
+                i, j = draw.sample(draw.choice(wide), 2)
+                rest = (i - j) * random_rate(draw, names, functions)
+            system[name] = rate.subs(members) + rest
+    return system, blocks
+
+
+def is_zero(expression):
+    """Exactly, for rational functions of symbols and of exp, sin, tanh, which are taken as free symbols."""
+    free = {}
+    for kernel in expression.atoms(sympy.Function):
+        key = (kernel.func, sympy.expand(kernel.args[0]))
+        free.setdefault(key, sympy.Dummy())
+        opposite = (kernel.func, sympy.expand(-kernel.args[0]))
+        if opposite in free and kernel.func is not sympy.exp:
+            free[key] = -free[opposite]
+    values = {k: free[k.func, sympy.expand(k.args[0])] for k in expression.atoms(sympy.Function)}
+    return sympy.cancel(sympy.together(expression.xreplace(values))) == 0
+
+
+def forward_equal(system, labels, i, j):
+    """The sum of each block does not notice when x_i is exchanged for x_j."""
+    variables, step = list(system), sympy.Symbol("step")
+    for block in set(labels):
+        f = sum(rate for rate, b in zip(system.values(), labels, strict=True) if b == block)
+        moved = [f.subs(variables[k], variables[k] + step) for k in (i, j)]
+        if not is_zero(moved[0] - moved[1]):
+            return False
+    return True
+
+
+def backward_equal(system, labels, i, j):
+    blocks = sympy.symbols(f"b0:{len(system)}")
+    on_blocks = {v: blocks[b] for v, b in zip(system, labels, strict=True)}
+    rates = list(system.values())
+    return is_zero(rates[i].subs(on_blocks) - rates[j].subs(on_blocks))
+
+
+def coarsest(system, equal, labels):
+    """Split by the definition until nothing splits; labels in order of first appearance."""
+    while True:
+        finer, representatives = [], []
+        for i in range(len(system)):
+            for number, j in enumerate(representatives):
+                if labels[i] == labels[j] and equal(system, labels, i, j):
+                    finer.append(number)
+                    break
+            else:
+                finer.append(len(representatives))
+                representatives.append(i)
+        if finer == labels:
+            return labels
+        labels = finer

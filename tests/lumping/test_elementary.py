@@ -1,0 +1,173 @@
+"""Forward and backward equivalence of systems with quotients and functions."""
+
+import numpy as np
+import pytest
+import sympy
+from elementary_systems import (
+    backward_equal,
+    coarsest,
+    forward_equal,
+    planted_backward,
+    planted_forward,
+    symmetric_system,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symlump as sl
+from symlump.errors import MethodError, PartitionError
+
+x1, x2, x3, x4, a, b, n, t = sympy.symbols("x1:5 a b n t")
+
+
+def lumped(system, method, initial=None, **options):
+    lumping = sl.lump(sl.ODE.from_sympy(system, **options), method, initial)
+    verdict = lumping.certificate().check()
+    assert verdict.accepted and verdict.coarsest, verdict
+    return lumping
+
+
+def test_a_shared_denominator():
+    """Example R1."""
+    system = {x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)}
+    y = sympy.Symbol("y1")
+    assert lumped(system, sl.Forward()).quotient.to_sympy() == {y: -y / (1 + y)}
+    assert lumped(system, sl.Backward()).blocks == (("x1", "x2"),)
+
+
+def test_denominators_of_their_own():
+    """Example R2."""
+    system = {x1: 1 / (1 + x1**2) + x2, x2: 1 / (1 + x2**2) + x1}
+    y = sympy.Symbol("y1")
+    assert len(lumped(system, sl.Forward()).partition) == 2
+    assert lumped(system, sl.Backward()).quotient.to_sympy() == {y: 1 / (1 + y**2) + y}
+
+
+def test_equal_functions_in_other_words():
+    """x/(x+y) + y/(x+y) is 1; 1/(x² − y²) is what the product of two denominators gives."""
+    total = x1 + x2
+    system = {
+        x1: x1 / total + x3,
+        x2: x2 / total - x3,
+        x3: 1 / (sympy.expand(total * (total + 1))) - 1 / (total + 1),
+    }
+    forward = lumped(system, sl.Forward())
+    assert forward.blocks == (("x1", "x2"), ("x3",))
+    small = forward.quotient.to_sympy()
+    y = sympy.Symbol("y1")
+    assert small[y] == 1
+    assert sympy.simplify(small[x3] - (1 / (y * (y + 1)) - 1 / (y + 1))) == 0
+    same = {x1: 1 / (x3 + 1) + 1 / (x4 + 1), x2: (x3 + x4 + 2) / sympy.expand((x3 + 1) * (x4 + 1))}
+    same |= {x3: -x3, x4: -2 * x4}
+    assert lumped(same, sl.Backward()).blocks[0] == ("x1", "x2")
+
+
+@pytest.mark.parametrize(("seed", "functions"), [(s, s % 3 == 0) for s in range(6)])
+def test_the_definition_finds_the_same(seed, functions):
+    system = symmetric_system(seed, functions)
+    for method, equal in ((sl.Forward(), forward_equal), (sl.Backward(), backward_equal)):
+        found = lumped(system, method).partition.labels.tolist()
+        assert found == coarsest(system, equal, [0] * len(system))
+
+
+@pytest.mark.parametrize("functions", [False, True])
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6))
+def test_planted_forward(seed, functions):
+    system, blocks, _ = planted_forward(seed, functions)
+    lumping = lumped(system, sl.Forward())
+    planted = sl.Partition.from_names(lumping.ode, [[str(v) for v in block] for block in blocks])
+    assert planted <= lumping.partition
+    state = np.random.default_rng(seed).uniform(0.2, 2, (len(system), 3))
+    left = lumping.aggregate(lumping.ode.rhs(state))
+    assert left == pytest.approx(lumping.quotient.rhs(lumping.aggregate(state)), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("functions", [False, True])
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6))
+def test_planted_backward(seed, functions):
+    system, blocks = planted_backward(seed, functions)
+    lumping = lumped(system, sl.Backward())
+    planted = sl.Partition.from_names(lumping.ode, [[str(v) for v in block] for block in blocks])
+    assert planted <= lumping.partition
+    state = np.random.default_rng(seed).uniform(0.2, 2, (len(lumping.partition), 3))
+    left = lumping.ode.rhs(lumping.lift(state))
+    assert left == pytest.approx(lumping.lift(lumping.quotient.rhs(state)), rel=1e-5, abs=1e-5)
+
+
+def test_a_denominator_that_is_always_zero_is_refused_by_name():
+    system = {x1: 1 / (x1 - x2), x2: 1 / (x1 - x2), x3: x1 + x2}
+    with pytest.raises(PartitionError, match=r"1/\(x1 - x2\).*initial="):
+        sl.lump(sl.ODE.from_sympy(system), sl.Backward())
+    lumping = lumped(system, sl.Backward(), [["x1"], ["x2", "x3"]])
+    assert len(lumping.partition) == 3
+
+
+def test_nothing_is_assumed_of_functions():
+    """Not exp(a)·exp(b) = exp(a + b), and not sin² + cos² = 1: such lumpings may be missed, never made up."""
+    squares = sympy.sin(x3) ** 2 + sympy.cos(x3) ** 2
+    system = {x1: -x1 * squares, x2: -x2, x3: sympy.S.One}
+    assert len(lumped(system, sl.Forward()).partition) == 3
+    verdict = sl.lump(sl.ODE.from_sympy(system), sl.Forward()).certificate().check()
+    assert "nothing but equal arguments is known" in verdict.reason
+    hidden = {x1: sympy.exp(x1) * sympy.exp(x2 * 2), x2: sympy.exp(x1), x3: sympy.exp(x1 + x2 * 2)}
+    assert lumped(hidden, sl.Backward()).blocks
+
+
+def test_a_jump_is_no_constant():
+    """atan(u) + atan(1/u) has derivative 0, yet differs on both sides of u = 0."""
+    u = x1 - x2
+    system = {x1: sympy.atan(u) + sympy.atan(1 / u), x2: sympy.S.Zero}
+    assert len(lumped(system, sl.Forward()).partition) == 2
+
+
+def test_piecewise_is_opaque_and_its_parts_are_compared():
+    low = sympy.Piecewise((x3, x1 + x2 < 1), (2 * x3, True))
+    system = {x1: -x1 * low, x2: -x2 * low, x3: -x3}
+    forward = lumped(system, sl.Forward())
+    assert forward.blocks == (("x1", "x2"), ("x3",))
+    state = np.array([[0.2, 0.9], [0.3, 0.8], [1.0, 1.0]])
+    left = forward.aggregate(forward.ode.rhs(state))
+    assert left == pytest.approx(forward.quotient.rhs(forward.aggregate(state)))
+    single = {x1: -x1 * sympy.Piecewise((1, x1 < 1), (2, True)), x2: -x2}
+    assert len(lumped(single, sl.Forward()).partition) == 2
+
+
+def test_hill_functions_with_a_symbolic_exponent():
+    rate = x3**n / (1 + x3**n)
+    system = {x1: rate - x1, x2: rate - x2, x3: -x3 * (x1 + x2) / (1 + x1 + x2)}
+    lumping = lumped(system, sl.Forward(), parameters=[n])
+    assert lumping.blocks == (("x1", "x2"), ("x3",), ("n",))
+    assert lumping.quotient.parameters == ("n",)
+
+
+def test_explanations():
+    system = {x1: x1 / (x1 + x2), x2: x2 / (x1 + x2), x3: sympy.exp(-t) * sympy.sin(x1 + x2)}
+    forward = lumped(system, sl.Forward(), time=t)
+    assert "x3' = exp(-t)*sin(y1)" in str(forward.explain(x1, x2))
+    assert "since round 1" in str(forward.explain(x1, x3))
+    backward = lumped(system, sl.Backward(), time=t)
+    assert "x1' = x2' = 1/2" in str(backward.explain(x1, x2))
+    assert "x3: exp(-t)*sin(2*x1)" in str(backward.explain(x1, x3))
+    kept = lumped(system, sl.Forward(), [["x1"], ["x2", "x3"]], time=t)
+    assert "initial partition" in str(kept.explain(x1, x2))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda ode: sl.lump(ode, sl.Forward(eps=0.1)),
+        lambda ode: sl.breakpoints(ode, sl.Backward()),
+        lambda ode: sl.lump(ode, sl.Constrained(["x1"])),
+        lambda ode: sl.conditions(ode, [["x1", "x2"]]),
+        lambda ode: sl.hierarchy(ode),
+        lambda ode: sl.conserved(ode),
+        lambda ode: sl.lump(ode, sl.Forward()).bound(1, dict.fromkeys(ode.variables, (0, 1))),
+        lambda ode: sl.lump(ode, sl.Forward()).splits,
+    ],
+)
+def test_what_is_defined_for_polynomials_only_says_so(ask):
+    ode = sl.ODE.from_sympy({x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)})
+    with pytest.raises(MethodError, match=r"polynomial.*1/\(1 \+ x1 \+ x2\)"):
+        ask(ode)

@@ -1,0 +1,200 @@
+"""Certificates of systems with quotients and functions: the true are accepted, no mutant is."""
+
+import copy
+import json
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+import sympy
+
+import symlump as sl
+from symlump.errors import FileFormatError, MethodError
+from symlump.proof import check as checker
+from symlump.proof.check import check
+from symlump.proof.coq.numbers import numbered
+
+x1, x2, x3, n, t, y1 = sympy.symbols("x1:4 n t y1")
+RATIONAL = {x1: x1 / (x1 + x2) - x3, x2: x2 / (x1 + x2), x3: 2 / (1 + x3) ** 2 + x1 + x2}
+FUNCTIONS = {
+    x1: x3**n / (1 + x3**n) - x1 * sympy.exp(-t),
+    x2: x3**n / (1 + x3**n) - x2 * sympy.exp(-t),
+    x3: sympy.sin(x1 + x2) / (2 + x3),
+}
+
+
+def certificate(system, method, **options):
+    return sl.lump(sl.ODE.from_sympy(system, **options), method).certificate().data
+
+
+TRUE = {
+    "forward rational": certificate(RATIONAL, sl.Forward()),
+    "backward rational": certificate(
+        {x1: 1 / (1 + x1) + x3, x2: (1 + x1) / (1 + x2) ** 2 + x3, x3: x1 / (x1 + x2)},
+        sl.Backward(),
+    ),
+    "forward": certificate(FUNCTIONS, sl.Forward(), parameters=[n], time=t),
+    "backward": certificate(FUNCTIONS, sl.Backward(), parameters=[n], time=t),
+}
+TRUE = {name: json.loads(json.dumps(data)) for name, data in TRUE.items()}
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_the_true_ones_are_accepted(name, tmp_path):
+    verdict = check(TRUE[name])
+    assert verdict.accepted and verdict.coarsest
+    path = tmp_path / "cert.json"
+    sl.Certificate(TRUE[name]).write(path)
+    alone = subprocess.run(
+        [sys.executable, "-I", "-S", checker.__file__, str(path)], capture_output=True, text=True
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert alone.stdout == f"accepted: {verdict.reason}\n"
+
+
+def coefficients(data, key):
+    """Every coefficient of the system or the quotient, those in functions included."""
+    for terms in data[key].values():
+        yield from terms
+    for _, arguments in data["functions" if key == "system" else "quotient_functions"].values():
+        for terms in arguments:
+            yield from terms
+
+
+@pytest.mark.parametrize("name", TRUE)
+@pytest.mark.parametrize("key", ["system", "quotient"])
+def test_another_coefficient_is_noticed(name, key):
+    count = len(list(coefficients(TRUE[name], key)))
+    for at in range(count):
+        data = copy.deepcopy(TRUE[name])
+        data.pop("digest")
+        term = list(coefficients(data, key))[at]
+        term[0] = str(Fraction(term[0]) + 1)
+        verdict = check(data)
+        assert not verdict.coarsest, (at, verdict)
+        if name.endswith("rational"):
+            assert verdict.answer == "rejected", (at, verdict)
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_other_powers_functions_and_blocks_are_noticed(name):
+    data = copy.deepcopy(TRUE[name])
+    data.pop("digest")
+    for key in ("functions", "quotient_functions"):
+        for symbol, (function, _) in data[key].items():
+            mutant = copy.deepcopy(data)
+            mutant[key][symbol][0] = "tanh" if function != "tanh" else "exp"
+            assert not check(mutant).accepted
+    for terms in data["quotient"].values():
+        for term in terms:
+            for factor in term[1]:
+                factor[1] += 1
+                assert not check(data).accepted
+                factor[1] -= 1
+    assert check(data).accepted
+    merged = copy.deepcopy(data)
+    first, second, *_ = merged["blocks"]
+    merged["blocks"][first] += merged["blocks"].pop(second)
+    assert check(merged).answer == "rejected"
+
+
+@pytest.mark.parametrize("name", ["forward", "backward"])
+def test_a_record_that_falls_short_is_no_proof(name):
+    data = copy.deepcopy(TRUE[name])
+    data["evaluations"]["rounds"] = 0
+    verdict = check(data)
+    assert verdict.answer == "inconclusive" and "does not separate" in verdict.reason
+
+
+def test_the_record_separates_nothing_that_belongs_together():
+    """Whatever prime and seed a stranger chooses, also small ones."""
+    for name, data in TRUE.items():
+        for prime in (3, 5, 7, 11, 101, 2**31 - 1):
+            for seed in range(5):
+                claim = checker.read_claim(data)
+                initial = {v: k for k, block in enumerate(claim.initial) for v in block}
+                record = checker.Evaluations(prime, seed, 3)
+                try:
+                    reached = checker.replay_evaluations(claim, initial, record)
+                except checker.Inconclusive:
+                    continue
+                for block in claim.blocks.values():
+                    assert len({reached[v] for v in block}) == 1, (name, prime, seed)
+
+
+@pytest.mark.parametrize(
+    ("change", "answer", "words"),
+    [
+        (lambda d: d.update(version=1), "unreadable", "version 1 or 2, has no such key"),
+        (lambda d: d["functions"].update(x1=["exp", []]), "rejected", "x1 is a variable, too"),
+        (lambda d: d["functions"].update(g=["exp", [[["1", [["h", 1]]]]]]), "rejected", "h"),
+        (lambda d: d["functions"].update(g=["exp"]), "unreadable", 'functions\\["g"\\]'),
+        (lambda d: d["functions"].update(g=["inverse", []]), "unreadable", "one argument"),
+        (lambda d: d["functions"].update(g=["inverse", [[]]]), "rejected", "denominator is 0"),
+        (lambda d: d.pop("system"), "unreadable", "holds its system"),
+        (lambda d: d["evaluations"].update(prime=4), "unreadable", "evaluations.prime"),
+        (lambda d: d["evaluations"].pop("seed"), "unreadable", "evaluations.seed"),
+        (lambda d: d["evaluations"].update(more=1), "unreadable", "evaluations.more"),
+        (lambda d: d["evaluations"].update(rounds=10**9), "inconclusive", "too long"),
+        (lambda d: d.pop("initial"), "unreadable", "needs the key initial"),
+        (lambda d: d.update(maximality=[]), "unreadable", "without functions"),
+        (lambda d: d.update(digest="0" * 64), "rejected", "digest"),
+    ],
+)
+def test_the_form_is_demanded(change, answer, words):
+    data = copy.deepcopy(TRUE["forward"])
+    if answer != "rejected" or "digest" not in words:
+        data.pop("digest")
+    change(data)
+    if answer == "unreadable":
+        with pytest.raises(FileFormatError, match=words):
+            sl.Certificate(data).check()
+        return
+    verdict = sl.Certificate(data).check()
+    assert verdict.answer == answer and words in verdict.reason
+
+
+def test_a_system_beside_the_certificate_is_compared():
+    ode = sl.ODE.from_sympy(FUNCTIONS, [n], time=t)
+    other = sl.ODE.from_sympy(FUNCTIONS | {x3: sympy.sin(x1 - x2)}, [n], time=t)
+    found = sl.lump(ode, sl.Forward()).certificate()
+    assert found.check(ode).accepted
+    assert found.check(other).answer == "rejected"
+
+
+def test_a_large_expansion_is_refused_in_time():
+    names = [f"x{i}" for i in range(40)]
+    total = [["1", [[name, 1]]] for name in names]
+    data = {
+        "format": "symlump certificate",
+        "version": 3,
+        "kind": "forward",
+        "system": {name: [["1", [["f", 1]]]] if name == "x0" else [] for name in names},
+        "functions": {"f": ["inverse", [total]]},
+        "blocks": {"y": names},
+        "quotient": {"y": [["1", [["g", 9]]]]},
+        "quotient_functions": {"g": ["inverse", [[["1", [["y", 9]]]]]]},
+    }
+    assert check(data).answer == "inconclusive"
+
+
+def test_linear_claims_with_functions():
+    """Σ L_i·q_i(x) = g(L·x), multiplied out over the denominators."""
+    from symlump.proof.certificate import linear_claim
+
+    ode = sl.ODE.from_sympy({x1: 2 * x2 / (1 + x1 + 2 * x2), x2: x1 / (2 + 2 * x1 + 4 * x2)})
+    small = sl.ODE.from_sympy({y1: y1 / (1 + y1)})
+    rows = {"y1": {"x1": 1, "x2": 2}}
+    assert check(linear_claim(ode, rows, small)).accepted
+    wrong = sl.ODE.from_sympy({y1: y1 / (2 + y1)})
+    assert check(linear_claim(ode, rows, wrong)).answer == "rejected"
+
+
+def test_the_checkers_of_polynomials_say_what_they_cannot():
+    found = sl.Certificate(TRUE["forward rational"])
+    with pytest.raises(MethodError, match="polynomial systems; .* inverse"):
+        found.to_coq()
+    with pytest.raises(checker.Inconclusive, match="no functions"):
+        numbered(checker.read_claim(found.data))
+    assert json.loads(found.to_json(version=2))["version"] == 3

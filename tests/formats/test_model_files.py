@@ -52,8 +52,10 @@ end groups
 """,
     ".xml": """<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"><model id="m">
 <listOfCompartments><compartment id="c" size="2" constant="true"/></listOfCompartments>
-<listOfSpecies><species id="A" compartment="c" initialAmount="1"/><species id="B" compartment="c"/>
-</listOfSpecies><listOfParameters><parameter id="k" value="0.5"/><parameter id="p"/></listOfParameters>
+<listOfSpecies><species id="A" compartment="c" initialAmount="1" hasOnlySubstanceUnits="false"
+boundaryCondition="false" constant="false"/><species id="B" compartment="c" hasOnlySubstanceUnits="true"
+boundaryCondition="true" constant="false"/></listOfSpecies>
+<listOfParameters><parameter id="k" value="0.5"/><parameter id="p"/></listOfParameters>
 <listOfInitialAssignments><initialAssignment symbol="B"><math
 xmlns="http://www.w3.org/1998/Math/MathML"><apply><plus/><ci>k</ci><cn type="rational">1<sep/>3</cn></apply>
 </math></initialAssignment></listOfInitialAssignments>
@@ -282,7 +284,9 @@ def test_random_damage_gives_a_model_or_an_error_that_says_where(tmp_path, suffi
     outcomes = {True: 0, False: 0}
     for _ in range(1500):
         text = SMALL[suffix]
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(
+            1 if suffix == ".xml" else rng.randint(1, 3)
+        ):  # in XML hardly a letter is free
             at = rng.randrange(len(text))
             gone = rng.choice([0, 0, 1, 1, 5, 40])
             text = text[:at] + rng.choice(["", *ALPHABET]) + text[at + gone :]

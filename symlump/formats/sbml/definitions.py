@@ -17,6 +17,14 @@ _LISTS = (
     ("listOfParameters", "parameter"),
     ("listOfReactions", "reaction"),
 )
+_RULED = {
+    "assignmentRule": ("variable",),
+    "rateRule": ("variable",),
+    "speciesConcentrationRule": ("species",),
+    "specieConcentrationRule": ("specie",),
+    "compartmentVolumeRule": ("compartment",),
+    "parameterRule": ("name",),
+}
 _RATE = "rate"
 _ASSIGNMENT = "assignment"
 
@@ -93,10 +101,15 @@ class Definitions:
                     self._define(name, reference, "stoichiometry")
                     self.references.append(name)
 
-    def flag(self, element: Element, attribute: str, default: bool) -> bool:
-        """An attribute that is true or false."""
+    def flag(self, element: Element, attribute: str, default: bool | None) -> bool:
+        """An attribute that is true or false; without a default it must be there."""
         given = element.get(attribute)
         if given is None:
+            if default is None:
+                raise self.document.error(
+                    element,
+                    f"<{element.tag}> does not say whether {attribute} is true, as it must in level 3",
+                )
             return default
         if given.strip() not in ("true", "false", "1", "0"):
             raise self.document.error(
@@ -129,7 +142,7 @@ class Definitions:
 
     def _rules(self) -> None:
         for rule in self.model.listed("listOfRules"):
-            name = rule.get("variable", "species", "specie", "compartment", "name")
+            name = rule.get(*_RULED[rule.tag])
             kind = _RATE if rule.tag == "rateRule" or rule.get("type") == "rate" else _ASSIGNMENT
             if name is None or self.kinds.get(name) in (None, "reaction"):
                 raise self.document.error(

@@ -81,6 +81,7 @@ class Symbols(Definitions):
 
     def __init__(self, document: Document) -> None:
         super().__init__(document)
+        self.default = False if self.level < 3 else None  # of what a species must say in level 3
         self.locals: list[str] = []
         self.amounts: dict[str, str] = {}
 
@@ -185,16 +186,15 @@ class Symbols(Definitions):
     def is_amount(self, name: str) -> bool:
         """Whether the symbol of a species is its amount, not its concentration."""
         species = self.elements[name]
-        only = self.flag(species, "hasOnlySubstanceUnits", False)
+        only = self.flag(species, "hasOnlySubstanceUnits", self.default)
         return only or not self.dimensions(species.get("compartment") or "")
 
     def _species(self, changes: dict[str, list[Expression]]) -> None:
         absent = []
         for name in self.of_kind("species"):
             species = self.elements[name]
-            held = self.flag(species, "boundaryCondition", False) or self.flag(
-                species, "constant", False
-            )
+            boundary = self.flag(species, "boundaryCondition", self.default)
+            held = self.flag(species, "constant", self.default) or boundary
             change = None if held else changes.get(name)
             if change is not None and (name in self.ruled or name in self.rates):
                 raise self.document.error(

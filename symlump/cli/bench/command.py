@@ -155,7 +155,7 @@ def _start(options: argparse.Namespace) -> Answer:
     from symlump.bench.start import measure
     from symlump.display.tables import table_text
 
-    with bar("starting", 3) as step:
+    with bar("starting", 4) as step:
         rows = measure(options.quick, step)
     cells = [
         (

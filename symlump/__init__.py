@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symlump.compression.hierarchical.hlinear import HLinear
     from symlump.compression.hierarchical.hmatrix import HMatrix
     from symlump.compression.hierarchical.method import Hierarchical
+    from symlump.compression.images import Images
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.moments import Normal
     from symlump.compression.search import search
@@ -120,6 +121,7 @@ _HOME = {
     "search": "symlump.compression.search",
     "Compression": "symlump.compression.compression",
     "Dependence": "symlump.compression.dependences.dependence",
+    "Images": "symlump.compression.images",
     "Normal": "symlump.compression.moments",
     "TruncatedSVD": "symlump.compression.baselines.svd",
     "Quantize": "symlump.compression.baselines.quantize",
@@ -146,6 +148,7 @@ __all__ = [
     "HMatrix",
     "Hierarchical",
     "Hierarchy",
+    "Images",
     "Layer",
     "LinearLumping",
     "Lumping",

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from symlump.compression.images import Images, looks_like_images
 from symlump.compression.moments import SAMPLES, Normal
 from symlump.errors import MethodError, NetworkError
 from symlump.network.network import Network
@@ -21,6 +22,8 @@ Inputs: TypeAlias = Any
 #: Numbers that the largest value on a grid may have, all samples together; and at least so many samples.
 _NUMBERS = 1 << 23
 _FEWEST = 128
+#: Of so many inputs it is said that samples help.
+_MANY = 64
 
 
 def check_inputs(inputs: Inputs, method: str) -> None:
@@ -32,11 +35,30 @@ def check_inputs(inputs: Inputs, method: str) -> None:
         With what was given.
     """
     array = hasattr(inputs, "__array__") or hasattr(inputs, "__iter__")
-    if isinstance(inputs, str) or not (isinstance(inputs, Normal) or array):
+    if isinstance(inputs, str) or not (isinstance(inputs, Normal | Images) or array):
         raise MethodError(
             f"{method} takes inputs=… as an array of shape (samples, …), a tensor, a DataLoader, or a "
-            f"distribution, Normal(mean, covariance); got a {type(inputs).__name__}"
+            f"distribution, Normal(mean, covariance) or Images(); got a {type(inputs).__name__}"
         )
+
+
+def assumed(network: Network) -> Normal | Images:
+    """What inputs are taken to be like when nothing is said of them.
+
+    Examples
+    --------
+    >>> assumed(Network.dense([[[1.0, 2.0]]]))
+    Normal()
+    """
+    return Images() if looks_like_images(network) else Normal()
+
+
+def advice(network: Network, method: str) -> str:
+    """What to say once where inputs were assumed and samples would help; nothing for few inputs."""
+    if sum(prod(node.size) for node in network.inputs) < _MANY:
+        return ""
+    drawn = "drawn images" if looks_like_images(network) else "standard normal inputs"
+    return f"measured on {drawn}; samples of your inputs help: {method}(inputs=X)"
 
 
 def samples_of(
@@ -46,7 +68,7 @@ def samples_of(
 
     Parameters
     ----------
-    inputs : Normal, array_like, tensor, DataLoader, or a tuple of arrays
+    inputs : Normal, Images, array_like, tensor, DataLoader, or a tuple of arrays
     network : Network
     count : int, optional
         How many to draw from a distribution, and the most to take of given samples; by default 4096, and two
@@ -63,6 +85,8 @@ def samples_of(
     >>> samples_of(Normal(), net, 3)[0].shape, samples_of([[0.0, 1.0]], net)[0].tolist()
     ((3, 2), [[0.0, 1.0]])
     """
+    if isinstance(inputs, Images):
+        return inputs.sample(network, count or sample_count(network), seed)
     if isinstance(inputs, Normal):
         drawn = count or sample_count(network)
         return tuple(

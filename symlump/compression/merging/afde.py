@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from math import hypot
+from math import hypot, inf
 from sys import float_info
 
 import numpy as np
 
-from symlump.compression.inputs import Inputs, check_inputs, samples_of
+from symlump.compression.inputs import Inputs, advice, assumed, check_inputs, samples_of
 from symlump.compression.merging.coefficients import CoefficientMerging
 from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, merged
 from symlump.compression.merging.values import Values, values_of
-from symlump.compression.moments import Normal
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
 from symlump.errors import MethodError
@@ -66,7 +65,8 @@ class AFDE:
         but for ``distance="coefficients"``, which is the method of the literature.
     inputs : Normal, array, tensor or DataLoader, optional
         What the inputs are like: a distribution, or samples (their targets are not looked at). Default:
-        standard normal, so that no data is needed.
+        standard normal, so that no data is needed; :class:`symlump.Images` where
+        inputs look like images.
     steps : int
         After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
         samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
@@ -172,6 +172,7 @@ class AFDE:
                 eps,
                 defect,
                 lambda: tuple(part.lumping() for part in parts),
+                note="" if eps == 0 or self.inputs is not None else advice(network, "AFDE"),
             )
 
         if self.eps is not None:
@@ -185,7 +186,7 @@ class AFDE:
                 if exact.retained_parameters <= target:
                     return exact
             if functions:
-                return at(max(influence.merging.tolerance(target), float_info.min))
+                return at(max(influence.tolerance(target), float_info.min))
             eps = smallest_tolerance(influence.parameters, target)
             return at(max(eps, float_info.min))
         fitted = self._refits and self.on == "both"  # elsewhere the refit changes no size
@@ -227,7 +228,7 @@ class _Influence:
     def __init__(self, method: AFDE, network: Network) -> None:
         self.method, self.network = method, network
         self._linkage = Linkage(method.linkage)
-        self._inputs = Normal() if method.inputs is None else method.inputs
+        self._inputs = assumed(network) if method.inputs is None else method.inputs
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -238,6 +239,12 @@ class _Influence:
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
         return Merging.of(self.network, self._inputs, self._linkage)
+
+    def tolerance(self, target: int) -> float:
+        """The tolerance for a size; where no layer may collapse if that size can be had without."""
+        if self.merging.parameters(inf) > target:
+            self.__dict__["merging"] = self.merging.without_floor()
+        return self.merging.tolerance(target)
 
     @cached_property
     def coefficients(self) -> CoefficientMerging:

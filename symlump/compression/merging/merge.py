@@ -26,7 +26,8 @@ of convolutions); Shah, Olivier, Raj, arXiv:2005.14070.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 
@@ -49,6 +50,9 @@ from symlump.network.rewrite import rewritten
 from symlump.network.ties import Ties, regrouped, tied
 from symlump.ode.exact import FloatArray, IntArray
 
+#: No axis is left with a smaller share of its units.
+_FLOOR = 1 / 8
+
 
 @dataclass(frozen=True, eq=False)
 class Merging:
@@ -65,6 +69,8 @@ class Merging:
         Of these inputs.
     effects : ndarray, shape (units,)
         The weights w.
+    floor : float
+        The share of its units that an axis keeps at any tolerance, so that no layer collapses.
     trees : tuple of ndarray
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
 
@@ -85,6 +91,7 @@ class Merging:
     samples: tuple[FloatArray, ...]
     effects: FloatArray
     trees: tuple[FloatArray, ...]
+    floor: float = _FLOOR
 
     @classmethod
     def of(cls, network: Network, inputs: object, linkage: Linkage) -> Merging:
@@ -104,7 +111,18 @@ class Merging:
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
-        return regrouped(self.ties, {i: cut(tree, eps) for i, tree in enumerate(self.trees)})
+        return regrouped(self.ties, {i: self._cut(tree, eps) for i, tree in enumerate(self.trees)})
+
+    def _cut(self, tree: FloatArray, eps: float) -> IntArray:
+        """The groups of one axis: its last merges are left out if too few would remain."""
+        last = len(tree) - ceil(self.floor * (len(tree) + 1)) + 1  # so many merges leave the floor
+        if last <= 0:
+            return np.arange(len(tree) + 1)
+        return cut(tree, min(eps, float(tree[last - 1, 2]))) if last < len(tree) else cut(tree, eps)
+
+    def without_floor(self) -> Merging:
+        """The same, where any axis may become one unit."""
+        return replace(self, floor=0.0)
 
     def parameters(self, eps: float) -> int:
         """Number of weights and biases at a tolerance."""

@@ -1,0 +1,91 @@
+"""Inputs that look like images, drawn without any: as the first layers' weights see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from symlump.network.evaluate import evaluated, pulled_back
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Input, Node
+from symlump.ode.exact import FloatArray
+
+_CHUNK = 128
+#: Inputs with fewer numbers are not taken for images.
+_FEWEST = 64
+
+
+@dataclass(frozen=True)
+class Images:
+    """Values between 0 and 1 that vary together where the network's first layers read them together.
+
+    With ξ standard normal, one number for each unit of the first layers, x = clip(s, 0, 1), where s is Wᵀ·ξ
+    divided by its standard deviation. Training leaves in W the directions in which the data varies, so such
+    inputs are nearer to what the network has seen than independent pixels are; that values are at least 0, half
+    of them 0, is an assumption. It is what is used for inputs of the shape of an image when nothing is said of
+    them.
+
+    Examples
+    --------
+    >>> net = Network.dense([np.ones((2, 3)), np.ones((1, 2))])
+    >>> (x,) = Images().sample(net, 4)
+    >>> x.shape, bool(((x >= 0) & (x <= 1)).all()), bool((x[:, :1] == x).all())
+    ((4, 3), True, True)
+    """
+
+    def sample(self, network: Network, count: int, seed: int = 0) -> tuple[FloatArray, ...]:
+        """Draw samples of each input."""
+        generator = np.random.default_rng(seed)
+        parts = [
+            _directions(network, min(_CHUNK, count - start), generator)
+            for start in range(0, count, _CHUNK)
+        ]
+        drawn = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return tuple(np.clip(x / (float(x.std()) or 1.0), 0.0, 1.0) for x in drawn)
+
+
+def looks_like_images(network: Network) -> bool:
+    """Whether inputs have more than one axis, and many numbers.
+
+    Examples
+    --------
+    >>> looks_like_images(Network((Input("x", (), (1, 8, 8)),), ("x",)))
+    True
+    """
+    sizes = [node.size for node in network.inputs]
+    return all(len(size) > 1 and prod(size) >= _FEWEST for size in sizes)
+
+
+def _directions(
+    network: Network, count: int, generator: np.random.Generator
+) -> Sequence[FloatArray]:
+    """Random combinations of what the first layers read."""
+    values: dict[str, FloatArray] = {}  # of what is before the first layers, at zero
+    first: list[Node] = []
+    for node in network.nodes:
+        if isinstance(node, Input):
+            values[node.name] = np.zeros((count, *node.size))
+        elif all(name in values for name in node.inputs):
+            if isinstance(node, Affine) and not node.depthwise:
+                first.append(node)
+            else:
+                values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+    gradients: dict[str, FloatArray] = {}
+    for node in reversed(network.nodes):
+        if node in first:
+            gradient = generator.standard_normal((count, *network.shapes[node.name]))
+        elif node.name in gradients and not isinstance(node, Input):
+            gradient = gradients.pop(node.name)
+        else:
+            continue
+        given = [values[name] for name in node.inputs]
+        for name, part in zip(node.inputs, pulled_back(node, given, gradient), strict=True):
+            if part is not None:
+                gradients[name] = gradients[name] + part if name in gradients else part
+    return [
+        gradients.get(node.name, generator.standard_normal((count, *node.size)))
+        for node in network.inputs
+    ]

@@ -355,7 +355,7 @@ def test_merging_of_a_branched_network(seed, phi, refit):
             named[name], weight=named[name].weight[own], bias=named[name].bias[own]
         )
     twin = net.with_layers(layers.values())
-    exact = sl.compress(twin, sl.AFDE(eps=1e-9, refit=refit))
+    exact = sl.compress(twin, sl.AFDE(eps=1e-9, refit=refit, inputs=sl.Normal()))
     assert [layer.units for layer in exact.network.layers] == [8, 8, 6, 6, 7, 3]
     x = np.random.default_rng(1).normal(size=(5, 2, 6, 6))
     assert exact.network(x) == pytest.approx(twin(x), abs=1e-5)

@@ -48,15 +48,20 @@ class Images:
 
 
 def looks_like_images(network: Network) -> bool:
-    """Whether inputs have more than one axis, and many numbers.
+    """Whether inputs have more than one axis and many numbers, and dense layers read them at once.
+
+    To convolutions, which look at a few numbers at a time, standard normal inputs did better.
 
     Examples
     --------
-    >>> looks_like_images(Network((Input("x", (), (1, 8, 8)),), ("x",)))
+    >>> from symlump.network.nodes import Flatten
+    >>> looks_like_images(Network((Input("x", (), (1, 8, 8)), Flatten("flat", ("x",)),
+    ...                            Affine("fc", ("flat",), np.ones((1, 64)))), ("fc",)))
     True
     """
     sizes = [node.size for node in network.inputs]
-    return all(len(size) > 1 and prod(size) >= _FEWEST for size in sizes)
+    dense = bool(network.layers) and network.layers[0].is_dense
+    return dense and all(len(size) > 1 and prod(size) >= _FEWEST for size in sizes)
 
 
 def _directions(

@@ -287,6 +287,38 @@ def test_an_echelon_form_grows_as_its_rows_say(seed, height, width):
     assert not (reference.basis @ kernel % prime).any()
 
 
+@settings(max_examples=8)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.floats(0, 1))
+def test_the_order_of_a_recurrence_is_the_number_of_rows(seed, size, share):
+    from symlump.bench.linear.growth import planted_linear
+    from symlump.lumping.linear.nearly import order_of_recurrence
+
+    ode, observable = planted_linear(size + 1, 1 + int(share * (size - 1)), seed)
+    row = constrained.form_matrix([{k: Fraction(v) for k, v in observable.items()}], ode)
+    order = order_of_recurrence(MatrixFamily.of_jacobian(ode), row, seed)
+    assert order == len(sl.lump(ode, sl.Constrained(observable)))
+
+
+def test_where_nearly_everything_is_needed_the_search_stops_and_says_so(monkeypatch):
+    """A cycle with a twin of one variable: the forward equivalence is the smallest, and a bound tells."""
+    from symlump.lumping.linear import nearly
+
+    names = sympy.symbols("x0:30")
+    ring = {x: y - 2 * x for x, y in zip(names, names[1:] + names[:1], strict=True)}
+    twin = sympy.Symbol("t")
+    ring[names[0]] += twin
+    ode = ode_of(ring | {twin: -2 * twin})
+    expected = sl.lump(ode, sl.Constrained("x0"))
+    monkeypatch.setattr(nearly, "LARGE", 10)
+    monkeypatch.setattr(constrained, "MOST_TERMS", -1)
+    lumping = sl.lump(ode, sl.Constrained("x0"))
+    assert len(lumping) == len(expected) == lumping.at_least == 30
+    assert lumping.exact and not lumping.smallest
+    assert "nearly all is needed: none has fewer than 30 rows" in lumping.headline()
+    # Where fewer rows do, the search goes on.
+    assert sl.lump(ode, sl.Constrained([sum(names) + twin])).at_least is None
+
+
 def test_numbers_are_read_from_their_residues():
     fractions = [Fraction(-7, 3), Fraction(0), Fraction(10**9, 7), Fraction(1, 10**8 + 7)]
     moduli = [2**31 - 1, 2147483629]

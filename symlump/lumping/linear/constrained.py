@@ -31,6 +31,7 @@ from symlump.errors import (
 )
 from symlump.lumping.equivalence import check_system, check_tolerance
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
+from symlump.lumping.linear.nearly import nearly_everything
 from symlump.lumping.linear.quotient import Section, linear_quotient
 from symlump.lumping.linear.readable import readable, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -39,6 +40,8 @@ from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_inv
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import own_columns, small_quotient
 from symlump.lumping.linear.spaces.small_terms import Terms
+from symlump.lumping.lumping import Lumping
+from symlump.ode.exact import ExactArray
 from symlump.ode.polynomial import PolynomialODE
 
 Form = dict[str, Fraction]
@@ -132,6 +135,9 @@ def lump_constrained(ode: PolynomialODE, method: Constrained, seed: int = 0) -> 
     small = lump_small(ode, forms, method)
     if small is not None:
         return small
+    near = nearly_everything(ode, forms, seed)
+    if near is not None:
+        return partition_lumping(*near, purpose(forms), method)
     start = form_matrix(forms.values(), ode)
     space = smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
     return exact_lumping(ode, space.basis, purpose(forms), method, derivation(ode, forms, space))
@@ -166,6 +172,19 @@ def lump_small(
     )
     why = Derivation(forms, tuple(closure.kept), closure.prime, steps)
     return LinearLumping(ode, matrix, quotient, purpose(forms), method, why)
+
+
+def partition_lumping(
+    lumping: Lumping, least: int, purpose: str, method: Constrained
+) -> LinearLumping:
+    """A forward equivalence as a linear lumping, where none has fewer than ``least`` rows."""
+    labels, size = lumping.partition.labels, len(lumping.ode)
+    ones = np.ones(size, dtype=np.int64)
+    columns = np.arange(size, dtype=np.int64)
+    rows = ExactMatrix.from_entries(
+        labels, columns, ExactArray(ones, ones), (len(lumping.quotient), size)
+    )
+    return LinearLumping(lumping.ode, rows, lumping.quotient, purpose, method, at_least=least)
 
 
 def purpose(forms: Iterable[str]) -> str:

@@ -74,6 +74,9 @@ class LinearLumping:
         For a lumping with a tolerance: how far each observable is from closing, by its text.
     defect : float
         The largest singular value of what the rows' derivatives have outside the row space; 0 if exact.
+    at_least : int, optional
+        Where a search stopped early, as nearly everything is needed: no lumping that keeps the observables has
+        fewer rows. See :mod:`symlump.lumping.linear.nearly`.
 
     References
     ----------
@@ -89,6 +92,7 @@ class LinearLumping:
     derivation: Derivation | None = None
     defects: Mapping[str, float] = field(default_factory=dict)
     defect: float = 0.0
+    at_least: int | None = None
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -256,6 +260,8 @@ class LinearLumping:
             return f"{sizes} by ε-linear lumping {self.purpose}, ε = {self.eps:g}, defect {self.defect:.4g}"
         smallest = "the smallest " if self.smallest else ""
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
+        if self.at_least is not None:
+            kind += f" (nearly all is needed: none has fewer than {self.at_least} rows)"
         if self.exact:
             return f"{kind}, exact, proof checked"
         if self.verdict is None:

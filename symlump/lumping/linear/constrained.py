@@ -178,13 +178,13 @@ def partition_lumping(
     lumping: Lumping, least: int, purpose: str, method: Constrained
 ) -> LinearLumping:
     """A forward equivalence as a linear lumping, where none has fewer than ``least`` rows."""
-    labels, size = lumping.partition.labels, len(lumping.ode)
+    ode, quotient = lumping.ode, lumping.quotient
+    assert isinstance(ode, PolynomialODE) and isinstance(quotient, PolynomialODE)
+    labels, size = lumping.partition.labels, len(ode)
     ones = np.ones(size, dtype=np.int64)
     columns = np.arange(size, dtype=np.int64)
-    rows = ExactMatrix.from_entries(
-        labels, columns, ExactArray(ones, ones), (len(lumping.quotient), size)
-    )
-    return LinearLumping(lumping.ode, rows, lumping.quotient, purpose, method, at_least=least)
+    rows = ExactMatrix.from_entries(labels, columns, ExactArray(ones, ones), (len(quotient), size))
+    return LinearLumping(ode, rows, quotient, purpose, method, at_least=least)
 
 
 def purpose(forms: Iterable[str]) -> str:

@@ -60,6 +60,7 @@ def nearly_everything(
     blocks = sorted(sorted(block) for block in patterns.values())
     lumping = lump(ode, Forward(), blocks, seed=seed)
     small = lumping.quotient
+    assert isinstance(small, PolynomialODE)
     if len(small) <= LARGE:
         return None
     labels = lumping.partition.labels

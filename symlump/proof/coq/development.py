@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from symlump.errors import FailureError, MissingProgramError
@@ -72,9 +73,14 @@ def program(name: str) -> str:
     return found
 
 
+@cache
+def _version(path: str) -> bytes:
+    return subprocess.check_output([path, "--version"])
+
+
 def made(name: str, sources: Sequence[str], commands: Sequence[Sequence[str]]) -> Path:
     """A folder of the cache in which the commands were run beside copies of the sources."""
-    key = hashlib.sha256(subprocess.check_output([program("coqc"), "--version"]))
+    key = hashlib.sha256(_version(program("coqc")))
     for source in sources:
         key.update((SOURCES / source).read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symlump"

@@ -84,7 +84,7 @@ class Walk:
         return "\n\n".join(step.to_latex() for step in self.steps)
 
     def _repr_markdown_(self) -> str:
-        return "\n\n---\n\n".join(step._repr_markdown_() for step in self.steps)
+        return "\n\n".join(step._repr_markdown_() for step in self.steps)
 
 
 def _escaped(text: str) -> str:

@@ -24,6 +24,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import read_fractions, smallest_invariant
 from symlump.lumping.linear.spaces.residues import apply, multiply
+from symlump.ode.exact import ExactArray
 from symlump.proof import check as checker
 from symlump.proof import closure as closure_module
 from symlump.proof.closure import check_closure
@@ -253,6 +254,14 @@ def test_planted_spaces_with_entries_of_two_hundred_digits(data):
     assert all(lumping.express(form) is not None for form in keep)
     one = sl.lump(ode, sl.Constrained([keep[0]]))
     assert len(one) == (2 if inner[0][1] else 1) and one.exact and one.smallest
+    # Verifying by residues is verifying by multiplying out, whatever the answer.
+    family = MatrixFamily.of_jacobian(ode)
+    space = smallest_invariant(family, constrained.form_matrix([keep[0]], ode))
+    moved = list(space.basis.values)
+    moved[-1] += data.draw(st.integers(0, 1))
+    basis = replace(space.basis, values=ExactArray.from_fractions(moved))
+    closed = invariant.contains(basis, space.pivots, family.images(basis)[0])
+    assert invariant.is_invariant(family, basis, space.pivots) == closed
 
 
 @settings(max_examples=10)
@@ -317,6 +326,19 @@ def test_where_nearly_everything_is_needed_the_search_stops_and_says_so(monkeypa
     assert "nearly all is needed: none has fewer than 30 rows" in lumping.headline()
     # Where fewer rows do, the search goes on.
     assert sl.lump(ode, sl.Constrained([sum(names) + twin])).at_least is None
+
+
+def test_a_small_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch):
+    """The sparsest nonnegative rows share every column; the echelon form does not."""
+    ode, keep = ode_of({x: -x for x in X[:4]}), ["x1 + x2", "x2 + x3", "x3 + x4"]
+    lumping = sl.lump(ode, sl.Constrained(keep))
+    assert min(min(row.values()) for row in lumping.combinations.values()) > 0
+    monkeypatch.setattr(quotient, "_MOST_STEPS", 0)
+    echelon = sl.lump(ode, sl.Constrained(keep))
+    assert min(min(row.values()) for row in echelon.combinations.values()) < 0
+    for found in (lumping, echelon):
+        assert found.exact and found.smallest and len(found) == 3
+        assert all(found.express(dict.fromkeys(form.split(" + "), 1)) for form in keep)
 
 
 def test_numbers_are_read_from_their_residues():

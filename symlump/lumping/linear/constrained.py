@@ -33,7 +33,7 @@ from symlump.lumping.equivalence import check_system, check_tolerance
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
 from symlump.lumping.linear.nearly import nearly_everything
 from symlump.lumping.linear.quotient import Section, linear_quotient
-from symlump.lumping.linear.readable import readable, readable_rows
+from symlump.lumping.linear.readable import integer_rows, readable, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
@@ -158,14 +158,20 @@ def lump_small(
     if closure is None:
         return None
     rows = readable_rows(closure.rows)
-    matrix = ExactMatrix.from_rows(rows, len(ode))
-    columns, called = own_columns(rows), row_names(ode, matrix)
+    matrix, columns = ExactMatrix.from_rows(rows, len(ode)), own_columns(rows)
+    quotient = None
     if len(rows) == len(ode):  # then they are the variables
         quotient = ode
     elif columns is None:
-        quotient = linear_quotient(ode, matrix, Section.of(matrix), called)
-    else:
-        quotient = small_quotient(terms, rows, columns, called, ode)
+        try:
+            quotient = linear_quotient(ode, matrix, Section.of(matrix), row_names(ode, matrix))
+        except FailureError:  # products of long combinations; in the echelon basis there are none
+            matrix = ExactMatrix.from_rows(closure.rows, len(ode)).primitive()
+            rows = integer_rows(matrix)
+            columns = own_columns(rows)
+    if quotient is None:
+        assert columns is not None
+        quotient = small_quotient(terms, rows, columns, row_names(ode, matrix), ode)
     steps = tuple(
         (parent, tuple((names[v], power) for v, power in factors))
         for parent, factors in closure.steps

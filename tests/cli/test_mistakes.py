@@ -1,12 +1,17 @@
 """Typical mistakes on the command line, each with the one line that answers it."""
 
+import io
+import sys
+
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from test_lump_command import TREE
 from torch import nn
 
-from symlump.cli.main import main
+from symlump.cli.main import COMMANDS, main
 
 LUMP = ["lump", "tree.ode", "--method", "forward"]
 NET = ["compress", "net.safetensors", "--activation", "tanh"]
@@ -143,6 +148,105 @@ def test_the_answer_is_one_line_that_helps(folder, capsys, mistake):
     assert says in error, error
     assert "argument " not in error.replace("argument too many", "").replace("with argument", "")
     assert sorted(folder.iterdir()) == before
+
+
+WORDS = [
+    *(
+        "tree.ode",
+        "net.safetensors",
+        "notes.txt",
+        "nope.ode",
+        "folder.ode",
+        "a\nb",
+        "\udc80",
+        "",
+        "/",
+        "-",
+    ),
+    *(
+        "--method",
+        "forward",
+        "backward",
+        "constrained",
+        "--eps",
+        "0",
+        "0.1",
+        "nan",
+        "-1",
+        "1e400",
+        "--",
+    ),
+    *(
+        "--activation",
+        "tanh",
+        "relu",
+        "--retain",
+        "0.5",
+        "--box",
+        "--bits",
+        "4",
+        "--steps",
+        "--linkage",
+    ),
+    *(
+        "--keep",
+        "total",
+        "--observable",
+        "x1 + x2",
+        "x1",
+        "x9",
+        "--initial",
+        "values",
+        "--relative",
+    ),
+    *(
+        "-o",
+        "out.ode",
+        "out.pt",
+        "--csv",
+        "t.csv",
+        "--certificate",
+        "--coq",
+        "--json",
+        "--latex",
+        "-h",
+    ),
+    *(
+        "--horizon",
+        "--breakpoints",
+        "--equations",
+        "2",
+        "--terms",
+        "--force",
+        "--format",
+        "erode",
+        "ε",
+    ),
+]
+STARTS = [*([name] for name in COMMANDS if name not in ("demo", "bench")), LUMP, NET]
+STARTS += [["explain", "tree.ode", "x1", "x2"], ["sweep", "tree.ode"], ["conserved", "tree.ode"]]
+
+
+@given(st.sampled_from(STARTS), st.lists(st.sampled_from(WORDS), max_size=3))
+@settings(
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_line_is_answered(folder, capsys, start, more):
+    """Whatever is typed: an answer, or one line that says what is wrong, and no input is lost."""
+    sys.stdin = io.TextIOWrapper(io.BytesIO(TREE.encode()))
+    try:
+        code = main([*start, *more])
+    except SystemExit as ended:  # --help
+        code = ended.code
+    finally:
+        sys.stdin = sys.__stdin__
+    error = capsys.readouterr().err
+    assert code in (0, 1, 2, 3)
+    if code in (1, 2):
+        assert error.startswith("symlump: ") and error.count("\n") == 1
+    if "--force" not in more:
+        assert (folder / "tree.ode").read_text() == TREE
 
 
 def test_there_are_thirty():

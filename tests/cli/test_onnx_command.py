@@ -115,7 +115,7 @@ def test_show_what_is_left_untouched(capsys, tmp_path):
             ("compress", "NET", "--retain", "0.5", "--method", "magnitude"),
             "AFDE and Symmetric work on it",
         ),
-        (("compress", "NET", "--eps", "0.1", "--on", "both"), "on='both' is for chains"),
+        (("compress", "NET", "--eps", "0.1", "--on", "both"), "on='both') works on chains"),
         (("show", "NET", "--parameters", "symbolic"), "--parameters is for differential equations"),
         (("show", "NET", "--format", "erode"), "--format is for differential equations"),
     ],

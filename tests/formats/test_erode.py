@@ -5,10 +5,12 @@ import time
 from fractions import Fraction as Q
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from symlump import formats
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
-from symlump.formats.erode import read_erode
+from symlump.formats.erode import plain, read_erode
 from symlump.formats.source import Source
 from symlump.ode.substitute import substitute
 
@@ -329,3 +331,43 @@ def test_large_lines_in_bounded_time():
     with pytest.raises(InputError):
         model(wrap(ODE="d(x) = " + "1" * 1_000_000 + "*x"))
     assert time.perf_counter() - start < 20
+
+
+NAMES = st.sampled_from(["A", "B", "C", "k2"])
+SIDES = st.lists(NAMES, max_size=3).map(" + ".join)
+RATES = st.sampled_from(
+    ["k", "m", "2", "1e+3", "k*m", "1/2", "k + m", "arbitrary A*k", "2 [label]"]
+)
+ENDS = st.sampled_from(["\n", "\n\n", "  ", "\n "])
+JUNK = st.sampled_from(["->", ",", "+", "A", "k", "-> ,", "2", "* k", "\n+ m", "A B"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    reactions=st.lists(
+        st.tuples(SIDES, SIDES, RATES, st.sampled_from(["\n", "\n\n", "  ", "\n "])), max_size=12
+    ),
+    tight=st.booleans(),
+    junk=st.none() | st.tuples(st.integers(0, 60), JUNK),
+    chunk=st.sampled_from([1, 20, 1000]),
+)
+def test_reactions_at_once_are_read_as_one_by_one(reactions, tight, junk, chunk):
+    body = "A -> B , k\nA -> B , m\nB -> C , 2\n"
+    body += "".join(f"{left} -> {right} , {rate}{end}" for left, right, rate, end in reactions)
+    if tight:
+        body = body.replace(" -> ", "->").replace(" , ", ",").replace(" + ", "+")
+    if junk is not None:
+        body = body[: junk[0]] + junk[1] + body[junk[0] :]
+    text = wrap("A = 1\nB\nC\nk2", parameters="k = 3\nm = 1/7", reactions=body)
+
+    def outcome():
+        try:
+            return model(text).ode
+        except InputError as problem:
+            return str(problem)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain, "_CHUNK", chunk)
+        at_once = outcome()
+        patch.setattr(plain.FlatReader, "_many", lambda self, start, stop: start)
+        assert outcome() == at_once

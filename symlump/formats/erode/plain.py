@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
+import numpy as np
+
 from symlump.errors import InputError
 from symlump.formats.algebra import MAX_BITS, MAX_DEGREE, Polynomial
 from symlump.formats.expression import NAME, NUMBER, ExpressionReader
@@ -20,6 +22,15 @@ from symlump.formats.flows import Flows
 _END = r"[ \t]*+(?:\n\s*+(?![-+*/^(),\[])|\Z)"
 _REACTION = re.compile(rf"\s*+([^\n\->,\[]*+)->([^\n,\[]*+),([^\n\[]*+)(?:\[[^\]\n]*+\])?+{_END}")
 _EQUATION = re.compile(rf"\s*+d[ \t]*\([ \t]*({NAME})[ \t]*\)[ \t]*=([\w.*^/ \t+-]*+){_END}")
+_NEXT = re.compile(r"\s*+(\S)")
+_OPERATORS = frozenset("-+*/^(),[")
+_CHUNK = 1 << 17
+_PLUS, _ARROW, _COMMA, _RATE = (
+    -1,
+    -2,
+    -3,
+    -4,
+)  # and below: the rates in the order in which they were learned
 _SIGN = re.compile(r"([-+][ \t]*[-+]?)")
 _SCIENTIFIC = re.compile(r"[0-9.][eE][-+]")
 _STAR = re.compile(r"(?<!\*)\*(?!\*)")
@@ -63,12 +74,20 @@ class FlatReader:
         self._rates: dict[str, tuple[int, list[int], list[int]]] = {}
         self._terms: dict[str, Term] = {}
         self._coefficients: dict[tuple[str, ...], tuple[int, int]] = {}
+        self._words: dict[str, int] = {"+": _PLUS, "->": _ARROW, ",": _COMMA} | dict(species)
+        self._places: list[int] = []  # of the rates among the words
+        self._tried = 0  # up to where reactions are not all plain
 
     def reactions(self, start: int, stop: int) -> int:
         """Read reactions as long as they are simple; return where the first other one starts."""
         flows, species, rates = self.flows, self.species, self._rates
         match = _REACTION.match
-        while line := match(self.text, start, stop):
+        while True:
+            if start >= self._tried:
+                start = self._many(start, stop)
+            line = match(self.text, start, stop)
+            if line is None:
+                break
             left, right, rate = line.groups()
             known = rates.get(rate.strip())
             if known is None:
@@ -96,6 +115,57 @@ class FlatReader:
             start = line.end()
         return start
 
+    def _many(self, start: int, stop: int) -> int:
+        """Read chunks of reactions as long as they are plain; return where the first other one starts."""
+        text = self.text
+        while self._tried <= start < stop:
+            end = text.find("\n", min(start + _CHUNK, stop), stop)
+            end = stop if end < 0 else end
+            following = _NEXT.match(text, end, stop)
+            goes_on = following is not None and following[1] in _OPERATORS
+            if goes_on or not self._add_words(text[start:end]):
+                self._tried = end
+                break
+            start = end
+        return start
+
+    def _add_words(self, chunk: str) -> bool:
+        """Add reactions of known words, all at once; nothing if there is any other word, or another order."""
+        spaced = chunk.replace("->", " -> ").replace("+", " + ").replace(",", " , ")
+        try:
+            word = np.array([*map(self._words.__getitem__, spaced.split())], dtype=np.int64)
+        except KeyError:
+            return False
+        arrows, commas = np.flatnonzero(word == _ARROW), np.flatnonzero(word == _COMMA)
+        rates = np.flatnonzero(word <= _RATE)
+        # One after the other: an arrow, a comma, and a rate right behind it, with which the reaction ends.
+        if not len(arrows) == len(commas) == len(rates) > 0 or (commas + 1 != rates).any():
+            return len(word) == 0
+        if rates[-1] != len(word) - 1 or (arrows > commas).any() or (arrows[1:] < rates[:-1]).any():
+            return False
+        # Species and plus signs take turns: no two species, and no two signs, are neighbours.
+        is_species = word >= 0
+        if (is_species[1:] & is_species[:-1]).any() or is_species[arrows - 1].min() < 1:
+            return False
+        plus = np.flatnonzero(word == _PLUS)
+        if plus.size and (plus[0] == 0 or not (is_species[plus - 1] & is_species[plus + 1]).all()):
+            return False
+        species = np.flatnonzero(is_species)
+        reaction = np.searchsorted(rates, species)
+        left = species < arrows[reaction]
+        flows, count = self.flows, len(rates)
+        sizes = np.bincount(reaction[left], minlength=count)
+        if sizes.max() > MAX_DEGREE:
+            return False
+        flows.rates += [self._places[k] for k in (_RATE - word[rates]).tolist()]
+        flows.sizes += sizes.tolist()
+        flows.widths += np.bincount(reaction, minlength=count).tolist()
+        flows.factors += word[species[left]].tolist()
+        flows.powers += [1] * int(left.sum())
+        flows.changed += word[species].tolist()
+        flows.counts += np.where(left, -1, 1).tolist()
+        return True
+
     def learn_rate(self, start: int, end: int, rate: Polynomial) -> None:
         """Remember the rate of the mass action that fills ``start`` … ``end``, if it is simple."""
         line = _REACTION.match(self.text, start, end)
@@ -103,6 +173,10 @@ class FlatReader:
             ((monomial, value),) = rate.items()
             place = self.flows.coefficient(value)
             self._rates[line[3].strip()] = place, [v for v, _ in monomial], [k for _, k in monomial]
+            word = line[3].strip()
+            if not monomial and word not in self._words:
+                self._words[word] = _RATE - len(self._places)
+                self._places.append(place)
 
     def equations(self, start: int, stop: int, done: set[int]) -> int:
         """Read equations as long as they are plain sums of products of new variables.

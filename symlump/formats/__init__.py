@@ -13,16 +13,18 @@ suffix      format                                  read   write
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from symlump.errors import FileFormatError, InputError, MethodError
+from symlump.errors import FileFormatError, InputError, MethodError, NotPolynomialError
 from symlump.files import STANDARD, write_text
 from symlump.formats.model import Model, substitute_constants
 from symlump.formats.source import Source, shown
 from symlump.memory import memory_errors
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.functions.printing import symbol_text
+from symlump.ode.system import ODE
 from symlump.suggest import did_you_mean
 
 SUFFIXES = {
@@ -79,7 +81,7 @@ def read(
     FileFormatError
         If the file cannot be read; the message says where: ``PATH:LINE:COLUMN: …``.
     NotPolynomialError
-        If a rate or an equation is not a polynomial with rational coefficients, likewise.
+        If a rate or an equation contains a function that is not known, likewise.
     MissingExtraError
         If an SBML file has submodels and python-libsbml is not installed.
     """
@@ -102,7 +104,7 @@ def read(
     if chosen == "erode":
         from symlump.formats.erode import read_erode
 
-        model = read_erode(source, parameters=parameters, constants=constants)
+        model = _polynomial_or_not(read_erode, source, parameters, constants)
     elif chosen == "bionetgen":
         from symlump.formats.bionetgen import read_bionetgen
 
@@ -114,7 +116,7 @@ def read(
     else:
         from symlump.formats.sbml import read_sbml
 
-        model = read_sbml(source, parameters=parameters, constants=constants)
+        model = _polynomial_or_not(read_sbml, source, parameters, constants)
     if constants == "keep":
         return model
     try:
@@ -123,11 +125,21 @@ def read(
         raise FileFormatError(f"{source.path}: {problem}") from None
 
 
+def _polynomial_or_not(
+    reader: Callable[..., Model], source: Source, parameters: str, constants: str
+) -> Model:
+    """Read a file, as a polynomial system if it is one."""
+    try:
+        return reader(source, parameters=parameters, constants=constants)
+    except NotPolynomialError:
+        return reader(source, parameters=parameters, constants=constants, functions=True)
+
+
 @memory_errors()
-def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None = None) -> None:
+def write(model: Model | ODE, path: str | Path, *, format: str | None = None) -> None:
     """Write a model file, as a whole or not at all.
 
-    Coefficients are written exactly; a :class:`PolynomialODE` alone starts at 0.
+    Coefficients are written exactly; an :class:`ODE` alone starts at 0.
 
     Raises
     ------
@@ -137,13 +149,18 @@ def write(model: Model | PolynomialODE, path: str | Path, *, format: str | None 
         If the file cannot be written.
     """
     chosen = _format_of(path, format)
-    if isinstance(model, PolynomialODE):
+    if isinstance(model, ODE):
         start = dict.fromkeys(model.variables, Fraction(0))
         model = Model(Path(path).stem, model, start)
     write_text(path, _text(model, chosen))
 
 
 def _text(model: Model, chosen: str) -> str:
+    if model.ode.generators is not None and chosen != "erode":
+        raise FileFormatError(
+            f"a system with {symbol_text(model.ode, len(model.ode))} is written as ERODE (.ode) only, not "
+            f"as {chosen}"
+        )
     if chosen == "erode":
         from symlump.formats.erode import write_erode
 

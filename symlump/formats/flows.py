@@ -14,8 +14,10 @@ import numpy as np
 
 from symlump.formats.algebra import Monomial, Polynomial, multiply_monomials
 from symlump.ode.exact import ExactArray
+from symlump.ode.functions.algebra import add_to
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.reactions import FlowArrays
+from symlump.ode.system import ODE
 
 
 class Flows:
@@ -82,6 +84,21 @@ class Flows:
         for monomial, value in rate.items():
             self.add(value, multiply_monomials(monomial, speed), changes)
 
+    def polynomials(self, count: int) -> list[Polynomial]:
+        """The derivatives as polynomials, for systems whose symbols are more than their variables."""
+        result: list[Polynomial] = [{} for _ in range(count)]
+        values = list(self._table)
+        at = change = 0
+        for place, size, width in zip(self.rates, self.sizes, self.widths, strict=True):
+            factors = slice(at, at + size)
+            monomial: Monomial = ()
+            for factor in zip(self.factors[factors], self.powers[factors], strict=True):
+                monomial = multiply_monomials(monomial, (factor,))
+            for k in range(change, change + width):
+                add_to(result[self.changed[k]], {monomial: values[place] * self.counts[k]})
+            at, change = at + size, change + width
+        return [{m: value for m, value in p.items() if value} for p in result]
+
     def build(self, variables: Iterable[str], parameters: Iterable[str] = ()) -> PolynomialODE:
         """The system that the flows make."""
         flow = np.arange(len(self.rates), dtype=np.int64)
@@ -97,7 +114,7 @@ class Flows:
         ).to_ode(variables, parameters)
 
 
-def equations(ode: PolynomialODE) -> Iterator[tuple[int, list[tuple[Fraction, Monomial]]]]:
+def equations(ode: ODE) -> Iterator[tuple[int, list[tuple[Fraction, Monomial]]]]:
     """The system row by row: each variable with the terms of its derivative."""
     start = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).tolist()
     columns = ode.columns.tolist()

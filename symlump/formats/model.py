@@ -13,10 +13,9 @@ from symlump.errors import MethodError, PartitionError, VariableError
 from symlump.formats import algebra
 from symlump.formats.carry import common_values, sums, view_of_sums
 from symlump.formats.source import shown
-from symlump.lumping.equivalence import polynomial_only
 from symlump.lumping.partition import Partition
-from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
+from symlump.ode.system import ODE
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class Model:
     Parameters
     ----------
     name : str
-    ode : PolynomialODE
+    ode : ODE
     initial_values : dict of str to Fraction
         One entry per variable; 0 where the file gives none.
     partition : tuple of tuple of str, or None
@@ -51,7 +50,7 @@ class Model:
     """
 
     name: str
-    ode: PolynomialODE
+    ode: ODE
     initial_values: dict[str, Fraction]
     partition: Blocks | None = None
     observables: dict[str, dict[str, Fraction]] = field(default_factory=dict)
@@ -90,6 +89,7 @@ class Model:
         Examples
         --------
         >>> import sympy
+        >>> from symlump import PolynomialODE
         >>> ode = PolynomialODE.from_sympy({v: -v for v in sympy.symbols("a b c d")})
         >>> values = {"a": Fraction(1), "b": Fraction(1), "c": Fraction(0), "d": Fraction(0)}
         >>> model = Model("m", ode, values, observables={"out": {"a": Fraction(1), "c": Fraction(1)}})
@@ -167,7 +167,7 @@ class Model:
         Examples
         --------
         >>> import sympy
-        >>> from symlump import Forward, lump
+        >>> from symlump import Forward, PolynomialODE, lump
         >>> a, b, c = sympy.symbols("a b c")
         >>> ode = PolynomialODE.from_sympy({a: -3*a + c, b: -3*b + c, c: a + b - 2*c})
         >>> one, two = Fraction(1), Fraction(2)
@@ -214,7 +214,7 @@ class Model:
         values = self.initial_values
         return replace(
             self,
-            ode=polynomial_only(lumping.quotient, "a model"),
+            ode=lumping.quotient,
             initial_values=sums(values, block_of) if forward else common_values(values, block_of),
             partition=partition,
             observables=observables,
@@ -226,7 +226,7 @@ def _some(names: tuple[str, ...], limit: int = 8) -> str:
     return ", ".join(names[:limit]) + (", …" if len(names) > limit else "") or "none"
 
 
-def cover(blocks: Iterable[tuple[str, ...]], ode: PolynomialODE) -> Blocks:
+def cover(blocks: Iterable[tuple[str, ...]], ode: ODE) -> Blocks:
     """Complete the blocks that a file lists to a partition of all variables."""
     listed = tuple(blocks)
     seen = {name for block in listed for name in block} | set(ode.parameters)

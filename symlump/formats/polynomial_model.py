@@ -9,7 +9,7 @@ from fractions import Fraction
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.algebra import Polynomial
-from symlump.formats.flat import Expression, FlatModel, evaluate, symbols, text
+from symlump.formats.flat import Arithmetic, Expression, FlatModel, evaluate, symbols, text
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
@@ -54,7 +54,7 @@ def values_at_start(flat: FlatModel, notes: dict[str, None] | None = None) -> di
     for name in flat.in_order((*flat.states, *flat.parameters, *flat.fixed), definition):
         expression = definition(name)
         if expression is not None:
-            values[name] = _value(flat, name, expression, values, arithmetic)
+            values[name] = value_of(flat, name, expression, values, arithmetic)
     if notes is not None:
         notes |= arithmetic.notes
     known = ((name, algebra.constant_of(value)) for name, value in values.items())
@@ -101,13 +101,13 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     needed = flat.in_order(flat.rates.values(), flat.ruled.get)
     for name in needed:
         if name in flat.ruled:
-            values[name] = _value(flat, name, flat.ruled[name], values, arithmetic)
+            values[name] = value_of(flat, name, flat.ruled[name], values, arithmetic)
     flows = Flows()
     for i, name in enumerate(flat.states):
         if name in flat.rates:
-            flows.equation(i, _value(flat, name, flat.rates[name], values, arithmetic))
+            flows.equation(i, value_of(flat, name, flat.rates[name], values, arithmetic))
     ode, more = settle(arithmetic, flows, letters, _refuse)
-    observables, others = _views(flat, values, tuple(names))
+    observables, others = views_of(flat, values, tuple(names))
     followed = [name for name in flat.observed if name in flat.ruled]
     if followed:
         notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
@@ -119,13 +119,14 @@ def _refuse(new: NewConstant) -> InputError:
     return NotPolynomialError(f"{new.place}: {new.problem}")
 
 
-def _value(
+def value_of(
     flat: FlatModel,
     name: str,
     expression: Expression,
     values: Mapping[str, Polynomial],
-    arithmetic: PolynomialArithmetic,
+    arithmetic: Arithmetic[Polynomial],
 ) -> Polynomial:
+    """The value of an expression; an error says where it stands."""
     arithmetic.begin()
     place = flat.places.get(name, flat.path)
     try:
@@ -134,7 +135,7 @@ def _value(
         raise type(problem)(f"{place}: {problem}, in {shown(text(expression), 80)}") from None
 
 
-def _views(
+def views_of(
     flat: FlatModel, values: dict[str, Polynomial], names: tuple[str, ...]
 ) -> tuple[dict[str, dict[str, Fraction]], dict[str, str]]:
     """What rules define, as combinations of states where it is one, as text otherwise."""
@@ -150,7 +151,7 @@ def _views(
         if name not in values and not lost:
             # The system does not need it, so it may be anything.
             with suppress(NotPolynomialError):
-                values[name] = _value(flat, name, flat.ruled[name], values, plain)
+                values[name] = value_of(flat, name, flat.ruled[name], values, plain)
         if name not in flat.observed:
             continue
         polynomial = values.get(name)

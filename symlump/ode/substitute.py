@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import overload
 
 import numpy as np
 
 from symlump.errors import InputError, VariableError
 from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.functions.algebra import constant as constant_polynomial
+from symlump.ode.functions.algebra import symbol
+from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 #: Powers of values longer than this are refused.
 MAX_BITS = 2**16
 
 
-def substitute(ode: PolynomialODE, values: Mapping[str, Fraction | int]) -> PolynomialODE:
+@overload
+def substitute(ode: PolynomialODE, values: Mapping[str, Fraction | int]) -> PolynomialODE: ...
+@overload
+def substitute(ode: ODE, values: Mapping[str, Fraction | int]) -> ODE: ...
+def substitute(ode: ODE, values: Mapping[str, Fraction | int]) -> ODE:
     """The system at given values of parameters, or of other variables with derivative 0, which it loses.
 
     Raises
@@ -39,6 +48,8 @@ def substitute(ode: PolynomialODE, values: Mapping[str, Fraction | int]) -> Poly
         if ode.position(name) in with_equation:
             raise VariableError(f"{name} has an equation, so it cannot be replaced by a number")
     kept = [name for name in ode.variables if name not in values]
+    if ode.generators is not None:
+        return _with_functions(ode, values, kept)
     table = ode.monomials
     label = np.full(len(ode), -1, dtype=np.int64)
     label[[ode.index[name] for name in kept]] = np.arange(len(kept))
@@ -64,6 +75,18 @@ def substitute(ode: PolynomialODE, values: Mapping[str, Fraction | int]) -> Poly
     return PolynomialODE.from_terms(
         kept, label[ode.rows], place[ode.columns], coefficients, monomials, parameters
     )
+
+
+def _with_functions(ode: ODE, values: Mapping[str, Fraction | int], kept: list[str]) -> ODE:
+    table, place = SymbolTable(len(kept)), {name: i for i, name in enumerate(kept)}
+    images = [
+        constant_polynomial(Fraction(values[name])) if name in values else symbol(place[name])
+        for name in ode.variables
+    ]
+    equations, _ = ode.into(table, images)
+    left = [p for name, p in zip(ode.variables, equations, strict=True) if name in place]
+    parameters = [name for name in ode.parameters if name in place]
+    return ODE.from_table(kept, left, table, parameters, ode.coefficients.is_float)
 
 
 def _power(name: str, value: Fraction | int, power: int) -> Fraction:

@@ -106,6 +106,13 @@ class ODE:
         return read_functions(equations, parameters, time)
 
     @staticmethod
+    def from_text(text: str, parameters: Iterable[str] = ()) -> ODE:
+        """Read ``"x' = -k*x/(1 + x); y' = …"``; see :func:`symlump.formats.equations.read_equations`."""
+        from symlump.formats.equations import read_equations
+
+        return read_equations(text, parameters)
+
+    @staticmethod
     def from_table(
         variables: Iterable[str],
         equations: Sequence[Polynomial],

@@ -142,6 +142,16 @@ def test_hill_functions_with_a_symbolic_exponent():
     assert lumping.quotient.parameters == ("n",)
 
 
+def test_facts_are_known_where_values_are_drawn():
+    """sin(0) = 0 where variables are equal; sin(x − y) and sin(y − x) are opposite."""
+    coupled = {x1: x3 + sympy.sin(x2 - x1), x2: x3 + sympy.sin(x1 - x2), x3: -x3}
+    assert lumped(coupled, sl.Backward()).blocks == (("x1", "x2"), ("x3",))
+    odd = {x1: sympy.sin(x3 - x4), x2: -sympy.sin(x4 - x3), x3: x4**2, x4: -x3}
+    assert lumped(odd, sl.Backward()).blocks[0] == ("x1", "x2")
+    even = {x1: sympy.cos(x3 - x4) * x1, x2: sympy.exp(x1 - x2) * x2, x3: x1, x4: x1 + 0 * x3}
+    assert lumped(even, sl.Backward()).blocks == (("x1", "x2", "x3", "x4"),)
+
+
 def test_explanations():
     system = {x1: x1 / (x1 + x2), x2: x2 / (x1 + x2), x3: sympy.exp(-t) * sympy.sin(x1 + x2)}
     forward = lumped(system, sl.Forward(), time=t)

@@ -51,11 +51,12 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    from symlump.lumping.equivalence import polynomial_only
     from symlump.lumping.linear.hierarchy import hierarchy
 
     model = read_model(options)
     with working(f"lumping {len(model.ode)} variables"):
-        chain = hierarchy(model.ode, options.seed)
+        chain = hierarchy(polynomial_only(model.ode, "hierarchy"), options.seed)
     draw_picture(options, chain)
     return Answer(
         lambda: _report(options, model, chain),

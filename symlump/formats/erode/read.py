@@ -22,6 +22,9 @@ from symlump.formats.flows import Flows
 from symlump.formats.model import Model, cover, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, listed, shown
+from symlump.formats.symbolic import SymbolArithmetic, settle_symbols
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
 
 _DEFINITION = re.compile(rf"\s*({NAME})(?:[ \t]*=[ \t]*({NUMBER}))?(?=\s+(?:[^\W\d]|\Z)|\Z)")
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -38,6 +41,7 @@ def read_erode(
     *,
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
+    functions: bool = False,
 ) -> Model:
     """Read a model. Species that occur in reactions and not in ``init`` start at 0.
 
@@ -50,6 +54,8 @@ def read_erode(
     constants : {"keep", "values"}
         With "values", rates may divide by species that do not move; the reader of files replaces
         those by their values.
+    functions : bool
+        Read quotients and functions of variables, too.
 
     Raises
     ------
@@ -69,7 +75,7 @@ def read_erode(
     A' = -A^2
     B' = 1/2*A^2
     """
-    options = parameters == "symbolic", constants == "values"
+    options = parameters == "symbolic", constants == "values", functions
     try:
         return _Reader(source, *options, with_absent=False).read()
     except _NotInInit:
@@ -79,7 +85,9 @@ def read_erode(
 class _Reader:
     """The state of one reading: what the names mean so far."""
 
-    def __init__(self, source: Source, symbolic: bool, folded: bool, with_absent: bool) -> None:
+    def __init__(
+        self, source: Source, symbolic: bool, folded: bool, functions: bool, with_absent: bool
+    ) -> None:
         self.outline = outline(source)
         self.source, self.symbolic = self.outline.source, symbolic
         self.folded, self.with_absent = folded, with_absent
@@ -88,7 +96,9 @@ class _Reader:
         self.initial: list[Fraction] = []
         self.absent: dict[str, str] = {}
         self.names: dict[str, Polynomial] = {}
-        self.arithmetic = PolynomialArithmetic()
+        self.arithmetic: PolynomialArithmetic | SymbolArithmetic = PolynomialArithmetic()
+        if functions:
+            self.arithmetic = SymbolArithmetic(SymbolTable(0))
         self.expressions = ExpressionReader(self.names, ERODE, self.arithmetic, self.absent)
         self.flows = Flows()
 
@@ -110,18 +120,26 @@ class _Reader:
         initial = dict(zip(self.species, self.initial, strict=True))
         if self.symbolic:
             initial |= self.parameters
-        self.arithmetic.names += variables
-        constant = (self.parameters if self.symbolic else ()), (self.species if self.folded else ())
-        self.arithmetic.constants.update(
-            (variables[name], initial[name]) for names in constant for name in names
-        )
+        arithmetic, symbolic = self.arithmetic, self.parameters if self.symbolic else ()
+        if isinstance(arithmetic, SymbolArithmetic):
+            arithmetic.table = SymbolTable(len(variables))
+        else:
+            arithmetic.names += variables
+            constant = symbolic, (self.species if self.folded else ())
+            arithmetic.constants.update(
+                (variables[name], initial[name]) for names in constant for name in names
+            )
         self._system(variables, fixed)
-        self.arithmetic.constants.clear()  # a view with such a quotient is a text
+        ode: ODE
+        letters: dict[str, Fraction] = {}
         blocks = self._partition()
-        observables, other_views = self._views(tuple(variables))
-        ode, letters = settle(
-            self.arithmetic, self.flows, self.parameters if self.symbolic else (), self._refuse
-        )
+        if isinstance(arithmetic, SymbolArithmetic):
+            ode = settle_symbols(arithmetic, self.flows, tuple(variables), symbolic)
+            observables, other_views = self._views(tuple(variables))
+        else:
+            arithmetic.constants.clear()  # a view with such a quotient is a text
+            observables, other_views = self._views(tuple(variables))
+            ode, letters = settle(arithmetic, self.flows, symbolic, self._refuse)
         return Model(
             self.outline.name,
             ode,

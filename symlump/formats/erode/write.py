@@ -6,14 +6,21 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 
+from symlump.errors import FileFormatError
 from symlump.formats.algebra import Monomial, fraction_text
 from symlump.formats.expression import FUNCTIONS, NAME
 from symlump.formats.flows import equations
 from symlump.formats.model import Model, combination_text
+from symlump.ode.system import ODE
 
 _IDENTIFIER = re.compile(NAME)
 _NAME = re.compile(rf"(?<![\w.]){NAME}")
 _RESERVED = {"begin", "end", "arbitrary"}
+_SHARED = (
+    "exp sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh abs sign floor ceil min max"
+)
+#: Functions as an ERODE file has them.
+_WRITTEN = {name: name for name in _SHARED.split()} | {"log": "ln"}
 _UNSAFE = re.compile(r'["\x00-\x1f]|//|/\*|\b(?:begin|end)\b')
 
 
@@ -45,7 +52,7 @@ def write_erode(model: Model) -> str:
         text = ",\n".join(f"  {{{','.join(names[name] for name in block)}}}" for block in blocks)
         lines += [" begin partition", text, " end partition"]
     lines.append(" begin ODE")
-    written = list(names.values())
+    written = [*names.values(), *_functions(ode, list(names.values()))]
     for row, terms in equations(ode):
         if ode.variables[row] not in fixed:
             lines.append(f"  d({written[row]}) = {_sum_text(terms, written)}")
@@ -68,6 +75,28 @@ def write_erode(model: Model) -> str:
         lines.append(" end views")
     lines.append("end model")
     return "\n".join(lines) + "\n"
+
+
+def _functions(ode: ODE, names: list[str]) -> list[str]:
+    """The functions in a system as text, each from those before it, exactly."""
+    generators = ode.generators
+    if generators is None:
+        return []
+    written = list(names)
+    for k in range(generators.live):
+        u = [
+            _sum_text([(value, m) for m, value in p.items()], written)
+            for p in generators.arguments_of(k)
+        ]
+        name = generators.functions[k]
+        if name in ("inverse", "power"):
+            text = f"1/({u[0]})" if name == "inverse" else f"({u[0]})^({u[1]})"
+            written.append(f"({text})")
+        elif name in _WRITTEN:
+            written.append(f"{_WRITTEN[name]}({', '.join(u)})")
+        else:
+            raise FileFormatError(f"an ERODE file cannot hold the function {name}")
+    return written[len(names) :]
 
 
 def _identifiers(names: Iterable[str], stem: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Literal
 
 from symlump.formats.flat import Call, Expression, FlatModel, names_time, symbols
+from symlump.formats.functional_model import functional_model
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import polynomial_model
 from symlump.formats.sbml.comp import flattened
@@ -27,8 +28,9 @@ def read_sbml(
     *,
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
+    functions: bool = False,
 ) -> Model:
-    """Read a model whose kinetic laws are polynomials.
+    """Read a model.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def read_sbml(
     constants : {"keep", "values"}
         With "values", rates may divide by species that do not move; the reader of files replaces
         those by their values.
+    functions : bool
+        Read quotients and functions of variables, too.
 
     Raises
     ------
@@ -51,6 +55,8 @@ def read_sbml(
         If the derivative of a variable is not a polynomial.
     """
     flat = flat_sbml(source)
+    if functions:
+        return functional_model(flat, symbolic=parameters == "symbolic")
     return polynomial_model(flat, symbolic=parameters == "symbolic", folded=constants == "values")
 
 

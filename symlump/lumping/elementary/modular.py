@@ -1,6 +1,6 @@
 """Functions in a prime field: values at a point, and gradients by reverse accumulation.
 
-1/d is the inverse of the field; any other function is a random one, the same for equal arguments, never 0,
+1/d is the inverse of the field; any other function is a random one, the same for equal arguments,
 and so is its derivative. Equal right-hand sides therefore have equal values, and unequal values prove unequal
 right-hand sides.
 """
@@ -20,6 +20,7 @@ from symlump.lumping.refinement.field import (
 )
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.generators import Batch, Generators
+from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.polynomials import Polynomials
 
 
@@ -111,6 +112,8 @@ class ModularFunctions:
             for a in range(len(u)):
                 name = f"{batch.function}'{a + 1}"
                 slopes.append((members, random_function(name, u, members.size, self.prime)))
+        if not symbols.all():  # by chance: monomials are divided by their factors
+            raise VanishingDenominator("a symbol is 0 at this point")
         inverse = inverses(symbols, self.prime)
         parts = (part for parts in self._parts for part in parts)
         steps = [
@@ -129,7 +132,7 @@ class ModularFunctions:
                     raise VanishingDenominator("a denominator is 0 at this point")
                 value = inverses(u[0], self.prime)
             else:
-                value = random_function(batch.function, u, batch.members.size, self.prime)
+                value = function_values(batch.function, u, batch.members.size, self.prime)
             symbols[first + batch.members] = value
             yield batch, u
 
@@ -149,6 +152,35 @@ class Chain:
         for members, slope, gradient in reversed(self.steps):
             result = (result + gradient.dot(result[members] * slope % p)) % p
         return result[: self.first]
+
+
+def function_values(name: str, arguments: Sequence[Residues], count: int, prime: int) -> Residues:
+    """Values of a random function for which the facts hold that are used of the function of this name.
+
+    Examples
+    --------
+    >>> p = 2**31 - 1
+    >>> a, b, c = function_values("sin", [np.array([5, p - 5, 0], dtype=np.uint64)], 3, p).tolist()
+    >>> (a + b) % p, c
+    (0, 0)
+    """
+    p = np.uint64(prime)
+    function = FUNCTIONS.get(name)
+    if function is None or not arguments:
+        return random_function(name, arguments, count, prime)
+    u = arguments[0]
+    if name == "power":
+        return np.where(u == 1, np.uint64(1), random_function(name, arguments, count, prime))
+    if len(arguments) > 1:
+        return random_function(name, arguments, count, prime)
+    if function.parity:
+        values = random_function(name, [np.minimum(u, p - u)], count, prime)
+        values = np.where((u > p - u) & (function.parity < 0), p - values, values)
+    else:
+        values = random_function(name, [u], count, prime)
+    for at, exact in function.exact.items():
+        values = np.where(u == at, np.uint64(exact), values)
+    return values
 
 
 def random_function(name: str, arguments: Sequence[Residues], count: int, prime: int) -> Residues:

@@ -133,8 +133,8 @@ FUNCTIONS: dict[str, Function] = {
         Function("asinh", np.arcsinh, _arc(1, (1, 1), True), {0: 0}, -1),
         Function("acosh", np.arccosh, _arc(1, (-1, 1), True), {1: 0}),
         Function("atanh", np.arctanh, _arc(1, (1, -1), False), {0: 0}, -1),
-        Function("abs", np.abs, parity=1, latex=r"\left|{}\right|"),
-        Function("sign", np.sign, parity=-1),
+        Function("abs", np.abs, exact={0: 0}, parity=1, latex=r"\left|{}\right|"),
+        Function("sign", np.sign, exact={0: 0}, parity=-1),
         Function("floor", np.floor),
         Function("ceil", np.ceil),
         Function("factorial", lambda u: _factorial(u)),
@@ -162,48 +162,18 @@ def _factorial(u: Any) -> Any:
     return gamma(np.asarray(u) + 1.0)
 
 
-def exact_value(name: str, arguments: Sequence[Fraction]) -> Fraction | None:
-    """The value at rational arguments where it is rational and known, else None.
+def exact_value(name: str, argument: Fraction) -> Fraction | None:
+    """The value at a number where it is used as a fact, else None.
+
+    Only these facts, the parities, and that 1 to any power is 1 are known of functions other than 1/u: to the
+    table of symbols, to values in a prime field, and to the checker alike.
 
     Examples
     --------
-    >>> exact_value("exp", [Fraction(0)]), exact_value("max", [Fraction(1), Fraction(2)])
-    (Fraction(1, 1), Fraction(2, 1))
+    >>> exact_value("exp", Fraction(0)), exact_value("exp", Fraction(1))
+    (Fraction(1, 1), None)
     """
-    if len(arguments) == 1 and arguments[0].denominator == 1:
-        value = FUNCTIONS[name].exact.get(int(arguments[0]))
-        if value is not None:
-            return Fraction(value)
-    exactly = _EXACTLY.get(name)
-    if exactly is None:
+    if argument.denominator != 1 or name not in FUNCTIONS:
         return None
-    return exactly(*arguments)
-
-
-def _choose(*values: Fraction) -> Fraction | None:
-    for value, condition in zip(values[::2], values[1::2], strict=False):
-        if condition:
-            return value
-    return values[-1] if len(values) % 2 else None
-
-
-_EXACTLY: dict[str, Callable[..., Fraction | None]] = {
-    "abs": abs,
-    "sign": lambda u: Fraction((u > 0) - (u < 0)),
-    "floor": lambda u: Fraction(u.__floor__()),
-    "ceil": lambda u: Fraction(u.__ceil__()),
-    "min": min,
-    "max": max,
-    "mod": lambda a, b: a % b if b else None,
-    "piecewise": _choose,
-    "lt": lambda a, b: Fraction(a < b),
-    "leq": lambda a, b: Fraction(a <= b),
-    "gt": lambda a, b: Fraction(a > b),
-    "geq": lambda a, b: Fraction(a >= b),
-    "eq": lambda a, b: Fraction(a == b),
-    "neq": lambda a, b: Fraction(a != b),
-    "and": lambda *u: Fraction(all(u)),
-    "or": lambda *u: Fraction(any(u)),
-    "xor": lambda *u: Fraction(sum(map(bool, u)) % 2),
-    "not": lambda u: Fraction(not u),
-}
+    value = FUNCTIONS[name].exact.get(int(argument))
+    return None if value is None else Fraction(value)

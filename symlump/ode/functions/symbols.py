@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
-from math import isqrt
 from typing import TYPE_CHECKING
 
 from symlump.errors import InputError, NotPolynomialError
@@ -165,21 +164,14 @@ class SymbolTable:
                 return self.power(self.inverse(base, budget), constant(-e), budget)
             raised = power(base, int(e), budget)
             return self.cancelled(raised)
-        if number is not None:
-            if number == 1:
-                return constant(1)
-            if e is not None:
-                if not number:
-                    if e < 0:
-                        raise InputError("division by zero")
-                    return {}
-                root = _exact_root(number, e)
-                if root is not None:
-                    return constant(root)
+        if number == 1:
+            return constant(1)
+        if number == 0 and e is not None and e < 0:
+            raise InputError("division by zero")
         return symbol(self._equal_or_new("power", (dict(base), dict(exponent))))
 
     def apply(self, name: str, arguments: Sequence[Polynomial]) -> Polynomial:
-        """The function of some arguments: a number where that is known, else a symbol (or minus one).
+        """The function of some arguments: a number where that is a known fact, else a symbol (or minus one).
 
         Raises
         ------
@@ -191,38 +183,20 @@ class SymbolTable:
             return self.inverse(u[0])
         if name == "power":
             return self.power(u[0], u[1])
-        if name == "piecewise":
-            return self._piecewise(u)
         sign = Fraction(1)
         function = FUNCTIONS.get(name)
         if function is not None:
             if function.parity and u[0] and u[0][max(u[0], key=_order)] < 0:
                 u[0] = scaled(u[0], Fraction(-1))
                 sign = Fraction(function.parity)
-            numbers = [constant_of(a) for a in u]
-            known = [n for n in numbers if n is not None]
-            if u and len(known) == len(u):
-                value = exact_value(name, known)
+            number = constant_of(u[0]) if len(u) == 1 else None
+            if number is not None:
+                value = exact_value(name, number)
                 if value is not None:
                     return constant(sign * value)
-                if name == "log" and known[0] <= 0:
+                if name == "log" and number <= 0:
                     raise InputError("the logarithm of a number that is not positive")
         return scaled(symbol(self._equal_or_new(name, tuple(u))), sign)
-
-    def _piecewise(self, u: list[Polynomial]) -> Polynomial:
-        kept: list[Polynomial] = []
-        for value, condition in zip(u[::2], u[1::2], strict=False):
-            number = constant_of(condition)
-            if number is None:
-                kept += [value, condition]
-            elif number:
-                kept.append(value)
-                break
-        else:
-            kept += u[-1:] if len(u) % 2 else []
-        if len(kept) == 1:
-            return kept[0]
-        return symbol(self._equal_or_new("piecewise", tuple(kept)))
 
     def derivatives(self, s: int) -> list[Polynomial]:
         """∂f/∂u_a of the function behind a symbol by each of its arguments; new symbols may be needed."""
@@ -372,13 +346,3 @@ def _normal(p: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:
         for monomial, value in p.items()
     }
     return scale, tuple(sorted(content.items())), rest
-
-
-def _exact_root(base: Fraction, exponent: Fraction) -> Fraction | None:
-    """base^exponent for a square root that is rational, else None."""
-    if exponent.denominator != 2 or base < 0 or abs(exponent.numerator) > 1000:
-        return None
-    roots = isqrt(base.numerator), isqrt(base.denominator)
-    if roots[0] ** 2 != base.numerator or roots[1] ** 2 != base.denominator:
-        return None
-    return Fraction(*roots) ** exponent.numerator

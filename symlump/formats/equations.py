@@ -1,0 +1,73 @@
+"""Equations as text: ``x' = -k*x/(1 + x); y' = k*x/(1 + x)``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from symlump.formats.expression import NAME, ORDINARY, ExpressionReader, Tokens
+from symlump.formats.source import Source, shown
+from symlump.formats.symbolic import SymbolArithmetic
+from symlump.ode.functions.algebra import Polynomial, symbol
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
+
+_STATEMENT = re.compile(r"[^;\n]+")
+_LEFT = re.compile(rf"\s*({NAME})\s*'\s*=")
+
+
+def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
+    """Read equations ``x' = …``, one a line or separated by semicolons; ``#`` begins a comment.
+
+    The grammar is that of model files: numbers, names, ``+ - * / ^``, functions; nothing is evaluated as
+    Python. ``t`` or ``time`` is the time, unless a variable has that name.
+
+    Parameters
+    ----------
+    text : str
+    parameters : iterable of str
+        Symbolic constants that occur on the right and have no equation.
+
+    Raises
+    ------
+    InputError
+        If a line is not an equation, or a function is not known; with line and column.
+    VariableError
+        If a name on the right is neither a variable nor a parameter, or has two equations.
+
+    Examples
+    --------
+    >>> print(read_equations("x' = -k*x/(1 + x); y' = k*x/(1 + x) - exp(-t)*y", ["k"]))
+    x' = -x*k/(1 + x)
+    y' = -y*exp(-t) + x*k/(1 + x)
+    k' = 0
+    """
+    source = Source("equations", re.sub(r"#[^\n]*", lambda m: " " * len(m[0]), text))
+    right: dict[str, tuple[int, int]] = {}
+    for statement in _STATEMENT.finditer(source.text):
+        if not statement[0].strip():
+            continue
+        left = _LEFT.match(source.text, statement.start(), statement.end())
+        if left is None:
+            at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
+            raise source.error(
+                at, f"expected an equation such as x' = -x, found {shown(statement[0].strip())}"
+            )
+        if left[1] in right:
+            raise source.error(left.start(1), f"{shown(left[1])} has two equations")
+        right[left[1]] = left.end(), statement.end()
+    constants = [name for name in parameters if name not in right]
+    names = [*right, *constants]
+    arithmetic = SymbolArithmetic(SymbolTable(len(names)))
+    known: dict[str, Polynomial] = {name: symbol(i) for i, name in enumerate(names)}
+    for name in ("t", "time"):
+        known.setdefault(name, arithmetic.table.apply("time", []))
+    reader = ExpressionReader(known, ORDINARY, arithmetic)
+    equations: list[Polynomial] = []
+    for start, stop in right.values():
+        tokens = Tokens(source, start, stop)
+        equations.append(dict(reader.read(tokens)))
+        if tokens.kind != "end":
+            raise tokens.error("the end of the equation")
+    equations += [{} for _ in constants]
+    return ODE.from_table(names, equations, arithmetic.table, constants)

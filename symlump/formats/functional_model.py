@@ -1,0 +1,75 @@
+"""From a flat list of symbols to a system whose equations may contain quotients and functions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from symlump.errors import FileFormatError, InputError
+from symlump.formats.flat import FlatModel
+from symlump.formats.model import Model
+from symlump.formats.polynomial_model import value_of, values_at_start, views_of
+from symlump.formats.source import listed
+from symlump.formats.symbolic import SymbolArithmetic
+from symlump.ode.functions.algebra import Polynomial, constant, symbol
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
+
+
+def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
+    """The system of a flat model, with its initial values and observables.
+
+    Parameters
+    ----------
+    flat : FlatModel
+    symbolic : bool
+        Keep the parameters as letters.
+
+    Raises
+    ------
+    FileFormatError
+        If a symbol is needed that has no value, or two definitions need each other.
+    NotPolynomialError
+        If a function is not known.
+
+    Examples
+    --------
+    >>> from symlump.formats.flat import Call
+    >>> decay = Call("/", (Call("-", ("x",)), Call("+", ("k", "x"))))
+    >>> flat = FlatModel("m", "m.xml", ("x",), ("k",), (), {"x": Fraction(1), "k": Fraction(2)},
+    ...     rates={"x": decay})
+    >>> print(functional_model(flat, symbolic=False).ode)
+    x' = -x/(2 + x)
+    """
+    notes = dict.fromkeys(flat.notes)
+    start = values_at_start(flat, notes)
+    letters = flat.parameters if symbolic else ()
+    absent = [name for name in letters if name not in start]
+    if absent:
+        notes[f"parameters without a value, for which 0 is put: {listed(absent)}"] = None
+    names = [*flat.states, *letters]
+    arithmetic = SymbolArithmetic(SymbolTable(len(names)))
+    values: dict[str, Polynomial] = {name: symbol(i) for i, name in enumerate(names)}
+    for name in (*flat.parameters, *flat.fixed):
+        if name not in values and name in start:
+            values[name] = constant(start[name])
+    for name in flat.in_order(flat.rates.values(), flat.ruled.get):
+        if name in flat.ruled:
+            values[name] = value_of(flat, name, flat.ruled[name], values, arithmetic)
+    equations = [
+        dict(value_of(flat, name, flat.rates[name], values, arithmetic))
+        if name in flat.rates
+        else {}
+        for name in flat.states
+    ]
+    try:
+        ode = ODE.from_table(names, [*equations, *({} for _ in letters)], arithmetic.table, letters)
+    except InputError as problem:
+        raise FileFormatError(f"{flat.path}: {problem}") from None
+    observables, others = views_of(flat, values, tuple(names))
+    followed = [name for name in flat.observed if name in flat.ruled]
+    if followed:
+        notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
+    notes |= arithmetic.notes
+    zero = Fraction(0)
+    initial = {name: start.get(name, zero) for name in names}
+    return Model(flat.name, ode, initial, None, observables, others, notes=tuple(notes))

@@ -1,0 +1,228 @@
+"""The arithmetic of expressions with quotients and functions: polynomials in symbols.
+
+A quotient keeps the denominators that it was written with: ``1/((K + x)*(L + y)^2)`` has two of them, because a
+product remembers its factors until something is added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from fractions import Fraction
+
+from symlump.errors import InputError, NotPolynomialError
+from symlump.formats.constant_functions import KNOWN, at_numbers
+from symlump.formats.constant_functions import power as power_at_numbers
+from symlump.formats.flows import Flows
+from symlump.ode.functions.algebra import (
+    Budget,
+    Polynomial,
+    add_to,
+    constant,
+    constant_of,
+    scaled,
+    total,
+)
+from symlump.ode.functions.known import FUNCTIONS
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
+
+_MINUS = Fraction(-1)
+_HALF = constant(Fraction(1, 2))
+#: Operators of expressions that are functions here, under the names they have here.
+_SAME = {
+    "ln": "log",
+    "<": "lt",
+    "<=": "leq",
+    ">": "gt",
+    ">=": "geq",
+    "==": "eq",
+    "!=": "neq",
+}
+_CHAINS = {"lt", "leq", "gt", "geq", "eq"}
+
+
+class Factored(dict[tuple[tuple[int, int], ...], Fraction]):
+    """A polynomial that remembers of which powers of polynomials it is the product."""
+
+    def __init__(self, p: Polynomial, factors: list[tuple[Polynomial, int]]) -> None:
+        super().__init__(p)
+        self.factors = factors
+
+
+def _factors(p: Polynomial) -> list[tuple[Polynomial, int]]:
+    return p.factors if isinstance(p, Factored) else [(p, 1)]
+
+
+class SymbolArithmetic:
+    """Polynomials in the symbols of a table.
+
+    Attributes
+    ----------
+    table : SymbolTable
+    notes : dict of str
+        What was done that a user should know (the values mean nothing).
+
+    Examples
+    --------
+    >>> from symlump.ode.functions.algebra import symbol
+    >>> arithmetic = SymbolArithmetic(SymbolTable(2))
+    >>> x, k = symbol(0), symbol(1)
+    >>> arithmetic.apply("/", [x, arithmetic.apply("+", [x.copy(), k])])
+    {((0, 1), (2, 1)): Fraction(1, 1)}
+    """
+
+    def __init__(self, table: SymbolTable) -> None:
+        self.table = table
+        self.notes: dict[str, None] = {}
+        self._budget = Budget()
+
+    def begin(self) -> None:
+        """Start an expression: the bound on its cost is counted anew."""
+        self._budget = Budget()
+
+    def number(self, value: Fraction) -> Polynomial:
+        """The constant polynomial."""
+        return constant(value)
+
+    def copy(self, value: Polynomial) -> Polynomial:
+        """A polynomial that an operation may use up."""
+        return Factored(value, value.factors) if isinstance(value, Factored) else dict(value)
+
+    def truth(self, value: Polynomial) -> bool | None:
+        """Whether a condition holds, if it is a number."""
+        number = constant_of(value)
+        return None if number is None else bool(number)
+
+    def apply(
+        self, operator: str, arguments: Sequence[Polynomial], place: Hashable = None
+    ) -> Polynomial:
+        """The result of an operation.
+
+        Raises
+        ------
+        NotPolynomialError
+            If it is a function that is not known.
+        InputError
+            If it has no value, or costs more than is allowed.
+        """
+        u = list(arguments)
+        if operator == "+":
+            return total(u)
+        if operator == "-":
+            return scaled(u[0], _MINUS) if len(u) == 1 else add_to(dict(u[0]), u[1], _MINUS)
+        if operator == "*":
+            result: Polynomial = constant(1)
+            for factor in u:
+                result = self._product(result, factor)
+            return result
+        if operator == "/":
+            return self._product(u[0], self._power(u[1], constant(-1)))
+        if operator == "^":
+            return self._power(*u)
+        return self._function(operator, u)
+
+    def _product(self, p: Polynomial, q: Polynomial) -> Polynomial:
+        product = self.table.multiply(p, q, self._budget)
+        if len(p) < 2 and len(q) < 2:
+            return product
+        return Factored(product, [*_factors(p), *_factors(q)])
+
+    def _power(self, base: Polynomial, exponent: Polynomial) -> Polynomial:
+        low, high = constant_of(base), constant_of(exponent)
+        if high is None or high.denominator != 1:
+            if low is not None and high is not None:
+                value, exact = power_at_numbers(low, high)
+                self._say(value, exact, f"({low})^({high})")
+                return constant(value)
+            return self.table.power(base, exponent, self._budget)
+        times = int(high)
+        if times >= 0:
+            raised = self.table.power(base, exponent, self._budget)
+            factors = [(p, k * times) for p, k in _factors(base)]
+            return Factored(raised, factors) if len(base) > 1 else raised
+        result: Polynomial = constant(1)
+        for p, k in _factors(base):
+            inverse = self.table.inverse(p, self._budget)
+            raised = self.table.power(inverse, constant(-times * k), self._budget)
+            result = self.table.multiply(result, raised, self._budget)
+        return result
+
+    def _say(self, value: Fraction, exact: bool, text: str) -> None:
+        if not exact and len(self.notes) < 1000:
+            self.notes[f"{text} taken as {float(value)!r}, its float64 value"] = None
+
+    def _function(self, name: str, u: list[Polynomial]) -> Polynomial:
+        numbers = [n for n in map(constant_of, u) if n is not None]
+        if len(numbers) == len(u) and name in KNOWN:
+            value, exact = at_numbers(name, numbers)
+            text = f"{name}({', '.join(map(str, numbers))})" if numbers else name
+            self._say(value, exact, text)
+            return constant(value)
+        if name in _MADE:
+            try:
+                return _MADE[name](self, *u)
+            except TypeError:
+                raise InputError(f"{name} with {len(u)} arguments") from None
+        name = _SAME.get(name, name)
+        if name in _CHAINS and len(u) > 2:
+            pairs = [self._function(name, [a, b]) for a, b in zip(u, u[1:], strict=False)]
+            return self._function("and", pairs)
+        if name not in FUNCTIONS:
+            raise NotPolynomialError(f"the function {name!r} is not known here")
+        return self.table.apply(name, u)
+
+    def _over(self, top: Polynomial, name: str, u: Sequence[Polynomial]) -> Polynomial:
+        below = self._function(name, list(u))
+        return self.table.multiply(top, self.table.inverse(below), self._budget)
+
+
+def settle_symbols(
+    arithmetic: SymbolArithmetic, flows: Flows, names: Sequence[str], parameters: Iterable[str]
+) -> ODE:
+    """The system that the flows make; ``names`` are the variables of the table, in order."""
+    table = arithmetic.table
+    equations = [table.cancelled(p) for p in flows.polynomials(len(names))]
+    return ODE.from_table(names, equations, table, parameters)
+
+
+def _reciprocal(name: str) -> Callable[..., Polynomial]:
+    """1/f(u)."""
+    return lambda a, u: a._over(constant(1), name, [u])
+
+
+def _of_reciprocal(name: str) -> Callable[..., Polynomial]:
+    """f(1/u)."""
+    return lambda a, u: a._function(name, [a.table.inverse(u)])
+
+
+def _logarithm(base: int) -> Callable[..., Polynomial]:
+    return lambda a, u: a._product(
+        a._function("ln", [u]), a.table.inverse(a.table.apply("log", [constant(base)]))
+    )
+
+
+_MADE: dict[str, Callable[..., Polynomial]] = {
+    "sqrt": lambda a, u: a._power(u, _HALF),
+    "root": lambda a, degree, u: a._power(u, a.table.inverse(degree)),
+    "sqr": lambda a, u: a._power(u, constant(2)),
+    "log2": _logarithm(2),
+    "log10": _logarithm(10),
+    "log": lambda a, *u: (
+        a._product(a._function("ln", [u[1]]), a.table.inverse(a._function("ln", [u[0]])))
+        if len(u) == 2
+        else a.table.apply("log", list(u))
+    ),
+    "sec": _reciprocal("cos"),
+    "csc": _reciprocal("sin"),
+    "cot": _reciprocal("tan"),
+    "sech": _reciprocal("cosh"),
+    "csch": _reciprocal("sinh"),
+    "coth": _reciprocal("tanh"),
+    "asec": _of_reciprocal("acos"),
+    "acsc": _of_reciprocal("asin"),
+    "acot": _of_reciprocal("atan"),
+    "asech": _of_reciprocal("acosh"),
+    "acsch": _of_reciprocal("asinh"),
+    "acoth": _of_reciprocal("atanh"),
+    "implies": lambda a, p, q: a._function("or", [a._function("not", [p]), q]),
+}

@@ -1,0 +1,167 @@
+"""Quotients and functions in text, ERODE files and SBML."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import symlump as sl
+from symlump.errors import FileFormatError, InputError, NotPolynomialError
+
+ERODE = """begin model m
+ begin parameters
+  K = 2
+  n = 3
+ end parameters
+ begin init
+  a = 1
+  b = 2
+  c
+ end init
+ begin {kind}
+{body}
+ end {kind}
+end model
+"""
+
+
+def erode(tmp_path, kind, body):
+    path = tmp_path / "m.ode"
+    path.write_text(ERODE.format(kind=kind, body=body))
+    return path
+
+
+def test_equations_as_text():
+    ode = sl.ODE.from_text("x' = -k*x/(1 + x)   # decay\n y' = k*x/(1 + x) - exp(-t)*y;", ["k"])
+    assert str(ode).splitlines() == [
+        "x' = -x*k/(1 + x)",
+        "y' = -y*exp(-t) + x*k/(1 + x)",
+        "k' = 0",
+    ]
+    assert type(sl.ODE.from_text("x' = -x^2 + 2*x")) is sl.PolynomialODE
+    assert sl.ODE.from_text("x' = -x^2; t' = 1").variables == ("x", "t")
+    kept = sl.ODE.from_text("x' = x/((2 + x)*(3 + x)^2)")
+    assert str(kept) == "x' = x/((2 + x)*(3 + x)^2)"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x' = y", "'y' is not defined"),
+        ("x = 1", "1:1: expected an equation"),
+        ("x' = 1; x' = 2", "two equations"),
+        ("x' = gamma(x)", "unknown function"),
+        ("x' = tfun(x)", "tfun"),
+        ("x' = 1/(x - x)", "division by zero"),
+        ("x' = (1 + x", "never closed"),
+        ("x' = 1 2", "the end of the equation"),
+        ("x' = ((a+b)^900)^2", "'a' is not defined"),
+    ],
+)
+def test_text_that_is_no_system_is_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        sl.ODE.from_text(text)
+
+
+def test_rates_of_reactions(tmp_path):
+    body = "  a -> c , arbitrary K*a/(K + a)\n  b -> c , 1/(1 + c)"
+    model = sl.read(erode(tmp_path, "reactions", body))
+    a, b, c = 1.5, 0.5, 2.0
+    fast, slow = 2 * a / (2 + a), b / (1 + c)
+    assert model.ode.rhs([a, b, c]) == pytest.approx([-fast, -slow, fast + slow])
+    letters = sl.read(erode(tmp_path, "reactions", body), parameters="symbolic")
+    assert letters.ode.parameters == ("K", "n")
+    assert letters.ode.rhs([a, b, c, 2, 3])[:3] == pytest.approx([-fast, -slow, fast + slow])
+
+
+def test_an_erode_file_is_read_back_as_it_was_written(tmp_path):
+    body = """  d(a) = -a/((1 + a + b)*(2 + c)^2) + exp(-c/(1 + c))
+  d(b) = -b/((1 + a + b)*(2 + c)^2) + exp(-c/(1 + c))
+  d(c) = (a + b)^(1/2) - sin(c) + c^n/(K^n + c^n)"""
+    model = sl.read(erode(tmp_path, "ODE", body))
+    lumping = sl.lump(model.ode, sl.Forward())
+    assert lumping.blocks == (("a", "b"), ("c",)) and lumping.exact
+    small = model.quotient(lumping)
+    assert small.initial_values == {"y1": Fraction(3), "c": Fraction(0)}
+    for content in (model, small):
+        sl.write(content, tmp_path / "again.ode")
+        assert sl.read(tmp_path / "again.ode").ode == content.ode
+    with pytest.raises(FileFormatError, match=r"ERODE \(.ode\) only"):
+        sl.write(small, tmp_path / "small.net")
+
+
+def test_constants_become_numbers(tmp_path):
+    path = erode(tmp_path, "ODE", "  d(a) = -a/(b + a)\n  d(b) = 0\n  d(c) = 1/b")
+    assert str(sl.read(path, constants="values").ode) == "a' = -a/(2 + a)\nc' = 1/2"
+
+
+SBML = """<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1">
+ <model id="m">
+  <listOfCompartments><compartment id="c" size="1" constant="true"/></listOfCompartments>
+  <listOfSpecies>{species}</listOfSpecies>
+  <listOfParameters><parameter id="K" value="2" constant="true"/></listOfParameters>
+  <listOfReactions>{reactions}</listOfReactions>
+ </model>
+</sbml>"""
+SPECIES = (
+    '<species id="{0}" compartment="c" initialConcentration="1" hasOnlySubstanceUnits="false" '
+    'boundaryCondition="false" constant="false"/>'
+)
+REACTION = (
+    '<reaction id="r{0}" reversible="false" fast="false"><listOfReactants><speciesReference '
+    'species="{0}" stoichiometry="1" constant="true"/></listOfReactants><kineticLaw>'
+    '<math xmlns="http://www.w3.org/1998/Math/MathML">{1}</math></kineticLaw></reaction>'
+)
+
+
+@pytest.mark.parametrize(
+    ("law", "value"),
+    [
+        (
+            "<apply><divide/><ci>{0}</ci><apply><plus/><ci>K</ci><ci>a</ci><ci>b</ci></apply></apply>",
+            lambda x, a, b, t: x / (2 + a + b),
+        ),
+        (
+            '<apply><times/><ci>{0}</ci><apply><exp/><csymbol encoding="text" definitionURL='
+            '"http://www.sbml.org/sbml/symbols/time">t</csymbol></apply></apply>',
+            lambda x, a, b, t: x * np.exp(t),
+        ),
+        (
+            "<apply><times/><ci>{0}</ci><piecewise><piece><cn>3</cn><apply><lt/><apply><plus/>"
+            "<ci>a</ci><ci>b</ci></apply><cn>2</cn></apply></piece><otherwise><cn>5</cn></otherwise>"
+            "</piecewise></apply>",
+            lambda x, a, b, t: x * (3 if a + b < 2 else 5),
+        ),
+        (
+            "<apply><times/><ci>{0}</ci><apply><log/><apply><plus/><ci>a</ci><ci>b</ci></apply></apply>"
+            "</apply>",
+            lambda x, a, b, t: x * np.log10(a + b),
+        ),
+    ],
+)
+def test_laws_of_sbml(tmp_path, law, value):
+    path = tmp_path / "m.xml"
+    species = "".join(SPECIES.format(name) for name in "ab")
+    reactions = "".join(REACTION.format(name, law.format(name)) for name in "ab")
+    path.write_text(SBML.format(species=species, reactions=reactions))
+    ode = sl.read(path).ode
+    for a, b in ((0.3, 0.9), (1.5, 2.5)):
+        expected = [-value(x, a, b, 0.7) for x in (a, b)]
+        assert ode.rhs([a, b], time=0.7) == pytest.approx(expected, rel=1e-12)
+    lumping = sl.lump(ode, sl.Forward())
+    assert lumping.blocks == (("a", "b"),)
+    assert lumping.certificate().check().coarsest
+
+
+def test_what_is_not_known_is_refused_by_name(tmp_path):
+    with pytest.raises(NotPolynomialError, match="tfun"):
+        sl.read(erode(tmp_path, "ODE", "  d(a) = tfun(a)"))
+
+
+def test_rational_models(shared):
+    """Each of them reduces, with its proof."""
+    for path in sorted((shared / "models" / "constrained" / "rational").glob("*.ode")):
+        ode = sl.read(path).ode
+        lumpings = [sl.lump(ode, method) for method in (sl.Forward(), sl.Backward())]
+        assert min(len(lumping.partition) for lumping in lumpings) < len(ode), path.name
+        assert all(lumping.certificate().check().coarsest for lumping in lumpings), path.name

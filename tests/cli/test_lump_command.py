@@ -196,7 +196,11 @@ BAD = {
     "folder": (None, [], "cannot be read: Is a directory"),
     "empty": ("", [], "m.ode:1:1: the file is empty"),
     "syntax": (TREE.replace("d(x3) =", "d(x3) +"), [], "m.ode:14:7: expected '=', found '+'"),
-    "rational": (TREE.replace("x1 + x2 - x3", "x1/x2"), [], "m.ode:14:11: rational rate"),
+    "function": (
+        TREE.replace("x1 + x2 - x3", "wonder(x1)"),
+        [],
+        "m.ode:14:9: unknown function 'wonder'",
+    ),
     "unknown suffix": (TREE, ["-o", "{folder}/out.txt"], "unknown suffix '.txt'"),
     "no folder": (TREE, ["-o", "{folder}/no/out.ode"], "there is no folder"),
     "certificate in no folder": (

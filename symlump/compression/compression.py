@@ -108,6 +108,11 @@ class Compression:
         return self.reduction.eps
 
     @property
+    def measure(self) -> str:
+        """In words what ε compares, in which unit, and whether what follows was fitted."""
+        return self.reduction.measure
+
+    @property
     def rounding(self) -> float:
         """How far a weight of the result is, at most, from the exact one: it is rounded to the dtype.
 
@@ -234,6 +239,7 @@ class Compression:
             ],
             "defect": self.defect,
             "rounding": self.rounding,
+            "measure": self.measure,
         }
 
     def headline(self) -> str:

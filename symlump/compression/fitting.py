@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from symlump.errors import FailureError
-from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
-from symlump.network.torch_io import from_torch, to_torch
+from symlump.network.torch_io import read_back, to_torch
 from symlump.ode.exact import FloatArray
 
 _HISTORY = 20
 
 
 @gradients()
-def fitted(small: Chain, original: Chain, x: FloatArray, steps: int) -> tuple[Chain, float]:
+def fitted(
+    small: Network, original: Network, x: Sequence[FloatArray], steps: int
+) -> tuple[Network, float]:
     """Minimise E‖f̂(x) − f(x)‖² over the weights and biases of f̂, by L-BFGS.
 
     Parameters
     ----------
-    small, original : Chain
+    small, original : Network
         f̂ to start from, and f.
-    x : ndarray, shape (samples, inputs)
+    x : sequence of ndarray
+        Samples of each input.
     steps : int
         Iterations; each takes a few evaluations of f̂ and its gradient on all samples.
 
     Returns
     -------
-    network : Chain
+    network : Network
         Never worse than ``small`` on the samples.
     error : float
         Root mean square of the outputs' difference there, relative to their standard deviation.
@@ -47,20 +50,21 @@ def fitted(small: Chain, original: Chain, x: FloatArray, steps: int) -> tuple[Ch
 
     Examples
     --------
-    >>> original = Chain.dense([[[1.0], [0.9]], [[0.5, 0.5]]])
-    >>> small = Chain.dense([[[1.0]], [[1.0]]])
+    >>> original = Network.dense([[[1.0], [0.9]], [[0.5, 0.5]]])
+    >>> small = Network.dense([[[1.0]], [[1.0]]])
     >>> x = np.linspace(-1, 1, 21)[:, None]
-    >>> error_before = fitted(small, original, x, 0)[1]
-    >>> fitted(small, original, x, 20)[1] < 0.1 * error_before
+    >>> error_before = fitted(small, original, [x], 0)[1]
+    >>> fitted(small, original, [x], 20)[1] < 0.1 * error_before
     True
     """
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(original(x))
+    inputs = [torch.from_numpy(np.ascontiguousarray(part)) for part in x]
+    targets = torch.from_numpy(original(*x)).flatten(1)
     variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
-    model = to_torch(Network.from_chain(replace(small, dtype="float64")))
+    model = to_torch(replace(small, dtype="float64"))
 
     def loss() -> torch.Tensor:
-        difference: torch.Tensor = model(inputs) - targets
-        return difference.square().sum() / (len(x) * variance)
+        difference: torch.Tensor = model(*inputs).flatten(1) - targets
+        return difference.square().sum() / (len(targets) * variance)
 
     best, state = float(loss().detach()), {k: v.clone() for k, v in model.state_dict().items()}
     if not np.isfinite(best):
@@ -88,5 +92,4 @@ def fitted(small: Chain, original: Chain, x: FloatArray, steps: int) -> tuple[Ch
         best = found
     else:
         model.load_state_dict(state)
-    chain = from_torch(model).dense_chain("the fit")
-    return replace(chain, dtype=small.dtype), float(np.sqrt(best))
+    return read_back(small, model), float(np.sqrt(best))

@@ -49,6 +49,8 @@ class Reduction:
         For each old layer the new layer that gives its values, where layers were split.
     note : str
         What the report adds: facts that the certificates rest on, or why there are none.
+    measure : str
+        In words what ε compares, in which unit, and whether what follows was fitted.
     rounding : float
         How far a weight of ``network`` is, at most, from the number that the method found for it.
     """
@@ -63,6 +65,7 @@ class Reduction:
     certificates: tuple[Certificate, ...] = ()
     places: tuple[int, ...] | None = None
     note: str = ""
+    measure: str = ""
     rounding: float = 0.0
 
     @cached_property

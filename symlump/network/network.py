@@ -239,7 +239,7 @@ class Network:
         if chain is None:
             raise NetworkError(
                 f"{what} works on chains of dense layers, and {self!r} has convolutions, branches or several "
-                "activations in a row; AFDE and Symmetric work on it"
+                "activations in a row; AFDE, Symmetric, Magnitude, Wanda, TruncatedSVD and Quantize take it"
             )
         for number, layer in enumerate(chain.layers, start=1):
             if layer.groups is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import fx, nn
 
 from symlump.errors import NetworkError
 from symlump.network.activations.torch_modules import activation_module, known_activation
@@ -165,6 +165,34 @@ def to_torch(network: Network) -> nn.Module:
     if isinstance(network.nodes[-1], Squeeze):
         modules.append(nn.Flatten(0))
     return nn.Sequential(*modules)
+
+
+def read_back(network: Network, model: nn.Module) -> Network:
+    """A network with the weights that a module made from it by ``to_torch`` holds now.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0]]])
+    >>> model = to_torch(net)
+    >>> _ = torch.nn.init.ones_(model[0].weight)
+    >>> read_back(net, model).layers[0].weight.tolist()
+    [[1.0, 1.0]]
+    """
+    if isinstance(model, fx.GraphModule):
+        places = {
+            n.meta["symlump"]: str(n.target) for n in model.graph.nodes if n.op == "call_module"
+        }
+        modules: list[Any] = [model.get_submodule(places[k.name]) for k in network.layers]
+    else:
+        modules = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return network.with_layers(
+        replace(
+            layer,
+            weight=_array(module.weight).reshape(layer.weight.shape),
+            bias=None if layer.bias is None else _array(module.bias),
+        )
+        for layer, module in zip(network.layers, modules, strict=True)
+    )
 
 
 def _flat(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]:

@@ -192,7 +192,7 @@ def test_refusals():
         sl.compress(network(), sl.AFDE(eps=0.1, inputs=Normal([0.0])))
     merging = Merging.of(network(), Normal(), Linkage.VARIANCE)
     with pytest.raises(FailureError, match="smallest reachable size is 11 parameters"):
-        merging.without_floor().tolerance(10)
+        merging.tolerance(10)
 
 
 def test_lumping_of_counts_the_defect_of_every_layer():

@@ -25,7 +25,7 @@ by merging the units that act alike), and write the smaller network.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
-everything, and may hold convolutions and branches (for --method afde and symmetric). The equations that
+everything, and may hold convolutions and branches (but for dependence and hierarchical). The equations that
 justify the result go to --equations, its proofs to --certificates. The price in accuracy is measured on
 standard normal inputs, and on your own data with --data; with --box it is certified.
 """
@@ -111,7 +111,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="FILE.csv",
         help="numbers, one sample a row, targets in the last columns: report the error before and "
-        "after; wanda, dependence and hierarchical also look at its inputs",
+        "after; afde, wanda, dependence and hierarchical also look at its inputs",
     )
     parser.add_argument(
         "--box",
@@ -281,6 +281,7 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     difference = report["difference"]
     lines = [
         str(result),
+        *([result.measure] if result.measure and result.eps else []),
         f"outputs move by {difference['root_mean_square']:.3g} (root mean square), at most "
         f"{difference['largest']:.3g}, where they are {difference['output_root_mean_square']:.3g}: "
         f"observed on {difference['inputs']}",

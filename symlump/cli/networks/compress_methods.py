@@ -29,6 +29,7 @@ def _afde(options: argparse.Namespace, data: Dataset | None) -> CompressionMetho
         on=options.on,
         relative_to="output" if options.relative_to == "nothing" else options.relative_to,
         steps=options.steps,
+        inputs=None if data is None or options.on == "state" else data.inputs,
     )
 
 
@@ -109,7 +110,8 @@ METHODS = {
     "afde": Named(
         _afde,
         ("eps", "retain", "max_loss", "max_bound"),
-        "merges units that act alike; ε is a share of the outputs' spread (default)",
+        "merges units that act alike; ε is a share of the outputs' spread; on the inputs of --data if "
+        "given, else on drawn ones (default)",
     ),
     "symmetric": Named(
         _symmetric,

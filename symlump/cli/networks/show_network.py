@@ -141,7 +141,7 @@ def _text(
         f"{Path(options.file).name}: {_described(network, known)}, {network.dtype}",
         "a chain of dense layers, so every method applies"
         if chain
-        else "a graph, for AFDE and Symmetric",
+        else "a graph, for every method but Dependence and Hierarchical",
         *(
             []
             if known

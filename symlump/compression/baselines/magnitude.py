@@ -11,8 +11,8 @@ import numpy.typing as npt
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of
 from symlump.errors import MethodError
-from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
+from symlump.network.nodes import Affine
 from symlump.ode.exact import FloatArray
 
 
@@ -55,15 +55,14 @@ class Magnitude:
 
     def reduce(self, network: Network) -> Reduction:
         """Prune a network; see :func:`symlump.compress`."""
-        chain = network.dense_chain(self.label)
-        scores = [np.abs(layer.weight) for layer in chain.layers]
+        scores = [np.abs(layer.weight) for layer in network.layers]
         if self.scope == "layerwise":
             masks = [
                 largest(score, weight_budget(layer, self.keep))
-                for layer, score in zip(chain.layers, scores, strict=True)
+                for layer, score in zip(network.layers, scores, strict=True)
             ]
         else:
-            biases = sum(0 if layer.bias is None else layer.bias.size for layer in chain.layers)
+            biases = sum(0 if layer.bias is None else layer.bias.size for layer in network.layers)
             budget = share_of(network.parameters, self.keep) - int(biases)
             if budget < 0:
                 raise MethodError(
@@ -76,10 +75,10 @@ class Magnitude:
                 part.reshape(score.shape)
                 for part, score in zip(np.split(chosen, ends), scores, strict=True)
             ]
-        return masked(network, chain, masks)
+        return masked(network, masks)
 
 
-def weight_budget(layer: Layer, keep: float) -> int:
+def weight_budget(layer: Affine, keep: float) -> int:
     """How many weights a layer may keep beside its biases.
 
     Raises
@@ -103,22 +102,14 @@ def largest(scores: FloatArray, count: int) -> npt.NDArray[np.bool_]:
     return mask.reshape(scores.shape)
 
 
-def masked(network: Network, chain: Chain, masks: list[npt.NDArray[np.bool_]]) -> Reduction:
+def masked(network: Network, masks: list[npt.NDArray[np.bool_]]) -> Reduction:
     """The network with all other weights set to zero."""
-    layers = tuple(
-        replace(layer, weight=np.where(mask, layer.weight, 0.0))
-        for layer, mask in zip(chain.layers, masks, strict=True)
-    )
+    pairs = list(zip(network.layers, masks, strict=True))
+    layers = [replace(layer, weight=np.where(mask, layer.weight, 0.0)) for layer, mask in pairs]
     retained = sum(
-        int(mask.sum()) + (0 if layer.bias is None else layer.bias.size)
-        for layer, mask in zip(chain.layers, masks, strict=True)
+        int(mask.sum()) + (0 if layer.bias is None else layer.bias.size) for layer, mask in pairs
     )
-    removed = hypot(
-        *(
-            float(np.linalg.norm(layer.weight[~mask]))
-            for layer, mask in zip(chain.layers, masks, strict=True)
-        )
-    )
-    maps = tuple(np.arange(layer.units) for layer in chain.hidden)
-    small = network.with_chain(Chain(layers, network.dtype))
-    return Reduction(small, maps, retained, None, removed)
+    retained += sum(node.parameters for node in network.untouched)
+    removed = hypot(*(float(np.linalg.norm(layer.weight[~mask])) for layer, mask in pairs))
+    maps = tuple(np.arange(layer.units) for layer in network.hidden)
+    return Reduction(network.with_layers(layers), maps, retained, None, removed)

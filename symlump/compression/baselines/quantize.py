@@ -8,8 +8,8 @@ import numpy as np
 
 from symlump.compression.reduction import Reduction
 from symlump.errors import MethodError
-from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
+from symlump.network.nodes import Affine
 from symlump.ode.exact import FloatArray
 
 
@@ -69,29 +69,31 @@ class Quantize:
 
     def reduce(self, network: Network) -> Reduction:
         """Round the weights; see :func:`symlump.compress`."""
-        chain = network.dense_chain("Quantize")
-        layers = tuple(replace(layer, weight=self._rounded(layer.weight)) for layer in chain.layers)
+        layers = tuple(
+            replace(layer, weight=self._rounded(layer.weight)) for layer in network.layers
+        )
         word = {"float64": 64, "float32": 32}.get(network.dtype, 16)
-        stored = tuple(self._stored(layer, word) for layer in chain.layers)
+        stored = tuple(self._stored(layer, word) for layer in network.layers)
         change = np.concatenate(
-            [(a.weight - b.weight).ravel() for a, b in zip(layers, chain.layers, strict=True)]
+            [(a.weight - b.weight).ravel() for a, b in zip(layers, network.layers, strict=True)]
         )
         return Reduction(
-            network.with_chain(Chain(layers, network.dtype)),
-            tuple(np.arange(layer.units) for layer in chain.hidden),
-            sum(stored),
+            network.with_layers(layers),
+            tuple(np.arange(layer.units) for layer in network.hidden),
+            sum(stored) + sum(node.parameters for node in network.untouched),
             None,
             float(np.linalg.norm(change)),
             stored=stored,
         )
 
     def _rounded(self, weight: FloatArray) -> FloatArray:
-        largest = np.abs(weight).max(axis=1 if self.steps == "row" else None, keepdims=True)
+        axes = tuple(range(1, weight.ndim)) if self.steps == "row" else None
+        largest = np.abs(weight).max(axis=axes, keepdims=True)
         step = np.where(largest > 0, largest, 1.0) / (2 ** (self.bits - 1) - 1)
         step = np.maximum(step, np.finfo(np.float64).tiny)
         return np.asarray(np.rint(weight / step) * step)
 
-    def _stored(self, layer: Layer, word: int) -> int:
+    def _stored(self, layer: Affine, word: int) -> int:
         steps = layer.units if self.steps == "row" else 1
         biases = layer.parameters - layer.weight.size
         return -(-layer.weight.size * self.bits // word) + steps + biases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 
 import numpy as np
@@ -12,15 +12,17 @@ from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share, share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import check_tolerance
-from symlump.network.activations.table import ACTIVATIONS
-from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Node
 from symlump.ode.exact import FloatArray
 
 
 @dataclass(frozen=True)
 class TruncatedSVD:
     """Replace W by the product of two layers, U_r and Σ_r·V_rᵀ, where that stores fewer numbers.
+
+    A convolution is taken as the matrix of its kernels, one row a unit: it becomes one of r units and a
+    convolution of width 1. Layers with one kernel per channel stay as they are.
 
     A layer of m units and n inputs is split only at a rank r with r·(m + n) < m·n, into a layer of r
     units without bias and activation, and one of m units; all other layers stay as they are.
@@ -82,8 +84,10 @@ class TruncatedSVD:
 
     def reduce(self, network: Network) -> Reduction:
         """Split layers; see :func:`symlump.compress`."""
-        chain = network.dense_chain("TruncatedSVD")
-        factors = [np.linalg.svd(layer.weight, full_matrices=False) for layer in chain.layers]
+        factors = [
+            np.linalg.svd(layer.weight.reshape(layer.units, -1), full_matrices=False)
+            for layer in network.layers
+        ]
         values = [s for _, s, _ in factors]
         eps = self.tol
         if self.rank is not None:
@@ -99,30 +103,47 @@ class TruncatedSVD:
                 return [max(1, int(np.count_nonzero(s * effect > t))) for s, effect in pairs]
 
             target = share_of(network.parameters, self.keep)
-            eps = smallest_tolerance(lambda t: sum(_stored(chain, at(t))), target)
+            eps = smallest_tolerance(lambda t: sum(_stored(network, at(t))), target)
             ranks = at(eps)
-        layers: list[Layer] = []
+        nodes: list[Node] = []
         places: list[int] = []
         errors: list[float] = []
-        for layer, rank, (u, s, v) in zip(chain.layers, ranks, factors, strict=True):
-            if _split(layer, rank):
+        found = {
+            layer.name: (rank, *parts)
+            for layer, rank, parts in zip(network.layers, ranks, factors, strict=True)
+        }
+        for node in network.nodes:
+            if isinstance(node, Affine) and _split(node, found[node.name][0]):
+                rank, u, s, v = found[node.name]
                 root = np.sqrt(s[:rank])
-                layers.append(Layer(root[:, None] * v[:rank], None, ACTIVATIONS["identity"]))
-                layers.append(Layer(u[:, :rank] * root, layer.bias, layer.activation))
+                nodes += _factors(node, root[:, None] * v[:rank], u[:, :rank] * root)
                 errors.append(float(np.linalg.norm(s[rank:])))
             else:
-                layers.append(layer)
-            places.append(len(layers) - 1)
-        small = network.with_chain(Chain(tuple(layers), network.dtype))
+                nodes.append(node)
+            if isinstance(node, Affine):
+                places.append(sum(isinstance(n, Affine) for n in nodes) - 1)
+        small = Network(tuple(nodes), network.outputs, network.dtype)
         return Reduction(
             small,
-            tuple(np.arange(layer.units) for layer in chain.hidden),
+            tuple(np.arange(layer.units) for layer in network.hidden),
             small.parameters,
             eps,
             hypot(*errors),
-            stored=_stored(chain, ranks),
+            stored=_stored(network, ranks),
             places=tuple(places),
         )
+
+
+def _factors(layer: Affine, right: FloatArray, left: FloatArray) -> tuple[Affine, Affine]:
+    """A layer as two: the kernels of the first make a few channels, the second combines them."""
+    name = f"{layer.name}.right"
+    first = replace(layer, name=name, weight=right.reshape(-1, *layer.weight.shape[1:]), bias=None)
+    rank = len(layer.kernel)
+    ones = (1,) * rank
+    weight = left.reshape(*left.shape, *(1,) * rank)
+    return first, replace(
+        layer, inputs=(name,), weight=weight, stride=ones, padding=(0,) * rank, dilation=ones
+    )
 
 
 def _rank_within(values: FloatArray, tol: float) -> int:
@@ -131,14 +152,19 @@ def _rank_within(values: FloatArray, tol: float) -> int:
     return max(1, int(np.count_nonzero(tails > tol * tails[0])))
 
 
-def _split(layer: Layer, rank: int) -> bool:
-    return rank * (layer.units + layer.inputs) < layer.weight.size
+def _split(layer: Affine, rank: int) -> bool:
+    return not layer.depthwise and rank * _ends(layer) < layer.weight.size
 
 
-def _stored(network: Chain, ranks: list[int]) -> tuple[int, ...]:
+def _ends(layer: Affine) -> int:
+    """Rows and columns of the weight as a matrix."""
+    return layer.units + layer.weight.size // layer.units
+
+
+def _stored(network: Network, ranks: list[int]) -> tuple[int, ...]:
     """Numbers stored for each layer of the original."""
     return tuple(
-        rank * (layer.units + layer.inputs) + layer.parameters - layer.weight.size
+        rank * _ends(layer) + layer.parameters - layer.weight.size
         if _split(layer, rank)
         else layer.parameters
         for layer, rank in zip(network.layers, ranks, strict=True)

@@ -8,10 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.baselines.magnitude import masked, weight_budget
+from symlump.compression.inputs import Inputs, samples_of
+from symlump.compression.merging.values import columns
 from symlump.compression.reduction import Reduction
 from symlump.compression.shares import check_share
-from symlump.errors import MethodError
+from symlump.network.evaluate import evaluated
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Input
+from symlump.ode.exact import FloatArray
+
+_MOST = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +30,7 @@ class Wanda:
     ----------
     keep : float
         Share of the parameters to keep, in (0, 1].
-    inputs : array_like, shape (samples, inputs)
+    inputs : array, tensor or DataLoader
         Calibration inputs.
 
     References
@@ -42,7 +48,7 @@ class Wanda:
     """
 
     keep: float
-    inputs: npt.ArrayLike = field(repr=False)
+    inputs: Inputs = field(repr=False)
 
     def __post_init__(self) -> None:
         check_share(self.keep, "keep")
@@ -54,19 +60,28 @@ class Wanda:
 
     def reduce(self, network: Network) -> Reduction:
         """Prune a network; see :func:`symlump.compress`."""
-        chain = network.dense_chain(self.label)
-        h = np.asarray(self.inputs, dtype=np.float64)
-        if h.ndim != 2 or h.shape[1] != chain.inputs or not h.shape[0]:
-            raise MethodError(
-                f"Wanda needs inputs of shape (samples, {chain.inputs}); got {h.shape}"
-            )
+        count = None if any(len(shape) > 1 for shape in network.shapes.values()) else _MOST
+        given = samples_of(self.inputs, network, count)
+        values = dict(zip((node.name for node in network.inputs), given, strict=True))
         masks: list[npt.NDArray[np.bool_]] = []
-        for layer in chain.layers:
-            score = np.abs(layer.weight) * np.linalg.norm(h, axis=0)
-            per_row = weight_budget(layer, self.keep) // layer.units
-            order = np.argsort(-score, axis=1, kind="stable")[:, :per_row]
-            mask = np.zeros(score.shape, dtype=bool)
-            np.put_along_axis(mask, order, True, axis=1)
-            masks.append(mask)
-            h = replace(layer, weight=np.where(mask, layer.weight, 0.0))(h)
-        return masked(network, chain, masks)
+        for node in network.nodes:
+            if isinstance(node, Input):
+                continue
+            if isinstance(node, Affine):
+                masks.append(self._mask(node, columns(values[node.inputs[0]])))
+                node = replace(node, weight=np.where(masks[-1], node.weight, 0.0))
+            values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+        return masked(network, masks)
+
+    def _mask(self, layer: Affine, h: FloatArray) -> npt.NDArray[np.bool_]:
+        """The weights of a layer to keep; on a grid a channel's norm is that over all positions."""
+        norms = np.linalg.norm(h, axis=0)[None]
+        if layer.depthwise:
+            norms = norms[0, np.arange(layer.units) // (layer.units // norms.size)][:, None]
+        rows = np.abs(layer.weight) * norms.reshape(*norms.shape, *(1,) * len(layer.kernel))
+        rows = rows.reshape(layer.units, -1)
+        per_row = weight_budget(layer, self.keep) // layer.units
+        order = np.argsort(-rows, axis=1, kind="stable")[:, :per_row]
+        mask = np.zeros(rows.shape, dtype=bool)
+        np.put_along_axis(mask, order, True, axis=1)
+        return mask.reshape(layer.weight.shape)

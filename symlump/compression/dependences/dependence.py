@@ -159,10 +159,9 @@ class Dependence:
         reduction = _refitted(network, moments, metrics, units(tol), tol)
         if not self.steps:
             return reduction
-        small, error = fitted(
-            reduction.network.dense_chain("Dependence"), network, samples, self.steps
-        )
-        return replace(reduction, network=Network.from_chain(small), defect=error)
+        original = Network.from_chain(network)
+        small, error = fitted(reduction.network, original, [samples], self.steps)
+        return replace(reduction, network=small, defect=error)
 
 
 def output_metrics(network: Chain, x: FloatArray) -> list[FloatArray]:

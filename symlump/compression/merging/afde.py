@@ -16,7 +16,7 @@ from sys import float_info
 
 import numpy as np
 
-from symlump.compression.inputs import Inputs, advice, assumed, check_inputs, samples_of
+from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging
 from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, merged
@@ -144,6 +144,25 @@ class AFDE:
         """Name for tables."""
         return f"AFDE ({self.on})"
 
+    @property
+    def measure(self) -> str:
+        """In words what ε compares, in which unit, and whether what follows is fitted.
+
+        Examples
+        --------
+        >>> AFDE(eps=0.1).measure
+        "ε compares functions, as a share of the outputs' spread; weights that read merged units are refitted"
+        >>> AFDE(eps=0.1, distance="coefficients", relative=False).measure
+        'ε compares coefficients, in their own unit; weights that read merged units are added up'
+        """
+        unit = "in their own unit"
+        if self.relative:
+            by_outputs = "as a share of the outputs' spread"
+            unit = by_outputs if self.relative_to == "output" else "relative to their layer's mean"
+        compared = "functions" if self._distance == "function" else "coefficients"
+        after = "refitted" if self._refits else "added up"
+        return f"ε compares {compared}, {unit}; weights that read merged units are {after}"
+
     def reduce(self, network: Network) -> Reduction:
         """Reduce a network; see :func:`symlump.compress`."""
         if self.on != "influence":
@@ -172,6 +191,7 @@ class AFDE:
                 eps,
                 defect,
                 lambda: tuple(part.lumping() for part in parts),
+                measure=self.measure,
                 note="" if eps == 0 or self.inputs is not None else advice(network, "AFDE"),
             )
 
@@ -241,9 +261,10 @@ class _Influence:
         return Merging.of(self.network, self._inputs, self._linkage)
 
     def tolerance(self, target: int) -> float:
-        """The tolerance for a size; where no layer may collapse if that size can be had without."""
-        if self.merging.parameters(inf) > target:
-            self.__dict__["merging"] = self.merging.without_floor()
+        """The tolerance for a size; no layer collapses, if the size can be had without."""
+        careful = self.merging.with_floor()
+        if careful.parameters(inf) <= target:
+            self.__dict__["merging"] = careful
         return self.merging.tolerance(target)
 
     @cached_property
@@ -292,15 +313,10 @@ class _Influence:
         if refit and self.method.steps:
             from symlump.compression.fitting import fitted
 
-            samples = samples_of(self._inputs, self.network)
-            chain, _ = fitted(
-                network.dense_chain("steps"),
-                self.network.dense_chain("steps"),
-                samples[0].reshape(len(samples[0]), -1),
-                self.method.steps,
-            )
-            network = network.with_chain(chain)
+            samples = self.merging.samples
+            network, _ = fitted(small.written, self.network, samples, self.method.steps)
             small = replace(small, written=network)
+            network = small.network
         return _Part(
             network, small.unit_maps, small.defect, lambda: small.lumping(self.ode, forward)
         )

@@ -50,7 +50,7 @@ from symlump.network.rewrite import rewritten
 from symlump.network.ties import Ties, regrouped, tied
 from symlump.ode.exact import FloatArray, IntArray
 
-#: No axis is left with a smaller share of its units.
+#: Where a size is asked for, no axis is left with a smaller share of its units.
 _FLOOR = 1 / 8
 
 
@@ -91,7 +91,7 @@ class Merging:
     samples: tuple[FloatArray, ...]
     effects: FloatArray
     trees: tuple[FloatArray, ...]
-    floor: float = _FLOOR
+    floor: float = 0.0
 
     @classmethod
     def of(cls, network: Network, inputs: object, linkage: Linkage) -> Merging:
@@ -120,9 +120,9 @@ class Merging:
             return np.arange(len(tree) + 1)
         return cut(tree, min(eps, float(tree[last - 1, 2]))) if last < len(tree) else cut(tree, eps)
 
-    def without_floor(self) -> Merging:
-        """The same, where any axis may become one unit."""
-        return replace(self, floor=0.0)
+    def with_floor(self) -> Merging:
+        """The same, where every axis keeps an eighth of its units."""
+        return replace(self, floor=_FLOOR)
 
     def parameters(self, eps: float) -> int:
         """Number of weights and biases at a tolerance."""

@@ -1,11 +1,11 @@
 """A mutation tester: which small changes of a file does no test notice?
 
-    python tests/mutants.py symlump/proof/check.py -- tests/proof/test_form.py tests/proof/test_replay.py
+    python tests/mutants.py FILE.py [PART/PARTS] -- TESTS AND OPTIONS OF PYTEST
 
 The tests are collected once, and sorted by how long they take. For each mutant (one operator, constant,
 condition or statement changed) a forked child puts the changed code in the place of the module, in all
 modules that have imported from it, and runs the tests until one fails. Needs a system with fork. Property
-tests run at most 40 examples.
+tests run at most 10 examples.
 
 What is not mutated: docstrings and other text, annotations, decorators, and lines that end in
 ``# no mutant: REASON``.
@@ -29,7 +29,7 @@ import pytest
 
 SECONDS = 60  # of the processor, for one mutant; what takes longer hangs, and is noticed
 MEMORY = 8 << 30
-EXAMPLES = 40
+EXAMPLES = 10
 
 SWAPPED: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.GtE], ast.LtE: [ast.Lt, ast.Gt],
@@ -158,8 +158,9 @@ def replace_module(path: Path, source: str, folder: Path) -> None:
 class Tester:
     """A plugin that runs the collected tests once for each mutant."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.total, self.survivors = path, 0, list[str]()
+    def __init__(self, path: Path, part: int, parts: int) -> None:
+        self.path, self.part, self.parts = path, part, parts
+        self.total, self.survivors = 0, list[str]()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         source = self.path.read_text()
@@ -181,7 +182,9 @@ class Tester:
             taken = dict(line.rsplit(" ", 1) for line in notes.read().splitlines())
         session.items.sort(key=lambda item: float(taken.get(item.nodeid, 0)))
         self.notes = None
-        for line, what, mutant in mutants(source):
+        for number, (line, what, mutant) in enumerate(mutants(source)):
+            if number % self.parts != self.part:
+                continue
             self.total += 1
             if not self.noticed(session, mutant):
                 text = f"{self.path}:{line}: {what}: {source.splitlines()[line - 1].strip()}"
@@ -237,5 +240,7 @@ class Tester:
 
 if __name__ == "__main__":
     cut = sys.argv.index("--")
-    for name in sys.argv[1:cut]:
-        pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[cut + 1 :]], [Tester(Path(name))])
+    name, share = [*sys.argv[1:cut], "1/1"][:2]
+    part, parts = map(int, share.split("/"))
+    tester = Tester(Path(name), part - 1, parts)
+    pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[cut + 1 :]], [tester])

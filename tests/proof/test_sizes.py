@@ -3,6 +3,7 @@
 import copy
 import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from symlump.cli.main import main
 from symlump.datasets.systems import chain, multisite_phosphorylation
 from symlump.errors import FailureError, FileFormatError
 from symlump.proof import check as checker
+from symlump.proof import closure
 from symlump.proof.certificate import interned
 from symlump.proof.check import Unreadable, check, spelled_out
 from symlump.proof.closure import check_closure
@@ -203,3 +205,23 @@ def test_room_for_a_million_variables_and_five_million_terms():
     assert len(text) / ode.terms * 5_255_342 < checker.MAX_CHARACTERS  # nine sites
     text = sl.lump(chain(300), sl.Backward()).certificate().to_json(version=2)
     assert len(text) / 300 * 500_000 < checker.MAX_CHARACTERS
+
+
+def test_the_bounds_are_those_of_the_specification():
+    text = (Path(__file__).parents[2] / "docs" / "look-up" / "certificates.md").read_text()
+    bounds = text[text.index("| bound | on |") :].splitlines()
+
+    def line(value, what):
+        spaced = f"{value:,}".replace(",", " ")
+        return any(row.startswith(f"| {spaced} {what}".rstrip()) for row in bounds)
+
+    assert line(checker.MAX_CHARACTERS, "characters | a file |")
+    assert line(checker.MAX_ITEMS, "items | version 2")
+    assert line(checker.MAX_DIGITS, "characters | a rational")
+    assert line(checker.MAX_DEGREE, "| a power")
+    assert line(checker.MAX_BITS, "bits")
+    assert line(checker.MAX_STEPS, f"+ {checker.STEPS_PER_ITEM}·s steps | differentiating")
+    assert line(checker.MAX_STEPS, f"+ {16 * checker.STEPS_PER_ITEM}·s steps | multiplying out")
+    assert line(checker.MAX_STEPS, f"+ {checker.STEPS_PER_ITEM}·s·log₂ s steps | the replay")
+    assert line(closure.MAX_STEPS, "steps | the replay of a closure")
+    assert checker.MAX_PRIME == 2**40 and checker.VERSIONS == (1, 2)

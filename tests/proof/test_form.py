@@ -12,7 +12,7 @@ from symlump.cli.main import main
 from symlump.datasets.systems import chain, multisite_phosphorylation
 from symlump.errors import FileFormatError
 from symlump.proof import check as checker
-from symlump.proof.check import Unreadable, check, read_polynomial
+from symlump.proof.check import Unreadable, check, one_line, read_polynomial
 from symlump.proof.closure import check_closure
 
 
@@ -282,6 +282,10 @@ def test_names_are_text():
         assert check(
             claim | {"system": polynomial, "quotient": polynomial, "blocks": {name: [name]}}
         ).accepted
+
+
+def test_what_could_end_a_line_is_shown_as_an_escape():
+    assert one_line("a\nb\x1b[2J \u2028é") == "a\\nb\\x1b[2J \\u2028é"
 
 
 @pytest.mark.parametrize("data", [None, 1, 1.5, "x", [], True, (), {1: 2}, {}])

@@ -25,13 +25,14 @@ from symlump.compression.sweep_rows import (
 from symlump.display.tables import table_html, table_text
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
-from symlump.lumping.equivalence import check_tolerance
+from symlump.lumping.equivalence import check_tolerance, polynomial_only
 from symlump.lumping.linear.approximate import Path as LinearPath
 from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -219,6 +220,8 @@ def sweep(
             raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
         for value in tolerances:
             check_tolerance(value)
+    if isinstance(subject, ODE):
+        subject = polynomial_only(subject, "sweep")
     if example is not None and isinstance(subject, PolynomialODE | Network):
         raise MethodError(
             "example is an input of a torch module; what was given says its shapes itself"

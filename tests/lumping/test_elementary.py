@@ -181,3 +181,9 @@ def test_what_is_defined_for_polynomials_only_says_so(ask):
     ode = sl.ODE.from_sympy({x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)})
     with pytest.raises(MethodError, match=r"polynomial.*1/\(1 \+ x1 \+ x2\)"):
         ask(ode)
+
+
+def test_a_sweep_says_what_it_takes():
+    ode = sl.ODE.from_sympy({x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)})
+    with pytest.raises(MethodError, match="sweep is defined for polynomial systems only"):
+        sl.sweep(ode, [0, 0.1])

@@ -229,5 +229,5 @@ def _with_arguments(table: SymbolTable, used: Sequence[int], number: dict[int, i
             continue
         stack.append((s, True))
         inside = {t for u in table.arguments[s - table.count] for t in symbols_of(u)}
-        stack += [(t, False) for t in sorted(inside - number.keys(), reverse=True)]
+        stack += [(t, False) for t in sorted(inside, reverse=True) if t not in number]
     return order

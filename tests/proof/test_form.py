@@ -383,3 +383,25 @@ def test_files_are_as_strict(tmp_path, capsys, old, new, says):
     assert says in capsys.readouterr().err
     assert main(["check", str(path)]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_each_claim_of_a_closure_is_looked_at():
+    """The record itself, the observable that the rows determine, where the derivation starts, and its parents."""
+    data = TRUE["linear"]
+    with pytest.raises(Unreadable, match="closure: this key is missing"):
+        check_closure({key: value for key, value in data.items() if key != "closure"})
+    verdicts = [
+        check_closure(replaced(data, path, value))
+        for path, value in (
+            (("closure", "observables", 0, 0, 0, 0), "2"),
+            (("closure", "start"), [len(data["closure"]["observables"])]),
+            (("closure", "steps", 0, 0), 1),
+        )
+    ]
+    assert {verdict.answer for verdict in verdicts} == {"rejected"}
+    says = (
+        "observable 0 is not the given combination",
+        "the start is observable 1",
+        "a step refers to vector 1",
+    )
+    assert all(text in verdict.reason for text, verdict in zip(says, verdicts, strict=True))

@@ -386,7 +386,7 @@ def test_files_are_as_strict(tmp_path, capsys, old, new, says):
 
 
 def test_each_claim_of_a_closure_is_looked_at():
-    """The record itself, the observable that the rows determine, where the derivation starts, and its parents."""
+    """The record itself, what the rows determine, where the derivation starts, and its parents."""
     data = TRUE["linear"]
     with pytest.raises(Unreadable, match="closure: this key is missing"):
         check_closure({key: value for key, value in data.items() if key != "closure"})

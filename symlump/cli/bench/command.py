@@ -17,6 +17,7 @@ from symlump.cli.bench import (
     linear,
     pinn,
     sbml_suite,
+    trained,
 )
 from symlump.cli.parser import Parser
 from symlump.cli.progress import bar
@@ -234,6 +235,13 @@ EXPERIMENTS = (
         channels.add_options,
         channels.run,
         channels.DESCRIPTION,
+    ),
+    Experiment(
+        "trained",
+        "networks that others trained, by every method, with and without data",
+        trained.add_options,
+        trained.run,
+        trained.DESCRIPTION,
     ),
     Experiment(
         "linear",

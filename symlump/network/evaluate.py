@@ -134,7 +134,7 @@ def _pulled_back_by_torch(
 ) -> list[FloatArray | None]:
     import torch
 
-    tensors = [torch.from_numpy(np.array(a)).requires_grad_() for a in given]
+    tensors = [torch.from_numpy(np.array(a, order="C")).requires_grad_() for a in given]
     value = _with_torch(node)(*tensors)
     if not value.requires_grad:
         return [None] * len(given)

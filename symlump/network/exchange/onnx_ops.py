@@ -90,6 +90,12 @@ class Operators:
             return None
         return np.array([-1, *self.build.shapes[x[0].name]], dtype=np.int64)
 
+    def on_Pad(self, name: str, x: Inputs, a: Attributes) -> Ref | None:
+        """Nothing, where nothing is added."""
+        pads = x[1] if len(x) > 1 else a.get("pads")
+        nothing = pads is not None and not isinstance(pads, Ref) and not np.any(pads)
+        return x[0] if nothing and isinstance(x[0], Ref) else None
+
     def on_Gemm(self, name: str, x: Inputs, a: Attributes) -> Ref | None:
         """alpha·x·W + beta·b."""
         weight, bias = x[1], x[2] if len(x) > 2 else None

@@ -405,3 +405,20 @@ def test_each_claim_of_a_closure_is_looked_at():
         "a step refers to vector 1",
     )
     assert all(text in verdict.reason for text, verdict in zip(says, verdicts, strict=True))
+
+
+def test_a_vector_that_is_derived_twice_counts_once():
+    """Two rows for one observable: not the smallest, whatever the derivation repeats."""
+    one = {name: [["1", [[name, 1]]]] for name in ("x", "a", "b")}
+    data = {
+        "format": "symlump certificate",
+        "version": 1,
+        "kind": "linear",
+        "system": {"x": one["x"]},
+    }
+    data |= {"matrix": {"a": one["x"], "b": [["2", [["x", 1]]]]}}
+    data |= {"quotient": {"a": one["a"], "b": one["b"]}}
+    record = {"observables": [[one["x"], one["a"]]], "start": [0, 0], "prime": 101, "steps": []}
+    assert check(data | {"closure": record}).accepted
+    verdict = check_closure(data | {"closure": record})
+    assert verdict.answer == "inconclusive" and "depends on those before it" in verdict.reason

@@ -60,7 +60,8 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
-if tags.has("online"):  # noqa: F821 - "sphinx -t online": names of these libraries become links
+online = "tags" in globals() and tags.has("online")  # noqa: F821 - Sphinx defines tags
+if online:  # "sphinx -t online": names of these libraries become links
     intersphinx_mapping = {
         name: (f"https://{place}/", None)
         for name, place in (

@@ -95,3 +95,9 @@ def test_modules_do_not_import_in_circles():
                     is_module = (ROOT / whole.replace(".", "/")).with_suffix(".py").exists()
                     graph.add_edge(name, whole if is_module else node.module)
     assert nx.is_directed_acyclic_graph(graph), list(nx.simple_cycles(graph))
+
+
+def test_test_files_have_different_names():
+    """Test modules are imported by their bare names, so two of one name hide each other."""
+    found = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(found) == len(set(found))

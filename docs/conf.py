@@ -87,6 +87,14 @@ def _point_into_site(app, relative_path, parent_docname, content):
         content[0] = content[0].replace(before, after)
 
 
+def _forget_old_names(app):
+    """Remove the pages of names that are no longer public, which earlier builds have left."""
+    listed = (HERE / "look-up" / "api.md").read_text(encoding="utf-8").split()
+    for path in (HERE / "look-up" / "api" / "names").glob("symlump.*.rst"):
+        if path.stem.removeprefix("symlump.") not in listed:
+            path.unlink()
+
+
 def _bring_lessons(app):
     """Copy the notebooks beside the pages, so that the site shows them and offers them for download."""
     _LESSONS.mkdir(exist_ok=True)
@@ -122,5 +130,6 @@ def setup(app):
             return found
 
     app.add_directive("command-help", CommandHelp)
+    app.connect("builder-inited", _forget_old_names, priority=1)  # before new ones are made
     app.connect("builder-inited", _bring_lessons)
     app.connect("include-read", _point_into_site)

@@ -64,7 +64,7 @@ METHODS = {
 def test_a_result_or_a_clear_refusal(method, shape, activation):
     weights, biases = SHAPES[shape]
     network = sl.Network.dense(weights, biases, activation)
-    x = X[:, : network.inputs]
+    x = X[:, : weights[0].shape[1]]
     make, same = METHODS[method]
     try:
         result = sl.compress(network, make(x))

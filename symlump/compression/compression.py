@@ -206,10 +206,6 @@ class Compression:
         """
         from symlump.network.bounds.difference import bound_difference
 
-        if self.original.chain is None:
-            raise NetworkError(
-                f"certified bounds are for chains of dense layers; {self.original!r} is no such chain"
-            )
         return bound_difference(
             self.original,
             self.reduction.held_by(self.model),

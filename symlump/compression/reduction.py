@@ -95,8 +95,13 @@ class Reduction:
         """A model that was returned, as the network that it is now: with the very weights it holds."""
         if isinstance(model, Network):
             return model
-        from symlump.network.torch_io import from_torch
+        from torch import fx
 
+        from symlump.network.torch_io import from_torch
+        from symlump.network.torch_module import with_weights_of
+
+        if isinstance(model, fx.GraphModule):
+            return with_weights_of(self.network, model)
         return from_torch(model)
 
 

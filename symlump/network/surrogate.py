@@ -37,7 +37,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.network.activations.table import Activation, polynomial
 from symlump.network.activations.table import activation as look_up
 from symlump.network.bounds.difference import NetworkBound, bound_difference
-from symlump.network.bounds.pairing import side_by_side
+from symlump.network.bounds.pairing import links, side_by_side
 from symlump.network.bounds.relaxation import ranges
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
@@ -259,7 +259,7 @@ def _reached(network: Chain, layers: list[Layer], number: int, box: Interval) ->
 
     old, new = until(list(network.layers)), until(layers)
     same = [np.arange(layer.units) for layer in old.hidden]
-    last = ranges(side_by_side(old, new, box[0], same), box, relax=True)[-1]
+    last = ranges(side_by_side(links(old), links(new), box[0], same), box, relax=True)[-1]
     return last.original | (last.reduced & (last.original - last.difference))
 
 

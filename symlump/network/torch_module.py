@@ -10,7 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,43 @@ def graph_module(network: Network) -> fx.GraphModule:
     [('head.weight', (1, 3))]
     """
     return _Writer(network).module
+
+
+def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
+    """A network with the weights that the module written from it holds now.
+
+    Raises
+    ------
+    NetworkError
+        If the module was not written from this network, or its layers have other shapes now.
+
+    Examples
+    --------
+    >>> net = Network((Input("x", (), (3,)), Affine("head", ("x",), np.ones((1, 3)))), ("head",))
+    >>> module = graph_module(net)
+    >>> _ = module.head.weight.data.mul_(2)
+    >>> with_weights_of(net, module).layers[0].weight.tolist()
+    [[2.0, 2.0, 2.0]]
+    """
+    places = {call.meta.get("symlump"): call.target for call in module.graph.nodes}
+    layers: list[Affine] = []
+    for node in network.layers:
+        held: Any = module.get_submodule(str(places.get(node.name, node.name)))
+        arrays = [
+            None if tensor is None else tensor.detach().cpu().to(torch.float64).numpy().copy()
+            for tensor in (held.weight, held.bias)
+        ]
+        weight, bias = arrays
+        if (
+            weight is None
+            or weight.size != node.weight.size
+            or (bias is None) != (node.bias is None)
+        ):
+            raise NetworkError(
+                f"{node.name}: the module holds other arrays than it was written with"
+            )
+        layers.append(replace(node, weight=weight.reshape(node.weight.shape), bias=bias))
+    return network.with_layers(layers)
 
 
 class _Writer:

@@ -303,7 +303,5 @@ def test_methods_for_chains_say_so(graph):
         sl.compress(graph, sl.Dependence(0.5))
     with pytest.raises(NetworkError, match="on='state'. works on chains"):
         sl.compress(graph, sl.AFDE(eps=0.1, on="state"))
-    with pytest.raises(NetworkError, match="bounds are for chains"):
-        sl.compress(graph, sl.AFDE(eps=0.1)).bound((-1, 1))
     with pytest.raises(NetworkError, match=r"takes a torch.nn.Module or .*; got a str"):
         sl.compress("net.onnx", sl.AFDE(eps=0.1))

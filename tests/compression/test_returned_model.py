@@ -125,7 +125,7 @@ def test_what_is_exact_is_said():
 def test_weights_too_large_for_the_dtype_are_named():
     net = sl.Network.dense([[[1.0]] * 2, [[6e4, 6e4]]], dtype="float16")
     with pytest.raises(
-        NetworkError, match=r"layer 1: weight\[0, 0\] is 120000, beyond what float16 holds"
+        NetworkError, match=r"layers.1: weight\[0, 0\] is 120000, beyond what float16 holds"
     ):
         sl.compress(net, sl.AFDE(eps=0))
 

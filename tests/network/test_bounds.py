@@ -16,7 +16,7 @@ from symlump.enclosures.interval import Interval
 from symlump.errors import FailureError, MethodError
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.difference import bound_difference, evaluation_error, reachable
-from symlump.network.bounds.pairing import alone, side_by_side
+from symlump.network.bounds.pairing import alone, links, side_by_side
 from symlump.network.bounds.relaxation import ranges
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
@@ -196,7 +196,7 @@ def test_any_pair_of_networks(case, relax):
 def test_every_range_on_the_way_holds(case, relax):
     f, g, box = case
     x = np.random.default_rng(1).uniform(box.lower, box.upper, (300, f.chain.inputs))
-    stages = side_by_side(f.chain, g.chain, box)
+    stages = side_by_side(links(f.chain), links(g.chain), box)
     try:
         found = ranges(stages, box[None, :], relax=relax)
     except FailureError:
@@ -259,7 +259,7 @@ def test_rounding_is_accounted_for(seed, noise):
         )
     )  # fmt: skip
     bound = bound_difference(f, g, (-1, 1), splits=0)
-    error = evaluation_error(f.chain, as_box((-1, 1), 3))
+    error = evaluation_error(f, as_box((-1, 1), 3))
     for x in rng.uniform(-1, 1, (20, 3)):
         exact, other = in_fractions(f, x), in_fractions(g, x)
         for k in range(2):

@@ -36,8 +36,9 @@ _BINS = 1 << 13
 class Curve(Protocol):
     """What is asked of an activation."""
 
-    #: Into how many parts an interval is cut for a straight band.
-    parts: int
+    @property
+    def parts(self) -> int:
+        """Into how many parts an interval is cut for a straight band."""
 
     def values(self, z: Interval) -> Interval:
         """All φ(z)."""

@@ -20,17 +20,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from symlump.enclosures.boxes import as_box, ensure_finite
+from symlump.enclosures.boxes import as_box, ensure_finite, samples_of
 from symlump.enclosures.interval import Interval, grow
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError, NetworkError
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
-from symlump.network.bounds.pairing import Stage, alone, side_by_side
+from symlump.network.bounds.pairing import Stage, alone, links, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
+from symlump.network.bounds.unrolled import unrolled
 from symlump.network.chain import Chain
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
@@ -40,6 +42,7 @@ DEFAULT_SPLITS = 255
 _FLOPS = 2e10  # a few seconds: what is spent without being asked
 _MOST_FLOPS = 2e11  # beyond this, linear relaxation has to be asked for
 _AT_ONCE = 32
+_SPREAD_SAMPLES = 1000
 _ENTRIES = 1 << 22
 
 
@@ -62,6 +65,9 @@ class NetworkBound:
         where that may overflow. ``assumed`` says what is assumed of the library that evaluates them.
     dtypes : tuple of str
         The dtypes of the two networks.
+    spread : ndarray, shape (outputs,), or None
+        How far the original's outputs are apart on 1000 samples of the box: a bound that is not smaller says
+        nothing, and is called vacuous.
     """
 
     box: FloatArray
@@ -70,6 +76,7 @@ class NetworkBound:
     boxes: int
     rounding: FloatArray
     dtypes: tuple[str, str] = ("float64", "float64")
+    spread: FloatArray | None = None
 
     #: What ``rounding``, and it alone, assumes.
     assumed = ASSUMED
@@ -87,6 +94,13 @@ class NetworkBound:
     def largest(self) -> float:
         """The bound for all outputs."""
         return float(self.values.max())
+
+    @property
+    def vacuous(self) -> bool:
+        """True if for some output the bound is not below the spread of its values."""
+        return self.spread is not None and bool(
+            np.any((self.values >= self.spread) & (self.values > 0))
+        )
 
     @cached_property
     def computed(self) -> FloatArray:
@@ -117,6 +131,8 @@ class NetworkBound:
             "rounding": self.rounding.tolist(),
             "computed": self.computed.tolist(),
             "dtypes": list(self.dtypes),
+            "vacuous": self.vacuous,
+            "spread": None if self.spread is None else self.spread.tolist(),
             "box": self.box.tolist(),
             "arithmetic": self.arithmetic,
         }
@@ -133,7 +149,15 @@ class NetworkBound:
         adds = f"{dtypes} evaluation adds at most {at_most(self.rounding.max(), 2)}"
         if not np.isfinite(self.rounding).all():
             adds = f"{dtypes} evaluation may overflow"
-        return f"|f − f̂| ≤ {at_most(self.largest)} on the box, certified ({how}; {adds})"
+        text = f"|f − f̂| ≤ {at_most(self.largest)} on the box, certified ({how}; {adds})"
+        if self.vacuous and self.spread is not None:
+            at = int(np.argmax(self.values - self.spread))
+            bound, spread = float(self.values[at]), float(self.spread[at])
+            text += (
+                f"; vacuous: output {at} has the bound {at_most(bound)}, and its values are only "
+                f"{spread:.4g} apart on {_SPREAD_SAMPLES} samples"
+            )
+        return text
 
     def __repr__(self) -> str:
         return f"<NetworkBound: {self}>"
@@ -182,18 +206,28 @@ def bound_difference(
     >>> 0.0125 < bound.largest < 0.0126, bound.methods
     (True, ('linear relaxation',))
     """
-    first, second = _chain_of(original), _chain_of(reduced)
+    for network in (original, reduced):
+        if not isinstance(network, Network):
+            raise MethodError(f"a bound needs two symlump.Network; got a {type(network).__name__}")
     if splits is not None and (
         isinstance(splits, bool) or not isinstance(splits, int) or splits < 0
     ):
         raise MethodError(f"splits={splits!r}: give how often to cut the box, such as 255, or 0")
-    whole = as_box(box, first.inputs)
-    stages = side_by_side(first, second, whole, unit_maps)
+    whole = _box_of(original, box)
+    chains = original.chain, reduced.chain
+    if chains[0] is not None and chains[1] is not None:
+        stages = side_by_side(links(chains[0]), links(chains[1]), whole, unit_maps)
+    else:
+        first, second = unrolled(original), unrolled(reduced)
+        sizes = [[link.affine.bias.size for link in some[:-1]] for some in (first, second)]
+        # Where nothing merged each unit has its own; elsewhere partners are sought.
+        own = [np.arange(n) if n == m else np.full(n, -1) for n, m in zip(*sizes, strict=False)]
+        stages = side_by_side(first, second, whole, own if len(first) == len(second) else None)
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
     dtypes = original.dtype, reduced.dtype
     rounding, hidden = (
-        grow(evaluation_error(first, whole, one) + evaluation_error(second, whole, two), 2)
+        grow(evaluation_error(original, whole, one) + evaluation_error(reduced, whole, two), 2)
         for one, two in (dtypes, ("float64", "float64"))
     )
     cost = relaxation_cost(stages)
@@ -202,10 +236,26 @@ def bound_difference(
         cuts = min(DEFAULT_SPLITS, int(_FLOPS / cost)) if splits is None else splits
         relaxed, boxes = _branch(stages, one, cuts, hidden)
     found = NetworkBound(
-        np.stack([whole.lower, whole.upper], axis=1), by_intervals, relaxed, boxes, rounding, dtypes
+        np.stack([whole.lower, whole.upper], axis=1),
+        by_intervals,
+        relaxed,
+        boxes,
+        rounding,
+        dtypes,
+        _spread(original, whole),
     )
     ensure_finite(Interval.point(found.values), "outputs")
     return found
+
+
+def _spread(network: Network, box: Interval) -> FloatArray | None:
+    """How far each output's values are apart on samples; None where they are no numbers, or several arrays."""
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        return None
+    x = samples_of(box, _SPREAD_SAMPLES, np.random.default_rng(0))
+    with np.errstate(all="ignore"):
+        y = network(x.reshape(-1, *network.inputs[0].size)).reshape(len(x), -1)
+    return np.asarray(y.max(axis=0) - y.min(axis=0)) if np.isfinite(y).all() else None
 
 
 def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
@@ -242,6 +292,16 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
         other = ranges(stages, one, relax, squared=False)
         found = [a & stage.reduced[0] for a, stage in zip(found, other, strict=True)]
     return tuple(np.stack([z.lower, z.upper], axis=1) for z in found[: len(chain.layers)])
+
+
+def _box_of(network: Network, box: Any) -> Interval:
+    """A box of all entries of all inputs; two arrays may have the shape of the one input."""
+    count = sum(prod(node.size) for node in network.inputs)
+    if isinstance(box, tuple) and len(box) == 2 and len(network.inputs) == 1:
+        size = network.inputs[0].size
+        if len(size) > 1 and any(np.shape(end) == size for end in box):
+            box = tuple(np.broadcast_to(np.asarray(end), size).ravel() for end in box)
+    return as_box(box, count)
 
 
 def _chain_of(network: Network) -> Chain:
@@ -306,9 +366,9 @@ def _branch(
 def _input_weight(stages: Sequence[Stage]) -> FloatArray:
     """For each input the sum over all paths to outputs of the absolute weights: a guide for cutting."""
     total: FloatArray = np.zeros(1)
-    for links in ([s.original for s in stages], [s.reduced for s in stages]):
-        along: FloatArray = np.ones(links[-1].affine.bias.size)
-        for link in reversed(links):
+    for some in ([s.original for s in stages], [s.reduced for s in stages]):
+        along: FloatArray = np.ones(some[-1].affine.bias.size)
+        for link in reversed(some):
             along = along @ np.abs(link.affine.weight)
         total = total + along / max(float(along.max()), np.finfo(float).tiny)
     return total

@@ -28,6 +28,7 @@ from symlump.enclosures.boxes import samples_of
 from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.errors import MethodError
 from symlump.network.activations.table import Activation, activation
+from symlump.network.bounds.mixed import Mixed, parts_of
 from symlump.network.chain import Chain
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -40,7 +41,7 @@ class Link:
     """One step of a chain: h = φ(W·h + b), with weights known up to a radius."""
 
     affine: AffineMap
-    activation: Activation
+    activation: Activation | Mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +125,8 @@ def links(network: Chain, fold: bool = True) -> list[Link]:
 
 
 def side_by_side(
-    original: Chain,
-    reduced: Chain,
+    original: Sequence[Link],
+    reduced: Sequence[Link],
     box: Interval,
     unit_maps: Sequence[IntArray] | None = None,
 ) -> list[Stage]:
@@ -142,12 +143,13 @@ def side_by_side(
     MethodError
         If inputs or outputs differ in number.
     """
-    if (original.inputs, original.outputs) != (reduced.inputs, reduced.outputs):
+    first, second = list(original), list(reduced)
+    sizes = [(c[0].affine.weight.shape[1], c[-1].affine.bias.size) for c in (first, second)]
+    if sizes[0] != sizes[1]:
         raise MethodError(
-            f"the networks have {original.inputs} and {reduced.inputs} inputs, {original.outputs} and "
-            f"{reduced.outputs} outputs; a bound of the difference needs equal numbers"
+            f"the networks have {sizes[0][0]} and {sizes[1][0]} inputs, {sizes[0][1]} and {sizes[1][1]} "
+            "outputs; a bound of the difference needs equal numbers"
         )
-    first, second = links(original), links(reduced)
     _lengthen(first, len(second))
     _lengthen(second, len(first))
     maps = _fitting_maps(unit_maps, first, second)
@@ -160,11 +162,37 @@ def side_by_side(
             z = h @ one.affine.weight.T + one.affine.bias
             v = g @ two.affine.weight.T + two.affine.bias
             last = number == len(first) - 1
-            pairs = _same(z.shape[1]) if last else choose(one, two, z, v, maps[number])
+            pairs = _same(z.shape[1]) if last else _chosen(one, two, z, v, maps[number])
             h, g = one.activation(z), two.activation(v)
         stages.append(Stage(one, two, pairs, _joint(one.affine, two.affine, before, pairs)))
         before = pairs
     return stages
+
+
+def _chosen(one: Link, two: Link, z: FloatArray, v: FloatArray, hint: IntArray | None) -> Pairs:
+    """Partners for every unit, among those with its activation: of parts with the same one in their order."""
+    if not isinstance(one.activation, Mixed) and not isinstance(two.activation, Mixed):
+        return choose(one.activation, two.activation, z, v, hint)
+    others = parts_of(two.activation, v.shape[1])
+    found: list[Pairs] = []
+    for phi, units in parts_of(one.activation, z.shape[1]):
+        place = next((k for k, (psi, _) in enumerate(others) if psi == phi), None)
+        if place is None:
+            none = _none(phi, z[:, units], phi(z[:, units]))
+            found.append(Pairs(none.partner, none.before, none.after, none.offset))
+            continue
+        _, there = others.pop(place)
+        # As many units: each its own. (Windows that overlap may have equal values, and are not the same.)
+        count = units.stop - units.start
+        own = np.arange(count) if there.stop - there.start == count else None
+        pairs = choose(phi, phi, z[:, units], v[:, there], own)
+        found.append(replace(pairs, partner=pairs.partner + there.start))
+    return Pairs(
+        *(
+            np.concatenate([getattr(pairs, name) for pairs in found])
+            for name in ("partner", "before", "after", "offset")
+        )
+    )
 
 
 def alone(network: Chain) -> list[Stage]:
@@ -174,7 +202,7 @@ def alone(network: Chain) -> list[Stage]:
 
 
 def choose(
-    one: Link, two: Link, z: FloatArray, v: FloatArray, hint: IntArray | None = None
+    phi: Activation, psi: Activation, z: FloatArray, v: FloatArray, hint: IntArray | None = None
 ) -> Pairs:
     """Partners by what the units do on samples.
 
@@ -185,9 +213,8 @@ def choose(
     hint : ndarray of int, optional
         The partner of each unit, −1 where it is to be sought; only the identity is chosen for others.
     """
-    phi = one.activation
-    same = phi == two.activation
-    h, g = phi(z), two.activation(v)
+    same = phi == psi
+    h, g = phi(z), psi(v)
     best = _none(phi, z, h) if same else _Candidate.worst(z.shape[1])
     identities = [(1.0, 1.0, 0.0)]
     if same and phi.reflection is not None and phi.reflection[1] == float(phi.reflection[1]):
@@ -225,7 +252,8 @@ class _Candidate:
         return cls(zero + np.inf, zero.astype(np.int64), zero, zero, zero)
 
     def or_better(self, other: _Candidate) -> _Candidate:
-        better = other.cost < self.cost
+        # A partner is better than none that is as good on the samples: what is constant there need not be.
+        better = (other.cost < self.cost) | ((other.cost == self.cost) & (self.before == 0))
         return _Candidate(
             *(
                 np.where(better, getattr(other, name), getattr(self, name))

@@ -32,7 +32,8 @@ import numpy as np
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import UNIT, Interval, gamma
 from symlump.network.bounds.corners import Forms, over_corners
-from symlump.network.bounds.curves import curve, difference_curve
+from symlump.network.bounds.curves import difference_curve
+from symlump.network.bounds.mixed import Mixed, curve_of
 from symlump.network.bounds.pairing import Stage
 from symlump.network.bounds.steps import Activated, Ranges, Step, first_step, later_step
 from symlump.ode.exact import FloatArray, IntArray
@@ -123,11 +124,11 @@ def _activated(stage: Stage, z: Interval, both: Interval) -> tuple[Ranges, Activ
         shifted = v[..., pairs.partner]
     hull = z | shifted
     extent = float(max(hull.magnitude.max(initial=0), v.magnitude.max(initial=0)))
-    psi = curve(stage.reduced.activation, extent)
+    psi = curve_of(stage.reduced.activation, extent)
     g = psi.values(v)
     if not units:
         return Ranges(z, v, dz, z, g, dz), Activated(psi, psi, hull, None)
-    phi = curve(stage.original.activation, extent)
+    phi = curve_of(stage.original.activation, extent)
     h = phi.values(z)
     mismatch = _mismatch(stage, v, extent)
     dh = phi.slopes(hull) * dz
@@ -153,8 +154,8 @@ def _mismatch(stage: Stage, v: Interval, extent: float) -> Interval | None:
     pairs, phi, psi = stage.pairs, stage.original.activation, stage.reduced.activation
     zero = Interval.point(np.zeros(pairs.partner.size))
     lonely = pairs.before == 0
-    at_zero = curve(phi, 1.0).values(zero) - Interval.point(pairs.offset)
-    if phi == psi:
+    at_zero = curve_of(phi, 1.0).values(zero) - Interval.point(pairs.offset)
+    if isinstance(phi, Mixed) or isinstance(psi, Mixed) or phi == psi:  # partners have the same
         if not np.any(lonely & ((at_zero.lower < 0) | (at_zero.upper > 0))):
             return None
         other = zero

@@ -1,0 +1,74 @@
+"""Linear steps of a network as matrices between the entries of values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from symlump.errors import NetworkError
+from symlump.network.evaluate import evaluated
+from symlump.network.nodes import Affine, Node, Pool, Shape
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Entries of one matrix, at most.
+MOST_ENTRIES = 1 << 24
+
+
+def entries(shape: Shape, wanted: Shape) -> IntArray:
+    """Which entry of a value stands at each entry of a larger one that it is spread over.
+
+    Examples
+    --------
+    >>> entries((2, 1), (2, 2)).tolist()
+    [0, 0, 1, 1]
+    """
+    return np.broadcast_to(np.arange(prod(shape)).reshape(shape), wanted).ravel()
+
+
+def matrix(node: Node, shape: Shape) -> FloatArray:
+    """The matrix of a linear step on values of a shape, from what it makes of each unit vector.
+
+    A weight occurs at most once in an entry, so weights are numbered, and what comes out is a number: nothing
+    is added or rounded, however the step is computed.
+
+    Raises
+    ------
+    NetworkError
+        If it would be too large.
+
+    Examples
+    --------
+    >>> node = Affine("conv", ("x",), np.array([[[2.0, 3.0]]]), None, (1,), (0,), (1,))
+    >>> matrix(node, (1, 3)).tolist()
+    [[2.0, 3.0, 0.0], [0.0, 2.0, 3.0]]
+    """
+    size = prod(shape)
+    if isinstance(node, Affine) and node.is_dense:
+        return node.weight
+    if size * size > MOST_ENTRIES:
+        raise node.refuse(f"a value of {size} entries is too large for certified bounds")
+    units = np.eye(size).reshape(size, *shape)
+    if not isinstance(node, Affine):
+        return np.ascontiguousarray(evaluated(node, units).reshape(size, -1).T)
+    numbered = np.arange(1.0, node.weight.size + 1).reshape(node.weight.shape)
+    found = evaluated(replace(node, weight=numbered, bias=None), units).reshape(size, -1).T
+    return np.concatenate([[0.0], node.weight.ravel()])[np.rint(found).astype(np.int64)]
+
+
+def written_out(node: Node, shape: Shape) -> tuple[FloatArray, FloatArray]:
+    """The matrix with a radius: averages divide by a number of entries, which is rounded."""
+    weight = matrix(node, shape)
+    if not isinstance(node, Pool):
+        return weight, np.zeros_like(weight)
+    inexact = (np.frexp(weight)[0] != 0.5) & (weight != 0)
+    return weight, np.where(inexact, np.spacing(weight), 0.0)
+
+
+def refusal(node: Node) -> NetworkError:
+    """The error of a step that bounds do not pass through."""
+    return node.refuse(
+        f"certified bounds do not pass through a {type(node).__name__.lower()}; they know dense layers, "
+        "convolutions, pooling, activations, sums, products, joins and parts"
+    )

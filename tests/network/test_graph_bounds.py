@@ -1,0 +1,152 @@
+"""Bounds of convolutional and residual networks: what is written out is the network, and bounds hold."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import symlump as sl
+from symlump.bench.graph_bounds import attack, small_model
+from symlump.enclosures.boxes import as_box
+from symlump.errors import FailureError, MethodError, NetworkError
+from symlump.network.activations.table import activation
+from symlump.network.bounds.difference import bound_difference
+from symlump.network.bounds.evaluation import evaluation_error
+from symlump.network.bounds.matrices import matrix
+from symlump.network.bounds.unrolled import unrolled
+from symlump.network.network import Network
+from symlump.network.nodes import (
+    Affine,
+    Apply,
+    Combine,
+    Concatenate,
+    Flatten,
+    Input,
+    Pool,
+    Select,
+    Softmax,
+    Unsqueeze,
+)  # fmt: skip
+
+
+def through(links, x):
+    """The stages, in floats."""
+    for link in links:
+        x = link.activation(x @ link.affine.weight.T + link.affine.bias)
+    return x
+
+
+def every_node(rng):
+    """A network with every node that bounds pass through."""
+    conv = lambda name, of, units, reads, **more: Affine(  # noqa: E731
+        name, (of,), rng.normal(size=(units, reads, 3, 2)) / 3, rng.normal(size=units),
+        (1, 1), (1, 0), (1, 1), **more,
+    )  # fmt: skip
+    return Network(
+        (
+            Input("x", (), (2, 4, 4)),
+            conv("a", "x", 4, 2),
+            Apply("t", ("a",), activation("tanh")),
+            conv("d", "t", 4, 1, depthwise=True),
+            Affine("s", ("d",), rng.normal(size=(4, 1)), rng.normal(size=4), depthwise=True),
+            Apply("r", ("s",), activation("relu")),
+            Pool("m", ("r",), "maximum", (2, 2), (1, 2), (1, 1), (1, 1)),
+            Pool("v", ("r",), "average", (3, 1), (2, 1), (1, 0), (1, 1), False, True, False),
+            Pool("g", ("m",), "average", (1, 1), adaptive=True),
+            Pool("h", ("v",), "average", (1, 1), adaptive=True),
+            Combine("gh", ("g", "h"), "multiply"),
+            Flatten("f", ("gh",)),
+            Apply("u", ("f",), activation("sigmoid")),
+            Unsqueeze("w", ("u",), 2),
+            Combine("gate", ("t", "w"), "multiply"),
+            Select("few", ("gate",), np.array([2, 0, 0])),
+            Concatenate("both", ("few", "t"),),
+            Flatten("flat", ("both",)),
+            Affine("fc", ("flat",), rng.normal(size=(2, 84)) / 9, None),
+        ),
+        ("fc",),
+    )  # fmt: skip
+
+
+def test_a_network_written_out_is_the_network():
+    rng = np.random.default_rng(0)
+    net = every_node(rng)
+    x = rng.normal(size=(50, 2, 4, 4))
+    found = through(unrolled(net), x.reshape(50, -1))
+    assert np.abs(found - net(x)).max() < 1e-12
+    dense = sl.Network.dense([rng.normal(size=(5, 3)), rng.normal(size=(2, 5))])
+    own = unrolled(dense)
+    assert [link.affine.weight.tolist() for link in own] == [
+        k.weight.tolist() for k in dense.layers
+    ]
+
+
+def test_bounds_pass_every_node():
+    rng = np.random.default_rng(1)
+    net = every_node(rng)
+    moved = [
+        replace(k, weight=k.weight * (1 + 0.02 * rng.normal(size=k.weight.shape)))
+        for k in net.layers
+    ]
+    other = net.with_layers(moved)
+    bound = bound_difference(net, other, (-0.1, 0.1), splits=0)
+    x = rng.uniform(-0.1, 0.1, (3000, 2, 4, 4))
+    seen = np.abs(net(x) - other(x)).max(axis=0)
+    assert (seen <= bound.values + bound.rounding).all() and bound.largest < 60 * seen.max()
+    same = bound_difference(net, net, (-0.1, 0.1), splits=0)
+    assert same.largest < 1e-10
+    for dtype in ("float64", "float32"):
+        error = evaluation_error(net, as_box((-0.1, 0.1), 32), dtype)
+        with torch.no_grad():
+            kind = getattr(torch, dtype)
+            y = sl.to_torch(net).to(kind)(torch.from_numpy(x).to(kind)).double().numpy()
+        if dtype == "float64":
+            assert (np.abs(y - net(x)) <= 2 * error).all() and error.max() < 1e-11
+        else:  # its weights are rounded, too
+            assert error.max() > 1e-8
+
+
+def test_weights_of_convolutions_are_not_rounded():
+    rng = np.random.default_rng(2)
+    node = Affine("c", ("x",), rng.normal(size=(3, 2, 2, 2)), None, (1, 1), (1, 1), (1, 1))
+    weight = matrix(node, (2, 3, 3))
+    assert weight.shape == (3 * 16, 18)
+    assert set(np.unique(weight)) == {0.0, *node.weight.ravel().tolist()}
+
+
+def test_attacks_on_small_networks_find_no_violation():
+    found = attack(4, samples=500, climb=5)
+    assert found.bounds == 4 and not found.violations, found
+
+
+def test_images_and_their_boxes():
+    model = small_model(np.random.default_rng(0))
+    small = sl.compress(
+        model, sl.AFDE(eps=0.2), example=torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    )
+    image = np.full((1, 4, 4), 0.3)
+    bound = small.bound((image - 0.01, image + 0.01), splits=0)
+    wide = small.bound((-1, 1), splits=0)
+    assert bound.largest <= wide.largest and not bound.vacuous
+    with pytest.raises(MethodError, match="each a number or 16 numbers"):
+        small.bound((np.zeros(3), np.ones(3)))
+
+
+def test_a_bound_that_says_nothing_is_called_vacuous():
+    f = sl.Network.dense([[[1.0], [1.0]], [[1.0, 1.0]]])
+    g = sl.Network.dense([[[1.0]], [[-5.0]]])
+    bound = bound_difference(f, g, (-1, 1))
+    assert bound.vacuous and "vacuous: output 0 has the bound" in str(bound)
+    assert not bound_difference(f, f, (-1, 1)).vacuous
+
+
+def test_what_bounds_do_not_pass_is_named():
+    net = Network((Input("x", (), (2,)), Softmax("soft", ("x",))), ("soft",))
+    with pytest.raises(NetworkError, match="soft: certified bounds do not pass through a softmax"):
+        bound_difference(net, net, (0, 1))
+    big = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1)).double()
+    graph = sl.from_torch(big, example=torch.zeros(1, 1, 80, 80, dtype=torch.float64))
+    with pytest.raises(FailureError, match="has 6400 entries, and certified bounds write"):
+        bound_difference(graph, graph, (0, 1))

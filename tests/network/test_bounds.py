@@ -361,3 +361,11 @@ def test_bad_arguments_are_refused():
         reachable(sl.Network.dense([[[1e200]], [[1e200]]], activation="identity"), (-1, 1))
     with pytest.raises(FailureError, match="overflow"):
         bound_difference(*[sl.Network.dense([[[800.0]], [[1.0]]], activation="exp")] * 2, (-1, 1))
+
+
+def test_attacks_on_many_models_find_no_violation():
+    """A hundredth of `symlump bench bounds --models 1000`: every activation, three formats."""
+    from symlump.bench.bounds.chains import attack
+
+    found = attack(12, samples=200, climb=4)
+    assert found.bounds == 36 and not found.violations and not found.computed, found

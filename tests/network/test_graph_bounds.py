@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import symlump as sl
-from symlump.bench.graph_bounds import attack, small_model
+from symlump.bench.bounds.graphs import attack, small_model
 from symlump.enclosures.boxes import as_box
 from symlump.errors import FailureError, MethodError, NetworkError
 from symlump.network.activations.table import activation

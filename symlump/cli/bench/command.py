@@ -12,6 +12,7 @@ from symlump.cli.arguments import names as comma_separated
 from symlump.cli.bench import (
     afde,
     anneal,
+    bounds,
     channels,
     coq_proofs,
     linear,
@@ -263,6 +264,13 @@ EXPERIMENTS = (
         pinn.add_options,
         pinn.run,
         pinn.DESCRIPTION,
+    ),
+    Experiment(
+        "bounds",
+        "certified bounds of very many networks, attacked",
+        bounds.add_options,
+        bounds.run,
+        bounds.DESCRIPTION,
     ),
     Experiment(
         "sbml-suite",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.bench.bounds import Attack
+from symlump.bench.bounds.chains import Attack
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ def small_model(rng: np.random.Generator) -> nn.Module:
     import torch
     from torch import nn
 
-    from symlump.bench.small_images import SmallImages
+    from symlump.bench.bounds.images import SmallImages
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))

@@ -1,0 +1,1 @@
+"""Bounds of very many networks, attacked."""

@@ -100,6 +100,13 @@ def test_rounding_of_a_composed_bias_is_counted():
     )
 
 
+def test_rounding_of_a_large_composed_bias_is_counted():
+    f, g = (AffineMap.exactly(np.ones((1, 1)), np.array([b])) for b in (2.0**20, 3 * 2.0**-35))
+    both = f.after(g)
+    exact = Fraction(2**20) + Fraction(3, 2**35)
+    assert 0 < abs(exact - Fraction(both.bias.item())) <= Fraction(both.bias_radius.item())
+
+
 def test_error_is_at_least_what_it_says():
     rng = np.random.default_rng(0)
     for width, relative in product((0.0, 1e-9, 0.5), (0.0, 1e-15, 0.1)):

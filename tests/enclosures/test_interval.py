@@ -264,6 +264,9 @@ def test_rounding_grows_with_the_number_of_terms():
     middle, radius = dot(row.tolist(), [1.0] * row.size)
     lost = abs(exact_product(row, np.ones(row.size)) - middle)
     assert 1000 * U < lost <= radius
+    stack, one = row[None, None, :], np.ones((1, row.size, 1))
+    _, radius_of_stack = ball_product(stack, 0 * stack, one, 0 * one)
+    assert Fraction(radius_of_stack.item()) >= lost
 
 
 def test_radii_count_where_small_numbers_meet():

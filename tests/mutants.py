@@ -142,9 +142,8 @@ def replace_module(path: Path, source: str, folder: Path) -> None:
             neighbour.__file__ = str(folder / Path(file).name)
     before = dict(vars(module))
     exec(compile(source, str(path), "exec"), vars(module))
-    changed = {
-        id(old): vars(module)[key] for key, old in before.items() if not key.startswith("__")
-    }
+    names = [key for key in before if not key.startswith("__")]
+    changed = {id(before[key]): vars(module)[key] for key in names}
     for neighbour in list(sys.modules.values()):
         if neighbour is not module and getattr(neighbour, "__name__", "").split(".")[0] in (
             "symlump",
@@ -153,6 +152,8 @@ def replace_module(path: Path, source: str, folder: Path) -> None:
             for key, value in list(vars(neighbour).items()):
                 if id(value) in changed and callable(value):
                     setattr(neighbour, key, changed[id(value)])
+                elif key in names and before[key] is value:  # a constant; others may be equal to it
+                    setattr(neighbour, key, vars(module)[key])
 
 
 class Tester:

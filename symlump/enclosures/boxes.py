@@ -56,7 +56,7 @@ def as_box(box: Any, inputs: int) -> Interval:
             low, high = (
                 np.broadcast_to(np.asarray(end, dtype=np.float64), (inputs,)) for end in _pair(box)
             )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise MethodError(f"{expected}; got {box!r}") from None
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
         raise MethodError(f"{expected}, with finite low ≤ high; got {box!r}")
@@ -80,7 +80,7 @@ def _pair(box: Any) -> tuple[Any, Any]:
     rows = tuple(box)
     if len(rows) == 2:
         return rows[0], rows[1]
-    columns = np.asarray(box, dtype=np.float64)
+    columns = np.asarray(box)
     if columns.ndim != 2 or columns.shape[1] != 2:
         raise ValueError
     return columns[:, 0], columns[:, 1]

@@ -145,6 +145,12 @@ def test_boxes_as_people_write_them():
     for wrong in ((1, 0), (0, np.inf), (-np.inf, 0), (np.nan, 0), (0, np.nan)):
         with pytest.raises(MethodError, match="with finite low ≤ high; got"):
             as_box(wrong, 2)
+    for whole in (np.array([[0, 1], [2, 3]]), (0, np.array([1, 2]))):  # integers become floats
+        found = as_box(whole, 2)
+        assert found.lower.dtype == found.upper.dtype == np.float64
+    for wrong in ((0, 10**400), (0, 1j), (0, "one"), [(0, 1), (0, 1), (0, None)]):
+        with pytest.raises(MethodError, match="^a box is "):
+            as_box(wrong, 3)
     own = np.zeros(2)
     as_box((own, 1), 2).lower[0] = 5.0
     assert own[0] == 0.0  # a copy
@@ -155,6 +161,7 @@ def test_samples_fill_a_box():
     x = samples_of(box, 500, np.random.default_rng(0))
     assert x.shape == (500, 3) and ((x >= box.lower) & (x <= box.upper)).all()
     assert x[:, 0].min() < -1.98 and x[:, 0].max() > -1.02 and abs(x[:, 0].mean() + 1.5) < 0.05
+    assert np.quantile(x[:, 0], [0.25, 0.75]) == pytest.approx([-1.75, -1.25], abs=0.06)
     assert (x[:, 1] == 3).all() and np.isfinite(x).all() and np.abs(x[:, 2]).max() > 9e307
 
 

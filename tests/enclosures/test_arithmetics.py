@@ -2,13 +2,16 @@
 
 from fractions import Fraction
 
+import flint
 import mpmath
+import mpmath.ctx_iv
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symlump.enclosures.arithmetics import arithmetic
+from symlump.enclosures.ends import flint_ends, mpmath_ends
 from symlump.enclosures.interval import Interval
 from symlump.enclosures.iv_array import IvArray
 from symlump.errors import MethodError, MissingExtraError
@@ -193,6 +196,22 @@ def test_floats_around_what_is_no_float(name):
     assert m.lower(third)[2] == np.finfo(float).max and m.upper(third)[2] == np.inf
     same = m.point(np.array([0.1]))
     assert m.lower(same).item() == m.upper(same).item() == 0.1
+
+
+def test_floats_around_numbers_of_54_bits_and_of_large_exponents():
+    """2⁵³ + 1 is rounded down, 2⁵³ + 3 up: each needs the neighbour on the other side."""
+    context = mpmath.ctx_iv.MPIntervalContext()
+    least, most = 5e-324, np.finfo(float).max
+    for mantissa, exponent, low, high in (
+        (2**53 + 1, 0, 2.0**53, 2.0**53 + 2), (2**53 + 3, 0, 2.0**53 + 2, 2.0**53 + 4),
+        (1, -1075, 0.0, least), (3, -1075, least, 2 * least), (2**53 - 1, 972, most, np.inf),
+        (2**53 - 1, 971, most, most), (1, -1074, least, least), (0, 0, 0.0, 0.0),
+    ):  # fmt: skip
+        for sign, expected in ((1, (low, high)), (-1, (-high, -low))):
+            end = mpmath.libmp.from_man_exp(sign * mantissa, exponent)
+            assert mpmath_ends(context.make_mpf((end, end))) == expected
+            ball = flint.arb((sign * mantissa, exponent))
+            assert flint_ends(ball) == expected
 
 
 def test_the_precision_of_mpmath_is_our_own():

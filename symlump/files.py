@@ -173,9 +173,9 @@ def check_outputs(
             continue
         check_writable(path)
         for what, given in inputs.items():
-            if given in (None, STANDARD) or force:
+            if given is None or force:
                 continue
-            if _same(path, given):
+            if _is_stdin(path) if given == STANDARD else _same(path, given):
                 raise MethodError(
                     f"{name} {path} would overwrite {what}; give another name, or say --force"
                 )
@@ -230,6 +230,15 @@ def is_stream(path: str | Path) -> bool:
         return status is not None
     # A file in a folder that takes no new files can still be written to.
     return not os.access(Path(os.path.realpath(path)).parent, os.W_OK | os.X_OK)
+
+
+def _is_stdin(path: str | Path) -> bool:
+    """Whether a path is the file that standard input comes from, as in ``symlump lump - -o a.ode < a.ode``."""
+    try:
+        status = os.stat(path)
+        return stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.fstat(0))
+    except (OSError, ValueError):
+        return False
 
 
 def _same(a: str | Path, b: str | Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,8 @@ from symlump.errors import OutOfMemoryError
 
 _NUMPY = re.compile(r"Unable to allocate (?P<size>[\d.]+ \w+)")
 _TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
+#: Set aside (as addresses, which take no memory) for what has to be done and said once all is taken.
+_RESERVE = 4 << 20
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -32,11 +35,15 @@ def memory_errors() -> Iterator[None]:
     ...
     symlump.errors.OutOfMemoryError: out of memory: 1.00 EiB were asked for at once, ...
     """
+    reserve = None
     try:
+        reserve = mmap.mmap(-1, _RESERVE)
         yield
     except OutOfMemoryError:
         raise
     except MemoryError as error:
+        if reserve is not None:
+            reserve.close()
         raise OutOfMemoryError(_said(_NUMPY.search(str(error)))) from None
     except (ImportError, OSError) as error:  # a library or a file that does not fit into memory
         if not isinstance(error, OSError) and "failed to map segment" not in str(error):
@@ -49,6 +56,9 @@ def memory_errors() -> Iterator[None]:
         if found is None:
             raise
         raise OutOfMemoryError(_said(found)) from None
+    finally:
+        if reserve is not None:
+            reserve.close()
 
 
 def _said(found: re.Match[str] | None) -> str:

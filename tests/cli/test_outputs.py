@@ -247,6 +247,18 @@ def test_data_and_model_may_not_be_the_output(folder, capsys):
     one_line(capsys, "--json both write to standard output")
 
 
+def test_the_file_behind_standard_input_is_an_input(folder):
+    content = Path("m.ode").read_bytes()
+    for name, force, code in (("m.ode", [], 2), ("b.ode", [], 0), ("m.ode", ["--force"], 0)):
+        with open("m.ode", "rb") as stdin:
+            done = symlump("lump", "-", "--method", "forward", "-o", name, *force, stdin=stdin)
+        assert done.returncode == code, done.stderr
+        if code:
+            assert b"--output m.ode would overwrite the file that is read" in done.stderr
+            assert Path("m.ode").read_bytes() == content
+    assert Path("m.ode").read_bytes() == Path("b.ode").read_bytes() != content
+
+
 def test_pipes_of_commands(folder):
     reduced = symlump("lump", "m.ode", "--method", "forward", "--initial", "one", "-o", "-")
     Path("small.ode").write_bytes(reduced.stdout)
@@ -420,6 +432,39 @@ def test_memory_that_does_not_suffice(folder):
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("symlump: out of memory: ")
     assert "under a limit of" in done.stderr and "ulimit -v" in done.stderr
+
+
+def test_memory_taken_to_the_last_byte(folder):
+    """Objects too small for numpy to complain about: what is set aside suffices for the message."""
+    program = (
+        "import resource, sys\n"
+        "from symlump.errors import OutOfMemoryError\n"
+        "from symlump.memory import memory_errors\n"
+        "def fill():\n"
+        "    kept = None\n"
+        "    for size in [2**k for k in range(20, 9, -1)] + list(range(512, 0, -16)):\n"
+        "        try:\n"
+        "            while True:\n"
+        "                kept = (kept, bytes(size))\n"
+        "        except MemoryError:\n"
+        "            pass\n"
+        "    raise MemoryError\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + 2**25, taken + 2**25))\n"
+        "try:\n"
+        "    with memory_errors():\n"
+        "        fill()\n"
+        "except OutOfMemoryError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+    )
+    assert done.returncode == 0 and done.stderr == "", done.stderr[:2000]
+    assert done.stdout.startswith("out of memory: more was asked for than there is")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,12 @@ def test_a_result_or_a_clear_refusal(method, shape, activation):
     assert result.headline() in str(result)
 
 
+def test_outputs_beyond_all_floats_are_refused():
+    network = sl.Network.dense([np.full((4, 3), 1e308), np.full((2, 4), 1e308)], activation="tanh")
+    with pytest.raises(FailureError, match="overflow on the stated inputs"):
+        sl.compress(network, sl.Dependence(tol=0))
+
+
 def test_what_a_network_of_constants_becomes():
     """tanh units with biases only: h_i = tanh(b_i), so one constant unit a layer is all there is to keep."""
     weights, biases = SHAPES["biases only"]

@@ -10,7 +10,7 @@ from torch import nn
 
 import symlump as sl
 from symlump.enclosures.boxes import as_box
-from symlump.errors import FailureError, NetworkError
+from symlump.errors import FailureError, MethodError, NetworkError
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.bounds.difference import bound_difference
 from symlump.network.bounds.evaluation import evaluation_error
@@ -185,6 +185,13 @@ def test_boxes_as_wide_as_floats_go():
     net = sl.Network.dense([np.ones((3, 2)), np.ones((1, 3))])
     with pytest.raises(FailureError, match="overflow float64"):
         bound_difference(net, net, (-1e308, 1e308))
+    # Here no sum overflows, but the width of a table of tanh would.
+    half = sl.Network.dense([np.full((3, 2), 0.25), np.ones((1, 3))])
+    for box in ((-1e308, 1e308), (1e308, 1e308)):
+        with pytest.raises(FailureError, match="overflow float64"):
+            bound_difference(half, half, box)
+    with pytest.raises(MethodError, match="a box is"):
+        bound_difference(net, net, (-(10**400), 10**400))
     tiny = sl.Network.dense([np.full((3, 2), 1e-308), np.ones((1, 3))])
     other = sl.Network.dense([np.full((3, 2), -1e-308), np.ones((1, 3))])
     assert 5.7 < bound_difference(tiny, other, (-1e308, 1e308), splits=20).largest < 6  # fmt: skip

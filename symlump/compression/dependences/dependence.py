@@ -206,9 +206,10 @@ def output_metrics(network: Chain, x: FloatArray) -> list[FloatArray]:
             gradient = gradient @ network.layers[number].weight
     roots: list[FloatArray] = []
     for total in sums:
-        if not np.isfinite(total).all():
+        mean = total / (len(x) * variance)
+        if not (np.isfinite(total).all() and np.isfinite(mean).all()):
             raise FailureError(_OVERFLOW)
-        size, vectors = np.linalg.eigh(total / (len(x) * variance))
+        size, vectors = np.linalg.eigh(mean)
         kept = size > 1e-14 * max(size[-1], 0.0)
         roots.append(vectors[:, kept] * np.sqrt(size[kept]))
     return roots

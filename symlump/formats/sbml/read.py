@@ -200,7 +200,13 @@ class Symbols(Definitions):
         for name in self.of_kind("species"):
             species = self.elements[name]
             boundary = self.flag(species, "boundaryCondition", self.default)
-            held = self.flag(species, "constant", self.default) or boundary
+            constant = self.flag(species, "constant", self.default)
+            if constant and not boundary and name in changes:
+                raise self.document.error(
+                    species,
+                    f"{shown(name)} is constant and no boundary species, and is changed by reactions",
+                )
+            held = constant or boundary
             change = None if held else changes.get(name)
             if change is not None and (name in self.ruled or name in self.rates):
                 raise self.document.error(
@@ -249,6 +255,11 @@ class Symbols(Definitions):
         """What the attributes say of the value at time 0."""
         amount = self.number(species, "initialAmount")
         concentration = self.number(species, "initialConcentration")
+        if amount is not None and concentration is not None:
+            raise self.document.error(
+                species,
+                f"{shown(species.get('id') or '')} has an initial amount and an initial concentration",
+            )
         if amount is not None:
             return amount if is_amount else Call("/", (amount, compartment))
         if concentration is not None:

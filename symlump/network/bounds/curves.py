@@ -72,8 +72,8 @@ def difference_curve(one: Activation, two: Activation, extent: float) -> Curve:
 
 
 def _power_of_two(extent: float) -> float:
-    """The next power of two, so that few tables are made."""
-    if not np.isfinite(extent):
+    """The next power of two, so that few tables are made; twice that must be a float, the width of a table."""
+    if not extent < 2.0**1022:
         raise FailureError(
             "pre-activations overflow float64 on this box, so nothing can be certified; take a smaller box"
         )

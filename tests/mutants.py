@@ -164,6 +164,8 @@ class Tester:
         self.total, self.survivors = 0, list[str]()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed or not session.items:
+            sys.exit("no tests, or not all of them could be collected")
         source = self.path.read_text()
         for item in session.items:
             settings = getattr(

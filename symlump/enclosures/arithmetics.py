@@ -125,9 +125,7 @@ class _FloatArithmetic(Arithmetic):
         for end in (a.lower, a.upper):
             power = Interval.point(end)
             for k in range(2, int(exponents.max(initial=1)) + 1):
-                with np.errstate(
-                    over="ignore", invalid="ignore"
-                ):  # of powers that are not asked for
+                with np.errstate(over="ignore"):  # of powers that are not asked for
                     next_power, more = power * end, exponents >= k
                 power = Interval(
                     np.where(more, next_power.lower, power.lower),
@@ -205,7 +203,7 @@ class _FlintArithmetic(_ObjectArithmetic):
 
 
 def _ends(of: Callable[[Any], tuple[float, float]], a: AnyArray, which: int) -> FloatArray:
-    return np.array([of(x)[which] for x in np.ravel(a)], dtype=np.float64).reshape(np.shape(a))
+    return np.array([of(x)[which] for x in np.ravel(a)]).reshape(np.shape(a))
 
 
 def _power(x: Any, exponent: int) -> Any:

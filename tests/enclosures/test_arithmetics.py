@@ -142,6 +142,10 @@ def test_every_operation_by_hand(name):
     close(m.powers(a, np.array([1, 2, 3])), [-2, 1, -27], [1, 4, -1])
     close(m.powers(a, np.array([2, 1, 2])), [0, 1, 1], [4, 2, 9])
     close(m.powers(a, np.array([3, 4, 4])), [-8, 1, 1], [1, 16, 81])
+    across = m.between(np.array([-1.0, -0.5, 0.5, 0.0]), np.array([0.5, 1.0, 2.0, 3.0]))
+    close(m.powers(across, np.full(4, 2)), [0, 0, 0.25, 0], [1, 1, 4, 9])
+    assert m.lower(m.powers(m.point(np.zeros(0)), np.zeros(0, dtype=int))).shape == (0,)
+    close(m.powers(m.point(np.array([1e200, 2.0])), np.array([1, 3])), [1e200, 8], [1e200, 8])
     close(m.sums(a, np.array([1, 0, 1]), 3), [1, -5, 0], [2, 0, 0])
     close(m.concatenate([a[:1], m.point(np.array([5.0]))]), [-2, 5], [1, 5])
     close(m.number(Fraction(1, 4)) * a, [-0.5, 0.25, -0.75], [0.25, 0.5, -0.25])
@@ -152,15 +156,36 @@ def test_every_operation_by_hand(name):
 
 
 @pytest.mark.parametrize("name", ARITHMETICS)
+def test_first_powers_are_the_numbers_themselves(name):
+    m = arithmetic(name)
+    a = m.between(np.array([0.1, -1 / 3, 1e-9]), np.array([0.3, 0.7, 1e9]))
+    same = m.powers(a, np.ones(3, dtype=int))
+    assert (m.lower(same) == m.lower(a)).all() and (m.upper(same) == m.upper(a)).all()
+
+
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_lengths_that_differ_are_refused(name):
+    m = arithmetic(name)
+    a = m.point(np.ones(3))
+    with pytest.raises(ValueError):
+        m.powers(a, np.array([1, 2]))
+    with pytest.raises(ValueError):
+        m.sums(a, np.array([0, 1]), 2)
+    if name != "float64":
+        with pytest.raises(ValueError):
+            m.between(np.ones(3), np.ones(2))
+
+
+@pytest.mark.parametrize("name", ARITHMETICS)
 def test_sums_by_group_are_outward(name):
     """1 + u + u + … is rounded to 1 at every step, and −1 − u − … to −1; one number alone is exact."""
     m, small = arithmetic(name), 2.0**-53
-    values = np.array([1.0] + [small] * 9 + [-1.0] + [-small] * 9 + [0.1])
-    groups = np.array([0] * 10 + [1] * 10 + [2])
-    found = m.sums(m.point(values), groups, 4)
-    exact = [1 + 9 * Fraction(small), -1 - 9 * Fraction(small), Fraction(0.1), Fraction(0)]
-    assert inside(m, found, exact)
-    assert m.lower(found)[2:].tolist() == m.upper(found)[2:].tolist() == [0.1, 0.0]
+    values = np.array([1.0] + [small] * 9 + [-1.0] + [-small] * 9 + [1.0, small, 0.1])
+    groups = np.array([0] * 10 + [1] * 10 + [2, 2, 3])
+    found = m.sums(m.point(values), groups, 5)
+    u = Fraction(small)
+    assert inside(m, found, [1 + 9 * u, -1 - 9 * u, 1 + u, Fraction(0.1), Fraction(0)])
+    assert m.lower(found)[3:].tolist() == m.upper(found)[3:].tolist() == [0.1, 0.0]
     assert (m.upper(found) - m.lower(found) < 1e-14).all()
 
 

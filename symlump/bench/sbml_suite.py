@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from symlump.errors import FailureError, InputError, NotPolynomialError
 from symlump.formats.constant_functions import KNOWN, at_numbers
 from symlump.formats.flat import FlatModel, evaluate
+from symlump.formats.functional_model import functional_model
 from symlump.formats.polynomial_model import polynomial_model, values_at_start
 from symlump.formats.sbml.read import Symbols, document_of
 from symlump.formats.source import Source, shown
@@ -195,8 +196,11 @@ def _names(settings: dict[str, str], key: str) -> list[str]:
 
 
 def _values(flat: FlatModel, times: Floats) -> dict[str, Floats]:
-    """Every symbol at every time: states simulated as a polynomial system, the others from their rules."""
-    model = polynomial_model(flat, symbolic=False, folded=False)
+    """Every symbol at every time: states simulated as the system that is read, the others from their rules."""
+    try:
+        model = polynomial_model(flat, symbolic=False, folded=False)
+    except NotPolynomialError:
+        model = functional_model(flat, symbolic=False)
     start = [float(model.initial_values[name]) for name in model.ode.variables]
     arithmetic = FloatArithmetic(times)
     values = {

@@ -63,7 +63,10 @@ def build_parser() -> Parser:
         epilog="Exit codes: 0 done, 1 the request cannot be met or a file cannot be written,\n"
         "2 the input cannot be used, 130 interrupted.",
     )
-    parser.add_argument("--version", action="store_true", help="print the version")
+    # Commands may have an option of this name that means something else.
+    parser.add_argument(
+        "--version", action="store_true", dest="print_version", help="print the version"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module, about) in COMMANDS.items():
         parser.commands[name] = commands.add_parser(name, help=about, fill=_filling(module))
@@ -109,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
-    if options.version:
+    if options.print_version:
         import symlump
 
         print(f"symlump {symlump.__version__}")

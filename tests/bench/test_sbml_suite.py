@@ -30,17 +30,21 @@ concentration:
 """
 
 
+def decay(t):
+    return 2 * math.exp(-t)
+
+
 def suite(folder, *changes):
-    """Cases of a decay whose results are right; each change is (in the model, in the results)."""
-    for k, (old, new, factor) in enumerate(changes, start=1):
+    """Cases of a decay, each changed in the text of the model, with the solution that its results hold."""
+    for k, (old, new, solution) in enumerate(changes, start=1):
         case = folder / f"{k:05}"
         case.mkdir()
         (case / f"{case.name}-sbml-l3v2.xml").write_text(DECAY.replace(old, new))
         (case / f"{case.name}-settings.txt").write_text(SETTINGS)
         rows = []
         for t in (0.0, 0.5, 1.0):
-            a = 2 * math.exp(-t)
-            rows.append(f"{t},{2 * a * factor},{math.exp(a)}")
+            a = solution(t)
+            rows.append(f"{t},{2 * a},{math.exp(a)}")
         (case / f"{case.name}-results.csv").write_text("\n".join(["time,A,p", *rows]) + "\n")
     return folder
 
@@ -48,23 +52,30 @@ def suite(folder, *changes):
 def test_right_wrong_and_refused(tmp_path, capsys):
     folder = suite(
         tmp_path,
-        ("", "", 1),
-        ("", "", 1.01),
-        ("<times/>", "<divide/>", 1),
-        ("listOfSpecies>", "listOfWonders>", 1),
+        ("", "", decay),
+        ("", "", lambda t: 1.01 * decay(t)),
+        ("<times/>", "<divide/>", lambda t: math.sqrt(4 - 2 * t)),  # A' = −1/A
+        ("<times/>", "<divide/>", decay),
+        ("listOfSpecies>", "listOfWonders>", decay),
     )
     result = measure(folder)
-    assert (result.right, result.partial) == (1, 0)
-    assert result.wrong == ["00002: 'A' is 4 where 4.04 is right"]
-    assert sum(result.refused.values()) == 2
+    assert (result.right, result.partial) == (2, 0)
+    assert result.wrong == [
+        "00002: 'A' is 4 where 4.04 is right",
+        "00004: 'A' is 3.4641 where 2.42612 is right",
+    ]
+    assert sum(result.refused.values()) == 1
     assert result.refused["the element <listOfWonders> in <model> is not supported"] == 1
     assert main(["bench", "sbml-suite", str(folder), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["wrong"] == result.wrong
     assert main(["bench", "sbml-suite", str(folder)]) == 1
     assert "00002: 'A' is 4" in capsys.readouterr().out
+    # There are no files of this version.
+    assert main(["bench", "sbml-suite", str(folder), "--version", "l1v2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wrong"] == []
 
 
 def test_a_folder_without_cases(tmp_path):
     with pytest.raises(InputError, match="holds no cases"):
         measure(tmp_path)
-    assert measure(suite(tmp_path, ("", "", 1)), "l1v2").right == 0
+    assert measure(suite(tmp_path, ("", "", decay)), "l1v2").right == 0

@@ -331,8 +331,8 @@ class _Reader:
         if named in _LAWS and named not in self.names and (len(words) > 1 or "(" in written):
             raise self.source.error(
                 start,
-                f"the rate law {named} ({_LAWS[named]}) is a rational rate: not polynomial; symlump "
-                "cannot reduce it",
+                f"the rate law {named} ({_LAWS[named]}) is a rational rate: not polynomial, "
+                "and such rates are not read from .net files",
                 NotPolynomialError,
             )
         for word in (named, words[-1] if words else ""):

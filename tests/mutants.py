@@ -27,7 +27,8 @@ from typing import Any
 
 import pytest
 
-SECONDS = 60  # of the processor, for one mutant; what takes longer hangs, and is noticed
+SLOWER = 3  # times as long as without a mutant, and SECONDS more: what takes longer hangs, and is noticed
+SECONDS = 5  # of the processor
 MEMORY = 8 << 30
 EXAMPLES = 10
 
@@ -161,7 +162,7 @@ class Tester:
 
     def __init__(self, path: Path, part: int, parts: int) -> None:
         self.path, self.part, self.parts = path, part, parts
-        self.total, self.survivors = 0, list[str]()
+        self.total, self.survivors, self.seconds = 0, list[str](), 0.0  # no limit
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed or not session.items:
@@ -180,8 +181,11 @@ class Tester:
                 item.obj._hypothesis_internal_use_settings = fewer
         with tempfile.NamedTemporaryFile("r") as notes:
             self.notes: str | None = notes.name
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             if self.noticed(session, source):
                 sys.exit("the tests fail without any mutant")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.seconds = SECONDS + SLOWER * (after.ru_utime - before.ru_utime)
             taken = dict(line.rsplit(" ", 1) for line in notes.read().splitlines())
         session.items.sort(key=lambda item: float(taken.get(item.nodeid, 0)))
         self.notes = None
@@ -214,7 +218,7 @@ class Tester:
         os.dup2(silence, 1)
         os.dup2(silence, 2)
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, self.seconds)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
         notes = self.notes

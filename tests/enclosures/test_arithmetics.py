@@ -291,6 +291,36 @@ def test_products_by_integers_round_outward():
     assert inside(m, thirds @ thirds.T, [Fraction(2, 9)])
 
 
+def test_products_by_integers_lose_nothing_to_cancellation():
+    """1 + 2⁻⁶⁰ − 1 is 2⁻⁶⁰; entry by entry, with 53 bits, it is only known to be below 2⁻⁵²."""
+    m = arithmetic("mpmath")
+    row, ones = m.point(np.array([[1.0, 2.0**-60, -1.0]])), m.point(np.ones(3))
+    for found in (row @ ones, row @ ones[:, None], row @ m.point(np.ones((3, 2)))):
+        assert (m.lower(found) == 2.0**-60).all() and (m.upper(found) == 2.0**-60).all()
+
+
+def test_products_by_integers_keep_numbers_of_any_size():
+    m = arithmetic("mpmath")
+    for size in (2.0**-300, 2.0**300, -(2.0**-300)):
+        found = m.point(np.array([[size, 0.0], [0.0, 0.0]])) @ m.point(np.ones(2))
+        assert m.lower(found).tolist() == m.upper(found).tolist() == [size, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((1, 1), (1, 1)), ((2, 3), (5, 3, 4)),
+        ((5, 2, 3), (3,)), ((5, 2, 3), (3, 4)), ((0, 3), (3, 2)), ((2, 3), (3, 0)),
+    ],
+)  # fmt: skip
+def test_products_of_all_shapes(left, right):
+    m = arithmetic("mpmath")
+    a = np.arange(np.prod(left)).reshape(left) - 2.0
+    b = np.arange(np.prod(right)).reshape(right) + 1.0
+    product = m.point(a) @ m.point(b)
+    assert product.tolist() == m.point(a @ b).tolist() if np.ndim(a @ b) else product == a @ b
+
+
 def test_products_with_what_is_infinite_are_infinite():
     m = arithmetic("mpmath")
     wide = m.between(np.array([[-np.inf, 1.0]]), np.array([[np.inf, 1.0]]))

@@ -9,7 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symlump.enclosures.functions import FLOATS, interval_functions, torch_functions
+from symlump.enclosures.functions import (
+    FLOATS,
+    _odd_series,
+    interval_functions,
+    torch_functions,
+)
 from symlump.enclosures.jets import expanded
 from symlump.errors import MethodError, MissingExtraError
 
@@ -117,6 +122,19 @@ def test_intervals_know_more_than_floats():
             low, high = m.bounds(x - m.interval(float(np.exp(0.1)), float(np.exp(0.1))))
         exact = mp.exp(mp.mpf(0.1)) - mp.mpf(float(np.exp(0.1)))
         assert low <= exact <= high and high - low <= 1e-30
+
+
+@pytest.mark.parametrize("z", [0, 1, 2, 2**64, 2**127, 2**128 - 1, 3 * 2**128 + 5, 2**131 + 2**127])
+def test_the_series_of_the_normal_distribution_is_bounded_on_both_sides(z):
+    """Σ x^(2n+1)/(2n+1)!! = √(π/2)·e^(x²/2)·erf(x/√2), for both ends of [z, z + 1]/2¹²⁸."""
+    low, high = _odd_series(z)
+    ends = []
+    with mp.workdps(120):
+        for x in (mp.mpf(z) / 2**128, mp.mpf(z + 1) / 2**128):
+            ends.append(mp.sqrt(mp.pi / 2) * mp.exp(x * x / 2) * mp.erf(x / mp.sqrt(2)) * 2**128)
+        slack = mp.mpf(10) ** -60 * ends[1]
+        assert low <= ends[0] + slack and ends[1] <= high + slack
+        assert high - low <= 10 + ends[1] / 2**110
 
 
 def test_names_of_interval_functions(monkeypatch):

@@ -209,7 +209,7 @@ def test_grow_and_sum_up_make_good_what_was_lost(terms):
     exact = 1 + (terms - 1) * U
     assert exact <= Fraction(grow(np.array(lost), terms).item()) < 1 + 20 * terms * U
     assert exact <= Fraction(sum_up(row[None, :]).item()) < 1 + 20 * terms * U
-    assert gamma(terms) == terms * UNIT
+    assert Fraction(gamma(terms)) == terms * U
     assert sum_up(np.zeros((2, 3))).tolist() == [0.0, 0.0]
     assert sum_up(np.array([[1.0, 2.0], [4.0, 8.0]])).round(9).tolist() == [3.0, 12.0]
 
@@ -315,6 +315,8 @@ def test_products_with_zeros_are_exact():
     assert not middle.any() and not radius.any()
     found = Interval.point(np.eye(2)) @ Interval.point(np.zeros((2, 2)))
     assert not found.lower.any() and not found.upper.any()
+    nothing = Interval.point(np.ones((2, 0))) @ np.ones((0, 3))
+    assert nothing.lower.tolist() == nothing.upper.tolist() == [[0.0] * 3] * 2
 
 
 def test_products_of_stacks_are_those_of_their_parts():

@@ -1,4 +1,3 @@
-import argparse
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from torch import nn
 import symlump as sl
 from symlump.bench import anneal as digits
 from symlump.bench.train import multilayer
-from symlump.cli.bench import anneal as bench_anneal
+from symlump.cli.main import main
 from symlump.compression.annealing.checkpoint import digest, read_checkpoint, write_checkpoint
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.errors import FileFormatError, MethodError, NetworkError, OutputError
@@ -176,13 +175,9 @@ def test_the_experiment_on_digits(tmp_path, capsys, monkeypatch):
     pytest.importorskip("sklearn")
     plan = digits.Plan((0,), (32,), 0.4, 2, 3, 8)
     monkeypatch.setattr(digits, "QUICK", plan)
-    parser = argparse.ArgumentParser()
-    bench_anneal.add_options(parser)
     picture = tmp_path / "curve.png"
-    options = parser.parse_args(
-        ["--quick", "--picture", str(picture), "--checkpoints", str(tmp_path)]
-    )
-    assert bench_anneal.run(options) == 0
+    options = ["--quick", "--picture", str(picture), "--checkpoints", str(tmp_path)]
+    assert main(["bench", "anneal", *options]) == 0
     text = capsys.readouterr().out
     assert "from scratch" in text and picture.read_bytes().startswith(b"\x89PNG")
     (result,) = digits.run(plan, folder=tmp_path)  # all read from the checkpoints

@@ -24,7 +24,8 @@ def solutions(cells):
     assert [int(title[1]) for title in titles if title] == list(range(1, len(found) + 1))
     for i in found:
         metadata = cells[i].metadata
-        assert metadata.tags == ["hide-cell"] and metadata.jupyter.source_hidden
+        assert metadata.tags == ["hide-cell"]
+        assert metadata.jupyter.source_hidden and metadata.jupyter.outputs_hidden
         assert cells[i - 2].source.startswith(EMPTY)
         assert cells[i - 2].outputs[0].text.startswith("Fill in your answer above")
     return found

@@ -1,6 +1,8 @@
 """A mutation tester: which small changes of a file does no test notice?
 
-    python tests/mutants.py FILE.py [PART/PARTS] -- TESTS AND OPTIONS OF PYTEST
+    python tests/mutants.py FILE.py[:FIRST-LAST] [PART/PARTS] -- TESTS AND OPTIONS OF PYTEST
+
+With FIRST-LAST only the mutants of these lines are made, with PART/PARTS only every so many of them.
 
 The tests are collected once, and sorted by how long they take. For each mutant (one operator, constant,
 condition or statement changed) a forked child puts the changed code in the place of the module, in all
@@ -160,8 +162,8 @@ def replace_module(path: Path, source: str, folder: Path) -> None:
 class Tester:
     """A plugin that runs the collected tests once for each mutant."""
 
-    def __init__(self, path: Path, part: int, parts: int) -> None:
-        self.path, self.part, self.parts = path, part, parts
+    def __init__(self, path: Path, lines: range, part: int, parts: int) -> None:
+        self.path, self.lines, self.part, self.parts = path, lines, part, parts
         self.total, self.survivors, self.seconds = 0, list[str](), 0.0  # no limit
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -189,7 +191,8 @@ class Tester:
             taken = dict(line.rsplit(" ", 1) for line in notes.read().splitlines())
         session.items.sort(key=lambda item: float(taken.get(item.nodeid, 0)))
         self.notes = None
-        for number, (line, what, mutant) in enumerate(mutants(source)):
+        chosen = (mutant for mutant in mutants(source) if mutant[0] in self.lines)
+        for number, (line, what, mutant) in enumerate(chosen):
             if number % self.parts != self.part:
                 continue
             self.total += 1
@@ -248,6 +251,8 @@ class Tester:
 if __name__ == "__main__":
     cut = sys.argv.index("--")
     name, share = [*sys.argv[1:cut], "1/1"][:2]
+    name, _, lines = name.partition(":")
+    first, last = map(int, (lines or f"1-{sys.maxsize - 1}").split("-"))
     part, parts = map(int, share.split("/"))
-    tester = Tester(Path(name), part - 1, parts)
+    tester = Tester(Path(name), range(first, last + 1), part - 1, parts)
     pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[cut + 1 :]], [tester])

@@ -56,7 +56,7 @@ def _term(sign: str, product: str, max_digits: int) -> list[Any]:
             r"[0-9]+(\.[0-9]*)?(/0*[1-9][0-9]*)?", factor
         ):
             value *= Fraction(*map(Fraction, factor.split("/")))
-            if max(value.numerator.bit_length(), value.denominator.bit_length()) > 3 * max_digits:
+            if max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * max_digits:
                 return []
         elif named := re.fullmatch(r"([^^]+?)(?:\^([1-9][0-9]{0,5}))?", factor):
             powers[named[1]] = powers.get(named[1], 0) + int(named[2] or 1)

@@ -20,6 +20,7 @@ from symlump.datasets.systems import chain, multisite_phosphorylation
 from symlump.errors import FileFormatError
 from symlump.proof import check as checker
 from symlump.proof.check import Unreadable, check
+from symlump.proof.plain_ode import read_plain
 
 METHODS = st.sampled_from([sl.Forward(), sl.Backward()])
 SIGNATURES = {"forward": reference.forward_signature, "backward": reference.backward_signature}
@@ -357,6 +358,24 @@ def test_the_checker_alone_multiplies_plain_products_out(tmp_path):
         "y": [["-1", [["y", 2]]], ["3/2", [["y", 1]]], ["1/2", []]],
     }
     checker.read_system(checker.read_ode(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        ("99999999", "99999999"),
+        ("1/999999", "1/999999"),
+        ("3*33333333", "99999999"),
+        ("4/8", "1/2"),
+    ],
+)
+def test_the_checker_alone_reads_numbers_as_long_as_those_of_a_certificate(number, value):
+    """What has eight characters is read where eight are allowed, what has nine is not."""
+    text = "begin ODE\n d(x) = {0}\nend ODE\n"
+    assert read_plain(text.format(number), 8) == {"x": [[value, []]]}
+    for longer in ("100000000", "1/1000000", "10*10000000", "1/999999*1/3"):
+        with pytest.raises(ValueError, match="no plain sum|no variable"):
+            read_plain(text.format(longer), 8)
 
 
 def test_missing_and_binary_files(tmp_path, capsys):

@@ -9,7 +9,7 @@ from test_refine import systems, to_ode
 
 import symlump as sl
 from symlump.proof.certificate import claim
-from symlump.proof.check import check
+from symlump.proof.check import Budget, Inconclusive, check
 
 
 def claim_of(system, method):
@@ -78,6 +78,14 @@ def test_malformed_claims(change, says):
     certificate = claim_of([{(0,): Fraction(1)}, {(1,): Fraction(1)}], sl.Backward()) | change
     verdict = check(certificate)
     assert not verdict.accepted and says in verdict.reason
+
+
+def test_the_last_step_may_be_taken_and_none_after_it():
+    budget = Budget.of("counting", 3)
+    budget.spend(2_500_000)
+    budget.spend(4 * 3)
+    with pytest.raises(Inconclusive, match="counting takes too long"):
+        budget.spend(1)
 
 
 def test_the_checker_needs_only_the_standard_library():

@@ -191,6 +191,31 @@ def test_linear_claims_with_functions():
     assert check(linear_claim(ode, rows, wrong)).answer == "rejected"
 
 
+@pytest.mark.parametrize("kind", ["forward", "backward", "linear"])
+@pytest.mark.parametrize("where", ["system", "quotient"])
+def test_one_side_may_have_functions_and_the_other_none(kind, where):
+    """x/(1 + x) + 1/(1 + x) = 1."""
+
+    def claims(number):
+        x, y, f = (lambda name=name: [[name, 1]] for name in "xyf")
+        variable = x() if where == "system" else y()
+        sides = {"system": {"x": [[number, []]]}, "quotient": {"y": [[number, []]]}}
+        sides[where] = {variable[0][0]: [["1", f()], ["1", f() + variable]]}
+        key = "functions" if where == "system" else "quotient_functions"
+        rows = {"matrix": {"y": [["1", x()]]}} if kind == "linear" else {"blocks": {"y": ["x"]}}
+        inverse = {key: {"f": ["inverse", [[["1", []], ["1", variable]]]]}}
+        return {
+            "format": "symlump certificate",
+            "version": 3,
+            "kind": kind,
+            **rows,
+            **sides,
+        } | inverse
+
+    assert check(claims("1")).accepted
+    assert check(claims("2")).answer == "rejected"
+
+
 def test_the_checkers_of_polynomials_say_what_they_cannot():
     found = sl.Certificate(TRUE["forward rational"])
     with pytest.raises(MethodError, match="polynomial systems; .* inverse"):

@@ -1,0 +1,64 @@
+"""The replay of a closure: its answer, the work it may take, and primes that are of no use."""
+
+import pytest
+
+from symlump.proof import closure
+from symlump.proof.check import Verdict, check
+from symlump.proof.closure import check_closure
+
+
+def form(**weights):
+    return [[weight, [[name, 1]]] for name, weight in weights.items()]
+
+
+def identity(names, system, steps, prime=101):
+    """The lumping to all variables of a system, with the derivation of it from the first."""
+    rows = {name: form(**{name: "1"}) for name in names}
+    first = form(**{names[0]: "1"})
+    record = {"observables": [[first, first]], "start": [0], "prime": prime, "steps": steps}
+    return {
+        "format": "symlump certificate",
+        "version": 1,
+        "kind": "linear",
+        "system": {name: system.get(name, []) for name in names},
+        "matrix": rows,
+        "quotient": {name: system.get(name, []) for name in names},
+        "closure": record,
+    }
+
+
+def without(names, *left_out):
+    return [[name, 1] for name in names if name not in left_out]
+
+
+PRODUCT = identity(
+    "xyabcd",
+    {"x": [*form(x="1", y="1"), ["1", without("abcd")]]},
+    [[0, []], *([0, without("abcd", name)] for name in "abcd")],
+)
+
+
+def test_what_is_shown_and_in_how_many_steps(monkeypatch):
+    """x' = x + y + a·b·c·d takes 23.
+
+    1 for the row of the observable, 1 for the vector it starts with, 3 for the terms of x', 4²//8 for the
+    factors of the product, 0 + 1 + … + 5 to compare six vectors, and 1 to subtract x from x + y.
+    """
+    assert check(PRODUCT).accepted
+    said = "no linear lumping with fewer than 6 rows keeps the observables"
+    monkeypatch.setattr(closure, "MAX_STEPS", 23)
+    assert check_closure(PRODUCT) == Verdict("accepted", said, coarsest=True)
+    monkeypatch.setattr(closure, "MAX_STEPS", 22)
+    late = Verdict("inconclusive", "replaying the derivation takes too long", coarsest=False)
+    assert check_closure(PRODUCT) == late
+
+
+@pytest.mark.parametrize("fraction", ["1/101", "5/202"])
+def test_a_prime_that_divides_a_denominator_shows_nothing(fraction):
+    system = {"x": form(x=fraction, y="1")}
+    for prime, answer, says in (
+        (101, "inconclusive", "101 divides a denominator"),
+        (103, "accepted", "no linear lumping with fewer than 2 rows"),
+    ):
+        verdict = check_closure(identity("xy", system, [[0, []]], prime))
+        assert verdict.answer == answer and says in verdict.reason

@@ -1,5 +1,7 @@
 """The replay of a closure: its answer, the work it may take, and primes that are of no use."""
 
+from fractions import Fraction
+
 import pytest
 
 from symlump.proof import closure
@@ -62,3 +64,18 @@ def test_a_prime_that_divides_a_denominator_shows_nothing(fraction):
     ):
         verdict = check_closure(identity("xy", system, [[0, []]], prime))
         assert verdict.answer == answer and says in verdict.reason
+
+
+def test_a_residue_is_the_quotient_in_the_field():
+    assert closure._residue(Fraction(3, 4), 101) == 26  # 4·26 = 3 + 101
+
+
+def test_what_cancels_in_the_derivation_is_no_vector_of_it():
+    """(x + 2·y)' = 2·z − 2·z: nothing says that z is needed, and a lumping that has it is not the smallest."""
+    data = identity("xyz", {"x": form(z="2"), "y": form(z="-1")}, [[0, []]])
+    kept = form(x="1", y="2")
+    data |= {"matrix": {"a": kept, "b": form(z="1")}, "quotient": {"a": [], "b": []}}
+    data["closure"]["observables"] = [[kept, form(a="1")]]
+    assert check(data).accepted
+    verdict = check_closure(data)
+    assert verdict.answer == "inconclusive" and "vector 1 of the derivation" in verdict.reason

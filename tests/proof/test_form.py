@@ -233,6 +233,7 @@ def test_keys_inside_a_closure():
     [
         ("forward", ("format",), "another", '"symlump certificate" is due here, not "another"'),
         ("forward", ("version",), -1, "a whole number from 0"),
+        ("forward", ("kind",), ["forward"], "a name is due here, not a list"),
         ("forward", ("tolerance",), "0.0.1", "text such as"),
         ("forward", ("tolerance",), "-1", "text such as"),
         ("forward", ("tolerance",), "inf", "text such as"),

@@ -44,6 +44,8 @@ TRUE = {name: json.loads(json.dumps(data)) for name, data in TRUE.items()}
 def test_the_true_ones_are_accepted(name, tmp_path):
     verdict = check(TRUE[name])
     assert verdict.accepted and verdict.coarsest
+    assert "the coarsest inside the initial partition" in verdict.reason
+    assert (checker.FREE in verdict.reason) == (not name.endswith("rational"))
     path = tmp_path / "cert.json"
     sl.Certificate(TRUE[name]).write(path)
     alone = subprocess.run(

@@ -79,3 +79,12 @@ def test_what_cancels_in_the_derivation_is_no_vector_of_it():
     assert check(data).accepted
     verdict = check_closure(data)
     assert verdict.answer == "inconclusive" and "vector 1 of the derivation" in verdict.reason
+
+
+@pytest.mark.parametrize("power", [2, 3])
+def test_a_derivative_has_one_power_less(power):
+    """x' = y^p, whose derivative by y is p·y^(p − 1)."""
+    data = identity("xy", {"x": [["1", [["y", power]]]]}, [[0, [["y", power - 1]]]])
+    assert check_closure(data).accepted
+    data["closure"]["steps"] = [[0, [["y", power]]]]
+    assert check_closure(data).answer == "inconclusive"

@@ -248,6 +248,8 @@ def test_keys_inside_a_closure():
         ("forward", ("system", "S0", 0, 1), [["S0", 10**5000]], "a power"),
         ("forward", ("quotient", "E", 0, 1), [["E", 1], ["E", 2]], "E occurs twice in one monomial"),
         ("forward", ("maximality", 0, 0, 2), [["E", 1], ["E", 1]], "E occurs twice in one monomial"),
+        ("forward", ("maximality", 0, 0, 1), None, "the name of a variable is due here, not null"),
+        ("backward", ("maximality", 0, 0, 1), "x1", 'null is due here, not "x1"'),
         ("linear", ("matrix", "y1", 0, 1), [["x", 2]], "one name with power 1"),
         ("linear", ("matrix", "y1", 0, 1), [["x", 1], ["y", 1]], "one name with power 1"),
         ("linear", ("matrix", "y1", 0, 1), [], "one name with power 1"),

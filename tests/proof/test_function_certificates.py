@@ -216,6 +216,12 @@ def test_one_side_may_have_functions_and_the_other_none(kind, where):
 
     assert check(claims("1")).accepted
     assert check(claims("2")).answer == "rejected"
+    if kind == "linear" and where == "system":
+        record = {"observables": [], "start": [], "prime": 101, "steps": []}
+        with pytest.raises(
+            checker.Unreadable, match="closure: this is the record of a system without"
+        ):
+            check(claims("1") | {"closure": record})
 
 
 def test_the_checkers_of_polynomials_say_what_they_cannot():

@@ -88,3 +88,14 @@ def test_a_derivative_has_one_power_less(power):
     assert check_closure(data).accepted
     data["closure"]["steps"] = [[0, [["y", power]]]]
     assert check_closure(data).answer == "inconclusive"
+
+
+def test_a_derivative_is_taken_with_its_power():
+    """x' = y²/2 + y·z: what multiplies y in the gradient is y + z, which is there already."""
+    system = {"x": [["1/2", [["y", 2]]], ["1", [["y", 1], ["z", 1]]]]}
+    data = identity("xyz", system, [[0, [["y", 1]]]])
+    data["closure"]["observables"].append([form(y="1", z="1")] * 2)
+    data["closure"]["start"] = [0, 1]
+    verdict = check_closure(data)
+    assert check(data).accepted and verdict.answer == "inconclusive"
+    assert verdict.reason == "vector 2 of the derivation depends on those before it"

@@ -165,6 +165,13 @@ def test_a_system_beside_the_certificate_is_compared():
     assert found.check(other).answer == "rejected"
 
 
+def test_the_digest_of_a_system_with_functions_is_not_enough():
+    data = {key: value for key, value in TRUE["forward"].items() if key != "system"}
+    assert "digest" in data
+    with pytest.raises(checker.Unreadable, match="a certificate with functions holds its system"):
+        check(data, {"system": TRUE["forward"]["system"], "functions": data["functions"]})
+
+
 def test_a_large_expansion_is_refused_in_time():
     names = [f"x{i}" for i in range(40)]
     total = [["1", [[name, 1]]] for name in names]

@@ -279,8 +279,11 @@ def test_folders_of_certificates_and_of_the_demonstration(folder, capsys):
 def test_temporary_files_go_away_on_signals(folder, name):
     """The signal comes while a file is half written."""
     program = (
-        "import pathlib, sys, time\n"
+        "import pathlib, signal, sys, time\n"
         "import symlump.files, symlump.proof.certificate\n"
+        # whatever the tests themselves were started with, as under nohup
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "def slowly(self, data):\n"
         "    self.open('wb').write(data[:9])\n"
         "    print(self, flush=True)\n"

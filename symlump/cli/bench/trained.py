@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
 from symlump.cli.progress import working
 
 DESCRIPTION = """\
@@ -27,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="NAME", help="a network (repeatable)")
     parser.add_argument("--method", action="append", metavar="NAME", help="a method (repeatable)")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    declare_files(parser, reads=("digits",))
 
 
 def run(options: argparse.Namespace) -> Answer:

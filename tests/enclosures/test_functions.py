@@ -15,7 +15,7 @@ from symlump.enclosures.functions import (
     interval_functions,
     torch_functions,
 )
-from symlump.enclosures.jets import expanded
+from symlump.enclosures.jets import Jet, expanded
 from symlump.errors import MethodError, MissingExtraError
 
 mp = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.MPContext()
@@ -206,3 +206,31 @@ def test_order_zero_is_the_value():
     m = interval_functions("mpmath")
     found = expanded(lambda m, z: z, m, 2.0, 2.0, 0)
     assert [m.bounds(c) for c in found.c] == [(2.0, 2.0)]
+
+
+def test_the_side_of_a_number_is_that_of_the_whole_interval():
+    m = interval_functions("mpmath")
+    above, below = (lambda m, z: m.maximum(z, 0.45)), (lambda m, z: m.minimum(z, 0.8))
+    for formula in (above, below):
+        found = expanded(formula, m, 0.5, 0.75, 1)
+        assert [m.bounds(c) for c in found.c] == [(0.5, 0.75), (1.0, 1.0)]
+
+
+def test_jets_of_different_orders_are_refused():
+    short, long = Jet([1.0, 2.0], 0.0), Jet([1.0, 2.0, 3.0], 0.0)
+    for operation in (Jet.__add__, Jet.__sub__, Jet.__rsub__):
+        for pair in ((short, long), (long, short)):
+            with pytest.raises(ValueError, match="zip"):
+                operation(*pair)
+
+
+def test_jets_of_numbers():
+    """1 + 2s + 3s² and 4 + 5s + 6s², by hand."""
+    a, b = Jet([1.0, 2.0, 3.0], 0.5), Jet([4.0, 5.0, 6.0], 0.5)
+    for found, expected in (
+        (a + b, [5, 7, 9]), (a - b, [-3, -3, -3]), (a * b, [4, 13, 28]), (-a, [-1, -2, -3]),
+        (b / a, [4, -3, 0]), (a + 1, [2, 2, 3]), (1 - a, [0, -2, -3]), (a - 1, [0, 2, 3]), (2 * a, [2, 4, 6]),
+        (a / 2, [0.5, 1, 1.5]), (1 / a, [1, -2, 1]), (3 + a, [4, 2, 3]), (a * 2, [2, 4, 6]),
+    ):  # fmt: skip
+        assert found.c == expected and found.side == 0.5
+    assert a > 0.25 and not a > 0.5

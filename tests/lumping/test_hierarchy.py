@@ -276,7 +276,9 @@ def test_first_integrals_do_not_depend_on_the_prime(monkeypatch):
     ids=["hierarchy", "conserved", "constrained"],
 )
 def test_a_model_is_no_system(verb):
-    with pytest.raises(MethodError, match=r"takes a PolynomialODE or an ODE; got a Model.*sl\.read"):
+    with pytest.raises(
+        MethodError, match=r"takes a PolynomialODE or an ODE; got a Model.*sl\.read"
+    ):
         verb(Model("m", sl.PolynomialODE.from_sympy({sympy.Symbol("x"): 1}), {}))
 
 

@@ -2,7 +2,7 @@
 
 Every file that symlump writes goes through :func:`replacing`: the content is made in a temporary file, which
 then takes the name. What is no regular file (a FIFO, a device, standard output) is written to and never
-replaced; a file that exists keeps its mode, its owner and its links.
+replaced; a file that exists keeps its mode, its owner and the symbolic links to it.
 """
 
 from __future__ import annotations

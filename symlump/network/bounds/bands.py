@@ -87,6 +87,7 @@ def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     size = over.magnitude.max(axis=0) + np.abs(line).max(axis=0)
     most = (over.upper - np.minimum(line[:-1], line[1:])).max(axis=0)
     least = (over.lower - np.maximum(line[:-1], line[1:])).min(axis=0)
+    # (where all is subnormal, ball() adds more than TINY must: it stays, being simpler than the reason)
     slack = 8 * UNIT * size + TINY
     offset, radius = Interval(least - slack, most + slack).ball()
     better = radius < flat

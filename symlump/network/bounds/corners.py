@@ -92,6 +92,7 @@ class Forms:
             above = np.where(d >= 0, g + size, against)
             below = np.where(d <= 0, g + size, against)
         crossed = np.abs(self.sides[..., 2 * n :]).sum(axis=-1)
+        # the last term is for the two roundings at the end, as are down and up: either would do
         error = self.error + crossed + 4 * UNIT * np.abs(self.middle)
         terms = self.terms + self.sides.shape[-1] + 16
         low = grow(below.sum(axis=-1) + error, terms) + _UNDERFLOW
@@ -124,6 +125,7 @@ def over_corners(target: Forms, parts: Sequence[tuple[FloatArray, Forms]]) -> In
         sides, rest = forms.beyond(chosen)
         there = np.abs(forms.middle[:, None, :] + signs @ np.swapaxes(sides, 1, 2))
         reach = np.abs(forms.middle) + np.abs(sides).sum(axis=-1)
+        # mostly what grow adds below covers this: no example needs it, and no proof does without it
         there = there + (rest + (4 + chosen.size) * 2 * UNIT * reach)[:, None, :]
         spread = spread + there @ np.swapaxes(weight, 1, 2)
         terms += weight.shape[-1] + 8

@@ -30,13 +30,18 @@ def close_to(given: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name; empty where nothing is close.
+def did_you_mean(given: str, known: Iterable[str], then: str = "") -> str:
+    """The end of a message about an unknown name, and how it goes on; no question if nothing is close.
 
     Examples
     --------
     >>> did_you_mean("foward", ["backward", "forward"])
     "; did you mean 'forward'?"
+    >>> did_you_mean("foward", ["forward"], "choose one"), did_you_mean("x", ["forward"], "choose one")
+    ("; did you mean 'forward'? Choose one", '; choose one')
     """
     found = close_to(given, known)
-    return "" if found is None else f"; did you mean {found!r}?"
+    if found is None:
+        return f"; {then}" if then else ""
+    question = f"; did you mean {found!r}?"
+    return f"{question} {then[0].upper()}{then[1:]}" if then else question

@@ -144,11 +144,8 @@ class Parser(argparse.ArgumentParser):
                 f"{value!r} is a file, and the first word is a command: symlump show {value}, symlump lump "
                 f"{value} …"
             )
-        meant = did_you_mean(str(value), choices) or ";"
-        end = " The choices are " if meant != ";" else " choose from "
-        raise argparse.ArgumentError(
-            action, f"{value!r} is unknown{meant}{end}{', '.join(choices)}"
-        )
+        meant = did_you_mean(str(value), choices, "choose from ")
+        raise argparse.ArgumentError(action, f"{value!r} is unknown{meant}{', '.join(choices)}")
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         if message:  # an error of the file is no secret

@@ -200,14 +200,14 @@ def _format_of(path: str | Path, format: str | None) -> str:
     if format is not None:
         if format not in _FORMATS:
             raise FileFormatError(
-                f"unknown format {format!r}{did_you_mean(format, _FORMATS)}; the formats are "
+                f"unknown format {format!r}{did_you_mean(format, _FORMATS, 'the formats are ')}"
                 f"{', '.join(_FORMATS)}"
             )
         return format
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise FileFormatError(
-            f"{path}: unknown suffix {suffix!r}{did_you_mean(suffix, SUFFIXES)}; known are "
+            f"{path}: unknown suffix {suffix!r}{did_you_mean(suffix, SUFFIXES, 'known are ')}"
             f"{', '.join(SUFFIXES)}"
         )
     return SUFFIXES[suffix]

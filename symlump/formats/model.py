@@ -138,7 +138,7 @@ class Model:
             )
         raise VariableError(
             f"{shown(name)} is neither a variable nor an observable"
-            f"{did_you_mean(name, [*self.observables, *self.ode.variables])}; variables: "
+            f"{did_you_mean(name, [*self.observables, *self.ode.variables], 'variables: ')}"
             f"{_some(self.ode.variables)}; observables: {_some(tuple(self.observables))}"
         )
 

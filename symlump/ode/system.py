@@ -261,8 +261,8 @@ class ODE:
         if name in self.index:
             return self.index[name]
         shown = ", ".join(self.variables[:8]) + (", …" if len(self) > 8 else "")
-        meant = did_you_mean(name, self.variables)
-        raise VariableError(f"{name!r} is not a variable of this system{meant}; it has {shown}")
+        meant = did_you_mean(name, self.variables, "it has ")
+        raise VariableError(f"{name!r} is not a variable of this system{meant}{shown}")
 
     @cached_property
     def matrix(self) -> sparse.csr_array:

@@ -70,7 +70,7 @@ MISTAKES = {
         "did you mean 'tanh'?",
     ),
     "no activation": (["compress", "net.safetensors", "--eps", "0"], 2, "add --activation"),
-    "a mistyped format": ([*LUMP, "--format", "erod"], 2, "did you mean 'erode'?"),
+    "a mistyped format": ([*LUMP, "--format", "erod"], 2, "did you mean 'erode'? The formats are"),
     # names
     "a mistyped variable": (["explain", "tree.ode", "x1", "X2"], 2, "did you mean 'x2'?"),
     "a mistyped view": ([*LUMP, "--keep", "totl"], 2, "did you mean 'total'?"),

@@ -92,7 +92,7 @@ def _engine(options: argparse.Namespace) -> Answer:
     for name in names:
         if name not in ROWS:
             raise MethodError(
-                f"--rows: there is no row {name!r}{did_you_mean(name, ROWS)}; choose from {', '.join(ROWS)}"
+                f"--rows: there is no row {name!r}{did_you_mean(name, ROWS, 'choose from ')}{', '.join(ROWS)}"
             )
     rows: list[Row] = []
     with bar("measuring", len(names)) as step:

@@ -376,7 +376,7 @@ def activation(name: str) -> Activation:
             )
         return make(*values)
     raise NetworkError(
-        f"activation {name!r} is unknown{did_you_mean(name, ACTIVATIONS)}; choose "
+        f"activation {name!r} is unknown{did_you_mean(name, ACTIVATIONS, 'choose ')}"
         f"{', '.join(ACTIVATIONS)}, or with numbers "
         "leaky_relu:slope, elu:alpha, hard_tanh:low,high, polynomial:c0,c1,…"
     )

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from symlump.proof import closure
-from symlump.proof.check import Verdict, check
+from symlump.proof.check import Budget, Inconclusive, Verdict, check
 from symlump.proof.closure import check_closure
 
 
@@ -99,3 +99,20 @@ def test_a_derivative_is_taken_with_its_power():
     verdict = check_closure(data)
     assert check(data).accepted and verdict.answer == "inconclusive"
     assert verdict.reason == "vector 2 of the derivation depends on those before it"
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        [{"a": 2, "b": 1}, {"a": 4, "b": 2}],  # twice the first, whose pivot is not 1
+        [
+            {"a": 1, "b": 1},
+            {"b": 1, "c": 1},
+            {"a": 1, "c": 100},
+        ],  # the first less the second, mod 101
+    ],
+)
+def test_dependent_vectors_prove_no_dimension(vectors):
+    closure._independent(vectors[:-1], 101, Budget("elimination", 100))
+    with pytest.raises(Inconclusive, match=f"vector {len(vectors) - 1} .* depends"):
+        closure._independent(vectors, 101, Budget("elimination", 100))

@@ -283,7 +283,7 @@ def test_names_say_everything(name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("gelo", "choose identity, tanh"),
+        ("gelo", "Choose identity, tanh"),
         ("leaky_relu:x", "after the colon give 1 finite number"),
         ("leaky_relu:0.1,0.2", "give 1 finite number"),
         ("hard_tanh:1", "give 2 finite numbers"),

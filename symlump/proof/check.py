@@ -25,7 +25,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import lru_cache
+from heapq import heappop, heappush
 from itertools import count, islice
 from math import isqrt
 from typing import Any, NoReturn
@@ -738,16 +739,25 @@ class _Partition:
             self.members.setdefault(number, set()).add(name)
         self.weight = {b: sum(weights[v] for v in block) for b, block in self.members.items()}
 
-    def split(self, keys: Mapping[str, tuple[Any, ...]]) -> None:
-        """Keep together what was together and has the same key, or none, or the empty one."""
+    def split(self, keys: Mapping[str, tuple[Any, ...]]) -> list[int]:
+        """Keep together what was together and has the same key, or none, or the empty one.
+
+        The largest part keeps the number of its block; returned are the numbers of the others.
+        """
         blocks: dict[int, dict[tuple[Any, ...], list[str]]] = {}
         for name, key in keys.items():
             if key:
                 blocks.setdefault(self.label[name], {}).setdefault(key, []).append(name)
+        before = len(self.members)
         for number, groups in blocks.items():
             parts = sorted(groups.values(), key=len)
-            if sum(map(len, parts)) == len(self.members[number]):
-                parts.pop()  # nobody has the empty key: one part keeps the number
+            rest = len(self.members[number]) - sum(
+                map(len, parts)
+            )  # who has none, or the empty one
+            if rest < len(parts[-1]):
+                parts.pop()
+                if rest:
+                    parts.append(list(self.members[number].difference(*groups.values())))
             for part in parts:
                 fresh = len(self.members)
                 self.members[number].difference_update(part)
@@ -755,6 +765,7 @@ class _Partition:
                 self.weight[fresh] = sum(self.weights[name] for name in part)
                 self.weight[number] -= self.weight[fresh]
                 self.label.update(dict.fromkeys(part, fresh))
+        return list(range(before, len(self.members)))
 
 
 class _Derivatives:
@@ -1095,33 +1106,34 @@ def _check_copies(claim: Claim, of: dict[str, str]) -> None:
 
 def replay_evaluations(claim: Claim, initial: Labels, record: Evaluations) -> Labels:
     """The partition that splitting by values reaches, as a block number per variable."""
-    return next(islice(evaluation_rounds(claim, initial, record), record.rounds, None))
+    *_, last = islice(evaluation_rounds(claim, initial, record), record.rounds + 1)
+    return last.label
 
 
-def evaluation_rounds(claim: Claim, initial: Labels, record: Evaluations) -> Iterator[Labels]:
-    """The initial partition, and that after each round.
+def evaluation_rounds(claim: Claim, initial: Labels, record: Evaluations) -> Iterator[_Partition]:
+    """The initial partition, and that after each round, until nothing splits; always the same object.
 
-    In each round every variable gets a value in the field of ``prime`` elements: a hash of round and name.
-    Backward: all of a block have the value of its first; a variable is judged by its equation there. Forward:
-    x_i is judged by Σ_k w_k·q_k, with one weight for each block, where a step is added to x_i.
+    Every block has a value in the field of ``prime`` elements: a hash of the round that made it and of its first
+    variable. Backward: these are the values of the variables, and a variable is judged by its equation there.
+    Forward: they are the weights w of equations, and x_i is judged by ∂(Σ_k w_k·q_k)/∂x_i at a point. When a
+    block splits, its largest part keeps the value, so little has to be computed again.
     """
-    label, values = dict(initial), _Values(claim, record.prime)
+    order = {name: number for number, name in enumerate(claim.system)}
+    partition = _Partition(initial, dict.fromkeys(claim.system, 1))
+    look = _Rates(claim, record) if claim.kind == "backward" else _Slopes(claim, record)
+    fresh = list(partition.members)
     for number in count():
-        yield label
-        values.budget.spend(20 * len(label))
-        first: dict[int, str] = {}
-        for name in claim.system:
-            first.setdefault(label[name], name)
-        drawn = partial(_residue, record.prime, record.seed, number)
-        if claim.kind == "backward":
-            at = values.at({name: drawn("x", first[label[name]]) for name in claim.system})
-            found = {name: values.of(p, at) for name, p in claim.system.items()}
-        else:
-            at = values.at({name: drawn("x", name) for name in claim.system})
-            weight = {name: drawn("w", first[label[name]]) for name in claim.system}
-            found = values.moved(at, drawn("step"), weight)
-        numbers: dict[Any, int] = {}
-        label = {n: numbers.setdefault((label[n], found[n]), len(numbers)) for n in claim.system}
+        yield partition
+        values: dict[str, int] = {}
+        for block in fresh:
+            members = sorted(partition.members[block], key=order.__getitem__)
+            look.budget.spend(4 * len(members))
+            value = _residue(record.prime, record.seed, number, members[0])
+            values |= dict.fromkeys(members, value)
+        changes = look.follow(values)
+        fresh = partition.split({name: (v,) if v else () for name, v in changes.items()})
+        if not fresh:
+            return
 
 
 def _residue(prime: int, *parts: object) -> int:
@@ -1130,57 +1142,54 @@ def _residue(prime: int, *parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()) % (prime - 1) + 1
 
 
-class _Values:
+class _Point:
     """A system in the field of ``prime`` elements; functions other than 1/p are hashes of their arguments."""
 
-    def __init__(self, claim: Claim, prime: int) -> None:
-        self.claim, self.prime, self.budget = (
-            claim,
-            prime,
-            Budget.of("replaying the evaluations", 4 * _claim_size(claim)),
-        )
-        self.coefficients: dict[Fraction, int] = {}
-        self.users: dict[str, list[str]] = {}  # functions that a symbol occurs in
-        self.equations: dict[str, list[str]] = {}  # equations that a symbol occurs in
-        for name, function in claim.functions.items():
-            for s in {v for p in function.arguments for m in p for v, _ in m}:
-                self.users.setdefault(s, []).append(name)
-        for name, polynomial in claim.system.items():
-            for s in {v for m in polynomial for v, _ in m}:
-                self.equations.setdefault(s, []).append(name)
+    def __init__(self, claim: Claim, record: Evaluations) -> None:
+        size = _claim_size(claim)
+        self.budget = Budget.of("replaying the evaluations", 4 * size * size.bit_length())
+        self.functions, self.prime = claim.functions, record.prime
         self.order = {name: number for number, name in enumerate(claim.functions)}
+        self.names = list(claim.functions)
+        self.coefficients: dict[Fraction, int] = {}
+        self.at = {name: _residue(record.prime, record.seed, "x", name) for name in claim.system}
+        self.inside: dict[str, list[int]] = {}  # values of the arguments
+        for name, function in claim.functions.items():
+            self.inside[name] = [self.value(p) for p in function.arguments]
+            self.at[name] = self.function(name)
 
-    def of(self, polynomial: Polynomial, at: Mapping[str, int]) -> int:
-        """The value of a polynomial."""
-        total = 0
-        for monomial, value in polynomial.items():
-            self.budget.spend(4 * (1 + len(monomial)))
-            if value not in self.coefficients:
-                if value.denominator % self.prime == 0:
-                    raise Inconclusive(f"the prime {self.prime} divides a denominator")
-                inverse = pow(value.denominator, -1, self.prime)
-                self.coefficients[value] = value.numerator * inverse % self.prime
-            term = self.coefficients[value]
-            for variable, power in monomial:
-                term = term * pow(at[variable], power, self.prime) % self.prime
-            total += term
-        return total % self.prime
+    def residue(self, number: Fraction) -> int:
+        """A coefficient in the field."""
+        found = self.coefficients.get(number)
+        if found is None:
+            if number.denominator % self.prime == 0:
+                raise Inconclusive(f"the prime {self.prime} divides a denominator")
+            found = number.numerator * pow(number.denominator, -1, self.prime) % self.prime
+            self.coefficients[number] = found
+        return found
 
-    def at(self, point: dict[str, int]) -> dict[str, int]:
-        """The values of all symbols where variables have theirs."""
-        result = dict(point)
-        for name in self.claim.functions:
-            result[name] = self._function(name, result)
+    def product(self, monomial: Monomial) -> int:
+        """The value of a monomial."""
+        self.budget.spend(1 + len(monomial))
+        result = 1
+        for symbol, power in monomial:
+            factor = self.at[symbol]
+            result = (
+                result * (factor if power == 1 else pow(factor, power, self.prime)) % self.prime
+            )
         return result
 
-    def _function(self, symbol: str, at: Mapping[str, int]) -> int:
-        function, prime = self.claim.functions[symbol], self.prime
-        name, u = function.name, [self.of(p, at) for p in function.arguments]
+    def value(self, polynomial: Polynomial) -> int:
+        """The value of a polynomial."""
+        return sum(self.residue(v) * self.product(m) for m, v in polynomial.items()) % self.prime
+
+    def function(self, symbol: str) -> int:
+        """The value of a function where its arguments have theirs."""
+        name, u, prime = self.functions[symbol].name, self.inside[symbol], self.prime
         if name == "inverse":
             if not u[0]:
-                raise Inconclusive(
-                    "a denominator is 0 at a point of the evaluations; take another seed"
-                )
+                said = "a denominator is 0 at a point of the evaluations; take another seed"
+                raise Inconclusive(said)
             return pow(u[0], -1, prime)
         if len(u) == 1 and u[0] in (0, 1):
             known = (_AT_ONE if u[0] else _AT_ZERO).get(name)
@@ -1192,37 +1201,134 @@ class _Values:
             return _residue(prime, name, prime - u[0]) * _PARITY[name] % prime
         return _residue(prime, name, *u)
 
-    def moved(self, at: dict[str, int], step: int, weight: Mapping[str, int]) -> dict[str, int]:
-        """Σ_k w_k·(q_k with a step added to x_i − q_k), for every variable x_i."""
-        before = {name: self.of(p, at) for name, p in self.claim.system.items()}
-        result = {}
-        for name in self.claim.system:
-            there = dict.fromkeys([name], (at[name] + step) % self.prime)
-            touched, seen = list(self.users.get(name, ())), {name}
-            while touched:  # functions in their order, so that arguments come first
-                touched.sort(key=self.order.__getitem__, reverse=True)
-                symbol = touched.pop()
-                if symbol not in seen:
-                    seen.add(symbol)
-                    there[symbol] = self._function(symbol, _Over(there, at))
-                    touched += self.users.get(symbol, ())
-            total = 0
-            for k in {k for s in there for k in self.equations.get(s, ())}:
-                after = self.of(self.claim.system[k], _Over(there, at))
-                total += weight[k] * (after - before[k])
-            result[name] = total % self.prime
+    def slope(self, symbol: str, argument: int) -> int:
+        """The derivative of a function by an argument: that of 1/u is −1/u², of others one more hash."""
+        name, u, prime = self.functions[symbol].name, self.inside[symbol], self.prime
+        if name == "inverse":
+            return -self.at[symbol] * self.at[symbol] % prime
+        if name == "power" and argument == 1 and u[0] == 1:
+            return 0
+        if name in _PARITY and len(u) == 1:  # that of an even function is odd
+            sign = 1 if 2 * u[0] < prime else -_PARITY[name]
+            if not u[0] and _PARITY[name] == 1:
+                return 0
+            return _residue(prime, name, "'", 0, min(u[0], prime - u[0])) * sign % prime
+        return _residue(prime, name, "'", argument, *u)
+
+
+class _Rates(_Point):
+    """The values of all equations, as those of variables change."""
+
+    def __init__(self, claim: Claim, record: Evaluations) -> None:
+        super().__init__(claim, record)
+        self.users: dict[Monomial, list[tuple[str, int, int]]] = {}
+        self.values: dict[Monomial, int] = {}
+        self.containing: dict[str, list[Monomial]] = {}
+        for name, function in claim.functions.items():
+            for argument, polynomial in enumerate(function.arguments):
+                self._note(polynomial, name, argument)
+        for name, polynomial in claim.system.items():
+            self._note(polynomial, name, -1)
+        for monomial in self.users:
+            self.values[monomial] = self.product(monomial)
+            for symbol, _ in monomial:
+                self.containing.setdefault(symbol, []).append(monomial)
+        self.changes = {name: self.value(p) for name, p in claim.system.items()}
+        self.waiting: list[int] = []  # a heap of functions with other arguments, by their order
+        self.queued: set[int] = set()
+
+    def _note(self, polynomial: Polynomial, user: str, argument: int) -> None:
+        for monomial, value in polynomial.items():
+            self.users.setdefault(monomial, []).append((user, argument, self.residue(value)))
+
+    def follow(self, values: Mapping[str, int]) -> dict[str, int]:
+        """Move to these values of some variables; by how much the equations change (at first: their values)."""
+        for name, value in values.items():
+            self._move(name, value)
+        while self.waiting:  # functions in their order, so that arguments come first
+            number = heappop(self.waiting)
+            self.queued.remove(number)
+            name = self.names[number]
+            self.budget.spend(8)
+            self._move(name, self.function(name))
+        changes, self.changes = self.changes, {}
+        return changes
+
+    def _move(self, symbol: str, value: int) -> None:
+        if value == self.at[symbol]:
+            return
+        self.at[symbol] = value
+        for monomial in self.containing.get(symbol, ()):
+            value = self.product(monomial)
+            step, self.values[monomial] = value - self.values[monomial], value
+            self.budget.spend(len(self.users[monomial]))
+            for user, argument, coefficient in self.users[monomial]:
+                if argument < 0:
+                    before = self.changes.get(user, 0)
+                    self.changes[user] = (before + coefficient * step) % self.prime
+                    continue
+                inside = self.inside[user]
+                inside[argument] = (inside[argument] + coefficient * step) % self.prime
+                if self.order[user] not in self.queued:
+                    self.queued.add(self.order[user])
+                    heappush(self.waiting, self.order[user])
+
+
+class _Slopes(_Point):
+    """The derivatives of a weighted sum of equations at one point, as the weights change."""
+
+    def __init__(self, claim: Claim, record: Evaluations) -> None:
+        super().__init__(claim, record)
+        self.weight = dict.fromkeys(claim.system, 0)
+        self.equations = {name: self._gradient(p, 1) for name, p in claim.system.items()}
+        self.chain: dict[str, list[tuple[str, int]]] = {}  # of functions, by symbols before them
+        for name, function in claim.functions.items():
+            self.chain[name] = [
+                term
+                for at, p in enumerate(function.arguments)
+                for term in self._gradient(p, self.slope(name, at))
+            ]
+
+    def _gradient(self, polynomial: Polynomial, factor: int) -> list[tuple[str, int]]:
+        """The derivatives by the symbols in a polynomial, times a factor."""
+        result, prime = [], self.prime
+        for monomial, value in polynomial.items():
+            self.budget.spend(1 + len(monomial))
+            left = [self.residue(value) * factor % prime]
+            for symbol, power in monomial:
+                left.append(left[-1] * pow(self.at[symbol], power, prime) % prime)
+            right = 1
+            for (symbol, power), before in zip(reversed(monomial), left[-2::-1], strict=True):
+                lowered = pow(self.at[symbol], power - 1, prime)
+                result.append((symbol, before * right * power * lowered % prime))
+                right = right * lowered * self.at[symbol] % prime
         return result
 
+    def follow(self, weights: Mapping[str, int]) -> dict[str, int]:
+        """Move to these weights of some equations; by how much the derivatives by variables change."""
+        changes: dict[str, int] = {}
+        waiting: list[int] = []
+        for name, weight in weights.items():
+            step, self.weight[name] = weight - self.weight[name], weight
+            self._add(changes, waiting, self.equations[name], step)
+        while waiting:  # the last function first: all that contain it have been there
+            name = self.names[-heappop(waiting)]
+            self._add(changes, waiting, self.chain[name], changes.pop(name))
+        return changes
 
-class _Over(dict[str, int]):
-    """A few new values over many old ones."""
-
-    def __init__(self, new: Mapping[str, int], old: Mapping[str, int]) -> None:
-        super().__init__(new)
-        self.old = old
-
-    def __missing__(self, key: str) -> int:
-        return self.old[key]
+    def _add(
+        self,
+        changes: dict[str, int],
+        waiting: list[int],
+        gradient: list[tuple[str, int]],
+        factor: int,
+    ) -> None:
+        self.budget.spend(1 + 2 * len(gradient))
+        for symbol, slope in gradient:
+            before = changes.get(symbol)
+            if before is None and symbol in self.order:
+                heappush(waiting, -self.order[symbol])
+            changes[symbol] = ((before or 0) + factor * slope) % self.prime
 
 
 def system_digest(system: System, functions: Functions | None = None) -> str:

@@ -18,24 +18,24 @@ def evaluations(claimed: Mapping[str, Any]) -> dict[str, int]:
     Raises
     ------
     CertificateError
-        If the values of several rounds separate no further blocks, though blocks are missing.
+        If the values of several seeds do not separate the blocks.
     """
     claim = read_claim(dict(claimed))
     wanted = len(claim.blocks)
     initial = {name: number for number, block in enumerate(claim.initial or ()) for name in block}
+    stalled = 0
     for seed in range(20):
-        record, stalled, reached = Evaluations(PRIME, seed, 0), 0, 0
         try:
-            for rounds, labels in enumerate(evaluation_rounds(claim, initial, record)):
-                found = len(set(labels.values()))
-                if found >= wanted:
-                    return {"prime": PRIME, "seed": seed, "rounds": rounds}
-                stalled = stalled + 1 if found == reached else 0
-                reached = found
-                if stalled == 4:
-                    raise CertificateError(
-                        "this partition is not the coarsest: some of its blocks could be merged"
-                    )
+            rounds = evaluation_rounds(claim, initial, Evaluations(PRIME, seed, 0))
+            for number, partition in enumerate(rounds):
+                if len(partition.members) >= wanted:
+                    return {"prime": PRIME, "seed": seed, "rounds": number}
         except Inconclusive as problem:  # a denominator is 0 there, or the system is too large
             doubt = str(problem)
+            continue
+        stalled += 1
+        if stalled == 3:
+            raise CertificateError(
+                "this partition is not the coarsest: some of its blocks could be merged"
+            )
     raise FailureError(f"no record shows that this partition is the coarsest: {doubt}")

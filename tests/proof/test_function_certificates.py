@@ -8,12 +8,15 @@ from fractions import Fraction
 
 import pytest
 import sympy
+from elementary_systems import symmetric_system
 
 import symlump as sl
 from symlump.errors import FileFormatError, MethodError
 from symlump.proof import check as checker
+from symlump.proof.certificate import claim
 from symlump.proof.check import check
 from symlump.proof.coq.numbers import numbered
+from symlump.proof.evaluations import evaluations
 
 x1, x2, x3, n, t, y1 = sympy.symbols("x1:4 n t y1")
 RATIONAL = {x1: x1 / (x1 + x2) - x3, x2: x2 / (x1 + x2), x3: 2 / (1 + x3) ** 2 + x1 + x2}
@@ -138,7 +141,7 @@ def test_the_record_separates_nothing_that_belongs_together():
         (lambda d: d["evaluations"].update(prime=4), "unreadable", "evaluations.prime"),
         (lambda d: d["evaluations"].pop("seed"), "unreadable", "evaluations.seed"),
         (lambda d: d["evaluations"].update(more=1), "unreadable", "evaluations.more"),
-        (lambda d: d["evaluations"].update(rounds=10**9), "inconclusive", "too long"),
+        (lambda d: d["evaluations"].update(rounds=10**9), "accepted", "the coarsest"),
         (lambda d: d.pop("initial"), "unreadable", "needs the key initial"),
         (lambda d: d.update(maximality=[]), "unreadable", "without functions"),
         (lambda d: d.update(digest="0" * 64), "rejected", "digest"),
@@ -238,3 +241,108 @@ def test_the_checkers_of_polynomials_say_what_they_cannot():
     with pytest.raises(checker.Inconclusive, match="no functions"):
         numbered(checker.read_claim(found.data))
     assert json.loads(found.to_json(version=2))["version"] == 3
+
+
+def judged(system, kind):
+    """By what variables are judged at first, each with the value of a block of its own."""
+    equations = sl.ODE.from_sympy(system)
+    names = equations.variables
+    data = claim(kind, equations, tuple((v,) for v in names), equations)
+    record = checker.Evaluations(2**31 - 1, 7, 0)
+    look = checker._Rates if kind == "backward" else checker._Slopes
+    seen = look(checker.read_claim(data), record)
+    weights = {v: 10 + k for k, v in enumerate(names)}
+    return seen, weights
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_derivatives_of_rational_systems_are_those_of_sympy(seed):
+    """Modulo p, as reverse accumulation finds them."""
+    system = symmetric_system(seed)
+    seen, weights = judged(system, "forward")
+    point = {sympy.Symbol(v): seen.at[v] for v in weights}
+    total = sum(weights[str(v)] * rate for v, rate in system.items())
+    prime, found = seen.prime, seen.follow(weights)
+    for v in system:
+        value = sympy.Rational(sympy.diff(total, v).xreplace(point))
+        assert found.get(str(v), 0) == value.p * pow(value.q, -1, prime) % prime
+
+
+@pytest.mark.parametrize("kind", ["forward", "backward"])
+@pytest.mark.parametrize("seed", range(6))
+def test_following_a_change_is_computing_anew(kind, seed):
+    system = symmetric_system(seed, functions=True)
+    seen, weights = judged(system, kind)
+    first = seen.follow(weights)
+    moved = weights | {v: 99 + k for k, v in enumerate(list(weights)[::2])}
+    changes = seen.follow({v: moved[v] for v in list(weights)[::2]})
+    again, _ = judged(system, kind)
+    whole = again.follow(moved)
+    for v in weights:
+        followed = (first.get(v, 0) + changes.get(v, 0)) % seen.prime
+        assert followed == whole.get(v, 0) % seen.prime
+
+
+def test_facts_of_functions_hold_for_their_derivatives():
+    """f(u) = ±f(−u) for all u, so f'(u) = ∓f'(−u); 1^n is 1 for all n."""
+    u, v, w = sympy.symbols("u v w")
+    system = {u: sympy.cos(u), v: sympy.sin(u), w: sympy.exp(u)}
+    seen, _ = judged(system, "forward")
+    of = {function.name: name for name, function in seen.functions.items()}
+    prime = seen.prime
+    for name, sign in (("cos", -1), ("sin", 1), ("exp", 0)):
+        values = []
+        for at in (5, prime - 5):
+            seen.inside[of[name]] = [at]
+            values.append(seen.slope(of[name], 0))
+        if sign:
+            assert values[0] == sign * values[1] % prime
+        else:
+            assert values[0] not in (values[1], prime - values[1])
+    seen.inside[of["cos"]] = [0]
+    assert seen.slope(of["cos"], 0) == 0
+    power, _ = judged({u: u**v, v: 0}, "forward")
+    power.inside["f1"] = [1, 8]
+    assert power.slope("f1", 1) == 0 != power.slope("f1", 0)
+
+
+@pytest.mark.parametrize("kind", ["forward", "backward"])
+def test_the_record_takes_time_in_proportion(kind):
+    """A chain splits one variable at a time; n rounds are not n² steps."""
+
+    def steps(count):
+        names = [f"x{i}" for i in range(count)]
+        below = {f"d{x}": ["inverse", [[["1", []], ["1", [[x, 1]]]]]] for x in names}
+        inner = "d" if kind == "backward" else ""  # derivatives of functions would differ at once
+        follows = zip(names, names[1:], strict=False)
+        system = {x: [] for x in names} | {x: [["1", [[inner + y, 1]]]] for y, x in follows}
+        data = {
+            "format": "symlump certificate",
+            "version": 3,
+            "kind": kind,
+            "system": system,
+            "functions": below,
+            "blocks": {x: [x] for x in names},
+            "quotient": system,
+            "quotient_functions": below,
+            "initial": [names],
+        }
+        record = evaluations(data)
+        look = checker._Rates if kind == "backward" else checker._Slopes
+        before, spent = look.__init__, []
+
+        def kept(self, *given):
+            before(self, *given)
+            spent.append(self)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(look, "__init__", kept)
+            assert check(data | {"evaluations": record}).coarsest
+        size = checker._claim_size(checker.read_claim(data))
+        whole = checker.Budget.of("", 4 * size * size.bit_length()).left
+        return record["rounds"], whole - spent[0].budget.left
+
+    rounds, short = steps(100)
+    more_rounds, long = steps(400)
+    assert (rounds, more_rounds) == (99, 399)
+    assert long < 6 * short

@@ -1113,8 +1113,8 @@ def replay_evaluations(claim: Claim, initial: Labels, record: Evaluations) -> La
 def evaluation_rounds(claim: Claim, initial: Labels, record: Evaluations) -> Iterator[_Partition]:
     """The initial partition, and that after each round, until nothing splits; always the same object.
 
-    Every block has a value in the field of ``prime`` elements: a hash of the round that made it and of its first
-    variable. Backward: these are the values of the variables, and a variable is judged by its equation there.
+    Every block has a value in the field of ``prime`` elements: a hash of the round that made it and of its
+    first variable. Backward: these are the values of variables, and a variable is judged by its equation there.
     Forward: they are the weights w of equations, and x_i is judged by ∂(Σ_k w_k·q_k)/∂x_i at a point. When a
     block splits, its largest part keeps the value, so little has to be computed again.
     """

@@ -165,10 +165,13 @@ class Compression:
         if chain is not None and small is not None:
             names = [f"{n} ({k.activation.name})" for n, k in enumerate(chain.layers, start=1)]
             blocks = [small.layers[place].outputs for place in places]
-        kept = [_retained(new[place], pruned) for place in places] if stored is None else stored
+        left = self.network.held
+        kept = [_retained(new[p], left[p], pruned) for p in places] if stored is None else stored
         return tuple(
-            LayerReport(name, layer.units, count, layer.parameters, retained)
-            for name, layer, count, retained in zip(names, old, blocks, kept, strict=True)
+            LayerReport(name, layer.units, count, held, retained)
+            for name, layer, count, held, retained in zip(
+                names, old, blocks, self.original.held, kept, strict=True
+            )
         )
 
     @property
@@ -354,7 +357,7 @@ def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.Arr
     return float(np.mean((predicted - expected) ** 2))
 
 
-def _retained(layer: Any, pruned: bool) -> int:
-    if not pruned:
-        return int(layer.parameters)
+def _retained(layer: Any, held: int, pruned: bool) -> int:
+    if not pruned or not held:  # nothing of its own
+        return held
     return int(np.count_nonzero(layer.weight)) + (0 if layer.bias is None else layer.bias.size)

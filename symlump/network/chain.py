@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from symlump.errors import NetworkError
 from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.nodes import Affine, Apply, GroupSum, Input, Node
 from symlump.network.precision import Dtype
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -189,6 +190,19 @@ class Chain:
         widths = "–".join(map(str, self.widths))
         kinds = list(dict.fromkeys(layer.activation.name for layer in self.hidden)) or ["linear"]
         return f"<Chain: {widths}, {', '.join(kinds)}, {self.parameters} parameters>"
+
+
+def dense_nodes(chain: Chain, x: str | None = None) -> tuple[Node, ...]:
+    """The nodes of a chain; the first is its input, which the others call ``x`` if that is given."""
+    nodes: list[Node] = [Input(x or "x", (), (chain.inputs,))]
+    for number, layer in enumerate(chain.layers):
+        stem = f"layers.{number}"
+        nodes.append(Affine(stem, (nodes[-1].name,), layer.weight, layer.bias))
+        if layer.activation.name != "identity":
+            nodes.append(Apply(f"{stem}.activation", (nodes[-1].name,), layer.activation))
+        if layer.groups is not None:
+            nodes.append(GroupSum(f"{stem}.groups", (nodes[-1].name,), layer.groups))
+    return tuple(nodes)
 
 
 def _validate(layer: Layer, number: int, width: int | None) -> None:

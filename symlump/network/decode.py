@@ -7,7 +7,7 @@ coefficient to the nearest float64.
 
 from __future__ import annotations
 
-from symlump.errors import MethodError
+from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.network.equations.decode_state import decoded_state
@@ -53,7 +53,15 @@ def decode(lumping: Lumping) -> Network:
             "the influence form is reduced by Forward(); for Backward() encode with form='state'"
         )
     labels = unit_labels(ode, lumping.partition.labels)
-    return tidied(rewritten(ode.network, labels, OfQuotient(lumping, ode)))
+    try:
+        return tidied(rewritten(ode.network, labels, OfQuotient(lumping, ode)))
+    except NetworkError as error:
+        if not ode.network.sharing:
+            raise
+        raise MethodError(
+            f"{error}: this lumping merges their units in different ways; compress(network, AFDE(eps=0)) "
+            "merges what all places allow that share weights"
+        ) from None
 
 
 def unit_labels(ode: NetworkODE, labels: IntArray) -> dict[str, IntArray]:

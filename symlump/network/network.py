@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from symlump.errors import NetworkError
 from symlump.network.activations.table import Activation
-from symlump.network.chain import Chain, Layer
+from symlump.network.chain import Chain, Layer, dense_nodes
 from symlump.network.evaluate import evaluated
 from symlump.network.nodes import (
     Affine,
@@ -27,6 +27,7 @@ from symlump.network.nodes import (
     Untouched,
 )
 from symlump.network.precision import PRECISIONS, Dtype
+from symlump.network.shared import check_shared, held_by_each, refuse_shared, sharing
 from symlump.ode.exact import FloatArray
 
 #: Values with more entries or channels per sample are refused: a file can claim any size.
@@ -78,7 +79,7 @@ class Network:
         given: Sequence[object] = self.nodes
         if not given or isinstance(given[0], Layer):  # the short form
             dtype = self.outputs if isinstance(self.outputs, str) else self.dtype
-            nodes = _dense_nodes(Chain(tuple(self.nodes), dtype))  # type: ignore[arg-type]
+            nodes = dense_nodes(Chain(tuple(self.nodes), dtype))  # type: ignore[arg-type]
             object.__setattr__(self, "nodes", nodes)
             object.__setattr__(self, "outputs", (nodes[-1].name,))
             object.__setattr__(self, "dtype", dtype)
@@ -87,6 +88,7 @@ class Network:
         missing = [name for name in self.outputs if name not in self.shapes]
         if missing:
             raise NetworkError(f"the output {missing[0]!r} is no node of the network")
+        check_shared(self.layers)
 
     @classmethod
     def from_layers(cls, layers: Iterable[Layer], dtype: Dtype = "float64") -> Network:
@@ -96,7 +98,7 @@ class Network:
     @classmethod
     def from_chain(cls, chain: Chain) -> Network:
         """The network of a chain."""
-        nodes = _dense_nodes(chain)
+        nodes = dense_nodes(chain)
         return cls(nodes, (nodes[-1].name,), chain.dtype)
 
     @classmethod
@@ -162,9 +164,18 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of weights and biases, those of untouched nodes included."""
-        layers = sum(node.parameters for node in self.layers)
-        return layers + sum(node.parameters for node in self.untouched)
+        """Number of weights and biases, shared ones once, those of untouched nodes included."""
+        return sum(self.held) + sum(node.parameters for node in self.untouched)
+
+    @cached_property
+    def held(self) -> tuple[int, ...]:
+        """How many weights and biases each layer holds; see :func:`symlump.network.shared.held_by_each`."""
+        return held_by_each(self.layers)
+
+    @cached_property
+    def sharing(self) -> dict[str, tuple[Affine, ...]]:
+        """The layers that share weights or biases; see :func:`symlump.network.shared.sharing`."""
+        return sharing(self.layers)
 
     @cached_property
     def readers(self) -> Counter[str]:
@@ -241,6 +252,7 @@ class Network:
                 f"{what} works on chains of dense layers, and {self!r} has convolutions, branches or several "
                 "activations in a row; AFDE, Symmetric, Magnitude, Wanda, TruncatedSVD and Quantize take it"
             )
+        refuse_shared(self.layers, what)
         for number, layer in enumerate(chain.layers, start=1):
             if layer.groups is not None:
                 raise NetworkError(
@@ -307,7 +319,7 @@ class Network:
             return self.with_layers(replace(n, weight=k.weight, bias=k.bias) for n, k in pairs)
         before, after = self._ends
         first = (self.nodes[0], *before)
-        nodes = (*first, *_dense_nodes(chain, first[-1].name)[1:])
+        nodes = (*first, *dense_nodes(chain, first[-1].name)[1:])
         for node in after:
             nodes += (Squeeze(node.name, (nodes[-1].name,)),)
         return Network(nodes, (nodes[-1].name,), chain.dtype)
@@ -360,7 +372,8 @@ class Network:
     def __repr__(self) -> str:
         chain = self.chain
         if chain is not None:
-            return repr(chain).replace("<Chain", "<Network")
+            shown = repr(chain).replace("<Chain", "<Network")
+            return shown.replace(f"{chain.parameters} param", f"{self.parameters} param")
         ends = " → ".join(
             " + ".join(f"({_plain(self.shapes[name])})" for name in names)
             for names in ([node.name for node in self.inputs], self.outputs)
@@ -380,19 +393,6 @@ def check_size(node: Node, shape: Shape) -> None:
     """
     if prod(shape) > _MAX_ENTRIES or prod(shape[:1]) > _MAX_CHANNELS:
         raise node.refuse(f"a value of shape {shape} is larger than symlump handles")
-
-
-def _dense_nodes(chain: Chain, x: str | None = None) -> tuple[Node, ...]:
-    """The nodes of a chain; the first is its input, which the others call ``x`` if that is given."""
-    nodes: list[Node] = [Input(x or "x", (), (chain.inputs,))]
-    for number, layer in enumerate(chain.layers):
-        stem = f"layers.{number}"
-        nodes.append(Affine(stem, (nodes[-1].name,), layer.weight, layer.bias))
-        if layer.activation.name != "identity":
-            nodes.append(Apply(f"{stem}.activation", (nodes[-1].name,), layer.activation))
-        if layer.groups is not None:
-            nodes.append(GroupSum(f"{stem}.groups", (nodes[-1].name,), layer.groups))
-    return tuple(nodes)
 
 
 def _plain(shape: Iterable[int]) -> str:

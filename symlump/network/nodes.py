@@ -77,6 +77,9 @@ class Affine(Node):
         One number per kernel axis; padding is with zeros, on both sides.
     depthwise : bool
         Unit i reads only input channel i // (units // inputs).
+    weight_name, bias_name : str
+        Layers in which one of them is the same, and not empty, share their weights or biases: these are equal
+        and stay so, and count once.
     """
 
     weight: FloatArray
@@ -85,6 +88,8 @@ class Affine(Node):
     padding: Shape = ()
     dilation: Shape = ()
     depthwise: bool = False
+    weight_name: str = ""
+    bias_name: str = ""
 
     @property
     def units(self) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Flatten, Node, Select
+from symlump.network.shared import only_shared
 from symlump.ode.exact import FloatArray
 
 
@@ -37,11 +38,14 @@ def simplified(network: Network, fold: bool = True) -> Network:
     >>> [(layer.name, layer.weight.tolist(), layer.bias.tolist()) for layer in simplified(network).layers]
     [('fc', [[6.0]], [1.0])]
     """
+    if fold:
+        network = _told_apart(network)
     nodes: dict[str, Node] = {}
     instead: dict[str, str] = {}
     needed = _needed(network)
     readers = Counter(name for node in network.nodes if node.name in needed for name in node.inputs)
     readers.update(network.outputs)
+    alike = _scaled_alike(network, readers, needed) if fold else set()
     for node in network.nodes:
         if node.name not in needed:
             continue
@@ -54,13 +58,14 @@ def simplified(network: Network, fold: bool = True) -> Network:
             readers[before.name] += readers[node.name] - 1
             continue
         if fold and isinstance(node, Affine) and isinstance(before, Affine) and sole:
-            if node.is_scale:
-                nodes[before.name] = _scaled_after(before, node)
+            if node.is_scale and (before.name in alike or _only_adds(node, before)):
+                nodes[before.name] = _scaled_after(before, node, before.name in alike)
                 instead[node.name] = before.name
                 readers[before.name] = readers[node.name]
                 continue
             padded = before.bias is not None and any(node.padding)
-            if before.is_scale and not node.depthwise and not padded:
+            apart = not (node.weight_name or node.bias_name)
+            if before.is_scale and not node.depthwise and not padded and apart:
                 kept = _scaled_before(before, node)
                 del nodes[before.name]
         elif isinstance(node, Select) and isinstance(before, Select):
@@ -69,9 +74,41 @@ def simplified(network: Network, fold: bool = True) -> Network:
     outputs = tuple(instead.get(name, name) for name in network.outputs)
     small = Network(tuple(nodes.values()), outputs, network.dtype)
     needed = _needed(small)
-    if len(needed) == len(nodes):
-        return small
-    return replace(small, nodes=tuple(node for node in small.nodes if node.name in needed))
+    if len(needed) < len(nodes):
+        small = replace(small, nodes=tuple(node for node in small.nodes if node.name in needed))
+    return _told_apart(small) if fold else small
+
+
+def _told_apart(network: Network) -> Network:
+    """The names of shared weights, where there are some, only as far as they say something."""
+    if not any(layer.weight_name or layer.bias_name for layer in network.layers):
+        return network
+    return network.with_layers(only_shared(network.layers))
+
+
+def _scaled_alike(network: Network, readers: Counter[str], needed: set[str]) -> set[str]:
+    """The layers into which a scale may be folded: their weights are their own, or all that share them have an
+    equal one.
+    """
+    after: dict[str, bytes] = {}
+    for node in network.nodes:
+        scale = isinstance(node, Affine) and node.is_scale and node.name in needed
+        if scale and isinstance(node, Affine) and readers[node.inputs[0]] == 1:
+            bias = np.zeros(node.units) if node.bias is None else node.bias
+            after[node.inputs[0]] = node.weight.tobytes() + bias.tobytes()
+    users: dict[str, set[bytes | None]] = {}
+    for layer in network.layers:
+        users.setdefault(layer.weight_name, set()).add(after.get(layer.name))
+    return {
+        layer.name
+        for layer in network.layers
+        if not layer.weight_name or (len(users[layer.weight_name]) == 1 and layer.name in after)
+    }
+
+
+def _only_adds(scale: Affine, layer: Affine) -> bool:
+    """Whether a scale gives a layer without biases some."""
+    return layer.bias is None and bool((scale.weight == 1).all())
 
 
 def _needed(network: Network) -> set[str]:
@@ -96,11 +133,16 @@ def _is_idle(node: Node, network: Network) -> bool:
     return False
 
 
-def _scaled_after(layer: Affine, scale: Affine) -> Affine:
+def _scaled_after(layer: Affine, scale: Affine, alike: bool) -> Affine:
     factor = scale.weight[:, 0]
     weight = layer.weight * factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
     bias = None if layer.bias is None else layer.bias * factor
-    return replace(layer, weight=weight, bias=_sum(bias, scale.bias))
+    name = ""
+    if layer.weight_name and layer.bias is None:
+        name = f"{layer.weight_name}, offset" if alike else scale.bias_name
+    elif layer.weight_name and layer.bias_name:  # of those with these weights only
+        name = f"{layer.weight_name}, {layer.bias_name}"
+    return replace(layer, weight=weight, bias=_sum(bias, scale.bias), bias_name=name)
 
 
 def _scaled_before(scale: Affine, layer: Affine) -> Affine:

@@ -29,6 +29,7 @@ from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.chain import Layer
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
+from symlump.network.shared import only_shared
 from symlump.network.torch_io import to_torch
 from symlump.network.torch_module import DTYPES
 
@@ -137,13 +138,32 @@ def read_network(
         for i, layer in enumerate(layers[:-1])
     ] + [replace(layers[-1], activation=output)]
     try:
-        network = Network.from_layers(layers, dtype)
+        network = _shared(Network.from_layers(layers, dtype), tensors, prefixes)
     except NetworkError as error:
         listed = _listed([f"{i} = {_shown(prefix)}" for i, prefix in enumerate(prefixes)])
         raise NetworkError(
             f"{error} (layers in {path}: {listed}; state another order with --layers)"
         ) from None
     return SavedNetwork(network, tuple(prefixes), extras)
+
+
+def _shared(
+    network: Network, tensors: Mapping[str, torch.Tensor], prefixes: Sequence[str]
+) -> Network:
+    """The network that knows which of its layers share what the file holds once."""
+    first: dict[tuple[object, ...], str] = {}
+
+    def name(place: str) -> str:
+        tensor = tensors.get(place)
+        if tensor is None:
+            return ""
+        return first.setdefault((tensor.data_ptr(), *tensor.shape, *tensor.stride()), place)
+
+    named = [
+        replace(layer, weight_name=name(f"{prefix}.weight"), bias_name=name(f"{prefix}.bias"))
+        for layer, prefix in zip(network.layers, prefixes, strict=True)
+    ]
+    return network.with_layers(only_shared(named))
 
 
 def write_network(path: str | Path, network: Network, like: SavedNetwork | None = None) -> None:
@@ -204,7 +224,15 @@ def write_safetensors(
     OutputError
         If the file cannot be written.
     """
-    arrays = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    arrays: dict[str, torch.Tensor] = {}
+    kept: dict[tuple[object, ...], str] = {}
+    for name, tensor in tensors.items():
+        array = tensor.detach().cpu().contiguous()
+        place = kept.setdefault((array.data_ptr(), *array.shape), name)
+        if place == name or not array.numel():
+            arrays[name] = array
+        else:
+            metadata = {**metadata, name: place}
     with replacing(path) as temporary:
         try:
             save_file(arrays, str(temporary), metadata)
@@ -294,13 +322,16 @@ def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
-            return (
-                {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118 (not a dict)
-                dict(file.metadata() or {}),
-            )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError, AttributeError) as error:
         reason = (str(error).split("\n")[0])[:200]
         raise FileFormatError(f"{path} is not a valid safetensors file: {reason}") from None
+    for name, place in metadata.items():  # as safetensors.torch.save_model writes shared tensors
+        if place in tensors and name.endswith((".weight", ".bias")):
+            tensors.setdefault(name, tensors[place])
+    _check_plain(path, tensors)
+    return tensors, metadata
 
 
 def _grouped(

@@ -2,7 +2,8 @@
 
 A unit is made by a layer. Activations, pooling, and layers with one factor or kernel per channel pass it on;
 after flattening it owns all its positions; joined values keep their units. A sum or a product ties the units
-that it combines, so one partition holds for all of its branches.
+that it combines, so one partition holds for all of its branches. Layers that share their weights tie the units
+that these make, and those that they read, number by number.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Ties:
         """Number of weights and biases with so many units."""
         width: dict[str, int] = {}
         total = sum(node.parameters for node in network.untouched)
+        held: set[str] = set()
         for node in network.nodes:
             shape = network.shapes[node.name]
             before = width[node.inputs[0]] if node.inputs else 0
@@ -105,7 +107,12 @@ class Ties:
             if isinstance(node, Affine):
                 reads = 1 if node.depthwise else before
                 offsets = int(np.prod(node.kernel, dtype=np.int64))
-                total += width[node.name] * (reads * offsets + (node.bias is not None))
+                if f"weight {node.weight_name}" not in held:
+                    total += width[node.name] * reads * offsets
+                if node.bias is not None and f"bias {node.bias_name}" not in held:
+                    total += width[node.name]
+                held |= {f"weight {node.weight_name}"} if node.weight_name else set()
+                held |= {f"bias {node.bias_name}"} if node.bias_name else set()
         return total
 
 
@@ -126,7 +133,17 @@ class _Finder:
         for node in network.nodes:
             self._units[node.name], self._positions[node.name] = self._pass(node)
         self._fixed += [self._units[name] for name in network.outputs]
+        for users in network.sharing.values():
+            for user in users[1:]:
+                self._pair(user.name, users[0].name)
+                self._pair(user.inputs[0], users[0].inputs[0])
         self.ties = self._found()
+
+    def _pair(self, name: str, other: str) -> None:
+        """Tie the units of two values of as many channels."""
+        self._pairs.append((self._units[name], self._units[other]))
+        if not np.array_equal(self._positions[name], self._positions[other]):
+            self._fixed += [self._units[name], self._units[other]]
 
     def _made(self, node: Node, fixed: bool) -> tuple[IntArray, IntArray]:
         shape = self._network.shapes[node.name]
@@ -214,6 +231,36 @@ def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
         _, first, inverse = np.unique(own, return_index=True, return_inverse=True)
         groups[units] = units[first[inverse.ravel()]]
     return groups
+
+
+def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
+    """The group of each unit, where units merge that are in one block of every value that has them.
+
+    Parameters
+    ----------
+    labels : mapping of str to ndarray of int
+        For each layer, sum and product, by name, the block of each channel.
+
+    Examples
+    --------
+    >>> a, b = (Affine(name, (x,), np.ones((2, 2)), weight_name="w") for name, x in ("ah", "ba"))
+    >>> first, last = Affine("h", ("x",), np.ones((2, 1))), Affine("y", ("b",), np.ones((1, 2)))
+    >>> ties = tied(Network((Input("x", (), (1,)), first, a, b, last), ("y",)))
+    >>> blocks = {"h": np.array([0, 0]), "a": np.array([0, 0]), "b": np.array([0, 1]), "y": np.zeros(1)}
+    >>> together(ties, blocks).tolist() == list(range(ties.count))
+    True
+    """
+    found: dict[int, IntArray] = {}
+    for number, units in enumerate(ties.axes):
+        rows = []
+        for name, own in labels.items():
+            order = np.lexsort((ties.positions[name], ties.units[name]))
+            order = order[np.isin(ties.units[name][order], units)]
+            if order.size:
+                rows.append(own[order].reshape(units.size, -1))
+        _, inverse = np.unique(np.hstack(rows), axis=0, return_inverse=True)
+        found[number] = inverse.ravel()
+    return regrouped(ties, found)
 
 
 def grouped_alike(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:

@@ -19,7 +19,8 @@ from symlump.network.activations.torch_modules import activation_module, known_a
 from symlump.network.chain import Chain, Layer
 from symlump.network.exchange.export_io import read_exported
 from symlump.network.network import Network
-from symlump.network.nodes import Flatten, Squeeze
+from symlump.network.nodes import Affine, Flatten, Squeeze
+from symlump.network.shared import SharedModules, only_shared
 from symlump.network.torch_module import DTYPES, BlockSum, graph_module
 
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
@@ -97,6 +98,7 @@ def _sequential(model: nn.Module) -> Network | None:
     before = bool(modules) and _flattens(modules[0][1])
     modules_before, modules = modules[:before], modules[before:]
     layers: list[Layer] = []
+    linears: list[tuple[str, nn.Linear]] = []
     dtypes: set[torch.dtype] = set()
     open_for_activation = False
     for name, module in modules:
@@ -107,6 +109,7 @@ def _sequential(model: nn.Module) -> Network | None:
                     f"module {name!r} is of {dtype}; convert the model to float32 or float64, as with .float()"
                 )
             dtypes.add(dtype)
+            linears.append((name, module))
             weight, bias = _array(module.weight), module.bias
             layers.append(Layer(weight, None if bias is None else _array(bias)))
             open_for_activation = True
@@ -128,11 +131,23 @@ def _sequential(model: nn.Module) -> Network | None:
     precision = DTYPES[dtypes.pop()] if dtypes else "float64"
     chain = Chain(tuple(layers), precision)
     network = Network.from_chain(chain)
-    if not before:
-        return network
-    # The shape of what is flattened is not told by the module; its rows are.
-    flat = Flatten(modules_before[0][0], (network.nodes[0].name,))
-    return Network((network.nodes[0], flat), (flat.name,), precision).with_chain(chain)
+    if before:
+        # The shape of what is flattened is not told by the module; its rows are.
+        flat = Flatten(modules_before[0][0], (network.nodes[0].name,))
+        network = Network((network.nodes[0], flat), (flat.name,), precision).with_chain(chain)
+    return network.with_layers(only_shared(_named(network, linears)))
+
+
+def _named(network: Network, linears: Sequence[tuple[str, nn.Linear]]) -> list[Affine]:
+    """The layers with a name for each tensor, so that those that modules share are seen."""
+    names: dict[int, str] = {}
+    for place, module in linears:
+        names.setdefault(id(module.weight), f"{place}.weight")
+        names.setdefault(id(module.bias), f"{place}.bias")
+    return [
+        replace(layer, weight_name=names[id(module.weight)], bias_name=names[id(module.bias)])
+        for layer, (_, module) in zip(network.layers, linears, strict=True)
+    ]
 
 
 def _flattens(module: nn.Module) -> bool:
@@ -150,13 +165,17 @@ def to_torch(network: Network) -> nn.Module:
         return graph_module(network)
     dtype: torch.dtype = getattr(torch, network.dtype)
     modules: list[nn.Module] = [nn.Flatten()] if isinstance(network.nodes[1], Flatten) else []
-    for layer in chain.layers:
-        with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
-            linear = nn.Linear(layer.inputs, layer.units, layer.bias is not None, dtype=dtype)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(np.array(layer.weight)))
-            if layer.bias is not None:
-                linear.bias.copy_(torch.from_numpy(np.array(layer.bias)))
+    shared = SharedModules()
+    for node, layer in zip(network.layers, chain.layers, strict=True):
+        linear = shared.found(node)
+        if linear is None:
+            with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
+                linear = nn.Linear(layer.inputs, layer.units, layer.bias is not None, dtype=dtype)
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(np.array(layer.weight)))
+                if layer.bias is not None:
+                    linear.bias.copy_(torch.from_numpy(np.array(layer.bias)))
+            shared.add(node, linear)
         modules.append(linear)
         if layer.activation.name != "identity":
             modules.append(activation_module(layer.activation))
@@ -184,7 +203,8 @@ def read_back(network: Network, model: nn.Module) -> Network:
         }
         modules: list[Any] = [model.get_submodule(places[k.name]) for k in network.layers]
     else:
-        modules = [module for module in model.modules() if isinstance(module, nn.Linear)]
+        flat = _flat(model) if isinstance(model, nn.Sequential) else []
+        modules = [module for _, module in flat if isinstance(module, nn.Linear)]
     return network.with_layers(
         replace(
             layer,
@@ -198,7 +218,8 @@ def read_back(network: Network, model: nn.Module) -> Network:
 def _flat(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]:
     """All modules in order, with their places; the nesting is as deep as the user's own model."""
     found: list[tuple[str, nn.Module]] = []
-    for name, module in model.named_children():
+    for name, module in model._modules.items():  # named_children() leaves out what comes again
+        assert module is not None
         if isinstance(module, nn.Sequential):
             found += _flat(module, f"{prefix}{name}.")
         else:

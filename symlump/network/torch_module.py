@@ -37,6 +37,7 @@ from symlump.network.nodes import (
     Untouched,
 )
 from symlump.network.precision import PRECISIONS, Dtype
+from symlump.network.shared import SharedModules
 from symlump.ode.exact import FloatArray, IntArray
 
 #: The names of torch's formats.
@@ -199,6 +200,8 @@ class _Writer:
         self._dtype = getattr(torch, graph.dtype)
         self._root, self._calls = nn.Module(), fx.Graph()
         self._values: dict[str, fx.Node] = {}
+        self._shared = SharedModules()
+        self._paths: dict[int, str] = {}  # of modules that are called again
         for node in graph.nodes:
             given = [self._values[name] for name in node.inputs]
             value = self._write(node, given)
@@ -253,6 +256,13 @@ class _Writer:
         )
 
     def _affine(self, node: Affine) -> nn.Module:
+        module: nn.Module | None = self._shared.found(node)
+        if module is None:
+            module = self._new_affine(node)
+            self._shared.add(node, module)
+        return module
+
+    def _new_affine(self, node: Affine) -> nn.Module:
         weight = self._tensor(node.weight)
         bias = None if node.bias is None else self._tensor(node.bias)
         if node.is_scale:
@@ -305,7 +315,10 @@ class _Writer:
         return self._calls.call_function(call.function, arguments, keywords)
 
     def _call(self, name: str, module: nn.Module, given: list[fx.Node]) -> fx.Node:
+        if id(module) in self._paths:
+            return self._calls.call_module(self._paths[id(module)], tuple(given))
         path = self._place(name)
+        self._paths[id(module)] = path
         parent, _, last = path.rpartition(".")
         self._parent(parent).add_module(last, module)
         return self._calls.call_module(path, tuple(given))

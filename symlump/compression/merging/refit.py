@@ -50,6 +50,7 @@ class MergedWeights:
         self._new: dict[str, FloatArray] = {}
         self._changed: dict[str, bool] = {}
         self._bias: FloatArray | None = None
+        self._shared: dict[str, tuple[FloatArray, FloatArray]] = {}
         #: For each layer the new channel of each channel that it reads.
         self.places: dict[str, IntArray] = {}
         self._written: dict[str, Node] = {}
@@ -111,7 +112,10 @@ class MergedWeights:
     ) -> tuple[FloatArray, FloatArray | None]:
         """The weights for what is left of the channels that a layer reads."""
         name = node.inputs[0]
-        if not self._changed[name]:
+        shared = bool(node.weight_name)
+        if shared and np.array_equal(places, np.arange(places.size)):
+            return weight, node.bias  # in all its places
+        if not shared and not self._changed[name]:
             return weight, node.bias
         unit, inside = self._by_units(name, places)
         width = weight.shape[1]
@@ -120,7 +124,10 @@ class MergedWeights:
         spread: Any = _members(unit)
         constant = np.zeros(units)
         with_constant = node.bias is not None and not any(node.padding)
-        if self._old is not None and self._values is not None:
+        if shared:
+            if self._values is not None:
+                spread, constant = self._together(node.weight_name, spread, unit, inside)
+        elif self._old is not None and self._values is not None:
             h = _by_position(self._value(name), count, inside)
             wanted = _by_position(self._old.until(name), units, inside)
             on_grid = inside > 1 or len(self._network.shapes[name]) > 1
@@ -139,6 +146,30 @@ class MergedWeights:
             result = result.reshape(len(weight), count * inside, weight.shape[2])
         bias = node.bias
         return np.ascontiguousarray(result), None if bias is None else bias + total @ constant
+
+    def _together(
+        self, shared: str, sums: csr_array, unit: IntArray, inside: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """One fit for all places in which shared weights are used, on means of the original units.
+
+        What merged units will be in the later places is not known in the first, so the means stand for them.
+        """
+        if shared not in self._shared:
+            users = self._network.sharing[shared]
+            assert self._values is not None
+            walk, pairs = Walk(self._network, self._values), []
+            for user in users:
+                name = user.inputs[0]
+                units = self._ties.units[name].reshape(-1, inside)[:, 0]
+                wanted = _by_position(walk.until(name), units.size, inside)
+                rows = chosen_rows(len(wanted), wanted.shape[1])
+                wanted = wanted if rows is None else wanted[rows]
+                mean = _mean_matrix(unit, self._effects[units], int(unit.max()) + 1)
+                pairs.append((wanted @ mean.T, wanted))
+            h, wanted = (np.concatenate(part) for part in zip(*pairs, strict=True))
+            constant = all(user.bias is not None and not any(user.padding) for user in users)
+            self._shared[shared] = fitted(self._values.moments, h, wanted, sums, constant)
+        return self._shared[shared]
 
     def _by_units(self, name: str, places: IntArray) -> tuple[IntArray, int]:
         """Channels as units with some positions each: the new unit of each unit, and how many positions."""

@@ -92,7 +92,8 @@ def values_of(network: Network, inputs: object) -> tuple[Values, tuple[FloatArra
         If the inputs do not fit the network.
     """
     chain = network.chain
-    if isinstance(inputs, Normal) and chain is not None and hidden_degree(chain) is not None:
+    polynomial = chain is not None and not network.sharing and hidden_degree(chain) is not None
+    if isinstance(inputs, Normal) and chain is not None and polynomial:
         moments, drawn = moments_of(chain, inputs)
         if isinstance(moments, Hermite):
             return HermiteValues(moments), (drawn.reshape(-1, *network.inputs[0].size),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from math import prod
 from typing import Literal
 
@@ -57,6 +58,14 @@ class GraphBuilder:
         self._by_name[node.name] = node
         self.nodes.append(node)
         return node.name
+
+    def name_arrays(self, first: int, names: tuple[str, str]) -> None:
+        """Name the weights and biases of the layers made from a place on, to tell which are the same."""
+        for place, node in enumerate(self.nodes[first:], start=first):
+            if isinstance(node, Affine) and any(names):
+                weight, bias = names
+                named = replace(node, weight_name=weight, bias_name=bias)
+                self.nodes[place] = self._by_name[node.name] = named
 
     def free(self, name: str) -> str:
         """The name, with a number if it is taken."""

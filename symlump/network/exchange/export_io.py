@@ -154,6 +154,7 @@ class _Reader:
         self._operations = Operations(self._build)
         self._values: dict[Any, Any] = {}
         self._names: dict[int, str] = {}  # of tensors that the model holds
+        self._arrays: dict[tuple[object, ...], str] = {}  # and what is computed of them alone
         self._dtype: torch.dtype | None = None
         self._samples = ""
         self._held(program)
@@ -193,6 +194,8 @@ class _Reader:
                 tensor = program.constants.get(spec.target)
             self._values[node] = tensor
             self._names[id(tensor)] = spec.target
+            if isinstance(tensor, torch.Tensor):
+                self._arrays.setdefault(_identity(tensor), spec.target)
 
     def _input(self, node: Any) -> None:
         value = node.meta["val"]
@@ -235,6 +238,7 @@ class _Reader:
                 if str(result.shape[:1]) == f"torch.Size([{self._samples}])"
                 else None
             )
+        made = len(self._build.nodes)
         same_type = not isinstance(result, torch.Tensor) or result.dtype == self._dtype
         value = None
         if same_type:
@@ -243,6 +247,7 @@ class _Reader:
             except NetworkError as error:
                 if not self._leave:
                     raise NetworkError(f"{error}; {_OFFER}") from None
+        self._build.name_arrays(made, self._held_in(operation, a))
         if value is None:
             value = self._unknown(node, operation)
         if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
@@ -259,13 +264,27 @@ class _Reader:
             if s.name in values or s.has_default_value()
         }
 
+    def _held_in(self, operation: str, a: Arguments) -> tuple[str, str]:
+        """Names for the weights and the biases that a call makes of tensors that the model holds, or ""."""
+        tensors = {k: v for k, v in a.items() if isinstance(v, torch.Tensor)}
+        names = {k: self._arrays.get(_identity(v), "") for k, v in tensors.items()}
+        if operation == "linear" or operation.startswith("conv"):
+            return names["weight"], names.get("bias", "")
+        plain = [f"{k}={v}" for k, v in a.items() if isinstance(v, int | float)]
+        whole = f"{operation}({', '.join([*names.values(), *plain])})"
+        return (whole, whole) if names and all(names.values()) else ("", "")
+
     def _constant(self, node: Any, a: Arguments) -> Any:
         """A call on what the model holds, such as the product behind a weight normalisation."""
         if _has(a, Samples):
             return self._unknown(node, str(node.target))
-        return node.target(
+        result = node.target(
             *map(self._value, node.args), **{k: self._value(v) for k, v in node.kwargs.items()}
         )
+        weight, _ = self._held_in(str(node.target), a)
+        if isinstance(result, torch.Tensor) and weight and not _has(a, list):
+            self._arrays.setdefault(_identity(result), weight)
+        return result
 
     def _unknown(self, node: Any, operation: str) -> Any:
         if not node.users:
@@ -345,6 +364,11 @@ class _Reader:
 def _operation(schema: Any) -> str:
     """Name of an operation; ``relu_``, which works in place, is a ``relu``."""
     return re.sub(r"(?<=[a-z0-9])_$", "", schema.name.split("::")[-1])
+
+
+def _identity(tensor: torch.Tensor) -> tuple[object, ...]:
+    """What two tensors that hold the same memory in the same way have in common."""
+    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
 
 
 def _sizes(value: torch.Tensor) -> Shape:

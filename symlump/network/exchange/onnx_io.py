@@ -131,6 +131,9 @@ class _Reader:
         self._used = {*read, *(value.name for value in model.graph.output)}
         self._build = GraphBuilder()
         self._values: dict[str, Any] = {"": None}
+        self._names: dict[
+            int, str
+        ] = {}  # of arrays of the file, and of what is computed of them alone
         self._dtype: int | None = None
         graph = model.graph
         if len(graph.node) > _MAX_NODES:
@@ -175,6 +178,7 @@ class _Reader:
             if name not in self._initializers:
                 raise FileFormatError(f"{reader} reads {name!r}, which nothing before it gives")
             self._values[name] = self._array(self._initializers[name], name)
+            self._names[id(self._values[name])] = name
         return self._values[name]
 
     def _array(self, tensor: Any, name: str) -> Any:
@@ -202,6 +206,7 @@ class _Reader:
             )
         inputs = [self._value(name, shown) for name in node.input]
         name, why = self._place(node, number), ""
+        made = len(self._build.nodes)
         try:
             attributes = {a.name: self._attribute(a) for a in node.attribute}
             result = self._operators.read(node.op_type, name, inputs, attributes)
@@ -220,9 +225,29 @@ class _Reader:
                 "read_onnx(path, leave_untouched=True)"
             )
             raise NetworkError(f"{shown}: {why or _UNKNOWN}; {offer}")
+        weight, bias = self._held_in(node, inputs)
+        self._build.name_arrays(made, (weight, bias))
         results = result if isinstance(result, tuple) else (result,)
         for output, value in zip(node.output, results, strict=False):
             self._values[output] = value
+            if weight and isinstance(value, np.ndarray):
+                self._names.setdefault(
+                    id(value), f"{weight}.{output}" if len(results) > 1 else weight
+                )
+
+    def _held_in(self, node: Any, inputs: list[Any]) -> tuple[str, str]:
+        """Names for the weights and the biases that a node makes of arrays of the file, or ""."""
+        arrays = [value for value in inputs if isinstance(value, np.ndarray)]
+        names = [self._names.get(id(value), "") for value in arrays]
+        how = sorted(str(self._onnx.helper.printable_attribute(a)) for a in node.attribute)
+        if not names or not all(names):
+            return "", ""
+        if node.op_type == "Conv":
+            return names[0], names[1] if len(names) > 1 else ""
+        if node.op_type == "Gemm" and len(names) > 1:
+            return f"{names[0]} ({', '.join(how)})", f"{names[1]} ({', '.join(how)})"
+        whole = f"{node.op_type}({', '.join([*names, *how])})"
+        return whole, whole
 
     def _untouched(self, node: Any, name: str, inputs: list[Any]) -> tuple[Any, ...] | None:
         """The results of a node that is not known; None if it cannot be carried along."""

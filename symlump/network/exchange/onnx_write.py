@@ -30,6 +30,7 @@ from symlump.network.nodes import (
     Unsqueeze,
     Untouched,
 )
+from symlump.ode.exact import FloatArray
 
 _IR_VERSION = 9  # of opset 20
 
@@ -69,6 +70,7 @@ class _Writer:
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
         self._taken = set(graph.shapes)
+        self._written: dict[tuple[str, tuple[int, ...]], str] = {}  # weights that layers share
         if graph.dtype not in ("float32", "float64"):
             raise NetworkError(
                 f"ONNX files are written in float32 or float64; this network is of {graph.dtype}"
@@ -119,6 +121,13 @@ class _Writer:
         name = self._free(name)
         self._weights.append(self._numpy.from_array(np.ascontiguousarray(array), name))
         return name
+
+    def _held(self, name: str, shared: str, array: FloatArray) -> str:
+        """Weights or biases; those that layers share are written once."""
+        key = (f"{name.rpartition('.')[2]} {shared}", array.shape)
+        if not shared or key not in self._written:
+            self._written[key] = self._constant(name, array.astype(self._float))
+        return self._written[key]
 
     def _number(self, name: str, value: float) -> str:
         return self._constant(name, np.array(value, dtype=self._float))
@@ -177,9 +186,9 @@ class _Writer:
         if node.is_scale:
             self._scale(node)
             return
-        inputs.append(self._constant(f"{name}.weight", node.weight.astype(self._float)))
+        inputs.append(self._held(f"{name}.weight", node.weight_name, node.weight))
         if node.bias is not None:
-            inputs.append(self._constant(f"{name}.bias", node.bias.astype(self._float)))
+            inputs.append(self._held(f"{name}.bias", node.bias_name, node.bias))
         if node.is_dense:
             self._add("Gemm", inputs, name, transB=1)
             return
@@ -203,12 +212,12 @@ class _Writer:
 
     def _scale(self, node: Affine) -> None:
         spread = (-1, *(1,) * (len(self._graph.shapes[node.inputs[0]]) - 1))
-        factor = node.weight[:, 0].reshape(spread).astype(self._float)
-        weight = self._constant(f"{node.name}.weight", factor)
+        factor = node.weight[:, 0].reshape(spread)
+        weight = self._held(f"{node.name}.weight", node.weight_name, factor)
         if node.bias is None:
             self._add("Mul", [node.inputs[0], weight], node.name)
             return
-        bias = self._constant(f"{node.name}.bias", node.bias.reshape(spread).astype(self._float))
+        bias = self._held(f"{node.name}.bias", node.bias_name, node.bias.reshape(spread))
         product = self._add("Mul", [node.inputs[0], weight], self._free(f"{node.name}.product"))
         self._add("Add", [product, bias], node.name)
 

@@ -141,3 +141,61 @@ def coarsest(system, equal, labels):
         if finer == labels:
             return labels
         labels = finer
+
+
+def smallest_rows(system, observable):
+    """The smallest row space with the observable that holds all gradients of its combinations, in echelon form.
+
+    By the definition: gradients over a common denominator, and the coefficients of their monomials; a function
+    is a free symbol of its argument, its derivative another one.
+    """
+    variables, free, slopes = list(system), {}, {}
+    kernels = {k for rate in system.values() for k in sympy.sympify(rate).atoms(sympy.Function)}
+    for kernel in sorted(kernels, key=str):
+        u = sympy.expand(kernel.args[0])
+        sign = 1
+        if kernel.func is not sympy.exp and u.could_extract_minus_sign():
+            sign, u = -1, -u
+        symbol, slope = (sympy.Symbol(f"{name}_{kernel.func}_{u}") for name in ("f", "d"))
+        free[kernel] = sign * symbol
+        slopes[symbol] = slope, u
+    rates = [sympy.sympify(rate).xreplace(free) for rate in system.values()]
+    gens = [*variables, *slopes, *(slope for slope, _ in slopes.values())]
+
+    def gradient(row):
+        f = sympy.Add(*(c * rate for c, rate in zip(row, rates, strict=True)))
+        for v in variables:
+            inner = (f.diff(s) * slope * u.diff(v) for s, (slope, u) in slopes.items())
+            yield sympy.together(sympy.Add(f.diff(v), *inner))
+
+    space = sympy.Matrix([[observable.coeff(v) for v in variables]])
+    done = 0
+    while done < space.rows:
+        entries = [sympy.fraction(sympy.cancel(g)) for g in gradient(space.row(done))]
+        below = sympy.lcm_list([d for _, d in entries])
+        tops = [sympy.Poly(sympy.cancel(n * below / d), *gens) for n, d in entries]
+        for monomial in {m for top in tops for m in top.monoms()}:
+            row = sympy.Matrix([[top.coeff_monomial(monomial) for top in tops]])
+            larger = space.col_join(row)
+            if larger.rank() == larger.rows:
+                space = larger
+        done += 1
+    return space.rref()[0]
+
+
+def planted_linear(seed, functions=False):
+    """A system in which combinations of the variables follow a small one, and these combinations."""
+    draw = random.Random(seed)
+    count, size = draw.randint(2, 4), draw.randint(1, 2)
+    while True:
+        change = sympy.Matrix(count, count, lambda i, j: draw.choice([0, 0, 1, 1, -1, 2]))
+        if change.det() != 0:
+            break
+    variables = X[:count]
+    rows = change * sympy.Matrix(variables)
+    seen = sympy.symbols(f"z1:{count + 1}")
+    rates = [random_rate(draw, seen[:size], functions) for _ in range(size)]
+    rates += [random_rate(draw, seen, functions) for _ in range(count - size)]
+    known = dict(zip(seen, rows, strict=True))
+    moved = change.inv() * sympy.Matrix([sympy.sympify(rate).subs(known) for rate in rates])
+    return dict(zip(variables, moved, strict=True)), list(rows)[:size]

@@ -53,7 +53,7 @@ def test_files_stay_small_and_rooms_point_one_way():
     for path in (ROOT / "symlump").rglob("*.py"):
         text = path.read_text()
         # The checker must run alone, so it stays one file.
-        assert text.count("\n") <= (1400 if path.name == "check.py" else 400), path
+        assert text.count("\n") <= (1500 if path.name == "check.py" else 400), path
         room = path.relative_to(ROOT / "symlump").parts[0]
         if room == "enclosures":
             for above in rooms[1:]:

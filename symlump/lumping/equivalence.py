@@ -259,8 +259,8 @@ def slices(indptr: IntArray, members: IntArray) -> IntArray:
     return ranges(indptr[members], indptr[members + 1] - indptr[members])
 
 
-def check_system(ode: object, verb: str, functions: bool = False) -> None:
-    """Refuse what is no system, such as a model, and unless ``functions`` what is no polynomial one.
+def check_system(ode: object, verb: str) -> None:
+    """Refuse what is no system, such as a model.
 
     Raises
     ------
@@ -272,8 +272,6 @@ def check_system(ode: object, verb: str, functions: bool = False) -> None:
             f"{verb} takes a PolynomialODE or an ODE; got a {type(ode).__name__}. The system of a model "
             f"file is sl.read(path).ode"
         )
-    if not functions:
-        polynomial_only(ode, verb)
 
 
 def polynomial_only(ode: ODE, what: str) -> PolynomialODE:
@@ -286,6 +284,7 @@ def polynomial_only(ode: ODE, what: str) -> PolynomialODE:
     """
     if isinstance(ode, PolynomialODE):
         return ode
+    check_system(ode, what)
     raise MethodError(
         f"{what} is defined for polynomial systems only; this one contains "
         f"{symbol_text(ode, len(ode))}"

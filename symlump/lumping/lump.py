@@ -76,7 +76,7 @@ def lump(
     y1' = -3*y1 + 2*x3
     x3' = y1 - 2*x3
     """
-    check_system(ode, "lump", functions=True)
+    check_system(ode, "lump")
     if isinstance(method, Equivalence) and not method.is_exact:
         polynomial_only(ode, "a tolerance")
     if not isinstance(method, Equivalence):
@@ -87,7 +87,7 @@ def lump(
                 raise MethodError(
                     "Constrained takes no initial partition: it keeps its observables"
                 )
-            return lump_constrained(polynomial_only(ode, "Constrained"), method, seed)
+            return lump_constrained(ode, method, seed)
         raise MethodError(
             f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"
         )

@@ -157,7 +157,7 @@ class Closure:
     observables: list[tuple[Polynomial, Polynomial]]
     start: list[int]
     prime: int
-    steps: list[tuple[int, Monomial]]
+    steps: list[tuple[int, Any]]  # a monomial, with functions the number of a point
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,10 @@ def read_claim(data: Any, given: Any = None) -> Claim:
         if (key == "maximality") == ("functions" in parts):
             which = "without" if key == "maximality" else "with"
             raise Misplaced(f"this is the record of a system {which} functions", key)
-    if "closure" in parts and "functions" in parts:
-        raise Misplaced("this is the record of a system without functions", "closure")
+    for at, (_, what) in enumerate(parts["closure"].steps if "closure" in parts else ()):
+        if (type(what) is int) != ("functions" in parts):
+            due = "the number of a point" if "functions" in parts else "a monomial"
+            raise Misplaced(f"{due} is due here", f"closure.steps[{at}][1]")
     for number, records in enumerate(parts.get("maximality", ())):
         for at, (_, target, _) in enumerate(records):
             if (target is None) != (kind == "backward"):
@@ -338,8 +340,8 @@ def _has_names(claim: Claim) -> None:
         for form, carried in claim.closure.observables:
             _has_equations({"an observable": form}, system.keys(), "the observables")
             _has_equations({"an observable": carried}, claim.matrix.keys(), "the observables")
-        for _, monomial in claim.closure.steps:
-            for name, _ in monomial:
+        for _, what in claim.closure.steps:
+            for name, _ in what if type(what) is tuple else ():
                 if name not in system:
                     raise Rejected(f"closure: {name} is not a variable of the system")
 
@@ -581,12 +583,13 @@ def _closure(value: Any, path: str) -> Closure:
     prime = value["prime"]
     if type(prime) is not int or not 1 < prime < MAX_PRIME or not _is_prime(prime):
         _wrong(prime, "a prime below 2^40", f"{path}.prime")
-    steps = []
+    steps: list[tuple[int, Any]] = []
     for at, step in enumerate(_list(value["steps"], f"{path}.steps")):
         if type(step) is not list or len(step) != 2:
             _wrong(step, "a step, [parent, monomial],", f"{path}.steps[{at}]")
         parent = _natural(step[0], f"{path}.steps[{at}][0]")
-        steps.append((parent, _monomial_at(step[1], f"{path}.steps[{at}][1]")))
+        read = _natural if type(step[1]) is int else _monomial_at
+        steps.append((parent, read(step[1], f"{path}.steps[{at}][1]")))
     return Closure(observables, start, prime, steps)
 
 

@@ -13,6 +13,11 @@ r·q is a polynomial in its rows, so its gradient is a combination of them and s
 it. Hence it contains all vectors of the derivation. The derivation is replayed modulo the prime; vectors
 that are independent there are independent over Q. So no lumping that keeps the observables has fewer rows
 than there are vectors.
+
+With functions steps are pairs ``[parent, point]``. The vector that is added is the gradient of r·q at a point
+of the prime field: the one that evaluations with this seed take, with their values and derivatives of
+functions. Since r·q is a function of the rows whatever the functions other than 1/u are, its gradient at each
+such point is a combination of them.
 """
 
 from __future__ import annotations
@@ -22,14 +27,18 @@ from fractions import Fraction
 from typing import Any
 
 from symlump.proof.check import (
+    FREE,
     Budget,
     Claim,
+    Closure,
+    Evaluations,
     Inconclusive,
     Misplaced,
     Monomial,
     Polynomial,
     Rejected,
     Verdict,
+    _Slopes,
     add_term,
     read_claim,
     verdict,
@@ -90,14 +99,8 @@ def _check(claim: Claim) -> Verdict:
         form, _ = record.observables[i]
         budget.spend(len(form))
         vectors.append(_residues(form, prime))
-    modular: ModularSystem = {}
-    for name, polynomial in claim.system.items():
-        modular[name] = {monomial: _residue(value, prime) for monomial, value in polynomial.items()}
-    for parent, wanted in _by_parent(record.steps):
-        # A vector may only come from one before it.
-        if parent >= len(vectors):
-            raise Rejected(f"a step refers to vector {parent}; there are {len(vectors)}")
-        vectors += _gradient(modular, vectors[parent], wanted, prime, budget)
+    add = _at_points if claim.functions else _by_coefficients
+    add(claim, record, vectors, budget)
     _independent(vectors, prime, budget)
     if len(vectors) != len(matrix):
         raise Inconclusive(
@@ -105,9 +108,51 @@ def _check(claim: Claim) -> Verdict:
         )
     return Verdict(
         "accepted",
-        f"no linear lumping with fewer than {len(vectors)} rows keeps the observables",
+        f"no linear lumping with fewer than {len(vectors)} rows keeps the observables"
+        + (
+            FREE
+            if any(f.name != "inverse" and f.arguments for f in claim.functions.values())
+            else ""
+        ),
         coarsest=True,
     )
+
+
+def _by_coefficients(claim: Claim, record: Closure, vectors: list[Vector], budget: Budget) -> None:
+    """Add the vectors of the derivation of a polynomial system."""
+    prime, modular = record.prime, ModularSystem()
+    for name, polynomial in claim.system.items():
+        modular[name] = {monomial: _residue(value, prime) for monomial, value in polynomial.items()}
+    for parent, wanted in _by_parent(record.steps):
+        vectors += _gradient(modular, _parent(parent, vectors), wanted, prime, budget)
+
+
+def _at_points(claim: Claim, record: Closure, vectors: list[Vector], budget: Budget) -> None:
+    """Add the vectors of the derivation of a system with functions."""
+    points: dict[int, _Slopes] = {}
+    size = sum(len(m) + 1 for p in _polynomials(claim) for m in p)
+    for parent, seed in record.steps:
+        vector = _parent(parent, vectors)
+        if seed not in points:
+            budget.spend(2 * size)
+            points[seed] = _Slopes(claim, Evaluations(record.prime, seed, 0))
+            points[seed].budget = budget
+        # By how much the gradient changes as the weights change from 0.
+        gradient = points[seed].follow(vector)
+        points[seed].follow(dict.fromkeys(vector, 0))
+        vectors.append({name: r for name, r in gradient.items() if r})
+
+
+def _polynomials(claim: Claim) -> list[Polynomial]:
+    """The equations of the system, and the arguments of its functions."""
+    return [*claim.system.values(), *(u for f in claim.functions.values() for u in f.arguments)]
+
+
+def _parent(number: int, vectors: list[Vector]) -> Vector:
+    """A vector may only come from one before it."""
+    if number >= len(vectors):
+        raise Rejected(f"a step refers to vector {number}; there are {len(vectors)}")
+    return vectors[number]
 
 
 def _residue(value: Fraction, prime: int) -> int:

@@ -169,10 +169,8 @@ def test_explanations():
     [
         lambda ode: sl.lump(ode, sl.Forward(eps=0.1)),
         lambda ode: sl.breakpoints(ode, sl.Backward()),
-        lambda ode: sl.lump(ode, sl.Constrained(["x1"])),
+        lambda ode: sl.lump(ode, sl.Constrained(["x1"], eps=0.1)),
         lambda ode: sl.conditions(ode, [["x1", "x2"]]),
-        lambda ode: sl.hierarchy(ode),
-        lambda ode: sl.conserved(ode),
         lambda ode: sl.lump(ode, sl.Forward()).bound(1, dict.fromkeys(ode.variables, (0, 1))),
         lambda ode: sl.lump(ode, sl.Forward()).splits,
     ],

@@ -227,9 +227,9 @@ def test_one_side_may_have_functions_and_the_other_none(kind, where):
     assert check(claims("1")).accepted
     assert check(claims("2")).answer == "rejected"
     if kind == "linear" and where == "system":
-        record = {"observables": [], "start": [], "prime": 101, "steps": []}
+        record = {"observables": [], "start": [], "prime": 101, "steps": [[0, []]]}
         with pytest.raises(
-            checker.Unreadable, match="closure: this is the record of a system without"
+            checker.Unreadable, match=r"closure.steps\[0\]\[1\]: the number of a point is due here"
         ):
             check(claims("1") | {"closure": record})
 

@@ -43,12 +43,11 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    from symlump.lumping.equivalence import polynomial_only
     from symlump.lumping.linear.conserved import conserved
 
     model = read_model(options)
     with working(f"combining {len(model.ode)} variables"):
-        found = conserved(polynomial_only(model.ode, "conserved"))
+        found = conserved(model.ode)
         exact = found.exact
     return Answer(
         lambda: _report(options, model, found, exact), lambda: _text(options, model, found, exact)

@@ -51,12 +51,11 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    from symlump.lumping.equivalence import polynomial_only
     from symlump.lumping.linear.hierarchy import hierarchy
 
     model = read_model(options)
     with working(f"lumping {len(model.ode)} variables"):
-        chain = hierarchy(polynomial_only(model.ode, "hierarchy"), options.seed)
+        chain = hierarchy(model.ode, options.seed)
     draw_picture(options, chain)
     return Answer(
         lambda: _report(options, model, chain),

@@ -6,19 +6,23 @@ import numpy as np
 
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.constrained import exact_lumping
+from symlump.lumping.linear.evaluated import vanishing_combinations
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 
-def conserved(ode: PolynomialODE) -> LinearLumping:
+def conserved(ode: ODE) -> LinearLumping:
     """All linear first integrals of a system, as a linear lumping whose quotient is y' = 0.
 
     q = C·m(x) with distinct monomials, so L·q = 0 iff L·C = 0: the left kernel of the coefficient matrix,
     over Q. It is found modulo a prime, lifted and verified; since the kernel modulo a prime is never
     smaller, a verified lift of all of it is the whole kernel. The rows are integers, without minus signs
-    where that is possible. Symbolic parameters are constant by definition and are left out.
+    where that is possible. Symbolic parameters are constant by definition and are left out. With quotients and
+    functions the kernel is that of values of q at random points of prime fields; the checker proves L·q = 0. It
+    is complete where nothing but equal arguments is known of functions other than quotients.
 
     Raises
     ------
@@ -39,11 +43,13 @@ def conserved(ode: PolynomialODE) -> LinearLumping:
     y2' = 0
     """
     check_system(ode, "conserved")
-    indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).astype(np.int64)
-    equations = ExactMatrix(indptr, ode.columns, ode.coefficients, len(ode.monomials))
+    purpose = "to all linear first integrals"
     variable = np.ones(len(ode), dtype=bool)
     variable[[ode.index[name] for name in ode.parameters]] = False
     own = np.flatnonzero(variable)
-    equations = equations.take_rows(own)
-    basis = left_kernel(equations)
-    return exact_lumping(ode, basis.spread(own, len(ode)), "to all linear first integrals")
+    if not isinstance(ode, PolynomialODE):
+        return exact_lumping(ode, vanishing_combinations(ode, own), purpose)
+    indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).astype(np.int64)
+    equations = ExactMatrix(indptr, ode.columns, ode.coefficients, len(ode.monomials))
+    basis = left_kernel(equations.take_rows(own))
+    return exact_lumping(ode, basis.spread(own, len(ode)), purpose)

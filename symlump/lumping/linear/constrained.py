@@ -29,7 +29,9 @@ from symlump.errors import (
     NotPolynomialError,
     VariableError,
 )
-from symlump.lumping.equivalence import check_system, check_tolerance
+from symlump.lumping.equivalence import check_system, check_tolerance, polynomial_only
+from symlump.lumping.linear.evaluated import smallest_evaluated
+from symlump.lumping.linear.function_quotient import functional_quotient
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
 from symlump.lumping.linear.nearly import nearly_everything
 from symlump.lumping.linear.quotient import Section, linear_quotient
@@ -37,12 +39,14 @@ from symlump.lumping.linear.readable import integer_rows, readable, readable_row
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
+from symlump.lumping.linear.spaces.residues import FIRST_PRIME
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import own_columns, small_quotient
 from symlump.lumping.linear.spaces.small_terms import Terms
 from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 Form = dict[str, Fraction]
 #: A basis with more entries stays as it is.
@@ -98,7 +102,7 @@ class Constrained:
         """True where no tolerance is asked for."""
         return self.eps == 0
 
-    def forms(self, ode: PolynomialODE) -> dict[str, Form]:
+    def forms(self, ode: ODE) -> dict[str, Form]:
         """The observables as linear forms in the variables of a system, by the text that shows them.
 
         Raises
@@ -118,16 +122,20 @@ class Constrained:
         return forms
 
 
-def lump_constrained(ode: PolynomialODE, method: Constrained, seed: int = 0) -> LinearLumping:
+def lump_constrained(ode: ODE, method: Constrained, seed: int = 0) -> LinearLumping:
     """The smallest linear lumping that keeps the observables; what ``lump(ode, Constrained(…))`` calls.
 
     Raises
     ------
     VariableError, MethodError
-        If an observable does not fit the system.
+        If an observable does not fit the system, or there is a tolerance and it is not polynomial.
     """
     check_system(ode, "lump")
     forms = method.forms(ode)
+    if not isinstance(ode, PolynomialODE):
+        if not method.is_exact:
+            polynomial_only(ode, f"Constrained with a tolerance (eps={method.eps:g})")
+        return lump_functions(ode, forms, method, seed)
     if not method.is_exact:
         from symlump.lumping.linear.approximate import lump_within_tolerance
 
@@ -141,6 +149,17 @@ def lump_constrained(ode: PolynomialODE, method: Constrained, seed: int = 0) -> 
     start = form_matrix(forms.values(), ode)
     space = smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
     return exact_lumping(ode, space.basis, purpose(forms), method, derivation(ode, forms, space))
+
+
+def lump_functions(
+    ode: ODE, forms: Mapping[str, Form], method: Constrained, seed: int = 0
+) -> LinearLumping:
+    """The same where there are quotients and functions."""
+    space = smallest_evaluated(ode, form_matrix(forms.values(), ode), seed)
+    closure = space.closure
+    steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
+    why = Derivation(forms, tuple(closure.kept.tolist()), FIRST_PRIME, points=tuple(steps))
+    return exact_lumping(ode, space.basis, purpose(forms), method, why)
 
 
 def lump_small(
@@ -200,14 +219,14 @@ def purpose(forms: Iterable[str]) -> str:
     return f"that keeps {shown}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def form_matrix(forms: Iterable[Mapping[str, Fraction]], ode: PolynomialODE) -> ExactMatrix:
+def form_matrix(forms: Iterable[Mapping[str, Fraction]], ode: ODE) -> ExactMatrix:
     """Linear forms as rows."""
     rows = [{ode.index[name]: value for name, value in form.items()} for form in forms]
     return ExactMatrix.from_rows(rows, len(ode))
 
 
 def exact_lumping(
-    ode: PolynomialODE,
+    ode: ODE,
     basis: ExactMatrix,
     purpose: str,
     method: Constrained | None = None,
@@ -224,11 +243,18 @@ def exact_lumping(
     if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves
         return LinearLumping(ode, rows, ode, purpose, method, derivation)
     try:
-        quotient = linear_quotient(ode, rows, Section.of(rows), row_names(ode, rows))
+        quotient = _quotient(ode, rows)
     except FailureError:  # products of long combinations; in the echelon basis there are none
         rows = basis.primitive()
-        quotient = linear_quotient(ode, rows, Section.of(rows), row_names(ode, rows))
+        quotient = _quotient(ode, rows)
     return LinearLumping(ode, rows, quotient, purpose, method, derivation)
+
+
+def _quotient(ode: ODE, rows: ExactMatrix) -> ODE:
+    names = row_names(ode, rows)
+    if isinstance(ode, PolynomialODE):
+        return linear_quotient(ode, rows, Section.of(rows), names)
+    return functional_quotient(ode, rows, names)
 
 
 def derivation(
@@ -249,7 +275,7 @@ def derivation(
     )
 
 
-def _form(observable: Any, ode: PolynomialODE) -> Form:
+def _form(observable: Any, ode: ODE) -> Form:
     if isinstance(observable, Mapping):
         form: Form = {}
         for variable, value in observable.items():
@@ -280,7 +306,7 @@ def _number(value: Any, variable: Any) -> Fraction:
         ) from None
 
 
-def _form_of_sympy(expression: Any, ode: PolynomialODE) -> Form:
+def _form_of_sympy(expression: Any, ode: ODE) -> Form:
     import sympy
 
     unused = sympy.Dummy("observable")
@@ -298,7 +324,7 @@ def _form_of_sympy(expression: Any, ode: PolynomialODE) -> Form:
     return form
 
 
-def _read(text: str, ode: PolynomialODE) -> Form:
+def _read(text: str, ode: ODE) -> Form:
     """A linear form in text, by the parser of the model files; nothing is evaluated."""
     from symlump.formats.algebra import variable
     from symlump.formats.expression import ORDINARY, ExpressionReader, Tokens

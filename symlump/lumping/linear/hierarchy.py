@@ -24,6 +24,7 @@ import numpy as np
 from symlump.lumping.equivalence import check_system
 from symlump.lumping.linear.commuting import Splitting, decide, splitting
 from symlump.lumping.linear.constrained import exact_lumping
+from symlump.lumping.linear.evaluated import jacobian_span
 from symlump.lumping.linear.linear_lumping import LinearLumping, linear_form_text
 from symlump.lumping.linear.meataxe import Irreducible, find_invariant
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -41,6 +42,7 @@ from symlump.lumping.linear.submodules import (
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import signed_sum
+from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,14 @@ class Hierarchy:
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     lumpings : tuple of LinearLumping
         Of ascending dimension; without the trivial ones of dimension 0 and of all variables.
     factors : tuple of Factor
         The steps from 0 to the first lumping, from each to the next, and from the last to all variables.
     """
 
-    ode: PolynomialODE
+    ode: ODE
     lumpings: tuple[LinearLumping, ...]
     factors: tuple[Factor, ...]
 
@@ -164,13 +166,16 @@ class Hierarchy:
         return f"<Hierarchy: {self.headline()}>"
 
 
-def hierarchy(ode: PolynomialODE, seed: int = 0) -> Hierarchy:
+def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
     """A maximal chain of exact linear lumpings over Q.
 
     Parameters
     ----------
-    ode : PolynomialODE
-        Up to some hundred variables: the search works with dense matrices of the strongly connected parts.
+    ode : ODE
+        Up to some hundred variables: the search works with dense matrices of the strongly connected parts. With
+        quotients and functions the chain is maximal where nothing but equal arguments is known of functions,
+        and this is proved of a span of matrices that was read from random points; see
+        :func:`symlump.lumping.linear.evaluated.jacobian_span`.
     seed : int
         Seed of the random matrices. It may change which of several maximal chains is found.
 
@@ -187,15 +192,22 @@ def hierarchy(ode: PolynomialODE, seed: int = 0) -> Hierarchy:
     between 0 and 2: nothing over the rationals; with the roots of t^2 + 1 there are 2 steps of 1
     """
     check_system(ode, "hierarchy")
-    family = MatrixFamily.of_jacobian(ode)
     if not len(ode):
         return Hierarchy(ode, (), ())
+    family = _family(ode, seed)
     chain, found = _composition(simplified(family), seed)
     lumpings = []
     for rows in chain[:-1]:
         space = smallest_invariant(family, rows.primitive(), seed)
         lumpings.append(exact_lumping(ode, space.basis, ""))
     return Hierarchy(ode, tuple(lumpings), tuple(found))
+
+
+def _family(ode: ODE, seed: int) -> MatrixFamily:
+    """Matrices whose invariant row spaces are those of the Jacobian."""
+    if isinstance(ode, PolynomialODE):
+        return MatrixFamily.of_jacobian(ode)
+    return jacobian_span(ode, seed)
 
 
 def _composition(family: MatrixFamily, seed: int) -> tuple[list[ExactMatrix], list[Factor]]:

@@ -18,8 +18,9 @@ from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.functions.known import unknown_functions
 from symlump.ode.printing import Term, name_latex, signed_sum
+from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, linear_claim
 from symlump.proof.check import Verdict, check
 from symlump.proof.closure import check_closure
@@ -44,12 +45,21 @@ class Derivation:
     prime : int
     steps : tuple of (parent, monomial)
         The vector number ``parent``, and factors (variable, power).
+    points : tuple of (parent, point), optional
+        For a system with functions, in place of ``steps``: the vector number ``parent``, and at which point.
     """
 
     observables: Mapping[str, Mapping[str, Fraction]]
     start: tuple[int, ...]
     prime: int
-    steps: tuple[tuple[int, tuple[tuple[str, int], ...]], ...]
+    steps: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = ()
+    points: tuple[tuple[int, int], ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """What the checker replays, without the observables."""
+        steps: list[Any] = [[parent, [list(f) for f in m]] for parent, m in self.steps]
+        steps += [list(step) for step in self.points]
+        return {"start": list(self.start), "prime": self.prime, "steps": steps}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,11 +68,11 @@ class LinearLumping:
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
         The original system x' = q(x).
     rows : ExactMatrix, shape (m, n)
         L, of full row rank.
-    quotient : PolynomialODE
+    quotient : ODE
         y' = g(y); one variable per row.
     purpose : str
         What the rows were found for, as it stands in the headline.
@@ -84,9 +94,9 @@ class LinearLumping:
     constrained lumping of differential equations", doi:10.1093/bioinformatics/btab010, arXiv:2004.11961.
     """
 
-    ode: PolynomialODE
+    ode: ODE
     rows: ExactMatrix
-    quotient: PolynomialODE
+    quotient: ODE
     purpose: str = ""
     method: Constrained | None = None
     derivation: Derivation | None = None
@@ -164,13 +174,7 @@ class LinearLumping:
                     [_terms(form), _terms(self.express(form) or {})]
                     for form in self.derivation.observables.values()
                 ],
-                "start": list(self.derivation.start),
-                "prime": self.derivation.prime,
-                "steps": [
-                    [parent, [list(factor) for factor in monomial]]
-                    for parent, monomial in self.derivation.steps
-                ],
-            }
+            } | self.derivation.record()
         return data
 
     def check(self) -> Verdict:
@@ -260,6 +264,9 @@ class LinearLumping:
             return f"{sizes} by ε-linear lumping {self.purpose}, ε = {self.eps:g}, defect {self.defect:.4g}"
         smallest = "the smallest " if self.smallest else ""
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
+        unknown = unknown_functions(self.ode)
+        if smallest and unknown:  # a smaller one may use more of them
+            kind += f" where nothing but equal arguments is known of {', '.join(unknown)}"
         if self.at_least is not None:
             kind += f" (nearly all is needed: none has fewer than {self.at_least} rows)"
         if self.exact:
@@ -313,7 +320,7 @@ class LinearLumping:
         )
 
 
-def row_names(ode: PolynomialODE, rows: ExactMatrix) -> tuple[str, ...]:
+def row_names(ode: ODE, rows: ExactMatrix) -> tuple[str, ...]:
     """A name for each row: its variable's where it is one variable, else y1, y2, … (or Y1, …)."""
     lengths = np.diff(rows.indptr)
     single = [

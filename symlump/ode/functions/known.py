@@ -18,6 +18,7 @@ from symlump.ode.functions.algebra import Polynomial, constant, scaled, total
 
 if TYPE_CHECKING:
     from symlump.ode.functions.symbols import SymbolTable
+    from symlump.ode.system import ODE
 
 #: Given the table, the symbol f(u) itself and the arguments: ∂f/∂u_a for each argument, as polynomials in
 #: symbols.
@@ -177,3 +178,24 @@ def exact_value(name: str, argument: Fraction) -> Fraction | None:
         return None
     value = FUNCTIONS[name].exact.get(int(argument))
     return None if value is None else Fraction(value)
+
+
+def unknown_functions(ode: ODE) -> list[str]:
+    """The functions in a system of which little but equal arguments is used, by name: all but quotients and t.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> unknown_functions(sl.ODE.from_text("x' = exp(-t)*sin(x)/(1 + x)"))
+    ['exp', 'sin']
+    """
+    generators = ode.generators
+    if generators is None:
+        return []
+    names = zip(
+        generators.functions[: generators.live],
+        generators.starts[1:],
+        generators.starts,
+        strict=False,
+    )
+    return sorted({name for name, end, start in names if name != "inverse" and end > start})

@@ -1,0 +1,132 @@
+"""Jacobians of systems with quotients and functions at random points of a prime field.
+
+1/d has the derivative −1/d²; the value of any other function, and its derivative, is a random number, the same
+for equal arguments. So an identity that holds whatever the functions are holds at every such point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symlump.errors import FailureError
+from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials, random_function
+from symlump.lumping.refinement.field import Residues, VanishingDenominator
+from symlump.ode.derivative import PartialDerivatives
+from symlump.ode.exact import IntArray
+from symlump.ode.functions.polynomials import Polynomials
+from symlump.ode.system import ODE
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+#: So many points in a row on which a denominator is 0 mean that it always is.
+_DRAWS = 100
+#: Sums of up to 2^17 products of residues below this bound fit 63 bits, so that scipy's products are exact.
+_BOUND = 2**23
+
+
+class PrimeField:
+    """A system modulo a prime, evaluated at random points.
+
+    Parameters
+    ----------
+    ode : ODE
+    prime : int
+        Below 2^31; for Jacobians below 2^23.
+
+    Raises
+    ------
+    InputError
+        If the prime divides a denominator of a coefficient.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("x' = x/(x + y); y' = y/(x + y)")
+    >>> field = PrimeField(ode, 8388593)
+    >>> j = field.jacobian(np.random.default_rng(0)).toarray()
+    >>> ((j[0] + j[1]) % field.prime).tolist()    # the sum of the equations is 1
+    [0, 0]
+    """
+
+    def __init__(self, ode: ODE, prime: int) -> None:
+        self.ode, self.prime = ode, prime
+        generators = ode.generators
+        self._functions = None if generators is None else ModularFunctions(generators, prime)
+        equations = Polynomials(len(ode), ode.monomials, ode.rows, ode.columns, ode.coefficients)
+        self._equations = ModularPolynomials.of(equations, prime)
+
+    def _point(self, generator: np.random.Generator) -> Residues:
+        """Values of variables and functions at a random point."""
+        for _ in range(_DRAWS):
+            point = generator.integers(1, self.prime, size=len(self.ode), dtype=np.uint64)
+            if self._functions is None:
+                return point
+            try:
+                return self._functions.values(point)
+            except VanishingDenominator:
+                continue
+        raise FailureError("a denominator of this system is 0 at every point that was tried")
+
+    def values(self, generator: np.random.Generator) -> IntArray:
+        """The right-hand side at a random point."""
+        return self._equations.values(self._point(generator)).astype(np.int64)
+
+    def jacobian(self, generator: np.random.Generator) -> sparse.csr_array:
+        """∂q_k/∂x_v at a random point, as residues from 0 on; shape (variables, variables)."""
+        from scipy import sparse
+
+        if self.prime >= _BOUND:
+            raise ValueError("Jacobians take a prime below 2^23")
+        ode, symbols, n = self.ode, self._point(generator), len(self.ode)
+        outer = self._partial(ode.derivative, symbols, n)
+        if self._functions is None:
+            return outer
+        generators = self._functions.generators
+        live = generators.live
+        inside = self._partial(generators.derivative, symbols, generators.arguments.count)
+        slopes = self._slopes(symbols)
+        inner = sparse.csr_array((live, n), dtype=np.int64)
+        for batch in generators.batches:
+            own = batch.members[batch.members < live]
+            for rows in batch.arguments if own.size else ():
+                mine = rows[: own.size]
+                part = inside[mine]
+                whole = self._folded(part[:, :n] + self._folded(part[:, n : n + live] @ inner))
+                whole = self._folded(sparse.diags_array(slopes[mine], dtype=np.int64) @ whole)
+                ones, at = np.ones(own.size, dtype=np.int64), np.arange(own.size)
+                inner = inner + sparse.csr_array((ones, (own, at)), (live, own.size)) @ whole
+            inner = self._folded(inner)
+        return self._folded(outer[:, :n] + outer[:, n : n + live] @ inner)
+
+    def _partial(self, d: PartialDerivatives, symbols: Residues, count: int) -> sparse.csr_array:
+        """Derivatives by every symbol, the others held."""
+        from scipy import sparse
+
+        monomials = d.monomials.residues(symbols, self.prime)
+        values = d.coefficients.residues(self.prime) * monomials[d.columns] % np.uint64(self.prime)
+        entries = values.astype(np.int64), (d.equations, d.variables)
+        return self._folded(sparse.coo_array(entries, shape=(count, symbols.size)).tocsr())
+
+    def _slopes(self, symbols: Residues) -> IntArray:
+        """∂f/∂u for each argument u of each function f."""
+        assert self._functions is not None
+        generators, p = self._functions.generators, self.prime
+        u = ModularPolynomials.of(generators.arguments, p).values(symbols)
+        slopes = np.zeros(u.size, dtype=np.int64)
+        for batch in generators.batches:
+            if batch.function == "inverse":
+                value = symbols[generators.first + batch.members].astype(np.int64)
+                slopes[batch.arguments[0]] = p - value * value % p
+                continue
+            arguments = [u[rows] for rows in batch.arguments]
+            for a, rows in enumerate(batch.arguments):
+                name = f"{batch.function}'{a + 1}"
+                slopes[rows] = random_function(name, arguments, batch.members.size, p)
+        return slopes
+
+    def _folded(self, matrix: sparse.csr_array) -> sparse.csr_array:
+        matrix.data %= self.prime
+        return matrix

@@ -1,0 +1,83 @@
+"""The quotient of a linear lumping of a system with quotients and functions: g with L·q(x) = g(L·x).
+
+As g(L·x) is known to be a function of L·x, one x per y is enough. The section of polynomial systems, 0 outside
+some columns, is tried first; where a denominator is 0 on it (or a logarithm has no value), the other variables
+are numbers that are not 0: x_J = M·(y − L_rest·c), and c on the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from symlump.errors import FailureError, InputError
+from symlump.lumping.linear.quotient import Section
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.ode.functions.algebra import Polynomial, add_to
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
+
+#: Seeds of the numbers that the other variables are given, one after the other.
+_TRIES = 6
+
+
+def functional_quotient(ode: ODE, rows: ExactMatrix, names: Sequence[str]) -> ODE:
+    """The system that y = L·x obeys, if it obeys one.
+
+    Raises
+    ------
+    FailureError
+        If it has no value at any of the sections that were tried, or takes too long to multiply out.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("a' = -a/(1 + a + 2*b); b' = -b/(1 + a + 2*b)")
+    >>> print(functional_quotient(ode, ExactMatrix.from_rows([{0: 1, 1: 2}], 2), ["y"]))
+    y' = -y/(1 + y)
+    """
+    problem: Exception | None = None
+    for images in _sections(rows):
+        table = SymbolTable(rows.shape[0])
+        try:
+            equations, _ = ode.into(table, images)
+            combined: list[Polynomial] = []
+            for i in range(rows.shape[0]):
+                total: Polynomial = {}
+                for column, value in rows.row(i).items():
+                    add_to(total, equations[column], value)
+                combined.append({} if table.is_zero(total) else total)
+        except InputError as error:
+            problem = error
+            continue
+        single = {
+            ode.variables[c] for c in rows.columns[np.diff(rows.indptr)[rows.owners] == 1].tolist()
+        }
+        parameters = [name for name in ode.parameters if name in single and name in names]
+        return ODE.from_table(names, combined, table, parameters, ode.coefficients.is_float)
+    raise FailureError(f"the quotient cannot be written down: {problem}")
+
+
+def _sections(rows: ExactMatrix) -> Iterator[list[Polynomial]]:
+    """One x for each y, as linear polynomials in y."""
+    section = Section.of(rows)
+    inside = set(section.columns.tolist())
+    for seed in range(_TRIES):
+        draw = np.random.default_rng(seed)
+        constants = [
+            Fraction(int(draw.integers(1, 10))) if seed and c not in inside else Fraction(0)
+            for c in range(rows.width)
+        ]
+        # What the numbers add to each row is taken off y.
+        moved = [
+            -sum((v * constants[c] for c, v in rows.row(i).items()), Fraction(0))
+            for i in range(rows.shape[0])
+        ]
+        images: list[Polynomial] = [{(): c} if c else {} for c in constants]
+        for column, form in zip(section.columns.tolist(), section.forms, strict=True):
+            image: Polynomial = {((row, 1),): value for row, value in form.items()}
+            shift = sum((value * moved[row] for row, value in form.items()), Fraction(0))
+            images[column] = image | ({(): shift} if shift else {})
+        yield images

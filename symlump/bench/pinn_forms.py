@@ -17,9 +17,9 @@ from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.compression import Compression, compress
 from symlump.compression.hierarchical.hlinear import HLinear, recompress_
 from symlump.compression.hierarchical.method import Hierarchical
-from symlump.compression.shares import share_of, smallest_tolerance
 from symlump.errors import MethodError
 from symlump.network.network import Network
+from symlump.plan import share_of, smallest_tolerance
 
 Reduce = Callable[[nn.Sequential, float, npt.ArrayLike], Compression]
 
@@ -112,10 +112,11 @@ class GridLinear(nn.Module):
 
 def _on_grid(found: Compression) -> nn.Module:
     module = _plain(found)
-    assert isinstance(found.method, Quantize)
+    bits = found.method.bits if isinstance(found.method, Quantize) else None
+    assert bits is not None
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Linear):
-            setattr(module, name, GridLinear(child, found.method.bits))
+            setattr(module, name, GridLinear(child, bits))
     return module
 
 
@@ -177,7 +178,7 @@ METHODS: dict[str, tuple[Reduce, Callable[[Compression], nn.Module]]] = {
         lambda m, share, x: compress(m, Hierarchical(retain=share, inputs=x)),
         _plain,
     ),
-    "truncated SVD": (lambda m, share, x: compress(m, TruncatedSVD(keep=share)), _plain),
+    "truncated SVD": (lambda m, share, x: compress(m, TruncatedSVD(retain=share)), _plain),
     "magnitude pruning": (lambda m, share, x: compress(m, Magnitude(share)), _masked),
     "quantised": (_quantise, _on_grid),
 }

@@ -27,7 +27,6 @@ from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.moments import Normal
-from symlump.compression.reduction import Reduction
 from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.datasets import dynamics, regression
 from symlump.datasets.dataset import Dataset
@@ -91,28 +90,6 @@ class Method:
     bounded: bool = False
 
 
-@dataclass(frozen=True)
-class QuantizedTo:
-    """Rounding to the largest number of bits that fits a share of the storage."""
-
-    share: float
-    label: str = "quantised"
-
-    def reduce(self, network: Network) -> Reduction:
-        """Round the weights.
-
-        Raises
-        ------
-        MethodError
-            If 2 bits are too many.
-        """
-        for bits in range(16, 1, -1):
-            reduction = Quantize(bits=bits).reduce(network)
-            if reduction.retained_parameters <= self.share * network.parameters:
-                return reduction
-        raise MethodError(f"{self.share:.0%} of the storage is less than 2 bits a weight")
-
-
 METHODS: Mapping[str, Method] = {
     "AFDE": Method(lambda share, x: AFDE(retain=share), bounded=True),
     "AFDE, sums": Method(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
@@ -135,9 +112,9 @@ METHODS: Mapping[str, Method] = {
         lambda share, x: Dependence(retain=share, inputs=Normal.of(x)), data=True
     ),
     "dependence, data": Method(lambda share, x: Dependence(retain=share, inputs=x), data=True),
-    "truncated SVD": Method(lambda share, x: TruncatedSVD(keep=share)),
+    "truncated SVD": Method(lambda share, x: TruncatedSVD(retain=share)),
     "hierarchical": Method(lambda share, x: Hierarchical(retain=share), slow=True),
-    "quantised": Method(lambda share, x: QuantizedTo(share), tunable=False),
+    "quantised": Method(lambda share, x: Quantize(retain=share), tunable=False),
     "magnitude, global": Method(lambda share, x: Magnitude(share)),
     "magnitude, layerwise": Method(lambda share, x: Magnitude(share, "layerwise")),
     "Wanda": Method(lambda share, x: Wanda(share, x), data=True),

@@ -32,7 +32,7 @@ METHODS: dict[str, Make] = {
     "dependence": lambda share, x: (
         Dependence(retain=share) if x is None else Dependence(retain=share, inputs=_flat(x))
     ),
-    "truncated SVD": lambda share, x: TruncatedSVD(keep=share) if x is None else None,
+    "truncated SVD": lambda share, x: TruncatedSVD(retain=share) if x is None else None,
     "magnitude": lambda share, x: Magnitude(share) if x is None else None,
     "Wanda": lambda share, x: None if x is None else Wanda(share, x),
 }

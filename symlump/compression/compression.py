@@ -341,7 +341,7 @@ def compress(
 def _reduced(network: Network, method: CompressionMethod) -> Reduction:
     if not network.layers:
         raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
-    return method.reduce(network).in_its_dtype()
+    return method.apply(network).in_its_dtype()
 
 
 def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
+from symlump.plan import Method
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -105,13 +108,22 @@ class Reduction:
         return from_torch(model)
 
 
-@runtime_checkable
-class CompressionMethod(Protocol):
+class CompressionMethod(Method[Network, Reduction]):
     """A method of ``compress``: a small frozen object with its options."""
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """Name for tables."""
 
-    def reduce(self, network: Network) -> Reduction:
-        """Reduce a network."""
+
+def check_steps(steps: int) -> None:
+    """Refuse what is no number of steps.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise MethodError(f"steps={steps!r}: a number of steps is a whole number, 0 or larger")

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from symlump.compression.compression import Compression, compress
 from symlump.compression.merging.afde import AFDE
-from symlump.compression.shares import check_share, smallest_tolerance
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.ode.polynomial import PolynomialODE
+from symlump.plan import check_share, smallest_tolerance
 
 _FIRST = 1e-3
 _HIGHEST = 1e12

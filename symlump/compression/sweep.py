@@ -25,7 +25,7 @@ from symlump.compression.sweep_rows import (
 from symlump.display.tables import table_html, table_text
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
-from symlump.lumping.equivalence import check_tolerance, polynomial_only
+from symlump.lumping.equivalence import polynomial_only
 from symlump.lumping.linear.approximate import Path as LinearPath
 from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
@@ -33,6 +33,7 @@ from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
+from symlump.plan import check_tolerance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
+from symlump.plan import check_tolerance
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -235,23 +235,6 @@ class Fingerprints(ABC):
     @abstractmethod
     def update_cost(self, changed: IntArray) -> float:
         """Work of ``update`` as a share of that of ``evaluate`` for everything."""
-
-
-def check_tolerance(eps: float, name: str = "eps") -> None:
-    """Refuse a tolerance that is negative, infinite, or not a number.
-
-    Raises
-    ------
-    MethodError
-        With the value that was given.
-    """
-    if (
-        isinstance(eps, bool)
-        or not isinstance(eps, int | float)
-        or not math.isfinite(eps)
-        or eps < 0
-    ):
-        raise MethodError(f"{name}={eps!r}: a tolerance is a finite number, 0 or larger")
 
 
 def slices(indptr: IntArray, members: IntArray) -> IntArray:

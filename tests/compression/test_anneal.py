@@ -224,7 +224,7 @@ def test_what_is_refused():
 def test_the_fingerprint_sees_content():
     x = np.ones(3)
     assert digest(x) == digest(x.copy()) != digest(x + 1)
-    assert digest(sl.Dependence(tol=0.1)) == digest(sl.Dependence(tol=0.1))
-    assert digest(sl.Dependence(tol=0.1)) != digest(sl.Dependence(tol=0.1, inputs=sl.Normal(x)))
+    assert digest(sl.Dependence(eps=0.1)) == digest(sl.Dependence(eps=0.1))
+    assert digest(sl.Dependence(eps=0.1)) != digest(sl.Dependence(eps=0.1, inputs=sl.Normal(x)))
     assert digest(nn.CrossEntropyLoss(torch.ones(2))) != digest(nn.CrossEntropyLoss())
     assert digest([1, 2]) != digest([12])

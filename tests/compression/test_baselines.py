@@ -29,7 +29,7 @@ def test_planted_rank_is_found_and_loses_nothing(seed, rank):
     rng = np.random.default_rng(seed)
     factors = [rng.normal(size=(12, rank)) @ rng.normal(size=(rank, 12)) for _ in range(2)]
     network = Network.dense([rng.normal(size=(12, 4)), *factors, rng.normal(size=(2, 12))])
-    result = sl.compress(network, sl.TruncatedSVD(tol=1e-10))
+    result = sl.compress(network, sl.TruncatedSVD(eps=1e-10))
     assert result.network.widths == (4, 12, rank, 12, rank, 12, 2)
     x = rng.normal(size=(50, 4))
     assert result.network(x) == pytest.approx(network(x), abs=1e-12)
@@ -51,7 +51,7 @@ def test_truncation_is_the_best_of_its_rank_and_within_the_tolerance():
     weight = network.chain.layers[0].weight * 0.7 ** np.arange(20)
     norm, values = np.linalg.norm(weight), np.linalg.svd(weight, compute_uv=False)
     for tol in (0.1, 0.3, 0.9):
-        small = sl.compress(Network.dense([weight]), sl.TruncatedSVD(tol=tol)).network
+        small = sl.compress(Network.dense([weight]), sl.TruncatedSVD(eps=tol)).network
         product = small.chain.layers[1].weight @ small.chain.layers[0].weight
         rank = small.chain.layers[0].units
         assert np.linalg.norm(weight - product) <= tol * norm * (1 + 1e-12)
@@ -74,7 +74,7 @@ def test_layers_are_split_only_where_that_saves():
 @given(seed=st.integers(0, 100), keep=st.floats(0.3, 1.0))
 def test_keep_is_met_and_counted_truly(seed, keep):
     network = chain(seed)
-    result = sl.compress(network, sl.TruncatedSVD(keep=keep))
+    result = sl.compress(network, sl.TruncatedSVD(retain=keep))
     assert (
         result.retained_parameters == result.network.parameters <= keep * network.parameters + 1e-9
     )
@@ -89,14 +89,14 @@ def test_keep_spends_rank_where_it_has_effect():
     network = Network.dense(
         [weights[0], 50 * weights[1], rng.normal(size=(1, 20)) / 50], activation="identity"
     )
-    small = sl.compress(network, sl.TruncatedSVD(keep=0.7)).network
+    small = sl.compress(network, sl.TruncatedSVD(retain=0.7)).network
     ranks = [layer.units for layer in small.chain.layers if layer.bias is None and layer.units < 20]
     effects = [np.linalg.norm(layer.weight) for layer in network.chain.layers]
     assert effects[1] > 10 * effects[0]
     scaled = Network.dense(
         [50 * weights[0], weights[1], rng.normal(size=(1, 20)) / 50], activation="identity"
     )
-    other = sl.compress(scaled, sl.TruncatedSVD(keep=0.7)).network
+    other = sl.compress(scaled, sl.TruncatedSVD(retain=0.7)).network
     # The networks are the same function up to a scale, so the ranks are the same.
     assert [
         layer.units for layer in other.chain.layers if layer.bias is None and layer.units < 20
@@ -105,7 +105,7 @@ def test_keep_spends_rank_where_it_has_effect():
 
 def test_truncated_torch_model():
     model = multilayer(4, (24, 24), 2)
-    result = sl.compress(model, sl.TruncatedSVD(keep=0.6))
+    result = sl.compress(model, sl.TruncatedSVD(retain=0.6))
     x = torch.randn(10, 4)
     assert result.model(x).detach().numpy() == pytest.approx(result.network(x.numpy()), abs=1e-5)
     assert sum(p.numel() for p in result.model.parameters()) == result.retained_parameters
@@ -156,12 +156,12 @@ def test_more_bits_are_closer_and_a_zero_row_stays():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: sl.TruncatedSVD(), "exactly one of tol"),
-        (lambda: sl.TruncatedSVD(tol=0.1, rank=2), "exactly one of tol"),
-        (lambda: sl.TruncatedSVD(tol=-0.1), "tol=-0.1"),
+        (lambda: sl.TruncatedSVD(), "exactly one of eps"),
+        (lambda: sl.TruncatedSVD(eps=0.1, rank=2), "exactly one of eps"),
+        (lambda: sl.TruncatedSVD(eps=-0.1), "eps=-0.1"),
         (lambda: sl.TruncatedSVD(rank=0), "rank=0: a rank"),
         (lambda: sl.TruncatedSVD(rank=2.5), "rank=2.5: a rank"),
-        (lambda: sl.TruncatedSVD(keep=0), "keep=0"),
+        (lambda: sl.TruncatedSVD(retain=0), "retain=0"),
         (lambda: sl.Quantize(1), "bits=1"),
         (lambda: sl.Quantize(8.0), "bits=8.0"),
         (lambda: sl.Quantize(8, "column"), "'row' or 'matrix'"),
@@ -174,4 +174,4 @@ def test_bad_options(make, says):
 
 def test_what_cannot_be_reached():
     with pytest.raises(FailureError, match="smallest reachable size"):
-        sl.compress(chain(0), sl.TruncatedSVD(keep=0.1))
+        sl.compress(chain(0), sl.TruncatedSVD(retain=0.1))

@@ -145,9 +145,9 @@ def test_wanda_with_equal_inputs_is_magnitude_row_by_row():
         (lambda: sl.AFDE(eps=0.1, on="weights"), "choose 'influence', 'state' or 'both'"),
         (lambda: sl.AFDE(eps=0.1, linkage="ward"), "choose 'closure', 'diameter', 'variance'"),
         (lambda: sl.AFDE(eps=0.1, relative_to="loss"), "choose 'output' or 'layer'"),
-        (lambda: sl.Magnitude(0), "keep=0"),
+        (lambda: sl.Magnitude(0), "retain=0"),
         (lambda: sl.Magnitude(0.5, "local"), "'global' or 'layerwise'"),
-        (lambda: sl.Wanda(2, []), "keep=2"),
+        (lambda: sl.Wanda(2, []), "retain=2"),
     ],
 )
 def test_bad_options(make, says):

@@ -44,12 +44,12 @@ METHODS = {
     "Symmetric()": (lambda x: sl.Symmetric(), True),
     "Symmetric(box)": (lambda x: sl.Symmetric(box=(-1, 1)), None),  # exact on the box only
     "Symmetric(eps)": (lambda x: sl.Symmetric(eps=0.1), False),
-    "Dependence(0)": (lambda x: sl.Dependence(tol=0), True),
-    "Dependence(inputs)": (lambda x: sl.Dependence(tol=0.1, inputs=x), False),
-    "Dependence(no inputs)": (lambda x: sl.Dependence(tol=0.1, inputs=0 * x), False),
-    "Hierarchical": (lambda x: sl.Hierarchical(tol=0.1), False),
-    "Hierarchical(no inputs)": (lambda x: sl.Hierarchical(tol=0.1, inputs=0 * x), False),
-    "TruncatedSVD": (lambda x: sl.TruncatedSVD(tol=0.1), False),
+    "Dependence(0)": (lambda x: sl.Dependence(eps=0), True),
+    "Dependence(inputs)": (lambda x: sl.Dependence(eps=0.1, inputs=x), False),
+    "Dependence(no inputs)": (lambda x: sl.Dependence(eps=0.1, inputs=0 * x), False),
+    "Hierarchical": (lambda x: sl.Hierarchical(eps=0.1), False),
+    "Hierarchical(no inputs)": (lambda x: sl.Hierarchical(eps=0.1, inputs=0 * x), False),
+    "TruncatedSVD": (lambda x: sl.TruncatedSVD(eps=0.1), False),
     "Quantize": (lambda x: sl.Quantize(bits=4), False),
     "Magnitude": (lambda x: sl.Magnitude(0.5), False),
     "Magnitude(layerwise)": (lambda x: sl.Magnitude(0.5, "layerwise"), False),
@@ -87,7 +87,7 @@ def test_a_result_or_a_clear_refusal(method, shape, activation):
 def test_outputs_beyond_all_floats_are_refused():
     network = sl.Network.dense([np.full((4, 3), 1e308), np.full((2, 4), 1e308)], activation="tanh")
     with pytest.raises(FailureError, match="overflow on the stated inputs"):
-        sl.compress(network, sl.Dependence(tol=0))
+        sl.compress(network, sl.Dependence(eps=0))
 
 
 def test_what_a_network_of_constants_becomes():

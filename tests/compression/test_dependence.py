@@ -12,7 +12,8 @@ from scipy.special import eval_hermitenorm
 import symlump as sl
 from symlump.bench.train import multilayer, train
 from symlump.compression.dependences import exact_dependence
-from symlump.compression.dependences.dependence import Dependence, eliminate, output_metrics
+from symlump.compression.dependences.dependence import Dependence
+from symlump.compression.dependences.elimination import eliminate, output_metrics
 from symlump.compression.moments import Hermite, Normal, Sampled, moments_of
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.errors import CertificateError, FailureError, MethodError, NetworkError
@@ -70,7 +71,7 @@ def test_planted_dependence_is_removed_and_nothing_else(seed, activation):
     for layer in network.chain.hidden:  # a ReLU that all samples see on one side is linear there
         z, h = layer.pre_activation(h), layer(h)
         assume(activation != "relu" or ((z > 0).any(axis=0) & (z < 0).any(axis=0)).all())
-    result = sl.compress(network, Dependence(tol=0))
+    result = sl.compress(network, Dependence(eps=0))
     assert sum(network.widths) - sum(result.network.widths) == added
     assert sum(int((m == -1).sum()) for m in result.unit_maps) == added
     # The identities hold everywhere, not only where the inputs were drawn.
@@ -84,7 +85,7 @@ def test_dependence_over_samples_needs_to_hold_there_only():
     """On a line through the origin every tanh unit without bias is a function of one number."""
     network = chain(0, (3, 40, 1), bias=False)
     x = np.outer(np.linspace(-1, 1, 50), [1.0, 2.0, 3.0])
-    result = sl.compress(network, Dependence(tol=1e-7, inputs=x))
+    result = sl.compress(network, Dependence(eps=1e-7, inputs=x))
     assert result.network.chain.layers[0].units < 15
     assert np.abs(result.network(x) - network(x)).max() < 1e-5
     assert result.network.chain.layers[1].bias is None
@@ -116,7 +117,7 @@ def test_elimination_in_batches_stays_close_to_one_by_one(monkeypatch):
     h = rng.normal(size=(400, 60)) @ rng.normal(size=(60, 60))
     targets = h @ rng.normal(size=(60, 5))
     _, single = eliminate(h, targets, np.ones(60))
-    monkeypatch.setattr("symlump.compression.dependences.dependence._STEPS", 30)
+    monkeypatch.setattr("symlump.compression.dependences.elimination._STEPS", 30)
     order, batched = eliminate(h, targets, np.ones(60))
     for k in (10, 30, 50):
         rest = targets - h[:, order[:k]] @ np.linalg.lstsq(h[:, order[:k]], targets)[0]
@@ -164,7 +165,7 @@ def test_retain_is_met_and_counted_truly(seed, retain):
     counted = sum(layer.weight.size + layer.bias.size for layer in result.network.chain.layers)
     assert result.retained_parameters == counted <= retain * network.parameters + 1e-9
     assert sum(row.retained_parameters for row in result.layers) == counted
-    again = sl.compress(network, Dependence(tol=result.eps))
+    again = sl.compress(network, Dependence(eps=result.eps))
     assert again.retained_parameters == counted
     for units, old, new in zip(
         result.unit_maps, network.chain.hidden, result.network.chain.hidden, strict=True
@@ -196,13 +197,13 @@ def test_the_tolerance_is_transferable():
             third,
         )
     )
-    sizes = [sl.compress(n, Dependence(tol=0.05)).network.widths for n in (network, scaled, copied)]
+    sizes = [sl.compress(n, Dependence(eps=0.05)).network.widths for n in (network, scaled, copied)]
     assert sizes[0] == sizes[1] == sizes[2] < network.widths
 
 
 def test_the_estimate_of_the_change_is_of_the_right_size():
     network = chain(5, (4, 40, 40, 2))
-    result = sl.compress(network, Dependence(tol=0.05))
+    result = sl.compress(network, Dependence(eps=0.05))
     x = np.random.default_rng(9).normal(size=(20_000, 4))
     gap = result.network(x) - network(x)
     observed = np.sqrt(np.sum(gap.var(axis=0)) / np.sum(network(x).var(axis=0)))
@@ -232,7 +233,7 @@ def test_quality_without_data():
 
 def test_torch_in_torch_out():
     model = multilayer(4, (24, 24), 2, seed=3)
-    result = sl.compress(model, Dependence(tol=0.02))
+    result = sl.compress(model, Dependence(eps=0.02))
     assert isinstance(result.model, torch.nn.Sequential)
     assert next(result.model.parameters()).dtype == torch.float32
     x = torch.randn(100, 4)
@@ -245,7 +246,7 @@ def test_copies_in_float32_are_redundant_up_to_its_rounding():
     with torch.no_grad():  # the last ten are multiples of the first, rounded
         model[0].weight[10:] = 0.3 * model[0].weight[:10]
         model[0].bias[10:] = 0.3 * model[0].bias[:10]
-    result = sl.compress(model, Dependence(tol=0))
+    result = sl.compress(model, Dependence(eps=0))
     assert result.network.widths == (3, 10, 2)
     x = torch.randn(100, 3)
     assert torch.abs(result.model(x) - model(x)).max() < 1e-5
@@ -393,7 +394,7 @@ def test_constant_units_and_layers_without_bias():
         (Layer(0 * weight, np.array([2.0, 1.0, 3.0])), Layer(np.ones((1, 3)), np.zeros(1)))
     )
     assert sl.compress(only, Dependence(inputs="exact")).network.widths == (1, 1, 1)
-    assert sl.compress(only, Dependence(tol=0)).network.widths == (1, 1, 1)
+    assert sl.compress(only, Dependence(eps=0)).network.widths == (1, 1, 1)
 
 
 def test_large_polynomials_are_written_in_the_layer_before(monkeypatch):
@@ -444,12 +445,12 @@ def test_what_is_too_long_for_the_checker_is_not_called_exact(monkeypatch):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: Dependence(), "exactly one of tol"),
-        (lambda: Dependence(tol=0.1, retain=0.5), "exactly one of tol"),
-        (lambda: Dependence(tol=-1), "tol=-1: a tolerance"),
+        (lambda: Dependence(), "exactly one of eps"),
+        (lambda: Dependence(eps=0.1, retain=0.5), "exactly one of eps"),
+        (lambda: Dependence(eps=-1), "eps=-1: a tolerance"),
         (lambda: Dependence(retain=2), "retain=2: a share"),
-        (lambda: Dependence(tol=0, inputs="normal"), "samples, a Normal distribution or 'exact'"),
-        (lambda: Dependence(retain=0.5, inputs="exact"), "neither tol, retain nor steps"),
+        (lambda: Dependence(eps=0, inputs="normal"), "samples, a Normal distribution or 'exact'"),
+        (lambda: Dependence(retain=0.5, inputs="exact"), "neither eps, retain nor steps"),
         (lambda: Normal(mean=[[1.0]]), "a vector of finite numbers as mean"),
         (lambda: Normal(covariance=[[np.nan]]), "a matrix of finite numbers"),
         (lambda: Normal(covariance=[[1.0, 0.0]]), "square"),
@@ -466,20 +467,20 @@ def test_bad_options(make, says):
 def test_overflow_is_an_error():
     network = chain(0, (3, 5, 5, 5, 1), "polynomial:" + "0," * 12 + "1e50")
     with pytest.raises(FailureError, match="overflow on the stated inputs"):
-        sl.compress(network, Dependence(tol=0.1))
+        sl.compress(network, Dependence(eps=0.1))
 
 
 def test_methods_that_do_not_fit_the_network():
     network = chain(0, (3, 5, 1))
     with pytest.raises(MethodError, match=r"shape \(samples, 3\)"):
-        sl.compress(network, Dependence(tol=0.1, inputs=np.ones((4, 2))))
+        sl.compress(network, Dependence(eps=0.1, inputs=np.ones((4, 2))))
     with pytest.raises(MethodError, match="the network has 3 inputs"):
-        sl.compress(network, Dependence(tol=0.1, inputs=Normal([0.0, 1.0])))
+        sl.compress(network, Dependence(eps=0.1, inputs=Normal([0.0, 1.0])))
     with pytest.raises(NetworkError, match="layer 1: tanh is no polynomial"):
         sl.compress(network, Dependence(inputs="exact"))
     first = Layer(np.ones((2, 3)), None, network.chain.layers[0].activation, np.array([0, 0]))
     grouped = Network((first, Layer(np.ones((1, 1)), None)))
-    for method in (Dependence(tol=0.1), Dependence(inputs="exact")):
+    for method in (Dependence(eps=0.1), Dependence(inputs="exact")):
         with pytest.raises(NetworkError, match="layer 1 sums its units in groups"):
             sl.compress(grouped, method)
 

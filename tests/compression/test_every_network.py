@@ -6,8 +6,8 @@ import torch
 from test_merging import branched
 
 import symlump as sl
-from symlump.compression.shares import share_of
 from symlump.errors import MethodError
+from symlump.plan import share_of
 
 NET = branched(np.random.default_rng(3), "relu")
 X = np.random.default_rng(0).normal(size=(40, 2, 6, 6))
@@ -41,7 +41,7 @@ def test_wanda_weighs_a_channel_by_what_passes_through_it():
 def test_svd_splits_convolutions():
     exact = sl.compress(NET, sl.TruncatedSVD(rank=100))
     assert exact.network.parameters == NET.parameters and error(exact) < 1e-24
-    small = sl.compress(NET, sl.TruncatedSVD(keep=0.7))
+    small = sl.compress(NET, sl.TruncatedSVD(retain=0.7))
     assert small.retained_parameters == small.network.parameters <= 0.7 * NET.parameters
     assert error(small) < 0.8
     split = [k for k in small.network.layers if k.name.endswith(".right")]

@@ -46,7 +46,7 @@ def smooth_network(width=48, seed=0):
 )
 def test_every_layer_keeps_the_bound(seed, tol, order):
     network = smooth_network(24, seed)
-    small = compress(network, Hierarchical(tol=tol, leaf_size=4, order=order))
+    small = compress(network, Hierarchical(eps=tol, leaf_size=4, order=order))
     for old, new, matrix, row in zip(
         network.chain.layers,
         small.network.chain.layers,
@@ -95,7 +95,7 @@ def test_on_inputs_the_change_of_the_pre_activations_keeps_the_bound(seed, tol, 
         [rng.standard_normal(width) if bias else None] * 2 + [None],
     )
     inputs = rng.standard_normal((300, 3))
-    small = compress(network, Hierarchical(tol=tol, leaf_size=4, order=order, inputs=inputs))
+    small = compress(network, Hierarchical(eps=tol, leaf_size=4, order=order, inputs=inputs))
     for old, new, arriving in zip(
         network.chain.layers,
         small.network.chain.layers,
@@ -114,11 +114,11 @@ def test_on_inputs_directions_that_never_occur_cost_nothing():
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((500, 1)) * np.ones((1, 16))  # one direction only
     network = Network.dense([rng.standard_normal((16, 16))], [np.zeros(16)])
-    small = compress(network, Hierarchical(tol=1e-2, inputs=inputs))
+    small = compress(network, Hierarchical(eps=1e-2, inputs=inputs))
     assert small.reduction.matrices[0].ranks == (1,)
     assert np.allclose(small.network(inputs), network(inputs), rtol=0, atol=0.05)
     with pytest.raises(MethodError, match="samples"):
-        compress(network, Hierarchical(tol=1e-2, inputs=np.ones((5, 2))))
+        compress(network, Hierarchical(eps=1e-2, inputs=np.ones((5, 2))))
     with pytest.raises(MethodError, match="negative eigenvalue"):
         WeightedFit.weighted(np.eye(4), -np.eye(4), 0.1, 2, "given")
 
@@ -129,7 +129,7 @@ def test_torch_in_torch_out():
         nn.Linear(3, 40), nn.Tanh(), nn.Linear(40, 40), nn.Tanh(), nn.Linear(40, 2)
     )
     for dtype, places in ((torch.float32, 5), (torch.float64, 12)):
-        small = compress(copy.deepcopy(model).to(dtype), Hierarchical(tol=0.3))
+        small = compress(copy.deepcopy(model).to(dtype), Hierarchical(eps=0.3))
         assert [type(m).__name__ for m in small.model] == [
             "HLinear",
             "Tanh",
@@ -258,14 +258,14 @@ def test_layers_are_copied_saved_and_cast():
 
 
 def test_refusals():
-    for options in ({}, {"tol": 0.1, "retain": 0.5}):
+    for options in ({}, {"eps": 0.1, "retain": 0.5}):
         with pytest.raises(MethodError, match="exactly one"):
             Hierarchical(**options)
     for options in (
-        {"tol": -1.0},
+        {"eps": -1.0},
         {"retain": 1.5},
-        {"tol": 0.1, "leaf_size": 0},
-        {"tol": 0.1, "order": "x"},
+        {"eps": 0.1, "leaf_size": 0},
+        {"eps": 0.1, "order": "x"},
     ):
         with pytest.raises(MethodError):
             Hierarchical(**options)

@@ -13,11 +13,11 @@ from symlump.compression.merging.merge import Merging, merged
 from symlump.compression.merging.values import SampledValues
 from symlump.compression.merging.ward import cut, merge_tree
 from symlump.compression.moments import Normal
-from symlump.compression.shares import share_of
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
 from symlump.network.ties import grouped_alike, regrouped, tied
+from symlump.plan import share_of
 
 
 def network(seed=0, widths=(4, 12, 10, 2), activation="tanh", bias=True):

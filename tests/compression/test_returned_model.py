@@ -19,7 +19,7 @@ from symlump.network.precision import PRECISIONS
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 METHODS = (
     sl.AFDE(eps=0), sl.AFDE(retain=0.6), sl.AFDE(eps=0.3, on="state"), sl.Symmetric(),
-    sl.Dependence(retain=0.6), sl.Hierarchical(tol=0.3, leaf_size=4), sl.TruncatedSVD(rank=2),
+    sl.Dependence(retain=0.6), sl.Hierarchical(eps=0.3, leaf_size=4), sl.TruncatedSVD(rank=2),
     sl.Quantize(bits=6), sl.Magnitude(0.5),
 )  # fmt: skip
 

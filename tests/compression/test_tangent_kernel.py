@@ -49,7 +49,7 @@ def test_one_hidden_layer_in_closed_form():
 
 def test_kernels_of_compressed_networks_are_compared_in_dense_coordinates():
     model, x = network(1), np.random.default_rng(0).standard_normal((6, 3))
-    small = compress(model, Hierarchical(tol=0.2, leaf_size=3))
+    small = compress(model, Hierarchical(eps=0.2, leaf_size=3))
     assert any(isinstance(module, HLinear) for module in small.model)
     expected = by_loops(network_of(small.network), x)
     assert np.allclose(tangent_kernel(small.model, x), expected, rtol=1e-9)
@@ -75,7 +75,7 @@ def network_of(small):
 def test_a_tighter_tolerance_changes_the_kernel_less():
     model, x = network(1), np.random.default_rng(0).standard_normal((8, 3))
     changes = [
-        tangent_kernel_change(model, compress(model, Hierarchical(tol=tol)).model, x).distortion
+        tangent_kernel_change(model, compress(model, Hierarchical(eps=tol)).model, x).distortion
         for tol in (0.5, 0.05, 0.0)
     ]
     assert changes == sorted(changes, reverse=True)

@@ -47,7 +47,7 @@ WORK = {
     "Symmetric of a graph": lambda: (graph(), sl.Symmetric()),
     "Dependence with steps": lambda: (chain(), sl.Dependence(retain=0.6, steps=3)),
     "Hierarchical": lambda: (chain(), sl.Hierarchical(retain=0.8)),
-    "TruncatedSVD": lambda: (chain(), sl.TruncatedSVD(keep=0.8)),
+    "TruncatedSVD": lambda: (chain(), sl.TruncatedSVD(retain=0.8)),
     "Quantize": lambda: (chain(), sl.Quantize(bits=4)),
     "Magnitude": lambda: (chain(), sl.Magnitude(0.5)),
     "Wanda": lambda: (chain(), sl.Wanda(0.5, X)),

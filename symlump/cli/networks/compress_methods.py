@@ -43,9 +43,9 @@ def _dependence(options: argparse.Namespace, data: Dataset | None) -> Compressio
     from symlump.compression.dependences.dependence import Dependence
 
     if data is None:
-        return Dependence(tol=options.eps, retain=options.retain, steps=options.steps)
+        return Dependence(eps=options.eps, retain=options.retain, steps=options.steps)
     return Dependence(
-        tol=options.eps, retain=options.retain, inputs=data.inputs, steps=options.steps
+        eps=options.eps, retain=options.retain, inputs=data.inputs, steps=options.steps
     )
 
 
@@ -53,13 +53,13 @@ def _hierarchical(options: argparse.Namespace, data: Dataset | None) -> Compress
     from symlump.compression.hierarchical.method import Hierarchical
 
     inputs = None if data is None else data.inputs
-    return Hierarchical(tol=options.eps, retain=options.retain, inputs=inputs)
+    return Hierarchical(eps=options.eps, retain=options.retain, inputs=inputs)
 
 
 def _svd(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
     from symlump.compression.baselines.svd import TruncatedSVD
 
-    return TruncatedSVD(tol=options.eps, keep=options.retain)
+    return TruncatedSVD(eps=options.eps, retain=options.retain)
 
 
 def _quantise(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:

@@ -26,10 +26,10 @@ from symlump.compression.annealing.run import Loss, Run, State
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import check_tolerance
 from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
 from symlump.network.torch_io import from_torch, to_torch
+from symlump.plan import check_tolerance
 
 
 @runtime_checkable
@@ -197,7 +197,7 @@ def _methods(
                 f"schedule: step {number} is {entry!r}, less than a step before it; tolerances rise"
             )
         largest = entry
-        methods.append(Dependence(tol=entry, inputs=x))
+        methods.append(Dependence(eps=entry, inputs=x))
     return tuple(methods)
 
 

@@ -69,7 +69,7 @@ class Run:
             what, tolerance = "start", None
             if state.stage:
                 method = self.methods[state.stage - 1]
-                reduction = method.reduce(from_torch(state.model))
+                reduction = method.apply(from_torch(state.model))
                 device = next(state.model.parameters()).device
                 state.model = to_torch(reduction.network).to(device)
                 what, tolerance = method.label, reduction.eps

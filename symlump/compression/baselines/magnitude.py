@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import hypot
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share, share_of
+from symlump.compression.baselines.pruning import Mask, Part, Pruning, largest
+from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.network.nodes import Affine
-from symlump.ode.exact import FloatArray
+from symlump.plan import check_wish, renamed
 
 
+@renamed(keep="retain")
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(CompressionMethod):
     """Keep the weights of largest absolute value; biases are always kept and counted.
 
     Parameters
     ----------
-    keep : float
+    retain : float, optional
         Share of the parameters to keep, in (0, 1].
     scope : {"global", "layerwise"}
         Compare weights over the whole network, or keep the same share in each layer.
+    eps : float, optional
+        Instead of ``retain``: the share of the parameters that go, 1 − ``retain``.
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range, not exactly one of ``retain`` and ``eps`` is given, or less is to be kept
+        than the biases.
 
     References
     ----------
@@ -36,15 +42,16 @@ class Magnitude:
     --------
     >>> from symlump import Network, compress
     >>> net = Network.dense([[[1.0, 2.0], [3.0, 4.0]], [[0.5, 6.0]]])
-    >>> compress(net, Magnitude(keep=0.5)).network.layers[0].weight.tolist()
+    >>> compress(net, Magnitude(retain=0.5)).network.layers[0].weight.tolist()
     [[0.0, 0.0], [3.0, 4.0]]
     """
 
-    keep: float
+    retain: float | None = None
     scope: str = "global"
+    eps: float | None = None
 
     def __post_init__(self) -> None:
-        check_share(self.keep, "keep")
+        check_wish(self, eps=self.eps, retain=self.retain)
         if self.scope not in ("global", "layerwise"):
             raise MethodError(f"scope={self.scope!r} is unknown; choose 'global' or 'layerwise'")
 
@@ -53,63 +60,20 @@ class Magnitude:
         """Name for tables."""
         return f"magnitude ({self.scope})"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Prune a network; see :func:`symlump.compress`."""
+    def plan(self, network: Network) -> Pruning:
+        """See :class:`symlump.plan.Method`."""
         scores = [np.abs(layer.weight) for layer in network.layers]
         if self.scope == "layerwise":
-            masks = [
-                largest(score, weight_budget(layer, self.keep))
-                for layer, score in zip(network.layers, scores, strict=True)
-            ]
-        else:
-            biases = sum(0 if layer.bias is None else layer.bias.size for layer in network.layers)
-            budget = share_of(network.parameters, self.keep) - int(biases)
-            if budget < 0:
-                raise MethodError(
-                    f"keep={self.keep} leaves {share_of(network.parameters, self.keep)} parameters, fewer "
-                    f"than the {biases} biases"
-                )
-            chosen = largest(np.concatenate([s.ravel() for s in scores]), budget)
+            return Pruning(
+                network,
+                tuple(map(Part.of_layer, network.layers)),
+                lambda budgets: [largest(s, b) for s, b in zip(scores, budgets, strict=True)],
+            )
+
+        def chosen(budgets: tuple[int, ...]) -> list[Mask]:
+            every = largest(np.concatenate([s.ravel() for s in scores]), *budgets)
             ends = np.cumsum([s.size for s in scores])[:-1]
-            masks = [
-                part.reshape(score.shape)
-                for part, score in zip(np.split(chosen, ends), scores, strict=True)
-            ]
-        return masked(network, masks)
+            parts = zip(np.split(every, ends), scores, strict=True)
+            return [part.reshape(score.shape) for part, score in parts]
 
-
-def weight_budget(layer: Affine, keep: float) -> int:
-    """How many weights a layer may keep beside its biases.
-
-    Raises
-    ------
-    MethodError
-        If not even the biases fit.
-    """
-    budget = share_of(layer.parameters, keep) - (0 if layer.bias is None else int(layer.bias.size))
-    if budget < 0:
-        raise MethodError(
-            f"keep={keep} leaves {share_of(layer.parameters, keep)} parameters in a layer of "
-            f"{layer.units} units, fewer than its biases"
-        )
-    return budget
-
-
-def largest(scores: FloatArray, count: int) -> npt.NDArray[np.bool_]:
-    """Mask of the ``count`` largest scores; ties are broken by position."""
-    mask = np.zeros(scores.size, dtype=bool)
-    mask[np.argsort(-scores.ravel(), kind="stable")[:count]] = True
-    return mask.reshape(scores.shape)
-
-
-def masked(network: Network, masks: list[npt.NDArray[np.bool_]]) -> Reduction:
-    """The network with all other weights set to zero."""
-    pairs = list(zip(network.layers, masks, strict=True))
-    layers = [replace(layer, weight=np.where(mask, layer.weight, 0.0)) for layer, mask in pairs]
-    retained = sum(
-        int(mask.sum()) + (0 if layer.bias is None else layer.bias.size) for layer, mask in pairs
-    )
-    retained += sum(node.parameters for node in network.untouched)
-    removed = hypot(*(float(np.linalg.norm(layer.weight[~mask])) for layer, mask in pairs))
-    maps = tuple(np.arange(layer.units) for layer in network.hidden)
-    return Reduction(network.with_layers(layers), maps, retained, None, removed)
+        return Pruning(network, (Part.of_network(network),), chosen)

@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symlump.compression.reduction import Reduction
-from symlump.errors import MethodError
+from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.errors import FailureError, MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.ode.exact import FloatArray
+from symlump.plan import Plan, check_wish
+
+_FEWEST, _MOST = 2, 16
 
 
 @dataclass(frozen=True)
-class Quantize:
+class Quantize(CompressionMethod):
     """Round weights symmetrically to multiples k·s with ``|k| < 2^(bits − 1)``; biases stay.
 
     The step s of a row, or of a whole matrix, is its largest absolute weight / (2^(bits − 1) − 1).
@@ -25,15 +28,20 @@ class Quantize:
 
     Parameters
     ----------
-    bits : int
+    bits : int, optional
         2 to 16.
     steps : {"row", "matrix"}
         What shares a step.
+    eps : float, optional
+        Instead of ``bits``: how far a weight may move, relative to the largest that shares its step. The fewest
+        bits that are certain to keep it; below what 16 bits keep, weights stay as they are.
+    retain : float, optional
+        Instead: the share of the storage to keep. The most bits that keep no more.
 
     Raises
     ------
     MethodError
-        If an option is out of range.
+        If an option is out of range, or not exactly one of ``bits``, ``eps`` and ``retain`` is given.
 
     References
     ----------
@@ -49,14 +57,17 @@ class Quantize:
     ([[1.0, 0.333333], [-6.0, 2.0]], 3)
     """
 
-    bits: int
+    bits: int | None = None
     steps: str = "row"
+    eps: float | None = None
+    retain: float | None = None
 
     def __post_init__(self) -> None:
-        if (
+        check_wish(self, bits=self.bits, eps=self.eps, retain=self.retain)
+        if self.bits is not None and (
             isinstance(self.bits, bool)
             or not isinstance(self.bits, int)
-            or not 2 <= self.bits <= 16
+            or self.bits not in range(_FEWEST, _MOST + 1)
         ):
             raise MethodError(f"bits={self.bits!r}: weights are rounded to 2 to 16 bits")
         if self.steps not in ("row", "matrix"):
@@ -65,15 +76,67 @@ class Quantize:
     @property
     def label(self) -> str:
         """Name for tables."""
-        return f"quantised ({self.bits} bits, a step per {self.steps})"
+        bits = "" if self.bits is None else f"{self.bits} bits, "
+        return f"quantised ({bits}a step per {self.steps})"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Round the weights; see :func:`symlump.compress`."""
-        layers = tuple(
-            replace(layer, weight=self._rounded(layer.weight)) for layer in network.layers
+    def plan(self, network: Network) -> _Rounding:
+        """See :class:`symlump.plan.Method`."""
+        return _Rounding(network, self.steps == "row")
+
+    def apply(self, network: Network) -> Reduction:
+        """See :class:`symlump.plan.Method`."""
+        if self.bits is not None:
+            return self.plan(network).rounded(self.bits)
+        return super().apply(network)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rounding(Plan[Reduction]):
+    """A network at any number of bits; with as few as a tolerance allows."""
+
+    network: Network
+    by_row: bool
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        bits = _bits(eps)
+        note = "not rounded" if bits is None else f"{bits} bits"
+        return replace(self.rounded(bits), eps=eps, note=note)
+
+    def size(self, eps: float) -> int:
+        """Numbers that are stored, in words of the network's precision."""
+        others = sum(node.parameters for node in self.network.untouched)
+        return others + sum(self._stored(layer, _bits(eps)) for layer in self.network.layers)
+
+    def tolerance(self, target: int) -> float:
+        """Of the most bits that fit.
+
+        Raises
+        ------
+        FailureError
+            If not even 2 do.
+        """
+        for eps in (0.0, *(_error(bits) for bits in range(_MOST, _FEWEST - 1, -1))):
+            if self.size(eps) <= target:
+                return eps
+        raise FailureError(
+            f"{_FEWEST} bits a weight store as much as {self.size(_error(_FEWEST))} parameters, more than "
+            f"the requested {target}; ask for a larger share, or another method"
         )
-        word = {"float64": 64, "float32": 32}.get(network.dtype, 16)
-        stored = tuple(self._stored(layer, word) for layer in network.layers)
+
+    def rounded(self, bits: int | None) -> Reduction:
+        """The network with weights of so many bits; as it is without a number."""
+        network = self.network
+        layers = tuple(
+            layer if bits is None else replace(layer, weight=self._rounded(layer.weight, bits))
+            for layer in network.layers
+        )
+        stored = tuple(self._stored(layer, bits) for layer in network.layers)
         change = np.concatenate(
             [(a.weight - b.weight).ravel() for a, b in zip(layers, network.layers, strict=True)]
         )
@@ -86,14 +149,28 @@ class Quantize:
             stored=stored,
         )
 
-    def _rounded(self, weight: FloatArray) -> FloatArray:
-        axes = tuple(range(1, weight.ndim)) if self.steps == "row" else None
+    def _rounded(self, weight: FloatArray, bits: int) -> FloatArray:
+        axes = tuple(range(1, weight.ndim)) if self.by_row else None
         largest = np.abs(weight).max(axis=axes, keepdims=True)
-        step = np.where(largest > 0, largest, 1.0) / (2 ** (self.bits - 1) - 1)
+        step = np.where(largest > 0, largest, 1.0) / (2 ** (bits - 1) - 1)
         step = np.maximum(step, np.finfo(np.float64).tiny)
         return np.asarray(np.rint(weight / step) * step)
 
-    def _stored(self, layer: Affine, word: int) -> int:
-        steps = layer.units if self.steps == "row" else 1
+    def _stored(self, layer: Affine, bits: int | None) -> int:
+        if bits is None:
+            return int(layer.parameters)
+        word = {"float64": 64, "float32": 32}.get(self.network.dtype, 16)
+        steps = layer.units if self.by_row else 1
         biases = layer.parameters - layer.weight.size
-        return -(-layer.weight.size * self.bits // word) + steps + biases
+        return -(-layer.weight.size * bits // word) + steps + biases
+
+
+def _error(bits: int) -> float:
+    """Half a step, relative to the largest weight."""
+    return 0.5 / ((1 << (bits - 1)) - 1)
+
+
+def _bits(eps: float) -> int | None:
+    """The fewest bits that are certain to keep a tolerance; None if 16 are not."""
+    enough = (bits for bits in range(_FEWEST, _MOST + 1) if _error(bits) <= eps * (1 + 1e-12))
+    return next(enough, None)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import hypot
 
 import numpy as np
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import check_tolerance
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
 from symlump.ode.exact import FloatArray
+from symlump.plan import Plan, check_wish, renamed
 
 
+@renamed(tol="eps", keep="retain")
 @dataclass(frozen=True)
-class TruncatedSVD:
+class TruncatedSVD(CompressionMethod):
     """Replace W by the product of two layers, U_r and Σ_r·V_rᵀ, where that stores fewer numbers.
 
     A convolution is taken as the matrix of its kernels, one row a unit: it becomes one of r units and a
@@ -29,14 +30,17 @@ class TruncatedSVD:
 
     Parameters
     ----------
-    tol : float, optional
-        In each layer the smallest rank with ‖W − Ŵ‖_F ≤ tol·‖W‖_F.
+    eps : float, optional
+        The tolerance, in the unit of ``relative_to``.
     rank : int, optional
         Instead: the rank of every layer.
-    keep : float, optional
-        Instead: the share of parameters to keep, in (0, 1]. Singular values are dropped over all layers,
-        least effect first: the value times the layer's effect on the outputs, as estimated by
-        :func:`symlump.compression.merging.effect.layer_effects`.
+    retain : float, optional
+        Instead: the share of parameters to keep, in (0, 1]. The smallest ε found that keeps no more is used.
+    relative_to : {"layer", "output"}, optional
+        The unit of ε. "layer": in each layer the smallest rank with ‖W − Ŵ‖_F ≤ ε·‖W‖_F. "output": singular
+        values go over all layers, up to an effect of ε: the value times the layer's effect on the outputs, as
+        estimated by :func:`symlump.compression.merging.effect.layer_effects`. By default "layer" for ``eps``
+        and "output" for ``retain``.
 
     Raises
     ------
@@ -52,65 +56,93 @@ class TruncatedSVD:
     --------
     >>> from symlump import Network, compress
     >>> net = Network.dense([np.outer([1.0, 2.0, 3.0], [1.0, 1.0, -1.0]), np.ones((1, 3))])
-    >>> small = compress(net, TruncatedSVD(tol=1e-9))
+    >>> small = compress(net, TruncatedSVD(eps=1e-9))
     >>> small.network, small.retained_parameters
     (<Network: 3–1–3–1, identity, tanh, 9 parameters>, 9)
     """
 
-    tol: float | None = None
+    eps: float | None = None
     rank: int | None = None
-    keep: float | None = None
+    retain: float | None = None
+    relative_to: str | None = None
 
     def __post_init__(self) -> None:
-        if sum(option is not None for option in (self.tol, self.rank, self.keep)) != 1:
-            raise MethodError(
-                "TruncatedSVD takes exactly one of tol (an error, as in TruncatedSVD(tol=0.1)), rank (as "
-                "in TruncatedSVD(rank=8)) and keep (a share of the parameters, as in "
-                "TruncatedSVD(keep=0.4))"
-            )
-        if self.tol is not None:
-            check_tolerance(self.tol, "tol")
-        if self.keep is not None:
-            check_share(self.keep, "keep")
+        check_wish(self, eps=self.eps, rank=self.rank, retain=self.retain)
         if self.rank is not None and (
             isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1
         ):
             raise MethodError(f"rank={self.rank!r}: a rank is a whole number, 1 or larger")
+        if self.relative_to not in (None, "layer", "output"):
+            raise MethodError(
+                f"relative_to={self.relative_to!r} is unknown; choose 'layer' or 'output'"
+            )
 
     @property
     def label(self) -> str:
         """Name for tables."""
         return "truncated SVD"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Split layers; see :func:`symlump.compress`."""
-        factors = [
-            np.linalg.svd(layer.weight.reshape(layer.units, -1), full_matrices=False)
-            for layer in network.layers
-        ]
-        values = [s for _, s, _ in factors]
-        eps = self.tol
-        if self.rank is not None:
-            ranks = [min(self.rank, s.size) for s in values]
-        elif self.tol is not None:
-            ranks = [_rank_within(s, self.tol) for s in values]
-        else:
-            assert self.keep is not None
-            effects = layer_effects(network).values()
+    def plan(self, network: Network) -> _Ranks:
+        """See :class:`symlump.plan.Method`."""
+        by_output = self.relative_to == "output" if self.relative_to else self.eps is None
+        return _Ranks(network, by_output)
 
-            def at(t: float) -> list[int]:
-                pairs = zip(values, effects, strict=True)
-                return [max(1, int(np.count_nonzero(s * effect > t))) for s, effect in pairs]
+    def apply(self, network: Network) -> Reduction:
+        """See :class:`symlump.plan.Method`."""
+        if self.rank is None:
+            return super().apply(network)
+        plan = self.plan(network)
+        return plan.split([min(self.rank, s.size) for _, s, _ in plan.factors], None)
 
-            target = share_of(network.parameters, self.keep)
-            eps = smallest_tolerance(lambda t: sum(_stored(network, at(t))), target)
-            ranks = at(eps)
+
+@dataclass(frozen=True, eq=False)
+class _Ranks(Plan[Reduction]):
+    """The singular values of all layers."""
+
+    network: Network
+    by_output: bool
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+    @cached_property
+    def factors(self) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+        """U, the singular values and Vᵀ of each layer."""
+        matrices = (layer.weight.reshape(layer.units, -1) for layer in self.network.layers)
+        return [np.linalg.svd(matrix, full_matrices=False) for matrix in matrices]
+
+    @cached_property
+    def _effects(self) -> list[float]:
+        return list(layer_effects(self.network).values())
+
+    def _within(self, eps: float) -> list[int]:
+        if not self.by_output:
+            return [_rank_within(s, eps) for _, s, _ in self.factors]
+        pairs = zip(self.factors, self._effects, strict=True)
+        return [max(1, int(np.count_nonzero(s * effect > eps))) for (_, s, _), effect in pairs]
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        unit = "as a share of the outputs' spread" if self.by_output else "relative to their layer"
+        measure = f"ε compares singular values, {unit}"
+        return replace(self.split(self._within(eps), eps), measure=measure)
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        others = self.whole - sum(layer.parameters for layer in self.network.layers)
+        return others + sum(_stored(self.network, self._within(eps)))
+
+    def split(self, ranks: list[int], eps: float | None) -> Reduction:
+        """The network with layers of these ranks."""
+        network = self.network
         nodes: list[Node] = []
         places: list[int] = []
         errors: list[float] = []
         found = {
             layer.name: (rank, *parts)
-            for layer, rank, parts in zip(network.layers, ranks, factors, strict=True)
+            for layer, rank, parts in zip(network.layers, ranks, self.factors, strict=True)
         }
         for node in network.nodes:
             if isinstance(node, Affine) and _split(node, found[node.name][0]):
@@ -146,10 +178,10 @@ def _factors(layer: Affine, right: FloatArray, left: FloatArray) -> tuple[Affine
     )
 
 
-def _rank_within(values: FloatArray, tol: float) -> int:
+def _rank_within(values: FloatArray, eps: float) -> int:
     """The smallest rank, at least 1, that leaves no more than this share of the Frobenius norm."""
     tails = np.sqrt(np.cumsum(values[::-1] ** 2)[::-1])  # tails[r]: what rank r leaves
-    return max(1, int(np.count_nonzero(tails > tol * tails[0])))
+    return max(1, int(np.count_nonzero(tails > eps * tails[0])))
 
 
 def _split(layer: Affine, rank: int) -> bool:

@@ -5,33 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from symlump.compression.baselines.magnitude import masked, weight_budget
+from symlump.compression.baselines.pruning import Mask, Part, Pruning
 from symlump.compression.inputs import Inputs, samples_of
 from symlump.compression.merging.values import columns
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share
+from symlump.compression.reduction import CompressionMethod
+from symlump.errors import MethodError
 from symlump.network.evaluate import evaluated
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.ode.exact import FloatArray
+from symlump.plan import check_wish, renamed
 
 _MOST = 1 << 30
 
 
+@renamed(keep="retain")
 @dataclass(frozen=True, eq=False)
-class Wanda:
+class Wanda(CompressionMethod):
     """In each row keep the weights with the largest ``|W_ij|·‖x_j‖₂``; biases are kept and counted.
 
     Layer by layer: the inputs of a layer are computed with the layers before it already pruned.
 
     Parameters
     ----------
-    keep : float
+    retain : float, optional
         Share of the parameters to keep, in (0, 1].
     inputs : array, tensor or DataLoader
         Calibration inputs.
+    eps : float, optional
+        Instead of ``retain``: the share of the parameters that go, 1 − ``retain``.
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range, not exactly one of ``retain`` and ``eps`` is given, there are no inputs,
+        or less is to be kept than the biases.
 
     References
     ----------
@@ -42,46 +51,57 @@ class Wanda:
     --------
     >>> from symlump import Network, compress
     >>> net = Network.dense([[[1.0, 2.0], [3.0, 4.0]], [[0.5, 6.0]]])
-    >>> wanda = Wanda(keep=0.5, inputs=[[10.0, 1.0]])
+    >>> wanda = Wanda(retain=0.5, inputs=[[10.0, 1.0]])
     >>> compress(net, wanda).network.layers[0].weight.tolist()
     [[1.0, 0.0], [3.0, 0.0]]
     """
 
-    keep: float
-    inputs: Inputs = field(repr=False)
+    retain: float | None = None
+    inputs: Inputs = field(default=None, repr=False)
+    eps: float | None = None
 
     def __post_init__(self) -> None:
-        check_share(self.keep, "keep")
+        check_wish(self, eps=self.eps, retain=self.retain)
+        if self.inputs is None:
+            raise MethodError(
+                "Wanda weighs weights by inputs; give some, as in Wanda(0.4, inputs=X)"
+            )
 
     @property
     def label(self) -> str:
         """Name for tables."""
         return "Wanda"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Prune a network; see :func:`symlump.compress`."""
+    def plan(self, network: Network) -> Pruning:
+        """See :class:`symlump.plan.Method`."""
         count = None if any(len(shape) > 1 for shape in network.shapes.values()) else _MOST
         given = samples_of(self.inputs, network, count)
-        values = dict(zip((node.name for node in network.inputs), given, strict=True))
-        masks: list[npt.NDArray[np.bool_]] = []
-        for node in network.nodes:
-            if isinstance(node, Input):
-                continue
-            if isinstance(node, Affine):
-                masks.append(self._mask(node, columns(values[node.inputs[0]])))
-                node = replace(node, weight=np.where(masks[-1], node.weight, 0.0))
-            values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
-        return masked(network, masks)
 
-    def _mask(self, layer: Affine, h: FloatArray) -> npt.NDArray[np.bool_]:
-        """The weights of a layer to keep; on a grid a channel's norm is that over all positions."""
-        norms = np.linalg.norm(h, axis=0)[None]
-        if layer.depthwise:
-            norms = norms[0, np.arange(layer.units) // (layer.units // norms.size)][:, None]
-        rows = np.abs(layer.weight) * norms.reshape(*norms.shape, *(1,) * len(layer.kernel))
-        rows = rows.reshape(layer.units, -1)
-        per_row = weight_budget(layer, self.keep) // layer.units
-        order = np.argsort(-rows, axis=1, kind="stable")[:, :per_row]
-        mask = np.zeros(rows.shape, dtype=bool)
-        np.put_along_axis(mask, order, True, axis=1)
-        return mask.reshape(layer.weight.shape)
+        def chosen(budgets: tuple[int, ...]) -> list[Mask]:
+            values = dict(zip((node.name for node in network.inputs), given, strict=True))
+            masks: list[Mask] = []
+            for node in network.nodes:
+                if isinstance(node, Input):
+                    continue
+                if isinstance(node, Affine):
+                    h = columns(values[node.inputs[0]])
+                    masks.append(_mask(node, h, budgets[len(masks)] // node.units))
+                    node = replace(node, weight=np.where(masks[-1], node.weight, 0.0))
+                values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+            return masks
+
+        parts = (replace(Part.of_layer(layer), rows=layer.units) for layer in network.layers)
+        return Pruning(network, tuple(parts), chosen)
+
+
+def _mask(layer: Affine, h: FloatArray, per_row: int) -> Mask:
+    """The weights of a layer to keep; on a grid a channel's norm is that over all positions."""
+    norms = np.linalg.norm(h, axis=0)[None]
+    if layer.depthwise:
+        norms = norms[0, np.arange(layer.units) // (layer.units // norms.size)][:, None]
+    rows = np.abs(layer.weight) * norms.reshape(*norms.shape, *(1,) * len(layer.kernel))
+    rows = rows.reshape(layer.units, -1)
+    order = np.argsort(-rows, axis=1, kind="stable")[:, :per_row]
+    mask = np.zeros(rows.shape, dtype=bool)
+    np.put_along_axis(mask, order, True, axis=1)
+    return mask.reshape(layer.weight.shape)

@@ -14,57 +14,52 @@ go are chosen by what their loss costs at the outputs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack, qr
 
+from symlump.compression.dependences.elimination import (
+    OVERFLOW,
+    eliminate,
+    fewer_rows,
+    output_metrics,
+)
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.fitting import fitted
 from symlump.compression.moments import Moments, Normal, moments_of
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
+from symlump.compression.reduction import CompressionMethod, Reduction, check_steps
 from symlump.errors import FailureError, MethodError
-from symlump.lumping.equivalence import check_tolerance
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.plan import Plan, check_wish, renamed
 
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.
 _ROUNDING = {"float64": 1e-12, "float32": 1e-6, "float16": 8e-3, "bfloat16": 6e-2}
 
-_OVERFLOW = (
-    "activations of the network overflow on the stated inputs; give samples or a Normal distribution of "
-    "the inputs that it is made for"
-)
 
-# Units go one by one in layers of fewer than twice this many, in larger ones this many steps per layer.
-_STEPS = 256
-
-# Up to this many outputs their gradients are computed one by one, beyond for as many random signs.
-_PROBES = 16
-
-
+@renamed(tol="eps")
 @dataclass(frozen=True, eq=False)
-class Dependence:
+class Dependence(CompressionMethod):
     """Remove units whose activation is a linear combination, with a constant, of kept units.
 
     Parameters
     ----------
-    tol : float, optional
+    eps : float, optional
         What each layer may change the outputs by: the root mean square of the change, to first order,
         relative to the standard deviation of the outputs, both under the stated inputs. 0 removes
         only what is redundant up to rounding.
     retain : float, optional
-        Instead of ``tol``: the share of parameters to keep, in (0, 1]. The smallest tolerance found that
+        Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest tolerance found that
         keeps no more is used.
     inputs : Normal, array_like of shape (samples, inputs), or "exact"
         What the inputs are like: a normal distribution (standard normal by default, so that no data is
         needed), samples, or nothing at all: "exact" removes units that are combinations as
         polynomials of the inputs, over the rationals, and has each such identity verified by the
-        independent checker. It is for polynomial activations and takes no ``tol`` or ``retain``.
+        independent checker. It is for polynomial activations and takes no ``eps`` or ``retain``.
     seed : int
         Of the samples drawn from a normal distribution.
     steps : int
@@ -94,12 +89,12 @@ class Dependence:
     >>> from symlump import Network, compress
     >>> net = Network.dense([[[1.0, 2.0], [-1.0, 2.0], [2.0, 4.0]], [[0.5, 0.25, 1.0]]],
     ...                     activation="relu")
-    >>> small = compress(net, Dependence(tol=0))
+    >>> small = compress(net, Dependence(eps=0))
     >>> small.unit_maps[0].tolist(), small.network(np.array([[1.0, 1.0]])).round(9).tolist()
     ([-1, 0, 1], [[7.75]])
     """
 
-    tol: float | None = None
+    eps: float | None = None
     retain: float | None = None
     inputs: npt.ArrayLike | Normal | str = field(default_factory=Normal, repr=False)
     seed: int = 0
@@ -112,21 +107,13 @@ class Dependence:
                 raise MethodError(
                     f"inputs={self.inputs!r} is unknown; give samples, a Normal distribution or 'exact'"
                 )
-            if self.tol not in (None, 0) or self.retain is not None or self.steps:
+            if self.eps not in (None, 0) or self.retain is not None or self.steps:
                 raise MethodError(
-                    "inputs='exact' removes what is redundant exactly and takes neither tol, retain nor steps; "
+                    "inputs='exact' removes what is redundant exactly and takes neither eps, retain nor steps; "
                     "use Dependence(retain=…) with samples or a Normal distribution"
                 )
             return
-        if (self.tol is None) == (self.retain is None):
-            raise MethodError(
-                "Dependence takes exactly one of tol (a tolerance, as in Dependence(tol=0.1)) and retain "
-                "(a share of the parameters, as in Dependence(retain=0.4)), or inputs='exact'"
-            )
-        if self.tol is not None:
-            check_tolerance(self.tol, "tol")
-        if self.retain is not None:
-            check_share(self.retain, "retain")
+        check_wish(self, eps=self.eps, retain=self.retain)
 
     @property
     def label(self) -> str:
@@ -135,154 +122,90 @@ class Dependence:
             return "linear dependence (polynomials)"
         return f"linear dependence ({'normal' if isinstance(self.inputs, Normal) else 'samples'})"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Reduce a network; see :func:`symlump.compress`."""
+    def plan(self, network: Network) -> Plan[Reduction]:
+        """See :class:`symlump.plan.Method`."""
         chain = network.dense_chain("Dependence")
-        exactly = isinstance(self.inputs, str)
-        reduction = reduce_exactly(chain) if exactly else self._reduced(chain)
-        small = reduction.network.dense_chain("Dependence")
-        return replace(reduction, network=network.with_chain(small))
-
-    def _reduced(self, network: Chain) -> Reduction:
-        moments, samples = moments_of(network, self.inputs, self.seed)
+        if isinstance(self.inputs, str):
+            return _Exactly(network, chain)
+        moments, samples = moments_of(chain, self.inputs, self.seed)
         with np.errstate(over="ignore", invalid="ignore"):
-            losses = _losses(network, moments, metrics := output_metrics(network, samples))
+            losses = _losses(chain, moments, metrics := output_metrics(chain, samples))
+        return _Orders(network, chain, moments, samples, metrics, losses, self.steps)
 
-        def units(tol: float) -> tuple[int, ...]:
-            return tuple(max(1, int(np.argmax(loss <= tol**2))) for loss in losses)
-
-        tol = self.tol
-        if tol is None:
-            assert self.retain is not None
-            target = share_of(network.parameters, self.retain)
-            tol = smallest_tolerance(lambda t: _parameters(network, units(t)), target)
-        reduction = _refitted(network, moments, metrics, units(tol), tol)
-        if not self.steps:
-            return reduction
-        original = Network.from_chain(network)
-        small, error = fitted(reduction.network, original, [samples], self.steps)
-        return replace(reduction, network=small, defect=error)
+    def apply(self, network: Network) -> Reduction:
+        """See :class:`symlump.plan.Method`."""
+        return (
+            self.plan(network).at(0.0) if isinstance(self.inputs, str) else super().apply(network)
+        )
 
 
-def output_metrics(network: Chain, x: FloatArray) -> list[FloatArray]:
-    """For each layer a root of M = E[JᵀJ]/Var(outputs), J the derivative by its pre-activations.
+@dataclass(frozen=True, eq=False)
+class _Exactly(Plan[Reduction]):
+    """Dependence of polynomials; there is one result."""
 
-    Returns
-    -------
-    list of ndarray, shape (units, rank)
-        A factor R with M = R·Rᵀ, from which directions without any effect are dropped.
+    network: Network
+    chain: Chain
 
-    Raises
-    ------
-    FailureError
-        If activations overflow.
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
 
-    Examples
-    --------
-    >>> net = Chain.dense([[[2.0]], [[3.0]]], activation="identity")
-    >>> x = np.array([[1.0], [-1.0]])
-    >>> [abs(root).round(6).tolist() for root in output_metrics(net, x)]
-    [[[0.5]], [[0.166667]]]
-    """
-    values = network.activations(x)
-    outputs = values[-1]
-    variance = float(outputs.var(axis=0).sum()) or 1.0
-    probes = np.eye(network.outputs)
-    few = network.outputs <= _PROBES
-    generator = np.random.default_rng(0)
-    slopes = [
-        layer.activation.slope(layer.pre_activation(h))
-        for layer, h in zip(network.layers, values[:-1], strict=True)
-    ]
-    sums = [np.zeros((layer.units, layer.units)) for layer in network.layers]
-    for probe in range(min(network.outputs, _PROBES)):
-        if few:
-            gradient = np.broadcast_to(probes[probe], outputs.shape)
-        else:
-            gradient = generator.choice([-1.0, 1.0], size=outputs.shape) / np.sqrt(_PROBES)
-        for number in reversed(range(len(network.layers))):
-            gradient = gradient * slopes[number]
-            sums[number] += gradient.T @ gradient
-            gradient = gradient @ network.layers[number].weight
-    roots: list[FloatArray] = []
-    for total in sums:
-        mean = total / (len(x) * variance)
-        if not (np.isfinite(total).all() and np.isfinite(mean).all()):
-            raise FailureError(_OVERFLOW)
-        size, vectors = np.linalg.eigh(mean)
-        kept = size > 1e-14 * max(size[-1], 0.0)
-        roots.append(vectors[:, kept] * np.sqrt(size[kept]))
-    return roots
+    @cached_property
+    def _result(self) -> Reduction:
+        return _in(self.network, reduce_exactly(self.chain))
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        if eps:
+            raise MethodError(
+                "inputs='exact' removes what is redundant exactly and takes no tolerance"
+            )
+        return self._result
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        return self.at(eps).retained_parameters
 
 
-def eliminate(
-    h: FloatArray, targets: FloatArray, importance: FloatArray, rounding: float = 1e-12
-) -> tuple[IntArray, FloatArray]:
-    """In which order columns of h can be done without, when targets are fitted by the others.
+@dataclass(frozen=True, eq=False)
+class _Orders(Plan[Reduction]):
+    """For each hidden layer the loss by number of kept units."""
 
-    With h = Q·R, S = R⁻¹ and Y = Qᵀ·targets, the coefficients of a least-squares fit are S·Y, and the
-    direction v = s_i/‖s_i‖ (s_i the i-th row of S) is what column i has that no other column has: without
-    it the squared error grows by ‖vᵀY‖². Going on without column i means to project v out of S and Y.
-    Nothing is squared, so nearly dependent columns do no harm.
+    network: Network
+    chain: Chain
+    moments: Moments
+    samples: FloatArray
+    metrics: list[FloatArray]
+    losses: list[FloatArray]
+    steps: int
 
-    Parameters
-    ----------
-    h : ndarray, shape (rows, columns)
-    targets : ndarray, shape (rows, any)
-    importance : ndarray, shape (columns,)
-        Sizes that the columns are multiplied with before their rank is decided.
-    rounding : float
-        What counts as 0 there, relative to the largest column.
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
 
-    Returns
-    -------
-    order : ndarray of int
-        The columns that the rank has room for, best first. Others are combinations of them.
-    losses : ndarray, shape (1 + len(order),)
-        Squared error of the best fit by the first k columns in this order, minus that by all.
+    def _units(self, eps: float) -> tuple[int, ...]:
+        return tuple(max(1, int(np.argmax(loss <= eps**2))) for loss in self.losses)
 
-    Examples
-    --------
-    >>> h = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
-    >>> order, losses = eliminate(h, h @ np.array([[0.1], [2.0], [0.0]]), np.array([0.1, 2.0, 0.0]))
-    >>> order.tolist(), losses.round(6).tolist()
-    ([1, 0], [4.01, 0.01, 0.0])
-    """
-    h, targets = _fewer_rows(h * importance, targets)
-    q, r, pivots = qr(h, mode="economic", pivoting=True)
-    diagonal = np.abs(np.diag(r))
-    rank = int(np.count_nonzero(diagonal > rounding * max(diagonal[:1], default=0.0)))
-    columns = pivots[:rank]
-    if not rank:
-        return columns, np.zeros(1)
-    y = q[:, :rank].T @ targets
-    s = lapack.dtrtri(r[:rank, :rank])[0]
-    coefficients = s @ y
-    left = np.arange(rank)
-    gone: list[IntArray] = []
-    losses = [np.zeros(1)]
-    while left.size:
-        sizes = np.einsum("ij,ij->i", s, s)
-        costs = np.einsum("ij,ij->i", coefficients, coefficients) / sizes
-        batch = np.argsort(costs, kind="stable")[: max(1, left.size // _STEPS)]
-        v, _ = np.linalg.qr(s[batch].T)
-        shares = v.T @ y
-        remaining = np.delete(np.arange(left.size), batch)
-        gone.append(left[batch])
-        losses.append(losses[-1][-1] + np.cumsum(np.einsum("ij,ij->i", shares, shares)))
-        left, along = left[remaining], s[remaining] @ v
-        s = s[remaining] - along @ v.T
-        coefficients = coefficients[remaining] - along @ shares
-        y = y - v @ shares
-    return columns[np.concatenate(gone)[::-1]], np.concatenate(losses)[::-1]
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        reduction = _refitted(self.chain, self.moments, self.metrics, self._units(eps), eps)
+        if self.steps:
+            original = Network.from_chain(self.chain)
+            small, error = fitted(reduction.network, original, [self.samples], self.steps)
+            reduction = replace(reduction, network=small, defect=error)
+        return _in(self.network, reduction)
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        return _parameters(self.chain, self._units(eps))
 
 
-def _fewer_rows(h: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Matrices of at most as many rows as columns with the same inner products: the R of a QR."""
-    if len(h) > h.shape[1] + targets.shape[1]:
-        r: FloatArray = np.asarray(np.linalg.qr(np.hstack([h, targets]), mode="r"))
-        h, targets = r[:, : h.shape[1]], r[:, h.shape[1] :]
-    return h, targets
+def _in(network: Network, reduction: Reduction) -> Reduction:
+    """The result in the place of the network's chain."""
+    small = reduction.network.dense_chain("Dependence")
+    return replace(reduction, network=network.with_chain(small))
 
 
 def _order(
@@ -301,7 +224,7 @@ def _order(
         If activations overflow.
     """
     if not (np.isfinite(h).all() and np.isfinite(wanted).all()):
-        raise FailureError(_OVERFLOW)
+        raise FailureError(OVERFLOW)
     centred = following.bias is not None
     targets = moments.root(wanted, centred) @ metric
     importance = np.linalg.norm(following.weight.T @ metric, axis=1)
@@ -325,7 +248,7 @@ def _refitted(
     moments: Moments,
     metrics: list[FloatArray],
     units: tuple[int, ...],
-    tol: float,
+    eps: float,
 ) -> Reduction:
     """Keep so many units of each layer, and fit what follows to the original network."""
     original = h = moments.start()
@@ -356,7 +279,7 @@ def _refitted(
         loss = float(np.sum((moments.root(error, centred=False) @ metrics[number]) ** 2))
     small = Network.from_chain(Chain((*layers, layer), network.dtype))
     stored = tuple(layer.parameters for layer in small.layers)
-    return Reduction(small, tuple(maps), small.parameters, tol, float(np.sqrt(loss)), stored=stored)
+    return Reduction(small, tuple(maps), small.parameters, eps, float(np.sqrt(loss)), stored=stored)
 
 
 def _fit(
@@ -366,7 +289,7 @@ def _fit(
     root = moments.root(h, constant)
     size = np.linalg.norm(root, axis=0)
     size[size == 0] = 1.0
-    problem = _fewer_rows(root / size, moments.root(wanted, constant))
+    problem = fewer_rows(root / size, moments.root(wanted, constant))
     solution = np.linalg.lstsq(*problem, rcond=rounding)[0]
     weight = (solution / size[:, None]).T
     return weight, moments.mean(wanted) - weight @ moments.mean(h) if constant else None

@@ -233,7 +233,7 @@ def _degree(layer: Layer, number: int) -> int:
     if coefficients is None:
         raise NetworkError(
             f"layer {number}: {layer.activation.name} is no polynomial, so its units are not compared "
-            "exactly; AFDE(eps=0) finds units that are equal, Dependence(tol=0) dependence on a "
+            "exactly; AFDE(eps=0) finds units that are equal, Dependence(eps=0) dependence on a "
             "distribution"
         )
     return len(coefficients) - 1
@@ -244,7 +244,7 @@ def _refuse_too_many(variables: int, degree: int, number: int) -> None:
     if count > MOST_MONOMIALS:
         raise NetworkError(
             f"layer {number}: polynomials of degree {degree} in {variables} variables have {count} "
-            f"coefficients, more than {MOST_MONOMIALS}; use Dependence(tol=0) on a distribution"
+            f"coefficients, more than {MOST_MONOMIALS}; use Dependence(eps=0) on a distribution"
         )
 
 

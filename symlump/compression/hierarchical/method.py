@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from symlump.compression.hierarchical.block_fit import Fit, decade
 from symlump.compression.hierarchical.hmatrix import HMatrix
-from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order, check_tol
+from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import MethodError
 from symlump.network.chain import Chain
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
+from symlump.plan import Plan, check_wish, renamed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,11 +58,12 @@ class HierarchicalReduction(Reduction):
         return replace(super().held_by(factored_model(model)), dtype=self.network.dtype)
 
 
+@renamed(tol="eps")
 @dataclass(frozen=True, eq=False)
-class Hierarchical:
+class Hierarchical(CompressionMethod):
     """Store each weight matrix block by block, dense or of low rank, within a relative error.
 
-    ‖W − Ŵ‖_F ≤ tol·‖W‖_F for every layer, guaranteed (see :class:`symlump.HMatrix`). With ``inputs`` the
+    ‖W − Ŵ‖_F ≤ ε·‖W‖_F for every layer, guaranteed (see :class:`symlump.HMatrix`). With ``inputs`` the
     error is the root mean square change of the layer's pre-activations over these inputs, relative to
     that of the pre-activations about their mean; the biases then take up the mean change (a layer without
     bias has no mean taken off). Biases are kept and counted. With a torch model, the result's layers are
@@ -70,10 +71,10 @@ class Hierarchical:
 
     Parameters
     ----------
-    tol : float, optional
+    eps : float, optional
         The relative error of every layer.
     retain : float, optional
-        Instead of ``tol``: the share of parameters to keep, in (0, 1]. The smallest tolerance found that
+        Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest tolerance found that
         keeps no more is used.
     leaf_size : int
         Blocks are split down to this many rows and columns.
@@ -86,7 +87,7 @@ class Hierarchical:
     Raises
     ------
     MethodError
-        If an option is out of range, or not exactly one of ``tol`` and ``retain`` is given.
+        If an option is out of range, or not exactly one of ``eps`` and ``retain`` is given.
 
     Examples
     --------
@@ -94,28 +95,20 @@ class Hierarchical:
     >>> from symlump import Network, compress
     >>> x = np.linspace(0, 1, 64)
     >>> net = Network.dense([np.exp(-np.abs(x[:, None] - x) / 0.3), np.ones((1, 64))])
-    >>> compress(net, Hierarchical(tol=1e-3)).retained_parameters, net.parameters
+    >>> compress(net, Hierarchical(eps=1e-3)).retained_parameters, net.parameters
     (960, 4160)
     >>> compress(net, Hierarchical(retain=0.2)).retained <= 0.2
     True
     """
 
-    tol: float | None = None
+    eps: float | None = None
     retain: float | None = None
     leaf_size: int = 8
     order: str = "given"
     inputs: npt.ArrayLike | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if (self.tol is None) == (self.retain is None):
-            raise MethodError(
-                "Hierarchical takes exactly one of tol (a relative error, as in Hierarchical(tol=1e-2)) "
-                "and retain (a share of the parameters, as in Hierarchical(retain=0.4))"
-            )
-        if self.tol is not None:
-            check_tol(self.tol)
-        if self.retain is not None:
-            check_share(self.retain, "retain")
+        check_wish(self, eps=self.eps, retain=self.retain)
         check_leaf_size(self.leaf_size)
         check_order(self.order)
 
@@ -124,54 +117,10 @@ class Hierarchical:
         """Name for tables."""
         return "hierarchical" if self.inputs is None else "hierarchical, on inputs"
 
-    def reduce(self, network: Network) -> HierarchicalReduction:
-        """Reduce a network; see :func:`symlump.compress`."""
+    def plan(self, network: Network) -> _Matrices:
+        """See :class:`symlump.plan.Method`."""
         chain = network.dense_chain(self.label)
-        fits: dict[tuple[int, float], Fit] = {}
-        means, moments = self._arriving(chain)
-
-        def fit(number: int, tol: float) -> Fit:
-            weight, spread = chain.layers[number].weight, moments[number]
-            if spread is None:
-                return Fit.of(weight, tol, self.leaf_size, self.order)
-            return WeightedFit.weighted(weight, spread, tol, self.leaf_size, self.order)
-
-        def at(tol: float) -> tuple[HMatrix, ...]:
-            for number in range(len(chain.layers)):
-                key = number, decade(tol)
-                if key not in fits:
-                    fits[key] = fit(number, tol)
-            return tuple(
-                HMatrix.from_fit(fits[number, decade(tol)], tol)
-                for number in range(len(chain.layers))
-            )
-
-        biases = [0 if layer.bias is None else int(layer.bias.size) for layer in chain.layers]
-
-        def size(tol: float) -> int:
-            return sum(biases) + sum(matrix.storage for matrix in at(tol))
-
-        tol = self.tol
-        if tol is None:
-            assert self.retain is not None
-            tol = smallest_tolerance(size, share_of(network.parameters, self.retain))
-        matrices = at(tol)
-        layers = []
-        for layer, matrix, mean in zip(chain.layers, matrices, means, strict=True):
-            weight, bias = matrix.to_dense(), layer.bias
-            if bias is not None and mean is not None:
-                bias = bias + (layer.weight - weight) @ mean
-            layers.append(replace(layer, weight=weight, bias=bias))
-        stored = tuple(m.storage + bias for m, bias in zip(matrices, biases, strict=True))
-        return HierarchicalReduction(
-            network.with_chain(replace(chain, layers=tuple(layers))),
-            tuple(np.arange(layer.units) for layer in chain.hidden),
-            sum(stored),
-            tol,
-            hypot(*(matrix.error for matrix in matrices)),
-            stored=stored,
-            matrices=matrices,
-        )
+        return _Matrices(network, chain, self.leaf_size, self.order, *self._arriving(chain))
 
     def _arriving(self, network: Chain) -> tuple[list[FloatArray | None], list[FloatArray | None]]:
         """Mean and second moments of what arrives at each layer, about the mean if there is a bias."""
@@ -191,3 +140,65 @@ class Hierarchical:
             means.append(mean)
             moments.append(about.T @ about / len(x))
         return means, moments
+
+
+@dataclass(frozen=True, eq=False)
+class _Matrices(Plan[HierarchicalReduction]):
+    """The weight matrices of a network, decomposed block by block."""
+
+    network: Network
+    chain: Chain
+    leaf_size: int
+    order: str
+    means: list[FloatArray | None]
+    moments: list[FloatArray | None]
+    #: By layer and power of ten: what is computed for a tolerance serves those near it.
+    fits: dict[tuple[int, float], Fit] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+    def _fit(self, number: int, eps: float) -> Fit:
+        key = number, decade(eps)
+        if key not in self.fits:
+            weight, spread = self.chain.layers[number].weight, self.moments[number]
+            self.fits[key] = (
+                Fit.of(weight, eps, self.leaf_size, self.order)
+                if spread is None
+                else WeightedFit.weighted(weight, spread, eps, self.leaf_size, self.order)
+            )
+        return self.fits[key]
+
+    def _matrices(self, eps: float) -> tuple[HMatrix, ...]:
+        numbers = range(len(self.chain.layers))
+        return tuple(HMatrix.from_fit(self._fit(number, eps), eps) for number in numbers)
+
+    @property
+    def _biases(self) -> list[int]:
+        return [0 if layer.bias is None else int(layer.bias.size) for layer in self.chain.layers]
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        return sum(self._biases) + sum(matrix.storage for matrix in self._matrices(eps))
+
+    def at(self, eps: float) -> HierarchicalReduction:
+        """See :class:`symlump.plan.Plan`."""
+        matrices = self._matrices(eps)
+        layers = []
+        for layer, matrix, mean in zip(self.chain.layers, matrices, self.means, strict=True):
+            weight, bias = matrix.to_dense(), layer.bias
+            if bias is not None and mean is not None:
+                bias = bias + (layer.weight - weight) @ mean
+            layers.append(replace(layer, weight=weight, bias=bias))
+        stored = tuple(m.storage + bias for m, bias in zip(matrices, self._biases, strict=True))
+        return HierarchicalReduction(
+            self.network.with_chain(replace(self.chain, layers=tuple(layers))),
+            tuple(np.arange(layer.units) for layer in self.chain.hidden),
+            sum(stored),
+            eps,
+            hypot(*(matrix.error for matrix in matrices)),
+            stored=stored,
+            matrices=matrices,
+        )

@@ -8,37 +8,20 @@ differential equivalence); Cardelli et al., arXiv:1807.06888 (the equivalence).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
-from math import hypot, inf
-from sys import float_info
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
-from symlump.compression.merging.coefficients import CoefficientMerging
-from symlump.compression.merging.effect import effect_scale
-from symlump.compression.merging.merge import Merging, has_equal_units, merged
-from symlump.compression.merging.values import Values, values_of
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share, check_steps, share_of, smallest_tolerance
+from symlump.compression.inputs import Inputs, check_inputs
+from symlump.compression.merging.units import UnitPlan
+from symlump.compression.reduction import CompressionMethod, check_steps
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import check_tolerance
 from symlump.lumping.forward import Forward
-from symlump.lumping.lump import lump
-from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.network.decode import decode, unit_labels, unit_maps
-from symlump.network.encode import encode
-from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
-from symlump.network.ties import Ties, grouped_alike, tied
-from symlump.ode.exact import IntArray
+from symlump.plan import check_wish
 
 
 @dataclass(frozen=True, eq=False)
-class AFDE:
+class AFDE(CompressionMethod):
     """Merge units by ε-forward equivalence of the network's differential equation.
 
     Parameters
@@ -106,19 +89,11 @@ class AFDE:
     distance: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.eps is None) == (self.retain is None):
-            raise MethodError(
-                "AFDE takes exactly one of eps (a tolerance, as in AFDE(eps=0.1)) and retain (a share "
-                "of the parameters, as in AFDE(retain=0.4))"
-            )
-        if self.eps is not None:
-            check_tolerance(self.eps)
-        if self.retain is not None:
-            check_share(self.retain, "retain")
+        check_wish(self, eps=self.eps, retain=self.retain)
         if self.on not in ("influence", "state", "both"):
             raise MethodError(f"on={self.on!r} is unknown; choose 'influence', 'state' or 'both'")
         check_steps(self.steps)
-        if self.steps and (self.on != "influence" or not self._refits):
+        if self.steps and (self.on != "influence" or not self.refits):
             raise MethodError(
                 "steps goes on from the refit, so it needs on='influence' and refit=True"
             )
@@ -159,175 +134,28 @@ class AFDE:
         if self.relative:
             by_outputs = "as a share of the outputs' spread"
             unit = by_outputs if self.relative_to == "output" else "relative to their layer's mean"
-        compared = "functions" if self._distance == "function" else "coefficients"
-        after = "refitted" if self._refits else "added up"
+        compared = "functions" if self.compared == "function" else "coefficients"
+        after = "refitted" if self.refits else "added up"
         return f"ε compares {compared}, {unit}; weights that read merged units are {after}"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Reduce a network; see :func:`symlump.compress`."""
-        if self.on != "influence":
-            network.dense_chain(f"AFDE(on={self.on!r})")
-        influence = None if self.on == "state" else _Influence(self, network)
-
-        def at(eps: float, refit: bool = self._refits) -> Reduction:
-            parts: list[_Part] = []
-            small = network
-            if influence is not None:
-                parts.append(influence.at(eps, refit))
-                small = parts[-1].small
-            if self.on != "influence":
-                ode = encode(small, "state")
-                scale = (
-                    effect_scale(ode) if self.relative and self.relative_to == "output" else None
-                )
-                parts.append(_Part.of(lump(ode, self._method(eps, scale))))
-                small = parts[-1].small
-            maps = reduce(_compose, [part.maps for part in parts])
-            defect = hypot(*(part.defect for part in parts))
-            return Reduction(
-                small,
-                maps,
-                small.parameters,
-                eps,
-                defect,
-                lambda: tuple(part.lumping() for part in parts),
-                measure=self.measure,
-                note="" if eps == 0 or self.inputs is not None else advice(network, "AFDE"),
-            )
-
-        if self.eps is not None:
-            return at(self.eps)
-        assert self.retain is not None
-        target = share_of(network.parameters, self.retain)
-        if influence is not None and self.on == "influence":
-            functions = self._distance == "function"
-            if not functions or target >= network.parameters or has_equal_units(network):
-                exact = at(0.0)
-                if exact.retained_parameters <= target:
-                    return exact
-            if functions:
-                return at(max(influence.tolerance(target), float_info.min))
-            eps = smallest_tolerance(influence.parameters, target)
-            return at(max(eps, float_info.min))
-        fitted = self._refits and self.on == "both"  # elsewhere the refit changes no size
-        return at(smallest_tolerance(lambda eps: at(eps, fitted).retained_parameters, target))
+    def plan(self, network: Network) -> UnitPlan:
+        """See :class:`symlump.plan.Method`."""
+        return UnitPlan(self, network)
 
     @property
-    def _distance(self) -> str:
+    def compared(self) -> str:
+        """What is compared, "function" or "coefficients"."""
         if self.distance is not None:
             return self.distance
         return "function" if self.relative and self.relative_to == "output" else "coefficients"
 
     @property
-    def _refits(self) -> bool:
+    def refits(self) -> bool:
+        """Whether what reads merged units is refitted."""
         return self.distance != "coefficients" if self.refit is None else self.refit
 
-    def _method(self, eps: float, scale: tuple[float, ...] | None) -> Forward:
+    def forward(self, eps: float, scale: tuple[float, ...] | None) -> Forward:
+        """The equivalence of the differential equation that the options ask for."""
         if eps == 0:
             return Forward()
         return Forward(eps, self.linkage, self.relative and scale is None, scale)
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """One merging of units: the network, the new unit of each, the distance; the equations on demand."""
-
-    small: Network
-    maps: tuple[IntArray, ...]
-    defect: float
-    lumping: Callable[[], Lumping]
-
-    @classmethod
-    def of(cls, lumping: Lumping) -> _Part:
-        return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
-
-
-class _Influence:
-    """The influence form of a network, and what its units merge to at any tolerance."""
-
-    def __init__(self, method: AFDE, network: Network) -> None:
-        self.method, self.network = method, network
-        self._linkage = Linkage(method.linkage)
-        self._inputs = assumed(network) if method.inputs is None else method.inputs
-
-    @cached_property
-    def ode(self) -> NetworkODE:
-        """The differential equation, term by term."""
-        return encode(self.network)
-
-    @cached_property
-    def merging(self) -> Merging:
-        """Distances of units under the stated inputs."""
-        return Merging.of(self.network, self._inputs, self._linkage)
-
-    def tolerance(self, target: int) -> float:
-        """The tolerance for a size; no layer collapses, if the size can be had without."""
-        careful = self.merging.with_floor()
-        if careful.parameters(inf) <= target:
-            self.__dict__["merging"] = careful
-        return self.merging.tolerance(target)
-
-    @cached_property
-    def coefficients(self) -> CoefficientMerging:
-        """Distances of coefficients."""
-        method = self.method
-        return CoefficientMerging.of(
-            self.network, self._linkage, method.relative, method.relative_to
-        )
-
-    @cached_property
-    def _values(self) -> Values:
-        return values_of(self.network, self._inputs)[0]
-
-    def parameters(self, eps: float) -> int:
-        """How many remain, by coefficients."""
-        labels = self.coefficients.labels(eps)
-        if self.method._refits:
-            return self._ties.parameters(self.network, self._tied_groups(labels))
-        return self.coefficients.merged(labels).written.parameters
-
-    @cached_property
-    def _ties(self) -> Ties:
-        return tied(self.network)
-
-    def _tied_groups(self, labels: IntArray) -> IntArray:
-        """Units that one block of every layer holds that makes them: a fit needs one partition for a sum."""
-        return grouped_alike(self._ties, unit_labels(self.ode, labels))
-
-    def at(self, eps: float, refit: bool) -> _Part:
-        """What merges within a tolerance."""
-        if eps == 0:
-            return _Part.of(lump(self.ode, Forward()))
-        if self.method._distance == "function":
-            small = self.merging.merged(self.merging.groups(eps), refit)
-        else:
-            labels = self.coefficients.labels(eps)
-            small = self.coefficients.merged(labels)
-            if refit:
-                ties, groups = self._ties, self._tied_groups(labels)
-                small = merged(self.network, ties, groups, np.ones(ties.count), self._values)
-            elif self.network.chain is not None:  # the general algorithm, to the last bit
-                return _Part.of(self._lumped(eps))
-        forward = Forward(eps, self.method.linkage)
-        network = small.network
-        if refit and self.method.steps:
-            from symlump.compression.fitting import fitted
-
-            samples = self.merging.samples
-            network, _ = fitted(small.written, self.network, samples, self.method.steps)
-            small = replace(small, written=network)
-            network = small.network
-        return _Part(
-            network, small.unit_maps, small.defect, lambda: small.lumping(self.ode, forward)
-        )
-
-    def _lumped(self, eps: float) -> Lumping:
-        method = self.method
-        scale = (
-            effect_scale(self.ode) if method.relative and method.relative_to == "output" else None
-        )
-        return lump(self.ode, method._method(eps, scale))
-
-
-def _compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
-    return tuple(b[a] for a, b in zip(before, after, strict=True))

@@ -20,26 +20,30 @@ from typing import Any
 import numpy as np
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.reduction import Reduction
-from symlump.compression.shares import check_share, share_of, smallest_tolerance
+from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated
 from symlump.compression.symmetries.near_units import aggregated_floats, merge_near
 from symlump.compression.symmetries.proof import certificates
 from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units, pieces_on_box
 from symlump.enclosures.boxes import as_box
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import check_tolerance
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
+from symlump.plan import Plan, check_share, check_tolerance
 from symlump.proof.certificate import Certificate
 
 #: Up to this many parameters certificates are made unasked.
 _PROVED = 50_000
 
+_CHAINS = (
+    "Symmetric reduces a network with convolutions or branches exactly; eps, retain and box are for chains of "
+    "dense layers"
+)
+
 
 @dataclass(frozen=True, eq=False)
-class Symmetric:
+class Symmetric(CompressionMethod):
     """Merge units whose incoming weights are multiples, by factors their activation commutes with.
 
     Layer by layer: rows are aggregated over what was merged before; a unit whose row is a multiple of
@@ -84,7 +88,7 @@ class Symmetric:
     def __post_init__(self) -> None:
         check_tolerance(self.eps)
         if self.retain is not None:
-            check_share(self.retain, "retain")
+            check_share(self.retain)
             if self.eps != 0:
                 raise MethodError(
                     "Symmetric takes a tolerance, as in Symmetric(eps=0.1), or a share of the parameters, as "
@@ -96,42 +100,55 @@ class Symmetric:
         """Name for tables."""
         return "symmetric" if self.box is None else "symmetric on a box"
 
-    def reduce(self, network: Network) -> Reduction:
-        """Reduce a network; see :func:`symlump.compress`.
+    def plan(self, network: Network) -> Plan[Reduction]:
+        """See :class:`symlump.plan.Method`.
 
         Raises
         ------
         MethodError
             If a tolerance, a size or a box is asked for, and the network is no chain of dense layers.
         """
-        if network.chain is None:
+        if network.chain is None and (self.retain is not None or self.box is not None):
+            raise MethodError(_CHAINS)
+        chain = None if network.chain is None else network.dense_chain("Symmetric")
+        pieces: Sequence[IntArray | None] = [None] * len(network.hidden)
+        if chain is not None and self.box is not None:
+            pieces = pieces_on_box(chain, as_box(self.box, chain.inputs))
+        wanted = network.parameters <= _PROVED if self.proof is None else self.proof
+        return _Symmetries(network, chain, pieces, wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class _Symmetries(Plan[Reduction]):
+    """A network, and the pieces of their activations on which its units stay."""
+
+    network: Network
+    chain: Chain | None
+    pieces: Sequence[IntArray | None]
+    proof: bool
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        if self.chain is None:
             from symlump.compression.symmetries.graph import symmetric_reduction
 
-            if self.eps or self.retain is not None or self.box is not None:
-                raise MethodError(
-                    "Symmetric reduces a network with convolutions or branches exactly; eps, retain and box "
-                    "are for chains of dense layers"
-                )
-            wanted = network.parameters <= _PROVED if self.proof is None else self.proof
-            return symmetric_reduction(network, wanted)
-        reduction = self._reduced(network.dense_chain("Symmetric"))
+            if eps:
+                raise MethodError(_CHAINS)
+            return symmetric_reduction(self.network, self.proof)
+        reduction = _Merged.of(self.chain, self.pieces, eps).reduction(eps, self.proof)
         small = reduction.network.dense_chain("Symmetric")
-        return replace(reduction, network=network.with_chain(small))
+        return replace(reduction, network=self.network.with_chain(small))
 
-    def _reduced(self, network: Chain) -> Reduction:
-        pieces: Sequence[IntArray | None] = [None] * len(network.hidden)
-        if self.box is not None:
-            pieces = pieces_on_box(network, as_box(self.box, network.inputs))
-
-        def at(eps: float) -> _Merged:
-            return _Merged.of(network, pieces, eps)
-
-        eps = self.eps
-        if self.retain is not None:
-            target = share_of(network.parameters, self.retain)
-            eps = smallest_tolerance(lambda eps: at(eps).chain().parameters, target)
-        wanted = network.parameters <= _PROVED if self.proof is None else self.proof
-        return at(eps).reduction(eps, wanted)
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        if self.chain is None:
+            return self.at(eps).retained_parameters
+        return int(_Merged.of(self.chain, self.pieces, eps).chain().parameters)
 
 
 @dataclass(frozen=True, eq=False)

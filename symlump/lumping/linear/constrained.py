@@ -29,7 +29,7 @@ from symlump.errors import (
     NotPolynomialError,
     VariableError,
 )
-from symlump.lumping.equivalence import check_system, check_tolerance, polynomial_only
+from symlump.lumping.equivalence import check_system, polynomial_only
 from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.function_quotient import functional_quotient
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
@@ -47,6 +47,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
+from symlump.plan import check_tolerance
 
 Form = dict[str, Fraction]
 #: A basis with more entries stays as it is.

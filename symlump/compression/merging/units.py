@@ -1,0 +1,214 @@
+"""What the units of a network merge to at any tolerance: the plan of AFDE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from math import hypot, inf
+from sys import float_info
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symlump.compression.inputs import advice, assumed
+from symlump.compression.merging.coefficients import CoefficientMerging
+from symlump.compression.merging.effect import effect_scale
+from symlump.compression.merging.merge import Merging, has_equal_units, merged
+from symlump.compression.merging.values import Values, values_of
+from symlump.compression.reduction import Reduction
+from symlump.lumping.forward import Forward
+from symlump.lumping.lump import lump
+from symlump.lumping.lumping import Lumping
+from symlump.lumping.tolerance.linkage import Linkage
+from symlump.network.decode import decode, unit_labels, unit_maps
+from symlump.network.encode import encode
+from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.network import Network
+from symlump.network.ties import Ties, grouped_alike, tied
+from symlump.ode.exact import IntArray
+from symlump.plan import Plan, smallest_tolerance
+
+if TYPE_CHECKING:
+    from symlump.compression.merging.afde import AFDE
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One merging of units: the network, the new unit of each, the distance; the equations on demand."""
+
+    small: Network
+    maps: tuple[IntArray, ...]
+    defect: float
+    lumping: Callable[[], Lumping]
+
+    @classmethod
+    def of(cls, lumping: Lumping) -> Part:
+        """That of a lumping."""
+        return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
+
+
+class UnitPlan(Plan[Reduction]):
+    """A network, and what its units merge to at any tolerance.
+
+    Parameters
+    ----------
+    method : AFDE
+        Its tolerance and size play no role.
+    network : Network
+    """
+
+    def __init__(self, method: AFDE, network: Network) -> None:
+        if method.on != "influence":
+            network.dense_chain(f"AFDE(on={method.on!r})")
+        self.method, self.network = method, network
+        self._linkage = Linkage(method.linkage)
+        self._inputs = assumed(network) if method.inputs is None else method.inputs
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+    @cached_property
+    def ode(self) -> NetworkODE:
+        """The differential equation, term by term."""
+        return encode(self.network)
+
+    @cached_property
+    def merging(self) -> Merging:
+        """Distances of units under the stated inputs."""
+        return Merging.of(self.network, self._inputs, self._linkage)
+
+    @cached_property
+    def coefficients(self) -> CoefficientMerging:
+        """Distances of coefficients."""
+        method = self.method
+        return CoefficientMerging.of(
+            self.network, self._linkage, method.relative, method.relative_to
+        )
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        return self._at(eps, self.method.refits)
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        method = self.method
+        if method.on != "influence":
+            return self._at(eps, method.refits and method.on == "both").retained_parameters
+        if eps == 0:
+            return self._exact_size
+        if method.compared == "function":
+            return self.merging.parameters(eps)
+        return self._coefficient_size(eps)
+
+    def tolerance(self, target: int) -> float:
+        """See :class:`symlump.plan.Plan`."""
+        if self.method.on != "influence":
+            return super().tolerance(target)
+        if self._exact_size <= target:
+            return 0.0
+        if self.method.compared == "function":
+            eps = self.merging.tolerance(target)
+        else:
+            eps = smallest_tolerance(self._coefficient_size, target)
+        return max(eps, float_info.min)
+
+    def reach(self, target: int) -> Reduction:
+        """The same; no layer collapses, if the size can be had without.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the target.
+        """
+        if self.method.on == "influence" and self.method.compared == "function":
+            careful = self.merging.with_floor()
+            if self._exact_size > target and careful.parameters(inf) <= target:
+                plan = UnitPlan(self.method, self.network)
+                plan.__dict__ |= self.__dict__ | {"merging": careful}
+                return plan.at(plan.tolerance(target))
+        return super().reach(target)
+
+    @cached_property
+    def _exact_size(self) -> int:
+        if not has_equal_units(self.network):
+            return self.whole  # nothing is exactly equivalent
+        return self._at(0.0, False).retained_parameters
+
+    def _coefficient_size(self, eps: float) -> int:
+        labels = self.coefficients.labels(eps)
+        if self.method.refits:
+            return self._ties.parameters(self.network, self._tied_groups(labels))
+        return self.coefficients.merged(labels).written.parameters
+
+    def _at(self, eps: float, refit: bool) -> Reduction:
+        parts: list[Part] = []
+        small = self.network
+        if self.method.on != "state":
+            parts.append(self._by_influence(eps, refit))
+            small = parts[-1].small
+        if self.method.on != "influence":
+            ode = encode(small, "state")
+            parts.append(Part.of(lump(ode, self.method.forward(eps, self._scale(ode)))))
+            small = parts[-1].small
+        maps = reduce(_compose, [part.maps for part in parts])
+        defect = hypot(*(part.defect for part in parts))
+        return Reduction(
+            small,
+            maps,
+            small.parameters,
+            eps,
+            defect,
+            lambda: tuple(part.lumping() for part in parts),
+            measure=self.method.measure,
+            note="" if eps == 0 or self.method.inputs is not None else advice(self.network, "AFDE"),
+        )
+
+    def _scale(self, ode: NetworkODE) -> tuple[float, ...] | None:
+        by_output = self.method.relative and self.method.relative_to == "output"
+        return effect_scale(ode) if by_output else None
+
+    @cached_property
+    def _values(self) -> Values:
+        return values_of(self.network, self._inputs)[0]
+
+    @cached_property
+    def _ties(self) -> Ties:
+        return tied(self.network)
+
+    def _tied_groups(self, labels: IntArray) -> IntArray:
+        """Units that one block of every layer holds that makes them: a fit needs one partition for a sum."""
+        return grouped_alike(self._ties, unit_labels(self.ode, labels))
+
+    def _by_influence(self, eps: float, refit: bool) -> Part:
+        """What merges within a tolerance by the influence form."""
+        if eps == 0:
+            return Part.of(lump(self.ode, Forward()))
+        if self.method.compared == "function":
+            small = self.merging.merged(self.merging.groups(eps), refit)
+        else:
+            labels = self.coefficients.labels(eps)
+            small = self.coefficients.merged(labels)
+            if refit:
+                ties, groups = self._ties, self._tied_groups(labels)
+                small = merged(self.network, ties, groups, np.ones(ties.count), self._values)
+            elif self.network.chain is not None:  # the general algorithm, to the last bit
+                return Part.of(lump(self.ode, self.method.forward(eps, self._scale(self.ode))))
+        forward = Forward(eps, self.method.linkage)
+        network = small.network
+        if refit and self.method.steps:
+            from symlump.compression.fitting import fitted
+
+            samples = self.merging.samples
+            network, _ = fitted(small.written, self.network, samples, self.method.steps)
+            small = replace(small, written=network)
+            network = small.network
+        return Part(
+            network, small.unit_maps, small.defect, lambda: small.lumping(self.ode, forward)
+        )
+
+
+def _compose(before: tuple[IntArray, ...], after: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
+    return tuple(b[a] for a, b in zip(before, after, strict=True))

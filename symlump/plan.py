@@ -1,0 +1,261 @@
+"""One shape for every method: what costs is done once, then any tolerance or size is asked for.
+
+``plan = method.plan(subject)`` analyses a system or a network. ``plan.at(eps)`` is the result at a tolerance,
+``plan.size(eps)`` how large it is, ``plan.tolerance(target)`` the smallest tolerance found whose result is no
+larger than a target, and ``plan.reach(target)`` that result. A method says one of two things: a tolerance,
+``eps``, or the share of the size to keep, ``retain``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar, Generic, TypeVar
+
+from symlump.errors import FailureError, MethodError
+
+Result = TypeVar("Result", covariant=True)
+Subject = TypeVar("Subject", contravariant=True)
+_Class = TypeVar("_Class", bound=type)
+
+#: What a method may be told, as an error names it; ``{}`` is the method's name.
+_WISHES = {
+    "eps": "eps (a tolerance, as in {}(eps=0.1))",
+    "retain": "retain (a share of the size to keep, as in {}(retain=0.4))",
+    "rank": "rank (as in {}(rank=8))",
+    "bits": "bits (as in {}(bits=8))",
+}
+
+
+class Plan(ABC, Generic[Result]):
+    """What a method found out about a subject, good for every tolerance.
+
+    Examples
+    --------
+    >>> class Halves(Plan[str]):
+    ...     whole = 10
+    ...     def at(self, eps: float) -> str:
+    ...         return "x" * self.size(eps)
+    ...     def size(self, eps: float) -> int:
+    ...         return max(1, 10 - int(eps))
+    >>> plan = Halves()
+    >>> plan.at(2.5), plan.reach(7), round(plan.tolerance(7), 4)
+    ('xxxxxxxx', 'xxxxxxx', 3.0)
+    """
+
+    #: What sizes count.
+    counted: ClassVar[str] = "parameters"
+
+    @property
+    @abstractmethod
+    def whole(self) -> int:
+        """The size of the subject: what ``retain`` is a share of."""
+
+    @abstractmethod
+    def at(self, eps: float) -> Result:
+        """The result at a tolerance."""
+
+    @abstractmethod
+    def size(self, eps: float) -> int:
+        """The size of the result at a tolerance, in the unit of :attr:`whole`."""
+
+    def tolerance(self, target: int) -> float:
+        """The smallest tolerance found whose result has at most the target's size.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches it.
+        """
+        return smallest_tolerance(self.size, target, self.counted)
+
+    def reach(self, target: int) -> Result:
+        """The result at the smallest tolerance found whose size is at most ``target``.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches it.
+        """
+        return self.at(self.tolerance(target))
+
+    def retain(self, share: float) -> Result:
+        """The result at the smallest tolerance found that keeps at most this share.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance does.
+        """
+        return self.reach(share_of(self.whole, share))
+
+
+class Method(ABC, Generic[Subject, Result]):
+    """A small frozen object with options, that makes plans of subjects of its kind."""
+
+    #: The tolerance, if that is what was said.
+    eps: float | None
+    #: Instead, the share of the size to keep.
+    retain: float | None
+
+    @abstractmethod
+    def plan(self, subject: Subject) -> Plan[Result]:
+        """Analyse a subject, once for all tolerances."""
+
+    def apply(self, subject: Subject) -> Result:
+        """The result that the method asks of its own plan."""
+        plan = self.plan(subject)
+        if self.retain is not None:
+            return plan.retain(self.retain)
+        assert self.eps is not None
+        return plan.at(self.eps)
+
+
+def check_wish(method: object, **wishes: Any) -> None:
+    """Demand exactly one of some options, and that it is in its range.
+
+    Parameters
+    ----------
+    method : object
+        Whose options these are, for the error's text.
+    wishes
+        Options by name: a tolerance ``eps``, a share ``retain``, and what else there is instead.
+
+    Raises
+    ------
+    MethodError
+        With what was meant.
+
+    Examples
+    --------
+    >>> check_wish(object(), eps=None, retain=0.4)
+    >>> check_wish("text", eps=0.1, retain=0.4)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    symlump.errors.MethodError: str takes exactly one of eps (a tolerance, as in str(eps=0.1)) and retain (a...
+    """
+    name = type(method).__name__
+    if sum(value is not None for value in wishes.values()) != 1:
+        *first, last = (_WISHES[wish].format(name) for wish in wishes)
+        raise MethodError(f"{name} takes exactly one of {', '.join(first)} and {last}")
+    if wishes["eps"] is not None:
+        check_tolerance(wishes["eps"])
+    if wishes["retain"] is not None:
+        check_share(wishes["retain"])
+
+
+def check_tolerance(eps: float, name: str = "eps") -> None:
+    """Refuse a tolerance that is negative, infinite, or not a number.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if (
+        isinstance(eps, bool)
+        or not isinstance(eps, int | float)
+        or not math.isfinite(eps)
+        or eps < 0
+    ):
+        raise MethodError(f"{name}={eps!r}: a tolerance is a finite number, 0 or larger")
+
+
+def check_share(share: float, name: str = "retain") -> None:
+    """Refuse a share outside (0, 1].
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise MethodError(f"{name}={share!r}: a share of the size is in (0, 1], such as 0.4")
+
+
+def share_of(size: int, share: float) -> int:
+    """The largest whole number within a share (which is a rounded float itself)."""
+    return int(share * size * (1 + 1e-12))
+
+
+def smallest_tolerance(
+    size: Callable[[float], int], target: int, counted: str = "parameters", steps: int = 40
+) -> float:
+    """The smallest tolerance found at which ``size`` is at most ``target``, by bisection.
+
+    ``size`` should not grow with the tolerance; where it does slightly (linkages that are not
+    monotone), what is returned still satisfies the target.
+
+    Raises
+    ------
+    FailureError
+        If no tolerance reaches the target.
+
+    Examples
+    --------
+    >>> round(smallest_tolerance(lambda eps: 10 - int(eps), 7), 4)
+    3.0
+    """
+    if size(0.0) <= target:
+        return 0.0
+    low, high = 0.0, 1.0
+    previous = -1
+    while (reached := size(high)) > target:
+        if high > 1e12 or (reached == previous and high > 1e6):
+            raise FailureError(
+                f"the smallest reachable size is {reached} {counted}, more than the requested {target}; "
+                "ask for a larger share, or another method"
+            )
+        previous = reached
+        low, high = high, high * 4
+    for _ in range(steps):
+        middle = (low + high) / 2
+        low, high = (low, middle) if size(middle) <= target else (middle, high)
+        if high - low <= 1e-6 * high:
+            break
+    return high
+
+
+def renamed(**names: str) -> Callable[[_Class], _Class]:
+    """Let a class accept options by names that it had before, each with a warning.
+
+    Parameters
+    ----------
+    names
+        The new name of each old one.
+
+    Examples
+    --------
+    >>> @renamed(tol="eps")
+    ... class Method:
+    ...     def __init__(self, eps: float) -> None:
+    ...         self.eps = eps
+    >>> with warnings.catch_warnings(record=True) as said:
+    ...     warnings.simplefilter("always")
+    ...     print(Method(tol=0.5).eps, said[0].message)
+    0.5 Method(tol=…) is now Method(eps=…); the old name goes with the next release
+    """
+
+    def decorate(kind: _Class) -> _Class:
+        original = kind.__init__  # type: ignore[misc]
+
+        @wraps(original)
+        def renaming(self: Any, *given: Any, **options: Any) -> None:
+            for old, new in names.items():
+                if old in options:
+                    text = f"{kind.__name__}({old}=…) is now {kind.__name__}({new}=…)"
+                    warnings.warn(
+                        f"{text}; the old name goes with the next release",
+                        DeprecationWarning,
+                        stacklevel=2,
+                    )
+                    options[new] = options.pop(old)
+            original(self, *given, **options)
+
+        kind.__init__ = renaming  # type: ignore[misc]
+        return kind
+
+    return decorate

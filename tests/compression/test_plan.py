@@ -1,0 +1,151 @@
+"""Every method has one shape: a plan whose size is that of its results, and which reaches what is asked for."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import symlump as sl
+from symlump.errors import FailureError, MethodError
+
+X = np.random.default_rng(3).standard_normal((50, 3))
+
+METHODS = {
+    "AFDE": sl.AFDE(retain=0.5),
+    "AFDE, sums": sl.AFDE(retain=0.5, refit=False),
+    "AFDE, closure": sl.AFDE(retain=0.5, linkage="closure"),
+    "AFDE, coefficients": sl.AFDE(retain=0.5, distance="coefficients"),
+    "AFDE, coefficients, refit": sl.AFDE(retain=0.5, distance="coefficients", refit=True),
+    "AFDE, layer": sl.AFDE(retain=0.5, relative_to="layer", refit=True),
+    "AFDE, state": sl.AFDE(retain=0.5, on="state"),
+    "AFDE, both": sl.AFDE(retain=0.5, on="both"),
+    "Symmetric": sl.Symmetric(retain=0.5),
+    "Dependence": sl.Dependence(retain=0.5),
+    "Dependence, samples": sl.Dependence(retain=0.5, inputs=X),
+    "Hierarchical": sl.Hierarchical(retain=0.5, leaf_size=2),
+    "TruncatedSVD": sl.TruncatedSVD(retain=0.5),
+    "TruncatedSVD, layer": sl.TruncatedSVD(retain=0.5, relative_to="layer"),
+    "Quantize": sl.Quantize(retain=0.5),
+    "Quantize, matrix": sl.Quantize(retain=0.5, steps="matrix"),
+    "Magnitude": sl.Magnitude(0.5),
+    "Magnitude, layerwise": sl.Magnitude(0.5, "layerwise"),
+    "Wanda": sl.Wanda(0.5, X),
+}
+#: Ward's trees do not invert, closures only grow, and the others drop or round one number after the other.
+MONOTONE = set(METHODS) - {"AFDE, coefficients", "AFDE, coefficients, refit", "AFDE, layer"}
+MONOTONE -= {"AFDE, state", "AFDE, both", "Symmetric"}
+
+
+def network(seed, activation="tanh"):
+    """Random weights, with a copy, a near copy and a mirrored unit in each hidden layer."""
+    generator = np.random.default_rng(seed)
+    widths = (3, *generator.integers(4, 9, generator.integers(1, 3)).tolist(), 2)
+    weights, biases = [], []
+    for before, units in zip(widths[:-1], widths[1:], strict=True):
+        weight, bias = generator.standard_normal((units, before)), generator.standard_normal(units)
+        if units > 2:
+            weight[1], bias[1] = weight[0], bias[0]
+            weight[2], bias[2] = weight[3] * 1.01, bias[3]
+        weights.append(weight)
+        biases.append(bias)
+    return sl.Network.dense(weights, biases, activation)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@settings(max_examples=6)
+@given(
+    seed=st.integers(0, 10**6),
+    eps=st.lists(st.floats(0, 2), min_size=2, max_size=3),
+    share=st.floats(0.3, 1.0),
+)
+def test_sizes_are_those_of_results_and_targets_are_reached(name, seed, eps, share):
+    net = network(seed)
+    plan = METHODS[name].plan(net)
+    assert plan.whole == net.parameters
+    sizes = [plan.size(value) for value in sorted(eps)]
+    assert sizes == [plan.at(value).retained_parameters for value in sorted(eps)]
+    if name in MONOTONE:
+        assert sizes == sorted(sizes, reverse=True)
+    target = int(share * net.parameters)
+    try:
+        found = plan.tolerance(target)
+        reached = plan.reach(target)
+    except FailureError:
+        assert plan.size(1e9) > target or name == "Quantize, matrix" or name == "Quantize"
+        return
+    except MethodError as error:  # pruning keeps the biases
+        assert "fewer than the" in str(error)
+        return
+    assert reached.retained_parameters <= target and plan.size(found) <= target
+    if found > 1e-9 and "layerwise" not in name and name != "Wanda":
+        finer = found - 2 / net.parameters if name == "Magnitude" else found * (1 - 3e-6)
+        assert plan.size(max(finer, 0.0)) > target
+    if reached.eps is not None and "AFDE" not in name:
+        again = plan.at(reached.eps)
+        for a, b in zip(again.network.layers, reached.network.layers, strict=True):
+            assert np.array_equal(a.weight, b.weight)
+
+
+def test_a_plan_gives_what_compress_gives():
+    net = network(5)
+    for name, method in METHODS.items():
+        result = sl.compress(net, replace(method, retain=0.8))
+        assert result.retained_parameters <= 0.8 * net.parameters, name
+        plan = method.plan(net)
+        for again in (plan.retain(0.8), plan.retain(0.8)):
+            for a, b in zip(result.network.layers, again.network.layers, strict=True):
+                assert np.array_equal(a.weight, b.weight), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "value", "others"),
+    [
+        (sl.Dependence, "tol", "eps", 0.1, {}),
+        (sl.Hierarchical, "tol", "eps", 0.1, {}),
+        (sl.TruncatedSVD, "tol", "eps", 0.1, {}),
+        (sl.TruncatedSVD, "keep", "retain", 0.4, {}),
+        (sl.Magnitude, "keep", "retain", 0.4, {}),
+        (sl.Wanda, "keep", "retain", 0.4, {"inputs": X}),
+    ],
+)
+def test_old_names_warn(kind, old, new, value, others):
+    with pytest.warns(DeprecationWarning, match=rf"{kind.__name__}\({old}=…\) is now"):
+        method = kind(**{old: value}, **others)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert getattr(method, new) == getattr(kind(**{new: value}, **others), new) == value
+
+
+def test_no_wish_and_two_wishes_are_refused():
+    for name, method in METHODS.items():
+        kind = type(method)
+        others = {"inputs": X} if kind is sl.Wanda else {}
+        if kind is not sl.Symmetric:
+            with pytest.raises(MethodError, match=f"{kind.__name__} takes exactly one of"):
+                kind(**others)
+        with pytest.raises(MethodError):
+            kind(eps=0.1, retain=0.5, **others)
+        with pytest.raises(MethodError, match="eps=-1: a tolerance is a finite number"):
+            kind(eps=-1, **others)
+        with pytest.raises(MethodError, match=r"retain=1.5: a share of the size is in \(0, 1\]"):
+            kind(retain=1.5, **others)
+        assert name
+
+
+def test_bits_and_ranks_are_tolerances_too():
+    net = network(1)
+    assert [sl.Quantize(eps=e).plan(net).at(e).note for e in (0.5, 0.1, 1e-9)] == [
+        *("2 bits", "4 bits"),
+        "not rounded",
+    ]
+    small = sl.compress(net, sl.Quantize(bits=4)).network
+    again = sl.compress(net, sl.Quantize(eps=0.1)).network
+    for a, b, c in zip(small.layers, again.layers, net.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+        largest = np.abs(c.weight).max(axis=1, keepdims=True)
+        assert (np.abs(a.weight - c.weight) <= 0.1 * largest).all()
+    with pytest.raises(FailureError, match="2 bits a weight"):
+        sl.compress(net, sl.Quantize(retain=0.1))

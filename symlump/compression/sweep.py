@@ -31,7 +31,6 @@ from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.memory import memory_errors
 from symlump.network.network import Network
-from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 from symlump.plan import check_tolerance
 
@@ -162,7 +161,7 @@ def sweep(
 
     Parameters
     ----------
-    subject : PolynomialODE, torch module or Network
+    subject : ODE, torch module or Network
     eps : iterable of float, optional
         The tolerances; default: shares of the smallest one that merges all that may merge. For Constrained:
         those at which the dimension changes (30 of them, where there are more).
@@ -221,13 +220,12 @@ def sweep(
             raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
         for value in tolerances:
             check_tolerance(value)
-    if isinstance(subject, ODE):
-        subject = polynomial_only(subject, "sweep")
-    if example is not None and isinstance(subject, PolynomialODE | Network):
+    if example is not None and isinstance(subject, ODE | Network):
         raise MethodError(
             "example is an input of a torch module; what was given says its shapes itself"
         )
-    if isinstance(subject, PolynomialODE) and isinstance(method, Constrained):
+    if isinstance(subject, ODE) and isinstance(method, Constrained):
+        subject = polynomial_only(subject, "a sweep with Constrained")
         for name, given in (
             ("initial", initial),
             ("box", box),
@@ -241,7 +239,7 @@ def sweep(
                 )
         path = LinearPath(subject, method.forms(subject), seed)
         run, title = linear_run(path, method)
-    elif isinstance(subject, PolynomialODE):
+    elif isinstance(subject, ODE):
         run, title = system_run(subject, method, initial, box, horizon, data, samples, seed)
     elif initial is not None:
         raise MethodError("initial belongs to systems; a network takes box or data")

@@ -21,7 +21,7 @@ from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
-from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 #: Tolerances of a sweep that names none, as shares of the one that merges everything that may merge.
 _GRID = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -117,15 +117,14 @@ def check_network(subject: Any) -> None:
     torch = sys.modules.get("torch")
     if isinstance(subject, Network) or (torch is not None and isinstance(subject, torch.nn.Module)):
         return
-    of_model = "; give its .ode" if isinstance(getattr(subject, "ode", None), PolynomialODE) else ""
+    of_model = "; give its .ode" if isinstance(getattr(subject, "ode", None), ODE) else ""
     raise MethodError(
-        "sweep takes a PolynomialODE, a torch module or a Network; got a "
-        f"{type(subject).__name__}{of_model}"
+        f"sweep takes an ODE, a torch module or a Network; got a {type(subject).__name__}{of_model}"
     )
 
 
 def system_run(
-    ode: PolynomialODE,
+    ode: ODE,
     method: Any,
     initial: Any,
     box: Any,

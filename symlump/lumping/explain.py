@@ -7,11 +7,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from symlump.lumping.elementary.explain import written
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import IntArray
+from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.printing import Term, name_latex, number_latex, number_text, signed_sum
 from symlump.ode.system import ODE
 
@@ -151,7 +153,13 @@ def explain_within(
         return Explanation(together, None, text, symbol)
     key = max(sorted(gap), key=gap.__getitem__)
     target, factors = terms.describe(key)
-    monomial = _polynomial([(factors, Fraction(1))], ode)
+    one: Polynomial = {factors: Fraction(1)}
+    if terms.table is None:
+        monomial = _polynomial(list(one.items()), ode)
+    else:  # in symbols of the variables, or of the first of each block
+        first = np.unique(final, return_index=True)[1].tolist()
+        own = names if method.direction == "forward" else [names[v] for v in first]
+        ((monomial, _),) = written(own, terms.table, one)
     f = (
         ""
         if target is None

@@ -77,8 +77,6 @@ def lump(
     x3' = y1 - 2*x3
     """
     check_system(ode, "lump")
-    if isinstance(method, Equivalence) and not method.is_exact:
-        polynomial_only(ode, "a tolerance")
     if not isinstance(method, Equivalence):
         from symlump.lumping.linear.constrained import Constrained, lump_constrained
 
@@ -92,15 +90,15 @@ def lump(
             f"lump(ode, method) takes a method such as Forward() or Backward(eps=0.1); got {method!r}"
         )
     start = initial_partition(ode, method, initial)
+    if not method.is_exact and ode.generators is not None:
+        return _lump_functions(ode, method, start, seed)
     if method.is_exact:
         partition, rounds = coarsest(ode, method, start, seed=seed)
     else:
         from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
 
         partition, rounds = coarsest_within_tolerance(ode, method, start)
-    names = block_names(ode, partition)
-    single = set(partition.labels[[ode.index[name] for name in ode.parameters]].tolist())
-    constants = tuple(names[b] for b in sorted(single))
+    names, constants = _names(ode, partition)
     if ode.generators is not None:
         spread = elementary_forward if method.direction == "forward" else elementary_backward
         quotient = spread.quotient(ode, partition, names, constants)
@@ -111,6 +109,23 @@ def lump(
         names, terms.rows, terms.columns, terms.coefficients, terms.monomials, constants
     )
     return Lumping(ode, method, start, partition, quotient, terms.delta, rounds)
+
+
+def _lump_functions(ode: ODE, method: Equivalence, start: Partition, seed: int) -> Lumping:
+    """Within a tolerance, where there are quotients and functions."""
+    from symlump.lumping.tolerance.functional import within_tolerance
+
+    found = within_tolerance(ode, method, start, seed)
+    names, constants = _names(ode, found.partition)
+    quotient = found.quotient(names, constants)
+    return Lumping(ode, method, start, found.partition, quotient, found.defect, found.rounds)
+
+
+def _names(ode: ODE, partition: Partition) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of blocks, and which are symbolic parameters."""
+    names = block_names(ode, partition)
+    single = set(partition.labels[[ode.index[name] for name in ode.parameters]].tolist())
+    return names, tuple(names[b] for b in sorted(single))
 
 
 def initial_partition(

@@ -95,6 +95,10 @@ class Lumping:
         """
         if self.method.is_exact:
             return self.ode
+        if self.ode.generators is not None:
+            from symlump.lumping.tolerance.functional import within_tolerance
+
+            return within_tolerance(self.ode, self.method, self.initial).reference()
         ode, quotient = (polynomial_only(s, "a tolerance") for s in (self.ode, self.quotient))
         return reference_system(ode, self.method.direction, self.partition, quotient)
 
@@ -195,6 +199,8 @@ class Lumping:
         differ in the coefficient of 1, which is -2 for x1 and 0 for x3
         """
         i, j = self.ode.position(x), self.ode.position(y)
+        if not self.method.is_exact and self.ode.generators is not None:
+            return self._explain_within(i, j)
         if not self.method.is_exact:
             return explain_within(
                 self.ode, self.method, self.initial.labels, self.partition.labels, i, j
@@ -206,6 +212,18 @@ class Lumping:
         return explain_apart(
             self.ode, self.method, self.initial.labels, self.partition.labels, self.splits, i, j
         )
+
+    def _explain_within(self, i: int, j: int) -> Explanation:
+        """What is equal exactly first, then the distance of what is left."""
+        from symlump.lumping.tolerance.functional import within_tolerance
+
+        found = within_tolerance(self.ode, self.method, self.initial)
+        x, y = (int(found.exact.labels[v]) for v in (i, j))
+        if x == y:
+            said = together(self.ode, self.method.direction, found.merged, found.exact, i, j)
+            return Explanation(True, None, *said)
+        initial = self.initial.labels[found.exact.representatives]
+        return explain_within(found.merged, self.method, initial, found.near.labels, x, y)
 
     def _explain_functions(self, i: int, j: int) -> Explanation:
         if self.partition.labels[i] == self.partition.labels[j]:

@@ -132,9 +132,9 @@ def _errors(
     q, g = lumping.ode, lumping.quotient
     n, samples = start.shape
 
-    def rates(_: float, flat: FloatArray) -> FloatArray:
+    def rates(time: float, flat: FloatArray) -> FloatArray:
         state = flat.reshape(-1, samples)
-        return np.concatenate([q.rhs(state[:n]), g.rhs(state[n:])]).ravel()
+        return np.concatenate([q.rhs(state[:n], time), g.rhs(state[n:], time)]).ravel()
 
     both = np.concatenate([start, lumping.aggregate(start)])
     with np.errstate(over="ignore", invalid="ignore"):

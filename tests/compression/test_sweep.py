@@ -155,7 +155,7 @@ def test_what_is_no_subject_is_refused_at_once():
     code += "\nprint('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     message, loaded = ran.stdout.splitlines()
-    assert message.startswith("sweep takes a PolynomialODE") and message.endswith("got a str")
+    assert message.startswith("sweep takes an ODE,") and message.endswith("got a str")
     assert loaded == "False"
     ode = h_tree(2)
     with pytest.raises(MethodError, match=r"give its \.ode"):

@@ -167,8 +167,6 @@ def test_explanations():
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda ode: sl.lump(ode, sl.Forward(eps=0.1)),
-        lambda ode: sl.breakpoints(ode, sl.Backward()),
         lambda ode: sl.lump(ode, sl.Constrained(["x1"], eps=0.1)),
         lambda ode: sl.conditions(ode, [["x1", "x2"]]),
         lambda ode: sl.lump(ode, sl.Forward()).bound(1, dict.fromkeys(ode.variables, (0, 1))),
@@ -183,5 +181,5 @@ def test_what_is_defined_for_polynomials_only_says_so(ask):
 
 def test_a_sweep_says_what_it_takes():
     ode = sl.ODE.from_sympy({x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)})
-    with pytest.raises(MethodError, match="sweep is defined for polynomial systems only"):
-        sl.sweep(ode, [0, 0.1])
+    with pytest.raises(MethodError, match="a sweep with Constrained is defined for polynomial sys"):
+        sl.sweep(ode, [0, 0.1], sl.Constrained("x1"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from symlump.errors import FailureError
@@ -66,7 +68,7 @@ def apart(
         table = SymbolTable(len(partition))
         equations, _ = ode.into(table, [symbol(b) for b in partition.labels.tolist()])
         first = [names[v] for v in partition.representatives.tolist()]
-        both = _written(first, table, equations[x], equations[y])
+        both = written(first, table, equations[x], equations[y])
         what = "on the blocks their equations are"
         left = [rf"\dot{{{name_latex(names[v])}}}" for v in (x, y)]
     else:
@@ -77,7 +79,7 @@ def apart(
             for t in sorted(a.keys() | b.keys())
             if differ(ode, {t: a.get(t, {})}, {t: b.get(t, {})})
         )
-        both = _written(list(names), ode.table, a.get(target, {}), b.get(target, {}))
+        both = written(list(names), ode.table, a.get(target, {}), b.get(target, {}))
         members = [names[v] for v in np.flatnonzero(labels == target).tolist()]
         shown = ", ".join(members[:6]) + (", …" if len(members) > 6 else "")
         what = f"the derivatives by them of the sum of the equations of {{{shown}}} are"
@@ -108,8 +110,8 @@ def _last_together(
     raise FailureError("random values did not separate these variables, which are apart")
 
 
-def _written(
-    names: list[str], table: SymbolTable, *polynomials: Polynomial
+def written(
+    names: Sequence[str], table: SymbolTable, *polynomials: Polynomial
 ) -> list[tuple[str, str]]:
     """Functions of variables as text and as LaTeX."""
     found = []

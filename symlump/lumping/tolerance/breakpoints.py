@@ -18,9 +18,10 @@ import networkx as nx
 import numpy as np
 
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import Equivalence, polynomial_only
+from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
+from symlump.lumping.tolerance.functional import exact_part
 from symlump.ode.exact import IntArray
 from symlump.ode.system import ODE
 
@@ -74,7 +75,7 @@ def breakpoints(
     """
     from symlump.lumping.lump import initial_partition
 
-    polynomial_only(ode, "breakpoints")
+    check_system(ode, "breakpoints")
     if len(ode) > MAX_VARIABLES:
         raise MethodError(
             f"breakpoints compares all pairs exactly, for at most {MAX_VARIABLES} variables; this system has "
@@ -86,12 +87,19 @@ def breakpoints(
             "breakpoints are those of linkage='closure' with absolute distances, as in "
             "breakpoints(ode, Forward())"
         )
-    labels = initial_partition(ode, method, initial).labels
+    start = initial_partition(ode, method, initial)
+    labels, exact = start.labels, None
+    if ode.generators is not None:
+        exact, ode = exact_part(ode, method, start)
+        labels = Partition(labels[exact.representatives]).labels
+        method.check_defined(ode, labels)
     found: list[Breakpoint] = []
     while True:
         edges = _tree_edges(ode, method, labels)
         highest = max((gap for gap, _, _ in edges), default=Fraction(0))
-        found.append(Breakpoint(highest, Partition(labels)))
+        found.append(
+            Breakpoint(highest, Partition(labels if exact is None else labels[exact.labels]))
+        )
         if not highest:
             return tuple(reversed(found))
         labels = _below(ode, method, labels, edges, highest)

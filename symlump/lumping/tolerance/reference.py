@@ -87,7 +87,7 @@ def _forward(
     factor = _multiplicities(ode.monomials, table, class_of)[monomial]
     squares = np.array(
         [
-            prod(_square_norm(int(sizes[b]), e) for b, e in table.factors(m))
+            prod(square_norm(int(sizes[b]), e) for b, e in table.factors(m))
             for m in range(len(table))
         ],
         dtype=object,
@@ -166,7 +166,7 @@ def multiplicity(shape: Iterable[tuple[int, int]], monomial: Iterable[tuple[int,
 
 
 @cache
-def _square_norm(members: int, power: int) -> int:
+def square_norm(members: int, power: int) -> int:
     """Σ μ_β² over the monomials of degree ``power`` in ``members`` variables.
 
     It is (power!)² times the coefficient of t^power in (Σ_k t^k / k!²)^members.

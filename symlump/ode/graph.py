@@ -34,14 +34,14 @@ def _through_functions(ode: ODE, generators: Generators) -> tuple[IntArray, IntA
     """The same where a variable may occur in a function, at any depth."""
     from scipy import sparse
 
-    n, live = len(ode), generators.live
+    n = len(ode)
     table = ode.monomials
     lengths = table.lengths[ode.columns]
     rows = np.repeat(ode.rows, lengths)
     symbols = table.variables[ranges(table.indptr[:-1][ode.columns], lengths)]
     ones = np.ones(rows.size, dtype=np.int64)
     direct = sparse.coo_array((ones, (rows, symbols)), shape=(n, ode.symbols)).tocsr()
-    found = (direct[:, :n] + direct[:, n : n + live] @ generators.support).tocoo()
+    found = (direct[:, :n] + direct[:, n:] @ generators.support).tocoo()
     order = np.lexsort((found.row, found.col))
     return found.col[order].astype(np.int64), found.row[order].astype(np.int64)
 

@@ -102,7 +102,7 @@ def simulate(
             f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
         )
     options = {}
-    if ode.generators is not None and not ode.generators.smooth:
+    if ode.generators is not None and not ode.generators.slopes.smooth:
         pass  # the solver's own differences
     elif method in ("BDF", "Radau"):
         options["jac"] = lambda t, x: ode.jacobian(x, t)

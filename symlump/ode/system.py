@@ -278,7 +278,9 @@ class ODE:
     @cached_property
     def table(self) -> SymbolTable:
         """The symbols of the system, with the numbers that monomials use."""
-        return SymbolTable.of(self)
+        if self.generators is None:
+            return SymbolTable(len(self))
+        return SymbolTable.of(self.generators)
 
     def equation(self, i: int) -> Polynomial:
         """One right-hand side, as a polynomial in symbols."""
@@ -320,12 +322,13 @@ class ODE:
         from scipy import sparse
 
         d, symbols = self.derivative, np.asarray(x, dtype=np.float64)
-        if self.generators is not None:
-            symbols = self.generators.values(symbols, time)
+        slopes = None if self.generators is None else self.generators.slopes
+        if slopes is not None:
+            symbols = slopes.functions.values(symbols, time)
         values = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
         shape = (len(self), self.symbols)
         whole = sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
-        return whole if self.generators is None else self.generators.chained(whole, symbols)
+        return whole if slopes is None else slopes.chained(whole, symbols)
 
     @cached_property
     def derivative(self) -> PartialDerivatives:

@@ -69,7 +69,7 @@ def functions_data(ode: ODE) -> dict[str, list[Any]]:
                 for u in generators.arguments_of(k)
             ],
         ]
-        for k in range(generators.live)
+        for k in range(len(generators))
     }
 
 
@@ -80,7 +80,7 @@ def _symbol_names(ode: ODE) -> tuple[str, ...]:
     prefix = "f"
     while any(name.startswith(prefix) and name[len(prefix) :].isdigit() for name in ode.variables):
         prefix += "_"
-    return ode.variables + tuple(f"{prefix}{k + 1}" for k in range(ode.generators.live))
+    return ode.variables + tuple(f"{prefix}{k + 1}" for k in range(len(ode.generators)))
 
 
 def digest_of(system: dict[str, list[Any]], functions: dict[str, list[Any]]) -> str:

@@ -83,7 +83,7 @@ def _functions(ode: ODE, names: list[str]) -> list[str]:
     if generators is None:
         return []
     written = list(names)
-    for k in range(generators.live):
+    for k in range(len(generators)):
         u = [
             _sum_text([(value, m) for m, value in p.items()], written)
             for p in generators.arguments_of(k)

@@ -28,7 +28,7 @@ class Gradients:
     def __init__(self, ode: ODE, labels: IntArray) -> None:
         assert ode.generators is not None
         self._ode, self._generators, self._labels = ode, ode.generators, labels
-        self._first, self._live = len(ode), ode.generators.live
+        self._first = len(ode)
         table = ode.monomials
         order = np.argsort(table.variables, kind="stable")
         self._owners = table.owners[order]

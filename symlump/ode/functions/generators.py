@@ -1,7 +1,6 @@
 """The functions in a system's right-hand sides, in arrays: values, residues, derivatives.
 
-Symbol ``first + k`` is function k of polynomials in symbols before it. Beside those that the system contains
-(``live``) stand those that only their derivatives need.
+Symbol ``first + k`` is function k of polynomials in symbols before it.
 """
 
 from __future__ import annotations
@@ -23,11 +22,14 @@ from symlump.ode.functions.symbols import SymbolTable
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from symlump.ode.functions.slopes import Slopes
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Equal functions that can be evaluated together: they depend on earlier batches only."""
+    """Equal functions that can be evaluated together: they depend on lower levels only."""
 
+    level: int
     function: str
     members: IntArray
     arguments: tuple[IntArray, ...]
@@ -43,21 +45,15 @@ class Generators:
         The number of variables.
     functions : tuple of str
         Their names, of :data:`symlump.ode.functions.known.FUNCTIONS`.
-    live : int
-        How many of them the system contains.
     starts : ndarray of int64, shape (functions + 1,)
         The arguments of function k are the polynomials ``starts[k]`` … ``starts[k+1] − 1``.
     arguments : Polynomials
-    slopes : Polynomials
-        One for each argument of a live function: the derivative by it.
     """
 
     first: int
     functions: tuple[str, ...]
-    live: int
     starts: IntArray
     arguments: Polynomials
-    slopes: Polynomials
 
     @classmethod
     def of(
@@ -72,19 +68,13 @@ class Generators:
         """
         number = {s: s for s in range(table.count)}
         order = _with_arguments(table, used, number)
-        live = len(order)
-        slopes = [slope for s in order for slope in table.derivatives(s)]
-        needed = sorted({s for slope in slopes for s in symbols_of(slope)} - number.keys())
-        order += _with_arguments(table, needed, number)
         arguments = [u for s in order for u in table.arguments[s - table.count]]
         sizes = [len(table.arguments[s - table.count]) for s in order]
         generators = cls(
             table.count,
             tuple(table.functions[s - table.count] for s in order),
-            live,
             np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
             Polynomials.of([renumbered(u, number) for u in arguments], floats),
-            Polynomials.of([renumbered(u, number) for u in slopes], floats),
         )
         return generators, number
 
@@ -98,39 +88,58 @@ class Generators:
             for row in range(int(self.starts[k]), int(self.starts[k + 1]))
         ]
 
+    @property
+    def live(self) -> int:
+        """Number of functions."""
+        return len(self)
+
+    @cached_property
+    def owners(self) -> IntArray:
+        """The function of each argument."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    @cached_property
+    def slopes(self) -> Slopes:
+        """The derivatives of all functions by their arguments."""
+        from symlump.ode.functions.slopes import Slopes
+
+        return Slopes.of(self)
+
     @cached_property
     def batches(self) -> list[Batch]:
         """In the order in which they can be evaluated."""
-        level = np.zeros(len(self), dtype=np.int64)
-        owner = np.repeat(np.arange(len(self)), np.diff(self.starts))
         row, symbol = self.arguments.occurrences()
         inner = symbol >= self.first
+        level = [0] * len(self)
         for k, below in zip(
-            owner[row[inner]].tolist(), (symbol[inner] - self.first).tolist(), strict=True
+            self.owners[row[inner]].tolist(), (symbol[inner] - self.first).tolist(), strict=True
         ):  # arguments come first, so their level is known
             level[k] = max(level[k], level[below] + 1)
-        groups: dict[tuple[int, str, int], list[int]] = {}
-        for k, name in enumerate(self.functions):
-            arity = int(self.starts[k + 1] - self.starts[k])
-            groups.setdefault((int(level[k]), name, arity), []).append(k)
+        names = {name: number for number, name in enumerate(sorted(set(self.functions)))}
+        kinds = np.stack(
+            [
+                np.diff(self.starts),
+                np.array([names[name] for name in self.functions], dtype=np.int64),
+                np.array(level, dtype=np.int64),
+            ]
+        )
+        order = np.lexsort(kinds)
+        kinds = kinds[:, order]
+        cuts = np.flatnonzero((kinds[:, 1:] != kinds[:, :-1]).any(axis=0)) + 1
         return [
             Batch(
-                name,
-                np.array(members),
-                tuple(self.starts[np.array(members)] + a for a in range(arity)),
+                level[int(members[0])],
+                self.functions[int(members[0])],
+                members,
+                tuple(self.starts[members] + a for a in range(int(kinds[0, at]))),
             )
-            for (_, name, arity), members in sorted(groups.items())
+            for at, members in zip([0, *cuts.tolist()], np.split(order, cuts), strict=True)
         ]
 
     @cached_property
     def _parts(self) -> list[list[Polynomials]]:
         """The arguments of each batch, by position."""
         return [[self.arguments.select(rows) for rows in batch.arguments] for batch in self.batches]
-
-    @property
-    def smooth(self) -> bool:
-        """True where every function, and every derivative, can be evaluated."""
-        return all(name in FUNCTIONS for name in self.functions)
 
     def values(self, x: FloatArray, time: float = 0.0) -> FloatArray:
         """Variables and functions at ``x`` of shape (variables, …), in float64."""
@@ -148,52 +157,22 @@ class Generators:
                     symbols[at] = np.nan
         return symbols
 
-    def total_derivatives(self, symbols: FloatArray) -> sparse.csr_array:
-        """dg/dx of the live functions at given values of the symbols, shape (live, variables)."""
-        from scipy import sparse
-
-        n, live = self.first, self.live
-        slope = self.slopes.matrix @ self.slopes.monomials.evaluate(symbols)
-        d = self.derivative
-        entries = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
-        inside = sparse.coo_array(
-            (entries, (d.equations, d.variables)), shape=(self.arguments.count, n + len(self))
-        ).tocsr()
-        result = sparse.csr_array((live, n))
-        for batch in self.batches:
-            own = batch.members[batch.members < live]
-            if not own.size:
-                continue
-            for rows in batch.arguments:
-                mine = rows[: own.size]
-                part = inside[mine]
-                whole = part[:, :n] + part[:, n : n + live] @ result
-                result = result + _placed(own, live) @ sparse.diags_array(slope[mine]) @ whole
-        return sparse.csr_array(result)
-
-    def chained(self, by_symbol: sparse.csr_array, symbols: FloatArray) -> sparse.csr_array:
-        """Derivatives by variables from those by all symbols, at given values of the symbols."""
-        n, live = self.first, self.live
-        inner = self.total_derivatives(symbols)
-        return by_symbol[:, :n] + by_symbol[:, n : n + live] @ inner
-
     @cached_property
     def support(self) -> sparse.csr_array:
-        """Which variables occur in each live function, shape (live, variables): positive where one does."""
+        """Which variables occur in each function, shape (functions, variables): positive where one does."""
         from scipy import sparse
 
-        n, live = self.first, self.live
+        n = self.first
         row, symbol = self.arguments.occurrences()
-        owner = np.repeat(np.arange(len(self)), np.diff(self.starts))[row]
         ones = np.ones(row.size, dtype=np.int64)
-        direct = sparse.coo_array((ones, (owner, symbol)), shape=(len(self), n + len(self))).tocsr()
-        result = sparse.csr_array((live, n), dtype=np.int64)
+        shape = len(self), n + len(self)
+        direct = sparse.coo_array((ones, (self.owners[row], symbol)), shape=shape).tocsr()
+        result = sparse.csr_array((len(self), n), dtype=np.int64)
         for batch in self.batches:
-            own = batch.members[batch.members < live]
-            part = direct[own]
-            whole = part[:, :n] + part[:, n : n + live] @ result
+            part = direct[batch.members]
+            whole = part[:, :n] + part[:, n:] @ result
             whole.data[:] = 1
-            result = result + _placed(own, live) @ whole
+            result = result + placed(batch.members, len(self)) @ whole
         return sparse.csr_array(result)
 
     @cached_property
@@ -202,7 +181,7 @@ class Generators:
         return PartialDerivatives.of(self.arguments)
 
 
-def _placed(rows: IntArray, count: int) -> sparse.csr_array:
+def placed(rows: IntArray, count: int) -> sparse.csr_array:
     """The matrix that puts row i at ``rows[i]``."""
     from scipy import sparse
 

@@ -33,7 +33,7 @@ def images_of(
     """See :meth:`symlump.ode.system.ODE.into`."""
     of: list[Polynomial] = list(map(symbol, range(len(ode))) if images is None else images)
     generators = ode.generators
-    for k in range(0 if generators is None else generators.live):
+    for k in range(0 if generators is None else len(generators)):
         assert generators is not None
         u = [image(p, of, table) for p in generators.arguments_of(k)]
         try:

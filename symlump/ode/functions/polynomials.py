@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.monomials import Monomials, ranges
@@ -112,5 +113,7 @@ class Polynomials:
         lengths = self.monomials.lengths[self.columns]
         row = np.repeat(self.rows, lengths)
         factor = ranges(self.monomials.indptr[:-1][self.columns], lengths)
-        pairs = np.unique(np.stack([row, self.monomials.variables[factor]]), axis=1)
-        return pairs[0], pairs[1]
+        symbol = self.monomials.variables[factor]
+        width = int(symbol.max(initial=0)) + 1
+        pairs = distinct(row * width + symbol)
+        return pairs // width, pairs % width

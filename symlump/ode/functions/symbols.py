@@ -32,7 +32,7 @@ from symlump.ode.functions.algebra import (
 from symlump.ode.functions.known import FUNCTIONS, exact_value
 
 if TYPE_CHECKING:
-    from symlump.ode.system import ODE
+    from symlump.ode.functions.generators import Generators
 
 #: Where residues are compared before anything is multiplied out.
 _PRIME = 2**61 - 1
@@ -63,20 +63,19 @@ class SymbolTable:
         self._residues: list[int | None] = []
 
     @classmethod
-    def of(cls, ode: ODE) -> SymbolTable:
+    def of(cls, generators: Generators) -> SymbolTable:
         """The symbols of a system, with the numbers that they have there."""
-        table = cls(len(ode))
-        if ode.generators is not None:
-            for k, name in enumerate(ode.generators.functions):
-                u = tuple(ode.generators.arguments_of(k))
-                s = table._symbol(name, u)
-                if name == "inverse":
-                    ((monomial, _), *more) = u[0].items()
-                    if not more and len(monomial) == 1:
-                        table._inverse_of[monomial[0][0]] = s
-                else:
-                    residues = (name, tuple(map(table._residue_of, u)))
-                    table._by_residue.setdefault(residues, []).append(s)
+        table = cls(generators.first)
+        for k, name in enumerate(generators.functions):
+            u = tuple(generators.arguments_of(k))
+            s = table._symbol(name, u)
+            if name == "inverse":
+                ((monomial, _), *more) = u[0].items()
+                if not more and len(monomial) == 1:
+                    table._inverse_of[monomial[0][0]] = s
+            else:
+                residues = (name, tuple(map(table._residue_of, u)))
+                table._by_residue.setdefault(residues, []).append(s)
         return table
 
     def function_of(self, s: int) -> str | None:

@@ -178,7 +178,7 @@ def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     generators = ode.generators
     assert generators is not None
     symbols: list[Any] = [sympy.Symbol(name) for name in ode.variables]
-    for k in range(generators.live):
+    for k in range(len(generators)):
         u = [_expression(p, symbols) for p in generators.arguments_of(k)]
         symbols.append(_applied(generators.functions[k], u))
     result: dict[sympy.Symbol, sympy.Expr] = {}

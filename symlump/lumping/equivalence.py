@@ -35,14 +35,14 @@ class SignatureTerms:
     Variable ``owners[t]`` has ``values[t]`` under key ``keys[t]``. The signature of a variable is
     the sum of its terms by key; two variables are equivalent iff their signatures are equal.
     ``describe`` tells what a key stands for: a target block (or None) and the factors of a monomial,
-    (variable, power). Where there are functions of variables, ``table`` holds what their symbols stand for.
+    (variable, power). Where there are functions of variables, ``table()`` holds what their symbols stand for.
     """
 
     owners: IntArray
     keys: IntArray
     values: ExactArray
     describe: Callable[[int], tuple[int | None, tuple[tuple[int, int], ...]]]
-    table: SymbolTable | None = None
+    table: Callable[[], SymbolTable] | None = None
 
     def collected(self) -> tuple[IntArray, IntArray, ExactArray]:
         """Owner, key and exact value of the signatures' entries that are not zero, sorted."""
@@ -96,19 +96,25 @@ class SignatureTerms:
             wrong[np.setdiff1d(members, inside)] = True
         return np.flatnonzero(wrong)
 
-    def _agree_as_functions(self, partition: Partition, table: SymbolTable) -> bool:
+    def _agree_as_functions(self, partition: Partition, table: Callable[[], SymbolTable]) -> bool:
         """The same where different polynomials in symbols can be one function."""
-        signature: dict[int, dict[int, Fraction]] = {}
+        doubtful = self.disagreeing(partition)
+        if not doubtful.size:
+            return True
+        first = partition.representatives[partition.labels[doubtful]]
+        wanted = np.zeros(partition.labels.size, dtype=bool)
+        wanted[doubtful] = wanted[first] = True
         owners, keys, sums = self.collected()
-        for owner, key, value in zip(owners.tolist(), keys.tolist(), sums, strict=True):
+        at = np.flatnonzero(wanted[owners])
+        signature: dict[int, dict[int, Fraction]] = {}
+        for owner, key, value in zip(
+            owners[at].tolist(), keys[at].tolist(), sums.take(at), strict=True
+        ):
             signature.setdefault(owner, {})[key] = value
-        for members in partition.blocks:
-            first = signature.get(int(members[0]), {})
-            for member in members[1:].tolist():
-                other = signature.get(member, {})
-                if first != other and not self._equal_functions(first, other, table):
-                    return False
-        return True
+        return all(
+            self._equal_functions(signature.get(i, {}), signature.get(j, {}), table())
+            for i, j in zip(doubtful.tolist(), first.tolist(), strict=True)
+        )
 
     def _equal_functions(
         self, a: dict[int, Fraction], b: dict[int, Fraction], table: SymbolTable

@@ -134,6 +134,37 @@ class ExactArray:
             return ExactArray(numerators * factors, denominators)
         return self._from_integers(numerators.astype(object) * factors.astype(object), denominators)
 
+    def times_each(self, other: ExactArray) -> ExactArray:
+        """Entrywise product, exactly, as numerators over denominators in lowest terms.
+
+        Examples
+        --------
+        >>> half = ExactArray.from_fractions([Fraction(1, 2), Fraction(2, 3)])
+        >>> list(half.times_each(half.inverses()))
+        [Fraction(1, 1), Fraction(1, 1)]
+        """
+        a, b = self.in_lowest_terms(), other.in_lowest_terms()
+        assert a.denominators is not None and b.denominators is not None
+        fits = all(
+            x.dtype == y.dtype == np.int64 and _product_fits(x, y)
+            for x, y in ((a.numerators, b.numerators), (a.denominators, b.denominators))
+        )
+        if not fits:
+            a, b = (
+                ExactArray(x.numerators.astype(object), np.asarray(x.denominators).astype(object))
+                for x in (a, b)
+            )
+        product = ExactArray(
+            a.numerators * b.numerators, np.asarray(a.denominators) * np.asarray(b.denominators)
+        ).in_lowest_terms()
+        return product if fits else product._packed()
+
+    def inverses(self) -> ExactArray:
+        """Entrywise 1/x of numbers that are not 0, as numerators over denominators."""
+        a = self.as_integers()
+        sign = np.where(a.numerators < 0, -1, 1)
+        return ExactArray(sign * np.asarray(a.denominators), sign * a.numerators)
+
     def as_integers(self) -> ExactArray:
         """The same numbers as numerators over denominators.
 
@@ -197,11 +228,11 @@ class ExactArray:
             if largest * most < _INT64_SAFE:
                 total = np.zeros(count, dtype=np.int64)
                 np.add.at(total, groups, numerators * factor)
-                return ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
+                return ExactArray(total, np.full_like(total, shared)).in_lowest_terms()
         factor = shared // denominators.astype(object)
         total = np.zeros(count, dtype=object)
         np.add.at(total, groups, numerators.astype(object) * factor)
-        lowest = ExactArray(total, np.full_like(total, shared))._in_lowest_terms()
+        lowest = ExactArray(total, np.full_like(total, shared)).in_lowest_terms()
         assert lowest.denominators is not None
         return self._from_integers(lowest.numerators, lowest.denominators)
 
@@ -254,14 +285,20 @@ class ExactArray:
         """Entrywise exact equality."""
         if self.denominators is None and other.denominators is None:
             return np.asarray(self.numerators == other.numerators)
-        mine, theirs = self.as_integers()._in_lowest_terms(), other.as_integers()._in_lowest_terms()
+        mine, theirs = self.in_lowest_terms(), other.in_lowest_terms()
         same = (mine.numerators == theirs.numerators) & (mine.denominators == theirs.denominators)
         return np.asarray(same, dtype=bool)
 
-    def _in_lowest_terms(self) -> ExactArray:
+    def in_lowest_terms(self) -> ExactArray:
+        """The same numbers as numerators over denominators without common factors."""
+        whole = self.as_integers()
+        assert whole.denominators is not None
+        divisor = np.gcd(whole.numerators, whole.denominators)
+        return ExactArray(whole.numerators // divisor, whole.denominators // divisor)
+
+    def _packed(self) -> ExactArray:
         assert self.denominators is not None
-        divisor = np.gcd(self.numerators, self.denominators)
-        return ExactArray(self.numerators // divisor, self.denominators // divisor)
+        return self._from_integers(self.numerators, self.denominators)
 
     @staticmethod
     def concatenate(parts: Sequence[ExactArray]) -> ExactArray:

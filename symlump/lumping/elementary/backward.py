@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-import numpy as np
+from functools import cache
 
 from symlump.errors import InputError, PartitionError
 from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials
+from symlump.lumping.elementary.relabelling import Involved, relabelled, without_zeros
 from symlump.lumping.equivalence import Fingerprints, SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import Residues
-from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.functions.algebra import Monomial, symbol
+from symlump.ode.exact import IntArray
+from symlump.ode.functions.algebra import symbol
+from symlump.ode.functions.images import from_arrays
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -20,24 +20,22 @@ from symlump.ode.system import ODE
 
 def signature(ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
     """Key: the monomial in the symbols of blocks, and of functions of them."""
-    table = SymbolTable(int(labels.max(initial=-1)) + 1)
-    equations, _ = ode.into(table, [symbol(block) for block in labels.tolist()])
-    owners: list[int] = []
-    keys: list[int] = []
-    values: list[Fraction] = []
-    known: dict[Monomial, int] = {}
-    for member in range(len(ode)) if members is None else members.tolist():
-        for monomial, value in equations[member].items():
-            owners.append(member)
-            keys.append(known.setdefault(monomial, len(known)))
-            values.append(value)
-    monomials = list(known)
+    count = int(labels.max(initial=-1)) + 1
+    try:
+        equations, generators = relabelled(ode, labels, count, members)
+    except Involved:
+        table = SymbolTable(count)
+        every, _ = ode.into(table, [symbol(block) for block in labels.tolist()])
+        chosen = every if members is None else [every[i] for i in members.tolist()]
+        equations, known = Polynomials.of(chosen), lambda: table
+    else:
+        known = cache(lambda: SymbolTable.of(generators))
     return SignatureTerms(
-        np.array(owners, dtype=np.int64),
-        np.array(keys, dtype=np.int64),
-        ExactArray.from_fractions(values),
-        lambda key: (None, monomials[key]),
-        table,
+        equations.rows if members is None else members[equations.rows],
+        equations.columns,
+        equations.coefficients,
+        lambda key: (None, tuple(equations.monomials.factors(key))),
+        known,
     )
 
 
@@ -90,8 +88,13 @@ def quotient(
     ode: ODE, partition: Partition, names: tuple[str, ...], parameters: tuple[str, ...]
 ) -> ODE:
     """The equation of each block's first member, with blocks in place of variables."""
-    table = SymbolTable(len(partition))
-    equations, _ = ode.into(table, [symbol(block) for block in partition.labels.tolist()])
-    chosen = [equations[first] for first in partition.representatives.tolist()]
-    chosen = [{} if table.is_zero(p) else p for p in chosen]
-    return ODE.from_table(names, chosen, table, parameters, ode.coefficients.is_float)
+    first = partition.representatives
+    try:
+        equations, generators = relabelled(ode, partition.labels, len(partition), first)
+    except Involved:
+        table = SymbolTable(len(partition))
+        every, _ = ode.into(table, [symbol(block) for block in partition.labels.tolist()])
+        chosen = [every[i] for i in first.tolist()]
+        chosen = [{} if table.is_zero(p) else p for p in chosen]
+        return ODE.from_table(names, chosen, table, parameters, ode.coefficients.is_float)
+    return from_arrays(names, without_zeros(equations, generators), generators, parameters)

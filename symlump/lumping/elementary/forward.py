@@ -18,11 +18,13 @@ import numpy as np
 from symlump.errors import FailureError, InputError
 from symlump.lumping.elementary.gradients import differ, gradient_of
 from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials
+from symlump.lumping.elementary.relabelling import Involved, relabelled, without_zeros
 from symlump.lumping.equivalence import Fingerprints, SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import Residues, inverses
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, total
+from symlump.ode.functions.images import from_arrays
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -46,7 +48,7 @@ def signature(ode: ODE, labels: IntArray, members: IntArray) -> SignatureTerms:
         np.array(keys, dtype=np.int64),
         ExactArray.from_fractions(values),
         described.__getitem__,
-        ode.table,
+        lambda: ode.table,
     )
 
 
@@ -124,6 +126,25 @@ def quotient(
     FailureError
         If a denominator is 0 for every spread that was tried.
     """
+    labels = np.full(len(ode), -1, dtype=np.int64)
+    labels[partition.representatives] = np.arange(len(partition))
+    try:
+        equations, generators = relabelled(ode, labels, len(partition))
+    except Involved:
+        return _quotient_by_shares(ode, partition, names, parameters)
+    sums = Polynomials.collected(
+        len(partition),
+        equations.monomials,
+        partition.labels[equations.rows],
+        equations.columns,
+        equations.coefficients,
+    )
+    return from_arrays(names, without_zeros(sums, generators), generators, parameters)
+
+
+def _quotient_by_shares(
+    ode: ODE, partition: Partition, names: tuple[str, ...], parameters: tuple[str, ...]
+) -> ODE:
     problem: Exception | None = None
     for shares in _spreads(partition):
         table = SymbolTable(len(partition))

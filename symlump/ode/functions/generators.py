@@ -5,12 +5,13 @@ Symbol ``first + k`` is function k of polynomials in symbols before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import FloatArray, IntArray
@@ -18,6 +19,7 @@ from symlump.ode.functions.algebra import Polynomial, symbols_of
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.monomials import ranges
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -66,8 +68,13 @@ class Generators:
         used : symbols in the order in which they are to be numbered
             (those in their arguments come before them).
         """
-        number = {s: s for s in range(table.count)}
-        order = _with_arguments(table, used, number)
+
+        def inside(s: int) -> list[int]:
+            found = {t for u in table.arguments[s - table.count] for t in symbols_of(u)}
+            return sorted(t for t in found if t >= table.count)
+
+        order = _arguments_first(used, inside)
+        number = {s: k for k, s in enumerate([*range(table.count), *order])}
         arguments = [u for s in order for u in table.arguments[s - table.count]]
         sizes = [len(table.arguments[s - table.count]) for s in order]
         generators = cls(
@@ -98,6 +105,23 @@ class Generators:
         """The function of each argument."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
+    def chosen(self, used: Sequence[int]) -> tuple[Generators, IntArray]:
+        """Some functions, each after those in its arguments, and the new number of each of their symbols."""
+        outer, inner = self.inner
+        inside: dict[int, list[int]] = {}
+        for k, below in zip(outer.tolist(), inner.tolist(), strict=True):
+            inside.setdefault(k, []).append(below)
+        kept = _arguments_first(used, lambda k: inside.get(k, ()))
+        order = np.array(kept, dtype=np.int64)
+        number = np.full(self.first + len(self), -1, dtype=np.int64)
+        number[: self.first] = np.arange(self.first)
+        number[self.first + order] = self.first + np.arange(order.size)
+        sizes = np.diff(self.starts)[order]
+        arguments = self.arguments.select(ranges(self.starts[order], sizes)).renumbered(number)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        names = tuple(self.functions[k] for k in kept)
+        return Generators(self.first, names, starts, arguments), number
+
     @cached_property
     def slopes(self) -> Slopes:
         """The derivatives of all functions by their arguments."""
@@ -106,14 +130,33 @@ class Generators:
         return Slopes.of(self)
 
     @cached_property
+    def inner(self) -> tuple[IntArray, IntArray]:
+        """Pairs (function, function in its arguments)."""
+        row, symbol = self.arguments.occurrences()
+        inside = symbol >= self.first
+        return self.owners[row[inside]], symbol[inside] - self.first
+
+    def needed(self, used: IntArray) -> npt.NDArray[np.bool_]:
+        """Which functions are needed to evaluate some: a mask."""
+        needed = np.zeros(len(self), dtype=bool)
+        needed[used] = True
+        outer, inner = self.inner
+        if outer.size:
+            level = np.zeros(len(self), dtype=np.int64)
+            for batch in self.batches:
+                level[batch.members] = batch.level
+            order = np.argsort(-level[outer], kind="stable")
+            outer, inner = outer[order], inner[order]
+            for start, end in _runs(level[outer]):
+                needed[inner[start:end][needed[outer[start:end]]]] = True
+        return needed
+
+    @cached_property
     def batches(self) -> list[Batch]:
         """In the order in which they can be evaluated."""
-        row, symbol = self.arguments.occurrences()
-        inner = symbol >= self.first
         level = [0] * len(self)
-        for k, below in zip(
-            self.owners[row[inner]].tolist(), (symbol[inner] - self.first).tolist(), strict=True
-        ):  # arguments come first, so their level is known
+        for k, below in zip(*(side.tolist() for side in self.inner), strict=True):
+            # arguments come first, so their level is known
             level[k] = max(level[k], level[below] + 1)
         names = {name: number for number, name in enumerate(sorted(set(self.functions)))}
         kinds = np.stack(
@@ -181,6 +224,13 @@ class Generators:
         return PartialDerivatives.of(self.arguments)
 
 
+def _runs(values: IntArray) -> list[tuple[int, int]]:
+    """Begin and end of every run of equal values."""
+    cuts = np.flatnonzero(np.diff(values)) + 1
+    bounds = [0, *cuts.tolist(), values.size]
+    return list(zip(bounds, bounds[1:], strict=False))
+
+
 def placed(rows: IntArray, count: int) -> sparse.csr_array:
     """The matrix that puts row i at ``rows[i]``."""
     from scipy import sparse
@@ -194,19 +244,17 @@ def renumbered(p: Polynomial, number: dict[int, int]) -> Polynomial:
     return {tuple(sorted((number[s], k) for s, k in m)): value for m, value in p.items()}
 
 
-def _with_arguments(table: SymbolTable, used: Sequence[int], number: dict[int, int]) -> list[int]:
-    """The functions among ``used``, each after those in its arguments; ``number`` is extended."""
-    order: list[int] = []
+def _arguments_first(used: Sequence[int], inside: Callable[[int], Sequence[int]]) -> list[int]:
+    """Some functions and all those inside them, each after those in its arguments."""
+    order: dict[int, None] = {}
     stack = [(s, False) for s in reversed(used)]
     while stack:
         s, ready = stack.pop()
-        if s in number:
+        if s in order:
             continue
         if ready:
-            number[s] = len(number)
-            order.append(s)
+            order[s] = None
             continue
         stack.append((s, True))
-        inside = {t for u in table.arguments[s - table.count] for t in symbols_of(u)}
-        stack += [(t, False) for t in sorted(inside, reverse=True) if t not in number]
-    return order
+        stack += [(t, False) for t in reversed(inside(s)) if t not in order]
+    return list(order)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from symlump.errors import InputError, VariableError
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import (
@@ -81,15 +83,10 @@ def from_table(
 ) -> ODE:
     """See :meth:`symlump.ode.system.ODE.from_table`."""
     from symlump.ode.polynomial import PolynomialODE
-    from symlump.ode.system import ODE, index_of
+    from symlump.ode.system import ODE
 
     names, constants = tuple(variables), tuple(parameters)
-    index = index_of(names)
-    for name in constants:
-        if name not in index:
-            raise VariableError(f"parameter {name!r} is not a variable of the system")
-        if equations[index[name]]:
-            raise VariableError(f"parameter {name!r} has an equation; a parameter is constant")
+    _check_parameters(names, constants, [bool(p) for p in equations])
     used = dict.fromkeys(s for p in equations for s in sorted(symbols_of(p)) if s >= table.count)
     generators = None
     if used:
@@ -106,6 +103,50 @@ def from_table(
         constants,
         generators,
     )
+
+
+def from_arrays(
+    variables: Iterable[str],
+    equations: Polynomials,
+    generators: Generators,
+    parameters: Iterable[str],
+) -> ODE:
+    """The same from arrays: equations in the symbols of some functions, of which only those needed are taken.
+
+    They are numbered in the order in which the equations need them, arguments first.
+    """
+    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
+
+    names, constants = tuple(variables), tuple(parameters)
+    _check_parameters(names, constants, np.diff(equations.indptr).astype(bool).tolist())
+    _, symbol = equations.occurrences()  # by equation
+    first: dict[int, None] = dict.fromkeys(symbol[symbol >= len(names)].tolist())
+    chosen, number = generators.chosen([s - len(names) for s in first])
+    equations = equations.select(np.arange(len(names))).renumbered(number)
+    kind = ODE if len(chosen) else PolynomialODE
+    return kind(
+        names,
+        equations.monomials,
+        equations.rows,
+        equations.columns,
+        equations.coefficients,
+        constants,
+        chosen if len(chosen) else None,
+    )
+
+
+def _check_parameters(
+    names: tuple[str, ...], parameters: tuple[str, ...], has_equation: Sequence[bool]
+) -> None:
+    from symlump.ode.system import index_of
+
+    index = index_of(names)
+    for name in parameters:
+        if name not in index:
+            raise VariableError(f"parameter {name!r} is not a variable of the system")
+        if has_equation[index[name]]:
+            raise VariableError(f"parameter {name!r} has an equation; a parameter is constant")
 
 
 def image(

@@ -18,6 +18,10 @@ from symlump.ode.monomials import Monomials, ranges
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from symlump.ode.system import ODE
+
+_NOTHING = ExactArray(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
 
 @dataclass(frozen=True, eq=False)
 class Polynomials:
@@ -66,6 +70,64 @@ class Polynomials:
         rows = np.array(row, dtype=np.int64)
         order = np.lexsort((position, rows))
         return cls(len(polynomials), monomials, rows[order], position[order], exact.take(order))
+
+    @classmethod
+    def of_system(cls, ode: ODE) -> Polynomials:
+        """The right-hand sides of a system, in its symbols."""
+        return cls(len(ode), ode.monomials, ode.rows, ode.columns, ode.coefficients)
+
+    @classmethod
+    def collected(
+        cls,
+        count: int,
+        monomials: Monomials,
+        rows: IntArray,
+        columns: IntArray,
+        coefficients: ExactArray,
+    ) -> Polynomials:
+        """Build from loose terms: equal ones are added exactly, zeros dropped."""
+        keys = rows * max(1, len(monomials)) + columns
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        fresh = np.ones(keys.size, dtype=bool)
+        np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
+        sums = coefficients.take(order).group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+        keep = order[fresh][live := sums.nonzero()]
+        return cls(count, monomials, rows[keep], columns[keep], sums.take(live))
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Polynomials]) -> Polynomials:
+        """The polynomials of several such collections, one after the other."""
+        tables = [part.monomials for part in parts]
+        starts = np.cumsum([0, *map(len, tables)])
+        empty = np.empty(0, dtype=np.int64)
+        monomials, position = Monomials.from_factors(
+            np.concatenate(
+                [*(t.owners + at for t, at in zip(tables, starts, strict=False)), empty]
+            ),
+            np.concatenate([*(t.variables for t in tables), empty]),
+            np.concatenate([*(t.powers for t in tables), empty]),
+            int(starts[-1]),
+        )
+        before = np.cumsum([0, *(part.count for part in parts)])
+        rows = np.concatenate([*(p.rows + at for p, at in zip(parts, before, strict=False)), empty])
+        columns = [position[p.columns + at] for p, at in zip(parts, starts, strict=False)]
+        exact = ExactArray.concatenate([p.coefficients for p in parts] or [_NOTHING])
+        return cls.collected(
+            int(before[-1]), monomials, rows, np.concatenate([*columns, empty]), exact
+        )
+
+    def renumbered(self, number: IntArray) -> Polynomials:
+        """The same in other symbols, different ones for different ones."""
+        monomials, position = self.monomials.relabel(number)
+        order = np.lexsort((position[self.columns], self.rows))
+        return Polynomials(
+            self.count,
+            monomials,
+            self.rows,
+            position[self.columns][order],
+            self.coefficients.take(order),
+        )
 
     @cached_property
     def indptr(self) -> IntArray:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.generators import Generators, placed
 from symlump.ode.functions.known import FUNCTIONS

@@ -159,7 +159,7 @@ def explain_within(
     else:  # in symbols of the variables, or of the first of each block
         first = np.unique(final, return_index=True)[1].tolist()
         own = names if method.direction == "forward" else [names[v] for v in first]
-        ((monomial, _),) = written(own, terms.table, one)
+        ((monomial, _),) = written(own, terms.table(), one)
     f = (
         ""
         if target is None

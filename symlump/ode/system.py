@@ -278,9 +278,8 @@ class ODE:
     @cached_property
     def table(self) -> SymbolTable:
         """The symbols of the system, with the numbers that monomials use."""
-        if self.generators is None:
-            return SymbolTable(len(self))
-        return SymbolTable.of(self.generators)
+        functions = self.generators
+        return SymbolTable(len(self)) if functions is None else SymbolTable.of(functions)
 
     def equation(self, i: int) -> Polynomial:
         """One right-hand side, as a polynomial in symbols."""
@@ -322,13 +321,13 @@ class ODE:
         from scipy import sparse
 
         d, symbols = self.derivative, np.asarray(x, dtype=np.float64)
-        slopes = None if self.generators is None else self.generators.slopes
-        if slopes is not None:
-            symbols = slopes.functions.values(symbols, time)
+        if self.generators is not None:
+            symbols = self.generators.slopes.functions.values(symbols, time)
         values = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
         shape = (len(self), self.symbols)
         whole = sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
-        return whole if slopes is None else slopes.chained(whole, symbols)
+        functions = self.generators
+        return whole if functions is None else functions.slopes.chained(whole, symbols)
 
     @cached_property
     def derivative(self) -> PartialDerivatives:

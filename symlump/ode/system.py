@@ -326,8 +326,7 @@ class ODE:
         values = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
         shape = (len(self), self.symbols)
         whole = sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
-        functions = self.generators
-        return whole if functions is None else functions.slopes.chained(whole, symbols)
+        return self.generators.slopes.chained(whole, symbols) if self.generators else whole
 
     @cached_property
     def derivative(self) -> PartialDerivatives:

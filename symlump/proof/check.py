@@ -46,6 +46,7 @@ MAX_DIGITS = 4_000
 MAX_BITS = 14_000
 MAX_DEGREE = 10_000
 MAX_PRIME = 1 << 40
+MAX_WHOLE = (1 << 53) - 1  # what every reader of JSON reads exactly
 # Each task may take so many elementary steps, and so many more for every item in the claim.
 MAX_STEPS = 2_500_000
 STEPS_PER_ITEM = 4
@@ -210,7 +211,7 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     Inconclusive
         If version or kind are not known here, or the system is only named by its digest.
     """
-    _object(data, "the file")
+    data = spelled_out(_object(data, "the file"))
     for key in ("format", "version", "kind"):
         if key not in data:
             raise Misplaced("this key is missing", key)
@@ -223,7 +224,6 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     kind = data["kind"]
     if kind not in _KEYS:
         raise Inconclusive(f"kind {kind!r}; known here are forward, backward and linear")
-    data = spelled_out(data)
     parts: dict[str, Any] = {}
     for key in data.keys() - {"format", "version", "kind"}:
         if key not in _KEYS[kind] or (key in _WITH_FUNCTIONS and data["version"] != 3):
@@ -256,12 +256,10 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     if functions and stored is None:
         raise Misplaced("a certificate with functions holds its system", "system")
     beside = None
-    if given is not None and functions:
-        beside, others = _given_withread_functions(given)
+    if given is not None:
+        beside, others = _read_given(given)
         if others != functions:
-            beside = {}
-    elif given is not None:
-        beside = read_system(given, "the given system")
+            raise Rejected("the functions of the given system are not those of the certificate")
     if (system := beside if stored is None else stored) is None:
         raise Inconclusive("the certificate holds only the digest of its system; give its file")
     _has_equations(system, system.keys() | functions.keys(), "the system")
@@ -364,11 +362,13 @@ def _in_order(functions: Functions, system: System, what: str) -> None:
         known.add(name)
 
 
-def _given_withread_functions(given: Any) -> tuple[System, Functions]:
-    keys = _object(given, "the given system").keys()
-    if keys != {"system", "functions"}:
-        raise Misplaced("an object of system and functions is due here", "the given system")
-    return read_system(given["system"]), read_functions(given["functions"])
+def _read_given(given: Any) -> tuple[System, Functions]:
+    """A system beside a certificate: its equations, or an object of system and functions."""
+    path, keys = "the given system", _object(given, "the given system").keys()
+    if keys != {"system", "functions"} or type(given["system"]) is not dict:
+        return read_system(given, path), {}
+    functions = read_functions(given["functions"], f"{path}: functions")
+    return read_system(given["system"], f"{path}: system"), functions
 
 
 def _wrong(value: object, due: str, path: str) -> NoReturn:
@@ -403,17 +403,17 @@ def _object(value: Any, path: str) -> dict[str, Any]:
     return value
 
 
-def _name(value: Any, path: str) -> str:
+def _name(value: Any, path: str, due: str = "a name") -> str:
     if type(value) is not str:
-        _wrong(value, "a name", path)
+        _wrong(value, due, path)
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
         raise Misplaced(f"{value!a} is no text: half a pair of surrogates", path)
     return value
 
 
 def _natural(value: Any, path: str) -> int:
-    if type(value) is not int or value < 0:
-        _wrong(value, "a whole number from 0", path)
+    if type(value) is not int or not 0 <= value <= MAX_WHOLE:
+        _wrong(value, "a whole number from 0 to 2^53 - 1", path)
     return value
 
 
@@ -490,8 +490,8 @@ def _monomial(factors: Any) -> Monomial:
         if type(factor) is not list or len(factor) != 2:
             _wrong(factor, "[variable, power]", f"[{at}]")
         variable, power = factor
-        if type(variable) is not str:
-            _wrong(variable, "a name", f"[{at}][0]")
+        if type(variable) is not str or not variable.isascii():
+            _name(variable, f"[{at}][0]")
         if type(power) is not int or not 0 < power <= MAX_DEGREE:
             _wrong(power, f"a power, a whole number from 1 to {MAX_DEGREE},", f"[{at}][1]")
         if variable in powers:
@@ -536,10 +536,10 @@ def _named_blocks(value: Any, path: str) -> Blocks:
 
 
 def _block(value: Any, path: str) -> list[str]:
-    for at, name in enumerate(_list(value, path, "a list of names")):
-        if type(name) is not str:
-            _wrong(name, "a name", f"{path}[{at}]")
-    return list(value)
+    return [
+        _name(name, f"{path}[{at}]")
+        for at, name in enumerate(_list(value, path, "a list of names"))
+    ]
 
 
 def _rounds(value: Any, path: str) -> list[list[Record]]:
@@ -556,10 +556,9 @@ def _record(value: Any, path: str) -> Record:
     if type(value) is not list or len(value) != 3:
         _wrong(value, "a record, [member, target, monomial],", path)
     member, target, factors = value
-    if type(member) is not str:
-        _wrong(member, "a name", f"{path}[0]")
-    if type(target) is not str and target is not None:
-        _wrong(target, "a name or null", f"{path}[1]")
+    _name(member, f"{path}[0]")
+    if target is not None:
+        _name(target, f"{path}[1]", "a name or null")
     return member, target, _monomial_at(factors, f"{path}[2]")
 
 
@@ -846,7 +845,12 @@ class _Occurrences:
 
 def _size(system: System) -> int:
     """Variables, terms and factors, all told."""
-    return sum(1 + sum(1 + len(m) for m in polynomial) for polynomial in system.values())
+    return sum(map(_length, system.values()))
+
+
+def _length(polynomial: Polynomial) -> int:
+    """One, and its terms and factors."""
+    return 1 + len(polynomial) + sum(map(len, polynomial))
 
 
 def _over_blocks(monomial: Monomial, label: Labels) -> tuple[tuple[int, int], ...]:
@@ -925,14 +929,15 @@ def _substituted(
     for monomial, value in polynomial.items():
         product: Polynomial = {(): value}
         for name in (v for v, power in monomial for _ in range(power)):
-            product = _product(product, rows[name], budget, len(monomial))
+            product = _product(product, rows[name], budget)
         for other, value in product.items():
             add_term(result, other, value)
     return result
 
 
-def _product(p: Polynomial, q: Polynomial, budget: Budget, length: int = 8) -> Polynomial:
-    budget.spend(len(p) * len(q) * (length + 8))
+def _product(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
+    lengths = len(q) * sum(map(len, p)) + len(p) * sum(map(len, q))
+    budget.spend(1 + 8 * len(p) * len(q) + lengths)
     result: Polynomial = {}
     for left, a in p.items():
         for right, b in q.items():
@@ -960,25 +965,64 @@ _PARITY = {"cos": 1, "cosh": 1, "abs": 1} | dict.fromkeys(
 
 
 def _claim_size(claim: Claim) -> int:
-    """Variables, terms and factors of the system, those in functions included."""
-    inside = (u for f in claim.functions.values() for u in f.arguments)
-    return _size(claim.system) + sum(1 + len(m) for u in inside for m in u)
+    """Variables, terms and factors of system, quotient and matrix, those in functions included."""
+    functions = (*claim.functions.values(), *claim.quotient_functions.values())
+    systems = (claim.system, claim.quotient, claim.matrix)
+    return sum(map(_size, systems)) + sum(_length(u) for f in functions for u in f.arguments)
 
 
-class _Field:
+class _Modular:
+    """Values in the field of ``prime`` elements, where every symbol has that in ``at``."""
+
+    def __init__(self, prime: int, budget: Budget) -> None:
+        self.prime, self.budget = prime, budget
+        self.at: dict[str, int] = {}
+        self.coefficients: dict[Fraction, int] = {}
+
+    def residue(self, number: Fraction) -> int:
+        """A coefficient in the field."""
+        found = self.coefficients.get(number)
+        if found is None:
+            if number.denominator % self.prime == 0:
+                raise Inconclusive(f"the prime {self.prime} divides a denominator")
+            found = number.numerator * pow(number.denominator, -1, self.prime) % self.prime
+            self.coefficients[number] = found
+        return found
+
+    def product(self, monomial: Monomial) -> int:
+        """The value of a monomial."""
+        self.budget.spend(1 + len(monomial))
+        result = 1
+        for symbol, power in monomial:
+            factor = self.at[symbol]
+            result = (
+                result * (factor if power == 1 else pow(factor, power, self.prime)) % self.prime
+            )
+        return result
+
+    def value(self, polynomial: Polynomial) -> int:
+        """The value of a polynomial."""
+        return sum(self.residue(v) * self.product(m) for m, v in polynomial.items()) % self.prime
+
+
+class _Field(_Modular):
     """Polynomials in variables and in symbols for functions of them, compared as functions.
 
-    A symbol's name begins with half a surrogate pair, which no name in a certificate does.
+    A symbol's name begins with half a surrogate pair, which no name in a certificate does. Functions are alike
+    only if their arguments have the same values at one point of a prime field; those are then compared.
     """
 
     def __init__(self, items: int) -> None:
-        self.budget = Budget.of("multiplying out functions", items)
+        super().__init__((1 << 61) - 1, Budget.of("multiplying out functions", 16 * items))
         self.below: System = {}  # the denominators
-        self.known: dict[Any, str] = {}
-        self.alike: dict[str, list[tuple[list[Polynomial], str]]] = {}
+        self.inverses: dict[frozenset[tuple[Monomial, Fraction]], str] = {}
+        self.alike: dict[Any, list[tuple[list[Polynomial], str]]] = {}
+        self.free: set[str] = set()  # symbols for functions other than 1/p
 
     def symbols(self, functions: Functions, images: Mapping[str, Polynomial]) -> System:
         """What every variable and every function becomes when variables are replaced."""
+        for name in {v for p in images.values() for m in p for v, _ in m}:
+            self.at[name] = _residue(self.prime, name)
         result = dict(images)
         for name, function in functions.items():
             arguments = [_substituted(p, result, self.budget) for p in function.arguments]
@@ -989,46 +1033,46 @@ class _Field:
         if name == "inverse":
             return self._inverse(u[0])
         one: Polynomial = {(): Fraction(1)}
-        values = (_AT_ZERO if u == [{}] else _AT_ONE if u == [one] else {}) if len(u) == 1 else {}
-        if name in values:
-            return {(): Fraction(values[name])} if values[name] else {}
-        if name == "power" and u[0] == one:
+        if name == "power" and u and self.equal(u[0], one):
             return one
+        for argument, known in (({}, _AT_ZERO), (one, _AT_ONE)) if len(u) == 1 else ():
+            if name in known and self.equal(u[0], argument):
+                return one if known[name] else {}
         parity = _PARITY.get(name, 0) if len(u) == 1 else 0
         for sign in (1, -1) if parity else (1,):
             signed = [{m: v * sign for m, v in p.items()} for p in u]
-            symbol = self._found(name, signed)
-            if symbol is not None:
-                return {((symbol, 1),): Fraction(1 if sign == 1 else parity)}
-        symbol = self._new(name, u)
-        self.alike.setdefault(name, []).append((u, symbol))
+            for others, symbol in self._alike(name, signed):
+                if all(map(self.equal, signed, others)):
+                    return {((symbol, 1),): Fraction(1 if sign == 1 else parity)}
+        symbol = self._new()
+        self.free.add(symbol)
+        self.at[symbol] = _residue(self.prime, symbol)
+        self._alike(name, u).append((u, symbol))
         return {((symbol, 1),): Fraction(1)}
 
-    def _found(self, name: str, u: list[Polynomial]) -> str | None:
-        symbol = self.known.get((name, *(frozenset(p.items()) for p in u)))
-        if symbol is not None or not any(v in self.below for p in u for m in p for v, _ in m):
-            return symbol
-        for others, symbol in self.alike.get(name, ()):
-            if len(others) == len(u) and all(map(self.equal, u, others)):
-                return symbol
-        return None
+    def _alike(self, name: str, u: list[Polynomial]) -> list[tuple[list[Polynomial], str]]:
+        """The arguments and symbols met so far of functions that could equal this one."""
+        values = tuple(map(self.value, u))
+        return self.alike.setdefault((name, values), [])
 
-    def _new(self, name: str, u: list[Polynomial]) -> str:
-        key = (name, *(frozenset(p.items()) for p in u))
-        return self.known.setdefault(key, f"\udc00{len(self.known)}")
+    def _new(self) -> str:
+        return f"\udc00{len(self.below) + len(self.free)}"
 
     def _inverse(self, p: Polynomial) -> Polynomial:
         above, powers = self._cleared(p)
         if not above:
             raise Rejected("a denominator is 0 where variables are replaced")
         leading = above[min(above)]
-        monic = {m: v / leading for m, v in above.items()}
+        monic = {m: _bounded(v / leading) for m, v in above.items()}
         if monic == {(): 1}:
             result: Polynomial = {(): 1 / leading}
         else:
-            symbol = self._new("inverse", [monic])
-            self.below[symbol] = monic
-            result = {((symbol, 1),): 1 / leading}
+            key = frozenset(monic.items())
+            if key not in self.inverses:
+                symbol = self.inverses[key] = self._new()
+                self.below[symbol], value = monic, self.value(monic)
+                self.at[symbol] = pow(value, -1, self.prime) if value else 0
+            result = {((self.inverses[key], 1),): 1 / leading}
         for symbol, power in powers.items():
             for _ in range(power):
                 result = _product(result, self.below[symbol], self.budget)
@@ -1056,6 +1100,7 @@ class _Field:
 
     def equal(self, left: Polynomial, right: Polynomial) -> bool:
         """True if both are the same function, whatever the functions other than 1/p are."""
+        self.budget.spend(len(left) + len(right))
         difference = dict(left)
         for monomial, value in right.items():
             add_term(difference, monomial, -value)
@@ -1065,12 +1110,16 @@ class _Field:
         """Refuse what is not equal; doubt it where functions could have more properties than are used."""
         if self.equal(left, right):
             return
-        symbols = {v for p in (left, right) for m in p for v, _ in m}
-        free = {s for found in self.alike.values() for _, s in found} & symbols
         said = f"{where}: it is not what the quotient claims"
-        if free:
+        if any(self._is_free(p) for p in (left, right)):
             raise Inconclusive(said + FREE)
         raise Rejected(said)
+
+    def _is_free(self, p: Polynomial) -> bool:
+        """True if functions other than 1/u occur, be it in a denominator."""
+        symbols = {v for m in p for v, _ in m}
+        below = (self.below[s] for s in symbols if s in self.below)
+        return not self.free.isdisjoint(symbols) or any(map(self._is_free, below))
 
 
 def _sum_of(names: Iterable[str]) -> Polynomial:
@@ -1145,46 +1194,20 @@ def _residue(prime: int, *parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()) % (prime - 1) + 1
 
 
-class _Point:
-    """A system in the field of ``prime`` elements; functions other than 1/p are hashes of their arguments."""
+class _Point(_Modular):
+    """A system at one point; functions other than 1/p are hashes of their arguments."""
 
     def __init__(self, claim: Claim, record: Evaluations) -> None:
         size = _claim_size(claim)
-        self.budget = Budget.of("replaying the evaluations", 4 * size * size.bit_length())
-        self.functions, self.prime = claim.functions, record.prime
+        budget = Budget.of("replaying the evaluations", 4 * size * size.bit_length())
+        super().__init__(record.prime, budget)
+        self.functions, self.names = claim.functions, list(claim.functions)
         self.order = {name: number for number, name in enumerate(claim.functions)}
-        self.names = list(claim.functions)
-        self.coefficients: dict[Fraction, int] = {}
         self.at = {name: _residue(record.prime, record.seed, "x", name) for name in claim.system}
         self.inside: dict[str, list[int]] = {}  # values of the arguments
         for name, function in claim.functions.items():
             self.inside[name] = [self.value(p) for p in function.arguments]
             self.at[name] = self.function(name)
-
-    def residue(self, number: Fraction) -> int:
-        """A coefficient in the field."""
-        found = self.coefficients.get(number)
-        if found is None:
-            if number.denominator % self.prime == 0:
-                raise Inconclusive(f"the prime {self.prime} divides a denominator")
-            found = number.numerator * pow(number.denominator, -1, self.prime) % self.prime
-            self.coefficients[number] = found
-        return found
-
-    def product(self, monomial: Monomial) -> int:
-        """The value of a monomial."""
-        self.budget.spend(1 + len(monomial))
-        result = 1
-        for symbol, power in monomial:
-            factor = self.at[symbol]
-            result = (
-                result * (factor if power == 1 else pow(factor, power, self.prime)) % self.prime
-            )
-        return result
-
-    def value(self, polynomial: Polynomial) -> int:
-        """The value of a polynomial."""
-        return sum(self.residue(v) * self.product(m) for m, v in polynomial.items()) % self.prime
 
     def function(self, symbol: str) -> int:
         """The value of a function where its arguments have theirs."""
@@ -1194,12 +1217,11 @@ class _Point:
                 said = "a denominator is 0 at a point of the evaluations; take another seed"
                 raise Inconclusive(said)
             return pow(u[0], -1, prime)
-        if len(u) == 1 and u[0] in (0, 1):
-            known = (_AT_ONE if u[0] else _AT_ZERO).get(name)
-            if known is not None:
-                return known
-        if name == "power" and u[0] == 1:
+        if name == "power" and u[:1] == [1]:
             return 1
+        for value, known in ((0, _AT_ZERO), (1, _AT_ONE)):
+            if u == [value] and name in known:
+                return known[name]
         if name in _PARITY and len(u) == 1 and u[0] > prime - u[0]:
             return _residue(prime, name, prime - u[0]) * _PARITY[name] % prime
         return _residue(prime, name, *u)
@@ -1455,14 +1477,17 @@ def main(arguments: Sequence[str]) -> int:
         systems = [(read_ode if p.endswith("ode") else read_json)(p) for p in arguments[1:]]
         verdict = check(read_json(arguments[0]), *systems)
     except Inconclusive as doubt:
-        verdict = Verdict("inconclusive", str(doubt))
+        verdict = Verdict("inconclusive", one_line(doubt))
+    except MemoryError:
+        verdict = Verdict("inconclusive", "this takes more memory than there is")
     except (Unreadable, ValueError) as error:
-        print(f"unreadable: {error}", file=sys.stderr)
+        print(f"unreadable: {one_line(error)}", file=sys.stderr)
         return 2
     print(f"{verdict.answer}: {verdict.reason}")
     return EXIT_CODES[verdict.answer]
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     gc.disable()  # going through all the lists again and again, it would find none to free
     sys.exit(main(sys.argv[1:]))

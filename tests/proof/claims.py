@@ -50,3 +50,46 @@ EXAMPLES = {
     "floats": lambda: certificate({x1: 0.1 * x1 * x3, x2: 0.1 * x2 * x3, x3: 1e-300}, sl.Forward()),
     "one variable": lambda: certificate({x1: 0}, sl.Backward()),
 }
+
+
+def terms(text):
+    """A polynomial as it stands in a certificate: ``terms("2*x*f^2 - 1/3")``; ``""`` is 0."""
+    result = []
+    for term in text.replace("- ", "+ -").split("+"):
+        number, factors = "1", []
+        for factor in filter(None, (part.strip() for part in term.split("*"))):
+            if factor.lstrip("-")[0].isdigit():
+                number = factor
+            elif factor[0] == "-":
+                number, factors = "-1", [*factors, factor[1:]]
+            else:
+                factors.append(factor)
+        if term.strip():
+            powers = [[f.split("^")[0], int((f.split("^") + ["1"])[1])] for f in factors]
+            result.append([number, powers])
+    return result
+
+
+def claimed(kind, system, quotient, functions=None, quotient_functions=None, **parts):
+    """A certificate in which polynomials are texts; functions as ``{"f": ("inverse", "1 + x")}``.
+
+    Forward and backward each variable is a block of its name, linear a row, if not given otherwise.
+    """
+    if kind == "linear":
+        parts["matrix"] = {
+            n: terms(t) for n, t in parts.get("matrix", {v: v for v in system}).items()
+        }
+    else:
+        parts.setdefault("blocks", {name: [name] for name in system})
+    for key, given in (("functions", functions), ("quotient_functions", quotient_functions)):
+        if given is not None:
+            parts[key] = {f: [name, [terms(u) for u in us]] for f, (name, *us) in given.items()}
+    head = {"format": "symlump certificate", "version": 3, "kind": kind}
+    return (
+        head
+        | {
+            "system": {name: terms(text) for name, text in system.items()},
+            "quotient": {name: terms(text) for name, text in quotient.items()},
+        }
+        | parts
+    )

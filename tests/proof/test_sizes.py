@@ -222,6 +222,7 @@ def test_the_bounds_are_those_of_the_specification():
     assert line(checker.MAX_BITS, "bits")
     assert line(checker.MAX_STEPS, f"+ {checker.STEPS_PER_ITEM}·s steps | differentiating")
     assert line(checker.MAX_STEPS, f"+ {16 * checker.STEPS_PER_ITEM}·s steps | multiplying out")
+    assert line(checker.MAX_STEPS, f"+ {4 * checker.STEPS_PER_ITEM}·s·log₂ s steps | replaying evaluations")
     assert line(checker.MAX_STEPS, f"+ {checker.STEPS_PER_ITEM}·s·log₂ s steps | the replay")
     assert line(closure.MAX_STEPS, "steps | the replay of a closure")
     assert checker.MAX_PRIME == 2**40

@@ -1,0 +1,252 @@
+"""Claims about quotients and functions, written by hand: what is true, false, or not known."""
+
+import json
+
+import pytest
+from proof.claims import claimed, terms
+
+from symlump.proof import check as checker
+from symlump.proof.check import Unreadable, check
+
+
+def equation(left, right, functions, kind="forward"):
+    """x' = left, and the quotient claims x' = right; functions are the same on both sides."""
+    return check(claimed(kind, {"x": left}, {"x": right}, functions, functions))
+
+
+KINDS = pytest.mark.parametrize("kind", ["forward", "backward", "linear"])
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("left", "right", "functions"),
+    [
+        ("x*i", "1", {"i": ("inverse", "x")}),
+        ("i", "1/2*h", {"i": ("inverse", "2 + 2*x"), "h": ("inverse", "1 + x")}),
+        ("i", "x", {"h": ("inverse", "x"), "i": ("inverse", "h")}),
+        ("i", "1 + x^2*i", {"i": ("inverse", "1 - x^2")}),
+        (
+            "i - 1/2*g",
+            "-1/2*h",
+            {"i": ("inverse", "1 - x^2"), "g": ("inverse", "1 - x"), "h": ("inverse", "-1 - x")},
+        ),
+        ("3*i", "1", {"i": ("inverse", "3")}),
+        # equal arguments, however they are written, and in whatever order they come
+        ("e", "f", {"i": ("inverse", "x"), "e": ("g", "x^2*i"), "f": ("g", "x")}),
+        ("f", "e", {"f": ("g", "x"), "i": ("inverse", "x"), "e": ("g", "x^2*i")}),
+        ("e", "f", {"e": ("g", "x", "1"), "f": ("g", "x", "1")}),
+        ("e", "f", {"e": ("g",), "f": ("g",)}),
+        # facts
+        ("e", "1", {"e": ("exp", "")}),
+        ("e", "", {"e": ("sin", "")}),
+        ("e", "", {"e": ("log", "1")}),
+        ("e", "1", {"e": ("power", "1", "x")}),
+        ("e", "1", {"i": ("inverse", "x"), "e": ("exp", "x*i - 1")}),
+        ("e", "", {"i": ("inverse", "x"), "e": ("log", "x*i")}),
+        ("e", "1", {"i": ("inverse", "x"), "e": ("power", "x*i", "x")}),
+        ("e", "-1*f", {"e": ("sin", "x"), "f": ("sin", "-x")}),
+        ("e", "f", {"e": ("cos", "x"), "f": ("cos", "-x")}),
+        ("e", "-1*f", {"i": ("inverse", "x"), "e": ("sin", "x"), "f": ("sin", "-1*x^2*i")}),
+    ],
+)  # fmt: skip
+def test_what_is_true(left, right, functions, kind):
+    assert equation(left, right, functions, kind).accepted
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("left", "right", "functions", "answer"),
+    [
+        # of quotients everything is known
+        ("i", "h", {"i": ("inverse", "x"), "h": ("inverse", "1 + x")}, "rejected"),
+        ("x*i", "2", {"i": ("inverse", "x")}, "rejected"),
+        ("i", "-1*h", {"i": ("inverse", "x"), "h": ("inverse", "x^2")}, "rejected"),
+        # other functions may have properties that are not known here
+        ("e", "f", {"e": ("g", "x"), "f": ("h", "x")}, "inconclusive"),
+        ("e", "f", {"e": ("g", "x", "x"), "f": ("g", "x")}, "inconclusive"),
+        ("e", "f", {"e": ("g", "x", "1"), "f": ("g", "1", "x")}, "inconclusive"),
+        ("e", "f", {"e": ("exp", "x"), "f": ("exp", "-x")}, "inconclusive"),
+        ("e", "f", {"e": ("sin", "x"), "f": ("sin", "-x")}, "inconclusive"),
+        ("e", "-1*f", {"e": ("cos", "x"), "f": ("cos", "-x")}, "inconclusive"),
+        ("e", "f", {"e": ("cos", "x", "x"), "f": ("cos", "-x", "-x")}, "inconclusive"),
+        ("e", "1", {"e": ("exp", "", "")}, "inconclusive"),
+        ("e", "1", {"e": ("exp", "1")}, "inconclusive"),
+        ("e", "", {"e": ("log", "")}, "inconclusive"),
+        ("e", "", {"e": ("log", "1", "x")}, "inconclusive"),
+        ("e", "1", {"e": ("power", "x", "1")}, "inconclusive"),
+        ("e", "1", {"e": ("power",)}, "inconclusive"),
+        # be it in a denominator: sin² + cos² = 1
+        ("i", "1", {"s": ("sin", "x"), "c": ("cos", "x"), "i": ("inverse", "s^2 + c^2")}, "inconclusive"),
+        ("1", "i", {"s": ("sin", "x"), "c": ("cos", "x"), "i": ("inverse", "s^2 + c^2")}, "inconclusive"),
+    ],
+)  # fmt: skip
+def test_what_is_not(left, right, functions, answer, kind):
+    verdict = equation(left, right, functions, kind)
+    assert verdict.answer == answer
+    assert verdict.reason.endswith(checker.FREE) == (answer == "inconclusive")
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "functions",
+    [
+        {"i": ("inverse", "")},
+        {"i": ("inverse", "x - x")},
+        {"h": ("inverse", "x"), "i": ("inverse", "x*h - 1")},
+        {"h": ("inverse", "1 + x"), "i": ("inverse", "h + x*h - 1")},
+        {"s": ("sin", "x"), "t": ("sin", "-x"), "i": ("inverse", "s + t")},
+        {"e": ("exp", ""), "i": ("inverse", "1 - e")},
+    ],
+)
+def test_a_denominator_that_vanishes_identically(functions, kind):
+    for data in ({"functions": functions}, {"quotient_functions": functions}):
+        verdict = check(claimed(kind, {"x": ""}, {"x": ""}, **data))
+        assert verdict.answer == "rejected" and "a denominator is 0" in verdict.reason
+
+
+def test_a_denominator_that_vanishes_on_the_blocks():
+    """1/(x − y), with x = y."""
+    data = claimed(
+        "backward", {"x": "i", "y": "i"}, {"z": "i"}, {"i": ("inverse", "x - y")}, {"i": ("inverse", "z")}
+    )  # fmt: skip
+    verdict = check(data | {"blocks": {"z": ["x", "y"]}})
+    assert verdict.answer == "rejected" and "a denominator is 0" in verdict.reason
+
+
+def test_the_given_system_has_the_same_functions():
+    data = claimed("forward", {}, {}, {"f": ("exp", "1")})
+    same, other = {"f": ["exp", [terms("1")]]}, {"f": ["exp", [terms("2")]]}
+    assert check(data, {"system": {}, "functions": same}).accepted
+    for given in (
+        {"system": {"x": terms("x")}, "functions": same},
+        {"system": {}, "functions": other},
+        {"system": {"x": terms("x")}, "functions": other},
+        {"system": {"x": terms("x")}, "functions": {}},
+        {"x": terms("x")},
+        {},
+    ):
+        verdict = check(data, given)
+        assert verdict.answer == "rejected" and "given" in verdict.reason, given
+    plain = claimed(
+        "forward", {"system": "", "functions": "system"}, {"system": "", "functions": "system"}
+    )
+    assert check(plain, plain["system"]).accepted  # its variables have these names
+    assert check(plain, {"system": plain["system"], "functions": {}}).accepted
+    assert check(plain, {"system": plain["system"], "functions": same}).answer == "rejected"
+    for given, place in (
+        ({"system": {}, "functions": []}, "the given system: functions: "),
+        ({"system": {"x": 1}, "functions": {}}, 'the given system: system["x"]: '),
+        ({"system": {}, "functions": {}, "more": {}}, 'the given system["system"]: '),
+    ):
+        with pytest.raises(Unreadable) as error:
+            check(data, given)
+        assert place in str(error.value)
+
+
+def test_rounds_of_nothing_come_to_an_end(monkeypatch):
+    monkeypatch.setattr(checker, "MAX_STEPS", 10_000)
+    record = {"prime": 7, "seed": 0, "rounds": 2**53 - 1}
+    data = claimed("forward", {}, {}, {}, initial=[], evaluations=record)
+    assert check(data).answer == "inconclusive" and "takes too long" in check(data).reason
+    assert check(data | {"evaluations": record | {"rounds": 3}}).coarsest
+
+
+@pytest.mark.parametrize("key", ["rounds", "seed"])
+@pytest.mark.parametrize(
+    "number", [2**53, 10**30, 10**5000, -1], ids=lambda n: n.bit_length() if type(n) is int else n
+)
+def test_whole_numbers_are_those_that_every_reader_of_json_reads(key, number):
+    record = {"prime": 7, "seed": 0, "rounds": 0} | {key: number}
+    with pytest.raises(Unreadable, match=f"evaluations.{key}: a whole number from 0 to 2"):
+        check(claimed("forward", {}, {}, {}, initial=[], evaluations=record))
+    with pytest.raises(Unreadable, match="version: a whole number from 0 to 2"):
+        check(claimed("forward", {}, {}) | {"version": number})
+
+
+# Work is counted wherever a stranger could ask for much of it.
+
+
+def count(data):
+    """Steps of the budgets, by task."""
+    spent = {}
+
+    class Counted(checker.Budget):
+        def spend(self, steps):
+            spent[self.task] = spent.get(self.task, 0) + steps
+            super().spend(steps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checker, "Budget", Counted)
+        verdict = check(data)
+    return verdict, spent
+
+
+def test_powers_of_zero_are_counted():
+    """Each of the terms goes through 10 000 products with nothing."""
+    many = " + ".join(f"z^10000*y^{k}" for k in range(1, 21))
+    data = claimed("linear", {"x": ""}, {"z": many, "y": ""}, matrix={"z": "", "y": ""})
+    verdict, spent = count(data)
+    assert verdict.accepted and spent["multiplying out the quotient"] >= 20 * 10**4
+
+
+def test_long_monomials_are_counted():
+    """A product of long monomials takes as many steps as it has factors."""
+    names = [f"x{i}" for i in range(1000)]
+    data = claimed(
+        "forward",
+        dict.fromkeys(names, "") | {"x0": "i^100"},
+        dict.fromkeys(names, ""),
+        {"i": ("inverse", "1 + " + "*".join(names))},
+        {"h": ("inverse", "1 + " + "*".join(names))},
+    )
+    data["quotient"]["x0"] = terms("h^99")
+    verdict, spent = count(data)
+    assert verdict.answer == "rejected" and spent["multiplying out functions"] > 10**6
+
+
+def test_many_functions_of_many_fractions_are_told_apart_in_time():
+    """Only those of equal value at one point are compared."""
+    n = 500
+    functions = {"i": ("inverse", "x")} | {f"f{k}": ("exp", f"{k}*i") for k in range(1, n)}
+    verdict, spent = count(claimed("forward", {"x": ""}, {"x": ""}, functions))
+    assert verdict.accepted and spent["multiplying out functions"] < 200 * n
+
+
+def test_a_step_goes_through_many_functions_with_one_copy_of_what_changes(monkeypatch):
+    """In the order of the functions, each once, though many lead to it."""
+    made, popped = [], []
+    over, heappop = checker._Over, checker.heappop
+    monkeypatch.setattr(checker, "_Over", lambda *a: made.append(1) or over(*a))
+    monkeypatch.setattr(checker, "heappop", lambda heap: popped.append(1) or heappop(heap))
+    n = 300
+    functions = {"f0": ("exp", "x")} | {f"f{k}": ("exp", f"x + f{k - 1}") for k in range(1, n)}
+    total = " + ".join(functions)
+    data = claimed("forward", {"x": total, "y": ""}, {"x": "", "y": ""}, functions)
+    claim = checker.read_claim(data | {"initial": [["x", "y"]]})
+    found = checker.replay_evaluations(claim, {"x": 0, "y": 0}, checker.Evaluations(101, 0, 1))
+    assert found == {"x": 0, "y": 1} and len(made) == 2 and len(popped) == 2 * n - 1
+
+
+def test_the_checker_alone_writes_any_name_to_any_terminal(tmp_path, capsys, monkeypatch):
+    import subprocess
+    import sys
+
+    data = claimed("backward", {"é∂": ""}, {"é": ""}) | {"blocks": {"é": ["é"]}}
+    (tmp_path / "c.json").write_text(json.dumps(data))
+    alone = subprocess.run(
+        [sys.executable, "-I", "-S", checker.__file__, str(tmp_path / "c.json")],
+        capture_output=True, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    assert alone.returncode == 1 and alone.stdout.startswith(b"rejected: the blocks: ")
+    assert alone.stdout.count(b"\n") == 1
+    (tmp_path / "s.ode").write_text("begin ODE\n d(a\x1b[31m) = q\nend ODE")
+    assert checker.main([str(tmp_path / "c.json"), str(tmp_path / "s.ode")]) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("inconclusive: ") and "\x1b" not in said and said.count("\n") == 1
+
+    def full(path):
+        raise MemoryError
+
+    monkeypatch.setattr(checker, "read_json", full)
+    assert checker.main([str(tmp_path / "c.json")]) == 3
+    assert "more memory than there is" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symlump.errors import FailureError, FileFormatError, MethodError
+from symlump.errors import CertificateError, FailureError, FileFormatError, MethodError
 from symlump.files import write_text
 from symlump.proof import check as checker
 from symlump.proof.check import (
@@ -231,6 +231,23 @@ class Certificate:
         blocks = self.data.get("blocks", {})
         count = f"{len(blocks)} blocks" if isinstance(blocks, dict | list) else "no blocks"
         return f"<Certificate: {self.data.get('kind')}, {count}>"
+
+
+def accepted(certificate: Certificate, verdict: Verdict) -> Certificate:
+    """The certificate that was examined: none is made that could not be checked.
+
+    Raises
+    ------
+    FailureError
+        If the checker cannot verify it within its bounds.
+    CertificateError
+        If it finds it false.
+    """
+    if verdict.answer == "rejected":
+        raise CertificateError(f"the checker refused this lumping: {verdict.reason}")
+    if not verdict.accepted:
+        raise FailureError(f"no certificate is made, as it could not be checked: {verdict.reason}")
+    return certificate
 
 
 def interned(data: dict[str, Any]) -> dict[str, Any]:

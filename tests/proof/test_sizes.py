@@ -198,6 +198,89 @@ def test_a_power_beyond_the_bound_is_not_written():
                 lumping.certificate()
 
 
+class Counted(checker.Budget):
+    """A budget that notes how far each task came below its bound: by how much the bound could be lower."""
+
+    least: dict[str, int] = {}
+
+    def spend(self, steps):
+        super().spend(steps)
+        self.least[self.task] = min(self.left, self.least.get(self.task, self.left))
+
+
+def slack(certificate, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Counted, "least", {})
+        patch.setattr(checker, "Budget", Counted)
+        assert certificate.check().accepted
+        return min(Counted.least.values())
+
+
+LINEAR = "d(x) = y*y + 4*y*z + 4*z*z\n d(y) = 4*z - 2*x\n d(z) = x + y"
+
+
+@pytest.mark.parametrize("kind", ["linear", "forward", "functions"])
+def test_no_certificate_is_made_that_is_too_much_work_to_check(kind, monkeypatch, tmp_path, capsys):
+    """At the bound on work, and one below it: the writer and the checker say the same."""
+    text = (
+        LINEAR if kind == "linear" else "d(x) = z - x*z*z\n d(y) = z - y*z*z\n d(z) = x*x*x*x + y"
+    )
+    text = text.replace("x*x*x*x", "1/(1 + x + y)") if kind == "functions" else text
+    path, out = tmp_path / "m.ode", tmp_path / "c.json"
+    path.write_text(
+        f"begin model m\nbegin init\n x = 1 y z\nend init\nbegin ODE\n {text}\nend ODE\nend model\n"
+    )
+
+    def lumping():
+        ode = sl.read(path).ode
+        return sl.lump(ode, sl.Constrained(["x"]) if kind == "linear" else sl.Forward())
+
+    linear = ["--method", "constrained", "--observable", "x"]
+    how = linear if kind == "linear" else ["--method", "forward"]
+    bound = checker.MAX_STEPS - slack(lumping().certificate(), monkeypatch)
+    monkeypatch.setattr(checker, "MAX_STEPS", bound)
+    assert lumping().certificate().check().accepted
+    assert main(["lump", str(path), *how, "--certificate", str(out)]) == 0
+    assert checker.main([str(out)]) == 0
+    out.unlink()
+    certificate = lumping().certificate()
+    monkeypatch.setattr(checker, "MAX_STEPS", bound - 1)
+    assert "takes too long" in certificate.check().reason
+    with pytest.raises(
+        FailureError, match=r"no (certificate is made|record shows).*takes too long"
+    ):
+        lumping().certificate()
+    capsys.readouterr()
+    assert main(["lump", str(path), *how, "--certificate", str(out)]) == 1
+    assert "takes too long" in capsys.readouterr().err and not out.exists()
+
+
+def test_a_derivation_that_is_too_much_work_is_not_claimed(monkeypatch, tmp_path, capsys):
+    path, out = tmp_path / "m.ode", tmp_path / "c.json"
+    path.write_text(
+        f"begin model m\nbegin init\n x = 1 y z\nend init\nbegin ODE\n {LINEAR}\nend ODE\nend model\n"
+    )
+    monkeypatch.setattr(closure, "MAX_STEPS", 3)
+    lumping = sl.lump(sl.read(path).ode, sl.Constrained(["x"]))
+    assert lumping.exact and not lumping.smallest
+    with pytest.raises(
+        FailureError, match="takes too long; certificate.smallest=False. does not claim"
+    ):
+        lumping.certificate()
+    lesser = lumping.certificate(smallest=False)
+    assert lesser.check().accepted and "closure" not in lesser.data
+    how = ["--method", "constrained", "--observable", "x", "--certificate", str(out)]
+    assert main(["lump", str(path), *how]) == 0
+    assert (
+        "the certificate does not claim that the lumping is the smallest" in capsys.readouterr().out
+    )
+    assert main(["check", str(out)]) == 0
+    monkeypatch.undo()
+    assert main(["lump", str(path), *how]) == 0
+    assert "does not claim" not in capsys.readouterr().out
+    assert "closure" in json.loads(out.read_text())
+
+
 def test_room_for_a_million_variables_and_five_million_terms():
     """What a term takes does not grow, but for the digits of its numbers."""
     ode = multisite_phosphorylation(5)
@@ -222,7 +305,9 @@ def test_the_bounds_are_those_of_the_specification():
     assert line(checker.MAX_BITS, "bits")
     assert line(checker.MAX_STEPS, f"+ {checker.STEPS_PER_ITEM}·s steps | differentiating")
     assert line(checker.MAX_STEPS, f"+ {16 * checker.STEPS_PER_ITEM}·s steps | multiplying out")
-    assert line(checker.MAX_STEPS, f"+ {4 * checker.STEPS_PER_ITEM}·s·log₂ s steps | replaying evaluations")
+    assert line(
+        checker.MAX_STEPS, f"+ {4 * checker.STEPS_PER_ITEM}·s·log₂ s steps | replaying evaluations"
+    )
     assert line(checker.MAX_STEPS, f"+ {checker.STEPS_PER_ITEM}·s·log₂ s steps | the replay")
     assert line(closure.MAX_STEPS, "steps | the replay of a closure")
     assert checker.MAX_PRIME == 2**40

@@ -52,11 +52,17 @@ def run_linear(options: argparse.Namespace) -> Answer:
         report["views_left_out"] = [name for name in views if name not in reduced.observables]
     if options.certificate is not None:
         with working("writing the certificate"):
-            certificate = lumping.certificate()
+            _, closure = lumping.verdicts
+            replayed = closure is None or closure.accepted
+            certificate = lumping.certificate(smallest=replayed)
             if options.by_digest:
                 certificate = certificate.without_system()
             certificate.write(options.certificate)
         report["certificate"] = options.certificate
+        if closure is not None and not replayed:
+            report["notes"].append(
+                f"the certificate does not claim that the lumping is the smallest: {closure.reason}"
+            )
     draw_picture(options, lumping)
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
@@ -142,4 +148,5 @@ def _text(
         lines.append(
             f"certificate written to {shown_path(report['certificate'])}; verify it with symlump check"
         )
+        lines += report["notes"][len(model.notes) :]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from symlump.errors import CertificateError, MethodError, PartitionError
+from symlump.errors import CertificateError, FailureError, MethodError, PartitionError
 from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
@@ -21,7 +21,7 @@ from symlump.ode.exact import FloatArray
 from symlump.ode.functions.known import unknown_functions
 from symlump.ode.printing import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
-from symlump.proof.certificate import Certificate, linear_claim
+from symlump.proof.certificate import Certificate, accepted, linear_claim
 from symlump.proof.check import Verdict, check
 from symlump.proof.closure import check_closure
 
@@ -185,25 +185,53 @@ class LinearLumping:
         """
         return check(self.claim())
 
-    def certificate(self) -> Certificate:
+    def certificate(self, smallest: bool = True) -> Certificate:
         """Everything that someone else needs to verify this lumping, and that it is the smallest.
+
+        Parameters
+        ----------
+        smallest : bool
+            Also the derivation that shows it to be the smallest, if there is one.
 
         Raises
         ------
         MethodError
             If the lumping has a tolerance.
+        FailureError
+            If checking it would exceed the bounds of the checkers.
         """
-        return Certificate(self.claim())
+        claim = self.claim()
+        verdict, closure = self.verdicts
+        if closure is not None and not smallest:
+            del claim["closure"]
+        certificate = accepted(Certificate(claim), verdict)
+        if "closure" in claim and closure is not None and not closure.accepted:
+            raise FailureError(
+                f"that this lumping is the smallest could not be checked: {closure.reason}; "
+                "certificate(smallest=False) does not claim it"
+            )
+        return certificate
 
     @cached_property
-    def _verdicts(self) -> tuple[Verdict, Verdict | None] | None:
-        if not self.is_exact or self.ode.terms > CHECKED_TERMS:
-            return None
+    def verdicts(self) -> tuple[Verdict, Verdict | None]:
+        """The checkers' answers, whatever the size: to the lumping, and to the derivation if there is one.
+
+        Raises
+        ------
+        MethodError
+            If the lumping has a tolerance.
+        CertificateError
+            If the checker refuses a result of the exact algorithm.
+        """
         claim = self.claim()
         verdict = check(claim)
         if verdict.answer == "rejected":
             raise CertificateError(f"the checker refused this lumping: {verdict.reason}")
         return verdict, None if self.derivation is None else check_closure(claim)
+
+    @property
+    def _verdicts(self) -> tuple[Verdict, Verdict | None] | None:
+        return self.verdicts if self.is_exact and self.ode.terms <= CHECKED_TERMS else None
 
     @property
     def verdict(self) -> Verdict | None:

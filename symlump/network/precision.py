@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from symlump.errors import NetworkError
+from symlump.errors import FailureError, NetworkError
 from symlump.ode.exact import FloatArray
 
 #: The name of a format.
@@ -69,6 +69,16 @@ class Precision:
                 "convert the model to float64"
             )
         return result
+
+
+def refuse_overflow(layer: str, weight: FloatArray, bias: FloatArray | None) -> None:
+    """Refuse weights of a smaller network, sums of those of another, that are beyond what float64 holds."""
+    for what, array in (("weight", weight), ("bias", bias)):
+        if array is not None and not np.isfinite(array).all():
+            raise FailureError(
+                f"{layer}: a {what} of the smaller network, a sum of {what}s of this one, is beyond what "
+                "floats hold; rescale the network"
+            )
 
 
 #: The formats by name.

@@ -27,6 +27,7 @@ from symlump.network.nodes import (
     Softmax,
     Untouched,
 )
+from symlump.network.precision import refuse_overflow
 from symlump.network.simplify import simplified
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -76,6 +77,8 @@ def rewritten(network: Network, labels: Mapping[str, IntArray], weights: Weights
     ------
     NetworkError
         If a node sums units in groups.
+    FailureError
+        If a weight of the smaller network is beyond what floats hold.
 
     Examples
     --------
@@ -183,6 +186,7 @@ class _Rewriter:
             _, old = np.unique(channels, return_index=True)  # an old channel for each new one
             weight = self._weights.rows(node, members, old, channels)
         bias = None if node.bias is None else self._weights.biases(node, members)
+        refuse_overflow(node.name, weight, bias)
         weight = weight.reshape(*weight.shape[:2], *node.kernel)
         self._add(replace(node, inputs=(name,), weight=weight, bias=bias))
         return blocks.labels

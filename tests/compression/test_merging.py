@@ -222,6 +222,22 @@ def test_overflow_is_refused():
         sl.compress(steep, sl.AFDE(eps=0.1))
 
 
+@pytest.mark.parametrize("on", ["influence", "both", "state"])
+@pytest.mark.parametrize("first", [1.0, 1.6e308])
+@pytest.mark.filterwarnings("error")
+def test_merged_weights_beyond_floats_are_no_fault_of_training(on, first):
+    """1.6e308 twice is more than a float holds: said of the sum, where merged units are read as one."""
+    layers = [[[first, 1.0]] * 2, [[1.6e308, 1.6e308]]]
+    net = sl.Network.dense(layers, activation="relu")
+    if on == "state":  # sums of units are formed by the network itself
+        assert sl.compress(net, sl.AFDE(eps=0, on=on)).exact
+        return
+    with pytest.raises(
+        FailureError, match="layers.1: a weight of the smaller network, a sum of weights"
+    ):
+        sl.compress(net, sl.AFDE(eps=0, on=on))
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu", "polynomial:0,1,0.2"])
 def test_steps_come_closer_without_data_and_keep_the_proof(activation):
     full = network(3, (3, 14, 12, 2), activation)

@@ -48,6 +48,13 @@ def layer_effects(network: Network) -> dict[str, float]:
     grids = any(prod(shape[1:]) > 1 for shape in network.shapes.values())
     samples = int(np.clip(_NUMBERS // per_sample, 4, _SAMPLES)) if grids else _SAMPLES
     x = [generator.standard_normal((samples, *node.size)) for node in network.inputs]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite counts as 1
+        return _layer_effects(network, x, generator)
+
+
+def _layer_effects(
+    network: Network, x: Sequence[FloatArray], generator: np.random.Generator
+) -> dict[str, float]:
     values = forward(network, x)
     outputs = _flat(values, network)
     spread = float(np.sqrt(np.mean(np.sum((outputs - outputs.mean(axis=0)) ** 2, axis=1)))) or 1.0
@@ -63,7 +70,8 @@ def layer_effects(network: Network) -> dict[str, float]:
 
     backward(network, values, generator.choice([-1.0, 1.0], size=outputs.shape), measure)
     found = {layer.name: sizes.get(layer.name, 0.0) for layer in network.layers}
-    return {name: s / spread if 0 < s < np.inf else 1.0 for name, s in found.items()}
+    shares = {name: s / spread for name, s in found.items()}
+    return {name: s if 0 < s < np.inf else 1.0 for name, s in shares.items()}
 
 
 def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, FloatArray]:

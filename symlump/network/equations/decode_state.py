@@ -9,6 +9,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.network.chain import Chain, Layer
 from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.precision import refuse_overflow
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -36,6 +37,7 @@ def decoded_state(lumping: Lumping, ode: NetworkODE) -> Chain:
         rows = _distinct(labels[ode.where(node.name, "z" if number < last else "output")])
         weight = _coefficients(lumping, rows, columns)
         bias = None if layer.bias is None else _constants(lumping, rows)
+        refuse_overflow(node.name, weight, bias)
         groups = None
         if number < last:
             z, h = labels[ode.where(node.name, "z")], labels[ode.where(node.name, "h")]

@@ -613,6 +613,10 @@ def read_functions(value: Any, path: str = "functions") -> Functions:
     return result
 
 
+def _system_functions(value: Any, path: str) -> Functions:
+    return read_functions(value, path) or _wrong(value, "an object of functions", path)
+
+
 def _evaluations(value: Any, path: str) -> Evaluations:
     keys = ("prime", "seed", "rounds")
     for key in [*keys, *(key for key in _object(value, path) if key not in keys)]:
@@ -633,7 +637,7 @@ _SHARED: dict[str, Reader] = {
     "digest": (False, _digest),
     "system": (False, read_system),
     "quotient": (True, read_system),
-    "functions": (False, read_functions),
+    "functions": (False, _system_functions),
     "quotient_functions": (False, read_functions),
 }
 _WITH_FUNCTIONS = {"functions", "quotient_functions", "evaluations"}

@@ -49,6 +49,7 @@ ModularSystem = dict[str, dict[Monomial, int]]
 
 # Strangers' files: past this many additions the replay does not go on.
 MAX_STEPS = 50_000_000
+MAX_KEPT = 1_000_000  # terms and factors at points that are remembered
 
 
 def check_closure(
@@ -135,6 +136,8 @@ def _at_points(claim: Claim, record: Closure, vectors: list[Vector], budget: Bud
         vector = _parent(parent, vectors)
         if seed not in points:
             budget.spend(2 * size)
+            if len(points) * size > MAX_KEPT:
+                del points[next(iter(points))]
             points[seed] = _Slopes(claim, Evaluations(record.prime, seed, 0))
             points[seed].budget = budget
         # By how much the gradient changes as the weights change from 0.

@@ -6,6 +6,7 @@ import pytest
 from proof.claims import claimed, terms
 
 from symlump.proof import check as checker
+from symlump.proof import closure
 from symlump.proof.check import Unreadable, check
 
 
@@ -143,12 +144,47 @@ def test_the_given_system_has_the_same_functions():
         assert place in str(error.value)
 
 
-def test_rounds_of_nothing_come_to_an_end(monkeypatch):
-    monkeypatch.setattr(checker, "MAX_STEPS", 10_000)
+def test_functions_are_there_or_the_key_is_not():
+    """So nothing is read as a record of a system with functions that has none, or the other way round."""
+    record = {"observables": [[terms("x"), terms("x")]], "start": [0], "prime": 101}
+    data = claimed("linear", {"x": "x"}, {"x": "x"})
+    for steps in ([], [[0, 5]]):
+        with pytest.raises(Unreadable, match="functions: an object of functions is due here"):
+            check(data | {"functions": {}, "closure": record | {"steps": steps}})
+    with pytest.raises(Unreadable, match=r"closure.steps\[0\]\[1\]: a monomial is due"):
+        check(data | {"closure": record | {"steps": [[0, 5]]}})
+    assert check(data | {"quotient_functions": {}, "closure": record | {"steps": []}}).accepted
+
+
+def test_few_points_of_a_derivation_are_remembered(monkeypatch):
+    """Points that come again are computed again; the answer is the same."""
+    made = []
+    slopes = closure._Slopes
+    monkeypatch.setattr(closure, "_Slopes", lambda *a: made.append(1) or slopes(*a))
+    steps = [[0, 1], [0, 2], [0, 1], [0, 2]]
+    record = {
+        "observables": [[terms("x"), terms("x")]],
+        "start": [0],
+        "prime": 10007,
+        "steps": steps,
+    }
+    functions = {"f": ("exp", "x + y")}
+    data = claimed("linear", {"x": "f", "y": ""}, {"x": "f", "y": ""}, functions, functions)
+    for kept, count in ((10**6, 2), (0, 4)):
+        made.clear()
+        monkeypatch.setattr(closure, "MAX_KEPT", kept)
+        verdict = closure.check_closure(data | {"closure": record})
+        assert "depends on those before" in verdict.reason and len(made) == count
+    record["steps"] = steps[:1]
+    assert closure.check_closure(data | {"closure": record}).coarsest
+
+
+def test_rounds_end_when_nothing_splits():
     record = {"prime": 7, "seed": 0, "rounds": 2**53 - 1}
-    data = claimed("forward", {}, {}, {}, initial=[], evaluations=record)
-    assert check(data).answer == "inconclusive" and "takes too long" in check(data).reason
-    assert check(data | {"evaluations": record | {"rounds": 3}}).coarsest
+    f = {"f": ("exp", "1")}
+    assert check(claimed("forward", {}, {}, f, initial=[], evaluations=record)).coarsest
+    data = claimed("backward", {"x": "x", "y": "2*y"}, {"x": "x", "y": "2*y"}, f)
+    assert check(data | {"initial": [["x", "y"]], "evaluations": record}).coarsest
 
 
 @pytest.mark.parametrize("key", ["rounds", "seed"])
@@ -158,7 +194,7 @@ def test_rounds_of_nothing_come_to_an_end(monkeypatch):
 def test_whole_numbers_are_those_that_every_reader_of_json_reads(key, number):
     record = {"prime": 7, "seed": 0, "rounds": 0} | {key: number}
     with pytest.raises(Unreadable, match=f"evaluations.{key}: a whole number from 0 to 2"):
-        check(claimed("forward", {}, {}, {}, initial=[], evaluations=record))
+        check(claimed("forward", {}, {}, {"f": ("exp", "1")}, initial=[], evaluations=record))
     with pytest.raises(Unreadable, match="version: a whole number from 0 to 2"):
         check(claimed("forward", {}, {}) | {"version": number})
 
@@ -210,21 +246,6 @@ def test_many_functions_of_many_fractions_are_told_apart_in_time():
     functions = {"i": ("inverse", "x")} | {f"f{k}": ("exp", f"{k}*i") for k in range(1, n)}
     verdict, spent = count(claimed("forward", {"x": ""}, {"x": ""}, functions))
     assert verdict.accepted and spent["multiplying out functions"] < 200 * n
-
-
-def test_a_step_goes_through_many_functions_with_one_copy_of_what_changes(monkeypatch):
-    """In the order of the functions, each once, though many lead to it."""
-    made, popped = [], []
-    over, heappop = checker._Over, checker.heappop
-    monkeypatch.setattr(checker, "_Over", lambda *a: made.append(1) or over(*a))
-    monkeypatch.setattr(checker, "heappop", lambda heap: popped.append(1) or heappop(heap))
-    n = 300
-    functions = {"f0": ("exp", "x")} | {f"f{k}": ("exp", f"x + f{k - 1}") for k in range(1, n)}
-    total = " + ".join(functions)
-    data = claimed("forward", {"x": total, "y": ""}, {"x": "", "y": ""}, functions)
-    claim = checker.read_claim(data | {"initial": [["x", "y"]]})
-    found = checker.replay_evaluations(claim, {"x": 0, "y": 0}, checker.Evaluations(101, 0, 1))
-    assert found == {"x": 0, "y": 1} and len(made) == 2 and len(popped) == 2 * n - 1
 
 
 def test_the_checker_alone_writes_any_name_to_any_terminal(tmp_path, capsys, monkeypatch):

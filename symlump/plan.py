@@ -107,7 +107,10 @@ class Method(ABC, Generic[Subject, Result]):
 
     def apply(self, subject: Subject) -> Result:
         """The result that the method asks of its own plan."""
-        plan = self.plan(subject)
+        return self.settle(self.plan(subject))
+
+    def settle(self, plan: Plan[Result]) -> Result:
+        """What a plan gives for the tolerance, or the share, that was said."""
         if self.retain is not None:
             return plan.retain(self.retain)
         assert self.eps is not None
@@ -145,6 +148,17 @@ def check_wish(method: object, **wishes: Any) -> None:
         check_tolerance(wishes["eps"])
     if wishes["retain"] is not None:
         check_share(wishes["retain"])
+
+
+def check_exact_wish(method: object, eps: float, retain: float | None) -> None:
+    """The same for a method that is exact unless told otherwise: a tolerance above 0, or a share, not both.
+
+    Raises
+    ------
+    MethodError
+        With what was meant.
+    """
+    check_wish(method, eps=None if retain is not None and eps == 0 else eps, retain=retain)
 
 
 def check_tolerance(eps: float, name: str = "eps") -> None:

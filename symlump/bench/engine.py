@@ -142,7 +142,7 @@ def within_tolerance(variables: int) -> Row:
     from symlump.lumping.backward import Backward
     from symlump.lumping.lump import lump
     from symlump.lumping.partition import Partition
-    from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
+    from symlump.lumping.tolerance.tolerant import TolerantRefinement
     from symlump.ode.exact import ExactArray
 
     ode, planted = planted_backward(variables, variables // 10, 100)
@@ -151,7 +151,7 @@ def within_tolerance(variables: int) -> Row:
     found: list[Partition] = []
     seconds = _timed(
         lambda: found.append(
-            coarsest_within_tolerance(blurred, Backward(0.05), Partition.single(len(ode)))[0]
+            TolerantRefinement(blurred, Backward(), Partition.single(len(ode))).at(0.05)[0]
         )
     )
     assert found == [Partition(planted)]

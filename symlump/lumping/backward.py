@@ -25,6 +25,7 @@ from symlump.lumping.equivalence import (
     slices,
 )
 from symlump.lumping.partition import Partition
+from symlump.lumping.plan import EquivalencePlan, Initial
 from symlump.lumping.refinement.field import ModularMatrix, Residues, sums_by_key
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
@@ -52,6 +53,10 @@ class Backward(Equivalence):
     """
 
     direction: ClassVar[str] = "backward"
+
+    def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> EquivalencePlan:
+        """See :class:`symlump.lumping.equivalence.LumpingMethod`."""
+        return EquivalencePlan.of(subject, self, initial, seed)
 
     def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
         """Key: the monomial with blocks in place of variables."""

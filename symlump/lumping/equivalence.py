@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,13 @@ from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import ranges
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
-from symlump.plan import check_tolerance
+from symlump.plan import Method, Plan, check_exact_wish
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+
+Found = TypeVar("Found", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +151,27 @@ def _first_of_run(first: IntArray, second: IntArray) -> npt.NDArray[np.bool_]:
     return fresh
 
 
+class LumpingMethod(Method[ODE, Found]):
+    """A method of ``lump``: a small frozen object with its options."""
+
+    @abstractmethod
+    def plan(
+        self,
+        subject: ODE,
+        initial: Partition | Iterable[Iterable[Any]] | None = None,
+        *,
+        seed: int = 0,
+    ) -> Plan[Found]:
+        """Analyse a system, once for all tolerances.
+
+        Parameters
+        ----------
+        initial, seed : as for :func:`symlump.lump`
+        """
+
+
 @dataclass(frozen=True)
-class Equivalence(ABC):
+class Equivalence(LumpingMethod[Any]):
     """Options that forward and backward equivalence share.
 
     Parameters
@@ -164,6 +186,9 @@ class Equivalence(ABC):
     scale : tuple of float, optional
         Instead of ``relative``: what the distances of each variable are divided by. Positive, one
         number per variable, the same inside an initial block.
+    retain : float, optional
+        Instead of ``eps``: the share of the variables to keep, in (0, 1]. The smallest ε found that keeps no
+        more is used.
 
     Raises
     ------
@@ -175,11 +200,12 @@ class Equivalence(ABC):
     linkage: str = "closure"
     relative: bool = False
     scale: tuple[float, ...] | None = None
+    retain: float | None = None
 
     direction: ClassVar[str]
 
     def __post_init__(self) -> None:
-        check_tolerance(self.eps)
+        check_exact_wish(self, self.eps, self.retain)
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))
         if self.scale is not None and (self.relative or not all(s > 0 for s in self.scale)):
             raise MethodError("scale holds positive numbers and excludes relative=True")
@@ -187,7 +213,7 @@ class Equivalence(ABC):
     @property
     def is_exact(self) -> bool:
         """True where no tolerance is asked for."""
-        return self.eps == 0
+        return self.eps == 0 and self.retain is None
 
     @abstractmethod
     def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:

@@ -27,6 +27,7 @@ from symlump.lumping.equivalence import (
     slices,
 )
 from symlump.lumping.partition import Partition
+from symlump.lumping.plan import EquivalencePlan, Initial
 from symlump.lumping.refinement.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.tolerance.substitution import substitution_distances
 from symlump.ode.distinct import distinct
@@ -42,7 +43,7 @@ class Forward(Equivalence):
 
     Parameters
     ----------
-    eps, linkage, relative, scale
+    eps, linkage, relative, scale, retain
         See :class:`symlump.lumping.equivalence.Equivalence`.
     erode : bool
         Measure by the published substitution norm instead, for comparison with that tool; see
@@ -83,6 +84,10 @@ class Forward(Equivalence):
         if not self.erode:
             return None
         return substitution_distances(polynomial_only(ode, "erode=True"), labels, members)
+
+    def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> EquivalencePlan:
+        """See :class:`symlump.lumping.equivalence.LumpingMethod`."""
+        return EquivalencePlan.of(subject, self, initial, seed)
 
     def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
         """Key (B, monomial): the coefficient of the monomial in ∂f_B/∂x_i."""

@@ -14,7 +14,7 @@ from test_refine import systems, to_ode
 
 import symlump as sl
 from symlump.datasets.systems import h_tree
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.grouping import group_rows
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.lumping.tolerance.reference import nearest_quotient
@@ -340,3 +340,69 @@ def test_explanations_within_a_tolerance():
     assert not apart.together and "is 0.5,\nε = 0.1" in str(apart)
     assert "coefficient of u: 1 for a, 3/2 for c" in str(apart)
     assert "initial partition keeps them apart" in str(lumping.explain("a", "u"))
+
+
+@pytest.mark.parametrize("kind", [sl.Forward, sl.Backward])
+@pytest.mark.parametrize("linkage", ["closure", "diameter", "variance"])
+@settings(max_examples=8)
+@given(
+    seed=st.integers(0, 10**6),
+    eps=st.lists(st.floats(0, 3), min_size=1, max_size=3),
+    share=st.floats(0.3, 1.0),
+)
+def test_plans_give_what_lump_gives_and_reach_what_is_asked(kind, linkage, seed, eps, share):
+    generator = np.random.default_rng(seed)
+    names = sympy.symbols("x1:8")
+    rates = generator.integers(-3, 4, (7, 7)) + 0.1 * generator.integers(0, 3, (7, 7))
+    equations = (sympy.Matrix(rates) * sympy.Matrix(names)).tolist()
+    ode = sl.PolynomialODE.from_sympy({x: f for x, (f,) in zip(names, equations, strict=True)})
+    method = kind(linkage=linkage)
+    plan = method.plan(ode)
+    assert plan.whole == 7
+    for value in (0.0, *eps, eps[0]):
+        lumping = sl.lump(ode, kind(eps=value, linkage=linkage))
+        assert plan.size(value) == len(lumping.partition)
+        again = plan.at(value)
+        assert again.partition == lumping.partition and again.method == lumping.method
+        assert str(again.quotient) == str(lumping.quotient) and again.defect == lumping.defect
+    if linkage == "closure":
+        sizes = [plan.size(value) for value in sorted(eps)]
+        assert sizes == sorted(sizes, reverse=True)
+    target, found = int(share * 7), plan.tolerance(int(share * 7))
+    assert plan.size(found) <= target
+    if found > 1e-9:
+        assert plan.size(found * (1 - 3e-6)) > target
+    reached = sl.lump(ode, kind(retain=share, linkage=linkage))
+    assert len(reached.partition) <= share * 7 * (1 + 1e-9) and reached.method.retain is None
+    assert sl.lump(ode, reached.method).partition == reached.partition
+
+
+def test_a_share_or_a_tolerance():
+    ode = h_tree(4, tolerance=0.01)
+    lumping = sl.lump(ode, sl.Backward(retain=0.3))
+    assert len(lumping.partition) == 4 and 0 < lumping.method.eps < 1e-3
+    assert sl.lump(ode, sl.Forward(retain=1.0)).method == sl.Forward()
+    with pytest.raises(FailureError, match="smallest reachable size is 1 variables, more than"):
+        sl.lump(ode, sl.Backward(retain=0.01))
+    with pytest.raises(MethodError, match="Backward takes exactly one of eps"):
+        sl.Backward(0.1, retain=0.3)
+    with pytest.raises(MethodError, match="retain=2"):
+        sl.Constrained("v1_1", retain=2)
+    with pytest.raises(MethodError, match="Constrained takes exactly one of eps"):
+        sl.Constrained("v1_1", 0.1, retain=0.3)
+
+
+def test_constrained_plans_walk_their_path_once():
+    ode = h_tree(4, tolerance=0.01)
+    plan = sl.Constrained("v1_1").plan(ode)
+    for eps in (0.0, 1e-6, 1e-3, 1.0):
+        lumping = sl.lump(ode, sl.Constrained("v1_1", eps))
+        assert plan.size(eps) == len(lumping) == len(plan.at(eps))
+        assert str(plan.at(eps).quotient) == str(lumping.quotient)
+    for target in (3, 2, 1):
+        found = plan.tolerance(target)
+        assert plan.size(found) == target == len(plan.reach(target))
+        assert plan.size(found * (1 - 1e-9)) > target or target == 3
+    assert len(sl.lump(ode, sl.Constrained("v1_1", retain=0.2))) == 3
+    with pytest.raises(FailureError, match="1 variables, those that must be kept"):
+        sl.lump(ode, sl.Constrained("v1_1", retain=0.05))

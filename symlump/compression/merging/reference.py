@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
-from symlump.lumping.lump import block_names
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
+from symlump.lumping.plan import block_names
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network

@@ -21,8 +21,8 @@ import numpy as np
 from symlump.compression.merging.coefficients import equal_units
 from symlump.compression.reduction import Reduction
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated, proportional
-from symlump.lumping.lump import block_names
 from symlump.lumping.partition import Partition
+from symlump.lumping.plan import block_names
 from symlump.network.decode import unit_labels
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE

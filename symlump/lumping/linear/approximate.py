@@ -104,19 +104,14 @@ def tolerance_steps(
     return tuple(steps)
 
 
-def lump_within_tolerance(ode: PolynomialODE, method: Constrained, seed: int = 0) -> LinearLumping:
-    """The first lumping on the path whose defect is at most ε; what ``lump`` calls for ``eps > 0``.
+def lumping_at(path: Path, method: Constrained) -> LinearLumping:
+    """The first lumping on the path whose defect is at most ε.
 
     Raises
     ------
     FailureError
         If the exact lumping has more than 150 rows, and the system more than ten thousand variables.
     """
-    return lumping_at(Path(ode, method.forms(ode), seed), method)
-
-
-def lumping_at(path: Path, method: Constrained) -> LinearLumping:
-    """The same on a path that is there already."""
     from symlump.lumping.linear.constrained import purpose
 
     point = path.at(method.eps)

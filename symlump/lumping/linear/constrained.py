@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from numbers import Rational
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from symlump.errors import (
     NotPolynomialError,
     VariableError,
 )
-from symlump.lumping.equivalence import check_system, polynomial_only
+from symlump.lumping.equivalence import LumpingMethod, check_system
 from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.function_quotient import functional_quotient
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
@@ -47,7 +47,10 @@ from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
-from symlump.plan import check_tolerance
+from symlump.plan import check_exact_wish
+
+if TYPE_CHECKING:
+    from symlump.lumping.linear.plan import ConstrainedPlan
 
 Form = dict[str, Fraction]
 #: A basis with more entries stays as it is.
@@ -55,7 +58,7 @@ _MOST_READ = 200_000
 
 
 @dataclass(frozen=True)
-class Constrained:
+class Constrained(LumpingMethod[LinearLumping]):
     """The smallest linear lumping that keeps some observables, exact (``eps=0``) or within a tolerance.
 
     Parameters
@@ -65,6 +68,9 @@ class Constrained:
         ``{name: coefficient}`` or as sympy expressions.
     eps : float
         Tolerance; 0 asks for the exact lumping. See :mod:`symlump.lumping.linear.approximate`.
+    retain : float, optional
+        Instead of ``eps``: the share of the variables to keep, in (0, 1]. The smallest ε that keeps no more is
+        used.
 
     Raises
     ------
@@ -85,9 +91,10 @@ class Constrained:
 
     observables: tuple[Any, ...]
     eps: float = 0.0
+    retain: float | None = None
 
-    def __init__(self, observables: Any, eps: float = 0.0) -> None:
-        check_tolerance(eps)
+    def __init__(self, observables: Any, eps: float = 0.0, retain: float | None = None) -> None:
+        check_exact_wish(self, eps, retain)
         single = isinstance(observables, str | Mapping) or not isinstance(observables, Iterable)
         given = (observables,) if single else tuple(observables)
         if not given:
@@ -97,11 +104,27 @@ class Constrained:
             )
         object.__setattr__(self, "observables", given)
         object.__setattr__(self, "eps", eps)
+        object.__setattr__(self, "retain", retain)
 
     @property
     def is_exact(self) -> bool:
         """True where no tolerance is asked for."""
-        return self.eps == 0
+        return self.eps == 0 and self.retain is None
+
+    def plan(self, subject: ODE, initial: object = None, *, seed: int = 0) -> ConstrainedPlan:
+        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+
+        Raises
+        ------
+        MethodError
+            If there is an initial partition.
+        """
+        from symlump.lumping.linear.plan import ConstrainedPlan
+
+        if initial is not None:
+            raise MethodError("Constrained takes no initial partition: it keeps its observables")
+        check_system(subject, "lump")
+        return ConstrainedPlan(subject, self, seed)
 
     def forms(self, ode: ODE) -> dict[str, Form]:
         """The observables as linear forms in the variables of a system, by the text that shows them.
@@ -124,23 +147,16 @@ class Constrained:
 
 
 def lump_constrained(ode: ODE, method: Constrained, seed: int = 0) -> LinearLumping:
-    """The smallest linear lumping that keeps the observables; what ``lump(ode, Constrained(…))`` calls.
+    """The smallest linear lumping that keeps the observables, exactly; ``lump(ode, Constrained(…))`` without ε.
 
     Raises
     ------
     VariableError, MethodError
-        If an observable does not fit the system, or there is a tolerance and it is not polynomial.
+        If an observable does not fit the system.
     """
-    check_system(ode, "lump")
     forms = method.forms(ode)
     if not isinstance(ode, PolynomialODE):
-        if not method.is_exact:
-            polynomial_only(ode, f"Constrained with a tolerance (eps={method.eps:g})")
         return lump_functions(ode, forms, method, seed)
-    if not method.is_exact:
-        from symlump.lumping.linear.approximate import lump_within_tolerance
-
-        return lump_within_tolerance(ode, method, seed)
     small = lump_small(ode, forms, method)
     if small is not None:
         return small

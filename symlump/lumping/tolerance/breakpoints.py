@@ -73,7 +73,7 @@ def breakpoints(
     ε ≥ 1: 3 blocks
     ε ≥ 3: 2 blocks
     """
-    from symlump.lumping.lump import initial_partition
+    from symlump.lumping.plan import initial_partition
 
     check_system(ode, "breakpoints")
     if len(ode) > MAX_VARIABLES:

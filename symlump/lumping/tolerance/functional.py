@@ -26,7 +26,7 @@ from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import multiplicity, square_norm
-from symlump.lumping.tolerance.tolerant import coarsest_within_tolerance
+from symlump.lumping.tolerance.tolerant import TolerantRefinement
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, scaled, symbol, total
 from symlump.ode.functions.images import image
 from symlump.ode.functions.symbols import SymbolTable
@@ -130,31 +130,41 @@ class WithinTolerance:
         return result
 
 
-def within_tolerance(
-    ode: ODE, method: Equivalence, initial: Partition, seed: int = 0
-) -> WithinTolerance:
-    """The partition that a method with a tolerance finds.
+class FunctionalRefinement:
+    """A system with functions, its exact part merged, to be refined within any tolerance.
 
     Raises
     ------
     PartitionError
         If a denominator is always 0 where the variables of a block are equal (backward).
     """
-    exact, merged = exact_part(ode, method, initial, seed)
-    first = exact.representatives
-    inner = Partition(initial.labels[first])
-    if method.scale is not None and len(method.scale) == len(ode):
-        method = replace(method, scale=tuple(method.scale[i] for i in first.tolist()))
-    method.check_defined(merged, inner.labels)
-    near, rounds = coarsest_within_tolerance(merged, method, inner)
-    return WithinTolerance(ode, method.direction, exact, merged, near, rounds)
+
+    def __init__(self, ode: ODE, method: Equivalence, initial: Partition, seed: int = 0) -> None:
+        self.ode, self.direction = ode, method.direction
+        self.exact, self.merged = exact_part(ode, method, initial, seed)
+        first = self.exact.representatives
+        inner = Partition(initial.labels[first])
+        if method.scale is not None and len(method.scale) == len(ode):
+            method = replace(method, scale=tuple(method.scale[i] for i in first.tolist()))
+        method.check_defined(self.merged, inner.labels)
+        self._refinement = TolerantRefinement(self.merged, method, inner)
+
+    def at(self, eps: float) -> WithinTolerance:
+        """The partition within a tolerance."""
+        near, rounds = self._refinement.at(eps)
+        return WithinTolerance(self.ode, self.direction, self.exact, self.merged, near, rounds)
+
+
+def within_tolerance(ode: ODE, method: Equivalence, initial: Partition) -> WithinTolerance:
+    """The partition that a method with a tolerance finds."""
+    return FunctionalRefinement(ode, method, initial).at(method.eps)
 
 
 def exact_part(
     ode: ODE, method: Equivalence, initial: Partition, seed: int = 0
 ) -> tuple[Partition, ODE]:
     """What is equal exactly, whatever the tolerance, and the quotient by it: ``ode`` where nothing is."""
-    strict = replace(method, eps=0.0, relative=False, scale=None)
+    strict = replace(method, eps=0.0, retain=None, relative=False, scale=None)
     partition, _ = coarsest(ode, strict, initial, seed=seed)
     if len(partition) == len(ode):
         return partition, ode

@@ -22,14 +22,17 @@ from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.system import ODE
 
 
-def coarsest_within_tolerance(
-    ode: ODE, method: Equivalence, initial: Partition
-) -> tuple[Partition, int]:
-    """The partition that a method with a tolerance finds, and the rounds it took.
+class TolerantRefinement:
+    """A system in the order of its names, to be refined within any tolerance.
 
     A distance is taken under the partition of the moment, and coarser partitions only shrink it. For
     ``linkage="closure"`` the result is therefore the unique largest fixpoint, and a larger ε never gives a
     finer one.
+
+    Parameters
+    ----------
+    method : Equivalence
+        Its ε plays no role.
 
     Raises
     ------
@@ -40,28 +43,37 @@ def coarsest_within_tolerance(
     -----
     Each round costs the collection of the signatures (a sort of the terms) and the linkage.
     """
-    if method.scale is not None and len(method.scale) != len(ode):
-        raise MethodError(f"scale has {len(method.scale)} numbers for {len(ode)} variables")
-    order = ode.canonical_order
-    if order is not None:
-        ode = ode.reordered(order)
-        initial = Partition(initial.labels[order])
-        if method.scale is not None:
-            method = replace(method, scale=tuple(method.scale[i] for i in order.tolist()))
-    split = _TolerantSplit(ode, method, initial)
-    labels, rounds = initial.labels.copy(), 0
-    for members, feedback in work_order(ode, method, initial):
-        while True:
-            rounds += 1
-            before = labels[members]
-            pair = np.stack([before, split(labels, members)], axis=1)
-            _, inverse = np.unique(pair, axis=0, return_inverse=True)
-            labels[members] = labels.max() + 1 + inverse.ravel()
-            if not feedback or distinct(before).size == inverse.max() + 1:
-                break
-    if order is not None:
-        labels = labels[np.argsort(order)]
-    return Partition(labels), rounds
+
+    def __init__(self, ode: ODE, method: Equivalence, initial: Partition) -> None:
+        if method.scale is not None and len(method.scale) != len(ode):
+            raise MethodError(f"scale has {len(method.scale)} numbers for {len(ode)} variables")
+        self._order = order = ode.canonical_order
+        if order is not None:
+            ode = ode.reordered(order)
+            initial = Partition(initial.labels[order])
+            if method.scale is not None:
+                method = replace(method, scale=tuple(method.scale[i] for i in order.tolist()))
+        self._ode, self._method, self._initial = ode, method, initial
+        self._work = work_order(ode, method, initial)
+
+    def at(self, eps: float) -> tuple[Partition, int]:
+        """The partition within a tolerance, and the rounds it took."""
+        split = _TolerantSplit(
+            self._ode, replace(self._method, eps=eps, retain=None), self._initial
+        )
+        labels, rounds = self._initial.labels.copy(), 0
+        for members, feedback in self._work:
+            while True:
+                rounds += 1
+                before = labels[members]
+                pair = np.stack([before, split(labels, members)], axis=1)
+                _, inverse = np.unique(pair, axis=0, return_inverse=True)
+                labels[members] = labels.max() + 1 + inverse.ravel()
+                if not feedback or distinct(before).size == inverse.max() + 1:
+                    break
+        if self._order is not None:
+            labels = labels[np.argsort(self._order)]
+        return Partition(labels), rounds
 
 
 class _TolerantSplit:

@@ -1,0 +1,96 @@
+"""What a system lumps to linearly at any tolerance: the plan of constrained lumping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+from symlump.errors import FailureError
+from symlump.lumping.equivalence import polynomial_only
+from symlump.lumping.linear.approximate import Path, lumping_at
+from symlump.lumping.linear.constrained import Constrained, lump_constrained
+from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.ode.system import ODE
+from symlump.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class ConstrainedPlan(Plan[LinearLumping]):
+    """A system and what must be kept of it; the path of row spaces is walked once.
+
+    Parameters
+    ----------
+    ode : ODE
+    method : Constrained
+        Its tolerance and size play no role.
+    seed : int
+
+    Examples
+    --------
+    >>> from symlump import Constrained
+    >>> from symlump.datasets.systems import h_tree
+    >>> plan = Constrained("v1_1").plan(h_tree(3, tolerance=0.01))
+    >>> plan.size(0), plan.size(0.01), len(plan.reach(1)), f"{plan.tolerance(1):.4f}"
+    (3, 2, 1, '0.7929')
+    """
+
+    counted: ClassVar[str] = "variables"
+
+    ode: ODE
+    method: Constrained
+    seed: int = 0
+
+    @property
+    def whole(self) -> int:
+        """All variables."""
+        return len(self.ode)
+
+    @cached_property
+    def path(self) -> Path:
+        """The row spaces from the observables to the smallest exact lumping."""
+        ode = polynomial_only(self.ode, "Constrained with a tolerance")
+        return Path(ode, self.method.forms(ode), self.seed)
+
+    @cached_property
+    def _exact(self) -> LinearLumping:
+        return lump_constrained(self.ode, replace_wish(self.method, 0.0), self.seed)
+
+    def at(self, eps: float) -> LinearLumping:
+        """The first lumping on the path whose defect is at most ε; at 0 the exact one.
+
+        Raises
+        ------
+        MethodError
+            If ε is not 0, and the system contains functions.
+        FailureError
+            If the exact lumping has more than 150 rows, and the system more than ten thousand variables.
+        """
+        return lumping_at(self.path, replace_wish(self.method, eps)) if eps else self._exact
+
+    def size(self, eps: float) -> int:
+        """Rows at a tolerance."""
+        return self.path.at(eps).dimension if eps else len(self._exact)
+
+    def tolerance(self, target: int) -> float:
+        """The smallest one with at most so many rows: a defect on the path, without a search.
+
+        Raises
+        ------
+        FailureError
+            If the observables themselves are more.
+        """
+        if self.size(0.0) <= target:
+            return 0.0
+        within = [point.defect for point in self.path.points() if point.dimension <= target]
+        if not within:
+            raise FailureError(
+                f"the smallest reachable size is {next(self.path.points()).dimension} variables, those that "
+                f"must be kept, more than the requested {target}; ask for a larger share"
+            )
+        return min(within)
+
+
+def replace_wish(method: Constrained, eps: float) -> Constrained:
+    """The method with a tolerance."""
+    return replace(method, eps=eps, retain=None)

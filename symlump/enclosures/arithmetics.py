@@ -23,7 +23,7 @@ import numpy as np
 
 from symlump.enclosures.ends import flint_ends, mpmath_ends
 from symlump.enclosures.interval import Interval, down, gamma, up
-from symlump.enclosures.iv_array import IvArray
+from symlump.enclosures.iv_array import ArbArray, IvArray, ObjectArray, intervals
 from symlump.errors import MethodError, MissingExtraError
 from symlump.ode.exact import AnyArray, ExactArray, FloatArray, IntArray
 
@@ -151,8 +151,10 @@ class _FloatArithmetic(Arithmetic):
 class _ObjectArithmetic(Arithmetic):
     """Arrays of Python objects that round outward by themselves."""
 
+    _array: type[ObjectArray]
+
     def concatenate(self, parts: Sequence[AnyArray]) -> AnyArray:
-        return np.concatenate(parts)
+        return np.concatenate(parts).view(self._array)  # which numpy forgets
 
     def sums(self, a: AnyArray, groups: IntArray, count: int) -> AnyArray:
         total = self._zeros(count)
@@ -163,11 +165,10 @@ class _ObjectArithmetic(Arithmetic):
     def _zeros(self, count: int) -> AnyArray:
         return cast(AnyArray, self.point(np.zeros(count)).copy())
 
-    @staticmethod
-    def _objects(values: list[Any], shape: tuple[int, ...]) -> AnyArray:
+    def _objects(self, values: list[Any], shape: tuple[int, ...]) -> AnyArray:
         result = np.empty(len(values), dtype=object)
         result[:] = values
-        return result.reshape(shape)
+        return result.reshape(shape).view(self._array)
 
 
 class _FlintArithmetic(_ObjectArithmetic):
@@ -175,6 +176,7 @@ class _FlintArithmetic(_ObjectArithmetic):
 
     name = "flint arb"
     patience = 1 << 12
+    _array = ArbArray
 
     def exact(self, values: ExactArray) -> AnyArray:
         from flint import arb, fmpq
@@ -223,9 +225,10 @@ class _MpmathArithmetic(_ObjectArithmetic):
 
     name = "mpmath iv"
     patience = 1 << 9
+    _array = IvArray
 
     def exact(self, values: ExactArray) -> AnyArray:
-        iv = _mpmath_intervals()
+        iv = intervals()
         return self._objects(
             [iv.mpf(v.numerator) / iv.mpf(v.denominator) for v in values], (len(values),)
         )
@@ -233,14 +236,10 @@ class _MpmathArithmetic(_ObjectArithmetic):
     def between(self, lower: FloatArray, upper: FloatArray) -> AnyArray:
         from mpmath import libmp
 
-        make = _mpmath_intervals().make_mpf
+        make = intervals().make_mpf
         pairs = zip(np.ravel(lower).tolist(), np.ravel(upper).tolist(), strict=True)
         ends = [(libmp.from_float(a), libmp.from_float(b)) for a, b in pairs]
         return self._objects([make(pair) for pair in ends], np.shape(lower))
-
-    @staticmethod
-    def _objects(values: list[Any], shape: tuple[int, ...]) -> AnyArray:
-        return _ObjectArithmetic._objects(values, shape).view(IvArray)
 
     def powers(self, a: AnyArray, exponents: IntArray) -> AnyArray:
         values = [x**k for x, k in zip(a, exponents.tolist(), strict=True)]
@@ -251,16 +250,6 @@ class _MpmathArithmetic(_ObjectArithmetic):
 
     def upper(self, a: AnyArray) -> FloatArray:
         return _ends(mpmath_ends, a, 1)
-
-
-@cache
-def _mpmath_intervals() -> Any:
-    """A context of our own: the precision of mpmath's is anyone's to change."""
-    from mpmath.ctx_iv import MPIntervalContext
-
-    context = MPIntervalContext()
-    context.prec = 53
-    return context
 
 
 def arithmetic(name: str) -> Arithmetic:

@@ -1,4 +1,4 @@
-"""Arrays of mpmath's intervals whose matrix products are made of integers, not entry by entry.
+"""Arrays of enclosures that are Python objects; of mpmath's intervals, products are made of integers.
 
 An operation on one interval of mpmath takes some ten microseconds, so a product of matrices of size 20 takes a
 tenth of a second, and a certified solution needs thousands. Here each row of the left and each column of the
@@ -8,6 +8,7 @@ radii are integers of Python, their products and sums are exact, and only the re
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,44 @@ from symlump.ode.exact import AnyArray
 _BITS = 160
 
 
-class IvArray(np.ndarray):
+class ObjectArray(np.ndarray):
+    """An array of Python objects in which an empty sum is an enclosure of 0, where numpy's is the integer."""
+
+    @staticmethod
+    def zero() -> Any:
+        """An enclosure of 0."""
+        raise NotImplementedError
+
+    def __matmul__(self, other: Any) -> Any:
+        return self._zeros(self, other) if not self.shape[-1] else super().__matmul__(other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return self._zeros(other, self) if not self.shape[-2:][0] else super().__rmatmul__(other)
+
+    def _zeros(self, left: Any, right: Any) -> Any:
+        shape = np.shape(np.zeros(np.shape(left)) @ np.zeros(np.shape(right)))
+        return np.full(shape, self.zero(), dtype=object).view(type(self)) if shape else self.zero()
+
+
+class ArbArray(ObjectArray):
+    """An array of flint's balls.
+
+    Examples
+    --------
+    >>> empty = np.zeros((1, 0), dtype=object).view(ArbArray)
+    >>> type((empty @ empty.T)[0, 0]) is not int
+    True
+    """
+
+    @staticmethod
+    def zero() -> Any:
+        """The ball that holds 0 alone."""
+        from flint import arb
+
+        return arb(0)
+
+
+class IvArray(ObjectArray):
     """An array of intervals of one context of mpmath.
 
     Examples
@@ -29,12 +67,27 @@ class IvArray(np.ndarray):
     mpi('9.5', '13.0')
     """
 
+    @staticmethod
+    def zero() -> Any:
+        """The interval that holds 0 alone."""
+        return intervals().mpf(0)
+
     def __matmul__(self, other: Any) -> Any:
-        if self.ndim == 2 and other.ndim in (1, 2):
+        if self.ndim == 2 and other.ndim in (1, 2) and self.shape[-1]:
             found = _product(self, other[:, None] if other.ndim == 1 else other)
             if found is not None:
                 return found[:, 0] if other.ndim == 1 else found
         return super().__matmul__(other)
+
+
+@cache
+def intervals() -> Any:
+    """A context of our own: the precision of mpmath's is anyone's to change."""
+    from mpmath.ctx_iv import MPIntervalContext
+
+    context = MPIntervalContext()
+    context.prec = 53
+    return context
 
 
 def _product(a: AnyArray, b: AnyArray) -> AnyArray | None:

@@ -326,4 +326,17 @@ def test_products_with_what_is_infinite_are_infinite():
     wide = m.between(np.array([[-np.inf, 1.0]]), np.array([[np.inf, 1.0]]))
     found = wide @ m.point(np.ones((2, 1)))
     assert m.lower(found).item() == -np.inf and m.upper(found).item() == np.inf
-    assert (m.point(np.ones((2, 0))) @ m.point(np.ones((0, 2)))).shape == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["flint", "mpmath"])
+@pytest.mark.parametrize(
+    ("left", "right"), [((2, 0), (0, 3)), ((2, 0), (0,)), ((0,), (0, 3)), ((0,), (0,)), ((2, 0), (4, 0, 3))]
+)  # fmt: skip
+def test_empty_sums_are_enclosures_of_zero(name, left, right):
+    m = arithmetic(name)
+    plain = np.zeros(left) @ np.zeros(right)
+    a, b = m.concatenate([m.point(np.zeros(left))]), m.point(np.zeros(right))
+    for found in (a @ b, a @ np.zeros(right), np.zeros(left) @ b):
+        again = found * found - found
+        assert np.shape(found) == plain.shape
+        assert np.array_equal(m.lower(again), plain) and np.array_equal(m.upper(again), plain)

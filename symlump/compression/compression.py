@@ -205,7 +205,9 @@ class Compression:
         Raises
         ------
         NetworkError
-            If the network is no chain of dense layers.
+            If bounds do not pass through a step of the network, such as a softmax.
+        FailureError
+            If numbers overflow on this box, or a layer written out as a matrix is too large.
         """
         from symlump.network.bounds.difference import bound_difference
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.enclosures.interval import Interval, around, ball_product, gamma, grow
+from symlump.enclosures.interval import Interval, around, ball_product, grow
 from symlump.ode.exact import FloatArray
 
 
@@ -45,24 +45,13 @@ class AffineMap:
         ----------
         magnitude : ndarray, shape (…, inputs)
         """
-        total = magnitude @ (relative * np.abs(self.weight) + self.weight_radius).T
-        return grow(
-            total + (relative * np.abs(self.bias) + self.bias_radius), self.weight.shape[1] + 4
-        )
+        total = magnitude @ self.weight_radius.T + self.bias_radius
+        if relative:
+            # the small number last: times a small weight it would underflow, and then be multiplied
+            total = total + relative * (magnitude @ np.abs(self.weight).T + np.abs(self.bias))
+        return grow(total, self.weight.shape[1] + 4)
 
     def __call__(self, x: Interval) -> Interval:
         """All W·x + b for x in the intervals, of shape (…, inputs)."""
         middle, radius = ball_product(*x.ball(), self.weight.T, self.weight_radius.T)
         return around(middle, radius) + around(self.bias, self.bias_radius)
-
-    def after(self, before: AffineMap) -> AffineMap:
-        """The composition self ∘ before, as one map."""
-        weight, radius = ball_product(
-            self.weight, self.weight_radius, before.weight, before.weight_radius
-        )
-        moved, doubt = ball_product(
-            self.weight, self.weight_radius, before.bias[:, None], before.bias_radius[:, None]
-        )
-        bias = moved[:, 0] + self.bias
-        shift = doubt[:, 0] + self.bias_radius + gamma(1) * np.abs(bias)
-        return AffineMap(weight, bias, radius, grow(shift, 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -74,6 +74,7 @@ class Network:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...] = ()
     dtype: Dtype = "float64"
+    source: Network | None = field(default=None, init=False)  # see simplify.as_read
 
     def __post_init__(self) -> None:
         given: Sequence[object] = self.nodes

@@ -65,6 +65,24 @@ class Input(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class Doubt:
+    """How far the weight and bias of a layer are, at most, from what a model means, where reading rounded them.
+
+    Parameters
+    ----------
+    size : ndarray, or None
+        What the bias is a sum of, in absolute values: evaluating it rounds as much as that.
+    computed : bool
+        A library made the weight of other tensors, as a weight normalisation does; that is not in the radii.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    size: FloatArray | None = None
+    computed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Affine(Node):
     """z = W·h + b: a dense layer, a convolution, or (depthwise) one factor or kernel per unit.
 
@@ -80,6 +98,8 @@ class Affine(Node):
     weight_name, bias_name : str
         Layers in which one of them is the same, and not empty, share their weights or biases: these are equal
         and stay so, and count once.
+    doubt : Doubt, or None
+        Only in what a network was read from (:attr:`Network.source`).
     """
 
     weight: FloatArray
@@ -90,6 +110,7 @@ class Affine(Node):
     depthwise: bool = False
     weight_name: str = ""
     bias_name: str = ""
+    doubt: Doubt | None = None
 
     @property
     def units(self) -> int:

@@ -20,6 +20,35 @@ from symlump.network.shared import only_shared
 from symlump.ode.exact import FloatArray
 
 
+def as_read(network: Network) -> Network:
+    """The network of a reader, simplified; where folding or the reader rounded, with its source.
+
+    The source is the same network before folding, and its layers say how far they are from the model's
+    (:class:`symlump.network.nodes.Doubt`). It does not go with other nodes.
+
+    Examples
+    --------
+    >>> from symlump.network.nodes import Input
+    >>> scale = Affine("norm", ("fc",), np.array([[0.1]]), None, depthwise=True)
+    >>> found = as_read(Network(
+    ...     (Input("x", (), (1,)), Affine("fc", ("x",), np.array([[3.0]])), scale), ("norm",)))
+    >>> [layer.weight.item() for layer in found.layers]
+    [0.30000000000000004]
+    >>> [layer.weight.item() for layer in found.source.layers]
+    [3.0, 0.1]
+    """
+    source = simplified(network, fold=False)
+    found = simplified(source)
+    if any(layer.is_scale or layer.doubt for layer in source.layers):
+        object.__setattr__(found, "source", source)  # no argument, so that replace() drops it
+    return found
+
+
+def meant(network: Network) -> Network:
+    """What certified bounds speak of: the network as it was read, where that was rounded."""
+    return network.source or network
+
+
 def simplified(network: Network, fold: bool = True) -> Network:
     """The same function with scales folded, and without nodes that do nothing or that nobody reads.
 
@@ -27,7 +56,7 @@ def simplified(network: Network, fold: bool = True) -> Network:
     ----------
     network : Network
     fold : bool
-        False leaves all layers as they are.
+        False leaves all layers as they are; True also takes their numbers for what they are, without doubt.
 
     Examples
     --------
@@ -52,6 +81,8 @@ def simplified(network: Network, fold: bool = True) -> Network:
         node = replace(node, inputs=tuple(instead.get(name, name) for name in node.inputs))
         before = nodes[node.inputs[0]] if node.inputs else node
         sole = readers[before.name] == 1
+        if fold and isinstance(node, Affine) and node.doubt is not None:
+            node = replace(node, doubt=None)
         kept: Node = node
         if _is_idle(node, network):
             instead[node.name] = before.name
@@ -122,7 +153,7 @@ def _needed(network: Network) -> set[str]:
 
 def _is_idle(node: Node, network: Network) -> bool:
     match node:
-        case Affine() if node.is_scale:
+        case Affine(doubt=None) if node.is_scale:
             return bool((node.weight == 1).all() and (node.bias is None or not node.bias.any()))
         case Apply(activation=phi):
             return phi.name == "identity"

@@ -37,8 +37,9 @@ from symlump.errors import FailureError, MethodError
 from symlump.network.activations.table import Activation, polynomial
 from symlump.network.activations.table import activation as look_up
 from symlump.network.bounds.difference import NetworkBound, bound_difference
-from symlump.network.bounds.pairing import links, side_by_side
+from symlump.network.bounds.pairing import Link, side_by_side
 from symlump.network.bounds.relaxation import ranges
+from symlump.network.bounds.unrolled import unrolled
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 
@@ -254,12 +255,13 @@ def _reached(network: Chain, layers: list[Layer], number: int, box: Interval) ->
     """Pre-activations of a layer, in the given network and in the one with other layers before it."""
     identity = look_up("identity")
 
-    def until(some: list[Layer]) -> Chain:
-        return Chain((*some[:number], replace(some[number], activation=identity, groups=None)))
+    def until(some: list[Layer]) -> list[Link]:
+        last = replace(some[number], activation=identity, groups=None)
+        return unrolled(Network.from_layers((*some[:number], last)))
 
     old, new = until(list(network.layers)), until(layers)
-    same = [np.arange(layer.units) for layer in old.hidden]
-    last = ranges(side_by_side(links(old), links(new), box[0], same), box, relax=True)[-1]
+    same = [np.arange(link.affine.bias.size) for link in old[:-1]]
+    last = ranges(side_by_side(old, new, box[0], same), box, relax=True)[-1]
     return last.original | (last.reduced & (last.original - last.difference))
 
 

@@ -103,6 +103,8 @@ def _sequential(model: nn.Module) -> Network | None:
     open_for_activation = False
     for name, module in modules:
         if isinstance(module, nn.Linear):
+            if "weight" not in module._parameters:
+                return None  # it is computed from others
             dtype = module.weight.dtype
             if dtype not in DTYPES:
                 raise NetworkError(

@@ -65,48 +65,6 @@ def test_bias_is_added_outward():
     )
 
 
-@settings(max_examples=40)
-@given(
-    st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e-9, 0.2]), st.sampled_from([0.0, 1e-9, 0.2])
-)
-def test_compositions_contain_those_of_members(seed, one, two):
-    rng = np.random.default_rng(seed)
-    f, g = random_map(rng, 2, 3, one), random_map(rng, 3, 2, two)
-    both = f.after(g)
-    size = np.abs(f.weight) @ np.abs(g.weight)
-    assert (both.weight_radius <= (1.001 * (one + two + one * two) + 1e-14) * size).all()
-    shift = np.abs(f.weight) @ np.abs(g.bias)
-    allowed = (one + two + one * two + 1e-14) * shift + (one + 1e-14) * (np.abs(f.bias) + shift)
-    assert (both.bias_radius <= 1.001 * allowed).all()
-    for _ in range(4):
-        (wf, bf), (wg, bg) = member(rng, f), member(rng, g)
-        p, q = exact(wf), exact(wg)
-        for i in range(2):
-            constant = Fraction(bf[i]) + sum(p[i][k] * Fraction(bg[k]) for k in range(3))
-            assert abs(constant - Fraction(both.bias[i])) <= Fraction(both.bias_radius[i])
-            for j in range(2):
-                entry = sum(p[i][k] * q[k][j] for k in range(3))
-                assert abs(entry - Fraction(both.weight[i, j])) <= Fraction(
-                    both.weight_radius[i, j]
-                )
-
-
-def test_rounding_of_a_composed_bias_is_counted():
-    """1·2⁻⁶⁰ + 1 is rounded to 1, exactly as it should be but for that."""
-    f, g = (AffineMap.exactly(np.ones((1, 1)), np.array([b])) for b in (1.0, 2.0**-60))
-    both = f.after(g)
-    assert abs(1 + Fraction(1, 2**60) - Fraction(both.bias.item())) <= Fraction(
-        both.bias_radius.item()
-    )
-
-
-def test_rounding_of_a_large_composed_bias_is_counted():
-    f, g = (AffineMap.exactly(np.ones((1, 1)), np.array([b])) for b in (2.0**20, 3 * 2.0**-35))
-    both = f.after(g)
-    exact = Fraction(2**20) + Fraction(3, 2**35)
-    assert 0 < abs(exact - Fraction(both.bias.item())) <= Fraction(both.bias_radius.item())
-
-
 def test_error_is_at_least_what_it_says():
     rng = np.random.default_rng(0)
     for width, relative in product((0.0, 1e-9, 0.5), (0.0, 1e-15, 0.1)):
@@ -120,6 +78,9 @@ def test_error_is_at_least_what_it_says():
             assert least <= Fraction(found[k, i]) <= least * Fraction(1 + 1e-14) + Fraction(1e-290)
     lost = AffineMap.exactly(np.array([[1e-200]]), None).error(np.array([1e-200]), 1.0)
     assert Fraction(lost.item()) >= Fraction(1e-200) ** 2
+    # a part of a small weight, times something large
+    least = AffineMap.exactly(np.array([[2.0**-1070]]), None).error(np.array([2.0**1000]), 2.0**-10)
+    assert Fraction(least.item()) >= Fraction(2) ** -80
 
 
 def test_error_counts_every_rounding_of_a_single_input():

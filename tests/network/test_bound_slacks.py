@@ -156,8 +156,8 @@ def form(middle, sides, error=0.0, terms=1, inputs=None):
 
 
 MANY = np.concatenate([[1.0], np.full(40_000, 2.0**-54)])  # floats sum up to less
-#: Twice underflown, then multiplied: more than the smallest normal number, and 0 in floats.
-LOST = 2.0**-540 * 2.0**-540 * 2.0**150, Fraction(2) ** (150 - 1080)
+#: A product that underflows.
+LOST = 2.0**-540 * 2.0**-540, Fraction(2) ** -1080
 
 
 def test_sums_of_sides_are_rounded_up():

@@ -16,8 +16,9 @@ from symlump.enclosures.interval import Interval
 from symlump.errors import FailureError, MethodError
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.difference import bound_difference, evaluation_error, reachable
-from symlump.network.bounds.pairing import alone, links, side_by_side
+from symlump.network.bounds.pairing import alone, side_by_side
 from symlump.network.bounds.relaxation import ranges
+from symlump.network.bounds.unrolled import unrolled
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
 
@@ -196,7 +197,7 @@ def test_any_pair_of_networks(case, relax):
 def test_every_range_on_the_way_holds(case, relax):
     f, g, box = case
     x = np.random.default_rng(1).uniform(box.lower, box.upper, (300, f.chain.inputs))
-    stages = side_by_side(links(f.chain), links(g.chain), box)
+    stages = side_by_side(unrolled(f), unrolled(g), box)
     try:
         found = ranges(stages, box[None, :], relax=relax)
     except FailureError:
@@ -271,13 +272,14 @@ def test_reachable_intervals_hold_and_are_better_than_plain_ones():
     f = trained("tanh")
     found = reachable(f, (-1, 1))
     x = np.random.default_rng(0).uniform(-1, 1, (20_000, 5))
-    plain = ranges(alone(f.chain), as_box((-1, 1), 5)[None, :], relax=False)
+    plain = ranges(alone(unrolled(f)), as_box((-1, 1), 5)[None, :], relax=False)
     for layer, h, reach, other in zip(
         f.chain.layers, f.chain.activations(x), found, plain, strict=False
     ):
         z = layer.pre_activation(h)
         assert ((reach[:, 0] <= z) & (z <= reach[:, 1])).all()
-        assert (reach[:, 1] - reach[:, 0] <= other.reduced.upper[0] - other.reduced.lower[0]).all()
+        width = other.reduced.upper[0] - other.reduced.lower[0]
+        assert (reach[:, 1] - reach[:, 0] <= (1 + 1e-12) * width).all()
     width, other = found[1][:, 1] - found[1][:, 0], plain[1].reduced
     assert np.median(width / (other.upper[0] - other.lower[0])) < 0.9
 
@@ -361,6 +363,23 @@ def test_bad_arguments_are_refused():
         reachable(sl.Network.dense([[[1e200]], [[1e200]]], activation="identity"), (-1, 1))
     with pytest.raises(FailureError, match="overflow"):
         bound_difference(*[sl.Network.dense([[[800.0]], [[1.0]]], activation="exp")] * 2, (-1, 1))
+
+
+@pytest.mark.parametrize("box", [(1e200, 1e200), (-1e200, 1e200), (1e306, 1e306)])
+def test_where_relaxation_overflows_intervals_count(box):
+    f = sl.Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]], activation="tanh")
+    g = sl.Network.dense([[[1.0, 2.0]], [[0.75]]], activation="tanh")
+    bound = bound_difference(f, g, box, splits=1)
+    assert bound.largest <= 1.5 * (1 + 1e-12)  # the sum of the weights behind
+    assert bound_difference(f, f, box, splits=0).largest <= 1.5 * (1 + 1e-12)
+
+
+def test_weights_that_are_all_zero_raise_no_warning():
+    f = sl.Network.dense([np.zeros((2, 2)), np.zeros((1, 2))], [[1.0, 1.0], [0.5]])
+    g = sl.Network.dense([np.zeros((2, 2)), np.zeros((1, 2))], [[1.0, 1.0], [0.75]])
+    assert bound_difference(f, g, (-1, 1), splits=2).largest == pytest.approx(0.25)
+    large = sl.Network.dense([np.full((2, 2), 1e200), np.full((1, 2), 1e200)], activation="tanh")
+    assert bound_difference(large, large, (-1e-9, 1e-9), splits=2).largest <= 4.001e200
 
 
 def test_attacks_on_many_models_find_no_violation():

@@ -150,3 +150,15 @@ def test_what_bounds_do_not_pass_is_named():
     graph = sl.from_torch(big, example=torch.zeros(1, 1, 80, 80, dtype=torch.float64))
     with pytest.raises(FailureError, match="has 6400 entries, and certified bounds write"):
         bound_difference(graph, graph, (0, 1))
+
+
+def test_reachable_intervals_of_any_network():
+    rng = np.random.default_rng(3)
+    net = every_node(rng)
+    found = sl.reachable(net, (-0.5, 0.5))
+    x = rng.uniform(-0.5, 0.5, (500, 2, 4, 4))
+    for layer, reach in zip(net.layers, found, strict=True):
+        z = replace(net, outputs=(layer.name,))(x).reshape(500, -1)
+        assert ((reach[:, 0] <= z) & (z <= reach[:, 1])).all()
+    with pytest.raises(MethodError, match="reachable needs a symlump.Network"):
+        sl.reachable("net", (0, 1))

@@ -21,8 +21,6 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: Inputs in which all corners are tried, at most.
 MOST_INPUTS = 9
-#: More than all underflow in a backward pass can come to.
-_UNDERFLOW = 2.0**-900
 
 
 def product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -51,7 +49,8 @@ class Forms:
     Parameters
     ----------
     middle, error : ndarray, shape (boxes, functions)
-        The error is computed in floats from ``terms`` summands and not yet rounded up.
+        The error is computed in floats from ``terms`` summands and not yet rounded up; what underflowed in it
+        was multiplied by nothing.
     sides : ndarray, shape (boxes, functions, inputs or more)
     inputs : int
     """
@@ -71,8 +70,7 @@ class Forms:
         """Affine sides of the given inputs, and a bound of everything else but the middle."""
         others = np.setdiff1d(np.arange(self.sides.shape[-1]), inputs)
         rest = self.error + np.abs(self.sides[..., others]).sum(axis=-1)
-        rest = grow(rest, self.terms + others.size + 8) + _UNDERFLOW
-        return self.sides[..., inputs], rest
+        return self.sides[..., inputs], grow(rest, self.terms + others.size + 8)
 
     def range(self) -> Interval:
         """All values.
@@ -95,8 +93,8 @@ class Forms:
         # the last term is for the two roundings at the end, as are down and up: either would do
         error = self.error + crossed + 4 * UNIT * np.abs(self.middle)
         terms = self.terms + self.sides.shape[-1] + 16
-        low = grow(below.sum(axis=-1) + error, terms) + _UNDERFLOW
-        high = grow(above.sum(axis=-1) + error, terms) + _UNDERFLOW
+        low = grow(below.sum(axis=-1) + error, terms)
+        high = grow(above.sum(axis=-1) + error, terms)
         return Interval(down(self.middle - low), up(self.middle + high))
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import frexp
+from math import frexp, inf
 from typing import Protocol
 
 import numpy as np
@@ -90,7 +90,7 @@ def _table(one: Activation, two: Activation | None, extent: float) -> Table:
         found = Interval(*enclose_slope(one, low, high))
         return found if two is None else found - Interval(*enclose_slope(two, low, high))
 
-    return Table.build(values, slopes, extent)
+    return Table.build(values, slopes, extent, one.range if two is None else (-inf, inf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +143,14 @@ class Table:
     nodes : ndarray, shape (cells + 1,)
     at_nodes : Interval of shape (cells + 1,)
     over_cells : Interval of shape (cells,)
+    everywhere : (float, float)
+        What holds for all values: on cells of 10²⁰⁰ even the least slope says less.
     """
 
     nodes: FloatArray
     at_nodes: Interval
     over_cells: Interval
+    everywhere: tuple[float, float] = (-inf, inf)
     parts = 8
 
     @classmethod
@@ -156,6 +159,7 @@ class Table:
         values: Callable[[FloatArray, FloatArray], Interval],
         slopes: Callable[[FloatArray, FloatArray], Interval],
         extent: float,
+        everywhere: tuple[float, float] = (-inf, inf),
     ) -> Table:
         """Halve cells until the slope changes by 1/256 in each (relatively, where it is large).
 
@@ -169,7 +173,7 @@ class Table:
             wide &= (nodes[1:] - nodes[:-1] > 2 * extent / _BINS) & np.isfinite(size)
             cut = np.flatnonzero(wide)
             if not cut.size:
-                return cls(nodes, values(nodes, nodes), over)
+                return cls(nodes, values(nodes, nodes), over, everywhere)
             middle = (nodes[cut] + nodes[cut + 1]) / 2
             left, right = slopes(nodes[cut], middle), slopes(middle, nodes[cut + 1])
             ends = []
@@ -234,7 +238,12 @@ class Table:
         )
         # three roundings each, of numbers no larger than this
         slack = 8 * UNIT * self._sizes[cell] + TINY
-        return Interval(low - slack, high + slack)
+        return self._within(Interval(low - slack, high + slack))
+
+    def _within(self, values: Interval) -> Interval:
+        return Interval(
+            np.clip(values.lower, *self.everywhere), np.clip(values.upper, *self.everywhere)
+        )
 
     @cached_property
     def _sizes(self) -> FloatArray:
@@ -257,7 +266,7 @@ class Table:
         middle = self._value_extremes.between(
             np.where(between, first + 1, first), np.where(between, final - 1, first)
         )
-        return _where(between, result | middle, result)
+        return self._within(_where(between, result | middle, result))
 
     def slopes(self, z: Interval) -> Interval:
         """All slopes of φ between two points of the interval."""

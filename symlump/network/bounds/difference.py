@@ -18,7 +18,7 @@ its own, which is bounded apart (:mod:`.evaluation`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -28,13 +28,14 @@ import numpy as np
 from symlump.enclosures.boxes import as_box, ensure_finite, samples_of
 from symlump.enclosures.interval import Interval, grow
 from symlump.enclosures.wording import at_most
-from symlump.errors import MethodError, NetworkError
+from symlump.errors import MethodError
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
-from symlump.network.bounds.pairing import Stage, alone, links, side_by_side
+from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
 from symlump.network.bounds.unrolled import unrolled
-from symlump.network.chain import Chain
 from symlump.network.network import Network
+from symlump.network.nodes import Affine
+from symlump.network.simplify import meant
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Cuts of the box made without being asked, where the network is small enough for them.
@@ -68,6 +69,9 @@ class NetworkBound:
     spread : ndarray, shape (outputs,), or None
         How far the original's outputs are apart on 1000 samples of the box: a bound that is not smaller says
         nothing, and is called vacuous.
+    computed_weights : tuple of str
+        Layers whose weights torch computes from other tensors, such as a weight normalisation: the bound speaks
+        of the weights so computed, and not of what computing them rounds.
     """
 
     box: FloatArray
@@ -77,6 +81,7 @@ class NetworkBound:
     rounding: FloatArray
     dtypes: tuple[str, str] = ("float64", "float64")
     spread: FloatArray | None = None
+    computed_weights: tuple[str, ...] = ()
 
     #: What ``rounding``, and it alone, assumes.
     assumed = ASSUMED
@@ -133,6 +138,7 @@ class NetworkBound:
             "dtypes": list(self.dtypes),
             "vacuous": self.vacuous,
             "spread": None if self.spread is None else self.spread.tolist(),
+            "computed weights": list(self.computed_weights),
             "box": self.box.tolist(),
             "arithmetic": self.arithmetic,
         }
@@ -150,6 +156,8 @@ class NetworkBound:
         if not np.isfinite(self.rounding).all():
             adds = f"{dtypes} evaluation may overflow"
         text = f"|f − f̂| ≤ {at_most(self.largest)} on the box, certified ({how}; {adds})"
+        if self.computed_weights:
+            text += f"; for the weights that torch computes for {', '.join(self.computed_weights)}"
         if self.vacuous and self.spread is not None:
             at = int(np.argmax(self.values - self.spread))
             bound, spread = float(self.values[at]), float(self.spread[at])
@@ -214,21 +222,19 @@ def bound_difference(
     ):
         raise MethodError(f"splits={splits!r}: give how often to cut the box, such as 255, or 0")
     whole = _box_of(original, box)
-    chains = original.chain, reduced.chain
-    if chains[0] is not None and chains[1] is not None:
-        stages = side_by_side(links(chains[0]), links(chains[1]), whole, unit_maps)
-    else:
-        first, second = unrolled(original), unrolled(reduced)
-        sizes = [[link.affine.bias.size for link in some[:-1]] for some in (first, second)]
+    first, second = unrolled(meant(original)), unrolled(meant(reduced))
+    if original.chain is None or reduced.chain is None:
         # Where nothing merged each unit has its own; elsewhere partners are sought.
+        sizes = [[link.affine.bias.size for link in some[:-1]] for some in (first, second)]
         own = [np.arange(n) if n == m else np.full(n, -1) for n, m in zip(*sizes, strict=False)]
-        stages = side_by_side(first, second, whole, own if len(first) == len(second) else None)
+        unit_maps = own if len(first) == len(second) else None
+    stages = side_by_side(first, second, whole, unit_maps)
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
     dtypes = original.dtype, reduced.dtype
     rounding, hidden = (
-        grow(evaluation_error(original, whole, one) + evaluation_error(reduced, whole, two), 2)
-        for one, two in (dtypes, ("float64", "float64"))
+        grow(evaluation_error(original, whole, a) + evaluation_error(reduced, whole, b), 2)
+        for a, b in (dtypes, ("float64", "float64"))
     )
     cost = relaxation_cost(stages)
     relaxed, boxes = None, 0
@@ -243,6 +249,12 @@ def bound_difference(
         rounding,
         dtypes,
         _spread(original, whole),
+        tuple(
+            layer.name
+            for network in (original, reduced)
+            for layer in meant(network).layers
+            if layer.doubt and layer.doubt.computed
+        ),
     )
     ensure_finite(Interval.point(found.values), "outputs")
     return found
@@ -259,7 +271,7 @@ def _spread(network: Network, box: Interval) -> FloatArray | None:
 
 
 def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
-    """For each layer an interval that certainly holds each unit's pre-activation, for inputs from a box.
+    """For each layer an interval that certainly holds each pre-activation, for inputs from a box.
 
     Parameters
     ----------
@@ -268,8 +280,8 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
 
     Returns
     -------
-    tuple of ndarray, shape (units, 2)
-        Lower and upper ends for each layer, the last one included.
+    tuple of ndarray, shape (entries, 2)
+        Lower and upper ends for each layer, the last one included; of a convolution entry by entry.
 
     Raises
     ------
@@ -284,14 +296,31 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
     >>> [(layer.round(6) + 0).tolist() for layer in reachable(net, (-1, 3))]
     [[[-1.0, 3.0], [-3.0, 1.0]], [[0.0, 3.0]]]
     """
-    chain = _chain_of(network)
-    stages, one = alone(chain), as_box(box, chain.inputs)[None, :]
+    if not isinstance(network, Network):
+        raise MethodError(f"reachable needs a symlump.Network; got a {type(network).__name__}")
+    whole = _box_of(network, box)[None, :]
+    source = meant(network)
+    names = [layer.name for layer in network.layers]
+    if source is not network:
+        names = [_last_scale(source, name) for name in names]
+    sizes = [prod(source.shapes[name]) for name in names]
+    stages = alone(unrolled(replace(source, outputs=tuple(names))))
     relax = relaxation_cost(stages) < _MOST_FLOPS
-    found = [stage.reduced[0] for stage in ranges(stages, one, relax)]
+    found = ranges(stages, whole, relax)[-1].reduced
     if relax:
-        other = ranges(stages, one, relax, squared=False)
-        found = [a & stage.reduced[0] for a, stage in zip(found, other, strict=True)]
-    return tuple(np.stack([z.lower, z.upper], axis=1) for z in found[: len(chain.layers)])
+        found = found & ranges(stages, whole, relax, squared=False)[-1].reduced
+    both = np.stack([found.lower[0], found.upper[0]], axis=1)
+    return tuple(np.split(both, np.cumsum(sizes)[:-1]))
+
+
+def _last_scale(network: Network, name: str) -> str:
+    """Where a layer's value is, with the scales that are folded into it."""
+    while network.readers[name] == 1 and name not in network.outputs:
+        (reader,) = (node for node in network.nodes if name in node.inputs)
+        if not isinstance(reader, Affine) or not reader.is_scale:
+            break
+        name = reader.name
+    return name
 
 
 def _box_of(network: Network, box: Any) -> Interval:
@@ -302,26 +331,6 @@ def _box_of(network: Network, box: Any) -> Interval:
         if len(size) > 1 and any(np.shape(end) == size for end in box):
             box = tuple(np.broadcast_to(np.asarray(end), size).ravel() for end in box)
     return as_box(box, count)
-
-
-def _chain_of(network: Network) -> Chain:
-    """The dense layers of a network.
-
-    Raises
-    ------
-    MethodError
-        If it is no network.
-    NetworkError
-        If it is no chain of dense layers.
-    """
-    if not isinstance(network, Network):
-        raise MethodError(f"a bound needs two symlump.Network; got a {type(network).__name__}")
-    chain = network.chain
-    if chain is None:
-        raise NetworkError(
-            f"certified bounds are for chains of dense layers; {network!r} is no such chain"
-        )
-    return chain
 
 
 def _branch(
@@ -347,7 +356,7 @@ def _branch(
         count = min(at_once, cuts, (len(bound) + 1) // 2)
         chosen = np.argsort(-score, kind="stable")[:count]
         half = high[chosen] / 2 - low[chosen] / 2  # half the width, which need not overflow
-        rows, across = np.arange(count), (half * (weight / weight.max())).argmax(axis=1)
+        rows, across = np.arange(count), (half * weight).argmax(axis=1)
         left, right = high[chosen], low[chosen]
         middle = low[chosen, across] + half[rows, across]
         left[rows, across] = right[rows, across] = middle
@@ -366,9 +375,11 @@ def _branch(
 def _input_weight(stages: Sequence[Stage]) -> FloatArray:
     """For each input the sum over all paths to outputs of the absolute weights: a guide for cutting."""
     total: FloatArray = np.zeros(1)
-    for some in ([s.original for s in stages], [s.reduced for s in stages]):
-        along: FloatArray = np.ones(some[-1].affine.bias.size)
-        for link in reversed(some):
-            along = along @ np.abs(link.affine.weight)
-        total = total + along / max(float(along.max()), np.finfo(float).tiny)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for some in ([s.original for s in stages], [s.reduced for s in stages]):
+            along: FloatArray = np.ones(some[-1].affine.bias.size)
+            for link in reversed(some):
+                along = along @ np.abs(link.affine.weight)
+            along = np.nan_to_num(along)
+            total = total + along / max(float(along.max()), np.finfo(float).tiny) / 2
     return total

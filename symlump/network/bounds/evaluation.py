@@ -25,7 +25,6 @@ from math import exp, expm1, prod
 
 import numpy as np
 
-from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, down, grow, up
 from symlump.network.activations.table import Activation
@@ -48,14 +47,16 @@ from symlump.network.nodes import (
     Unsqueeze,
 )
 from symlump.network.precision import PRECISIONS, Precision
+from symlump.network.simplify import meant
 from symlump.ode.exact import FloatArray
 
 #: Units of rounding of 1 + |z| + |φ(z)| by which a library may be off at an activation.
 LIBRARY_ERROR = 16
 ASSUMED = (
     "the library evaluates tanh, sigmoid, exp, erf, sin, cos and what is made of them to within "
-    f"{LIBRARY_ERROR} units of rounding of 1 + |z| + |φ(z)|; products of matrices are sums of products, "
-    "none of them rounded to less than the dtype (no TF32, no Strassen); numbers underflow gradually"
+    f"{LIBRARY_ERROR} units of rounding of 1 + |z| + |φ(z)|, and the factor of a batch norm to within as many "
+    "units of itself; products of matrices are sums of products, none of them rounded to less than the dtype "
+    "(no TF32, no Strassen); numbers underflow gradually"
 )
 #: torch's softplus is z beyond this.
 _THRESHOLD = 20.0
@@ -77,7 +78,7 @@ def evaluation_error(network: Network, box: Interval, dtype: str = "float64") ->
     >>> [float(f"{evaluation_error(net, box, name).item():.1e}") for name in ("float64", "float32")]
     [8.9e-16, 4.8e-07]
     """
-    walk = _Walk(network, PRECISIONS[dtype])
+    walk = _Walk(meant(network), PRECISIONS[dtype])
     with np.errstate(over="ignore", invalid="ignore"):
         error = walk.error(box)
     return np.where(np.isfinite(error), error, np.inf)
@@ -155,20 +156,27 @@ class _Walk:
         raise refusal(node)
 
     def _linear(self, node: Node, x: _Known, before: Shape, after: Shape) -> _Known:
-        weight, radius = written_out(node, before)
-        bias = node.bias if isinstance(node, Affine) else None
-        constant = np.zeros(len(weight)) if bias is None else np.repeat(bias, prod(after[1:]))
-        f = AffineMap(weight, constant, radius, np.zeros_like(constant))
-        size = np.abs(weight) + radius
+        f = written_out(node, before, after)
+        weight, constant = f.weight, np.abs(f.bias) + f.bias_radius
+        doubt = node.doubt if isinstance(node, Affine) else None
+        if doubt is not None and doubt.size is not None:
+            constant = np.maximum(constant, np.repeat(doubt.size, prod(after[1:])))
+        size = np.abs(weight) + f.weight_radius
         terms = float(np.count_nonzero(weight, axis=1).max()) + 2
         if any(
-            isinstance(reader, Affine) and node.name in reader.inputs
+            isinstance(reader, Affine) and not reader.is_scale and node.name in reader.inputs
             for reader in self._network.nodes
         ):
             # The product with the next weight, of at most so many terms, may have been rounded before.
             terms += weight.shape[1] * (1 + weight.shape[1] * self._unit)
-        sums = grow(size @ x.size + np.abs(constant), weight.shape[1] + 2)
-        rounded = terms * (self._unit * sums + self._precision.smallest)
+        sums = grow(size @ x.size + constant, weight.shape[1] + 2)
+        lost = np.full(len(weight), terms * self._precision.smallest)
+        if doubt is not None:
+            # Made when the network is evaluated, in the dtype: such as the factor of a batch norm.
+            terms += LIBRARY_ERROR
+            lost += LIBRARY_ERROR * self._precision.smallest * ((size > 0) @ x.size)
+            lost[size.max(axis=1) > self._precision.largest] = np.inf
+        rounded = terms * self._unit * sums + lost
         error = grow(size @ x.error + rounded, weight.shape[1] + 4)
         return _Known(f(x.range), error)
 
@@ -176,9 +184,10 @@ class _Walk:
         around = Interval(down(x.range.lower - x.error), up(x.range.upper + x.error))
         ensure_finite(around, "pre-activations")
         bent = curve(phi, float(around.magnitude.max()))
-        slope, value = bent.slopes(around).magnitude, bent.values(around).magnitude
-        own = _own(phi, around, value, self._precision)
-        return _Known(bent.values(x.range), grow(slope * x.error + own, 4))
+        slope, values = bent.slopes(around).magnitude, bent.values(around)
+        own = _own(phi, around, values.magnitude, self._precision)
+        apart = np.minimum(slope * x.error, values.upper - values.lower)
+        return _Known(bent.values(x.range), grow(apart + own, 4))
 
     def _sum(self, a: _Known, b: _Known) -> _Known:
         size = grow(a.size + b.size, 2)

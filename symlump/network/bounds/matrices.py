@@ -7,13 +7,29 @@ from math import prod
 
 import numpy as np
 
-from symlump.errors import NetworkError
+from symlump.enclosures.affine import AffineMap
+from symlump.errors import FailureError, NetworkError
 from symlump.network.evaluate import evaluated
 from symlump.network.nodes import Affine, Node, Pool, Shape
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Entries of one matrix, at most.
 MOST_ENTRIES = 1 << 24
+
+
+def ensure_small(size: int) -> None:
+    """Refuse to write out matrices of too many rows.
+
+    Raises
+    ------
+    FailureError
+        Saying how many there may be.
+    """
+    if size * size > MOST_ENTRIES:
+        raise FailureError(
+            f"a value of this network has {size} entries, and certified bounds write layers out as "
+            f"matrices of at most {MOST_ENTRIES} entries"
+        )
 
 
 def entries(shape: Shape, wanted: Shape) -> IntArray:
@@ -35,7 +51,7 @@ def matrix(node: Node, shape: Shape) -> FloatArray:
 
     Raises
     ------
-    NetworkError
+    FailureError
         If it would be too large.
 
     Examples
@@ -47,8 +63,7 @@ def matrix(node: Node, shape: Shape) -> FloatArray:
     size = prod(shape)
     if isinstance(node, Affine) and node.is_dense:
         return node.weight
-    if size * size > MOST_ENTRIES:
-        raise node.refuse(f"a value of {size} entries is too large for certified bounds")
+    ensure_small(size)
     units = np.eye(size).reshape(size, *shape)
     if not isinstance(node, Affine):
         return np.ascontiguousarray(evaluated(node, units).reshape(size, -1).T)
@@ -57,13 +72,31 @@ def matrix(node: Node, shape: Shape) -> FloatArray:
     return np.concatenate([[0.0], node.weight.ravel()])[np.rint(found).astype(np.int64)]
 
 
-def written_out(node: Node, shape: Shape) -> tuple[FloatArray, FloatArray]:
-    """The matrix with a radius: averages divide by a number of entries, which is rounded."""
-    weight = matrix(node, shape)
-    if not isinstance(node, Pool):
-        return weight, np.zeros_like(weight)
-    inexact = (np.frexp(weight)[0] != 0.5) & (weight != 0)
-    return weight, np.where(inexact, np.spacing(weight), 0.0)
+def written_out(node: Node, before: Shape, after: Shape) -> AffineMap:
+    """A linear step as a map from entries to entries, with radii.
+
+    Averages divide by a number of entries, and some weights were made from others when the model was read; both
+    were rounded.
+
+    Parameters
+    ----------
+    before, after : tuple of int
+        The shapes of the value that it reads, and of its own.
+    """
+    weight = matrix(node, before)
+    radius, bias = np.zeros_like(weight), np.zeros(len(weight))
+    doubt = np.zeros_like(bias)
+    if isinstance(node, Pool):
+        inexact = (np.frexp(weight)[0] != 0.5) & (weight != 0)
+        radius = np.where(inexact, np.spacing(weight), 0.0)
+    elif isinstance(node, Affine):
+        positions = prod(after[1:])
+        if node.bias is not None:
+            bias = np.repeat(node.bias, positions)
+        if node.doubt is not None:
+            radius = matrix(replace(node, weight=node.doubt.weight), before)
+            doubt = np.repeat(node.doubt.bias, positions)
+    return AffineMap(weight, bias, radius, doubt)
 
 
 def refusal(node: Node) -> NetworkError:

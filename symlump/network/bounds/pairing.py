@@ -29,7 +29,6 @@ from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.errors import MethodError
 from symlump.network.activations.table import Activation, activation
 from symlump.network.bounds.mixed import Mixed, parts_of
-from symlump.network.chain import Chain
 from symlump.ode.exact import FloatArray, IntArray
 
 _SAMPLES = 256
@@ -38,7 +37,7 @@ _SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """One step of a chain: h = φ(W·h + b), with weights known up to a radius."""
+    """One stage of a network: h = φ(W·h + b), with weights known up to a radius."""
 
     affine: AffineMap
     activation: Activation | Mixed
@@ -95,33 +94,6 @@ class Stage:
             np.vstack([joint.weight_radius, grow(off, 8)]),
             np.concatenate([joint.bias_radius, grow(shift, 8)]),
         )
-
-
-def links(network: Chain, fold: bool = True) -> list[Link]:
-    """A network as a chain: sums over groups go into the next weights.
-
-    With ``fold``, so do hidden layers without an activation (as products of matrices, whose rounding is
-    kept in the radius).
-    """
-    identity = activation("identity")
-    found: list[Link] = []
-    groups: IntArray | None = None
-    for layer in network.layers:
-        weight = layer.weight if groups is None else layer.weight[:, groups]
-        found.append(Link(AffineMap.exactly(weight, layer.bias), layer.activation))
-        groups = layer.groups
-    if groups is not None:
-        sums = np.zeros((network.outputs, groups.size))
-        sums[groups, np.arange(groups.size)] = 1.0
-        found.append(Link(AffineMap.exactly(sums, None), identity))
-    if not fold:
-        return found
-    chain: list[Link] = []
-    for link in found:
-        if chain and chain[-1].activation == identity:
-            link = replace(link, affine=link.affine.after(chain.pop().affine))
-        chain.append(link)
-    return chain
 
 
 def side_by_side(
@@ -195,10 +167,10 @@ def _chosen(one: Link, two: Link, z: FloatArray, v: FloatArray, hint: IntArray |
     )
 
 
-def alone(network: Chain) -> list[Stage]:
+def alone(network: Sequence[Link]) -> list[Stage]:
     """One network in the same form: the original has no units."""
     empty = Link(AffineMap.exactly(np.zeros((0, 0)), None), activation("identity"))
-    return [Stage(empty, link, _same(0), link.affine) for link in links(network, fold=False)]
+    return [Stage(empty, link, _same(0), link.affine) for link in network]
 
 
 def choose(

@@ -30,7 +30,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from symlump.enclosures.boxes import ensure_finite
-from symlump.enclosures.interval import UNIT, Interval, gamma
+from symlump.enclosures.interval import SMALLEST, UNIT, Interval, gamma
 from symlump.network.bounds.corners import Forms, over_corners
 from symlump.network.bounds.curves import difference_curve
 from symlump.network.bounds.mixed import Mixed, curve_of
@@ -75,6 +75,7 @@ def ranges(
                 rows = forms.range()
                 if last and steps and units:
                     rows = _with_corners(stage, steps, before.magnitude, forms, rows)
+                rows = _where_finite(rows)
                 both = both & rows[..., : both.lower.shape[-1]]
                 z = z & rows[..., both.lower.shape[-1] :]
             ensure_finite(both, "pre-activations")
@@ -102,6 +103,12 @@ def relaxation_cost(stages: Sequence[Stage]) -> float:
             inputs += inputs * (inputs + 1) // 2
         behind += units * inputs
     return max(total, 1.0)
+
+
+def _where_finite(rows: Interval) -> Interval:
+    """Ranges of which one end overflowed say nothing: intervals alone may be enough."""
+    known = np.isfinite(rows.lower) & np.isfinite(rows.upper)
+    return Interval(np.where(known, rows.lower, -np.inf), np.where(known, rows.upper, np.inf))
 
 
 def _joined(a: Interval, b: Interval) -> Interval:
@@ -188,7 +195,7 @@ def _backward(
         radius = behind.radius if narrow else behind.whole
         error = error + (np.abs(row) @ radius[..., None])[..., 0]
         constant = constant + (row @ behind.constant[..., None])[..., 0]
-        error = error + 2 * UNIT * np.abs(constant)
+        error = error + 2 * UNIT * np.abs(constant) + behind.lost
         row = row @ behind.matrix
         terms += behind.matrix.shape[-2] + 4
     return Forms(constant, row, error, terms, inputs)
@@ -209,9 +216,10 @@ def _with_corners(
         size = np.abs(row)
         error = error + (size @ behind.radius[..., None])[..., 0]
         constant = constant + (row @ behind.constant[..., None])[..., 0]
-        error = error + 2 * UNIT * np.abs(constant)
+        error = error + 2 * UNIT * np.abs(constant) + behind.lost
         wide = behind.spread.shape[-1]
-        parts.append((size[..., :wide] * behind.spread[:, None, :], behind.difference))
+        weight = size[..., :wide] * behind.spread[:, None, :]
+        parts.append((weight + SMALLEST, behind.difference))  # which may have underflowed
         row = row @ behind.matrix
     tight = over_corners(Forms(constant, row, error, forms.terms, forms.inputs), parts)
     low, high = rows.lower.copy(), rows.upper.copy()

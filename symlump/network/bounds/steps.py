@@ -11,7 +11,10 @@ the price of products of two inputs; these become coefficients of their own, and
 networks as the affine part does. In later stages bands are straight.
 
 Rounding: a step is used as a row A of floats times its matrix M, which is a rounded T·J. The error of
-fl(A·M) and of M are at most |A| times γ_n·|T|·|J|·|y'|, so they are added to the radius here, once.
+fl(A·M) and of M are at most |A| times γ_n·|T|·|J|·|y'|, so they are added to the radius here, once. What
+underflows in an entry of M or of fl(A·M), at most 2⁻¹⁰⁷⁴ for each product, is multiplied by y', which can be
+large: so much of M is in the radius, so much of fl(A·M) in ``lost``. All else that underflows is multiplied by
+nothing, and TINY, which :func:`grow` adds, is more than 2⁷⁰ times 2⁻¹⁰⁷⁴.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.enclosures.interval import UNIT, Interval, gamma, grow
+from symlump.enclosures.interval import SMALLEST, UNIT, Interval, gamma, grow
 from symlump.network.bounds.bands import Band, bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, product
 from symlump.network.bounds.curves import Curve
@@ -66,7 +69,8 @@ class Step:
     """y = matrix·y' + constant ± (radius + spread·|δz|) box by box, y' being what is before the stage.
 
     In the first stage y' are the inputs as in :mod:`symlump.network.bounds.corners`. ``spread`` is for δh
-    only; ``whole`` is a radius that includes it, and ``difference`` is δz in terms of the inputs.
+    only; ``whole`` is a radius that includes it, and ``difference`` is δz in terms of the inputs. ``lost`` is
+    what underflows in a row times the matrix, of shape (boxes, 1).
     """
 
     matrix: FloatArray
@@ -75,6 +79,7 @@ class Step:
     whole: FloatArray
     spread: FloatArray
     difference: Forms
+    lost: FloatArray
 
 
 def first_step(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool) -> Step:
@@ -87,7 +92,8 @@ def first_step(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared:
     squared : bool
         Use products of two inputs.
     """
-    return _step(stage, now, _first(stage, now, how, forms, squared), forms)
+    made = _first(stage, now, how, forms, squared)
+    return _step(stage, now, made, forms, np.ones((1, made[0].shape[-1])))
 
 
 def later_step(stage: Stage, now: Ranges, how: Activated, before: FloatArray, forms: Forms) -> Step:
@@ -100,19 +106,20 @@ def later_step(stage: Stage, now: Ranges, how: Activated, before: FloatArray, fo
     forms : Forms
         The rows (δz, ẑ, z) in terms of the inputs.
     """
-    return _step(stage, now, _later(stage, now, how, before), forms)
+    return _step(stage, now, _later(stage, now, how, before), forms, before)
 
 
 _Made = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms) -> Step:
+def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArray) -> Step:
     units = stage.pairs.partner.size
     matrix, constant, radius, spread = made
-    radius = grow(radius, 64)
+    lost = SMALLEST * before.sum(axis=-1, keepdims=True)
+    radius = grow(radius + 2 * lost, 64)
     whole = radius.copy()
     whole[..., :units] = grow(whole[..., :units] + spread * now.difference.magnitude, 4)
-    return Step(matrix, constant, radius, whole, spread, forms[:units])
+    return Step(matrix, constant, radius, whole, spread, forms[:units], matrix.shape[-2] * lost)
 
 
 def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Made:

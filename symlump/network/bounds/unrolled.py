@@ -2,7 +2,7 @@
 
 Every value is an affine function of *atoms*: the inputs, and the results of activations. Dense layers,
 convolutions, averages, sums, joins and parts are affine, so they only compose such functions (what that rounds
-is kept in radii). A maximum of two is b + relu(a − b), a product ((a + b)² − (a − b)²)/4. Atoms are computed
+is kept in radii). A maximum of two is b + relu(a − b), a product (a + b)²/4 − (a − b)²/4. Atoms are computed
 level by level: those of a stage read the ones before it, and an atom that is read later still goes on by the
 identity. A chain of dense layers has one atom a level, and nothing to pass on.
 """
@@ -17,10 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.enclosures.affine import AffineMap
-from symlump.enclosures.interval import ball_product, gamma, up
+from symlump.enclosures.interval import UNIT, ball_product, grow, up
 from symlump.errors import FailureError
 from symlump.network.activations.table import Activation, activation, polynomial
-from symlump.network.bounds.matrices import MOST_ENTRIES, entries, matrix, refusal, written_out
+from symlump.network.bounds.matrices import (
+    MOST_ENTRIES,
+    ensure_small,
+    entries,
+    matrix,
+    refusal,
+    written_out,
+)
 from symlump.network.bounds.mixed import Mixed
 from symlump.network.bounds.pairing import Link
 from symlump.network.network import Network
@@ -29,6 +36,7 @@ from symlump.network.nodes import (
     Apply,
     Combine,
     Concatenate,
+    Doubt,
     Flatten,
     GroupSum,
     Input,
@@ -41,64 +49,101 @@ from symlump.network.nodes import (
 )
 from symlump.ode.exact import FloatArray, IntArray
 
-_Part = tuple[FloatArray, FloatArray]
+#: A matrix, or a vector, with its radius.
+_Ball = tuple[FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
 class _Value:
-    """Σ W·atom + b over atoms, by their numbers; each matrix and b with a radius."""
+    """Σ W·atom + b over atoms, by their numbers; each W and b with a radius, None for the identity."""
 
-    parts: dict[int, _Part]
+    parts: dict[int, _Ball | None]
     bias: FloatArray
     doubt: FloatArray
 
-    def mapped(self, weight: FloatArray, radius: FloatArray, bias: FloatArray | None) -> _Value:
-        """weight·value + bias."""
-        moved, doubt = (
-            part[:, 0]
-            for part in ball_product(weight, radius, self.bias[:, None], self.doubt[:, None])
-        )
+    def mapped(self, by: AffineMap) -> _Value:
+        """W·value + b."""
+        ball = by.weight, by.weight_radius
         parts = {
-            k: (weight, radius) if _is_identity(part) else ball_product(weight, radius, *part)
+            k: ball if part is None else ball_product(*ball, *part)
             for k, part in self.parts.items()
         }
-        found = _Value(parts, moved, doubt)
-        return found if bias is None else found.plus(_Value({}, bias, np.zeros_like(bias)))
+        moved, doubt = ball_product(*ball, self.bias[:, None], self.doubt[:, None])
+        constant = _added((moved[:, 0], doubt[:, 0]), (by.bias, by.bias_radius))
+        return _Value(dict(parts), *constant)
+
+    def scaled(self, factor: _Ball, constant: _Ball) -> _Value:
+        """factor·value + constant, entry by entry."""
+        plain = not factor[1].any() and bool((factor[0] == 1).all())
+        parts = {
+            k: part if plain else _times(factor, self._written(part))
+            for k, part in self.parts.items()
+        }
+        moved = _times(factor, (self.bias[:, None], self.doubt[:, None]))
+        return _Value(parts, *_added((moved[0][:, 0], moved[1][:, 0]), constant))
 
     def taken(self, rows: IntArray) -> _Value:
         """Some entries."""
-        parts = {k: (w[rows], r[rows]) for k, (w, r) in self.parts.items()}
+        if np.array_equal(rows, np.arange(self.bias.size)):
+            return self
+        written = {k: self._written(part) for k, part in self.parts.items()}
+        parts: dict[int, _Ball | None] = {k: (w[rows], r[rows]) for k, (w, r) in written.items()}
         return _Value(parts, self.bias[rows], self.doubt[rows])
-
-    def times(self, factor: float) -> _Value:
-        """Times a power of two, with a sign: exact."""
-        size = abs(factor)
-        parts = {k: (factor * w, size * r) for k, (w, r) in self.parts.items()}
-        return _Value(parts, factor * self.bias, size * self.doubt)
 
     def plus(self, other: _Value) -> _Value:
         """The sum."""
         parts = dict(self.parts)
         for k, part in other.parts.items():
-            parts[k] = _added(parts[k], part) if k in parts else part
+            both = k in parts
+            parts[k] = _added(self._written(parts[k]), other._written(part)) if both else part
         return _Value(parts, *_added((self.bias, self.doubt), (other.bias, other.doubt)))
 
+    def minus(self, other: _Value) -> _Value:
+        """The difference."""
+        written = {k: other._written(part) for k, part in other.parts.items()}
+        parts: dict[int, _Ball | None] = {k: (-w, r) for k, (w, r) in written.items()}
+        return self.plus(_Value(parts, -other.bias, other.doubt))
 
-def _is_identity(part: _Part) -> bool:
-    weight, radius = part
-    return (
-        weight.shape[0] == weight.shape[1]
-        and not radius.any()
-        and np.array_equal(weight, np.eye(len(weight)))
+    def _written(self, part: _Ball | None) -> _Ball:
+        if part is not None:
+            return part
+        size = self.bias.size
+        ensure_small(size)
+        return np.eye(size), np.zeros((size, size))
+
+
+def _per_entry(scale: Affine, shape: Shape) -> tuple[_Ball, _Ball]:
+    """A factor and a constant per channel, for every entry."""
+    positions, zero = prod(shape[1:]), np.zeros(scale.units)
+    doubt = scale.doubt or Doubt(zero[:, None], zero)
+    bias = zero if scale.bias is None else scale.bias
+    factor, radius, constant, about = (
+        np.repeat(array, positions)
+        for array in (scale.weight[:, 0], doubt.weight[:, 0], bias, doubt.bias)
     )
+    return (factor, radius), (constant, about)
 
 
-def _added(a: _Part, b: _Part) -> _Part:
-    """The sum of two balls; where one of them is 0 nothing is rounded."""
+def _added(a: _Ball, b: _Ball) -> _Ball:
+    """The sum of two balls; where one of them is 0 nothing is rounded.
+
+    A sum is off by half a step of the float at most, and so are the two that make its radius; the last one is
+    the largest, so one step pays for both.
+    """
     total = a[0] + b[0]
     rounded = (a[0] != 0) & (b[0] != 0)
-    doubt = a[1] + b[1] + np.where(rounded, gamma(1) * np.abs(total), 0.0)
-    return total, np.where(doubt > 0, up(up(doubt * (1 + 4 * gamma(1)))), 0.0)
+    doubt = a[1] + b[1] + np.where(rounded, UNIT * np.abs(total), 0.0)
+    return total, np.where(doubt > 0, up(doubt), 0.0)
+
+
+def _times(factor: _Ball, part: _Ball) -> _Ball:
+    """diag(factor)·W. Products are off by UNIT of them, and by what underflows; with 0 they are exact."""
+    f, g = (array[:, None] for array in factor)
+    weight, radius = part
+    product = f * weight
+    doubt = UNIT * np.abs(product) + np.abs(f) * radius + g * (np.abs(weight) + radius)
+    nothing = ((f == 0) & (g == 0)) | ((weight == 0) & (radius == 0))
+    return product, np.where(nothing, 0.0, grow(doubt, 4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +171,10 @@ def unrolled(network: Network) -> list[Link]:
     >>> [link.affine.weight.tolist() for link in unrolled(net)]
     [[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]]
     """
-    return _Unroller(network).links()
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what is not finite is refused when it is used
+        return _Unroller(network).links()
 
 
 class _Unroller:
@@ -145,14 +193,8 @@ class _Unroller:
             self._values[node.name] = self._value(node, given, shapes)
 
     def _whole(self, atom: int) -> _Value:
-        size = self._atoms[atom].argument.bias.size
-        if size * size > MOST_ENTRIES:
-            raise FailureError(
-                f"a value of this network has {size} entries, and certified bounds write layers out as "
-                f"matrices of at most {MOST_ENTRIES} entries"
-            )
-        eye, zero = np.eye(size), np.zeros(size)
-        return _Value({atom: (eye, np.zeros_like(eye))}, zero, zero)
+        zero = np.zeros(self._atoms[atom].argument.bias.size)
+        return _Value({atom: None}, zero, zero)
 
     def _applied(self, phi: Activation, value: _Value) -> _Value:
         if phi.name == "identity":
@@ -162,6 +204,7 @@ class _Unroller:
         return self._whole(len(self._atoms) - 1)
 
     def _value(self, node: Node, given: list[_Value], shapes: list[Shape]) -> _Value:
+        shape = self._network.shapes[node.name]
         match node:
             case Input(size=size):
                 first = int(self._offsets[node.name])
@@ -174,30 +217,34 @@ class _Unroller:
                 return self._joined(given)
             case Combine(operation=operation):
                 spread = [
-                    value.taken(entries(shape, self._network.shapes[node.name]))
-                    for value, shape in zip(given, shapes, strict=True)
+                    value.taken(entries(before, shape))
+                    for value, before in zip(given, shapes, strict=True)
                 ]
                 return reduce(_Value.plus if operation == "add" else self._product, spread)
             case Pool(operation="maximum"):
                 return self._maximum(matrix(node, shapes[0]) > 0, given[0])
-            case Affine(bias=bias):
-                positions = prod(self._network.shapes[node.name][1:])
-                constant = None if bias is None else np.repeat(bias, positions)
-                return given[0].mapped(*written_out(node, shapes[0]), constant)
-            case Select() | GroupSum() | Pool():
-                return given[0].mapped(*written_out(node, shapes[0]), None)
+            case Select(index=index):
+                places = np.arange(prod(shapes[0])).reshape(shapes[0])
+                return given[0].taken(places[index].ravel())
+            case Affine() if node.is_scale:
+                return given[0].scaled(*_per_entry(node, shape))
+            case Affine() | GroupSum() | Pool():
+                return given[0].mapped(written_out(node, shapes[0], shape))
         raise refusal(node)
 
     @staticmethod
     def _joined(given: list[_Value]) -> _Value:
+        if len(given) == 1:
+            return given[0]
         sizes = [value.bias.size for value in given]
         ends = np.cumsum([0, *sizes])
-        parts: dict[int, _Part] = {}
+        parts: dict[int, _Ball | None] = {}
         for value, first in zip(given, ends, strict=False):
-            for k, (w, r) in value.parts.items():
-                if k not in parts:
-                    parts[k] = np.zeros((ends[-1], w.shape[1])), np.zeros((ends[-1], w.shape[1]))
-                parts[k][0][first : first + len(w)], parts[k][1][first : first + len(w)] = w, r
+            for k, part in value.parts.items():
+                w, r = value._written(part)
+                weight, radius = parts.get(k) or (np.zeros((ends[-1], w.shape[1])) for _ in "wr")
+                weight[first : first + len(w)], radius[first : first + len(w)] = w, r
+                parts[k] = weight, radius
         return _Value(
             parts,
             np.concatenate([value.bias for value in given]),
@@ -205,9 +252,8 @@ class _Unroller:
         )
 
     def _product(self, a: _Value, b: _Value) -> _Value:
-        square = polynomial([0.0, 0.0, 1.0])
-        plus, minus = (self._applied(square, a.plus(b.times(s))) for s in (1.0, -1.0))
-        return plus.times(0.25).plus(minus.times(-0.25))
+        quarter = polynomial([0.0, 0.0, 0.25])
+        return self._applied(quarter, a.plus(b)).minus(self._applied(quarter, a.minus(b)))
 
     def _maximum(self, members: npt.NDArray[np.bool_], value: _Value) -> _Value:
         """The largest of each window: a tournament, in which an absent entry stands back for another."""
@@ -219,7 +265,7 @@ class _Unroller:
         relu = activation("relu")
         while len(round_of) > 1:
             pairs = zip(round_of[::2], round_of[1::2], strict=False)
-            winners = [b.plus(self._applied(relu, a.plus(b.times(-1.0)))) for a, b in pairs]
+            winners = [b.plus(self._applied(relu, a.minus(b))) for a, b in pairs]
             round_of = winners + (round_of[-1:] if len(round_of) % 2 else [])
         return round_of[0]
 
@@ -243,19 +289,24 @@ class _Unroller:
             sizes = [value.bias.size for value in values]
             found.append(Link(self._stage(state, self._joined(values)), Mixed.of(phis, sizes)))
             state = new + passed
-        found.append(Link(self._stage(state, result), activation("identity")))
+        moved = result.bias.any() or result.doubt.any()
+        if not found or moved or len(state) > 1 or result.parts != {state[0]: None}:
+            found.append(Link(self._stage(state, result), activation("identity")))
         return found
 
     def _stage(self, state: list[int], value: _Value) -> AffineMap:
         sizes = [self._atoms[k].argument.bias.size for k in state]
-        if value.bias.size * sum(sizes) > MOST_ENTRIES:
-            raise FailureError(
-                f"a layer of this network, written out as a matrix, has {value.bias.size} × {sum(sizes)} "
-                f"entries, more than {MOST_ENTRIES}; certified bounds are for smaller ones"
-            )
+        parts = {k: value._written(part) for k, part in value.parts.items()}
+        if list(parts) == state and len(state) == 1:
+            return AffineMap(parts[state[0]][0], value.bias, parts[state[0]][1], value.doubt)
         shape = (value.bias.size, sum(sizes))
+        if prod(shape) > MOST_ENTRIES:
+            raise FailureError(
+                f"a layer of this network, written out as a matrix, has {shape[0]} × {shape[1]} entries, "
+                f"more than {MOST_ENTRIES}; certified bounds are for smaller ones"
+            )
         weight, radius = np.zeros(shape), np.zeros(shape)
         for k, end, size in zip(state, np.cumsum(sizes), sizes, strict=True):
-            if k in value.parts:
-                weight[:, end - size : end], radius[:, end - size : end] = value.parts[k]
+            if k in parts:
+                weight[:, end - size : end], radius[:, end - size : end] = parts[k]
         return AffineMap(weight, value.bias, radius, value.doubt)

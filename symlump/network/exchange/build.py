@@ -8,7 +8,9 @@ from math import prod
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from symlump.enclosures.interval import Interval, down, up
 from symlump.errors import NetworkError
 from symlump.network.activations.table import activation, polynomial
 from symlump.network.network import Network, check_size
@@ -16,6 +18,7 @@ from symlump.network.nodes import (
     Affine,
     Apply,
     Combine,
+    Doubt,
     Flatten,
     Node,
     Pool,
@@ -29,6 +32,8 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
 _MAX_MADE = 1 << 24
+#: The smallest normal number.
+_NORMAL = 2.0**-1022
 
 
 class GraphBuilder:
@@ -75,6 +80,13 @@ class GraphBuilder:
             result = f"{name}_{self._numbers[name]}"
         return result
 
+    def mark_computed(self, first: int) -> None:
+        """Say of the layers from this number on that a library computed their weights."""
+        for place, node in enumerate(self.nodes[first:], start=first):
+            if isinstance(node, Affine):
+                doubt = node.doubt or Doubt(np.zeros_like(node.weight), np.zeros(node.units))
+                self.nodes[place] = replace(node, doubt=replace(doubt, computed=True))
+
     def network(self, outputs: list[str], dtype: Dtype) -> Network:
         """The finished network."""
         return Network(tuple(self.nodes), tuple(outputs), dtype)
@@ -85,8 +97,16 @@ class GraphBuilder:
         x: str,
         factor: FloatArray | float = 1.0,
         constant: FloatArray | float | None = None,
+        factor_radius: FloatArray | float = 0.0,
+        constant_radius: FloatArray | float = 0.0,
+        size: FloatArray | float = 0.0,
     ) -> str:
         """factor·x + constant, both broadcast against a value with its sample axis.
+
+        Parameters
+        ----------
+        factor_radius, constant_radius, size
+            How far the two are, at most, from what the model means, and how large what makes the constant is.
 
         Raises
         ------
@@ -96,7 +116,38 @@ class GraphBuilder:
         self._make(name, 2 * (self.shapes[x][0] if self.shapes[x] else 1))
         weight = self._by_channel(name, x, factor)
         bias = None if constant is None else self._by_channel(name, x, constant)
-        return self.add(Affine(self.free(name), (x,), weight[:, None], bias, depthwise=True))
+        radii = (self._by_channel(name, x, r) for r in (factor_radius, constant_radius, size))
+        doubt = doubtful(*radii)
+        if doubt is not None:
+            doubt = replace(doubt, weight=doubt.weight[:, None])
+        return self.add(
+            Affine(self.free(name), (x,), weight[:, None], bias, depthwise=True, doubt=doubt)
+        )
+
+    def batch_norm(
+        self,
+        name: str,
+        x: str,
+        mean: FloatArray,
+        variance: FloatArray,
+        epsilon: float,
+        gamma: FloatArray,
+        beta: FloatArray,
+    ) -> str:
+        """(x − mean)·γ/√(variance + ε) + β, channel by channel: a factor and a constant, rounded."""
+        with np.errstate(all="ignore"):  # what is not finite is refused by name
+            factor = gamma / np.sqrt(variance + epsilon)
+            constant = beta - mean * factor
+            # a sum, a root and a quotient, each rounded once and monotone in the one before it
+            total = Interval.point(variance) + epsilon
+            least, most = down(np.sqrt(total.lower)), up(np.sqrt(total.upper))
+            true = gamma * Interval(down(1 / most), up(1 / least))
+            radii = radius_about(factor, true), radius_about(constant, beta - mean * true)
+            sizes = np.abs(beta) + np.abs(mean * factor)
+        spread = (-1, *(1,) * (len(self.shapes[x]) - 1))
+        numbers = (array.reshape(spread) for array in (factor, constant, *radii, sizes))
+        factor, constant, *doubt = numbers
+        return self.scale(name, x, factor, constant, *doubt)
 
     def _by_channel(self, name: str, x: str, values: FloatArray | float) -> FloatArray:
         shape = self.shapes[x]
@@ -161,6 +212,49 @@ class GraphBuilder:
         self._made += count
         if self._made > _MAX_MADE:
             raise NetworkError(f"{name}: the network has too many channels to be read")
+
+
+def doubtful(weight: FloatArray, bias: FloatArray, size: FloatArray | None = None) -> Doubt | None:
+    """Radii, if one is not 0."""
+    return Doubt(weight, bias, size) if weight.any() or bias.any() else None
+
+
+def radius_about(values: FloatArray, true: Interval) -> FloatArray:
+    """How far floats are from the ends of intervals, at most."""
+    far = np.maximum(true.upper - values, values - true.lower)
+    return np.where(far == 0, 0.0, up(far))
+
+
+def product(a: FloatArray | float, b: FloatArray | float) -> tuple[FloatArray, FloatArray]:
+    """Products, and how far they are from the real ones: half a step at most, taken twice.
+
+    By 0, and by a power of two where nothing underflows, they are exact.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in product(np.array([3.0, 0.5]), 0.1)]
+    [[0.30000000000000004, 0.05], [5.551115123125783e-17, 0.0]]
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    values = a * b
+    shifted = (_is_power_of_two(a) | _is_power_of_two(b)) & (np.abs(values) >= _NORMAL)
+    return values, np.where((a == 0) | (b == 0) | shifted, 0.0, np.spacing(np.abs(values)))
+
+
+def inverse(a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """1/a, and how far it is from the real one.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in inverse(np.array([2.0, 3.0]))]
+    [[0.5, 0.3333333333333333], [0.0, 5.551115123125783e-17]]
+    """
+    values = np.asarray(1 / a)
+    return values, np.where(_is_power_of_two(a), 0.0, np.spacing(np.abs(values)))
+
+
+def _is_power_of_two(values: FloatArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.abs(np.frexp(values)[0]) == 0.5)
 
 
 def window(values: object, rank: int) -> Shape:

@@ -22,10 +22,18 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from symlump.errors import NetworkError
 from symlump.network.exchange.build import GraphBuilder
+from symlump.network.exchange.calls import (
+    MOVES,
+    has,
+    identity_of,
+    operation_of,
+    parts_of,
+    sizes_of,
+)
 from symlump.network.exchange.export_ops import Arguments, Operations, Ref, Samples
 from symlump.network.network import Network
-from symlump.network.nodes import Input, Shape, Untouched
-from symlump.network.simplify import simplified
+from symlump.network.nodes import Input, Untouched
+from symlump.network.simplify import as_read
 from symlump.network.torch_module import DTYPES, Held, Slot, TorchCall, graph_module
 
 _READS = (
@@ -83,7 +91,7 @@ def read_exported(
     # Weights that are not finite are refused by name.
     with _evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
         program = _exported(model, given)
-        network = simplified(_Reader(model, program, leave_untouched).network)
+        network = as_read(_Reader(model, program, leave_untouched).network)
         expected = model(*given)
     _compare(network, given, expected)
     return network
@@ -157,6 +165,7 @@ class _Reader:
         self._arrays: dict[tuple[object, ...], str] = {}  # and what is computed of them alone
         self._dtype: torch.dtype | None = None
         self._samples = ""
+        self._made: dict[int, Any] = {}  # tensors that torch computed of them, kept for their ids
         self._held(program)
         outputs: list[Any] = []
         for node in program.graph.nodes:
@@ -195,7 +204,7 @@ class _Reader:
             self._values[node] = tensor
             self._names[id(tensor)] = spec.target
             if isinstance(tensor, torch.Tensor):
-                self._arrays.setdefault(_identity(tensor), spec.target)
+                self._arrays.setdefault(identity_of(tensor), spec.target)
 
     def _input(self, node: Any) -> None:
         value = node.meta["val"]
@@ -206,7 +215,7 @@ class _Reader:
             )
         self._dtype, self._samples = value.dtype, str(value.shape[0])
         name = self._build.free(node.name)
-        self._values[node] = Ref(self._build.add(Input(name, (), _sizes(value))))
+        self._values[node] = Ref(self._build.add(Input(name, (), sizes_of(value))))
 
     def _value(self, argument: Any) -> Any:
         """An argument with nodes replaced by what they stand for."""
@@ -224,17 +233,17 @@ class _Reader:
         if schema is None:
             return self._unknown(node, str(node.target))
         a = self._arguments(node, schema)
-        operation = _operation(schema)
+        operation = operation_of(schema)
         if operation == "sym_size":
             size = node.meta["val"]
             return int(size) if isinstance(size, int) else Samples()
-        if not _has(a, Ref):
+        if not has(a, Ref):
             return self._constant(node, a)
         result = node.meta.get("val")
         shape = None
         if isinstance(result, torch.Tensor):
             shape = (
-                _sizes(result)
+                sizes_of(result)
                 if str(result.shape[:1]) == f"torch.Size([{self._samples}])"
                 else None
             )
@@ -250,6 +259,8 @@ class _Reader:
         self._build.name_arrays(made, self._held_in(operation, a))
         if value is None:
             value = self._unknown(node, operation)
+        if self._computed(a):
+            self._build.mark_computed(made)
         if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
             self._values[node.args[0]] = value  # it was changed in place
         return value
@@ -267,7 +278,7 @@ class _Reader:
     def _held_in(self, operation: str, a: Arguments) -> tuple[str, str]:
         """Names for the weights and the biases that a call makes of tensors that the model holds, or ""."""
         tensors = {k: v for k, v in a.items() if isinstance(v, torch.Tensor)}
-        names = {k: self._arrays.get(_identity(v), "") for k, v in tensors.items()}
+        names = {k: self._arrays.get(identity_of(v), "") for k, v in tensors.items()}
         if operation == "linear" or operation.startswith("conv"):
             return names["weight"], names.get("bias", "")
         plain = [f"{k}={v}" for k, v in a.items() if isinstance(v, int | float)]
@@ -276,15 +287,23 @@ class _Reader:
 
     def _constant(self, node: Any, a: Arguments) -> Any:
         """A call on what the model holds, such as the product behind a weight normalisation."""
-        if _has(a, Samples):
+        if has(a, Samples):
             return self._unknown(node, str(node.target))
-        result = node.target(
+        found = node.target(
             *map(self._value, node.args), **{k: self._value(v) for k, v in node.kwargs.items()}
         )
         weight, _ = self._held_in(str(node.target), a)
-        if isinstance(result, torch.Tensor) and weight and not _has(a, list):
-            self._arrays.setdefault(_identity(result), weight)
-        return result
+        if isinstance(found, torch.Tensor) and weight and not has(a, list):
+            self._arrays.setdefault(identity_of(found), weight)
+        exact = operation_of(node.target._schema) in MOVES or not has(a, torch.Tensor)
+        if self._computed(a) or not exact:
+            parts = found if isinstance(found, list | tuple) else (found,)
+            self._made |= {id(part): part for part in parts}
+        return found
+
+    def _computed(self, a: Arguments) -> bool:
+        """Whether a tensor among the arguments is one that torch rounded."""
+        return any(id(part) in self._made for part in parts_of(a))
 
     def _unknown(self, node: Any, operation: str) -> Any:
         if not node.users:
@@ -340,13 +359,13 @@ class _Reader:
         call = TorchCall(node.target, arguments, keywords, held)
         numbers = sum(t.numel() for t in held.values() if isinstance(t, nn.Parameter))
         name = self._build.free(place)
-        sizes = _sizes(result)
-        return Ref(self._build.add(Untouched(name, tuple(inputs), operation, sizes, numbers, call)))
+        size = sizes_of(result)
+        return Ref(self._build.add(Untouched(name, tuple(inputs), operation, size, numbers, call)))
 
     def _name(self, node: Any) -> str:
         """The place of a call in the model: its module's, or the operation's inside of one."""
         schema = getattr(node.target, "_schema", None)
-        own = _operation(schema) if schema is not None else str(node.name)
+        own = operation_of(schema) if schema is not None else str(node.name)
         stack = node.meta.get("nn_module_stack") or {}
         path = re.sub(r"@\d+", "", str(list(stack.values())[-1][0])) if stack else ""
         try:
@@ -359,29 +378,3 @@ class _Reader:
         if path and alone and type(module).__module__.startswith("torch."):
             return path
         return f"{path}.{own}" if path else own
-
-
-def _operation(schema: Any) -> str:
-    """Name of an operation; ``relu_``, which works in place, is a ``relu``."""
-    return re.sub(r"(?<=[a-z0-9])_$", "", schema.name.split("::")[-1])
-
-
-def _identity(tensor: torch.Tensor) -> tuple[object, ...]:
-    """What two tensors that hold the same memory in the same way have in common."""
-    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
-
-
-def _sizes(value: torch.Tensor) -> Shape:
-    sizes = tuple(value.shape[1:])
-    if not all(isinstance(n, int) for n in sizes):
-        raise NetworkError(f"a value of shape {tuple(value.shape)} has a size that is not fixed")
-    return sizes
-
-
-def _has(value: Any, kind: type) -> bool:
-    """True if a value of a kind is anywhere in the arguments of a call."""
-    if isinstance(value, dict):
-        return any(_has(part, kind) for part in value.values())
-    if isinstance(value, list | tuple):
-        return any(_has(part, kind) for part in value)
-    return isinstance(value, kind)

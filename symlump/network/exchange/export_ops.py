@@ -16,7 +16,7 @@ from torch import nn
 
 from symlump.network.activations.table import Activation, activation, leaky_relu, polynomial
 from symlump.network.activations.torch_modules import activation_of
-from symlump.network.exchange.build import GraphBuilder, window
+from symlump.network.exchange.build import GraphBuilder, inverse, product, window
 from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
 from symlump.ode.exact import FloatArray
 
@@ -199,15 +199,13 @@ class Operations:
         held = isinstance(mean, torch.Tensor) and isinstance(variance, torch.Tensor)
         if a.get("training") or not held or not isinstance(a["input"], Ref):
             return None
-        factor = 1 / np.sqrt(array_of(variance) + a["eps"])
-        if a["weight"] is not None:
-            factor = factor * array_of(a["weight"])
-        constant = -array_of(mean) * factor
-        if a["bias"] is not None:
-            constant = constant + array_of(a["bias"])
+        statistics = array_of(mean), array_of(variance)
+        gamma, beta = (
+            np.full(len(statistics[0]), otherwise) if a[part] is None else array_of(a[part])
+            for part, otherwise in (("weight", 1.0), ("bias", 0.0))
+        )
         x = a["input"].name
-        spread = (-1, *(1,) * (len(self.build.shapes[x]) - 1))
-        return Ref(self.build.scale(name, x, factor.reshape(spread), constant.reshape(spread)))
+        return Ref(self.build.batch_norm(name, x, *statistics, float(a["eps"]), gamma, beta))
 
     def on__native_batch_norm_legit_no_training(self, name: str, a: Arguments) -> Any:
         """The same, with statistics of no interest here."""
@@ -238,7 +236,10 @@ class Operations:
             ]
             return Ref(self.build.combine(name, "add", terms))
         constant = _constant(y)
-        return None if constant is None else Ref(self.build.scale(name, x.name, a, b * constant))
+        if constant is None:
+            return None
+        moved, radius = product(b, constant)
+        return Ref(self.build.scale(name, x.name, a, moved, 0.0, radius))
 
     def on_mul(self, name: str, a: Arguments) -> Ref | None:
         """Values, or a value and a constant."""
@@ -260,7 +261,10 @@ class Operations:
         divisor = _constant(a["other"])
         if not isinstance(a["self"], Ref) or divisor is None or a.get("rounding_mode"):
             return None
-        return Ref(self.build.scale(name, a["self"].name, 1 / divisor)) if divisor.all() else None
+        if not divisor.all():
+            return None
+        factor, radius = inverse(divisor)
+        return Ref(self.build.scale(name, a["self"].name, factor, None, radius))
 
     def on_neg(self, name: str, a: Arguments) -> Ref | None:
         """The opposite."""

@@ -77,14 +77,3 @@ def axes_of(x: list[Any], a: dict[str, Any]) -> list[int]:
     if len(x) > 1 and isinstance(x[1], np.ndarray):
         return [int(axis) for axis in x[1].ravel()]
     return [int(axis) for axis in a.get("axes", ())]
-
-
-def shortest(value: float) -> float:
-    """A float32 attribute as the shortest decimal that means it: 0.2, not 0.20000000298.
-
-    Examples
-    --------
-    >>> shortest(0.20000000298023224)
-    0.2
-    """
-    return float(str(np.float32(value)))

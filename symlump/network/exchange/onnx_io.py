@@ -19,7 +19,7 @@ from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
 from symlump.network.network import Network
 from symlump.network.nodes import Input, Shape, Untouched
-from symlump.network.simplify import simplified
+from symlump.network.simplify import as_read
 
 _MAX_BYTES = 1 << 31  # what protobuf holds
 _MAX_NODES = 100_000
@@ -154,7 +154,7 @@ class _Reader:
         if not outputs or not all(isinstance(value, Ref) for value in outputs):
             raise NetworkError("every output must depend on the input")
         names = [value.name for value in outputs]
-        self.network: Network = simplified(self._build.network(names, _DTYPES[self._dtype]))
+        self.network: Network = as_read(self._build.network(names, _DTYPES[self._dtype]))
 
     def _input(self, value: Any) -> None:
         kind = value.type.tensor_type.elem_type

@@ -20,9 +20,9 @@ from symlump.network.activations.table import (
     leaky_relu,
     polynomial,
 )
-from symlump.network.exchange.build import GraphBuilder
+from symlump.network.exchange.build import GraphBuilder, doubtful, inverse, product
 from symlump.network.exchange.export_ops import Ref
-from symlump.network.exchange.onnx_constants import axes_of, constant, shortest
+from symlump.network.exchange.onnx_constants import axes_of, constant
 from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
 
 Array = npt.NDArray[Any]
@@ -66,9 +66,9 @@ class Operators:
         if operator in _PLAIN and (operator != "Gelu" or a.get("approximate", b"none") == b"none"):
             return _PLAIN[operator] if operator != "Swish" or a.get("alpha", 1.0) == 1 else None
         if operator == "LeakyRelu":
-            return leaky_relu(shortest(a.get("alpha", 0.01)))
+            return leaky_relu(a.get("alpha", float(np.float32(0.01))))
         if operator == "Elu":
-            return elu(shortest(a.get("alpha", 1.0)))
+            return elu(a.get("alpha", 1.0))
         if operator == "PRelu" and isinstance(x[1], np.ndarray) and x[1].size == 1:
             return leaky_relu(float(x[1].ravel()[0]))
         if operator == "Clip":
@@ -101,10 +101,10 @@ class Operators:
         weight, bias = x[1], x[2] if len(x) > 2 else None
         if not _are_arrays(weight, bias) or weight.ndim != 2 or a.get("transA", 0):
             return None
-        weight = _floats(weight) * a.get("alpha", 1.0)
+        weight, radius = product(_floats(weight), a.get("alpha", 1.0))
         if not a.get("transB", 0):
-            weight = weight.T
-        return self._affine(name, x[0], weight, bias, a.get("beta", 1.0))
+            weight, radius = weight.T, radius.T
+        return self._affine(name, x[0], weight, bias, a.get("beta", 1.0), radius)
 
     def on_MatMul(self, name: str, x: Inputs, a: Attributes) -> Ref | None:
         """x·W."""
@@ -118,16 +118,24 @@ class Operators:
         weight: Array,
         bias: Array | None,
         beta: float = 1.0,
+        radius: Array | None = None,
         **geometry: Any,
     ) -> Ref | None:
         if not isinstance(x, Ref):
             return None
-        offset = None
+        offset, doubt = None, None
         if bias is not None:
             if bias.size not in (1, weight.shape[0]):
                 return None
-            offset = np.broadcast_to(_floats(bias).ravel() * beta, weight.shape[:1]).copy()
-        node = Affine(self.build.free(name), (x.name,), weight, offset, **geometry)
+            offset, doubt = (
+                np.broadcast_to(part.ravel(), weight.shape[:1]).copy()
+                for part in product(_floats(bias), beta)
+            )
+        rounded = doubtful(
+            np.zeros_like(weight) if radius is None else radius,
+            np.zeros(len(weight)) if doubt is None else doubt,
+        )
+        node = Affine(self.build.free(name), (x.name,), weight, offset, doubt=rounded, **geometry)
         return Ref(self.build.add(node))
 
     def on_Conv(self, name: str, x: Inputs, a: Attributes) -> Ref | None:
@@ -175,11 +183,8 @@ class Operators:
         if a.get("training_mode", 0) or not _are_arrays(*x[1:5]):
             return None
         gamma, beta, mean, variance = (_floats(part) for part in x[1:5])
-        factor = gamma / np.sqrt(variance + a.get("epsilon", 1e-5))
-        spread = (-1, *(1,) * (len(self.build.shapes[x[0].name]) - 1))
-        offset = beta - mean * factor
-        scaled = self.build.scale(name, x[0].name, factor.reshape(spread), offset.reshape(spread))
-        return Ref(scaled)
+        epsilon = float(a.get("epsilon", 1e-5))
+        return Ref(self.build.batch_norm(name, x[0].name, mean, variance, epsilon, gamma, beta))
 
     def on_Add(self, name: str, x: Inputs, a: Attributes) -> Ref | None:
         """Values, or a value and a constant."""
@@ -215,7 +220,8 @@ class Operators:
         """By a constant."""
         if not isinstance(x[1], np.ndarray) or not x[1].all():
             return None
-        return Ref(self.build.scale(name, x[0].name, 1 / _floats(x[1])))
+        factor, radius = inverse(_floats(x[1]))
+        return Ref(self.build.scale(name, x[0].name, factor, None, radius))
 
     def on_Neg(self, name: str, x: Inputs, a: Attributes) -> Ref:
         """The opposite."""

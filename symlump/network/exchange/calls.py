@@ -1,0 +1,51 @@
+"""The calls of a program that torch exported: their names, arguments and sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from symlump.errors import NetworkError
+from symlump.network.nodes import Shape
+
+#: What moves or drops numbers of a tensor that the model holds, and rounds none.
+MOVES = {
+    "alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "view", "reshape",
+    "_unsafe_view", "flatten", "squeeze", "unsqueeze", "expand", "expand_as", "t", "numpy_T", "mT",
+    "transpose", "permute", "select", "slice", "cat", "stack", "split", "chunk", "neg", "abs", "flip",
+}  # fmt: skip
+
+
+def operation_of(schema: Any) -> str:
+    """Name of an operation; ``relu_``, which works in place, is a ``relu``."""
+    return re.sub(r"(?<=[a-z0-9])_$", "", schema.name.split("::")[-1])
+
+
+def identity_of(tensor: torch.Tensor) -> tuple[object, ...]:
+    """What two tensors that hold the same memory in the same way have in common."""
+    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
+
+
+def sizes_of(value: torch.Tensor) -> Shape:
+    """Of a tensor without its samples."""
+    found = tuple(value.shape[1:])
+    if not all(isinstance(n, int) for n in found):
+        raise NetworkError(f"a value of shape {tuple(value.shape)} has a size that is not fixed")
+    return found
+
+
+def has(value: Any, kind: type) -> bool:
+    """True if a value of a kind is anywhere in the arguments of a call."""
+    return any(isinstance(part, kind) for part in parts_of(value))
+
+
+def parts_of(value: Any) -> Iterator[Any]:
+    """The arguments of a call, one by one."""
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from parts_of(part)
+    else:
+        yield value

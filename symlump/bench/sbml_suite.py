@@ -9,26 +9,19 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from symlump.errors import FailureError, InputError, NotPolynomialError
-from symlump.formats.constant_functions import KNOWN, at_numbers
 from symlump.formats.flat import FlatModel, evaluate
+from symlump.formats.floats import FloatArithmetic, Floats
 from symlump.formats.functional_model import functional_model
 from symlump.formats.polynomial_model import polynomial_model, values_at_start
 from symlump.formats.sbml.read import Symbols, document_of
 from symlump.formats.source import Source, shown
-from symlump.ode.simulate import simulate
-
-Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -49,52 +42,6 @@ class SuiteResult:
     partial: int = 0
     wrong: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
-
-
-class FloatArithmetic:
-    """Expressions at many times at once, in float64."""
-
-    def __init__(self, times: Floats) -> None:
-        self.times = times
-
-    def begin(self) -> None:
-        """Nothing is counted."""
-
-    def number(self, value: Fraction) -> Floats:
-        """A number, at every time."""
-        return np.full(self.times.shape, float(value))
-
-    def copy(self, value: Floats) -> Floats:
-        """Arrays are not changed by anyone."""
-        return value
-
-    def truth(self, value: Floats) -> bool | None:
-        """Conditions hold at some times."""
-        return None
-
-    def apply(self, operator: str, arguments: Sequence[Floats], place: Hashable = None) -> Floats:
-        """An operation, time by time; NaN where it has no value."""
-        if operator == "time":
-            return self.times
-        if operator in "+*":
-            start = self.number(Fraction(operator == "*"))
-            return reduce(np.add if operator == "+" else np.multiply, arguments, start)
-        with np.errstate(all="ignore"):
-            if operator == "-":
-                return -arguments[0] if len(arguments) == 1 else arguments[0] - arguments[1]
-            if operator == "/":
-                return np.divide(*arguments)
-            if operator == "^":
-                return np.asarray(np.power(*arguments))
-        if operator == "piecewise":  # what is not chosen may have no value
-            pieces = list(zip(arguments[::2], arguments[1::2], strict=False))
-            value = arguments[-1] if len(arguments) % 2 else self.number(Fraction(0)) * np.nan
-            for chosen, condition in reversed(pieces):
-                value = np.where(condition, chosen, value)
-            return value
-        if not arguments:
-            return self.number(at_numbers(operator, [])[0])
-        return np.array([_at(operator, row) for row in zip(*arguments, strict=True)])
 
 
 def measure(folder: str | Path, version: str | None = None) -> SuiteResult:
@@ -132,17 +79,6 @@ def measure(folder: str | Path, version: str | None = None) -> SuiteResult:
         else:
             result.right += 1
     return result
-
-
-def _at(operator: str, arguments: Sequence[float]) -> float:
-    try:
-        return float(at_numbers(operator, [Fraction(value) for value in arguments])[0])
-    except NotPolynomialError:
-        if operator not in KNOWN:
-            raise
-        return float("nan")  # there is no value here
-    except (ValueError, OverflowError):
-        return float("nan")
 
 
 def _reason(message: str) -> str:
@@ -201,7 +137,6 @@ def _values(flat: FlatModel, times: Floats) -> dict[str, Floats]:
         model = polynomial_model(flat, symbolic=False, folded=False)
     except NotPolynomialError:
         model = functional_model(flat, symbolic=False)
-    start = [float(model.initial_values[name]) for name in model.ode.variables]
     arithmetic = FloatArithmetic(times)
     values = {
         name: arithmetic.number(value)
@@ -209,7 +144,7 @@ def _values(flat: FlatModel, times: Floats) -> dict[str, Floats]:
         if name not in flat.ruled
     }
     if len(model.ode):
-        states = simulate(model.ode, start, times).states
+        states = model.simulate(times).states
         values |= dict(zip(model.ode.variables, states, strict=True))
     for name in flat.in_order(flat.ruled, flat.ruled.get):
         if name in flat.ruled:

@@ -143,6 +143,10 @@ def _report(model: Model, options: argparse.Namespace) -> dict[str, Any]:
         },
         "other_views": model.other_views,
         "dropped": {name: fraction_text(value) for name, value in model.dropped.items()},
+        "events": [
+            {"name": event.name, "text": str(event), "variables": list(event.variables)}
+            for event in model.events
+        ],
         "notes": list(model.notes),
         "equations": [
             {
@@ -177,6 +181,10 @@ def _text(model: Model, options: argparse.Namespace) -> str:
             lines.append(f"{title}: {len(listed)}")
             shown = [_cut(f"{name} = {text}") for name, text in listed[:_VIEWS]]
             lines += indented(shown, len(listed), title)
+    if model.events:
+        lines.append(f"events: {len(model.events)}")
+        shown = [_cut(str(event)) for event in model.events[:_VIEWS]]
+        lines += indented(shown, len(model.events), "events")
     if model.dropped:
         lines.append(f"constants replaced by their values: {_cut(', '.join(model.dropped))}")
     lines += note_lines(model)

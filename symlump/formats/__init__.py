@@ -21,7 +21,7 @@ from typing import Literal
 from symlump.errors import FileFormatError, InputError, MethodError, NotPolynomialError
 from symlump.files import STANDARD, write_text
 from symlump.formats.model import Model, substitute_constants
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, listed, shown
 from symlump.memory import memory_errors
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.system import ODE
@@ -156,10 +156,15 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
 
 def _text(model: Model, chosen: str) -> str:
-    if model.ode.generators is not None and chosen != "erode":
+    if model.ode.generators is not None and chosen not in ("erode", "sbml"):
         raise FileFormatError(
-            f"a system with {symbol_text(model.ode, len(model.ode))} is written as ERODE (.ode) only, not "
-            f"as {chosen}"
+            f"a system with {symbol_text(model.ode, len(model.ode))} is written as ERODE (.ode) or SBML "
+            f"(.xml), not as {chosen}"
+        )
+    if model.events and chosen != "sbml":
+        raise FileFormatError(
+            f"the model has events ({listed(event.name for event in model.events)}), which only SBML "
+            f"(.xml) holds, not {chosen}"
         )
     if chosen == "erode":
         from symlump.formats.erode import write_erode

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats.algebra import fraction_text
 from symlump.formats.source import shown
+
+if TYPE_CHECKING:
+    from symlump.formats.events import Event
 
 Value = TypeVar("Value")
 _EVALUATE, _APPLY = -1, -2
@@ -110,6 +113,8 @@ class FlatModel:
         ``PATH:LINE:COLUMN`` of the definition of a symbol.
     notes : tuple of str
         What was done while reading.
+    events : tuple of Event
+        What else changes states.
 
     Examples
     --------
@@ -130,6 +135,12 @@ class FlatModel:
     observed: tuple[str, ...] = ()
     places: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    @property
+    def assigned(self) -> set[str]:
+        """The symbols that events set."""
+        return {name for event in self.events for name in event.assignments}
 
     def error(
         self, name: str, message: str, kind: type[InputError] = FileFormatError
@@ -265,7 +276,9 @@ def names_time(expression: Expression) -> bool:
     return False
 
 
-_LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2, "negate": 3, "^": 4}
+_RELATIONS = ("<", "<=", ">", ">=", "==", "!=")
+_LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2, "negate": 3, "^": 4} | dict.fromkeys(_RELATIONS, 0)
+_SPACED = ("+", "-", *_RELATIONS)
 
 
 class Text:
@@ -287,7 +300,7 @@ class Text:
         if operator == "-" and len(arguments) == 1:
             operator, sign = "negate", "-"
         elif operator in _LEVEL and len(arguments) > 1:
-            sign = {"+": " + ", "-": " - "}.get(operator, operator)
+            sign = f" {operator} " if operator in _SPACED else operator
         else:
             return _Formula(f"{operator}({', '.join(arguments)})", 9)
         level = _LEVEL[operator]
@@ -295,7 +308,7 @@ class Text:
         for k, argument in enumerate(arguments):
             holds = argument.level if isinstance(argument, _Formula) else 9
             # What stands behind - and / is held together by its own; so is both sides of a power.
-            strict = operator == "^" or (k > 0 and operator in ("-", "/"))
+            strict = operator == "^" or not level or (k > 0 and operator in ("-", "/"))
             parts.append(f"({argument})" if holds < level + strict else str(argument))
         return _Formula(sign + parts[0] if operator == "negate" else sign.join(parts), level)
 

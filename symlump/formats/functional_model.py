@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from symlump.errors import FileFormatError, InputError
+from symlump.formats.events import claim, settled_events
 from symlump.formats.flat import FlatModel
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import value_of, values_at_start, views_of
@@ -72,4 +73,9 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
     notes |= arithmetic.notes
     zero = Fraction(0)
     initial = {name: start.get(name, zero) for name in names}
-    return Model(flat.name, ode, initial, None, observables, others, notes=tuple(notes))
+    events = settled_events(flat, names, start)
+    if events:
+        notes[claim(events)] = None
+    return Model(
+        flat.name, ode, initial, None, observables, others, notes=tuple(notes), events=events
+    )

@@ -6,7 +6,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from symlump.errors import PartitionError
+from symlump.errors import MethodError, PartitionError
+from symlump.formats.events import names_in
+from symlump.formats.source import shown
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -23,6 +25,8 @@ def linear_quotient_model(model: Model, lumping: LinearLumping) -> Model:
     ------
     PartitionError
         If the lumping is of another system.
+    MethodError
+        If a variable that an event reads or sets is no row by itself.
 
     Examples
     --------
@@ -40,6 +44,13 @@ def linear_quotient_model(model: Model, lumping: LinearLumping) -> Model:
             f"this lumping is of another system, of {len(lumping.ode)} variables; give one of the "
             f"{len(model.ode)} variables of the model {model.name!r}"
         )
+    for name in names_in(model.events):
+        rows = [(one, row) for one, row in lumping.combinations.items() if name in row]
+        if rows != [(name, {name: Fraction(1)})]:
+            raise MethodError(
+                f"an event reads or sets {shown(name)}, which is no row by itself; take it as an "
+                "observable, too"
+            )
     start = model.initial_values
     values = {
         name: sum((value * start[variable] for variable, value in row.items()), Fraction(0))

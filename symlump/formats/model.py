@@ -8,10 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.errors import MethodError, PartitionError, VariableError
 from symlump.formats import algebra
 from symlump.formats.carry import common_values, sums, view_of_sums
+from symlump.formats.events import Event, names_in, substituted
 from symlump.formats.source import shown
 from symlump.lumping.partition import Partition
 from symlump.ode.substitute import substitute
@@ -21,6 +23,7 @@ from symlump.suggest import did_you_mean
 if TYPE_CHECKING:
     from symlump.lumping.linear.linear_lumping import LinearLumping
     from symlump.lumping.lumping import Lumping
+    from symlump.ode.simulate import Trajectory
 
 Blocks = tuple[tuple[str, ...], ...]
 
@@ -47,6 +50,9 @@ class Model:
     notes : tuple of str
         What was done while reading that the file does not say: values put or computed, rules
         followed, the kind of chain that was assumed.
+    events : tuple of Event
+        What changes variables beside the system, in terms of these variables. The system alone is the
+        model between events; :meth:`simulate` heeds them.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Model:
     other_views: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, Fraction] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Model {self.name!r}: {len(self.ode)} variables, {self.ode.terms} terms>"
@@ -68,6 +75,8 @@ class Model:
         observables: Iterable[str] = (),
     ) -> Partition:
         """What may merge at all: the third argument of ``lump``.
+
+        Variables that events read or set are alone in any case.
 
         Parameters
         ----------
@@ -108,6 +117,9 @@ class Model:
         for name in observables:
             for view in self._views_called(name):
                 partition = partition.meet(self._grouped(view))
+        if self.events:
+            alone = {name: Fraction(k) for k, name in enumerate(names_in(self.events), start=1)}
+            partition = partition.meet(self._grouped(alone))
         return partition
 
     def _grouped(self, values: Mapping[str, Fraction]) -> Partition:
@@ -142,6 +154,39 @@ class Model:
             f"{_some(self.ode.variables)}; observables: {_some(tuple(self.observables))}"
         )
 
+    def simulate(
+        self,
+        times: npt.ArrayLike,
+        method: str = "LSODA",
+        rtol: float = 1e-10,
+        atol: float = 1e-12,
+    ) -> Trajectory:
+        """Integrate the system from the model's initial values, with its events.
+
+        Parameters are those of :func:`symlump.simulate`. A time at which an event happens shows the state
+        after it.
+
+        Raises
+        ------
+        InputError
+            If the times do not ascend.
+        FailureError
+            If the solver gives up, or events follow each other without end.
+
+        Examples
+        --------
+        >>> from symlump import ODE
+        >>> from symlump.formats.flat import Call
+        >>> half = Call("<=", ("x", Fraction(1, 2)))   # x grows again at 1/2
+        >>> model = Model("saw", ODE.from_text("x' = -1/2"), {"x": Fraction(1)},
+        ...     events=(Event("reset", half, {"x": Fraction(1)}),))
+        >>> model.simulate([0, 0.5, 1.5])["x"].round(6).tolist()
+        [1.0, 0.75, 0.75]
+        """
+        from symlump.formats.simulation import simulate_model
+
+        return simulate_model(self, times, method, rtol, atol)
+
     def quotient(self, lumping: Lumping | LinearLumping) -> Model:
         """The reduced model: the quotient system with what this model says about its variables.
 
@@ -149,7 +194,8 @@ class Model:
         common value of each block for a backward one. Observables are rewritten where the quotient
         determines them: a forward lumping only knows sums, so the coefficients must be constant on
         each block; a backward lumping knows every variable. All other views are left out. The
-        file's partition is carried over if no block of the lumping crosses it.
+        file's partition is carried over if no block of the lumping crosses it. Events are carried over
+        as they are, since the variables that they read or set are alone.
 
         Parameters
         ----------
@@ -162,7 +208,7 @@ class Model:
             If the lumping is of another system.
         MethodError
             If members of a block of a backward lumping start at different values; the quotient
-            would be wrong from that state.
+            would be wrong from that state. If a variable is merged that an event reads or sets.
 
         Examples
         --------
@@ -199,6 +245,12 @@ class Model:
             )
         }
         size = dict(zip(names, lumping.partition.sizes.tolist(), strict=True))
+        for name in names_in(self.events):
+            if size[block_of[name]] > 1:
+                raise MethodError(
+                    f"{shown(name)} is merged, and an event reads or sets it; lump inside "
+                    "model.initial_partition(), which keeps it alone"
+                )
         observables = {}
         for name, view in self.observables.items():
             rewritten = view_of_sums(view, block_of, size) if forward else sums(view, block_of)
@@ -262,6 +314,7 @@ def substitute_constants(model: Model) -> Model:
     moves = np.zeros(len(ode), dtype=bool)
     moves[ode.rows] = True
     moves[[ode.index[name] for name in ode.parameters]] = True
+    moves[[ode.index[name] for event in model.events for name in event.assignments]] = True
     if moves.all():
         return model
     dropped = {
@@ -278,6 +331,7 @@ def substitute_constants(model: Model) -> Model:
     for name, combination in model.observables.items():
         if not dropped.keys().isdisjoint(combination):
             other_views[name] = combination_text(observables.pop(name))
+    numbers = {name: name for name in kept} | dropped
     return replace(
         model,
         ode=substitute(ode, dropped),
@@ -286,6 +340,7 @@ def substitute_constants(model: Model) -> Model:
         observables=observables,
         other_views=other_views,
         dropped={**model.dropped, **dropped},
+        events=tuple(event.mapped(lambda e: substituted(e, numbers, {})) for event in model.events),
     )
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.algebra import Polynomial
+from symlump.formats.events import claim, settled_events
 from symlump.formats.flat import Arithmetic, Expression, FlatModel, evaluate, symbols, text
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
@@ -93,7 +94,8 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     arithmetic.constants.update(
         (i, initial[name])
         for i, name in enumerate(names)
-        if i >= len(flat.states) or (folded and name not in flat.rates)
+        if i >= len(flat.states)
+        or (folded and name not in flat.rates and name not in flat.assigned)
     )
     for name in (*flat.parameters, *flat.fixed):
         if name not in values and name in start:
@@ -112,7 +114,19 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     if followed:
         notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
     notes |= arithmetic.notes
-    return Model(flat.name, ode, initial | more, None, observables, others, notes=tuple(notes))
+    events = settled_events(flat, names, start)
+    if events:
+        notes[claim(events)] = None
+    return Model(
+        flat.name,
+        ode,
+        initial | more,
+        None,
+        observables,
+        others,
+        notes=tuple(notes),
+        events=events,
+    )
 
 
 def _refuse(new: NewConstant) -> InputError:

@@ -29,7 +29,7 @@ from symlump.ode.system import ODE
 _MINUS = Fraction(-1)
 _HALF = constant(Fraction(1, 2))
 #: Operators of expressions that are functions here, under the names they have here.
-_SAME = {
+SAME = {
     "ln": "log",
     "<": "lt",
     "<=": "leq",
@@ -38,7 +38,7 @@ _SAME = {
     "==": "eq",
     "!=": "neq",
 }
-_CHAINS = {"lt", "leq", "gt", "geq", "eq"}
+CHAINS = {"lt", "leq", "gt", "geq", "eq"}
 
 
 class Factored(dict[tuple[tuple[int, int], ...], Fraction]):
@@ -163,8 +163,8 @@ class SymbolArithmetic:
                 return _MADE[name](self, *u)
             except TypeError:
                 raise InputError(f"{name} with {len(u)} arguments") from None
-        name = _SAME.get(name, name)
-        if name in _CHAINS and len(u) > 2:
+        name = SAME.get(name, name)
+        if name in CHAINS and len(u) > 2:
             pairs = [self._function(name, [a, b]) for a, b in zip(u, u[1:], strict=False)]
             return self._function("and", pairs)
         if name not in FUNCTIONS:

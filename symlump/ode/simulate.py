@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,33 @@ def jacobian(ode: ODE, x: FloatArray) -> sparse.csr_array:
     return ode.jacobian(x)
 
 
+def exact_jacobian(ode: ODE, method: str) -> dict[str, Any]:
+    """The Jacobian for a solver, where it asks for one and every function in the system has a derivative."""
+    if ode.generators is not None and not ode.generators.slopes.smooth:
+        return {}  # the solver's own differences
+    if method in ("BDF", "Radau"):
+        return {"jac": lambda t, x: ode.jacobian(x, t)}
+    if method == "LSODA" and len(ode) <= 2000:
+        return {"jac": lambda t, x: ode.jacobian(x, t).toarray()}
+    return {}
+
+
+def checked_times(times: npt.ArrayLike) -> FloatArray:
+    """Ascending times, at least two.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
+    at = np.asarray(times, dtype=np.float64)
+    if at.ndim != 1 or at.size < 2 or not np.isfinite(at).all() or (np.diff(at) <= 0).any():
+        raise InputError(
+            "times are at least two ascending numbers, the first that of the initial state"
+        )
+    return at
+
+
 @memory_errors()
 def simulate(
     ode: ODE,
@@ -91,23 +118,12 @@ def simulate(
     >>> decay["x"].round(6).tolist()
     [1.0, 0.367879]
     """
-    at = np.asarray(times, dtype=np.float64)
+    at = checked_times(times)
     state = np.asarray(initial, dtype=np.float64)
-    if at.ndim != 1 or at.size < 2 or not np.isfinite(at).all() or (np.diff(at) <= 0).any():
-        raise InputError(
-            "times are at least two ascending numbers, the first that of the initial state"
-        )
     if state.shape != (len(ode),) or not np.isfinite(state).all():
         raise InputError(
             f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
         )
-    options = {}
-    if ode.generators is not None and not ode.generators.slopes.smooth:
-        pass  # the solver's own differences
-    elif method in ("BDF", "Radau"):
-        options["jac"] = lambda t, x: ode.jacobian(x, t)
-    elif method == "LSODA" and len(ode) <= 2000:
-        options["jac"] = lambda t, x: ode.jacobian(x, t).toarray()
     with np.errstate(over="ignore", invalid="ignore"):
         solution = solve_ivp(
             lambda t, x: ode.rhs(x, t),
@@ -117,7 +133,7 @@ def simulate(
             at,
             rtol=rtol,
             atol=atol,
-            **options,
+            **exact_jacobian(ode, method),
         )
     if not solution.success or not np.isfinite(solution.y).all():
         raise FailureError(f"the solver stopped at time {solution.t[-1]:g}: {solution.message}")

@@ -86,7 +86,7 @@ def test_an_erode_file_is_read_back_as_it_was_written(tmp_path):
     for content in (model, small):
         sl.write(content, tmp_path / "again.ode")
         assert sl.read(tmp_path / "again.ode").ode == content.ode
-    with pytest.raises(FileFormatError, match=r"ERODE \(.ode\) only"):
+    with pytest.raises(FileFormatError, match=r"ERODE \(.ode\) or SBML"):
         sl.write(small, tmp_path / "small.net")
 
 

@@ -151,15 +151,12 @@ def test_rules_and_assignments(read):
 
 RATE_RULE = f'<listOfRules><rateRule variable="p">{MATH.format(name("A"))}</rateRule></listOfRules>'
 RULE = f'<assignmentRule variable="p">{MATH.format(name("A"))}</assignmentRule>'
+ALGEBRAIC = f"<listOfRules><algebraicRule>{MATH.format(name('A'))}</algebraicRule></listOfRules>"
 TWO_RULES = f"<listOfRules>{RULE * 2}</listOfRules>"
 TWO_LOCAL = (
     "<listOfLocalParameters>"
     + '<localParameter id="k" value="3"/>' * 2
     + "</listOfLocalParameters>"
-)
-EVENT = (
-    '<listOfEvents><event useValuesFromTriggerTime="true"><trigger initialValue="true" '
-    f'persistent="true">{MATH.format("<true/>")}</trigger></event></listOfEvents>'
 )
 
 
@@ -170,7 +167,7 @@ EVENT = (
         (document(reaction("<cn> INF </cn>")), InputError, "m.xml:"),
         (document(reaction(name("p"))), FileFormatError, "'p' is not defined or has no value"),
         (document(reaction(name("zz"))), FileFormatError, "m.xml:"),
-        (document(reaction(LAW), more=EVENT), FileFormatError, "events"),
+        (document(reaction(LAW), more=ALGEBRAIC), FileFormatError, "algebraic rules"),
         (document(reaction(LAW), size="0"), FileFormatError, "size 0"),
         (document(reaction(LAW), size="INF"), FileFormatError, "m.xml:5"),
         (document(reaction(LAW), listed=species("A") * 2), FileFormatError, "m.xml:6"),
@@ -251,9 +248,12 @@ def test_round_trip(read, tmp_path):
     assert model.ode.variables == ("x", "y", "s1", "k")
     assert list(model.initial_values.values()) == list(start.values())
     assert str(model.ode).replace("s1", "größe").split() == str(ode).split()
-    inexact = PolynomialODE.from_sympy({x: rational(1, 10**12 + 1) * x})
-    with pytest.raises(FileFormatError, match="cannot hold the number .1/1000000000001. exactly"):
-        formats.write(inexact, path)
+    for value in (rational(1, 10**12 + 1), rational(3**50, 7**30), rational(-(10**40) - 1)):
+        exact = PolynomialODE.from_sympy({x: value * x})
+        formats.write(exact, path)
+        assert formats.read(path).ode == exact
+    with pytest.raises(FileFormatError, match="cannot hold the number .1/13.* exactly"):
+        formats.write(PolynomialODE.from_sympy({x: x / sympy.Integer(3**1000 + 1)}), path)
 
 
 def test_every_float_is_written(read, tmp_path):

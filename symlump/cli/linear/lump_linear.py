@@ -27,6 +27,7 @@ _LISTED = 2000
 def run_linear(options: argparse.Namespace) -> Answer:
     """Run the command for a linear lumping."""
     from symlump import formats
+    from symlump.formats.events import names_in
     from symlump.formats.linear import linear_quotient_model
     from symlump.lumping.linear.constrained import Constrained
     from symlump.lumping.lump import lump
@@ -34,7 +35,8 @@ def run_linear(options: argparse.Namespace) -> Answer:
     _only_linear(options)
     model = read_model(options)
     observables = [name for given in options.observable for name in names(given)]
-    method = Constrained([_view(model, name) for name in observables], eps=options.eps)
+    kept = [*(_view(model, name) for name in observables), *names_in(model.events)]
+    method = Constrained(kept, eps=options.eps)
     with working(f"lumping {len(model.ode)} variables"):
         start = time.perf_counter()
         lumping = lump(model.ode, method)

@@ -14,7 +14,7 @@ from symlump.formats.source import shown
 
 MAX_NODES = 250_000
 
-_OPERATORS = {
+OPERATORS = {
     "plus": "+",
     "minus": "-",
     "times": "*",
@@ -44,7 +44,7 @@ _SAME = """
     abs exp ln floor factorial sin cos tan sec csc cot sinh cosh tanh sech csch coth and or xor not implies
     max min quotient rem
 """
-_OPERATORS |= {name: name for name in _SAME.split()}
+OPERATORS |= {name: name for name in _SAME.split()}
 _CONSTANTS: dict[str, Expression] = {
     "true": Fraction(1),
     "false": Fraction(0),
@@ -190,7 +190,7 @@ class MathReader:
             raise self.document.error(
                 head, f"the function {shown(head.text.strip())} is not defined"
             )
-        operator = _OPERATORS.get(head.tag)
+        operator = OPERATORS.get(head.tag)
         if operator is None or first in ("degree", "logbase"):
             raise self.document.error(head, f"<{head.tag}> is not supported here")
         expected = (1, 2) if operator == "-" else (2, 2) if operator in "/^" else None

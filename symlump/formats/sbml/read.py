@@ -19,6 +19,7 @@ from symlump.formats.polynomial_model import polynomial_model
 from symlump.formats.sbml.comp import flattened
 from symlump.formats.sbml.definitions import Definitions
 from symlump.formats.sbml.document import Document, Element, NeedsFlattening, parse
+from symlump.formats.sbml.events import events_of, with_sizes
 from symlump.formats.sbml.math import rate_of
 from symlump.formats.source import Source, listed, shown
 
@@ -90,6 +91,9 @@ class Symbols(Definitions):
         self.default = False if self.level < 3 else None  # of what a species must say in level 3
         self.locals: list[str] = []
         self.amounts: dict[str, str] = {}
+        self.concentrations: dict[str, str] = {}
+        self.events = events_of(self)
+        self.assigned = {name for event in self.events for name in event.assignments}
 
     def flat(self) -> FlatModel:
         """The flat model; to be asked for once."""
@@ -103,11 +107,12 @@ class Symbols(Definitions):
             for name in self.of_kind(kind)
             if name in self.amounts
             or name in self.rates
+            or name in self.assigned
             or (kind == "species" and name not in self.ruled)
         ]
-        still = self.ruled.keys() | self.rates.keys()
+        still = self.ruled.keys() | self.rates.keys() | self.assigned
         name = self.model.get("name", "id") or "model"
-        return FlatModel(
+        flat = FlatModel(
             name,
             self.document.path,
             tuple(states),
@@ -126,7 +131,9 @@ class Symbols(Definitions):
             ),
             self.places,
             tuple(self.notes),
+            self.events,
         )
+        return with_sizes(flat, self.amounts, self.concentrations)
 
     # Reactions.
 
@@ -227,6 +234,8 @@ class Symbols(Definitions):
                 absent.append(name)
                 start = Fraction(0)
             self.initial[name] = start
+            if name in self.rates and not is_amount:
+                self.concentrations[name] = compartment
             moves = self._amount_moved(species, change)
             if not is_amount and name not in self.rates and self._changes(compartment):
                 self._as_amount(name, species, compartment, moves)
@@ -240,7 +249,11 @@ class Symbols(Definitions):
         found, seen = [name], {name}
         while found:
             one = found.pop()
-            if one in self.rates or self.kinds.get(one) in ("species", "reaction"):
+            if (
+                one in self.rates
+                or one in self.assigned
+                or self.kinds.get(one) in ("species", "reaction")
+            ):
                 return True
             rule = self.ruled.get(one)
             if rule is not None:

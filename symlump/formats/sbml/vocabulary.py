@@ -53,7 +53,13 @@ stoichiometryMath: | math
 kineticLaw: formula timeUnits substanceUnits | math listOfParameters listOfLocalParameters
 listOfLocalParameters: | localParameter
 localParameter: value units |
-listOfEvents: |
+listOfEvents: | event
+event: useValuesFromTriggerTime timeUnits | trigger priority delay listOfEventAssignments
+trigger: initialValue persistent | math
+priority: | math
+delay: | math
+listOfEventAssignments: | eventAssignment
+eventAssignment: variable | math
 """
 
 #: Elements that say nothing about the numbers, and are not looked into.
@@ -63,7 +69,7 @@ SILENT = frozenset(
 #: Elements that are not looked into, and what is said about that.
 SAID = {"listOfConstraints": "constraints are not read: they change no solution"}
 
-_NAMES = {"event": "events are", "algebraicRule": "algebraic rules are"}
+_NAMES = {"algebraicRule": "algebraic rules are"}
 
 
 def _table(text: str) -> Iterator[tuple[str, tuple[frozenset[str], frozenset[str]]]]:
@@ -88,7 +94,7 @@ def refusal(tag: str, parent: str) -> str:
 
     Examples
     --------
-    >>> refusal("event", "listOfEvents"), refusal("wonder", "model")
-    ('events are not supported', 'the element <wonder> in <model> is not supported')
+    >>> refusal("algebraicRule", "listOfRules"), refusal("wonder", "model")
+    ('algebraic rules are not supported', 'the element <wonder> in <model> is not supported')
     """
     return f"{_NAMES.get(tag, f'the element <{tag}> in <{parent}> is')} not supported"

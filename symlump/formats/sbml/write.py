@@ -1,124 +1,161 @@
-"""Writing SBML (level 3, version 1): one rate rule per variable, with exact numbers only."""
+"""Writing SBML (level 3): one rate rule per variable, views as assignment rules, events; exact numbers only."""
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from xml.sax.saxutils import quoteattr
 
-from symlump.errors import FileFormatError
-from symlump.formats.algebra import Monomial, fraction_text, shortest_decimal
-from symlump.formats.flows import equations
+from symlump.formats.events import Event
+from symlump.formats.flat import Call, Expression
 from symlump.formats.model import Model
-from symlump.formats.source import shown
+from symlump.formats.sbml.mathml import LATER, double, mathml
+from symlump.formats.trees import right_sides
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\ufffe\uffff\ud800-\udfff]")
-_MATH = '<math xmlns="http://www.w3.org/1998/Math/MathML">{}</math>'
-_INTEGER = 2**31  # what readers of integers and rationals in MathML hold
 
 
 def write_sbml(model: Model) -> str:
     """The text of an SBML file, with each variable as a concentration in a compartment of size 1.
 
-    A name that SBML does not allow is replaced by s1, s2, … and kept as the attribute ``name``.
+    A name that SBML does not allow is replaced by s1, s2, … and kept as the attribute ``name``. Version 1 of
+    level 3 is written, or version 2 if a function asks for it (``min``, ``max``).
 
     Raises
     ------
     FileFormatError
-        If a number is neither a short decimal nor a rational in 32 bits: SBML cannot hold it.
+        If a number is beyond what doubles reach, or a function is none that SBML has.
     """
-    ode = model.ode
-    fixed = set(ode.parameters)
-    ids = _identifiers(ode.variables)
-    species, parameters, assignments, rules = [], [], [], []
-    for name, identifier in zip(ode.variables, ids, strict=True):
-        title = "" if name == identifier else f" name={quoteattr(_CONTROL.sub(' ', name))}"
-        value = model.initial_values[name]
-        given = _double(value)
-        if given is None:
-            math = _MATH.format(_number(value))
-            assignments.append(
-                f'<initialAssignment symbol="{identifier}">{math}</initialAssignment>'
+    return _Writer(model).text()
+
+
+class _Writer:
+    """One document, with the operators that occur in it."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.ids = _identifiers((*model.ode.variables, *_views(model)))
+        self.operators: set[str] = set()
+        self.parts: dict[str, list[str]] = {
+            "Compartments": [
+                '<compartment id="space" spatialDimensions="3" size="1" constant="true"/>'
+            ],
+            "Species": [],
+            "Parameters": [],
+            "InitialAssignments": [],
+            "Rules": [],
+            "Events": [],
+        }
+
+    def text(self) -> str:
+        """The document."""
+        model, fixed = self.model, set(self.model.ode.parameters)
+        for name in model.ode.variables:
+            self._variable(name, name in fixed)
+        for name, side in zip(model.ode.variables, right_sides(model.ode), strict=True):
+            if side:
+                self._rule("rate", name, side)
+        for name in _views(model):
+            self.parts["Parameters"].append(
+                f'<parameter id="{self.ids[name]}"{self._title(name)} constant="false"/>'
             )
-        if name in fixed:
+            terms = tuple(Call("*", (value, v)) for v, value in model.observables[name].items())
+            self._rule("assignment", name, Call("+", terms))
+        taken = set(self.ids.values())
+        for event in model.events:
+            self._event(event, taken)
+        version = 2 if self.operators & LATER else 1
+        space = f"http://www.sbml.org/sbml/level3/version{version}/core"
+        lines = [
+            '<?xml version="1.0" encoding="UTF-8"?>',
+            f'<sbml xmlns="{space}" level="3" version="{version}">',
+            f"<model name={_quoted(model.name)}>",
+        ]
+        for part, content in self.parts.items():
+            if content:
+                lines += [f"<listOf{part}>", *content, f"</listOf{part}>"]
+        return "\n".join([*lines, "</model>", "</sbml>", ""])
+
+    def _title(self, name: str) -> str:
+        return "" if name == self.ids[name] else f" name={_quoted(name)}"
+
+    def _math(self, expression: Expression) -> str:
+        text, operators = mathml(expression, self.ids)
+        self.operators |= operators
+        return text
+
+    def _variable(self, name: str, fixed: bool) -> None:
+        identifier, title = self.ids[name], self._title(name)
+        value = self.model.initial_values[name]
+        given = double(value)
+        if given is None:
+            self.parts["InitialAssignments"].append(
+                f'<initialAssignment symbol="{identifier}">{self._math(value)}</initialAssignment>'
+            )
+        if fixed:
             start = "" if given is None else f' value="{given}"'
-            parameters.append(f'<parameter id="{identifier}"{title}{start} constant="true"/>')
+            self.parts["Parameters"].append(
+                f'<parameter id="{identifier}"{title}{start} constant="true"/>'
+            )
         else:
             start = "" if given is None else f' initialConcentration="{given}"'
-            species.append(
+            self.parts["Species"].append(
                 f'<species id="{identifier}"{title} compartment="space"{start} '
                 'hasOnlySubstanceUnits="false" boundaryCondition="false" constant="false"/>'
             )
-    for row, terms in equations(ode):
-        if terms:
-            rules.append(f'<rateRule variable="{ids[row]}">{_math(terms, ids)}</rateRule>')
-    title = quoteattr(_CONTROL.sub(" ", model.name))
-    parts = {
-        "Compartments": [
-            '<compartment id="space" spatialDimensions="3" size="1" constant="true"/>'
-        ],
-        "Species": species,
-        "Parameters": parameters,
-        "InitialAssignments": assignments,
-        "Rules": rules,
-    }
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1">',
-        f"<model name={title}>",
+
+    def _rule(self, kind: str, name: str, expression: Expression) -> None:
+        self.parts["Rules"].append(
+            f'<{kind}Rule variable="{self.ids[name]}">{self._math(expression)}</{kind}Rule>'
+        )
+
+    def _event(self, event: Event, taken: set[str]) -> None:
+        identifier, number = event.name, 0
+        while identifier in taken or not _IDENTIFIER.fullmatch(identifier):
+            number += 1
+            identifier = f"event{number}"
+        taken.add(identifier)
+        at_trigger = str(event.values_from_trigger).lower()
+        lines = [
+            f'<event id="{identifier}" useValuesFromTriggerTime="{at_trigger}">',
+            f'<trigger initialValue="{str(event.initial_value).lower()}" '
+            f'persistent="{str(event.persistent).lower()}">{self._math(event.trigger)}</trigger>',
+        ]
+        for tag, expression in (("priority", event.priority), ("delay", event.delay)):
+            if expression is not None:
+                lines.append(f"<{tag}>{self._math(expression)}</{tag}>")
+        if event.assignments:
+            lines.append("<listOfEventAssignments>")
+            for name, value in event.assignments.items():
+                math = self._math(value)
+                lines.append(
+                    f'<eventAssignment variable="{self.ids[name]}">{math}</eventAssignment>'
+                )
+            lines.append("</listOfEventAssignments>")
+        self.parts["Events"].append("\n".join([*lines, "</event>"]))
+
+
+def _views(model: Model) -> list[str]:
+    """The observables that are written: one that is called like a variable cannot be."""
+    return [
+        name for name, view in model.observables.items() if view and name not in model.ode.index
     ]
-    for part, content in parts.items():
-        if content:
-            lines += [f"<listOf{part}>", *content, f"</listOf{part}>"]
-    return "\n".join([*lines, "</model>", "</sbml>", ""])
 
 
-def _identifiers(names: tuple[str, ...]) -> list[str]:
+def _quoted(text: str) -> str:
+    return quoteattr(_CONTROL.sub(" ", text))
+
+
+def _identifiers(names: tuple[str, ...]) -> dict[str, str]:
     taken = {name for name in names if _IDENTIFIER.fullmatch(name)} | {"space"}
-    result, number = [], 0
+    result: dict[str, str] = {}
+    number = 0
     for name in names:
         if _IDENTIFIER.fullmatch(name) and name != "space":
-            result.append(name)
+            result[name] = name
             continue
         number += 1
         while f"s{number}" in taken:
             number += 1
-        result.append(f"s{number}")
+        result[name] = f"s{number}"
     return result
-
-
-def _double(value: Fraction) -> str | None:
-    """The decimal that a reader of doubles turns back into this number, if there is one."""
-    text = shortest_decimal(value)
-    return None if text is None else text.removesuffix(".0")
-
-
-def _number(value: Fraction) -> str:
-    text = _double(value)
-    if text is not None:
-        mantissa, _, exponent = text.partition("e")
-        if exponent:
-            return f'<cn type="e-notation">{mantissa}<sep/>{int(exponent)}</cn>'
-        return f"<cn>{text}</cn>"
-    if abs(value.numerator) < _INTEGER and value.denominator < _INTEGER:
-        return f'<cn type="rational">{value.numerator}<sep/>{value.denominator}</cn>'
-    raise FileFormatError(
-        f"SBML cannot hold the number {shown(fraction_text(value), 40)} exactly; "
-        "write another format"
-    )
-
-
-def _math(terms: list[tuple[Fraction, Monomial]], ids: list[str]) -> str:
-    written = []
-    for value, monomial in terms:
-        factors = [_number(value)] if value != 1 or not monomial else []
-        for variable, power in monomial:
-            factor = f"<ci>{ids[variable]}</ci>"
-            factors.append(
-                factor if power == 1 else f"<apply><power/>{factor}<cn>{power}</cn></apply>"
-            )
-        many = len(factors) > 1
-        written.append(f"<apply><times/>{''.join(factors)}</apply>" if many else factors[0])
-    total = "".join(written)
-    return _MATH.format(f"<apply><plus/>{total}</apply>" if len(written) > 1 else total)

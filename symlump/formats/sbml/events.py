@@ -1,0 +1,157 @@
+"""The events of an SBML document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from symlump.formats.events import Event, parts, substituted
+from symlump.formats.flat import Call, Expression, FlatModel
+from symlump.formats.sbml.definitions import Definitions
+from symlump.formats.sbml.document import Element
+from symlump.formats.source import shown
+
+
+def events_of(definitions: Definitions) -> tuple[Event, ...]:
+    """The events of a document, in terms of its symbols.
+
+    Raises
+    ------
+    FileFormatError
+        If an event is not complete, or sets what it cannot set.
+    """
+    names: dict[str, None] = {}
+    result = []
+    for element in definitions.model.listed("listOfEvents"):
+        name = element.get("id") or definitions.fresh(f"event{len(names) + 1}")
+        if name in names or name in definitions.kinds:
+            raise definitions.document.error(element, f"two symbols are called {shown(name)}")
+        names[name] = None
+        definitions.places[name] = definitions.document.place(element)
+        result.append(_event(definitions, name, element))
+    return tuple(result)
+
+
+def _event(definitions: Definitions, name: str, element: Element) -> Event:
+    # What a trigger and an event must say of themselves in level 3 was so for all before.
+    must = None if definitions.level > 2 else True
+    trigger = element.child("trigger")
+    if trigger is None:
+        raise definitions.document.error(element, f"event {shown(name)} has no trigger")
+    return Event(
+        name,
+        definitions.mathematics(trigger),
+        _assignments(definitions, element),
+        _optional(definitions, element, "delay"),
+        _optional(definitions, element, "priority"),
+        definitions.flag(element, "useValuesFromTriggerTime", must),
+        definitions.flag(trigger, "initialValue", must),
+        definitions.flag(trigger, "persistent", must),
+    )
+
+
+def _optional(definitions: Definitions, element: Element, tag: str) -> Expression | None:
+    child = element.child(tag)
+    return None if child is None else definitions.mathematics(child)
+
+
+def _assignments(definitions: Definitions, element: Element) -> dict[str, Expression]:
+    assignments: dict[str, Expression] = {}
+    for assignment in element.listed("listOfEventAssignments"):
+        name = assignment.get("variable") or ""
+        problem = ""
+        if definitions.kinds.get(name) in (None, "reaction"):
+            problem = "is not defined"
+        elif name in assignments:
+            problem = "it sets twice"
+        elif name in definitions.ruled:
+            problem = "has a rule"
+        elif definitions.flag(definitions.elements[name], "constant", False):
+            problem = "is constant"
+        if problem:
+            raise definitions.document.error(
+                assignment, f"an event sets {shown(name)}, which {problem}"
+            )
+        assignments[name] = definitions.mathematics(assignment)
+    return assignments
+
+
+def with_sizes(
+    flat: FlatModel, amounts: Mapping[str, str], concentrations: Mapping[str, str]
+) -> FlatModel:
+    """Let events do to amounts what they do to concentrations and sizes.
+
+    A concentration is set while its compartment has the size from before the event, which gives an amount; that
+    stays when the size changes. So where a concentration is the quotient of an amount and a size, the new
+    amount is its new value times the size before; where it is a variable itself, it becomes its new value
+    times the size before over the size after.
+
+    Parameters
+    ----------
+    flat : FlatModel
+    amounts : mapping of str to str
+        For each species that is such a quotient its amount.
+    concentrations : mapping of str to str
+        For each species with a concentration of its own its compartment.
+
+    Raises
+    ------
+    FileFormatError
+        If the size may change between the time at which a value is computed and that at which it is set.
+    """
+    result = []
+    for event in flat.events:
+        later = {n for other in flat.events if other is not event for n in other.assignments}
+        if event.delay is not None:
+            later |= {*flat.states, *flat.ruled}
+        assignments: dict[str, Expression] = {}
+        for name, value in event.assignments.items():
+            if name in amounts:
+                quotient = flat.ruled[name]
+                assert isinstance(quotient, Call)
+                size = quotient.arguments[1]
+                _at_one_time(flat, event, name, flat.in_order([size], flat.ruled.get), later)
+                assignments[amounts[name]] = Call("*", (value, size))
+            else:
+                assignments[name] = value
+        for name, compartment in concentrations.items():
+            after, needed = _size_after(flat, compartment, event)
+            if not needed.isdisjoint(event.assignments):
+                _at_one_time(flat, event, name, [name, *needed], later)
+                moved = Call("*", (event.assignments.get(name, name), compartment))
+                assignments[name] = Call("/", (moved, after))
+        result.append(replace(event, assignments=assignments))
+    return replace(flat, events=tuple(result))
+
+
+def _at_one_time(
+    flat: FlatModel, event: Event, name: str, needed: Iterable[str], later: set[str]
+) -> None:
+    """Refuse what would have to be computed from values at two times."""
+    if event.values_from_trigger and not later.isdisjoint(needed):
+        raise flat.error(
+            event.name,
+            f"event {shown(event.name)} sets the concentration {shown(name)} from values at two times, in a "
+            "compartment whose size changes: that is not supported",
+        )
+
+
+def _size_after(flat: FlatModel, size: Expression, event: Event) -> tuple[Expression, set[str]]:
+    """A size after an event, from values before it, and what it depends on."""
+    set_now = event.assignments
+
+    def definition(symbol: str) -> Expression | None:
+        return None if symbol in set_now else flat.ruled.get(symbol)
+
+    values: dict[str, Expression] = {}
+    sizes: dict[str, int] = {}
+    order = flat.in_order([size], definition)
+    for symbol in order:
+        if symbol in set_now:  # in terms of what was before
+            values[symbol] = set_now[symbol]
+        else:
+            values[symbol] = substituted(
+                flat.ruled.get(symbol, symbol), {symbol: symbol} | values, sizes
+            )
+        sizes[symbol] = parts(values[symbol], {})
+    return substituted(size, values, sizes), set(order)

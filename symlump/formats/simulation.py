@@ -1,0 +1,188 @@
+"""Solutions of models with events: a solver's steps, searched for changes of the triggers.
+
+Every step of the solver comes with an interpolant. The triggers are evaluated at some points of it, and where
+one has changed, the first change is narrowed down to neighbouring floats. There the step ends, what is
+due is done as SBML has it, and the solver starts anew.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import FailureError, InputError
+from symlump.formats.events import names_in
+from symlump.formats.flat import Expression, evaluate
+from symlump.formats.floats import FloatArithmetic, Floats
+from symlump.memory import memory_errors
+from symlump.ode.simulate import Trajectory, checked_times, exact_jacobian, simulate
+
+if TYPE_CHECKING:
+    from symlump.formats.events import Event
+    from symlump.formats.model import Model
+
+_POINTS = 10  # of each step at which triggers are looked at
+_FINER = 64  # parts of an interval in which there is a change
+_STEPS = 100  # at least so many, so that nothing short is missed
+_MAX_AT_ONCE = 10_000
+_MAX_EVENTS = 100_000
+
+
+@dataclass(eq=False)
+class _Pending:
+    """An event that was triggered and has not happened yet."""
+
+    time: float
+    event: int
+    values: dict[str, float] | None
+
+
+@memory_errors()
+def simulate_model(
+    model: Model, times: npt.ArrayLike, method: str, rtol: float, atol: float
+) -> Trajectory:
+    """The solution of a model from its initial values: see :meth:`Model.simulate`."""
+    start = [float(model.initial_values[name]) for name in model.ode.variables]
+    if not model.events:
+        return simulate(model.ode, start, times, method, rtol, atol)
+    at = checked_times(times)
+    run = _Run(model, _solver(method), at, {"rtol": rtol, "atol": atol})
+    run.options |= exact_jacobian(model.ode, method)
+    with np.errstate(all="ignore"):
+        states = run.states(np.array(start))
+    return Trajectory(at, states, model.ode.variables)
+
+
+def _solver(method: str) -> Callable[..., Any]:
+    from scipy import integrate
+
+    if method not in ("LSODA", "BDF", "Radau", "RK45", "RK23", "DOP853"):
+        raise InputError(f"{method!r} is not a method of scipy.integrate.solve_ivp")
+    return getattr(integrate, method)  # type: ignore[no-any-return]
+
+
+class _Run:
+    """One solution on its way.
+
+    Attributes
+    ----------
+    held : list of bool
+        What each trigger is.
+    pending : list of _Pending
+        What is still to happen, in the order in which it was triggered.
+    """
+
+    def __init__(
+        self, model: Model, solver: Callable[..., Any], times: Floats, options: dict[str, Any]
+    ) -> None:
+        self.ode, self.events, self.times = model.ode, model.events, times
+        self.solver, self.options = solver, options
+        span = float(times[-1] - times[0])
+        self.options["max_step"] = min(span / _STEPS, float(np.diff(times).min()))
+        self.used = [(name, self.ode.index[name]) for name in names_in(self.events)]
+        self.held = [event.initial_value for event in self.events]
+        self.pending: list[_Pending] = []
+        self.count = 0
+        self.random = random.Random(0)  # SBML leaves the order of equals to chance
+
+    def states(self, x: Floats) -> Floats:
+        """The states at all times."""
+        times = self.times
+        found = np.empty((len(self.ode), times.size))
+        t, done = float(times[0]), 0
+        x = self.settled(t, x)
+        while t < times[-1]:
+            bound = min([float(times[-1]), *(entry.time for entry in self.pending)])
+            solver = self.solver(lambda s, y: self.ode.rhs(y, s), t, x, bound, **self.options)
+            while t < bound:
+                message = solver.step()
+                if solver.status == "failed" or not np.isfinite(solver.y).all():
+                    raise FailureError(f"the solver stopped at time {t:g}: {message or 'overflow'}")
+                path = solver.dense_output()
+                change = self.first_change(path, solver.t_old, solver.t)
+                end = solver.t if change is None else change
+                upto = int(np.searchsorted(times, end))  # the state at the end may still jump
+                found[:, done:upto] = path(times[done:upto])
+                t, done, x = end, max(upto, done), solver.y if change is None else path(end)
+                if change is not None:
+                    break
+            x = self.settled(t, x)
+        found[:, done:] = x[:, None]
+        return found
+
+    def first_change(self, path: Callable[..., Floats], start: float, end: float) -> float | None:
+        """Where a trigger changes first in a step, if one does."""
+        points = np.linspace(start, end, _POINTS + 1)
+        changed = self.changed(points[1:], path(points[1:]))
+        if not changed.any():
+            return None
+        while True:  # until two floats are neighbours: at the first nothing has changed yet
+            first = int(np.argmax(changed))
+            low, high = float(points[first]), float(points[first + 1])
+            if np.nextafter(low, high) >= high:
+                return max(high, float(np.nextafter(start, end)))
+            points = np.linspace(low, high, _FINER + 1)
+            changed = np.append(self.changed(points[1:-1], path(points[1:-1])), True)
+
+    def changed(self, times: Floats, states: Floats) -> npt.NDArray[np.bool_]:
+        """At which times some trigger is not what it was."""
+        values, arithmetic = self.values(states), FloatArithmetic(times)
+        now = [evaluate(event.trigger, values, arithmetic) != 0 for event in self.events]
+        return np.asarray(np.any([a != b for a, b in zip(now, self.held, strict=True)], axis=0))
+
+    def values(self, states: Floats) -> dict[str, Floats]:
+        """What the expressions of events may name."""
+        return {name: states[k] for name, k in self.used}
+
+    def settled(self, t: float, x: Floats) -> Floats:
+        """The state after all that happens at a time."""
+        x = x.copy()
+        for _ in range(_MAX_AT_ONCE):
+            self.look(t, x)
+            due = [entry for entry in self.pending if entry.time <= t]
+            if not due:
+                return x
+            self.count += 1
+            if self.count > _MAX_EVENTS:
+                break
+            ranks = [self.priority(entry.event, t, x) for entry in due]
+            first = [entry for entry, rank in zip(due, ranks, strict=True) if rank == max(ranks)]
+            chosen = first[0] if len(first) == 1 else self.random.choice(first)
+            self.pending.remove(chosen)
+            new = chosen.values or self.assigned(self.events[chosen.event], t, x)
+            for name, value in new.items():
+                x[self.ode.index[name]] = value
+        raise FailureError(f"events follow each other without end at time {t:g}")
+
+    def look(self, t: float, x: Floats) -> None:
+        """Trigger what has become true; forget what was to happen only while it is."""
+        for k, event in enumerate(self.events):
+            now = bool(self.at(event.trigger, t, x))
+            if now and not self.held[k]:
+                delay = 0.0 if event.delay is None else self.at(event.delay, t, x)
+                if not delay >= 0:
+                    raise FailureError(f"event {event.name} has the delay {delay:g} at time {t:g}")
+                values = self.assigned(event, t, x) if event.values_from_trigger else None
+                self.pending.append(_Pending(t + delay, k, values))
+            elif not now and not event.persistent:
+                self.pending = [entry for entry in self.pending if entry.event != k]
+            self.held[k] = now
+
+    def assigned(self, event: Event, t: float, x: Floats) -> dict[str, float]:
+        """The new values of an event."""
+        return {name: self.at(value, t, x) for name, value in event.assignments.items()}
+
+    def priority(self, k: int, t: float, x: Floats) -> float:
+        """Of an event; below all numbers without one."""
+        priority = self.events[k].priority
+        return -np.inf if priority is None else self.at(priority, t, x)
+
+    def at(self, expression: Expression, t: float, x: Floats) -> float:
+        """An expression at one time and state."""
+        values: Mapping[str, Floats] = self.values(x[:, None])
+        return float(evaluate(expression, values, FloatArithmetic(np.array([t])))[0])

@@ -1,0 +1,275 @@
+"""Models with events: read, lumped, simulated and written; solutions by hand."""
+
+from fractions import Fraction as Q
+from math import exp
+
+import numpy as np
+import pytest
+from test_sbml_semantics import (
+    A,
+    compartment,
+    event,
+    model,
+    parameter,
+    reaction,
+    read,
+    rule,
+    species,
+    start,
+)
+
+import symlump as sl
+from symlump import formats
+from symlump.errors import FailureError, FileFormatError, InputError, MethodError
+from symlump.formats.events import Event
+from symlump.formats.flat import Call
+from symlump.formats.model import Model
+
+DECAY = reaction("A", ["A"])
+AT_ONE = ("<geq/>", "time", 1)
+TWICE = {"A": ("*", 2, "A")}
+B = species("B")
+
+
+def solution(text, times=(0, 0.5, 1.5, 2.5)):
+    """The solution of a document."""
+    return read(text, functions=True).simulate(times)
+
+
+def test_an_event_in_terms_of_variables_and_numbers():
+    text = model(A, B, parameter("k", 3), parameter("v"), rule("v", ("*", "k", "A")), DECAY,
+        event(("<gt/>", "v", 2), {"B": ("+", "v", "k")}, delay="k", priority="B"))  # fmt: skip
+    (found,) = read(text).events
+    assert str(found) == "e: when 3*A > 2 (after 3) (priority B), B = 3*A + 3"
+    assert found.variables == ("A", "B")
+    assert (
+        "1 event is kept, and 'A', 'B', which it reads or sets, stay alone" in read(text).notes[-1]
+    )
+    (letters,) = read(text, parameters="symbolic").events
+    assert str(letters) == "e: when k*A > 2 (after k) (priority B), B = k*A + k"
+    assert letters.variables == ("k", "A", "B")
+
+
+def test_what_an_event_sets_is_a_variable():
+    text = model(A, compartment(attributes='size="2"'), parameter("k", 3),
+        reaction(("*", "k", "A"), ["A"]), event(AT_ONE, {"k": 5}))  # fmt: skip
+    assert str(read(text).ode) == "A' = -1/2*A*k\nk' = 0"
+    # Its value is no constant to divide by, or to put in.
+    text = text.replace("times", "divide")
+    assert str(read(text, functions=True, constants="values").ode) == "A' = -1/2*k/A\nk' = 0"
+
+
+def test_concentrations_when_an_event_changes_a_size(tmp_path):
+    text = model(A, DECAY, event(AT_ONE, {"c": 4}))
+    ours = read(text, functions=True)
+    assert ours.ode.variables == ("A_amount", "c")
+    assert np.allclose(
+        solution(text)["A_amount"], 1 * np.exp([0, -0.5, -1 - 0.5 / 4, -1 - 1.5 / 4])
+    )
+    # A concentration that is set is one in the size from before.
+    both = model(A, DECAY, event(AT_ONE, {"c": 4, "A": 3}))
+    assert solution(both, [0, 1, 2])["A_amount"] == pytest.approx([1, 3, 3 * exp(-1 / 4)])
+    ruled = model(
+        A, parameter("p", 1), rule("c", ("+", "p", 1)), DECAY, event(AT_ONE, {"p": 3, "A": 3})
+    )
+    assert solution(ruled, [0, 1])["A_amount"][1] == pytest.approx(6)
+    for refused in (
+        event(AT_ONE, {"A": 3}, delay=1) + event(AT_ONE, {"c": 4}, name="f"),
+        event(AT_ONE, {"A": 3}) + event(AT_ONE, {"c": 4}, name="f"),
+    ):
+        with pytest.raises(
+            FileFormatError, match="m.xml.*'e' sets the concentration 'A'.*two times"
+        ):
+            read(model(A, DECAY, refused), functions=True)
+    late = event(("<geq/>", "time", 1.5), {"A": 3}, delay=0.5, late=True) + event(
+        AT_ONE, {"c": 4}, name="f"
+    )
+    assert solution(model(A, DECAY, late), [0, 2])["A_amount"][1] == pytest.approx(12)
+
+
+def test_a_concentration_with_a_rate_of_its_own_jumps_with_the_size():
+    text = model(A, rule("A", 1, "rate"), event(AT_ONE, {"c": 4}))
+    assert solution(text, [0, 1, 2])["A"] == pytest.approx([1, 0.5, 1.5])
+    both = model(A, rule("A", 1, "rate"), event(AT_ONE, {"c": 4, "A": 2}))
+    assert solution(both, [0, 1, 2])["A"] == pytest.approx([1, 0.5, 1.5])
+    with pytest.raises(FileFormatError, match="'A' from values at two times"):
+        read(model(A, rule("A", 1, "rate"), event(AT_ONE, {"c": 4}, delay=1)))
+
+
+def test_a_dose_now_and_later():
+    dose = {"A": ("+", "A", 1)}
+    now = [1, exp(-0.5), exp(-1.5) + exp(-0.5), exp(-2.5) + exp(-1.5)]
+    assert np.allclose(solution(model(A, DECAY, event(AT_ONE, dose)))["A"], now)
+    # The value that it had at the trigger, or when it is set.
+    given = [1, exp(-0.5), exp(-1.5), (exp(-1) + 1) * exp(-0.5)]
+    assert np.allclose(solution(model(A, DECAY, event(AT_ONE, dose, delay=1)))["A"], given)
+    given[3] = exp(-2.5) + exp(-0.5)
+    assert np.allclose(
+        solution(model(A, DECAY, event(AT_ONE, dose, delay=1, late=True)))["A"], given
+    )
+
+
+def test_what_a_trigger_was_before():
+    low = ("<lt/>", "A", 2)  # true from the beginning
+    assert solution(model(A, DECAY, event(low, TWICE)), [0, 1])["A"][0] == 1
+    assert solution(model(A, DECAY, event(low, TWICE, initial="false")), [0, 1])["A"][0] == 2
+
+
+def test_an_event_that_must_stay_true():
+    brief = ("<and/>", AT_ONE, ("<lt/>", "time", 1.5))
+    for persistent, value in (("true", 3), ("false", 1)):
+        text = model(A, reaction(0, ["A"]), event(brief, {"A": 3}, delay=1, persistent=persistent))
+        assert solution(text, [0, 1, 2.1])["A"][2] == value
+
+
+def test_priorities_and_events_that_trigger_events():
+    first = event(AT_ONE, {"A": ("*", 3, "A")}, name="one", priority=1)
+    second = event(AT_ONE, {"A": ("+", 5, "A")}, name="two", priority=2, late=True)
+    text = model(A, reaction(0, ["A"]), first, second.replace(" useValues", " useValues"))
+    assert solution(text, [0, 1])["A"][1] == 3  # computed at the trigger: 5 + 1, then 3·1
+    late = model(A, reaction(0, ["A"]), first.replace('Time="true"', 'Time="false"'), second)
+    assert solution(late, [0, 1])["A"][1] == 18
+    chain = event(("<gt/>", "A", 15), {"A": 0}, name="three")
+    assert solution(late.replace("</listOfEvents>", f"{chain}</listOfEvents>"), [0, 1])["A"][1] == 0
+
+
+def test_nothing_short_is_missed_and_nothing_goes_on_forever():
+    blink = ("<and/>", ("<gt/>", "time", 7), ("<lt/>", "time", 7.05))
+    assert solution(model(A, reaction(0, ["A"]), event(blink, TWICE)), [0, 100])["A"][1] == 2
+    ping = event(("<gt/>", "A", 0), {"A": -1}, initial="false")
+    pong = event(("<lt/>", "A", 0), {"A": 1}, name="f")
+    with pytest.raises(FailureError, match="without end at time 0"):
+        solution(model(A, reaction(0, ["A"]), ping, pong))
+    back = model(A, reaction(0, ["A"]), event(AT_ONE, TWICE, delay=("-", "A")))
+    with pytest.raises(FailureError, match="event e has the delay -1 at time 1"):
+        solution(back)
+    with pytest.raises(InputError, match="'Euler' is not a method"):
+        read(back).simulate([0, 1], method="Euler")
+
+
+def planted():
+    """x1 and x2 lump; the event reads z, and sets k."""
+    parts = [species(name, f'initialAmount="{k}"') for k, name in enumerate(("x1", "x2", "z"), 1)]
+    flows = [reaction(("*", "k", name), [name], ["z"], name=f"r{name}") for name in ("x1", "x2")]
+    return model(*parts, parameter("k", 1), *flows, event(("<gt/>", "z", 4), {"k": ("/", "k", 4)}))
+
+
+@pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()])
+def test_quotients_have_the_solutions_of_the_original(method, tmp_path):
+    ours = read(planted())
+    if isinstance(method, sl.Backward):  # x1 and x2 stay equal
+        ours = Model(ours.name, ours.ode, ours.initial_values | {"x2": Q(1)}, events=ours.events)
+    initial = ours.initial_partition()
+    assert str(initial) == "{0, 1}, {2}, {3}; 3"
+    lumping = sl.lump(ours.ode, method, initial)
+    small = ours.quotient(lumping)
+    assert len(small.ode) == 3 and small.events == ours.events
+    times = np.linspace(0, 4, 9)
+    full, reduced = ours.simulate(times), small.simulate(times)
+    assert full["k"][-1] == reduced["k"][-1] == 0.25
+    expected = full["x1"] + full["x2"] if isinstance(method, sl.Forward) else full["x1"]
+    assert np.allclose(reduced["y1"], expected, atol=1e-8)
+    formats.write(small, tmp_path / "small.xml")
+    again = formats.read(tmp_path / "small.xml")
+    assert (again.ode, again.events) == (small.ode, small.events)
+    with pytest.raises(FileFormatError, match=r"events \('e'\), which only SBML"):
+        formats.write(small, tmp_path / "small.ode")
+
+
+def test_a_lumping_that_merges_what_an_event_reads_has_no_quotient():
+    text = model(A, B, DECAY, reaction("B", ["B"], name="s"), event(("<lt/>", "A", 0.5), {"B": 2}))
+    ours = read(text)
+    assert len(ours.initial_partition("one")) == 2
+    with pytest.raises(MethodError, match="'A' is merged, and an event reads or sets it"):
+        ours.quotient(sl.lump(ours.ode, sl.Forward()))
+    alone = sl.lump(ours.ode, sl.Constrained(["A", "B"]))
+    assert ours.quotient(alone).events == ours.events
+    with pytest.raises(MethodError, match="'B', which is no row by itself"):
+        ours.quotient(sl.lump(ours.ode, sl.Constrained(["A"])))
+
+
+def test_constants_are_put_into_events():
+    text = model(A, B, species("C"), DECAY, event(("<lt/>", "A", "B"), {"C": ("+", "B", "C")}))
+    small = formats.substitute_constants(read(text))
+    assert small.ode.variables == ("A", "C")  # C does not move by itself, but is set
+    assert str(small.events[0]) == "e: when A < 1, C = 1 + C"
+
+
+def test_every_operator_is_written_and_read_back(tmp_path):
+    x = "x"
+    one = Q(1)
+    calls = [
+        Call(op, (x,))
+        for op in [
+            "exp",
+            "ln",
+            "log10",
+            "log2",
+            "sqrt",
+            "abs",
+            "floor",
+            "ceil",
+            "factorial",
+            "sin",
+            "acos",
+            "atanh",
+            "sec",
+        ]
+    ]
+    calls += [
+        Call(op, (x, one))
+        for op in ["root", "log", "^", "/", "max", "min", "rem", "quotient", "-", "*", "+"]
+    ]
+    calls += [Call("-", (x,)), Call("pi"), Call("time"), Call("sign", (x,)), Call("sqr", (x,))]
+    calls += [Call("mod", (x, one)), Call("piecewise", (x, Call("<=", (x, one)), one))]
+    conditions = [Call("not", (Call("==", (x, one)),)), Call("implies", (Call("<", (x, one)),) * 2)]
+    conditions += [Call("xor", (Call("!=", (x, one)), Call(">=", (x, one))))]
+    ode = sl.ODE.from_text("x' = 1")
+    names = [f"x{k}" for k in range(len(calls))]
+    system = sl.ODE.from_text("x' = 1; " + "; ".join(f"{name}' = 0" for name in names))
+    late = Call("and", (Call(">=", (Call("time"), Q(1, 4))), *conditions))
+    events = (Event("e", late, dict(zip(names, calls, strict=True))),)
+    values = {name: Q(1, 4) for name in system.variables}
+    ours = Model("m", system, values, events=events)
+    formats.write(ours, tmp_path / "m.xml")
+    again = formats.read(tmp_path / "m.xml")
+    with np.errstate(all="ignore"):
+        assert np.allclose(
+            ours.simulate([0, 2]).states, again.simulate([0, 2]).states, equal_nan=True
+        )
+    with pytest.raises(FileFormatError, match="cannot hold the function wonder"):
+        formats.write(Model("m", ode, {"x": Q(0)}, events=(Event("e", Call("wonder", (x,))),)),
+                      tmp_path / "m.xml")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([event(AT_ONE, {"Q": 1})], "an event sets 'Q', which is not defined"),
+        ([event(AT_ONE, {"r": 1})], "an event sets 'r', which is not defined"),
+        ([event(AT_ONE, {"v": 1}), parameter("v"), rule("v", 1)], "'v', which has a rule"),
+        ([event(AT_ONE, {"v": 1}), '<parameter id="v" constant="true"/>'], "'v', which is constant"),
+        ([event(AT_ONE), event(AT_ONE)], "two symbols are called 'e'"),
+        ([event(("<gt/>", "q", 1)), parameter("q")], "'q' is not defined or has no value, in event 'e'"),
+        ([event(AT_ONE).replace("initialValue", "wonder")], "'wonder' of <trigger>"),
+        ([event(AT_ONE).replace('initialValue="true"', "")], "does not say whether initialValue"),
+        (['<event id="e" useValuesFromTriggerTime="true"/>'], "event 'e' has no trigger"),
+        ([event(AT_ONE, {"A": 1}).replace("</listOfEventAss", f'<eventAssignment variable="A">'
+          f"{start('A', 1).split('>', 1)[1].split('</init')[0]}</eventAssignment></listOfEventAss")],
+         "'A', which it sets twice"),
+    ],
+)  # fmt: skip
+def test_refusals(parts, message):
+    with pytest.raises(FileFormatError, match=message):
+        read(model(A, DECAY, *parts))
+
+
+def test_level_2_has_the_defaults_of_its_time():
+    text = model(A, DECAY, event(("<lt/>", "A", 2), TWICE))
+    text = text.replace("level3/version1/core", "level2/version4").replace(
+        'level="3" version="1"', 'level="2" version="4"'
+    )
+    for said in (' initialValue="true"', ' persistent="true"', ' useValuesFromTriggerTime="true"'):
+        text = text.replace(said, "")
+    (found,) = read(text).events
+    assert found.initial_value and found.persistent and found.values_from_trigger

@@ -28,7 +28,7 @@ def right_sides(ode: ODE) -> list[Expression]:
     symbols: list[Expression] = list(ode.variables)
     below: dict[int, Expression] = {}  # of symbols that are 1/d: d
     if ode.generators is not None:
-        for k in range(ode.generators.live):
+        for k in range(len(ode.generators.functions)):
             name = ode.generators.functions[k]
             arguments = tuple(_sum(p, symbols, below) for p in ode.generators.arguments_of(k))
             if name == "inverse":

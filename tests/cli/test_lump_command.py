@@ -297,6 +297,7 @@ def test_show_json_and_latex(capsys, tree):
         "observables": {"total": {"x1": "1", "x2": "1"}, "first": {"x1": "1"}},
         "other_views": {"product": "x1*x2"},
         "dropped": {},
+        "events": [],
         "notes": [],
         "equations": [{"variable": "x1", "initial_value": "1/2", "derivative": "-3*x1 + x3"}],
     }

@@ -9,6 +9,7 @@ from test_sbml_semantics import (
     A,
     compartment,
     event,
+    math,
     model,
     parameter,
     reaction,
@@ -253,7 +254,6 @@ def test_every_operator_is_written_and_read_back(tmp_path):
         ([event(("<gt/>", "q", 1)), parameter("q")], "'q' is not defined or has no value, in event 'e'"),
         ([event(AT_ONE).replace("initialValue", "wonder")], "'wonder' of <trigger>"),
         ([event(AT_ONE).replace('initialValue="true"', "")], "does not say whether initialValue"),
-        (['<event id="e" useValuesFromTriggerTime="true"/>'], "event 'e' has no trigger"),
         ([event(AT_ONE, {"A": 1}).replace("</listOfEventAss", f'<eventAssignment variable="A">'
           f"{start('A', 1).split('>', 1)[1].split('</init')[0]}</eventAssignment></listOfEventAss")],
          "'A', which it sets twice"),
@@ -273,3 +273,16 @@ def test_level_2_has_the_defaults_of_its_time():
         text = text.replace(said, "")
     (found,) = read(text).events
     assert found.initial_value and found.persistent and found.values_from_trigger
+
+
+def test_what_has_no_mathematics_is_not_there():
+    nothing = '<event id="f" useValuesFromTriggerTime="true"/>'
+    empty = event(AT_ONE, {"A": 1, "B": 2}, delay=1, priority=2)
+    for place, value in (("<priority>", 2), ("<delay>", 1), ('"A">', 1)):
+        empty = empty.replace(f"{place}{math(value)}", place)
+    ours = read(model(A, B, DECAY, empty, nothing))
+    assert [str(found) for found in ours.events] == ["e: when time() >= 1, B = 2"]
+    assert ours.notes[:2] == (
+        "an event sets 'A' to nothing: it stays",
+        "event 'f' has no trigger: it never happens",
+    )

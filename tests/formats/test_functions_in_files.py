@@ -165,3 +165,27 @@ def test_rational_models(shared):
         lumpings = [sl.lump(ode, method) for method in (sl.Forward(), sl.Backward())]
         assert min(len(lumping.partition) for lumping in lumpings) < len(ode), path.name
         assert all(lumping.certificate().check().coarsest for lumping in lumpings), path.name
+
+
+def test_an_sbml_file_is_read_back_as_it_was_written(tmp_path):
+    ode = sl.ODE.from_text("""a' = -a/((1 + a + b)*(2 + c)^2) + exp(-c/(1 + c)) - t*a/7
+        b' = -b/((1 + a + b)*(2 + c)^2) + exp(-c/(1 + c)) - t*b/7
+        c' = (a + b)^(1/2) - sin(c)^2 + c^n/(K^n + c^n) + abs(c) + max(c, 1)
+        n' = 0; K' = 0""")
+    start = {
+        "a": Fraction(1),
+        "b": Fraction(2),
+        "c": Fraction(1, 3),
+        "n": Fraction(2),
+        "K": Fraction(4),
+    }
+    views = {"total": {"a": Fraction(2), "b": Fraction(2)}, "only a": {"a": Fraction(1, 3)}}
+    model = sl.Model("m", ode, start, observables=views)
+    small = model.quotient(sl.lump(ode, sl.Forward()))
+    assert len(small.ode) == 4
+    for content in (model, small):
+        sl.write(content, tmp_path / "again.xml")
+        again = sl.read(tmp_path / "again.xml")
+        assert again.ode == content.ode and again.initial_values == content.initial_values
+        assert list(again.observables.values()) == list(content.observables.values())
+    assert 'version="2"' in (tmp_path / "again.xml").read_text()  # which has max

@@ -15,10 +15,12 @@ from symlump.formats.source import shown
 def events_of(definitions: Definitions) -> tuple[Event, ...]:
     """The events of a document, in terms of its symbols.
 
+    What has no mathematics is as if it were not there; an event without a trigger never happens.
+
     Raises
     ------
     FileFormatError
-        If an event is not complete, or sets what it cannot set.
+        If an event sets what it cannot set, or does not say what it must.
     """
     names: dict[str, None] = {}
     result = []
@@ -28,31 +30,33 @@ def events_of(definitions: Definitions) -> tuple[Event, ...]:
             raise definitions.document.error(element, f"two symbols are called {shown(name)}")
         names[name] = None
         definitions.places[name] = definitions.document.place(element)
-        result.append(_event(definitions, name, element))
+        trigger = element.child("trigger")
+        condition = _mathematics(definitions, trigger)
+        if trigger is None or condition is None:
+            definitions.notes[f"event {shown(name)} has no trigger: it never happens"] = None
+            continue
+        # What a trigger and an event must say of themselves in level 3 was so for all before.
+        must = None if definitions.level > 2 else True
+        event = Event(
+            name,
+            condition,
+            _assignments(definitions, element),
+            _mathematics(definitions, element.child("delay")),
+            _mathematics(definitions, element.child("priority")),
+            definitions.flag(element, "useValuesFromTriggerTime", must),
+            definitions.flag(trigger, "initialValue", must),
+            definitions.flag(trigger, "persistent", must),
+        )
+        result.append(event)
     return tuple(result)
 
 
-def _event(definitions: Definitions, name: str, element: Element) -> Event:
-    # What a trigger and an event must say of themselves in level 3 was so for all before.
-    must = None if definitions.level > 2 else True
-    trigger = element.child("trigger")
-    if trigger is None:
-        raise definitions.document.error(element, f"event {shown(name)} has no trigger")
-    return Event(
-        name,
-        definitions.mathematics(trigger),
-        _assignments(definitions, element),
-        _optional(definitions, element, "delay"),
-        _optional(definitions, element, "priority"),
-        definitions.flag(element, "useValuesFromTriggerTime", must),
-        definitions.flag(trigger, "initialValue", must),
-        definitions.flag(trigger, "persistent", must),
-    )
-
-
-def _optional(definitions: Definitions, element: Element, tag: str) -> Expression | None:
-    child = element.child(tag)
-    return None if child is None else definitions.mathematics(child)
+def _mathematics(definitions: Definitions, element: Element | None) -> Expression | None:
+    """What stands in an element, if anything does."""
+    if element is None:
+        return None
+    math = element.child("math")
+    return None if math is None or not math.children else definitions.mathematics(element)
 
 
 def _assignments(definitions: Definitions, element: Element) -> dict[str, Expression]:
@@ -72,7 +76,11 @@ def _assignments(definitions: Definitions, element: Element) -> dict[str, Expres
             raise definitions.document.error(
                 assignment, f"an event sets {shown(name)}, which {problem}"
             )
-        assignments[name] = definitions.mathematics(assignment)
+        value = _mathematics(definitions, assignment)
+        if value is None:
+            definitions.notes[f"an event sets {shown(name)} to nothing: it stays"] = None
+        else:
+            assignments[name] = value
     return assignments
 
 

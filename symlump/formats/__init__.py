@@ -110,7 +110,7 @@ def read(
 
         model = read_bionetgen(source, parameters=parameters, constants=constants)
     elif chosen == "mrmc":
-        from symlump.formats.mrmc import read_tra
+        from symlump.formats.chains import read_tra
 
         model = read_tra(source, chain=chain)
     else:
@@ -175,7 +175,7 @@ def _text(model: Model, chosen: str) -> str:
 
         return write_bionetgen(model)
     if chosen == "mrmc":
-        from symlump.formats.mrmc import write_tra
+        from symlump.formats.chains import write_tra
 
         return write_tra(model)
     from symlump.formats.sbml import write_sbml

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import FileFormatError, InputError
-from symlump.formats import columns, mrmc
+from symlump.formats.chains import columns, read_tra, write_tra
+from symlump.formats.chains import tra as mrmc
 from symlump.formats.model import Model
-from symlump.formats.mrmc import read_tra, write_tra
 from symlump.formats.source import Source
 from symlump.ode.polynomial import PolynomialODE
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import algebra
-from symlump.formats.columns import read_columns
+from symlump.formats.chains.columns import read_columns
 from symlump.formats.expression import NUMBER
 from symlump.formats.model import Model
 from symlump.formats.source import Source, shown

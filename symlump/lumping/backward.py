@@ -12,12 +12,12 @@ arXiv:1807.06888 (approximate).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from symlump.lumping.elementary import backward as elementary
+from symlump.lumping.elementary.values import ValueFingerprints
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
@@ -26,10 +26,7 @@ from symlump.lumping.equivalence import (
 )
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
-from symlump.lumping.refinement.field import ModularMatrix, Residues, sums_by_key
-from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import ranges
 from symlump.ode.system import ODE
 
 
@@ -80,9 +77,7 @@ class Backward(Equivalence):
 
     def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
         """The right-hand side at a random point that is constant on blocks."""
-        if ode.generators is not None:
-            return elementary.fingerprints(ode, prime)
-        return _ValueFingerprints(ode, prime, generator)
+        return ValueFingerprints(ode, prime)
 
     def check_defined(self, ode: ODE, labels: IntArray) -> None:
         """Refuse a partition on whose blocks a denominator is always 0."""
@@ -102,59 +97,3 @@ class Backward(Equivalence):
         chosen[partition.representatives] = True
         keep = chosen[ode.rows]
         return partition.labels[ode.rows[keep]], ode.columns[keep], ode.coefficients.take(keep)
-
-
-class _ValueFingerprints(Fingerprints):
-    """q = C·m(weights): the weights are the point; monomial values are kept for updates."""
-
-    def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
-        self._ode, self.prime = ode, prime
-        self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
-        self._matrix = ModularMatrix.of(
-            ode.coefficients.residues(prime), ode.columns, self._indptr, len(ode.monomials), prime
-        )
-        self._values = np.zeros(len(ode.monomials), dtype=np.uint64)
-
-    @cached_property
-    def _by_monomial(self) -> ModularMatrix:
-        return self._matrix.transpose()
-
-    @cached_property
-    def _occurrences(self) -> tuple[IntArray, IntArray]:
-        """The monomials that contain each variable, in compressed rows."""
-        table = self._ode.monomials
-        order = np.argsort(table.variables, kind="stable")
-        indptr = np.searchsorted(table.variables[order], np.arange(len(self._ode) + 1))
-        return indptr, table.owners[order]
-
-    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
-        if members.size == len(self._ode):
-            self._values = self._ode.monomials.residues(weights, self.prime)
-            return self._matrix.dot(self._values)[members]
-        matrix = self._matrix.rows(members)
-        used = distinct(matrix.matrix.indices)
-        self._values[used] = self._ode.monomials.select(used).residues(weights, self.prime)
-        return matrix.dot(self._values)
-
-    def update(
-        self, weights: Residues, changed: IntArray, before: Residues
-    ) -> tuple[IntArray, Residues]:
-        p = np.uint64(self.prime)
-        indptr, owners = self._occurrences
-        monomial = distinct(owners[slices(indptr, changed)])
-        value = self._ode.monomials.select(monomial).residues(weights, self.prime)
-        step = (value + p - self._values[monomial]) % p
-        self._values[monomial] = value
-        by_monomial = self._by_monomial.matrix
-        # Slices first: converting whole arrays would make each small update cost O(terms).
-        starts = by_monomial.indptr[monomial].astype(np.int64)
-        lengths = by_monomial.indptr[monomial + 1].astype(np.int64) - starts
-        at = ranges(starts, lengths)
-        parts = by_monomial.data[at].astype(np.uint64) * np.repeat(step, lengths) % p
-        return sums_by_key(by_monomial.indices[at].astype(np.int64), parts, self.prime)
-
-    def update_cost(self, changed: IntArray) -> float:
-        if changed.size > len(self._ode) // 4:
-            return 1.0  # without looking at each: the table of occurrences may never be needed
-        indptr, _ = self._occurrences
-        return float((indptr[changed + 1] - indptr[changed]).sum()) / max(1, int(indptr[-1]))

@@ -19,6 +19,7 @@ import numpy as np
 
 from symlump.errors import MethodError
 from symlump.lumping.elementary import forward as elementary
+from symlump.lumping.elementary.slopes import GradientFingerprints
 from symlump.lumping.equivalence import (
     Equivalence,
     Fingerprints,
@@ -28,9 +29,7 @@ from symlump.lumping.equivalence import (
 )
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
-from symlump.lumping.refinement.field import ModularMatrix, Residues, inverses, sums_by_key
 from symlump.lumping.tolerance.substitution import substitution_distances
-from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.system import ODE
 
@@ -109,9 +108,7 @@ class Forward(Equivalence):
 
     def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
         """Gradient of Σ_k r_{B(k)}·q_k at a random point: one vector–Jacobian product."""
-        if ode.generators is not None:
-            return elementary.fingerprints(ode, prime, generator)
-        return _GradientFingerprints(ode, prime, generator)
+        return GradientFingerprints(ode, prime, generator)
 
     def agrees(self, ode: ODE, partition: Partition) -> bool:
         """True if a partition is an exact equivalence."""
@@ -133,51 +130,3 @@ class Forward(Equivalence):
         foreign = np.bincount(table.owners, weights=other[table.variables], minlength=len(table))
         keep = foreign[ode.columns] == 0
         return partition.labels[ode.rows[keep]], ode.columns[keep], ode.coefficients.take(keep)
-
-
-class _GradientFingerprints(Fingerprints):
-    """g = D·(Cᵀ·weights): C is the coefficient matrix, and D holds power·monomial/x for each factor x."""
-
-    def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
-        p = np.uint64(prime)
-        table = ode.monomials
-        point = generator.integers(1, prime, size=len(ode), dtype=np.uint64)
-        slopes = table.residues(point, prime)[table.owners]
-        slopes = slopes * inverses(point, prime)[table.variables] % p
-        self._slopes = slopes * (table.powers % prime).astype(np.uint64) % p
-        self._coefficients = ode.coefficients.residues(prime)
-        self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
-        self._ode, self.prime = ode, prime
-        factors = ModularMatrix.of(self._slopes, table.variables, table.indptr, len(ode), prime)
-        self._gradient = factors.transpose()
-        self._by_monomial = ModularMatrix.of(
-            self._coefficients, ode.columns, self._indptr, len(table), prime
-        ).transpose()
-
-    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
-        if members.size == len(self._ode):
-            return self._gradient.dot(self._by_monomial.dot(weights))[members]
-        gradient = self._gradient.rows(members)
-        used = distinct(gradient.matrix.indices)
-        values = np.zeros(len(self._ode.monomials), dtype=np.uint64)
-        values[used] = self._by_monomial.rows(used).dot(weights)
-        return gradient.dot(values)
-
-    def update(
-        self, weights: Residues, changed: IntArray, before: Residues
-    ) -> tuple[IntArray, Residues]:
-        p = np.uint64(self.prime)
-        table = self._ode.monomials
-        step = (weights[changed] + p - before) % p
-        lengths = self._indptr[changed + 1] - self._indptr[changed]
-        at = slices(self._indptr, changed)
-        monomial, by = sums_by_key(
-            self._ode.columns[at], self._coefficients[at] * np.repeat(step, lengths) % p, self.prime
-        )
-        factor = slices(table.indptr, monomial)
-        spread = np.repeat(by, table.lengths[monomial])
-        return sums_by_key(table.variables[factor], self._slopes[factor] * spread % p, self.prime)
-
-    def update_cost(self, changed: IntArray) -> float:
-        terms = int((self._indptr[changed + 1] - self._indptr[changed]).sum())
-        return terms / max(1, self._ode.terms)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 from symlump.errors import InputError, PartitionError
-from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials
 from symlump.lumping.elementary.relabelling import Involved, relabelled, without_zeros
-from symlump.lumping.equivalence import Fingerprints, SignatureTerms
+from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
-from symlump.lumping.refinement.field import Residues
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import symbol
 from symlump.ode.functions.images import from_arrays
@@ -55,33 +53,6 @@ def check_defined(ode: ODE, labels: IntArray) -> None:
             f"{problem} where the variables of a block are equal. No coarsest backward equivalence need "
             "exist then: say with initial= which of them stay apart"
         ) from None
-
-
-def fingerprints(ode: ODE, prime: int) -> Fingerprints:
-    """The right-hand side at a random point that is constant on blocks."""
-    return _ValueFingerprints(ode, prime)
-
-
-class _ValueFingerprints(Fingerprints):
-    """The right-hand side at the weights, which are the point."""
-
-    def __init__(self, ode: ODE, prime: int) -> None:
-        assert ode.generators is not None
-        self._functions = ModularFunctions(ode.generators, prime)
-        equations = Polynomials(len(ode), ode.monomials, ode.rows, ode.columns, ode.coefficients)
-        self._equations = ModularPolynomials.of(equations, prime)
-        self.prime = prime
-
-    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
-        return self._equations.values(self._functions.values(weights))[members]
-
-    def update(
-        self, weights: Residues, changed: IntArray, before: Residues
-    ) -> tuple[IntArray, Residues]:
-        raise NotImplementedError("every evaluation is from scratch, see update_cost")
-
-    def update_cost(self, changed: IntArray) -> float:
-        return 1.0
 
 
 def quotient(

@@ -17,11 +17,9 @@ import numpy as np
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.elementary.gradients import differ, gradient_of
-from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials
 from symlump.lumping.elementary.relabelling import Involved, relabelled, without_zeros
-from symlump.lumping.equivalence import Fingerprints, SignatureTerms
+from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
-from symlump.lumping.refinement.field import Residues, inverses
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, total
 from symlump.ode.functions.images import from_arrays
@@ -84,36 +82,6 @@ def _different_symbol_by_symbol(ode: ODE, partition: Partition) -> IntArray:
         lambda key: (key, ()),
     )
     return terms.disagreeing(partition)
-
-
-def fingerprints(ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
-    """The gradient of Σ_k r_{B(k)}·q_k at a random point."""
-    return _GradientFingerprints(ode, prime, generator)
-
-
-class _GradientFingerprints(Fingerprints):
-    """The gradient of Σ_k r_{B(k)}·q_k at a random point, by reverse accumulation through the functions."""
-
-    def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
-        assert ode.generators is not None
-        point = generator.integers(1, prime, size=len(ode), dtype=np.uint64)
-        functions = ModularFunctions(ode.generators, prime)
-        symbols, self._chain = functions.chain(point)
-        equations = Polynomials(len(ode), ode.monomials, ode.rows, ode.columns, ode.coefficients)
-        modular = ModularPolynomials.of(equations, prime)
-        self._gradient = modular.gradient(symbols, inverses(symbols, prime))
-        self.prime = prime
-
-    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
-        return self._chain.pulled_back(self._gradient.dot(weights))[members]
-
-    def update(
-        self, weights: Residues, changed: IntArray, before: Residues
-    ) -> tuple[IntArray, Residues]:
-        raise NotImplementedError("every evaluation is from scratch, see update_cost")
-
-    def update_cost(self, changed: IntArray) -> float:
-        return 1.0
 
 
 def quotient(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials, random_function
+from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials, function_slopes
 from symlump.lumping.refinement.field import Residues, VanishingDenominator
 from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import IntArray
@@ -117,14 +117,10 @@ class PrimeField:
         u = ModularPolynomials.of(generators.arguments, p).values(symbols)
         slopes = np.zeros(u.size, dtype=np.int64)
         for batch in generators.batches:
-            if batch.function == "inverse":
-                value = symbols[generators.first + batch.members].astype(np.int64)
-                slopes[batch.arguments[0]] = p - value * value % p
-                continue
             arguments = [u[rows] for rows in batch.arguments]
+            values = symbols[generators.first + batch.members]
             for a, rows in enumerate(batch.arguments):
-                name = f"{batch.function}'{a + 1}"
-                slopes[rows] = random_function(name, arguments, batch.members.size, p)
+                slopes[rows] = function_slopes(batch.function, a, arguments, values, p)
         return slopes
 
     def _folded(self, matrix: sparse.csr_array) -> sparse.csr_array:

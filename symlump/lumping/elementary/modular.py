@@ -7,7 +7,7 @@ right-hand sides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,7 @@ from symlump.lumping.refinement.field import (
     VanishingDenominator,
     inverses,
 )
-from symlump.ode.exact import IntArray
-from symlump.ode.functions.generators import Batch, Generators
+from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.polynomials import Polynomials
 
@@ -42,30 +41,6 @@ class ModularPolynomials:
     def values(self, symbols: Residues) -> Residues:
         """Their values where the symbols have theirs."""
         return self.matrix.dot(self.polynomials.monomials.residues(symbols, self.prime))
-
-    def gradient(self, symbols: Residues, inverse: Residues) -> Gradient:
-        """Their derivatives by each symbol at a point without zeros; ``inverse`` holds 1/s."""
-        p = np.uint64(self.prime)
-        table = self.polynomials.monomials
-        slopes = table.residues(symbols, self.prime)[table.owners]
-        slopes = slopes * inverse[table.variables] % p
-        slopes = slopes * (table.powers % self.prime).astype(np.uint64) % p
-        by_factor = ModularMatrix.of(
-            slopes, table.variables, table.indptr, symbols.size, self.prime
-        )
-        return Gradient(by_factor.transpose(), self.matrix.transpose())
-
-
-@dataclass(frozen=True, eq=False)
-class Gradient:
-    """Weights of polynomials in, the derivative of the weighted sum by every symbol out."""
-
-    by_symbol: ModularMatrix
-    by_monomial: ModularMatrix
-
-    def dot(self, weights: Residues) -> Residues:
-        """One vector–Jacobian product."""
-        return self.by_symbol.dot(self.by_monomial.dot(weights))
 
 
 class ModularFunctions:
@@ -91,71 +66,21 @@ class ModularFunctions:
         """
         symbols = np.zeros(self.generators.first + len(self.generators), dtype=np.uint64)
         symbols[: self.generators.first] = point
-        for _ in self._evaluated(symbols):
-            pass
-        return symbols
-
-    def chain(self, point: Residues) -> tuple[Residues, Chain]:
-        """Values at a point, and how derivatives by functions become derivatives by variables.
-
-        The derivative of 1/d is −1/d²; that of any other function is a random function again.
-        """
-        p = np.uint64(self.prime)
-        symbols = np.zeros(self.generators.first + len(self.generators), dtype=np.uint64)
-        symbols[: self.generators.first] = point
-        slopes: list[tuple[IntArray, Residues]] = []
-        for batch, u in self._evaluated(symbols):
-            members = self.generators.first + batch.members
-            if batch.function == "inverse":
-                slopes.append((members, (p - symbols[members] * symbols[members] % p) % p))
-                continue
-            for a in range(len(u)):
-                name = f"{batch.function}'{a + 1}"
-                slopes.append((members, random_function(name, u, members.size, self.prime)))
-        if not symbols.all():  # by chance: monomials are divided by their factors
-            raise VanishingDenominator("a symbol is 0 at this point")
-        inverse = inverses(symbols, self.prime)
-        parts = (part for parts in self._parts for part in parts)
-        steps = [
-            (members, slope, part.gradient(symbols, inverse))
-            for (members, slope), part in zip(slopes, parts, strict=True)
-        ]
-        return symbols, Chain(steps, self.generators.first, self.prime)
-
-    def _evaluated(self, symbols: Residues) -> Iterator[tuple[Batch, list[Residues]]]:
-        """Fill in the values of the functions, batch by batch, with their arguments."""
         first = self.generators.first
         for batch, parts in zip(self.generators.batches, self._parts, strict=True):
             u = [part.values(symbols) for part in parts]
-            if batch.function == "inverse":
-                if not u[0].all():
-                    raise VanishingDenominator("a denominator is 0 at this point")
-                value = inverses(u[0], self.prime)
-            else:
-                value = function_values(batch.function, u, batch.members.size, self.prime)
-            symbols[first + batch.members] = value
-            yield batch, u
-
-
-@dataclass(frozen=True, eq=False)
-class Chain:
-    """The chain rule at a point: functions, ∂f/∂u, and ∂u/∂s, in the order of evaluation."""
-
-    steps: list[tuple[IntArray, Residues, Gradient]]
-    first: int
-    prime: int
-
-    def pulled_back(self, by_symbol: Residues) -> Residues:
-        """Derivatives by variables and functions in, total derivatives by variables out."""
-        p = np.uint64(self.prime)
-        result = by_symbol.copy()
-        for members, slope, gradient in reversed(self.steps):
-            result = (result + gradient.dot(result[members] * slope % p)) % p
-        return result[: self.first]
+            count = batch.members.size
+            symbols[first + batch.members] = function_values(batch.function, u, count, self.prime)
+        return symbols
 
 
 def function_values(name: str, arguments: Sequence[Residues], count: int, prime: int) -> Residues:
     """Values of a random function for which the facts hold that are used of the function of this name.
+
+    Raises
+    ------
+    VanishingDenominator
+        If 1/0 is asked for.
 
     Examples
     --------
@@ -169,6 +94,10 @@ def function_values(name: str, arguments: Sequence[Residues], count: int, prime:
     if function is None or not arguments:
         return random_function(name, arguments, count, prime)
     u = arguments[0]
+    if name == "inverse":
+        if not u.all():
+            raise VanishingDenominator("a denominator is 0 at this point")
+        return inverses(u, prime)
     if name == "power":
         return np.where(u == 1, np.uint64(1), random_function(name, arguments, count, prime))
     if len(arguments) > 1:
@@ -181,6 +110,42 @@ def function_values(name: str, arguments: Sequence[Residues], count: int, prime:
     for at, exact in function.exact.items():
         values = np.where(u == at, np.uint64(exact), values)
     return values
+
+
+def function_slopes(
+    name: str, number: int, arguments: Sequence[Residues], values: Residues, prime: int
+) -> Residues:
+    """The derivative by an argument: of 1/u, or of a random function with the facts that are used.
+
+    Parameters
+    ----------
+    number : int
+        Of the argument, from 0.
+    values : ndarray of uint64
+        Of the function.
+
+    Examples
+    --------
+    >>> p, u = 2**31 - 1, np.array([5, 2**31 - 6, 0], dtype=np.uint64)
+    >>> a, b, c = function_slopes("cos", 0, [u], u, p).tolist()
+    >>> (a + b) % p, c
+    (0, 0)
+    """
+    p, count, slope = np.uint64(prime), values.size, f"{name}'{number + 1}"
+    if name == "inverse":
+        return (p - values * values % p) % p
+    function = FUNCTIONS.get(name)
+    if name == "power" and number == 1:  # 1 to any power is 1
+        found = random_function(slope, arguments, count, prime)
+        return np.where(arguments[0] == 1, np.uint64(0), found)
+    if function is None or not function.parity or len(arguments) > 1:
+        return random_function(slope, arguments, count, prime)
+    u = arguments[0]  # the derivative of an even function is odd
+    found = random_function(slope, [np.minimum(u, p - u)], count, prime)
+    if function.parity < 0:
+        return found
+    found = np.where(u > p - u, p - found, found)
+    return np.where(u == 0, np.uint64(0), found)
 
 
 def random_function(name: str, arguments: Sequence[Residues], count: int, prime: int) -> Residues:

@@ -198,17 +198,19 @@ class _Images:
                 raise Involved
         if (level != batch.level).any():  # an inner function has gone: others may be like it
             raise Involved
+        function = FUNCTIONS.get(batch.function)
+        parity = len(arguments) == 1 and function is not None and function.parity != 0
         if batch.function == "inverse":
             if nested:
                 raise Involved
             arguments = [self._monic(arguments[0], members)]
-        elif len(arguments) == 1 and (f := FUNCTIONS.get(batch.function)) and f.parity:
+        elif parity:
             p = arguments[0]
             if (p.coefficients.take(_leading(p)).numerators < 0).any():
                 raise Involved
         first = _first_equal(arguments, members.size)
         chosen = distinct(first)
-        if nested and self._distinct_values(rows) < chosen.size:
+        if nested and self._distinct_values(rows, parity) < chosen.size:
             raise Involved
         self.symbol[self.first + members] = self.count + members[first]
         new = self.count + members[chosen]
@@ -261,7 +263,7 @@ class _Images:
             values = values.as_floats()
         return Polynomials(p.count, p.monomials, p.rows, p.columns, values)
 
-    def _distinct_values(self, rows: list[IntArray]) -> int:
+    def _distinct_values(self, rows: list[IntArray], parity: bool) -> int:
         """How many functions have different arguments, at least: by their values at two random points."""
         generators = self.generators
         if self._points is None:
@@ -277,6 +279,9 @@ class _Images:
                 self._points.append(values)
         parts = [ModularPolynomials.of(generators.arguments.select(own), _PRIME) for own in rows]
         seen = [part.values(symbols) for part in parts for symbols in self._points]
+        if parity:  # f(u) and f(−u) are one function: (u, v) for (−u, −v), u < p/2
+            low = seen[0] < _PRIME - seen[0]
+            seen = [np.where(low, u, (_PRIME - u) % _PRIME) for u in seen]
         order = np.lexsort(seen)
         differ = np.zeros(order.size - 1, dtype=bool)
         for u in seen:

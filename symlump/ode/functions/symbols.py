@@ -74,8 +74,7 @@ class SymbolTable:
                 if not more and len(monomial) == 1:
                     table._inverse_of[monomial[0][0]] = s
             else:
-                residues = (name, tuple(map(table._residue_of, u)))
-                table._by_residue.setdefault(residues, []).append(s)
+                table._by_residue.setdefault(table._residues_of(name, u), []).append(s)
         return table
 
     def function_of(self, s: int) -> str | None:
@@ -195,6 +194,11 @@ class SymbolTable:
                     return constant(sign * value)
                 if name == "log" and number <= 0:
                     raise InputError("the logarithm of a number that is not positive")
+            if function.parity and any(map(self.is_inverse, symbols_of(u[0]))):
+                # Which sign is in front depends on how a quotient is written: −x/(1 + x) is 1/(1 + x) − 1.
+                opposite = self._found(name, (scaled(u[0], Fraction(-1)),))
+                if opposite is not None:
+                    return scaled(symbol(opposite), sign * function.parity)
         return scaled(symbol(self._equal_or_new(name, tuple(u))), sign)
 
     def derivatives(self, s: int) -> list[Polynomial]:
@@ -218,13 +222,18 @@ class SymbolTable:
 
     def _equal_or_new(self, name: str, u: tuple[Polynomial, ...]) -> int:
         """The symbol of this function; arguments with denominators are compared as functions."""
+        found = self._found(name, u)
+        if found is None:
+            found = self._symbol(name, u)
+            self._by_residue.setdefault(self._residues_of(name, u), []).append(found)
+        return found
+
+    def _found(self, name: str, u: tuple[Polynomial, ...]) -> int | None:
         key = (name, tuple(frozenset(a.items()) for a in u))
         known = self._known.get(key)
         if known is not None:
             return known
-        residues = (name, tuple(map(self._residue_of, u)))
-        alike = self._by_residue.setdefault(residues, [])
-        for other in alike:
+        for other in self._by_residue.get(self._residues_of(name, u), ()):
             theirs = self.arguments[other - self.count]
             if all(
                 self.is_zero(add_to(dict(a), b, Fraction(-1)))
@@ -232,8 +241,10 @@ class SymbolTable:
             ):
                 self._known[key] = other
                 return other
-        alike.append(self._symbol(name, u))
-        return alike[-1]
+        return None
+
+    def _residues_of(self, name: str, u: tuple[Polynomial, ...]) -> object:
+        return name, tuple(map(self._residue_of, u))
 
     def _symbol(self, name: str, u: tuple[Polynomial, ...]) -> int:
         key = (name, tuple(frozenset(a.items()) for a in u))

@@ -1,0 +1,261 @@
+"""Values of equations in a prime field, and what changes where those of variables change.
+
+All polynomials of a system, arguments of functions first and then the equations, stand over one table of
+monomials. A change is followed from variables to monomials to polynomials, to the functions of these, and on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.lumping.elementary.modular import function_slopes, function_values
+from symlump.lumping.equivalence import Fingerprints, slices
+from symlump.lumping.refinement.field import (
+    ModularMatrix,
+    Residues,
+    sums_by_key,
+)
+from symlump.ode.distinct import distinct
+from symlump.ode.exact import IntArray
+from symlump.ode.functions.generators import Batch, Generators
+from symlump.ode.functions.polynomials import Polynomials
+from symlump.ode.monomials import Monomials, ranges
+from symlump.ode.system import ODE
+
+
+class _Network:
+    """The polynomials of a system over one table of monomials, and its functions in batches."""
+
+    def __init__(self, ode: ODE, prime: int) -> None:
+        self.count, self.prime, self.generators = len(ode), prime, ode.generators
+        self.polynomials = Polynomials.of_system(ode)
+        self.arguments, self.functions = 0, 0
+        self.batches: list[Batch] = []
+        if self.generators is not None:
+            self.polynomials = Polynomials.stacked([self.generators.arguments, self.polynomials])
+            self.arguments, self.functions = self.generators.arguments.count, len(self.generators)
+            self.batches = self.generators.batches
+        self.indptr, self.table = self.polynomials.indptr, self.polynomials.monomials
+        self.coefficients = self.polynomials.coefficients.residues(prime)
+
+    def rows(self, functions: IntArray) -> IntArray:
+        """The arguments of some functions."""
+        assert self.generators is not None
+        return slices(self.generators.starts, functions)
+
+    def matrix(self, rows: IntArray) -> tuple[ModularMatrix, IntArray]:
+        """Some polynomials over the monomials that they use, and these."""
+        at = slices(self.indptr, rows)
+        columns = self.polynomials.columns[at]
+        used = distinct(columns)
+        indptr = np.concatenate([[0], np.cumsum(self.indptr[rows + 1] - self.indptr[rows])])
+        place = np.searchsorted(used, columns)
+        return ModularMatrix.of(self.coefficients[at], place, indptr, used.size, self.prime), used
+
+    def by_monomial(self) -> ModularMatrix:
+        """Monomials × polynomials."""
+        width = len(self.table)
+        columns, prime = self.polynomials.columns, self.prime
+        return ModularMatrix.of(self.coefficients, columns, self.indptr, width, prime).transpose()
+
+
+class Waiting:
+    """Functions that have changed, to be taken batch by batch."""
+
+    def __init__(self, batch_of: IntArray, sign: int) -> None:
+        self._batch_of, self._sign = batch_of, sign
+        self._heap: list[int] = []
+        self._lists: dict[int, list[tuple[IntArray, Residues]]] = {}
+
+    def add(self, functions: IntArray, changes: Residues) -> None:
+        """Note changes of some functions."""
+        number = self._batch_of[functions]
+        for batch in distinct(number).tolist():
+            if batch not in self._lists:
+                self._lists[batch] = []
+                heappush(self._heap, self._sign * batch)
+            own = number == batch
+            self._lists[batch].append((functions[own], changes[own]))
+
+    def __iter__(self) -> Iterator[tuple[int, IntArray, Residues]]:
+        while self._heap:
+            batch = self._sign * heappop(self._heap)
+            functions, changes = zip(*self._lists.pop(batch), strict=True)
+            yield batch, np.concatenate(functions), np.concatenate(changes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Polynomials that are evaluated together."""
+
+    rows: IntArray
+    matrix: ModularMatrix
+    used: IntArray
+    table: Monomials
+
+
+class ValueFingerprints(Fingerprints):
+    """The equations where every variable has the weight of its block."""
+
+    def __init__(self, ode: ODE, prime: int) -> None:
+        self.prime, self._net = prime, _Network(ode, prime)
+        net = self._net
+        self.symbols = np.zeros(net.count + net.functions, dtype=np.uint64)
+        self.inside = np.zeros(net.arguments, dtype=np.uint64)
+        self._monomials = np.zeros(len(net.table), dtype=np.uint64)
+        self._live = np.ones(net.functions, dtype=bool)
+
+    def evaluate(self, weights: Residues, members: IntArray) -> Residues:
+        """The values of some variables from scratch."""
+        net = self._net
+        whole = members.size == net.count
+        self.symbols[: net.count] = weights
+        if not whole and net.generators is not None:
+            used = self._part(net.arguments + members).table.variables - net.count
+            self._live = net.generators.needed(used[used >= 0])
+        else:
+            self._live[:] = True
+        for number, batch in enumerate(net.batches):
+            functions = batch.members[self._live[batch.members]]
+            if functions.size:
+                part = self._parts[number] if whole else self._part(net.rows(functions))
+                self.inside[part.rows] = self._values(part)
+                self._apply(batch, functions)
+        if whole:
+            return self._values(self._parts[-1])[members]
+        return self._values(self._part(net.arguments + members))
+
+    @cached_property
+    def _parts(self) -> list[_Part]:
+        """The arguments of each batch, then the equations."""
+        net = self._net
+        rows = [net.rows(batch.members) for batch in net.batches]
+        return [self._part(r) for r in [*rows, net.arguments + np.arange(net.count)]]
+
+    def _part(self, rows: IntArray) -> _Part:
+        net = self._net
+        matrix, used = net.matrix(rows)
+        table = net.table if used.size == len(net.table) else net.table.select(used)
+        return _Part(rows, matrix, used, table)
+
+    def _values(self, part: _Part) -> Residues:
+        values = part.table.residues(self.symbols, self.prime)
+        self._monomials[part.used] = values
+        return part.matrix.dot(values)
+
+    def _apply(self, batch: Batch, functions: IntArray) -> None:
+        """Functions of their arguments."""
+        net = self._net
+        assert net.generators is not None
+        u = [self.inside[net.generators.starts[functions] + a] for a in range(len(batch.arguments))]
+        self.symbols[net.count + functions] = function_values(
+            batch.function, u, functions.size, self.prime
+        )
+
+    def slopes(self) -> Residues:
+        """∂f/∂u of all functions, by argument."""
+        net, result = self._net, np.empty_like(self.inside)
+        for batch in net.batches:
+            u = [self.inside[rows] for rows in batch.arguments]
+            for a, rows in enumerate(batch.arguments):
+                result[rows] = function_slopes(
+                    batch.function, a, u, self.symbols[net.count + batch.members], self.prime
+                )
+        return result
+
+    @cached_property
+    def _by_monomial(self) -> ModularMatrix:
+        return self._net.by_monomial()
+
+    @cached_property
+    def _occurrences(self) -> tuple[IntArray, IntArray]:
+        """The monomials that contain each symbol, in compressed rows."""
+        table = self._net.table
+        order = np.argsort(table.variables, kind="stable")
+        indptr = np.searchsorted(table.variables[order], np.arange(self.symbols.size + 1))
+        return indptr, table.owners[order]
+
+    def update(
+        self, weights: Residues, changed: IntArray, before: Residues
+    ) -> tuple[IntArray, Residues]:
+        """What the new weights of a few variables change: the variables concerned, and by how much."""
+        net, p = self._net, np.uint64(self.prime)
+        self.symbols[changed] = weights[changed]
+        rows, steps = self._moved(changed)
+        if not net.functions:
+            return rows, steps
+        assert net.generators is not None
+        found, waiting = [], Waiting(batch_numbers(net.generators), 1)
+        while True:
+            cut = int(np.searchsorted(rows, net.arguments))
+            found.append((rows[cut:] - net.arguments, steps[cut:]))
+            inner = rows[:cut]
+            self.inside[inner] = (self.inside[inner] + steps[:cut]) % p
+            functions = net.generators.owners[inner]
+            live = self._live[functions]
+            waiting.add(functions[live], steps[:cut][live])
+            following = next(iter(waiting), None)
+            if following is None:
+                break
+            functions = distinct(following[1])
+            self._apply(net.batches[following[0]], functions)
+            rows, steps = self._moved(net.count + functions)
+        return combined(found, self.prime)
+
+    def _moved(self, symbols: IntArray) -> tuple[IntArray, Residues]:
+        """Polynomials that contain symbols with new values, and by how much theirs change."""
+        p = np.uint64(self.prime)
+        indptr, owners = self._occurrences
+        monomial = distinct(owners[slices(indptr, symbols)])
+        value = self._net.table.select(monomial).residues(self.symbols, self.prime)
+        step = (value + p - self._monomials[monomial]) % p
+        self._monomials[monomial] = value
+        by_monomial = self._by_monomial.matrix
+        # Slices first: converting whole arrays would make each small update cost O(terms).
+        starts = by_monomial.indptr[monomial].astype(np.int64)
+        lengths = by_monomial.indptr[monomial + 1].astype(np.int64) - starts
+        at = ranges(starts, lengths)
+        parts = by_monomial.data[at].astype(np.uint64) * np.repeat(step, lengths) % p
+        return sums_by_key(by_monomial.indices[at].astype(np.int64), parts, self.prime)
+
+    @cached_property
+    def _reach(self) -> npt.NDArray[np.float64]:
+        """How much depends on each symbol: occurrences, and what depends on functions of it."""
+        net, (indptr, _) = self._net, self._occurrences
+        reach = np.diff(indptr).astype(np.float64)
+        if net.generators is not None:
+            row, symbol = net.generators.arguments.occurrences()
+            owner = net.generators.owners[row]
+            batch = batch_numbers(net.generators)[owner]
+            order = np.argsort(batch, kind="stable")
+            ends = np.searchsorted(batch[order], np.arange(len(net.batches) + 1))
+            for number in reversed(range(len(net.batches))):
+                own = order[ends[number] : ends[number + 1]]
+                np.add.at(reach, symbol[own], reach[net.count + owner[own]])
+        return reach
+
+    def update_cost(self, changed: IntArray) -> float:
+        """Work of ``update`` as a share of that of ``evaluate`` for everything."""
+        if changed.size > self._net.count // 4:
+            return 1.0  # without looking at each: the table of occurrences may never be needed
+        return float(self._reach[changed].sum()) / max(1, int(self._occurrences[0][-1]))
+
+
+def batch_numbers(generators: Generators) -> IntArray:
+    """The batch of every function."""
+    result = np.empty(len(generators), dtype=np.int64)
+    for number, batch in enumerate(generators.batches):
+        result[batch.members] = number
+    return result
+
+
+def combined(found: list[tuple[IntArray, Residues]], prime: int) -> tuple[IntArray, Residues]:
+    """Changes that were found in several steps, added up."""
+    keys, values = zip(*found, strict=True)
+    return sums_by_key(np.concatenate(keys), np.concatenate(values), prime)

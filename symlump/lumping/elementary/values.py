@@ -58,6 +58,18 @@ class _Network:
         place = np.searchsorted(used, columns)
         return ModularMatrix.of(self.coefficients[at], place, indptr, used.size, self.prime), used
 
+    def equations(self) -> tuple[ModularMatrix, IntArray]:
+        """All equations over the monomials that they use, and these."""
+        first = int(self.indptr[self.arguments])
+        columns, indptr = self.polynomials.columns[first:], self.indptr[self.arguments :] - first
+        used = np.arange(len(self.table))
+        if self.arguments:
+            present = np.zeros(used.size, dtype=bool)
+            present[columns] = True
+            used, columns = used[present], (np.cumsum(present) - 1)[columns]
+        coefficients = self.coefficients[first:]
+        return ModularMatrix.of(coefficients, columns, indptr, used.size, self.prime), used
+
     def by_monomial(self) -> ModularMatrix:
         """Monomials × polynomials."""
         width = len(self.table)
@@ -135,18 +147,23 @@ class ValueFingerprints(Fingerprints):
     def _parts(self) -> list[_Part]:
         """The arguments of each batch, then the equations."""
         net = self._net
-        rows = [net.rows(batch.members) for batch in net.batches]
-        return [self._part(r) for r in [*rows, net.arguments + np.arange(net.count)]]
+        parts = [self._part(net.rows(batch.members)) for batch in net.batches]
+        everything = net.arguments + np.arange(net.count)
+        return [*parts, self._of(everything, *net.equations())]
 
     def _part(self, rows: IntArray) -> _Part:
-        net = self._net
-        matrix, used = net.matrix(rows)
-        table = net.table if used.size == len(net.table) else net.table.select(used)
-        return _Part(rows, matrix, used, table)
+        return self._of(rows, *self._net.matrix(rows))
+
+    def _of(self, rows: IntArray, matrix: ModularMatrix, used: IntArray) -> _Part:
+        table = self._net.table
+        return _Part(rows, matrix, used, table if used.size == len(table) else table.select(used))
 
     def _values(self, part: _Part) -> Residues:
         values = part.table.residues(self.symbols, self.prime)
-        self._monomials[part.used] = values
+        if part.table is self._net.table:
+            self._monomials = values
+        else:
+            self._monomials[part.used] = values
         return part.matrix.dot(values)
 
     def _apply(self, batch: Batch, functions: IntArray) -> None:

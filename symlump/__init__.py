@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from symlump.compression.baselines.quantize import Quantize
     from symlump.compression.baselines.svd import TruncatedSVD
     from symlump.compression.baselines.wanda import Wanda
-    from symlump.compression.compression import Compression, compress
+    from symlump.compression.compress import compress
+    from symlump.compression.compression import Compression
     from symlump.compression.dependences.dependence import Dependence
     from symlump.compression.hierarchical.hlinear import HLinear
     from symlump.compression.hierarchical.hmatrix import HMatrix
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from symlump.compression.images import Images
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.moments import Normal
-    from symlump.compression.search import search
-    from symlump.compression.sweep import Sweep, sweep
     from symlump.compression.symmetries.symmetric import Symmetric
     from symlump.display.drawing import draw
     from symlump.display.graph_text import to_dot, to_mermaid
@@ -60,6 +59,8 @@ if TYPE_CHECKING:
     from symlump.ode.simulate import Trajectory, simulate
     from symlump.ode.system import ODE
     from symlump.proof.certificate import Certificate
+    from symlump.tolerances.search import search
+    from symlump.tolerances.sweep import Sweep, sweep
 
 _HOME = {
     "ODE": "symlump.ode.system",
@@ -116,9 +117,9 @@ _HOME = {
     "Magnitude": "symlump.compression.baselines.magnitude",
     "Symmetric": "symlump.compression.symmetries.symmetric",
     "Wanda": "symlump.compression.baselines.wanda",
-    "Sweep": "symlump.compression.sweep",
-    "sweep": "symlump.compression.sweep",
-    "search": "symlump.compression.search",
+    "Sweep": "symlump.tolerances.sweep",
+    "sweep": "symlump.tolerances.sweep",
+    "search": "symlump.tolerances.search",
     "Compression": "symlump.compression.compression",
     "Dependence": "symlump.compression.dependences.dependence",
     "Images": "symlump.compression.images",
@@ -127,7 +128,7 @@ _HOME = {
     "Quantize": "symlump.compression.baselines.quantize",
     "Annealing": "symlump.compression.annealing.result",
     "anneal": "symlump.compression.annealing.anneal",
-    "compress": "symlump.compression.compression",
+    "compress": "symlump.compression.compress",
 }
 
 __all__ = [

@@ -12,8 +12,9 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from symlump.errors import FailureError, MethodError
 
@@ -28,6 +29,13 @@ _WISHES = {
     "rank": "rank (as in {}(rank=8))",
     "bits": "bits (as in {}(bits=8))",
 }
+
+
+#: A tolerance that merges or drops all that may go.
+LARGEST = 1e12
+
+#: Of the smallest tolerance with the smallest result, where none are named.
+_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 class Plan(ABC, Generic[Result]):
@@ -82,6 +90,33 @@ class Plan(ABC, Generic[Result]):
         """
         return self.at(self.tolerance(target))
 
+    def largest(self, accepts: Callable[[Result], bool], wish: str) -> Result:
+        """The result at the largest tolerance found that is accepted, with none accepted found above it.
+
+        ``accepts`` should turn from True to False once as the tolerance grows. Where it does so more than once,
+        what is returned is still accepted. If any tolerance is, the least one that gives the smallest result is
+        taken, which says more than an arbitrary large one.
+
+        Parameters
+        ----------
+        accepts : callable
+            Whether a result is good enough.
+        wish : str
+            What is asked for, for the error's text.
+
+        Raises
+        ------
+        FailureError
+            If not even the result at 0 is accepted.
+        """
+        eps = largest_tolerance(lambda eps: accepts(self.at(eps)), wish)
+        return self.at(self.tolerance(self.size(eps)) if eps > LARGEST / 4 else eps)
+
+    def tolerances(self) -> list[float]:
+        """Some that show how results change: 0, and shares of the smallest one with the smallest result."""
+        top = self.tolerance(self.size(LARGEST))
+        return sorted({0.0, *(_rounded_up(share * top) for share in _SHARES)})
+
     def retain(self, share: float) -> Result:
         """The result at the smallest tolerance found that keeps at most this share.
 
@@ -108,6 +143,10 @@ class Method(ABC, Generic[Subject, Result]):
     def apply(self, subject: Subject) -> Result:
         """The result that the method asks of its own plan."""
         return self.settle(self.plan(subject))
+
+    def within(self, eps: float) -> Self:
+        """The method with a tolerance, in the unit in which its plans measure one."""
+        return replace(self, eps=eps, retain=None)  # type: ignore[type-var]
 
     def settle(self, plan: Plan[Result]) -> Result:
         """What a plan gives for the tolerance, or the share, that was said."""
@@ -218,7 +257,7 @@ def smallest_tolerance(
     low, high = 0.0, 1.0
     previous = -1
     while (reached := size(high)) > target:
-        if high > 1e12 or (reached == previous and high > 1e6):
+        if high > LARGEST or (reached == previous and high > 1e6):
             raise FailureError(
                 f"the smallest reachable size is {reached} {counted}, more than the requested {target}; "
                 "ask for a larger share, or another method"
@@ -229,8 +268,54 @@ def smallest_tolerance(
         middle = (low + high) / 2
         low, high = (low, middle) if size(middle) <= target else (middle, high)
         if high - low <= 1e-6 * high:
-            break
+            return high
+    while not low and high > 1 / LARGEST**2:  # far below 1: its magnitude first
+        low, high = (0.0, high / 4) if size(high / 4) <= target else (high / 4, high)
+    for _ in range(steps if low else 0):
+        middle = (low + high) / 2
+        low, high = (low, middle) if size(middle) <= target else (middle, high)
     return high
+
+
+def largest_tolerance(accepts: Callable[[float], bool], wish: str, steps: int = 24) -> float:
+    """A tolerance that ``accepts``, with none accepted found above it, by doubling and bisection.
+
+    Raises
+    ------
+    FailureError
+        If not even ε = 0 is accepted.
+
+    Examples
+    --------
+    >>> round(largest_tolerance(lambda eps: eps <= 0.3, "an error of at most 0.3"), 3)
+    0.3
+    """
+    if not accepts(0.0):
+        raise FailureError(f"not even ε = 0 gives {wish}; ask for less")
+    low, high = 0.0, 1e-3
+    while high <= LARGEST and accepts(high):
+        low, high = high, high * 4
+    for _ in range(steps):
+        middle = (low + high) / 2
+        low, high = (middle, high) if accepts(middle) else (low, middle)
+        if high - low <= 1e-4 * high:
+            break
+    return low
+
+
+def _rounded_up(value: float) -> float:
+    """To three digits, never below: a tolerance that is rounded down would no longer reach.
+
+    Examples
+    --------
+    >>> _rounded_up(0.123401), _rounded_up(0.0)
+    (0.124, 0.0)
+    """
+    if not value:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    rounded = float(f"{math.ceil(value / unit) * unit:.3g}")
+    return max(rounded, value)
 
 
 def renamed(**names: str) -> Callable[[_Class], _Class]:

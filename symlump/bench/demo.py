@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from symlump.bench.train import multilayer, train
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.wanda import Wanda
-from symlump.compression.compression import Compression, compress, mean_squared_error
+from symlump.compression.compress import compress
+from symlump.compression.compression import Compression, mean_squared_error
 from symlump.compression.merging.afde import AFDE
 from symlump.datasets.dataset import Dataset
 from symlump.datasets.dynamics import glycolytic_oscillator

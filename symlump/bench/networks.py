@@ -64,7 +64,7 @@ def compressing(width: int) -> WideRow:
     """AFDE to half of the parameters."""
     import torch
 
-    from symlump.compression.compression import compress
+    from symlump.compression.compress import compress
     from symlump.compression.merging.afde import AFDE
 
     network = _network(width)

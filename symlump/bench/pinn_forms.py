@@ -14,7 +14,8 @@ from torch import nn
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
-from symlump.compression.compression import Compression, compress
+from symlump.compression.compress import compress
+from symlump.compression.compression import Compression
 from symlump.compression.hierarchical.hlinear import HLinear, recompress_
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.errors import MethodError

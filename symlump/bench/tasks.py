@@ -22,7 +22,8 @@ from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
-from symlump.compression.compression import Compression, compress, mean_squared_error
+from symlump.compression.compress import compress
+from symlump.compression.compression import Compression, mean_squared_error
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE

@@ -11,7 +11,7 @@ import numpy as np
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
-from symlump.compression.compression import compress
+from symlump.compression.compress import compress
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.reduction import CompressionMethod

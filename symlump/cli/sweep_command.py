@@ -16,7 +16,7 @@ from symlump.cli.reading import NETWORKS, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
-    from symlump.compression.sweep import Sweep
+    from symlump.tolerances.sweep import Sweep
 
 _DESCRIPTION = """\
 Reduce a model file, or a saved network, at several tolerances, and show what each costs: blocks, terms or
@@ -147,8 +147,8 @@ def _only_systems(options: argparse.Namespace) -> None:
 
 
 def _linear(options: argparse.Namespace) -> Sweep:
-    from symlump.compression.sweep import sweep
     from symlump.lumping.linear.constrained import Constrained
+    from symlump.tolerances.sweep import sweep
 
     _only_systems(options)
     if not options.observable:
@@ -185,10 +185,10 @@ def _linear(options: argparse.Namespace) -> Sweep:
 
 
 def _system(options: argparse.Namespace) -> Sweep:
-    from symlump.compression.sweep import sweep
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.tolerance.breakpoints import breakpoints
+    from symlump.tolerances.sweep import sweep
 
     _only_systems(options)
     if not 0 <= options.spread < math.inf:
@@ -227,8 +227,8 @@ def _system(options: argparse.Namespace) -> Sweep:
 
 def _network(options: argparse.Namespace) -> Sweep:
     from symlump.compression.merging.afde import AFDE
-    from symlump.compression.sweep import sweep
     from symlump.network.state_dict import read_network
+    from symlump.tolerances.sweep import sweep
 
     for given, name in (
         (options.horizon is not None, "horizon"),

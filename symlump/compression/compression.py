@@ -1,4 +1,4 @@
-"""One verb, ``compress(model, method)``, and its report."""
+"""The report of a compression."""
 
 from __future__ import annotations
 
@@ -13,19 +13,13 @@ import numpy.typing as npt
 from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.display.tables import table_html, table_text
 from symlump.enclosures.wording import at_most
-from symlump.errors import MethodError, NetworkError
+from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
-from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
-    from torch import nn
-
     from symlump.network.bounds.difference import NetworkBound
 
 
@@ -279,71 +273,6 @@ class Compression:
 
     def _repr_html_(self) -> str:
         return f"<p>{self.headline()}</p>" + table_html(*self._table())
-
-
-@memory_errors()
-def compress(
-    model: Network | nn.Module,
-    method: CompressionMethod,
-    *,
-    example: torch.Tensor | Sequence[torch.Tensor] | None = None,
-    leave_untouched: bool = False,
-) -> Compression:
-    """Reduce a network by one of the methods of this package.
-
-    Parameters
-    ----------
-    model : torch.nn.Module, Network
-    method : AFDE, Magnitude, Wanda
-        The method, with its options.
-    example : Tensor of shape (samples, …), or a tuple of them, optional
-        For torch modules with convolutions or branches: an input, of any values.
-    leave_untouched : bool
-        Carry operations of a torch module that are not known along as they are, instead of refusing it.
-
-    Returns
-    -------
-    Compression
-        Its ``model`` is of the kind that was given: torch in, torch out.
-
-    Raises
-    ------
-    NetworkError
-        If the model cannot be read, or the method does not reduce models of its kind.
-    MethodError
-        If an option does not fit the model.
-    FailureError
-        If a requested size cannot be reached.
-    """
-    if not isinstance(method, CompressionMethod):
-        raise MethodError(
-            f"compress(model, method) takes a method such as AFDE(eps=0.1); got {method!r}"
-        )
-    if isinstance(model, Network):
-        reduction = _reduced(model, method)
-        return Compression(method, model, reduction, reduction.network)
-    import torch
-
-    from symlump.network.gradients import gradients
-    from symlump.network.torch_io import from_torch, to_torch
-
-    if not isinstance(model, torch.nn.Module):
-        raise NetworkError(
-            f"compress takes a torch.nn.Module or a symlump.Network; got a {type(model).__name__}"
-        )
-    with gradients():  # so that what is returned can be trained, wherever it was made
-        network = from_torch(model, example, leave_untouched)
-        reduction = _reduced(network, method)
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        reduced = reduction.finish(to_torch(reduction.network))
-        reduced = reduced.to(device).train(model.training)
-    return Compression(method, network, reduction, reduced)
-
-
-def _reduced(network: Network, method: CompressionMethod) -> Reduction:
-    if not network.layers:
-        raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
-    return method.apply(network).in_its_dtype()
 
 
 def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:

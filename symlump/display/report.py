@@ -13,7 +13,6 @@ import networkx as nx
 import numpy as np
 
 from symlump.compression.compression import Compression
-from symlump.compression.sweep import Sweep, SweepRow
 from symlump.display.mathml import system_mathml
 from symlump.display.tables import table_html
 from symlump.errors import MethodError
@@ -23,6 +22,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 from symlump.ode.system import ODE
+from symlump.tolerances.sweep import Sweep, SweepRow
 
 #: Colours of merged blocks: Okabe–Ito and darker mixes, all readable with black text.
 COLOURS = ("#E69F00", "#56B4E9", "#3CB894", "#F0E442", "#7FA8D9", "#F08A4B", "#DDA0C4", "#BBBBBB")

@@ -10,7 +10,7 @@ from symlump.display.drawing import PALETTE, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from symlump.compression.sweep import Sweep
+    from symlump.tolerances.sweep import Sweep
 
 _ERRORS = {
     "bound": ("certified bound", PALETTE[5], "s", "-"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -89,7 +89,7 @@ class EquivalencePlan(Plan[Lumping]):
         FailureError
             If there are functions, and no system near this one that the partition lumps.
         """
-        method = replace(self.method, eps=eps, retain=None)
+        method = self.method.within(eps)
         found = self._at(eps)
         key = method.is_exact, found.partition
         if key not in self._quotients:

@@ -195,14 +195,60 @@ def test_wishes_that_make_no_sense():
         (ode, {"box": {}}, "both a box of initial states and a horizon"),
         (ode, {"method": sl.Constrained("v1_1"), "initial": []}, "initial does not go with"),
         (ode, {"method": sl.Constrained("v1_1"), "box": {}}, "box does not go with"),
-        (net, {"method": sl.Constrained("v1_1")}, "swept with AFDE"),
+        (net, {"method": sl.Constrained("v1_1")}, "a method of compress for a network"),
         (net, {"initial": []}, "initial belongs to systems"),
         (net, {"horizon": 1.0}, "horizon belongs to systems"),
-        (net, {"method": sl.Forward()}, "swept with AFDE"),
+        (net, {"method": sl.Forward()}, "a method of compress for a network"),
         (net, {"eps": [-1.0]}, "finite number, 0 or larger"),
     ):
         with pytest.raises(MethodError, match=says):
             sl.sweep(subject, **{"eps": [0.0], **options})
+
+
+X = np.random.default_rng(2).standard_normal((60, 3))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        sl.AFDE(retain=0.5),
+        sl.AFDE(eps=0.1, distance="coefficients"),
+        sl.Symmetric(),
+        sl.Dependence(retain=0.5),
+        sl.Hierarchical(eps=0.1, leaf_size=2),
+        sl.TruncatedSVD(rank=2),
+        sl.TruncatedSVD(eps=0.1),
+        sl.Quantize(bits=4),
+        sl.Magnitude(0.5),
+        sl.Magnitude(0.5, "layerwise"),
+        sl.Wanda(0.5, X),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_every_method_is_swept_and_searched(method):
+    net = network(units=6)
+    table = sl.sweep(net, method=method, data=(X, net(X)))
+    sizes = [row.parameters for row in table.rows]
+    assert table.rows[0].eps == 0 and sizes[0] == net.parameters
+    assert sizes[-1] == method.plan(net).size(1e12) < sizes[0]
+    for row in table.rows[1::3]:  # each row is what compress gives for that tolerance
+        again = sl.compress(net, row.result.method)
+        assert row.result.method.eps == row.eps and again.retained_parameters == row.parameters
+        assert again.mean_squared_error(X, net(X)) == row.loss
+    allowed = 1.01 * max(row.loss for row in table.rows[:4])
+    cheap = sl.search(net, method, max_loss=allowed, data=(X, net(X)))
+    assert cheap.mean_squared_error(X, net(X)) <= allowed
+    assert cheap.retained_parameters <= sizes[3]
+    everything = sl.search(net, method, max_loss=1e9, data=(X, net(X)))
+    assert everything.retained_parameters == sizes[-1]
+    assert sl.search(net, method, retain=0.8).retained <= 0.8
+
+
+def test_searches_of_linear_lumpings():
+    ode = h_tree(4, 0.01)
+    assert len(sl.search(ode, sl.Constrained("v1_1"), retain=0.15)) == 2
+    with pytest.raises(MethodError, match="no certified bound"):
+        sl.search(ode, sl.Constrained("v1_1"), max_bound=1.0, box={}, horizon=1.0)
 
 
 def test_command_line(tmp_path, capsys):

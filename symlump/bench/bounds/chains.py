@@ -74,7 +74,7 @@ def attack(
     """
     import torch
 
-    from symlump.compression.compression import compress
+    from symlump.compression.compress import compress
     from symlump.errors import SymlumpError
 
     found = Attack()

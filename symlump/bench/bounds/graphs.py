@@ -65,7 +65,7 @@ def attack(
     """
     import torch
 
-    from symlump.compression.compression import compress
+    from symlump.compression.compress import compress
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.reduction import CompressionMethod
     from symlump.compression.symmetries.symmetric import Symmetric

@@ -19,7 +19,7 @@ from symlump.bench.convolutions.models import (
     reestimated,
     trained,
 )
-from symlump.compression.compression import compress
+from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 
 #: Images of the training data that methods with data may see.

@@ -187,7 +187,7 @@ def reduced(options: argparse.Namespace, network: Network, data: Dataset | None)
     MethodError
         If an option does not go with the method.
     """
-    from symlump.compression.compression import compress
+    from symlump.compression.compress import compress
 
     named = METHODS[options.method]
     given = next(
@@ -204,13 +204,13 @@ def reduced(options: argparse.Namespace, network: Network, data: Dataset | None)
         raise MethodError(f"--steps is for afde and dependence, not for --method {options.method}")
     method: Any = named.make(options, data)
     if given == "max_loss":
-        from symlump.compression.search import search
+        from symlump.tolerances.search import search
 
         if data is None:
             raise MethodError("--max-loss is measured on data; give --data FILE.csv")
         return search(network, method, max_loss=options.max_loss, data=(data.inputs, data.targets))  # type: ignore[return-value]
     if given == "max_bound":
-        from symlump.compression.search import search
+        from symlump.tolerances.search import search
 
         if options.box is None:
             raise MethodError("--max-bound holds on a range of inputs; give --box LOW HIGH")

@@ -83,11 +83,16 @@ class Quantize(CompressionMethod):
         """See :class:`symlump.plan.Method`."""
         return _Rounding(network, self.steps == "row")
 
-    def apply(self, network: Network) -> Reduction:
+    def settle(self, plan: Plan[Reduction]) -> Reduction:
         """See :class:`symlump.plan.Method`."""
-        if self.bits is not None:
-            return self.plan(network).rounded(self.bits)
-        return super().apply(network)
+        if self.bits is None:
+            return super().settle(plan)
+        assert isinstance(plan, _Rounding)
+        return plan.rounded(self.bits)
+
+    def within(self, eps: float) -> Quantize:
+        """See :class:`symlump.plan.Method`."""
+        return Quantize(steps=self.steps, eps=eps)
 
 
 @dataclass(frozen=True, eq=False)

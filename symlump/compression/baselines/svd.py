@@ -84,14 +84,21 @@ class TruncatedSVD(CompressionMethod):
 
     def plan(self, network: Network) -> _Ranks:
         """See :class:`symlump.plan.Method`."""
-        by_output = self.relative_to == "output" if self.relative_to else self.eps is None
-        return _Ranks(network, by_output)
+        return _Ranks(network, self._unit == "output")
 
-    def apply(self, network: Network) -> Reduction:
+    def within(self, eps: float) -> TruncatedSVD:
+        """See :class:`symlump.plan.Method`."""
+        return TruncatedSVD(eps, relative_to=self._unit)
+
+    @property
+    def _unit(self) -> str:
+        return self.relative_to or ("output" if self.eps is None else "layer")
+
+    def settle(self, plan: Plan[Reduction]) -> Reduction:
         """See :class:`symlump.plan.Method`."""
         if self.rank is None:
-            return super().apply(network)
-        plan = self.plan(network)
+            return super().settle(plan)
+        assert isinstance(plan, _Ranks)
         return plan.split([min(self.rank, s.size) for _, s, _ in plan.factors], None)
 
 

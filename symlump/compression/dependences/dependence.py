@@ -132,11 +132,9 @@ class Dependence(CompressionMethod):
             losses = _losses(chain, moments, metrics := output_metrics(chain, samples))
         return _Orders(network, chain, moments, samples, metrics, losses, self.steps)
 
-    def apply(self, network: Network) -> Reduction:
+    def settle(self, plan: Plan[Reduction]) -> Reduction:
         """See :class:`symlump.plan.Method`."""
-        return (
-            self.plan(network).at(0.0) if isinstance(self.inputs, str) else super().apply(network)
-        )
+        return plan.at(0.0) if isinstance(self.inputs, str) else super().settle(plan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -212,6 +212,14 @@ class Difference:
     output_root_mean_square: float
 
 
+def standard_inputs(network: Network, samples: int, seed: int) -> list[FloatArray]:
+    """Standard normal samples of each input of a network, fewer where these are large."""
+    per_sample = sum(prod(shape) for shape in network.shapes.values() if len(shape) > 1)
+    samples = min(samples, max(4, (1 << 25) // max(1, per_sample)))
+    generator = np.random.default_rng(seed)
+    return [generator.standard_normal((samples, *node.size)) for node in network.inputs]
+
+
 def observed_difference(
     original: Network, reduced: Network, samples: int = 10_000, seed: int = 0
 ) -> Difference:
@@ -223,14 +231,11 @@ def observed_difference(
     >>> observed_difference(net, net).largest
     0.0
     """
-    per_sample = sum(prod(shape) for shape in original.shapes.values() if len(shape) > 1)
-    samples = min(samples, max(4, (1 << 25) // max(1, per_sample)))
-    generator = np.random.default_rng(seed)
-    x = [generator.standard_normal((samples, *node.size)) for node in original.inputs]
+    x = standard_inputs(original, samples, seed)
     before = original(*x)
     gap = reduced(*x) - before
     return Difference(
-        samples,
+        len(before),
         seed,
         float(np.sqrt(np.mean(gap**2))),
         float(np.abs(gap).max()),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
+
+import numpy as np
 
 from symlump.errors import FailureError
 from symlump.lumping.equivalence import polynomial_only
@@ -13,6 +15,9 @@ from symlump.lumping.linear.constrained import Constrained, lump_constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.ode.system import ODE
 from symlump.plan import Plan
+
+#: Of tolerances that nobody named, at most so many, evenly spread.
+_MOST_STEPS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class ConstrainedPlan(Plan[LinearLumping]):
 
     @cached_property
     def _exact(self) -> LinearLumping:
-        return lump_constrained(self.ode, replace_wish(self.method, 0.0), self.seed)
+        return lump_constrained(self.ode, self.method.within(0.0), self.seed)
 
     def at(self, eps: float) -> LinearLumping:
         """The first lumping on the path whose defect is at most ε; at 0 the exact one.
@@ -66,7 +71,7 @@ class ConstrainedPlan(Plan[LinearLumping]):
         FailureError
             If the exact lumping has more than 150 rows, and the system more than ten thousand variables.
         """
-        return lumping_at(self.path, replace_wish(self.method, eps)) if eps else self._exact
+        return lumping_at(self.path, self.method.within(eps)) if eps else self._exact
 
     def size(self, eps: float) -> int:
         """Rows at a tolerance."""
@@ -90,7 +95,12 @@ class ConstrainedPlan(Plan[LinearLumping]):
             )
         return min(within)
 
-
-def replace_wish(method: Constrained, eps: float) -> Constrained:
-    """The method with a tolerance."""
-    return replace(method, eps=eps, retain=None)
+    def tolerances(self) -> list[float]:
+        """Those at which the dimension changes, ascending; where there are many, some of them."""
+        every: list[float] = []
+        for point in self.path.points():
+            if not every or point.defect < every[-1]:
+                every.append(point.defect)
+        every.reverse()
+        places = np.linspace(0, len(every) - 1, min(len(every), _MOST_STEPS)).round().astype(int)
+        return [every[place] for place in places.tolist()]

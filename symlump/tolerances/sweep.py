@@ -11,28 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression
-from symlump.compression.sweep_rows import (
-    Result,
-    SweepRow,
-    check_network,
-    default_tolerances,
-    dimension_changes,
-    linear_run,
-    network_run,
-    system_run,
-)
 from symlump.display.tables import table_html, table_text
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
-from symlump.lumping.equivalence import polynomial_only
-from symlump.lumping.linear.approximate import Path as LinearPath
 from symlump.lumping.linear.constrained import Constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.lumping.linear.plan import ConstrainedPlan
+from symlump.lumping.plan import EquivalencePlan
 from symlump.memory import memory_errors
-from symlump.network.network import Network
 from symlump.ode.system import ODE
 from symlump.plan import check_tolerance
+from symlump.tolerances.planned import check_network, planned
+from symlump.tolerances.rows import Result, SweepRow, linear_rows, network_rows, system_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,8 +158,8 @@ def sweep(
         The tolerances; default: shares of the smallest one that merges all that may merge. For Constrained:
         those at which the dimension changes (30 of them, where there are more).
     method : method object, optional
-        Forward(…), Backward(…), Constrained(…) or AFDE(…); its own ε plays no role. Default: Forward() for a
-        system, AFDE for a network.
+        Any method of :func:`symlump.lump` for a system, of :func:`symlump.compress` for a network; its own ε or
+        share plays no role. The costly analysis is done once. Default: Forward(), and AFDE.
     initial : optional
         For a system: what must never merge, as for :func:`symlump.lump`.
     box : optional
@@ -213,50 +205,52 @@ def sweep(
     8.509e-06          2      5  8.509e-06
     0.7929             1      2     0.7929
     """
-    if eps is not None:
-        try:
-            tolerances = sorted(set(map(float, eps)))
-        except (TypeError, ValueError):
-            raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
-        for value in tolerances:
-            check_tolerance(value)
-    if example is not None and isinstance(subject, ODE | Network):
-        raise MethodError(
-            "example is an input of a torch module; what was given says its shapes itself"
-        )
-    if isinstance(subject, ODE) and isinstance(method, Constrained):
-        subject = polynomial_only(subject, "a sweep with Constrained")
-        for name, given in (
-            ("initial", initial),
-            ("box", box),
-            ("horizon", horizon),
-            ("data", data),
-        ):
-            if given is not None:
-                raise MethodError(
-                    f"{name} does not go with Constrained: it keeps its observables, and has a defect but no "
-                    "certified bound"
-                )
-        path = LinearPath(subject, method.forms(subject), seed)
-        run, title = linear_run(path, method)
-    elif isinstance(subject, ODE):
-        run, title = system_run(subject, method, initial, box, horizon, data, samples, seed)
-    elif initial is not None:
-        raise MethodError("initial belongs to systems; a network takes box or data")
+    tolerances = None if eps is None else _given(eps)
+    if method is None:
+        method = _usual(subject)
+    if isinstance(method, Constrained) and initial is not None:
+        raise MethodError("initial does not go with Constrained: it keeps its observables")
+    plan = planned("sweep", subject, method, initial, example, seed)
+    if isinstance(plan, ConstrainedPlan):
+        measured, title = linear_rows(plan, box=box, horizon=horizon, data=data)
+    elif isinstance(plan, EquivalencePlan):
+        measured, title = system_rows(plan, box, horizon, data, seed)
     else:
-        check_network(subject)
-        run, title = network_run(subject, method, box, horizon, data, example, samples, seed)
-    if eps is None:
-        linear = isinstance(method, Constrained)
-        tolerances = dimension_changes(path) if linear else default_tolerances(run)
+        assert isinstance(plan, CompressionPlan)
+        measured, title = network_rows(plan, box, horizon, data, samples, seed)
+    if tolerances is None:
+        tolerances = plan.tolerances()
         if len(tolerances) == 1:
             title += "; no tolerance merges more"
     rows = []
     for number, value in enumerate(tolerances):
-        rows.append(run(value, True))
+        rows.append(measured(value, plan.at(value)))
         if progress is not None:
             progress(number + 1, len(tolerances))
     return Sweep(title, tuple(rows))
+
+
+def _given(eps: Iterable[float]) -> list[float]:
+    """Tolerances in ascending order, each once."""
+    try:
+        tolerances = sorted(set(map(float, eps)))
+    except (TypeError, ValueError):
+        raise MethodError(f"eps={eps!r}: give tolerances, as in eps=[0, 0.1]") from None
+    for value in tolerances:
+        check_tolerance(value)
+    return tolerances
+
+
+def _usual(subject: Any) -> Any:
+    """Forward equivalence for a system, AFDE for a network."""
+    if isinstance(subject, ODE):
+        from symlump.lumping.forward import Forward
+
+        return Forward()
+    check_network("sweep", subject)
+    from symlump.compression.merging.afde import AFDE
+
+    return AFDE(eps=0.0)
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,160 @@
+"""The verb ``compress(model, method)``, and the plan behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from symlump.compression.compression import Compression
+from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.errors import MethodError, NetworkError
+from symlump.memory import memory_errors
+from symlump.network.network import Network
+from symlump.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class CompressionPlan(Plan[Compression]):
+    """A network, what a method found out about it, and how results become models of the kind that was given.
+
+    Parameters
+    ----------
+    method : CompressionMethod
+    network : Network
+    reductions : Plan of Reduction
+        The method's plan.
+    module : torch.nn.Module, optional
+        What the network was read from, if that is what was given.
+    """
+
+    method: CompressionMethod
+    network: Network
+    reductions: Plan[Reduction] = field(repr=False)
+    module: nn.Module | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        model: Network | nn.Module,
+        method: CompressionMethod,
+        example: torch.Tensor | Sequence[torch.Tensor] | None = None,
+        leave_untouched: bool = False,
+    ) -> CompressionPlan:
+        """Read a model, and have a method analyse it; see :func:`compress`."""
+        if not isinstance(method, CompressionMethod):
+            raise MethodError(
+                f"compress(model, method) takes a method such as AFDE(eps=0.1); got {method!r}"
+            )
+        if isinstance(model, Network):
+            return cls(method, model, _planned(model, method))
+        import torch
+
+        from symlump.network.gradients import gradients
+        from symlump.network.torch_io import from_torch
+
+        if not isinstance(model, torch.nn.Module):
+            raise NetworkError(
+                f"compress takes a torch.nn.Module or a symlump.Network; got a {type(model).__name__}"
+            )
+        with gradients():
+            network = from_torch(model, example, leave_untouched)
+        return cls(method, network, _planned(network, method), model)
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return self.reductions.whole
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        return self.reductions.size(eps)
+
+    def tolerance(self, target: int) -> float:
+        """See :class:`symlump.plan.Plan`."""
+        return self.reductions.tolerance(target)
+
+    def tolerances(self) -> list[float]:
+        """See :class:`symlump.plan.Plan`."""
+        return self.reductions.tolerances()
+
+    def at(self, eps: float) -> Compression:
+        """See :class:`symlump.plan.Plan`."""
+        return self._reported(self.method.within(eps), self.reductions.at(eps))
+
+    def reach(self, target: int) -> Compression:
+        """See :class:`symlump.plan.Plan`."""
+        return self._reported(self.method, self.reductions.reach(target))
+
+    def retain(self, share: float) -> Compression:
+        """See :class:`symlump.plan.Plan`."""
+        return self._reported(self.method, self.reductions.retain(share))
+
+    def settled(self) -> Compression:
+        """What the method itself asks for."""
+        return self._reported(self.method, self.method.settle(self.reductions))
+
+    def _reported(self, method: CompressionMethod, reduction: Reduction) -> Compression:
+        reduction = reduction.in_its_dtype()
+        return Compression(method, self.network, reduction, self._model(reduction))
+
+    def _model(self, reduction: Reduction) -> Any:
+        if self.module is None:
+            return reduction.network
+        import torch
+
+        from symlump.network.gradients import gradients
+        from symlump.network.torch_io import to_torch
+
+        with gradients():  # so that what is returned can be trained, wherever it was made
+            model = reduction.finish(to_torch(reduction.network))
+        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        return model.to(device).train(self.module.training)
+
+
+@memory_errors()
+def compress(
+    model: Network | nn.Module,
+    method: CompressionMethod,
+    *,
+    example: torch.Tensor | Sequence[torch.Tensor] | None = None,
+    leave_untouched: bool = False,
+) -> Compression:
+    """Reduce a network by one of the methods of this package.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, Network
+    method : AFDE, Magnitude, Wanda
+        The method, with its options.
+    example : Tensor of shape (samples, …), or a tuple of them, optional
+        For torch modules with convolutions or branches: an input, of any values.
+    leave_untouched : bool
+        Carry operations of a torch module that are not known along as they are, instead of refusing it.
+
+    Returns
+    -------
+    Compression
+        Its ``model`` is of the kind that was given: torch in, torch out.
+
+    Raises
+    ------
+    NetworkError
+        If the model cannot be read, or the method does not reduce models of its kind.
+    MethodError
+        If an option does not fit the model.
+    FailureError
+        If a requested size cannot be reached.
+    """
+    return CompressionPlan.of(model, method, example, leave_untouched).settled()
+
+
+def _planned(network: Network, method: CompressionMethod) -> Plan[Reduction]:
+    if not network.layers:
+        raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
+    return method.plan(network)

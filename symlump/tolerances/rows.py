@@ -1,0 +1,178 @@
+"""The rows of a sweep: what a result at one tolerance costs and what it buys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.compression.compress import CompressionPlan
+from symlump.compression.compression import Compression, mean_squared_error
+from symlump.compression.merging.effect import standard_inputs
+from symlump.errors import FailureError, MethodError
+from symlump.lumping.linear.constrained import purpose
+from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.lumping.linear.plan import ConstrainedPlan
+from symlump.lumping.lumping import Lumping
+from symlump.lumping.plan import EquivalencePlan
+
+_SIMULATIONS = 20
+
+Result: TypeAlias = Lumping | LinearLumping | Compression
+
+
+@dataclass(frozen=True, eq=False)
+class SweepRow:
+    """One tolerance.
+
+    Parameters
+    ----------
+    eps : float
+    blocks : int
+        Variables of the quotient, for a linear lumping its rows; for a network the units of its hidden layers.
+    parameters : int
+        Weights and biases that remain; for a system the terms of the quotient.
+    defect : float
+        δ, the distance of the reference model.
+    bound : float or None
+        The certified error, where a box was given; None also where no bound could be certified.
+    observed : float or None
+        The largest error seen: for a network over samples of the box, for a system over simulations.
+    loss : float or None
+        Mean squared error, where data was given.
+    result : Lumping, LinearLumping or Compression
+    """
+
+    eps: float
+    blocks: int
+    parameters: int
+    defect: float
+    bound: float | None
+    observed: float | None
+    loss: float | None
+    result: Result
+
+
+#: A result at a tolerance as a row.
+Measure: TypeAlias = Callable[[float, Any], SweepRow]
+
+
+def linear_rows(plan: ConstrainedPlan, **options: Any) -> tuple[Measure, str]:
+    """How to measure linear lumpings, and the title of the table.
+
+    Raises
+    ------
+    MethodError
+        If there are options of partitions or networks.
+    """
+    for name in ("initial", "box", "horizon", "data"):
+        if options.get(name) is not None:
+            raise MethodError(
+                f"{name} does not go with Constrained: it keeps its observables, and has a defect but no "
+                "certified bound"
+            )
+
+    def measured(eps: float, lumping: LinearLumping) -> SweepRow:
+        terms = lumping.quotient.terms
+        return SweepRow(eps, len(lumping), terms, lumping.defect, None, None, None, lumping)
+
+    forms = plan.method.forms(plan.ode)
+    return measured, f"{len(plan.ode)} variables, by ε-linear lumping {purpose(forms)}"
+
+
+def system_rows(
+    plan: EquivalencePlan, box: Any, horizon: float | None, data: Any, seed: int
+) -> tuple[Measure, str]:
+    """How to measure lumpings of a system, and the title of the table.
+
+    Raises
+    ------
+    MethodError
+        If there is data, or a box without a horizon.
+    """
+    if data is not None:
+        raise MethodError("data belongs to networks; a system takes box and horizon")
+    if (box is None) != (horizon is None):
+        raise MethodError("a bound for a system needs both a box of initial states and a horizon")
+
+    def measured(eps: float, lumping: Lumping) -> SweepRow:
+        bound = observed = None
+        if box is not None and horizon is not None:
+            bound, observed = _system_errors(lumping, horizon, box, seed)
+        quotient = lumping.quotient
+        return SweepRow(
+            eps, len(quotient), quotient.terms, lumping.defect, bound, observed, None, lumping
+        )
+
+    method = plan.method
+    relative = " relative" if method.relative else ""
+    kind = f"by{relative} ε-{method.direction} equivalence ({method.linkage})"
+    return measured, f"{len(plan.ode)} variables, {kind}"
+
+
+def network_rows(
+    plan: CompressionPlan,
+    box: Any,
+    horizon: float | None,
+    data: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+    samples: int,
+    seed: int,
+) -> tuple[Measure, str]:
+    """How to measure compressions of a network, and the title of the table.
+
+    Raises
+    ------
+    MethodError
+        If there is a horizon, or a box for a network that is no chain.
+    """
+    original = plan.network
+    if horizon is not None:
+        raise MethodError("horizon belongs to systems; a network takes box or data")
+    if original.chain is None and box is not None:
+        raise MethodError("box is for chains of dense layers, and this network is none")
+    x = _inputs(plan, box, samples, seed)
+    before = original(*x)
+
+    def measured(eps: float, result: Compression) -> SweepRow:
+        observed = float(np.abs(result.network(*x) - before).max())
+        bound = None if box is None else _network_bound(result, box)
+        loss = None if data is None else mean_squared_error(result.network, *data)
+        small = result.network.chain or result.network
+        units = sum(layer.weight.shape[0] for layer in small.hidden)
+        kept = result.retained_parameters
+        return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
+
+    return measured, f"{repr(original).strip('<>')}, by {plan.method.within(0.0).label}"
+
+
+def _inputs(plan: CompressionPlan, box: Any, samples: int, seed: int) -> list[Any]:
+    """Uniform in the box, or else standard normal."""
+    if box is None:
+        return standard_inputs(plan.network, samples, seed)
+    from symlump.enclosures.boxes import as_box, samples_of
+
+    chain = plan.network.dense_chain("box")
+    return [samples_of(as_box(box, chain.inputs), samples, np.random.default_rng(seed))]
+
+
+def _network_bound(result: Compression, box: Any) -> float | None:
+    """The certified bound on the difference of outputs, or None where nothing could be certified."""
+    try:
+        return float(result.bound(box).largest)
+    except FailureError:
+        return None
+
+
+def _system_errors(
+    lumping: Lumping, horizon: float, box: Any, seed: int
+) -> tuple[float | None, float | None]:
+    """The certified bound and the observed error of a quotient."""
+    try:
+        bound = lumping.bound(horizon, box, samples=_SIMULATIONS, seed=seed)
+    except FailureError:
+        return None, None
+    assert bound.observed is not None
+    return float(bound.value), float(bound.observed.largest.max())

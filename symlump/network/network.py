@@ -251,7 +251,7 @@ class Network:
         if chain is None:
             raise NetworkError(
                 f"{what} works on chains of dense layers, and {self!r} has convolutions, branches or several "
-                "activations in a row; AFDE, Symmetric, Magnitude, Wanda, TruncatedSVD and Quantize take it"
+                "activations in a row; AFDE, Symmetric, Dependence, Hierarchical and the baselines take it"
             )
         refuse_shared(self.layers, what)
         for number, layer in enumerate(chain.layers, start=1):

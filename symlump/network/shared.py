@@ -98,8 +98,8 @@ def refuse_shared(layers: Iterable[Affine], what: str) -> None:
     for users in sharing(layers).values():
         names = ", ".join(layer.name for layer in users)
         raise NetworkError(
-            f"{what} changes layers one by one, and {names} share their weights; AFDE, Magnitude, Wanda, "
-            "TruncatedSVD and Quantize keep them shared"
+            f"{what} changes layers one by one, and {names} share their weights; AFDE, Dependence, "
+            "Hierarchical and the baselines keep them shared"
         )
 
 

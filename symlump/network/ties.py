@@ -85,6 +85,25 @@ class Ties:
         position = self.positions[name]
         return np.asarray(groups[self.units[name]] * (int(position.max(initial=0)) + 1) + position)
 
+    def table(self, name: str, axis: int) -> IntArray:
+        """The channels of a value that are each unit of an axis, a row a unit; empty if not all are there.
+
+        Examples
+        --------
+        >>> tied(Network.dense([np.ones((2, 1)), np.ones((1, 2))])).table("layers.0", 0).tolist()
+        [[0], [1]]
+        """
+        units, positions = self.units[name], self.positions[name]
+        order = np.lexsort((positions, units))
+        wanted = self.axes[axis]
+        inside = order[np.isin(units[order], wanted)]
+        if inside.size < wanted.size or inside.size % wanted.size:
+            return np.empty((0, 0), dtype=np.int64)
+        table = inside.reshape(wanted.size, -1)
+        return (
+            table if (units[table] == wanted[:, None]).all() else np.empty((0, 0), dtype=np.int64)
+        )
+
     def parameters(self, network: Network, groups: IntArray) -> int:
         """Number of weights and biases with so many units."""
         width: dict[str, int] = {}

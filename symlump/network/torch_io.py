@@ -188,6 +188,23 @@ def to_torch(network: Network) -> nn.Module:
     return nn.Sequential(*modules)
 
 
+def layer_places(network: Network, model: nn.Module) -> dict[str, str]:
+    """Where the modules of a network's layers are in the model that ``to_torch`` made of it, by name.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0]], [[2.0]]])
+    >>> layer_places(net, to_torch(net))
+    {'layers.0': '0', 'layers.1': '2'}
+    """
+    if isinstance(model, fx.GraphModule):
+        calls = (n for n in model.graph.nodes if n.op == "call_module")
+        return {n.meta["symlump"]: str(n.target) for n in calls}
+    flat = _flat(model) if isinstance(model, nn.Sequential) else []
+    held = [place for place, module in flat if getattr(module, "weight", None) is not None]
+    return dict(zip((layer.name for layer in network.layers), held, strict=True))
+
+
 def read_back(network: Network, model: nn.Module) -> Network:
     """A network with the weights that a module made from it by ``to_torch`` holds now.
 
@@ -199,14 +216,8 @@ def read_back(network: Network, model: nn.Module) -> Network:
     >>> read_back(net, model).layers[0].weight.tolist()
     [[1.0, 1.0]]
     """
-    if isinstance(model, fx.GraphModule):
-        places = {
-            n.meta["symlump"]: str(n.target) for n in model.graph.nodes if n.op == "call_module"
-        }
-        modules: list[Any] = [model.get_submodule(places[k.name]) for k in network.layers]
-    else:
-        flat = _flat(model) if isinstance(model, nn.Sequential) else []
-        modules = [module for _, module in flat if isinstance(module, nn.Linear)]
+    places = layer_places(network, model)
+    modules: list[Any] = [model.get_submodule(places[layer.name]) for layer in network.layers]
     return network.with_layers(
         replace(
             layer,

@@ -13,7 +13,8 @@ import symlump as sl
 from symlump.bench.train import multilayer, train
 from symlump.compression.dependences import exact_dependence
 from symlump.compression.dependences.dependence import Dependence
-from symlump.compression.dependences.elimination import eliminate, output_metrics
+from symlump.compression.dependences.elimination import Reading, eliminate
+from symlump.compression.dependences.metrics import metric_roots
 from symlump.compression.moments import Hermite, Normal, Sampled, moments_of
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.errors import CertificateError, FailureError, MethodError, NetworkError
@@ -96,7 +97,7 @@ def test_dependence_over_samples_needs_to_hold_there_only():
 def test_elimination_against_least_squares(seed):
     rng = np.random.default_rng(seed)
     h, targets = rng.normal(size=(30, 7)), rng.normal(size=(30, 3))
-    order, losses = eliminate(h, targets, rng.uniform(0.5, 2.0, size=7))
+    order, losses = eliminate([Reading(h, targets, rng.uniform(0.5, 2.0, size=7))])
 
     def error(columns):
         residual = targets
@@ -116,44 +117,50 @@ def test_elimination_in_batches_stays_close_to_one_by_one(monkeypatch):
     rng = np.random.default_rng(0)
     h = rng.normal(size=(400, 60)) @ rng.normal(size=(60, 60))
     targets = h @ rng.normal(size=(60, 5))
-    _, single = eliminate(h, targets, np.ones(60))
+    _, single = eliminate([Reading(h, targets, np.ones(60))])
     monkeypatch.setattr("symlump.compression.dependences.elimination._STEPS", 30)
-    order, batched = eliminate(h, targets, np.ones(60))
+    order, batched = eliminate([Reading(h, targets, np.ones(60))])
     for k in (10, 30, 50):
         rest = targets - h[:, order[:k]] @ np.linalg.lstsq(h[:, order[:k]], targets)[0]
         assert batched[k] == pytest.approx(np.sum(rest**2), rel=1e-6)
         assert batched[k] <= 2 * single[k]
 
 
+def tables(network):
+    """Each value that a layer of a chain reads, a unit a channel."""
+    return {
+        (layer.inputs[0], 0): np.arange(layer.weight.shape[1])[:, None] for layer in network.layers
+    }
+
+
 def test_the_metric_is_the_jacobians_second_moment():
     network = chain(1, (3, 6, 5, 2))
     x = np.random.default_rng(0).normal(size=(40, 3))
-    roots = output_metrics(network.chain, x)
+    roots = metric_roots(network, [x], tables(network))
     variance = network(x).var(axis=0).sum()
-    for number, root in enumerate(roots):
-        layer = network.chain.layers[number]
-        rest = network.chain.layers[number + 1 :]
+    for number, root in enumerate(roots.values()):
+        rest = network.chain.layers[number:]
 
-        def outputs(z, layer=layer, rest=rest):
-            h = torch.tanh(z) if rest else z
+        def outputs(h, rest=rest):
             for i, after in enumerate(rest):
                 h = torch.from_numpy(after.weight) @ h + torch.from_numpy(after.bias)
                 h = torch.tanh(h) if i < len(rest) - 1 else h
             return h
 
-        expected = np.zeros((layer.units, layer.units))
+        expected = np.zeros((len(root), len(root)))
         for row in network.chain.activations(x)[number]:
-            z = torch.from_numpy(layer.pre_activation(row[None])[0])
-            jacobian = torch.autograd.functional.jacobian(outputs, z).numpy()
+            jacobian = torch.autograd.functional.jacobian(outputs, torch.from_numpy(row)).numpy()
             expected += jacobian.T @ jacobian / len(x) / variance
         assert root @ root.T == pytest.approx(expected, abs=1e-10)
 
 
 def test_many_outputs_are_probed_by_random_signs():
-    network = chain(2, (3, 8, 20))
-    x = np.random.default_rng(0).normal(size=(4000, 3))
-    last = output_metrics(network.chain, x)[1]
-    expected = np.eye(20) / network(x).var(axis=0).sum()  # the outputs are linear
+    rng = np.random.default_rng(2)
+    weights = [rng.normal(size=(8, 3)), rng.normal(size=(20, 8)), np.eye(20)]
+    network = Network.dense(weights, activation="identity")
+    x = rng.normal(size=(4000, 3))
+    last = list(metric_roots(network, [x], tables(network)).values())[-1]
+    expected = np.eye(20) / network(x).var(axis=0).sum()  # the outputs are what is read
     assert np.abs(last @ last.T - expected).max() < 0.1 * expected.max()
 
 

@@ -1,12 +1,15 @@
 """Methods on networks that are no chains: convolutions, a residual sum, a depthwise layer, a join."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from planted_graph import residual
 from test_merging import branched
 
 import symlump as sl
-from symlump.errors import MethodError
+from symlump.errors import MethodError, NetworkError
 from symlump.plan import share_of
 
 NET = branched(np.random.default_rng(3), "relu")
@@ -104,3 +107,52 @@ def test_no_layer_collapses():
     assert min(layer.units for layer in result.network.hidden) >= 8
     least = sl.compress(net, sl.AFDE(retain=0.005))  # there is no other way to this size
     assert least.retained <= 0.005
+
+
+def test_dependence_finds_what_was_planted_in_residual_sums():
+    """Copies of channels in every branch, and a join: exactly as many channels as before."""
+    for seed in (0, 1, 2):
+        small, wide = (
+            residual(seed, copies, phi="tanh", joined=seed == 2) for copies in (False, True)
+        )
+        x = np.random.default_rng(9).normal(size=(60, 2, 6, 6))
+        result = sl.compress(wide, sl.Dependence(eps=1e-8, inputs=x))
+        assert result.retained_parameters <= small.parameters < wide.parameters
+        assert result.network(x) == pytest.approx(wide(x), abs=1e-6)
+
+
+def test_dependence_uses_data_and_steps_on_any_network():
+    plain = sl.compress(NET, sl.Dependence(retain=0.5))
+    data = sl.compress(NET, sl.Dependence(retain=0.5, inputs=X))
+    closer = sl.compress(NET, sl.Dependence(retain=0.5, inputs=X, steps=20))
+    assert all(result.retained <= 0.5 for result in (plain, data, closer))
+    assert error(closer) < 0.8 * error(data) < 0.05
+    assert any((units == -1).any() for units in plain.unit_maps)
+    inside = np.clip(X, -1, 1)
+    far = np.abs(plain.network(inside) - NET(inside)).max(axis=0)
+    assert (plain.bound((-1, 1)).values >= far).all()
+    with pytest.raises(NetworkError, match=r"Dependence\(inputs='exact'\) works on chains"):
+        sl.compress(NET, sl.Dependence(inputs="exact"))
+
+
+def test_hierarchical_stores_the_dense_layers_of_any_network():
+    """Of 9·144 + 3·9 numbers in dense layers those of blocks; convolutions stay, and the report names them."""
+    grid = np.linspace(0, 1, 144)
+    smooth = np.exp(-np.abs(np.linspace(0, 1, 9)[:, None] - grid))
+    net = NET.with_layers([replace(NET.named["fc"], weight=smooth)])
+    result = sl.compress(net, sl.Hierarchical(eps=1e-3))
+    whole = {row.name: row for row in result.layers}
+    assert whole["fc"].retained_parameters < 0.4 * whole["fc"].parameters
+    assert all(whole[name].retained_parameters == whole[name].parameters for name in "abc")
+    assert "left as they are: a, b, c, dw" in result.headline()
+    assert sum(row.retained_parameters for row in result.layers) == result.retained_parameters
+    far = np.linalg.norm(result.network.named["fc"].weight - smooth)
+    assert 0 < far <= 1e-3 * np.linalg.norm(smooth)
+    model = sl.compress(sl.to_torch(net), sl.Hierarchical(eps=1e-3), example=torch.from_numpy(X))
+    assert sum(p.numel() for p in model.model.parameters()) == model.retained_parameters
+    found = model.model(torch.from_numpy(X)).detach().numpy()
+    assert found == pytest.approx(result.network(X), abs=1e-9)
+    assert model.bound((-1, 1), splits=0).values.max() < np.inf
+    convolutions = sl.Network(NET.nodes[:2], (NET.nodes[1].name,))
+    with pytest.raises(NetworkError, match="stores dense layers .* has none"):
+        sl.compress(convolutions, sl.Hierarchical(eps=0.1))

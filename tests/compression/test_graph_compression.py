@@ -298,9 +298,9 @@ def test_state_dicts_and_fine_tuning(trained, digits):
 
 def test_methods_for_chains_say_so(graph):
     with pytest.raises(
-        NetworkError, match=r"Dependence works on chains .* TruncatedSVD and Quantize take it"
+        NetworkError, match=r"'exact'\) works on chains .* Hierarchical and the baselines take it"
     ):
-        sl.compress(graph, sl.Dependence(0.5))
+        sl.compress(graph, sl.Dependence(inputs="exact"))
     with pytest.raises(NetworkError, match="on='state'. works on chains"):
         sl.compress(graph, sl.AFDE(eps=0.1, on="state"))
     with pytest.raises(NetworkError, match=r"takes a torch.nn.Module or .*; got a str"):

@@ -67,13 +67,15 @@ def _described(network: Network, known: bool) -> str:
 
 
 def _rows(network: Network) -> list[dict[str, Any]]:
+    held = dict(zip((layer.name for layer in network.layers), network.held, strict=True))
+    held |= {node.name: node.parameters for node in network.untouched}
     return [
         {
             "name": node.name,
             "kind": _kind(node),
             "reads": list(node.inputs),
             "shape": list(network.shapes[node.name]),
-            "parameters": node.parameters if isinstance(node, Affine | Untouched) else 0,
+            "parameters": held.get(node.name, 0),
         }
         for node in network.nodes
     ]
@@ -139,9 +141,7 @@ def _text(
     columns = ("node", "what", *(() if chain else ("reads",)), "shape", "parameters")
     lines = [
         f"{Path(options.file).name}: {_described(network, known)}, {network.dtype}",
-        "a chain of dense layers, so every method applies"
-        if chain
-        else "a graph, for every method but Dependence and Hierarchical",
+        "a chain of dense layers" if chain else "a graph",
         *(
             []
             if known

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.compression.baselines.pruning import Mask, Part, Pruning, largest
+from symlump.compression.baselines.pruning import Mask, Part, Pruning, holding, largest
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
@@ -62,11 +62,11 @@ class Magnitude(CompressionMethod):
 
     def plan(self, network: Network) -> Pruning:
         """See :class:`symlump.plan.Method`."""
-        scores = [np.abs(layer.weight) for layer in network.layers]
+        scores = [np.abs(layer.weight) for layer in holding(network)]
         if self.scope == "layerwise":
             return Pruning(
                 network,
-                tuple(map(Part.of_layer, network.layers)),
+                Part.of_layers(network),
                 lambda budgets: [largest(s, b) for s, b in zip(scores, budgets, strict=True)],
             )
 

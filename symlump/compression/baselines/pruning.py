@@ -14,6 +14,7 @@ from symlump.compression.reduction import Reduction
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
+from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import Plan, share_of
 
@@ -43,13 +44,20 @@ class Part:
     @classmethod
     def of_network(cls, network: Network) -> Part:
         """All parameters."""
-        weights = sum(layer.weight.size for layer in network.layers)
+        weights = sum(layer.weight.size for layer in holding(network))
         return cls("the network", network.parameters, network.parameters - weights)
 
     @classmethod
-    def of_layer(cls, layer: Affine) -> Part:
-        """A layer's."""
-        return cls(f"layer {layer.name!r}", layer.parameters, layer.parameters - layer.weight.size)
+    def of_layers(cls, network: Network) -> tuple[Part, ...]:
+        """Those of each layer that holds its weights, with all biases beside these."""
+        layers, first = network.layers, holders(network.layers)
+        sums = [0] * len(layers)
+        for number, held in zip(first, network.held, strict=True):
+            sums[number] += held
+        return tuple(
+            cls(f"layer {layers[n].name!r}", sums[n], sums[n] - layers[n].weight.size)
+            for n in sorted({*first})
+        )
 
     def budget(self, share: float) -> int:
         """How many weights a share leaves; below 0 where it is less than what is fixed."""
@@ -65,7 +73,7 @@ class Pruning(Plan[Reduction]):
     network : Network
     parts : tuple of Part
     choose : callable
-        The masks of the weights that stay, by layer, from how many stay in each part.
+        The masks of the weights that stay, by layer that holds its own, from how many stay in each part.
     """
 
     network: Network
@@ -114,6 +122,11 @@ class Pruning(Plan[Reduction]):
         return tuple(max(0, part.budget(max(0.0, 1 - eps))) for part in self.parts)
 
 
+def holding(network: Network) -> list[Affine]:
+    """The layers that hold their weights: all but those that share them with an earlier one."""
+    return [network.layers[number] for number in sorted({*holders(network.layers)})]
+
+
 def largest(scores: FloatArray, count: int) -> Mask:
     """Mask of the ``count`` largest scores; ties are broken by position."""
     mask = np.zeros(scores.size, dtype=bool)
@@ -122,13 +135,14 @@ def largest(scores: FloatArray, count: int) -> Mask:
 
 
 def masked(network: Network, masks: list[Mask]) -> Reduction:
-    """The network with all other weights set to zero."""
-    pairs = list(zip(network.layers, masks, strict=True))
-    layers = [replace(layer, weight=np.where(mask, layer.weight, 0.0)) for layer, mask in pairs]
-    retained = sum(
-        int(mask.sum()) + (0 if layer.bias is None else layer.bias.size) for layer, mask in pairs
-    )
-    retained += sum(node.parameters for node in network.untouched)
-    removed = hypot(*(float(np.linalg.norm(layer.weight[~mask])) for layer, mask in pairs))
+    """The network with all other weights set to zero; a mask for each layer that holds its own."""
+    own = list(zip(holding(network), masks, strict=True))
+    by_name = {layer.name: mask for layer, mask in own}
+    layers = [
+        replace(layer, weight=np.where(by_name[network.layers[n].name], layer.weight, 0.0))
+        for layer, n in zip(network.layers, holders(network.layers), strict=True)
+    ]
+    retained = network.parameters - sum(int((~mask).sum()) for mask in masks)
+    removed = hypot(*(float(np.linalg.norm(layer.weight[~mask])) for layer, mask in own))
     maps = tuple(np.arange(layer.units) for layer in network.hidden)
     return Reduction(network.with_layers(layers), maps, retained, None, removed)

@@ -9,7 +9,7 @@ import numpy as np
 from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import FailureError, MethodError
 from symlump.network.network import Network
-from symlump.network.nodes import Affine
+from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import Plan, check_wish
 
@@ -116,7 +116,7 @@ class _Rounding(Plan[Reduction]):
     def size(self, eps: float) -> int:
         """Numbers that are stored, in words of the network's precision."""
         others = sum(node.parameters for node in self.network.untouched)
-        return others + sum(self._stored(layer, _bits(eps)) for layer in self.network.layers)
+        return others + sum(self._stored(_bits(eps)))
 
     def tolerance(self, target: int) -> float:
         """Of the most bits that fit.
@@ -141,9 +141,12 @@ class _Rounding(Plan[Reduction]):
             layer if bits is None else replace(layer, weight=self._rounded(layer.weight, bits))
             for layer in network.layers
         )
-        stored = tuple(self._stored(layer, bits) for layer in network.layers)
+        stored = self._stored(bits)
         change = np.concatenate(
-            [(a.weight - b.weight).ravel() for a, b in zip(layers, network.layers, strict=True)]
+            [
+                (layers[n].weight - network.layers[n].weight).ravel()
+                for n in sorted({*holders(network.layers)})
+            ]
         )
         return Reduction(
             network.with_layers(layers),
@@ -161,13 +164,20 @@ class _Rounding(Plan[Reduction]):
         step = np.maximum(step, np.finfo(np.float64).tiny)
         return np.asarray(np.rint(weight / step) * step)
 
-    def _stored(self, layer: Affine, bits: int | None) -> int:
+    def _stored(self, bits: int | None) -> tuple[int, ...]:
+        """Numbers stored for each layer; shared weights are those of the first."""
         if bits is None:
-            return int(layer.parameters)
+            return self.network.held
         word = {"float64": 64, "float32": 32}.get(self.network.dtype, 16)
-        steps = layer.units if self.by_row else 1
-        biases = layer.parameters - layer.weight.size
-        return -(-layer.weight.size * bits // word) + steps + biases
+        first = holders(self.network.layers)
+        stored: list[int] = []
+        for number, (layer, held) in enumerate(
+            zip(self.network.layers, self.network.held, strict=True)
+        ):
+            steps = layer.units if self.by_row else 1
+            packed = -(-layer.weight.size * bits // word) + steps - layer.weight.size
+            stored.append(held + packed if first[number] == number else held)
+        return tuple(stored)
 
 
 def _error(bits: int) -> float:

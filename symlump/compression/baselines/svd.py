@@ -13,6 +13,7 @@ from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
+from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import Plan, check_wish, renamed
 
@@ -122,7 +123,10 @@ class _Ranks(Plan[Reduction]):
 
     @cached_property
     def _effects(self) -> list[float]:
-        return list(layer_effects(self.network).values())
+        first = holders(self.network.layers)
+        squares = np.bincount(first, np.square(list(layer_effects(self.network).values())))
+        effects: list[float] = np.sqrt(squares)[list(first)].tolist()
+        return effects  # what is shared has an effect in each place
 
     def _within(self, eps: float) -> list[int]:
         if not self.by_output:
@@ -138,7 +142,7 @@ class _Ranks(Plan[Reduction]):
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
-        others = self.whole - sum(layer.parameters for layer in self.network.layers)
+        others = self.whole - sum(self.network.held)
         return others + sum(_stored(self.network, self._within(eps)))
 
     def split(self, ranks: list[int], eps: float | None) -> Reduction:
@@ -147,6 +151,7 @@ class _Ranks(Plan[Reduction]):
         nodes: list[Node] = []
         places: list[int] = []
         errors: list[float] = []
+        own = {network.layers[number].name for number in holders(network.layers)}
         found = {
             layer.name: (rank, *parts)
             for layer, rank, parts in zip(network.layers, ranks, self.factors, strict=True)
@@ -156,7 +161,8 @@ class _Ranks(Plan[Reduction]):
                 rank, u, s, v = found[node.name]
                 root = np.sqrt(s[:rank])
                 nodes += _factors(node, root[:, None] * v[:rank], u[:, :rank] * root)
-                errors.append(float(np.linalg.norm(s[rank:])))
+                if node.name in own:
+                    errors.append(float(np.linalg.norm(s[rank:])))
             else:
                 nodes.append(node)
             if isinstance(node, Affine):
@@ -176,7 +182,13 @@ class _Ranks(Plan[Reduction]):
 def _factors(layer: Affine, right: FloatArray, left: FloatArray) -> tuple[Affine, Affine]:
     """A layer as two: the kernels of the first make a few channels, the second combines them."""
     name = f"{layer.name}.right"
-    first = replace(layer, name=name, weight=right.reshape(-1, *layer.weight.shape[1:]), bias=None)
+    first = replace(
+        layer,
+        name=name,
+        weight=right.reshape(-1, *layer.weight.shape[1:]),
+        bias=None,
+        weight_name=layer.weight_name and f"{layer.weight_name}, right",
+    )
     rank = len(layer.kernel)
     ones = (1,) * rank
     weight = left.reshape(*left.shape, *(1,) * rank)
@@ -202,9 +214,12 @@ def _ends(layer: Affine) -> int:
 
 def _stored(network: Network, ranks: list[int]) -> tuple[int, ...]:
     """Numbers stored for each layer of the original."""
+    first = holders(network.layers)
     return tuple(
-        rank * _ends(layer) + layer.parameters - layer.weight.size
-        if _split(layer, rank)
-        else layer.parameters
-        for layer, rank in zip(network.layers, ranks, strict=True)
+        rank * _ends(layer) + held - layer.weight.size
+        if _split(layer, rank) and first[number] == number
+        else held
+        for number, (layer, rank, held) in enumerate(
+            zip(network.layers, ranks, network.held, strict=True)
+        )
     )

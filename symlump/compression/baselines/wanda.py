@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symlump.compression.baselines.pruning import Mask, Part, Pruning
+from symlump.compression.baselines.pruning import Mask, Part, Pruning, holding
 from symlump.compression.inputs import Inputs, samples_of
+from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
@@ -25,7 +26,8 @@ _MOST = 1 << 30
 class Wanda(CompressionMethod):
     """In each row keep the weights with the largest ``|W_ij|·‖x_j‖₂``; biases are kept and counted.
 
-    Layer by layer: the inputs of a layer are computed with the layers before it already pruned.
+    Layer by layer: the inputs of a layer are computed with the layers before it already pruned. Weights that
+    layers share are pruned once, by what all of these read in the network as it was.
 
     Parameters
     ----------
@@ -76,27 +78,47 @@ class Wanda(CompressionMethod):
         """See :class:`symlump.plan.Method`."""
         count = None if any(len(shape) > 1 for shape in network.shapes.values()) else _MOST
         given = samples_of(self.inputs, network, count)
+        together = _norms_together(network, given)
 
         def chosen(budgets: tuple[int, ...]) -> list[Mask]:
             values = dict(zip((node.name for node in network.inputs), given, strict=True))
-            masks: list[Mask] = []
+            masks: dict[str, Mask] = {}
             for node in network.nodes:
                 if isinstance(node, Input):
                     continue
                 if isinstance(node, Affine):
-                    h = columns(values[node.inputs[0]])
-                    masks.append(_mask(node, h, budgets[len(masks)] // node.units))
-                    node = replace(node, weight=np.where(masks[-1], node.weight, 0.0))
+                    name = node.weight_name or node.name
+                    if name not in masks:
+                        norms = together.get(name, _norms(values[node.inputs[0]]))
+                        masks[name] = _mask(node, norms, budgets[len(masks)] // node.units)
+                    node = replace(node, weight=np.where(masks[name], node.weight, 0.0))
                 values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
-            return masks
+            return list(masks.values())
 
-        parts = (replace(Part.of_layer(layer), rows=layer.units) for layer in network.layers)
-        return Pruning(network, tuple(parts), chosen)
+        pairs = zip(Part.of_layers(network), holding(network), strict=True)
+        parts = tuple(replace(part, rows=layer.units) for part, layer in pairs)
+        return Pruning(network, parts, chosen)
 
 
-def _mask(layer: Affine, h: FloatArray, per_row: int) -> Mask:
-    """The weights of a layer to keep; on a grid a channel's norm is that over all positions."""
-    norms = np.linalg.norm(h, axis=0)[None]
+def _norms(value: FloatArray) -> FloatArray:
+    """The norm of each channel, on a grid over all positions."""
+    return np.asarray(np.linalg.norm(columns(value), axis=0))
+
+
+def _norms_together(network: Network, given: tuple[FloatArray, ...]) -> dict[str, FloatArray]:
+    """For weights that layers share, by name, the norms of all that they multiply."""
+    if not network.sharing:
+        return {}
+    values = forward(network, given)
+    return {
+        name: np.linalg.norm([_norms(values[user.inputs[0]]) for user in users], axis=0)
+        for name, users in network.sharing.items()
+    }
+
+
+def _mask(layer: Affine, norms: FloatArray, per_row: int) -> Mask:
+    """The weights of a layer to keep."""
+    norms = norms[None]
     if layer.depthwise:
         norms = norms[0, np.arange(layer.units) // (layer.units // norms.size)][:, None]
     rows = np.abs(layer.weight) * norms.reshape(*norms.shape, *(1,) * len(layer.kernel))

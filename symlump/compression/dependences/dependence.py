@@ -2,7 +2,9 @@
 
 If h_i = a_0 + Σ_j a_j·h_j over the units that are kept, unit i can go: a_j times its outgoing weights
 are added to those of unit j, and a_0 times them to the next bias. Where this holds in mean square only,
-for a stated distribution of the inputs, the outputs change a little.
+for a stated distribution of the inputs, the outputs change a little. A unit is a channel: behind a convolution
+the combination holds at every place of the grid alike, and every offset of the next kernel is folded with the
+same a_j. Channels that sums add are one unit, so one choice holds for all branches, each read with its own a_j.
 
 References
 ----------
@@ -15,24 +17,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from symlump.compression.dependences.elimination import (
-    OVERFLOW,
-    eliminate,
-    fewer_rows,
-    output_metrics,
-)
+from symlump.compression.dependences.elimination import Reading, eliminate
 from symlump.compression.dependences.exact_dependence import reduce_exactly
+from symlump.compression.dependences.kept_units import KeptWeights
+from symlump.compression.dependences.metrics import OVERFLOW, by_unit, metric_roots
 from symlump.compression.fitting import fitted
-from symlump.compression.moments import Moments, Normal, moments_of
+from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
+from symlump.compression.merging.values import Values, Walk, chosen_rows, values_of
+from symlump.compression.moments import Normal
 from symlump.compression.reduction import CompressionMethod, Reduction, check_steps
 from symlump.errors import FailureError, MethodError
-from symlump.network.chain import Chain, Layer
+from symlump.lumping.partition import Partition
+from symlump.network.chain import Chain
 from symlump.network.network import Network
+from symlump.network.rewrite import rewritten, tidied
+from symlump.network.ties import Ties, tied
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import Plan, check_wish, renamed
 
@@ -49,22 +51,23 @@ class Dependence(CompressionMethod):
     Parameters
     ----------
     eps : float, optional
-        What each layer may change the outputs by: the root mean square of the change, to first order,
-        relative to the standard deviation of the outputs, both under the stated inputs. 0 removes
+        What the units of each layer may change the outputs by: the root mean square of the change, to first
+        order, relative to the standard deviation of the outputs, both under the stated inputs. 0 removes
         only what is redundant up to rounding.
     retain : float, optional
         Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest tolerance found that
         keeps no more is used.
-    inputs : Normal, array_like of shape (samples, inputs), or "exact"
-        What the inputs are like: a normal distribution (standard normal by default, so that no data is
-        needed), samples, or nothing at all: "exact" removes units that are combinations as
-        polynomials of the inputs, over the rationals, and has each such identity verified by the
-        independent checker. It is for polynomial activations and takes no ``eps`` or ``retain``.
+    inputs : Normal, Images, array, tensor, DataLoader, or "exact", optional
+        What the inputs are like: a distribution, or samples (their targets are not looked at). Default:
+        standard normal, so that no data is needed; :class:`symlump.Images` where inputs look like images.
+        "exact" needs nothing: it removes units that are combinations as polynomials of the inputs, over the
+        rationals, and has each such identity verified by the independent checker. It is for dense layers one
+        after the other with polynomial activations, and takes no ``eps`` or ``retain``.
     seed : int
-        Of the samples drawn from a normal distribution.
+        Of the samples drawn from a distribution.
     steps : int
         After the closed form, so many steps of L-BFGS on *all* weights towards the original network's
-        outputs for the stated inputs. No targets are used, so with a normal distribution still no data.
+        outputs for the stated inputs. No targets are used, so with a distribution still no data.
         Kept units then are no longer as they were; 0 leaves them.
 
     Raises
@@ -76,13 +79,13 @@ class Dependence(CompressionMethod):
 
     Notes
     -----
-    Let H be the activations of a layer, T the pre-activations that follow it in the original network,
-    and M = E[JᵀJ]/Var(outputs) with J the derivative of the outputs by those pre-activations. Units are
-    eliminated greedily, always the one that increases E[‖M^½(T − A·H)‖²] least when the weights A of the
-    kept ones are refitted. So the choice is by effect on the outputs, and comparable between layers.
-    How many units each layer keeps is decided on the original network; then layer after layer is
-    fitted on the already reduced ones before it, so errors do not pile up. A layer without a bias does
-    not get one. Cost: two QR factorisations per layer, of samples × units.
+    Let H be the values of some units where layers read them, and M = E[JᵀJ]/Var(outputs) with J the derivative
+    of the outputs by what is read. Units are eliminated greedily, always the one that increases
+    E[‖M^½(H − A·H_kept)‖²] least when A is refitted, added up over all places in which the units are read. So
+    the choice is by effect on the outputs, and comparable between layers. Which units go is decided on the
+    original network; then layer after layer is fitted on the already reduced ones before it, so errors do not
+    pile up. A layer without a bias, or one that pads with zeros, gets no constant. Weights that layers share
+    get one fit for all of these. Cost: a QR factorisation of samples × units for each place.
 
     Examples
     --------
@@ -96,7 +99,7 @@ class Dependence(CompressionMethod):
 
     eps: float | None = None
     retain: float | None = None
-    inputs: npt.ArrayLike | Normal | str = field(default_factory=Normal, repr=False)
+    inputs: Inputs = field(default=None, repr=False)
     seed: int = 0
     steps: int = 0
 
@@ -114,23 +117,22 @@ class Dependence(CompressionMethod):
                 )
             return
         check_wish(self, eps=self.eps, retain=self.retain)
+        if self.inputs is not None:
+            check_inputs(self.inputs, "Dependence")
 
     @property
     def label(self) -> str:
         """Name for tables."""
         if isinstance(self.inputs, str):
             return "linear dependence (polynomials)"
-        return f"linear dependence ({'normal' if isinstance(self.inputs, Normal) else 'samples'})"
+        drawn = self.inputs is None or isinstance(self.inputs, Normal)
+        return f"linear dependence ({'normal' if drawn else 'samples'})"
 
     def plan(self, network: Network) -> Plan[Reduction]:
         """See :class:`symlump.plan.Method`."""
-        chain = network.dense_chain("Dependence")
         if isinstance(self.inputs, str):
-            return _Exactly(network, chain)
-        moments, samples = moments_of(chain, self.inputs, self.seed)
-        with np.errstate(over="ignore", invalid="ignore"):
-            losses = _losses(chain, moments, metrics := output_metrics(chain, samples))
-        return _Orders(network, chain, moments, samples, metrics, losses, self.steps)
+            return _Exactly(network, network.dense_chain("Dependence(inputs='exact')"))
+        return _Orders.of(network, self)
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
         """See :class:`symlump.plan.Method`."""
@@ -151,7 +153,9 @@ class _Exactly(Plan[Reduction]):
 
     @cached_property
     def _result(self) -> Reduction:
-        return _in(self.network, reduce_exactly(self.chain))
+        reduction = reduce_exactly(self.chain)
+        small = reduction.network.dense_chain("Dependence")
+        return replace(reduction, network=self.network.with_chain(small))
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
@@ -168,140 +172,120 @@ class _Exactly(Plan[Reduction]):
 
 @dataclass(frozen=True, eq=False)
 class _Orders(Plan[Reduction]):
-    """For each hidden layer the loss by number of kept units."""
+    """For the units of each axis the order in which they can be done without, and the loss by number kept."""
 
     network: Network
-    chain: Chain
-    moments: Moments
-    samples: FloatArray
-    metrics: list[FloatArray]
-    losses: list[FloatArray]
-    steps: int
+    method: Dependence
+    ties: Ties
+    values: Values
+    samples: tuple[FloatArray, ...]
+    orders: tuple[tuple[IntArray, FloatArray] | None, ...]
+
+    @classmethod
+    def of(cls, network: Network, method: Dependence) -> _Orders:
+        """Decide the orders on the original network: the one costly step.
+
+        Raises
+        ------
+        FailureError
+            If activations overflow.
+        """
+        _refuse_groups(network)
+        ties = tied(network)
+        inputs = assumed(network) if method.inputs is None else method.inputs
+        with np.errstate(over="ignore", invalid="ignore"):
+            values, samples = values_of(network, inputs, method.seed)
+            orders = _orders(network, ties, values, samples)
+        return cls(network, method, ties, values, samples, orders)
 
     @property
     def whole(self) -> int:
         """All parameters."""
         return int(self.network.parameters)
 
-    def _units(self, eps: float) -> tuple[int, ...]:
-        return tuple(max(1, int(np.argmax(loss <= eps**2))) for loss in self.losses)
-
-    def at(self, eps: float) -> Reduction:
-        """See :class:`symlump.plan.Plan`."""
-        reduction = _refitted(self.chain, self.moments, self.metrics, self._units(eps), eps)
-        if self.steps:
-            original = Network.from_chain(self.chain)
-            small, error = fitted(reduction.network, original, [self.samples], self.steps)
-            reduction = replace(reduction, network=small, defect=error)
-        return _in(self.network, reduction)
+    def _groups(self, eps: float) -> IntArray:
+        """Its own number for each unit that is kept, for any other that of the first one kept beside it."""
+        groups = np.arange(self.ties.count)
+        for units, found in zip(self.ties.axes, self.orders, strict=True):
+            if found is None:
+                continue
+            order, losses = found
+            count = max(1, int(np.argmax(losses <= eps**2)))
+            kept = np.sort(units[order[:count]]) if order.size else units[:1]
+            groups[np.setdiff1d(units, kept)] = kept[0]
+        return groups
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
-        return _parameters(self.chain, self._units(eps))
+        return self.ties.parameters(self.network, self._groups(eps))
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        network, groups = self.network, self._groups(eps)
+        rounding = _ROUNDING[network.dtype]
+        with np.errstate(over="ignore", invalid="ignore"):
+            weights = KeptWeights(network, self.ties, groups, self.values, rounding)
+            labels = self.ties.labels(network, groups)
+            small = tidied(rewritten(network, labels, weights))
+        small, error = fitted(small, network, self.samples, self.method.steps)
+        maps = []
+        for layer in network.hidden:
+            where = Partition(labels[layer.name]).labels.copy()
+            units = self.ties.units[layer.name]
+            where[groups[units] != units] = -1
+            maps.append(where)
+        note = "" if self.method.inputs is not None else advice(network, "Dependence")
+        return Reduction(
+            small, tuple(maps), small.parameters, eps, error, stored=small.held, note=note
+        )
 
 
-def _in(network: Network, reduction: Reduction) -> Reduction:
-    """The result in the place of the network's chain."""
-    small = reduction.network.dense_chain("Dependence")
-    return replace(reduction, network=network.with_chain(small))
-
-
-def _order(
-    following: Layer,
-    metric: FloatArray,
-    moments: Moments,
-    h: FloatArray,
-    wanted: FloatArray,
-    rounding: float,
-) -> tuple[IntArray, FloatArray]:
-    """In which order units can be done without, and the loss by number of kept ones.
-
-    Raises
-    ------
-    FailureError
-        If activations overflow.
-    """
-    if not (np.isfinite(h).all() and np.isfinite(wanted).all()):
-        raise FailureError(OVERFLOW)
-    centred = following.bias is not None
-    targets = moments.root(wanted, centred) @ metric
-    importance = np.linalg.norm(following.weight.T @ metric, axis=1)
-    return eliminate(moments.root(h, centred), targets, importance, rounding)
-
-
-def _losses(network: Chain, moments: Moments, metrics: list[FloatArray]) -> list[FloatArray]:
-    """For each hidden layer the loss by number of kept units, the others being as they are."""
-    h, rounding = moments.start(), _ROUNDING[network.dtype]
-    result: list[FloatArray] = []
-    for number, layer in enumerate(network.hidden, start=1):
-        following = network.layers[number]
-        h = moments.after(layer, h)
-        wanted = moments.pre_activation(following, h)
-        result.append(_order(following, metrics[number], moments, h, wanted, rounding)[1])
-    return result
-
-
-def _refitted(
-    network: Chain,
-    moments: Moments,
-    metrics: list[FloatArray],
-    units: tuple[int, ...],
-    eps: float,
-) -> Reduction:
-    """Keep so many units of each layer, and fit what follows to the original network."""
-    original = h = moments.start()
-    layer, layers, rounding = network.layers[0], list[Layer](), _ROUNDING[network.dtype]
-    maps: list[IntArray] = []
-    changed, loss = False, 0.0
-    for number, count in enumerate(units, start=1):
-        original = moments.after(network.layers[number - 1], original)
-        following = network.layers[number]
-        h = moments.after(layer, h)
-        if count == layer.units and not changed:
-            layers.append(layer)
-            maps.append(np.arange(count))
-            layer = following
+def _orders(
+    network: Network, ties: Ties, values: Values, samples: tuple[FloatArray, ...]
+) -> tuple[tuple[IntArray, FloatArray] | None, ...]:
+    """For each axis the order of its units; None where it stays as it is."""
+    constant: dict[str, bool] = {}
+    for layer in network.layers:
+        if layer.depthwise:
             continue
-        changed = True
-        wanted = moments.pre_activation(following, original)
-        order, _ = _order(following, metrics[number], moments, h, wanted, rounding)
-        kept = np.sort(order[:count]) if order.size else np.zeros(1, dtype=np.int64)
-        weight, bias = _fit(moments, h[:, kept], wanted, following.bias is not None, rounding)
-        layers.append(_rows(layer, kept))
-        where = np.full(layer.units, -1, dtype=np.int64)
-        where[kept] = np.arange(kept.size)
-        maps.append(where)
-        h = h[:, kept]
-        layer = replace(following, weight=weight, bias=bias)
-        error = moments.pre_activation(layer, h) - wanted
-        loss = float(np.sum((moments.root(error, centred=False) @ metrics[number]) ** 2))
-    small = Network.from_chain(Chain((*layers, layer), network.dtype))
-    stored = tuple(layer.parameters for layer in small.layers)
-    return Reduction(small, tuple(maps), small.parameters, eps, float(np.sqrt(loss)), stored=stored)
-
-
-def _fit(
-    moments: Moments, h: FloatArray, wanted: FloatArray, constant: bool, rounding: float
-) -> tuple[FloatArray, FloatArray | None]:
-    """Weights and bias of the layer that gives the wanted pre-activations best, in mean square."""
-    root = moments.root(h, constant)
-    size = np.linalg.norm(root, axis=0)
-    size[size == 0] = 1.0
-    problem = fewer_rows(root / size, moments.root(wanted, constant))
-    solution = np.linalg.lstsq(*problem, rcond=rounding)[0]
-    weight = (solution / size[:, None]).T
-    return weight, moments.mean(wanted) - weight @ moments.mean(h) if constant else None
-
-
-def _rows(layer: Layer, kept: IntArray) -> Layer:
-    bias: Any = None if layer.bias is None else layer.bias[kept]
-    return replace(layer, weight=layer.weight[kept], bias=bias)
-
-
-def _parameters(network: Chain, units: tuple[int, ...]) -> int:
-    """How many parameters the network has with so many units in its hidden layers."""
-    widths = (network.inputs, *units, network.outputs)
-    return sum(
-        (before + (layer.bias is not None)) * after
-        for layer, before, after in zip(network.layers, widths, widths[1:], strict=False)
+        name, fits = layer.inputs[0], layer.bias is not None and not any(layer.padding)
+        constant[name] = constant.get(name, True) and fits
+    tables: dict[tuple[str, int], IntArray] = {}
+    whole = set(range(len(ties.axes)))
+    for name in constant:
+        for axis, units in enumerate(ties.axes):
+            table = ties.table(name, axis)
+            if table.size:
+                tables[name, axis] = table
+            elif np.isin(units, ties.units[name]).any():  # only some of them are read
+                whole.discard(axis)
+    roots = metric_roots(network, samples, tables)
+    readings: list[list[Reading]] = [[] for _ in ties.axes]
+    walk = Walk(network, values)
+    for node in network.nodes:
+        for axis in range(len(ties.axes)):
+            if (node.name, axis) in tables and axis in whole:
+                h = by_unit(walk.until(node.name), tables[node.name, axis])
+                if not np.isfinite(h).all():
+                    raise FailureError(OVERFLOW)
+                rows = chosen_rows(len(h), h.shape[1])
+                h = values.moments.root(h if rows is None else h[rows], constant[node.name])
+                if len(h) > h.shape[1]:
+                    h = np.asarray(np.linalg.qr(h, mode="r"))
+                root = roots[node.name, axis]
+                readings[axis].append(Reading(h, h @ root, np.linalg.norm(root, axis=1)))
+    rounding = _ROUNDING[network.dtype]
+    return tuple(
+        eliminate(found, rounding) if found else None if axis not in whole else _unread(units)
+        for axis, (found, units) in enumerate(zip(readings, ties.axes, strict=True))
     )
+
+
+def _unread(units: IntArray) -> tuple[IntArray, FloatArray]:
+    """Nothing reads these units, so one is left."""
+    return np.zeros(0, dtype=np.int64), np.zeros(1)
+
+
+def _refuse_groups(network: Network) -> None:
+    if network.chain is not None and any(k.groups is not None for k in network.chain.layers):
+        network.dense_chain("Dependence")

@@ -1,141 +1,149 @@
-"""In which order units can be done without, and what their loss costs at the outputs."""
+"""In which order units can be done without, when what is read of them is fitted by the others."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lapack, qr
 
-from symlump.errors import FailureError
-from symlump.network.chain import Chain
 from symlump.ode.exact import FloatArray, IntArray
 
-#: Said where activations are not finite.
-OVERFLOW = (
-    "activations of the network overflow on the stated inputs; give samples or a Normal distribution of "
-    "the inputs that it is made for"
-)
-
-# Units go one by one in layers of fewer than twice this many, in larger ones this many steps per layer.
-_STEPS = 256
-
-# Up to this many outputs their gradients are computed one by one, beyond for as many random signs.
-_PROBES = 16
+# Units go one by one where there are fewer than twice this many, else in this many steps.
+_STEPS = 64
 
 
-def output_metrics(network: Chain, x: FloatArray) -> list[FloatArray]:
-    """For each layer a root of M = E[JᵀJ]/Var(outputs), J the derivative by its pre-activations.
-
-    Returns
-    -------
-    list of ndarray, shape (units, rank)
-        A factor R with M = R·Rᵀ, from which directions without any effect are dropped.
-
-    Raises
-    ------
-    FailureError
-        If activations overflow.
-
-    Examples
-    --------
-    >>> net = Chain.dense([[[2.0]], [[3.0]]], activation="identity")
-    >>> x = np.array([[1.0], [-1.0]])
-    >>> [abs(root).round(6).tolist() for root in output_metrics(net, x)]
-    [[[0.5]], [[0.166667]]]
-    """
-    values = network.activations(x)
-    outputs = values[-1]
-    variance = float(outputs.var(axis=0).sum()) or 1.0
-    probes = np.eye(network.outputs)
-    few = network.outputs <= _PROBES
-    generator = np.random.default_rng(0)
-    slopes = [
-        layer.activation.slope(layer.pre_activation(h))
-        for layer, h in zip(network.layers, values[:-1], strict=True)
-    ]
-    sums = [np.zeros((layer.units, layer.units)) for layer in network.layers]
-    for probe in range(min(network.outputs, _PROBES)):
-        if few:
-            gradient = np.broadcast_to(probes[probe], outputs.shape)
-        else:
-            gradient = generator.choice([-1.0, 1.0], size=outputs.shape) / np.sqrt(_PROBES)
-        for number in reversed(range(len(network.layers))):
-            gradient = gradient * slopes[number]
-            sums[number] += gradient.T @ gradient
-            gradient = gradient @ network.layers[number].weight
-    roots: list[FloatArray] = []
-    for total in sums:
-        mean = total / (len(x) * variance)
-        if not (np.isfinite(total).all() and np.isfinite(mean).all()):
-            raise FailureError(OVERFLOW)
-        size, vectors = np.linalg.eigh(mean)
-        kept = size > 1e-14 * max(size[-1], 0.0)
-        roots.append(vectors[:, kept] * np.sqrt(size[kept]))
-    return roots
-
-
-def eliminate(
-    h: FloatArray, targets: FloatArray, importance: FloatArray, rounding: float = 1e-12
-) -> tuple[IntArray, FloatArray]:
-    """In which order columns of h can be done without, when targets are fitted by the others.
-
-    With h = Q·R, S = R⁻¹ and Y = Qᵀ·targets, the coefficients of a least-squares fit are S·Y, and the
-    direction v = s_i/‖s_i‖ (s_i the i-th row of S) is what column i has that no other column has: without
-    it the squared error grows by ‖vᵀY‖². Going on without column i means to project v out of S and Y.
-    Nothing is squared, so nearly dependent columns do no harm.
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Values of units in one place, and what is read of them there.
 
     Parameters
     ----------
-    h : ndarray, shape (rows, columns)
+    h : ndarray, shape (rows, units)
     targets : ndarray, shape (rows, any)
-    importance : ndarray, shape (columns,)
-        Sizes that the columns are multiplied with before their rank is decided.
+    importance : ndarray, shape (units,)
+        Sizes that the columns of h are multiplied with before their rank is decided.
+    """
+
+    h: FloatArray
+    targets: FloatArray
+    importance: FloatArray
+
+
+def eliminate(readings: Sequence[Reading], rounding: float = 1e-12) -> tuple[IntArray, FloatArray]:
+    """In which order units can be done without, when targets are fitted by the others.
+
+    With h = Q·R, S = R⁻¹ and Y = Qᵀ·targets, the coefficients of a least-squares fit are S·Y, and the
+    direction v = s_i/‖s_i‖ (s_i the i-th row of S) is what unit i has that no other unit has: without
+    it the squared error grows by ‖vᵀY‖². Going on without unit i means to project v out of S and Y.
+    Nothing is squared, so nearly dependent columns do no harm. Where units are read in several places, each has
+    its own fit, and what a unit costs is added up.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        Of the same units.
     rounding : float
-        What counts as 0 there, relative to the largest column.
+        What counts as 0 in a rank, relative to the largest column.
 
     Returns
     -------
     order : ndarray of int
-        The columns that the rank has room for, best first. Others are combinations of them.
+        The units that the ranks have room for, best first. Others are combinations of them.
     losses : ndarray, shape (1 + len(order),)
-        Squared error of the best fit by the first k columns in this order, minus that by all.
+        Squared error of the best fit by the first k units in this order, minus that by all.
 
     Examples
     --------
     >>> h = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
-    >>> order, losses = eliminate(h, h @ np.array([[0.1], [2.0], [0.0]]), np.array([0.1, 2.0, 0.0]))
+    >>> reading = Reading(h, h @ np.array([[0.1], [2.0], [0.0]]), np.array([0.1, 2.0, 0.0]))
+    >>> order, losses = eliminate([reading])
     >>> order.tolist(), losses.round(6).tolist()
     ([1, 0], [4.01, 0.01, 0.0])
     """
-    h, targets = fewer_rows(h * importance, targets)
-    q, r, pivots = qr(h, mode="economic", pivoting=True)
-    diagonal = np.abs(np.diag(r))
-    rank = int(np.count_nonzero(diagonal > rounding * max(diagonal[:1], default=0.0)))
-    columns = pivots[:rank]
-    if not rank:
-        return columns, np.zeros(1)
-    y = q[:, :rank].T @ targets
-    s = lapack.dtrtri(r[:rank, :rank])[0]
-    coefficients = s @ y
-    left = np.arange(rank)
+    fits: list[_Fit] = []
+    taken = np.zeros(readings[0].h.shape[1], dtype=bool)
+    for reading in readings:
+        fits.append(_Fit(reading, taken, rounding))
+        taken[fits[-1].columns] = True
+    everything = np.concatenate([fit.columns for fit in fits])
+    left = everything[np.sort(np.unique(everything, return_index=True)[1])]
     gone: list[IntArray] = []
     losses = [np.zeros(1)]
     while left.size:
-        sizes = np.einsum("ij,ij->i", s, s)
-        costs = np.einsum("ij,ij->i", coefficients, coefficients) / sizes
-        batch = np.argsort(costs, kind="stable")[: max(1, left.size // _STEPS)]
-        v, _ = np.linalg.qr(s[batch].T)
-        shares = v.T @ y
-        remaining = np.delete(np.arange(left.size), batch)
+        costs = np.zeros(taken.size)
+        for fit in fits:
+            costs[fit.columns] += fit.costs()
+        order = np.argsort(costs[left], kind="stable")
+        batch = order[: max(1, left.size // _STEPS)]
+        growth = np.zeros(taken.size)
+        for fit in fits:
+            fit.remove(left[batch], growth)
         gone.append(left[batch])
-        losses.append(losses[-1][-1] + np.cumsum(np.einsum("ij,ij->i", shares, shares)))
-        left, along = left[remaining], s[remaining] @ v
-        s = s[remaining] - along @ v.T
-        coefficients = coefficients[remaining] - along @ shares
-        y = y - v @ shares
-    return columns[np.concatenate(gone)[::-1]], np.concatenate(losses)[::-1]
+        losses.append(losses[-1][-1] + np.cumsum(growth[left[batch]]))
+        left = np.delete(left, batch)
+    order = np.concatenate([np.empty(0, dtype=np.int64), *gone])[::-1]
+    return order, np.concatenate(losses)[::-1]
 
 
-def fewer_rows(h: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+class _Fit:
+    """The fit of one reading by the units that are left and that its rank has room for."""
+
+    def __init__(
+        self, reading: Reading, taken: np.ndarray[tuple[int], np.dtype[np.bool_]], rounding: float
+    ) -> None:
+        h, targets = _fewer_rows(reading.h, reading.targets)
+        h = h * reading.importance
+        least = rounding * float(np.linalg.norm(h, axis=0).max(initial=0.0))
+        # What another reading has a place for comes first, so that the same of several equal units stay.
+        self.columns = _independent(h, np.flatnonzero(taken), least)
+        if self.columns.size < len(taken):
+            q = np.linalg.qr(h[:, self.columns])[0]
+            others = np.flatnonzero(~taken)
+            rest = h[:, others]
+            found = _independent(rest - q @ (q.T @ rest), np.arange(others.size), least)
+            self.columns = np.concatenate([self.columns, others[found]])
+        q, r = np.linalg.qr(h[:, self.columns])
+        self._y = q.T @ targets
+        self._s = lapack.dtrtri(r)[0] if self.columns.size else np.zeros((0, 0))
+        self._coefficients = self._s @ self._y
+
+    def costs(self) -> FloatArray:
+        """By how much the squared error grows without each unit."""
+        sizes = np.einsum("ij,ij->i", self._s, self._s)
+        return np.asarray(np.einsum("ij,ij->i", self._coefficients, self._coefficients) / sizes)
+
+    def remove(self, units: IntArray, growth: FloatArray) -> None:
+        """Go on without some units, one after the other; adds to each unit's growth of the error."""
+        place = np.full(growth.size, -1)
+        place[self.columns] = np.arange(self.columns.size)
+        batch = place[units]
+        batch = batch[batch >= 0]
+        if not batch.size:
+            return
+        v, _ = np.linalg.qr(self._s[batch].T)
+        shares = v.T @ self._y
+        growth[self.columns[batch]] += np.einsum("ij,ij->i", shares, shares)
+        rest = np.delete(np.arange(self.columns.size), batch)
+        self.columns, self._s = self.columns[rest], self._s[rest]
+        along = self._s @ v
+        self._s -= along @ v.T
+        self._coefficients = self._coefficients[rest]
+        self._coefficients -= along @ shares
+        self._y -= v @ shares
+
+
+def _independent(h: FloatArray, columns: IntArray, least: float) -> IntArray:
+    """Some of the columns that the others are combinations of, the one with most that is its own first."""
+    if not columns.size:
+        return columns
+    r, pivots = qr(h[:, columns], mode="r", pivoting=True)
+    diagonal = np.abs(np.diag(r))
+    return np.asarray(columns[pivots[: np.count_nonzero(diagonal > least)]])
+
+
+def _fewer_rows(h: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Matrices of at most as many rows as columns with the same inner products: the R of a QR."""
     if len(h) > h.shape[1] + targets.shape[1]:
         r: FloatArray = np.asarray(np.linalg.qr(np.hstack([h, targets]), mode="r"))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,9 @@ from torch import nn
 from symlump.compression.hierarchical.block_fit import Block
 from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.errors import MethodError
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Node
+from symlump.network.torch_io import layer_places
 from symlump.ode.exact import FloatArray
 
 # What one group of blocks, and one entry of a multiplied-out weight, cost beside the multiplications,
@@ -264,46 +269,75 @@ def rank_penalty(model: nn.Module) -> torch.Tensor:
     return torch.stack([layer.rank_penalty() for layer in layers]).sum()
 
 
-def replace_linear(model: nn.Module, matrices: Sequence[HMatrix]) -> nn.Module:
-    """Put hierarchical matrices in the place of a model's dense layers, in their order.
+def replace_linear(
+    model: nn.Module, matrices: Sequence[HMatrix], places: Sequence[str] | None = None
+) -> nn.Module:
+    """Put hierarchical matrices in the place of a model's dense layers.
+
+    Parameters
+    ----------
+    places : sequence of str, optional
+        Where these layers are; by default all of them, in their order. A module that is in several places is
+        replaced by one.
 
     Raises
     ------
     MethodError
         If there are more or fewer matrices than dense layers.
     """
-    places = [
-        (parent, name)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.Linear)
-    ]
+    if places is None:
+        places = [name for name, child in model.named_modules() if isinstance(child, nn.Linear)]
     if len(places) != len(matrices):
         raise MethodError(f"{len(matrices)} matrices for a model of {len(places)} dense layers")
-    for (parent, name), matrix in zip(places, matrices, strict=True):
-        linear = getattr(parent, name)
-        layer = HLinear(matrix, linear.bias, linear.weight.dtype)
-        setattr(parent, name, layer.to(linear.weight.device))
+    made: dict[int, HLinear] = {}
+    linears = [model.get_submodule(place) for place in places]
+    for place, linear, matrix in zip(places, linears, matrices, strict=True):
+        assert isinstance(linear, nn.Linear)
+        if id(linear) not in made:
+            layer = HLinear(matrix, linear.bias, linear.weight.dtype)
+            made[id(linear)] = layer.to(linear.weight.device)
+            for (
+                name,
+                child,
+            ) in linear.named_children():  # a graph's names may put some below a layer's
+                layer.add_module(name, child)
+        parent, _, name = place.rpartition(".")
+        setattr(model.get_submodule(parent), name, made[id(linear)])
     return model
 
 
-def factored_model(model: nn.Module) -> nn.Module:
-    """A copy in float64 in which every hierarchical layer is two dense ones, without a product rounded.
+def factored_network(network: Network, model: nn.Module) -> Network:
+    """The network that a model now is, with two layers for each hierarchical one.
+
+    Parameters
+    ----------
+    network : Network
+        From which the model was written, before its dense layers were replaced.
 
     Examples
     --------
-    >>> layer = HLinear(HMatrix.from_dense(np.ones((16, 16)), 1e-9), dtype=torch.float32)
-    >>> [tuple(part.weight.shape) for part in factored_model(nn.Sequential(layer))[0]]
+    >>> from symlump.network.torch_io import to_torch
+    >>> net = Network.dense([np.ones((16, 16))])
+    >>> model = replace_linear(to_torch(net), [HMatrix.from_dense(np.ones((16, 16)), 1e-9)])
+    >>> [layer.weight.shape for layer in factored_network(net, model).layers]
     [(1, 16), (16, 1)]
     """
-    twin = copy.deepcopy(model).double()
-    for parent in list(twin.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, HLinear):
-                right, left = child.factors()
-                bias = None if child.bias is None else child.bias.detach()
-                setattr(parent, name, nn.Sequential(_linear(right, None), _linear(left, bias)))
-    return twin
+    places = layer_places(network, model)
+    nodes: list[Node] = []
+    for node in network.nodes:
+        if not isinstance(node, Affine):
+            nodes.append(node)
+            continue
+        held: Any = model.get_submodule(places[node.name])
+        bias = None if held.bias is None else _numbers(held.bias)
+        own = replace(node, bias=bias, weight_name="", bias_name="")
+        if not isinstance(held, HLinear):
+            nodes.append(replace(own, weight=_numbers(held.weight).reshape(node.weight.shape)))
+            continue
+        right, left = (_numbers(part) for part in copy.deepcopy(held).double().factors())
+        first = replace(own, name=f"{node.name}.right", weight=right, bias=None)
+        nodes += [first, replace(own, inputs=(first.name,), weight=left)]
+    return Network(tuple(nodes), network.outputs, network.dtype)
 
 
 def dense_model(model: nn.Module) -> nn.Module:

@@ -9,36 +9,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import hypot
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from symlump.compression.hierarchical.block_fit import Fit, decade
 from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
+from symlump.compression.inputs import Inputs, samples_of
+from symlump.compression.merging.effect import forward
 from symlump.compression.reduction import CompressionMethod, Reduction
-from symlump.errors import MethodError
-from symlump.network.chain import Chain
+from symlump.errors import NetworkError
 from symlump.network.network import Network
+from symlump.network.nodes import Affine
+from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import Plan, check_wish, renamed
 
 if TYPE_CHECKING:
     from torch import nn
 
+#: Something for layers, by name.
+Arriving: TypeAlias = dict[str, FloatArray]
+
+_MOST = 1 << 30
+
 
 @dataclass(frozen=True, eq=False)
 class HierarchicalReduction(Reduction):
-    """A network whose weight matrices are stored as hierarchical matrices.
+    """A network whose dense layers are stored as hierarchical matrices.
 
     Parameters
     ----------
-    network : Chain
+    network : Network
         The same network with dense weights, the matrices multiplied out.
     matrices : tuple of HMatrix
-        One a layer.
+        One for each dense layer; those that share their weights have the same.
     """
 
     matrices: tuple[HMatrix, ...] = ()
@@ -46,28 +53,37 @@ class HierarchicalReduction(Reduction):
     def finish(self, model: nn.Module) -> nn.Module:
         """Replace the dense layers of a torch model by trainable hierarchical ones."""
         from symlump.compression.hierarchical.hlinear import replace_linear
+        from symlump.network.torch_io import layer_places
 
-        return replace_linear(model, self.matrices)
+        dense = [layer.name for layer in dense_layers(self.network)]
+        places = layer_places(self.network, model)
+        return replace_linear(model, self.matrices, [places[name] for name in dense])
 
     def held_by(self, model: Network | nn.Module) -> Network:
         """Two layers for each hierarchical one: its product is exact only as two factors."""
         if isinstance(model, Network):
             return model
-        from symlump.compression.hierarchical.hlinear import factored_model
+        from symlump.compression.hierarchical.hlinear import factored_network
 
-        return replace(super().held_by(factored_model(model)), dtype=self.network.dtype)
+        return factored_network(self.network, model)
+
+
+def dense_layers(network: Network) -> list[Affine]:
+    """The layers that are matrices."""
+    return [layer for layer in network.layers if layer.is_dense]
 
 
 @renamed(tol="eps")
 @dataclass(frozen=True, eq=False)
 class Hierarchical(CompressionMethod):
-    """Store each weight matrix block by block, dense or of low rank, within a relative error.
+    """Store each dense layer's weights block by block, dense or of low rank, within a relative error.
 
     ‖W − Ŵ‖_F ≤ ε·‖W‖_F for every layer, guaranteed (see :class:`symlump.HMatrix`). With ``inputs`` the
     error is the root mean square change of the layer's pre-activations over these inputs, relative to
     that of the pre-activations about their mean; the biases then take up the mean change (a layer without
-    bias has no mean taken off). Biases are kept and counted. With a torch model, the result's layers are
-    :class:`symlump.HLinear` modules, which go on training in this form.
+    bias has no mean taken off). Biases are kept and counted, and so are convolutions, as they are: the report
+    names them. With a torch model, the result's dense layers are :class:`symlump.HLinear` modules, which go on
+    training in this form.
 
     Parameters
     ----------
@@ -81,7 +97,7 @@ class Hierarchical(CompressionMethod):
     order : {"given", "similarity"}
         Split rows and columns as they stand, or in an order that puts similar ones side by side (the
         permutations are counted).
-    inputs : array_like, shape (samples, inputs), optional
+    inputs : array, tensor, DataLoader or Normal, optional
         Typical inputs of the network, without targets; for a physics-informed network its own points.
 
     Raises
@@ -105,7 +121,7 @@ class Hierarchical(CompressionMethod):
     retain: float | None = None
     leaf_size: int = 8
     order: str = "given"
-    inputs: npt.ArrayLike | None = field(default=None, repr=False)
+    inputs: Inputs = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_wish(self, eps=self.eps, retain=self.retain)
@@ -118,27 +134,50 @@ class Hierarchical(CompressionMethod):
         return "hierarchical" if self.inputs is None else "hierarchical, on inputs"
 
     def plan(self, network: Network) -> _Matrices:
-        """See :class:`symlump.plan.Method`."""
-        chain = network.dense_chain(self.label)
-        return _Matrices(network, chain, self.leaf_size, self.order, *self._arriving(chain))
+        """See :class:`symlump.plan.Method`.
 
-    def _arriving(self, network: Chain) -> tuple[list[FloatArray | None], list[FloatArray | None]]:
-        """Mean and second moments of what arrives at each layer, about the mean if there is a bias."""
-        if self.inputs is None:
-            nothing: list[FloatArray | None] = [None] * len(network.layers)
-            return nothing, nothing
-        x = np.asarray(self.inputs, dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != network.inputs or not x.shape[0]:
-            raise MethodError(
-                f"Hierarchical needs inputs of shape (samples, {network.inputs}); got {x.shape}"
+        Raises
+        ------
+        NetworkError
+            If no layer is a matrix, or some share only a part of what they hold.
+        """
+        if not dense_layers(network):
+            raise NetworkError(
+                f"Hierarchical stores dense layers block by block, and {network!r} has none; AFDE, Symmetric, "
+                "Dependence and the baselines take it"
             )
-        means: list[FloatArray | None] = []
-        moments: list[FloatArray | None] = []
-        for layer, arriving in zip(network.layers, network.activations(x)[:-1], strict=True):
-            mean = np.zeros(layer.inputs) if layer.bias is None else arriving.mean(axis=0)
-            about = arriving - mean
-            means.append(mean)
-            moments.append(about.T @ about / len(x))
+        for users in network.sharing.values():
+            if any(user.is_dense and user.bias_name != users[0].bias_name for user in users):
+                names = ", ".join(user.name for user in users)
+                raise NetworkError(
+                    f"{names} share their weights but not their biases; Hierarchical keeps whole layers shared"
+                )
+        return _Matrices(network, self.leaf_size, self.order, *self._arriving(network))
+
+    def _arriving(self, network: Network) -> tuple[Arriving, Arriving]:
+        """Mean and second moments of what arrives at dense layers, about the mean if there is a bias.
+
+        By the name of the first layer with these weights; what arrives at all that share them counts together.
+        """
+        if self.inputs is None:
+            return {}, {}
+        grids = any(len(shape) > 1 for shape in network.shapes.values())
+        samples = samples_of(self.inputs, network, None if grids else _MOST)
+        values = forward(network, samples)
+        arriving: dict[str, list[FloatArray]] = {}
+        biased: dict[str, bool] = {}
+        for layer, number in zip(network.layers, holders(network.layers), strict=True):
+            if layer.is_dense:
+                first = network.layers[number].name
+                arriving.setdefault(first, []).append(values[layer.inputs[0]])
+                biased[first] = biased.get(first, True) and layer.bias is not None
+        means: Arriving = {}
+        moments: Arriving = {}
+        for name, parts in arriving.items():
+            h = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            means[name] = h.mean(axis=0) if biased[name] else np.zeros(h.shape[1])
+            about = h - means[name]
+            moments[name] = about.T @ about / len(h)
         return means, moments
 
 
@@ -147,58 +186,72 @@ class _Matrices(Plan[HierarchicalReduction]):
     """The weight matrices of a network, decomposed block by block."""
 
     network: Network
-    chain: Chain
     leaf_size: int
     order: str
-    means: list[FloatArray | None]
-    moments: list[FloatArray | None]
+    means: Arriving
+    moments: Arriving
     #: By layer and power of ten: what is computed for a tolerance serves those near it.
-    fits: dict[tuple[int, float], Fit] = field(default_factory=dict)
+    fits: dict[tuple[str, float], Fit] = field(default_factory=dict)
 
     @property
     def whole(self) -> int:
         """All parameters."""
         return int(self.network.parameters)
 
-    def _fit(self, number: int, eps: float) -> Fit:
-        key = number, decade(eps)
+    def _fit(self, layer: Affine, eps: float) -> Fit:
+        key = layer.name, decade(eps)
         if key not in self.fits:
-            weight, spread = self.chain.layers[number].weight, self.moments[number]
+            spread = self.moments.get(layer.name)
             self.fits[key] = (
-                Fit.of(weight, eps, self.leaf_size, self.order)
+                Fit.of(layer.weight, eps, self.leaf_size, self.order)
                 if spread is None
-                else WeightedFit.weighted(weight, spread, eps, self.leaf_size, self.order)
+                else WeightedFit.weighted(layer.weight, spread, eps, self.leaf_size, self.order)
             )
         return self.fits[key]
 
-    def _matrices(self, eps: float) -> tuple[HMatrix, ...]:
-        numbers = range(len(self.chain.layers))
-        return tuple(HMatrix.from_fit(self._fit(number, eps), eps) for number in numbers)
+    def _matrices(self, eps: float) -> dict[int, HMatrix]:
+        """By the number of the first layer with these weights."""
+        layers = self.network.layers
+        first = sorted({n for n in holders(layers) if layers[n].is_dense})
+        return {n: HMatrix.from_fit(self._fit(layers[n], eps), eps) for n in first}
 
-    @property
-    def _biases(self) -> list[int]:
-        return [0 if layer.bias is None else int(layer.bias.size) for layer in self.chain.layers]
+    def _stored(self, matrices: dict[int, HMatrix]) -> tuple[int, ...]:
+        """Numbers stored for each layer."""
+        pairs = enumerate(zip(self.network.layers, self.network.held, strict=True))
+        return tuple(
+            held - int(layer.weight.size) + matrices[n].storage if n in matrices else held
+            for n, (layer, held) in pairs
+        )
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
-        return sum(self._biases) + sum(matrix.storage for matrix in self._matrices(eps))
+        others = self.whole - sum(self.network.held)
+        return others + sum(self._stored(self._matrices(eps)))
 
     def at(self, eps: float) -> HierarchicalReduction:
         """See :class:`symlump.plan.Plan`."""
-        matrices = self._matrices(eps)
+        network, matrices = self.network, self._matrices(eps)
         layers = []
-        for layer, matrix, mean in zip(self.chain.layers, matrices, self.means, strict=True):
-            weight, bias = matrix.to_dense(), layer.bias
-            if bias is not None and mean is not None:
-                bias = bias + (layer.weight - weight) @ mean
-            layers.append(replace(layer, weight=weight, bias=bias))
-        stored = tuple(m.storage + bias for m, bias in zip(matrices, self._biases, strict=True))
+        for layer, n in zip(network.layers, holders(network.layers), strict=True):
+            if n in matrices:
+                weight, bias = matrices[n].to_dense(), layer.bias
+                mean = self.means.get(network.layers[n].name)
+                if bias is not None and mean is not None:
+                    bias = bias + (layer.weight - weight) @ mean
+                layers.append(replace(layer, weight=weight, bias=bias))
+        stored = self._stored(matrices)
+        left = [layer.name for layer in network.layers if not layer.is_dense]
         return HierarchicalReduction(
-            self.network.with_chain(replace(self.chain, layers=tuple(layers))),
-            tuple(np.arange(layer.units) for layer in self.chain.hidden),
-            sum(stored),
+            network.with_layers(layers),
+            tuple(np.arange(layer.units) for layer in network.hidden),
+            sum(stored) + self.whole - sum(network.held),
             eps,
-            hypot(*(matrix.error for matrix in matrices)),
+            hypot(*(matrix.error for matrix in matrices.values())),
             stored=stored,
-            matrices=matrices,
+            matrices=tuple(
+                matrices[n]
+                for layer, n in zip(network.layers, holders(network.layers), strict=True)
+                if layer.is_dense
+            ),
+            note=f"left as they are: {', '.join(left)}" if left else "",
         )

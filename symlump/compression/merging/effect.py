@@ -56,7 +56,7 @@ def _layer_effects(
     network: Network, x: Sequence[FloatArray], generator: np.random.Generator
 ) -> dict[str, float]:
     values = forward(network, x)
-    outputs = _flat(values, network)
+    outputs = flat_outputs(values, network)
     spread = float(np.sqrt(np.mean(np.sum((outputs - outputs.mean(axis=0)) ** 2, axis=1)))) or 1.0
     sizes: dict[str, float] = {}
 
@@ -109,7 +109,7 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     outputs: list[FloatArray] = []
     for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
         values = forward(network, [x[start : start + chunk] for x in samples])
-        outputs.append(_flat(values, network))
+        outputs.append(flat_outputs(values, network))
         parts: dict[str, FloatArray] = {}
 
         def collect(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
@@ -181,7 +181,7 @@ def _mixes(node: Node) -> bool:
     return isinstance(node, Affine) and not node.depthwise
 
 
-def _flat(values: dict[str, FloatArray], network: Network) -> FloatArray:
+def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:
     """All outputs side by side."""
     parts = [values[name].reshape(len(values[name]), -1) for name in network.outputs]
     return parts[0] if len(parts) == 1 else np.hstack(parts)

@@ -38,7 +38,7 @@ from symlump.compression.merging.values import (
     SampledValues,
     Values,
     Walk,
-    chosen_rows,
+    features,
     values_of,
 )
 from symlump.compression.merging.ward import cut, merge_tree
@@ -223,7 +223,7 @@ def _trees(
 ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
     """The weights of all units, and the tree of each axis."""
     places = {  # for each axis where its units are read: the channels of each unit
-        name: [(a, at) for a in range(len(ties.axes)) if (at := _channels(ties, name, a)).size]
+        name: [(a, at) for a in range(len(ties.axes)) if (at := ties.table(name, a)).size]
         for name in read
     }
     wanted = [
@@ -241,7 +241,7 @@ def _trees(
         h = walk.until(node.name)
         for axis, at in places[node.name]:
             weights = read[node.name][at].sum(axis=1)
-            columns = _features(h, at)
+            columns = features(h, at)
             if not (np.isfinite(columns).all() and np.isfinite(weights).all()):
                 raise MethodError(
                     f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "
@@ -270,29 +270,3 @@ def _tree(parts: list[tuple[FloatArray, FloatArray]], linkage: Linkage) -> Float
     total = sum(float(weights.mean()) for _, weights in parts) or 1.0
     rows = np.hstack([root.T * np.sqrt(float(w.mean()) / total) for root, w in parts])
     return merge_tree(rows, np.sum([w for _, w in parts], axis=0), linkage)
-
-
-def _channels(ties: Ties, name: str, axis: int) -> IntArray:
-    """The channels of a value that are each unit of an axis, a row a unit; empty if not all are there."""
-    units, positions = ties.units[name], ties.positions[name]
-    order = np.lexsort((positions, units))
-    wanted = ties.axes[axis]
-    inside = order[np.isin(units[order], wanted)]
-    if inside.size < wanted.size or inside.size % wanted.size:
-        return np.empty((0, 0), dtype=np.int64)
-    table = inside.reshape(wanted.size, -1)
-    return table if (units[table] == wanted[:, None]).all() else np.empty((0, 0), dtype=np.int64)
-
-
-def _features(h: FloatArray, at: IntArray) -> FloatArray:
-    """The values of some units as columns, all their positions below one another, not too many rows."""
-    if at.shape[1] == 1:
-        part = h if np.array_equal(at[:, 0], np.arange(h.shape[1])) else h[:, at[:, 0]]
-        if part.ndim == 2:
-            return part
-        part = np.moveaxis(part, 1, -1)
-    else:
-        part = np.moveaxis(h[:, at.ravel()].reshape(len(h), *at.shape), 1, -1)
-    columns = part.reshape(-1, len(at))
-    rows = chosen_rows(len(columns), 0)
-    return columns if rows is None else columns[rows]

@@ -68,11 +68,25 @@ class MergedWeights:
         if not node.depthwise:
             weight, bias = self._read(node, weight, places)
         if count < blocks.size:
-            mean = _mean_matrix(blocks, self._effects[self._ties.units[node.name]], count)
+            mean = self._standing_for(blocks, self._ties.units[node.name])
             weight = (mean @ weight.reshape(len(weight), -1)).reshape(count, *weight.shape[1:])
             bias = None if bias is None else mean @ bias
         self._bias = bias
         return weight
+
+    def _standing_for(self, blocks: IntArray, units: IntArray) -> csr_array:
+        """What stands for each block, as a matrix: the mean of its units."""
+        return _mean_matrix(blocks, self._effects[units], int(blocks.max()) + 1)
+
+    def _spread(self, unit: IntArray, units: IntArray) -> csr_array:
+        """What each unit is taken for before a fit: its block."""
+        return _members(unit)
+
+    def _fit(
+        self, h: FloatArray, wanted: FloatArray, spread: csr_array, constant: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        assert self._values is not None
+        return fitted(self._values.moments, h, wanted, spread, constant)
 
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
         """See :class:`symlump.network.rewrite.Weights`."""
@@ -121,7 +135,8 @@ class MergedWeights:
         width = weight.shape[1]
         units = width // inside
         count = int(unit.max(initial=-1)) + 1
-        spread: Any = _members(unit)
+        own = self._ties.units[name].reshape(-1, inside)[:, 0]
+        spread: Any = self._spread(unit, own)
         constant = np.zeros(units)
         with_constant = node.bias is not None and not any(node.padding)
         if shared:
@@ -134,7 +149,7 @@ class MergedWeights:
             rows = chosen_rows(len(h), h.shape[1]) if on_grid else None
             if rows is not None:
                 h, wanted = h[rows], wanted[rows]
-            spread, constant = fitted(self._values.moments, h, wanted, spread, with_constant)
+            spread, constant = self._fit(h, wanted, spread, with_constant)
         offsets = weight.shape[2] * inside
         if offsets == 1:
             result = (weight[:, :, 0] @ spread)[:, :, None]
@@ -164,11 +179,11 @@ class MergedWeights:
                 wanted = _by_position(walk.until(name), units.size, inside)
                 rows = chosen_rows(len(wanted), wanted.shape[1])
                 wanted = wanted if rows is None else wanted[rows]
-                mean = _mean_matrix(unit, self._effects[units], int(unit.max()) + 1)
+                mean = self._standing_for(unit, units)
                 pairs.append((wanted @ mean.T, wanted))
             h, wanted = (np.concatenate(part) for part in zip(*pairs, strict=True))
             constant = all(user.bias is not None and not any(user.padding) for user in users)
-            self._shared[shared] = fitted(self._values.moments, h, wanted, sums, constant)
+            self._shared[shared] = self._fit(h, wanted, sums, constant)
         return self._shared[shared]
 
     def _by_units(self, name: str, places: IntArray) -> tuple[IntArray, int]:

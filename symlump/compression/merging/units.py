@@ -24,6 +24,7 @@ from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import decode, unit_labels, unit_maps
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
+from symlump.network.equations.shared_lumping import lump_together
 from symlump.network.network import Network
 from symlump.network.ties import Ties, grouped_alike, tied
 from symlump.ode.exact import IntArray
@@ -139,7 +140,7 @@ class UnitPlan(Plan[Reduction]):
 
     def _coefficient_size(self, eps: float) -> int:
         labels = self.coefficients.labels(eps)
-        if self.method.refits:
+        if self.method.refits or self.network.sharing:
             return self._ties.parameters(self.network, self._tied_groups(labels))
         return self.coefficients.merged(labels).written.parameters
 
@@ -179,23 +180,25 @@ class UnitPlan(Plan[Reduction]):
         return tied(self.network)
 
     def _tied_groups(self, labels: IntArray) -> IntArray:
-        """Units that one block of every layer holds that makes them: a fit needs one partition for a sum."""
+        """Units that one block of every layer holds that makes them: one partition for a sum, and for a fit."""
         return grouped_alike(self._ties, unit_labels(self.ode, labels))
 
     def _by_influence(self, eps: float, refit: bool) -> Part:
         """What merges within a tolerance by the influence form."""
         if eps == 0:
-            return Part.of(lump(self.ode, Forward()))
+            return Part.of(lump_together(self.ode, Forward()))
         if self.method.compared == "function":
             small = self.merging.merged(self.merging.groups(eps), refit)
         else:
             labels = self.coefficients.labels(eps)
-            small = self.coefficients.merged(labels)
-            if refit:
+            if refit or self.network.sharing:
                 ties, groups = self._ties, self._tied_groups(labels)
-                small = merged(self.network, ties, groups, np.ones(ties.count), self._values)
+                values = self._values if refit else None
+                small = merged(self.network, ties, groups, np.ones(ties.count), values)
             elif self.network.chain is not None:  # the general algorithm, to the last bit
                 return Part.of(lump(self.ode, self.method.forward(eps, self._scale(self.ode))))
+            else:
+                small = self.coefficients.merged(labels)
         forward = Forward(eps, self.method.linkage)
         network = small.network
         if refit and self.method.steps:

@@ -80,7 +80,9 @@ class HermiteValues:
         return h  # only steps that keep features as they are are left in a chain
 
 
-def values_of(network: Network, inputs: object) -> tuple[Values, tuple[FloatArray, ...]]:
+def values_of(
+    network: Network, inputs: object, seed: int = 0
+) -> tuple[Values, tuple[FloatArray, ...]]:
     """Values under stated inputs, and samples of these inputs.
 
     Free of sampling error where the inputs are normal and the units small polynomials of them; else over
@@ -94,11 +96,11 @@ def values_of(network: Network, inputs: object) -> tuple[Values, tuple[FloatArra
     chain = network.chain
     polynomial = chain is not None and not network.sharing and hidden_degree(chain) is not None
     if isinstance(inputs, Normal) and chain is not None and polynomial:
-        moments, drawn = moments_of(chain, inputs)
+        moments, drawn = moments_of(chain, inputs, seed)
         if isinstance(moments, Hermite):
             return HermiteValues(moments), (drawn.reshape(-1, *network.inputs[0].size),)
         return SampledValues(tuple(network.arranged(drawn))), (drawn,)
-    samples = samples_of(inputs, network)
+    samples = samples_of(inputs, network, seed=seed)
     return SampledValues(samples), samples
 
 
@@ -168,3 +170,29 @@ def chosen_rows(rows: int, width: int) -> IntArray | None:
     if rows <= most:
         return None
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def features(h: FloatArray, at: IntArray) -> FloatArray:
+    """The values of some units as columns, all their positions below one another, not too many rows.
+
+    Parameters
+    ----------
+    h : ndarray, shape (samples, channels, …)
+    at : ndarray of int, shape (units, positions)
+        The channels of each unit.
+
+    Examples
+    --------
+    >>> features(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[0, 1], [2, 3]])).tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    if at.shape[1] == 1:
+        part = h if np.array_equal(at[:, 0], np.arange(h.shape[1])) else h[:, at[:, 0]]
+        if part.ndim == 2:
+            return part
+        part = np.moveaxis(part, 1, -1)
+    else:
+        part = np.moveaxis(h[:, at.ravel()].reshape(len(h), *at.shape), 1, -1)
+    columns = part.reshape(-1, len(at))
+    rows = chosen_rows(len(columns), 0)
+    return columns if rows is None else columns[rows]

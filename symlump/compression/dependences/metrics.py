@@ -1,0 +1,131 @@
+"""What an error in the units of a network costs at its outputs, unit against unit.
+
+With J the derivative of the outputs y by what layers read of some units h, and Δ an error of h,
+
+    M = E[JᵀJ] / Var(y),        E‖y − ŷ‖² / Var(y) ≈ E[Δᵀ·M·Δ]
+
+to first order. On a grid JᵀJ is added up over it: errors in different places are taken as unrelated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+from scipy.linalg import lapack
+
+from symlump.compression.merging.effect import backward, flat_outputs, forward
+from symlump.compression.merging.values import columns
+from symlump.errors import FailureError
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Node
+from symlump.ode.exact import FloatArray, IntArray
+
+#: Up to this many outputs their gradients are computed one by one; beyond, one combination with random signs.
+_PROBES = 16
+#: Gradients that a metric is made of: so many, and so many for each unit of the widest layer.
+_ROWS, _ROWS_PER_UNIT = 4096, 4
+_NUMBERS = 1 << 22
+_FEWEST = 64
+
+OVERFLOW = (
+    "activations of the network overflow on the stated inputs; give samples or a Normal distribution of "
+    "the inputs that it is made for"
+)
+
+
+def metric_roots(
+    network: Network, samples: Sequence[FloatArray], tables: Mapping[tuple[str, int], IntArray]
+) -> dict[tuple[str, int], FloatArray]:
+    """For each table a root of M, B with M = B·Bᵀ, without directions that have no effect.
+
+    Parameters
+    ----------
+    samples : sequence of ndarray, each of shape (samples, …)
+        Of each input; in a wide network, or one with many outputs, the first ones are used.
+    tables : mapping of (str, int) to ndarray of int, shape (units, positions)
+        By a value's name, and any number, the channels of each unit there.
+
+    Raises
+    ------
+    FailureError
+        If activations overflow.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[2.0]], [[3.0]]], activation="identity")
+    >>> x = [np.array([[1.0], [-1.0]])]
+    >>> metric_roots(net, x, {("layers.0", 0): np.array([[0]])})["layers.0", 0].tolist()
+    [[0.5]]
+    """
+    count = sum(prod(network.shapes[name]) for name in network.outputs)
+    probes = count if count <= _PROBES else 1
+    widest = max(layer.units for layer in network.layers)
+    largest = max((prod(s) for s in network.shapes.values() if prod(s[1:]) > 1), default=0)
+    rows = max(_ROWS, _ROWS_PER_UNIT * widest) // probes
+    samples = [
+        x[: min(rows, max(_FEWEST, _NUMBERS // largest)) if largest else rows] for x in samples
+    ]
+    chunk = int(np.clip(_NUMBERS // largest, 8, 1024)) if largest else 1024
+    generator = np.random.default_rng(0)
+    sums = {key: np.zeros((len(table),) * 2) for key, table in tables.items()}
+    read = {name for name, _ in tables}
+    outputs: list[FloatArray] = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
+            values = forward(network, [x[start : start + chunk] for x in samples])
+            outputs.append(flat_outputs(values, network))
+            for probe in range(probes):
+                weights = generator.choice([-1.0, 1.0], size=outputs[-1].shape)
+                if probes == count:
+                    weights = np.zeros(outputs[-1].shape)
+                    weights[:, probe] = 1.0
+                _collect(network, values, weights, read, tables, sums)
+        variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
+        means = {key: total / (len(samples[0]) * variance) for key, total in sums.items()}
+    if not all(np.isfinite(mean).all() for mean in means.values()):
+        raise FailureError(OVERFLOW)
+    return {key: _root(mean) for key, mean in means.items()}
+
+
+def _collect(
+    network: Network,
+    values: dict[str, FloatArray],
+    weights: FloatArray,
+    read: set[str],
+    tables: Mapping[tuple[str, int], IntArray],
+    sums: dict[tuple[str, int], FloatArray],
+) -> None:
+    """Add JᵀJ for one combination of the outputs."""
+    parts: dict[str, FloatArray] = {}
+
+    def visit(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
+        if isinstance(node, Affine) and not node.depthwise and node.inputs[0] in read:
+            name = node.inputs[0]
+            parts[name] = parts[name] + pulled[0] if name in parts else pulled[0]
+
+    backward(network, values, weights, visit)
+    for (name, number), table in tables.items():
+        if name in parts:
+            g = by_unit(parts[name], table)
+            sums[name, number] += g.T @ g
+
+
+def by_unit(value: FloatArray, table: IntArray) -> FloatArray:
+    """The values of some units as columns, all samples and positions below one another."""
+    if table.shape[1] == 1:
+        return columns(value, table[:, 0])
+    part = np.moveaxis(value[:, table.ravel()].reshape(len(value), *table.shape, -1), 1, -1)
+    return part.reshape(-1, len(table))
+
+
+def _root(matrix: FloatArray) -> FloatArray:
+    """A matrix B with B·Bᵀ = M, by Cholesky's factorisation with pivots, which ends at the rank."""
+    largest = float(np.diag(matrix).max(initial=0.0))
+    if not largest:
+        return np.zeros((len(matrix), 0))
+    factor, pivots, rank, _ = lapack.dpstrf(matrix, tol=1e-14 * largest, lower=1)
+    root = np.zeros((len(matrix), rank))
+    root[pivots - 1] = np.tril(factor)[:, :rank]
+    return root

@@ -1,0 +1,98 @@
+"""Every method on weights that layers share: they stay shared, and never count more than they did."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tied import Repeated, RepeatedConvolutions, planted
+
+import symlump as sl
+from symlump.errors import NetworkError
+
+X = np.random.default_rng(0).normal(size=(50, 3))
+METHODS = {
+    "exact": sl.AFDE(eps=0),
+    "functions": sl.AFDE(retain=0.6),
+    "sums": sl.AFDE(retain=0.6, refit=False),
+    "coefficients": sl.AFDE(retain=0.6, distance="coefficients"),
+    "steps": sl.AFDE(retain=0.6, steps=5),
+    "dependence": sl.Dependence(retain=0.6),
+    "hierarchical": sl.Hierarchical(eps=0.3),
+    "hierarchical, on inputs": sl.Hierarchical(eps=0.3, inputs=X),
+    "magnitude": sl.Magnitude(0.6),
+    "layerwise": sl.Magnitude(0.6, scope="layerwise"),
+    "wanda": sl.Wanda(0.6, inputs=X),
+    "svd": sl.TruncatedSVD(retain=0.6),
+    "bits": sl.Quantize(6),
+}
+
+
+def count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_shared_stays_shared(name):
+    torch.manual_seed(3)
+    model = Repeated(12).double()
+    result = sl.compress(model, METHODS[name])
+    assert result.retained_parameters <= result.parameters == count(model)
+    assert sum(row.parameters for row in result.layers) == result.parameters
+    assert sum(row.retained_parameters for row in result.layers) == result.retained_parameters
+    stored = result.retained_parameters if name.startswith("hier") else result.network.parameters
+    assert count(result.model) == stored
+    if not name.startswith(("exact", "bits", "hier")):
+        assert result.retained <= 0.6
+    users = result.network.sharing["again.weight" if name != "svd" else "again.weight, right"]
+    assert len(users) == 3
+    y = result.model(torch.from_numpy(X)).detach().numpy()
+    assert y == pytest.approx(result.network(X), abs=1e-9)
+
+
+@pytest.mark.parametrize("norms", [1, 2])
+@pytest.mark.parametrize("name", ["exact", "functions", "coefficients", "dependence", "svd"])
+def test_residual_steps_of_one_convolution(name, norms):
+    torch.manual_seed(4)
+    model = RepeatedConvolutions(8, norms).double().eval()
+    x = torch.randn(30, 1, 5, 5, dtype=torch.float64)
+    result = sl.compress(model, METHODS[name], example=x)
+    assert result.retained_parameters <= result.parameters
+    assert count(result.model) == result.network.parameters
+    assert torch.allclose(result.model(x), torch.from_numpy(result.network(x.numpy())))
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(0, 9_999),
+    st.integers(1, 6),
+    st.sampled_from([torch.tanh, torch.relu]),
+    st.sampled_from(["exact", "dependence"]),
+)
+def test_hidden_copies_of_tied_units_are_found(seed, width, phi, name):
+    small, wide = planted(seed, width, phi)
+    method = {"exact": sl.AFDE(eps=0), "dependence": sl.Dependence(eps=1e-9)}[name]
+    result = sl.compress(wide, method, example=torch.zeros(1, 3).double())
+    assert result.retained_parameters <= count(small) <= result.parameters == count(wide)
+    assert result.exact == (name == "exact")
+    x = np.random.default_rng(seed).normal(size=(20, 3))
+    expected = wide(torch.from_numpy(x)).detach().numpy()
+    assert result.network(x) == pytest.approx(expected, abs=1e-7)
+
+
+def test_one_fit_for_all_places_is_better_than_sums():
+    torch.manual_seed(5)
+    model = Repeated(30).double()
+    x = np.random.default_rng(1).normal(size=(400, 3))
+    y = model(torch.from_numpy(x)).detach().numpy()
+    fitted, sums = (sl.compress(model, METHODS[name]) for name in ("functions", "sums"))
+    errors = [np.mean((r.network(x) - y) ** 2) for r in (fitted, sums)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize(
+    "method", [sl.AFDE(retain=0.5, on="both"), sl.Symmetric(), sl.Dependence(inputs="exact")]
+)
+def test_methods_that_go_layer_by_layer_say_so(method):
+    with pytest.raises(NetworkError, match="again, again_2, again_3 share their weights"):
+        sl.compress(Repeated(4), method)

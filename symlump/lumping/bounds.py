@@ -14,10 +14,11 @@ import numpy as np
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import polynomial_only
+from symlump.lumping.equivalence import check_system
 from symlump.lumping.observed import ObservedError, observed_error
 from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
+from symlump.lumping.solutions.functional import autonomous
 from symlump.lumping.solutions.initial import initial_sets, read_box
 from symlump.lumping.solutions.pieces import Progress, Run, search
 from symlump.ode.exact import FloatArray, IntArray
@@ -270,9 +271,15 @@ def error_bound(
     if not real or isinstance(horizon, bool) or not 0 < horizon < math.inf:
         raise MethodError(f"horizon={horizon!r}: the horizon is a time, finite and larger than 0")
     horizon = float(horizon)
-    start = read_box(polynomial_only(lumping.ode, "a bound"), box)
-    base, error = initial_sets(lumping, start, spread)
-    system = ErrorSystem.of(lumping, base[:, 0] >= 0, np.asarray((error != 0).any(axis=1)), m)
+    check_system(lumping.ode, "a bound")
+    start = read_box(lumping.ode, box)
+    followed, known = lumping, start
+    if lumping.ode.generators is not None:
+        followed = autonomous(lumping)
+        clock = len(followed.ode) - len(lumping.ode)  # one more variable where the time occurs
+        known = np.concatenate([start, np.zeros((clock, 2))])
+    base, error = initial_sets(followed, known, spread)
+    system = ErrorSystem.of(followed, base[:, 0] >= 0, np.asarray((error != 0).any(axis=1)), m)
     forward = lumping.method.direction == "forward"
     components = lumping.quotient.variables if forward else lumping.ode.variables
     intervals, order = 1 << level, NORMS.index(norm)
@@ -294,7 +301,7 @@ def error_bound(
                 np.min([run.reach[:, 0] for run in runs], axis=0),
                 np.max([run.reach[:, 1] for run in runs], axis=0),
             ]
-        )
+        )[: len(lumping.ode) if forward else len(lumping.quotient)]
         begin = float(norms(np.abs(initial_error).max(axis=1))[order])
         formula = _formula(begin, largest, growth, horizon)
         value = min(formula, max(float(run.of_norms[:, order].max()) for run in runs))

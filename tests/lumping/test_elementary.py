@@ -169,7 +169,6 @@ def test_explanations():
     [
         lambda ode: sl.lump(ode, sl.Constrained(["x1"], eps=0.1)),
         lambda ode: sl.conditions(ode, [["x1", "x2"]]),
-        lambda ode: sl.lump(ode, sl.Forward()).bound(1, dict.fromkeys(ode.variables, (0, 1))),
         lambda ode: sl.lump(ode, sl.Forward()).splits,
     ],
 )

@@ -23,7 +23,7 @@ import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic
 from symlump.enclosures.interval import Interval, sum_up
-from symlump.lumping.solutions.error_system import Bounds
+from symlump.lumping.solutions.boxmap import Bounds
 from symlump.lumping.solutions.flow import Step, action, majorants, norm
 from symlump.ode.exact import FloatArray
 

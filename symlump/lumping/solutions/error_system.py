@@ -13,127 +13,22 @@ small as the system is nearly lumpable, whatever the box; where the lumping is e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
-from symlump.lumping.equivalence import polynomial_only
+from symlump.lumping.solutions.boxmap import BoolArray, Bounds, BoxMap
 from symlump.lumping.solutions.defect import defect, increment
+from symlump.lumping.solutions.function_defect import function_defect, function_increment
+from symlump.lumping.solutions.functional import box_map, nonnegative_symbols
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
-
-#: Lower and upper ends.
-Bounds = tuple[FloatArray, FloatArray]
-BoolArray = npt.NDArray[np.bool_]
-
-#: A rule ∫₀¹ φ(s) ds ≈ Σ weight·φ(node) with positive weights: (node, weight) pairs.
-_Rule = tuple[tuple[Fraction, Fraction], ...]
-_MIDPOINT: _Rule = ((Fraction(1, 2), Fraction(1)),)
-_SIMPSON: _Rule = tuple((Fraction(k, 2), Fraction(w, 6)) for k, w in enumerate((1, 4, 1)))
-
-
-@dataclass(frozen=True, eq=False)
-class BoxMap:
-    """A polynomial map and its derivative, enclosed on boxes.
-
-    Parameters
-    ----------
-    terms : PolynomialODE
-        Its right-hand side is the map; only the first ``inputs`` variables occur, and only the first
-        ``outputs`` equations count.
-    arithmetic : Arithmetic
-    """
-
-    terms: PolynomialODE
-    inputs: int
-    outputs: int
-    arithmetic: Arithmetic
-
-    @cached_property
-    def degree(self) -> int:
-        """The total degree."""
-        return int(self.terms.monomials.degrees.max(initial=0))
-
-    @cached_property
-    def _coefficients(self) -> Enclosures:
-        return self.arithmetic.exact(self.terms.coefficients)
-
-    @cached_property
-    def _slope_coefficients(self) -> Enclosures:
-        return self.arithmetic.exact(self.terms.derivative.coefficients)
-
-    @cached_property
-    def _slope_groups(self) -> tuple[IntArray, IntArray]:
-        """The entries of the Jacobian that are not 0, as row · inputs + column, and each term's entry."""
-        d = self.terms.derivative
-        entries, group = np.unique(d.equations * self.inputs + d.variables, return_inverse=True)
-        return entries, group.ravel()
-
-    def values(self, box: Enclosures) -> Enclosures:
-        """The map on a box of shape (inputs,); result of shape (outputs,)."""
-        of_monomial = _monomials(self.terms.monomials, box, self.arithmetic)
-        parts = self._coefficients * of_monomial[self.terms.columns]
-        return self.arithmetic.sums(parts, self.terms.rows, self.outputs)
-
-    def approximate(self, x: FloatArray) -> FloatArray:
-        """The map at a point, in floats and without any guarantee."""
-        padded = np.zeros(len(self.terms))
-        padded[: self.inputs] = x
-        return self.terms.rhs(padded)[: self.outputs]
-
-    def slopes(self, start: Enclosures, box: Bounds) -> Bounds:
-        """Bounds of all M with map(a + v) − map(a) = M·v, for a in ``start`` and v in the box.
-
-        M = ∫₀¹ J(a + s·v) ds. That is J at s = ½ where J is of degree 1, and Simpson's rule where it is of
-        degree 2 or 3; else all of J between s = 0 and s = 1 is taken.
-
-        Returns
-        -------
-        (ndarray, ndarray), shape (outputs, inputs)
-        """
-        m, d, (lower, upper) = self.arithmetic, self.terms.derivative, box
-        if self.degree <= 4:
-            average = None
-            for node, weight in _MIDPOINT if self.degree <= 2 else _SIMPSON:
-                at = start + m.number(node) * m.between(lower, upper)
-                part = m.number(weight) * _monomials(d.monomials, at, m)
-                average = part if average is None else average + part
-        else:
-            at = start + m.between(np.minimum(lower, 0.0), np.maximum(upper, 0.0))
-            average = _monomials(d.monomials, at, m)
-        assert average is not None
-        entries, group = self._slope_groups
-        total = m.sums(self._slope_coefficients * average[d.columns], group, entries.size)
-        bounds = []
-        for end in (m.lower(total), m.upper(total)):
-            matrix = np.zeros(self.outputs * self.inputs)
-            matrix[entries] = end
-            bounds.append(matrix.reshape(self.outputs, self.inputs))
-        return bounds[0], bounds[1]
-
-
-def _monomials(table: Monomials, box: Enclosures, arithmetic: Arithmetic) -> Enclosures:
-    """Values of all monomials on a box."""
-    factors = arithmetic.powers(box[table.variables], table.powers)
-    order = np.argsort(
-        -table.lengths, kind="stable"
-    )  # the longest first, so that each round is a prefix
-    first = table.indptr[:-1][order]
-    values = arithmetic.point(np.ones(len(table)))
-    for k in range(int(table.lengths.max(initial=0))):
-        count = int(np.count_nonzero(table.lengths > k))
-        at = factors[first[:count] + k]
-        values = arithmetic.concatenate([values[:count] * at if k else at, values[count:]])
-    return values[np.argsort(order, kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +45,8 @@ class ErrorSystem:
         The components of e that can differ from 0, given where it starts.
     nonnegative : ndarray of bool
         Components of b that provably stay ≥ 0.
+    undefined : list of str
+        What had no enclosure in the last step that was tried.
     """
 
     base: BoxMap
@@ -158,6 +55,7 @@ class ErrorSystem:
     labels: IntArray | None
     live: IntArray
     nonnegative: BoolArray
+    undefined: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -179,21 +77,25 @@ class ErrorSystem:
         """
         labels = lumping.partition.labels
         forward = lumping.method.direction == "forward"
-        base, f = (polynomial_only(s, "a bound") for s in (lumping.ode, lumping.quotient))
+        base, f = lumping.ode, lumping.quotient
         if not forward:
             base, f = f, base
-        d = defect(lumping)
+        functions = base.generators is not None or f.generators is not None
+        d = function_defect(lumping) if functions else defect(lumping)
         moved = moved.copy()
         moved[d.rows] = True
         live = _reached(f, moved)
         position = np.cumsum(np.bincount(live, minlength=len(f))) - 1
         d = replace(d, rows=position[d.rows])  # ascending still, as live is
         source = np.arange(len(f)) if forward else labels
-        change = increment(f, source, live)
+        if isinstance(f, PolynomialODE):
+            change: ODE = increment(f, source, live)
+        else:
+            change = function_increment(f, source, live, lumping.quotient.variables)
         return cls(
-            BoxMap(base, len(base), len(base), arithmetic),
-            BoxMap(change, len(change), live.size, arithmetic),
-            BoxMap(d, len(base), live.size, arithmetic),
+            box_map(base, len(base), len(base), arithmetic),
+            box_map(change, len(change), live.size, arithmetic),
+            box_map(d, len(base), live.size, arithmetic),
             labels if forward else None,
             live,
             staying_nonnegative(base, nonnegative),
@@ -272,7 +174,7 @@ class ErrorSystem:
         return (low[:, still.size :], high[:, still.size :]), size
 
 
-def _reached(ode: PolynomialODE, moved: BoolArray) -> IntArray:
+def _reached(ode: ODE, moved: BoolArray) -> IntArray:
     """The variables that the marked ones act on, directly or not, and they themselves."""
     sources, targets = ode.edges
     moved = moved.copy()
@@ -283,7 +185,7 @@ def _reached(ode: PolynomialODE, moved: BoolArray) -> IntArray:
         moved[more] = True
 
 
-def staying_nonnegative(ode: PolynomialODE, start: BoolArray) -> BoolArray:
+def staying_nonnegative(ode: ODE, start: BoolArray) -> BoolArray:
     """Variables that stay ≥ 0 from where those of ``start`` are, as the signs of terms prove.
 
     The largest set P ⊆ start such that in the equation of each i in P every term without x_i is ≥ 0 once all
@@ -306,7 +208,8 @@ def staying_nonnegative(ode: PolynomialODE, start: BoolArray) -> BoolArray:
     own = np.isin(ode.columns * width + ode.rows, table.owners * width + table.variables)
     negative = ~own & np.asarray(ode.coefficients.numerators < 0)
     while True:
-        odd = (table.powers % 2 == 1) & ~inside[table.variables]
+        positive = np.array(nonnegative_symbols(ode, inside.tolist()), dtype=bool)
+        odd = (table.powers % 2 == 1) & ~positive[table.variables]
         bad_monomial = np.zeros(len(table), dtype=bool)
         bad_monomial[table.owners[odd]] = True
         leaving = np.zeros(len(ode), dtype=bool)

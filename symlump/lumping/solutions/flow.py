@@ -37,7 +37,8 @@ import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
 from symlump.enclosures.interval import Interval, sum_up
-from symlump.lumping.solutions.error_system import Bounds, ErrorSystem
+from symlump.lumping.solutions.boxmap import Bounds
+from symlump.lumping.solutions.error_system import ErrorSystem
 from symlump.ode.exact import FloatArray
 
 #: A step is halved until the norm of h·N̄ is at most this.

@@ -14,10 +14,10 @@ from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 
-def read_box(ode: PolynomialODE, box: Any) -> FloatArray:
+def read_box(ode: ODE, box: Any) -> FloatArray:
     """A box of states as an array of floats, rounded outward.
 
     Parameters

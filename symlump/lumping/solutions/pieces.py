@@ -16,9 +16,10 @@ import numpy as np
 
 from symlump.enclosures.interval import Interval
 from symlump.errors import FailureError
+from symlump.lumping.solutions.boxmap import Undefined
 from symlump.lumping.solutions.comparison import Comparison
 from symlump.lumping.solutions.error_system import ErrorSystem
-from symlump.lumping.solutions.flow import Zonotope, advance
+from symlump.lumping.solutions.flow import Step, Zonotope, advance
 from symlump.ode.exact import FloatArray
 
 #: How often a step may be halved.
@@ -125,9 +126,12 @@ def search(
     runs = [run for _, _, run in queue]
     reached = min(run.reached for run in runs)
     if reached < horizon:
+        why = "a solution may leave every bound there"
+        if system.undefined:
+            why = f"{system.undefined[0]} may have no value there"
         raise FailureError(
-            f"nothing could be proved beyond time {float(reached):.4g} of {float(horizon):g}: a solution may "
-            "leave every bound there, or the set of all solutions from this box is too wide to follow. Take a "
+            f"nothing could be proved beyond time {float(reached):.4g} of {float(horizon):g}: {why}, or the "
+            "set of all solutions from this box is too wide to follow. Take a "
             f"shorter horizon, a smaller box, more pieces of it (pieces={4 * pieces}), or more steps "
             f"(steps={4 << level})"
         )
@@ -140,7 +144,10 @@ def _halves(
     """The box cut across the variable that contributes most to the variation of slopes; None if none does."""
     box = np.concatenate([base, error])
     centre, radius = Interval(box[:, 0].copy(), box[:, 1].copy()).ball()
-    slopes = system.slopes(system.arithmetic.point(centre), (-radius, radius))
+    try:
+        slopes = system.slopes(system.arithmetic.point(centre), (-radius, radius))
+    except Undefined:  # then across the widest
+        return _cut(base, centre, int(radius[: len(base)].argmax())) if radius.any() else None
     part = (slopes[1] - slopes[0]) * radius
     total = part.sum(axis=1, keepdims=True)
     # What rounding alone gives to a linear system is no reason to cut.
@@ -148,10 +155,25 @@ def _halves(
     share = np.divide(part, total, out=np.zeros_like(part), where=curved).sum(axis=0)[: len(base)]
     if not share.any():
         return None
-    variable = int(share.argmax())
+    return _cut(base, centre, int(share.argmax()))
+
+
+def _cut(base: FloatArray, centre: FloatArray, variable: int) -> tuple[FloatArray, FloatArray]:
     lower, upper = base.copy(), base.copy()
     lower[variable, 1] = upper[variable, 0] = centre[variable]
     return lower, upper
+
+
+def _attempt(
+    system: ErrorSystem, state: Zonotope, length: Fraction, limit: int
+) -> tuple[Step, Zonotope] | None:
+    """One step, or None if it cannot be proved with this length; what is not defined is noted."""
+    system.undefined.clear()
+    try:
+        return advance(system, state, length, limit)
+    except Undefined as problem:
+        system.undefined.append(str(problem))
+        return None
 
 
 def integrate(
@@ -186,7 +208,7 @@ def integrate(
                 f"them (steps={patience})"
             )
         length = finest >> depth
-        step = advance(system, state, unit * length, limit)
+        step = _attempt(system, state, unit * length, limit)
         if step is None and depth == HALVINGS:
             break
         allowed = _LOSS / (intervals << depth)

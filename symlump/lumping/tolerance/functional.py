@@ -67,7 +67,7 @@ class WithinTolerance:
     @cached_property
     def _nearest(self) -> _Nearest:
         try:
-            kind = _NearestForward if self.direction == "forward" else _NearestBackward
+            kind = NearestForward if self.direction == "forward" else _NearestBackward
             return kind(self.merged, self.near)
         except InputError as problem:
             raise FailureError(
@@ -220,7 +220,9 @@ class _Nearest:
         raise NotImplementedError
 
 
-class _NearestForward(_Nearest):
+class NearestForward(_Nearest):
+    """By projecting every argument, ``arguments[k]`` of function k, and every block sum."""
+
     def __init__(self, ode: ODE, partition: Partition) -> None:
         super().__init__(ode, partition)
         generators, count = ode.generators, len(partition)
@@ -233,27 +235,28 @@ class _NearestForward(_Nearest):
             near, change = projected(whole, labels, sizes)
             self._sums.append(near)
             self.square += change / block.size
-        self._arguments: list[list[Polynomial]] = []
+        self.arguments: list[list[Polynomial]] = []
         for k in range(live):
             assert generators is not None
             found = [projected(u, labels, sizes) for u in generators.arguments_of(k)]
-            self._arguments.append([near for near, _ in found])
+            self.arguments.append([near for near, _ in found])
             self.square += sum((change for _, change in found), Fraction(0))
-        of = self._symbols(self.small, list(map(symbol, range(count))))
+        of = self.symbols(self.small, list(map(symbol, range(count))))
         self.quotient = [image(p, of, self.small) for p in self._sums]
 
-    def _symbols(self, table: SymbolTable, of: list[Polynomial]) -> list[Polynomial]:
+    def symbols(self, table: SymbolTable, of: list[Polynomial]) -> list[Polynomial]:
         """What block sums and projected functions are in a table, given what block sums are there."""
-        for k, arguments in enumerate(self._arguments):
+        for k, arguments in enumerate(self.arguments):
             assert self.ode.generators is not None
             name = self.ode.generators.functions[k]
             of.append(table.apply(name, [image(p, of, table) for p in arguments]))
         return of
 
     def reference(self, table: SymbolTable) -> list[Polynomial]:
+        """Its equations: with the projected functions, and an equal share of what is left."""
         ode, count = self.ode, len(self.partition)
         sums = [total(map(symbol, block.tolist())) for block in self.partition.blocks]
-        of = self._symbols(table, sums)
+        of = self.symbols(table, sums)
         own = [*map(symbol, range(len(ode))), *of[count:]]
         result = [image(ode.equation(i), own, table) for i in range(len(ode))]
         for block, p in zip(self.partition.blocks, self._sums, strict=True):

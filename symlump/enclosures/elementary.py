@@ -1,0 +1,126 @@
+"""Elementary functions and their first two derivatives on intervals, with certainty.
+
+The ends are floats; in between, :mod:`symlump.enclosures.functions` computes with twice as many bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symlump.enclosures.functions import IntervalFunctions, interval_functions
+from symlump.ode.exact import FloatArray
+
+#: f, f' and f'' of an interval, in an arithmetic; None where one of them is not defined on all of it.
+_Rule = Callable[[IntervalFunctions, Any], Sequence[Any] | None]
+
+
+def _exp(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    e = m.exp(x)
+    return e, e, e
+
+
+def _log(m: IntervalFunctions, x: Any) -> Sequence[Any] | None:
+    if not m.bounds(x)[0] > 0:
+        return None
+    return m.log1p(x - 1), 1 / x, -1 / (x * x)
+
+
+def _sin(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    s, c = m.sin(x), m.cos(x)
+    return s, c, -s
+
+
+def _cos(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    s, c = m.sin(x), m.cos(x)
+    return c, -s, -c
+
+
+def _tan(m: IntervalFunctions, x: Any) -> Sequence[Any] | None:
+    c = m.cos(x)
+    low, high = m.bounds(c)
+    if low <= 0 <= high:
+        return None
+    t = m.sin(x) / c
+    return t, 1 + t * t, 2 * t * (1 + t * t)
+
+
+def _sinh(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    s, c = (m.exp(x) - m.exp(-x)) / 2, (m.exp(x) + m.exp(-x)) / 2
+    return s, c, s
+
+
+def _cosh(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    s, c = (m.exp(x) - m.exp(-x)) / 2, (m.exp(x) + m.exp(-x)) / 2
+    return c, s, c
+
+
+def _tanh(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    t = m.tanh(x)
+    return t, 1 - t * t, -2 * t * (1 - t * t)
+
+
+_RULES: dict[str, _Rule] = {
+    "exp": _exp,
+    "log": _log,
+    "sin": _sin,
+    "cos": _cos,
+    "tan": _tan,
+    "sinh": _sinh,
+    "cosh": _cosh,
+    "tanh": _tanh,
+}
+ENCLOSED = frozenset(_RULES)
+
+
+def enclosed(
+    name: str, order: int, low: FloatArray, high: FloatArray, arithmetic: str = ""
+) -> tuple[FloatArray, FloatArray]:
+    """Ends of f^(order) on the intervals [low, high]; infinite where it is not defined on all of one.
+
+    Parameters
+    ----------
+    name : str
+        One of ``ENCLOSED``.
+    order : {0, 1, 2}
+    arithmetic : str
+        As for :func:`symlump.enclosures.functions.interval_functions`.
+
+    Examples
+    --------
+    >>> low, high = enclosed("log", 0, np.array([1.0, -1.0]), np.array([1.0, 1.0]))
+    >>> bool(low[0] <= 0 <= high[0]), float(low[1]), bool(high[0] < 1e-15)
+    (True, -inf, True)
+    """
+    m = interval_functions(arithmetic)
+    below, above = np.full(low.shape, -np.inf), np.full(low.shape, np.inf)
+    with m.working():
+        for i, (a, b) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+            if not (math.isfinite(a) and math.isfinite(b)):
+                continue
+            found = _RULES[name](m, m.interval(a, b))
+            if found is not None:
+                ends = m.bounds(found[order])
+                if not any(map(math.isnan, ends)):
+                    below[i], above[i] = ends
+    return below, above
+
+
+def reciprocals(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ends of 1/x on the intervals [low, high]; infinite where one contains 0.
+
+    A quotient of floats is within the float before and the one after its rounded value.
+
+    Examples
+    --------
+    >>> low, high = reciprocals(np.array([3.0, -1.0]), np.array([4.0, 1.0]))
+    >>> bool(low[0] < 0.25 and 1 / 3 < high[0]), float(high[1])
+    (True, inf)
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        below, above = np.nextafter(1 / high, -np.inf), np.nextafter(1 / low, np.inf)
+    apart = (low > 0) | (high < 0)
+    return np.where(apart, below, -np.inf), np.where(apart, above, np.inf)

@@ -1,0 +1,200 @@
+"""What a quotient gets wrong where there are functions: the defect, and how an error acts on itself.
+
+A product of symbols changes by terms with the change of one of them, a function by its mean slope times the
+change of its argument. So every term has a factor that is small where the change is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from symlump.errors import FailureError, InputError
+from symlump.lumping.lumping import Lumping
+from symlump.lumping.partition import Partition
+from symlump.lumping.solutions.functional import MEAN
+from symlump.lumping.tolerance.functional import NearestForward, exact_part
+from symlump.ode.exact import IntArray
+from symlump.ode.functions.algebra import (
+    Polynomial,
+    add_to,
+    constant,
+    scaled,
+    symbol,
+    total,
+)
+from symlump.ode.functions.images import image
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
+
+_MINUS = Fraction(-1)
+
+
+def function_defect(lumping: Lumping) -> ODE:
+    """:func:`symlump.lumping.solutions.defect.defect` where there are functions; a row that is 0 has no term.
+
+    Raises
+    ------
+    FailureError
+        If multiplying out takes too many steps.
+    """
+    ode = lumping.ode
+    table = SymbolTable(len(ode))
+    make = _forward if lumping.method.direction == "forward" else _backward
+    try:
+        rows = [{} if table.is_zero(p) else p for p in make(lumping, table)]
+    except InputError as problem:
+        raise FailureError(
+            f"the defect of this lumping cannot be written down: {problem}"
+        ) from None
+    rows += [{} for _ in range(len(ode) - len(rows))]
+    names = ode.variables
+    if make is _backward:  # the variables are y; the others have no name, as they occur nowhere
+        names = (*lumping.quotient.variables, *(f" {k}" for k in range(len(ode))))[: len(ode)]
+    return ODE.from_table(names, rows, table)
+
+
+def _backward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
+    """q(U·y) − U·g(y); equations of a block that are one function are written as one."""
+    partition = lumping.partition
+    rows, _ = lumping.ode.into(table, list(map(symbol, partition.labels.tolist())))
+    claimed, _ = lumping.quotient.into(table)
+    for block, members in enumerate(partition.blocks):
+        different: list[Polynomial] = []
+        for i in members.tolist():
+            same = (p for p in different if table.is_zero(add_to(dict(rows[i]), p, _MINUS)))
+            found = next(same, None)
+            if found is None:
+                different.append(rows[i])
+            rows[i] = add_to(dict(rows[i] if found is None else found), claimed[block], _MINUS)
+    return rows
+
+
+def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
+    """g(L·x) − L·q(x); functions of q are those with the nearest arguments that sums give, and what is left."""
+    partition = lumping.partition
+    sums = [total(map(symbol, block.tolist())) for block in partition.blocks]
+    rows, _ = lumping.quotient.into(table, sums)
+    source, of, owners = _source(lumping, table)
+    before, change = list(of), [Polynomial() for _ in of]
+    after, projected = list(of), list(sums)
+    generators = source.generators
+    try:
+        arguments = NearestForward(source, Partition(owners)).arguments
+    except InputError:  # a denominator would become 0: then everything stays as it is
+        arguments = None
+    for k in range(0 if generators is None or lumping.method.is_exact else generators.live):
+        assert generators is not None
+        name, own = generators.functions[k], generators.arguments_of(k)
+        v = [image(p, after, table) for p in own]
+        after.append(table.apply(name, v))
+        if arguments is None or len(own) != 1:
+            before.append(after[-1])
+            change.append({})
+            projected.append(after[-1])
+            continue
+        u = image(arguments[k][0], projected, table)
+        before.append(table.apply(name, [u]))
+        projected.append(before[-1])
+        moved = add_to(image(own[0], before, table), u, _MINUS)
+        add_to(moved, _change(own[0], before, change, table))
+        change.append(_slope(name, u, v[0], before[-1], after[-1], moved, table))
+    if lumping.method.is_exact:
+        before, change = source.into(table, of)[1], [{} for _ in range(source.symbols)]
+    for i, label in enumerate(owners.tolist()):
+        add_to(rows[label], image(source.equation(i), before, table), _MINUS)
+        add_to(rows[label], _change(source.equation(i), before, change, table), _MINUS)
+    return rows
+
+
+def _source(lumping: Lumping, table: SymbolTable) -> tuple[ODE, list[Polynomial], IntArray]:
+    """The system with what is certainly equal merged: its variables as sums in x, and their blocks."""
+    ode, partition = lumping.ode, lumping.partition
+    alone = list(map(symbol, range(len(ode))))
+    if lumping.method.is_exact:
+        return ode, alone, partition.labels
+    exact, merged = exact_part(ode, lumping.method, lumping.initial)
+    first = partition.labels[exact.representatives]
+    if merged is ode or not (first[exact.labels] == partition.labels).all():
+        return ode, alone, partition.labels
+    of = [total(map(symbol, block.tolist())) for block in exact.blocks]
+    ours, _ = ode.into(table)
+    theirs, _ = merged.into(table, of)
+    for p, block in zip(theirs, exact.blocks, strict=True):
+        whole = total(ours[i] for i in block.tolist())
+        if not table.is_zero(add_to(whole, p, _MINUS)):
+            return ode, alone, partition.labels
+    return merged, of, first
+
+
+def function_increment(f: ODE, source: IntArray, live: IntArray, places: Sequence[str]) -> ODE:
+    """:func:`symlump.lumping.solutions.defect.increment` where there are functions.
+
+    Every term has a factor e.
+
+    Raises
+    ------
+    FailureError
+        If multiplying out takes too many steps.
+    """
+    names = [*places, *(f"error of {f.variables[v]}" for v in live.tolist())]
+    table = SymbolTable(len(names))
+    before: list[Polynomial] = [symbol(z) for z in source.tolist()]
+    after = [dict(p) for p in before]
+    change: list[Polynomial] = [{} for _ in before]
+    for k, v in enumerate(live.tolist()):
+        change[v] = symbol(len(places) + k)
+        add_to(after[v], change[v])
+    try:
+        generators = f.generators
+        for k in range(0 if generators is None else generators.live):
+            assert generators is not None
+            name, arguments = generators.functions[k], generators.arguments_of(k)
+            u, v = ([image(p, of, table) for p in arguments] for of in (before, after))
+            before.append(table.apply(name, u))
+            after.append(table.apply(name, v))
+            if not arguments or u == v:
+                change.append({})
+                continue
+            moved = _change(arguments[0], before, change, table)
+            change.append(_slope(name, u[0], v[0], before[-1], after[-1], moved, table))
+        rows = [_change(f.equation(v), before, change, table) for v in live.tolist()]
+    except InputError as problem:
+        raise FailureError(f"the error of this lumping cannot be written down: {problem}") from None
+    rows += [{} for _ in range(len(names) - len(rows))]
+    return ODE.from_table(names, rows, table)
+
+
+def _change(
+    p: Polynomial, before: list[Polynomial], change: list[Polynomial], table: SymbolTable
+) -> Polynomial:
+    """What p changes by when each symbol s goes from ``before[s]`` to ``before[s] + change[s]``."""
+    result: Polynomial = {}
+    for monomial, value in p.items():
+        pure, rest = constant(value), Polynomial()
+        for s, k in monomial:
+            for _ in range(k):
+                whole = add_to(dict(before[s]), change[s])
+                rest = add_to(table.multiply(rest, whole), table.multiply(pure, change[s]))
+                pure = table.multiply(pure, before[s])
+        add_to(result, rest)
+    return result
+
+
+def _slope(
+    name: str,
+    u: Polynomial,
+    v: Polynomial,
+    before: Polynomial,
+    after: Polynomial,
+    moved: Polynomial,
+    table: SymbolTable,
+) -> Polynomial:
+    """f(v) − f(u) = mean slope · (v − u), given f(u), f(v) and v − u."""
+    if not moved:
+        return {}
+    if name == "inverse":
+        slope = scaled(table.multiply(before, after), _MINUS)
+    else:
+        slope = table.apply(MEAN + name, [u, v])
+    return table.multiply(slope, moved)

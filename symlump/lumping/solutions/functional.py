@@ -1,0 +1,324 @@
+"""Maps with quotients and functions on boxes, and the error of a quotient as such a map.
+
+Beside exp, sin, … there are their mean slopes (f(v) − f(u))/(v − u), which lie in f' of the interval between
+u and v. With them, and with 1/v − 1/u = −(1/u)·(1/v)·(v − u), every term of F(z, e) = f(z + e) − f(z) has a
+factor e, as for polynomials (:mod:`symlump.lumping.solutions.function_defect`). A power whose exponent is no
+whole number is exp(exponent·log(base)), and the time is one more variable, with derivative 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symlump.enclosures.arithmetics import Arithmetic, Enclosures
+from symlump.enclosures.elementary import ENCLOSED, enclosed, reciprocals
+from symlump.errors import MethodError
+from symlump.lumping.partition import Partition
+from symlump.lumping.solutions.boxmap import Bounds, BoxMap, Undefined, monomials_on
+from symlump.ode.derivative import PartialDerivatives
+from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.functions.algebra import (
+    Budget,
+    Polynomial,
+    constant,
+    constant_of,
+    symbol,
+)
+from symlump.ode.functions.polynomials import Polynomials
+from symlump.ode.functions.printing import symbol_text
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
+
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
+
+#: How the mean slope of a function is called; its arguments are the two ends.
+MEAN = "mean slope of "
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluated:
+    """Polynomials in symbols, evaluated on boxes."""
+
+    polynomials: Polynomials
+    arithmetic: Arithmetic
+
+    @cached_property
+    def _coefficients(self) -> Enclosures:
+        return self.arithmetic.exact(self.polynomials.coefficients)
+
+    def values(self, symbols: Enclosures) -> Enclosures:
+        p = self.polynomials
+        parts = self._coefficients * monomials_on(p.monomials, symbols, self.arithmetic)[p.columns]
+        return self.arithmetic.sums(parts, p.rows, p.count)
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionMap(BoxMap):
+    """A map with quotients and functions and its derivative, enclosed on boxes."""
+
+    @cached_property
+    def _equations(self) -> _Evaluated:
+        t = self.terms
+        p = Polynomials(len(t), t.monomials, t.rows, t.columns, t.coefficients)
+        return _Evaluated(p, self.arithmetic)
+
+    @cached_property
+    def _parts(self) -> list[list[_Evaluated]]:
+        """The arguments of each batch of functions."""
+        assert self.terms.generators is not None
+        arguments = self.terms.generators.arguments
+        return [
+            [_Evaluated(arguments.select(rows), self.arithmetic) for rows in batch.arguments]
+            for batch in self.terms.generators.batches
+        ]
+
+    @cached_property
+    def _by_arguments(self) -> _Evaluated:
+        assert self.terms.generators is not None
+        return _Evaluated(self.terms.generators.slopes, self.arithmetic)
+
+    def values(self, box: Enclosures) -> Enclosures:
+        """The map on a box of shape (inputs,); result of shape (outputs,)."""
+        return self._equations.values(self._symbols(box, slopes=False))[: self.outputs]
+
+    def approximate(self, x: FloatArray) -> FloatArray:
+        """The map at a point, without any guarantee."""
+        return self.arithmetic.ball(self.values(self.arithmetic.point(x)))[0]
+
+    def slopes(self, start: Enclosures, box: Bounds) -> Bounds:
+        """Bounds of all M with map(a + v) − map(a) = M·v, for a in ``start`` and v in the box.
+
+        M = ∫₀¹ J(a + s·v) ds, of which both halves are enclosed by J on all that is between their ends.
+        """
+        m, (lower, upper) = self.arithmetic, box
+        half = m.number(Fraction(1, 2))
+        near = m.between(np.minimum(lower / 2, 0.0), np.maximum(upper / 2, 0.0))
+        far = m.between(np.minimum(lower / 2, lower), np.maximum(upper / 2, upper))
+        first, second = (m.between(*self._jacobian(start + part)) for part in (near, far))
+        mean = first * half + second * half
+        return m.lower(mean), m.upper(mean)
+
+    def _symbols(self, box: Enclosures, slopes: bool) -> Enclosures:
+        """Variables and functions on a box; with ``slopes`` also what only derivatives need.
+
+        Raises
+        ------
+        Undefined
+            If one has no enclosure there.
+        """
+        m, generators = self.arithmetic, self.terms.generators
+        assert generators is not None
+        low, high = np.zeros(self.terms.symbols), np.zeros(self.terms.symbols)
+        low[: self.inputs], high[: self.inputs] = m.lower(box), m.upper(box)
+        for batch, parts in zip(generators.batches, self._parts, strict=True):
+            members = generators.first + batch.members
+            own = (
+                np.arange(members.size)
+                if slopes
+                else np.flatnonzero(batch.members < generators.live)
+            )
+            if not own.size:
+                continue
+            known = m.between(low, high)
+            ends = [
+                (m.lower(u)[own], m.upper(u)[own]) for u in (part.values(known) for part in parts)
+            ]
+            below, above = _function(batch.function, ends, own.size, m.name)
+            wrong = np.flatnonzero(~(np.isfinite(below) & np.isfinite(above)))
+            if wrong.size:
+                raise Undefined(_shown(self.terms, int(members[own[wrong[0]]])))
+            low[members[own]], high[members[own]] = below, above
+        return m.between(low, high)
+
+    def _jacobian(self, box: Enclosures) -> Bounds:
+        """∂/∂x on a box, by the chain rule; shape (outputs, inputs)."""
+        m, generators, n = self.arithmetic, self.terms.generators, len(self.terms)
+        assert generators is not None
+        live = generators.live
+        symbols = self._symbols(box, slopes=True)
+        slopes = self._by_arguments.values(symbols)
+        outer, inside = self._outer.values(symbols), self._inside.values(symbols)
+        low, high = np.zeros((live, n)), np.zeros((live, n))
+        for batch in generators.batches:
+            own = batch.members[batch.members < live]
+            for rows in batch.arguments if own.size else ():
+                mine = rows[: own.size]
+                part = m.between(inside[0][mine], inside[1][mine])
+                whole = part[:, :n] + part[:, n : n + live] @ m.between(low, high)
+                added = m.between(low[own], high[own]) + slopes[mine][:, None] * whole
+                low[own], high[own] = m.lower(added), m.upper(added)
+        through = m.between(outer[0][:, n : n + live], outer[1][:, n : n + live])
+        whole = m.between(outer[0][:, :n], outer[1][:, :n]) + through @ m.between(low, high)
+        part = slice(0, self.outputs), slice(0, self.inputs)
+        return m.lower(whole)[part], m.upper(whole)[part]
+
+    @cached_property
+    def _outer(self) -> _Slopes:
+        return _Slopes.of(
+            self.terms.derivative, len(self.terms), self.terms.symbols, self.arithmetic
+        )
+
+    @cached_property
+    def _inside(self) -> _Slopes:
+        generators = self.terms.generators
+        assert generators is not None
+        count = generators.arguments.count
+        return _Slopes.of(generators.derivative, count, self.terms.symbols, self.arithmetic)
+
+
+@dataclass(frozen=True, eq=False)
+class _Slopes:
+    """Derivatives of polynomials by every symbol, the others held, on boxes."""
+
+    d: PartialDerivatives
+    shape: tuple[int, int]
+    coefficients: Enclosures
+    entries: IntArray
+    group: IntArray
+    arithmetic: Arithmetic
+
+    @classmethod
+    def of(cls, d: PartialDerivatives, count: int, symbols: int, arithmetic: Arithmetic) -> _Slopes:
+        entries, group = np.unique(d.equations * symbols + d.variables, return_inverse=True)
+        coefficients = arithmetic.exact(d.coefficients)
+        return cls(d, (count, symbols), coefficients, entries, group.ravel(), arithmetic)
+
+    def values(self, symbols: Enclosures) -> Bounds:
+        """Shape (polynomials, symbols)."""
+        m, d = self.arithmetic, self.d
+        parts = self.coefficients * monomials_on(d.monomials, symbols, m)[d.columns]
+        sums = m.sums(parts, self.group, self.entries.size)
+        bounds = []
+        for end in (m.lower(sums), m.upper(sums)):
+            matrix = np.zeros(self.shape[0] * self.shape[1])
+            matrix[self.entries] = end
+            bounds.append(matrix.reshape(self.shape))
+        return bounds[0], bounds[1]
+
+
+def _shown(terms: ODE, s: int) -> str:
+    """A function as text; of a mean slope, the function."""
+    text = symbol_text(terms, s)
+    if not text.startswith(MEAN):
+        return text
+    name, _, arguments = text.removeprefix(MEAN).partition("(")
+    return f"{_plain(name)}({arguments.split(', ')[0]})"
+
+
+def _plain(name: str) -> str:
+    """The name of a function whose derivative has this name."""
+    return name.rstrip("12").rstrip("'")
+
+
+def _function(
+    name: str, ends: Sequence[Bounds], count: int, arithmetic: str
+) -> tuple[FloatArray, FloatArray]:
+    """Ends of a function where its arguments are between theirs."""
+    if name == "pi":
+        pi = np.full(count, np.pi)
+        return np.nextafter(pi, 0.0), np.nextafter(pi, 4.0)
+    kind = "flint" if arithmetic.startswith("flint") else "mpmath" if "mpmath" in arithmetic else ""
+    if name == "inverse":
+        return reciprocals(*ends[0])
+    if not name.startswith(MEAN):
+        return enclosed(name, 0, *ends[0], kind)
+    hull = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
+    plain = _plain(name.removeprefix(MEAN))
+    if plain == name.removeprefix(MEAN):
+        return enclosed(plain, 1, *hull, kind)
+    low, high = enclosed(plain, 2, *hull, kind)
+    return low / 2, high / 2
+
+
+def box_map(terms: ODE, inputs: int, outputs: int, arithmetic: Arithmetic) -> BoxMap:
+    """A polynomial map, or one with functions."""
+    kind = BoxMap if terms.generators is None else FunctionMap
+    return kind(terms, inputs, outputs, arithmetic)
+
+
+class _Table(SymbolTable):
+    """Symbols without powers of their own, and without time: that is a variable."""
+
+    clock: Polynomial | None = None
+
+    def power(
+        self, base: Polynomial, exponent: Polynomial, budget: Budget | None = None
+    ) -> Polynomial:
+        e = constant_of(exponent)
+        if (e is not None and e.denominator == 1) or constant_of(base) == 1:
+            return super().power(base, exponent, budget)
+        return self.apply("exp", [self.multiply(exponent, self.apply("log", [base]))])
+
+    def apply(self, name: str, arguments: Sequence[Polynomial]) -> Polynomial:
+        if name == "time" and self.clock is not None:
+            return dict(self.clock)
+        return super().apply(name, arguments)
+
+
+def autonomous(lumping: Lumping) -> Lumping:
+    """The same lumping without the time: where that occurs there is one more variable, the last.
+
+    Raises
+    ------
+    MethodError
+        If a function occurs of which no enclosure is known.
+    """
+    systems = (lumping.ode, lumping.quotient)
+    names = {f for s in systems if s.generators is not None for f in s.generators.functions}
+    live = {
+        f
+        for s in systems
+        if s.generators is not None
+        for f in s.generators.functions[: s.generators.live]
+    }
+    unknown = sorted(live - ENCLOSED - {"inverse", "power", "time", "pi"})
+    if unknown:
+        raise MethodError(
+            f"a bound encloses quotients, powers, the time and {', '.join(sorted(ENCLOSED))}; this system "
+            f"contains {', '.join(unknown)}. simulate(…) shows errors without certainty"
+        )
+    clock = "time" in names
+    found = []
+    for system in systems:
+        variables = system.variables
+        if clock:
+            name = "t"
+            while name in lumping.ode.index or name in lumping.quotient.index:
+                name += "_"
+            variables = (*variables, name)
+        table = _Table(len(variables))
+        if clock:
+            table.clock = symbol(len(system))
+        equations, _ = system.into(table)
+        equations += [constant(1)] if clock else []
+        found.append(ODE.from_table(variables, equations, table, system.parameters))
+    partition, initial = lumping.partition, lumping.initial
+    if clock:
+        partition, initial = (
+            Partition(np.append(p.labels, len(p))) for p in (lumping.partition, lumping.initial)
+        )
+    return replace(lumping, ode=found[0], quotient=found[1], partition=partition, initial=initial)
+
+
+def nonnegative_symbols(ode: ODE, variables: Sequence[bool]) -> list[bool]:
+    """Which variables and functions are ≥ 0 where some variables are."""
+    result = list(variables)
+    generators = ode.generators
+    for k in range(0 if generators is None else generators.live):
+        assert generators is not None
+        name, u = generators.functions[k], generators.arguments_of(k)
+        inside = bool(u) and all(
+            value > 0 and all(result[s] or power % 2 == 0 for s, power in monomial)
+            for monomial, value in u[0].items()
+        )
+        result.append(
+            name in ("exp", "cosh", "pi") or (inside and name in ("inverse", "sinh", "tanh"))
+        )
+    return result

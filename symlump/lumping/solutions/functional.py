@@ -30,6 +30,7 @@ from symlump.ode.functions.algebra import (
     constant_of,
     symbol,
 )
+from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.functions.symbols import SymbolTable
@@ -69,24 +70,26 @@ class FunctionMap(BoxMap):
         p = Polynomials(len(t), t.monomials, t.rows, t.columns, t.coefficients)
         return _Evaluated(p, self.arithmetic)
 
-    @cached_property
-    def _parts(self) -> list[list[_Evaluated]]:
-        """The arguments of each batch of functions."""
+    @property
+    def _functions(self) -> Generators:
         assert self.terms.generators is not None
-        arguments = self.terms.generators.arguments
-        return [
-            [_Evaluated(arguments.select(rows), self.arithmetic) for rows in batch.arguments]
-            for batch in self.terms.generators.batches
-        ]
+        return self.terms.generators
+
+    @cached_property
+    def _plain(self) -> _Functions:
+        return _Functions(self._functions, self.arithmetic)
+
+    @cached_property
+    def _with_slopes(self) -> _Functions:
+        return _Functions(self._functions.slopes.functions, self.arithmetic)
 
     @cached_property
     def _by_arguments(self) -> _Evaluated:
-        assert self.terms.generators is not None
-        return _Evaluated(self.terms.generators.slopes, self.arithmetic)
+        return _Evaluated(self._functions.slopes.polynomials, self.arithmetic)
 
     def values(self, box: Enclosures) -> Enclosures:
         """The map on a box of shape (inputs,); result of shape (outputs,)."""
-        return self._equations.values(self._symbols(box, slopes=False))[: self.outputs]
+        return self._equations.values(self._plain.symbols(box, self.terms))[: self.outputs]
 
     def approximate(self, x: FloatArray) -> FloatArray:
         """The map at a point, without any guarantee."""
@@ -99,60 +102,27 @@ class FunctionMap(BoxMap):
         """
         m, (lower, upper) = self.arithmetic, box
         half = m.number(Fraction(1, 2))
-        near = m.between(np.minimum(lower / 2, 0.0), np.maximum(upper / 2, 0.0))
-        far = m.between(np.minimum(lower / 2, lower), np.maximum(upper / 2, upper))
+        halved = m.between(lower, upper) * half
+        low, high = m.lower(halved), m.upper(halved)
+        near = m.between(np.minimum(low, 0.0), np.maximum(high, 0.0))
+        far = m.between(np.minimum(low, lower), np.maximum(high, upper))
         first, second = (m.between(*self._jacobian(start + part)) for part in (near, far))
         mean = first * half + second * half
         return m.lower(mean), m.upper(mean)
 
-    def _symbols(self, box: Enclosures, slopes: bool) -> Enclosures:
-        """Variables and functions on a box; with ``slopes`` also what only derivatives need.
-
-        Raises
-        ------
-        Undefined
-            If one has no enclosure there.
-        """
-        m, generators = self.arithmetic, self.terms.generators
-        assert generators is not None
-        low, high = np.zeros(self.terms.symbols), np.zeros(self.terms.symbols)
-        low[: self.inputs], high[: self.inputs] = m.lower(box), m.upper(box)
-        for batch, parts in zip(generators.batches, self._parts, strict=True):
-            members = generators.first + batch.members
-            own = (
-                np.arange(members.size)
-                if slopes
-                else np.flatnonzero(batch.members < generators.live)
-            )
-            if not own.size:
-                continue
-            known = m.between(low, high)
-            ends = [
-                (m.lower(u)[own], m.upper(u)[own]) for u in (part.values(known) for part in parts)
-            ]
-            below, above = _function(batch.function, ends, own.size, m.name)
-            wrong = np.flatnonzero(~(np.isfinite(below) & np.isfinite(above)))
-            if wrong.size:
-                raise Undefined(_shown(self.terms, int(members[own[wrong[0]]])))
-            low[members[own]], high[members[own]] = below, above
-        return m.between(low, high)
-
     def _jacobian(self, box: Enclosures) -> Bounds:
         """∂/∂x on a box, by the chain rule; shape (outputs, inputs)."""
-        m, generators, n = self.arithmetic, self.terms.generators, len(self.terms)
-        assert generators is not None
-        live = generators.live
-        symbols = self._symbols(box, slopes=True)
+        m, n, live = self.arithmetic, len(self.terms), len(self._functions)
+        symbols = self._with_slopes.symbols(box, self.terms)
         slopes = self._by_arguments.values(symbols)
         outer, inside = self._outer.values(symbols), self._inside.values(symbols)
         low, high = np.zeros((live, n)), np.zeros((live, n))
-        for batch in generators.batches:
-            own = batch.members[batch.members < live]
-            for rows in batch.arguments if own.size else ():
-                mine = rows[: own.size]
-                part = m.between(inside[0][mine], inside[1][mine])
+        for batch in self._functions.batches:
+            own = batch.members
+            for rows in batch.arguments:
+                part = m.between(inside[0][rows], inside[1][rows])
                 whole = part[:, :n] + part[:, n : n + live] @ m.between(low, high)
-                added = m.between(low[own], high[own]) + slopes[mine][:, None] * whole
+                added = m.between(low[own], high[own]) + slopes[rows][:, None] * whole
                 low[own], high[own] = m.lower(added), m.upper(added)
         through = m.between(outer[0][:, n : n + live], outer[1][:, n : n + live])
         whole = m.between(outer[0][:, :n], outer[1][:, :n]) + through @ m.between(low, high)
@@ -161,16 +131,55 @@ class FunctionMap(BoxMap):
 
     @cached_property
     def _outer(self) -> _Slopes:
-        return _Slopes.of(
-            self.terms.derivative, len(self.terms), self.terms.symbols, self.arithmetic
-        )
+        count = len(self.terms)
+        return _Slopes.of(self.terms.derivative, count, self.terms.symbols, self.arithmetic)
 
     @cached_property
     def _inside(self) -> _Slopes:
-        generators = self.terms.generators
-        assert generators is not None
-        count = generators.arguments.count
-        return _Slopes.of(generators.derivative, count, self.terms.symbols, self.arithmetic)
+        functions = self._functions
+        count = functions.arguments.count
+        return _Slopes.of(functions.derivative, count, self.terms.symbols, self.arithmetic)
+
+
+@dataclass(frozen=True, eq=False)
+class _Functions:
+    """Functions of variables, enclosed on boxes."""
+
+    functions: Generators
+    arithmetic: Arithmetic
+
+    @cached_property
+    def _parts(self) -> list[list[_Evaluated]]:
+        """The arguments of each batch."""
+        arguments = self.functions.arguments
+        return [
+            [_Evaluated(arguments.select(rows), self.arithmetic) for rows in batch.arguments]
+            for batch in self.functions.batches
+        ]
+
+    def symbols(self, box: Enclosures, terms: ODE) -> Enclosures:
+        """Variables and functions; variables without a place in the box are 0.
+
+        Raises
+        ------
+        Undefined
+            If a function has no enclosure there.
+        """
+        m, functions = self.arithmetic, self.functions
+        count = functions.first + len(functions)
+        low, high = np.zeros(count), np.zeros(count)
+        size = m.lower(box).size
+        low[:size], high[:size] = m.lower(box), m.upper(box)
+        for batch, parts in zip(functions.batches, self._parts, strict=True):
+            known = m.between(low, high)
+            ends = [(m.lower(u), m.upper(u)) for u in (part.values(known) for part in parts)]
+            below, above = _function(batch.function, ends, batch.members.size, m.name)
+            wrong = np.flatnonzero(~(np.isfinite(below) & np.isfinite(above)))
+            if wrong.size:
+                raise Undefined(_shown(terms, functions, int(batch.members[wrong[0]])))
+            at = functions.first + batch.members
+            low[at], high[at] = below, above
+        return m.between(low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +212,10 @@ class _Slopes:
         return bounds[0], bounds[1]
 
 
-def _shown(terms: ODE, s: int) -> str:
+def _shown(terms: ODE, functions: Generators, k: int) -> str:
     """A function as text; of a mean slope, the function."""
-    text = symbol_text(terms, s)
+    system = replace(terms, generators=functions)
+    text = symbol_text(system, functions.first + k)
     if not text.startswith(MEAN):
         return text
     name, _, arguments = text.removeprefix(MEAN).partition("(")
@@ -234,7 +244,7 @@ def _function(
     if plain == name.removeprefix(MEAN):
         return enclosed(plain, 1, *hull, kind)
     low, high = enclosed(plain, 2, *hull, kind)
-    return low / 2, high / 2
+    return np.nextafter(low / 2, -np.inf), np.nextafter(high / 2, np.inf)
 
 
 def box_map(terms: ODE, inputs: int, outputs: int, arithmetic: Arithmetic) -> BoxMap:
@@ -272,13 +282,7 @@ def autonomous(lumping: Lumping) -> Lumping:
     """
     systems = (lumping.ode, lumping.quotient)
     names = {f for s in systems if s.generators is not None for f in s.generators.functions}
-    live = {
-        f
-        for s in systems
-        if s.generators is not None
-        for f in s.generators.functions[: s.generators.live]
-    }
-    unknown = sorted(live - ENCLOSED - {"inverse", "power", "time", "pi"})
+    unknown = sorted(names - ENCLOSED - {"inverse", "power", "time", "pi"})
     if unknown:
         raise MethodError(
             f"a bound encloses quotients, powers, the time and {', '.join(sorted(ENCLOSED))}; this system "

@@ -241,7 +241,5 @@ def test_the_span_of_a_polynomial_jacobian_is_that_of_its_coefficient_matrices()
 
 def test_a_tolerance_is_refused_by_name():
     ode = sl.ODE.from_sympy({x1: x1 / (1 + x2), x2: -x2})
-    with pytest.raises(
-        MethodError, match=r"Constrained with a tolerance \(eps=0.1\) is defined for pol"
-    ):
+    with pytest.raises(MethodError, match="Constrained with a tolerance is defined for pol"):
         sl.lump(ode, sl.Constrained("x1", eps=0.1))

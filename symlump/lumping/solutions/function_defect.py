@@ -111,7 +111,7 @@ def _source(lumping: Lumping, table: SymbolTable) -> tuple[ODE, list[Polynomial]
     """The system with what is certainly equal merged: its variables as sums in x, and their blocks."""
     ode, partition = lumping.ode, lumping.partition
     alone = list(map(symbol, range(len(ode))))
-    if lumping.method.is_exact:
+    if lumping.method.is_exact or ode.generators is None:
         return ode, alone, partition.labels
     exact, merged = exact_part(ode, lumping.method, lumping.initial)
     first = partition.labels[exact.representatives]

@@ -180,5 +180,5 @@ def test_what_is_defined_for_polynomials_only_says_so(ask):
 
 def test_a_sweep_says_what_it_takes():
     ode = sl.ODE.from_sympy({x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)})
-    with pytest.raises(MethodError, match="a sweep with Constrained is defined for polynomial sys"):
+    with pytest.raises(MethodError, match="Constrained with a tolerance is defined for polynomial"):
         sl.sweep(ode, [0, 0.1], sl.Constrained("x1"))

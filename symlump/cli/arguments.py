@@ -104,8 +104,14 @@ def check_inputs(options: argparse.Namespace) -> None:
 
 
 def _given(options: argparse.Namespace, kind: str) -> dict[str, Any]:
-    given = {name: getattr(options, name) for name in getattr(options, kind, ())}
-    return {name: path for name, path in given.items() if path is not None}
+    result: dict[str, Any] = {}
+    for name in getattr(options, kind, ()):
+        given = getattr(options, name)
+        if isinstance(given, list):  # an option that may be given several times
+            result |= {f"{name} {k}": path for k, path in enumerate(given, start=1)}
+        elif given is not None:
+            result[name] = given
+    return result
 
 
 def _meant(path: Path) -> str:

@@ -7,7 +7,7 @@ import argparse
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.progress import working
-from symlump.cli.reading import add_reading, read_model
+from symlump.cli.reading import READ, add_reading, read_model
 
 _DESCRIPTION = """\
 Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not
@@ -45,7 +45,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--relative", action="store_true", help="a relative tolerance")
     parser.add_argument("--latex", action="store_true", help="print LaTeX")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    declare_files(parser, reads=("file",))
+    declare_files(parser, reads=READ)
 
 
 def run(options: argparse.Namespace) -> Answer:

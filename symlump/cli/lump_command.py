@@ -11,7 +11,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
-from symlump.cli.reading import add_reading, counted, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     add_picture(parser, "the blocks and the quotient")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=("file",), writes=("output", "certificate", "picture"))
+    declare_files(parser, reads=READ, writes=("output", "certificate", "picture"))
 
 
 def run(options: argparse.Namespace) -> Answer:

@@ -12,6 +12,8 @@ from symlump.errors import FileFormatError
 if TYPE_CHECKING:
     from symlump.formats.model import Model
 
+#: The arguments of :func:`add_reading` that name files.
+READ = ("file", "labels", "states", "rewards")
 #: Suffixes of saved networks.
 NETWORKS = {".safetensors", ".pt", ".pth", ".onnx"}
 _NOTES = 12
@@ -43,9 +45,24 @@ def add_reading(
         "rows decide, and the report says so",
     )
     parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a .tra file: labels of its states (.lab), which stay apart unless --initial one is given, and "
+        "are views",
+    )
+    parser.add_argument(
+        "--states", metavar="FILE", help="a .tra file: values of variables (.sta), which are views"
+    )
+    parser.add_argument(
+        "--rewards",
+        metavar="FILE",
+        action="append",
+        help="a .tra file: rewards of states or transitions, which are views; may be given several times",
+    )
+    parser.add_argument(
         "--format",
         metavar="NAME",
-        help="erode, bionetgen, mrmc or sbml (default: the suffix decides)",
+        help="erode, bionetgen, mrmc (.tra) or sbml (default: the suffix decides)",
     )
 
 
@@ -64,6 +81,9 @@ def read_model(options: argparse.Namespace) -> Model:
             parameters=options.parameters,
             constants=options.constants,
             chain=options.chain,
+            labels=options.labels,
+            states=options.states,
+            rewards=options.rewards or (),
             format=options.format,
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, shown_path
+from symlump.cli.reading import READ
 from symlump.cli.sweep_command import add_sweeping, sweep_report, swept
 
 _DESCRIPTION = """\
@@ -36,7 +37,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default="report.html", metavar="FILE.html", help="(default: report.html)"
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    declare_files(parser, reads=("file",), writes=("output",))
+    declare_files(parser, reads=READ, writes=("output",))
 
 
 def run(options: argparse.Namespace) -> Answer:

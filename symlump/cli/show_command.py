@@ -11,6 +11,7 @@ from symlump.cli.arguments import declare_files
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.reading import (
     NETWORKS,
+    READ,
     add_reading,
     counted,
     indented,
@@ -29,8 +30,8 @@ monomials, of which degree; the initial partition and the views that its author 
 reading that the file does not say; the first equations. Reading is exact: 0.1 in a file is 1/10. (In
 Python a float is the rational that it denotes.)
 
-Formats: ERODE (.ode), BioNetGen (.net), MRMC Markov chains (.tra), SBML (.xml, .sbml; with submodels it needs
-the extra sbml). Rates must be polynomials. A network is shown layer by layer, with the equations of its
+Formats: ERODE (.ode), BioNetGen (.net), Markov chains (.tra of MRMC, PRISM, Storm), SBML (.xml, .sbml; with
+submodels it needs the extra sbml). A network is shown layer by layer, with the equations of its
 influence form: a saved state dict (.safetensors, .pt) or ONNX (.onnx; needs the extra onnx).
 """
 
@@ -80,7 +81,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     add_picture(parser, "the dependency graph of a model")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=("file",), writes=("picture",))
+    declare_files(parser, reads=READ, writes=("picture",))
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -100,6 +101,7 @@ def run(options: argparse.Namespace) -> Answer:
             ("--parameters", options.parameters != "values"),
             ("--constants", options.constants != "keep"),
             ("--chain", options.chain is not None),
+            *((f"--{name}", getattr(options, name) is not None) for name in READ[1:]),
             ("--format", options.format is not None),
         ):
             if given:

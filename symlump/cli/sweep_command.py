@@ -12,7 +12,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import bar, working
-from symlump.cli.reading import NETWORKS, add_reading, read_model
+from symlump.cli.reading import NETWORKS, READ, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
     add_picture(parser, "the table")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    declare_files(parser, reads=("file",), writes=("csv", "picture"))
+    declare_files(parser, reads=READ, writes=("csv", "picture"))
 
 
 def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:

@@ -5,7 +5,7 @@ suffix      format                                  read   write
 =========== ======================================= ====== =====
 .ode ._ode  ERODE: reaction networks and equations  yes    yes
 .net        BioNetGen reaction networks             yes    yes
-.tra        MRMC Markov chains                      yes    yes
+.tra        Markov chains of MRMC, PRISM, Storm     yes    MRMC
 .xml .sbml  SBML                                    yes    yes
 =========== ======================================= ====== =====
 """
@@ -13,7 +13,7 @@ suffix      format                                  read   write
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -42,6 +42,8 @@ _FIRST_LINES = {
     "begin model": "erode",
     "begin": "bionetgen",
     "STATES": "mrmc",
+    "dtmc": "mrmc",
+    "ctmc": "mrmc",
     "<": "sbml",
 }
 
@@ -55,6 +57,9 @@ def read(
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
     chain: Literal["dtmc", "ctmc"] | None = None,
+    labels: str | Path | None = None,
+    states: str | Path | None = None,
+    rewards: Iterable[str | Path] = (),
     format: str | None = None,
 ) -> Model:
     """Read a model file.
@@ -72,6 +77,11 @@ def read(
     chain : {"dtmc", "ctmc"}, optional
         Whether the numbers of a ``.tra`` file are probabilities or rates. If it is not given, the
         sums of the rows decide, and ``Model.notes`` says so.
+    labels, states : str or Path, optional
+        Files that belong to a ``.tra`` file: labels (``.lab``), by which the file's partition keeps
+        states apart, and the values of variables (``.sta``). Both become observables.
+    rewards : iterable of str or Path
+        Rewards of the states or transitions of a ``.tra`` file: observables, too.
     format : str, optional
         One of erode, bionetgen, mrmc, sbml; by default the suffix of the file decides, and of standard
         input the first line.
@@ -91,6 +101,7 @@ def read(
         raise MethodError(f"constants={constants!r} is neither 'keep' nor 'values'")
     if chain not in (None, "dtmc", "ctmc"):
         raise MethodError(f"chain={chain!r} is neither 'dtmc' nor 'ctmc'")
+    beside = {"labels": labels, "states": states, "rewards": rewards}
     source = None
     if os.fspath(path) == STANDARD and format is None:
         source = Source.read(path)
@@ -99,6 +110,9 @@ def read(
         chosen = _format_of(path, format)
     if chain is not None and chosen != "mrmc":
         raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is none")
+    for name, given in beside.items():
+        if given and chosen != "mrmc":
+            raise MethodError(f"{name}={given!r} is for Markov chains (.tra); {path} is none")
     source = source or Source.read(path)
     # Each format is imported when it is asked for.
     if chosen == "erode":
@@ -112,7 +126,13 @@ def read(
     elif chosen == "mrmc":
         from symlump.formats.chains import read_tra
 
-        model = read_tra(source, chain=chain)
+        model = read_tra(
+            source,
+            chain=chain,
+            labels=Source.read(labels) if labels else None,
+            states=Source.read(states) if states else None,
+            rewards=[Source.read(one) for one in rewards],
+        )
     else:
         from symlump.formats.sbml import read_sbml
 
@@ -196,6 +216,8 @@ def _format_by_content(source: Source) -> str:
     for start, found in _FIRST_LINES.items():
         if first.startswith(start):
             return found
+    if first[:1].isdigit():
+        return "mrmc"
     raise FileFormatError(
         f"{source.path}: no format begins with {shown(first)}; say which it is: {', '.join(_FORMATS)}"
     )

@@ -1,5 +1,8 @@
 """Markov chains in .tra files."""
 
+import io
+import json
+import re
 from fractions import Fraction as Q
 
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
+from symlump.cli.main import main
 from symlump.errors import FileFormatError, InputError
 from symlump.formats.chains import columns, read_tra, write_tra
 from symlump.formats.chains import tra as mrmc
@@ -78,7 +82,11 @@ def test_what_would_be_read_as_rates_is_not_written():
         ("STATES 2\nTRANSITIONS 1\n1 2 1/0", "c.tra:3:5: division by zero"),
         ("STATES 2\nTRANSITIONS 1\n1 2 1e99999", "c.tra:3:5: the exponent of a number"),
         ("STATES 999999999999\nTRANSITIONS 0\n", "c.tra:1:8: more than"),
-        ("2 1\n0 1 0.5", "c.tra:1:1: expected 'STATES n'"),
+        ("2 1\n0 2 0.5", "c.tra:2:1: state outside 0 … 1"),
+        ("2 2\n0 1 0.5", "c.tra:1:3: 2 transitions announced, 1"),
+        ("states", "c.tra:1:1: expected 'STATES n' and 'TRANSITIONS m' (MRMC), 'n m' (PRISM)"),
+        ("2 2 2\n0 0 1 0.5\n0 1 1 1\n", "c.tra:1:1: this is a process with choices (MDP)"),
+        ("mdp\n0 0 1 0.5", "c.tra:1:1: this is a process with choices (MDP)"),
     ],
 )
 def test_refusals(text, message):
@@ -148,3 +156,105 @@ def test_lines_that_are_none_are_not_read_at_once(line):
     text = f"STATES 3\nTRANSITIONS 3\n1 2 0.5\n{line}\n2 3 0.5\n"
     with pytest.raises(FileFormatError, match=r"^c\.tra:4:1: "):
         chain(text)
+
+
+PRISM = "4 5\n0 1 0.5\n0 2 0.5\n1 3 1\n2 3 1\n3 3 1\n"
+LABELS = '0="init" 1="deadlock" 2="done"\n0: 0\n3: 2\n'
+DECLARED = "#DECLARATION\ninit done\n#END\n0 init\n3 done\n"
+
+
+def beside(text=PRISM, kind=None, **files):
+    """A chain with files beside it."""
+    given = {
+        name: Source(f"c.{name}", content) for name, content in files.items() if name != "rewards"
+    }
+    rewards = [Source(*pair) for pair in files.get("rewards", ())]
+    return read_tra(Source("c.tra", text), chain=kind, rewards=rewards, **given)
+
+
+def test_the_same_chain_of_prism_storm_and_mrmc():
+    body = PRISM.partition("\n")[2]
+    read = chain(PRISM)
+    assert read.ode.variables == ("S0", "S1", "S2", "S3")
+    assert str(read.ode).split("\n")[1:3] == ["S1' = 1/2*S0", "S2' = 1/2*S0"]
+    assert chain("dtmc\n" + body).ode == chain(body).ode == read.ode
+    assert chain("dtmc\n" + body).notes == () and "all rows sum to 1" in chain(body).notes[0]
+    lines = [line.split() for line in body.splitlines()]
+    shifted = "".join(f"{int(i) + 1} {int(j) + 1} {p}\n" for i, j, p in lines)
+    ours = chain(f"STATES 4\nTRANSITIONS 5\n{shifted}")
+    assert ours.ode.terms == read.ode.terms and ours.ode.variables[0] == "S1"
+    rates = chain("ctmc\n" + body)
+    assert str(rates.ode).split("\n")[0] == "S0' = -S0" and rates.notes == ()
+    named = PRISM.replace("0.5\n", "0.5 left\n").replace(" 1\n", " 1 go\n")
+    assert chain(named).ode == read.ode and "names of actions" in chain(named).notes[0]
+
+
+@pytest.mark.parametrize("text", [LABELS, DECLARED])
+def test_labels_keep_states_apart(text):
+    read = beside(labels=text)
+    assert read.partition == (("S0", "S1", "S2"), ("S3",))
+    assert read.observables == {"done": {"S3": 1}}
+    assert list(read.initial_values.values()) == [1, 0, 0, 0]
+    assert "starts in S0" in read.notes[1] and "stay apart: 'done'" in read.notes[2]
+    lumping = sl.lump(read.ode, sl.Forward(), read.initial_partition())
+    assert lumping.blocks == (("S0",), ("S1", "S2"), ("S3",))
+    small = read.quotient(lumping)
+    assert small.observables == {"done": {"S3": 1}} and list(small.initial_values.values()) == [
+        1,
+        0,
+        0,
+    ]
+
+
+def test_values_and_rewards_are_views():
+    states = "(x,done)\n" + "".join(f"{k}:({k // 2},{str(k == 3).lower()})\n" for k in range(4))
+    rewards = [("cost.srew", "4 2\n0 1.5\n3 2\n"), ("cost.trew", "4 2\n0 1 4\n1 3 1\n"),
+               ("time.rew", '# Reward structure "steps"\n0 1\n1 1\n')]  # fmt: skip
+    read = beside(states=states, rewards=rewards)
+    assert read.observables == {
+        "x": {"S2": 1, "S3": 1},
+        "done": {"S3": 1},
+        "cost": {"S0": Q(3, 2) + Q(1, 2) * 4, "S1": 1, "S3": 2},
+        "steps": {"S0": 1, "S1": 1},
+    }
+    assert read.initial_partition("file", observables=["cost"]) == sl.Partition([0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"labels": "0: 1\n"}, "c.labels:1:1: expected '#DECLARATION'"),
+        ({"labels": "#DECLARATION\na\n"}, "'#DECLARATION' has no '#END'"),
+        ({"labels": LABELS + "9: 2\n"}, "c.labels: state 9 is outside 0 … 3"),
+        ({"labels": LABELS + "2: 7\n"}, "c.labels:4:1: the label '7' is not declared"),
+        ({"labels": LABELS + "2 = 1\n"}, "c.labels:4:1: expected a state and its labels"),
+        ({"states": "x\n"}, "c.states:1:1: expected the names of variables"),
+        ({"states": "(x)\n0:(1,2)\n"}, "c.states:2:1: expected a state and 1 values"),
+        ({"states": "(x)\n0:(one)\n"}, "c.states:2:1: 'one' is not a number"),
+        ({"rewards": [("r.rew", "0 1\n0 1 2\n")]}, "rewards of states and of transitions"),
+        ({"rewards": [("r.rew", "0 1 2 3\n")]}, "r.rew:1:1: expected 'state reward'"),
+        ({"rewards": [("r.rew", "0 7 1\n")]}, "r.rew: state 7 is outside"),
+    ],
+)
+def test_refusals_of_files_beside(files, message):
+    with pytest.raises(FileFormatError, match=re.escape(message)):
+        beside(**files)
+
+
+def test_on_the_command_line(tmp_path, capsys, monkeypatch):
+    (tmp_path / "c.tra").write_text(PRISM)
+    (tmp_path / "c.lab").write_text(LABELS)
+    (tmp_path / "c.srew").write_text("4 1\n1 2\n")
+    files = ["--labels", f"{tmp_path}/c.lab", "--rewards", f"{tmp_path}/c.srew"]
+    command = ["lump", f"{tmp_path}/c.tra", "--method", "forward", *files]
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["partition"] == [["S0"], ["S1", "S2"], ["S3"]]
+    assert main([*command, "--keep", "c", "-o", f"{tmp_path}/small.ode"]) == 0
+    assert "4 → 4" in capsys.readouterr().out
+    assert sl.read(tmp_path / "small.ode").observables["c"] == {"S1": 2}
+    assert main([*command, "-o", f"{tmp_path}/c.lab"]) == 2
+    assert main(["lump", f"{tmp_path}/small.ode", "--method", "forward", *files]) == 2
+    assert "is for Markov chains (.tra)" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PRISM.encode())))
+    assert main(["show", "-", *files]) == 0
+    assert "states with different labels stay apart: 'done'" in capsys.readouterr().out

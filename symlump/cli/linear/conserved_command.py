@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.progress import working
-from symlump.cli.reading import add_reading, counted, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -38,7 +38,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print the quantities as JSON")
-    declare_files(parser, reads=("file",))
+    declare_files(parser, reads=READ)
 
 
 def run(options: argparse.Namespace) -> Answer:

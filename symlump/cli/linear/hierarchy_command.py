@@ -10,7 +10,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.pictures import add_picture, draw_picture
 from symlump.cli.progress import working
-from symlump.cli.reading import add_reading, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -46,7 +46,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     add_picture(parser, "the dimensions of the chain")
     parser.add_argument("--json", action="store_true", help="print the chain as JSON")
-    declare_files(parser, reads=("file",), writes=("picture",))
+    declare_files(parser, reads=READ, writes=("picture",))
 
 
 def run(options: argparse.Namespace) -> Answer:

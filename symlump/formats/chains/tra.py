@@ -1,4 +1,7 @@
-"""Markov chains in the ``.tra`` format of MRMC: one transition a line, states numbered from 1.
+"""Markov chains in ``.tra`` files of MRMC, PRISM and Storm: one transition a line.
+
+MRMC's files begin with ``STATES n`` and ``TRANSITIONS m``, and number states from 1. PRISM's begin with n and m
+on one line, Storm's with ``dtmc`` or ``ctmc`` or with the first transition, and both number states from 0.
 
 The numbers of a chain in discrete time are probabilities, and the system is d(S_j) = Σ_i P[i, j]·S_i, with
 variables S1 … Sn. In continuous time they are rates, and what arrives has left somewhere:
@@ -9,7 +12,9 @@ its rows do, nearly always.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -20,7 +25,8 @@ from numpy.typing import NDArray
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import algebra
 from symlump.formats.chains.columns import read_columns
-from symlump.formats.expression import NUMBER
+from symlump.formats.chains.numbers import PATTERN, written_number
+from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, shown
 from symlump.ode.distinct import distinct
@@ -34,18 +40,58 @@ _ROUNDED = 1e-4
 
 Chain = Literal["dtmc", "ctmc"]
 Ints = NDArray[np.int64]
-_HEAD = re.compile(
+_MRMC = re.compile(
     r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
     r"\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)"
 )
-_NUMBER = re.compile(rf"-?{NUMBER}(?:/[0-9]+)?")
+_PRISM = re.compile(r"\s*([0-9]{1,12})[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)")
+_STORM = re.compile(
+    r"\s*(?:(dtmc|ctmc)[ \t]*\n\s*)?(?=[0-9]+[ \t]+[0-9]+[ \t]+\S+[ \t]*(?:\n|\Z))", re.IGNORECASE
+)
+#: Processes with choices: PRISM has three numbers in the first line, and a choice on each of the others.
+_CHOICES = re.compile(
+    r"\s*(?:(mdp|ma|pomdp|smg)\b|([0-9]+[ \t]+){2}[0-9]+[ \t]*\n\s*(?:[0-9]+[ \t]+){3}\S)",
+    re.IGNORECASE,
+)
+_ACTION = re.compile(r"^([ \t]*\S+[ \t]+\S+[ \t]+\S+)[ \t]+[^\s]+[ \t]*$", re.MULTILINE)
 _LINE = re.compile(
-    rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+({_NUMBER.pattern})[ \t]*(?:\n\s*|\Z)"
+    rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+({PATTERN.pattern})[ \t]*(?:\n\s*|\Z)"
 )
 
 
-def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
-    """Read a chain. Transitions between the same two states add up.
+@dataclass(frozen=True)
+class Head:
+    """How a file numbers its states, and how many it announces.
+
+    Parameters
+    ----------
+    first : int
+        The number of the first state.
+    states, transitions : int or None
+        As announced.
+    chain : {"dtmc", "ctmc"} or None
+        As announced.
+    at, end : int
+        Where the number of transitions stands, and where they begin.
+    """
+
+    first: int
+    states: int | None
+    transitions: int | None
+    chain: Chain | None
+    at: int
+    end: int
+
+
+def read_tra(
+    source: Source,
+    *,
+    chain: Chain | None = None,
+    labels: Source | None = None,
+    states: Source | None = None,
+    rewards: Iterable[Source] = (),
+) -> Model:
+    """Read a chain, with what other files say of its states. Transitions between the same two states add up.
 
     Numbers are decimals or ``p/q``, and are kept exactly.
 
@@ -57,6 +103,14 @@ def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
         outflow is made. If it is not given, they are rates unless all rows sum to 1, or some are
         negative, as in a generator that has its outflow already; the model's notes say what was
         assumed.
+    labels : Source, optional
+        Labels of states. States with different labels stay apart (the model's partition), and each
+        label is a view, the probability that it holds. "init" is where the chain starts, and keeps nothing
+        apart.
+    states : Source, optional
+        PRISM's values of variables: each variable is a view, its expected value.
+    rewards : iterable of Source
+        Rewards of states or transitions: views, what is expected to be earned a step, or a unit of time.
 
     Examples
     --------
@@ -75,51 +129,92 @@ def read_tra(source: Source, *, chain: Chain | None = None) -> Model:
         If a line is not a transition, a state is outside 1 … n, or the number of transitions is
         not the announced one.
     """
-    text = source.text
-    head = _HEAD.match(text)
-    if head is None:
+    source, head, note_of_actions = _without_actions(source)
+    start, stop, values = _transitions(source, head)
+    if head.transitions not in (None, len(start)):
         raise source.error(
-            0, f"expected 'STATES n' and 'TRANSITIONS m', found {shown(text.lstrip()[:30])}"
+            head.at, f"{head.transitions} transitions announced, {len(start)} in the file"
         )
-    states, announced = int(head[1]), int(head[2])
-    if states > MAX_STATES:
-        raise source.error(head.start(1), f"more than {MAX_STATES} states")
-    start, stop, values = _transitions(source, head.end(), states)
-    if len(start) != announced:
-        raise source.error(
-            head.start(2), f"{announced} transitions announced, {len(start)} in the file"
-        )
-    chain, note = _kind(states, start, values, chain)
+    count = head.states
+    if count is None:
+        count = 1 + int(max(start.max(initial=0), stop.max(initial=0)))
+    rows = start, stop, values
+    chain, note = _kind(count, start, values, chain or head.chain)
     if chain == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
         moves = start != stop
         if not moves.all():
             start, stop, values = start[moves], stop[moves], values.take(moves)
-        outflow = values.times(np.full(len(values), -1)).group_sum(start, states)
-        every = np.arange(states, dtype=np.int64)
+        outflow = values.times(np.full(len(values), -1)).group_sum(start, count)
+        every = np.arange(count, dtype=np.int64)
         start, stop = np.concatenate((start, every)), np.concatenate((stop, every))
         values = ExactArray.concatenate([values, outflow])
-    table = np.arange(states + 1, dtype=np.int64)
+    table = np.arange(count + 1, dtype=np.int64)
     ode = PolynomialODE.from_terms(
-        [f"S{k}" for k in range(1, states + 1)],
+        [f"S{k + head.first}" for k in range(count)],
         stop,
         start,
         values,
-        Monomials(table, table[:-1], np.ones(states, dtype=np.int64)),
+        Monomials(table, table[:-1], np.ones(count, dtype=np.int64)),
     )
     zeros = dict.fromkeys(ode.variables, Fraction(0))
-    return Model(Path(source.path).stem, ode, zeros, notes=(note,) if note else ())
+    notes = tuple(text for text in (note_of_actions, note) if text)
+    model = Model(Path(source.path).stem, ode, zeros, notes=notes)
+    if labels is not None:
+        model = with_labels(model, labels, head.first)
+    if states is not None:
+        model = with_states(model, states, head.first)
+    return with_rewards(model, list(rewards), head.first, rows)
 
 
-def _transitions(source: Source, position: int, states: int) -> tuple[Ints, Ints, ExactArray]:
+def _head(source: Source) -> Head:
+    text = source.text
+    choices = _CHOICES.match(text)
+    if choices is not None:
+        what = (choices[1] or "mdp").upper()
+        raise source.error(
+            0,
+            f"this is a process with choices ({what}), which is no Markov chain, and is not supported",
+        )
+    for first, pattern in ((1, _MRMC), (0, _PRISM)):
+        head = pattern.match(text)
+        if head is not None:
+            if int(head[1]) > MAX_STATES:
+                raise source.error(head.start(1), f"more than {MAX_STATES} states")
+            return Head(first, int(head[1]), int(head[2]), None, head.start(2), head.end())
+    head = _STORM.match(text)
+    if head is not None:
+        kind: Chain | None = None
+        if head[1]:
+            kind = "dtmc" if head[1].lower() == "dtmc" else "ctmc"
+        return Head(0, None, None, kind, 0, head.end())
+    raise source.error(
+        0,
+        "expected 'STATES n' and 'TRANSITIONS m' (MRMC), 'n m' (PRISM), 'dtmc', 'ctmc' or a transition "
+        f"(Storm), found {shown(text.lstrip()[:30])}",
+    )
+
+
+def _without_actions(source: Source) -> tuple[Source, Head, str]:
+    """The file without names of actions behind its transitions, which PRISM may write."""
+    first = source.text.lstrip().partition("\n")[0].split()
+    second = source.text.lstrip().partition("\n")[2].lstrip().partition("\n")[0].split()
+    if len(first) != 2 or len(second) != 4:
+        return source, _head(source), ""
+    plain = Source(source.path, _ACTION.sub(r"\1", source.text))
+    return plain, _head(plain), "names of actions are not read: a chain has no choices"
+
+
+def _transitions(source: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
     """Where transitions start and stop, counted from 0, and their numbers."""
-    columns = None
+    columns, position, first = None, head.end, head.first
+    last = first + MAX_STATES - 1 if head.states is None else first + head.states - 1
     with suppress(InputError):  # then a line is wrong, and is found below
-        columns = read_columns(source.text, position, _written_number)
+        columns = read_columns(source.text, position, written_number)
     if columns is not None:
         start, stop, values = columns
-        if min(start.min(), stop.min()) > 0 and max(start.max(), stop.max()) <= states:
-            return start - 1, stop - 1, values
+        if min(start.min(), stop.min()) >= first and max(start.max(), stop.max()) <= last:
+            return start - first, stop - first, values
     sources, targets, places = [], [], []
     table: dict[str, int] = {}
     numbers: list[Fraction] = []
@@ -131,17 +226,19 @@ def _transitions(source: Source, position: int, states: int) -> tuple[Ints, Ints
             found = text[position : end if end >= 0 else None]
             raise source.error(position, f"expected 'from to probability', found {shown(found)}")
         i, j, value = line.groups()
-        if not (0 < int(i) <= states and 0 < int(j) <= states):
-            raise source.error(position, f"state outside 1 … {states} in {shown(line[0].strip())}")
+        if not (first <= int(i) <= last and first <= int(j) <= last):
+            raise source.error(
+                position, f"state outside {first} … {last} in {shown(line[0].strip())}"
+            )
         place = table.get(value)
         if place is None:
             place = table[value] = len(numbers)
             try:
-                numbers.append(_written_number(value))
+                numbers.append(written_number(value))
             except InputError as problem:
                 raise source.error(line.start(3), f"{problem}: {shown(value)}") from None
-        sources.append(int(i) - 1)
-        targets.append(int(j) - 1)
+        sources.append(int(i) - first)
+        targets.append(int(j) - first)
         places.append(place)
         position = line.end()
     return (
@@ -149,17 +246,6 @@ def _transitions(source: Source, position: int, states: int) -> tuple[Ints, Ints
         np.array(targets, dtype=np.int64),
         ExactArray.from_fractions(numbers).take(np.array(places, dtype=np.int64)),
     )
-
-
-def _written_number(text: str) -> Fraction:
-    if not _NUMBER.fullmatch(text):
-        raise FileFormatError("this is not a number")
-    top, _, bottom = text.lstrip("-").partition("/")
-    divisor = algebra.number(bottom) if bottom else Fraction(1)
-    if not divisor:
-        raise FileFormatError("division by zero")
-    value = algebra.number(top) / divisor
-    return -value if text.startswith("-") else value
 
 
 def _kind(states: int, start: Ints, values: ExactArray, chain: Chain | None) -> tuple[Chain, str]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression
 from symlump.display.tables import table_html, table_text
+from symlump.enclosures.wording import at_most
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
 from symlump.lumping.linear.constrained import Constrained
@@ -84,7 +85,7 @@ class Sweep:
                 str(row.blocks),
                 str(row.parameters),
                 f"{row.defect:.4g}",
-                *(_number(getattr(row, name)) for name in optional),
+                *(_number(getattr(row, name), name) for name in optional),
             )
             for row in self.rows
         ]
@@ -253,5 +254,8 @@ def _usual(subject: Any) -> Any:
     return AFDE(eps=0.0)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+def _number(value: float | None, name: str) -> str:
+    """In four digits; a bound is never rounded down."""
+    if value is None:
+        return "–"
+    return at_most(value) if name == "bound" else f"{value:.4g}"

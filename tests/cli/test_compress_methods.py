@@ -55,6 +55,19 @@ def test_every_method_reaches_its_size_and_its_change_is_certified(capsys, folde
     assert 0 < change <= report["bound"]["largest"] + 1e-5 < 100 * change
 
 
+def test_a_bound_that_says_nothing_is_called_vacuous(capsys, folder):
+    """With both numbers; and it is printed rounded up."""
+    asked = ("--method", "magnitude", "--retain", "0.1", "--box", "-1", "1")
+    code, out, _ = compress(capsys, folder, *asked, "--json")
+    bound = json.loads(out)["bound"]
+    assert code == 0 and bound["vacuous"] is True and "vacuous: output" in bound["remarks"][0]
+    code, out, _ = compress(capsys, folder, *asked)
+    line = next(line for line in out.splitlines() if line.startswith("certified"))
+    printed = float(line.split("by more than ")[1].split(";")[0])
+    assert bound["largest"] <= printed <= 1.001 * bound["largest"]
+    assert line.endswith(bound["remarks"][0]) and " apart on 1000 samples" in line
+
+
 def test_a_wish_instead_of_a_tolerance(capsys, folder):
     data = ["--data", folder / "data.csv"]
     code, out, _ = compress(capsys, folder, "--max-loss", "0.01", *data, "--json")

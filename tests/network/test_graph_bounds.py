@@ -142,6 +142,18 @@ def test_a_bound_that_says_nothing_is_called_vacuous():
     assert not bound_difference(f, f, (-1, 1)).vacuous
 
 
+def test_a_bound_of_a_graph_that_says_nothing_is_called_vacuous():
+    example = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    small = sl.compress(small_model(np.random.default_rng(1)), sl.Magnitude(0.2), example=example)
+    bound = small.bound((-1, 1), splits=0)
+    x = np.random.default_rng(0).uniform(-1, 1, (5000, 1, 4, 4))
+    spread = np.ptp(small.original(x), axis=0)
+    assert bound.vacuous and (bound.values >= 0.9 * spread).any()
+    worst = int(np.argmax(bound.values - bound.spread))
+    assert f"vacuous: output {worst} has the bound" in str(bound)
+    assert f"only {bound.spread[worst]:.4g} apart on 1000 samples" in str(bound)
+
+
 def test_what_bounds_do_not_pass_is_named():
     net = Network((Input("x", (), (2,)), Softmax("soft", ("x",))), ("soft",))
     with pytest.raises(NetworkError, match="soft: certified bounds do not pass through a softmax"):

@@ -11,6 +11,7 @@ from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
+from symlump.enclosures.wording import at_most
 from symlump.errors import FileFormatError, MethodError
 
 if TYPE_CHECKING:
@@ -253,7 +254,12 @@ def _bound(result: Compression, box: list[float]) -> dict[str, Any]:
     """The certified bound on a range of inputs."""
     with working("certifying the difference"):
         bound = result.bound(tuple(box))
-    return {"box": box, "largest": bound.largest}
+    return {
+        "box": box,
+        "largest": bound.largest,
+        "vacuous": bound.vacuous,
+        "remarks": bound.remarks,
+    }
 
 
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
@@ -290,7 +296,7 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
         low, high = report["bound"]["box"]
         lines.append(
             f"certified: for all inputs in [{low:g}, {high:g}] no output moves by more than "
-            f"{report['bound']['largest']:.3g}"
+            + "; ".join([at_most(report["bound"]["largest"]), *report["bound"]["remarks"]])
         )
     if "mean_squared_error" in report:
         error = report["mean_squared_error"]

@@ -155,17 +155,25 @@ class NetworkBound:
         adds = f"{dtypes} evaluation adds at most {at_most(self.rounding.max(), 2)}"
         if not np.isfinite(self.rounding).all():
             adds = f"{dtypes} evaluation may overflow"
-        text = f"|f − f̂| ≤ {at_most(self.largest)} on the box, certified ({how}; {adds})"
+        known = f"|f − f̂| ≤ {at_most(self.largest)} on the box, certified ({how}; {adds})"
+        return "; ".join([known, *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What must be said beside the number: that it says nothing, or of which weights it speaks."""
+        found: list[str] = []
         if self.computed_weights:
-            text += f"; for the weights that torch computes for {', '.join(self.computed_weights)}"
+            found.append(
+                f"for the weights that torch computes for {', '.join(self.computed_weights)}"
+            )
         if self.vacuous and self.spread is not None:
             at = int(np.argmax(self.values - self.spread))
             bound, spread = float(self.values[at]), float(self.spread[at])
-            text += (
-                f"; vacuous: output {at} has the bound {at_most(bound)}, and its values are only "
+            found.append(
+                f"vacuous: output {at} has the bound {at_most(bound)}, and its values are only "
                 f"{spread:.4g} apart on {_SPREAD_SAMPLES} samples"
             )
-        return text
+        return found
 
     def __repr__(self) -> str:
         return f"<NetworkBound: {self}>"

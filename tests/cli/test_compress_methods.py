@@ -57,7 +57,7 @@ def test_every_method_reaches_its_size_and_its_change_is_certified(capsys, folde
 
 def test_a_bound_that_says_nothing_is_called_vacuous(capsys, folder):
     """With both numbers; and it is printed rounded up."""
-    asked = ("--method", "magnitude", "--retain", "0.1", "--box", "-1", "1")
+    asked = ("--method", "magnitude", "--retain", "0.3", "--box", "-1", "1")
     code, out, _ = compress(capsys, folder, *asked, "--json")
     bound = json.loads(out)["bound"]
     assert code == 0 and bound["vacuous"] is True and "vacuous: output" in bound["remarks"][0]

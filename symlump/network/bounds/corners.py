@@ -85,7 +85,7 @@ class Forms:
         else:
             d = self.sides[..., n : 2 * n]
             size = np.abs(d)
-            inside = size + g * g / np.where(size > 0, 8 * size, 1.0)
+            inside = size + g / 8 * (g / np.where(size > 0, size, 1.0))  # g·g might underflow
             against = np.where(g < 4 * size, inside, g - size)
             above = np.where(d >= 0, g + size, against)
             below = np.where(d <= 0, g + size, against)

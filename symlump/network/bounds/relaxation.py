@@ -14,7 +14,7 @@ intervals cannot do.
 
 Rounding. Rows are whatever floats they are: the float row A' = fl(A·M) is *chosen* instead of A·M, and ρ is
 made to cover the difference, as :mod:`symlump.network.bounds.steps` shows. The constants A·m are covered in the
-same way, plus half a step of rounding for each sum.
+same way, plus half a step of rounding for each sum. Where numbers overflow, nothing is known of the row.
 
 References
 ----------
@@ -173,13 +173,8 @@ def _mismatch(stage: Stage, v: Interval, extent: float) -> Interval | None:
     )
 
 
-def _backward(
-    stage: Stage, steps: Sequence[Step], before: FloatArray, box: Interval, narrow: bool = False
-) -> Forms:
-    """The rows (δz, ẑ, z) of a stage in terms of the inputs.
-
-    ``narrow`` leaves the spreads out of the error.
-    """
+def _backward(stage: Stage, steps: Sequence[Step], before: FloatArray, box: Interval) -> Forms:
+    """The rows (δz, ẑ, z) of a stage in terms of the inputs."""
     rows = stage.rows
     boxes, inputs = box.lower.shape
     if not steps:
@@ -190,10 +185,9 @@ def _backward(
     row = np.broadcast_to(rows.weight, (boxes, *rows.weight.shape))
     constant = np.broadcast_to(rows.bias, (boxes, rows.bias.size))
     error = rows.error(before, 0.0)
-    terms = rows.weight.shape[-1]
+    terms = 8
     for behind in reversed(steps):
-        radius = behind.radius if narrow else behind.whole
-        error = error + (np.abs(row) @ radius[..., None])[..., 0]
+        error = error + (np.abs(row) @ behind.whole[..., None])[..., 0]
         constant = constant + (row @ behind.constant[..., None])[..., 0]
         error = error + 2 * UNIT * np.abs(constant) + behind.lost
         row = row @ behind.matrix

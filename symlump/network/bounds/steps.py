@@ -11,10 +11,11 @@ the price of products of two inputs; these become coefficients of their own, and
 networks as the affine part does. In later stages bands are straight.
 
 Rounding: a step is used as a row A of floats times its matrix M, which is a rounded T·J. The error of
-fl(A·M) and of M are at most |A| times γ_n·|T|·|J|·|y'|, so they are added to the radius here, once. What
-underflows in an entry of M or of fl(A·M), at most 2⁻¹⁰⁷⁴ for each product, is multiplied by y', which can be
-large: so much of M is in the radius, so much of fl(A·M) in ``lost``. All else that underflows is multiplied by
-nothing, and TINY, which :func:`grow` adds, is more than 2⁷⁰ times 2⁻¹⁰⁷⁴.
+fl(A·M) and of M are at most |A| times γ_n·|T|·|J|·|y'|, so they are added to the radius here, once.
+
+Underflow: a product loses at most 2⁻¹⁰⁷⁴. In an entry of M or of fl(A·M) that is multiplied by y', which can be
+large, and where three numbers are multiplied by the third of them: so much is counted, that of fl(A·M) as
+``lost``. What is multiplied by nothing further is in TINY, 2⁷⁴ times as much, which :func:`grow` adds.
 """
 
 from __future__ import annotations
@@ -159,10 +160,12 @@ def _straight_difference(
     zero = np.zeros_like(direct)
     constant, radius = (zero, zero) if how.mismatch is None else how.mismatch.ball()
     slope, offset = two.slope[..., partner], two.offset[..., partner]
-    rounding = np.abs(one.slope * a) + np.abs(s * slope)
-    rounding = rounding * now.reduced.magnitude[..., partner]
-    rounding = rounding + np.abs(one.offset) + np.abs(s * offset) + np.abs(pairs.offset)
-    separate = one.radius + np.abs(s) * two.radius[..., partner] + 4 * UNIT * rounding
+    # What the first term of each of the two differences below rounds is at most this and a share of the result,
+    # for which the caller pays.
+    size = now.reduced.magnitude[..., partner]
+    rounding = np.abs(s * slope) * size + np.abs(s * offset) + np.abs(pairs.offset)
+    separate = one.radius + np.abs(s) * two.radius[..., partner]
+    separate = separate + 4 * UNIT * rounding + 2 * SMALLEST * size
     return _narrowest(
         now,
         (direct, zero, constant, radius, spread),
@@ -258,6 +261,7 @@ def _composed(
     )
     radius = band.radius + (slope + bend * (2 * reach + error)) * error
     radius = radius + relative * (np.abs(band.offset) + (slope + bend * reach) * reach)
+    radius = radius + matrix.shape[-1] * SMALLEST * (bend + reach + error)
     return matrix, band.offset + band.bend * constant, radius
 
 
@@ -294,7 +298,10 @@ def _close(
         level = line.offset * difference.middle + line.slope * constant
         far = np.abs(difference.middle) + difference.reach
         radius = (np.abs(line.offset) + tilt * (reach + off)) * difference.error + tilt * off * far
-        radius = radius + relative * (np.abs(line.offset) + tilt * reach) * far
+        # (of what tilt·reach rounds twice as much is in off)
+        radius = radius + relative * np.abs(line.offset) * far
+        large = tilt + reach + off + far + difference.error
+        radius = radius + matrix.shape[-1] * SMALLEST * large
         spread = line.radius
     else:
         slope, spread = how.original.slopes(how.hull).ball()

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.compress import compress
 from symlump.compression.dependences.dependence import Dependence
+from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.reduction import CompressionMethod
+from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.errors import FileFormatError, SymlumpError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
@@ -29,9 +32,10 @@ METHODS: dict[str, Make] = {
     "AFDE, coefficients": lambda share, x: (
         AFDE(retain=share, distance="coefficients") if x is None else None
     ),
-    "dependence": lambda share, x: (
-        Dependence(retain=share) if x is None else Dependence(retain=share, inputs=_flat(x))
-    ),
+    "dependence": lambda share, x: Dependence(retain=share, inputs=x),
+    "symmetric": lambda share, x: Symmetric(retain=share) if x is None else None,
+    "hierarchical": lambda share, x: Hierarchical(retain=share, inputs=x),
+    "quantised": lambda share, x: Quantize(retain=share) if x is None else None,
     "truncated SVD": lambda share, x: TruncatedSVD(retain=share) if x is None else None,
     "magnitude": lambda share, x: Magnitude(share) if x is None else None,
     "Wanda": lambda share, x: None if x is None else Wanda(share, x),
@@ -141,10 +145,6 @@ def _digits(path: str) -> tuple[FloatArray, IntArray]:
     except (OSError, KeyError, ValueError) as error:
         raise FileFormatError(f"{path} holds no images and labels: {error}") from None
     return images.reshape(len(images), -1) / 255.0, labels.astype(np.int64)
-
-
-def _flat(x: FloatArray) -> FloatArray:
-    return x.reshape(len(x), -1)
 
 
 HEADER = ("network", "method", "50 %, no data", "50 %, data", "30 %, no data", "30 %, data")

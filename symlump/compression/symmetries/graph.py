@@ -15,16 +15,18 @@ layers, and units that these or an output read, merge only where they are equal.
 from __future__ import annotations
 
 from fractions import Fraction
+from math import sqrt
 
 import numpy as np
 
 from symlump.compression.merging.coefficients import equal_units
+from symlump.compression.merging.effect import layer_effects
 from symlump.compression.reduction import Reduction
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated, proportional
+from symlump.compression.symmetries.near_units import aggregated_floats, near_rows
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import block_names
 from symlump.network.decode import unit_labels
-from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.weights import first_of_each_way
 from symlump.network.network import Network
@@ -46,18 +48,22 @@ from symlump.ode.polynomial import PolynomialODE
 from symlump.proof.certificate import Certificate, linear_claim
 
 
-def symmetric_reduction(graph: Network, proof: bool) -> Reduction:
-    """Merge the units of a graph that are multiples of one another, exactly.
+def symmetric_reduction(ode: NetworkODE, proof: bool, eps: float = 0.0) -> Reduction:
+    """Merge the units of a graph that are multiples of one another, exactly or nearly.
 
     Parameters
     ----------
-    graph : Network
+    ode : NetworkODE
+        The graph's, in the influence form.
     proof : bool
-        Make the certificate (about a second per 10 000 parameters).
+        Make the certificate (about a second per 10 000 parameters) if it is exactly.
+    eps : float
+        The tolerance; see :mod:`symlump.compression.symmetries.near_units`.
 
     Examples
     --------
     >>> from symlump.network.activations.table import activation
+    >>> from symlump.network.encode import encode
     >>> from symlump.network.nodes import Input
     >>> kernels = np.array([[[1.0, 2.0]], [[3.0, 6.0]]])
     >>> graph = Network((
@@ -65,29 +71,38 @@ def symmetric_reduction(graph: Network, proof: bool) -> Reduction:
     ...     Affine("conv", ("x",), kernels, None, (1,), (0,), (1,)),
     ...     Apply("relu", ("conv",), activation("relu")),
     ...     Affine("out", ("relu",), np.array([[[1.0], [0.5]]]), None, (1,), (0,), (1,))), ("out",))
-    >>> small = symmetric_reduction(graph, True)
+    >>> small = symmetric_reduction(encode(graph), True)
     >>> [layer.weight.tolist() for layer in small.network.layers], small.certificates[0].check().accepted
     ([[[[1.0, 2.0]]], [[[2.5]]]], True)
     """
-    ode = encode(graph)
-    merge = _Merge(ode)
+    graph = ode.network
+    merge = _Merge(ode, eps)
     small = tidied(rewritten(graph, unit_labels(ode, merge.labels), merge))
     maps = tuple(Partition(merge.labels[ode.where(layer.name)]).labels for layer in graph.hidden)
-    note = "uses: " + "; ".join(sorted(merge.facts)) if merge.facts else ""
-    if not proof:
+    note = "uses: " + "; ".join(sorted(merge.facts)) if merge.facts and not eps else ""
+    if not proof and not eps:
         note = "; ".join(part for part in ("proof not made", note) if part)
-    stored = tuple(layer.parameters for layer in small.layers)
-    certificates = (merge.certificate(),) if proof else ()
+    certificates = (merge.certificate(),) if proof and not eps else ()
     return Reduction(
-        small, maps, small.parameters, 0.0, 0.0, stored=stored, certificates=certificates, note=note
+        small,
+        maps,
+        small.parameters,
+        eps,
+        sqrt(merge.square),
+        stored=small.held,
+        certificates=certificates,
+        note=note,
     )
 
 
 class _Merge:
     """Blocks and factors, layer by layer; gives the weights of the merged graph."""
 
-    def __init__(self, ode: NetworkODE) -> None:
-        self._ode = ode
+    def __init__(self, ode: NetworkODE, eps: float) -> None:
+        self._ode, self._eps = ode, eps
+        self._effects = layer_effects(ode.network) if eps else {}
+        self._counts = _outgoing(ode)
+        self.square = 0.0
         self.labels = np.arange(len(ode))
         self.factors = [Fraction(1)] * len(ode)
         self.facts: set[str] = set()
@@ -110,7 +125,8 @@ class _Merge:
         column = column.ravel()
         scale = tuple(self.factors[v] for v in reading.source.repeat(offsets).tolist())
         lift = Lift(column, scale, (Fraction(0),) * column.size)
-        return aggregated(node.weight.reshape(node.units, -1), node.bias, lift), column
+        rows_of = aggregated_floats if self._eps else aggregated
+        return rows_of(node.weight.reshape(node.units, -1), node.bias, lift), column
 
     def _proportional(self, node: Affine, positive: set[str] | None, sign: set[str] | None) -> None:
         own = self._ode.where(node.name)
@@ -119,7 +135,9 @@ class _Merge:
         rows, _ = self._rows[node.name]
         live = np.flatnonzero(rows.nonzero().any(axis=1))
         groups = np.full(own.size, -1, dtype=np.int64)  # rows of zeros are equal
-        if live.size:
+        if live.size and self._eps:
+            groups[live] = live[self._near(node, live, positive is not None, sign is not None)]
+        elif live.size:
             leader, factors = proportional(rows, live, positive is not None, sign is not None)
             groups[live] = live[leader]
             for unit, factor in zip(live.tolist(), factors, strict=True):
@@ -127,6 +145,19 @@ class _Merge:
                 self.facts |= (sign or set()) if factor < 0 else set()
                 self.facts |= (positive or set()) if abs(factor) != 1 else set()
         self._merge(node.name, groups)
+
+    def _near(self, node: Affine, live: IntArray, scale: bool, reflect: bool) -> IntArray:
+        """For each unit the first of its block; the rows become those of the blocks."""
+        own, (rows, column) = self._ode.where(node.name), self._rows[node.name]
+        counts, effect = self._counts[own[live]], self._effects[node.name]
+        near = near_rows(rows.floats[live], counts, self._eps, effect, scale, reflect)
+        floats = rows.floats.copy()
+        floats[live] = near.kept[near.labels]
+        self._rows[node.name] = Rows(floats, {}), column
+        self.square += near.square
+        for unit, factor in zip(live.tolist(), near.factors.tolist(), strict=True):
+            self.factors[own[unit]] = Fraction(factor)
+        return np.asarray(np.unique(near.labels, return_index=True)[1][near.labels])
 
     def _merge(self, name: str, groups: IntArray) -> None:
         own = self._ode.where(name)
@@ -152,7 +183,9 @@ class _Merge:
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
         """See :class:`symlump.network.rewrite.Weights`."""
         assert node.bias is not None
-        return node.bias[members]
+        if node.depthwise:
+            return node.bias[members]
+        return np.asarray(self._rows[node.name][0].floats[members, -1])
 
     def certificate(self) -> Certificate:
         """The weighted sums of a block obey the equation of the smaller network."""
@@ -186,6 +219,17 @@ class _Merge:
             monomials,
             [names[block] for block in single],
         )
+
+
+def _outgoing(ode: NetworkODE) -> FloatArray:
+    """For each variable the sum of the squared weights with which layers read it."""
+    squares = np.zeros(len(ode))
+    for layer in ode.network.layers:
+        if not layer.depthwise:
+            (reading,) = ode.readings[layer.name]
+            weight = np.moveaxis(layer.weight, 1, 0).reshape(layer.weight.shape[1], -1)
+            np.add.at(squares, reading.source, np.einsum("ij,ij->i", weight, weight))
+    return squares
 
 
 Facts = set[str] | None

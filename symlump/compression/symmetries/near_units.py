@@ -9,6 +9,7 @@ first singular vector, each member counting by the square of its outgoing weight
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -76,25 +77,16 @@ def merge_near(
     live = np.flatnonzero(~start.constant)
     part = rows.floats[live, :-1] if linear else rows.floats[live]
     degree, reflection = phi.degree or 0, phi.reflection
-    labels, signs = _grouped(part, eps, effect, degree > 0, reflection is not None)
+    near = near_rows(part, counts[live], eps, effect, degree > 0, reflection is not None)
     factor, shift = np.ones(start.count), np.zeros(start.count)
     block = np.full(start.count, -1)
-    block[live] = labels
-    kept = np.zeros((int(labels.max(initial=-1)) + 1, rows.floats.shape[1]))
-    square = 0.0
-    for number in range(len(kept)):
-        members = np.flatnonzero(labels == number)
-        units = live[members]
-        if members.size == 1:
-            kept[number] = rows.floats[units[0]]
-            continue
-        own = signs[members, None] * part[members]
-        row, ratios = _representative(own, counts[units], degree > 0)
-        kept[number, : row.size] = row
-        factor[units] = signs[members] * ratios
-        if linear:
-            shift[units] = rows.floats[units, -1]
-        square += float(np.sum((own - ratios[:, None] * row) ** 2))
+    block[live], factor[live] = near.labels, near.factors
+    kept = np.zeros((len(near.kept), rows.floats.shape[1]))
+    kept[:, : part.shape[1]] = near.kept
+    if linear:  # a block's constant is 0, and each member keeps its own; one alone stays as it is
+        alone = np.bincount(near.labels, minlength=len(kept))[near.labels] == 1
+        kept[near.labels[alone], -1] = rows.floats[live[alone], -1]
+        shift[live[~alone]] = rows.floats[live[~alone], -1]
     scale, offset = start.scale, start.offset
     for i in live.tolist():
         if linear:
@@ -111,8 +103,65 @@ def merge_near(
         Lift(block, tuple(scale), tuple(offset)),
         frozenset(start.facts),
         start.rounded,
-        square,
+        near.square,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class NearRows:
+    """Rows that are nearly multiples of one another.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+        The block of each row, by first appearance.
+    factors : ndarray
+        Each row is nearly so many times that of its block.
+    kept : ndarray
+        The row of each block.
+    square : float
+        The sum of the squared differences.
+    """
+
+    labels: IntArray
+    factors: FloatArray
+    kept: FloatArray
+    square: float
+
+
+def near_rows(
+    rows: FloatArray, counts: FloatArray, eps: float, effect: float, scale: bool, reflect: bool
+) -> NearRows:
+    """Group rows, none of them 0, within a tolerance.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (rows,)
+        What each row counts in that of its block.
+    effect : float
+        What distances are multiplied with.
+    scale, reflect : bool
+        Whether positive factors, and the factor −1, do not matter.
+
+    Examples
+    --------
+    >>> found = near_rows(np.array([[2.0, 0.0], [-4.0, 0.0]]), np.ones(2), 0.1, 1.0, True, True)
+    >>> found.labels.tolist(), found.kept.round(9).tolist(), found.factors.round(3).tolist()
+    ([0, 0], [[3.0, 0.0]], [0.667, -1.333])
+    """
+    labels, signs = _grouped(rows, eps, effect, scale, reflect)
+    kept = np.zeros((int(labels.max(initial=-1)) + 1, rows.shape[1]))
+    factors, square = np.ones(len(rows)), 0.0
+    for number in range(len(kept)):
+        members = np.flatnonzero(labels == number)
+        if members.size == 1:
+            kept[number] = rows[members[0]]
+            continue
+        own = signs[members, None] * rows[members]
+        kept[number], ratios = _representative(own, counts[members], scale)
+        factors[members] = signs[members] * ratios
+        square += float(np.sum((own - ratios[:, None] * kept[number]) ** 2))
+    return NearRows(labels, factors, kept, square)
 
 
 def _grouped(

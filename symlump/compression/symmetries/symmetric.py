@@ -28,7 +28,10 @@ from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units, pi
 from symlump.enclosures.boxes import as_box
 from symlump.errors import MethodError
 from symlump.network.chain import Chain, Layer
+from symlump.network.encode import encode
+from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
+from symlump.network.shared import refuse_shared
 from symlump.ode.exact import IntArray
 from symlump.plan import Plan, check_share, check_tolerance
 from symlump.proof.certificate import Certificate
@@ -37,8 +40,8 @@ from symlump.proof.certificate import Certificate
 _PROVED = 50_000
 
 _CHAINS = (
-    "Symmetric reduces a network with convolutions or branches exactly; eps, retain and box are for chains of "
-    "dense layers"
+    "Symmetric(box=…) is for chains of dense layers; a network with convolutions or branches is reduced for "
+    "all inputs: leave box out"
 )
 
 
@@ -106,9 +109,12 @@ class Symmetric(CompressionMethod):
         Raises
         ------
         MethodError
-            If a tolerance, a size or a box is asked for, and the network is no chain of dense layers.
+            If a box is given, and the network is no chain of dense layers.
+        NetworkError
+            If layers share their weights.
         """
-        if network.chain is None and (self.retain is not None or self.box is not None):
+        refuse_shared(network.layers, "Symmetric")
+        if network.chain is None and self.box is not None:
             raise MethodError(_CHAINS)
         chain = None if network.chain is None else network.dense_chain("Symmetric")
         pieces: Sequence[IntArray | None] = [None] * len(network.hidden)
@@ -132,14 +138,17 @@ class _Symmetries(Plan[Reduction]):
         """All parameters."""
         return int(self.network.parameters)
 
+    @cached_property
+    def ode(self) -> NetworkODE:
+        """The differential equation of a graph."""
+        return encode(self.network)
+
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
         if self.chain is None:
             from symlump.compression.symmetries.graph import symmetric_reduction
 
-            if eps:
-                raise MethodError(_CHAINS)
-            return symmetric_reduction(self.network, self.proof)
+            return symmetric_reduction(self.ode, self.proof, eps)
         reduction = _Merged.of(self.chain, self.pieces, eps).reduction(eps, self.proof)
         small = reduction.network.dense_chain("Symmetric")
         return replace(reduction, network=self.network.with_chain(small))
@@ -147,7 +156,9 @@ class _Symmetries(Plan[Reduction]):
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
         if self.chain is None:
-            return self.at(eps).retained_parameters
+            from symlump.compression.symmetries.graph import symmetric_reduction
+
+            return symmetric_reduction(self.ode, False, eps).retained_parameters
         return int(_Merged.of(self.chain, self.pieces, eps).chain().parameters)
 
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from symlump.ode.printing import equation_terms, number_text
+from symlump.ode.printing import Term, equation_terms, number_text
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
+
+#: Functions inside functions are shown so deep, and so many terms of their arguments.
+_MAX_DEPTH, _MAX_TERMS = 6, 8
 
 
 def name_mathml(name: str, style: str = "") -> str:
@@ -50,22 +53,10 @@ def system_mathml(
         name_mathml(name, "" if styles is None else styles[i])
         for i, name in enumerate(ode.variables)
     ]
+    symbols = _Symbols(ode, written)
     rows = []
     for i in range(min(len(ode), max_equations)):
-        terms, total = equation_terms(ode, i, max_terms)
-        parts: list[str] = []
-        for factors, value in terms:
-            sign = "<mo>−</mo>" if value < 0 else ("<mo>+</mo>" if parts else "")
-            number = number_text(abs(value))
-            body = [] if number == "1" and factors else [_number(number)]
-            body += [
-                written[v] if e == 1 else f"<msup><mrow>{written[v]}</mrow><mn>{e}</mn></msup>"
-                for v, e in factors
-            ]
-            parts.append(sign + "".join(body))
-        if total > len(terms):
-            parts.append(f"<mo>+</mo><mtext>… ({total - len(terms)} more)</mtext>")
-        right = "".join(parts) or "<mn>0</mn>"
+        right = symbols.sum(*equation_terms(ode, i, max_terms))
         left = f"<mover><mrow>{written[i]}</mrow><mo>˙</mo></mover>"
         rows.append(
             f'<mtr><mtd style="text-align:right">{left}</mtd><mtd><mo>=</mo></mtd>'
@@ -74,6 +65,59 @@ def system_mathml(
     table = f'<math display="block"><mtable>{"".join(rows)}</mtable></math>'
     hidden = len(ode) - max_equations
     return table + (f"<p>… {hidden} more equations</p>" if hidden > 0 else "")
+
+
+class _Symbols:
+    """Variables and functions of them: 1/d below a line, powers above it, others by their names."""
+
+    def __init__(self, ode: ODE, written: Sequence[str]) -> None:
+        self._written, self._generators, self._first = written, ode.generators, len(ode)
+
+    def sum(self, terms: Sequence[Term], total: int, depth: int = 0) -> str:
+        """A sum, of which some terms are given."""
+        parts: list[str] = []
+        for factors, value in terms:
+            sign = "<mo>−</mo>" if value < 0 else ("<mo>+</mo>" if parts else "")
+            above = [self._power(s, e, depth) for s, e in factors if not self._is_inverse(s)]
+            below = [self._power(s, e, depth) for s, e in factors if self._is_inverse(s)]
+            number = number_text(abs(value))
+            if number != "1" or not above:
+                above.insert(0, _number(number))
+            whole = "".join(above)
+            if below:
+                whole = f"<mfrac><mrow>{whole}</mrow><mrow>{''.join(below)}</mrow></mfrac>"
+            parts.append(sign + whole)
+        if total > len(terms):
+            parts.append(f"<mo>+</mo><mtext>… ({total - len(terms)} more)</mtext>")
+        return "".join(parts) or "<mn>0</mn>"
+
+    def _is_inverse(self, s: int) -> bool:
+        generators, k = self._generators, s - self._first
+        return generators is not None and k >= 0 and generators.functions[k] == "inverse"
+
+    def _power(self, s: int, exponent: int, depth: int) -> str:
+        """A power of a symbol; of 1/d that of d."""
+        body = self._symbol(s, depth)
+        return body if exponent == 1 else f"<msup><mrow>{body}</mrow><mn>{exponent}</mn></msup>"
+
+    def _symbol(self, s: int, depth: int) -> str:
+        if s < self._first:
+            return self._written[s]
+        if depth > _MAX_DEPTH:
+            return "<mo>…</mo>"
+        assert self._generators is not None
+        k = s - self._first
+        name, u = self._generators.functions[k], self._generators.arguments_of(k)
+        inside = [self.sum(list(p.items())[:_MAX_TERMS], len(p), depth + 1) for p in u]
+        if name == "time":
+            return "<mi>t</mi>"
+        if name == "inverse":
+            return f"<mrow><mo>(</mo>{inside[0]}<mo>)</mo></mrow>"
+        if name == "power":
+            base = f"<mrow><mo>(</mo>{inside[0]}<mo>)</mo></mrow>"
+            return f"<msup>{base}<mrow>{inside[1]}</mrow></msup>"
+        arguments = "<mo>,</mo>".join(inside)
+        return f"<mi>{escape(name)}</mi>" + (f"<mo>(</mo>{arguments}<mo>)</mo>" if u else "")
 
 
 def _number(text: str) -> str:

@@ -252,5 +252,6 @@ PICTURES: dict[str, Callable[[Any], Any]] = {
     "Annealing": lambda annealing: annealing.draw(),
     "HMatrix": draw_hmatrix,
     "Trajectory": draw_trajectory,
+    "ODE": draw_system,
     "PolynomialODE": draw_system,
 }

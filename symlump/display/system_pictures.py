@@ -58,10 +58,12 @@ def draw_matrix(
     table, weight = ode.monomials, np.abs(ode.coefficients.to_float())
     lengths = table.lengths[ode.columns]
     at = ranges(table.indptr[:-1][ode.columns], lengths)
-    matrix = np.zeros((n, n))
+    matrix = np.zeros((n, ode.symbols))
     np.add.at(
         matrix, (np.repeat(ode.rows, lengths), table.variables[at]), np.repeat(weight, lengths)
     )
+    if ode.generators is not None:  # a function counts for every variable in it
+        matrix = matrix[:, :n] + matrix[:, n:] @ (ode.generators.support > 0).toarray()
     shown = matrix[np.ix_(order, order)]
     values = np.full(shown.shape, np.nan)
     live = shown > 0

@@ -2,6 +2,7 @@
 
 The signatures of the members of a block must agree as polynomials in the variables that are not
 parameters. So each monomial in those variables gives one polynomial in the parameters that must vanish.
+With quotients, the differences of signatures are multiplied by their denominators first.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.errors import MethodError, VariableError
-from symlump.lumping.equivalence import Equivalence, polynomial_only
+from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Polynomial, Powers, add_term, from_sympy, vanishing
+from symlump.ode.functions.algebra import Budget, symbols_of
+from symlump.ode.functions.printing import symbol_text
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     import sympy
@@ -143,7 +147,7 @@ class Conditions:
 
 
 def conditions(
-    ode: PolynomialODE,
+    ode: ODE,
     partition: Partition | Iterable[Iterable[Any]],
     method: Equivalence | None = None,
 ) -> Conditions:
@@ -151,9 +155,10 @@ def conditions(
 
     Parameters
     ----------
-    ode : PolynomialODE
-        A system with symbolic ``parameters``. Without any, the answer is that the partition is an
-        equivalence, or is impossible.
+    ode : ODE
+        A system with symbolic ``parameters``; those in the arguments of functions other than quotients are
+        refused, and nothing is said of values for which a denominator is always 0. Without any, the answer is
+        that the partition is an equivalence, or is impossible.
     partition : Partition or blocks of names
         Variables that no block mentions form one more. Parameters always stand alone, mentioned or not.
     method : Forward() or Backward()
@@ -179,7 +184,7 @@ def conditions(
     >>> print(found.substitute({"k1": 2, "km2": 2}))
     forward equivalence for all parameter values
     """
-    ode = polynomial_only(ode, "conditions")
+    check_system(ode, "conditions")
     if method is None:
         method = Forward()
     if not isinstance(method, Equivalence) or not method.is_exact:
@@ -196,7 +201,10 @@ def conditions(
         for block in partition.named(ode.variables)
         if len(block) > 1 or block[0] not in ode.parameters
     )
-    found = _differences(ode, partition, method)
+    if isinstance(ode, PolynomialODE):
+        found = _differences(ode, partition, method)
+    else:
+        found = _numerators(ode, partition, method)
     return Conditions(method.direction, shown, ode.parameters, vanishing(found, ode.parameters))
 
 
@@ -241,3 +249,54 @@ def _differences(
                     add_term(difference, powers, -value)
                 if difference:
                     yield difference
+
+
+def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable[Polynomial]:
+    """The same where there are quotients: a difference is 0 iff its numerator is.
+
+    Raises
+    ------
+    MethodError
+        If a parameter is in the argument of another function: f(k·x) and f(m·x) may be equal for some k and m.
+    """
+    _parameters_outside(ode)
+    labels = partition.labels
+    terms = method.signature(ode, labels, np.arange(len(ode)))
+    assert terms.table is not None
+    table = terms.table()
+    forward = method.direction == "forward"
+    places = [ode.index[name] for name in ode.parameters]
+    parameter = {(v if forward else int(labels[v])): k for k, v in enumerate(places)}
+    signatures: dict[int, dict[int | None, Polynomial]] = {}
+    for owner, key, value in zip(*(part for part in terms.collected()), strict=True):
+        target, monomial = terms.describe(int(key))
+        add_term(signatures.setdefault(int(owner), {}).setdefault(target, {}), monomial, value)
+    for members in partition.blocks:
+        first = signatures.get(int(members[0]), {})
+        for member in members[1:].tolist():
+            other = signatures.get(member, {})
+            for target in first.keys() | other.keys():
+                difference = dict(first.get(target, {}))
+                for monomial, value in other.get(target, {}).items():
+                    add_term(difference, monomial, -value)
+                above, _ = table.cleared(difference, Budget())
+                split: dict[Powers, Polynomial] = {}
+                for monomial, value in above.items():
+                    rest = tuple((s, e) for s, e in monomial if s not in parameter)
+                    powers = sorted((parameter[s], e) for s, e in monomial if s in parameter)
+                    add_term(split.setdefault(rest, {}), tuple(powers), value)
+                yield from (polynomial for polynomial in split.values() if polynomial)
+
+
+def _parameters_outside(ode: ODE) -> None:
+    generators = ode.generators
+    assert generators is not None
+    holds = [name in ode.parameters for name in ode.variables]  # a parameter, for each symbol
+    for k, name in enumerate(generators.functions):
+        inside = {s for u in generators.arguments_of(k) for s in symbols_of(u)}
+        holds.append(any(holds[s] for s in inside))
+        if holds[-1] and name != "inverse":
+            raise MethodError(
+                "conditions are found for quotients, and for functions without parameters in their arguments; "
+                f"this system contains {symbol_text(ode, len(ode) + k)}"
+            )

@@ -289,8 +289,8 @@ def check_system(ode: object, verb: str) -> None:
         )
 
 
-def polynomial_only(ode: ODE, what: str) -> PolynomialODE:
-    """The system, if its equations are polynomials.
+def polynomial_only(ode: ODE, what: str, instead: str = "") -> PolynomialODE:
+    """The system, if its equations are polynomials; ``instead`` says what else there is.
 
     Raises
     ------
@@ -302,5 +302,5 @@ def polynomial_only(ode: ODE, what: str) -> PolynomialODE:
     check_system(ode, what)
     raise MethodError(
         f"{what} is defined for polynomial systems only; this one contains "
-        f"{symbol_text(ode, len(ode))}"
+        f"{symbol_text(ode, len(ode))}" + (f". {instead}" if instead else "")
     )

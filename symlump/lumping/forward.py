@@ -82,7 +82,8 @@ class Forward(Equivalence):
         """The substitution norm, if that was asked for."""
         if not self.erode:
             return None
-        return substitution_distances(polynomial_only(ode, "erode=True"), labels, members)
+        instead = "Forward(eps) without it measures derivatives"
+        return substitution_distances(polynomial_only(ode, "erode=True", instead), labels, members)
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> EquivalencePlan:
         """See :class:`symlump.lumping.equivalence.LumpingMethod`."""

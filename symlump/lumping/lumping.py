@@ -112,7 +112,8 @@ class Lumping:
             If the lumping has a tolerance, or the system contains functions (the certificate then holds
             values).
         """
-        ode = polynomial_only(self.ode, "a record of splits")
+        instead = "explain(x, y) says why two variables are apart, and certificate() proves it"
+        ode = polynomial_only(self.ode, "a record of splits", instead)
         if not self.method.is_exact:
             raise MethodError(
                 f"a record of splits proves an exact lumping the coarsest; this one has a tolerance "

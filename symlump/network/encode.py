@@ -76,6 +76,11 @@ def encode(network: Network, form: Form = "influence") -> NetworkODE:
     y2'   = 0
     one'  = 0
     """
+    if not isinstance(network, Network):
+        raise MethodError(
+            f"encode takes a Network, such as from_torch(model); got {type(network).__name__}. A system needs "
+            "no encoding: lump(ode, Forward())"
+        )
     if form == "influence":
         return _Influence(network, Wiring(network)).ode
     if form == "state":

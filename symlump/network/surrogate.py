@@ -135,6 +135,8 @@ def surrogate(
     True
     """
     phi = look_up(activation) if isinstance(activation, str) else activation
+    if not isinstance(phi, Activation):
+        raise MethodError(f"surrogate takes an activation; got {type(phi).__name__}")
     lower, upper = float(lower), float(upper)
     if not (isfinite(lower) and isfinite(upper) and lower < upper):
         raise MethodError(
@@ -226,6 +228,8 @@ def with_surrogates(
     >>> bool(abs(net(x) - found.network(x)).max() <= found.bound.largest)
     True
     """
+    if not isinstance(network, Network):
+        raise MethodError(f"with_surrogates takes a Network; got {type(network).__name__}")
     chain = network.dense_chain("with_surrogates")
     whole = as_box(box, chain.inputs)[None, :]
     layers: list[Layer] = list(chain.layers)

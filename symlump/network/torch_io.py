@@ -162,6 +162,8 @@ def to_torch(network: Network) -> nn.Module:
     A chain of dense layers becomes an ``nn.Sequential``, any other network a ``torch.fx.GraphModule``, whose
     ``code`` is its forward pass and whose modules keep their names.
     """
+    if not isinstance(network, Network):
+        raise NetworkError(f"to_torch takes a Network; got {type(network).__name__}")
     chain = network.chain
     if chain is None:
         return graph_module(network)

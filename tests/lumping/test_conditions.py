@@ -180,3 +180,30 @@ def test_values_satisfy_the_conditions_iff_the_checker_accepts(system, method, s
         assert meets.holds != meets.impossible
         assert meets.holds == accepted(equations, labels, method, values)
         assert meets.holds == all(e.subs(values) == 0 for e in found.expressions)
+
+
+def test_quotients_agree_iff_their_numerators_do():
+    a, x, y, V1, V2, K1, K2, k = sympy.symbols("a x y V1 V2 K1 K2 k")
+    rates = {x: V1 * a / (K1 + a) - x, y: V2 * a / (K2 + a) - y, a: sympy.sin(a) / (1 + x + k * y)}
+    ode = sl.ODE.from_sympy(rates, [V1, V2, K1, K2, k])
+    backward = sl.conditions(ode, [["x", "y"], ["a"]], sl.Backward())
+    assert set(backward.expressions) == {V1 - V2, K2 * V1 - K1 * V2}
+    assert sl.conditions(ode, [["x", "y"], ["a"]]).expressions == (k - 1,)
+    for values in (
+        {V1: 1, V2: 1, K1: 3, K2: 3},
+        {V1: 1, V2: 1, K1: 3, K2: 2},
+        {V1: 0, V2: 0, K1: 1, K2: 2},
+    ):
+        at = {variable: rate.subs(values | {k: 1}) for variable, rate in rates.items()}
+        found = sl.lump(sl.ODE.from_sympy(at), sl.Backward(), [["x", "y"], ["a"]])
+        holds = all(e.subs(values) == 0 for e in backward.expressions)
+        assert (len(found.partition) == 2) == holds
+
+
+def test_parameters_inside_functions_are_refused_by_name():
+    x, y, k, m = sympy.symbols("x y k m")
+    ode = sl.ODE.from_sympy({x: sympy.exp(x / (k + x)), y: sympy.exp(y / (m + y))}, [k, m])
+    with pytest.raises(
+        MethodError, match=r"functions without parameters .* contains exp\(x/\(x \+ k\)\)"
+    ):
+        sl.conditions(ode, [["x", "y"]], sl.Backward())

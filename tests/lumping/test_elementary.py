@@ -168,7 +168,6 @@ def test_explanations():
     "ask",
     [
         lambda ode: sl.lump(ode, sl.Constrained(["x1"], eps=0.1)),
-        lambda ode: sl.conditions(ode, [["x1", "x2"]]),
         lambda ode: sl.lump(ode, sl.Forward()).splits,
     ],
 )

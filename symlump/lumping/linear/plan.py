@@ -54,7 +54,8 @@ class ConstrainedPlan(Plan[LinearLumping]):
     @cached_property
     def path(self) -> Path:
         """The row spaces from the observables to the smallest exact lumping."""
-        ode = polynomial_only(self.ode, "Constrained with a tolerance")
+        instead = "Constrained([…]) without one takes it"
+        ode = polynomial_only(self.ode, "Constrained with a tolerance", instead)
         return Path(ode, self.method.forms(ode), self.seed)
 
     @cached_property

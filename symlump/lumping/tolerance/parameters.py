@@ -17,8 +17,8 @@ from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.conditions import conditions
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
-from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
+from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class NearestParameters:
         All parameters, moved or not.
     distance : float
         2-norm of the change.
-    system : PolynomialODE
+    system : ODE
         The system at these values.
     """
 
     values: dict[str, Fraction]
     distance: float
-    system: PolynomialODE
+    system: ODE
 
 
 def nearest_parameters(
-    ode: PolynomialODE,
+    ode: ODE,
     partition: Partition | Iterable[Iterable[Any]],
     method: Equivalence,
     values: Mapping[str, Any],
@@ -51,7 +51,7 @@ def nearest_parameters(
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
         A system with symbolic parameters.
     partition : as for :func:`symlump.conditions`
     method : Forward() or Backward()

@@ -58,6 +58,8 @@ def write_onnx(network: Network, path: str | Path) -> None:
     >>> path.stat().st_size > 0
     True
     """
+    if not isinstance(network, Network):
+        raise NetworkError(f"write_onnx takes a Network; got {type(network).__name__}")
     data = _Writer(onnx_library(), network).model.SerializeToString()
     write_bytes(path, data)
 

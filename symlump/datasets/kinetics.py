@@ -1,4 +1,4 @@
-"""Michaelis–Menten networks of any size whose coarsest lumping is known."""
+"""Enzymatic networks of any size, with and without quotients, whose coarsest lumping is known."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.errors import MethodError
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial, add_to, constant, symbol, total
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.monomials import Monomials
+from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
 
@@ -52,14 +54,66 @@ def michaelis_menten(
             "as blocks, and direction='forward' or 'backward'"
         )
     generator = np.random.default_rng(seed)
-    spread = generator.integers(0, blocks, size=variables - blocks)
-    labels = np.concatenate([np.arange(blocks), spread])
-    generator.shuffle(labels)
-    members = [np.flatnonzero(labels == block).tolist() for block in range(blocks)]
+    labels, members = _blocks(generator, variables, blocks)
     table = SymbolTable(variables)
     plant = _competing if direction == "forward" else _copied
     equations = plant(generator, labels, members, table)
     return ODE.from_table([f"x{i}" for i in range(variables)], equations, table), labels
+
+
+def mass_action(substrates: int, blocks: int, seed: int = 0) -> tuple[PolynomialODE, IntArray]:
+    """The forward network of :func:`michaelis_menten` with enzymes as species, and its block numbers.
+
+    The three enzymes z of a block turn x_i at the rate v·x_i·z into a member of another block, and decay.
+
+    Examples
+    --------
+    >>> from symlump import Forward, Partition, lump
+    >>> ode, labels = mass_action(40, 4)
+    >>> len(ode), lump(ode, Forward()).partition == Partition(labels)
+    (52, True)
+    """
+    generator = np.random.default_rng(seed)
+    labels, members = _blocks(generator, substrates, blocks)
+    enzymes = substrates + np.arange(3 * blocks)
+    rates = generator.integers(1, 10, size=(blocks, 3))
+    targets = generator.integers(0, blocks, size=(blocks, 3))
+    sizes = np.array([len(block) for block in members])
+    order, starts = np.concatenate(members), np.cumsum(sizes) - sizes
+    source = np.repeat(np.arange(substrates), 3)
+    enzyme = enzymes[3 * np.repeat(labels, 3) + np.tile(np.arange(3), substrates)]
+    flow, into = rates[labels].ravel(), targets[labels].ravel()
+    into = order[starts[into] + (generator.random(into.size) * sizes[into]).astype(np.int64)]
+    count = substrates + enzymes.size
+    monomials, position = Monomials.from_factors(
+        np.concatenate([np.tile(np.arange(source.size), 2), source.size + np.arange(count)]),
+        np.concatenate([source, enzyme, np.arange(count)]),
+        np.ones(2 * source.size + count, dtype=np.int64),
+        source.size + count,
+    )
+    decay = np.concatenate([(generator.permutation(blocks) + 1)[labels], enzymes])
+    values = np.concatenate([-flow, flow, -decay])
+    column = np.concatenate([np.tile(np.arange(source.size), 2), source.size + np.arange(count)])
+    ode = PolynomialODE.from_terms(
+        [f"x{i}" for i in range(substrates)] + [f"z{k}" for k in range(enzymes.size)],
+        np.concatenate([source, into, np.arange(count)]),
+        position[column],
+        ExactArray(values, np.ones_like(values)),
+        monomials,
+    )
+    return ode, np.concatenate([labels, blocks + np.arange(enzymes.size)])
+
+
+def _blocks(
+    generator: np.random.Generator, variables: int, blocks: int
+) -> tuple[IntArray, list[list[int]]]:
+    """Random blocks, none of them empty: the number of each variable's, and the members."""
+    spread = generator.integers(0, blocks, size=variables - blocks)
+    labels = np.concatenate([np.arange(blocks), spread])
+    generator.shuffle(labels)
+    order = np.argsort(labels, kind="stable")
+    cuts = np.cumsum(np.bincount(labels))[:-1]
+    return labels, [part.tolist() for part in np.split(order, cuts)]
 
 
 def _competing(

@@ -153,6 +153,22 @@ def _proofs(options: argparse.Namespace) -> Answer:
     )
 
 
+def _rational(options: argparse.Namespace) -> Answer:
+    from symlump.bench.rational import HEADER, cells, measure, sizes
+    from symlump.display.tables import table_text
+
+    chosen = sizes(options.quick)
+    rows = []
+    with bar("quotients", len(chosen)) as step:
+        for done, (direction, variables) in enumerate(chosen, start=1):
+            rows.append(measure(direction, variables))
+            step(done, f"{direction}, {variables} variables")
+    return Answer(
+        lambda: [asdict(row) | {"reached": row.reached} for row in rows],
+        lambda: table_text(HEADER, [cells(row) for row in rows]),
+    )
+
+
 def _start(options: argparse.Namespace) -> Answer:
     from symlump.bench.start import measure
     from symlump.display.tables import table_text
@@ -210,6 +226,12 @@ EXPERIMENTS = (
         "certificates of phosphorylation with up to 9 sites, and of chains (minutes, 4 GB)",
         _proofs_options,
         _proofs,
+    ),
+    Experiment(
+        "rational",
+        "enzymatic networks with quotients, against polynomial systems of as many terms (minutes)",
+        _common_options,
+        _rational,
     ),
     Experiment(
         "networks",

@@ -22,7 +22,7 @@ from symlump.lumping.refinement.field import (
     sums_by_key,
 )
 from symlump.ode.distinct import distinct
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.generators import Batch, Generators
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.monomials import Monomials, ranges
@@ -38,7 +38,7 @@ class _Network:
         self.arguments, self.functions = 0, 0
         self.batches: list[Batch] = []
         if self.generators is not None:
-            self.polynomials = Polynomials.stacked([self.generators.arguments, self.polynomials])
+            self.polynomials = _beside(self.generators.arguments, self.polynomials)
             self.arguments, self.functions = self.generators.arguments.count, len(self.generators)
             self.batches = self.generators.batches
         self.indptr, self.table = self.polynomials.indptr, self.polynomials.monomials
@@ -75,6 +75,23 @@ class _Network:
         width = len(self.table)
         columns, prime = self.polynomials.columns, self.prime
         return ModularMatrix.of(self.coefficients, columns, self.indptr, width, prime).transpose()
+
+
+def _beside(a: Polynomials, b: Polynomials) -> Polynomials:
+    """The polynomials of two collections; monomials of both are in the table twice, which does no harm here."""
+    first, second = a.monomials, b.monomials
+    table = Monomials(
+        np.concatenate([first.indptr, first.indptr[-1] + second.indptr[1:]]),
+        np.concatenate([first.variables, second.variables]),
+        np.concatenate([first.powers, second.powers]),
+    )
+    return Polynomials(
+        a.count + b.count,
+        table,
+        np.concatenate([a.rows, a.count + b.rows]),
+        np.concatenate([a.columns, len(first) + b.columns]),
+        ExactArray.concatenate([a.coefficients, b.coefficients]),
+    )
 
 
 class Waiting:

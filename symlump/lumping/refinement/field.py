@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from symlump.errors import InputError
 from symlump.ode.exact import IntArray
-from symlump.ode.monomials import modular_power, ranges
+from symlump.ode.monomials import ranges
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -150,5 +150,31 @@ def sums_by_key(keys: IntArray, values: Residues, prime: int) -> tuple[IntArray,
 
 
 def inverses(values: Residues, prime: int) -> Residues:
-    """Entrywise inverses of residues that are not 0."""
-    return modular_power(values, np.full(values.size, prime - 2, dtype=np.int64), prime)
+    """Entrywise inverses of residues that are not 0.
+
+    Pairs are multiplied, and their products, up to one product of all; its inverse times what is beside it on
+    the way down is what is sought. That takes three multiplications an entry; a power p − 2 takes sixty.
+
+    Examples
+    --------
+    >>> inverses(np.array([1, 2, 3], dtype=np.uint64), 7).tolist()
+    [1, 4, 5]
+    """
+    p = np.uint64(prime)
+    levels = [values]
+    while levels[-1].size > 1:
+        pairs = levels[-1]
+        product = pairs[0 : pairs.size // 2 * 2 : 2] * pairs[1::2] % p
+        levels.append(np.concatenate([product, pairs[2 * product.size :]]))
+    if not values.size:
+        return values
+    result = np.array([pow(int(levels.pop()[0]), -1, prime)], dtype=np.uint64)
+    while levels:
+        pairs = levels.pop()
+        half = pairs.size // 2
+        inner = np.empty_like(pairs)
+        inner[0 : 2 * half : 2] = result[:half] * pairs[1::2] % p
+        inner[1::2] = result[:half] * pairs[0 : 2 * half : 2] % p
+        inner[2 * half :] = result[half:]
+        result = inner
+    return result

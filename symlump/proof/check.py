@@ -834,11 +834,11 @@ class _Occurrences:
     ) -> Iterable[tuple[str, int, Fraction]]:
         label = partition.label
         keys = {key for _, key in questions}
-        monomials: dict[int, Monomial] = {-1: ()}
+        monomials: Iterable[Monomial] = [()]
         if block is not None:  # a monomial may contain several of its members
             members = partition.members[block]
-            monomials = {n: m for name in members for m, n in self.occurring[name]}
-        for monomial in monomials.values():
+            monomials = {n: m for name in members for m, n in self.occurring[name]}.values()
+        for monomial in monomials:
             key = _over_blocks(monomial, label)
             if key in keys:
                 for name, value in self.containing.get(monomial, ()):

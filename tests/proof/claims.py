@@ -1,9 +1,11 @@
 """The worked examples of the theory as certificates, for the tests of Coq."""
 
+import pytest
 import sympy
 
 import symlump as sl
 from symlump.datasets.systems import multisite_phosphorylation
+from symlump.proof import check as checker
 
 x1, x2, x3 = sympy.symbols("x1:4")
 LINEAR = {x1: -3 * x1 + x3, x2: -3 * x2 + x3, x3: x1 + x2 - 2 * x3}
@@ -93,3 +95,23 @@ def claimed(kind, system, quotient, functions=None, quotient_functions=None, **p
         }
         | parts
     )
+
+
+def steps_of(data, allowed=None):
+    """What the checker says, and the steps that it takes, by task; in ``allowed`` those it may take."""
+    spent = {}
+
+    class Counted(checker.Budget):
+        def __init__(self, task, steps):
+            super().__init__(task, steps)
+            if allowed is not None:
+                allowed[task] = steps
+
+        def spend(self, steps):
+            spent[self.task] = spent.get(self.task, 0) + steps
+            super().spend(steps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checker, "Budget", Counted)
+        verdict = checker.check(data)
+    return verdict, spent

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from proof.claims import claimed, terms
+from proof.claims import claimed, steps_of, terms
 
 from symlump.proof import check as checker
 from symlump.proof import closure
@@ -202,26 +202,11 @@ def test_whole_numbers_are_those_that_every_reader_of_json_reads(key, number):
 # Work is counted wherever a stranger could ask for much of it.
 
 
-def count(data):
-    """Steps of the budgets, by task."""
-    spent = {}
-
-    class Counted(checker.Budget):
-        def spend(self, steps):
-            spent[self.task] = spent.get(self.task, 0) + steps
-            super().spend(steps)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checker, "Budget", Counted)
-        verdict = check(data)
-    return verdict, spent
-
-
 def test_powers_of_zero_are_counted():
     """Each of the terms goes through 10 000 products with nothing."""
     many = " + ".join(f"z^10000*y^{k}" for k in range(1, 21))
     data = claimed("linear", {"x": ""}, {"z": many, "y": ""}, matrix={"z": "", "y": ""})
-    verdict, spent = count(data)
+    verdict, spent = steps_of(data)
     assert verdict.accepted and spent["multiplying out the quotient"] >= 20 * 10**4
 
 
@@ -236,7 +221,7 @@ def test_long_monomials_are_counted():
         {"h": ("inverse", "1 + " + "*".join(names))},
     )
     data["quotient"]["x0"] = terms("h^99")
-    verdict, spent = count(data)
+    verdict, spent = steps_of(data)
     assert verdict.answer == "rejected" and spent["multiplying out functions"] > 10**6
 
 
@@ -244,7 +229,7 @@ def test_many_functions_of_many_fractions_are_told_apart_in_time():
     """Only those of equal value at one point are compared."""
     n = 500
     functions = {"i": ("inverse", "x")} | {f"f{k}": ("exp", f"{k}*i") for k in range(1, n)}
-    verdict, spent = count(claimed("forward", {"x": ""}, {"x": ""}, functions))
+    verdict, spent = steps_of(claimed("forward", {"x": ""}, {"x": ""}, functions))
     assert verdict.accepted and spent["multiplying out functions"] < 200 * n
 
 

@@ -1,0 +1,129 @@
+"""What the checker computes for polynomials, and how many steps it counts: small examples, by hand."""
+
+import pytest
+from proof.claims import claimed, steps_of, terms
+
+from symlump.proof.check import check, replay
+from symlump.proof.check import read_system as read
+
+
+def replayed(kind, system, blocks, *rounds):
+    """The blocks that a record reaches, and the steps it takes; rounds as (member, target, monomial)."""
+    initial = {name: k for k, block in enumerate(blocks) for name in block}
+    records = [[(m, t, tuple(map(tuple, terms(f"1*{text}" if text else "1")[0][1]))) for m, t, text in of_round]
+               for of_round in rounds]  # fmt: skip
+    label = replay(read({n: terms(t) for n, t in system.items()}), kind, initial, records)
+    reached = {}
+    for name, number in label.items():
+        reached.setdefault(number, []).append(name)
+    return sorted(map(sorted, reached.values()))
+
+
+SQUARE = {"x": "x^2 + 2*x*y + y^2", "y": "", "z": "x*y*z"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "system", "record", "reached"),
+    [
+        # forward: the derivatives of a power, and of sums of equations
+        ("forward", SQUARE, ("x", "x", "x"), [["x", "y"], ["z"]]),
+        ("forward", SQUARE, ("z", "x", "y"), [["x", "y"], ["z"]]),
+        ("forward", SQUARE, ("x", "x", "x^2"), [["x", "y", "z"]]),
+        ("forward", {"x": "x^3 + 3*y^2*x", "y": "3*x^2*y + y^3"}, ("x", "x", "x^2"), [["x", "y"]]),
+        ("forward", {"x": "x^2 + x*y + y^2", "y": ""}, ("x", "x", "x"), [["x"], ["y"]]),
+        ("forward", {"x": "u", "y": "-u", "u": "", "w": ""}, ("u", "x", ""), [["u", "w", "x", "y"]]),
+        # backward: sums over monomials that are one on the blocks
+        ("backward", {"x": "u*x - v*x", "y": "", "u": "", "v": ""}, ("x", None, "u*x"), [["u", "v", "x", "y"]]),
+        ("backward", {"x": "x*y", "y": "x^2"}, ("x", None, "x^2"), [["x", "y"]]),
+        ("backward", {"x": "x*y", "y": "x^2"}, ("x", None, "x*y"), [["x", "y"]]),
+        ("backward", {"x": "x*y", "y": "2*x^2"}, ("y", None, "y^2"), [["x"], ["y"]]),
+        ("backward", {"x": "1 + x", "y": "1 + 2*x"}, ("x", None, ""), [["x", "y"]]),
+        ("backward", {"x": "1 + x", "y": "2 + x"}, ("x", None, ""), [["x"], ["y"]]),
+    ],
+)  # fmt: skip
+def test_one_record(kind, system, record, reached):
+    assert replayed(kind, system, [list(system)], [record]) == reached
+
+
+def test_the_largest_part_keeps_the_number_of_its_block():
+    """So what is looked at again is at most half of what it was."""
+    system = read({name: terms(text) for name, text in {"c": "2", "a": "1", "b": "1"}.items()})
+    found = replay(system, "backward", dict.fromkeys("cab", 0), [[("a", None, ())]])
+    assert found == {"a": 0, "b": 0, "c": 1}
+    system = read({name: terms(text) for name, text in {"c": "", "a": "1", "b": "1"}.items()})
+    found = replay(system, "backward", dict.fromkeys("cab", 0), [[("a", None, ())]])
+    assert found == {"a": 0, "b": 0, "c": 1}
+
+
+def maximal(kind, system, rounds):
+    """A certificate of the finest partition, with a record."""
+    records = [[[m, t, terms(f"1*{k}" if k else "1")[0][1]] for m, t, k in of] for of in rounds]
+    return claimed(kind, system, system, initial=[list(system)], maximality=records)
+
+
+def test_steps_of_a_forward_replay():
+    """1 + |m| a record, and the weight of T: for each term 1 + |m| + |m|²/8, and 1 for each equation."""
+    system = {"x": "x^2 + 2*x*y", "y": "", "z": "x*y*z*w", "w": ""}
+    weight = {"x": 1 + 2 + 3, "y": 1, "z": 1 + 1 + 4 + 2, "w": 1}
+    rounds = [[("x", "x", "x")], [("x", "x", "y")], [("z", "z", "x*y*w")]]
+    allowed = {}
+    verdict, spent = steps_of(maximal("forward", system, rounds), allowed)
+    # The first separates x and y (2 and 2 in x) from z and w; the second x from y; the third z from w.
+    both = weight["x"] + weight["y"]
+    first = 2 + both + weight["z"] + weight["w"]
+    second = 2 + both
+    third = 4 + weight["z"] + weight["w"]
+    assert verdict.coarsest and spent["replaying the record"] == first + second + third
+    size = (1 + 2 + 3) + 1 + (1 + 1 + 4) + 1
+    assert allowed["replaying the record"] == 2_500_000 + 4 * size * size.bit_length()
+    assert spent["differentiating"] == 16 // 8  # all else is less than 8
+    assert allowed["differentiating"] == 2_500_000 + 4 * size
+
+
+def test_steps_of_a_backward_replay():
+    """The weight of the lightest block: for each monomial with a member 1 + |m| + the equations it is in."""
+    system = {"x": "x*y + 1", "y": "x*y", "z": "z^2 + 1"}
+    weight = {"x": 1 + (1 + 2 + 2), "y": 1 + (1 + 2 + 2), "z": 1 + (1 + 1 + 1)}
+    rounds = [[("x", None, "")], [("x", None, "x*y")]]
+    verdict, spent = steps_of(maximal("backward", system, rounds))
+    # The constants are in two equations, and separate y; then the block of y is lighter than that of x and z.
+    assert weight["y"] < weight["x"] + weight["z"]
+    assert verdict.coarsest and spent["replaying the record"] == (1 + 2) + (3 + weight["y"])
+
+
+def test_steps_of_a_linear_lumping():
+    """A term of an equation is one step; a product 1, and 8 and the factors for each two monomials."""
+    data = claimed(
+        "linear",
+        {"x": "x^2 + y*x", "y": "y*x + y^2"},
+        {"z": "z^2"},
+        matrix={"z": "x + y"},
+    )
+    allowed = {}
+    verdict, spent = steps_of(data, allowed)
+    assert verdict.accepted and spent["adding up rows"] == 2 + 2
+    # 1·(x + y), then (x + y)·(x + y)
+    products = (1 + 8 * 1 * 2 + 0 + 2) + (1 + 8 * 2 * 2 + 2 * 2 + 2 * 2)
+    assert spent["multiplying out the quotient"] == products
+    size = (1 + 2 + 3) + (1 + 2 + 3) + (1 + 1 + 1) + (1 + 2 + 2)
+    assert allowed["adding up rows"] == 2_500_000 + 4 * size
+    assert allowed["multiplying out the quotient"] == 2_500_000 + 64 * size
+
+
+@pytest.mark.parametrize(
+    ("kind", "x", "y", "quotient", "answer"),
+    [
+        ("forward", "x^2 + 2*x*y + y^2", "", "z^2", "accepted"),
+        ("forward", "x^2 + x*y + y^2", "", "z^2", "rejected"),
+        ("forward", "x^3 + 3*x^2*y", "3*x*y^2 + y^3", "z^3", "accepted"),
+        ("forward", "x^3 + 2*x^2*y", "2*x*y^2 + y^3", "z^3", "rejected"),
+        ("backward", "x^2 + x*y", "2*y^2", "2*z^2", "accepted"),
+        ("backward", "x^2 + x*y", "2*y^2 + x", "2*z^2", "rejected"),
+        ("backward", "x*y - x^2", "", "", "accepted"),
+        ("linear", "x^2 + 2*x*y", "y^2", "z^2", "accepted"),
+        ("linear", "x^2 + x*y", "y^2", "z^2", "rejected"),
+    ],
+)
+def test_powers_and_products_of_two_variables(kind, x, y, quotient, answer):
+    parts = {"matrix": {"z": "x + y"}} if kind == "linear" else {"blocks": {"z": ["x", "y"]}}
+    assert check(claimed(kind, {"x": x, "y": y}, {"z": quotient}, **parts)).answer == answer

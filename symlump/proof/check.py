@@ -1068,15 +1068,12 @@ class _Field(_Modular):
             raise Rejected("a denominator is 0 where variables are replaced")
         leading = above[min(above)]
         monic = {m: _bounded(v / leading) for m, v in above.items()}
-        if monic == {(): 1}:
-            result: Polynomial = {(): 1 / leading}
-        else:
-            key = frozenset(monic.items())
-            if key not in self.inverses:
-                symbol = self.inverses[key] = self._new()
-                self.below[symbol], value = monic, self.value(monic)
-                self.at[symbol] = pow(value, -1, self.prime) if value else 0
-            result = {((self.inverses[key], 1),): 1 / leading}
+        key = frozenset(monic.items())
+        if key not in self.inverses:
+            symbol = self.inverses[key] = self._new()
+            self.below[symbol], value = monic, self.value(monic)
+            self.at[symbol] = pow(value, -1, self.prime) if value else 0
+        result: Polynomial = {((self.inverses[key], 1),): 1 / leading}
         for symbol, power in powers.items():
             for _ in range(power):
                 result = _product(result, self.below[symbol], self.budget)
@@ -1235,7 +1232,7 @@ class _Point(_Modular):
         name, u, prime = self.functions[symbol].name, self.inside[symbol], self.prime
         if name == "inverse":
             return -self.at[symbol] * self.at[symbol] % prime
-        if name == "power" and argument == 1 and u[0] == 1:
+        if name == "power" and argument and u[0] == 1:
             return 0
         if name in _PARITY and len(u) == 1:  # that of an even function is odd
             sign = 1 if 2 * u[0] < prime else -_PARITY[name]

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from proof.claims import claimed, steps_of, terms
 
 from symlump.proof import check as checker
@@ -118,7 +120,7 @@ def test_the_given_system_has_the_same_functions():
     data = claimed("forward", {}, {}, {"f": ("exp", "1")})
     same, other = {"f": ["exp", [terms("1")]]}, {"f": ["exp", [terms("2")]]}
     assert check(data, {"system": {}, "functions": same}).accepted
-    for given in (
+    for beside in (
         {"system": {"x": terms("x")}, "functions": same},
         {"system": {}, "functions": other},
         {"system": {"x": terms("x")}, "functions": other},
@@ -126,21 +128,21 @@ def test_the_given_system_has_the_same_functions():
         {"x": terms("x")},
         {},
     ):
-        verdict = check(data, given)
-        assert verdict.answer == "rejected" and "given" in verdict.reason, given
+        verdict = check(data, beside)
+        assert verdict.answer == "rejected" and "given" in verdict.reason, beside
     plain = claimed(
         "forward", {"system": "", "functions": "system"}, {"system": "", "functions": "system"}
     )
     assert check(plain, plain["system"]).accepted  # its variables have these names
     assert check(plain, {"system": plain["system"], "functions": {}}).accepted
     assert check(plain, {"system": plain["system"], "functions": same}).answer == "rejected"
-    for given, place in (
+    for beside, place in (
         ({"system": {}, "functions": []}, "the given system: functions: "),
         ({"system": {"x": 1}, "functions": {}}, 'the given system: system["x"]: '),
         ({"system": {}, "functions": {}, "more": {}}, 'the given system["system"]: '),
     ):
         with pytest.raises(Unreadable) as error:
-            check(data, given)
+            check(data, beside)
         assert place in str(error.value)
 
 
@@ -177,6 +179,94 @@ def test_few_points_of_a_derivation_are_remembered(monkeypatch):
         assert "depends on those before" in verdict.reason and len(made) == count
     record["steps"] = steps[:1]
     assert closure.check_closure(data | {"closure": record}).coarsest
+
+
+AT_ZERO = {"exp": 1, "cos": 1, "cosh": 1} | dict.fromkeys(
+    ["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "abs", "sign"], 0
+)
+AT_ONE = {"log": 0, "acos": 0, "acosh": 0}
+EVEN = ["cos", "cosh", "abs"]
+ODD = ["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "sign"]
+
+
+@pytest.mark.parametrize("name", [*AT_ZERO, *AT_ONE, "power", "g"])
+def test_every_fact_and_no_other(name):
+    """Values at 0 and 1, and parity: in the comparison, and in a record of values."""
+    values = {(at, value): "inconclusive" for at in "01" for value in ("0", "1", "2", "-1")}
+    if name in AT_ZERO:
+        values["0", str(AT_ZERO[name])] = "accepted"
+    if name in AT_ONE:
+        values["1", str(AT_ONE[name])] = "accepted"
+    if name == "power":
+        values["1", "1"] = "accepted"
+    for (at, value), answer in values.items():
+        known = answer != "accepted" and "accepted" in [values[at, v] for v in ("0", "1")]
+        found = equation("e", value, {"e": (name, at)}).answer
+        assert found == ("rejected" if known else answer), (at, value)
+    for sign, names in ((1, EVEN), (-1, ODD)):
+        found = equation("e", f"{sign}*f", {"e": (name, "x"), "f": (name, "-x")}).answer
+        assert found == ("accepted" if name in names else "inconclusive")
+    # Equal values stay together in a record; what is not known to be equal does not.
+    pairs = [("e", "f", {"e": (name, "z"), "f": (name, "-z")}, name in EVEN)]
+    pairs += [("e", "-1*f", {"e": (name, "z"), "f": (name, "-z")}, name in ODD)]
+    pairs += [("e", str(v), {"e": (name, "0*z")}, AT_ZERO.get(name) == v) for v in (0, 1, 2)]
+    pairs += [
+        ("e", str(v), {"e": (name, "1")}, AT_ONE.get(name, 1 if name == "power" else None) == v)
+        for v in (0, 1, 2)
+    ]
+    for left, right, functions, same in pairs:
+        claim = checker.read_claim(
+            claimed("backward", {"x": left, "y": right, "z": ""}, {}, functions, blocks={})
+        )
+        for seed in range(3):  # so that z is in either half of the field
+            record = checker.Evaluations(10007, seed, 1)
+            found = checker.replay_evaluations(claim, {"x": 0, "y": 0, "z": 1}, record)
+            assert (found["x"] == found["y"]) == same, (left, right, functions)
+
+
+def test_a_prime_that_divides_a_denominator_shows_nothing():
+    data = claimed("backward", {"x": "1/7*e", "y": "2*e"}, {}, {"e": ("exp", "x")}, blocks={})
+    claim = checker.read_claim(data | {"initial": [["x", "y"]]})
+    with pytest.raises(checker.Inconclusive, match="the prime 7 divides a denominator"):
+        checker.replay_evaluations(claim, {"x": 0, "y": 0}, checker.Evaluations(7, 0, 1))
+    found = checker.replay_evaluations(claim, {"x": 0, "y": 0}, checker.Evaluations(5, 0, 1))
+    assert found["x"] != found["y"]
+
+
+def test_steps_of_multiplying_out():
+    """Sizes of system, quotient, matrix and all functions; products; values; comparisons."""
+    data = claimed(
+        "linear",
+        {"x": "2*e", "y": "y*i"},
+        {"x": "2*f", "y": "1"},
+        {"e": ("exp", "x^2"), "i": ("inverse", "y")},
+        {"f": ("exp", "x^2")},
+    )
+    allowed = {}
+    verdict, spent = steps_of(data, allowed)
+    task = "multiplying out functions"
+    size = (3 + 4) + (3 + 2) + (3 + 3) + (3 + 3 + 3)
+    assert verdict.accepted and allowed[task] == 2_500_000 + 64 * size
+    # The first product with a symbol is 1 + 8 + 1, one more for each factor that is there. A value at the point
+    # is 2 for x^2 or y, a comparison the number of terms.
+    e = (10 + 11) + 1 + 2 + 2  # x·x, is it 0, who is alike, noted
+    i = 10 + 2
+    f = (10 + 11) + 1 + 2 + (1 + 1)  # the last: compared with e
+    x = 10 + 10 + (1 + 1)
+    y = (10 + 11) + (1 + 1) + 10  # y·i − 1 is cleared of i
+    assert spent[task] == e + i + f + x + y
+
+
+def test_the_facts_hold_of_derivatives_too():
+    """power(1, y, z) is 1, so nothing tells y from z."""
+    evaluations = {"prime": 10007, "seed": 0, "rounds": 3}
+    parts = {"initial": [["x"], ["y", "z"]], "evaluations": evaluations}
+    system, small = {"x": "p", "y": "", "z": ""}, {"x": "1", "y": "", "z": ""}
+    data = claimed("forward", system, small, {"p": ("power", "1", "y", "z")}, **parts)
+    assert check(data).answer == "inconclusive" and "separate y and z" in check(data).reason
+    data["functions"]["p"][0] = "g"
+    data["quotient"], data["quotient_functions"] = data["system"], data["functions"]
+    assert check(data).coarsest
 
 
 def test_rounds_end_when_nothing_splits():
@@ -256,3 +346,88 @@ def test_the_checker_alone_writes_any_name_to_any_terminal(tmp_path, capsys, mon
     monkeypatch.setattr(checker, "read_json", full)
     assert checker.main([str(tmp_path / "c.json")]) == 3
     assert "more memory than there is" in capsys.readouterr().out
+
+
+# Records of values never separate what belongs together.
+
+
+@st.composite
+def polynomials(draw, symbols):
+    """A few terms, with ``u`` to the power 1 at most; perhaps a constant that facts are about."""
+    if draw(st.integers(0, 4)) == 0:
+        return draw(st.sampled_from([[], [["1", []]], [["-1", []]]]))
+    factor = st.tuples(st.sampled_from(symbols), st.integers(1, 2))
+    monomial = st.lists(factor, max_size=2, unique_by=lambda f: f[0])
+    found = draw(
+        st.lists(st.tuples(st.sampled_from(["1", "-1", "2", "1/2"]), monomial), max_size=2)
+    )
+    return [[c, [[v, 1 if v == "u" else e] for v, e in m]] for c, m in found]
+
+
+@st.composite
+def over_u_and_z(draw):
+    """Functions and two equations in symbols for them, in z and in a placeholder u."""
+    functions, symbols = {}, ["u", "z"]
+    for k in range(draw(st.integers(1, 4))):
+        name = draw(
+            st.sampled_from(["inverse", "exp", "sin", "cos", "power", "power", "abs", "log", "g"])
+        )
+        count = 1 if name == "inverse" else draw(st.integers(0 if name == "g" else 1, 3))
+        functions[f"f{k}"] = [name, [draw(polynomials(symbols)) for _ in range(count)]]
+        symbols.append(f"f{k}")
+    return functions, [draw(polynomials(symbols)) for _ in range(3)]
+
+
+def put(polynomial, image):
+    """The polynomial with some symbols replaced by sums."""
+    result = []
+    for number, factors in polynomial:
+        monomials = [[]]
+        for name, power in factors:
+            monomials = [[*m, [s, power]] for m in monomials for s in image.get(name, [name])]
+        result += [[number, m] for m in monomials]
+    return result
+
+
+RECORDS = st.builds(
+    checker.Evaluations, st.sampled_from([2, 3, 5, 101, 2**31 - 1]), st.integers(0, 99), st.just(9)
+)
+
+
+@settings(max_examples=4000)
+@given(over_u_and_z(), RECORDS)
+def test_what_depends_on_a_sum_stays_together(drawn, record):
+    """Functions of x + y: no derivative tells x from y, with whatever prime and point."""
+    functions, equations = drawn
+    image = {"u": ["x", "y"]}
+    functions = {f: [name, [put(u, image) for u in us]] for f, (name, us) in functions.items()}
+    system = dict(zip("xyz", (put(q, image) for q in equations), strict=True))
+    data = claimed("forward", {}, {}) | {"functions": functions, "system": system}
+    never_separated(data, record)
+
+
+@settings(max_examples=4000)
+@given(over_u_and_z(), RECORDS, st.data())
+def test_what_is_equal_where_x_is_y_stays_together(drawn, record, draw):
+    """x' and y' are the same with x or y, wherever either may stand: equal values where x = y."""
+    functions, (q, _, last) = drawn
+    twins, system = {}, {"z": put(last, {"u": ["x"]} | {f: [f"{f}x"] for f in functions})}
+    for own in "xy":
+        for f, (name, us) in functions.items():
+            image = {g: [g + own] for g in functions} | {"u": [draw.draw(st.sampled_from("xy"))]}
+            twins[f + own] = [name, [put(u, image) for u in us]]
+        image = {g: [g + own] for g in functions} | {"u": [draw.draw(st.sampled_from("xy"))]}
+        system[own] = put(q, image)
+    data = claimed("backward", {}, {}) | {"functions": twins, "system": system}
+    never_separated(data, record)
+
+
+def never_separated(data, record):
+    data |= {"blocks": {name: [name] for name in data["system"]}, "initial": [list(data["system"])]}
+    data |= {"quotient": dict.fromkeys(data["system"], [])}
+    try:
+        claim = checker.read_claim(data)
+        found = checker.replay_evaluations(claim, dict.fromkeys(claim.system, 0), record)
+    except checker.Inconclusive:  # a denominator is 0
+        return
+    assert found["x"] == found["y"]

@@ -658,6 +658,7 @@ def _check(claim: Claim) -> Verdict:
     system, kind = claim.system, claim.kind
     reference = "" if claim.tolerance == "0" else REFERENCE
     if kind == "linear":
+        _has_one_equation_per("row", claim.matrix, claim.quotient)
         if claim.functions or claim.quotient_functions:
             _check_sums(claim, claim.matrix)
         else:
@@ -666,9 +667,8 @@ def _check(claim: Claim) -> Verdict:
         return Verdict("accepted", said + reference)
     blocks = claim.blocks
     claimed = _labels(system, list(blocks.values()), "the blocks")
+    _has_one_equation_per("block", blocks, claim.quotient)
     names = list(blocks)
-    if claim.quotient.keys() != blocks.keys():
-        raise Rejected("the quotient does not have exactly one equation per block")
     verify = _check_forward if kind == "forward" else _check_backward
     of = {name: names[number] for name, number in claimed.items()}
     if claim.functions or claim.quotient_functions:
@@ -699,6 +699,11 @@ def _check(claim: Claim) -> Verdict:
     said += ", the coarsest inside the initial partition"
     free = any(function.name != "inverse" for function in claim.functions.values())
     return Verdict("accepted", said + (FREE if free else ""), coarsest=True)
+
+
+def _has_one_equation_per(part: str, parts: Mapping[str, Any], quotient: System) -> None:
+    if quotient.keys() != parts.keys():
+        raise Rejected(f"the quotient does not have exactly one equation per {part}")
 
 
 def replay(system: System, kind: str, initial: Labels, rounds: Iterable[list[Record]]) -> Labels:
@@ -910,8 +915,6 @@ def _check_backward(system: System, blocks: Blocks, of: dict[str, str], quotient
 
 
 def _check_linear(system: System, rows: System, quotient: System) -> None:
-    if rows.keys() != quotient.keys():
-        raise Rejected("the quotient does not have exactly one equation per row")
     size = _size(system) + _size(rows) + _size(quotient)
     budget = Budget.of("adding up rows", size)
     products = Budget.of("multiplying out the quotient", 16 * size)
@@ -1129,8 +1132,6 @@ def _sum_of(names: Iterable[str]) -> Polynomial:
 
 def _check_sums(claim: Claim, rows: System) -> None:
     """Σ_i L_i·q_i(x) = g(L·x) for every row of L: the commuting square, as an identity of functions."""
-    if rows.keys() != claim.quotient.keys():
-        raise Rejected("the quotient does not have exactly one equation per row")
     field = _Field(_claim_size(claim))
     large = field.symbols(claim.functions, {v: _sum_of([v]) for v in claim.system})
     small = field.symbols(claim.quotient_functions, rows)

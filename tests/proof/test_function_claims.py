@@ -116,6 +116,18 @@ def test_a_denominator_that_vanishes_on_the_blocks():
     assert verdict.answer == "rejected" and "a denominator is 0" in verdict.reason
 
 
+@KINDS
+@pytest.mark.parametrize("functions", [None, {"f": ("exp", "x")}])
+def test_a_quotient_has_one_equation_for_each_block_or_row(kind, functions):
+    part = "row" if kind == "linear" else "block"
+    data = claimed(kind, {"x": "", "y": ""}, {"x": "", "y": ""}, functions)
+    assert check(data).accepted
+    for quotient in ({"x": []}, {"x": [], "y": [], "z": []}, {"x": [], "z": []}, {}):
+        verdict = check(data | {"quotient": quotient})
+        assert verdict.answer == "rejected"
+        assert verdict.reason == f"the quotient does not have exactly one equation per {part}"
+
+
 def test_the_given_system_has_the_same_functions():
     data = claimed("forward", {}, {}, {"f": ("exp", "1")})
     same, other = {"f": ["exp", [terms("1")]]}, {"f": ["exp", [terms("2")]]}

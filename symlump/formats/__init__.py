@@ -122,7 +122,7 @@ def read(
     elif chosen == "bionetgen":
         from symlump.formats.bionetgen import read_bionetgen
 
-        model = read_bionetgen(source, parameters=parameters, constants=constants)
+        model = _polynomial_or_not(read_bionetgen, source, parameters, constants)
     elif chosen == "mrmc":
         from symlump.formats.chains import read_tra
 
@@ -176,10 +176,9 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
 
 def _text(model: Model, chosen: str) -> str:
-    if model.ode.generators is not None and chosen not in ("erode", "sbml"):
+    if model.ode.generators is not None and chosen == "mrmc":
         raise FileFormatError(
-            f"a system with {symbol_text(model.ode, len(model.ode))} is written as ERODE (.ode) or SBML "
-            f"(.xml), not as {chosen}"
+            f"a .tra file holds linear systems, not one with {symbol_text(model.ode, len(model.ode))}"
         )
     if model.events and chosen != "sbml":
         raise FileFormatError(

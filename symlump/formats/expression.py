@@ -27,7 +27,7 @@ NUMBER = r"(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
 NAME = r"[^\W\d]\w*"
 _TOKEN = re.compile(
     rf"\s*+(?:(?P<number>{NUMBER})|(?P<name>{NAME})"
-    r"|(?P<sign>\*\*|->|[-+*/^(),=\[\]{}:;])"
+    r"|(?P<sign>\*\*|->|[<>=!]=|&&|\|\||[-+*/^(),=\[\]{}:;<>])"
     r'|(?P<string>"[^"\n]*")|(?P<end>\Z))'
 )
 _SPACE = re.compile(r"\s*")
@@ -44,19 +44,26 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How tightly a unary minus binds, how ``^`` groups, and names of functions that mean others."""
+    """How tightly a unary minus binds, how ``^`` groups, names of functions that mean others, conditions.
+
+    With ``conditions`` there are comparisons, ``&&``, ``||``, ``if(condition, value, otherwise)``, ``time()``.
+    """
 
     minus: int
     caret_from_left: bool
     functions: Mapping[str, str] = field(default_factory=dict)
+    conditions: bool = False
 
 
 ERODE = Dialect(minus=5, caret_from_left=True)
 ORDINARY = Dialect(minus=3, caret_from_left=False)
+BIONETGEN = Dialect(minus=3, caret_from_left=False, conditions=True)
 SBML1 = Dialect(minus=5, caret_from_left=True, functions={"log": "ln"})
 
 _BINARY = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4, "**": 6}
-_OPEN = 0
+_CONDITIONS = {"||": -2, "&&": -1} | dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), 0)
+_WORDS = {"||": "or", "&&": "and", "**": "^"}
+_OPEN = -3
 
 
 class Tokens:
@@ -136,6 +143,8 @@ class ExpressionReader(Generic[Value]):
         self.absent = {} if absent is None else absent
         self._numbers: dict[str, Fraction] = {}
         self._binary = _BINARY | ({} if dialect.caret_from_left else {"**": 4})
+        if dialect.conditions:
+            self._binary |= _CONDITIONS
 
     def number(self, text: str) -> Fraction:
         """The value of a literal; each distinct one is converted once."""
@@ -241,8 +250,13 @@ class ExpressionReader(Generic[Value]):
         called = tokens.text == "(" and not _ALIAS.match(source.text, tokens.start)
         if called and name not in self.names:
             name = self.dialect.functions.get(name, name)
-            if name in _COMPUTED:
+            if name in _COMPUTED or (name == "if" and self.dialect.conditions):
                 return _SAME.get(name, name)
+            if name == "time" and self.dialect.conditions:
+                tokens.advance()
+                tokens.take(")")
+                values.append(self._result(source, name, [], start))
+                return ""
             if name in FUNCTIONS:
                 more = "; write ln or log10" if name == "log" else ""
                 raise source.error(
@@ -268,13 +282,17 @@ class ExpressionReader(Generic[Value]):
             values.append(self._result(source, "-", [right], position))
         else:
             left = values.pop()
-            symbol = "^" if symbol == "**" else symbol
-            values.append(self._result(source, symbol, [left, right], position))
+            values.append(self._result(source, _WORDS.get(symbol, symbol), [left, right], position))
 
     def _result(
         self, source: Source, operator: str, arguments: list[Value], position: int
     ) -> Value:
         try:
+            if operator == "if":
+                if len(arguments) != 3:
+                    raise InputError(f"if with {len(arguments)} arguments")
+                condition, value, otherwise = arguments
+                operator, arguments = "piecewise", [value, condition, otherwise]
             return self.arithmetic.apply(operator, arguments, position)
         except InputError as problem:
             line_end = source.text.find("\n", position)

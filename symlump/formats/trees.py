@@ -14,10 +14,11 @@ from symlump.ode.system import ODE
 _OPERATORS = {name: operator for operator, name in SAME.items()} | {"power": "^"}
 
 
-def right_sides(ode: ODE) -> list[Expression]:
+def right_sides(ode: ODE, only_functions: bool = False) -> list[Expression]:
     """The derivative of each variable as an expression in the names of variables.
 
-    Functions that occur several times are shared.
+    Functions that occur several times are shared. With ``only_functions`` the terms are left out that are
+    monomials in the variables.
 
     Examples
     --------
@@ -36,7 +37,19 @@ def right_sides(ode: ODE) -> list[Expression]:
                 symbols.append(Call("/", (Fraction(1), arguments[0])))
             else:
                 symbols.append(Call(_OPERATORS.get(name, name), arguments))
-    return [_sum({m: value for value, m in terms}, symbols, below) for _, terms in equations(ode)]
+    return [
+        _sum(
+            {m: value for value, m in terms if not only_functions or has_functions(m, ode)},
+            symbols,
+            below,
+        )
+        for _, terms in equations(ode)
+    ]
+
+
+def has_functions(monomial: Monomial, ode: ODE) -> bool:
+    """Whether a symbol in a monomial is no variable."""
+    return any(s >= len(ode) for s, _ in monomial)
 
 
 def _sum(p: Polynomial, symbols: list[Expression], below: dict[int, Expression]) -> Expression:

@@ -1,8 +1,9 @@
 """The ``.net`` files of BioNetGen: numbered species, mass action, groups.
 
 The rate in a ``.net`` file already contains the symmetry factors, so ``1 1,1 2 0.5*k`` runs at
-0.5·k·S₁². A species marked with ``$`` is held fixed. Functions are followed where they are
-polynomials in the groups.
+0.5·k·S₁². A species marked with ``$`` is held fixed. Functions are followed. The laws with names contain
+the reactants: ``Sat k K`` is k·S₁·S₂/(K + S₁), ``Hill k K h`` is k·S₁^h·S₂/(K^h + S₁^h), and ``MM k K`` is
+k·F·S₂/(K + F) with the free substrate F = ((S₁ − K − S₂) + √((S₁ − K − S₂)² + 4·K·S₁))/2.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from typing import Literal
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import algebra
 from symlump.formats.algebra import MAX_DEGREE, Monomial, Polynomial
-from symlump.formats.expression import NAME, NUMBER, ORDINARY, ExpressionReader, Tokens
+from symlump.formats.bionetgen.laws import law_of
+from symlump.formats.expression import BIONETGEN, NAME, NUMBER, ExpressionReader, Tokens
+from symlump.formats.flat import Call, evaluate
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, shown
+from symlump.formats.symbolic import SymbolArithmetic, settle_symbols
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.system import ODE
 
 BLOCKS = ("parameters", "species", "groups", "functions", "reactions")
 _SKIPPED = {
@@ -44,9 +50,9 @@ Line = tuple[int, int]
 
 #: Rate laws that are no polynomials, as they are called in a reaction.
 _LAWS = {
-    "MM": "Michaelis–Menten",
-    "Sat": "saturation",
-    "Hill": "Hill",
+    "MM": "Michaelis–Menten, with 2 constants and 2 reactants",
+    "Sat": "saturation, with a constant and one more for some of the reactants",
+    "Hill": "Hill, with 3 constants",
 }
 #: Other ways to write a rate law, with what is missing here.
 _UNSUPPORTED = {
@@ -55,6 +61,7 @@ _UNSUPPORTED = {
     "Arrhenius": "a rate from energies",
 }
 _LAW = re.compile(r"(?:([^*\s]+)\*)?(\w+)\b")
+_ONE = Fraction(1)
 
 
 def read_bionetgen(
@@ -62,6 +69,7 @@ def read_bionetgen(
     *,
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
+    functions: bool = False,
 ) -> Model:
     """Read a reaction network.
 
@@ -74,13 +82,15 @@ def read_bionetgen(
     constants : {"keep", "values"}
         With "values", rates may divide by species that do not move; the reader of files replaces
         those by their values.
+    functions : bool
+        Read quotients and functions of variables, too.
 
     Raises
     ------
     FileFormatError
         If the text is not a network.
     NotPolynomialError
-        If a rate is not a polynomial.
+        If a rate is not a polynomial, or with ``functions`` has one that is not known.
 
     Examples
     --------
@@ -98,13 +108,13 @@ def read_bionetgen(
     A(b)'          = -3*A(b)^2
     A(b!1).A(b!1)' = 3/2*A(b)^2
     """
-    return _Reader(source, parameters == "symbolic", constants == "values").read()
+    return _Reader(source, parameters == "symbolic", constants == "values", functions).read()
 
 
 class _Reader:
     """The state of one reading: what the names mean so far."""
 
-    def __init__(self, source: Source, symbolic: bool, folded: bool) -> None:
+    def __init__(self, source: Source, symbolic: bool, folded: bool, functions: bool) -> None:
         text = source.text
         if "#" in text:
             text = _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
@@ -115,8 +125,10 @@ class _Reader:
         self.fixed: set[int] = set()
         self.names: dict[str, Polynomial] = {}
         self.absent: dict[str, str] = {}
-        self.arithmetic = PolynomialArithmetic()
-        self.expressions = ExpressionReader(self.names, ORDINARY, self.arithmetic, self.absent)
+        self.arithmetic: PolynomialArithmetic | SymbolArithmetic = PolynomialArithmetic()
+        if functions:
+            self.arithmetic = SymbolArithmetic(SymbolTable(0))
+        self.expressions = ExpressionReader(self.names, BIONETGEN, self.arithmetic, self.absent)
         self.observables: dict[str, dict[str, Fraction]] = {}
         self.flows = Flows()
 
@@ -138,9 +150,17 @@ class _Reader:
         initial = dict(zip(self.species, self.initial, strict=True))
         letters = self.parameters if self.symbolic else {}
         initial |= letters
-        self.arithmetic.names += variables
-        constant = (*letters, *(self.species if self.folded else ()))
-        self.arithmetic.constants.update((variables[name], initial[name]) for name in constant)
+        arithmetic = self.arithmetic
+        if isinstance(arithmetic, SymbolArithmetic):
+            arithmetic.table = SymbolTable(len(variables))
+        else:
+            arithmetic.names += variables
+            constant = (*letters, *(self.species if self.folded else ()))
+            arithmetic.constants.update((variables[name], initial[name]) for name in constant)
+        for name, function in (("_pi", "pi"), ("_e", "exp")):
+            if name not in self.names and f"{name}" in self.source.text:
+                one = [arithmetic.number(_ONE)] if function == "exp" else []
+                self.names[name] = arithmetic.apply(function, one)
         both = [self._group(line) for line in blocks.get("groups", ())]
         ambiguous = {name: self.names.pop(name) for name in both if name in self.parameters}
         for name in ambiguous:
@@ -149,7 +169,12 @@ class _Reader:
             self._function(line)
         self.names |= ambiguous  # in a reaction only parameters and functions can be meant
         self._reactions(blocks.get("reactions", ()))
-        ode, more = settle(self.arithmetic, self.flows, letters, self._refuse)
+        ode: ODE
+        more: dict[str, Fraction] = {}
+        if isinstance(arithmetic, SymbolArithmetic):
+            ode = settle_symbols(arithmetic, self.flows, tuple(variables), letters)
+        else:
+            ode, more = settle(arithmetic, self.flows, letters, self._refuse)
         title = _TITLE.search(self.source.text)
         name = title[1] if title else re.split(r"[\\/]", self.source.path)[-1].rsplit(".", 1)[0]
         return Model(
@@ -304,15 +329,16 @@ class _Reader:
                     f"expected 'number reactants products rate', found {shown(text[start:stop])}",
                 )
             written = text[line.end() : stop]
-            rate = rates.get(written)
-            if rate is None:
-                self._named_law(line.end(), stop)
-                rate = rates[written] = self._whole(line.end(), stop)
             reactants = self._side(line[1], line.start(1))
             products = self._side(line[2], line.start(2))
             speed: dict[int, int] = {}
-            for index in reactants:
-                speed[index] = speed.get(index, 0) + 1
+            rate = self._law(line.end(), stop, reactants)
+            if rate is None:
+                rate = rates.get(written)
+                if rate is None:
+                    rate = rates[written] = self._whole(line.end(), stop)
+                for index in reactants:
+                    speed[index] = speed.get(index, 0) + 1
             changes = [(i, -1) for i in reactants if i not in self.fixed]
             changes += [(i, 1) for i in products if i not in self.fixed]
             monomial: Monomial = tuple(sorted(speed.items()))
@@ -322,24 +348,43 @@ class _Reader:
             except InputError as problem:
                 raise self.source.error(start, f"{problem}, in this reaction") from None
 
-    def _named_law(self, start: int, stop: int) -> None:
-        """Refuse laws that have a name, such as ``MM kcat Km``, for what they are."""
+    def _law(self, start: int, stop: int, reactants: list[int]) -> Polynomial | None:
+        """The rate of a law with a name, such as ``MM kcat Km``, with its reactants; None if it has none."""
         written = self.source.text[start:stop]
-        words = written.split()
         law = _LAW.match(written)
-        named = law[2] if law is not None else ""
-        if named in _LAWS and named not in self.names and (len(words) > 1 or "(" in written):
-            raise self.source.error(
-                start,
-                f"the rate law {named} ({_LAWS[named]}) is a rational rate: not polynomial, "
-                "and such rates are not read from .net files",
-                NotPolynomialError,
-            )
-        for word in (named, words[-1] if words else ""):
+        if law is None:
+            return None
+        named, words = law[2], written[law.end() :].split()
+        for word in (named, *words[-1:]):
             if word in _UNSUPPORTED and word not in self.names:
                 raise self.source.error(
                     start, f"the rate law {word} ({_UNSUPPORTED[word]}) is not supported"
                 )
+        if named not in _LAWS or named in self.names or not words:
+            return None
+        position = start + law.end()
+        values: list[Polynomial] = []
+        for word in words:
+            position = self.source.text.index(word, position)
+            values.append(self._whole(position, position + len(word)))
+            position += len(word)
+        constants = [f"K{k}" for k in range(len(words))]
+        species = [f"S{k}" for k in range(len(reactants))]
+        expression = law_of(named, constants, species)
+        if expression is None:
+            raise self.source.error(
+                start,
+                f"expected {_LAWS[named]}, found {shown(written)} of {len(reactants)} reactants",
+            )
+        known = dict(zip(constants, values, strict=True))
+        known |= {name: algebra.variable(i) for name, i in zip(species, reactants, strict=True)}
+        if law[1]:
+            known["factor"] = self._whole(start, start + len(law[1]))
+            expression = Call("*", ("factor", expression))
+        try:
+            return evaluate(expression, known, self.arithmetic, start)
+        except InputError as problem:
+            raise self.source.error(start, str(problem), type(problem)) from None
 
     def _side(self, text: str, position: int) -> list[int]:
         """The species of one side; the number 0 stands for none."""

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 
 from symlump.errors import FileFormatError
 from symlump.formats import algebra
 from symlump.formats.expression import NAME, NUMBER
+from symlump.formats.flat import Text, evaluate, symbols
 from symlump.formats.flows import equations
 from symlump.formats.model import Model
+from symlump.formats.trees import has_functions, right_sides
+from symlump.ode.system import ODE
+
+_NAMES = (
+    "exp ln log10 log2 sqrt abs min max sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh"
+)
+_KNOWN = {*_NAMES.split(), "+", "-", "*", "/", "^", "<", "<=", ">", ">=", "==", "!="}
 
 
 def write_bionetgen(model: Model) -> str:
     """The text of a ``.net`` file: one reaction per term, with its rate as a parameter.
 
     A term that consumes is a reaction that consumes where its monomial contains the species, and
-    has a negative rate otherwise.
+    has a negative rate otherwise. Terms with quotients or functions make one function for each variable,
+    in terms of groups of one species.
 
     Raises
     ------
@@ -36,6 +47,8 @@ def write_bionetgen(model: Model) -> str:
     reactions: list[str] = []
     for row, terms in equations(ode):
         for value, monomial in terms:
+            if has_functions(monomial, ode):
+                continue
             present = [str(number[v]) for v, k in monomial if v not in fixed for _ in range(k)]
             consumes = value < 0 and str(number[row]) in present
             products = list(present)
@@ -68,8 +81,13 @@ def write_bionetgen(model: Model) -> str:
         if all(re.fullmatch(NUMBER, algebra.decimal_text(v)) for v in combination.values())
         and re.fullmatch(NAME, name)
     ]
+    functions, more = _functions(ode, number, set(model.observables) | set(values))
+    for place, name in functions:
+        reactions.append(f"{len(reactions) + 1} 0 {place} {name}")
+    groups += [f"{len(groups) + k} {group}" for k, group in enumerate(more.groups, start=1)]
     parts = {
         "parameters": [f"{i} {name} {v}" for i, (name, v) in enumerate(values.items(), start=1)],
+        "functions": more.functions,
         "species": starts,
         "reactions": reactions,
         "groups": groups,
@@ -77,5 +95,70 @@ def write_bionetgen(model: Model) -> str:
     title = re.sub(r"[^\w .-]", " ", model.name)
     lines = [f'setModelName("{title}")']
     for block, content in parts.items():
+        if block == "functions" and not content:
+            continue
         lines += [f"begin {block}", *(f"    {line}" for line in content), f"end {block}"]
     return "\n".join(lines) + "\n"
+
+
+@dataclass
+class _Lines:
+    functions: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+
+
+def _functions(
+    ode: ODE, number: dict[int, int], taken: set[str]
+) -> tuple[list[tuple[int, str]], _Lines]:
+    """For each species with functions in its derivative its number and the name of its function."""
+    lines, found = _Lines(), []
+    if ode.generators is None:
+        return [], lines
+    prefix = "_"
+    while any(name.startswith(prefix) for name in taken):
+        prefix += "_"
+    names = {name: name for name in ode.parameters}
+    for variable, place in number.items():
+        names[ode.variables[variable]] = f"{prefix}g{place}"
+    used: dict[str, None] = {}
+    for row, side in enumerate(right_sides(ode, only_functions=True)):
+        if not side:
+            continue
+        name = f"{prefix}f{number[row]}"
+        found.append((number[row], name))
+        used |= dict.fromkeys(symbols(side))
+        lines.functions.append(
+            f"{len(lines.functions) + 1} {name}() {evaluate(side, names, _Text())}"
+        )
+    lines.groups = [
+        f"{names[ode.variables[variable]]} {place}"
+        for variable, place in number.items()
+        if ode.variables[variable] in used
+    ]
+    return found, lines
+
+
+class _Text(Text):
+    """Formulas as BioNetGen reads them."""
+
+    def apply(self, operator: str, arguments: Sequence[str], place: Hashable = None) -> str:
+        """The formula of an operation."""
+        u = list(arguments)
+        if operator == "time":
+            return "time()"
+        if operator == "piecewise" and len(u) % 2:
+            text = u.pop()
+            while u:
+                condition, value = u.pop(), u.pop()
+                text = f"if({condition},{value},{text})"
+            return text
+        if operator in ("and", "or"):
+            sign = " && " if operator == "and" else " || "
+            return f"({sign.join(f'({part})' for part in u)})"
+        if operator == "not":
+            return f"if({u[0]},0,1)"
+        if operator == "sign":
+            return f"if({u[0]}>0,1,if({u[0]}<0,-1,0))"
+        if operator not in _KNOWN:
+            raise FileFormatError(f"a .net file cannot hold the function {operator}")
+        return super().apply(operator, u, place)

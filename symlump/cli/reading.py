@@ -62,7 +62,7 @@ def add_reading(
     parser.add_argument(
         "--format",
         metavar="NAME",
-        help="erode, bionetgen, mrmc (.tra) or sbml (default: the suffix decides)",
+        help="erode, bionetgen, mrmc (.tra), sbml, antimony or bngl (default: the suffix decides)",
     )
 
 

@@ -7,6 +7,8 @@ suffix      format                                  read   write
 .net        BioNetGen reaction networks             yes    yes
 .tra        Markov chains of MRMC, PRISM, Storm     yes    MRMC
 .xml .sbml  SBML                                    yes    yes
+.ant        Antimony, with the extra antimony       yes
+.bngl       rules of BioNetGen, with the extra bngl yes
 =========== ======================================= ====== =====
 """
 
@@ -14,12 +16,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, MethodError, NotPolynomialError
 from symlump.files import STANDARD, write_text
+from symlump.formats import translated
 from symlump.formats.model import Model, substitute_constants
 from symlump.formats.source import Source, listed, shown
 from symlump.memory import memory_errors
@@ -83,8 +87,8 @@ def read(
     rewards : iterable of str or Path
         Rewards of the states or transitions of a ``.tra`` file: observables, too.
     format : str, optional
-        One of erode, bionetgen, mrmc, sbml; by default the suffix of the file decides, and of standard
-        input the first line.
+        One of erode, bionetgen, mrmc, sbml, antimony, bngl; by default the suffix of the file decides, and
+        of standard input the first line.
 
     Raises
     ------
@@ -93,7 +97,8 @@ def read(
     NotPolynomialError
         If a rate or an equation contains a function that is not known, likewise.
     MissingExtraError
-        If an SBML file has submodels and python-libsbml is not installed.
+        If an SBML file has submodels and python-libsbml is not installed, or an Antimony or BNGL file the tool
+        that translates it.
     """
     if parameters not in ("values", "symbolic"):
         raise MethodError(f"parameters={parameters!r} is neither 'values' nor 'symbolic'")
@@ -107,13 +112,17 @@ def read(
         source = Source.read(path)
         chosen = _format_by_content(source)
     else:
-        chosen = _format_of(path, format)
+        chosen = _format_of(path, format, reading=True)
     if chain is not None and chosen != "mrmc":
         raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is none")
     for name, given in beside.items():
         if given and chosen != "mrmc":
             raise MethodError(f"{name}={given!r} is for Markov chains (.tra); {path} is none")
     source = source or Source.read(path)
+    note = ""
+    if chosen in translated.BECOMES:
+        source = translated.translated(source, chosen)
+        chosen, note = translated.BECOMES[chosen]
     # Each format is imported when it is asked for.
     if chosen == "erode":
         from symlump.formats.erode import read_erode
@@ -137,6 +146,8 @@ def read(
         from symlump.formats.sbml import read_sbml
 
         model = _polynomial_or_not(read_sbml, source, parameters, constants)
+    if note:
+        model = replace(model, notes=(note, *model.notes))
     if constants == "keep":
         return model
     try:
@@ -222,18 +233,23 @@ def _format_by_content(source: Source) -> str:
     )
 
 
-def _format_of(path: str | Path, format: str | None) -> str:
+def _format_of(path: str | Path, format: str | None, reading: bool = False) -> str:
+    suffixes = SUFFIXES | (translated.SUFFIXES if reading else {})
     if format is not None:
-        if format not in _FORMATS:
+        formats = tuple(dict.fromkeys(suffixes.values()))
+        if format not in formats:
             raise FileFormatError(
-                f"unknown format {format!r}{did_you_mean(format, _FORMATS, 'the formats are ')}"
-                f"{', '.join(_FORMATS)}"
+                f"unknown format {format!r}{did_you_mean(format, formats, 'the formats are ')}"
+                f"{', '.join(formats)}"
             )
         return format
     suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in suffixes:
+        export = translated.export_of(suffix) if reading else None
+        if export is not None:
+            raise FileFormatError(f"{path} is {export}")
         raise FileFormatError(
-            f"{path}: unknown suffix {suffix!r}{did_you_mean(suffix, SUFFIXES, 'known are ')}"
-            f"{', '.join(SUFFIXES)}"
+            f"{path}: unknown suffix {suffix!r}{did_you_mean(suffix, suffixes, 'known are ')}"
+            f"{', '.join(suffixes)}"
         )
-    return SUFFIXES[suffix]
+    return suffixes[suffix]

@@ -8,7 +8,7 @@ from symlump.errors import FileFormatError, InputError
 from symlump.formats.events import claim, settled_events
 from symlump.formats.flat import FlatModel
 from symlump.formats.model import Model
-from symlump.formats.polynomial_model import value_of, values_at_start, views_of
+from symlump.formats.polynomial_model import put_in, value_of, values_at_start, views_of
 from symlump.formats.source import listed
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions.algebra import Polynomial, constant, symbol
@@ -67,10 +67,7 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
     except InputError as problem:
         raise FileFormatError(f"{flat.path}: {problem}") from None
     observables, others = views_of(flat, values, tuple(names))
-    followed = [name for name in flat.observed if name in flat.ruled]
-    if followed:
-        notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
-    notes |= arithmetic.notes
+    notes |= put_in(flat, names, start) | arithmetic.notes
     zero = Fraction(0)
     initial = {name: start.get(name, zero) for name in names}
     events = settled_events(flat, names, start)

@@ -110,10 +110,7 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
             flows.equation(i, value_of(flat, name, flat.rates[name], values, arithmetic))
     ode, more = settle(arithmetic, flows, letters, _refuse)
     observables, others = views_of(flat, values, tuple(names))
-    followed = [name for name in flat.observed if name in flat.ruled]
-    if followed:
-        notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
-    notes |= arithmetic.notes
+    notes |= put_in(flat, names, start) | arithmetic.notes
     events = settled_events(flat, names, start)
     if events:
         notes[claim(events)] = None
@@ -127,6 +124,21 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
         notes=tuple(notes),
         events=events,
     )
+
+
+def put_in(
+    flat: FlatModel, variables: Sequence[str], start: Mapping[str, Fraction]
+) -> dict[str, None]:
+    """Notes of what stands in the equations in place of a name: values of constants, right sides of rules."""
+    constants = [n for n in flat.parameters if n in start and n not in variables]
+    constants += [n for n in flat.fixed if start.get(n, 1) != 1]  # a size of 1 changes nothing
+    followed = [name for name in flat.observed if name in flat.ruled]
+    notes: dict[str, None] = {}
+    if constants:
+        notes[f"constants replaced by their values: {listed(constants)}"] = None
+    if followed:
+        notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
+    return notes
 
 
 def _refuse(new: NewConstant) -> InputError:

@@ -459,7 +459,8 @@ def test_level_2():
     <kineticLaw>{math(("*", "c", "A", "q"))}<listOfParameters><parameter id="q" value="5"/></listOfParameters>
     </kineticLaw></reaction></listOfReactions></model></sbml>"""
     read_ = read(text_)
-    assert str(read_.ode) == "A' = -15*A" and read_.initial_values == {"A": 2} and read_.notes == ()
+    assert str(read_.ode) == "A' = -15*A" and read_.initial_values == {"A": 2}
+    assert read_.notes == ("constants replaced by their values: 'k', 'r_q', 'c'",)
 
 
 def test_level_1():

@@ -18,7 +18,7 @@ import torch
 from torch import fx, nn
 
 from symlump.errors import NetworkError
-from symlump.network.activations.torch_modules import activation_module
+from symlump.network.activations.torch_modules import activation_module, known_activation
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -156,7 +156,7 @@ def graph_module(network: Network) -> fx.GraphModule:
 
 
 def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
-    """A network with the weights that the module written from it holds now.
+    """A network with what the module written from it holds now: weights, their dtype, activations.
 
     Raises
     ------
@@ -172,24 +172,29 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
     [[2.0, 2.0, 2.0]]
     """
     places = {call.meta.get("symlump"): call.target for call in module.graph.nodes}
-    layers: list[Affine] = []
-    for node in network.layers:
-        held: Any = module.get_submodule(str(places.get(node.name, node.name)))
-        arrays = [
-            None if tensor is None else tensor.detach().cpu().to(torch.float64).numpy().copy()
-            for tensor in (held.weight, held.bias)
-        ]
-        weight, bias = arrays
-        if (
-            weight is None
-            or weight.size != node.weight.size
-            or (bias is None) != (node.bias is None)
-        ):
-            raise NetworkError(
-                f"{node.name}: the module holds other arrays than it was written with"
-            )
-        layers.append(replace(node, weight=weight.reshape(node.weight.shape), bias=bias))
-    return network.with_layers(layers)
+    nodes: list[Node] = []
+    dtypes: set[torch.dtype] = set()
+    for node in network.nodes:
+        if isinstance(node, Affine | Apply):
+            held: Any = module.get_submodule(str(places.get(node.name, node.name)))
+            if isinstance(node, Apply):
+                node = replace(node, activation=known_activation(held) or node.activation)
+            else:
+                dtypes.add(held.weight.dtype)
+                node = _with_arrays_of(node, held)
+        nodes.append(node)
+    dtype = DTYPES.get(dtypes.pop(), network.dtype) if len(dtypes) == 1 else network.dtype
+    return Network(tuple(nodes), network.outputs, dtype)
+
+
+def _with_arrays_of(node: Affine, held: Any) -> Affine:
+    weight, bias = (
+        None if tensor is None else tensor.detach().cpu().to(torch.float64).numpy().copy()
+        for tensor in (held.weight, held.bias)
+    )
+    if weight is None or weight.size != node.weight.size or (bias is None) != (node.bias is None):
+        raise NetworkError(f"{node.name}: the module holds other arrays than it was written with")
+    return replace(node, weight=weight.reshape(node.weight.shape), bias=bias)
 
 
 class _Writer:

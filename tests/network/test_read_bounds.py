@@ -13,9 +13,12 @@ from torch import nn
 
 import symlump as sl
 from symlump.enclosures.boxes import as_box
+from symlump.network.activations.table import activation
 from symlump.network.bounds.difference import bound_difference
 from symlump.network.bounds.evaluation import evaluation_error
+from symlump.network.nodes import Affine, Apply, Combine, Input
 from symlump.network.simplify import meant
+from symlump.network.torch_module import graph_module, with_weights_of
 
 mpmath.mp.dps = 200
 HALF = 1.7  # of the box
@@ -298,3 +301,25 @@ def test_slopes_of_onnx_are_the_floats_of_the_file(tmp_path):
     assert value == pytest.approx(
         float(np.float32(0.3)) * np.expm1(-float(np.float32(0.2))), abs=1e-15
     )
+
+
+def test_a_module_is_read_back_as_it_is_held_now():
+    """Converted to float16 it has other weights, other coefficients, and another rounding."""
+    rng = np.random.default_rng(0)
+    net = sl.Network(
+        (
+            Input("x", (), (3,)), Affine("a", ("x",), rng.normal(size=(3, 3))),
+            Apply("phi", ("a",), activation("polynomial:0.1,0.7,0.3")), Combine("y", ("phi", "x"), "add"),
+        ), ("y",),
+    )  # fmt: skip
+    module = graph_module(net).half()
+    held = with_weights_of(net, module)
+    assert np.array_equal(held.layers[0].weight, net.layers[0].weight.astype(np.float16))
+    found = [float(c) for c in held.named["phi"].activation.coefficients]
+    assert found == [float(np.float16(c)) for c in (0.1, 0.7, 0.3)]
+    bound = bound_difference(net, held, (-1, 1), splits=0)
+    assert bound.dtypes == ("float64", "float16") and bound.rounding.max() > 1e-4
+    x = torch.from_numpy(rng.uniform(-1, 1, (500, 3))).half()
+    with torch.no_grad():
+        far = np.abs(net(x.double().numpy()) - module(x).double().numpy()).max(axis=0)
+    assert (far <= bound.computed).all() and far.max() > bound.largest / 50

@@ -84,13 +84,13 @@ def test_error_is_at_least_what_it_says():
 
 
 def test_error_counts_every_rounding_of_a_single_input():
-    """(r·w + d)·x + (r·b + c), the worst of 200 000 random ones: its roundings lose more than 2 units."""
+    """d·x + c + r·(w·x + b), the worst of 400 000 random ones: its roundings lose more than 2 units."""
     numbers = (float.fromhex(f"0x1.{digits}p0") for digits in (
-        "bf761dd276c1e", "3c63ff34d0f12", "d73c5686b9597", "500f52ba90e7f", "28c78f33463d2", "d17acb6c8045f"
+        "a3fe550786503", "1a13c7a1f450c", "8cc119c70bbf0", "84392ac40392c", "536d78713f54f", "4fc516d1f751e"
     ))  # fmt: skip
     w, d, x, b, c, r = numbers
     f = AffineMap(np.array([[w]]), np.array([b]), np.array([[d]]), np.array([c]))
-    found, computed = f.error(np.array([x]), r).item(), (r * w + d) * x + (r * b + c)
+    found, computed = f.error(np.array([x]), r).item(), (d * x + c) + r * (w * x + b)
     w, d, x, b, c, r = map(Fraction, (w, d, x, b, c, r))
     exact = (r * w + d) * x + (r * b + c)
     assert Fraction(computed) < exact * (1 - Fraction(2, 2**53))

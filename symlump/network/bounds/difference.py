@@ -2,11 +2,12 @@
 
 Why each number is an upper bound:
 
-1. A box of inputs is taken as centre ± radius, rounded so that it contains the box (:mod:`.intervals`).
-2. Both networks are written as one system in the differences of paired units; that is an identity,
-   whose rounded coefficients carry a radius (:mod:`.pairing`).
+1. A box of inputs is taken as centre ± radius, rounded so that it contains the box.
+2. Both networks, as they were read and before scales were folded, are written as stages of affine maps and
+   activations (:mod:`.unrolled`), and these as one system in the differences of paired units
+   (:mod:`.pairing`). Both are identities, whose rounded coefficients carry a radius.
 3. Every activation is replaced by its certified range, slopes or band on the interval that its
-   argument provably stays in (:mod:`.bands`, from ball arithmetic: :mod:`.enclosure`).
+   argument provably stays in (:mod:`.bands`, on :mod:`.curves` made by ball or interval arithmetic).
 4. Affine maps of intervals, and rows carried backward, are rounded outward with the standard error of a
    dot product (:mod:`.relaxation`).
 5. Where the box is cut in two, the largest of the bounds on the parts is a bound on the whole.

@@ -910,6 +910,30 @@ def factors_made_in_the_dtype_are_evaluated(m):
     assert error(1.0, 0.0, 0.0, 3.0) >= 16 * unit * 3
 
 
+def evaluated_apart(m, nodes, x):
+    network = Network((Input("x", (), (len(x),)), *nodes), (nodes[-1].name,), "float32")
+    return F(m.evaluation_error(network, Interval.point(np.array(x)), "float32").item())
+
+
+@example(
+    "evaluation",
+    ("(self._multiplied(n) for n in", "(0.0 for n in"),
+    (" + (LIBRARY_ERROR if reader.is_scale else 0)", ""),
+)
+def layers_multiplied_beforehand_are_evaluated(m):
+    """The sums of 2⁻²⁵ are lost in one column of the product; or each weight is off by a factor's error."""
+    count = 4000
+    first = np.full((count, 2), [2.0**-25, 0.0])
+    first[0] = 1.0
+    layers = Affine("a", ("x",), first), Affine("b", ("a",), np.ones((1, count)))
+    assert evaluated_apart(m, layers, [1.0, -1.0]) >= count // 2 * F(2) ** -25
+    doubt = Doubt(np.zeros((1, 1)), np.zeros(1))
+    scale = Affine("b", ("a",), np.ones((1, 1)), None, (), (), (), True, doubt=doubt)
+    # the two products are off by sixteen units each, and the values nearly cancel
+    layers = Affine("a", ("x",), np.array([[1.0, 1.0]])), scale
+    assert evaluated_apart(m, layers, [1.0, -1.0]) >= 2 * 16 * F(2) ** -24
+
+
 @pytest.mark.parametrize(("check", "name", "term", "instead"), CASES)
 def test_every_term_is_needed(check, name, term, instead):
     found = module(name, term, instead)

@@ -163,12 +163,9 @@ class _Walk:
             constant = np.maximum(constant, np.repeat(doubt.size, prod(after[1:])))
         size = np.abs(weight) + f.weight_radius
         terms = float(np.count_nonzero(weight, axis=1).max()) + 2
-        if any(
-            isinstance(reader, Affine) and not reader.is_scale and node.name in reader.inputs
-            for reader in self._network.nodes
-        ):
-            # The product with the next weight, of at most so many terms, may have been rounded before.
-            terms += weight.shape[1] * (1 + weight.shape[1] * self._unit)
+        terms += max(
+            (self._multiplied(n) for n in self._network.nodes if node.name in n.inputs), default=0
+        )
         sums = grow(size @ x.size + constant, weight.shape[1] + 2)
         lost = np.full(len(weight), terms * self._precision.smallest)
         if doubt is not None:
@@ -179,6 +176,13 @@ class _Walk:
         rounded = terms * self._unit * sums + lost
         error = grow(size @ x.error + rounded, weight.shape[1] + 4)
         return _Known(f(x.range), error)
+
+    def _multiplied(self, reader: Node) -> float:
+        """How many more terms there are where a library multiplied the next layer into this one beforehand."""
+        if not isinstance(reader, Affine):
+            return 0.0
+        count = reader.weight[0].size + (LIBRARY_ERROR if reader.is_scale else 0)
+        return float(count * (1 + count * self._unit))
 
     def _applied(self, phi: Activation, x: _Known) -> _Known:
         around = Interval(down(x.range.lower - x.error), up(x.range.upper + x.error))

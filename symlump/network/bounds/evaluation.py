@@ -4,8 +4,8 @@ With u the unit roundoff of the dtype and η its smallest number, on inputs that
 
 - a dot product of n terms, summed in any order and in this dtype or a wider one, with or without fused
   multiply-add, is off by at most n·u·Σ|a_i||b_i| + n·η, for any n (Jeannerod and Rump);
-- where a library multiplies a layer or a batch norm into the one before it, in the dtype, the terms of that product
-  are counted as well;
+- where a library multiplies a layer or a batch norm into the one before it, in the dtype, the terms of that
+  product are counted as well;
 - polynomials and piecewise linear activations are off by what counting their operations gives;
 - of other activations something is assumed, not proved: see :data:`ASSUMED`. Softplus beyond its threshold is
   z itself in torch, which is counted.

@@ -19,7 +19,7 @@ from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.functions.symbols import SymbolTable
-from symlump.ode.monomials import ranges
+from symlump.ode.monomials import pair_order, ranges
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 from symlump.plan import Method, Plan, check_exact_wish
@@ -67,36 +67,23 @@ class SignatureTerms:
         """True if all members of each block have exactly equal signatures."""
         if self.table is not None:
             return self._agree_as_functions(partition, self.table)
-        owners, keys, sums = self.collected()
-        block = partition.labels[owners]
-        order = np.lexsort((keys, block))
-        block, keys, sums = block[order], keys[order], sums.take(order)
-        start = np.flatnonzero(_first_of_run(block, keys))
-        count = np.diff(np.append(start, block.size))
-        if not np.array_equal(count, partition.sizes[block[start]]):
-            return False  # a key that some members of the block have and others have not
-        return bool(sums.same_as(sums.take(np.repeat(start, count))).all())
+        return not self.disagreeing(partition).size
 
     def disagreeing(self, partition: Partition) -> IntArray:
         """The variables whose collected terms are not those of the first of their block."""
         owners, keys, sums = self.collected()
-        block = partition.labels[owners]
-        order = np.lexsort((owners, keys, block))
-        owners, block, keys, sums = owners[order], block[order], keys[order], sums.take(order)
-        start = np.flatnonzero(_first_of_run(block, keys))
-        count = np.diff(np.append(start, block.size))
-        first = partition.representatives[block]
-        wrong = np.zeros(partition.labels.size, dtype=bool)
-        same = sums.same_as(sums.take(np.repeat(start, count)))
-        has_first = (
-            np.repeat(owners[start], count) == first
-        )  # representatives come first in their runs
-        wrong[owners[~(same & has_first)]] = True
-        missing = count < partition.sizes[block[start]]
-        for run in np.flatnonzero(missing & (owners[start] == first[start])).tolist():
-            inside = owners[start[run] : start[run] + count[run]]
-            members = partition.blocks[int(block[start[run]])]
-            wrong[np.setdiff1d(members, inside)] = True
+        lengths = np.bincount(owners, minlength=partition.labels.size)
+        start = np.cumsum(lengths) - lengths
+        first = partition.representatives[partition.labels]
+        wrong = lengths != lengths[first]
+        alike = np.where(wrong, 0, lengths)  # compared entry by entry, as they are sorted
+        own = ranges(start, alike)
+        there = own + np.repeat(start[first] - start, alike)
+        same = keys[own] == keys[there]
+        same &= sums.numerators[own] == sums.numerators[there]
+        if sums.denominators is not None:
+            same &= sums.denominators[own] == sums.denominators[there]
+        wrong[owners[own[~same]]] = True
         return np.flatnonzero(wrong)
 
     def _agree_as_functions(self, partition: Partition, table: Callable[[], SymbolTable]) -> bool:
@@ -135,7 +122,7 @@ def _collect(
     owners: IntArray, keys: IntArray, values: ExactArray
 ) -> tuple[IntArray, IntArray, ExactArray]:
     """Add the values of equal (owner, key) exactly; drop zeros."""
-    order = np.lexsort((keys, owners))
+    order = pair_order(owners, keys)
     owners, keys, values = owners[order], keys[order], values.take(order)
     del order
     fresh = _first_of_run(owners, keys)

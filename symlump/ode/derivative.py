@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import Monomials, ranges
+from symlump.ode.monomials import Monomials, pair_order, ranges
 
 if TYPE_CHECKING:
     from symlump.ode.functions.polynomials import Polynomials
@@ -48,7 +48,7 @@ class PartialDerivatives:
         lengths = table.lengths[ode.columns]
         term = np.repeat(np.arange(ode.terms, dtype=np.int64), lengths)
         factor = ranges(table.indptr[:-1][ode.columns], lengths)
-        order = np.argsort(table.variables[factor], kind="stable")
+        order = pair_order(table.variables[factor], np.arange(factor.size))
         term, factor = term[order], factor[order]
         return cls(
             variables=table.variables[factor],

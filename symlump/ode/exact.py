@@ -197,11 +197,12 @@ class ExactArray:
         """Exact sums by group, Σ over entries with ``groups == g`` for g = 0 … count−1.
 
         Cost: one pass where the numbers fit in 64 bits over a shared denominator; Python integers
-        otherwise. Floats stay floats where every sum is one.
+        otherwise. Floats stay floats where every sum is one; other sums are in lowest terms.
         """
         sizes = np.bincount(groups, minlength=count)
         if sizes.max(initial=0) <= 1:
-            return self._scatter(groups, count)
+            placed = self._scatter(groups, count)
+            return placed if self.is_float else placed.in_lowest_terms()
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
         return total.as_floats() if self.is_float else total
 
@@ -275,11 +276,12 @@ class ExactArray:
         top = np.mod(self.numerators, prime).astype(np.uint64)
         if np.all(self.denominators == 1):
             return top
-        different, position = np.unique(self.denominators, return_inverse=True)
+        different = distinct(self.denominators)
+        position = np.searchsorted(different, self.denominators)
         if any(int(d) % prime == 0 for d in different):
             raise InputError(f"the prime {prime} divides a denominator; draw another prime")
         inverse = np.array([pow(int(d), -1, prime) for d in different], dtype=np.uint64)
-        return top * inverse[position.ravel()] % p
+        return top * inverse[position] % p
 
     def same_as(self, other: ExactArray) -> npt.NDArray[np.bool_]:
         """Entrywise exact equality."""
@@ -293,6 +295,8 @@ class ExactArray:
         """The same numbers as numerators over denominators without common factors."""
         whole = self.as_integers()
         assert whole.denominators is not None
+        if np.all(whole.denominators == 1):
+            return whole
         divisor = np.gcd(whole.numerators, whole.denominators)
         return ExactArray(whole.numerators // divisor, whole.denominators // divisor)
 

@@ -82,9 +82,9 @@ class Monomials:
         )
         keep = powers > 0
         owners, variables, powers = owners[keep], variables[keep], powers[keep]
-        order = np.lexsort((variables, owners))
-        owners, variables, powers = owners[order], variables[order], powers[order]
-        if owners.size:
+        if not _ascend(owners, variables):
+            order = pair_order(owners, variables)
+            owners, variables, powers = owners[order], variables[order], powers[order]
             fresh = np.ones(owners.size, dtype=bool)
             fresh[1:] = (owners[1:] != owners[:-1]) | (variables[1:] != variables[:-1])
             start = np.flatnonzero(fresh)
@@ -185,6 +185,38 @@ def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     return np.asarray(np.arange(total, dtype=np.int64) + np.repeat(starts - before, lengths))
 
 
+def pair_order(first: IntArray, second: IntArray) -> IntArray:
+    """An order that sorts pairs of numbers from 0 on; of equal pairs any may come first.
+
+    Examples
+    --------
+    >>> pair_order(np.array([1, 0, 1]), np.array([2, 5, 0])).tolist()
+    [1, 2, 0]
+    """
+    return _row_order(np.stack([first, second], axis=1))
+
+
+def _row_order(matrix: IntArray) -> IntArray:
+    """The same for the rows of a matrix.
+
+    One sort where a row fits into 64 bits, which is several times as fast as one for each column.
+    """
+    bits = [int(column.max(initial=0)).bit_length() for column in matrix.T]
+    if sum(bits) > 62:
+        return np.lexsort(matrix.T[::-1])
+    key = matrix[:, 0].copy()
+    for column, width in zip(matrix.T[1:], bits[1:], strict=True):
+        key <<= width
+        key |= column
+    return np.argsort(key)
+
+
+def _ascend(owners: IntArray, variables: IntArray) -> bool:
+    """True where factors are sorted by monomial and variable, and no variable occurs twice in one."""
+    step = np.diff(owners)
+    return bool((step >= 0).all() and (np.diff(variables)[step == 0] > 0).all())
+
+
 def _merge_equal(
     indptr: IntArray, lengths: IntArray, variables: IntArray, powers: IntArray
 ) -> tuple[IntArray, IntArray]:
@@ -203,7 +235,7 @@ def _merge_equal(
         if length == 0:
             first, inverse = np.zeros(1, dtype=np.int64), np.zeros(rows.size, dtype=np.int64)
         else:
-            order = np.lexsort(matrix.T[::-1])
+            order = _row_order(matrix)
             ordered = matrix[order]
             fresh = np.ones(rows.size, dtype=bool)
             fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)

@@ -90,7 +90,9 @@ def samples_of(
     if isinstance(inputs, Normal):
         drawn = count or sample_count(network)
         return tuple(
-            inputs.sample(drawn, prod(node.size), seed + number).reshape(drawn, *node.size)
+            node.drawn(np.random.default_rng(seed + number), drawn)
+            if node.values
+            else inputs.sample(drawn, prod(node.size), seed + number).reshape(drawn, *node.size)
             for number, node in enumerate(network.inputs)
         )
     given = inputs if len(network.inputs) > 1 and isinstance(inputs, tuple) else (inputs,)

@@ -14,12 +14,16 @@ import numpy as np
 from symlump.network.nodes import (
     Affine,
     Apply,
+    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Node,
+    Operation,
     Pool,
+    Rearrange,
+    Regrid,
     Select,
     Softmax,
     Squeeze,
@@ -45,10 +49,10 @@ def evaluated(node: Node, *given: FloatArray) -> FloatArray:
     x = given[0]
     match node:
         case Affine(weight=weight, bias=bias) if node.is_dense:
-            z = np.asarray(x @ weight.T)
+            z = np.asarray(_channels_last(x) @ weight.T)
             if bias is not None:
                 z += bias
-            return z
+            return z if z.ndim == 2 else np.moveaxis(z, -1, 1)
         case Affine(weight=weight, bias=bias) if node.is_scale:
             y = x * _along(weight[:, 0], x)
             return y if bias is None else y + _along(bias, x)
@@ -60,6 +64,10 @@ def evaluated(node: Node, *given: FloatArray) -> FloatArray:
             return x[:, 0]
         case Unsqueeze(axes=axes):
             return x.reshape(*x.shape, *(1,) * axes)
+        case Regrid() | Rearrange():
+            return _reordered(x, node)
+        case ByPlace(operation=operation, constant=constant):
+            return x + constant if operation == "add" else x * constant
         case Combine(operation=operation):
             value = x
             for other in given[1:]:
@@ -100,13 +108,22 @@ def pulled_back(
     x = given[0]
     match node:
         case Affine(weight=weight) if node.is_dense:
-            return [gradient @ weight]
+            back = _channels_last(gradient) @ weight
+            return [back if back.ndim == 2 else np.moveaxis(back, -1, 1)]
         case Affine(weight=weight) if node.is_scale:
             return [gradient * _along(weight[:, 0], x)]
         case Apply(activation=phi):
             return [gradient * phi.slope(x)]
         case Flatten() | Squeeze() | Unsqueeze():
             return [gradient.reshape(x.shape)]
+        case Regrid() | Rearrange():
+            lead = 2 if isinstance(node, Regrid) else 1
+            turned = gradient.reshape(
+                *gradient.shape[:lead], *(node.split[k] for k in node.order)
+            ).transpose(*range(lead), *(lead + k for k in np.argsort(node.order)))
+            return [turned.reshape(x.shape)]
+        case ByPlace(operation=operation, constant=constant):
+            return [gradient if operation == "add" else gradient * constant]
         case Combine(operation="add"):
             return [_unspread(gradient, a.shape) for a in given]
         case Combine():
@@ -127,6 +144,17 @@ def pulled_back(
         case GroupSum(groups=groups):
             return [gradient[:, groups]]
     return _pulled_back_by_torch(node, given, gradient)
+
+
+def _channels_last(x: FloatArray) -> FloatArray:
+    return x if x.ndim == 2 else np.moveaxis(x, 1, -1)
+
+
+def _reordered(x: FloatArray, node: Regrid | Rearrange) -> FloatArray:
+    lead = 2 if isinstance(node, Regrid) else 1
+    before = x.shape[:lead]
+    order = (*range(lead), *(lead + k for k in node.order))
+    return x.reshape(*before, *node.split).transpose(order).reshape(*before, *node.size)
 
 
 def _pulled_back_by_torch(
@@ -195,6 +223,11 @@ def _with_torch(node: Node) -> Callable[..., Any]:
         case Softmax(logarithm=logarithm):
             softmax = torch.log_softmax if logarithm else torch.softmax
             return lambda x: softmax(x, 1)
+        case Operation(arrays=arrays):
+            from symlump.network.operations import applied
+
+            held = [torch.from_numpy(np.array(array)) for array in arrays]
+            return lambda *x: applied(node, x, held)
         case Untouched(call=call) if isinstance(call, torch.nn.Module):
             return deepcopy(call).double()
         case Untouched(call=call):

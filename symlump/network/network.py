@@ -18,10 +18,12 @@ from symlump.network.evaluate import evaluated
 from symlump.network.nodes import (
     Affine,
     Apply,
+    ByPlace,
     Flatten,
     GroupSum,
     Input,
     Node,
+    Operation,
     Shape,
     Squeeze,
     Untouched,
@@ -165,8 +167,14 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of weights and biases, shared ones once, those of untouched nodes included."""
-        return sum(self.held) + sum(node.parameters for node in self.untouched)
+        """Number of weights and biases, shared ones once, and of constants of other nodes."""
+        return sum(self.held) + self.other_parameters
+
+    @property
+    def other_parameters(self) -> int:
+        """Those that are not in layers."""
+        others = (Untouched, Operation, ByPlace)
+        return sum(node.parameters for node in self.nodes if isinstance(node, others))
 
     @cached_property
     def held(self) -> tuple[int, ...]:
@@ -207,7 +215,7 @@ class Network:
         for node in self.nodes[1 + len(before) : len(self.nodes) - len(after)]:
             last = layers[-1] if layers else None
             match node:
-                case Affine() if node.is_dense:
+                case Affine() if node.is_dense and len(self.shapes[node.name]) == 1:
                     layers.append(Layer(node.weight, node.bias))
                     continue
                 case Apply(activation=phi) if last and last.activation.name == "identity":

@@ -51,9 +51,24 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Input(Node):
-    """An input of the network, of a given shape."""
+    """An input of the network, of a given shape.
+
+    Parameters
+    ----------
+    size : tuple of int
+    values : int
+        Where it holds whole numbers: how many there are, from 0 on (1 where that is not known); 0 for real
+        numbers.
+    """
 
     size: Shape
+    values: int = 0
+
+    def drawn(self, generator: np.random.Generator, count: int) -> FloatArray:
+        """Samples: standard normal, or whole numbers of equal chances."""
+        if self.values:
+            return generator.integers(self.values, size=(count, *self.size)).astype(np.float64)
+        return generator.standard_normal((count, *self.size))
 
     def shape(self, *given: Shape) -> Shape:
         """The declared shape."""
@@ -89,7 +104,8 @@ class Affine(Node):
     Parameters
     ----------
     weight : ndarray, shape (units, inputs, *kernel); (units, 1, *kernel) where depthwise
-        Without kernel axes the layer is dense; depthwise it then is a scale per unit on any shape.
+        Without kernel axes the layer is dense, at each place of a grid (each token) on its own; depthwise it
+        then is a scale per unit on any shape.
     bias : ndarray, shape (units,), or None
     stride, padding, dilation : tuple of int
         One number per kernel axis; padding is with zeros, on both sides.
@@ -152,12 +168,7 @@ class Affine(Node):
             if channels != self.units:
                 raise self.refuse(f"{self.units} factors for {channels} channels")
             return before
-        if self.is_dense and grid:
-            raise self.refuse(
-                f"a dense layer reads (samples, features); here it meets a value of shape {before}. "
-                "Flatten it first"
-            )
-        if len(grid) != len(self.kernel):
+        if not self.is_dense and len(grid) != len(self.kernel):
             raise self.refuse(f"a kernel of size {self.kernel} meets a value of shape {before}")
         fits = (self.units % channels == 0 and reads == 1) if self.depthwise else reads == channels
         if not fits:
@@ -165,6 +176,8 @@ class Affine(Node):
                 f"a weight of shape {self.weight.shape} reads {reads} channels, but the value before "
                 f"it has shape {before}"
             )
+        if self.is_dense:
+            return (self.units, *grid)
         sizes = zip(grid, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         after = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes)
         if after and min(after) < 1:
@@ -361,6 +374,125 @@ class GroupSum(Node):
                 f"groups must number each of the {before[0]} channels with 0, 1, … without gaps"
             )
         return (count, *before[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Regrid(Node):
+    """The grid in another shape or order: reshaped to ``split``, transposed, reshaped to ``size``.
+
+    Channels stay as they are.
+    """
+
+    split: Shape
+    order: Shape
+    size: Shape
+
+    def shape(self, *given: Shape) -> Shape:
+        """Channels, and the new grid."""
+        _check_order(self, given[0][1:], self.split, self.order, self.size)
+        return (*given[0][:1], *self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Rearrange(Node):
+    """The same of all axes: entries get other channels, so the units before stay alone."""
+
+    split: Shape
+    order: Shape
+    size: Shape
+
+    def shape(self, *given: Shape) -> Shape:
+        """The new shape."""
+        _check_order(self, given[0], self.split, self.order, self.size)
+        return self.size
+
+
+def _check_order(node: Node, before: Shape, split: Shape, order: Shape, size: Shape) -> None:
+    fits = sorted(order) == list(range(len(split))) and prod(split) == prod(size) == prod(before)
+    if not fits:
+        raise node.refuse(
+            f"{split} in the order {order} as {size} does not fit a value of {before}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ByPlace(Node):
+    """A constant added to a value, or multiplied with it, that is not the same everywhere on the grid.
+
+    Units that it tells apart stay alone.
+
+    Parameters
+    ----------
+    operation : {"add", "multiply"}
+    constant : ndarray, shape (channels or 1, *grid)
+    """
+
+    operation: Literal["add", "multiply"]
+    constant: FloatArray
+
+    @property
+    def parameters(self) -> int:
+        """Numbers it holds."""
+        return int(self.constant.size)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether it treats all channels alike."""
+        return bool(self.constant.shape[0] == 1)
+
+    def shape(self, *given: Shape) -> Shape:
+        """That of the input."""
+        (before,) = given
+        fits = len(before) == self.constant.ndim and all(
+            n in (1, m) for n, m in zip(self.constant.shape, before, strict=True)
+        )
+        if not fits:
+            raise self.refuse(
+                f"a constant of shape {self.constant.shape} meets a value of shape {before}"
+            )
+        return before
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(Node):
+    """A step from the table in :mod:`symlump.network.operations`.
+
+    Units stay alone before a step that mixes them; one that acts on each channel in the same way passes
+    them on.
+
+    Parameters
+    ----------
+    kind : str
+        Its name in the table.
+    options : dict
+        Its numbers and words; axes count the samples, which are axis 0.
+    arrays : tuple of ndarray
+        Its constants.
+    """
+
+    kind: str
+    options: dict[str, Any]
+    arrays: tuple[FloatArray, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Numbers it holds."""
+        return sum(int(array.size) for array in self.arrays)
+
+    @property
+    def keeps_units(self) -> bool:
+        """Whether it does the same to each channel, and reads no other."""
+        if len(self.inputs) > 1 or any(a.shape[1:2] != (1,) for a in self.arrays):
+            return False
+        axes = self.options.get("axes", (self.options.get("axis", 0),))
+        along_grid = self.kind in ("softmax", "reduce", "take", "normalise") and min(axes) > 1
+        return along_grid or self.kind in ("function", "pad", "resize")
+
+    def shape(self, *given: Shape) -> Shape:
+        """As torch says."""
+        from symlump.network.operations import result_shape
+
+        return result_shape(self, given)
 
 
 @dataclass(frozen=True, eq=False)

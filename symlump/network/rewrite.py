@@ -17,12 +17,15 @@ from symlump.lumping.partition import Partition
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
+    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
+    Operation,
+    Rearrange,
     Select,
     Softmax,
     Untouched,
@@ -132,7 +135,11 @@ class _Rewriter:
                 return self._affine(node, given[0])
             case Combine():
                 return self._combine(node, given)
-            case Softmax() | Untouched():
+            case ByPlace() if node.is_alike:
+                pass
+            case Operation() if node.keeps_units:
+                pass
+            case Softmax() | Untouched() | Operation() | Rearrange() | ByPlace():
                 inputs = tuple(self.restored(n, f"{node.name}.{n}.all") for n in node.inputs)
                 self._add(replace(node, inputs=inputs))
                 return same

@@ -2,7 +2,7 @@
 
 Batch normalisation, and multiplication by or addition of constants, arrive as a scale (a factor and a
 constant per unit). A scale is folded into the layer before it, or else into the one after it, where that
-layer does not pad with zeros:
+layer does not pad with zeros; an order of channels goes into the weights of the layer that reads them:
 
     s∘(W·h + b) + t = (diag(s)·W)·h + (s∘b + t),        W·(s∘h + t) + b = (W·diag(s))·h + (W·t + b).
 """
@@ -99,6 +99,11 @@ def simplified(network: Network, fold: bool = True) -> Network:
             if before.is_scale and not node.depthwise and not padded and apart:
                 kept = _scaled_before(before, node)
                 del nodes[before.name]
+        elif fold and isinstance(node, Affine) and isinstance(before, Select) and sole:
+            apart = not node.weight_name
+            if apart and not node.depthwise and _is_order(before, network):
+                kept = _in_order(before, node)
+                del nodes[before.name]
         elif isinstance(node, Select) and isinstance(before, Select):
             kept = replace(node, inputs=before.inputs, index=before.index[node.index])
         nodes[kept.name] = kept
@@ -162,6 +167,19 @@ def _is_idle(node: Node, network: Network) -> bool:
         case Select(index=index):
             return np.array_equal(index, np.arange(network.shapes[node.inputs[0]][0]))
     return False
+
+
+def _is_order(node: Select, network: Network) -> bool:
+    """Whether it takes each channel once."""
+    count = network.shapes[node.inputs[0]][0]
+    return np.array_equal(np.sort(node.index), np.arange(count))
+
+
+def _in_order(select: Select, layer: Affine) -> Affine:
+    """A layer with the weights in the order of the channels before a selection."""
+    weight = np.empty_like(layer.weight)
+    weight[:, select.index] = layer.weight
+    return replace(layer, inputs=select.inputs, weight=weight)
 
 
 def _scaled_after(layer: Affine, scale: Affine, alike: bool) -> Affine:

@@ -19,12 +19,15 @@ from scipy.sparse.csgraph import connected_components
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
+    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
+    Operation,
+    Rearrange,
     Select,
     Softmax,
     Untouched,
@@ -107,7 +110,7 @@ class Ties:
     def parameters(self, network: Network, groups: IntArray) -> int:
         """Number of weights and biases with so many units."""
         width: dict[str, int] = {}
-        total = sum(node.parameters for node in network.untouched)
+        total = network.other_parameters
         held: set[str] = set()
         for node in network.nodes:
             shape = network.shapes[node.name]
@@ -115,7 +118,9 @@ class Ties:
             match node:
                 case Affine() | Combine() | Select():
                     width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
-                case Input() | Untouched() | Softmax() | GroupSum():
+                case Operation() if node.keeps_units:
+                    width[node.name] = before
+                case Input() | Untouched() | Operation() | Rearrange() | Softmax() | GroupSum():
                     width[node.name] = shape[0] if shape else 1
                 case Concatenate():
                     width[node.name] = sum(width[name] for name in node.inputs)
@@ -184,9 +189,13 @@ class _Finder:
                 return self._made(node, fixed=True)
             case Input():
                 return self._made(node, fixed=True)
-            case Untouched() | Softmax() | GroupSum():
+            case Operation() if node.keeps_units:
+                pass
+            case Untouched() | Operation() | Rearrange() | Softmax() | GroupSum():
                 self._fixed += [units for units, _ in given]
                 return self._made(node, fixed=True)
+            case ByPlace() if not node.is_alike:
+                self._fixed += [units for units, _ in given]
             case Concatenate():
                 return (
                     np.concatenate([units for units, _ in given]),

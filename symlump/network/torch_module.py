@@ -23,19 +23,24 @@ from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
     Apply,
+    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
+    Operation,
     Pool,
+    Rearrange,
+    Regrid,
     Select,
     Softmax,
     Squeeze,
     Unsqueeze,
     Untouched,
 )
+from symlump.network.operations import applied
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
 from symlump.ode.exact import FloatArray, IntArray
@@ -171,7 +176,8 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
     >>> with_weights_of(net, module).layers[0].weight.tolist()
     [[2.0, 2.0, 2.0]]
     """
-    places = {call.meta.get("symlump"): call.target for call in module.graph.nodes}
+    calls = [call for call in module.graph.nodes if call.op == "call_module"]
+    places = {call.meta.get("symlump"): call.target for call in calls}
     nodes: list[Node] = []
     dtypes: set[torch.dtype] = set()
     for node in network.nodes:
@@ -207,14 +213,60 @@ class _Writer:
         self._values: dict[str, fx.Node] = {}
         self._shared = SharedModules()
         self._paths: dict[int, str] = {}  # of modules that are called again
+        self._turned: dict[str, fx.Node] = {}  # with the channels last, for layers of tokens
         for node in graph.nodes:
-            given = [self._values[name] for name in node.inputs]
-            value = self._write(node, given)
-            value.meta["symlump"] = node.name
-            self._values[node.name] = value
-        results = [self._values[name] for name in graph.outputs]
+            if not self._by_tokens(node):
+                value = self._write(node, [self._value(name) for name in node.inputs])
+                value.meta["symlump"] = node.name
+                self._values[node.name] = value
+        results = [self._value(name) for name in graph.outputs]
         self._calls.output(results[0] if len(results) == 1 else tuple(results))
         self.module = fx.GraphModule(self._root, self._calls)
+
+    def _value(self, name: str) -> fx.Node:
+        if name not in self._values:
+            self._values[name] = self._calls.call_method("movedim", (self._turned[name], -1, 1))
+        return self._values[name]
+
+    def _with_channels_last(self, name: str) -> fx.Node:
+        if name not in self._turned:
+            self._turned[name] = self._calls.call_method("movedim", (self._values[name], 1, -1))
+        return self._turned[name]
+
+    def _by_tokens(self, node: Node) -> bool:
+        """Write a step on values with the channels last, where it is one that torch has in that form."""
+        if len(self._graph.shapes[node.name]) < 2:
+            return False
+        only = all(name in self._turned and name not in self._values for name in node.inputs)
+        alike = {self._graph.shapes[name] for name in (*node.inputs, node.name)}
+        match node:
+            case Affine() if node.is_dense:
+                given = [self._with_channels_last(node.inputs[0])]
+                value = self._call(node.name, self._affine(node), given)
+            case Apply() if only:
+                given = [self._turned[node.inputs[0]]]
+                value = self._call(node.name, activation_module(node.activation), given)
+            case Combine() if only and len(alike) == 1:
+                value = self._combined(node, [self._turned[name] for name in node.inputs])
+            case Operation(kind="normalise", options=options) if options["axes"] == (1,):
+                flat = replace(
+                    node,
+                    options={**options, "axes": (-1,)},
+                    arrays=tuple(array.ravel() for array in node.arrays),
+                )
+                value = self._operation(flat, [self._with_channels_last(node.inputs[0])])
+            case _:
+                return False
+        value.meta["symlump"] = node.name
+        self._turned[node.name] = value
+        return True
+
+    def _combined(self, node: Combine, given: list[fx.Node]) -> fx.Node:
+        what = operator.add if node.operation == "add" else operator.mul
+        value = given[0]
+        for other in given[1:]:
+            value = self._calls.call_function(what, (value, other))
+        return value
 
     def _write(self, node: Node, given: list[fx.Node]) -> fx.Node:
         calls = self._calls
@@ -236,12 +288,27 @@ class _Writer:
                 for _ in range(node.axes):
                     value = calls.call_function(torch.unsqueeze, (value, -1))
                 return value
-            case Combine():
-                what = operator.add if node.operation == "add" else operator.mul
+            case Regrid() | Rearrange():
+                lead = (0, 1) if isinstance(node, Regrid) else (0,)
+                channels = (-1,) if isinstance(node, Regrid) else ()
+                count = calls.call_method("size", (given[0], 0))
                 value = given[0]
-                for other in given[1:]:
-                    value = calls.call_function(what, (value, other))
+                if node.split != self._graph.shapes[node.inputs[0]][len(channels) :]:
+                    value = calls.call_method("reshape", (value, count, *channels, *node.split))
+                if node.order != tuple(range(len(node.order))):
+                    order = (*lead, *(len(lead) + k for k in node.order))
+                    value = calls.call_method("permute", (value, *order))
+                if node.size != tuple(node.split[k] for k in node.order):
+                    value = calls.call_method("reshape", (value, count, *channels, *node.size))
                 return value
+            case ByPlace(operation=operation, constant=constant):
+                what = operator.add if operation == "add" else operator.mul
+                held = self._hold(f"{node.name}.constant", nn.Parameter(self._tensor(constant)))
+                return calls.call_function(what, (given[0], held))
+            case Operation():
+                return self._operation(node, given)
+            case Combine():
+                return self._combined(node, given)
             case Concatenate():
                 return calls.call_function(torch.cat, (given, 1))
             case Select():
@@ -259,6 +326,18 @@ class _Writer:
         raise NetworkError(
             f"{node.name}: a {type(node).__name__} ({getattr(node, 'what', '')}) cannot be written as torch"
         )
+
+    def _operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
+        """The calls of torch that its function makes, recorded."""
+        recorder = fx.proxy.GraphAppendingTracer(self._calls)
+        names = ["weight", "bias", *(f"constant{k}" for k in range(3, len(node.arrays) + 1))]
+        arrays = [
+            self._hold(f"{node.name}.{name}", nn.Parameter(self._tensor(array)))
+            for name, array in zip(names, node.arrays, strict=False)
+        ]
+        values, held = ([fx.Proxy(value, recorder) for value in part] for part in (given, arrays))
+        result: fx.Node = applied(node, values, held).node
+        return result
 
     def _affine(self, node: Affine) -> nn.Module:
         module: nn.Module | None = self._shared.found(node)

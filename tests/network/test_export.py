@@ -320,7 +320,8 @@ class Transformed(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv = nn.Conv2d(1, 6, 3, padding=1)
-        self.norm = nn.GroupNorm(2, 6)
+        self.norm = nn.PReLU(6)
+        self.norm.weight.data = torch.arange(6) / 10
         self.head = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
 
     def forward(self, x):
@@ -330,25 +331,20 @@ class Transformed(nn.Module):
 
 
 def test_unknown_operations_are_named_with_their_place():
-    with pytest.raises(
-        NetworkError, match=r"norm: the operation group_norm in a GroupNorm is not"
-    ) as e:
+    with pytest.raises(NetworkError, match=r"norm: the operation prelu in a PReLU is not") as e:
         sl.from_torch(Transformed(), torch.zeros(2, 1, 4, 4))
     assert "leave_untouched=True" in str(e.value)
-    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Mish()), nn.Linear(2, 2))
-    with pytest.raises(NetworkError, match=r"1\.0: the operation mish in a Mish"):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Softshrink()), nn.Linear(2, 2))
+    with pytest.raises(NetworkError, match=r"1\.0: the operation softshrink in a Softshrink"):
         sl.compress(model, sl.AFDE(eps=0))
-    grouped = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2))
-    with pytest.raises(NetworkError, match="0: the operation conv2d in a Conv2d"):
-        sl.from_torch(grouped, torch.zeros(1, 4, 5, 5))
     softened = nn.Sequential(nn.Linear(2, 2), nn.Softplus(beta=2.0))
     with pytest.raises(NetworkError, match="Softplus.* is not known, or not with these options"):
         sl.from_torch(softened)
 
 
 def test_wrong_options_of_known_operations_are_offered_to_be_left_untouched():
-    model = nn.Sequential(nn.Linear(3, 4), nn.GELU("tanh"), nn.Linear(4, 2)).double()
-    with pytest.raises(NetworkError, match=r"1: GELU\(approximate='tanh'\).*leave_untouched=True"):
+    model = nn.Sequential(nn.Linear(3, 4), nn.Softplus(2.0), nn.Linear(4, 2)).double()
+    with pytest.raises(NetworkError, match=r"1: Softplus\(beta=2.*leave_untouched=True"):
         sl.from_torch(model)
     x = torch.randn(5, 3, dtype=torch.float64)
     read = sl.from_torch(model, leave_untouched=True)
@@ -359,9 +355,7 @@ def test_what_loses_the_samples_cannot_be_left_untouched():
     model = Module(
         lambda m, x: m.a(torch.flip(x.transpose(0, 1), (0,)).transpose(0, 1)), a=nn.Linear(3, 3)
     )
-    with pytest.raises(
-        NetworkError, match=r"transpose gives a value .*axis 0 is not that of the samp"
-    ):
+    with pytest.raises(NetworkError, match=r"flip gives a value .*axis 0 is not that of the samp"):
         sl.from_torch(model, torch.ones(2, 3), leave_untouched=True)
 
 
@@ -420,11 +414,9 @@ def loops(m, x):
     ("function", "says"),
     [
         (loops, "cannot be traced by torch.export on an example of shape"),
-        (lambda m, x: {"y": m.a(x)}, "gives a dict"),
+        (lambda m, x: {"y": m.a(x), "n": 3}, "gives a dict|must be tensors"),
         (lambda m, x: m.a(x) + torch.rand_like(x), "not known"),
         (lambda m, x: m.a.weight, "outputs of a Module must be tensors that depend on its input"),
-        (lambda m, x: m.a(x[:, None])[:, 0], "Flatten it first|not known"),
-        (lambda m, x: m.a(x) / x, "the operation div"),
         (lambda m, x: m.a(x).half(), "the operation to"),
         (lambda m, x: m.a(x) + torch.arange(6.0).reshape(2, 3), "constant of shape"),
     ],
@@ -439,7 +431,9 @@ def test_bad_examples():
     for example in (torch.zeros(3), torch.zeros(0, 3), (1.0,), 3):
         with pytest.raises(NetworkError, match=r"example is a tensor of shape \(samples, …\)"):
             sl.from_torch(model, example)
-    with pytest.raises(NetworkError, match="of torch.int64; symlump reads float32 or float64"):
+    with pytest.raises(NetworkError, match="of torch.bool; symlump reads float32 or float64"):
+        sl.from_torch(model, torch.zeros(2, 3, dtype=torch.bool))
+    with pytest.raises(NetworkError, match="cannot be (run|traced)"):
         sl.from_torch(model, torch.zeros(2, 3, dtype=torch.int64))
     with pytest.raises(NetworkError, match="cannot be traced .*example of shape .2, 5."):
         sl.from_torch(model, torch.zeros(2, 5))

@@ -300,9 +300,12 @@ def test_bad_graphs(nodes, says):
         sl.Network((Input("x", (), (2,)), *nodes), ("a",))
 
 
-def test_dense_layers_need_features():
-    with pytest.raises(NetworkError, match="Flatten it first"):
-        sl.Network((Input("x", (), (2, 2)), Affine("a", ("x",), np.ones((1, 2)))), ("a",))
+def test_dense_layers_act_at_each_place():
+    net = sl.Network((Input("x", (), (2, 2)), Affine("a", ("x",), np.array([[1.0, 10.0]]))), ("a",))
+    assert net.chain is None and net([[[1.0, 2.0], [3.0, 4.0]]]).tolist() == [[[31.0, 42.0]]]
+
+
+def test_values_that_are_too_large():
     with pytest.raises(NetworkError, match="larger than symlump handles"):
         sl.Network((Input("x", (), (2, 10**6, 10**6)), Flatten("a", ("x",))), ("a",))
 

@@ -298,7 +298,7 @@ def test_refused_files(tmp_path):
         FileFormatError, "reads 'v', which nothing before it gives", model_of(missing, weights, ROW)
     )
     wide = [one("Gemm", "x", "w")]
-    refused(NetworkError, r"node 0 .Gemm.: .*reads 6 channels", model_of(wide, weights, (5,)))
+    refused(NetworkError, r"node 0 .Gemm.: .*reads 6 features", model_of(wide, weights, (5,)))
     refused(
         NetworkError, "no constant shape behind the samples", model_of(wide, weights, ("width",))
     )

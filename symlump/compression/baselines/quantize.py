@@ -115,7 +115,7 @@ class _Rounding(Plan[Reduction]):
 
     def size(self, eps: float) -> int:
         """Numbers that are stored, in words of the network's precision."""
-        others = sum(node.parameters for node in self.network.untouched)
+        others = self.network.other_parameters
         return others + sum(self._stored(_bits(eps)))
 
     def tolerance(self, target: int) -> float:
@@ -151,7 +151,7 @@ class _Rounding(Plan[Reduction]):
         return Reduction(
             network.with_layers(layers),
             tuple(np.arange(layer.units) for layer in network.hidden),
-            sum(stored) + sum(node.parameters for node in network.untouched),
+            sum(stored) + network.other_parameters,
             None,
             float(np.linalg.norm(change)),
             stored=stored,

@@ -47,7 +47,7 @@ def layer_effects(network: Network) -> dict[str, float]:
     per_sample = sum(prod(shape) for shape in network.shapes.values())
     grids = any(prod(shape[1:]) > 1 for shape in network.shapes.values())
     samples = int(np.clip(_NUMBERS // per_sample, 4, _SAMPLES)) if grids else _SAMPLES
-    x = [generator.standard_normal((samples, *node.size)) for node in network.inputs]
+    x = [node.drawn(generator, samples) for node in network.inputs]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite counts as 1
         return _layer_effects(network, x, generator)
 

@@ -15,12 +15,15 @@ from symlump.errors import NetworkError
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
+    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
+    Operation,
+    Rearrange,
     Select,
     Softmax,
     Untouched,
@@ -121,8 +124,11 @@ class Wiring:
     def _pass(self, number: int, node: Node) -> Wires:
         """The wires of a node's value."""
         shape = self.network.shapes[node.name]
-        if isinstance(node, Input | Affine | Combine | Untouched):
-            kind = {Input: "input", Untouched: "output"}.get(type(node), "unit")
+        passes_on = isinstance(node, Operation) and node.keeps_units
+        makes = Input | Affine | Combine | Untouched | Operation | Rearrange
+        if isinstance(node, makes) and not passes_on:
+            fixed = {Input: "input", Untouched: "output", Operation: "output", Rearrange: "output"}
+            kind = fixed.get(type(node), "unit")
             width = shape[0] if shape else 1
             own = self._variables(kind, number, [""] * width)
             self.own[node.name] = own
@@ -161,7 +167,9 @@ class Wiring:
         kinds = np.array(self.kinds, dtype="<U6")
         fixed = [*self.network.outputs]
         for node in self.network.nodes:
-            if isinstance(node, Softmax | Untouched):
+            apart = isinstance(node, ByPlace) and not node.is_alike
+            mixes = isinstance(node, Operation) and not node.keeps_units
+            if isinstance(node, Softmax | Untouched | Rearrange) or apart or mixes:
                 fixed += node.inputs
         for name in fixed:
             source = self.wires[name].source

@@ -1,107 +1,124 @@
-"""What readers of torch and of ONNX share: building a network node by node, with shapes known at every step."""
+"""What readers of torch and of ONNX share: the network under construction, its layers, sums and constants."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from symlump.enclosures.interval import Interval, down, up
 from symlump.errors import NetworkError
-from symlump.network.activations.table import activation, polynomial
-from symlump.network.network import Network, check_size
-from symlump.network.nodes import (
-    Affine,
-    Apply,
-    Combine,
-    Doubt,
-    Flatten,
-    Node,
-    Pool,
-    Select,
-    Shape,
-    Squeeze,
-    Unsqueeze,
-)
+from symlump.network.activations.table import Activation, activation, polynomial
+from symlump.network.exchange.arranging import shown
+from symlump.network.exchange.building_steps import StepBuilder
+from symlump.network.exchange.doubts import batch_norm, doubtful
+from symlump.network.exchange.views import Axis, View, all_of
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Apply, ByPlace, Combine, Doubt, Shape
 from symlump.network.precision import Dtype
-from symlump.ode.exact import FloatArray, IntArray
-
-#: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
-_MAX_MADE = 1 << 24
-#: The smallest normal number.
-_NORMAL = 2.0**-1022
+from symlump.ode.exact import FloatArray
 
 
-class GraphBuilder:
-    """Collects nodes; names are made different, shapes are checked as they come.
+class GraphBuilder(StepBuilder):
+    """Collects nodes; see :class:`~symlump.network.exchange.arranging.Arranger`.
 
     Examples
     --------
     >>> from symlump.network.nodes import Input
+    >>> from symlump.network.exchange.views import SAMPLES
     >>> build = GraphBuilder()
-    >>> x = build.add(Input("x", (), (2, 3, 3)))
-    >>> build.reshaped("flat", x, (18,)), build.shapes["flat"]
-    ('flat', (18,))
+    >>> x = build.view(build.add(Input("x", (), (2, 3, 3))))
+    >>> flat = build.linear("fc", x.reshaped((SAMPLES, 18)), np.ones((4, 18)), None)
+    >>> [type(node).__name__ for node in build.nodes], flat.sizes
+    (['Input', 'Flatten', 'Affine'], (4,))
     """
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.shapes: dict[str, Shape] = {}
-        self._by_name: dict[str, Node] = {}
-        self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
-        self._made = 0
-
-    def add(self, node: Node) -> str:
-        """Add a node and return its name."""
-        shape = node.shape(*(self.shapes[name] for name in node.inputs))
-        check_size(node, shape)
-        self.shapes[node.name] = shape
-        self._by_name[node.name] = node
-        self.nodes.append(node)
-        return node.name
-
-    def name_arrays(self, first: int, names: tuple[str, str]) -> None:
-        """Name the weights and biases of the layers made from a place on, to tell which are the same."""
-        for place, node in enumerate(self.nodes[first:], start=first):
-            if isinstance(node, Affine) and any(names):
-                weight, bias = names
-                named = replace(node, weight_name=weight, bias_name=bias)
-                self.nodes[place] = self._by_name[node.name] = named
-
-    def free(self, name: str) -> str:
-        """The name, with a number if it is taken."""
-        result = name
-        while result in self.shapes:
-            self._numbers[name] += 1
-            result = f"{name}_{self._numbers[name]}"
-        return result
-
-    def mark_computed(self, first: int) -> None:
-        """Say of the layers from this number on that a library computed their weights."""
-        for place, node in enumerate(self.nodes[first:], start=first):
-            if isinstance(node, Affine):
-                doubt = node.doubt or Doubt(np.zeros_like(node.weight), np.zeros(node.units))
-                self.nodes[place] = replace(node, doubt=replace(doubt, computed=True))
-
-    def network(self, outputs: list[str], dtype: Dtype) -> Network:
+    def network(self, outputs: Sequence[View], dtype: Dtype) -> Network:
         """The finished network."""
-        return Network(tuple(self.nodes), tuple(outputs), dtype)
+        names = [self.plain(f"{view.name}.output", view, number=True) for view in outputs]
+        return Network(tuple(self.nodes), tuple(names), dtype)
+
+    def linear(
+        self,
+        name: str,
+        x: View,
+        weight: FloatArray,
+        bias: FloatArray | None,
+        doubt: Doubt | None = None,
+    ) -> View:
+        """A dense layer on the last axis."""
+        last, others = x.axes[-1], x.axes[:-1]
+        if prod(piece.size for piece in last) != weight.shape[1]:
+            raise NetworkError(
+                f"{name}: a weight that reads {weight.shape[1]} features meets a value of shape "
+                f"{shown(x.shape)}"
+            )
+        around = [tuple(piece for piece in axis if piece.axis >= 0) for axis in others]
+        held = [piece for axis in around for piece in axis]
+        shape = self.shapes[x.name]
+        in_channels = all(p.axis == 0 for p in last) and all(p.axis > 0 for p in held)
+        if not held:
+            stored, axes = self.arranged(name, x, (last,)), (*others, all_of(0, len(weight)))
+        elif in_channels and shape:  # at each place of the grid
+            stored = self.arranged(
+                name, x, (last, *(all_of(k + 1, n) for k, n in enumerate(shape[1:])))
+            )
+            axes = (*others, all_of(0, len(weight)))
+        else:
+            stored = self.arranged(name, x, (last, *(axis for axis in around if axis)))
+            grid = iter(range(1, len(shape) + len(held) + 1))
+            renamed = [
+                (*(p for p in axis if p.axis < 0), *(all_of(next(grid), _size(own)) if own else ()))
+                for axis, own in zip(others, around, strict=True)
+            ]
+            axes = (*renamed, all_of(0, len(weight)))
+        node = self.add(Affine(self.free(name), (stored,), weight, bias, doubt=doubt))
+        return View(node, axes)
+
+    def layer(self, name: str, x: View, weight: FloatArray, bias: FloatArray | None,
+              **geometry: Any) -> View:  # fmt: skip
+        """A convolution, on axis 1 and the grid behind it."""
+        stored = self.plain(name, x)
+        node = Affine(self.free(name), (stored,), weight, bias, **geometry)
+        return self.view(self.add(node))
+
+    def convolution(self, name: str, x: View, weight: FloatArray, bias: FloatArray | None, stride: Shape,
+                    padding: Shape, dilation: Shape, groups: int) -> View:  # fmt: skip
+        """A convolution; one with groups of several channels is carried along as it is."""
+        channels = x.shape[1]
+        if groups not in (1, channels):
+            return self.opaque_convolution(
+                name, x, weight, bias, stride=stride, padding=padding, dilation=dilation,
+                groups=groups, transposed=False, extra=(0,) * len(stride),
+            )  # fmt: skip
+        return self.layer(
+            name,
+            x,
+            weight,
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            depthwise=groups > 1,
+        )
+
+    def apply(self, name: str, x: View, phi: Activation) -> View:
+        """An activation."""
+        return x.of(self.add(Apply(self.free(name), (x.name,), phi)))
 
     def scale(
         self,
         name: str,
-        x: str,
+        x: View,
         factor: FloatArray | float = 1.0,
         constant: FloatArray | float | None = None,
         factor_radius: FloatArray | float = 0.0,
         constant_radius: FloatArray | float = 0.0,
         size: FloatArray | float = 0.0,
-    ) -> str:
-        """factor·x + constant, both broadcast against a value with its sample axis.
+    ) -> View:
+        """factor·x + constant, all broadcast against one another as the file sees them, samples included.
 
         Parameters
         ----------
@@ -111,150 +128,87 @@ class GraphBuilder:
         Raises
         ------
         NetworkError
-            If one varies along another axis than that of the channels.
+            If they do not fit together, or differ from sample to sample.
         """
-        self._make(name, 2 * (self.shapes[x][0] if self.shapes[x] else 1))
-        weight = self._by_channel(name, x, factor)
-        bias = None if constant is None else self._by_channel(name, x, constant)
-        radii = (self._by_channel(name, x, r) for r in (factor_radius, constant_radius, size))
-        doubt = doubtful(*radii)
+        given = [
+            None if v is None else np.asarray(v, dtype=np.float64)
+            for v in (factor, constant, factor_radius, constant_radius, size)
+        ]
+        for values in given:
+            x = x if values is None else self.spread_over(name, x, values.shape)
+        arrays = [None if v is None else self.along_stored(name, x, v) for v in given]
+        if all(array is None or _by_channel(array) for array in arrays):
+            channels = (self.shapes[x.name] or (1,))[0]
+            self.count(name, 2 * channels)
+            rows = [
+                None if a is None else np.broadcast_to(_first_of_channels(a), channels).copy()
+                for a in arrays
+            ]
+            return x.of(self.add(self._scale(name, x.name, rows)))
+        if self.is_input(x.name):
+            flat, shape = self.flattened(name, x), self.shapes[x.name]
+            rows = [None if a is None else np.broadcast_to(a, shape).ravel() for a in arrays]
+            return flat.of(self.add(self._scale(name, flat.name, rows)))
+        name_of = x.name
+        for array, how, nothing in zip(arrays, ("multiply", "add"), (1.0, 0.0), strict=True):
+            if array is not None and not np.all(array == nothing):
+                self.count(name, array.size)
+                kind: Any = how
+                name_of = self.add(ByPlace(self.free(name), (name_of,), kind, array))
+        return x.of(name_of)
+
+    def _scale(self, name: str, x: str, rows: Sequence[FloatArray | None]) -> Affine:
+        """A factor and a constant for each channel, with their radii."""
+        weight, bias, *radii = rows
+        assert weight is not None
+        doubt = doubtful(*radii)  # type: ignore[arg-type]
         if doubt is not None:
             doubt = replace(doubt, weight=doubt.weight[:, None])
-        return self.add(
-            Affine(self.free(name), (x,), weight[:, None], bias, depthwise=True, doubt=doubt)
-        )
+        return Affine(self.free(name), (x,), weight[:, None], bias, depthwise=True, doubt=doubt)
 
     def batch_norm(
         self,
         name: str,
-        x: str,
+        x: View,
         mean: FloatArray,
         variance: FloatArray,
         epsilon: float,
         gamma: FloatArray,
         beta: FloatArray,
-    ) -> str:
+    ) -> View:
         """(x − mean)·γ/√(variance + ε) + β, channel by channel: a factor and a constant, rounded."""
-        with np.errstate(all="ignore"):  # what is not finite is refused by name
-            factor = gamma / np.sqrt(variance + epsilon)
-            constant = beta - mean * factor
-            # a sum, a root and a quotient, each rounded once and monotone in the one before it
-            total = Interval.point(variance) + epsilon
-            least, most = down(np.sqrt(total.lower)), up(np.sqrt(total.upper))
-            true = gamma * Interval(down(1 / most), up(1 / least))
-            radii = radius_about(factor, true), radius_about(constant, beta - mean * true)
-            sizes = np.abs(beta) + np.abs(mean * factor)
-        spread = (-1, *(1,) * (len(self.shapes[x]) - 1))
-        numbers = (array.reshape(spread) for array in (factor, constant, *radii, sizes))
-        factor, constant, *doubt = numbers
+        spread = (-1, *(1,) * (len(x.axes) - 2))
+        numbers = batch_norm(mean, variance, epsilon, gamma, beta)
+        factor, constant, *doubt = (array.reshape(spread) for array in numbers)
         return self.scale(name, x, factor, constant, *doubt)
 
-    def _by_channel(self, name: str, x: str, values: FloatArray | float) -> FloatArray:
-        shape = self.shapes[x]
-        array = np.asarray(values, dtype=np.float64)
-        channels = shape[0] if shape else 1
-        if array.size and array.ndim <= len(shape) + 1:
-            array = array.reshape((1,) * (len(shape) + 1 - array.ndim) + array.shape)
-            rest = np.moveaxis(array, 1, 0).reshape(array.shape[1], -1)
-            if array.shape[1] in (1, channels) and np.all(rest == rest[:, :1]):
-                return np.broadcast_to(rest[:, 0], channels).copy()
-        raise NetworkError(
-            f"{name}: a constant of shape {np.shape(values)} meets a value of shape {shape}; symlump reads "
-            "constants that are one number, or one for each channel"
-        )
-
-    def reshaped(self, name: str, x: str, after: Shape) -> str | None:
-        """The value in another shape, if that keeps each unit's entries together; else None."""
-        before = self.shapes[x]
-        name = self.free(name)
-        if after == before:
-            return x
-        if after == (prod(before),) and len(before) > 1:
-            return self.add(Flatten(name, (x,)))
-        more = len(after) - len(before)
-        if more > 0 and before and set(before[1:]) <= {1} and after == (*before, *(1,) * more):
-            return self.add(Unsqueeze(name, (x,), more))
-        if before == (1,) and after == ():
-            return self.add(Squeeze(name, (x,)))
-        return None
-
-    def mean_over_grid(self, name: str, x: str, keep: bool) -> str:
-        """The mean of each channel."""
-        grid = len(self.shapes[x]) - 1
-        pooled = self.add(Pool(self.free(name), (x,), "average", (1,) * grid, adaptive=True))
-        return pooled if keep else self.add(Flatten(self.free(f"{name}.flat"), (pooled,)))
-
-    def combine(self, name: str, operation: Literal["add", "multiply"], values: list[str]) -> str:
+    def combine(
+        self, name: str, operation: Literal["add", "multiply"], values: Sequence[View]
+    ) -> View:
         """Sum or product of values; z·sigmoid(z) and z·z are activations."""
-        if operation == "multiply" and len(values) == 2:
+        if operation == "multiply" and len(values) == 2 and values[0].axes == values[1].axes:
             for z, other in (values, values[::-1]):
-                gate = self._by_name[other]
-                if (
-                    isinstance(gate, Apply)
-                    and gate.inputs == (z,)
-                    and gate.activation.name == "sigmoid"
-                ):
-                    return self.add(Apply(self.free(name), (z,), activation("silu")))
+                gate = self.by_name[other.name]
+                gates = isinstance(gate, Apply) and gate.activation.name == "sigmoid"
+                if gates and gate.inputs == (z.name,):
+                    return self.apply(name, z, activation("silu"))
             if values[0] == values[1]:
-                return self.add(Apply(self.free(name), (values[0],), polynomial([0.0, 0.0, 1.0])))
-        return self.add(Combine(self.free(name), tuple(values), operation))
-
-    def part(self, name: str, x: str, start: int, stop: int, step: int = 1) -> str:
-        """A range of channels."""
-        return self.select(name, x, np.arange(self.shapes[x][0])[start:stop:step])
-
-    def select(self, name: str, x: str, index: IntArray) -> str:
-        """Some of the channels, by number."""
-        self._make(name, index.size)
-        return self.add(Select(self.free(name), (x,), index.astype(np.int64)))
-
-    def _make(self, name: str, count: int) -> None:
-        self._made += count
-        if self._made > _MAX_MADE:
-            raise NetworkError(f"{name}: the network has too many channels to be read")
+                return self.apply(name, values[0], polynomial([0.0, 0.0, 1.0]))
+        like, names = self.alike(name, values)
+        return like.of(self.add(Combine(self.free(name), tuple(names), operation)))
 
 
-def doubtful(weight: FloatArray, bias: FloatArray, size: FloatArray | None = None) -> Doubt | None:
-    """Radii, if one is not 0."""
-    return Doubt(weight, bias, size) if weight.any() or bias.any() else None
+def _by_channel(array: FloatArray) -> bool:
+    return bool(np.all(array == _first_of_channels(array, array.ndim)))
 
 
-def radius_about(values: FloatArray, true: Interval) -> FloatArray:
-    """How far floats are from the ends of intervals, at most."""
-    far = np.maximum(true.upper - values, values - true.lower)
-    return np.where(far == 0, 0.0, up(far))
+def _first_of_channels(array: FloatArray, rank: int = 1) -> FloatArray:
+    """For each channel its first number, with some axes."""
+    return array.reshape(len(array), -1)[:, 0].reshape(-1, *(1,) * (rank - 1))
 
 
-def product(a: FloatArray | float, b: FloatArray | float) -> tuple[FloatArray, FloatArray]:
-    """Products, and how far they are from the real ones: half a step at most, taken twice.
-
-    By 0, and by a power of two where nothing underflows, they are exact.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in product(np.array([3.0, 0.5]), 0.1)]
-    [[0.30000000000000004, 0.05], [5.551115123125783e-17, 0.0]]
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    values = a * b
-    shifted = (_is_power_of_two(a) | _is_power_of_two(b)) & (np.abs(values) >= _NORMAL)
-    return values, np.where((a == 0) | (b == 0) | shifted, 0.0, np.spacing(np.abs(values)))
-
-
-def inverse(a: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """1/a, and how far it is from the real one.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in inverse(np.array([2.0, 3.0]))]
-    [[0.5, 0.3333333333333333], [0.0, 5.551115123125783e-17]]
-    """
-    values = np.asarray(1 / a)
-    return values, np.where(_is_power_of_two(a), 0.0, np.spacing(np.abs(values)))
-
-
-def _is_power_of_two(values: FloatArray) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.abs(np.frexp(values)[0]) == 0.5)
+def _size(axis: Axis) -> int:
+    return prod(piece.size for piece in axis)
 
 
 def window(values: object, rank: int) -> Shape:

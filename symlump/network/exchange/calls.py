@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.views import SAMPLES
 from symlump.network.nodes import Shape
 
 #: What moves or drops numbers of a tensor that the model holds, and rounds none.
@@ -35,6 +36,15 @@ def sizes_of(value: torch.Tensor) -> Shape:
     if not all(isinstance(n, int) for n in found):
         raise NetworkError(f"a value of shape {tuple(value.shape)} has a size that is not fixed")
     return found
+
+
+def size_of(size: Any) -> int | None:
+    """A size, with the stand-in for the number of samples in it; None if it is no number then."""
+    if isinstance(size, int):
+        return size
+    expression = size.node.expr
+    value = expression.subs(dict.fromkeys(expression.free_symbols, SAMPLES))
+    return int(value) if value.is_Integer else None
 
 
 def has(value: Any, kind: type) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.export.graph_signature import InputKind, OutputKind
+from torch.utils._pytree import tree_leaves
 
 from symlump.errors import NetworkError
 from symlump.network.exchange.build import GraphBuilder
@@ -28,18 +29,17 @@ from symlump.network.exchange.calls import (
     identity_of,
     operation_of,
     parts_of,
+    size_of,
     sizes_of,
 )
-from symlump.network.exchange.export_ops import Arguments, Operations, Ref, Samples
+from symlump.network.exchange.export_ops import Operations
+from symlump.network.exchange.export_shape_ops import Arguments, Samples
+from symlump.network.exchange.views import SAMPLES, View
 from symlump.network.network import Network
-from symlump.network.nodes import Input, Untouched
+from symlump.network.nodes import Input, Shape, Untouched
 from symlump.network.simplify import as_read
 from symlump.network.torch_module import DTYPES, Held, Slot, TorchCall, graph_module
 
-_READS = (
-    "dense layers, convolutions, batch normalisation, pooling, the activations of its table, sums, "
-    "products, concatenations and parts by channels, and flattening"
-)
 _OFFER = "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
 
 
@@ -92,7 +92,12 @@ def read_exported(
     with _evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
         program = _exported(model, given)
         network = as_read(_Reader(model, program, leave_untouched).network)
-        expected = model(*given)
+        try:
+            expected = model(*given)
+        except Exception as error:  # the model's own code
+            raise NetworkError(
+                f"the module cannot be run on the example: {_first(error)}"
+            ) from None
     _compare(network, given, expected)
     return network
 
@@ -125,26 +130,30 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
         try:
             return torch.export.export(model, arguments, dynamic_shapes=axes, strict=False)
         except Exception as error:  # the model's own code runs here, and can raise anything
-            reason = (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
+            reason = _first(error)
     raise NetworkError(
         f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
         f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}"
     )
 
 
+def _first(error: BaseException) -> str:
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
+
+
 def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -> None:
-    wanted = (expected,) if isinstance(expected, torch.Tensor) else expected
-    if not isinstance(wanted, tuple | list):
+    wanted = [part for part in tree_leaves(expected) if part is not None]
+    if not wanted or not all(isinstance(part, torch.Tensor) for part in wanted):
         raise NetworkError(
-            f"the module gives a {type(expected).__name__}; symlump reads modules that give a tensor or a "
-            "tuple of tensors"
+            f"the module gives a {type(expected).__name__}; symlump reads modules that give tensors, alone or "
+            "in tuples, lists and dicts"
         )
     with torch.no_grad():
         result = graph_module(network).eval()(*(x.cpu() for x in given))
     found = (result,) if isinstance(result, torch.Tensor) else result
     slack = {"float64": 1e-8, "float32": 1e-3}.get(network.dtype, 0.05)
     for a, b in zip(found, wanted, strict=True):
-        b = b.cpu()
+        b = b.cpu() if b.is_floating_point() else b.cpu().to(a.dtype)
         size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
         if a.shape != b.shape or not torch.allclose(a, b, slack, slack * size, equal_nan=True):
             raise NetworkError(
@@ -164,6 +173,9 @@ class _Reader:
         self._names: dict[int, str] = {}  # of tensors that the model holds
         self._arrays: dict[tuple[object, ...], str] = {}  # and what is computed of them alone
         self._dtype: torch.dtype | None = None
+        kinds = [p.dtype for p in model.parameters() if p.dtype in DTYPES]
+        self._real = kinds[0] if kinds else torch.float32  # where no input says it
+        self._operations.precision = torch.finfo(self._real).eps
         self._samples = ""
         self._made: dict[int, Any] = {}  # tensors that torch computed of them, kept for their ids
         self._held(program)
@@ -180,14 +192,11 @@ class _Reader:
                     for value, spec in zip(node.args[0], specs, strict=True)
                     if spec.kind == OutputKind.USER_OUTPUT
                 ]
-        if not outputs or not all(isinstance(value, Ref) for value in outputs):
+        if not outputs or not all(isinstance(value, View) for value in outputs):
             raise NetworkError(
                 f"the outputs of a {type(model).__name__} must be tensors that depend on its input"
             )
-        assert self._dtype is not None
-        self.network: Network = self._build.network(
-            [value.name for value in outputs], DTYPES[self._dtype]
-        )
+        self.network: Network = self._build.network(outputs, DTYPES[self._real])
 
     def _held(self, program: Any) -> None:
         """Parameters, buffers and constants, by their placeholders."""
@@ -208,14 +217,22 @@ class _Reader:
 
     def _input(self, node: Any) -> None:
         value = node.meta["val"]
-        if value.dtype not in DTYPES or (self._dtype or value.dtype) != value.dtype:
+        whole_numbers = value.dtype in (torch.int64, torch.int32)
+        if not whole_numbers and (
+            value.dtype not in DTYPES or (self._dtype or value.dtype) != value.dtype
+        ):
             raise NetworkError(
                 f"input {node.name} is of {value.dtype}; symlump reads float32 or float64, one of them "
-                "throughout"
+                "throughout, and whole numbers beside them"
             )
-        self._dtype, self._samples = value.dtype, str(value.shape[0])
+        if not whole_numbers:
+            self._dtype = self._real = value.dtype
+        count = value.shape[0]
+        self._samples = str(count)
+        self._build.samples = count if isinstance(count, int) else SAMPLES
         name = self._build.free(node.name)
-        self._values[node] = Ref(self._build.add(Input(name, (), sizes_of(value))))
+        stored = self._build.add(Input(name, (), sizes_of(value), int(whole_numbers)))
+        self._values[node] = self._build.view(stored)
 
     def _value(self, argument: Any) -> Any:
         """An argument with nodes replaced by what they stand for."""
@@ -237,20 +254,18 @@ class _Reader:
         if operation == "sym_size":
             size = node.meta["val"]
             return int(size) if isinstance(size, int) else Samples()
-        if not has(a, Ref):
+        if not has(a, View):
             return self._constant(node, a)
         result = node.meta.get("val")
-        shape = None
+        shape: Shape | None = None
+        known = True
         if isinstance(result, torch.Tensor):
-            shape = (
-                sizes_of(result)
-                if str(result.shape[:1]) == f"torch.Size([{self._samples}])"
-                else None
-            )
+            found = tuple(size_of(n) for n in result.shape)
+            shape = tuple(n for n in found if n is not None)
+            known = len(shape) == len(found)
         made = len(self._build.nodes)
-        same_type = not isinstance(result, torch.Tensor) or result.dtype == self._dtype
         value = None
-        if same_type:
+        if known and not self._is_rounded(operation, a, result):
             try:
                 value = self._operations.read(operation, self._name(node), a, shape)
             except NetworkError as error:
@@ -264,6 +279,14 @@ class _Reader:
         if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
             self._values[node.args[0]] = value  # it was changed in place
         return value
+
+    def _is_rounded(self, operation: str, a: Arguments, result: Any) -> bool:
+        """Whether numbers are put into a type that does not hold them."""
+        if not isinstance(result, torch.Tensor) or result.dtype == self._real:
+            return False
+        value = a.get("self")
+        is_whole = isinstance(value, View) and self._build.is_whole(value.name)
+        return result.is_floating_point() or (operation in ("to", "_to_copy") and not is_whole)
 
     def _arguments(self, node: Any, schema: Any) -> Arguments:
         values = (
@@ -288,6 +311,11 @@ class _Reader:
     def _constant(self, node: Any, a: Arguments) -> Any:
         """A call on what the model holds, such as the product behind a weight normalisation."""
         if has(a, Samples):
+            held: Any = a.get("self")
+            sizes: Any = a.get("size")
+            alone = isinstance(held, torch.Tensor) and isinstance(sizes, list)
+            if alone and isinstance(sizes[0], Samples) and not has(sizes[1:], Samples):
+                return held.expand(1, *sizes[1:])  # the same for all samples
             return self._unknown(node, str(node.target))
         found = node.target(
             *map(self._value, node.args), **{k: self._value(v) for k, v in node.kwargs.items()}
@@ -310,7 +338,7 @@ class _Reader:
             return None  # such as an assertion
         result = node.meta.get("val")
         place = self._name(node)
-        if self._leave and isinstance(result, torch.Tensor) and result.dtype == self._dtype:
+        if self._leave and isinstance(result, torch.Tensor) and result.dtype == self._real:
             return self._untouched(node, operation, place, result)
         stack = node.meta.get("nn_module_stack") or {}
         owner = str(list(stack.values())[-1][1]).rpartition(".")[2] if stack else ""
@@ -321,11 +349,10 @@ class _Reader:
             else _OFFER
         )
         raise NetworkError(
-            f"{place}: the operation {operation}{within} is not known, or not in this form; symlump reads "
-            f"{_READS}; {offer}"
+            f"{place}: the operation {operation}{within} is not known, or not in this form; {offer}"
         )
 
-    def _untouched(self, node: Any, operation: str, place: str, result: torch.Tensor) -> Ref:
+    def _untouched(self, node: Any, operation: str, place: str, result: torch.Tensor) -> View:
         if str(result.shape[:1]) != f"torch.Size([{self._samples}])":
             raise NetworkError(
                 f"{place}: the operation {operation} gives a value of shape {tuple(result.shape)}, whose axis "
@@ -346,11 +373,12 @@ class _Reader:
                 name = self._names.get(id(value), f"{place}.constant{len(held)}")
                 held[name] = value
                 return Held(name)
-            if not isinstance(value, Ref):
+            if not isinstance(value, View):
                 raise NetworkError(f"{place}: the operation {operation} cannot be left untouched")
-            if value.name not in inputs:
-                inputs.append(value.name)
-            return Slot(inputs.index(value.name))
+            stored = self._build.plain(place, value)
+            if stored not in inputs:
+                inputs.append(stored)
+            return Slot(inputs.index(stored))
 
         arguments = tuple(kept(argument) for argument in node.args)
         keywords = {name: kept(argument) for name, argument in node.kwargs.items()}
@@ -360,7 +388,8 @@ class _Reader:
         numbers = sum(t.numel() for t in held.values() if isinstance(t, nn.Parameter))
         name = self._build.free(place)
         size = sizes_of(result)
-        return Ref(self._build.add(Untouched(name, tuple(inputs), operation, size, numbers, call)))
+        step = Untouched(name, tuple(inputs), operation, size, numbers, call)
+        return self._build.view(self._build.add(step))
 
     def _name(self, node: Any) -> str:
         """The place of a call in the model: its module's, or the operation's inside of one."""

@@ -1,13 +1,13 @@
 """The torch operations that symlump reads: one method each, named after the operation.
 
-A method gets the arguments of a call by name and returns what the call gives, as a graph value
-(:class:`Ref`), or None where it does not fit (then the operation counts as unknown).
+A method gets the arguments of a call by name and returns what the call gives, as a value of the network
+(:class:`~symlump.network.exchange.views.View`), or None where it does not fit (then the operation counts as
+unknown).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,11 @@ from torch import nn
 
 from symlump.network.activations.table import Activation, activation, leaky_relu, polynomial
 from symlump.network.activations.torch_modules import activation_of
-from symlump.network.exchange.build import GraphBuilder, inverse, product, window
-from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Shape, Softmax
-from symlump.ode.exact import FloatArray
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A value of the graph, by the name of its node."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The number of samples, which the graph leaves open."""
-
+from symlump.network.exchange.build import window
+from symlump.network.exchange.doubts import inverse, product
+from symlump.network.exchange.export_shape_ops import ShapeOperations, array_of, constant_of
+from symlump.network.exchange.views import View
+from symlump.network.nodes import Pool, Shape
 
 Arguments = dict[str, Any]
 
@@ -48,6 +37,26 @@ _MODULES: dict[str, Callable[[Arguments], nn.Module]] = {
     "hardtanh": lambda a: nn.Hardtanh(a["min_val"], a["max_val"]),
 }
 _NAMED = {"abs": "abs", "sin": "sin", "cos": "cos", "exp": "exp"}
+
+#: Functions of one number that are no activations of the table: their name there, and what follows it.
+_FUNCTIONS: dict[str, Callable[[Arguments], tuple[Any, ...]]] = {
+    "hardswish": lambda a: ("hardswish",),
+    "hardsigmoid": lambda a: ("hardsigmoid", 1 / 6, 0.5),
+    "mish": lambda a: ("mish",),
+    "selu": lambda a: ("selu",),
+    "celu": lambda a: ("celu", float(a["alpha"])),
+    "softsign": lambda a: ("softsign",),
+    "log_sigmoid": lambda a: ("logsigmoid",),
+    "erf": lambda a: ("erf",),
+    "sqrt": lambda a: ("sqrt",),
+    "rsqrt": lambda a: ("power", -0.5),
+    "reciprocal": lambda a: ("reciprocal",),
+    "log": lambda a: ("log",),
+    "sign": lambda a: ("sign",),
+    "floor": lambda a: ("floor",),
+    "ceil": lambda a: ("ceil",),
+    "round": lambda a: ("round",),
+}
 _SAME = (
     "alias",
     "clone",
@@ -56,31 +65,14 @@ _SAME = (
     "lift_fresh",
     "lift_fresh_copy",
     "to",
+    "type_as",
     "_to_copy",
-)
-_RESHAPES = (
-    "view",
-    "reshape",
-    "_unsafe_view",
-    "flatten",
-    "squeeze",
-    "unsqueeze",
-    "expand",
-    "expand_as",
 )
 _DROPOUTS = ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
 
 
-def array_of(tensor: torch.Tensor) -> FloatArray:
-    """A tensor's numbers in float64."""
-    return np.array(tensor.detach().cpu().to(torch.float64).numpy())
-
-
-class Operations:
+class Operations(ShapeOperations):
     """Reads one call at a time into a builder."""
-
-    def __init__(self, build: GraphBuilder) -> None:
-        self.build = build
 
     def read(self, operation: str, name: str, a: Arguments, result: Shape | None) -> Any:
         """What a call gives; None where it is not known.
@@ -94,22 +86,31 @@ class Operations:
         a : dict
             The arguments by name, defaults filled in.
         result : tuple of int or None
-            The shape of the result without the samples, where it has one.
+            The shape of the result, samples included, where it has one.
         """
         first = next(iter(a.values()), None)
-        if operation in _DROPOUTS and isinstance(first, Ref):
-            return first if not a["train"] else None
-        if operation in _SAME and isinstance(first, Ref):
-            return first
-        if operation in _RESHAPES and isinstance(first, Ref) and result is not None:
-            return self._reshape(operation, name, first, result)
-        phi = self._activation(operation, name, a)
-        if phi is not None and isinstance(first, Ref):
-            return Ref(self.build.add(Apply(self.build.free(name), (first.name,), phi)))
+        if isinstance(first, View):
+            if operation in _DROPOUTS:
+                return first if not a["train"] else None
+            if operation in _SAME:
+                return first
+            if operation in self.RESHAPES and result is not None:
+                reshaped = first.reshaped(result)
+                return None if reshaped is None else reshaped.labelled(name, first)
+            phi = self._activation(operation, name, a)
+            if phi is not None:
+                return self.build.apply(name, first, phi)
+            function = self._function(operation, a)
+            if function is not None:
+                return self.build.function(name, first, *function)
+        self.result = result
         method = getattr(self, f"on_{operation}", None)
-        return None if method is None else method(name, a)
+        found = None if method is None else method(name, a)
+        return found.labelled(name, first) if isinstance(found, View) else found
 
     def _activation(self, operation: str, name: str, a: Arguments) -> Activation | None:
+        if operation == "gelu" and a["approximate"] != "none":
+            return None
         if operation in _MODULES:
             return activation_of(name, _MODULES[operation](a))
         if operation in _NAMED:
@@ -123,169 +124,263 @@ class Operations:
             return activation("relu")
         if operation == "clamp" and None not in (a["min"], a["max"]):
             return activation_of(name, nn.Hardtanh(a["min"], a["max"]))
-        if operation == "pow" and isinstance(a["exponent"], int) and 0 < a["exponent"] <= 12:
-            return polynomial([0.0] * a["exponent"] + [1.0])
+        exponent = a.get("exponent")
+        if operation == "pow" and isinstance(exponent, int) and 0 < exponent <= 12:
+            return polynomial([0.0] * exponent + [1.0])
         return None
 
-    def _reshape(self, operation: str, name: str, x: Ref, result: Shape) -> Ref | None:
-        before = self.build.shapes[x.name]
-        if operation.startswith("expand") and before[:1] == result[:1] and set(before[1:]) <= {1}:
-            return x  # sums and products spread it by themselves
-        reshaped = self.build.reshaped(name, x.name, result)
-        return None if reshaped is None else Ref(reshaped)
+    def _function(self, operation: str, a: Arguments) -> tuple[Any, ...] | None:
+        if operation in _FUNCTIONS:
+            return _FUNCTIONS[operation](a)
+        if operation == "gelu":
+            return ("tanh gelu",)
+        if operation == "pow" and isinstance(a["exponent"], int | float):
+            return ("power", float(a["exponent"]))
+        if operation in ("clamp", "clamp_min", "clamp_max"):
+            ends = [a.get(end) for end in ("min", "max")]
+            if all(end is None or isinstance(end, int | float) for end in ends):
+                low, high = ends
+                if low is not None and high is None:
+                    return ("least", float(low))
+                if high is not None and low is None:
+                    return ("most", float(high))
+        return None
 
-    def on_linear(self, name: str, a: Arguments) -> Ref | None:
+    def on_linear(self, name: str, a: Arguments) -> View | None:
         """W·x + b."""
-        return self._affine(name, a["input"], a["weight"], a["bias"])
+        return self._linear(name, a["input"], a["weight"], a["bias"])
 
-    def on_addmm(self, name: str, a: Arguments) -> Ref | None:
+    def on_addmm(self, name: str, a: Arguments) -> View | None:
         """A bias plus x·W."""
         if a["beta"] != 1 or a["alpha"] != 1 or not isinstance(a["mat2"], torch.Tensor):
             return None
-        return self._affine(name, a["mat1"], a["mat2"].T, a["self"])
+        return self._linear(name, a["mat1"], a["mat2"].T, a["self"])
 
-    def on_mm(self, name: str, a: Arguments) -> Ref | None:
-        """x·W."""
-        other = a.get("mat2", a.get("other"))
-        if not isinstance(other, torch.Tensor) or other.ndim != 2:
+    def on_matmul(self, name: str, a: Arguments) -> View | None:
+        """x·W, or a product of two values."""
+        x: Any = a["self"]
+        other: Any = a.get("mat2", a.get("other"))
+        if isinstance(x, View) and isinstance(other, View):
+            return self.build.matmul(name, x, other)
+        if isinstance(other, torch.Tensor) and other.ndim == 2:
+            return self._linear(name, x, other.T, None)
+        turned = isinstance(x, torch.Tensor) and isinstance(other, View)
+        if turned and x.ndim == 2 and len(other.axes) > 2:
+            rank = len(other.axes)  # W·x is x·W turned round
+            swap = (*range(rank - 2), rank - 1, rank - 2)
+            product = self._linear(name, other.transposed(swap), x, None)
+            return None if product is None else product.transposed(swap)
+        return None
+
+    on_mm = on_bmm = on_matmul
+
+    def _linear(self, name: str, x: Any, weight: Any, bias: Any) -> View | None:
+        held = isinstance(weight, torch.Tensor) and (bias is None or isinstance(bias, torch.Tensor))
+        if not isinstance(x, View) or not held or weight.ndim != 2:
             return None
-        return self._affine(name, a["self"], other.T, None)
+        return self.build.linear(
+            name, x, array_of(weight), None if bias is None else array_of(bias).ravel()
+        )
 
-    on_matmul = on_mm
-
-    def on_convolution(self, name: str, a: Arguments) -> Ref | None:
-        """Any convolution; grouped ones only where each group has one channel."""
-        x, weight = a["input"], a["weight"]
-        if a.get("transposed") or not isinstance(x, Ref) or not isinstance(weight, torch.Tensor):
+    def on_convolution(self, name: str, a: Arguments) -> View | None:
+        """Any convolution."""
+        x, weight, bias = a["input"], a["weight"], a["bias"]
+        if not isinstance(x, View) or not isinstance(weight, torch.Tensor):
             return None
         rank, groups = weight.ndim - 2, a["groups"]
-        channels = self.build.shapes[x.name][0]
-        if groups not in (1, channels):
-            return None
         stride, dilation = window(a["stride"], rank), window(a["dilation"], rank)
+        numbers = None if bias is None else array_of(bias).ravel()
+        if a.get("transposed"):
+            return self._transposed(name, a)
         padding = a["padding"]
         if isinstance(padding, str):
             reach = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
             if padding == "same" and any(r % 2 for r in reach):
-                return None  # pads more on one side
+                before = [r // 2 for r in reach]
+                after = [r - r // 2 for r in reach]
+                x = self.build.padded(f"{name}.pad", x, [0, *before], [0, *after], 0.0)
+                padding = "valid"
             padding = [0 if padding == "valid" else r // 2 for r in reach]
-        geometry = (stride, window(padding, rank), dilation)
-        return self._affine(name, x, weight, a["bias"], geometry, groups > 1)
+        return self.build.convolution(
+            name, x, array_of(weight), numbers, stride, window(padding, rank), dilation, groups
+        )
 
     on_conv1d = on_conv2d = on_conv3d = on_convolution
 
-    def _affine(
-        self,
-        name: str,
-        x: Any,
-        weight: Any,
-        bias: Any,
-        geometry: tuple[Shape, Shape, Shape] = ((), (), ()),
-        depthwise: bool = False,
-    ) -> Ref | None:
-        if not isinstance(x, Ref) or not isinstance(weight, torch.Tensor):
-            return None
-        if bias is not None and not isinstance(bias, torch.Tensor):
-            return None
-        numbers = None if bias is None else array_of(bias).ravel()
-        node = Affine(
-            self.build.free(name), (x.name,), array_of(weight), numbers, *geometry, depthwise
-        )
-        return Ref(self.build.add(node))
+    def on_conv_transpose2d(self, name: str, a: Arguments) -> View | None:
+        """The transpose of a convolution, left as it is."""
+        return self._transposed(name, a)
 
-    def on_batch_norm(self, name: str, a: Arguments) -> Ref | None:
+    on_conv_transpose1d = on_conv_transpose3d = on_conv_transpose2d
+
+    def _transposed(self, name: str, a: Arguments) -> View | None:
+        x, weight, bias = a["input"], a["weight"], a["bias"]
+        if not isinstance(x, View) or not isinstance(weight, torch.Tensor):
+            return None
+        rank = weight.ndim - 2
+        return self.build.opaque_convolution(
+            name, x, array_of(weight), None if bias is None else array_of(bias),
+            stride=window(a["stride"], rank), padding=window(a["padding"], rank),
+            dilation=window(a["dilation"], rank), groups=a["groups"], transposed=True,
+            extra=window(a["output_padding"], rank),
+        )  # fmt: skip
+
+    def on_batch_norm(self, name: str, a: Arguments) -> View | None:
         """γ·(x − mean)/√(variance + ε) + β with the stored mean and variance."""
         mean, variance = a["running_mean"], a["running_var"]
         held = isinstance(mean, torch.Tensor) and isinstance(variance, torch.Tensor)
-        if a.get("training") or not held or not isinstance(a["input"], Ref):
+        if a.get("training") or not held or not isinstance(a["input"], View):
             return None
         statistics = array_of(mean), array_of(variance)
         gamma, beta = (
             np.full(len(statistics[0]), otherwise) if a[part] is None else array_of(a[part])
             for part, otherwise in (("weight", 1.0), ("bias", 0.0))
         )
-        x = a["input"].name
-        return Ref(self.build.batch_norm(name, x, *statistics, float(a["eps"]), gamma, beta))
+        return self.build.batch_norm(name, a["input"], *statistics, float(a["eps"]), gamma, beta)
 
     def on__native_batch_norm_legit_no_training(self, name: str, a: Arguments) -> Any:
         """The same, with statistics of no interest here."""
         result = self.on_batch_norm(name, a)
         return None if result is None else (result, None, None)
 
-    def on_add(self, name: str, a: Arguments) -> Ref | None:
+    def on_layer_norm(self, name: str, a: Arguments) -> View | None:
+        """(x − mean)/√(variance + ε)·γ + β, along the last axes."""
+        return self._normalise(name, a["input"], a, centred=True)
+
+    def on_native_layer_norm(self, name: str, a: Arguments) -> Any:
+        """The same, with statistics of no interest here."""
+        result = self._normalise(name, a["input"], a, centred=True)
+        return None if result is None else (result, None, None)
+
+    def on_rms_norm(self, name: str, a: Arguments) -> View | None:
+        """x/√(mean of squares + ε)·γ, along the last axes."""
+        eps = a["eps"] if a["eps"] is not None else float(np.finfo(np.float32).eps)
+        return self._normalise(name, a["input"], {**a, "eps": eps}, centred=False)
+
+    def _normalise(self, name: str, x: Any, a: Arguments, centred: bool) -> View | None:
+        if not isinstance(x, View):
+            return None
+        rank, count = len(x.axes), len(a["normalized_shape"])
+        arrays = [array_of(part) for part in (a["weight"], a.get("bias")) if part is not None]
+        if a["weight"] is None and a.get("bias") is not None:
+            return None
+        return self.build.along(
+            name,
+            "normalise",
+            x,
+            range(rank - count, rank),
+            arrays=arrays,
+            eps=a["eps"],
+            centred=centred,
+        )
+
+    def on_group_norm(self, name: str, a: Arguments) -> View | None:
+        """(x − mean)/√(variance + ε)·γ + β, along groups of channels and the grid."""
+        x, groups = a["input"], a["num_groups"]
+        shape = x.shape
+        cut = x.reshaped((shape[0], groups, shape[1] // groups, *shape[2:]))
+        if cut is None:
+            return None
+        axes = range(2, len(shape) + 1)
+        value = self.build.along(name, "normalise", cut, axes, eps=a["eps"], centred=True)
+        back = value.reshaped(shape)
+        if back is None or a["weight"] is None:
+            return back
+        spread = (-1, *(1,) * (len(shape) - 2))
+        factor, constant = (array_of(a[part]).reshape(spread) for part in ("weight", "bias"))
+        return self.build.scale(f"{name}.scale", back, factor, constant)
+
+    def on_instance_norm(self, name: str, a: Arguments) -> View | None:
+        """(x − mean)/√(variance + ε)·γ + β, along the grid of each channel."""
+        if not a["use_input_stats"]:
+            return None
+        return self.on_group_norm(name, {**a, "num_groups": a["input"].shape[1]})
+
+    def on_add(self, name: str, a: Arguments) -> View | None:
         """Values, or a value and a constant; the second times alpha."""
         return self._sum(name, a["self"], a["other"], 1.0, float(a.get("alpha") or 1))
 
-    def on_sub(self, name: str, a: Arguments) -> Ref | None:
+    def on_sub(self, name: str, a: Arguments) -> View | None:
         """The second, times alpha, subtracted."""
         return self._sum(name, a["self"], a["other"], 1.0, -float(a.get("alpha") or 1))
 
-    def on_rsub(self, name: str, a: Arguments) -> Ref | None:
+    def on_rsub(self, name: str, a: Arguments) -> View | None:
         """The other way round."""
         return self._sum(name, a["self"], a["other"], -float(a.get("alpha") or 1), 1.0)
 
-    def _sum(self, name: str, x: Any, y: Any, a: float, b: float) -> Ref | None:
-        if not isinstance(x, Ref):
+    def _sum(self, name: str, x: Any, y: Any, a: float, b: float) -> View | None:
+        if not isinstance(x, View):
             x, y, a, b = y, x, b, a
-        if not isinstance(x, Ref):
+        if not isinstance(x, View):
             return None
-        if isinstance(y, Ref):
+        if isinstance(y, View):
             terms = [
-                term.name if c == 1 else self.build.scale(f"{name}.term", term.name, c)
+                term if c == 1 else self.build.scale(f"{name}.term", term, c)
                 for term, c in ((x, a), (y, b))
             ]
-            return Ref(self.build.combine(name, "add", terms))
-        constant = _constant(y)
+            return self.build.combine(name, "add", terms)
+        constant = constant_of(y)
         if constant is None:
             return None
         moved, radius = product(b, constant)
-        return Ref(self.build.scale(name, x.name, a, moved, 0.0, radius))
+        return self.build.scale(name, x, a, moved, 0.0, radius)
 
-    def on_mul(self, name: str, a: Arguments) -> Ref | None:
+    def on_mul(self, name: str, a: Arguments) -> View | None:
         """Values, or a value and a constant."""
         x, y = a["self"], a["other"]
-        x, y = (x, y) if isinstance(x, Ref) else (y, x)
-        if not isinstance(x, Ref):
+        x, y = (x, y) if isinstance(x, View) else (y, x)
+        if not isinstance(x, View):
             return None
-        if isinstance(y, Ref):
-            return Ref(self.build.combine(name, "multiply", [x.name, y.name]))
-        factor = _constant(y)
-        return None if factor is None else Ref(self.build.scale(name, x.name, factor))
+        if isinstance(y, View):
+            return self.build.combine(name, "multiply", [x, y])
+        factor = constant_of(y)
+        return None if factor is None else self.build.scale(name, x, factor)
 
-    def on_square(self, name: str, a: Arguments) -> Ref | None:
+    def on_square(self, name: str, a: Arguments) -> View | None:
         """A value times itself."""
         return self.on_mul(name, {"self": a["self"], "other": a["self"]})
 
-    def on_div(self, name: str, a: Arguments) -> Ref | None:
-        """By a constant."""
-        divisor = _constant(a["other"])
-        if not isinstance(a["self"], Ref) or divisor is None or a.get("rounding_mode"):
+    def on_div(self, name: str, a: Arguments) -> View | None:
+        """By a constant, or by a value."""
+        x, y = a["self"], a["other"]
+        if a.get("rounding_mode"):
+            return None
+        if isinstance(y, View):
+            one = self.build.function(f"{name}.reciprocal", y, "reciprocal")
+            return self.on_mul(name, {"self": x, "other": one})
+        divisor = constant_of(y)
+        if not isinstance(x, View) or divisor is None:
             return None
         if not divisor.all():
             return None
         factor, radius = inverse(divisor)
-        return Ref(self.build.scale(name, a["self"].name, factor, None, radius))
+        return self.build.scale(name, x, factor, None, radius)
 
-    def on_neg(self, name: str, a: Arguments) -> Ref | None:
+    def on_neg(self, name: str, a: Arguments) -> View | None:
         """The opposite."""
         x = a["self"]
-        return Ref(self.build.scale(name, x.name, -1.0)) if isinstance(x, Ref) else None
+        return self.build.scale(name, x, -1.0) if isinstance(x, View) else None
 
-    def on_mean(self, name: str, a: Arguments) -> Ref | None:
-        """The mean over the whole grid."""
-        x, axes = a["self"], a.get("dim")
-        if not isinstance(x, Ref) or axes is None or a.get("dtype") is not None:
-            return None
-        rank = len(self.build.shapes[x.name]) + 1
-        if rank < 3 or sorted(d % rank for d in axes) != list(range(2, rank)):
-            return None
-        return Ref(self.build.mean_over_grid(name, x.name, bool(a["keepdim"])))
+    def on_maximum(self, name: str, a: Arguments) -> View | None:
+        """The larger of two values."""
+        return self._pair(name, a, "maximum")
 
-    def on_avg_pool2d(self, name: str, a: Arguments) -> Ref | None:
+    def on_minimum(self, name: str, a: Arguments) -> View | None:
+        """The smaller of two values."""
+        return self._pair(name, a, "minimum")
+
+    def _pair(self, name: str, a: Arguments, how: str) -> View | None:
+        values = [a["self"], a["other"]]
+        if not all(isinstance(value, View) for value in values):
+            return None
+        like, names = self.build.alike(name, values)
+        return self.build.like(like, self.build.step(name, "pair", names, {"how": how}))
+
+    def on_avg_pool2d(self, name: str, a: Arguments) -> View | None:
         """Means over windows."""
         return None if a.get("divisor_override") else self._pool(name, a, "average")
 
-    def on_max_pool2d(self, name: str, a: Arguments) -> Ref | None:
+    def on_max_pool2d(self, name: str, a: Arguments) -> View | None:
         """Maxima over windows."""
         return self._pool(name, a, "maximum")
 
@@ -296,15 +391,15 @@ class Operations:
     on_avg_pool1d = on_avg_pool3d = on_avg_pool2d
     on_max_pool1d = on_max_pool3d = on_max_pool2d
 
-    def _pool(self, name: str, a: Arguments, operation: Any) -> Ref | None:
+    def _pool(self, name: str, a: Arguments, operation: Any) -> View | None:
         x = a["self"]
-        if not isinstance(x, Ref):
+        if not isinstance(x, View):
             return None
-        rank = len(self.build.shapes[x.name]) - 1
+        rank = len(x.axes) - 2
         size = window(a["kernel_size"], rank)
         node = Pool(
             self.build.free(name),
-            (x.name,),
+            (self.build.plain(name, x),),
             operation,
             size,
             window(a["stride"], rank) if a["stride"] else size,
@@ -313,9 +408,9 @@ class Operations:
             ceiling=bool(a["ceil_mode"]),
             count_padding=bool(a.get("count_include_pad", True)),
         )
-        return Ref(self.build.add(node))
+        return self.build.view(self.build.add(node))
 
-    def on_adaptive_avg_pool2d(self, name: str, a: Arguments) -> Ref | None:
+    def on_adaptive_avg_pool2d(self, name: str, a: Arguments) -> View | None:
         """Means over as many windows as the result has places."""
         return self._adaptive(name, a, "average")
 
@@ -327,72 +422,48 @@ class Operations:
     on__adaptive_avg_pool2d = on_adaptive_avg_pool2d
     on_adaptive_max_pool1d = on_adaptive_max_pool3d = on_adaptive_max_pool2d
 
-    def _adaptive(self, name: str, a: Arguments, operation: Any) -> Ref | None:
+    def _adaptive(self, name: str, a: Arguments, operation: Any) -> View | None:
         x = a["self"]
-        if not isinstance(x, Ref):
+        if not isinstance(x, View):
             return None
-        size = window(a["output_size"], len(self.build.shapes[x.name]) - 1)
-        node = Pool(self.build.free(name), (x.name,), operation, size, adaptive=True)
-        return Ref(self.build.add(node))
+        rank = len(x.axes) - 2
+        wanted = a["output_size"]
+        sizes = window(wanted if isinstance(wanted, int) else [n or 0 for n in wanted], rank)
+        size = tuple(n or x.shape[2 + k] for k, n in enumerate(sizes))
+        plain = self.build.plain(name, x)
+        node = Pool(self.build.free(name), (plain,), operation, size, adaptive=True)
+        return self.build.view(self.build.add(node))
 
-    def on_cat(self, name: str, a: Arguments) -> Ref | None:
-        """Values joined by channels."""
-        parts = a["tensors"]
-        if not all(isinstance(part, Ref) for part in parts) or not self._by_channels(parts[0], a):
-            return None
-        names = tuple(part.name for part in parts)
-        return Ref(self.build.add(Concatenate(self.build.free(name), names)))
-
-    def on_split(self, name: str, a: Arguments) -> Any:
-        """Consecutive ranges of channels."""
-        x = a["self"]
-        if not isinstance(x, Ref) or not self._by_channels(x, a):
-            return None
-        width = self.build.shapes[x.name][0]
-        if "chunks" in a:
-            sizes: Any = -(-width // a["chunks"])
-        else:
-            sizes = a["split_sizes"] if "split_sizes" in a else a["split_size"]
-        steps = [sizes] * -(-width // sizes) if isinstance(sizes, int) else sizes
-        ends = np.minimum(np.cumsum([0, *steps]), width).tolist()
-        pairs = zip(ends, ends[1:], strict=False)
-        return tuple(Ref(self.build.part(name, x.name, b, e)) for b, e in pairs)
-
-    on_chunk = on_split_with_sizes = on_split
-
-    def on_slice(self, name: str, a: Arguments) -> Ref | None:
-        """A range of channels, or everything."""
-        x, start, stop = a["self"], a["start"], a["end"]
-        if not isinstance(x, Ref) or isinstance(start, Samples) or isinstance(stop, Samples):
-            return None
-        whole = start in (None, 0) and (stop is None or stop >= 2**31) and a["step"] == 1
-        if whole:
-            return x
-        if not self._by_channels(x, a):
-            return None
-        return Ref(self.build.part(name, x.name, start or 0, stop, a["step"]))
-
-    def on_softmax(self, name: str, a: Arguments) -> Ref | None:
-        """Over the channels."""
+    def on_softmax(self, name: str, a: Arguments) -> View | None:
+        """Along an axis."""
         return self._softmax(name, a, False)
 
-    def on_log_softmax(self, name: str, a: Arguments) -> Ref | None:
+    def on_log_softmax(self, name: str, a: Arguments) -> View | None:
         """Its logarithm."""
         return self._softmax(name, a, True)
 
     on__softmax, on__log_softmax = on_softmax, on_log_softmax
 
-    def _softmax(self, name: str, a: Arguments, logarithm: bool) -> Ref | None:
+    def _softmax(self, name: str, a: Arguments, logarithm: bool) -> View | None:
         x = a["self"]
-        if not isinstance(x, Ref) or not self._by_channels(x, a) or a.get("dtype") is not None:
+        if not isinstance(x, View) or a.get("dtype") is not None:
             return None
-        return Ref(self.build.add(Softmax(self.build.free(name), (x.name,), logarithm)))
+        return self.build.softmax(name, x, int(a["dim"]), logarithm)
 
-    def _by_channels(self, x: Ref, a: Arguments) -> bool:
-        return int(a["dim"]) % (len(self.build.shapes[x.name]) + 1) == 1
-
-
-def _constant(value: Any) -> FloatArray | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return np.array(float(value))
-    return array_of(value) if isinstance(value, torch.Tensor) else None
+    def on_scaled_dot_product_attention(self, name: str, a: Arguments) -> View | None:
+        """softmax(q·kᵀ/√d + mask)·v."""
+        values = [a[part] for part in ("query", "key", "value")]
+        mask = a["attn_mask"]
+        if not all(isinstance(v, View) and len(v.axes) > 2 for v in values) or a.get("enable_gqa"):
+            return None
+        if a["dropout_p"] or (mask is not None and not isinstance(mask, torch.Tensor)):
+            return None
+        arrays = []
+        if mask is not None:
+            held = array_of(mask)
+            arrays = [np.where(held > 0, 0.0, -1e30) if mask.dtype == torch.bool else held]
+        names = [
+            self.build.plain(f"{name}.{part}", v) for part, v in zip("qkv", values, strict=True)
+        ]
+        options = {"causal": bool(a["is_causal"]), "scale": a["scale"]}
+        return self.build.step(name, "attend", names, options, arrays)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symlump.network.exchange.views import SAMPLES
+
 Array = npt.NDArray[Any]
 
 #: Arithmetic is done for shapes, which are short; a file could ask for any amount of it.
 _SHORT = 4096
-_INTEGERS = (6, 7)  # ONNX's numbers for int32 and int64
+_LONG = 1 << 22  # entries of what one constant is spread to
+#: ONNX's numbers of types.
+_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float64}
 
 
 def constant(operator: str, x: list[Any], a: dict[str, Any]) -> Array | None:
@@ -35,7 +40,11 @@ def constant(operator: str, x: list[Any], a: dict[str, Any]) -> Array | None:
         return _given(a)
     if operator not in _FUNCTIONS or not x or any(value is None for value in x):
         return None
-    if operator not in ("Identity", "Transpose", "Reshape") and sum(v.size for v in x) > _SHORT:
+    if operator not in _FREE and sum(v.size for v in x) > (
+        _LONG if operator in _ENTRYWISE else _SHORT
+    ):
+        return None
+    if operator in _ENTRYWISE and prod(np.broadcast_shapes(*(v.shape for v in x))) > _LONG:
         return None
     return _FUNCTIONS[operator](x, a)
 
@@ -49,7 +58,32 @@ def _given(a: dict[str, Any]) -> Array | None:
 
 
 def _cast(x: list[Any], a: dict[str, Any]) -> Array | None:
-    return x[0] if x[0].dtype.kind == "i" and a.get("to") in _INTEGERS else None
+    kind = _TYPES.get(a.get("to", 0))
+    return None if kind is None else x[0].astype(kind)
+
+
+def _expand(x: list[Any], a: dict[str, Any]) -> Array | None:
+    """Spread to a shape; along the samples a constant is left as it is."""
+    rank = max(x[0].ndim, x[1].size)
+    shape = (1,) * (rank - x[0].ndim) + x[0].shape
+    wanted = [1] * (rank - x[1].size) + [1 if n == SAMPLES else int(n) for n in x[1]]
+    sizes = np.broadcast_shapes(shape, tuple(wanted))
+    return np.broadcast_to(x[0], sizes) if prod(sizes) <= _LONG else None
+
+
+def _filled(x: list[Any], a: dict[str, Any]) -> Array | None:
+    value = np.ravel(a.get("value", np.zeros(1, dtype=np.float32)))[0]
+    sizes = [1 if n == SAMPLES else int(n) for n in x[0]]
+    return np.full(sizes, value) if prod(sizes) <= _LONG and min(sizes, default=1) > 0 else None
+
+
+def _divided(x: list[Any], a: dict[str, Any]) -> Array | None:
+    if x[0].dtype.kind == "f":
+        return np.asarray(x[0] / x[1])
+    if not x[1].all():
+        return None
+    signs = np.sign(x[0]) * np.sign(x[1])  # whole numbers are rounded towards zero
+    return np.asarray(signs * (np.abs(x[0]) // np.abs(x[1])))
 
 
 def _slice(x: list[Any], a: dict[str, Any]) -> Array | None:
@@ -59,6 +93,11 @@ def _slice(x: list[Any], a: dict[str, Any]) -> Array | None:
     return np.asarray(x[0][int(x[1][0]) : int(x[2][0]) : step])
 
 
+_FREE = ("Identity", "Transpose", "Reshape", "Shape", "Unsqueeze", "Squeeze")
+_ENTRYWISE = (
+    *("Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Reciprocal", "Pow", "Equal", "Where"),
+    *("Floor", "Ceil", "Cast"),
+)
 _FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Array | None]] = {
     "Identity": lambda x, a: np.asarray(x[0]),
     "Transpose": lambda x, a: np.transpose(x[0], a.get("perm")),
@@ -67,6 +106,22 @@ _FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Array | None]] = {
     "Concat": lambda x, a: np.concatenate(x, a["axis"]),
     "Unsqueeze": lambda x, a: np.expand_dims(x[0], tuple(axes_of(x, a))),
     "Squeeze": lambda x, a: np.squeeze(x[0], tuple(axes_of(x, a))),
+    "Expand": _expand,
+    "ConstantOfShape": _filled,
+    "Shape": lambda x, a: np.array(x[0].shape, dtype=np.int64)[a.get("start", 0) : a.get("end")],
+    "Add": lambda x, a: x[0] + x[1],
+    "Sub": lambda x, a: x[0] - x[1],
+    "Mul": lambda x, a: x[0] * x[1],
+    "Div": _divided,
+    "Neg": lambda x, a: -x[0],
+    "Sqrt": lambda x, a: np.sqrt(x[0]),
+    "Reciprocal": lambda x, a: 1 / x[0],
+    "Pow": lambda x, a: np.power(x[0], x[1]),
+    "Equal": lambda x, a: np.asarray(x[0] == x[1]),
+    "Where": lambda x, a: np.where(x[0], x[1], x[2]),
+    "Floor": lambda x, a: np.floor(x[0]),
+    "Ceil": lambda x, a: np.ceil(x[0]),
+    "ReduceProd": lambda x, a: np.asarray(np.prod(x[0])) if not axes_of(x, a) else None,
     "Gather": lambda x, a: np.take(x[0], x[1], a.get("axis", 0)),
     "Slice": _slice,
 }
@@ -77,3 +132,8 @@ def axes_of(x: list[Any], a: dict[str, Any]) -> list[int]:
     if len(x) > 1 and isinstance(x[1], np.ndarray):
         return [int(axis) for axis in x[1].ravel()]
     return [int(axis) for axis in a.get("axes", ())]
+
+
+def floats(array: Array) -> Array:
+    """In double precision."""
+    return np.asarray(array, dtype=np.float64)

@@ -7,6 +7,7 @@ symlump hold is bounded by its own size.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,22 +15,21 @@ import numpy as np
 
 from symlump.errors import FileFormatError, MissingExtraError, NetworkError
 from symlump.network.exchange.build import GraphBuilder
-from symlump.network.exchange.export_ops import Ref
 from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
+from symlump.network.exchange.views import SAMPLES, View, whole
 from symlump.network.network import Network
 from symlump.network.nodes import Input, Shape, Untouched
 from symlump.network.simplify import as_read
 
 _MAX_BYTES = 1 << 31  # what protobuf holds
 _MAX_NODES = 100_000
+_WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)  # whole numbers
 _DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
 _DOMAINS = ("", "ai.onnx")
-_UNKNOWN = (
-    "this operator is not known, or not in this form; symlump reads dense layers, convolutions, batch "
-    "normalisation, pooling, the activations of its table, sums, products, joins and parts by channels, "
-    "and flattening"
-)
+#: What is read of the domain that exports of scikit-learn use.
+_LEARNED = ("Scaler", "ArrayFeatureExtractor", "ZipMap")
+_UNKNOWN = "this operator is not known, or not in this form"
 #: What numpy and onnx raise on values that do not fit together.
 _MISFITS = (
     ArithmeticError,
@@ -59,7 +59,11 @@ def onnx_library() -> Any:
     return onnx
 
 
-def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network:
+def read_onnx(
+    path: str | Path,
+    leave_untouched: bool = False,
+    shape: Mapping[str, Sequence[int]] | None = None,
+) -> Network:
     """Read an ONNX file.
 
     Weights must be in the file itself, and sizes constant, except for the number of samples (axis 0).
@@ -67,6 +71,8 @@ def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network:
     Parameters
     ----------
     path : path
+    shape : mapping of str to sequence of int, optional
+        Sizes of inputs, by name, that the file leaves open, as in ``{"x": (1, 3, 48, 192)}``; samples first.
     leave_untouched : bool
         Carry operators that are not known along as they are, instead of refusing the file. The units they
         read stay alone; onnx's reference implementation computes them, and ``write_onnx`` writes them back.
@@ -110,7 +116,7 @@ def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network:
         raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
     try:
         with np.errstate(all="ignore"):  # weights that are not finite are refused by name
-            return _Reader(onnx, model, leave_untouched).network
+            return _Reader(onnx, model, leave_untouched, shape or {}).network
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None
     except FileFormatError as error:
@@ -122,11 +128,21 @@ def read_onnx(path: str | Path, leave_untouched: bool = False) -> Network:
 class _Reader:
     """Turns the graph of a file into a network graph."""
 
-    def __init__(self, onnx: Any, model: Any, leave_untouched: bool) -> None:
-        self._onnx, self._leave = onnx, leave_untouched
+    def __init__(
+        self,
+        onnx: Any,
+        model: Any,
+        leave_untouched: bool,
+        shape: Mapping[str, Sequence[int]],
+    ) -> None:
+        self._onnx, self._leave, self._given = onnx, leave_untouched, dict(shape)
         self._shapes: dict[str, tuple[int, Shape]] = {}
+        self._told = ""  # why nothing can be left untouched
         if leave_untouched:
-            model, self._shapes = with_shapes(onnx, model)
+            try:
+                model, self._shapes = with_shapes(onnx, model, self._given)
+            except NetworkError as error:
+                self._told = str(error)
         read = [name for node in model.graph.node for name in node.input]
         self._used = {*read, *(value.name for value in model.graph.output)}
         self._build = GraphBuilder()
@@ -146,32 +162,68 @@ class _Reader:
         for value in graph.input:
             if value.name not in self._initializers:
                 self._input(value)
-        if self._dtype is None:
+        if not self._build.nodes:
             raise NetworkError("the graph has no input")
-        for number, node in enumerate(graph.node):
+        if self._given:
+            raise NetworkError(
+                f"shape=… names {next(iter(self._given))!r}, which is no input; they are "
+                f"{', '.join(repr(v.name) for v in graph.input if v.name not in self._initializers)}"
+            )
+        held = {t.data_type for t in graph.initializer} & _DTYPES.keys()
+        self._dtype = self._dtype or min(held, default=1)
+        for number, node in in_order(graph.node):
             self._node(number, node)
         outputs = [self._value(value.name, "the result") for value in graph.output]
-        if not outputs or not all(isinstance(value, Ref) for value in outputs):
+        if not outputs or not all(isinstance(value, View) for value in outputs):
             raise NetworkError("every output must depend on the input")
-        names = [value.name for value in outputs]
-        self.network: Network = as_read(self._build.network(names, _DTYPES[self._dtype]))
+        self.network: Network = as_read(self._build.network(outputs, _DTYPES[self._dtype]))
 
     def _input(self, value: Any) -> None:
         kind = value.type.tensor_type.elem_type
-        if kind not in _DTYPES or self._dtype not in (None, kind):
+        whole_numbers = kind in _WHOLE
+        if not whole_numbers and (kind not in _DTYPES or self._dtype not in (None, kind)):
             raise NetworkError(
-                f"input {value.name!r} is not of type float or double; symlump reads one of them throughout"
+                f"input {value.name!r} is not of type float or double; symlump reads one of them "
+                "throughout, and whole numbers beside them"
             )
-        self._dtype = kind
-        axes = value.type.tensor_type.shape.dim
-        sizes = [int(axis.dim_value) for axis in axes[1:]]
-        if not sizes or min(sizes) < 1:
+        self._dtype = self._dtype if whole_numbers else kind
+        sizes, samples = self._sizes(value)
+        if len(self._build.nodes) and samples != self._build.samples:
             raise NetworkError(
-                f"input {value.name!r} has no constant shape behind the samples (axis 0); set its sizes, as in "
-                "(samples, 3, 32, 32), and save it again"
+                f"input {value.name!r} has {_counted(samples)} samples (axis 0), where another input has "
+                f"{_counted(self._build.samples)}"
             )
+        self._build.samples = samples
         name = self._build.free(_clean(value.name) or "x")
-        self._values[value.name] = Ref(self._build.add(Input(name, (), tuple(sizes))))
+        stored = self._build.add(Input(name, (), sizes or (1,), int(whole_numbers)))
+        axes = whole(stored, sizes, samples).axes
+        self._values[value.name] = View(stored, axes)
+
+    def _sizes(self, value: Any) -> tuple[Shape, int]:
+        """The shape of an input without the samples, and their number."""
+        dims = value.type.tensor_type.shape.dim
+        sizes = [int(d.dim_value) if d.dim_value > 0 else 0 for d in dims]
+        if value.name in self._given:
+            told = [int(n) for n in self._given.pop(value.name)]
+            fits = len(told) == len(sizes) and all(
+                n > 0 and m in (0, n) for n, m in zip(told[1:], sizes[1:], strict=True)
+            )
+            if not fits:
+                raise NetworkError(
+                    f"shape=… gives {tuple(told)} for the input {value.name!r}, whose shape in the file is "
+                    f"({', '.join(str(n or '?') for n in sizes)})"
+                )
+            sizes[1:] = told[1:]
+        if not sizes or 0 in sizes[1:]:
+            example = ", ".join(["1", *(str(n or 64) for n in sizes[1:])])
+            raise NetworkError(
+                f"input {value.name!r} has no constant shape behind the samples (axis 0); state it: "
+                f"read_onnx(path, shape={{{value.name!r}: ({example})}}), or --shape "
+                f"{value.name}={example.replace(', ', ',')}"
+            )
+        if len(sizes) == 1 and sizes[0]:  # a vector, without an axis of samples
+            return (sizes[0],), 1
+        return tuple(sizes[1:]), sizes[0] or SAMPLES
 
     def _value(self, name: str, reader: str) -> Any:
         if name not in self._values:
@@ -199,16 +251,20 @@ class _Reader:
 
     def _node(self, number: int, node: Any) -> None:
         shown = f"node {node.name or number!r} ({node.op_type})"
-        if node.domain not in _DOMAINS:
+        if node.domain not in _DOMAINS and node.op_type not in _LEARNED:
             raise NetworkError(
                 f"{shown} is of the domain {node.domain!r}; symlump reads, and leaves untouched, the operators "
                 "of ONNX itself"
             )
         inputs = [self._value(name, shown) for name in node.input]
         name, why = self._place(node, number), ""
+        if node.op_type == "ZipMap":  # a table of names beside numbers, which are what is read
+            self._values[node.output[0]] = inputs[0]
+            return
         made = len(self._build.nodes)
         try:
             attributes = {a.name: self._attribute(a) for a in node.attribute}
+            attributes["_outputs"] = len(node.output)
             result = self._operators.read(node.op_type, name, inputs, attributes)
         except NetworkError as error:
             result, why = None, str(error)
@@ -224,6 +280,8 @@ class _Reader:
                 else "to carry it along as it is (the units it reads then stay alone): "
                 "read_onnx(path, leave_untouched=True)"
             )
+            if self._told:
+                offer = f"it cannot be left untouched either: {self._told}"
             raise NetworkError(f"{shown}: {why or _UNKNOWN}; {offer}")
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))
@@ -252,15 +310,16 @@ class _Reader:
     def _untouched(self, node: Any, name: str, inputs: list[Any]) -> tuple[Any, ...] | None:
         """The results of a node that is not known; None if it cannot be carried along."""
         values = {
-            given: value.name
-            for given, value in zip(node.input, inputs, strict=True)
-            if isinstance(value, Ref)
+            given: self._build.plain(f"{name}.{position}", value)
+            for position, (given, value) in enumerate(zip(node.input, inputs, strict=True))
+            if isinstance(value, View)
         }
+        counted = [v for v in inputs if isinstance(v, np.ndarray) and np.isin(v, SAMPLES).any()]
         inner = any(a.HasField("g") or a.graphs for a in node.attribute)
         wanted = [self._shapes.get(name) for name in node.output if name in self._used]
-        if not values or inner or any(w is None or w[0] != self._dtype for w in wanted):
+        if not values or inner or counted or any(w is None or w[0] != self._dtype for w in wanted):
             return None
-        results: list[Ref | None] = []
+        results: list[View | None] = []
         for position, output in enumerate(node.output):
             if output not in self._used:
                 results.append(None)
@@ -272,7 +331,7 @@ class _Reader:
             numbers = sum(p.numel() for p in call.parameters())
             place = self._build.free(name)
             step = Untouched(place, tuple(values.values()), what, shape, numbers, call)
-            results.append(Ref(self._build.add(step)))
+            results.append(self._build.view(self._build.add(step)))
         return tuple(results)
 
     def _attribute(self, attribute: Any) -> Any:
@@ -287,6 +346,17 @@ class _Reader:
             if name in self._initializers and name.endswith(".weight"):
                 return _clean(name.removesuffix(".weight")) or node.op_type
         return _clean(node.name) or f"{node.op_type}_{number}"
+
+
+def in_order(nodes: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Nodes with their numbers; constants first, which some files have after their use."""
+    numbered = list(enumerate(nodes))
+    yield from ((k, node) for k, node in numbered if node.op_type == "Constant")
+    yield from ((k, node) for k, node in numbered if node.op_type != "Constant")
+
+
+def _counted(samples: int) -> str:
+    return "an open number of" if samples == SAMPLES else str(samples)
 
 
 def _clean(name: str) -> str:

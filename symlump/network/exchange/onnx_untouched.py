@@ -6,6 +6,7 @@ the file is executed but operators of the standard.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -216,8 +217,15 @@ def written_node(operator: OnnxOperator, names: dict[str, str], free: Any) -> An
     return node
 
 
-def with_shapes(onnx: Any, model: Any) -> tuple[Any, dict[str, tuple[int, Shape]]]:
+def with_shapes(
+    onnx: Any, model: Any, given: Mapping[str, Sequence[int]]
+) -> tuple[Any, dict[str, tuple[int, Shape]]]:
     """The model in the opset that is written, and what onnx knows of each value.
+
+    Parameters
+    ----------
+    given : mapping
+        Sizes of inputs that the file leaves open, samples first.
 
     Returns
     -------
@@ -253,7 +261,10 @@ def with_shapes(onnx: Any, model: Any) -> tuple[Any, dict[str, tuple[int, Shape]
         held = {tensor.name for tensor in opened.graph.initializer}
         for value in opened.graph.input:
             if value.name not in held and value.type.tensor_type.shape.dim:
-                value.type.tensor_type.shape.dim[0].dim_param = _SAMPLES
+                dims = value.type.tensor_type.shape.dim
+                for dim, size in zip(dims, given.get(value.name, ()), strict=False):
+                    dim.dim_value = int(size)
+                dims[0].dim_param = _SAMPLES
         del opened.graph.value_info[:]
         for value in opened.graph.output:
             value.type.tensor_type.ClearField("shape")

@@ -12,18 +12,23 @@ from symlump.errors import NetworkError
 from symlump.files import write_bytes
 from symlump.network.activations.table import Activation
 from symlump.network.exchange.onnx_io import onnx_library
+from symlump.network.exchange.onnx_operations import OperationWriter
 from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
     Apply,
+    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
+    Operation,
     Pool,
+    Rearrange,
+    Regrid,
     Select,
     Softmax,
     Squeeze,
@@ -164,6 +169,17 @@ class _Writer:
                     )
                     inputs[0] = part
                 self._add(operator, [inputs[0], inputs[-1]], name)
+            case Regrid() | Rearrange():
+                self._rearrange(node)
+            case ByPlace(operation=operation, constant=constant):
+                held = self._constant(f"{name}.constant", constant[None].astype(self._float))
+                self._add("Add" if operation == "add" else "Mul", [*inputs, held], name)
+            case Operation():
+                arrays = [array.astype(self._float) for array in node.arrays]
+                shapes = [self._graph.shapes[x] for x in inputs]
+                OperationWriter(self._add, self._constant, self._free, self._float).write(
+                    node, arrays, shapes
+                )
             case Concatenate():
                 self._add("Concat", inputs, name, axis=1)
             case Select(index=index):
@@ -183,10 +199,45 @@ class _Writer:
             case _:
                 raise node.refuse(f"a {type(node).__name__} cannot be written as ONNX")
 
+    def _rearrange(self, node: Regrid | Rearrange) -> None:
+        kept = [0, 0] if isinstance(node, Regrid) else [0]  # 0 keeps a size
+        lead, x, name = len(kept), node.inputs[0], node.name
+        steps: list[tuple[str, Any]] = []
+        if node.split != self._graph.shapes[x][lead - 1 :]:
+            steps.append(("Reshape", [*kept, *node.split]))
+        if node.order != tuple(range(len(node.order))):
+            steps.append(("Transpose", [*range(lead), *(lead + k for k in node.order)]))
+        if not steps or node.size != tuple(node.split[k] for k in node.order):
+            steps.append(("Reshape", [*kept, *node.size]))
+        for number, (operator, numbers) in enumerate(steps, start=1):
+            last = name if number == len(steps) else self._free(f"{name}.step{number}")
+            if operator == "Reshape":
+                x = self._add(
+                    "Reshape", [x, self._integers(f"{name}.shape{number}", numbers)], last
+                )
+            else:
+                x = self._add("Transpose", [x], last, perm=numbers)
+
+    def _tokens(self, node: Affine) -> None:
+        """A dense layer at each place: the channels go last, and back."""
+        name, rank = node.name, len(self._graph.shapes[node.name]) + 1
+        there, back = [0, *range(2, rank), 1], [0, rank - 1, *range(1, rank - 1)]
+        x = self._add("Transpose", [node.inputs[0]], self._free(f"{name}.last"), perm=there)
+        shared = f"{node.weight_name} turned" if node.weight_name else ""
+        weight = self._held(f"{name}.weight", shared, node.weight.T)
+        x = self._add("MatMul", [x, weight], self._free(f"{name}.product"))
+        if node.bias is not None:
+            bias = self._held(f"{name}.bias", node.bias_name, node.bias)
+            x = self._add("Add", [x, bias], self._free(f"{name}.sum"))
+        self._add("Transpose", [x], name, perm=back)
+
     def _affine(self, node: Affine) -> None:
         name, inputs = node.name, list(node.inputs)
         if node.is_scale:
             self._scale(node)
+            return
+        if node.is_dense and len(self._graph.shapes[name]) > 1:
+            self._tokens(node)
             return
         inputs.append(self._held(f"{name}.weight", node.weight_name, node.weight))
         if node.bias is not None:

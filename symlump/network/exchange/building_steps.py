@@ -1,0 +1,351 @@
+"""Building a network: the steps of the table of operations, along axes of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from symlump.errors import NetworkError
+from symlump.network.exchange.arranging import Arranger, shown
+from symlump.network.exchange.views import Piece, View, all_of, joined
+from symlump.network.nodes import Concatenate, Input, Operation, Pool, Shape, Softmax
+from symlump.ode.exact import FloatArray, IntArray
+
+
+class StepBuilder(Arranger):
+    """Adds steps that are no layers."""
+
+    def join(self, name: str, parts: Sequence[View | FloatArray], axis: int) -> View:
+        """Values one after the other along an axis of the file; constants are the same for all samples."""
+        views = [part for part in parts if isinstance(part, View)]
+        first = views[0]
+        axis %= len(first.axes)
+        others = {v.axes[:axis] + v.axes[axis + 1 :] for v in views}
+        channels = [v.axes[axis] == all_of(0, (self.shapes[v.name] or (1,))[0]) for v in views]
+        ranks = {self.shapes[v.name][1:] for v in views}
+        if len(others) == len(ranks) == 1 and all(channels) and len(views) == len(parts):
+            node = Concatenate(self.free(name), tuple(v.name for v in views))
+            count = self.shapes[self.add(node)][0]
+            axes = list(first.axes)
+            axes[axis] = all_of(0, count)
+            return View(node.name, tuple(axes))
+        names: list[str] = []
+        order: list[int] = []
+        arrays: list[FloatArray] = []
+        for part in parts:
+            if isinstance(part, View):
+                order.append(len(names))
+                names.append(self.plain(name, part))
+            else:
+                arrays.append(np.asarray(part, dtype=np.float64))
+                order.append(-len(arrays))
+        options = {"axis": axis, "order": tuple(order), "rank": len(first.axes) - 1}
+        return self.step(name, "join", names, options, arrays)
+
+    def taken(self, name: str, x: View, axis: int, index: IntArray) -> View:
+        """Some places of an axis of the file, by number; those of channels are a selection of units."""
+        pieces = x.axes[axis]
+        if any(p.axis < 0 for p in pieces):
+            raise NetworkError(f"{name}: takes some of the samples, which symlump does not do")
+        others = [p for k, a in enumerate(x.axes) if k != axis for p in a if p.axis >= 0]
+        if pieces and not others:  # places of a value that was flattened
+            x = self.flattened(name, x)
+            pieces = x.axes[axis]
+        if pieces and all(p.axis == 0 for p in pieces):
+            return self._taken_channels(name, x, axis, index)
+        steps = np.unique(np.diff(index))
+        step = int(steps[0]) if len(steps) == 1 else 1
+        if not index.size or len(steps) > 1 or step < 1:
+            raise NetworkError(
+                f"{name}: takes places of the grid in an order that symlump does not read"
+            )
+        start, stop = int(index[0]), int(index[-1]) + 1
+        options = {"start": start, "stop": stop, "step": step}
+        stored = self.as_stored(x, [axis])
+        if stored is None:
+            plain = self.plain(name, x)
+            return self.step(name, "take", [plain], {"axis": axis, **options})
+        taken = self.step(name, "take", [x.name], {"axis": stored[0], **options})
+        axes = list(x.axes)
+        axes[axis] = all_of(stored[0] - 1, index.size)
+        return View(taken.name, tuple(axes))
+
+    def _taken_channels(self, name: str, x: View, axis: int, index: IntArray) -> View:
+        shape = self.shapes[x.name]
+        places = np.zeros(1, dtype=np.int64)
+        for piece in x.axes[axis]:
+            places = (places[:, None] + piece.stride * np.arange(piece.size)).ravel()
+        rest = sorted(
+            (p for k, a in enumerate(x.axes) if k != axis for p in a if p.axis == 0),
+            key=lambda p: -p.stride,
+        )
+        inside, strides = np.zeros(1, dtype=np.int64), {}
+        for number, piece in enumerate(rest):
+            inside = (inside[:, None] + piece.stride * np.arange(piece.size)).ravel()
+            strides[piece] = prod(p.size for p in rest[number + 1 :])
+        channels = (places[index][:, None] + inside).ravel()
+        axes = [
+            joined([replace(p, stride=strides.get(p, 1)) if p.axis == 0 else p for p in a])
+            for a in x.axes
+        ]
+        axes[axis] = joined([Piece(0, index.size, inside.size)])
+        selected = self.select(name, x.name, channels)
+        assert self.shapes[selected][1:] == shape[1:]
+        return View(selected, tuple(axes))
+
+    def step(
+        self,
+        name: str,
+        kind: str,
+        values: Sequence[str],
+        options: dict[str, Any],
+        arrays: Sequence[FloatArray] = (),
+    ) -> View:
+        """A step of the table of operations, on stored values."""
+        node = Operation(self.free(name), tuple(values), kind, options, tuple(arrays))
+        return self.view(self.add(node))
+
+    def along(self, name: str, kind: str, x: View, axes: Sequence[int], one: bool = False,
+              arrays: Sequence[FloatArray] = (), **options: Any) -> View:  # fmt: skip
+        """A step along axes of the file that leaves the shape, or (reductions) makes them 1.
+
+        Parameters
+        ----------
+        one : bool
+            The option takes one axis, and not several.
+        arrays : sequence of ndarray
+            Constants, of shapes that can be broadcast against the value as the file sees it.
+        """
+        axes = [axis % len(x.axes) for axis in axes]
+        stored, base = self.as_stored(x, axes), x
+        if stored is None:
+            base = self.view(self.plain(name, x))
+            stored = tuple(axes)
+        held = [
+            self.along_stored(name, base, np.asarray(a, dtype=np.float64))[None] for a in arrays
+        ]
+        chosen: Any = stored[0] if one else stored
+        key = "axis" if one else "axes"
+        result = self.step(name, kind, [base.name], {key: chosen, **options}, held)
+        after = self.shapes[result.name]
+        changed = [k for k, n in enumerate(self.shapes[base.name]) if after[k] != n]
+        kept = tuple(tuple(p for p in axis if p.axis not in changed) for axis in base.axes)
+        return View(result.name, kept)
+
+    def softmax(self, name: str, x: View, axis: int, logarithm: bool) -> View:
+        """Softmax along an axis."""
+        stored = self.as_stored(x, [axis % len(x.axes)])
+        if stored == (1,):
+            return x.of(self.add(Softmax(self.free(name), (x.name,), logarithm)))
+        return self.along(name, "softmax", x, [axis], one=True, logarithm=logarithm)
+
+    def reduce(self, name: str, x: View, axes: Sequence[int], how: str, keep: bool) -> View:
+        """Mean, sum, maximum or minimum along axes."""
+        places = sorted({axis % len(x.axes) for axis in axes})
+        stored = self.as_stored(x, [k for k in places if x.axes[k]])
+        shape = self.shapes[x.name]
+        grid = tuple(k + 2 for k, n in enumerate(shape[1:]) if n > 1)
+        if (
+            how in ("mean", "maximum")
+            and stored is not None
+            and grid
+            and sorted(stored) == list(grid)
+        ):
+            kind: Any = "average" if how == "mean" else "maximum"
+            pool = Pool(self.free(name), (x.name,), kind, (1,) * (len(shape) - 1), adaptive=True)
+            axes_now = tuple(() if k in places else axis for k, axis in enumerate(x.axes))
+            result = View(self.add(pool), axes_now)
+        else:
+            result = self.along(name, "reduce", x, places, how=how)
+        if keep:
+            return result
+        return replace(result, axes=tuple(a for k, a in enumerate(result.axes) if k not in places))
+
+    def matmul(self, name: str, a: View, b: View) -> View:
+        """The product of matrices, in the last two axes."""
+        if min(len(a.axes), len(b.axes)) < 3:
+            raise NetworkError(
+                f"{name}: a product of values of shapes {shown(a.shape)} and {shown(b.shape)} is not read; "
+                "it is of (samples, …, rows, columns)"
+            )
+        left, right, around = self._batched(name, a), self._batched(name, b), a.axes[0]
+        if a.axes[0] and b.axes[0] and [p.size for p in a.axes[0]] != [p.size for p in b.axes[0]]:
+            raise NetworkError(
+                f"{name}: values of shapes {shown(a.shape)} and {shown(b.shape)} do not fit together"
+            )
+        result = self.step(name, "matmul", [left, right], {})
+        if len(around) == 1:
+            return result
+        shape = self.shapes[result.name]
+        rows, columns = len(shape) - 2, len(shape) - 1
+        middle = [all_of(k, n) for k, n in enumerate(shape)][1:rows]
+        first = (around[0], *all_of(0, shape[0]))
+        return View(
+            result.name,
+            (first, *middle, all_of(rows, shape[rows]), all_of(columns, shape[columns])),
+        )
+
+    def _batched(self, name: str, x: View) -> str:
+        """A value stored with what stands beside the samples in axis 0 as an axis of its own."""
+        first = x.axes[0]
+        if not first or first[0].axis >= 0 or any(p.axis < 0 for p in first[1:]):
+            raise NetworkError(
+                f"{name}: axis 0 of a value of shape {shown(x.shape)} does not begin with the samples"
+            )
+        rest = (first[1:],) if len(first) > 1 else ()
+        return self.arranged(name, x, (*rest, *x.axes[1:]))
+
+    def part(self, name: str, x: View, axis: int, start: int, stop: int, step: int = 1) -> View:
+        """A range of places along an axis."""
+        axis %= len(x.axes)
+        index = np.arange(x.shape[axis])[start:stop:step]
+        return x if index.size == x.shape[axis] and step == 1 else self.taken(name, x, axis, index)
+
+    def along_stored(self, name: str, x: View, values: FloatArray) -> FloatArray:
+        """A constant as the value is stored: (channels or 1, grid or ones)."""
+        shape = self.shapes[x.name]
+        if values.size == 1:
+            return values.reshape((1,) * len(shape))
+        sizes = x.shape
+        while values.ndim > len(sizes) and values.shape[0] == 1:
+            values = values[0]
+        values = values.reshape((1,) * (len(sizes) - values.ndim) + values.shape)
+        fits = values.ndim == len(sizes) and all(
+            n in (1, m) for n, m in zip(values.shape, sizes, strict=True)
+        )
+        parts: list[Shape] = []
+        for axis, n in zip(x.axes, values.shape, strict=False):
+            parts.append(tuple(1 if n == 1 else piece.size for piece in axis))
+            fits = fits and (n == 1 or all(piece.axis >= 0 for piece in axis))
+        if not fits:
+            raise NetworkError(
+                f"{name}: a constant of shape {values.shape} meets a value of shape {shown(sizes)}; symlump "
+                "reads constants that are not larger than the value, and the same for all samples"
+            )
+        values = values.reshape([n for part in parts for n in part])
+        pieces = [piece for axis in x.axes for piece in axis]
+        order = sorted(range(len(pieces)), key=lambda k: (pieces[k].axis, -pieces[k].stride))
+        values = values.transpose(order)
+        sizes_now: list[int] = []
+        for k in range(len(shape)):  # an axis of which one piece varies is written out
+            places = [i for i, at in enumerate(order) if pieces[at].axis == k]
+            if any(values.shape[i] > 1 for i in places):
+                full = list(values.shape)
+                for i in places:
+                    full[i] = pieces[order[i]].size
+                self.count(name, prod(full))
+                values = np.broadcast_to(values, full)
+                sizes_now.append(shape[k])
+            else:
+                sizes_now.append(1)
+        return values.reshape(sizes_now)
+
+    def like(self, view: View, value: View) -> View:
+        """A stored value of the shape of another, in that one's view."""
+        return value if not view.name else view.of(value.name)
+
+    def without(self, x: View, axes: Sequence[int]) -> View:
+        """A view without some axes of length 1."""
+        return replace(x, axes=tuple(axis for k, axis in enumerate(x.axes) if k not in axes))
+
+    def function(self, name: str, x: View, function: str, *numbers: float) -> View:
+        """A function of one number that is none of the activations."""
+        options = {"name": function, "numbers": numbers}
+        return x.of(self.step(name, "function", [x.name], options).name)
+
+    def spread(self, name: str, x: View, target: Shape) -> View:
+        """A value spread to a shape: nothing where it has that shape."""
+        rank = max(len(x.axes), len(target))
+        view = replace(x, axes=((),) * (rank - len(x.axes)) + x.axes)
+        sizes = tuple(
+            max(n, m) for n, m in zip((1,) * (rank - len(target)) + target, view.shape, strict=True)
+        )
+        if sizes == view.shape:
+            return view
+        plain = self.plain(name, view)
+        return self.step(name, "spread", [plain], {"size": sizes[1:]})
+
+    def spread_over(self, name: str, x: View, shape: Shape) -> View:
+        """A value spread over a constant that is larger along axes where the value has length 1."""
+        own = x.shape[-len(shape) :] if shape else ()
+        larger = len(own) == len(shape) and any(n > m for n, m in zip(shape, own, strict=True))
+        fits = larger and all(n in (1, m) or m == 1 for n, m in zip(shape, own, strict=True))
+        return self.spread(name, x, shape) if fits else x
+
+    def equal(self, name: str, x: View, held: FloatArray) -> View:
+        """1 where a value is that of a constant, spread over one another; else 0."""
+        plain = self.plain(name, x)
+        rank = len(x.axes)
+        held = held.reshape((1,) * (rank - held.ndim) + held.shape)
+        if held.size:
+            self.values(x.name, int(held.max()) + 1)
+        return self.step(name, "equal", [plain], {}, [held])
+
+    def embedded(self, name: str, x: View, table: FloatArray) -> View:
+        """The rows of a table by the whole numbers that a value holds."""
+        self.values(x.name, len(table))
+        return self.step(name, "embed", [self.plain(name, x)], {}, [table])
+
+    def values(self, name: str, count: int) -> None:
+        """Note that an input holds whole numbers from 0 to one below the count."""
+        node = self.by_name[name]
+        while not isinstance(node, Input) and node.inputs:
+            node = self.by_name[node.inputs[0]]
+        if isinstance(node, Input) and node.values:
+            place = next(k for k, other in enumerate(self.nodes) if other.name == node.name)
+            known = replace(node, values=count if node.values == 1 else min(count, node.values))
+            self.nodes[place] = self.by_name[node.name] = known
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a value holds whole numbers."""
+        node = self.by_name[name]
+        if isinstance(node, Operation):
+            if node.kind == "embed":
+                return bool(np.all(node.arrays[0] == np.rint(node.arrays[0])))
+            if node.kind in ("take", "join", "reduce", "spread", "pad") and not node.arrays:
+                return all(self.is_whole(x) for x in node.inputs)
+            rounded = node.options.get("name") in (
+                "equals",
+                "floor",
+                "ceil",
+                "round",
+                "not",
+                "sign",
+            )
+            return node.kind in ("argmax", "equal") or rounded
+        if isinstance(node, Input):
+            return node.values > 0
+        return not hasattr(node, "weight") and bool(node.inputs) and self.is_whole(node.inputs[0])
+
+    def padded(
+        self, name: str, x: View, before: Sequence[int], after: Sequence[int], value: float
+    ) -> View:
+        """Constants around a value, on both sides of each axis behind the samples."""
+        sizes = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
+        while sizes and not any(sizes[-2:]):  # axes that get none
+            sizes = sizes[:-2]
+        if min(sizes) < 0:
+            raise NetworkError(
+                f"{name}: cuts numbers off with a negative padding, which is not read"
+            )
+        plain = self.plain(name, x)
+        options = {"sizes": tuple(sizes), "value": value}
+        return self.step(name, "pad", [plain], options)
+
+    def resized(
+        self, name: str, x: View, size: Sequence[int], mode: str, corners: bool | None
+    ) -> View:
+        """A grid of another size."""
+        options = {"size": tuple(size), "mode": mode, "corners": corners}
+        return self.step(name, "resize", [self.plain(name, x)], options)
+
+    def opaque_convolution(
+        self, name: str, x: View, weight: FloatArray, bias: FloatArray | None, **options: Any
+    ) -> View:
+        """A convolution that is carried along as it is."""
+        arrays = [weight] if bias is None else [weight, bias.ravel()]
+        return self.step(name, "convolve", [self.plain(name, x)], options, arrays)

@@ -1,0 +1,310 @@
+"""The steps of :mod:`symlump.network.operations` as operators of ONNX: one method each, named after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.network.nodes import Operation, Shape
+
+Array = npt.NDArray[Any]
+
+_REDUCTIONS = {
+    "mean": "ReduceMean",
+    "sum": "ReduceSum",
+    "maximum": "ReduceMax",
+    "minimum": "ReduceMin",
+}
+_PAIRS = {"maximum": "Max", "minimum": "Min", "divide": "Div", "power": "Pow"}
+_FUNCTIONS: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
+    "sqrt": ("Sqrt", dict),
+    "reciprocal": ("Reciprocal", dict),
+    "log": ("Log", dict),
+    "sign": ("Sign", dict),
+    "floor": ("Floor", dict),
+    "ceil": ("Ceil", dict),
+    "round": ("Round", dict),
+    "erf": ("Erf", dict),
+    "softsign": ("Softsign", dict),
+    "mish": ("Mish", dict),
+    "selu": ("Selu", dict),
+    "celu": ("Celu", lambda alpha: {"alpha": alpha}),
+    "hardsigmoid": ("HardSigmoid", lambda slope, offset: {"alpha": slope, "beta": offset}),
+    "hardswish": ("HardSwish", dict),
+    "tanh gelu": ("Gelu", lambda: {"approximate": "tanh"}),
+}
+_MODES = {"nearest": "nearest", "bilinear": "linear", "linear": "linear", "bicubic": "cubic"}
+
+
+class OperationWriter:
+    """Writes one step at a time.
+
+    Parameters
+    ----------
+    add : callable
+        Adds an operator: its name, inputs, output, attributes; returns the output.
+    constant : callable
+        Adds a constant under a name, and returns the name it got.
+    free : callable
+        Makes a name that is not taken.
+    kind : dtype
+        Of the network's numbers.
+    """
+
+    def __init__(
+        self,
+        add: Callable[..., str],
+        constant: Callable[[str, Array], str],
+        free: Callable[[str], str],
+        kind: Any,
+    ) -> None:
+        self._add, self._constant, self._free, self._float = add, constant, free, kind
+
+    def write(self, node: Operation, arrays: Sequence[Array], shapes: Sequence[Shape]) -> None:
+        """Write a step.
+
+        Parameters
+        ----------
+        arrays : sequence of ndarray
+            Its constants, in the network's dtype.
+        shapes : sequence of tuple
+            Of the values it reads, without the samples.
+
+        Raises
+        ------
+        NetworkError
+            If ONNX cannot say it.
+        """
+        held = [
+            self._constant(f"{node.name}.{word}", array)
+            for word, array in zip(("weight", "bias", "third", "fourth"), arrays, strict=False)
+        ]
+        method = getattr(self, f"_{node.kind.replace(' ', '_')}", None)
+        if method is None:
+            raise node.refuse(f"the step {node.kind!r} cannot be written as ONNX")
+        method(node, held, shapes, **node.options)
+
+    def _integers(self, name: str, values: Any) -> str:
+        return self._constant(name, np.array(values, dtype=np.int64))
+
+    def _number(self, name: str, value: float) -> str:
+        return self._constant(name, np.array(value, dtype=self._float))
+
+    def _step(self, node: Operation, operator: str, inputs: list[str], word: str, **a: Any) -> str:
+        return self._add(operator, inputs, self._free(f"{node.name}.{word}"), **a)
+
+    def _softmax(
+        self, node: Operation, held: list[str], shapes: Any, axis: int, logarithm: bool
+    ) -> None:
+        operator = "LogSoftmax" if logarithm else "Softmax"
+        self._add(operator, list(node.inputs), node.name, axis=axis)
+
+    def _matmul(self, node: Operation, held: list[str], shapes: Any) -> None:
+        self._add("MatMul", list(node.inputs), node.name)
+
+    def _normalise(
+        self, node: Operation, held: list[str], shapes: Any, axes: Shape, eps: float, centred: bool
+    ) -> None:
+        x = node.inputs[0]
+        places = self._integers(f"{node.name}.axes", axes)
+        if centred:
+            mean = self._step(node, "ReduceMean", [x, places], "mean")
+            x = self._step(node, "Sub", [x, mean], "centred")
+        square = self._step(node, "Mul", [x, x], "square")
+        variance = self._step(node, "ReduceMean", [square, places], "variance")
+        more = self._step(node, "Add", [variance, self._number(f"{node.name}.eps", eps)], "more")
+        root = self._step(node, "Sqrt", [more], "root")
+        last = not held
+        x = self._add("Div", [x, root], node.name if last else self._free(f"{node.name}.unit"))
+        if held:
+            last = len(held) == 1
+            x = self._add(
+                "Mul", [x, held[0]], node.name if last else self._free(f"{node.name}.times")
+            )
+        if len(held) > 1:
+            self._add("Add", [x, held[1]], node.name)
+
+    def _unit_length(
+        self, node: Operation, held: list[str], shapes: Any, axes: Shape, eps: float
+    ) -> None:
+        places = self._integers(f"{node.name}.axes", axes)
+        length = self._step(node, "ReduceL2", [node.inputs[0], places], "length")
+        length = self._step(node, "Max", [length, self._number(f"{node.name}.eps", eps)], "least")
+        self._add("Div", [node.inputs[0], length], node.name)
+
+    def _reduce(self, node: Operation, held: list[str], shapes: Any, axes: Shape, how: str) -> None:
+        places = self._integers(f"{node.name}.axes", axes)
+        self._add(_REDUCTIONS[how], [node.inputs[0], places], node.name)
+
+    def _take(
+        self,
+        node: Operation,
+        held: list[str],
+        shapes: Any,
+        axis: int,
+        start: int,
+        stop: int,
+        step: int,
+    ) -> None:
+        numbers = [
+            self._integers(f"{node.name}.{word}", [n])
+            for word, n in (("start", start), ("stop", stop), ("axis", axis), ("step", step))
+        ]
+        self._add("Slice", [node.inputs[0], *numbers], node.name)
+
+    def _join(
+        self,
+        node: Operation,
+        held: list[str],
+        shapes: Any,
+        axis: int,
+        order: Sequence[int],
+        rank: int,
+    ) -> None:
+        parts = []
+        for place in order:
+            if place >= 0:
+                parts.append(node.inputs[place])
+                continue
+            # A constant has one sample: it is spread by adding it to zeros of as many samples.
+            shape = self._step(node, "Shape", [node.inputs[0]], "shape")
+            first = self._step(
+                node, "Gather", [shape, self._integers(f"{node.name}.first", [0])], "samples"
+            )
+            ones = self._integers(f"{node.name}.ones", [1] * rank)
+            target = self._step(node, "Concat", [first, ones], "target", axis=0)
+            parts.append(self._step(node, "Expand", [held[-1 - place], target], "spread"))
+        self._add("Concat", parts, node.name, axis=axis)
+
+    def _pair(self, node: Operation, held: list[str], shapes: Any, how: str) -> None:
+        self._add(_PAIRS[how], [*node.inputs, *held], node.name)
+
+    def _function(
+        self, node: Operation, held: list[str], shapes: Any, name: str, numbers: Sequence[float]
+    ) -> None:
+        z, own = node.inputs[0], node.name
+        if name in _FUNCTIONS:
+            operator, attributes = _FUNCTIONS[name]
+            self._add(operator, [z], own, **attributes(*numbers))
+            return
+        given = [self._number(f"{own}.number", n) for n in numbers]
+        if name in ("power", "least", "most"):
+            operator = {"power": "Pow", "least": "Max", "most": "Min"}[name]
+            self._add(operator, [z, *given], own)
+        elif name == "equals":
+            self._cast(node, self._step(node, "Equal", [z, *given], "equal"), own)
+        elif name == "not":
+            self._add("Sub", [self._number(f"{own}.one", 1.0), z], own)
+        elif name == "logsigmoid":
+            opposite = self._step(node, "Neg", [z], "opposite")
+            self._add("Neg", [self._step(node, "Softplus", [opposite], "softplus")], own)
+        elif name == "quick gelu":
+            gate = self._step(node, "Mul", [z, *given], "slope")
+            self._add("Mul", [z, self._step(node, "Sigmoid", [gate], "gate")], own)
+        else:
+            raise node.refuse(f"the function {name!r} cannot be written as ONNX")
+
+    def _spread(self, node: Operation, held: list[str], shapes: Any, size: Shape) -> None:
+        target = self._integers(f"{node.name}.size", [1, *size])
+        self._add("Expand", [node.inputs[0], target], node.name)
+
+    def _equal(self, node: Operation, held: list[str], shapes: Any) -> None:
+        found = self._step(node, "Equal", [*node.inputs, *held], "equal")
+        self._cast(node, found, node.name)
+
+    def _argmax(self, node: Operation, held: list[str], shapes: Any, axis: int) -> None:
+        found = self._step(node, "ArgMax", [node.inputs[0]], "place", axis=axis)
+        self._cast(node, found, node.name)
+
+    def _cast(self, node: Operation, x: str, output: str) -> None:
+        self._add("Cast", [x], output, to=1 if self._float == np.float32 else 11)
+
+    def _embed(self, node: Operation, held: list[str], shapes: Any) -> None:
+        index = self._step(node, "Cast", [node.inputs[0]], "index", to=7)
+        self._add("Gather", [held[0], index], node.name, axis=0)
+
+    def _pad(
+        self, node: Operation, held: list[str], shapes: Any, sizes: Shape, value: float
+    ) -> None:
+        rank = len(shapes[0]) + 1
+        before, after = [0] * rank, [0] * rank
+        for k in range(len(sizes) // 2):  # torch counts axes from the last
+            before[rank - 1 - k], after[rank - 1 - k] = sizes[2 * k], sizes[2 * k + 1]
+        pads = self._integers(f"{node.name}.pads", [*before, *after])
+        self._add(
+            "Pad", [node.inputs[0], pads, self._number(f"{node.name}.value", value)], node.name
+        )
+
+    def _resize(
+        self,
+        node: Operation,
+        held: list[str],
+        shapes: Any,
+        size: Shape,
+        mode: str,
+        corners: bool | None,
+    ) -> None:
+        whole = [0, 0, *size]
+        shape = self._step(node, "Shape", [node.inputs[0]], "shape")
+        first = self._step(
+            node, "Slice", [shape, *(self._integers(f"{node.name}.{w}", [n]) for w, n in
+                                    (("from", 0), ("to", 2)))], "first"
+        )  # fmt: skip
+        target = self._step(
+            node,
+            "Concat",
+            [first, self._integers(f"{node.name}.size", whole[2:])],
+            "target",
+            axis=0,
+        )
+        attributes: dict[str, Any] = {
+            "mode": _MODES[mode],
+            "coordinate_transformation_mode": "asymmetric"
+            if mode == "nearest"
+            else "align_corners"
+            if corners
+            else "pytorch_half_pixel",
+        }
+        if mode == "nearest":
+            attributes["nearest_mode"] = "floor"
+        if mode == "bicubic":
+            attributes["cubic_coeff_a"] = -0.75
+        self._add("Resize", [node.inputs[0], "", "", target], node.name, **attributes)
+
+    def _convolve(self, node: Operation, held: list[str], shapes: Any, stride: Shape, padding: Shape,
+                  dilation: Shape, groups: int, transposed: bool, extra: Shape) -> None:  # fmt: skip
+        attributes: dict[str, Any] = {
+            "strides": stride,
+            "pads": (*padding, *padding),
+            "dilations": dilation,
+            "group": groups,
+        }
+        if transposed:
+            attributes["output_padding"] = extra
+        operator = "ConvTranspose" if transposed else "Conv"
+        self._add(operator, [*node.inputs, *held], node.name, **attributes)
+
+    def _attend(
+        self, node: Operation, held: list[str], shapes: Any, causal: bool, scale: float | None
+    ) -> None:
+        q, k, v = node.inputs[:3]
+        rank = len(shapes[0]) + 1
+        turned = self._step(
+            node, "Transpose", [k], "turned", perm=[*range(rank - 2), rank - 1, rank - 2]
+        )
+        scores = self._step(node, "MatMul", [q, turned], "scores")
+        factor = shapes[0][-1] ** -0.5 if scale is None else scale
+        scores = self._step(
+            node, "Mul", [scores, self._number(f"{node.name}.scale", factor)], "scaled"
+        )
+        masks = [*node.inputs[3:], *held]
+        if causal:
+            mask = np.triu(np.full((shapes[0][-2], shapes[1][-2]), -np.inf), 1).astype(self._float)
+            masks.append(self._constant(f"{node.name}.mask", mask))
+        for mask_name in masks:
+            scores = self._step(node, "Add", [scores, mask_name], "masked")
+        shares = self._step(node, "Softmax", [scores], "shares", axis=-1)
+        self._add("MatMul", [shares, v], node.name)

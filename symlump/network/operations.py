@@ -1,0 +1,219 @@
+"""Steps that mix units, or treat all of them alike along the grid: one table, what each computes in torch.
+
+A function gets the values (samples first), the constants, and the options of an
+:class:`~symlump.network.nodes.Operation`. It is written in plain torch, so that it can be run,
+differentiated, and recorded into a module (:mod:`symlump.network.torch_module`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from symlump.errors import NetworkError
+from symlump.network.nodes import Operation, Shape
+
+Tensors = Sequence[Any]
+
+
+def _softmax(x: Tensors, arrays: Tensors, axis: int, logarithm: bool) -> Any:
+    return torch.log_softmax(x[0], axis) if logarithm else torch.softmax(x[0], axis)
+
+
+def _matmul(x: Tensors, arrays: Tensors) -> Any:
+    return torch.matmul(x[0], x[1])
+
+
+def _normalise(x: Tensors, arrays: Tensors, axes: Shape, eps: float, centred: bool) -> Any:
+    """(x − mean)/√(mean of squares + ε), times the first constant, plus the second."""
+    if axes == (-1,) and centred:
+        weight, bias = (*arrays, None, None)[:2]
+        return functional.layer_norm(x[0], x[0].shape[-1:], weight, bias, eps)
+    value = x[0] - x[0].mean(axes, keepdim=True) if centred else x[0]
+    value = value * torch.rsqrt((value * value).mean(axes, keepdim=True) + eps)
+    if arrays:
+        value = value * arrays[0]
+    return value + arrays[1] if len(arrays) > 1 else value
+
+
+def _unit_length(x: Tensors, arrays: Tensors, axes: Shape, eps: float) -> Any:
+    return x[0] / torch.clamp(torch.sqrt((x[0] * x[0]).sum(axes, keepdim=True)), min=eps)
+
+
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "mean": torch.mean,
+    "sum": torch.sum,
+    "maximum": torch.amax,
+    "minimum": torch.amin,
+}
+
+
+def _reduce(x: Tensors, arrays: Tensors, axes: Shape, how: str) -> Any:
+    return _REDUCTIONS[how](x[0], axes, keepdim=True)
+
+
+def _take(x: Tensors, arrays: Tensors, axis: int, start: int, stop: int, step: int) -> Any:
+    where: list[Any] = [slice(None)] * axis + [slice(start, stop, step)]
+    return x[0][tuple(where)]
+
+
+def _join(x: Tensors, arrays: Tensors, axis: int, order: Sequence[int], rank: int) -> Any:
+    """Values (0, 1, …) and constants (−1, −2, …) one after the other."""
+    parts = []
+    for place in order:
+        part = x[place] if place >= 0 else arrays[-1 - place]
+        if place < 0:  # a constant has one sample
+            part = part.expand(x[0].shape[0], *(-1,) * rank)
+        parts.append(part)
+    return torch.cat(parts, axis)
+
+
+_PAIRS: dict[str, Callable[..., Any]] = {
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "divide": torch.div,
+    "power": torch.pow,
+}
+
+
+def _pair(x: Tensors, arrays: Tensors, how: str) -> Any:
+    return _PAIRS[how](*x, *arrays)
+
+
+#: Functions of one number that the table of activations does not have, by name; further numbers follow.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sqrt": torch.sqrt,
+    "reciprocal": torch.reciprocal,
+    "log": torch.log,
+    "sign": torch.sign,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "round": torch.round,
+    "not": lambda z: 1 - z,
+    "power": torch.pow,
+    "least": lambda z, low: torch.clamp(z, min=low),
+    "most": lambda z, high: torch.clamp(z, max=high),
+    "equals": lambda z, number: torch.eq(z, number).to(z.dtype),
+    "erf": torch.erf,
+    "softsign": functional.softsign,
+    "logsigmoid": functional.logsigmoid,
+    "mish": functional.mish,
+    "selu": functional.selu,
+    "celu": lambda z, alpha: functional.celu(z, alpha),
+    "hardsigmoid": lambda z, slope, offset: torch.clamp(z * slope + offset, 0.0, 1.0),
+    "hardswish": functional.hardswish,
+    "tanh gelu": lambda z: functional.gelu(z, approximate="tanh"),
+    "quick gelu": lambda z, factor: z * torch.sigmoid(factor * z),
+}
+
+
+def _function(x: Tensors, arrays: Tensors, name: str, numbers: Sequence[float]) -> Any:
+    return FUNCTIONS[name](x[0], *numbers)
+
+
+def _spread(x: Tensors, arrays: Tensors, size: Shape) -> Any:
+    return x[0].expand(-1, *size)
+
+
+def _equal(x: Tensors, arrays: Tensors) -> Any:
+    return torch.eq(*x, *arrays).to(x[0].dtype)
+
+
+def _argmax(x: Tensors, arrays: Tensors, axis: int) -> Any:
+    return torch.argmax(x[0], axis, keepdim=True).to(x[0].dtype)
+
+
+def _embed(x: Tensors, arrays: Tensors) -> Any:
+    return functional.embedding(x[0].to(torch.int64), arrays[0])
+
+
+def _attend(x: Tensors, arrays: Tensors, causal: bool, scale: float | None) -> Any:
+    mask = arrays[0] if arrays else x[3] if len(x) > 3 else None
+    return functional.scaled_dot_product_attention(
+        x[0], x[1], x[2], mask, is_causal=causal, scale=scale
+    )
+
+
+def _pad(x: Tensors, arrays: Tensors, sizes: Shape, value: float) -> Any:
+    return functional.pad(x[0], list(sizes), "constant", value)
+
+
+def _resize(x: Tensors, arrays: Tensors, size: Shape, mode: str, corners: bool | None) -> Any:
+    return functional.interpolate(x[0], size=list(size), mode=mode, align_corners=corners)
+
+
+def _convolve(x: Tensors, arrays: Tensors, stride: Shape, padding: Shape, dilation: Shape,
+              groups: int, transposed: bool, extra: Shape) -> Any:  # fmt: skip
+    rank = len(stride)
+    bias = arrays[1] if len(arrays) > 1 else None
+    if transposed:
+        function = getattr(functional, f"conv_transpose{rank}d")
+        return function(x[0], arrays[0], bias, stride, padding, extra, groups, dilation)
+    return getattr(functional, f"conv{rank}d")(
+        x[0], arrays[0], bias, stride, padding, dilation, groups
+    )
+
+
+TABLE: dict[str, Callable[..., Any]] = {
+    "softmax": _softmax,
+    "matmul": _matmul,
+    "normalise": _normalise,
+    "unit length": _unit_length,
+    "reduce": _reduce,
+    "take": _take,
+    "join": _join,
+    "pair": _pair,
+    "function": _function,
+    "spread": _spread,
+    "equal": _equal,
+    "argmax": _argmax,
+    "embed": _embed,
+    "attend": _attend,
+    "pad": _pad,
+    "resize": _resize,
+    "convolve": _convolve,
+}
+
+
+def applied(node: Operation, values: Tensors, arrays: Tensors) -> Any:
+    """What a step computes.
+
+    Parameters
+    ----------
+    values : sequence of Tensor, each of shape (samples, …)
+        Or of proxies that record what is done to them.
+    arrays : sequence of Tensor
+        The constants.
+
+    Examples
+    --------
+    >>> step = Operation("top", ("x",), "reduce", {"axes": (1,), "how": "maximum"})
+    >>> applied(step, [torch.tensor([[1.0, 3.0]])], []).tolist()
+    [[3.0]]
+    """
+    return TABLE[node.kind](values, arrays, **node.options)
+
+
+def result_shape(node: Operation, given: Sequence[Shape]) -> Shape:
+    """The shape of its value, without the samples: torch works it out, without numbers.
+
+    Raises
+    ------
+    NetworkError
+        If the inputs do not fit.
+    """
+    values = [torch.empty((2, *shape), device="meta") for shape in given]
+    arrays = [torch.empty(array.shape, device="meta") for array in node.arrays]
+    try:
+        result = applied(node, values, arrays)
+    except Exception as error:  # torch's own classes
+        reason = (str(error).strip().split("\n")[0])[:200]
+        raise node.refuse(
+            f"the step {node.kind!r} does not take values of shapes {', '.join(map(str, given))}: {reason}"
+        ) from None
+    if result.shape[:1] != (2,):
+        raise NetworkError(f"{node.name}: the step {node.kind!r} does not keep the samples apart")
+    return tuple(result.shape[1:])

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from symlump.network.network import Network
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import from_torch, to_torch
-    from symlump.network.torch_module import BlockSum
+    from symlump.network.torch_parts import BlockSum
     from symlump.ode.polynomial import PolynomialODE
     from symlump.ode.simulate import Trajectory, simulate
     from symlump.ode.system import ODE
@@ -109,7 +109,7 @@ _HOME = {
     "from_torch": "symlump.network.torch_io",
     "to_torch": "symlump.network.torch_io",
     "Polynomial": "symlump.network.activations.torch_modules",
-    "BlockSum": "symlump.network.torch_module",
+    "BlockSum": "symlump.network.torch_parts",
     "AFDE": "symlump.compression.merging.afde",
     "Hierarchical": "symlump.compression.hierarchical.method",
     "HLinear": "symlump.compression.hierarchical.hlinear",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
+from symlump.cli.networks.onnx_options import add_shape
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.reading import (
     NETWORKS,
@@ -73,6 +74,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="an ONNX network: show operators that symlump does not know as they are, instead of refusing it",
     )
+    add_shape(parser)
     parser.add_argument("--latex", action="store_true", help="print the equations as LaTeX, alone")
     parser.add_argument(
         "--activation",
@@ -109,8 +111,9 @@ def run(options: argparse.Namespace) -> Answer:
                     f"{option} is for differential equations; {options.file} is a network"
                 )
         return run_network(options)
-    if options.leave_untouched:
-        raise MethodError(f"--leave-untouched is for ONNX networks; {options.file} is none")
+    for option, given in (("leave-untouched", options.leave_untouched), ("shape", options.shape)):
+        if given:
+            raise MethodError(f"--{option} is for ONNX networks; {options.file} is none")
     if options.activation is not None:
         raise MethodError(f"--activation is for saved networks; {options.file} is none")
     model = read_model(options)

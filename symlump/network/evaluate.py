@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,23 @@ import numpy as np
 from symlump.network.nodes import (
     Affine,
     Apply,
-    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Node,
-    Operation,
     Pool,
-    Rearrange,
-    Regrid,
     Select,
-    Softmax,
+    Shape,
     Squeeze,
     Unsqueeze,
-    Untouched,
 )
+from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Regrid, Softmax, Untouched
 from symlump.ode.exact import FloatArray
+
+#: Values with more entries or channels per sample are refused: a file can claim any size.
+_MAX_ENTRIES = 1 << 26
+_MAX_CHANNELS = 1 << 22
 
 
 def evaluated(node: Node, *given: FloatArray) -> FloatArray:
@@ -233,3 +234,15 @@ def _with_torch(node: Node) -> Callable[..., Any]:
         case Untouched(call=call):
             return call  # type: ignore[no-any-return]
     raise node.refuse(f"a {type(node).__name__} cannot be computed")
+
+
+def check_size(node: Node, shape: Shape) -> None:
+    """Refuse a value that is too large to work with.
+
+    Raises
+    ------
+    NetworkError
+        With its shape.
+    """
+    if prod(shape) > _MAX_ENTRIES or prod(shape[:1]) > _MAX_CHANNELS:
+        raise node.refuse(f"a value of shape {shape} is larger than symlump handles")

@@ -14,27 +14,12 @@ import numpy.typing as npt
 from symlump.errors import NetworkError
 from symlump.network.activations.table import Activation
 from symlump.network.chain import Chain, Layer, dense_nodes
-from symlump.network.evaluate import evaluated
-from symlump.network.nodes import (
-    Affine,
-    Apply,
-    ByPlace,
-    Flatten,
-    GroupSum,
-    Input,
-    Node,
-    Operation,
-    Shape,
-    Squeeze,
-    Untouched,
-)
+from symlump.network.evaluate import check_size, evaluated
+from symlump.network.nodes import Affine, Apply, Flatten, GroupSum, Input, Node, Shape, Squeeze
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import check_shared, held_by_each, refuse_shared, sharing
+from symlump.network.step_nodes import ByPlace, Operation, Untouched
 from symlump.ode.exact import FloatArray
-
-#: Values with more entries or channels per sample are refused: a file can claim any size.
-_MAX_ENTRIES = 1 << 26
-_MAX_CHANNELS = 1 << 22
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,7 +143,10 @@ class Network:
     @property
     def widths(self) -> tuple[int, ...]:
         """Units of each input, and of each layer."""
-        return (*(node.size[0] for node in self.inputs), *(layer.units for layer in self.layers))
+        return (
+            *((node.size or (1,))[0] for node in self.inputs),
+            *(layer.units for layer in self.layers),
+        )
 
     @cached_property
     def untouched(self) -> tuple[Untouched, ...]:
@@ -390,18 +378,6 @@ class Network:
         layers = f"{len(self.layers)} layer" + ("" if len(self.layers) == 1 else "s")
         rest = f", {len(self.untouched)} left untouched" if self.untouched else ""
         return f"<Network: {ends}, {layers}, {self.parameters} parameters{rest}>"
-
-
-def check_size(node: Node, shape: Shape) -> None:
-    """Refuse a value that is too large to work with.
-
-    Raises
-    ------
-    NetworkError
-        With its shape.
-    """
-    if prod(shape) > _MAX_ENTRIES or prod(shape[:1]) > _MAX_CHANNELS:
-        raise node.refuse(f"a value of shape {shape} is larger than symlump handles")
 
 
 def _plain(shape: Iterable[int]) -> str:

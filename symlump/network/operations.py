@@ -14,7 +14,8 @@ import torch
 from torch.nn import functional
 
 from symlump.errors import NetworkError
-from symlump.network.nodes import Operation, Shape
+from symlump.network.nodes import Shape
+from symlump.network.step_nodes import Operation
 
 Tensors = Sequence[Any]
 

@@ -17,21 +17,17 @@ from symlump.lumping.partition import Partition
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
-    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
-    Operation,
-    Rearrange,
     Select,
-    Softmax,
-    Untouched,
 )
 from symlump.network.precision import refuse_overflow
 from symlump.network.simplify import simplified
+from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import FloatArray, IntArray
 
 

@@ -19,19 +19,15 @@ from scipy.sparse.csgraph import connected_components
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
-    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
-    Operation,
-    Rearrange,
     Select,
-    Softmax,
-    Untouched,
 )
+from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import IntArray
 
 
@@ -143,6 +139,25 @@ class Ties:
 def tied(network: Network) -> Ties:
     """Find the units of a network, and which may merge."""
     return _Finder(network).ties
+
+
+def reducible(network: Network) -> int:
+    """How many parameters merging can reach: of layers that make, or read, units that may merge.
+
+    Examples
+    --------
+    >>> reducible(Network.dense([np.ones((3, 2)), np.ones((1, 3))]))
+    9
+    """
+    ties = tied(network)
+    free = np.zeros(ties.count, dtype=bool)
+    for units in ties.axes:
+        free[units] = True
+    return sum(
+        held
+        for layer, held in zip(network.layers, network.held, strict=True)
+        if free[ties.units[layer.name]].any() or free[ties.units[layer.inputs[0]]].any()
+    )
 
 
 class _Finder:

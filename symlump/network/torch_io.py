@@ -21,7 +21,8 @@ from symlump.network.exchange.export_io import read_exported
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Flatten, Squeeze
 from symlump.network.shared import SharedModules, only_shared
-from symlump.network.torch_module import DTYPES, BlockSum, graph_module
+from symlump.network.torch_module import DTYPES, graph_module
+from symlump.network.torch_parts import BlockSum
 
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
 

@@ -77,19 +77,25 @@ def test_show_what_is_left_untouched(capsys, tmp_path):
     kind = onnx.TensorProto.FLOAT
     weight = onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32), "w")
     graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w"], ["h"]), helper.make_node("Selu", ["h"], ["y"])],
+        [helper.make_node("Gemm", ["x", "w"], ["h"]), helper.make_node("Shrink", ["h"], ["y"])],
         "g",
         [helper.make_tensor_value_info("x", kind, ["n", 3])],
         [helper.make_tensor_value_info("y", kind, ["n", 3])],
         [weight],
     )
-    path = tmp_path / "selu.onnx"
+    path = tmp_path / "shrink.onnx"
     opset = [helper.make_opsetid("", 17)]
     path.write_bytes(helper.make_model(graph, opset_imports=opset).SerializeToString())
     code, out, err = run(capsys, "show", path)
-    assert code == 2 and not out and "node 1 (Selu)" in err and "leave_untouched=True" in err
+    assert code == 2 and not out and "node 1 (Shrink)" in err and "leave_untouched=True" in err
     code, out, _ = run(capsys, "show", path, "--leave-untouched")
-    assert code == 0 and "Selu, untouched" in out and "reads" in out
+    assert code == 0 and "Shrink, untouched" in out and "reads" in out
+    code, out, _ = run(capsys, "show", path, "--leave-untouched", "--shape", "x=1,3")
+    assert code == 0
+    for shape, says in (("x=3", "whose shape in the file is (?, 3)"), ("y=1,3", "is no input"),
+                        ("x", "--shape x=1,3,48,192")):  # fmt: skip
+        code, _, err = run(capsys, "show", path, "--leave-untouched", "--shape", shape)
+        assert code == 2 and says in err
     (tmp_path / "m.ode").write_text("")
     code, _, err = run(capsys, "show", tmp_path / "m.ode", "--leave-untouched")
     assert code == 2 and "is for ONNX networks" in err

@@ -9,18 +9,9 @@ import symlump as sl
 from symlump.errors import MethodError, NetworkError
 from symlump.network.activations.table import activation
 from symlump.network.decode import unit_maps
-from symlump.network.nodes import (
-    Affine,
-    Apply,
-    Combine,
-    Concatenate,
-    Flatten,
-    Input,
-    Pool,
-    Select,
-    Softmax,
-)
+from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
 from symlump.network.simplify import simplified
+from symlump.network.step_nodes import Softmax
 
 rng = np.random.default_rng(0)
 

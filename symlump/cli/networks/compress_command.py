@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
+from symlump.cli.networks.onnx_options import add_shape, shapes_of
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
 from symlump.enclosures.wording import at_most
@@ -131,6 +132,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ONNX: carry operators that symlump does not know along as they are",
     )
+    add_shape(parser)
     add_picture(parser, "the size of each layer")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     declare_files(parser, reads=("model", "data"), writes=("output", "equations", "picture"))
@@ -168,10 +170,14 @@ def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
     from symlump.network.state_dict import read_network
 
     if not _is_onnx(options.model):
-        if options.leave_untouched:
-            raise MethodError(
-                "--leave-untouched is for ONNX files; a state dict holds dense layers only"
-            )
+        for option, given in (
+            ("leave-untouched", options.leave_untouched),
+            ("shape", options.shape),
+        ):
+            if given:
+                raise MethodError(
+                    f"--{option} is for ONNX files; a state dict holds dense layers only"
+                )
         order = None if options.layers is None else names(options.layers)
         saved = read_network(options.model, options.activation, options.output_activation, order)
         return saved.network, saved
@@ -182,7 +188,7 @@ def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
             raise MethodError(
                 f"--{option.replace('_', '-')} is for state dicts; an ONNX file says it itself"
             )
-    network = read_onnx(options.model, leave_untouched=options.leave_untouched)
+    network = read_onnx(options.model, options.leave_untouched, shapes_of(options))
     to_onnx = options.output is None or _writes_onnx(options)
     if network.chain is None and not to_onnx:
         raise MethodError(

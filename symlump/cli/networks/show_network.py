@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from symlump.cli.answer import Answer
+from symlump.cli.networks.onnx_options import shapes_of
 from symlump.cli.progress import working
 from symlump.display.tables import table_text
 from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Apply, Combine, Node, Pool, Untouched
+from symlump.network.nodes import Affine, Apply, Combine, Node, Pool
 from symlump.network.state_dict import read_network
+from symlump.network.step_nodes import ByPlace, Operation, Untouched
+from symlump.network.ties import reducible
 from symlump.ode.polynomial import PolynomialODE
 
 _ROWS = 100
@@ -52,9 +55,10 @@ def _read(options: argparse.Namespace) -> tuple[Network, bool]:
     if Path(options.file).suffix.lower() == ".onnx":
         if options.activation is not None:
             raise MethodError(f"--activation: {options.file} itself says what its activations are")
-        return read_onnx(options.file, options.leave_untouched), True
-    if options.leave_untouched:
-        raise MethodError(f"--leave-untouched is for ONNX networks; {options.file} is none")
+        return read_onnx(options.file, options.leave_untouched, shapes_of(options)), True
+    for option, given in (("leave-untouched", options.leave_untouched), ("shape", options.shape)):
+        if given:
+            raise MethodError(f"--{option} is for ONNX networks; {options.file} is none")
     try:
         return read_network(options.file, options.activation).network, True
     except ActivationMissingError:
@@ -75,7 +79,7 @@ def _rows(network: Network) -> list[dict[str, Any]]:
             "kind": _kind(node),
             "reads": list(node.inputs),
             "shape": list(network.shapes[node.name]),
-            "parameters": held.get(node.name, 0),
+            "parameters": held.get(node.name, int(getattr(node, "parameters", 0))),
         }
         for node in network.nodes
     ]
@@ -103,6 +107,12 @@ def _kind(node: Node) -> str:
             return operation
         case Pool(operation=operation, size=size, adaptive=adaptive):
             return f"{operation} {'to ' if adaptive else ''}{'×'.join(map(str, size))}"
+        case Operation(kind="function", options=options):
+            return str(options["name"])
+        case Operation(kind=kind):
+            return kind
+        case ByPlace(operation=operation):
+            return f"{operation} by place"
         case Untouched(what=what):
             return f"{what}, untouched"
     return type(node).__name__.lower()
@@ -115,6 +125,7 @@ def _report(options: argparse.Namespace, network: Network, known: bool) -> dict[
         "dtype": network.dtype,
         "activations_known": known,
         "parameters": network.parameters,
+        "reducible": reducible(network),
         "outputs": list(network.outputs),
         "nodes": _rows(network),
     }
@@ -128,6 +139,7 @@ def _text(
 ) -> str:
     rows = _rows(network)
     chain = network.chain is not None
+    reached = reducible(network)
     table = [
         (
             row["name"],
@@ -142,6 +154,14 @@ def _text(
     lines = [
         f"{Path(options.file).name}: {_described(network, known)}, {network.dtype}",
         "a chain of dense layers" if chain else "a graph",
+        *(
+            []
+            if chain
+            else [
+                f"{reached} of {network.parameters} parameters are in layers whose units, or inputs, may "
+                "merge"
+            ]
+        ),
         *(
             []
             if known

@@ -213,11 +213,11 @@ class Difference:
 
 
 def standard_inputs(network: Network, samples: int, seed: int) -> list[FloatArray]:
-    """Standard normal samples of each input of a network, fewer where these are large."""
+    """Standard normal samples of each input of a network, or whole numbers; fewer where these are large."""
     per_sample = sum(prod(shape) for shape in network.shapes.values() if len(shape) > 1)
     samples = min(samples, max(4, (1 << 25) // max(1, per_sample)))
     generator = np.random.default_rng(seed)
-    return [generator.standard_normal((samples, *node.size)) for node in network.inputs]
+    return [node.drawn(generator, samples) for node in network.inputs]
 
 
 def observed_difference(

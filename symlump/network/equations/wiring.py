@@ -15,19 +15,15 @@ from symlump.errors import NetworkError
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
-    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
-    Operation,
-    Rearrange,
     Select,
-    Softmax,
-    Untouched,
 )
+from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import IntArray
 
 

@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 
 from symlump.errors import NetworkError
+from symlump.network.evaluate import check_size
 from symlump.network.exchange.views import (
     SAMPLES,
     Axis,
@@ -25,20 +26,18 @@ from symlump.network.exchange.views import (
     split_alike,
     whole,
 )
-from symlump.network.network import check_size
 from symlump.network.nodes import (
     Affine,
     Doubt,
     Flatten,
     Input,
     Node,
-    Rearrange,
-    Regrid,
     Select,
     Shape,
     Squeeze,
     Unsqueeze,
 )
+from symlump.network.step_nodes import Rearrange, Regrid
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
@@ -116,6 +115,14 @@ class Arranger:
     def view(self, name: str) -> View:
         """A node's value, as it is stored."""
         return whole(name, self.shapes[name], self.samples)
+
+    def given(self, name: str, sizes: Shape, whole_numbers: bool) -> View:
+        """An input of a shape, without the samples; a number for each sample is stored as one feature."""
+        stored = self.add(Input(self.free(name), (), sizes, int(whole_numbers)))
+        if sizes:
+            return self.view(stored)
+        feature = self.add(Unsqueeze(self.free(f"{name}.feature"), (stored,), 1))
+        return replace(self.view(feature), axes=self.view(feature).axes[:1])
 
     def arranged(self, name: str, x: View, wanted: tuple[Axis, ...]) -> str:
         """The stored value with other axes; units stay together where channels do.
@@ -203,6 +210,14 @@ class Arranger:
         if number and len(x.axes) == 1:
             return self.add(Squeeze(self.free(f"{name}.number"), (stored,)))
         return stored
+
+    def reshaped(self, name: str, x: View, target: Shape) -> View | None:
+        """The entries in the same order under another shape; stored as one axis where pieces do not divide."""
+        found = x.reshaped(target)
+        flat = x.reshaped((x.shape[0], prod(x.sizes))) if x.samples_first else None
+        if found is None and flat is not None:
+            found = self.view(self.plain(name, flat)).reshaped(target)
+        return found
 
     def as_stored(self, x: View, axes: Sequence[int]) -> tuple[int, ...] | None:
         """The stored axes (samples counted) that some axes of the file are; None if they are none."""

@@ -16,8 +16,9 @@ from symlump.network.exchange.building_steps import StepBuilder
 from symlump.network.exchange.doubts import batch_norm, doubtful
 from symlump.network.exchange.views import Axis, View, all_of
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Apply, ByPlace, Combine, Doubt, Shape
+from symlump.network.nodes import Affine, Apply, Combine, Doubt, Shape
 from symlump.network.precision import Dtype
+from symlump.network.step_nodes import ByPlace
 from symlump.ode.exact import FloatArray
 
 
@@ -150,7 +151,7 @@ class GraphBuilder(StepBuilder):
             rows = [None if a is None else np.broadcast_to(a, shape).ravel() for a in arrays]
             return flat.of(self.add(self._scale(name, flat.name, rows)))
         name_of = x.name
-        for array, how, nothing in zip(arrays, ("multiply", "add"), (1.0, 0.0), strict=True):
+        for array, how, nothing in zip(arrays, ("multiply", "add"), (1.0, 0.0), strict=False):
             if array is not None and not np.all(array == nothing):
                 self.count(name, array.size)
                 kind: Any = how

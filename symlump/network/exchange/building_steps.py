@@ -12,7 +12,8 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import Arranger, shown
 from symlump.network.exchange.views import Piece, View, all_of, joined
-from symlump.network.nodes import Concatenate, Input, Operation, Pool, Shape, Softmax
+from symlump.network.nodes import Concatenate, Input, Pool, Shape
+from symlump.network.step_nodes import Operation, Softmax
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -202,8 +203,11 @@ class StepBuilder(Arranger):
     def part(self, name: str, x: View, axis: int, start: int, stop: int, step: int = 1) -> View:
         """A range of places along an axis."""
         axis %= len(x.axes)
-        index = np.arange(x.shape[axis])[start:stop:step]
-        return x if index.size == x.shape[axis] and step == 1 else self.taken(name, x, axis, index)
+        length = x.shape[axis]
+        if any(p.axis < 0 for p in x.axes[axis]):
+            raise NetworkError(f"{name}: takes some of the samples, which symlump does not do")
+        index = np.arange(*slice(start, stop, step).indices(length))
+        return x if index.size == length and step == 1 else self.taken(name, x, axis, index)
 
     def along_stored(self, name: str, x: View, values: FloatArray) -> FloatArray:
         """A constant as the value is stored: (channels or 1, grid or ones)."""
@@ -288,7 +292,10 @@ class StepBuilder(Arranger):
     def embedded(self, name: str, x: View, table: FloatArray) -> View:
         """The rows of a table by the whole numbers that a value holds."""
         self.values(x.name, len(table))
-        return self.step(name, "embed", [self.plain(name, x)], {}, [table])
+        found = self.step(name, "embed", [self.plain(name, x)], {}, [table])
+        return (
+            found if len(x.axes) > 1 else self.without(found, [1])
+        )  # stored with an axis of length 1
 
     def values(self, name: str, count: int) -> None:
         """Note that an input holds whole numbers from 0 to one below the count."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from symlump.errors import NetworkError
 from symlump.network.exchange.views import SAMPLES
@@ -59,3 +61,25 @@ def parts_of(value: Any) -> Iterator[Any]:
             yield from parts_of(part)
     else:
         yield value
+
+
+def ordinary(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that operations may record, wherever it was made."""
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """With a module as in evaluation."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's text, cut when long."""
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]

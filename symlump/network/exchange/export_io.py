@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -25,9 +24,12 @@ from symlump.errors import NetworkError
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.calls import (
     MOVES,
+    evaluating,
+    first_line,
     has,
     identity_of,
     operation_of,
+    ordinary,
     parts_of,
     size_of,
     sizes_of,
@@ -36,9 +38,11 @@ from symlump.network.exchange.export_ops import Operations
 from symlump.network.exchange.export_shape_ops import Arguments, Samples
 from symlump.network.exchange.views import SAMPLES, View
 from symlump.network.network import Network
-from symlump.network.nodes import Input, Shape, Untouched
+from symlump.network.nodes import Shape
 from symlump.network.simplify import as_read
-from symlump.network.torch_module import DTYPES, Held, Slot, TorchCall, graph_module
+from symlump.network.step_nodes import Untouched
+from symlump.network.torch_module import DTYPES, graph_module
+from symlump.network.torch_parts import Held, Slot, TorchCall
 
 _OFFER = "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
 
@@ -80,41 +84,27 @@ def read_exported(
     given: tuple[Any, ...] = tuple(example) if several else (example,)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     for tensor in given:
-        if not isinstance(tensor, torch.Tensor) or tensor.ndim < 2 or not tensor.shape[0]:
+        least = 2 if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else 1
+        if not isinstance(tensor, torch.Tensor) or tensor.ndim < least or not tensor.shape[0]:
             raise NetworkError(
                 "example is a tensor of shape (samples, …), or a tuple of them, one per argument of forward; "
                 f"got {tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else tensor!r}"
             )
-    given = tuple(_ordinary(tensor).to(device) for tensor in given)
+    given = tuple(ordinary(tensor).to(device) for tensor in given)
     if any(t.is_inference() for t in chain(model.parameters(), model.buffers())):
         model = deepcopy(model)  # torch.export takes no tensors that were made in inference_mode
     # Weights that are not finite are refused by name.
-    with _evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
+    with evaluating(model), torch.no_grad(), np.errstate(all="ignore"):
         program = _exported(model, given)
         network = as_read(_Reader(model, program, leave_untouched).network)
         try:
             expected = model(*given)
         except Exception as error:  # the model's own code
             raise NetworkError(
-                f"the module cannot be run on the example: {_first(error)}"
+                f"the module cannot be run on the example: {first_line(error)}"
             ) from None
     _compare(network, given, expected)
     return network
-
-
-def _ordinary(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.clone() if tensor.is_inference() else tensor
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
@@ -130,15 +120,11 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
         try:
             return torch.export.export(model, arguments, dynamic_shapes=axes, strict=False)
         except Exception as error:  # the model's own code runs here, and can raise anything
-            reason = _first(error)
+            reason = first_line(error)
     raise NetworkError(
         f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
         f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}"
     )
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
 
 
 def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -> None:
@@ -230,9 +216,7 @@ class _Reader:
         count = value.shape[0]
         self._samples = str(count)
         self._build.samples = count if isinstance(count, int) else SAMPLES
-        name = self._build.free(node.name)
-        stored = self._build.add(Input(name, (), sizes_of(value), int(whole_numbers)))
-        self._values[node] = self._build.view(stored)
+        self._values[node] = self._build.given(node.name, sizes_of(value), whole_numbers)
 
     def _value(self, argument: Any) -> Any:
         """An argument with nodes replaced by what they stand for."""

@@ -42,6 +42,7 @@ class ShapeOperations:
     def __init__(self, build: GraphBuilder) -> None:
         self.build = build
         self.result: Shape | None = None  # the shape of what the call gives
+        self.precision = 0.0  # of the numbers of the model
 
     def on_expand(self, name: str, a: Arguments) -> View | None:
         """Spread to a shape; sums and products spread values by themselves."""

@@ -137,3 +137,16 @@ def axes_of(x: list[Any], a: dict[str, Any]) -> list[int]:
 def floats(array: Array) -> Array:
     """In double precision."""
     return np.asarray(array, dtype=np.float64)
+
+
+def are_arrays(*values: Any) -> bool:
+    """Whether values are constants, or left out; the first is not left out.
+
+    Examples
+    --------
+    >>> are_arrays(np.zeros(2), None), are_arrays(None)
+    (True, False)
+    """
+    return all(value is None or isinstance(value, np.ndarray) for value in values) and isinstance(
+        values[0], np.ndarray
+    )

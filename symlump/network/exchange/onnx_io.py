@@ -17,10 +17,11 @@ from symlump.errors import FileFormatError, MissingExtraError, NetworkError
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
-from symlump.network.exchange.views import SAMPLES, View, whole
+from symlump.network.exchange.views import SAMPLES, View
 from symlump.network.network import Network
-from symlump.network.nodes import Input, Shape, Untouched
+from symlump.network.nodes import Shape
 from symlump.network.simplify import as_read
+from symlump.network.step_nodes import Untouched
 
 _MAX_BYTES = 1 << 31  # what protobuf holds
 _MAX_NODES = 100_000
@@ -194,10 +195,8 @@ class _Reader:
                 f"{_counted(self._build.samples)}"
             )
         self._build.samples = samples
-        name = self._build.free(_clean(value.name) or "x")
-        stored = self._build.add(Input(name, (), sizes or (1,), int(whole_numbers)))
-        axes = whole(stored, sizes, samples).axes
-        self._values[value.name] = View(stored, axes)
+        name = _clean(value.name) or "x"
+        self._values[value.name] = self._build.given(name, sizes, whole_numbers)
 
     def _sizes(self, value: Any) -> tuple[Shape, int]:
         """The shape of an input without the samples, and their number."""

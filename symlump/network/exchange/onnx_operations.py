@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.network.nodes import Operation, Shape
+from symlump.network.nodes import Shape
+from symlump.network.step_nodes import Operation
 
 Array = npt.NDArray[Any]
 

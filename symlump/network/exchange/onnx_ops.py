@@ -20,11 +20,10 @@ from symlump.network.activations.table import (
     leaky_relu,
     polynomial,
 )
-from symlump.network.exchange.doubts import doubtful, inverse, product
+from symlump.network.exchange.doubts import inverse, product
 from symlump.network.exchange.onnx_constants import constant, floats
-from symlump.network.exchange.onnx_shape_ops import ShapeOperators
+from symlump.network.exchange.onnx_layer_ops import LayerOperators
 from symlump.network.exchange.views import View
-from symlump.network.nodes import Pool, Shape
 
 Array = npt.NDArray[Any]
 Inputs = list[Any]
@@ -33,7 +32,7 @@ Attributes = dict[str, Any]
 _PLAIN = {row.onnx: row for row in ACTIVATIONS.values() if row.onnx and not row.onnx_attributes}
 
 
-class Operators(ShapeOperators):
+class Operators(LayerOperators):
     """Reads one node at a time into a builder.
 
     Parameters
@@ -122,136 +121,6 @@ class Operators(ShapeOperators):
             return ("selu",) if usual else None
         return ("selu",) if operator == "Selu" else None
 
-    def on_Gemm(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """alpha·x·W + beta·b."""
-        weight, bias = x[1], x[2] if len(x) > 2 else None
-        if not _are_arrays(weight, bias) or weight.ndim != 2 or a.get("transA", 0):
-            return None
-        weight, radius = product(floats(weight), a.get("alpha", 1.0))
-        if not a.get("transB", 0):
-            weight, radius = weight.T, radius.T
-        offset, far = None, np.zeros(len(weight))
-        if bias is not None and a.get("beta", 1.0):
-            if bias.size not in (1, len(weight)):
-                return None
-            offset, far = (
-                np.broadcast_to(part.ravel(), len(weight)).copy()
-                for part in product(floats(bias), a.get("beta", 1.0))
-            )
-        return self.build.linear(name, x[0], weight, offset, doubtful(radius, far))
-
-    def on_MatMul(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """x·W, or a product of two values."""
-        first, second = x
-        if isinstance(first, View) and isinstance(second, View):
-            return self.build.matmul(name, first, second)
-        if isinstance(first, View) and second.ndim == 2:
-            return self.build.linear(name, first, floats(second).T, None)
-        if isinstance(second, View) and first.ndim == 2 and len(second.axes) > 2:
-            rank = len(second.axes)  # W·x is x·W turned round
-            swap = (*range(rank - 2), rank - 1, rank - 2)
-            return self.build.linear(name, second.transposed(swap), floats(first), None).transposed(
-                swap
-            )
-        return None
-
-    def on_Conv(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """Any convolution; zeros that are more on one side are padded before it."""
-        weight, bias = x[1], x[2] if len(x) > 2 else None
-        if not _are_arrays(weight, bias) or weight.ndim < 3 or not isinstance(x[0], View):
-            return None
-        shape, group = x[0].sizes, a.get("group", 1)
-        window = self._window(shape, weight.shape[2:], a)
-        if window is None:
-            return None
-        stride, pads, dilation = window
-        value = x[0]
-        rank = len(stride)
-        if pads[:rank] != pads[rank:]:
-            value = self.build.padded(
-                f"{name}.pad", value, [0, *pads[:rank]], [0, *pads[rank:]], 0.0
-            )
-            pads = (0,) * 2 * rank
-        return self.build.convolution(
-            name, value, floats(weight), None if bias is None else floats(bias).ravel(),
-            stride, pads[:rank], dilation, group,
-        )  # fmt: skip
-
-    def on_ConvTranspose(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """The transpose of a convolution, left as it is."""
-        weight, bias = x[1], x[2] if len(x) > 2 else None
-        if not _are_arrays(weight, bias) or not isinstance(x[0], View) or a.get("output_shape"):
-            return None
-        rank = weight.ndim - 2
-        pads = list(a.get("pads", [0] * 2 * rank))
-        if pads[:rank] != pads[rank:] or a.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-            return None
-        return self.build.opaque_convolution(
-            name, x[0], floats(weight), None if bias is None else floats(bias),
-            stride=tuple(a.get("strides", [1] * rank)), padding=tuple(pads[:rank]),
-            dilation=tuple(a.get("dilations", [1] * rank)), groups=a.get("group", 1),
-            transposed=True, extra=tuple(a.get("output_padding", [0] * rank)),
-        )  # fmt: skip
-
-    def _window(
-        self, shape: Shape, kernel: Shape, a: Attributes
-    ) -> tuple[Shape, Shape, Shape] | None:
-        """Stride, padding (all befores, all afters) and dilation."""
-        rank = len(kernel)
-        stride = tuple(a.get("strides", [1] * rank))
-        dilation = tuple(a.get("dilations", [1] * rank))
-        pads = list(a.get("pads", [0] * 2 * rank))
-        how = a.get("auto_pad", b"NOTSET")
-        if how in (b"SAME_UPPER", b"SAME_LOWER") and len(shape) == rank + 1:
-            grid = zip(shape[1:], kernel, stride, dilation, strict=True)
-            total = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n) for n, k, s, d in grid]
-            pads = [t // 2 for t in total] + [-(-t // 2) for t in total]
-            if how == b"SAME_LOWER":
-                pads = pads[rank:] + pads[:rank]
-        elif how not in (b"NOTSET", b"VALID", b""):
-            return None
-        return stride, tuple(pads), dilation
-
-    def on_BatchNormalization(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """γ·(x − mean)/√(variance + ε) + β."""
-        if a.get("training_mode", 0) or not _are_arrays(*x[1:5]):
-            return None
-        gamma, beta, mean, variance = (floats(part) for part in x[1:5])
-        epsilon = float(a.get("epsilon", 1e-5))
-        return self.build.batch_norm(name, x[0], mean, variance, epsilon, gamma, beta)
-
-    def on_LayerNormalization(self, name: str, x: Inputs, a: Attributes) -> Any:
-        """(x − mean)/√(variance + ε)·γ + β, along the last axes."""
-        if not _are_arrays(*x[1:]):
-            return None
-        axes = range(a.get("axis", -1) % len(x[0].axes), len(x[0].axes))
-        arrays = [floats(part) for part in x[1:] if part is not None]
-        eps = a.get("epsilon", 1e-5)
-        value = self.build.along(
-            name, "normalise", x[0], axes, arrays=arrays, eps=eps, centred=True
-        )
-        return (value, None, None)
-
-    def on_RMSNormalization(self, name: str, x: Inputs, a: Attributes) -> Any:
-        """x/√(mean of squares + ε)·γ, along the last axes."""
-        if not _are_arrays(*x[1:]):
-            return None
-        axes = range(a.get("axis", -1) % len(x[0].axes), len(x[0].axes))
-        eps, arrays = a.get("epsilon", 1e-5), [floats(part) for part in x[1:]]
-        return self.build.along(
-            name, "normalise", x[0], axes, arrays=arrays, eps=eps, centred=False
-        )
-
-    def on_InstanceNormalization(self, name: str, x: Inputs, a: Attributes) -> Any:
-        """(x − mean)/√(variance + ε)·γ + β, along the grid of each channel."""
-        if not _are_arrays(*x[1:]):
-            return None
-        rank, eps = len(x[0].axes), a.get("epsilon", 1e-5)
-        value = self.build.along(name, "normalise", x[0], range(2, rank), eps=eps, centred=True)
-        spread = (-1, *(1,) * (rank - 2))
-        factor, offset = (floats(part).reshape(spread) for part in x[1:3])
-        return self.build.scale(f"{name}.scale", value, factor, offset)
-
     def on_Add(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Values, or a value and a constant."""
         return self._sum(name, x, 1.0)
@@ -311,35 +180,6 @@ class Operators(ShapeOperators):
         like, names = self.build.alike(name, x)
         return self.build.like(like, self.build.step(name, "pair", names, {"how": how}))
 
-    def on_AveragePool(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """Means over windows."""
-        return self._pool(name, x[0], a, "average")
-
-    def on_MaxPool(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """Maxima over windows."""
-        return self._pool(name, x[0], a, "maximum")
-
-    def _pool(self, name: str, x: View, a: Attributes, operation: Any) -> View | None:
-        size = tuple(a["kernel_shape"])
-        window = self._window(x.sizes, size, a)
-        if window is None or window[1][: len(size)] != window[1][len(size) :]:
-            return None
-        stride, pads, dilation = window
-        counted, ceiling = bool(a.get("count_include_pad", 0)), bool(a.get("ceil_mode", 0))
-        node = Pool(
-            self.build.free(name), (self.build.plain(name, x),), operation, size, stride,
-            pads[: len(size)], dilation, ceiling=ceiling, count_padding=counted,
-        )  # fmt: skip
-        return self.build.view(self.build.add(node))
-
-    def on_GlobalAveragePool(self, name: str, x: Inputs, a: Attributes) -> View:
-        """The mean of each channel."""
-        return self.build.reduce(name, x[0], range(2, len(x[0].axes)), "mean", keep=True)
-
-    def on_GlobalMaxPool(self, name: str, x: Inputs, a: Attributes) -> View:
-        """The maximum of each channel."""
-        return self.build.reduce(name, x[0], range(2, len(x[0].axes)), "maximum", keep=True)
-
     def on_Softmax(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Along an axis."""
         return self._softmax(name, x[0], a, False)
@@ -393,12 +233,6 @@ _FUNCTIONS = {
     "Mish": "mish",
     "HardSwish": "hardswish",
 }
-
-
-def _are_arrays(*values: Any) -> bool:
-    return all(value is None or isinstance(value, np.ndarray) for value in values) and isinstance(
-        values[0], np.ndarray
-    )
 
 
 def _number(x: Inputs, position: int, otherwise: float | None) -> float | None:

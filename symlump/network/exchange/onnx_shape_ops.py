@@ -40,7 +40,7 @@ class ShapeOperators:
         axis = a.get("axis", 1)
         axis = axis % len(shape) if axis < 0 else axis
         sizes = [int(np.prod(part, dtype=object)) for part in (shape[:axis], shape[axis:])]
-        return self._reshaped(x[0], sizes)
+        return self.build.reshaped(name, x[0], tuple(sizes))
 
     def on_Reshape(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """To a constant shape."""
@@ -58,10 +58,7 @@ class ShapeOperators:
             sizes[0] = shape[0]  # written for one sample, which the file leaves open
         if int(np.prod(sizes, dtype=object)) != total or min(sizes, default=1) < 1:
             return None
-        return self._reshaped(x[0], sizes)
-
-    def _reshaped(self, x: View, sizes: list[int]) -> View | None:
-        return x.reshaped(tuple(sizes))
+        return self.build.reshaped(name, x[0], tuple(sizes))
 
     def on_Squeeze(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Axes of length 1 removed."""
@@ -71,7 +68,8 @@ class ShapeOperators:
         }
         if any(shape[k] != 1 for k in axes):
             return None
-        return self._reshaped(x[0], [n for k, n in enumerate(shape) if k not in axes])
+        left = tuple(n for k, n in enumerate(shape) if k not in axes)
+        return self.build.reshaped(name, x[0], left)
 
     def on_Unsqueeze(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Axes of length 1 added."""

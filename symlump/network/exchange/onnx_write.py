@@ -18,23 +18,18 @@ from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
     Apply,
-    ByPlace,
     Combine,
     Concatenate,
     Flatten,
     GroupSum,
     Input,
     Node,
-    Operation,
     Pool,
-    Rearrange,
-    Regrid,
     Select,
-    Softmax,
     Squeeze,
     Unsqueeze,
-    Untouched,
 )
+from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Regrid, Softmax, Untouched
 from symlump.ode.exact import FloatArray
 
 _IR_VERSION = 9  # of opset 20

@@ -1,0 +1,111 @@
+"""What written modules are made of beside torch's own: sums over groups, scales, calls carried along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from symlump.ode.exact import IntArray
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands in a :class:`TorchCall` for the value of an input (its number), or for its count of samples."""
+
+    number: int
+    samples: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """Stands in a :class:`TorchCall` for a tensor that the model holds, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class TorchCall:
+    """A call of a torch function, carried along in an untouched node.
+
+    ``arguments`` and ``keywords`` hold plain values, :class:`Slot` and :class:`Held`.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    held: dict[str, torch.Tensor]
+
+    def __call__(self, *given: torch.Tensor) -> Any:
+        """The value, in double precision."""
+
+        def filled(value: Any) -> Any:
+            if isinstance(value, Slot):
+                chosen = given[value.number]
+                return chosen.shape[0] if value.samples else chosen
+            if isinstance(value, Held):
+                tensor = self.held[value.name]
+                return tensor.double() if tensor.is_floating_point() else tensor
+            if isinstance(value, list | tuple):
+                return type(value)(filled(part) for part in value)
+            return value
+
+        keywords = {name: filled(value) for name, value in self.keywords.items()}
+        return self.function(*filled(self.arguments), **keywords)
+
+
+class BlockSum(nn.Module):
+    """Sums over groups of units: output g is Σ of the inputs i with ``groups[i] == g``.
+
+    Examples
+    --------
+    >>> BlockSum([0, 1, 0])(torch.tensor([[1.0, 2.0, 4.0]])).tolist()
+    [[5.0, 2.0]]
+    """
+
+    groups: torch.Tensor
+
+    def __init__(self, groups: Sequence[int] | IntArray, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("groups", torch.as_tensor(np.asarray(groups), dtype=torch.int64))
+        self.count = int(self.groups.max()) + 1
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Sum along the axis, by default the last."""
+        shape = list(h.shape)
+        shape[self.axis] = self.count
+        return h.new_zeros(shape).index_add(self.axis, self.groups, h)
+
+    def extra_repr(self) -> str:
+        """Sizes, for printing."""
+        return f"{self.groups.numel()} → {self.count}"
+
+
+class Scale(nn.Module):
+    """One factor and one constant per channel, on a value of any shape.
+
+    Examples
+    --------
+    >>> Scale(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0]))(torch.ones(1, 2)).tolist()
+    [[2.0, 4.0]]
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = None if bias is None else nn.Parameter(bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Along axis 1."""
+        spread = (-1, *(1,) * (x.ndim - 2))
+        y = x * self.weight.reshape(spread)
+        return y if self.bias is None else y + self.bias.reshape(spread)
+
+    def extra_repr(self) -> str:
+        """Sizes, for printing."""
+        return f"{self.weight.numel()}"

@@ -17,6 +17,7 @@ from symlump.cli.bench import (
     coq_proofs,
     linear,
     pinn,
+    published,
     sbml_suite,
     trained,
 )
@@ -265,6 +266,13 @@ EXPERIMENTS = (
         trained.add_options,
         trained.run,
         trained.DESCRIPTION,
+    ),
+    Experiment(
+        "published",
+        "ONNX files as others publish them: read, reduced, written, timed",
+        published.add_options,
+        published.run,
+        published.DESCRIPTION,
     ),
     Experiment(
         "linear",

@@ -26,9 +26,9 @@ from symlump.network.nodes import (
     Input,
     Pool,
     Select,
-    Softmax,
     Unsqueeze,
 )  # fmt: skip
+from symlump.network.step_nodes import Softmax
 
 
 def through(links, x):

@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.published import HEADER, measure, table
+    from symlump.bench.published.files import HEADER, measure, table
     from symlump.display.tables import table_text
 
     with working("reading and reducing"):

@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.trained import HEADER, measure, table
+    from symlump.bench.published.trained import HEADER, measure, table
     from symlump.display.tables import table_text
 
     with working("compressing"):

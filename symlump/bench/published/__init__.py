@@ -1,0 +1,1 @@
+"""Experiments on networks that others trained and published."""

@@ -108,9 +108,23 @@ class EquivalencePlan(Plan[Lumping]):
         if not eps:
             return _Found(*coarsest(self.ode, self.method, self.initial, seed=self.seed))
         if self.ode.generators is None:
-            return _Found(*self._tolerant.at(eps))
+            return self._within(eps)
         near = self._functional.at(eps)
         return _Found(near.partition, near.rounds, near)
+
+    def _within(self, eps: float) -> _Found:
+        """By what is known of larger and smaller tolerances, where partitions only grow with them."""
+        refinement = self._tolerant
+        if not refinement.monotone:
+            return _Found(*refinement.at(eps))
+        above = min((known for known in self._found if known > eps), default=None)
+        below = max((known for known in self._found if 0 < known < eps), default=None)
+        if above is None:
+            return _Found(*refinement.at(eps))
+        coarser = self._found[above]
+        if below is not None and len(self._found[below].partition) == len(coarser.partition):
+            return coarser
+        return _Found(*refinement.at(eps, coarser.partition))
 
     @cached_property
     def _tolerant(self) -> TolerantRefinement:

@@ -224,11 +224,11 @@ def sweep(
         if len(tolerances) == 1:
             title += "; no tolerance merges more"
     rows = []
-    for number, value in enumerate(tolerances):
+    for number, value in enumerate(reversed(tolerances)):  # what is coarse says where to begin
         rows.append(measured(value, plan.at(value)))
         if progress is not None:
             progress(number + 1, len(tolerances))
-    return Sweep(title, tuple(rows))
+    return Sweep(title, tuple(reversed(rows)))
 
 
 def _given(eps: Iterable[float]) -> list[float]:

@@ -26,7 +26,7 @@ of convolutions); Shah, Olivier, Raj, arXiv:2005.14070.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
@@ -39,6 +39,7 @@ from symlump.compression.merging.values import (
     Values,
     Walk,
     features,
+    memory_for,
     values_of,
 )
 from symlump.compression.merging.ward import cut, merge_tree
@@ -73,6 +74,8 @@ class Merging:
         The share of its units that an axis keeps at any tolerance, so that no layer collapses.
     trees : tuple of ndarray
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
+    memory : dict, optional
+        Values of the original units, kept from one fit to the next where they are not too many.
 
     Examples
     --------
@@ -92,6 +95,7 @@ class Merging:
     effects: FloatArray
     trees: tuple[FloatArray, ...]
     floor: float = 0.0
+    memory: dict[str, FloatArray] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, network: Network, inputs: object, linkage: Linkage) -> Merging:
@@ -107,7 +111,8 @@ class Merging:
             values, samples = values_of(network, inputs)
             read = read_effects(network, samples)
             effects, trees = _trees(network, ties, values, read, linkage, repr(inputs))
-        return cls(network, ties, values, samples, effects, trees)
+        memory = memory_for(network, values)
+        return cls(network, ties, values, samples, effects, trees, memory=memory)
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
@@ -153,11 +158,17 @@ class Merging:
 
     def merged(self, groups: IntArray, refit: bool) -> Merged:
         """The network whose units are the given groups."""
-        return merged(self.network, self.ties, groups, self.effects, self.values if refit else None)
+        values = self.values if refit else None
+        return merged(self.network, self.ties, groups, self.effects, values, self.memory)
 
 
 def merged(
-    network: Network, ties: Ties, groups: IntArray, effects: FloatArray, values: Values | None
+    network: Network,
+    ties: Ties,
+    groups: IntArray,
+    effects: FloatArray,
+    values: Values | None,
+    memory: dict[str, FloatArray] | None = None,
 ) -> Merged:
     """The network in which groups of units are one unit each.
 
@@ -169,6 +180,8 @@ def merged(
         What units count in means of incoming weights.
     values : Values, optional
         Of the inputs, to refit outgoing weights under; without, they are sums.
+    memory : dict, optional
+        Values of the original units, kept from one fit to the next.
 
     Examples
     --------
@@ -184,7 +197,7 @@ def merged(
     True
     """
     labels = ties.labels(network, groups)
-    weights = MergedWeights(network, ties, groups, effects, values)
+    weights = MergedWeights(network, ties, groups, effects, values, memory)
     return Merged(network, rewritten(network, labels, weights), labels, weights.places)
 
 

@@ -34,6 +34,8 @@ class MergedWeights:
         What units count in means.
     values : Values, or None
         Under which to fit what reads merged units; None adds their weights up.
+    memory : dict, optional
+        Values of the original units, kept from one fit to the next.
     """
 
     def __init__(
@@ -43,10 +45,11 @@ class MergedWeights:
         groups: IntArray,
         effects: FloatArray,
         values: Values | None,
+        memory: dict[str, FloatArray] | None = None,
     ) -> None:
         self._network, self._ties, self._groups, self._effects = network, ties, groups, effects
         self._values = values
-        self._old = None if values is None else Walk(network, values)
+        self._old = None if values is None else Walk(network, values, memory)
         self._new: dict[str, FloatArray] = {}
         self._changed: dict[str, bool] = {}
         self._bias: FloatArray | None = None

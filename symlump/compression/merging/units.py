@@ -15,7 +15,8 @@ from symlump.compression.inputs import advice, assumed
 from symlump.compression.merging.coefficients import CoefficientMerging
 from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, merged
-from symlump.compression.merging.values import Values, values_of
+from symlump.compression.merging.reference import Merged
+from symlump.compression.merging.values import Values, memory_for, values_of
 from symlump.compression.reduction import Reduction
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
@@ -27,7 +28,7 @@ from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.shared_lumping import lump_together
 from symlump.network.network import Network
 from symlump.network.ties import Ties, grouped_alike, tied
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import Plan, smallest_tolerance
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class UnitPlan(Plan[Reduction]):
         self.method, self.network = method, network
         self._linkage = Linkage(method.linkage)
         self._inputs = assumed(network) if method.inputs is None else method.inputs
+        self._latest: tuple[tuple[bytes, bool], Merged] | None = None
 
     @property
     def whole(self) -> int:
@@ -176,6 +178,10 @@ class UnitPlan(Plan[Reduction]):
         return values_of(self.network, self._inputs)[0]
 
     @cached_property
+    def _memory(self) -> dict[str, FloatArray] | None:
+        return memory_for(self.network, self._values)
+
+    @cached_property
     def _ties(self) -> Ties:
         return tied(self.network)
 
@@ -187,29 +193,42 @@ class UnitPlan(Plan[Reduction]):
         """What merges within a tolerance by the influence form."""
         if eps == 0:
             return Part.of(lump_together(self.ode, Forward()))
-        if self.method.compared == "function":
-            small = self.merging.merged(self.merging.groups(eps), refit)
-        else:
-            labels = self.coefficients.labels(eps)
-            if refit or self.network.sharing:
-                ties, groups = self._ties, self._tied_groups(labels)
-                values = self._values if refit else None
-                small = merged(self.network, ties, groups, np.ones(ties.count), values)
-            elif self.network.chain is not None:  # the general algorithm, to the last bit
-                return Part.of(lump(self.ode, self.method.forward(eps, self._scale(self.ode))))
-            else:
-                small = self.coefficients.merged(labels)
-        forward = Forward(eps, self.method.linkage)
-        network = small.network
-        if refit and self.method.steps:
-            from symlump.compression.fitting import fitted
-
-            samples = self.merging.samples
-            network, _ = fitted(small.written, self.network, samples, self.method.steps)
-            small = replace(small, written=network)
-            network = small.network
+        functions = self.method.compared == "function"
+        groups = self.merging.groups(eps) if functions else self.coefficients.labels(eps)
+        key = groups.tobytes(), refit
+        if self._latest is None or self._latest[0] != key:  # near tolerances merge the same
+            self._latest = key, self._merged(groups, refit)
+        small = self._latest[1]
         return Part(
-            network, small.unit_maps, small.defect, lambda: small.lumping(self.ode, forward)
+            small.network,
+            small.unit_maps,
+            small.defect,
+            lambda: small.lumping(self.ode, self._forward(eps)),
+        )
+
+    def _forward(self, eps: float) -> Forward:
+        """The equivalence of the influence form whose blocks the units are."""
+        if self.method.compared == "function":
+            return Forward(eps, self.method.linkage)
+        return self.method.forward(eps, self._scale(self.ode))
+
+    def _merged(self, groups: IntArray, refit: bool) -> Merged:
+        """The network with groups of units, or of variables of its equation, where these are compared."""
+        if self.method.compared == "function":
+            small = self.merging.merged(groups, refit)
+        elif refit or self.network.sharing:
+            ties, units = self._ties, self._tied_groups(groups)
+            ones, values = np.ones(ties.count), self._values if refit else None
+            small = merged(self.network, ties, units, ones, values, self._memory)
+        else:
+            small = self.coefficients.merged(groups)
+        if not (refit and self.method.steps):
+            return small
+        from symlump.compression.fitting import fitted
+
+        samples = self.merging.samples
+        return replace(
+            small, written=fitted(small.written, self.network, samples, self.method.steps)[0]
         )
 
 

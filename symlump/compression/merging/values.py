@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ from symlump.ode.exact import FloatArray, IntArray
 #: Rows that fits and distances are made of, where a value has more: so many, and a few for each column.
 _ROWS = 1 << 14
 _ROWS_PER_COLUMN = 12
+#: Values of a network are kept from one tolerance to the next if they are at most so many numbers.
+_REMEMBERED = 1 << 23
 
 
 class Values(Protocol):
@@ -104,6 +107,14 @@ def values_of(
     return SampledValues(samples), samples
 
 
+def memory_for(network: Network, values: Values) -> dict[str, FloatArray] | None:
+    """Room for the values of all nodes, from one tolerance to the next; None where they are too many."""
+    if not isinstance(values, SampledValues):
+        return None
+    per_sample = sum(prod(shape) for shape in network.shapes.values())
+    return {} if per_sample * len(values.samples[0]) <= _REMEMBERED else None
+
+
 class Walk:
     """The values of a network's nodes in order, each let go when nothing reads it any more.
 
@@ -111,28 +122,31 @@ class Walk:
     ----------
     network : Network
     values : Values
-    kept : iterable of str
-        Names of values that the caller lets go himself.
+    memory : dict, optional
+        Values by name from walks through the same network, which then are not computed again and stay.
     """
 
-    def __init__(self, network: Network, values: Values) -> None:
+    def __init__(
+        self, network: Network, values: Values, memory: dict[str, FloatArray] | None = None
+    ) -> None:
         self._values, self._left = values, Counter(network.readers)
         self._nodes = iter(network.nodes)
-        self.held: dict[str, FloatArray] = dict(
-            zip((node.name for node in network.inputs), values.inputs(), strict=True)
-        )
+        self._stays = memory is not None
+        self.held: dict[str, FloatArray] = {} if memory is None else memory
+        inputs = (node.name for node in network.inputs)
+        self.held.update(zip(inputs, values.inputs(), strict=True))
 
     def until(self, name: str) -> FloatArray:
         """The value of a node; asked for in order."""
         while name not in self.held:
             node = next(self._nodes)
-            if isinstance(node, Input):
+            if isinstance(node, Input) or node.name in self.held:
                 continue
             given = [self.held[n] for n in node.inputs]
             self.held[node.name] = self._values.after(node, given)
             for n in node.inputs:
                 self._left[n] -= 1
-                if not self._left[n]:
+                if not self._left[n] and not self._stays:
                     del self.held[n]
         return self.held[name]
 

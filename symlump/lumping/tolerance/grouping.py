@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from symlump.errors import FailureError
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.lumping.tolerance.near import distances, near_components, pieces
+from symlump.lumping.tolerance.near import FEW, distances, few_components, near_components, pieces
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Distances are float64 sums; a pair at ε itself must not fall out by their rounding.
@@ -58,6 +58,8 @@ def group_rows(rows: sparse.csr_array, eps: float, linkage: Linkage) -> IntArray
     the largest such group.
     """
     limit = eps * (1 + ROUNDING_SLACK)
+    if linkage is Linkage.CLOSURE and rows.shape[0] <= FEW:
+        return few_components(_trimmed(rows).toarray(), limit)
     labels = np.zeros(rows.shape[0], dtype=np.int64)
     following = 0
     rows = _trimmed(rows)

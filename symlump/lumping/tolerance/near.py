@@ -12,11 +12,13 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 from symlump.ode.exact import FloatArray, IntArray
 
 _PROJECTIONS = 8
+#: So many rows are compared pair by pair at once, whatever their projections.
+FEW = 64
 #: Projections are float64 sums, so their gaps get more room than any rounding needs.
 _ROOM = 1 + 1e-9
 _SMALL = 256
@@ -56,6 +58,24 @@ def pieces(rows: sparse.csr_array, limit: float, norm: int) -> list[IntArray]:
         else:
             done.append(np.sort(piece))
     return sorted(done, key=lambda piece: int(piece[0]))
+
+
+def few_components(rows: FloatArray, limit: float) -> IntArray:
+    """Connected components of "1-norm distance at most ``limit``", of a few dense rows: of all pairs.
+
+    Examples
+    --------
+    >>> few_components(np.array([[0.0], [2.0], [1.0], [9.0]]), 1.0).tolist()
+    [0, 0, 0, 1]
+    """
+    near = squareform(pdist(rows, "cityblock") <= limit, checks=False)
+    np.fill_diagonal(near, True)
+    label = np.arange(len(rows))
+    while True:  # the least member that is known to be connected
+        least = np.where(near, label, len(rows)).min(axis=1)
+        if np.array_equal(least, label):
+            return np.asarray(np.unique(label, return_inverse=True)[1].ravel(), dtype=np.int64)
+        label = least
 
 
 def near_components(rows: sparse.csr_array, limit: float) -> IntArray:

@@ -56,12 +56,27 @@ class TolerantRefinement:
         self._ode, self._method, self._initial = ode, method, initial
         self._work = work_order(ode, method, initial)
 
-    def at(self, eps: float) -> tuple[Partition, int]:
-        """The partition within a tolerance, and the rounds it took."""
+    @property
+    def monotone(self) -> bool:
+        """True where a larger ε never gives a finer partition: closures, in units that do not depend on ε."""
+        return self._method.linkage == Linkage.CLOSURE and not self._method.relative
+
+    def at(self, eps: float, coarser: Partition | None = None) -> tuple[Partition, int]:
+        """The partition within a tolerance, and the rounds it took.
+
+        Parameters
+        ----------
+        coarser : Partition, optional
+            What a larger tolerance gave, where results are monotone. The largest fixpoint lies inside it, so
+            refinement may begin there.
+        """
         split = _TolerantSplit(
             self._ode, replace(self._method, eps=eps, retain=None), self._initial
         )
         labels, rounds = self._initial.labels.copy(), 0
+        if coarser is not None:
+            labels = coarser.labels if self._order is None else coarser.labels[self._order]
+            labels = labels.copy()
         for members, feedback in self._work:
             while True:
                 rounds += 1

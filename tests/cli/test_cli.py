@@ -360,6 +360,13 @@ def test_a_network_where_a_model_is_meant(tmp_path, capsys):
         assert "is a network, and this takes model files" in capsys.readouterr().err
 
 
+def test_bench_sweeps_quick(capsys):
+    code, out, _ = run(capsys, "bench", "sweeps", "--quick", "--json")
+    rows = json.loads(out)
+    assert code == 0 and len(rows) == 8 and all(row["ratio"] > 0 for row in rows)
+    assert {row["subject"] for row in rows} == {"4–32–32–1, tanh", "H-tree of 5 levels"}
+
+
 def test_bench_networks_quick(capsys):
     code, out, _ = run(capsys, "bench", "networks", "--width", "32", "--json")
     assert code == 0

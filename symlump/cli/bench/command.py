@@ -19,6 +19,7 @@ from symlump.cli.bench import (
     pinn,
     published,
     sbml_suite,
+    sweeps,
     trained,
 )
 from symlump.cli.parser import Parser
@@ -259,6 +260,13 @@ EXPERIMENTS = (
         channels.add_options,
         channels.run,
         channels.DESCRIPTION,
+    ),
+    Experiment(
+        "sweeps",
+        "twenty tolerances, against one compression or one lumping",
+        sweeps.add_options,
+        sweeps.run,
+        sweeps.DESCRIPTION,
     ),
     Experiment(
         "trained",

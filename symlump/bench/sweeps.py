@@ -1,0 +1,81 @@
+"""What a sweep over twenty tolerances costs, in compressions of one network and lumpings of one system."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from symlump.compression.compress import compress
+from symlump.compression.merging.afde import AFDE
+from symlump.datasets.systems import h_tree
+from symlump.lumping.backward import Backward
+from symlump.lumping.forward import Forward
+from symlump.lumping.lump import lump
+from symlump.network.network import Network
+from symlump.tolerances.sweep import sweep
+
+#: Half of the size: what one compression, or one lumping, is asked for.
+_HALF = 0.5
+_TOLERANCES = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one subject.
+
+    Parameters
+    ----------
+    subject, method : str
+    spacing : str
+        How the tolerances lie between 0 and the one that merges everything.
+    one : float
+        Seconds of one compression to half of the size.
+    ratio : float
+        Of the sweep's seconds to these.
+    """
+
+    subject: str
+    method: str
+    spacing: str
+    one: float
+    ratio: float
+
+
+def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
+    """The rows, one after the other."""
+    width, depth = (32, 5) if quick else (256, 8)
+    generator = np.random.default_rng(seed)
+    shapes = ((width, 4), (width, width), (1, width))
+    weights = [generator.standard_normal(shape) / np.sqrt(shape[1]) for shape in shapes]
+    biases = [generator.standard_normal(shape[0]) for shape in shapes]
+    network, tree = Network.dense(weights, biases, "tanh"), h_tree(depth, 0.01)
+    for distance in ("function", "coefficients"):
+        method = AFDE(retain=_HALF, distance=distance)
+        name = f"4–{width}–{width}–1, tanh", f"AFDE, {distance}"
+        yield from _rows(name, network, method, compress)
+    for equivalence in (Forward(retain=_HALF), Backward(retain=_HALF)):
+        name = f"H-tree of {depth} levels", f"{equivalence.direction} equivalence"
+        yield from _rows(name, tree, equivalence, lump)
+
+
+def _rows(
+    names: tuple[str, str], subject: Any, method: Any, verb: Callable[[Any, Any], Any]
+) -> Iterator[Row]:
+    top = method.plan(subject).tolerances()[-1]
+    one = min(_seconds(partial(verb, subject, method)) for _ in range(3))
+    even = np.linspace(0, top, _TOLERANCES)
+    logarithmic = np.append(0.0, np.geomspace(top / 1000, top, _TOLERANCES - 1))
+    for spacing, tolerances in (("even", even), ("logarithmic", logarithmic)):
+        taken = _seconds(partial(sweep, subject, tolerances, method))
+        yield Row(*names, spacing, one, taken / one)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

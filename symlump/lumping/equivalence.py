@@ -210,6 +210,15 @@ class Equivalence(LumpingMethod[Any]):
         """True if a partition is an exact equivalence."""
         return self.signature(ode, partition.labels, None).agree(partition)
 
+    @property
+    def unit(self) -> str:
+        """The unit of ε in words, where it is not that of the coefficients."""
+        return ""
+
+    def distance_text(self, x: int, y: int) -> str | None:
+        """How far apart two variables are, where distances are not those of the signatures; else None."""
+        return None
+
     def check_defined(self, ode: ODE, labels: IntArray) -> None:
         """Refuse a partition on whose blocks a denominator is always 0 (where that can be)."""
         del ode, labels

@@ -141,12 +141,16 @@ def explain_within(
     gap = {key: abs(a.get(key, zero) - b.get(key, zero)) for key in a.keys() | b.keys()}
     norm = Linkage(method.linkage).norm
     distance = sum(float(g) ** norm for g in gap.values()) ** (1 / norm)
-    unit = " (before it is divided by the scale)" if method.relative or method.scale else ""
-    text = (
-        f"{pair}: the {norm}-norm distance of their signatures under the final blocks is "
-        f"{distance:.6g}{unit},\nε = {method.eps:g}, linkage {method.linkage}"
-    )
-    symbol = rf"d({name_latex(names[x])}, {name_latex(names[y])}) = {distance:.6g}"
+    unit = _unit(ode, method, initial, final, x)
+    said = method.distance_text(x, y)
+    if said is None:
+        of = "" if unit == 1 else f" in units of {unit:.6g}"
+        said = (
+            f"the {norm}-norm distance of their signatures under the final blocks is "
+            f"{distance / unit:.6g}{of}"
+        )
+    text = f"{pair}: {said},\nε = {method.eps:g}, linkage {method.linkage}"
+    symbol = rf"d({name_latex(names[x])}, {name_latex(names[y])}) = {distance / unit:.6g}"
     if not together and initial[x] != initial[y]:
         text += "; the initial partition keeps them apart"
     if not distance:
@@ -170,6 +174,18 @@ def explain_within(
         f"{number_text(a.get(key, zero))} for {names[x]}, {number_text(b.get(key, zero))} for {names[y]}"
     )
     return Explanation(together, None, text, symbol)
+
+
+def _unit(ode: ODE, method: Equivalence, initial: IntArray, final: IntArray, x: int) -> float:
+    """What distances of a variable are divided by: its scale, or the mean norm in its initial block."""
+    if method.scale is not None:
+        return method.scale[x]
+    if not method.relative:
+        return 1.0
+    members = np.flatnonzero(initial == initial[x])
+    rows = method.signature(ode, final, members).to_rows(members)
+    norm = Linkage(method.linkage).norm
+    return float(np.mean(abs(rows).power(norm).sum(axis=1) ** (1 / norm))) or 1.0
 
 
 def coefficients(

@@ -27,11 +27,13 @@ from symlump.lumping.equivalence import (
     polynomial_only,
     slices,
 )
+from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
 from symlump.lumping.tolerance.substitution import substitution_distances
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.system import ODE
+from symlump.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Forward(Equivalence):
         instead = "Forward(eps) without it measures derivatives"
         return substitution_distances(polynomial_only(ode, "erode=True", instead), labels, members)
 
-    def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> EquivalencePlan:
+    def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> Plan[Lumping]:
         """See :class:`symlump.lumping.equivalence.LumpingMethod`."""
         return EquivalencePlan.of(subject, self, initial, seed)
 

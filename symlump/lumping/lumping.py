@@ -339,10 +339,10 @@ class Lumping:
         sizes = f"{len(self.ode)} → {len(self.partition)} variables"
         kind = f"{self.method.direction} equivalence"
         if not self.method.is_exact:
-            relative = " relative" if self.method.relative else ""
+            relative, unit = " relative" if self.method.relative else "", self.method.unit
             return (
                 f"{sizes} by{relative} ε-{kind}, ε = {self.method.eps:g} "
-                f"({self.method.linkage}), defect δ = {self.defect:.4g}"
+                f"({self.method.linkage}{', ' + unit if unit else ''}), defect δ = {self.defect:.4g}"
             )
         if self.exact:
             return f"{sizes} by {kind}, exact, proof checked"

@@ -149,3 +149,70 @@ def test_bits_and_ranks_are_tolerances_too():
         assert (np.abs(a.weight - c.weight) <= 0.1 * largest).all()
     with pytest.raises(FailureError, match="2 bits a weight"):
         sl.compress(net, sl.Quantize(retain=0.1))
+
+
+AFDES = {
+    "functions": {},
+    "closure": {"linkage": "closure"},
+    "coefficients": {"distance": "coefficients"},
+    "coefficients, refit": {"distance": "coefficients", "refit": True},
+    "layer": {"relative_to": "layer"},
+    "own unit": {"relative": False},
+}
+
+
+@pytest.mark.parametrize("name", AFDES)
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.3, 0.9))
+def test_a_lumping_speaks_in_the_unit_of_its_tolerance(name, seed, share):
+    net = network(seed)
+    try:
+        result = sl.compress(net, sl.AFDE(retain=share, **AFDES[name]))
+    except FailureError:
+        return
+    floor = {"floor": 0.125} if "floor" in result.reduction.note else {}
+    again = sl.compress(net, sl.AFDE(eps=result.eps, **floor, **AFDES[name]))
+    for a, b in zip(again.network.layers, result.network.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+    (lumping,) = result.lumpings
+    assert lumping.method.eps == result.eps
+    assert sl.lump(lumping.ode, lumping.method).partition == lumping.partition
+    if not result.eps:
+        return
+    certificate = lumping.certificate()
+    assert certificate.check().accepted
+    assert float(certificate.data["tolerance"]) == result.eps
+    of_layer = lumping.ode.where("layers.0").tolist()
+    for x, y in ((0, 1), (2, 3), (0, 2)):
+        said = lumping.explain(of_layer[x], of_layer[y])
+        together = lumping.partition.labels[of_layer[x]] == lumping.partition.labels[of_layer[y]]
+        assert said.together == together
+        if name in ("functions", "closure"):
+            height = float(said.text.split("join at a distance of ")[1].split(",")[0])
+            assert (height <= result.eps * (1 + 1e-5)) == together or "kept apart" in said.text
+            assert "as a share of the outputs' spread" in said.text
+        elif AFDES[name].get("linkage", "variance") == "variance" and x + y == 1:
+            assert "distance of their signatures under the final blocks is 0" in said.text
+
+
+def test_the_floor_is_named_where_it_decides():
+    generator = np.random.default_rng(1)
+    weights = [generator.standard_normal(s) for s in ((32, 3), (32, 32), (1, 32))]
+    weights[0] = weights[0][:1] + 1e-3 * weights[0]  # units that are nearly one
+    net = sl.Network.dense(weights, activation="tanh")
+    result = sl.compress(net, sl.AFDE(retain=0.1))
+    assert result.network.widths[1] == 4 and "no layer below 0.125 of its units" in str(result)
+    again = sl.compress(net, sl.AFDE(eps=result.eps, floor=0.125))
+    assert np.array_equal(again.network.layers[0].weight, result.network.layers[0].weight)
+    free = sl.compress(net, sl.AFDE(retain=0.1, floor=0.0))
+    assert free.network.widths[1] < 4 and "floor" not in str(free)
+    for options in ({"floor": 2}, {"floor": 0.1, "distance": "coefficients"}):
+        with pytest.raises(MethodError, match="share of its units"):
+            sl.AFDE(eps=0.1, **options)
+
+
+def test_a_unit_of_one_network_is_not_that_of_another_system():
+    (lumping,) = sl.compress(network(2), sl.AFDE(eps=0.2)).lumpings
+    with pytest.raises(MethodError, match="units of the network that was compressed"):
+        sl.lump(sl.encode(network(2)), lumping.method)
+    assert "(variance, as a share of the outputs' spread)" in lumping.headline()

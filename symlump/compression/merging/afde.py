@@ -55,6 +55,9 @@ class AFDE(CompressionMethod):
         samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
         system, which then is further away.
 
+    floor : float, optional
+        For ``distance="function"``: the share of its units that no layer goes below. By default an eighth where
+        a size is asked for that can be had so, and 0 otherwise; the report names it where it decided.
     distance : {"function", "coefficients"}, optional
         What is compared. "function": how far what two units give to the next layers differs, in root mean
         square over ``inputs``, each counting by its effect on the outputs; see
@@ -87,6 +90,7 @@ class AFDE(CompressionMethod):
     inputs: Inputs = field(default=None, repr=False)
     steps: int = 0
     distance: str | None = None
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         check_wish(self, eps=self.eps, retain=self.retain)
@@ -110,6 +114,16 @@ class AFDE(CompressionMethod):
                 "distance='function' is measured by what it does to the outputs; relative=False and "
                 "relative_to='layer' go with distance='coefficients'"
             )
+        if self.floor is not None and (
+            isinstance(self.floor, bool)
+            or not isinstance(self.floor, int | float)
+            or not 0 <= self.floor <= 1
+            or self.compared != "function"
+        ):
+            raise MethodError(
+                f"floor={self.floor!r}: the share of its units that a layer keeps is from 0 to 1, and goes "
+                "with distance='function'"
+            )
         if self.inputs is not None:
             check_inputs(self.inputs, "AFDE")
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))
@@ -130,13 +144,18 @@ class AFDE(CompressionMethod):
         >>> AFDE(eps=0.1, distance="coefficients", relative=False).measure
         'ε compares coefficients, in their own unit; weights that read merged units are added up'
         """
-        unit = "in their own unit"
-        if self.relative:
-            by_outputs = "as a share of the outputs' spread"
-            unit = by_outputs if self.relative_to == "output" else "relative to their layer's mean"
         compared = "functions" if self.compared == "function" else "coefficients"
         after = "refitted" if self.refits else "added up"
-        return f"ε compares {compared}, {unit}; weights that read merged units are {after}"
+        return f"ε compares {compared}, {self.unit}; weights that read merged units are {after}"
+
+    @property
+    def unit(self) -> str:
+        """The unit of ε in words."""
+        if not self.relative:
+            return "in their own unit"
+        if self.relative_to == "output":
+            return "as a share of the outputs' spread"
+        return "relative to their layer's mean"
 
     def plan(self, network: Network) -> UnitPlan:
         """See :class:`symlump.plan.Method`."""

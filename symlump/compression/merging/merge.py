@@ -26,7 +26,7 @@ of convolutions); Shah, Olivier, Raj, arXiv:2005.14070.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -39,7 +39,6 @@ from symlump.compression.merging.values import (
     Values,
     Walk,
     features,
-    memory_for,
     values_of,
 )
 from symlump.compression.merging.ward import cut, merge_tree
@@ -52,7 +51,7 @@ from symlump.network.ties import Ties, regrouped, tied
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Where a size is asked for, no axis is left with a smaller share of its units.
-_FLOOR = 1 / 8
+FLOOR = 1 / 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +73,6 @@ class Merging:
         The share of its units that an axis keeps at any tolerance, so that no layer collapses.
     trees : tuple of ndarray
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
-    memory : dict, optional
-        Values of the original units, kept from one fit to the next where they are not too many.
 
     Examples
     --------
@@ -95,7 +92,6 @@ class Merging:
     effects: FloatArray
     trees: tuple[FloatArray, ...]
     floor: float = 0.0
-    memory: dict[str, FloatArray] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, network: Network, inputs: object, linkage: Linkage) -> Merging:
@@ -111,8 +107,7 @@ class Merging:
             values, samples = values_of(network, inputs)
             read = read_effects(network, samples)
             effects, trees = _trees(network, ties, values, read, linkage, repr(inputs))
-        memory = memory_for(network, values)
-        return cls(network, ties, values, samples, effects, trees, memory=memory)
+        return cls(network, ties, values, samples, effects, trees)
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
@@ -125,9 +120,9 @@ class Merging:
             return np.arange(len(tree) + 1)
         return cut(tree, min(eps, float(tree[last - 1, 2]))) if last < len(tree) else cut(tree, eps)
 
-    def with_floor(self) -> Merging:
-        """The same, where every axis keeps an eighth of its units."""
-        return replace(self, floor=_FLOOR)
+    def with_floor(self, floor: float = FLOOR) -> Merging:
+        """The same, where every axis keeps a share of its units."""
+        return replace(self, floor=floor)
 
     def parameters(self, eps: float) -> int:
         """Number of weights and biases at a tolerance."""
@@ -156,10 +151,28 @@ class Merging:
                 low = middle + 1
         return float(heights[high])
 
-    def merged(self, groups: IntArray, refit: bool) -> Merged:
-        """The network whose units are the given groups."""
+    def merged(
+        self, groups: IntArray, refit: bool, memory: dict[str, FloatArray] | None = None
+    ) -> Merged:
+        """The network whose units are the given groups; ``memory`` as for :func:`merged`."""
         values = self.values if refit else None
-        return merged(self.network, self.ties, groups, self.effects, values, self.memory)
+        return merged(self.network, self.ties, groups, self.effects, values, memory)
+
+    def height(self, x: int, y: int) -> float | None:
+        """The tolerance at which the groups of two units join; None where they never may."""
+        for units, tree in zip(self.ties.axes, self.trees, strict=True):
+            place = {unit: leaf for leaf, unit in enumerate(units.tolist())}
+            if x not in place or y not in place:
+                continue
+            group = {place[x], place[y]}
+            if len(group) == 1:
+                return 0.0
+            for number, (a, b, height, _) in enumerate(tree.tolist(), start=units.size):
+                if a in group or b in group:
+                    group = (group - {int(a), int(b)}) | {number}
+                    if len(group) == 1:
+                        return float(height)
+        return None
 
 
 def merged(

@@ -16,6 +16,7 @@ from symlump.compression.merging.coefficients import CoefficientMerging
 from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, merged
 from symlump.compression.merging.reference import Merged
+from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Values, memory_for, values_of
 from symlump.compression.reduction import Reduction
 from symlump.lumping.forward import Forward
@@ -27,6 +28,7 @@ from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.shared_lumping import lump_together
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Combine
 from symlump.network.ties import Ties, grouped_alike, tied
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import Plan, smallest_tolerance
@@ -81,7 +83,8 @@ class UnitPlan(Plan[Reduction]):
     @cached_property
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
-        return Merging.of(self.network, self._inputs, self._linkage)
+        merging = Merging.of(self.network, self._inputs, self._linkage)
+        return merging.with_floor(self.method.floor or 0.0)
 
     @cached_property
     def coefficients(self) -> CoefficientMerging:
@@ -126,13 +129,29 @@ class UnitPlan(Plan[Reduction]):
         FailureError
             If no tolerance reaches the target.
         """
-        if self.method.on == "influence" and self.method.compared == "function":
+        method = self.method
+        functions = method.on == "influence" and method.compared == "function"
+        if functions and method.floor is None and self._exact_size > target:
             careful = self.merging.with_floor()
-            if self._exact_size > target and careful.parameters(inf) <= target:
-                plan = UnitPlan(self.method, self.network)
-                plan.__dict__ |= self.__dict__ | {"merging": careful}
-                return plan.at(plan.tolerance(target))
+            if careful.parameters(inf) <= target:
+                return self._carefully(careful).at_floor(target, self.merging)
         return super().reach(target)
+
+    def _carefully(self, merging: Merging) -> UnitPlan:
+        """The same plan with a floor, which its method then names."""
+        plan = UnitPlan(replace(self.method, floor=merging.floor), self.network)
+        plan.__dict__ |= {k: v for k, v in self.__dict__.items() if k not in ("method", "_latest")}
+        plan.__dict__ |= {"merging": merging}
+        return plan
+
+    def at_floor(self, target: int, without: Merging) -> Reduction:
+        """What reaches a size above the floor; its report says so where the floor decided."""
+        eps = self.tolerance(target)
+        reduction = self.at(eps)
+        if np.array_equal(self.merging.groups(eps), without.groups(eps)):
+            return reduction
+        note = f"no layer below {self.merging.floor:g} of its units (floor={self.merging.floor:g})"
+        return replace(reduction, note="; ".join(filter(None, (note, reduction.note))))
 
     @cached_property
     def _exact_size(self) -> int:
@@ -179,7 +198,8 @@ class UnitPlan(Plan[Reduction]):
 
     @cached_property
     def _memory(self) -> dict[str, FloatArray] | None:
-        return memory_for(self.network, self._values)
+        values = self.merging.values if self.method.compared == "function" else self._values
+        return memory_for(self.network, values)
 
     @cached_property
     def _ties(self) -> Ties:
@@ -206,20 +226,48 @@ class UnitPlan(Plan[Reduction]):
             lambda: small.lumping(self.ode, self._forward(eps)),
         )
 
+    def lumping(self, eps: float) -> Lumping:
+        """The lumping of the influence form whose blocks the units are."""
+        return self._by_influence(eps, self.method.refits).lumping()
+
     def _forward(self, eps: float) -> Forward:
-        """The equivalence of the influence form whose blocks the units are."""
-        if self.method.compared == "function":
-            return Forward(eps, self.method.linkage)
-        return self.method.forward(eps, self._scale(self.ode))
+        """The equivalence of the influence form, in the unit in which units are compared."""
+        method = self.method
+        if method.compared == "function":
+            return UnitForward(eps, method.linkage, units=self)
+        scale = self._scale(self.ode)
+        relative = method.relative and scale is None
+        return UnitForward(eps, method.linkage, relative, scale, units=self)
+
+    def height(self, x: int, y: int) -> float | None:
+        """The tolerance at which two variables of the equation join; None where they are no such units."""
+        a, b = self._unit_of.get(x), self._unit_of.get(y)
+        return None if a is None or b is None else self.merging.height(a, b)
+
+    def groups_of(self, eps: float, x: int, y: int) -> bool:
+        """Whether two variables of the equation are one unit at a tolerance."""
+        groups = self.merging.groups(eps)
+        return bool(groups[self._unit_of[x]] == groups[self._unit_of[y]])
+
+    @cached_property
+    def _unit_of(self) -> dict[int, int]:
+        """The unit of each variable of the equation that stands for one."""
+        found: dict[int, int] = {}
+        for node in self.network.nodes:
+            if isinstance(node, Affine | Combine):
+                own, units = self.ode.where(node.name), self.merging.ties.units[node.name]
+                found |= dict(zip(own.tolist(), units.tolist(), strict=False))
+        return found
 
     def _merged(self, groups: IntArray, refit: bool) -> Merged:
         """The network with groups of units, or of variables of its equation, where these are compared."""
+        memory = None if self._latest is None else self._memory  # from the second fit on
         if self.method.compared == "function":
-            small = self.merging.merged(groups, refit)
+            small = self.merging.merged(groups, refit, memory)
         elif refit or self.network.sharing:
             ties, units = self._ties, self._tied_groups(groups)
             ones, values = np.ones(ties.count), self._values if refit else None
-            small = merged(self.network, ties, units, ones, values, self._memory)
+            small = merged(self.network, ties, units, ones, values, memory)
         else:
             small = self.coefficients.merged(groups)
         if not (refit and self.method.steps):

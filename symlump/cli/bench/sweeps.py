@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.sweeps import measure
+    from symlump.bench.sweeping.sweeps import measure
     from symlump.display.tables import table_text
 
     rows = []

@@ -1204,6 +1204,7 @@ class _Point(_Modular):
         budget = Budget.of("replaying the evaluations", 4 * size * size.bit_length())
         super().__init__(record.prime, budget)
         self.functions, self.names = claim.functions, list(claim.functions)
+        self.seed = record.seed
         self.order = {name: number for number, name in enumerate(claim.functions)}
         self.at = {name: _residue(record.prime, record.seed, "x", name) for name in claim.system}
         self.inside: dict[str, list[int]] = {}  # values of the arguments
@@ -1225,8 +1226,8 @@ class _Point(_Modular):
             if u == [value] and name in known:
                 return known[name]
         if name in _PARITY and len(u) == 1 and u[0] > prime - u[0]:
-            return _residue(prime, name, prime - u[0]) * _PARITY[name] % prime
-        return _residue(prime, name, *u)
+            return _residue(prime, self.seed, name, prime - u[0]) * _PARITY[name] % prime
+        return _residue(prime, self.seed, name, *u)
 
     def slope(self, symbol: str, argument: int) -> int:
         """The derivative of a function by an argument: that of 1/u is −1/u², of others one more hash."""
@@ -1239,8 +1240,9 @@ class _Point(_Modular):
             sign = 1 if 2 * u[0] < prime else -_PARITY[name]
             if not u[0] and _PARITY[name] == 1:
                 return 0
-            return _residue(prime, name, "'", 0, min(u[0], prime - u[0])) * sign % prime
-        return _residue(prime, name, "'", argument, *u)
+            u = [min(u[0], prime - u[0])]
+            return _residue(prime, self.seed, name, "'", 0, *u) * sign % prime
+        return _residue(prime, self.seed, name, "'", argument, *u)
 
 
 class _Rates(_Point):

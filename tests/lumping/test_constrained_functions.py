@@ -243,3 +243,19 @@ def test_a_tolerance_is_refused_by_name():
     ode = sl.ODE.from_sympy({x1: x1 / (1 + x2), x2: -x2})
     with pytest.raises(MethodError, match="Constrained with a tolerance is defined for pol"):
         sl.lump(ode, sl.Constrained("x1", eps=0.1))
+
+
+def test_functions_of_time_alone_are_different_at_every_point():
+    """t and exp(−t) are independent, so both y and z are needed, and neither first integral is one."""
+    system = {x1: t * x2 + sympy.exp(-t) * x3, x2: x2, x3: 2 * x3}
+    assert len(kept(system, "x1", time=t)) == 3
+    lumping = kept(system | {x3: x3}, "x1", time=t)
+    assert len(lumping) == 3
+    same = {x1: t * x2 + t * x3, x2: x2 * sympy.exp(-t), x3: x3 * sympy.exp(-t)}
+    assert len(kept(same, "x1", time=t)) == 2
+    forced = sl.ODE.from_sympy({x1: t, x2: sympy.exp(-t), x3: 2 * t}, time=t)
+    assert sl.conserved(forced).combinations == {"y1": {"x1": 2, "x3": -1}}
+    assert sl.hierarchy(forced).dimensions == (1, 2)
+    assert len(kept({x1: t, x2: sympy.exp(-t)}, "x1", time=t)) == 1
+    constant = sl.ODE.from_sympy({x1: sympy.pi, x2: sympy.Integer(1), x3: 3 * sympy.pi})
+    assert len(sl.conserved(constant)) == 1

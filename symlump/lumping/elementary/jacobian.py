@@ -1,7 +1,8 @@
 """Jacobians of systems with quotients and functions at random points of a prime field.
 
-1/d has the derivative −1/d²; the value of any other function, and its derivative, is a random number, the same
-for equal arguments. So an identity that holds whatever the functions are holds at every such point.
+1/d has the derivative −1/d²; the values of other functions, the time included, and their derivatives are random
+numbers: the same for equal arguments, and others at every point. So an identity that holds whatever the
+functions are holds at every such point.
 """
 
 from __future__ import annotations
@@ -58,21 +59,22 @@ class PrimeField:
         equations = Polynomials(len(ode), ode.monomials, ode.rows, ode.columns, ode.coefficients)
         self._equations = ModularPolynomials.of(equations, prime)
 
-    def _point(self, generator: np.random.Generator) -> Residues:
-        """Values of variables and functions at a random point."""
+    def _point(self, generator: np.random.Generator) -> tuple[Residues, int]:
+        """Values of variables and of functions that are drawn anew, and by which salt."""
         for _ in range(_DRAWS):
             point = generator.integers(1, self.prime, size=len(self.ode), dtype=np.uint64)
+            salt = int(generator.integers(2**62))
             if self._functions is None:
-                return point
+                return point, salt
             try:
-                return self._functions.values(point)
+                return self._functions.values(point, salt), salt
             except VanishingDenominator:
                 continue
         raise FailureError("a denominator of this system is 0 at every point that was tried")
 
     def values(self, generator: np.random.Generator) -> IntArray:
         """The right-hand side at a random point."""
-        return self._equations.values(self._point(generator)).astype(np.int64)
+        return self._equations.values(self._point(generator)[0]).astype(np.int64)
 
     def jacobian(self, generator: np.random.Generator) -> sparse.csr_array:
         """∂q_k/∂x_v at a random point, as residues from 0 on; shape (variables, variables)."""
@@ -80,22 +82,22 @@ class PrimeField:
 
         if self.prime >= _BOUND:
             raise ValueError("Jacobians take a prime below 2^23")
-        ode, symbols, n = self.ode, self._point(generator), len(self.ode)
+        ode, n = self.ode, len(self.ode)
+        symbols, salt = self._point(generator)
         outer = self._partial(ode.derivative, symbols, n)
         if self._functions is None:
             return outer
         generators = self._functions.generators
-        live = generators.live
+        live = len(generators)
         inside = self._partial(generators.derivative, symbols, generators.arguments.count)
-        slopes = self._slopes(symbols)
+        slopes = self._slopes(symbols, salt)
         inner = sparse.csr_array((live, n), dtype=np.int64)
         for batch in generators.batches:
-            own = batch.members[batch.members < live]
-            for rows in batch.arguments if own.size else ():
-                mine = rows[: own.size]
-                part = inside[mine]
+            own = batch.members
+            for rows in batch.arguments:
+                part = inside[rows]
                 whole = self._folded(part[:, :n] + self._folded(part[:, n : n + live] @ inner))
-                whole = self._folded(sparse.diags_array(slopes[mine], dtype=np.int64) @ whole)
+                whole = self._folded(sparse.diags_array(slopes[rows], dtype=np.int64) @ whole)
                 ones, at = np.ones(own.size, dtype=np.int64), np.arange(own.size)
                 inner = inner + sparse.csr_array((ones, (own, at)), (live, own.size)) @ whole
             inner = self._folded(inner)
@@ -110,7 +112,7 @@ class PrimeField:
         entries = values.astype(np.int64), (d.equations, d.variables)
         return self._folded(sparse.coo_array(entries, shape=(count, symbols.size)).tocsr())
 
-    def _slopes(self, symbols: Residues) -> IntArray:
+    def _slopes(self, symbols: Residues, salt: int) -> IntArray:
         """∂f/∂u for each argument u of each function f."""
         assert self._functions is not None
         generators, p = self._functions.generators, self.prime
@@ -120,7 +122,7 @@ class PrimeField:
             arguments = [u[rows] for rows in batch.arguments]
             values = symbols[generators.first + batch.members]
             for a, rows in enumerate(batch.arguments):
-                slopes[rows] = function_slopes(batch.function, a, arguments, values, p)
+                slopes[rows] = function_slopes(batch.function, a, arguments, values, p, salt)
         return slopes
 
     def _folded(self, matrix: sparse.csr_array) -> sparse.csr_array:

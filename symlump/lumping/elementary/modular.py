@@ -56,8 +56,8 @@ class ModularFunctions:
             for b in generators.batches
         ]
 
-    def values(self, point: Residues) -> Residues:
-        """Variables and functions at a point.
+    def values(self, point: Residues, salt: int = 0) -> Residues:
+        """Variables and functions at a point; with another salt, functions are others.
 
         Raises
         ------
@@ -70,11 +70,15 @@ class ModularFunctions:
         for batch, parts in zip(self.generators.batches, self._parts, strict=True):
             u = [part.values(symbols) for part in parts]
             count = batch.members.size
-            symbols[first + batch.members] = function_values(batch.function, u, count, self.prime)
+            symbols[first + batch.members] = function_values(
+                batch.function, u, count, self.prime, salt
+            )
         return symbols
 
 
-def function_values(name: str, arguments: Sequence[Residues], count: int, prime: int) -> Residues:
+def function_values(
+    name: str, arguments: Sequence[Residues], count: int, prime: int, salt: int = 0
+) -> Residues:
     """Values of a random function for which the facts hold that are used of the function of this name.
 
     Raises
@@ -92,28 +96,33 @@ def function_values(name: str, arguments: Sequence[Residues], count: int, prime:
     p = np.uint64(prime)
     function = FUNCTIONS.get(name)
     if function is None or not arguments:
-        return random_function(name, arguments, count, prime)
+        return random_function(name, arguments, count, prime, salt)
     u = arguments[0]
     if name == "inverse":
         if not u.all():
             raise VanishingDenominator("a denominator is 0 at this point")
         return inverses(u, prime)
     if name == "power":
-        return np.where(u == 1, np.uint64(1), random_function(name, arguments, count, prime))
+        return np.where(u == 1, np.uint64(1), random_function(name, arguments, count, prime, salt))
     if len(arguments) > 1:
-        return random_function(name, arguments, count, prime)
+        return random_function(name, arguments, count, prime, salt)
     if function.parity:
-        values = random_function(name, [np.minimum(u, p - u)], count, prime)
+        values = random_function(name, [np.minimum(u, p - u)], count, prime, salt)
         values = np.where((u > p - u) & (function.parity < 0), p - values, values)
     else:
-        values = random_function(name, [u], count, prime)
+        values = random_function(name, [u], count, prime, salt)
     for at, exact in function.exact.items():
         values = np.where(u == at, np.uint64(exact), values)
     return values
 
 
 def function_slopes(
-    name: str, number: int, arguments: Sequence[Residues], values: Residues, prime: int
+    name: str,
+    number: int,
+    arguments: Sequence[Residues],
+    values: Residues,
+    prime: int,
+    salt: int = 0,
 ) -> Residues:
     """The derivative by an argument: of 1/u, or of a random function with the facts that are used.
 
@@ -136,20 +145,22 @@ def function_slopes(
         return (p - values * values % p) % p
     function = FUNCTIONS.get(name)
     if name == "power" and number == 1:  # 1 to any power is 1
-        found = random_function(slope, arguments, count, prime)
+        found = random_function(slope, arguments, count, prime, salt)
         return np.where(arguments[0] == 1, np.uint64(0), found)
     if function is None or not function.parity or len(arguments) > 1:
-        return random_function(slope, arguments, count, prime)
+        return random_function(slope, arguments, count, prime, salt)
     u = arguments[0]  # the derivative of an even function is odd
-    found = random_function(slope, [np.minimum(u, p - u)], count, prime)
+    found = random_function(slope, [np.minimum(u, p - u)], count, prime, salt)
     if function.parity < 0:
         return found
     found = np.where(u > p - u, p - found, found)
     return np.where(u == 0, np.uint64(0), found)
 
 
-def random_function(name: str, arguments: Sequence[Residues], count: int, prime: int) -> Residues:
-    """Values of a random function, from 1 to p − 1: a hash of its name and arguments.
+def random_function(
+    name: str, arguments: Sequence[Residues], count: int, prime: int, salt: int = 0
+) -> Residues:
+    """Values of a random function, from 1 to p − 1: a hash of its name and arguments, another for each salt.
 
     Examples
     --------
@@ -158,7 +169,7 @@ def random_function(name: str, arguments: Sequence[Residues], count: int, prime:
     >>> a == c != b
     True
     """
-    seed = 0
+    seed = salt
     for byte in name.encode():
         seed = (seed * 257 + byte + 1) % 2**64
     h = mixed(np.full(count, seed ^ prime, dtype=np.uint64))

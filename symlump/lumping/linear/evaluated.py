@@ -168,6 +168,8 @@ def jacobian_span(ode: ODE, seed: int = 0) -> MatrixFamily:
             # A number is 0 at a random point only if it always is.
             entries = field.jacobian(generator).tocoo()
             used = np.unique(entries.coords[0].astype(np.int64) * size + entries.coords[1])
+            if not used.size:
+                return MatrixFamily.from_entries(used, used, used, ExactArray(used, used), size, 0)
         space = Echelon(used.size, field.prime)
         fresh = space.extend(_flat(field, used, 8, generator))
         while fresh:

@@ -49,14 +49,18 @@ def with_branches(net):
 def networks(draw):
     """Dense layers; some units are multiples of others, as the activation allows."""
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
-    phi = draw(st.sampled_from(["tanh", "relu", "gelu"]))
+    phi = draw(st.sampled_from(["tanh", "relu", "gelu", "sigmoid", "abs"]))
     widths = [3, *draw(st.lists(st.integers(2, 9), min_size=1, max_size=3)), 2]
-    factor = {"tanh": -1.0, "relu": 2.0, "gelu": 1.0}[phi]
+    factor = {"relu": 2.0, "gelu": 1.0, "abs": -3.0}.get(phi, -1.0)
+    special = draw(st.sampled_from(["", "constant", "unread"]))
     weights, biases = [], []
     for before, width in zip(widths, widths[1:], strict=False):
         w, b = rng.normal(size=(width, before)), rng.normal(size=width)
         if width > 3:
             w[-1], b[-1] = factor * w[0], factor * b[0]
+            w[-2] *= special != "constant"
+        if before > 3:
+            w[:, 1] *= special != "unread"
         weights.append(w)
         biases.append(b)
     return sl.Network.dense(weights, biases, phi)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from planted_graph import residual
 
 import symlump as sl
-from symlump.compression.symmetries.graph import symmetric_reduction
 from symlump.errors import MethodError
 from symlump.network.activations.table import activation
-from symlump.network.nodes import Affine, Apply, Input, Pool
+from symlump.network.nodes import Affine, Apply, Flatten, Input, Pool
+from symlump.network.step_nodes import ByPlace
 
 READERS = {"stem": ["a", "s"], "a": ["b"], "c": ["d"]}
 
@@ -51,7 +51,7 @@ def test_hidden_multiples_are_found(seed, case):
     expected = large(x)
     slack = 1e-11 * np.abs(expected).max()
     assert hidden(x) == pytest.approx(expected, abs=slack)
-    result = symmetric_reduction(sl.encode(hidden), True)
+    result = sl.compress(hidden, sl.Symmetric())
     assert result.network(x) == pytest.approx(expected, abs=slack)
     found, wanted = sizes(result.network), sizes(small)
     assert all(found[name] <= wanted[name] for name in wanted)
@@ -63,8 +63,8 @@ def test_without_symmetry_it_is_forward_equivalence():
     """gelu commutes with nothing."""
     graph = multiplied(residual(2, True, phi="gelu"), np.array([1.0, 2.0]), 2)
     plain = sl.compress(graph, sl.AFDE(eps=0))
-    result = symmetric_reduction(sl.encode(graph), True)
-    assert sizes(result.network) == sizes(plain.network) and not result.note
+    result = sl.compress(graph, sl.Symmetric())
+    assert sizes(result.network) == sizes(plain.network) and not result.reduction.note
     for a, b in zip(result.network.layers, plain.network.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
@@ -101,29 +101,33 @@ def pool(operation):
         ("tanh", [], 3.0, 2),
         ("tanh", pool("average"), -1.0, 1),
         ("tanh", pool("maximum"), -1.0, 2),
-        ("sigmoid", [], -1.0, 2),
+        ("sigmoid", [], -1.0, 1),
+        ("sigmoid", pool("average"), -1.0, 1),
+        ("sigmoid", pool("maximum"), -1.0, 2),
+        ("abs", [], -2.0, 1),
+        ("polynomial:0,0,2", [], 3.0, 1),
         ("identity", [], -7.0, 1),
     ],
 )
 def test_what_commutes_with_what(phi, between, factor, units):
     row = np.array([1.0, 2.0])
     graph = graph_of(phi, between, [row, factor * row], [1.0, 0.3])
-    result = symmetric_reduction(sl.encode(graph), True)
+    result = sl.compress(graph, sl.Symmetric())
     assert result.network.named["a"].units == units
     assert result.certificates[0].check().accepted
     x = np.random.default_rng(0).normal(size=(5, 1, 6))
     assert result.network(x) == pytest.approx(graph(x), abs=1e-13)
-    assert ("uses" in result.note) == (units == 1)
+    assert ("uses" in result.reduction.note) == (units == 1 and phi != "identity")
 
 
 def test_factors_need_not_be_floats():
     """Rows 3 : 1 are read with 1/3 of the weight, as an exact rational, in the certificate."""
     graph = graph_of("relu", [], [[3.0, 6.0], [1.0, 2.0]], [1.0, 1.0])
-    result = symmetric_reduction(sl.encode(graph), True)
+    result = sl.compress(graph, sl.Symmetric())
     assert result.network.layers[1].weight.ravel().tolist() == [4 / 3]
     matrix = result.certificates[0].data["matrix"]
-    assert ["1/3", [["h1_2", 1]]] in next(row for row in matrix.values() if len(row) == 2)
-    assert "proof not made" in symmetric_reduction(sl.encode(graph), False).note
+    assert ["1/3", [["h1_2", 1]]] in matrix["h1_1"]
+    assert "proof not made" in sl.compress(graph, sl.Symmetric(proof=False)).reduction.note
 
 
 @settings(max_examples=6)
@@ -152,3 +156,47 @@ def test_a_size_of_a_graph_and_what_is_refused():
     assert 0.5 < result.retained <= 0.8 and result.eps > 0
     with pytest.raises(MethodError, match="leave box out"):
         sl.compress(graph, sl.Symmetric(box=(-1, 1)))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_constants_hold_where_nothing_is_padded(padding):
+    """A channel without weights is φ(b): it goes into the next bias, but not where zeros surround it."""
+    one = ((1,), (0,), (1,))
+    rows = np.array([[[1.0]], [[0.0]], [[-1.0]]])
+    reader = np.arange(9.0).reshape(1, 3, 3)
+    graph = sl.Network(
+        (
+            Input("x", (), (1, 6)),
+            Affine("a", ("x",), rows, np.array([0.5, 2.0, -0.5]), *one),
+            Apply("phi", ("a",), activation("relu" if padding else "sigmoid")),
+            Affine("b", ("phi",), reader, None, (1,), (padding,), (1,)),
+            Flatten("flat", ("b",)),
+            Affine("y", ("flat",), np.ones((1, 4 + 2 * padding))),
+        ),
+        ("y",),
+    )
+    result = sl.compress(graph, sl.Symmetric())
+    assert result.network.named["a"].units == (3 if padding else 1)
+    assert (result.network.named["b"].bias is None) == bool(padding)
+    x = np.random.default_rng(0).normal(size=(9, 1, 6))
+    assert result.network(x) == pytest.approx(graph(x), abs=1e-12)
+    assert all(certificate.check().accepted for certificate in result.certificates)
+
+
+def test_channels_that_nothing_reads_are_dropped():
+    graph = graph_of("relu", [], [[3.0, 6.0], [1.0, 5.0], [2.0, 2.0]], [1.0, 0.0, 2.0])
+    result = sl.compress(graph, sl.Symmetric())
+    assert result.unit_maps[0].tolist() == [0, -1, 1] and result.exact
+    assert result.network.layers[1].weight.ravel().tolist() == [1.0, 2.0]
+
+
+def test_steps_that_pass_units_on_and_steps_that_mix():
+    """A constant by place needs equal units; one that tells channels apart, and softmax, need every one."""
+    grid = np.arange(5.0)[None]
+    for constant, units in ((grid, 2), (np.vstack([grid, grid, 2 * grid]), 3)):
+        between = [ByPlace("place", ("phi",), "add", constant)]
+        graph = graph_of("relu", between, [[1.0, 2.0], [1.0, 2.0], [2.0, 4.0]], [1.0, 0.5, 2.0])
+        result = sl.compress(graph, sl.Symmetric())
+        assert result.network.named["a"].units == units and result.exact
+        x = np.random.default_rng(0).normal(size=(5, 1, 6))
+        assert result.network(x) == pytest.approx(graph(x), abs=1e-12)

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import sparse
 
+from symlump.compression.symmetries.allowed import Allowed
 from symlump.compression.symmetries.exact_rows import Lift, Rows
 from symlump.compression.symmetries.unit_merge import UnitMerge, constants
 from symlump.lumping.tolerance.grouping import group_rows
@@ -45,6 +46,7 @@ def merge_near(
     rows: Rows,
     phi: Activation,
     pieces: IntArray | None,
+    allowed: Allowed,
     eps: float,
     effect: float,
     counts: FloatArray,
@@ -58,6 +60,8 @@ def merge_near(
     phi : Activation
     pieces : ndarray of int, or None
         For each unit the linear piece of φ that it never leaves, or −1; flat pieces make it constant.
+    allowed : Allowed
+        What the readers of the units can take up.
     eps : float
     effect : float
         What distances of this layer are multiplied with.
@@ -68,24 +72,31 @@ def merge_near(
     --------
     >>> from symlump.network.activations.table import activation
     >>> rows = Rows(np.array([[1.0, 2.0], [-1.0, -2.2], [3.0, 0.0]]), {})
-    >>> merge = merge_near(rows, activation("tanh"), None, 0.5, 1.0, np.ones(3))
+    >>> merge = merge_near(rows, activation("tanh"), None, Allowed(), 0.5, 1.0, np.ones(3))
     >>> merge.lift.block.tolist(), merge.kept.floats.tolist(), merge.lift.scale[1]
     ([0, 0, 1], [[1.0, 2.1], [3.0, 0.0]], Fraction(-1, 1))
     """
-    start = constants(rows, phi, pieces)
-    linear = len(start.lines) == 1
+    start = constants(rows, phi, pieces, allowed)
+    linear = len(start.lines) == 1 and allowed == Allowed()
     live = np.flatnonzero(~start.constant)
     part = rows.floats[live, :-1] if linear else rows.floats[live]
     degree, reflection = phi.degree or 0, phi.reflection
-    near = near_rows(part, counts[live], eps, effect, degree > 0, reflection is not None)
+    scale_free, sign_free = allowed.factors(phi)
+    # A row of zeros has no direction; such rows are equal, and one block.
+    some = part.any(axis=1)
+    near = near_rows(
+        part[some], counts[live[some]], eps, effect, degree > 0 and scale_free, sign_free
+    )
+    count = len(near.kept) + (not some.all())
     factor, shift = np.ones(start.count), np.zeros(start.count)
     block = np.full(start.count, -1)
-    block[live], factor[live] = near.labels, near.factors
-    kept = np.zeros((len(near.kept), rows.floats.shape[1]))
-    kept[:, : part.shape[1]] = near.kept
+    block[live] = count - 1
+    block[live[some]], factor[live[some]] = near.labels, near.factors
+    kept = np.zeros((count, rows.floats.shape[1]))
+    kept[: len(near.kept), : part.shape[1]] = near.kept
     if linear:  # a block's constant is 0, and each member keeps its own; one alone stays as it is
-        alone = np.bincount(near.labels, minlength=len(kept))[near.labels] == 1
-        kept[near.labels[alone], -1] = rows.floats[live[alone], -1]
+        alone = np.bincount(block[live], minlength=len(kept))[block[live]] == 1
+        kept[block[live[alone]], -1] = rows.floats[live[alone], -1]
         shift[live[~alone]] = rows.floats[live[~alone], -1]
     scale, offset = start.scale, start.offset
     for i in live.tolist():

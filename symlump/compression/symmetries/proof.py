@@ -18,16 +18,17 @@ z_i' = Σ_j w_ij·h_j + b_i·one, what remains never refers to what is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.compression.symmetries.exact_rows import Column, Rows
 from symlump.compression.symmetries.unit_merge import UnitMerge
-from symlump.network.chain import Chain
+from symlump.compression.symmetries.walk import Step, SymmetryWalk
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -44,30 +45,26 @@ class Wiring:
 
 
 def certificates(
-    network: Chain, merges: Sequence[UnitMerge], last: Rows, live: Sequence[IntArray]
+    walk: SymmetryWalk, live: Mapping[str, npt.NDArray[np.bool_]]
 ) -> tuple[Certificate, ...]:
     """The certificates of a merge.
 
     Parameters
     ----------
-    network : Chain
-        The original.
-    merges : sequence of UnitMerge
-        One per hidden layer.
-    last : Rows
-        The rows of the last layer, over the blocks of the one before it.
-    live : sequence of ndarray of int
-        For each hidden layer the blocks that something reads.
+    walk : SymmetryWalk
+    live : mapping of str to ndarray of bool
+        For each value the kept channels that something reads.
     """
-    merged = _merged(network, merges, last)
+    steps = [step for step in walk.steps.values() if step.linear]
+    merged = _merged(steps)
     claims = [
         linear_claim(
-            equations(_original(network), forward=False),
-            _aggregation(network, merges),
+            equations(_original(steps), forward=False),
+            _aggregation(steps),
             equations(merged, forward=False),
         )
     ]
-    small = [_restricted(w, k, live) for k, w in enumerate(merged)]
+    small = [_restricted(w, step, live) for w, step in zip(merged, steps, strict=True)]
     before, after = equations(merged, forward=True), equations(small, forward=True)
     if len(after) < len(before):
         rows = {name: {name: Fraction(1)} for name in after.variables}
@@ -123,17 +120,13 @@ def _h(number: int, count: int) -> list[str]:
     return _names(f"h{number}_" if number else "u", count)
 
 
-def _original(network: Chain) -> list[Wiring]:
+def _original(steps: Sequence[Step]) -> list[Wiring]:
     wirings = []
-    for number, layer in enumerate(network.layers, start=1):
-        bias = np.zeros(layer.units) if layer.bias is None else layer.bias
-        wirings.append(
-            Wiring(
-                _z(number, len(network.layers), layer.units),
-                _h(number - 1, layer.inputs),
-                Rows(np.column_stack([layer.weight, bias]), {}),
-            )
-        )
+    for number, step in enumerate(steps, start=1):
+        units, columns = step.weight.shape
+        bias = np.zeros(units) if step.bias is None else step.bias
+        rows = Rows(np.column_stack([step.weight, bias]), {})
+        wirings.append(Wiring(_z(number, len(steps), units), _h(number - 1, columns), rows))
     return wirings
 
 
@@ -141,22 +134,20 @@ def _constants(merge: UnitMerge) -> IntArray:
     return np.flatnonzero(merge.lift.block < 0)
 
 
-def _merged(network: Chain, merges: Sequence[UnitMerge], last: Rows) -> list[Wiring]:
+def _merged(steps: Sequence[Step]) -> list[Wiring]:
     """Blocks, then the constant units, then one z with the value 1 where there are shifts."""
     wirings: list[Wiring] = []
-    depth = len(network.layers)
-    sources = _h(0, network.inputs)
-    for number, merge in enumerate(merges, start=1):
+    depth = len(steps)
+    for number, step in enumerate(steps, start=1):
+        merge = step.merge
         count, constant = merge.kept.floats.shape[0], _constants(merge)
         names = _z(number, depth, count) + [f"c{number}_{i + 1}" for i in constant]
-        rows = _stacked(merge.kept, merge.rows.take(constant))
+        rows = _stacked(merge.kept, merge.rows.take(constant)) if constant.size else merge.kept
         if any(merge.shift):
             names.append(f"t{number}")
             unit = np.eye(1, rows.floats.shape[1], rows.floats.shape[1] - 1)
             rows = _stacked(rows, Rows(unit, {}))
-        wirings.append(Wiring(names, sources, rows))
-        sources = _h(number, count)
-    wirings.append(Wiring(_z(depth, depth, network.outputs), sources, last))
+        wirings.append(Wiring(names, _h(number - 1, rows.floats.shape[1] - 1), rows))
     return wirings
 
 
@@ -175,33 +166,39 @@ def _column(rows: Rows, number: int) -> Column:
     return rows.columns.get(number, Column(rows.floats[None, :, number], 1))
 
 
-def _restricted(layer: Wiring, number: int, live: Sequence[IntArray]) -> Wiring:
-    """Only the live blocks, with their numbers kept as names."""
-    columns = live[number - 1] if number else np.arange(len(layer.sources))
-    targets = live[number] if number < len(live) else np.arange(len(layer.targets))
+def _restricted(layer: Wiring, step: Step, live: Mapping[str, npt.NDArray[np.bool_]]) -> Wiring:
+    """Only what something reads, with the numbers kept as names."""
+    parts = [live[name] for name in step.node.inputs]
+    offsets = len(layer.sources) // max(1, sum(map(len, parts)))
+    columns = np.flatnonzero(np.concatenate(parts).repeat(max(1, offsets)))
+    targets = np.flatnonzero(live[step.node.name])
     rows = layer.rows.take(targets).take_columns(np.append(columns, len(layer.sources)))
     return Wiring([layer.targets[i] for i in targets], [layer.sources[j] for j in columns], rows)
 
 
-def _aggregation(network: Chain, merges: Sequence[UnitMerge]) -> dict[str, dict[str, Fraction]]:
+def _aggregation(steps: Sequence[Step]) -> dict[str, dict[str, Fraction]]:
     """L, row by row."""
-    depth = len(network.layers)
-    fixed = _h(0, network.inputs) + _z(depth, depth, network.outputs)
-    matrix = {name: {name: Fraction(1)} for name in fixed}
+    depth = len(steps)
+    matrix: dict[str, dict[str, Fraction]] = {}
     one = {"one": Fraction(1)}
-    for number, merge in enumerate(merges, start=1):
-        lift, units = merge.lift, len(merge.factor)
-        h, z = _h(number, units), _z(number, depth, units)
+    for number, step in enumerate(steps, start=1):
+        merge, source = step.merge, step.source
+        units, columns = step.weight.shape
+        h, z = _h(number - 1, columns), _z(number, depth, units)
+        for j in range(columns):
+            block = int(source.block[j])
+            if block >= 0:
+                name = _h(number - 1, block + 1)[-1]
+                matrix.setdefault(name, {})[h[j]] = source.scale[j]
+            if source.offset[j]:
+                one[h[j]] = source.offset[j]
         for i in range(units):
-            block = int(lift.block[i])
+            block = int(merge.lift.block[i])
             if block < 0:
                 matrix[f"c{number}_{i + 1}"] = {z[i]: Fraction(1)}
-            else:
-                matrix.setdefault(_z(number, depth, block + 1)[-1], {})[z[i]] = merge.factor[i]
-                matrix.setdefault(f"h{number}_{block + 1}", {})[h[i]] = lift.scale[i]
-                if merge.shift[i]:
-                    matrix.setdefault(f"t{number}", {})[z[i]] = merge.shift[i]
-            if lift.offset[i]:
-                one[h[i]] = lift.offset[i]
+                continue
+            matrix.setdefault(_z(number, depth, block + 1)[-1], {})[z[i]] = merge.factor[i]
+            if merge.shift[i]:
+                matrix.setdefault(f"t{number}", {})[z[i]] = merge.shift[i]
     matrix["one"] = one
     return matrix

@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from symlump.compression.symmetries.allowed import Allowed
 from symlump.compression.symmetries.exact_rows import Lift, Rows, proportional
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import ensure_finite
@@ -109,13 +110,14 @@ class Constants:
     rounded: int
 
 
-def constants(rows: Rows, phi: Activation, pieces: IntArray | None) -> Constants:
+def constants(rows: Rows, phi: Activation, pieces: IntArray | None, allowed: Allowed) -> Constants:
     """Find units without incoming weights, and units that stay on a flat piece of φ.
 
     Examples
     --------
     >>> from symlump.network.activations.table import activation
-    >>> found = constants(Rows(np.array([[0.0, 0.5], [1.0, 0.0]]), {}), activation("relu"), None)
+    >>> rows = Rows(np.array([[0.0, 0.5], [1.0, 0.0]]), {})
+    >>> found = constants(rows, activation("relu"), None, Allowed())
     >>> found.constant.tolist(), found.offset[0]
     ([True, False], Fraction(1, 2))
     """
@@ -123,12 +125,15 @@ def constants(rows: Rows, phi: Activation, pieces: IntArray | None) -> Constants
     lines: list[tuple[Fraction, Fraction]] = []
     if phi.pieces is not None:
         lines = [(Fraction(slope), Fraction(intercept)) for slope, intercept in phi.pieces.lines]
-    if len(lines) == 1:  # one line everywhere
+    linear = allowed.positive and allowed.sign and allowed.constant
+    if len(lines) == 1 and linear:  # one line everywhere
         pieces = np.zeros(count, dtype=np.int64)
     elif pieces is None:
         pieces = np.full(count, -1)
     flat = np.array([piece >= 0 and not lines[piece][0] for piece in pieces.tolist()], dtype=bool)
     empty = np.asarray(~rows.nonzero()[:, :-1].any(axis=1))
+    if not allowed.constant:
+        flat, empty = np.zeros_like(flat), np.zeros_like(empty)
     scale, offset = [Fraction(1)] * count, [Fraction(0)] * count
     rounded = 0
     for i in np.flatnonzero(empty | flat).tolist():
@@ -142,7 +147,9 @@ def constants(rows: Rows, phi: Activation, pieces: IntArray | None) -> Constants
     return Constants(name, count, lines, pieces, empty | flat, scale, offset, facts, rounded)
 
 
-def merge_units(rows: Rows, phi: Activation, pieces: IntArray | None) -> UnitMerge:
+def merge_units(
+    rows: Rows, phi: Activation, pieces: IntArray | None, allowed: Allowed
+) -> UnitMerge:
     """Group the units of a layer exactly.
 
     Parameters
@@ -151,15 +158,18 @@ def merge_units(rows: Rows, phi: Activation, pieces: IntArray | None) -> UnitMer
     phi : Activation
     pieces : ndarray of int, or None
         For each unit the linear piece of φ that it never leaves, or −1.
+    allowed : Allowed
+        What the readers of the units can take up.
 
     Examples
     --------
     >>> from symlump.network.activations.table import activation
-    >>> merge = merge_units(Rows(np.array([[1.0, 2.0], [-1.0, -2.0]]), {}), activation("sigmoid"), None)
+    >>> rows = Rows(np.array([[1.0, 2.0], [-1.0, -2.0]]), {})
+    >>> merge = merge_units(rows, activation("sigmoid"), None, Allowed())
     >>> merge.lift.scale[1], merge.lift.offset[1], set(merge.facts)
     (Fraction(-1, 1), Fraction(1, 1), {'sigmoid(−z) = 1 − sigmoid(z)'})
     """
-    start = constants(rows, phi, pieces)
+    start = constants(rows, phi, pieces, allowed)
     name, lines = start.name, start.lines
     factor, shift = [Fraction(1)] * start.count, [Fraction(0)] * start.count
     leader = np.where(start.constant, -1, np.arange(start.count))
@@ -177,7 +187,10 @@ def merge_units(rows: Rows, phi: Activation, pieces: IntArray | None) -> UnitMer
         offset[i] = c + a * shift[i] - scale[i] * c_first
     bent = np.flatnonzero(~start.constant & (start.pieces < 0))
     degree, reflection = phi.degree, phi.reflection
-    found, ratios = proportional(rows, bent, degree is not None, reflection is not None)
+    nothing = bent[~rows.take(bent).nonzero().any(axis=1)]  # rows of zeros, which are equal
+    leader[nothing] = nothing[:1].repeat(nothing.size)
+    bent = np.setdiff1d(bent, nothing)
+    found, ratios = proportional(rows, bent, *allowed.factors(phi))
     for i, first, rho in zip(bent.tolist(), bent[found].tolist(), ratios, strict=True):
         leader[i], factor[i] = first, rho
         if degree is not None and abs(rho) != 1:

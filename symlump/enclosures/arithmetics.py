@@ -151,10 +151,13 @@ class _FloatArithmetic(Arithmetic):
 class _ObjectArithmetic(Arithmetic):
     """Arrays of Python objects that round outward by themselves."""
 
-    _array: type[ObjectArray]
+    @staticmethod
+    @abstractmethod
+    def _array() -> type[ObjectArray]:
+        """Their class."""
 
     def concatenate(self, parts: Sequence[AnyArray]) -> AnyArray:
-        return np.concatenate(parts).view(self._array)  # which numpy forgets
+        return np.concatenate(parts).view(self._array())  # which numpy forgets
 
     def sums(self, a: AnyArray, groups: IntArray, count: int) -> AnyArray:
         total = self._zeros(count)
@@ -168,7 +171,7 @@ class _ObjectArithmetic(Arithmetic):
     def _objects(self, values: list[Any], shape: tuple[int, ...]) -> AnyArray:
         result = np.empty(len(values), dtype=object)
         result[:] = values
-        return result.reshape(shape).view(self._array)
+        return result.reshape(shape).view(self._array())
 
 
 class _FlintArithmetic(_ObjectArithmetic):
@@ -176,7 +179,10 @@ class _FlintArithmetic(_ObjectArithmetic):
 
     name = "flint arb"
     patience = 1 << 12
-    _array = ArbArray
+
+    @staticmethod
+    def _array() -> type[ObjectArray]:
+        return ArbArray
 
     def exact(self, values: ExactArray) -> AnyArray:
         from flint import arb, fmpq
@@ -225,7 +231,10 @@ class _MpmathArithmetic(_ObjectArithmetic):
 
     name = "mpmath iv"
     patience = 1 << 9
-    _array = IvArray
+
+    @staticmethod
+    def _array() -> type[ObjectArray]:
+        return IvArray
 
     def exact(self, values: ExactArray) -> AnyArray:
         iv = intervals()

@@ -35,7 +35,7 @@ class ObjectArray(np.ndarray):
 
     def _zeros(self, left: Any, right: Any) -> Any:
         shape = np.shape(np.zeros(np.shape(left)) @ np.zeros(np.shape(right)))
-        return np.full(shape, self.zero(), dtype=object).view(type(self)) if shape else self.zero()
+        return np.full(shape, self.zero()).view(type(self)) if shape else self.zero()
 
 
 class ArbArray(ObjectArray):
@@ -73,7 +73,7 @@ class IvArray(ObjectArray):
         return intervals().mpf(0)
 
     def __matmul__(self, other: Any) -> Any:
-        if self.ndim == 2 and other.ndim in (1, 2) and self.shape[-1]:
+        if self.ndim == 2 and other.ndim in (1, 2):
             found = _product(self, other[:, None] if other.ndim == 1 else other)
             if found is not None:
                 return found[:, 0] if other.ndim == 1 else found

@@ -31,8 +31,6 @@ from symlump.ode.exact import FloatArray
 
 #: Unit roundoff of float64.
 UNIT = 2.0**-53
-#: The smallest float above 0: twice what a product is off by at most where it underflows.
-SMALLEST = 2.0**-1074
 #: More than all underflow that can happen in one operation on arrays of any size that fits a machine.
 TINY = 2.0**-1000
 #: Products of numbers not below this, times a unit roundoff, are normal numbers.

@@ -30,12 +30,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from symlump.enclosures.boxes import ensure_finite
-from symlump.enclosures.interval import SMALLEST, UNIT, Interval, gamma
+from symlump.enclosures.interval import UNIT, Interval, gamma
 from symlump.network.bounds.corners import Forms, over_corners
 from symlump.network.bounds.curves import difference_curve
 from symlump.network.bounds.mixed import Mixed, curve_of
 from symlump.network.bounds.pairing import Stage
-from symlump.network.bounds.steps import Activated, Ranges, Step, first_step, later_step
+from symlump.network.bounds.steps import (
+    SMALLEST,
+    Activated,
+    Ranges,
+    Step,
+    first_step,
+    later_step,
+)
 from symlump.ode.exact import FloatArray, IntArray
 
 #: With more inputs than this, products of two inputs are too many.

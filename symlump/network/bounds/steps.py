@@ -24,13 +24,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.enclosures.interval import SMALLEST, UNIT, Interval, gamma, grow
+from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.network.bounds.bands import Band, bent, slope_line, straight
 from symlump.network.bounds.corners import Forms, product
 from symlump.network.bounds.curves import Curve
 from symlump.network.bounds.pairing import Stage
 from symlump.ode.exact import FloatArray
 
+#: The smallest float above 0: twice what a product is off by at most where it underflows.
+SMALLEST = 2.0**-1074
 #: How far |δz| is below its largest value where the worst happens, about; decides which band is used.
 _TYPICAL = 0.75
 

@@ -91,8 +91,15 @@ def fill(parser: argparse.ArgumentParser) -> None:
         help="variables that stay alone, and views that the reduced model must still show; may be "
         "given several times",
     )
-    parser.add_argument(
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
         "--eps", type=float, default=0.0, metavar="E", help="a tolerance; 0 is exact (default: 0)"
+    )
+    size.add_argument(
+        "--retain",
+        type=float,
+        metavar="SHARE",
+        help="find the tolerance that keeps this share of the variables",
     )
     parser.add_argument(
         "--linkage",
@@ -184,7 +191,12 @@ def _method(options: argparse.Namespace) -> Equivalence:
     from symlump.lumping.forward import Forward
 
     kind = Forward if options.method == "forward" else Backward
-    given = {"eps": options.eps, "linkage": options.linkage, "relative": options.relative}
+    given = {
+        "eps": options.eps,
+        "retain": options.retain,
+        "linkage": options.linkage,
+        "relative": options.relative,
+    }
     if options.erode:
         if kind is Backward:
             raise MethodError(
@@ -228,7 +240,7 @@ def _report(
         "keep": keep,
         "parameters": options.parameters,
         "constants": options.constants,
-        "eps": options.eps,
+        "eps": lumping.method.eps,
         "linkage": options.linkage,
         "relative": options.relative,
         "variables": len(lumping.ode),

@@ -37,7 +37,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default="report.html", metavar="FILE.html", help="(default: report.html)"
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    declare_files(parser, reads=READ, writes=("output",))
+    declare_files(parser, reads=(*READ, "data"), writes=("output",))
 
 
 def run(options: argparse.Namespace) -> Answer:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names
+from symlump.cli.networks.compress_methods import METHODS
+from symlump.cli.networks.data import read_data
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import bar, working
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model
@@ -36,6 +38,8 @@ examples:
     symlump sweep tree.ode --method backward --eps 0,1e-4,6e-4 --spread 0.01 --horizon 5
   the linear lumpings that keep x1, from itself alone to the exact one:
     symlump sweep tree.ode --method constrained --observable x1
+  a network by another method, with its loss on data:
+    symlump sweep net.safetensors --activation tanh --method dependence --data test.csv
   a network on the inputs from -1 to 1, with a picture and a table:
     symlump sweep net.safetensors --activation tanh --box -1 1 --picture sweep.png --csv sweep.csv
 
@@ -60,7 +64,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
     add_picture(parser, "the table")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    declare_files(parser, reads=READ, writes=("csv", "picture"))
+    declare_files(parser, reads=(*READ, "data"), writes=("csv", "picture"))
 
 
 def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
@@ -74,11 +78,11 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     )
     parser.add_argument(
         "--method",
-        default="forward",
-        choices=("forward", "backward", *(("constrained",) if linear else ())),
-        help="a system: which equivalence"
-        + ("; constrained: linear lumpings that keep observables" if linear else "")
-        + " (default: forward)",
+        choices=("forward", "backward", *(("constrained",) if linear else ()), *METHODS),
+        metavar="NAME",
+        help="a system: forward, backward"
+        + (" or constrained, linear lumpings that keep observables" if linear else "")
+        + " (default: forward); a network: any method of symlump compress (default: afde)",
     )
     parser.add_argument(
         "--initial",
@@ -109,6 +113,11 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
         type=float,
         metavar=("LOW", "HIGH"),
         help="a network: certify the error for inputs in this range",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="FILE.csv",
+        help="a network: inputs, then targets, a sample a row: show the loss; methods that look at inputs do",
     )
 
 
@@ -141,7 +150,9 @@ def swept(options: argparse.Namespace) -> Sweep:
 
 
 def _only_systems(options: argparse.Namespace) -> None:
-    for name in ("activation", "box"):
+    if options.method in METHODS:
+        raise MethodError(f"--method {options.method} is for networks; {options.file} is a system")
+    for name in ("activation", "box", "data"):
         if getattr(options, name) is not None:
             raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
 
@@ -196,7 +207,7 @@ def _system(options: argparse.Namespace) -> Sweep:
     if options.spread and options.horizon is None:
         raise MethodError("--spread is the box of a certified error; say up to when with --horizon")
     model = read_model(options)
-    kind = Forward if options.method == "forward" else Backward
+    kind = Backward if options.method == "backward" else Forward
     method = kind(linkage=options.linkage or "closure", relative=options.relative)
     initial = model.initial_partition(options.initial)
     eps = _numbers(options.eps)
@@ -226,7 +237,6 @@ def _system(options: argparse.Namespace) -> Sweep:
 
 
 def _network(options: argparse.Namespace) -> Sweep:
-    from symlump.compression.merging.afde import AFDE
     from symlump.network.state_dict import read_network
     from symlump.tolerances.sweep import sweep
 
@@ -235,7 +245,7 @@ def _network(options: argparse.Namespace) -> Sweep:
         (options.breakpoints, "breakpoints"),
         (options.spread != 0, "spread"),
         (options.relative, "relative"),
-        (options.method != "forward", "method"),
+        (options.method not in (None, *METHODS), "method"),
         (options.initial != "file", "initial"),
         (bool(getattr(options, "observable", None)), "observable"),
     ):
@@ -249,12 +259,24 @@ def _network(options: argparse.Namespace) -> Sweep:
         network: Any = read_onnx(options.file)
     else:
         network = read_network(options.file, options.activation).network
+    if options.linkage is not None and options.method not in (None, "afde"):
+        raise MethodError(f"--linkage is for afde, not for --method {options.method}")
+    data = None if options.data is None else read_data(options.data, network)
+    settings = argparse.Namespace(
+        linkage=options.linkage or "variance",
+        relative_to="output",
+        on="influence",
+        steps=0,
+        box=options.box,
+    )
+    method = METHODS[options.method or "afde"].make({"eps": 0.0}, settings, data)
     with bar("sweeping", 100) as advance:
         return sweep(
             network,
             _numbers(options.eps),
-            AFDE(eps=0.0, linkage=options.linkage or "variance"),
+            method,
             box=None if options.box is None else tuple(options.box),
+            data=None if data is None else (data.inputs, data.targets),
             progress=lambda done, total: advance(100 * done // total, ""),
         )
 

@@ -85,8 +85,6 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--method", "quantise", "--retain", "0.3"], "does not take --retain; give --bits"),
-        (["--method", "magnitude", "--eps", "0"], "does not take --eps; give --retain"),
         (["--method", "svd", "--bits", "8"], "give --eps or --retain"),
         (["--method", "svd", "--eps", "0", "--steps", "5"], "--steps is for afde and dependence"),
         (["--max-loss", "1"], "give --data FILE.csv"),
@@ -97,6 +95,26 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
 def test_what_does_not_go_together(capsys, folder, arguments, says):
     code, out, err = compress(capsys, folder, *arguments)
     assert code == 2 and out == "" and says in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_searched_and_swept(capsys, folder, name):
+    data = ["--data", str(folder / "data.csv")]
+    asked = ("--method", name, "--max-loss", "0.02", *data, "--json")
+    code, out, err = compress(capsys, folder, *asked)
+    assert code == 0, err
+    assert json.loads(out)["mean_squared_error"]["after"] <= 0.02
+    command = ["sweep", str(folder / "net.safetensors"), "--activation", "tanh", "--method", name]
+    code = main([*command, *data, "--eps", "0,0.1,0.5", "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert code == 0 and [row["eps"] for row in rows] == [0, 0.1, 0.5]
+    assert rows[0]["loss"] < 1e-12 and rows[-1]["parameters"] <= rows[0]["parameters"]
+
+
+def test_a_sweep_with_options_of_another_method(capsys, folder):
+    command = ["sweep", str(folder / "net.safetensors"), "--activation", "tanh", "--method", "svd"]
+    assert main([*command, "--linkage", "closure"]) == 2
+    assert "--linkage is for afde" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_smaller_says_so(capsys, folder):

@@ -8,6 +8,7 @@ import pytest
 import symlump as sl
 from symlump import formats
 from symlump.cli.main import main
+from symlump.datasets.systems import h_tree
 from symlump.lumping import lumping as lumping_module
 
 TREE = """begin model tree
@@ -368,3 +369,20 @@ def test_help_teaches(capsys, command):
 
 def test_lump_needs_a_method(capsys, tree):
     assert main(["lump", str(tree)]) == 2 and "--method" in capsys.readouterr().err
+
+
+def test_a_share_instead_of_a_tolerance(capsys, tmp_path):
+    path = tmp_path / "tree.ode"
+    sl.write(h_tree(4, 0.01), path)
+    command = ["lump", str(path), "--initial", "one", "--json"]
+    assert main([*command, "--method", "backward", "--retain", "0.3"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["blocks"] == 4 and 0 < report["eps"] < 1e-3
+    linear = ["lump", str(path), "--method", "constrained", "--observable", "v1_1", "--json"]
+    assert main([*linear, "--retain", "0.15"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"] == 2 and report["eps"] == report["defect"] > 0
+    assert main([*command, "--method", "backward", "--retain", "0.3", "--eps", "0.1"]) == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+    assert main([*command, "--method", "forward", "--retain", "0.01"]) == 1
+    assert "smallest reachable size" in capsys.readouterr().err

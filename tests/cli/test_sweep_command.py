@@ -20,6 +20,8 @@ BAD = {
     "negative share": (["--spread", "-1", "--horizon", "1"], "--spread -1.0"),
     "share that is no number": (["--spread", "nan", "--horizon", "1"], "--spread nan"),
     "inputs of a network": (["--box", "0", "1"], "--box belongs to networks"),
+    "data of a network": (["--data", "{folder}/m.ode"], "--data belongs to networks"),
+    "a method of networks": (["--method", "svd"], "--method svd is for networks"),
     "rows without observables": (["--method", "constrained"], "at least one --observable"),
     "observables of blocks": (["--observable", "x1"], "--method constrained"),
     "rows with breakpoints": ([*ROWS, "--breakpoints"], "the dimension changes"),

@@ -36,7 +36,7 @@ def run_linear(options: argparse.Namespace) -> Answer:
     model = read_model(options)
     observables = [name for given in options.observable for name in names(given)]
     kept = [*(_view(model, name) for name in observables), *names_in(model.events)]
-    method = Constrained(kept, eps=options.eps)
+    method = Constrained(kept, eps=options.eps, retain=options.retain)
     with working(f"lumping {len(model.ode)} variables"):
         start = time.perf_counter()
         lumping = lump(model.ode, method)
@@ -105,7 +105,7 @@ def _report(
         "observables": observables,
         "parameters": options.parameters,
         "constants": options.constants,
-        "eps": options.eps,
+        "eps": lumping.eps,
         "variables": len(lumping.ode),
         "terms": lumping.ode.terms,
         "rows": len(lumping),

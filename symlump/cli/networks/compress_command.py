@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
+from symlump.cli.networks.data import read_data
 from symlump.cli.networks.onnx_options import add_shape, shapes_of
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.progress import working
@@ -145,7 +146,7 @@ def run(options: argparse.Namespace) -> Answer:
     network, saved = _read(options)
     data = None
     if options.data is not None:
-        data = _read_data(Path(options.data), *_sizes(network))
+        data = read_data(options.data, network)
     with working(f"compressing {network.parameters} parameters"):
         result = reduced(options, network, data)
     report = _report(result, data)
@@ -231,15 +232,6 @@ def _write(path: str, to_onnx: bool, result: Compression, saved: SavedNetwork | 
 
 def _is_onnx(path: str) -> bool:
     return Path(path).suffix.lower() == ".onnx"
-
-
-def _sizes(network: Network) -> tuple[int, int]:
-    """How many numbers a sample and its targets have."""
-    from math import prod
-
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise MethodError("--data is for networks with one input and one output")
-    return prod(network.inputs[0].size), prod(network.shapes[network.outputs[0]])
 
 
 def _write_certificates(result: Compression, folder: str) -> list[str]:
@@ -334,40 +326,3 @@ def _write_equations(result: Compression, path: str) -> None:
     if not result.lumpings:
         raise MethodError(f"--equations shows lumped equations; {result.method.label} has none")
     write_text(path, equations_document(result))
-
-
-def _read_data(path: Path, inputs: int, outputs: int) -> Dataset:
-    import numpy as np
-
-    from symlump.datasets.dataset import Dataset
-
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if lines and not all(_is_number(part) for part in lines[0].split(",")):
-            lines = lines[1:]  # a header
-        if not lines:
-            raise ValueError("it has no rows of numbers")
-        table = np.loadtxt(lines, delimiter=",", ndmin=2)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None
-    if table.shape[1] != inputs + outputs or not np.isfinite(table).all():
-        raise FileFormatError(
-            f"{path} has {table.shape[1]} columns; this network needs {inputs} inputs and {outputs} "
-            "targets in each row, all finite numbers"
-        )
-    return Dataset(
-        path.name,
-        table[:, :inputs],
-        table[:, inputs:],
-        tuple(f"x{i + 1}" for i in range(inputs)),
-        tuple(f"y{i + 1}" for i in range(outputs)),
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

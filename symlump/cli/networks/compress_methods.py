@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from symlump.datasets.dataset import Dataset
     from symlump.network.network import Network
 
-Make = Callable[[argparse.Namespace, "Dataset | None"], "CompressionMethod"]
+#: A method from what it is asked for (eps, retain or bits), the options of the command, and the data.
+Make = Callable[[dict[str, Any], argparse.Namespace, "Dataset | None"], "CompressionMethod"]
 
 
-def _afde(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.merging.afde import AFDE
 
     return AFDE(
-        eps=0.0 if options.max_loss is not None or options.max_bound is not None else options.eps,
-        retain=options.retain,
+        **wish,
         linkage=options.linkage,
         relative=options.relative_to != "nothing",
         on=options.on,
@@ -33,59 +33,55 @@ def _afde(options: argparse.Namespace, data: Dataset | None) -> CompressionMetho
     )
 
 
-def _symmetric(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _symmetric(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.symmetries.symmetric import Symmetric
 
-    return Symmetric(eps=options.eps or 0.0, retain=options.retain, box=options.box)
+    return Symmetric(**wish, box=options.box)
 
 
-def _dependence(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _dependence(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.dependences.dependence import Dependence
 
-    if data is None:
-        return Dependence(eps=options.eps, retain=options.retain, steps=options.steps)
-    return Dependence(
-        eps=options.eps, retain=options.retain, inputs=data.inputs, steps=options.steps
-    )
+    seen: dict[str, Any] = {} if data is None else {"inputs": data.inputs}
+    return Dependence(**wish, **seen, steps=options.steps)
 
 
-def _hierarchical(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _hierarchical(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.hierarchical.method import Hierarchical
 
-    inputs = None if data is None else data.inputs
-    return Hierarchical(eps=options.eps, retain=options.retain, inputs=inputs)
+    return Hierarchical(**wish, inputs=None if data is None else data.inputs)
 
 
-def _svd(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _svd(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.baselines.svd import TruncatedSVD
 
-    return TruncatedSVD(eps=options.eps, retain=options.retain)
+    return TruncatedSVD(**wish)
 
 
-def _quantise(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _quantise(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.baselines.quantize import Quantize
 
-    return Quantize(bits=options.bits)
+    return Quantize(**wish)
 
 
-def _global(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _global(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.baselines.magnitude import Magnitude
 
-    return Magnitude(options.retain, "global")
+    return Magnitude(**wish, scope="global")
 
 
-def _layerwise(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _layerwise(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.baselines.magnitude import Magnitude
 
-    return Magnitude(options.retain, "layerwise")
+    return Magnitude(**wish, scope="layerwise")
 
 
-def _wanda(options: argparse.Namespace, data: Dataset | None) -> CompressionMethod:
+def _wanda(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.baselines.wanda import Wanda
 
     if data is None:
         raise MethodError("--method wanda weighs weights by data; give --data FILE.csv")
-    return Wanda(options.retain, data.inputs)
+    return Wanda(**wish, inputs=data.inputs)
 
 
 @dataclass(frozen=True)
@@ -95,49 +91,47 @@ class Named:
     Parameters
     ----------
     make : callable
-    sizes : tuple of str
-        Which of the options for the size it takes.
     about : str
         What it does, and what its ε means.
     """
 
     make: Make
-    sizes: tuple[str, ...]
     about: str
 
 
 METHODS = {
     "afde": Named(
         _afde,
-        ("eps", "retain", "max_loss", "max_bound"),
         "merges units that act alike; ε is a share of the outputs' spread; on the inputs of --data if "
         "given, else on drawn ones (default)",
     ),
     "symmetric": Named(
         _symmetric,
-        ("eps", "retain"),
         "merges units that are multiples of one another, exactly at --eps 0, with a proof; with --box "
         "also folds ReLU units that never switch there",
     ),
     "dependence": Named(
         _dependence,
-        ("eps", "retain"),
         "removes units that others can imitate; ε is a layer's share of the change of the outputs; "
         "inputs from --data, else standard normal",
     ),
     "hierarchical": Named(
         _hierarchical,
-        ("eps", "retain"),
         "stores weight matrices low rank block by block; ε is the relative error of each, guaranteed; "
         "on the inputs of --data if given",
     ),
-    "svd": Named(_svd, ("eps", "retain"), "makes each weight matrix a product of two thin ones"),
-    "quantise": Named(_quantise, ("bits",), "rounds the weights to --bits bits"),
-    "magnitude": Named(_global, ("retain",), "zeroes the smallest weights of all"),
-    "magnitude-layerwise": Named(
-        _layerwise, ("retain",), "zeroes the smallest weights of each layer"
+    "svd": Named(_svd, "makes each weight matrix a product of two thin ones"),
+    "quantise": Named(
+        _quantise,
+        "rounds the weights to --bits bits, or to as few as ε (relative to the largest of a row) allows",
     ),
-    "wanda": Named(_wanda, ("retain",), "zeroes weights by size times the inputs' norm in --data"),
+    "magnitude": Named(_global, "zeroes the smallest weights of all; ε is the share that goes"),
+    "magnitude-layerwise": Named(
+        _layerwise, "zeroes the smallest weights of each layer; ε is the share that goes"
+    ),
+    "wanda": Named(
+        _wanda, "zeroes weights by size times the inputs' norm in --data; ε is the share that goes"
+    ),
 }
 
 
@@ -168,13 +162,13 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
         "--max-loss",
         type=float,
         metavar="L",
-        help="afde: the largest tolerance with at most this mean squared error on --data",
+        help="the largest tolerance with at most this mean squared error on --data",
     )
     size.add_argument(
         "--max-bound",
         type=float,
         metavar="B",
-        help="afde: the largest tolerance with at most this certified change of outputs on --box",
+        help="the largest tolerance with at most this certified change of outputs on --box",
     )
     size.add_argument("--bits", type=int, metavar="N", help="quantise: 2 to 16")
 
@@ -189,20 +183,18 @@ def reduced(options: argparse.Namespace, network: Network, data: Dataset | None)
     """
     from symlump.compression.compress import compress
 
-    named = METHODS[options.method]
     given = next(
         name
         for name in ("eps", "retain", "max_loss", "max_bound", "bits")
         if getattr(options, name) is not None
     )
-    if given not in named.sizes:
-        takes = " or ".join("--" + size.replace("_", "-") for size in named.sizes)
-        raise MethodError(
-            f"--method {options.method} does not take --{given.replace('_', '-')}; give {takes}"
-        )
+    if given == "bits" and options.method != "quantise":
+        raise MethodError(f"--method {options.method} does not take --bits; give --eps or --retain")
     if options.steps and options.method not in ("afde", "dependence"):
         raise MethodError(f"--steps is for afde and dependence, not for --method {options.method}")
-    method: Any = named.make(options, data)
+    searched = given in ("max_loss", "max_bound")
+    wish = {"eps": 0.0} if searched else {given: getattr(options, given)}
+    method = METHODS[options.method].make(wish, options, data)
     if given == "max_loss":
         from symlump.tolerances.search import search
 

@@ -30,7 +30,6 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
-from symlump.lumping.tolerance.substitution import substitution_distances
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.system import ODE
 from symlump.plan import Plan
@@ -85,6 +84,8 @@ class Forward(Equivalence):
         if not self.erode:
             return None
         instead = "Forward(eps) without it measures derivatives"
+        from symlump.lumping.tolerance.substitution import substitution_distances
+
         return substitution_distances(polynomial_only(ode, "erode=True", instead), labels, members)
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> Plan[Lumping]:

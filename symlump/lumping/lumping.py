@@ -10,28 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import CertificateError, FailureError, MethodError, PartitionError
-from symlump.lumping.elementary.explain import apart, together
 from symlump.lumping.equivalence import Equivalence, polynomial_only
-from symlump.lumping.explain import (
-    Explanation,
-    explain_apart,
-    explain_together,
-    explain_within,
-)
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split, splits
 from symlump.lumping.rendering import lumping_latex, lumping_text
-from symlump.lumping.tolerance.reference_system import reference_system
 from symlump.ode.exact import FloatArray
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, accepted, claim
 from symlump.proof.check import STEPS_PER_ITEM, Verdict, check
-from symlump.proof.evaluations import evaluations
 
 if TYPE_CHECKING:
     import networkx
 
     from symlump.lumping.bounds import ErrorBound
+    from symlump.lumping.explain import Explanation
 
 #: Up to this many terms a result is checked as soon as anyone asks whether it is exact.
 CHECKED_TERMS = 200_000
@@ -100,6 +92,8 @@ class Lumping:
 
             return within_tolerance(self.ode, self.method, self.initial).reference()
         ode, quotient = (polynomial_only(s, "a tolerance") for s in (self.ode, self.quotient))
+        from symlump.lumping.tolerance.reference_system import reference_system
+
         return reference_system(ode, self.method.direction, self.partition, quotient)
 
     @cached_property
@@ -167,6 +161,8 @@ class Lumping:
                 self.quotient,
                 initial=self.initial.named(names),
             )
+            from symlump.proof.evaluations import evaluations
+
             return Certificate(claimed | {"evaluations": evaluations(claimed)})
         if maximality:
             record = [
@@ -208,6 +204,8 @@ class Lumping:
         x1 and x3 are apart since round 1: the derivatives by them of the sum of the equations of {x1, x2, x3}
         differ in the coefficient of 1, which is -2 for x1 and 0 for x3
         """
+        from symlump.lumping.explain import explain_apart, explain_together, explain_within
+
         i, j = self.ode.position(x), self.ode.position(y)
         if not self.method.is_exact and self.ode.generators is not None:
             return self._explain_within(i, j)
@@ -225,6 +223,8 @@ class Lumping:
 
     def _explain_within(self, i: int, j: int) -> Explanation:
         """What is equal exactly first, then the distance of what is left."""
+        from symlump.lumping.elementary.explain import together
+        from symlump.lumping.explain import Explanation, explain_within
         from symlump.lumping.tolerance.functional import within_tolerance
 
         found = within_tolerance(self.ode, self.method, self.initial)
@@ -236,6 +236,9 @@ class Lumping:
         return explain_within(found.merged, self.method, initial, found.near.labels, x, y)
 
     def _explain_functions(self, i: int, j: int) -> Explanation:
+        from symlump.lumping.elementary.explain import apart, together
+        from symlump.lumping.explain import Explanation, explain_apart
+
         if self.partition.labels[i] == self.partition.labels[j]:
             said = together(self.ode, self.method.direction, self.quotient, self.partition, i, j)
             return Explanation(True, None, *said)

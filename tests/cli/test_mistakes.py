@@ -38,7 +38,7 @@ MISTAKES = {
         2,
         "did you mean '--method'?",
     ),
-    "an option of another command": ([*LUMP, "--retain", "0.5"], 2, "no option --retain"),
+    "an option of another command": ([*LUMP, "--bits", "4"], 2, "no option --bits"),
     "an ambiguous abbreviation": ([*NET, "--max", "1"], 2, "--max-loss, --max-bound"),
     "an option without its value": (["lump", "tree.ode", "--method"], 2, "expected one argument"),
     "a value with a minus sign": (

@@ -8,8 +8,9 @@ due is done as SBML has it, and the solver starts anew.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from symlump.errors import FailureError, InputError
 from symlump.formats.events import names_in
-from symlump.formats.flat import Expression, evaluate
+from symlump.formats.flat import Expression, Trees, evaluate, symbols
 from symlump.formats.floats import FloatArithmetic, Floats
 from symlump.memory import memory_errors
 from symlump.ode.simulate import Trajectory, checked_times, exact_jacobian, simulate
@@ -66,6 +67,26 @@ def _solver(method: str) -> Callable[..., Any]:
     return getattr(integrate, method)  # type: ignore[no-any-return]
 
 
+class _Constants(Trees):
+    """The arithmetic that computes what depends on nothing, once."""
+
+    def apply(
+        self, operator: str, arguments: Sequence[Expression], place: Hashable = None
+    ) -> Expression:
+        """The operation, or its value."""
+        numbers = [a for a in arguments if isinstance(a, Fraction)]
+        if operator != "time" and len(numbers) == len(arguments):
+            arithmetic = FloatArithmetic(np.zeros(1))
+            value = float(arithmetic.apply(operator, [arithmetic.number(a) for a in numbers])[0])
+            if np.isfinite(value):
+                return Fraction(value)
+        return super().apply(operator, arguments, place)
+
+
+def _folded(expression: Expression) -> Expression:
+    return evaluate(expression, {name: name for name in symbols(expression)}, _Constants())
+
+
 class _Run:
     """One solution on its way.
 
@@ -80,11 +101,12 @@ class _Run:
     def __init__(
         self, model: Model, solver: Callable[..., Any], times: Floats, options: dict[str, Any]
     ) -> None:
-        self.ode, self.events, self.times = model.ode, model.events, times
+        self.ode, self.times = model.ode, times
+        self.events = tuple(event.mapped(_folded) for event in model.events)
         self.solver, self.options = solver, options
         span = float(times[-1] - times[0])
         self.options["max_step"] = min(span / _STEPS, float(np.diff(times).min()))
-        self.used = [(name, self.ode.index[name]) for name in names_in(self.events)]
+        self.used = [(name, self.ode.index[name]) for name in names_in(model.events)]
         self.held = [event.initial_value for event in self.events]
         self.pending: list[_Pending] = []
         self.count = 0

@@ -53,6 +53,7 @@ _CHOICES = re.compile(
     r"\s*(?:(mdp|ma|pomdp|smg)\b|([0-9]+[ \t]+){2}[0-9]+[ \t]*\n\s*(?:[0-9]+[ \t]+){3}\S)",
     re.IGNORECASE,
 )
+_TWO_LINES = re.compile(r"\s*([^\n]*)\n\s*([^\n]*)")
 _ACTION = re.compile(r"^([ \t]*\S+[ \t]+\S+[ \t]+\S+)[ \t]+[^\s]+[ \t]*$", re.MULTILINE)
 _LINE = re.compile(
     rf"([0-9]{{1,12}})[ \t]+([0-9]{{1,12}})[ \t]+({PATTERN.pattern})[ \t]*(?:\n\s*|\Z)"
@@ -197,8 +198,10 @@ def _head(source: Source) -> Head:
 
 def _without_actions(source: Source) -> tuple[Source, Head, str]:
     """The file without names of actions behind its transitions, which PRISM may write."""
-    first = source.text.lstrip().partition("\n")[0].split()
-    second = source.text.lstrip().partition("\n")[2].lstrip().partition("\n")[0].split()
+    lines = _TWO_LINES.match(source.text)
+    if lines is None:
+        return source, _head(source), ""
+    first, second = lines[1].split(), lines[2].split()
     if len(first) != 2 or len(second) != 4:
         return source, _head(source), ""
     plain = Source(source.path, _ACTION.sub(r"\1", source.text))

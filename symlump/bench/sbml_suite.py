@@ -70,7 +70,7 @@ def measure(folder: str | Path, version: str | None = None) -> SuiteResult:
         try:
             missing, different = _compare(case, files[-1])
         except (InputError, FailureError) as problem:
-            result.refused[_reason(str(problem))] += 1
+            result.refused[reason(str(problem))] += 1
             continue
         if different:
             result.wrong.append(f"{case.name}: {different}")
@@ -81,7 +81,7 @@ def measure(folder: str | Path, version: str | None = None) -> SuiteResult:
     return result
 
 
-def _reason(message: str) -> str:
+def reason(message: str) -> str:
     """A refusal without its place and without names of the file."""
     text = re.sub(r"^.*?:[0-9]+:[0-9]+: ", "", message).split(", in ")[0]
     words = text.split("'")

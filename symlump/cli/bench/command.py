@@ -16,6 +16,7 @@ from symlump.cli.bench import (
     channels,
     coq_proofs,
     linear,
+    model_files,
     pinn,
     published,
     sbml_suite,
@@ -309,6 +310,13 @@ EXPERIMENTS = (
         bounds.add_options,
         bounds.run,
         bounds.DESCRIPTION,
+    ),
+    Experiment(
+        "files",
+        "what is read of a folder of model files, and why the others are refused",
+        model_files.add_options,
+        model_files.run,
+        model_files.DESCRIPTION,
     ),
     Experiment(
         "sbml-suite",

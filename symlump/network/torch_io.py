@@ -62,6 +62,11 @@ def from_torch(
             f"a torch.nn.Module is read here; got a {type(model).__name__}. Saved tensors are loaded into a "
             "model first: model.load_state_dict(…)"
         )
+    if any(p.is_meta for p in model.parameters()):
+        raise NetworkError(
+            f"the weights of this {type(model).__name__} are on the meta device, which holds no numbers; give "
+            "it some first: model.to_empty(device='cpu'), then model.load_state_dict(…)"
+        )
     network = _sequential(model)
     if network is not None:
         return network
@@ -93,7 +98,7 @@ def _guessed_example(model: nn.Module) -> torch.Tensor:
 
 def _sequential(model: nn.Module) -> Network | None:
     """A plain chain in an ``nn.Sequential``, without tracing; None if there is more to it."""
-    if not isinstance(model, nn.Sequential):
+    if not isinstance(model, nn.Sequential) or not all(map(_is_plain, model.modules())):
         return None
     modules = _flat(model)
     before = bool(modules) and _flattens(modules[0][1])
@@ -151,6 +156,15 @@ def _named(network: Network, linears: Sequence[tuple[str, nn.Linear]]) -> list[A
         replace(layer, weight_name=names[id(module.weight)], bias_name=names[id(module.bias)])
         for layer, (_, module) in zip(network.layers, linears, strict=True)
     ]
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module computes what its class in torch does: no hooks, no forward pass of its own."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks)
+    for kind in (nn.Sequential, nn.Linear):
+        if isinstance(module, kind) and type(module).forward is not kind.forward:
+            return False
+    return not any(hooks) and "forward" not in vars(module)
 
 
 def _flattens(module: nn.Module) -> bool:

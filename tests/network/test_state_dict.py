@@ -95,3 +95,19 @@ def test_nothing_is_executed(tmp_path, archive):
         with pytest.raises(FileFormatError, match="can run code"):
             read_network(tmp_path / name, "tanh")
     assert not touched.exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "keys", [("state_dict",), ("model",), ("model_state_dict",), ("model", "state_dict")]
+)
+def test_checkpoints_of_training_scripts(tmp_path, keys, dtype):
+    """The weights beside an epoch and an optimizer's state, with the prefix of a parallel module."""
+    content = {f"module.{name}": tensor.to(dtype) for name, tensor in chain().items()}
+    for key in reversed(keys):
+        content = {key: content, "epoch": 3, "optimizer": {"lr": 0.1}}
+    torch.save(content, tmp_path / "net.pt")
+    saved = read_network(tmp_path / "net.pt", "tanh")
+    assert saved.prefixes == ("module.0", "module.2")
+    assert f"torch.{saved.network.dtype}" == str(dtype)
+    assert saved.network.parameters == 12

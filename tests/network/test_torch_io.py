@@ -96,3 +96,40 @@ def test_not_finite_weights():
         broken[2].weight[1, 3] = float("nan")
     with pytest.raises(NetworkError, match=r"layer 1: weight\[1, 3\] is nan \(1 such"):
         sl.compress(broken, sl.AFDE(eps=0.1))
+
+
+def test_hooks_and_forward_passes_of_ones_own_are_traced():
+    def net():
+        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    class Shifted(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    hooked, ahead = net(), net()
+    hooked[0].register_forward_hook(lambda module, given, result: 2 * result)
+    ahead[0].register_forward_pre_hook(lambda module, given: (3 * given[0],))
+    doubled = nn.Sequential(Doubled(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    x = torch.randn(5, 3, dtype=torch.float64)
+    for model in (hooked, ahead, doubled, Shifted(*net()), nn.Sequential(Shifted(*net()))):
+        with torch.no_grad():
+            assert np.allclose(sl.from_torch(model)(x.numpy()), model(x))
+
+
+def test_weights_without_numbers_are_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).to("meta")
+    with pytest.raises(NetworkError, match="on the meta device, which holds no numbers"):
+        sl.from_torch(model)
+
+
+def test_compiled_and_parametrized_modules():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    nn.utils.parametrizations.weight_norm(model[0])
+    x = torch.randn(5, 3, dtype=torch.float64)
+    for wrapped in (model, torch.compile(model)):
+        with torch.no_grad():
+            assert np.allclose(sl.from_torch(wrapped)(x.numpy()), model(x))

@@ -37,12 +37,9 @@ from symlump.network.torch_module import DTYPES
 SUFFIXES = (".safetensors", ".pt", ".pth")
 _ACTIVATION_KEY = "symlump.activation"
 _OUTPUT_KEY = "symlump.output_activation"
-#: Where checkpoints hold their state dict.
-_NESTED = ("state_dict", "model_state_dict", "model")
-#: How many times its size the tensors of a file may take.
-_MAX_SHARING = 64
-#: Polynomials are named by their coefficients, and have at most 13.
-_MAX_NAME = 1000
+_NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints hold theirs
+_MAX_SHARING = 64  # how many times its size the tensors of a file may take
+_MAX_NAME = 1000  # polynomials are named by their coefficients, and have at most 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +269,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         reason = (str(error).split("\n")[0] or type(error).__name__)[:200]
         raise FileFormatError(f"{path} cannot be read as a torch file: {reason}") from None
     for _ in _NESTED:  # as training scripts save it, beside other things, and perhaps twice
-        inside = [content[k] for k in _NESTED if isinstance(content, dict) and k in content]
+        inside = [content.get(k) for k in _NESTED] if isinstance(content, dict) else []
         content = next((part for part in inside if isinstance(part, dict)), content)
     if not isinstance(content, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()

@@ -131,11 +131,7 @@ class Certificate:
         """
         from symlump.proof.walk import walk
 
-        if self.data.get("functions"):
-            raise MethodError(
-                "a proof is explained for polynomial systems; this certificate has functions, such as "
-                f"{next(iter(self.data['functions'].values()))[0]}"
-            )
+        self._refuse_functions("a proof is explained")
         try:
             return walk(read_claim(self.data), blocks)
         except (Unreadable, Rejected, Inconclusive) as error:
@@ -182,11 +178,7 @@ class Certificate:
         from symlump.proof.coq.numbers import numbered
         from symlump.proof.coq.script import script
 
-        if self.data.get("functions"):
-            raise MethodError(
-                "a Coq file is written for polynomial systems; this certificate has functions, such as "
-                f"{next(iter(self.data['functions'].values()))[0]}"
-            )
+        self._refuse_functions("a Coq file is written")
         verdict = self.check()
         if not verdict.accepted:
             raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
@@ -194,6 +186,19 @@ class Certificate:
             return readable.to_coq(self.data)
         claim = read_claim(self.data)
         return script(numbered(claim), reference=claim.tolerance != "0")
+
+    def _refuse_functions(self, what: str) -> None:
+        try:
+            keys = [key for key in ("functions", "quotient_functions") if key in self.data]
+            found = [
+                f for key in keys for f in checker.read_functions(self.data[key], key).values()
+            ]
+        except Unreadable as error:
+            raise FileFormatError(str(error)) from None
+        if found:
+            raise MethodError(
+                f"{what} for polynomial systems; this certificate has functions, such as {found[0].name}"
+            )
 
     def to_json(self, version: int | None = None) -> str:
         """The text of a certificate file.

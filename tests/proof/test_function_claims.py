@@ -1,5 +1,6 @@
 """Claims about quotients and functions, written by hand: what is true, false, or not known."""
 
+import hashlib
 import json
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proof.claims import claimed, steps_of, terms
 
+from symlump.errors import FileFormatError, MethodError
 from symlump.proof import check as checker
 from symlump.proof import closure
+from symlump.proof.certificate import Certificate
 from symlump.proof.check import Unreadable, check
 
 
@@ -114,6 +117,20 @@ def test_a_denominator_that_vanishes_on_the_blocks():
     )  # fmt: skip
     verdict = check(data | {"blocks": {"z": ["x", "y"]}})
     assert verdict.answer == "rejected" and "a denominator is 0" in verdict.reason
+
+
+@pytest.mark.parametrize("key", ["functions", "quotient_functions"])
+def test_what_is_for_polynomials_says_so_whichever_side_has_functions(key):
+    one, other = ({"x": "1"}, {"x": "f + x*f"})[:: -1 if key == "functions" else 1]
+    data = claimed("forward", one, other, **{key: {"f": ("inverse", "1 + x")}})
+    assert check(data).accepted
+    for ask in (Certificate.explain, Certificate.to_coq, lambda c: c.to_coq(lemmas=True)):
+        with pytest.raises(MethodError, match="for polynomial systems; .* such as inverse"):
+            ask(Certificate(data))
+        for wrong in ([], 3, {"f": []}):
+            with pytest.raises(FileFormatError, match=f"{key}"):
+                ask(Certificate(data | {key: wrong}))
+    assert Certificate(data).check_verified().answer == "inconclusive"
 
 
 @KINDS
@@ -278,6 +295,24 @@ def replayed(kind, system, functions, rounds):
     allowed, task = {}, "replaying the evaluations"
     _, spent = steps_of(data, allowed)
     return spent[task], allowed[task] - 2_500_000
+
+
+def test_values_are_drawn_as_specified(monkeypatch):
+    """Hashes of texts without spaces, in ASCII; of a block that of its first variable in the system's order."""
+    text = rb'[5,"x","\u00e9"]'
+    expected = int.from_bytes(hashlib.sha256(text).digest(), "big") % 100 + 1
+    assert checker._residue(101, 5, "x", "é") == expected
+    drawn, residue = [], checker._residue
+    monkeypatch.setattr(checker, "_residue", lambda *parts: drawn.append(parts) or residue(*parts))
+    data = claimed("backward", {"b": "e", "a": "e", "c": ""}, {}, {"e": ("exp", "3*a")}, blocks={})
+    claim = checker.read_claim(data)
+    initial = {"b": 0, "a": 0, "c": 0}
+    checker.replay_evaluations(claim, initial, checker.Evaluations(101, 7, 9))
+    assert drawn[:3] == [(101, 7, "x", "b"), (101, 7, "x", "a"), (101, 7, "x", "c")]
+    blocks = [parts for parts in drawn if len(parts) == 4 and parts[2] != "x"]
+    assert blocks == [(101, 7, 0, "b"), (101, 7, 1, "c")]
+    value = residue(101, 7, 0, "b")
+    assert (101, "exp", 3 * value % 101) in drawn
 
 
 def test_steps_of_a_record_of_values_of_equations():

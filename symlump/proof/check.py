@@ -918,11 +918,12 @@ def _check_linear(system: System, rows: System, quotient: System) -> None:
     size = _size(system) + _size(rows) + _size(quotient)
     budget = Budget.of("adding up rows", size)
     products = Budget.of("multiplying out the quotient", 16 * size)
+    cost = {name: sum(1 + _digits(v) for v in p.values()) for name, p in system.items()}
     for name, row in rows.items():
         total: Polynomial = {}
         for monomial, weight in row.items():
             (variable, _) = monomial[0]
-            budget.spend(len(system[variable]))
+            budget.spend(cost[variable] + _digits(weight) * len(system[variable]))
             for other, value in system[variable].items():
                 add_term(total, other, weight * value)
         _compare(total, _substituted(quotient[name], rows, products), f"row {name}", CLAIMS)
@@ -943,13 +944,18 @@ def _substituted(
 
 
 def _product(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
-    lengths = len(q) * sum(map(len, p)) + len(p) * sum(map(len, q))
-    budget.spend(1 + 8 * len(p) * len(q) + lengths)
+    of_p, of_q = (sum(len(m) + _digits(v) for m, v in r.items()) for r in (p, q))
+    budget.spend(1 + 8 * len(p) * len(q) + len(q) * of_p + len(p) * of_q)
     result: Polynomial = {}
     for left, a in p.items():
         for right, b in q.items():
             add_term(result, _sorted([*left, *right]), a * b)
     return result
+
+
+def _digits(number: Fraction) -> int:
+    """Steps that arithmetic with a long number takes beyond that with a short one."""
+    return (number.numerator.bit_length() + number.denominator.bit_length()) // 128
 
 
 def _compare(left: Polynomial, right: Polynomial, where: str, how: str) -> None:

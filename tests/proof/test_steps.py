@@ -110,6 +110,22 @@ def test_steps_of_a_linear_lumping():
     assert allowed["multiplying out the quotient"] == 2_500_000 + 64 * size
 
 
+def test_long_numbers_are_counted():
+    """One step more for each 128 bits: 2^127 and 1 have 129, the numbers of 1/3^81 too; floats have fewer."""
+    short, long, third = str(2**126 - 1), str(2**127 - 1), f"1/{3**81}"
+    for number, more in ((short, 0), (f"-{short}", 0), (long, 1), (third, 1), (str(2**1000), 7)):
+        data = claimed(
+            "linear", {"x": f"{number}*x + y", "y": ""}, {"x": f"{number}*x + y", "y": ""}
+        )
+        verdict, spent = steps_of(data)
+        assert verdict.accepted and spent["adding up rows"] == 2 + more
+        # number·x, where x is 1·x; and y
+        assert spent["multiplying out the quotient"] == (10 + more) + 10
+        data["matrix"], data["quotient"] = {"z": [[number, [["y", 1]]]]}, {"z": []}
+        data["system"] = {"x": [], "y": [["1", []], ["-1", [["x", 1]]]]}
+        assert steps_of(data)[1]["adding up rows"] == 2 + 2 * more
+
+
 @pytest.mark.parametrize(
     ("kind", "x", "y", "quotient", "answer"),
     [

@@ -563,11 +563,7 @@ def _record(value: Any, path: str) -> Record:
 
 
 def _closure(value: Any, path: str) -> Closure:
-    keys = ("observables", "start", "prime", "steps")
-    for key in [*keys, *(key for key in _object(value, path) if key not in keys)]:
-        if key not in value or key not in keys:
-            said = "this key is missing" if key in keys else "a closure has no such key"
-            raise Misplaced(said, f"{path}.{key}")
+    _has_keys(("observables", "start", "prime", "steps"), value, path, "a closure has")
     observables = []
     for at, pair in enumerate(_list(value["observables"], f"{path}.observables")):
         where = f"{path}.observables[{at}]"
@@ -579,9 +575,7 @@ def _closure(value: Any, path: str) -> Closure:
         _natural(number, f"{path}.start[{at}]")
         for at, number in enumerate(_list(value["start"], f"{path}.start"))
     ]
-    prime = value["prime"]
-    if type(prime) is not int or not 1 < prime < MAX_PRIME or not _is_prime(prime):
-        _wrong(prime, "a prime below 2^40", f"{path}.prime")
+    prime = _prime(value["prime"], f"{path}.prime")
     steps: list[tuple[int, Any]] = []
     for at, step in enumerate(_list(value["steps"], f"{path}.steps")):
         if type(step) is not list or len(step) != 2:
@@ -592,8 +586,18 @@ def _closure(value: Any, path: str) -> Closure:
     return Closure(observables, start, prime, steps)
 
 
-def _is_prime(number: int) -> bool:
-    return all(number % d for d in range(2, isqrt(number) + 1))
+def _has_keys(keys: tuple[str, ...], value: Any, path: str, what: str) -> None:
+    for key in [*keys, *(key for key in _object(value, path) if key not in keys)]:
+        if key not in value or key not in keys:
+            said = "this key is missing" if key in keys else f"{what} no such key"
+            raise Misplaced(said, f"{path}.{key}")
+
+
+def _prime(value: Any, path: str) -> int:
+    whole = type(value) is int and 1 < value < MAX_PRIME
+    if not whole or not all(value % d for d in range(2, isqrt(value) + 1)):
+        _wrong(value, "a prime below 2^40", path)
+    return int(value)
 
 
 def read_functions(value: Any, path: str = "functions") -> Functions:
@@ -619,13 +623,8 @@ def _system_functions(value: Any, path: str) -> Functions:
 
 def _evaluations(value: Any, path: str) -> Evaluations:
     keys = ("prime", "seed", "rounds")
-    for key in [*keys, *(key for key in _object(value, path) if key not in keys)]:
-        if key not in value or key not in keys:
-            said = "this key is missing" if key in keys else "evaluations have no such key"
-            raise Misplaced(said, f"{path}.{key}")
-    prime = value["prime"]
-    if type(prime) is not int or not 1 < prime < MAX_PRIME or not _is_prime(prime):
-        _wrong(prime, "a prime below 2^40", f"{path}.prime")
+    _has_keys(keys, value, path, "evaluations have")
+    prime = _prime(value["prime"], f"{path}.prime")
     seed, rounds = (_natural(value[key], f"{path}.{key}") for key in keys[1:])
     return Evaluations(prime, seed, rounds)
 
@@ -762,9 +761,8 @@ class _Partition:
         before = len(self.members)
         for number, groups in blocks.items():
             parts = sorted(groups.values(), key=len)
-            rest = len(self.members[number]) - sum(
-                map(len, parts)
-            )  # who has none, or the empty one
+            # Who has none, or the empty one.
+            rest = len(self.members[number]) - sum(map(len, parts))
             if rest < len(parts[-1]):
                 parts.pop()
                 if rest:
@@ -1007,10 +1005,8 @@ class _Modular:
         self.budget.spend(1 + len(monomial))
         result = 1
         for symbol, power in monomial:
-            factor = self.at[symbol]
-            result = (
-                result * (factor if power == 1 else pow(factor, power, self.prime)) % self.prime
-            )
+            factor = self.at[symbol] if power == 1 else pow(self.at[symbol], power, self.prime)
+            result = result * factor % self.prime
         return result
 
     def value(self, polynomial: Polynomial) -> int:

@@ -131,6 +131,14 @@ def test_long_numbers_are_counted():
     [
         ("forward", "x^2 + 2*x*y + y^2", "", "z^2", "accepted"),
         ("forward", "x^2 + x*y + y^2", "", "z^2", "rejected"),
+        ("forward", "x^2 + 2*x*y + y^2", "", "2*z^2", "rejected"),
+        ("forward", "x^2 + 2*x*y + y^2", "", "", "rejected"),
+        ("forward", "x", "y", "", "rejected"),
+        ("forward", "", "", "z", "rejected"),
+        ("backward", "x", "y", "", "rejected"),
+        ("backward", "", "", "z", "rejected"),
+        ("linear", "x", "y", "", "rejected"),
+        ("linear", "", "", "z", "rejected"),
         ("forward", "x^3 + 3*x^2*y", "3*x*y^2 + y^3", "z^3", "accepted"),
         ("forward", "x^3 + 2*x^2*y", "2*x*y^2 + y^3", "z^3", "rejected"),
         ("backward", "x^2 + x*y", "2*y^2", "2*z^2", "accepted"),
@@ -143,3 +151,19 @@ def test_long_numbers_are_counted():
 def test_powers_and_products_of_two_variables(kind, x, y, quotient, answer):
     parts = {"matrix": {"z": "x + y"}} if kind == "linear" else {"blocks": {"z": ["x", "y"]}}
     assert check(claimed(kind, {"x": x, "y": y}, {"z": quotient}, **parts)).answer == answer
+
+
+@pytest.mark.parametrize(
+    ("system", "quotient", "says"),
+    [
+        ("3 + x", "x", "coefficient of 1 is 3, the quotient claims 0"),
+        ("x", "1 + x", "coefficient of 1 is 0, the quotient claims 1"),
+        ("x", "2*x", "coefficient of x is 1, the quotient claims 2"),
+        ("1/2*x^2", "x^2", "coefficient of x^2 is 1/2, the quotient claims 1"),
+        ("x^2*y - x*y^3", "x^2*y + x*y^3", "coefficient of x*y^3 is -1, the quotient claims 1"),
+    ],
+)
+def test_a_refusal_names_monomial_and_both_numbers(system, quotient, says):
+    for kind in ("forward", "backward", "linear"):
+        data = claimed(kind, {"x": system, "y": ""}, {"x": quotient, "y": ""})
+        assert check(data).reason.endswith(f" {says}")

@@ -200,3 +200,13 @@ def test_steps_that_pass_units_on_and_steps_that_mix():
         assert result.network.named["a"].units == units and result.exact
         x = np.random.default_rng(0).normal(size=(5, 1, 6))
         assert result.network(x) == pytest.approx(graph(x), abs=1e-12)
+
+
+def test_nothing_but_constants_is_left():
+    """All channels constant: one that computes nothing stays, and the bias has the value."""
+    graph = graph_of("sigmoid", [], [[0.0, 0.0], [0.0, 0.0]], [3.0, 1.0])
+    for method in (sl.Symmetric(), sl.Symmetric(eps=0.1)):
+        result = sl.compress(graph, method)
+        assert result.unit_maps[0].tolist() == [-1, -1]
+        assert result.network.named["a"].units == 1
+        assert result.network(np.ones((2, 1, 6))) == pytest.approx(np.full((2, 1, 5), 2.0))

@@ -242,7 +242,7 @@ class SymmetryWalk:
         for node in reversed(network.nodes):
             own = live[node.name]
             match node:
-                case Affine(depthwise=False):
+                case Affine(depthwise=False) if live[node.inputs[0]].size:
                     kept = self.steps[node.name].merge.kept
                     read = kept.take(np.flatnonzero(own)).nonzero()[:, :-1].any(axis=0)
                     live[node.inputs[0]] |= read.reshape(self.counts[node.inputs[0]], -1).any(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import FloatArray, IntArray
 
+_FEW = 1000  # where finding out how to sort takes longer than sorting
 _CHUNK = 1 << 15  # what is in flight then fits in the cache
 
 
@@ -193,6 +194,8 @@ def pair_order(first: IntArray, second: IntArray) -> IntArray:
     >>> pair_order(np.array([1, 0, 1]), np.array([2, 5, 0])).tolist()
     [1, 2, 0]
     """
+    if first.size < _FEW:
+        return np.lexsort((second, first))
     return _row_order(np.stack([first, second], axis=1))
 
 
@@ -202,7 +205,7 @@ def _row_order(matrix: IntArray) -> IntArray:
     One sort where a row fits into 64 bits, which is several times as fast as one for each column.
     """
     bits = [int(column.max(initial=0)).bit_length() for column in matrix.T]
-    if sum(bits) > 62:
+    if sum(bits) > 62 or matrix.min(initial=0) < 0:
         return np.lexsort(matrix.T[::-1])
     key = matrix[:, 0].copy()
     for column, width in zip(matrix.T[1:], bits[1:], strict=True):

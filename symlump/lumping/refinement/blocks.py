@@ -16,7 +16,7 @@ import numpy as np
 
 from symlump.lumping.refinement.field import Residues
 from symlump.ode.exact import IntArray
-from symlump.ode.monomials import ranges
+from symlump.ode.monomials import pair_order, ranges
 
 
 class RefinableBlocks:
@@ -64,7 +64,7 @@ class RefinableBlocks:
         if not touched.size:
             return touched
         label = self.labels[touched]
-        order = np.lexsort((values, label))
+        order = pair_order(label, values.view(np.int64))
         touched, label, values = touched[order], label[order], values[order]
         new_block = np.concatenate([[True], label[1:] != label[:-1]])
         new_group = new_block.copy()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -216,3 +217,31 @@ def test_a_unit_of_one_network_is_not_that_of_another_system():
     with pytest.raises(MethodError, match="units of the network that was compressed"):
         sl.lump(sl.encode(network(2)), lumping.method)
     assert "(variance, as a share of the outputs' spread)" in lumping.headline()
+
+
+def test_plans_of_convolutions_and_branches():
+    class Residual(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Conv2d(1, 4, 3, padding=1)
+            self.second = torch.nn.Conv2d(4, 4, 3, padding=1)
+            self.last = torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            h = torch.relu(self.first(x))
+            return self.last((h + torch.relu(self.second(h))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    net = sl.from_torch(Residual().eval(), torch.zeros(1, 1, 6, 6))
+    images = np.random.default_rng(0).standard_normal((40, 1, 6, 6))
+    for name, method in METHODS.items():
+        if name in ("AFDE, state", "AFDE, both"):
+            continue  # for chains
+        if getattr(method, "inputs", None) is X:
+            method = replace(method, inputs=images)
+        plan = method.plan(net)
+        for eps in (0.0, 0.1, 1.0):
+            assert plan.size(eps) == plan.at(eps).retained_parameters, name
+        if isinstance(method, sl.AFDE):
+            (lumping,) = plan.at(0.5).lumpings
+            assert sl.lump(lumping.ode, lumping.method).partition == lumping.partition, name

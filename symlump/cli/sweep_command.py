@@ -158,6 +158,7 @@ def _only_systems(options: argparse.Namespace) -> None:
 
 
 def _linear(options: argparse.Namespace) -> Sweep:
+    from symlump.formats.events import names_in
     from symlump.lumping.linear.constrained import Constrained
     from symlump.tolerances.sweep import sweep
 
@@ -186,6 +187,7 @@ def _linear(options: argparse.Namespace) -> Sweep:
     observables = [name for given in options.observable for name in names(given)]
     views = model.observables
     kept = [views[n] if n not in model.ode.index and n in views else n for n in observables]
+    kept += names_in(model.events)
     with bar("sweeping", 100) as advance:
         return sweep(
             model.ode,
@@ -207,6 +209,11 @@ def _system(options: argparse.Namespace) -> Sweep:
     if options.spread and options.horizon is None:
         raise MethodError("--spread is the box of a certified error; say up to when with --horizon")
     model = read_model(options)
+    if model.events and options.horizon is not None:
+        raise MethodError(
+            "--horizon bounds the error of solutions of the equations, and this model has events, which "
+            "change solutions beside them; leave it out"
+        )
     kind = Backward if options.method == "backward" else Forward
     method = kind(linkage=options.linkage or "closure", relative=options.relative)
     initial = model.initial_partition(options.initial)
@@ -248,6 +255,7 @@ def _network(options: argparse.Namespace) -> Sweep:
         (options.method not in (None, *METHODS), "method"),
         (options.initial != "file", "initial"),
         (bool(getattr(options, "observable", None)), "observable"),
+        *((getattr(options, name) is not None, name) for name in READ[1:]),
     ):
         if given:
             raise MethodError(f"--{name} belongs to systems; {options.file} is a network")

@@ -1,5 +1,6 @@
 """Models with events: read, lumped, simulated and written; solutions by hand."""
 
+import json
 from fractions import Fraction as Q
 from math import exp
 
@@ -286,3 +287,24 @@ def test_what_has_no_mathematics_is_not_there():
         "an event sets 'A' to nothing: it stays",
         "event 'f' has no trigger: it never happens",
     )
+
+
+def test_commands_of_a_model_with_events(tmp_path, capsys):
+    from symlump.cli.main import main
+
+    path = tmp_path / "m.xml"
+    path.write_text(planted())
+    assert main(["show", str(path), "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)["events"]
+    assert shown["text"] == "e: when z > 4, k = k/4" and shown["variables"] == ["z", "k"]
+    assert main(["lump", str(path), "--method", "forward", "-o", f"{tmp_path}/small.xml"]) == 0
+    assert "an exact lumping across them, too" in capsys.readouterr().out
+    assert formats.read(tmp_path / "small.xml").events == read(planted()).events
+    linear = ["--method", "constrained", "--observable", "z"]
+    assert main(["lump", str(path), *linear, "-o", f"{tmp_path}/rows.xml"]) == 0
+    assert "k" in formats.read(tmp_path / "rows.xml").ode.variables
+    assert main(["sweep", str(path), "--method", "forward", "--eps", "0", "--horizon", "1"]) == 2
+    assert "this model has events" in capsys.readouterr().err
+    assert main(["sweep", str(path), *linear, "--eps", "0"]) == 0
+    assert main(["lump", str(path), "--method", "forward", "-o", f"{tmp_path}/small.ode"]) == 2
+    assert "which only SBML" in capsys.readouterr().err

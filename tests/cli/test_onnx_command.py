@@ -133,3 +133,27 @@ def test_one_clear_line_and_exit_code_2(capsys, net, tmp_path, arguments, says):
     places = {"NET": net, "WRONG": wrong, "UNKNOWN": unknown}
     code, out, err = run(capsys, *(places.get(a, a) for a in arguments))
     assert code == 2 and not out and says in err and err.count("\n") == 1
+
+
+def test_what_merging_cannot_reach_is_said(capsys, tmp_path):
+    """Two outputs, and a normalisation that keeps the units before it alone."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.n = torch.nn.Linear(4, 6), torch.nn.LayerNorm(6)
+            self.b, self.c = torch.nn.Linear(6, 8), torch.nn.Linear(8, 2)
+
+        def forward(self, x):
+            h = self.n(self.a(x))
+            return self.c(torch.relu(self.b(h))), h
+
+    sl.write_onnx(sl.from_torch(Two(), torch.zeros(1, 4)), tmp_path / "two.onnx")
+    code, out, _ = run(capsys, "compress", tmp_path / "two.onnx", "--retain", "0.8")
+    assert (
+        code == 0 and "74 of 107 parameters are in layers whose units, or inputs, may merge" in out
+    )
+    code, out, _ = run(capsys, "compress", tmp_path / "two.onnx", "--retain", "0.8", "--json")
+    assert code == 0 and json.loads(out)["reducible"] == 74

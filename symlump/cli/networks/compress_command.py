@@ -263,9 +263,11 @@ def _bound(result: Compression, box: list[float]) -> dict[str, Any]:
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
     from symlump.compression.compression import mean_squared_error
     from symlump.compression.merging.effect import observed_difference
+    from symlump.network.ties import reducible
 
     difference = observed_difference(result.original, result.network)
     report = result.to_dict()
+    report["reducible"] = reducible(result.original)
     report["difference"] = {
         "inputs": f"{difference.samples} standard normal samples, seed {difference.seed}",
         "root_mean_square": difference.root_mean_square,
@@ -290,6 +292,11 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
         f"{difference['largest']:.3g}, where they are {difference['output_root_mean_square']:.3g}: "
         f"observed on {difference['inputs']}",
     ]
+    if report["reducible"] < result.parameters and result.original.chain is None:
+        lines.append(
+            f"{report['reducible']} of {result.parameters} parameters are in layers whose units, or inputs, "
+            "may merge"
+        )
     if "bound" in report:
         low, high = report["bound"]["box"]
         lines.append(

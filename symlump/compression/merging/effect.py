@@ -232,8 +232,11 @@ def observed_difference(
     0.0
     """
     x = standard_inputs(original, samples, seed)
-    before = original(*x)
-    gap = reduced(*x) - before
+    before, after = (
+        n(*x) if len(n.outputs) == 1 else flat_outputs(forward(n, x), n)  # the first lets values go
+        for n in (original, reduced)
+    )
+    gap = after - before
     return Difference(
         len(before),
         seed,

@@ -243,6 +243,8 @@ def test_every_fact_and_no_other(name):
         ("e", str(v), {"e": (name, "1")}, AT_ONE.get(name, 1 if name == "power" else None) == v)
         for v in (0, 1, 2)
     ]
+    pairs += [("e", "1", {"e": (name, "1", "z")}, name == "power")]
+    pairs += [("e", str(v), {"e": (name, "", "z")}, False) for v in (0, 1)]
     for left, right, functions, same in pairs:
         claim = checker.read_claim(
             claimed("backward", {"x": left, "y": right, "z": ""}, {}, functions, blocks={})
@@ -251,6 +253,23 @@ def test_every_fact_and_no_other(name):
             record = checker.Evaluations(10007, seed, 1)
             found = checker.replay_evaluations(claim, {"x": 0, "y": 0, "z": 1}, record)
             assert (found["x"] == found["y"]) == same, (left, right, functions)
+
+
+@pytest.mark.parametrize(("sign", "names"), [("-", EVEN), ("+", ODD)])
+def test_derivatives_have_the_other_parity(sign, names):
+    """f(u) ± f(−u) is 0, so nothing tells y, which it seems to contain, from k; wherever u is in the field."""
+    for name in names:
+        functions = {"e": (name, "y"), "f": (name, "-y")}
+        system = {"x": f"e {sign} f", "y": "", "k": ""}
+        claim = checker.read_claim(claimed("forward", system, {}, functions, blocks={}))
+        other = {"x": f"e {'+' if sign == '-' else '-'} f", "y": "", "k": ""}
+        wrong = checker.read_claim(claimed("forward", other, {}, functions, blocks={}))
+        for seed in range(8):
+            record = checker.Evaluations(10007, seed, 2)
+            found = checker.replay_evaluations(claim, {"x": 0, "y": 1, "k": 1}, record)
+            assert found["y"] == found["k"], (name, seed)
+            found = checker.replay_evaluations(wrong, {"x": 0, "y": 1, "k": 1}, record)
+            assert found["y"] != found["k"], (name, seed)
 
 
 def test_a_prime_that_divides_a_denominator_shows_nothing():

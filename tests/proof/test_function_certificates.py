@@ -346,3 +346,34 @@ def test_the_record_takes_time_in_proportion(kind):
     more_rounds, long = steps(400)
     assert (rounds, more_rounds) == (99, 399)
     assert long < 6 * short
+
+
+def test_which_keys_go_together():
+    """Each combination of keys that the specification excludes is refused, with the reason."""
+    rational = TRUE["forward rational"]
+    plain = {
+        **sl.lump(sl.PolynomialODE.from_sympy({x1: -x1, x2: -x2}), sl.Forward()).certificate().data,
+        "version": 3,
+    }
+    assert check(plain).accepted and check(rational).accepted
+    records = {"maximality": plain["maximality"], "evaluations": rational["evaluations"]}
+
+    def refusal(data, *without, **more):
+        with pytest.raises(checker.Unreadable) as refused:
+            check({key: value for key, value in {**data, **more}.items() if key not in without})
+        return str(refused.value)
+
+    for data in (plain, rational):
+        assert "this needs the key initial, the partition it starts from" in refusal(
+            data, "initial"
+        )
+    assert "maximality: this is the record of a system without functions" in refusal(
+        rational, "evaluations", maximality=records["maximality"]
+    )
+    assert "evaluations: this is the record of a system with functions" in refusal(
+        plain, "maximality", evaluations=records["evaluations"]
+    )
+    assert "a certificate with functions holds its system" in refusal(
+        rational, "system", digest="0" * 64
+    )
+    assert "version 1 or 2, has no such key" in refusal(rational, version=1)

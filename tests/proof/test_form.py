@@ -437,3 +437,33 @@ def test_a_vector_that_is_derived_twice_counts_once():
     assert check(data | {"closure": record}).accepted
     verdict = check_closure(data | {"closure": record})
     assert verdict.answer == "inconclusive" and "depends on those before it" in verdict.reason
+
+
+def test_another_system_is_a_reference_model_where_a_tolerance_says_so():
+    """A given system that is not the certificate's: what the refusal says depends on the tolerance."""
+    near = "that is a reference model, near to the given one"
+    for kind, tolerance in (("forward", False), ("tolerance", True)):
+        system = TRUE[kind]["system"]
+        other = {name: [*terms, ["7", []]] for name, terms in system.items()}
+        verdict = check({key: value for key, value in TRUE[kind].items() if key != "digest"}, other)
+        assert (
+            verdict.answer == "rejected" and "is not the one in the certificate" in verdict.reason
+        )
+        assert (near in verdict.reason) == tolerance
+
+
+def test_lists_of_version_2_have_a_depth():
+    """What stands deeper than the format goes is refused without recursion."""
+    deep: list = []
+    for _ in range(20_000):
+        deep = [deep]
+    with pytest.raises(Unreadable):
+        check(
+            {
+                "system": deep,
+                "format": "symlump certificate",
+                "version": 2,
+                "kind": "forward",
+                "values": [],
+            }
+        )

@@ -199,13 +199,12 @@ def bad_inputs(folder, saved):
         "list": (not_dict, tanh, "holds a list"),
         "text": (text, tanh, "model.pt"),
         "wanda": (saved, ["--activation", "tanh", "--method", "wanda", "--retain", ".5"], "--data"),
-        "pruning eps": (saved, [*tanh, "--method", "magnitude"], "--retain"),
     }
 
 
 CASES = (
     "nan infinite shapes layer convolution integers activation,no activation,eps,eps nan,retain,missing,"
-    "folder,empty,garbage,header,pickle,pickle in zip,list,text,wanda,pruning eps"
+    "folder,empty,garbage,header,pickle,pickle in zip,list,text,wanda"
 )
 NAMES = CASES.split(",")
 NAMES = NAMES[0].split() + NAMES[1:]

@@ -28,9 +28,9 @@ by merging the units that act alike), and write the smaller network.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
-everything, and may hold convolutions and branches (but for dependence and hierarchical). The equations that
-justify the result go to --equations, its proofs to --certificates. The price in accuracy is measured on
-standard normal inputs, and on your own data with --data; with --box it is certified.
+everything, and may hold convolutions and branches. The equations that justify the result go to
+--equations, its proofs to --certificates. The price in accuracy is measured on standard normal inputs, and
+on your own data with --data; with --box it is certified.
 """
 
 _EXAMPLES = """\

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import hide, random_network
@@ -388,3 +389,31 @@ def test_attacks_on_many_models_find_no_violation():
 
     found = attack(12, samples=200, climb=4)
     assert found.bounds == 36 and not found.violations and not found.computed, found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relu_on_a_box_whose_width_is_no_float(seed):
+    """The ends are floats, their difference is not: there is a bound, and it holds at the corners."""
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    small = sl.compress(model, sl.AFDE(retain=0.6))
+    bound = small.bound((-1e308, 1e308))
+
+    def exact(network, x):
+        for number, layer in enumerate(network.chain.layers):
+            x = [
+                sum((Fraction(w) * v for w, v in zip(row, x, strict=True)), Fraction(b))
+                for row, b in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
+            ]
+            if number == 0:
+                x = [max(v, Fraction(0)) for v in x]
+        return x
+
+    held = small.reduction.held_by(small.model)
+    for corner in product([Fraction(-1e308), Fraction(1e308)], repeat=3):
+        for a, b, most in zip(
+            exact(small.original, corner), exact(held, corner), bound.values, strict=True
+        ):
+            assert abs(a - b) <= Fraction(float(most))
+    net = small.original
+    assert np.isfinite(sl.bound_difference(net, net, (-1e308, 1e308)).values).all()

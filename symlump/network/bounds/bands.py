@@ -64,7 +64,7 @@ def bent(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     spaced = _spaced(z, _PARTS)
     points, at, over = phi.along(spaced)
     guess = at.middle if points is spaced else phi.values(Interval.point(spaced)).middle
-    half = (z.upper - z.lower) / 2
+    half = z.upper / 2 - z.lower / 2
     safe = np.where(half > _POINT, half, 1.0)
     slope, bend = np.tensordot(_PARABOLA, guess, axes=1)[1:] / np.stack([safe, safe**2])
     # fitted about the middle of the interval: moved to the given centre
@@ -77,7 +77,7 @@ def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     points, _, over = phi.along(_spaced(z, _PARTS))
     whole = Interval(over.lower.min(axis=0), over.upper.max(axis=0))
     level, flat = whole.ball()
-    half = (z.upper - z.lower) / 2
+    half = z.upper / 2 - z.lower / 2
     safe = np.where(half > _POINT, half, 1.0)
     zero = np.zeros_like(level)
     if points.shape[0] != _PARTS + 1:  # kinks between the parts: no line is better than a constant
@@ -113,7 +113,8 @@ _PARABOLA, _LINE = _least_squares()
 
 def _spaced(z: Interval, parts: int) -> FloatArray:
     shares = np.linspace(0.0, 1.0, parts + 1).reshape(-1, *(1,) * z.lower.ndim)
-    points = np.clip(z.lower + shares * (z.upper - z.lower), z.lower, z.upper)
+    # (no difference of the two ends, which could overflow)
+    points = np.clip((1 - shares) * z.lower + shares * z.upper, z.lower, z.upper)
     points[-1] = z.upper
     return np.asarray(points)
 

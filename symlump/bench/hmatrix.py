@@ -12,8 +12,8 @@ from math import log2
 import numpy as np
 
 from symlump.compression.hierarchical.hmatrix import HMatrix
-from symlump.display.tables import table_text
 from symlump.ode.exact import FloatArray
+from symlump.tables import table_text
 
 
 @dataclass(frozen=True)

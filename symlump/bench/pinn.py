@@ -23,8 +23,8 @@ from symlump.bench.pinn_train import Loss, minimise, pinn, train_pinn
 from symlump.compression.hierarchical.hlinear import rank_penalty
 from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_change
 from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function
-from symlump.display.tables import table_text
 from symlump.errors import MethodError
+from symlump.tables import table_text
 
 IN_STEPS = "hierarchical, in steps"
 _STEPS = 4

@@ -6,7 +6,7 @@ import argparse
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, readable
-from symlump.cli.progress import working
+from symlump.progress import working
 
 _DESCRIPTION = """\
 Verify a certificate of a lumping with the independent checker: the partition, the quotient, and, where the

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import bar
+from symlump.progress import bar
 
 if TYPE_CHECKING:
     from symlump.bench.demo import Demonstration
@@ -101,7 +101,7 @@ def _equations(network: Any) -> str:
 
 
 def _table_text(shown: Demonstration) -> str:
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     labels = list(shown.rows[0].errors)
     rows = [

@@ -6,8 +6,8 @@ import argparse
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
-from symlump.cli.progress import working
 from symlump.cli.reading import READ, add_reading, read_model
+from symlump.progress import working
 
 _DESCRIPTION = """\
 Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not

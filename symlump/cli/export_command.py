@@ -7,7 +7,7 @@ import shlex
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, readable
-from symlump.cli.progress import working
+from symlump.progress import working
 
 _DESCRIPTION = """\
 Write a certificate as a Coq file: its data, and one line that has a checker compute the proof. That checker

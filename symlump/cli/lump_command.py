@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
-from symlump.cli.progress import working
 from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
 from symlump.errors import FileFormatError, MethodError
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model

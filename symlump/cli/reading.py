@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.cli.progress import working
 from symlump.errors import FileFormatError
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model

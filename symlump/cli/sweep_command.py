@@ -13,9 +13,9 @@ from symlump.cli.arguments import declare_files, names
 from symlump.cli.networks.compress_methods import METHODS
 from symlump.cli.networks.data import read_data
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
-from symlump.cli.progress import bar, working
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
+from symlump.progress import bar, working
 
 if TYPE_CHECKING:
     from symlump.tolerances.sweep import Sweep

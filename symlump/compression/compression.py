@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.reduction import CompressionMethod, Reduction
-from symlump.display.tables import table_html, table_text
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
+from symlump.tables import table_html, table_text
 
 if TYPE_CHECKING:
     from symlump.network.bounds.difference import NetworkBound

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
 
-from symlump.cli.progress import bar
 from symlump.errors import FailureError, FileFormatError
 from symlump.files import make_folder, write_bytes
+from symlump.progress import bar
 
 #: The environment variable that names a folder of data files.
 VARIABLE = "SYMLUMP_DATA"

@@ -14,7 +14,6 @@ import numpy as np
 
 from symlump.compression.compression import Compression
 from symlump.display.mathml import system_mathml
-from symlump.display.tables import table_html
 from symlump.errors import MethodError
 from symlump.files import write_text
 from symlump.lumping.linear.linear_lumping import LinearLumping
@@ -22,6 +21,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 from symlump.ode.system import ODE
+from symlump.tables import table_html
 from symlump.tolerances.sweep import Sweep, SweepRow
 
 #: Colours of merged blocks: Okabe–Ito and darker mixes, all readable with black text.

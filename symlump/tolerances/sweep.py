@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression
-from symlump.display.tables import table_html, table_text
 from symlump.enclosures.wording import at_most
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
@@ -24,6 +23,7 @@ from symlump.lumping.plan import EquivalencePlan
 from symlump.memory import memory_errors
 from symlump.ode.system import ODE
 from symlump.plan import check_tolerance
+from symlump.tables import table_html, table_text
 from symlump.tolerances.planned import check_network, planned
 from symlump.tolerances.rows import Result, SweepRow, linear_rows, network_rows, system_rows
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names as comma_separated
 from symlump.cli.arguments import shares
-from symlump.cli.progress import bar
 from symlump.errors import MethodError
+from symlump.progress import bar
 
 if TYPE_CHECKING:
     from symlump.bench.afde import Plan

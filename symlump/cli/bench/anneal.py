@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.bench.anneal import QUICK, Plan, draw
     from symlump.bench.anneal import run as measure
     from symlump.display.drawing import picture_format, save_picture
-    from symlump.display.tables import table_text
     from symlump.errors import MethodError
+    from symlump.tables import table_text
 
     if options.picture is not None:
         picture_format(options.picture)

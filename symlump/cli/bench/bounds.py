@@ -6,7 +6,7 @@ import argparse
 from statistics import median
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import working
+from symlump.progress import working
 
 DESCRIPTION = """\
 Compress random and trained networks, bound the difference, and look for inputs beyond the bound: samples,

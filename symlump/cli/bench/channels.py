@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names
-from symlump.cli.progress import bar
+from symlump.progress import bar
 
 DESCRIPTION = """\
 Train three networks with convolutions on handwritten digits (scikit-learn's, 8 × 8), reduce them to the same
@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.convolutions.channels import measure
     from symlump.bench.convolutions.models import MODELS
-    from symlump.display.tables import table_text
     from symlump.errors import MethodError
+    from symlump.tables import table_text
 
     chosen = list(MODELS)[: 1 if options.quick else None]
     if options.networks is not None:

@@ -24,7 +24,7 @@ from symlump.cli.bench import (
     trained,
 )
 from symlump.cli.parser import Parser
-from symlump.cli.progress import bar
+from symlump.progress import bar
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def _networks_options(parser: argparse.ArgumentParser) -> None:
 
 def _networks(options: argparse.Namespace) -> Answer:
     from symlump.bench.networks import HEADER, cells, measure
-    from symlump.cli.progress import working
-    from symlump.display.tables import table_text
     from symlump.errors import MethodError
+    from symlump.progress import working
+    from symlump.tables import table_text
 
     width = options.width if options.width is not None else 256 if options.quick else 4096
     if width < 2:
@@ -142,7 +142,7 @@ def _proofs(options: argparse.Namespace) -> Answer:
     if options.coq:
         return coq_proofs.run(options)
     from symlump.bench.proofs import HEADER, cells, measure, systems
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     chosen = systems(options.quick)
     rows = []
@@ -158,7 +158,7 @@ def _proofs(options: argparse.Namespace) -> Answer:
 
 def _rational(options: argparse.Namespace) -> Answer:
     from symlump.bench.rational import HEADER, cells, measure, sizes
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     chosen = sizes(options.quick)
     rows = []
@@ -174,7 +174,7 @@ def _rational(options: argparse.Namespace) -> Answer:
 
 def _start(options: argparse.Namespace) -> Answer:
     from symlump.bench.start import measure
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     with bar("starting", 4) as step:
         rows = measure(options.quick, step)
@@ -198,7 +198,7 @@ def _start(options: argparse.Namespace) -> Answer:
 
 
 def _table(rows: list[Row]) -> str:
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     cells = [
         (

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import bar
+from symlump.progress import bar
 
 if TYPE_CHECKING:
     from symlump.bench.coq_proofs import CoqRow
@@ -21,7 +21,7 @@ _HEADER = (
 def run(options: argparse.Namespace) -> Answer:
     """Measure and print."""
     from symlump.bench.coq_proofs import measure, systems
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     chosen, rows = systems(options.quick), []
     with bar("proofs", len(chosen)) as step:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import working
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.bench.engine import Row
@@ -70,7 +70,7 @@ def _data(rows: list[Row], grown: list[Growth], compared: list[Beside], skipped:
 
 
 def _tables(rows: list[Row], grown: list[Growth], compared: list[Beside]) -> list[str]:
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     tables = []
     if rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import working
+from symlump.progress import working
 
 DESCRIPTION = """\
 Read every model file of a folder, and count what is read and why the others are refused. Messages are
@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.model_files import measure_folder
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     with working(f"reading {options.folder}"):
         result = measure_folder(options.folder)

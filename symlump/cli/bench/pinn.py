@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names, shares
-from symlump.cli.progress import bar
 from symlump.errors import MethodError
+from symlump.progress import bar
 
 DESCRIPTION = """\
 Train tanh networks on Poisson's, Burgers' and Helmholtz' equation, compress each to the same storage by

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import working
+from symlump.progress import working
 
 DESCRIPTION = """\
 Read every ONNX file of a folder, compress it to half of its parameters without data, and write it back. What is
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.published.files import HEADER, measure, table
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     with working("reading and reducing"):
         rows = measure(options.networks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import working
+from symlump.progress import working
 
 DESCRIPTION = """\
 Read every case of the semantic test suite of SBML, simulate what is read, and compare it with the results
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.sbml_suite import measure
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     with working("simulating the test suite"):
         result = measure(options.folder, options.version)

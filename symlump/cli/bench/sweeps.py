@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from symlump.cli.answer import Answer
-from symlump.cli.progress import bar
+from symlump.progress import bar
 
 DESCRIPTION = """\
 Sweep a network and a system over twenty tolerances, evenly and logarithmically spaced up to the one that merges
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.sweeping.sweeps import measure
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     rows = []
     with bar("sweeping", 8) as step:

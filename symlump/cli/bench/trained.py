@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
-from symlump.cli.progress import working
+from symlump.progress import working
 
 DESCRIPTION = """\
 Compress the ONNX networks of a folder to 50 % and 30 % by every method. Of networks for 28 × 28 digits the
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.published.trained import HEADER, measure, table
-    from symlump.display.tables import table_text
+    from symlump.tables import table_text
 
     with working("compressing"):
         rows = measure(options.networks, options.digits, options.only, options.method)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.pictures import add_picture, draw_picture
-from symlump.cli.progress import working
 from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names, shown_path
 from symlump.cli.pictures import draw_picture
-from symlump.cli.progress import working
 from symlump.cli.reading import counted, note_lines, read_model, sizes
 from symlump.errors import MethodError
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model

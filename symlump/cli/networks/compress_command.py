@@ -12,9 +12,9 @@ from symlump.cli.networks.compress_methods import METHODS, add_sizes, described,
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.onnx_options import add_shape, shapes_of
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
-from symlump.cli.progress import working
 from symlump.enclosures.wording import at_most
 from symlump.errors import FileFormatError, MethodError
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression

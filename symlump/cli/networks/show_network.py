@@ -8,8 +8,6 @@ from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.networks.onnx_options import shapes_of
-from symlump.cli.progress import working
-from symlump.display.tables import table_text
 from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
 from symlump.network.exchange.onnx_io import read_onnx
@@ -19,6 +17,8 @@ from symlump.network.state_dict import read_network
 from symlump.network.step_nodes import ByPlace, Operation, Untouched
 from symlump.network.ties import reducible
 from symlump.ode.polynomial import PolynomialODE
+from symlump.progress import working
+from symlump.tables import table_text
 
 _ROWS = 100
 _ENCODED = 5_000_000  # parameters; above, no equations are shown

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from symlump.display.tables import table_html, table_text
 from symlump.errors import MissingExtraError
 from symlump.network.network import Network
+from symlump.tables import table_html, table_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,6 +6,7 @@ and every element is looked up in the list of what is understood as soon as it b
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
@@ -24,6 +25,7 @@ from symlump.formats.source import Source, shown
 
 MAX_DEPTH = 200
 _XML = {"http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2001/XMLSchema-instance"}
+_PACKAGE = re.compile(r"https?://www\.sbml\.org/sbml/level\d+/version\d+/(\w+)/version\d+/?")
 _TOKENS = frozenset({"cn", "ci", "csymbol"})
 
 
@@ -101,14 +103,12 @@ class _Parser:
         self.open: list[Element] = []
         self.skipping = 0
         self.required: dict[str, bool] = {}
-        self.prefixes: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         parser: Any = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.StartDoctypeDeclHandler = self._doctype
-        parser.StartNamespaceDeclHandler = self._namespace
         self.parser = parser
 
     def parse(self) -> Document:
@@ -130,9 +130,6 @@ class _Parser:
 
     def _doctype(self, *_: object) -> None:
         raise self._error("document type declarations are not read")
-
-    def _namespace(self, prefix: str | None, uri: str | None) -> None:
-        self.prefixes.setdefault(uri or "", prefix or "")
 
     def _start(self, name: str, given: dict[str, str]) -> None:
         if self.skipping:
@@ -191,7 +188,9 @@ class _Parser:
                 )
 
     def _package(self, uri: str) -> str:
-        return shown(self.prefixes.get(uri) or uri)
+        """What a package is called: in SBML's own addresses by its name, whatever prefix the file gives it."""
+        named = _PACKAGE.fullmatch(uri)
+        return shown(named[1] if named else uri)
 
     def _is_silent(self, space: str, tag: str, parent: Element) -> bool:
         """Whether an element is not to be looked into; it is refused if it is not understood."""

@@ -21,7 +21,14 @@ from symlump.formats.events import names_in
 from symlump.formats.flat import Expression, Trees, evaluate, symbols
 from symlump.formats.floats import FloatArithmetic, Floats
 from symlump.memory import memory_errors
-from symlump.ode.simulate import Trajectory, checked_times, exact_jacobian, simulate
+from symlump.ode.simulate import (
+    Trajectory,
+    checked_times,
+    exact_jacobian,
+    simulate,
+    solver_warnings,
+    too_short,
+)
 
 if TYPE_CHECKING:
     from symlump.formats.events import Event
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 _POINTS = 10  # of each step at which triggers are looked at
 _FINER = 64  # parts of an interval in which there is a change
 _STEPS = 100  # at least so many, so that nothing short is missed
+_MANY_STEPS = 10_000  # the times that are asked for demand no more
+_STILL = 1000  # steps without an end; LSODA takes steps shorter than a float for ever
 _MAX_AT_ONCE = 10_000
 _MAX_EVENTS = 100_000
 
@@ -52,10 +61,9 @@ def simulate_model(
     if not model.events:
         return simulate(model.ode, start, times, method, rtol, atol)
     at = checked_times(times)
-    run = _Run(model, _solver(method), at, {"rtol": rtol, "atol": atol})
-    run.options |= exact_jacobian(model.ode, method)
-    with np.errstate(all="ignore"):
-        states = run.states(np.array(start))
+    options = {"rtol": rtol, "atol": atol, **exact_jacobian(model.ode, method)}
+    with np.errstate(all="ignore"), solver_warnings() as said:
+        states = _Run(model, _solver(method), at, options, said).states(np.array(start))
     return Trajectory(at, states, model.ode.variables)
 
 
@@ -96,16 +104,24 @@ class _Run:
         What each trigger is.
     pending : list of _Pending
         What is still to happen, in the order in which it was triggered.
+    said : list of str
+        What the solver has warned of.
     """
 
     def __init__(
-        self, model: Model, solver: Callable[..., Any], times: Floats, options: dict[str, Any]
+        self,
+        model: Model,
+        solver: Callable[..., Any],
+        times: Floats,
+        options: dict[str, Any],
+        said: list[str],
     ) -> None:
-        self.ode, self.times = model.ode, times
+        self.ode, self.times, self.said = model.ode, times, said
         self.events = tuple(event.mapped(_folded) for event in model.events)
         self.solver, self.options = solver, options
         span = float(times[-1] - times[0])
-        self.options["max_step"] = min(span / _STEPS, float(np.diff(times).min()))
+        shortest = float(np.diff(times).min())  # of two that are nearly one no step need be
+        self.options["max_step"] = min(span / _STEPS, max(shortest, span / _MANY_STEPS))
         self.used = [(name, self.ode.index[name]) for name in names_in(model.events)]
         self.held = [event.initial_value for event in self.events]
         self.pending: list[_Pending] = []
@@ -120,11 +136,23 @@ class _Run:
         x = self.settled(t, x)
         while t < times[-1]:
             bound = min([float(times[-1]), *(entry.time for entry in self.pending)])
+            if too_short(t, bound):  # float by float, so that triggers keep their order
+                end = float(np.nextafter(t, bound))
+                upto = int(np.searchsorted(times, end))
+                found[:, done:upto] = x[:, None]
+                t, done, x = end, upto, self.settled(end, x)
+                continue
             solver = self.solver(lambda s, y: self.ode.rhs(y, s), t, x, bound, **self.options)
+            still = 0
             while t < bound:
                 message = solver.step()
-                if solver.status == "failed" or not np.isfinite(solver.y).all():
-                    raise FailureError(f"the solver stopped at time {t:g}: {message or 'overflow'}")
+                still = still + 1 if solver.t == t else 0  # a few such are how a stiff start begins
+                if still > _STILL:
+                    message = "no step that it takes moves the time"
+                failed = solver.status == "failed" or still > _STILL
+                if failed or not np.isfinite(solver.y).all():
+                    said = self.said[-1] if self.said else message
+                    raise FailureError(f"the solver stopped at time {t:g}: {said or 'overflow'}")
                 path = solver.dense_output()
                 change = self.first_change(path, solver.t_old, solver.t)
                 end = solver.t if change is None else change

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +82,44 @@ def checked_times(times: npt.ArrayLike) -> FloatArray:
     return at
 
 
+def too_short(start: float, end: float) -> bool:
+    """Whether times are so close that no solver tells them apart: LSODA wants two epsilons between them.
+
+    Over so little the state changes no more than by the rounding of the time.
+
+    Examples
+    --------
+    >>> too_short(0.3, 0.1 + 0.2), too_short(0, 1e-300)
+    (True, False)
+    """
+    return bool(end - start <= 4 * np.spacing(max(abs(start), abs(end))))
+
+
+@contextmanager
+def solver_warnings() -> Iterator[list[str]]:
+    """Collect the warnings in which LSODA says why it stops; all others go where they went."""
+    said: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if str(message).startswith("lsoda: "):
+                said.append(str(message).removeprefix("lsoda: "))
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.filterwarnings("always", "lsoda: ", UserWarning)
+        warnings.showwarning = keep
+        yield said
+
+
 @memory_errors()
 def simulate(
     ode: ODE,
@@ -124,7 +165,9 @@ def simulate(
         raise InputError(
             f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
         )
-    with np.errstate(over="ignore", invalid="ignore"):
+    if too_short(at[0], at[-1]):
+        return Trajectory(at, np.repeat(state[:, None], at.size, axis=1), ode.variables)
+    with np.errstate(over="ignore", invalid="ignore"), solver_warnings() as said:
         solution = solve_ivp(
             lambda t, x: ode.rhs(x, t),
             (at[0], at[-1]),
@@ -136,5 +179,6 @@ def simulate(
             **exact_jacobian(ode, method),
         )
     if not solution.success or not np.isfinite(solution.y).all():
-        raise FailureError(f"the solver stopped at time {solution.t[-1]:g}: {solution.message}")
+        message = said[-1] if said else solution.message
+        raise FailureError(f"the solver stopped at time {solution.t[-1]:g}: {message}")
     return Trajectory(at, solution.y, ode.variables)

@@ -149,6 +149,67 @@ def test_nothing_short_is_missed_and_nothing_goes_on_forever():
         read(back).simulate([0, 1], method="Euler")
 
 
+def two_events(operator, first, delay, second):
+    """A → B at rate A; A = 3 at ``first`` + ``delay``, and B = 1 at ``second``."""
+    dose = event((f"<{operator}/>", "time", first), {"A": 3}, delay=delay)
+    reset = event((f"<{operator}/>", "time", second), {"B": 1}, name="g")
+    a, b = (species(name, f'initialConcentration="{k}"') for name, k in (("A", 1), ("B", 0)))
+    return model(a, b, reaction("A", ["A"], ["B"]), dose, reset)
+
+
+@pytest.mark.parametrize("operator", ["gt", "geq"])
+@pytest.mark.parametrize(
+    ("first", "delay", "second"),
+    [(0.55, 0.4, 0.95), (0.1, 0.2, 0.3), (0.1, 0.7, 0.8), (0.7, 0.1, 0.8), (1.1, 1.1, 2.2)]
+    + [(0.55, 0.4, 0.95 + k * 2.0**-53) for k in (-40, -7, -5, -4, -3, -2, 1, 2, 3, 4, 5, 7, 40)],
+)
+def test_events_a_few_floats_apart(operator, first, delay, second, recwarn):
+    # What decays between the two is less than rounding: A = 3·exp(second − t), B = 1 + 3 − A.
+    times = [0, second / 2, 3]
+    found = solution(two_events(operator, first, delay, second), times)
+    half, end = exp(-second / 2), 3 * exp(second - 3)
+    assert found["A"] == pytest.approx([1, half, end], abs=1e-8)
+    assert found["B"] == pytest.approx([0, 1 - half, 4 - end], abs=1e-8)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("method", ["BDF", "Radau", "RK45", "DOP853"])
+def test_events_a_float_apart_in_every_solver(method):
+    found = read(two_events("gt", 0.55, 0.4, 0.95), functions=True).simulate([0, 3], method)
+    assert found["A"][1] == pytest.approx(3 * exp(-2.05), abs=1e-8)
+
+
+@pytest.mark.parametrize("gap", [1, 3, 4])
+@pytest.mark.parametrize("delayed_is_first", [True, False])
+def test_events_a_few_floats_apart_keep_their_order(gap, delayed_is_first):
+    due = 0.5 + 0.5
+    other = due + gap * 2.0**-52 if delayed_is_first else due - gap * 2.0**-53
+    text = model(A, reaction(0, ["A"]), event(("<geq/>", "time", 0.5), {"A": 3}, delay=0.5),
+        event(("<geq/>", "time", other), {"A": 5}, name="g"))  # fmt: skip
+    early, late = sorted((due, other))
+    found = solution(text, [0, early, late, 2])["A"]
+    assert found.tolist() == ([1, 3, 5, 5] if delayed_is_first else [1, 5, 3, 3])
+
+
+def test_times_that_are_nearly_one_are_one_float_apart():
+    text = model(A, DECAY, event(AT_ONE, {"A": 3}))
+    found = solution(text, [0, 0.3, 0.1 + 0.2, 1, 2])["A"]
+    assert found == pytest.approx([1, exp(-0.3), exp(-0.3), 3, 3 * exp(-1)], abs=1e-8)
+
+
+def test_a_solution_that_leaves_every_bound_ends_in_an_error(recwarn):
+    blow = model(A, rule("A", ("*", "A", "A"), "rate"), event(("<gt/>", "time", 3), {"A": 0}))
+    with pytest.raises(FailureError, match="stopped at time 1: no step that it takes"):
+        solution(blow, [0, 2])
+    assert not recwarn.list
+
+
+def test_a_stiff_start_far_from_zero_is_no_failure():
+    fast = rule("A", ("*", 10**12, ("-", 2, "A")), "rate")  # a float at 10000 is 2 time constants
+    found = solution(model(A, fast, event(("<geq/>", "time", 10000), {"A": 3})), [0, 10001])
+    assert found["A"] == pytest.approx([1, 2])
+
+
 def planted():
     """x1 and x2 lump; the event reads z, and sets k."""
     parts = [species(name, f'initialAmount="{k}"') for k, name in enumerate(("x1", "x2", "z"), 1)]

@@ -1,11 +1,14 @@
+import warnings
+
 import numpy as np
 import pytest
 import sympy
+from scipy.integrate import LSODA
 
 import symlump as sl
 from symlump.datasets.systems import multisite_phosphorylation
 from symlump.errors import FailureError, InputError
-from symlump.ode.simulate import jacobian
+from symlump.ode.simulate import jacobian, solver_warnings
 
 
 def test_jacobian_agrees_with_differences():
@@ -51,6 +54,25 @@ def test_failures_are_said():
         sl.simulate(explosion, [1.0, 2.0], [0, 1])
     with pytest.raises(InputError, match="'y' is not a variable"):
         sl.simulate(explosion, [0.1], [0, 1])["y"]
+
+
+def test_what_lsoda_says_is_kept_and_other_warnings_pass():
+    with pytest.warns(UserWarning, match="another") as passed, solver_warnings() as said:
+        solver = LSODA(lambda _, x: -x, 1.0, [1.0], 1 + 2.0**-52)  # too short for it
+        solver.step()
+        warnings.warn("another", UserWarning, stacklevel=1)
+    assert solver.status == "failed" and len(passed) == 1
+    assert len(said) == 1 and said[0].startswith("Illegal input")
+
+
+@pytest.mark.parametrize("method", ["LSODA", "BDF", "DOP853"])
+def test_times_a_float_apart(method):
+    x = sympy.Symbol("x")
+    decay = sl.PolynomialODE.from_sympy({x: -x})
+    for times in ([0.3, 0.1 + 0.2], [-0.1 - 0.2, -0.3], [0.3, 0.3 + 6 * 2.0**-54]):
+        assert sl.simulate(decay, [1.0], times, method)["x"] == pytest.approx([1, 1], abs=1e-15)
+    found = sl.simulate(decay, [1.0], [0, 0.3, 0.1 + 0.2], method)["x"]
+    assert found == pytest.approx(np.exp([0, -0.3, -0.3]), abs=1e-8)
 
 
 def test_graphs_know_the_blocks():

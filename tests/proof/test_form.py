@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from fractions import Fraction
 
 import pytest
 import sympy
@@ -12,7 +13,7 @@ from symlump.cli.main import main
 from symlump.datasets.systems import chain, multisite_phosphorylation
 from symlump.errors import FileFormatError
 from symlump.proof import check as checker
-from symlump.proof.check import Unreadable, check, one_line, read_polynomial
+from symlump.proof.check import Unreadable, check, one_line, read_functions, read_polynomial
 from symlump.proof.closure import check_closure
 
 
@@ -467,3 +468,52 @@ def test_lists_of_version_2_have_a_depth():
                 "values": [],
             }
         )
+
+
+@pytest.mark.parametrize(
+    ("read", "accepted", "refused"),
+    [
+        (
+            checker._prime,
+            [2, 3, 5, 2**40 - 87],
+            [0, 1, 4, 9, 25, 2**40 - 88, 2**40 + 15, True, "2"],
+        ),
+        (
+            checker._tolerance,
+            ["0", "0.05", "1e-300", "0." + "1" * 38],
+            ["0." + "1" * 39, "01", "-1", 0],
+        ),
+        (checker._name, ["", "\u00e9", "\ud7ff", "\ue000"], ["\ud800", "x\udfff", 1]),
+        (checker._natural, [0, 2**53 - 1], [-1, 2**53, True, 1.0]),
+        (
+            checker._evaluations,
+            [{"prime": 2, "seed": 0, "rounds": 0}],
+            [{"prime": 2, "seed": 0}, {"prime": 2, "seed": 0, "rounds": 0, "more": 0}],
+        ),
+        (
+            read_functions,
+            [{}, {"f": ["inverse", [[["1", []]]]]}, {"f": ["exp", [[], []]]}],
+            [{"f": ["inverse", []]}, {"f": ["inverse", [[], []]]}, {"f": ["exp"]}, {"f": "exp"}],
+        ),
+        (
+            lambda factors, path: read_polynomial([["1", factors]], path),
+            [[["x", 1]], [["\u00e9", 2]]],
+            [[["\ud800", 1]], [[1, 1]], [["x", 0]], [["x", 1], ["x", 1]]],
+        ),
+    ],
+    ids=["prime", "tolerance", "name", "whole number", "evaluations", "functions", "monomial"],
+)
+def test_the_ends_of_what_is_allowed(read, accepted, refused):
+    for value in accepted:
+        result = read(value, "here")
+        assert result == value or read in (checker._evaluations, read_functions) or result
+    for value in refused:
+        with pytest.raises(Unreadable):
+            read(value, "here")
+
+
+def test_what_is_no_json_is_named_by_its_type():
+    assert refusal({**TRUE["forward"], "blocks": Fraction(1, 2)}).endswith(
+        "not a value of type Fraction"
+    )
+    assert refusal({**TRUE["forward"], "blocks": int(1e40)}).endswith("not a value of type int")

@@ -81,7 +81,11 @@ def outputs(options: argparse.Namespace) -> dict[str, str]:
 
 def inputs(options: argparse.Namespace) -> dict[str, str]:
     """The files that a command will read, by how messages call them."""
-    return {f"the {name} that is read": path for name, path in _given(options, "reads").items()}
+    result = {}
+    for name, path in _given(options, "reads").items():
+        several = name.split()[0] in ("data", "digits", "labels", "states", "rewards")
+        result[f"the {name} that {'are' if several else 'is'} read"] = path
+    return result
 
 
 def check_inputs(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,9 +67,17 @@ def add_reading(
     )
 
 
-def read_model(options: argparse.Namespace) -> Model:
-    """Read the file as the options say."""
+def read_model(options: argparse.Namespace, *, partition: bool = True) -> Model:
+    """Read the file as the options say; its notes say of labels whether this command keeps them apart.
+
+    Parameters
+    ----------
+    options : Namespace
+    partition : bool
+        Whether the command heeds the partition of the file.
+    """
     from symlump import formats
+    from symlump.formats.chains.states import APART
 
     if Path(options.file).suffix.lower() in NETWORKS:
         raise FileFormatError(
@@ -76,7 +85,7 @@ def read_model(options: argparse.Namespace) -> Model:
             "symlump compress, symlump sweep and symlump report"
         )
     with working(f"reading {options.file}"):
-        return formats.read(
+        model = formats.read(
             options.file,
             parameters=options.parameters,
             constants=options.constants,
@@ -86,6 +95,14 @@ def read_model(options: argparse.Namespace) -> Model:
             rewards=options.rewards or (),
             format=options.format,
         )
+    if getattr(options, "method", None) == "constrained" or not partition:
+        views = "labels are views only: this keeps no states apart"
+    elif (initial := getattr(options, "initial", "file")) != "file":
+        views = f"labels are views only: --initial {initial} says what stays apart"
+    else:
+        return model
+    notes = (views if note.startswith(APART) else note for note in model.notes)
+    return replace(model, notes=tuple(notes))
 
 
 def note_lines(model: Model) -> list[str]:

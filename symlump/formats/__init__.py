@@ -80,7 +80,7 @@ def read(
         value and dropped; ``Model.dropped`` has its name and value.
     chain : {"dtmc", "ctmc"}, optional
         Whether the numbers of a ``.tra`` file are probabilities or rates. If it is not given, the
-        sums of the rows decide, and ``Model.notes`` says so.
+        sums of the rows of all states decide, and ``Model.notes`` says so.
     labels, states : str or Path, optional
         Files that belong to a ``.tra`` file: labels (``.lab``), by which the file's partition keeps
         states apart, and the values of variables (``.sta``). Both become observables.

@@ -32,7 +32,11 @@ def test_probability_flows_from_row_to_column():
     assert read.name == "c"
     assert str(read.ode) == "S1' = 1/3*S3\nS2' = 3/5*S1\nS3' = S2"
     assert read.initial_values == {"S1": 0, "S2": 0, "S3": 0}
-    assert read.notes == ()
+    assert read.notes == (
+        "transitions given more than once were added: 'S1 → S2'",
+        "taken as probabilities, though some rows do not sum to 1: S1 (0.6), S3 (0.333333)",
+    )
+    assert chain("ctmc\n0 1 2\n1 0 1\n0 1 3\n").notes[0].endswith("were added: 'S0 → S1'")
 
 
 def test_rates_leave_where_they_come_from():
@@ -51,9 +55,11 @@ def test_rates_leave_where_they_come_from():
 
 def test_sums_of_rows_tell_probabilities_from_rates():
     thirds = (
-        "STATES 4\nTRANSITIONS 4\n" + "".join(f"1 {k} 0.333333\n" for k in (2, 3, 4)) + "2 1 1\n"
+        "STATES 4\nTRANSITIONS 6\n"
+        + "".join(f"1 {k} 0.333333\n" for k in (2, 3, 4))
+        + "".join(f"{k} 1 1\n" for k in (2, 3, 4))
     )
-    assert "S1' = S2" in str(chain(thirds).ode)
+    assert "S1' = S2 + S3 + S4" in str(chain(thirds).ode)
     assert "all rows sum to 1: taken as probabilities" in chain(thirds).notes[0]
     generator = "STATES 2\nTRANSITIONS 4\n1 1 -3\n1 2 3\n2 1 1\n2 2 -1\n"
     read = chain(generator)
@@ -61,6 +67,43 @@ def test_sums_of_rows_tell_probabilities_from_rates():
     assert "the whole matrix" in read.notes[0]
     assert chain(generator, "ctmc").ode == read.ode
     assert len(chain("STATES 2\nTRANSITIONS 0\n").ode) == 2
+
+
+def test_rows_of_states_without_transitions_count():
+    text = "STATES 4\nTRANSITIONS 3\n1 2 0.5\n1 3 0.5\n2 4 1\n"
+    read = chain(text)
+    assert str(read.ode) == "S1' = -S1\nS2' = 1/2*S1 - S2\nS3' = 1/2*S1\nS4' = S2"
+    (note,) = read.notes
+    assert "without transitions ('S3', 'S4'): taken as rates" in note and "--chain dtmc" in note
+    known = chain(text, "dtmc")
+    assert str(known.ode) == "S1' = 0\nS2' = 1/2*S1\nS3' = 1/2*S1\nS4' = S2"
+    assert known.notes[0].endswith("do not sum to 1: S3 (0), S4 (0)")
+    with pytest.raises(FileFormatError, match=r"rows do not sum to 1; write \.ode"):
+        write_tra(known)
+    many = chain("dtmc\n" + "".join(f"{k} {k + 1} 0.5\n" for k in range(10)))
+    assert many.notes[0].endswith("S6 (0.5), S7 (0.5), 3 more")
+    assert chain("dtmc\n0 1 0.99995\n1 0 1\n").notes == ()
+
+
+def test_a_generator_is_one():
+    rounded = "STATES 2\nTRANSITIONS 3\n1 1 -0.666667\n1 2 0.66666\n2 1 0\n"
+    assert chain(rounded).ode.coefficients[0] == Q(-666667, 10**6)
+    assert "rows sum to 0 … 0" in chain("STATES 2\nTRANSITIONS 1\n2 1 0\n").notes[0]
+    bad = "STATES 2\nTRANSITIONS 3\n1 1 -3\n1 2 2\n2 1 1\n"
+    for kind in (None, "ctmc"):
+        with pytest.raises(FileFormatError, match=r"c\.tra: .* the row of S1 sums to -1, not 0"):
+            chain(bad, kind)
+        with pytest.raises(FileFormatError, match="the rate from S2 to S1 is negative, -1"):
+            chain("STATES 2\nTRANSITIONS 2\n1 2 2\n2 1 -1\n", kind)
+    with pytest.raises(FileFormatError, match="the probability from S1 to S1 is negative, -3"):
+        chain(bad, "dtmc")
+    one_row = "STATES 2\nTRANSITIONS 3\n1 1 -3\n1 2 3\n2 1 1\n"
+    with pytest.raises(FileFormatError, match="the row of S2 sums to 1, not 0"):
+        chain(one_row)
+    with pytest.raises(
+        FileFormatError, match=r"holds Markov chains: .* S1 sums to -2.*write \.ode"
+    ):
+        write_tra(sl.Model("m", sl.ODE.from_text("S1' = -2*S1; S2' = 0"), {"S1": Q(0), "S2": Q(0)}))
 
 
 def test_what_would_be_read_as_rates_is_not_written():
@@ -234,8 +277,16 @@ def test_values_and_rewards_are_views():
         ({"rewards": [("r.rew", "0 1\n0 1 2\n")]}, "rewards of states and of transitions"),
         ({"rewards": [("r.rew", "0 1 2 3\n")]}, "r.rew:1:1: expected 'state reward'"),
         ({"rewards": [("r.rew", "0 7 1\n")]}, "r.rew: state 7 is outside"),
+        ({"rewards": [("r.rew", "0 1\n0 2\n")]}, "r.rew:2:1: the reward of state 0 is given twice"),
+        ({"rewards": [("r.rew", "0 1 3\n1 3 1\n0 1 4\n")]},
+         "r.rew:3:1: the reward of the transition from 0 to 1 is"),
+        ({"rewards": [("r.rew", "0 1 3\n0 3 1\n")]},
+         "r.rew: a reward for a transition from 0 to 3, which the chain does not have"),
+        ({"states": "(x)\n0:(1)\n1:(2)\n3:(1)\n"},
+         "c.states: 3 states, but the chain has 4: state 2 is missing"),
+        ({"states": "(x)\n0:(1)\n0:(2)\n"}, "c.states:3:1: the values of state 0 are given twice"),
     ],
-)
+)  # fmt: skip
 def test_refusals_of_files_beside(files, message):
     with pytest.raises(FileFormatError, match=re.escape(message)):
         beside(**files)
@@ -253,6 +304,16 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
     assert "4 → 4" in capsys.readouterr().out
     assert sl.read(tmp_path / "small.ode").observables["c"] == {"S1": 2}
     assert main([*command, "-o", f"{tmp_path}/c.lab"]) == 2
+    assert "would overwrite the labels that are read" in capsys.readouterr().err
+    assert main(command) == 0
+    assert "states with different labels stay apart: 'done'" in capsys.readouterr().out
+    assert main([*command, "--initial", "one"]) == 0
+    printed = capsys.readouterr().out
+    assert "labels are views only: --initial one says what stays apart" in printed
+    assert "stay apart:" not in printed
+    for other in (["lump", "--method", "constrained", "--observable", "S3"], ["conserved"]):
+        assert main([other[0], f"{tmp_path}/c.tra", *other[1:], *files]) == 0
+        assert "labels are views only: this keeps no states apart" in capsys.readouterr().out
     assert main(["lump", f"{tmp_path}/small.ode", "--method", "forward", *files]) == 2
     assert "is for Markov chains (.tra)" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PRISM.encode())))

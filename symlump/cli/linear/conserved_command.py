@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.lumping.linear.conserved import conserved
 
-    model = read_model(options)
+    model = read_model(options, partition=False)
     with working(f"combining {len(model.ode)} variables"):
         found = conserved(model.ode)
         exact = found.exact

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.lumping.linear.hierarchy import hierarchy
 
-    model = read_model(options)
+    model = read_model(options, partition=False)
     with working(f"lumping {len(model.ode)} variables"):
         chain = hierarchy(model.ode, options.seed)
     draw_picture(options, chain)

@@ -86,7 +86,7 @@ def read_states(source: Source) -> dict[str, States]:
     Raises
     ------
     FileFormatError
-        If a line is something else.
+        If a line is something else, or a state is given twice.
 
     Examples
     --------
@@ -104,6 +104,8 @@ def read_states(source: Source) -> dict[str, States]:
         written = found[2].split(",") if found else []
         if found is None or len(written) != len(names):
             raise source.error(at, f"expected a state and {len(names)} values, found {shown(line)}")
+        if int(found[1]) in values[names[0]]:
+            raise source.error(at, f"the values of state {int(found[1])} are given twice")
         for name, text in zip(names, written, strict=True):
             values[name][int(found[1])] = _value(source, at, text.strip())
     return values
@@ -115,7 +117,8 @@ def read_rewards(source: Source, count: int) -> Rewards:
     Raises
     ------
     FileFormatError
-        If a line is something else, or rewards of states and of transitions are in one file.
+        If a line is something else, a state or transition is given twice, or rewards of states and of
+        transitions are in one file.
 
     Examples
     --------
@@ -137,9 +140,17 @@ def read_rewards(source: Source, count: int) -> Rewards:
             )
         value = _value(source, at, words[-1])
         if len(words) == 2:
-            rewards.states[int(words[0])] = value
+            state = int(words[0])
+            if state in rewards.states:
+                raise source.error(at, f"the reward of state {state} is given twice")
+            rewards.states[state] = value
         else:
-            rewards.transitions[int(words[0]), int(words[1])] = value
+            pair = int(words[0]), int(words[1])
+            if pair in rewards.transitions:
+                raise source.error(
+                    at, f"the reward of the transition from {pair[0]} to {pair[1]} is given twice"
+                )
+            rewards.transitions[pair] = value
     if rewards.states and rewards.transitions:
         raise source.error(0, "rewards of states and of transitions are in one file")
     return rewards

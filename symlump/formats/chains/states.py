@@ -18,6 +18,8 @@ from symlump.ode.exact import ExactArray
 Ints = NDArray[np.int64]
 Transitions = tuple[Ints, Ints, ExactArray]
 _START = "init"
+#: How the note on the partition of labels begins.
+APART = "states with different labels stay apart"
 
 
 def with_labels(model: Model, source: Source, first: int) -> Model:
@@ -46,7 +48,7 @@ def with_labels(model: Model, source: Source, first: int) -> Model:
     for name, block in zip(names, number.tolist(), strict=True):
         blocks.setdefault(block, []).append(name)
     if kept:
-        notes.append(f"states with different labels stay apart: {listed(kept)}")
+        notes.append(f"{APART}: {listed(kept)}")
     one = Fraction(1)
     views = {label: {names[k]: one for k in states} for label, states in kept.items()}
     return replace(
@@ -64,6 +66,12 @@ def with_states(model: Model, source: Source, first: int) -> Model:
     views = {}
     for variable, values in read_states(source).items():
         places = _places(source, values, first, len(names))
+        if len(places) < len(names):
+            absent = min(set(range(len(names))).difference(places))
+            raise FileFormatError(
+                f"{source.path}: {len(places)} states, but the chain has {len(names)}: state {absent + first} "
+                "is missing"
+            )
         views[variable] = {
             names[k]: value for k, value in zip(places, values.values(), strict=True) if value
         }
@@ -102,8 +110,15 @@ def _earned(
         return {}
     start, stop, values = transitions
     asked = np.array([(i - first) * count + j - first for i, j in given], dtype=np.int64)
+    there = start * count + stop
+    strange = np.flatnonzero(~np.isin(asked, there))
+    if len(strange):
+        i, j = list(given)[int(strange[0])]
+        raise FileFormatError(
+            f"{source.path}: a reward for a transition from {i} to {j}, which the chain does not have"
+        )
     result: dict[int, Fraction] = {}
-    for k in np.flatnonzero(np.isin(start * count + stop, asked)).tolist():
+    for k in np.flatnonzero(np.isin(there, asked)).tolist():
         i, j = int(start[k]) + first, int(stop[k]) + first
         result[i] = result.get(i, Fraction(0)) + values[k] * given[i, j]
     return result

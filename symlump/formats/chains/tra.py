@@ -12,7 +12,7 @@ its rows do, nearly always.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,8 +28,7 @@ from symlump.formats.chains.columns import read_columns
 from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
-from symlump.formats.source import Source, shown
-from symlump.ode.distinct import distinct
+from symlump.formats.source import Source, listed, shown
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -37,9 +36,11 @@ from symlump.ode.polynomial import PolynomialODE
 MAX_STATES = 2_000_000
 #: How far from 1 a sum of probabilities in print may be.
 _ROUNDED = 1e-4
+_SHOWN = 8  # rows that a note names
 
 Chain = Literal["dtmc", "ctmc"]
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _MRMC = re.compile(
     r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
     r"\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)"
@@ -101,9 +102,9 @@ def read_tra(
     source : Source
     chain : {"dtmc", "ctmc"}, optional
         Whether the numbers are probabilities (the matrix as it stands) or rates, from which the
-        outflow is made. If it is not given, they are rates unless all rows sum to 1, or some are
-        negative, as in a generator that has its outflow already; the model's notes say what was
-        assumed.
+        outflow is made. If it is not given, they are rates unless the rows of all states sum to 1 (one
+        without transitions sums to 0), or the diagonal is negative, as in a generator that has its
+        outflow already; the model's notes say what was assumed.
     labels : Source, optional
         Labels of states. States with different labels stay apart (the model's partition), and each
         label is a view, the probability that it holds. "init" is where the chain starts, and keeps nothing
@@ -127,8 +128,8 @@ def read_tra(
     Raises
     ------
     FileFormatError
-        If a line is not a transition, a state is outside 1 … n, or the number of transitions is
-        not the announced one.
+        If a line is not a transition, a state is outside 1 … n, the number of transitions is not
+        the announced one, or a number is negative and the matrix is no generator.
     """
     source, head, note_of_actions = _without_actions(source)
     start, stop, values = _transitions(source, head)
@@ -140,7 +141,12 @@ def read_tra(
     if count is None:
         count = 1 + int(max(start.max(initial=0), stop.max(initial=0)))
     rows = start, stop, values
-    chain, note = _kind(count, start, values, chain or head.chain)
+    names = [f"S{k + head.first}" for k in range(count)]
+    try:
+        chain, note = _kind(names, start, stop, values, chain or head.chain)
+    except FileFormatError as problem:
+        raise FileFormatError(f"{source.path}: {problem}") from None
+    repeated = _repeated(names, start, stop)
     if chain == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
         moves = start != stop
@@ -152,14 +158,14 @@ def read_tra(
         values = ExactArray.concatenate([values, outflow])
     table = np.arange(count + 1, dtype=np.int64)
     ode = PolynomialODE.from_terms(
-        [f"S{k + head.first}" for k in range(count)],
+        names,
         stop,
         start,
         values,
         Monomials(table, table[:-1], np.ones(count, dtype=np.int64)),
     )
     zeros = dict.fromkeys(ode.variables, Fraction(0))
-    notes = tuple(text for text in (note_of_actions, note) if text)
+    notes = tuple(text for text in (note_of_actions, repeated, note) if text)
     model = Model(Path(source.path).stem, ode, zeros, notes=notes)
     if labels is not None:
         model = with_labels(model, labels, head.first)
@@ -251,24 +257,83 @@ def _transitions(source: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
     )
 
 
-def _kind(states: int, start: Ints, values: ExactArray, chain: Chain | None) -> tuple[Chain, str]:
-    """What the numbers are, and the note that says it where nobody was asked."""
+def _kind(
+    names: Sequence[str], start: Ints, stop: Ints, values: ExactArray, chain: Chain | None
+) -> tuple[Chain, str]:
+    """What the numbers are, and the note on what nobody asked for.
+
+    Raises
+    ------
+    FileFormatError
+        If a number is negative, and the matrix is no generator.
+    """
+    value = values.to_float()
+    if (value < 0).any():
+        _check_generator(names, start, stop, value, chain)
+        note = "the diagonal is negative: taken as the whole matrix, a generator with its outflow"
+        return ("ctmc", "") if chain else ("dtmc", note)
+    sums = np.bincount(start, value, len(names))
+    off = np.flatnonzero(np.abs(sums - 1) > _ROUNDED)
+    ask = "if they are not, say --chain"
+    if chain == "dtmc" and len(off):
+        rows = [f"{names[k]} ({sums[k]:.6g})" for k in off[:_SHOWN].tolist()]
+        rows += [f"{len(off) - _SHOWN} more"] if len(off) > _SHOWN else []
+        return chain, f"taken as probabilities, though some rows do not sum to 1: {', '.join(rows)}"
     if chain is not None or not len(start):
         return chain or "dtmc", ""
-    value = values.to_float()
-    ask = "if they are not, say --chain"
-    if (value < 0).any():
-        return "dtmc", f"some are negative: taken as the whole matrix, with the outflow; {ask} ctmc"
-    sums = np.bincount(start, value, states)[distinct(start)]
-    if (np.abs(sums - 1) <= _ROUNDED).all():
+    if not len(off):
         return (
             "dtmc",
             f"all rows sum to 1: taken as probabilities, a chain in discrete time; {ask} ctmc",
+        )
+    if (
+        len(off) < len(names) and not sums[off].any()
+    ):  # absorbing states, which a file of either kind may leave out
+        empty = listed(names[k] for k in off.tolist())
+        return "ctmc", (
+            f"rows sum to 1, except of states without transitions ({empty}): taken as rates, a chain in "
+            f"continuous time; {ask} dtmc"
         )
     return "ctmc", (
         f"rows sum to {sums.min():.6g} … {sums.max():.6g}: taken as rates, a chain in continuous time; "
         f"{ask} dtmc"
     )
+
+
+def _check_generator(
+    names: Sequence[str], start: Ints, stop: Ints, value: Floats, chain: Chain | None
+) -> None:
+    """Negative numbers are the diagonal of a generator, whose rows sum to 0."""
+    wrong = np.flatnonzero((value < 0) & ((start != stop) | (chain == "dtmc")))
+    if len(wrong):
+        k = int(wrong[0])
+        what = "probability" if chain == "dtmc" else "rate"
+        raise FileFormatError(
+            f"the {what} from {names[start[k]]} to {names[stop[k]]} is negative, {value[k]:.6g}; negative "
+            "may only be the diagonal of a generator (--chain ctmc)"
+        )
+    sums = np.bincount(start, value, len(names))
+    sizes = np.bincount(start, np.abs(value), len(names))
+    off = np.flatnonzero(np.abs(sums) > _ROUNDED * sizes)
+    if len(off):
+        k = int(off[0])
+        raise FileFormatError(
+            f"the diagonal is negative, as in a generator, but the row of {names[k]} sums to "
+            f"{sums[k]:.6g}, not 0"
+        )
+
+
+def _repeated(names: Sequence[str], start: Ints, stop: Ints) -> str:
+    """The note on transitions that a file gives more than once."""
+    keys = start * len(names) + stop
+    if (np.diff(keys) > 0).all():  # in order, as tools write them
+        return ""
+    keys, often = np.unique(keys, return_counts=True)
+    twice = keys[often > 1].tolist()
+    if not twice:
+        return ""
+    pairs = (f"{names[key // len(names)]} → {names[key % len(names)]}" for key in twice)
+    return f"transitions given more than once were added: {listed(pairs)}"
 
 
 def write_tra(model: Model) -> str:
@@ -280,7 +345,7 @@ def write_tra(model: Model) -> str:
     ------
     FileFormatError
         If a derivative is not a linear combination of variables, or a parameter is symbolic; or if
-        a reader would take the numbers for rates and add an outflow.
+        a reader would refuse the numbers, or take them for rates and add an outflow.
     """
     ode = model.ode
     if ode.parameters:
@@ -292,7 +357,11 @@ def write_tra(model: Model) -> str:
             "not a number times a variable"
         )
     start = ode.monomials.variables[ode.columns]
-    if _kind(len(ode), start, ode.coefficients, None)[0] == "ctmc":
+    try:
+        kind, _ = _kind(ode.variables, start, ode.rows, ode.coefficients, None)
+    except FileFormatError as problem:
+        raise FileFormatError(f"a .tra file holds Markov chains: {problem}; write .ode") from None
+    if kind == "ctmc":
         raise FileFormatError(
             "in a .tra file this system would be read as a chain in continuous time, since its rows do "
             "not sum to 1; write .ode"

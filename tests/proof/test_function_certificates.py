@@ -1,6 +1,7 @@
 """Certificates of systems with quotients and functions: the true are accepted, no mutant is."""
 
 import copy
+import hashlib
 import json
 import subprocess
 import sys
@@ -377,3 +378,16 @@ def test_which_keys_go_together():
         rational, "system", digest="0" * 64
     )
     assert "version 1 or 2, has no such key" in refusal(rational, version=1)
+
+
+def test_the_digest_is_that_of_the_specified_text():
+    """Every letter of the text is said in the specification; here it is written by hand."""
+    system = checker.read_system(
+        {"é": [["1/2", [["x", 2], ["é", 1]]]], "x": [["-3", []], ["1", [["f", 1]]]]}
+    )
+    equations = '{"x":[[[],"-3"],[[["f",1]],"1"]],"\\u00e9":[[[["x",2],["\\u00e9",1]],"1/2"]]}'
+    assert checker.system_digest(system) == hashlib.sha256(equations.encode("ascii")).hexdigest()
+    functions = checker.read_functions({"f": ["exp", [[["2", [["é", 1]]]]]]})
+    beside = '{"f":["exp",[[[[["\\u00e9",1]],"2"]]]]}'
+    both = hashlib.sha256((equations + beside).encode("ascii")).hexdigest()
+    assert checker.system_digest(system, functions) == both

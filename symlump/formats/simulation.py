@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import FailureError, InputError
+from symlump.errors import FailureError
 from symlump.formats.events import names_in
 from symlump.formats.flat import Expression, Trees, evaluate, symbols
 from symlump.formats.floats import FloatArithmetic, Floats
@@ -26,6 +26,7 @@ from symlump.ode.simulate import (
     checked_times,
     exact_jacobian,
     simulate,
+    solver_class,
     solver_warnings,
     too_short,
 )
@@ -63,16 +64,8 @@ def simulate_model(
     at = checked_times(times)
     options = {"rtol": rtol, "atol": atol, **exact_jacobian(model.ode, method)}
     with np.errstate(all="ignore"), solver_warnings() as said:
-        states = _Run(model, _solver(method), at, options, said).states(np.array(start))
+        states = _Run(model, solver_class(method), at, options, said).states(np.array(start))
     return Trajectory(at, states, model.ode.variables)
-
-
-def _solver(method: str) -> Callable[..., Any]:
-    from scipy import integrate
-
-    if method not in ("LSODA", "BDF", "Radau", "RK45", "RK23", "DOP853"):
-        raise InputError(f"{method!r} is not a method of scipy.integrate.solve_ivp")
-    return getattr(integrate, method)  # type: ignore[no-any-return]
 
 
 class _Constants(Trees):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import solve_ivp
+from scipy import integrate
 
 from symlump.errors import FailureError, InputError
 from symlump.memory import memory_errors
@@ -82,6 +82,19 @@ def checked_times(times: npt.ArrayLike) -> FloatArray:
     return at
 
 
+def solver_class(method: str) -> Callable[..., Any]:
+    """A solver of scipy by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none of the name.
+    """
+    if method not in ("LSODA", "BDF", "Radau", "RK45", "RK23", "DOP853"):
+        raise InputError(f"{method!r} is not a method of scipy.integrate.solve_ivp")
+    return getattr(integrate, method)  # type: ignore[no-any-return]
+
+
 def too_short(start: float, end: float) -> bool:
     """Whether times are so close that no solver tells them apart: LSODA wants two epsilons between them.
 
@@ -146,7 +159,7 @@ def simulate(
     Raises
     ------
     InputError
-        If the times do not ascend, or the state does not fit the system.
+        If the times do not ascend, the state does not fit the system, or there is no such method.
     FailureError
         If the solver gives up, as it must where a solution leaves every bound in finite time.
 
@@ -159,7 +172,7 @@ def simulate(
     >>> decay["x"].round(6).tolist()
     [1.0, 0.367879]
     """
-    at = checked_times(times)
+    at, solver = checked_times(times), solver_class(method)
     state = np.asarray(initial, dtype=np.float64)
     if state.shape != (len(ode),) or not np.isfinite(state).all():
         raise InputError(
@@ -168,11 +181,11 @@ def simulate(
     if too_short(at[0], at[-1]):
         return Trajectory(at, np.repeat(state[:, None], at.size, axis=1), ode.variables)
     with np.errstate(over="ignore", invalid="ignore"), solver_warnings() as said:
-        solution = solve_ivp(
+        solution = integrate.solve_ivp(
             lambda t, x: ode.rhs(x, t),
             (at[0], at[-1]),
             state,
-            method,
+            solver,
             at,
             rtol=rtol,
             atol=atol,

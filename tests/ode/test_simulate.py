@@ -52,6 +52,9 @@ def test_failures_are_said():
             sl.simulate(explosion, [1.0], times)
     with pytest.raises(InputError, match="1 finite entries"):
         sl.simulate(explosion, [1.0, 2.0], [0, 1])
+    for times in ([0, 1], [0.3, 0.1 + 0.2]):
+        with pytest.raises(InputError, match="'Euler' is not a method"):
+            sl.simulate(explosion, [0.1], times, "Euler")
     with pytest.raises(InputError, match="'y' is not a variable"):
         sl.simulate(explosion, [0.1], [0, 1])["y"]
 

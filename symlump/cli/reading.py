@@ -77,7 +77,6 @@ def read_model(options: argparse.Namespace, *, partition: bool = True) -> Model:
         Whether the command heeds the partition of the file.
     """
     from symlump import formats
-    from symlump.formats.chains.states import APART
 
     if Path(options.file).suffix.lower() in NETWORKS:
         raise FileFormatError(
@@ -95,12 +94,16 @@ def read_model(options: argparse.Namespace, *, partition: bool = True) -> Model:
             rewards=options.rewards or (),
             format=options.format,
         )
+    if options.labels is None:
+        return model
     if getattr(options, "method", None) == "constrained" or not partition:
         views = "labels are views only: this keeps no states apart"
     elif (initial := getattr(options, "initial", "file")) != "file":
         views = f"labels are views only: --initial {initial} says what stays apart"
     else:
         return model
+    from symlump.formats.chains.states import APART
+
     notes = (views if note.startswith(APART) else note for note in model.notes)
     return replace(model, notes=tuple(notes))
 

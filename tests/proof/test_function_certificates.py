@@ -391,3 +391,16 @@ def test_the_digest_is_that_of_the_specified_text():
     beside = '{"f":["exp",[[[[["\\u00e9",1]],"2"]]]]}'
     both = hashlib.sha256((equations + beside).encode("ascii")).hexdigest()
     assert checker.system_digest(system, functions) == both
+
+
+def test_the_given_functions_are_compared():
+    true = TRUE["forward rational"]
+    same = {"system": true["system"], "functions": true["functions"]}
+    assert check(true, same).accepted
+    name = next(iter(same["functions"]))
+    for other in ({**same["functions"], name: ["exp", same["functions"][name][1]]}, {}):
+        verdict = check(true, {**same, "functions": other})
+        assert verdict.answer == "rejected"
+        assert (
+            verdict.reason == "the functions of the given system are not those of the certificate"
+        )

@@ -455,19 +455,21 @@ def test_another_system_is_a_reference_model_where_a_tolerance_says_so():
 
 def test_lists_of_version_2_have_a_depth():
     """What stands deeper than the format goes is refused without recursion."""
-    deep: list = []
+    lists: list = []
+    objects: dict = {}
     for _ in range(20_000):
-        deep = [deep]
-    with pytest.raises(Unreadable):
-        check(
-            {
-                "system": deep,
-                "format": "symlump certificate",
-                "version": 2,
-                "kind": "forward",
-                "values": [],
-            }
-        )
+        lists, objects = [lists], {"x": objects}
+    for deep in (lists, objects):
+        with pytest.raises(Unreadable):
+            check(
+                {
+                    "system": deep,
+                    "format": "symlump certificate",
+                    "version": 2,
+                    "kind": "forward",
+                    "values": [],
+                }
+            )
 
 
 @pytest.mark.parametrize(

@@ -404,3 +404,14 @@ def test_the_given_functions_are_compared():
         assert (
             verdict.reason == "the functions of the given system are not those of the certificate"
         )
+
+
+def test_a_function_of_the_quotient_is_none_of_its_variables():
+    true = TRUE["forward rational"]
+    name = next(iter(true["quotient"]))
+    more = {**true["quotient_functions"], name: ["exp", [[["1", []]]]]}
+    verdict = check({**true, "quotient_functions": more})
+    assert (verdict.answer, verdict.reason) == (
+        "rejected",
+        f"quotient_functions: {name} is a variable, too",
+    )

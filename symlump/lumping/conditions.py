@@ -20,6 +20,7 @@ from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Polynomial, Powers, add_term, from_sympy, vanishing
 from symlump.ode.functions.algebra import Budget, symbols_of
+from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
@@ -289,11 +290,9 @@ def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable
 
 
 def _parameters_outside(ode: ODE) -> None:
-    generators = ode.generators
-    assert generators is not None
     holds = [name in ode.parameters for name in ode.variables]  # a parameter, for each symbol
-    for k, name in enumerate(generators.functions):
-        inside = {s for u in generators.arguments_of(k) for s in symbols_of(u)}
+    for k, (name, arguments) in enumerate(functions_of(ode)):
+        inside = {s for u in arguments for s in symbols_of(u)}
         holds.append(any(holds[s] for s in inside))
         if holds[-1] and name != "inverse":
             raise MethodError(

@@ -23,7 +23,7 @@ from symlump.ode.functions.algebra import (
     symbol,
     total,
 )
-from symlump.ode.functions.images import image
+from symlump.ode.functions.images import functions_of, image
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
@@ -78,14 +78,11 @@ def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
     source, of, owners = _source(lumping, table)
     before, change = list(of), [Polynomial() for _ in of]
     after, projected = list(of), list(sums)
-    generators = source.generators
     try:
         arguments = NearestForward(source, Partition(owners)).arguments
     except InputError:  # a denominator would become 0: then everything stays as it is
         arguments = None
-    for k in range(0 if generators is None or lumping.method.is_exact else generators.live):
-        assert generators is not None
-        name, own = generators.functions[k], generators.arguments_of(k)
+    for k, (name, own) in enumerate(() if lumping.method.is_exact else functions_of(source)):
         v = [image(p, after, table) for p in own]
         after.append(table.apply(name, v))
         if arguments is None or len(own) != 1:
@@ -146,10 +143,7 @@ def function_increment(f: ODE, source: IntArray, live: IntArray, places: Sequenc
         change[v] = symbol(len(places) + k)
         add_to(after[v], change[v])
     try:
-        generators = f.generators
-        for k in range(0 if generators is None else generators.live):
-            assert generators is not None
-            name, arguments = generators.functions[k], generators.arguments_of(k)
+        for name, arguments in functions_of(f):
             u, v = ([image(p, of, table) for p in arguments] for of in (before, after))
             before.append(table.apply(name, u))
             after.append(table.apply(name, v))

@@ -31,6 +31,7 @@ from symlump.ode.functions.algebra import (
     symbol,
 )
 from symlump.ode.functions.generators import Generators
+from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.functions.symbols import SymbolTable
@@ -66,9 +67,7 @@ class FunctionMap(BoxMap):
 
     @cached_property
     def _equations(self) -> _Evaluated:
-        t = self.terms
-        p = Polynomials(len(t), t.monomials, t.rows, t.columns, t.coefficients)
-        return _Evaluated(p, self.arithmetic)
+        return _Evaluated(Polynomials.of_system(self.terms), self.arithmetic)
 
     @property
     def _functions(self) -> Generators:
@@ -314,10 +313,7 @@ def autonomous(lumping: Lumping) -> Lumping:
 def nonnegative_symbols(ode: ODE, variables: Sequence[bool]) -> list[bool]:
     """Which variables and functions are ≥ 0 where some variables are."""
     result = list(variables)
-    generators = ode.generators
-    for k in range(0 if generators is None else generators.live):
-        assert generators is not None
-        name, u = generators.functions[k], generators.arguments_of(k)
+    for name, u in functions_of(ode):
         inside = bool(u) and all(
             value > 0 and all(result[s] or power % 2 == 0 for s, power in monomial)
             for monomial, value in u[0].items()

@@ -28,7 +28,7 @@ from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import multiplicity, square_norm
 from symlump.lumping.tolerance.tolerant import TolerantRefinement
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, scaled, symbol, total
-from symlump.ode.functions.images import image
+from symlump.ode.functions.images import functions_of, image
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
@@ -225,10 +225,9 @@ class NearestForward(_Nearest):
 
     def __init__(self, ode: ODE, partition: Partition) -> None:
         super().__init__(ode, partition)
-        generators, count = ode.generators, len(partition)
-        live = 0 if generators is None else generators.live
-        labels = [*partition.labels.tolist(), *range(count, count + live)]
-        sizes = [*partition.sizes.tolist(), *[1] * live]
+        count, functions = len(partition), ode.symbols - len(ode)
+        labels = [*partition.labels.tolist(), *range(count, count + functions)]
+        sizes = [*partition.sizes.tolist(), *[1] * functions]
         self._sums: list[Polynomial] = []
         for block in partition.blocks:
             whole = total(ode.equation(i) for i in block.tolist())
@@ -236,9 +235,10 @@ class NearestForward(_Nearest):
             self._sums.append(near)
             self.square += change / block.size
         self.arguments: list[list[Polynomial]] = []
-        for k in range(live):
-            assert generators is not None
-            found = [projected(u, labels, sizes) for u in generators.arguments_of(k)]
+        self._names: list[str] = []
+        for name, arguments in functions_of(ode):
+            found = [projected(u, labels, sizes) for u in arguments]
+            self._names.append(name)
             self.arguments.append([near for near, _ in found])
             self.square += sum((change for _, change in found), Fraction(0))
         of = self.symbols(self.small, list(map(symbol, range(count))))
@@ -246,9 +246,7 @@ class NearestForward(_Nearest):
 
     def symbols(self, table: SymbolTable, of: list[Polynomial]) -> list[Polynomial]:
         """What block sums and projected functions are in a table, given what block sums are there."""
-        for k, arguments in enumerate(self.arguments):
-            assert self.ode.generators is not None
-            name = self.ode.generators.functions[k]
+        for name, arguments in zip(self._names, self.arguments, strict=True):
             of.append(table.apply(name, [image(p, of, table) for p in arguments]))
         return of
 

@@ -95,11 +95,6 @@ class Generators:
             for row in range(int(self.starts[k]), int(self.starts[k + 1]))
         ]
 
-    @property
-    def live(self) -> int:
-        """Number of functions."""
-        return len(self)
-
     @cached_property
     def owners(self) -> IntArray:
         """The function of each argument."""

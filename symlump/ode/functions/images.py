@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -29,17 +29,23 @@ if TYPE_CHECKING:
     from symlump.ode.system import ODE
 
 
+def functions_of(ode: ODE) -> Iterator[tuple[str, list[Polynomial]]]:
+    """The name and the arguments of each function in a system, in the order of their symbols."""
+    generators = ode.generators
+    if generators is not None:
+        for k, name in enumerate(generators.functions):
+            yield name, generators.arguments_of(k)
+
+
 def images_of(
     ode: ODE, table: SymbolTable, images: Sequence[Polynomial] | None
 ) -> tuple[list[Polynomial], list[Polynomial]]:
     """See :meth:`symlump.ode.system.ODE.into`."""
     of: list[Polynomial] = list(map(symbol, range(len(ode))) if images is None else images)
-    generators = ode.generators
-    for k in range(0 if generators is None else len(generators)):
-        assert generators is not None
-        u = [image(p, of, table) for p in generators.arguments_of(k)]
+    for k, (name, arguments) in enumerate(functions_of(ode)):
+        u = [image(p, of, table) for p in arguments]
         try:
-            of.append(table.apply(generators.functions[k], u))
+            of.append(table.apply(name, u))
         except InputError as problem:
             raise InputError(f"{problem}: {_shown(ode, k)}") from None
     monomials = [

@@ -192,10 +192,5 @@ def unknown_functions(ode: ODE) -> list[str]:
     generators = ode.generators
     if generators is None:
         return []
-    names = zip(
-        generators.functions[: generators.live],
-        generators.starts[1:],
-        generators.starts,
-        strict=False,
-    )
-    return sorted({name for name, end, start in names if name != "inverse" and end > start})
+    counts = zip(generators.functions, np.diff(generators.starts).tolist(), strict=True)
+    return sorted({name for name, arguments in counts if name != "inverse" and arguments})

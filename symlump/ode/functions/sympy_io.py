@@ -12,12 +12,12 @@ from symlump.errors import InputError, NotPolynomialError, VariableError
 from symlump.ode.functions.algebra import (
     Budget,
     Polynomial,
-    add_to,
     constant,
     constant_of,
     symbol,
     total,
 )
+from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.sympy_io import as_expression, as_symbol, float_value
 
@@ -175,21 +175,10 @@ class _Reader:
 
 def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     """Turn a system into ``{Symbol: Expr}``; see :meth:`symlump.ode.system.ODE.to_sympy`."""
-    generators = ode.generators
-    assert generators is not None
     symbols: list[Any] = [sympy.Symbol(name) for name in ode.variables]
-    for k in range(len(generators)):
-        u = [_expression(p, symbols) for p in generators.arguments_of(k)]
-        symbols.append(_applied(generators.functions[k], u))
-    result: dict[sympy.Symbol, sympy.Expr] = {}
-    equations: list[Polynomial] = [{} for _ in ode.variables]
-    for row, column, value in zip(
-        ode.rows.tolist(), ode.columns.tolist(), ode.coefficients, strict=True
-    ):
-        add_to(equations[row], {tuple(ode.monomials.factors(column)): value})
-    for name, p in zip(symbols, equations, strict=False):
-        result[name] = _expression(p, symbols)
-    return result
+    for name, arguments in functions_of(ode):
+        symbols.append(_applied(name, [_expression(p, symbols) for p in arguments]))
+    return {symbols[i]: _expression(ode.equation(i), symbols) for i in range(len(ode))}
 
 
 def _applied(name: str, u: list[Any]) -> Any:

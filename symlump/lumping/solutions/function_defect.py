@@ -75,6 +75,11 @@ def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
     partition = lumping.partition
     sums = [total(map(symbol, block.tolist())) for block in partition.blocks]
     rows, _ = lumping.quotient.into(table, sums)
+    if lumping.method.is_exact:
+        equations, _ = lumping.ode.into(table)
+        for label, p in zip(partition.labels.tolist(), equations, strict=True):
+            add_to(rows[label], p, _MINUS)
+        return rows
     source, of, owners = _source(lumping, table)
     before, change = list(of), [Polynomial() for _ in of]
     after, projected = list(of), list(sums)
@@ -82,7 +87,7 @@ def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
         arguments = NearestForward(source, Partition(owners)).arguments
     except InputError:  # a denominator would become 0: then everything stays as it is
         arguments = None
-    for k, (name, own) in enumerate(() if lumping.method.is_exact else functions_of(source)):
+    for k, (name, own) in enumerate(functions_of(source)):
         v = [image(p, after, table) for p in own]
         after.append(table.apply(name, v))
         if arguments is None or len(own) != 1:
@@ -96,8 +101,6 @@ def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
         moved = add_to(image(own[0], before, table), u, _MINUS)
         add_to(moved, _change(own[0], before, change, table))
         change.append(_slope(name, u, v[0], before[-1], after[-1], moved, table))
-    if lumping.method.is_exact:
-        before, change = source.into(table, of)[1], [{} for _ in range(source.symbols)]
     for i, label in enumerate(owners.tolist()):
         add_to(rows[label], image(source.equation(i), before, table), _MINUS)
         add_to(rows[label], _change(source.equation(i), before, change, table), _MINUS)
@@ -108,7 +111,7 @@ def _source(lumping: Lumping, table: SymbolTable) -> tuple[ODE, list[Polynomial]
     """The system with what is certainly equal merged: its variables as sums in x, and their blocks."""
     ode, partition = lumping.ode, lumping.partition
     alone = list(map(symbol, range(len(ode))))
-    if lumping.method.is_exact or ode.generators is None:
+    if ode.generators is None:
         return ode, alone, partition.labels
     exact, merged = exact_part(ode, lumping.method, lumping.initial)
     first = partition.labels[exact.representatives]

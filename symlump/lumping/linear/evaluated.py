@@ -27,18 +27,17 @@ from symlump.lumping.linear.spaces.echelon import Echelon, fold, primes, product
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily, ModularFamily
 from symlump.lumping.linear.spaces.invariant import (
+    MOST_PRIMES,
     InvariantSpace,
-    Residues,
+    Lift,
     contains,
     identity,
-    lifted,
     lifted_kernel,
 )
 from symlump.lumping.linear.spaces.residues import signed
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.system import ODE
 
-_MOST_PRIMES = 2000
 #: A space that is not invariant is closed at random points of so many prime fields with probability 10⁻¹⁸.
 _CERTAIN = 3
 
@@ -65,17 +64,16 @@ def smallest_evaluated(ode: ODE, rows: ExactMatrix, seed: int = 0) -> InvariantS
     """
     generator = np.random.default_rng(seed)
     closure: Closure | None = None
-    points, wanted = 2, 1
-    found: list[Residues] = []
+    points, lift = 2, Lift()
     fields = _fields(ode)
-    for field in islice(fields, _MOST_PRIMES):
+    for field in islice(fields, MOST_PRIMES):
         try:
             start = rows.residues(field.prime)
         except InputError:
             continue
         if closure is None:
             closure, points = _closed(field, start, points, generator)
-            space, found, wanted = closure.space, [], 1
+            space, lift = closure.space, Lift()
             if len(space) == len(ode):
                 return InvariantSpace(identity(len(ode)), space.columns(), closure)
         else:
@@ -84,11 +82,7 @@ def smallest_evaluated(ode: ODE, rows: ExactMatrix, seed: int = 0) -> InvariantS
             if again is None:
                 continue
             space = again
-        found.append((field.prime, space.matrix()))
-        if len(found) < wanted:
-            continue
-        wanted = 2 * len(found) if len(found) > 3 else len(found) + 1
-        basis, pivots = lifted(found), closure.space.columns()
+        basis, pivots = lift.add(field.prime, space.matrix()), closure.space.columns()
         if basis is None or not contains(basis, pivots, rows):
             continue
         if not np.array_equal(basis.columns[basis.indptr[:-1]], pivots):
@@ -97,8 +91,8 @@ def smallest_evaluated(ode: ODE, rows: ExactMatrix, seed: int = 0) -> InvariantS
         if all(_stays(basis, other, generator) for other in islice(fields, _CERTAIN)):
             return InvariantSpace(basis, pivots, closure)
     raise FailureError(
-        f"the smallest linear lumping was not found modulo {_MOST_PRIMES} primes: its coefficients have "
-        f"more than {11 * _MOST_PRIMES} bits"
+        f"the smallest linear lumping was not found modulo {MOST_PRIMES} primes: its coefficients have "
+        f"more than {11 * MOST_PRIMES} bits"
     )
 
 
@@ -160,11 +154,11 @@ def jacobian_span(ode: ODE, seed: int = 0) -> MatrixFamily:
     (6, 3)
     """
     generator, size = np.random.default_rng(seed), len(ode)
-    found: list[Residues] = []
-    used, pivots, wanted = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 1
+    lift = Lift()
+    used, pivots = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     fields = _fields(ode)
-    for field in islice(fields, _MOST_PRIMES):
-        if not found:
+    for field in islice(fields, MOST_PRIMES):
+        if not len(lift):
             # A number is 0 at a random point only if it always is.
             entries = field.jacobian(generator).tocoo()
             used = np.unique(entries.coords[0].astype(np.int64) * size + entries.coords[1])
@@ -176,12 +170,8 @@ def jacobian_span(ode: ODE, seed: int = 0) -> MatrixFamily:
             fresh = space.extend(_flat(field, used, max(8, len(space)), generator))
         space.settle()
         if not np.array_equal(space.columns(), pivots):
-            found, pivots, wanted = [], space.columns(), 1
-        found.append((field.prime, space.matrix()))
-        if len(found) < wanted:
-            continue
-        wanted = 2 * len(found) if len(found) > 3 else len(found) + 1
-        basis = lifted(found)
+            lift, pivots = Lift(), space.columns()
+        basis = lift.add(field.prime, space.matrix())
         if basis is None:
             continue
         sure = []
@@ -198,7 +188,7 @@ def jacobian_span(ode: ODE, seed: int = 0) -> MatrixFamily:
             return MatrixFamily.from_entries(
                 basis.owners, keys // size, keys % size, basis.values, size, basis.shape[0]
             )
-    raise FailureError(f"the span of the Jacobian was not found modulo {_MOST_PRIMES} primes")
+    raise FailureError(f"the span of the Jacobian was not found modulo {MOST_PRIMES} primes")
 
 
 def _flat(

@@ -30,7 +30,8 @@ from symlump.lumping.linear.spaces.residues import signed
 from symlump.lumping.linear.spaces.rowspace import RowSpace, orthogonal
 from symlump.ode.exact import AnyArray, ExactArray, IntArray
 
-_MOST_PRIMES = 2000
+#: Entries that do not fit so many primes are given up.
+MOST_PRIMES = 2000
 _AT_ONCE = 1024
 
 #: A prime, and a basis modulo it.
@@ -55,6 +56,28 @@ class InvariantSpace:
     closure: Closure
 
 
+class Lift:
+    """A basis over Q from its residues modulo one prime after the other.
+
+    It is read with each of the first primes, then whenever their number has doubled.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[Residues] = []
+        self._wanted = 1
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, prime: int, matrix: sparse.csr_array) -> ExactMatrix | None:
+        """The basis, if it is read with this prime and the residues are those of small fractions."""
+        self._found.append((prime, matrix))
+        if len(self) < self._wanted:
+            return None
+        self._wanted = 2 * len(self) if len(self) > 3 else len(self) + 1
+        return lifted(self._found)
+
+
 def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -> InvariantSpace:
     """The smallest row space that contains the rows and is invariant under the family.
 
@@ -76,9 +99,8 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
     generator = np.random.default_rng(seed)
     closure: Closure | None = None
     pivots = np.empty(0, dtype=np.int64)
-    found: list[Residues] = []
-    tried = 0
-    for prime in islice(primes(), _MOST_PRIMES):
+    lift = Lift()
+    for prime in islice(primes(), MOST_PRIMES):
         try:
             modular, start = family.modulo(prime), rows.residues(prime)
         except InputError:  # the prime divides a denominator
@@ -87,8 +109,7 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
             closure = close(modular, start, generator)
             if len(closure.space) == family.size:  # everything, whatever the prime
                 return InvariantSpace(identity(family.size), closure.space.columns(), closure)
-            pivots, space = closure.space.columns(), closure.space
-            found = []
+            pivots, space, lift = closure.space.columns(), closure.space, Lift()
         else:
             again = replay(modular, start, closure, pivots)
             if again is None:
@@ -96,26 +117,22 @@ def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -
             space = again
             if not is_closed(modular, space, generator):
                 # The closure missed a vector, as its prime divides a number it should not.
-                closure, tried = None, 0
+                closure = None
                 continue
-        found.append((prime, space.matrix()))
-        if len(found) < tried:
-            continue
-        tried = 2 * len(found) if len(found) > 3 else len(found) + 1
-        basis = lifted(found)
+        basis = lift.add(prime, space.matrix())
         if basis is None or not contains(basis, pivots, rows):
             continue
         if not np.array_equal(basis.columns[basis.indptr[:-1]], pivots):
             # A valid basis, but not the echelon form over Q: with it the result would depend on the prime.
-            closure, tried = None, 0
+            closure = None
             continue
         if is_invariant(family, basis, pivots):
             return InvariantSpace(basis, pivots, closure)
-        if len(found) > 1 and not is_closed(modular, space, generator):
-            closure, tried = None, 0
+        if len(lift) > 1 and not is_closed(modular, space, generator):
+            closure = None
     raise FailureError(
-        f"the smallest linear lumping was not found modulo {_MOST_PRIMES} primes: its coefficients have "
-        f"more than {11 * _MOST_PRIMES} bits"
+        f"the smallest linear lumping was not found modulo {MOST_PRIMES} primes: its coefficients have "
+        f"more than {11 * MOST_PRIMES} bits"
     )
 
 
@@ -137,14 +154,14 @@ def left_kernel(matrix: ExactMatrix) -> ExactMatrix:
 
     found = lifted_kernel(modulo, lambda basis: not len((basis @ matrix).values))
     if found is None:
-        raise FailureError(f"the kernel of a matrix was not found modulo {_MOST_PRIMES} primes")
+        raise FailureError(f"the kernel of a matrix was not found modulo {MOST_PRIMES} primes")
     return found[0]
 
 
 def lifted_kernel(
     rows_modulo: Callable[[int], sparse.csr_array | None],
     verified: Callable[[ExactMatrix], bool],
-    most_primes: int = _MOST_PRIMES,
+    most_primes: int = MOST_PRIMES,
 ) -> tuple[ExactMatrix, IntArray] | None:
     """All vectors that are orthogonal to rows that are known modulo primes, and their pivots.
 

@@ -7,15 +7,17 @@ functions are holds at every such point.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials, function_slopes
+from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials, all_slopes
 from symlump.lumping.refinement.field import Residues, VanishingDenominator
 from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import IntArray
+from symlump.ode.functions.generators import placed
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.system import ODE
 
@@ -56,8 +58,7 @@ class PrimeField:
         self.ode, self.prime = ode, prime
         generators = ode.generators
         self._functions = None if generators is None else ModularFunctions(generators, prime)
-        equations = Polynomials(len(ode), ode.monomials, ode.rows, ode.columns, ode.coefficients)
-        self._equations = ModularPolynomials.of(equations, prime)
+        self._equations = ModularPolynomials.of(Polynomials.of_system(ode), prime)
 
     def _point(self, generator: np.random.Generator) -> tuple[Residues, int]:
         """Values of variables and of functions that are drawn anew, and by which salt."""
@@ -88,20 +89,18 @@ class PrimeField:
         if self._functions is None:
             return outer
         generators = self._functions.generators
-        live = len(generators)
+        count = len(generators)
         inside = self._partial(generators.derivative, symbols, generators.arguments.count)
         slopes = self._slopes(symbols, salt)
-        inner = sparse.csr_array((live, n), dtype=np.int64)
+        inner = sparse.csr_array((count, n), dtype=np.int64)
         for batch in generators.batches:
-            own = batch.members
             for rows in batch.arguments:
                 part = inside[rows]
-                whole = self._folded(part[:, :n] + self._folded(part[:, n : n + live] @ inner))
+                whole = self._folded(part[:, :n] + self._folded(part[:, n:] @ inner))
                 whole = self._folded(sparse.diags_array(slopes[rows], dtype=np.int64) @ whole)
-                ones, at = np.ones(own.size, dtype=np.int64), np.arange(own.size)
-                inner = inner + sparse.csr_array((ones, (own, at)), (live, own.size)) @ whole
+                inner = inner + placed(batch.members, count) @ whole
             inner = self._folded(inner)
-        return self._folded(outer[:, :n] + outer[:, n : n + live] @ inner)
+        return self._folded(outer[:, :n] + outer[:, n:] @ inner)
 
     def _partial(self, d: PartialDerivatives, symbols: Residues, count: int) -> sparse.csr_array:
         """Derivatives by every symbol, the others held."""
@@ -115,15 +114,13 @@ class PrimeField:
     def _slopes(self, symbols: Residues, salt: int) -> IntArray:
         """∂f/∂u for each argument u of each function f."""
         assert self._functions is not None
-        generators, p = self._functions.generators, self.prime
-        u = ModularPolynomials.of(generators.arguments, p).values(symbols)
-        slopes = np.zeros(u.size, dtype=np.int64)
-        for batch in generators.batches:
-            arguments = [u[rows] for rows in batch.arguments]
-            values = symbols[generators.first + batch.members]
-            for a, rows in enumerate(batch.arguments):
-                slopes[rows] = function_slopes(batch.function, a, arguments, values, p, salt)
-        return slopes
+        generators, inside = self._functions.generators, self._arguments.values(symbols)
+        return all_slopes(generators, inside, symbols, self.prime, salt).astype(np.int64)
+
+    @cached_property
+    def _arguments(self) -> ModularPolynomials:
+        assert self._functions is not None
+        return ModularPolynomials.of(self._functions.generators.arguments, self.prime)
 
     def _folded(self, matrix: sparse.csr_array) -> sparse.csr_array:
         matrix.data %= self.prime

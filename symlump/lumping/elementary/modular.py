@@ -157,6 +157,25 @@ def function_slopes(
     return np.where(u == 0, np.uint64(0), found)
 
 
+def all_slopes(
+    generators: Generators, inside: Residues, symbols: Residues, prime: int, salt: int = 0
+) -> Residues:
+    """∂f/∂u for each argument u of each function f.
+
+    Parameters
+    ----------
+    inside, symbols : ndarray of uint64
+        The values of all arguments, and of variables and functions.
+    """
+    result = np.empty_like(inside)
+    for batch in generators.batches:
+        u = [inside[rows] for rows in batch.arguments]
+        values = symbols[generators.first + batch.members]
+        for a, rows in enumerate(batch.arguments):
+            result[rows] = function_slopes(batch.function, a, u, values, prime, salt)
+    return result
+
+
 def random_function(
     name: str, arguments: Sequence[Residues], count: int, prime: int, salt: int = 0
 ) -> Residues:

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 import numpy as np
 import numpy.typing as npt
 
-from symlump.lumping.elementary.modular import function_slopes, function_values
+from symlump.lumping.elementary.modular import all_slopes, function_values
 from symlump.lumping.equivalence import Fingerprints, slices
 from symlump.lumping.refinement.field import (
     ModularMatrix,
@@ -194,14 +194,8 @@ class ValueFingerprints(Fingerprints):
 
     def slopes(self) -> Residues:
         """∂f/∂u of all functions, by argument."""
-        net, result = self._net, np.empty_like(self.inside)
-        for batch in net.batches:
-            u = [self.inside[rows] for rows in batch.arguments]
-            for a, rows in enumerate(batch.arguments):
-                result[rows] = function_slopes(
-                    batch.function, a, u, self.symbols[net.count + batch.members], self.prime
-                )
-        return result
+        assert self._net.generators is not None
+        return all_slopes(self._net.generators, self.inside, self.symbols, self.prime)
 
     @cached_property
     def _by_monomial(self) -> ModularMatrix:

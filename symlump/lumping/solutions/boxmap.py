@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
+from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.system import ODE
@@ -51,15 +52,9 @@ class BoxMap:
         return self.arithmetic.exact(self.terms.coefficients)
 
     @cached_property
-    def _slope_coefficients(self) -> Enclosures:
-        return self.arithmetic.exact(self.terms.derivative.coefficients)
-
-    @cached_property
-    def _slope_groups(self) -> tuple[IntArray, IntArray]:
-        """The entries of the Jacobian that are not 0, as row · inputs + column, and each term's entry."""
-        d = self.terms.derivative
-        entries, group = np.unique(d.equations * self.inputs + d.variables, return_inverse=True)
-        return entries, group.ravel()
+    def _partials(self) -> PartialsOnBoxes:
+        shape = self.outputs, self.inputs
+        return PartialsOnBoxes(self.terms.derivative, shape, self.arithmetic)
 
     def values(self, box: Enclosures) -> Enclosures:
         """The map on a box of shape (inputs,); result of shape (outputs,)."""
@@ -94,13 +89,50 @@ class BoxMap:
             at = start + m.between(np.minimum(lower, 0.0), np.maximum(upper, 0.0))
             average = monomials_on(d.monomials, at, m)
         assert average is not None
-        entries, group = self._slope_groups
-        total = m.sums(self._slope_coefficients * average[d.columns], group, entries.size)
+        return self._partials.combined(average)
+
+
+@dataclass(frozen=True, eq=False)
+class PartialsOnBoxes:
+    """Partial derivatives of polynomials, enclosed on boxes.
+
+    Parameters
+    ----------
+    derivative : PartialDerivatives
+    shape : (int, int)
+        How many polynomials and variables there are.
+    arithmetic : Arithmetic
+    """
+
+    derivative: PartialDerivatives
+    shape: tuple[int, int]
+    arithmetic: Arithmetic
+
+    @cached_property
+    def _coefficients(self) -> Enclosures:
+        return self.arithmetic.exact(self.derivative.coefficients)
+
+    @cached_property
+    def _groups(self) -> tuple[IntArray, IntArray]:
+        """The entries that are not 0, as row · width + column, and each term's entry."""
+        d = self.derivative
+        entries, group = np.unique(d.equations * self.shape[1] + d.variables, return_inverse=True)
+        return entries, group.ravel()
+
+    def at(self, box: Enclosures) -> Bounds:
+        """Their ends on a box."""
+        return self.combined(monomials_on(self.derivative.monomials, box, self.arithmetic))
+
+    def combined(self, of_monomial: Enclosures) -> Bounds:
+        """Their ends where the monomials of the derivatives have theirs."""
+        m, (entries, group) = self.arithmetic, self._groups
+        parts = self._coefficients * of_monomial[self.derivative.columns]
+        total = m.sums(parts, group, entries.size)
         bounds = []
         for end in (m.lower(total), m.upper(total)):
-            matrix = np.zeros(self.outputs * self.inputs)
+            matrix = np.zeros(self.shape[0] * self.shape[1])
             matrix[entries] = end
-            bounds.append(matrix.reshape(self.outputs, self.inputs))
+            bounds.append(matrix.reshape(self.shape))
         return bounds[0], bounds[1]
 
 

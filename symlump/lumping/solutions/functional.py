@@ -20,9 +20,14 @@ from symlump.enclosures.arithmetics import Arithmetic, Enclosures
 from symlump.enclosures.elementary import ENCLOSED, enclosed, reciprocals
 from symlump.errors import MethodError
 from symlump.lumping.partition import Partition
-from symlump.lumping.solutions.boxmap import Bounds, BoxMap, Undefined, monomials_on
-from symlump.ode.derivative import PartialDerivatives
-from symlump.ode.exact import FloatArray, IntArray
+from symlump.lumping.solutions.boxmap import (
+    Bounds,
+    BoxMap,
+    PartialsOnBoxes,
+    Undefined,
+    monomials_on,
+)
+from symlump.ode.exact import FloatArray
 from symlump.ode.functions.algebra import (
     Budget,
     Polynomial,
@@ -114,7 +119,7 @@ class FunctionMap(BoxMap):
         m, n, live = self.arithmetic, len(self.terms), len(self._functions)
         symbols = self._with_slopes.symbols(box, self.terms)
         slopes = self._by_arguments.values(symbols)
-        outer, inside = self._outer.values(symbols), self._inside.values(symbols)
+        outer, inside = self._outer.at(symbols), self._inside.at(symbols)
         low, high = np.zeros((live, n)), np.zeros((live, n))
         for batch in self._functions.batches:
             own = batch.members
@@ -129,15 +134,15 @@ class FunctionMap(BoxMap):
         return m.lower(whole)[part], m.upper(whole)[part]
 
     @cached_property
-    def _outer(self) -> _Slopes:
-        count = len(self.terms)
-        return _Slopes.of(self.terms.derivative, count, self.terms.symbols, self.arithmetic)
+    def _outer(self) -> PartialsOnBoxes:
+        shape = len(self.terms), self.terms.symbols
+        return PartialsOnBoxes(self.terms.derivative, shape, self.arithmetic)
 
     @cached_property
-    def _inside(self) -> _Slopes:
+    def _inside(self) -> PartialsOnBoxes:
         functions = self._functions
-        count = functions.arguments.count
-        return _Slopes.of(functions.derivative, count, self.terms.symbols, self.arithmetic)
+        shape = functions.arguments.count, self.terms.symbols
+        return PartialsOnBoxes(functions.derivative, shape, self.arithmetic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,36 +184,6 @@ class _Functions:
             at = functions.first + batch.members
             low[at], high[at] = below, above
         return m.between(low, high)
-
-
-@dataclass(frozen=True, eq=False)
-class _Slopes:
-    """Derivatives of polynomials by every symbol, the others held, on boxes."""
-
-    d: PartialDerivatives
-    shape: tuple[int, int]
-    coefficients: Enclosures
-    entries: IntArray
-    group: IntArray
-    arithmetic: Arithmetic
-
-    @classmethod
-    def of(cls, d: PartialDerivatives, count: int, symbols: int, arithmetic: Arithmetic) -> _Slopes:
-        entries, group = np.unique(d.equations * symbols + d.variables, return_inverse=True)
-        coefficients = arithmetic.exact(d.coefficients)
-        return cls(d, (count, symbols), coefficients, entries, group.ravel(), arithmetic)
-
-    def values(self, symbols: Enclosures) -> Bounds:
-        """Shape (polynomials, symbols)."""
-        m, d = self.arithmetic, self.d
-        parts = self.coefficients * monomials_on(d.monomials, symbols, m)[d.columns]
-        sums = m.sums(parts, self.group, self.entries.size)
-        bounds = []
-        for end in (m.lower(sums), m.upper(sums)):
-            matrix = np.zeros(self.shape[0] * self.shape[1])
-            matrix[self.entries] = end
-            bounds.append(matrix.reshape(self.shape))
-        return bounds[0], bounds[1]
 
 
 def _shown(terms: ODE, functions: Generators, k: int) -> str:

@@ -225,7 +225,7 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     if kind not in _KEYS:
         raise Inconclusive(f"kind {kind!r}; known here are forward, backward and linear")
     parts: dict[str, Any] = {}
-    for key in data.keys() - {"format", "version", "kind"}:
+    for key in [k for k in data if k not in ("format", "version", "kind")]:
         if key not in _KEYS[kind] or (key in _WITH_FUNCTIONS and data["version"] != 3):
             version = ", version 1 or 2," if key in _WITH_FUNCTIONS else ""
             raise Misplaced(f"a certificate of kind {kind}{version} has no such key", key)
@@ -234,7 +234,7 @@ def read_claim(data: Any, given: Any = None) -> Claim:
             parts[key] = read(data[key], key)
         elif must:
             raise Misplaced("this key is missing", key)
-    for key in {"maximality", "evaluations"} & parts.keys():
+    for key in [k for k in ("maximality", "evaluations") if k in parts]:
         if "initial" not in parts:
             raise Misplaced("this needs the key initial, the partition it starts from", key)
         if (key == "maximality") == ("functions" in parts):

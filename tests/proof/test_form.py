@@ -208,6 +208,9 @@ def test_keys_are_those_of_the_kind(kind):
         assert f" {key}: a certificate of kind {data['kind']} has no such key" in refusal(
             data | {key: {}}
         )
+    strange = [f"note{k}" for k in range(9)]
+    for first in (strange, strange[::-1]):  # the first in the file is named
+        assert f" {first[0]}: " in refusal(data | dict.fromkeys(first))
     neither = {k: v for k, v in data.items() if k not in ("system", "digest")}
     assert " system: a certificate holds its system, or the digest of it" in refusal(neither)
     for key in ("digest", "system", "tolerance", "initial", "maximality", "closure"):

@@ -38,6 +38,7 @@ from symlump.proof.check import (
     Polynomial,
     Rejected,
     Verdict,
+    _lowered,
     _Slopes,
     add_term,
     read_claim,
@@ -191,9 +192,7 @@ def _gradient(
     found: dict[Monomial, Vector] = {monomial: {} for monomial in wanted}
     for monomial, weight in combined.items():
         budget.spend(len(monomial) ** 2 // 8)
-        for at, (name, power) in enumerate(monomial):
-            lowered = ((name, power - 1),) if power > 1 else ()
-            rest = monomial[:at] + lowered + monomial[at + 1 :]
+        for name, power, rest in _lowered(monomial):
             if rest in found:  # this monomial and this variable come from no other term
                 found[rest][name] = power * weight % prime
     return [{name: r for name, r in found[monomial].items() if r} for monomial in wanted]

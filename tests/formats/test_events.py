@@ -127,7 +127,7 @@ def test_an_event_that_must_stay_true():
 def test_priorities_and_events_that_trigger_events():
     first = event(AT_ONE, {"A": ("*", 3, "A")}, name="one", priority=1)
     second = event(AT_ONE, {"A": ("+", 5, "A")}, name="two", priority=2, late=True)
-    text = model(A, reaction(0, ["A"]), first, second.replace(" useValues", " useValues"))
+    text = model(A, reaction(0, ["A"]), first, second)
     assert solution(text, [0, 1])["A"][1] == 3  # computed at the trigger: 5 + 1, then 3·1
     late = model(A, reaction(0, ["A"]), first.replace('Time="true"', 'Time="false"'), second)
     assert solution(late, [0, 1])["A"][1] == 18

@@ -8,7 +8,7 @@ from symlump.proof.check import read_system as read
 
 
 def replayed(kind, system, blocks, *rounds):
-    """The blocks that a record reaches, and the steps it takes; rounds as (member, target, monomial)."""
+    """The blocks that a record reaches; rounds as (member, target, monomial)."""
     initial = {name: k for k, block in enumerate(blocks) for name in block}
     records = [[(m, t, tuple(map(tuple, terms(f"1*{text}" if text else "1")[0][1]))) for m, t, text in of_round]
                for of_round in rounds]  # fmt: skip

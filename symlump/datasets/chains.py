@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from symlump.datasets.planted import PlantedBlocks
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials, ranges
 from symlump.ode.polynomial import PolynomialODE
@@ -28,17 +29,14 @@ def planted_chain(
     1
     """
     generator = np.random.default_rng(seed)
-    spread = generator.integers(0, blocks, size=states - blocks)
-    labels = np.concatenate([np.arange(blocks), spread])
-    generator.shuffle(labels)
-    order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels)
-    starts = np.cumsum(sizes) - sizes
+    planted = PlantedBlocks.drawn(generator, states, blocks)
+    labels = planted.labels
     counts = generator.integers(5, 11, size=blocks)
     targets = generator.integers(0, blocks, size=int(counts.sum()))
     rates = generator.integers(1, 10, size=targets.size)
     at = ranges((np.cumsum(counts) - counts)[labels], counts[labels])
-    source, into, rate = np.repeat(np.arange(states), counts[labels]), targets[at], rates[at]
-    into = order[starts[into] + (generator.random(into.size) * sizes[into]).astype(np.int64)]
+    source, rate = np.repeat(np.arange(states), counts[labels]), rates[at]
+    into = planted.members_of(targets[at], generator)
     every = np.arange(states)
     monomials, position = Monomials.from_factors(every, every, np.ones_like(every), states)
     values = np.concatenate([rate, -rate])

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from symlump.datasets.planted import PlantedBlocks
 from symlump.errors import MethodError
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial, add_to, constant, symbol, total
@@ -54,11 +55,11 @@ def michaelis_menten(
             "as blocks, and direction='forward' or 'backward'"
         )
     generator = np.random.default_rng(seed)
-    labels, members = _blocks(generator, variables, blocks)
+    planted = PlantedBlocks.drawn(generator, variables, blocks)
     table = SymbolTable(variables)
     plant = _competing if direction == "forward" else _copied
-    equations = plant(generator, labels, members, table)
-    return ODE.from_table([f"x{i}" for i in range(variables)], equations, table), labels
+    equations = plant(generator, planted.labels, planted.members, table)
+    return ODE.from_table([f"x{i}" for i in range(variables)], equations, table), planted.labels
 
 
 def mass_action(substrates: int, blocks: int, seed: int = 0) -> tuple[PolynomialODE, IntArray]:
@@ -74,16 +75,14 @@ def mass_action(substrates: int, blocks: int, seed: int = 0) -> tuple[Polynomial
     (52, True)
     """
     generator = np.random.default_rng(seed)
-    labels, members = _blocks(generator, substrates, blocks)
+    planted = PlantedBlocks.drawn(generator, substrates, blocks)
+    labels = planted.labels
     enzymes = substrates + np.arange(3 * blocks)
     rates = generator.integers(1, 10, size=(blocks, 3))
     targets = generator.integers(0, blocks, size=(blocks, 3))
-    sizes = np.array([len(block) for block in members])
-    order, starts = np.concatenate(members), np.cumsum(sizes) - sizes
     source = np.repeat(np.arange(substrates), 3)
     enzyme = enzymes[3 * np.repeat(labels, 3) + np.tile(np.arange(3), substrates)]
-    flow, into = rates[labels].ravel(), targets[labels].ravel()
-    into = order[starts[into] + (generator.random(into.size) * sizes[into]).astype(np.int64)]
+    flow, into = rates[labels].ravel(), planted.members_of(targets[labels].ravel(), generator)
     count = substrates + enzymes.size
     monomials, position = Monomials.from_factors(
         np.concatenate([np.tile(np.arange(source.size), 2), source.size + np.arange(count)]),
@@ -102,18 +101,6 @@ def mass_action(substrates: int, blocks: int, seed: int = 0) -> tuple[Polynomial
         monomials,
     )
     return ode, np.concatenate([labels, blocks + np.arange(enzymes.size)])
-
-
-def _blocks(
-    generator: np.random.Generator, variables: int, blocks: int
-) -> tuple[IntArray, list[list[int]]]:
-    """Random blocks, none of them empty: the number of each variable's, and the members."""
-    spread = generator.integers(0, blocks, size=variables - blocks)
-    labels = np.concatenate([np.arange(blocks), spread])
-    generator.shuffle(labels)
-    order = np.argsort(labels, kind="stable")
-    cuts = np.cumsum(np.bincount(labels))[:-1]
-    return labels, [part.tolist() for part in np.split(order, cuts)]
 
 
 def _competing(

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from symlump.datasets.planted import PlantedBlocks
 from symlump.errors import MethodError
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
@@ -97,21 +98,13 @@ def planted_backward(
     True
     """
     generator = np.random.default_rng(seed)
-    labels = np.concatenate(
-        [np.arange(blocks), generator.integers(0, blocks, size=variables - blocks)]
-    )
-    generator.shuffle(labels)
-    order = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels, minlength=blocks)
-    starts = np.cumsum(sizes) - sizes
+    planted = PlantedBlocks.drawn(generator, variables, blocks)
+    labels = planted.labels
     pairs = generator.integers(0, blocks, size=(blocks, terms_per_equation, 2))
     values = generator.integers(1, 6, size=(blocks, terms_per_equation))
     values[generator.random(values.shape) < 0.5] *= -1
     rows = np.repeat(np.arange(variables), terms_per_equation)
-    chosen = pairs[labels].reshape(-1, 2)
-    members = order[
-        starts[chosen] + (generator.random(chosen.shape) * sizes[chosen]).astype(np.int64)
-    ]
+    members = planted.members_of(pairs[labels].reshape(-1, 2), generator)
     monomials, position = Monomials.from_factors(
         np.repeat(np.arange(rows.size), 2),
         members.ravel(),

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.formats.flat import Call, Expression, FlatModel, Trees, evaluate, symbols, text
+from symlump.formats.flat import (
+    Expression,
+    FlatModel,
+    Trees,
+    asks_for,
+    evaluate,
+    nodes,
+    symbols,
+    text,
+)
 from symlump.formats.source import listed, shown
 
 #: How many parts an expression of an event may have once rules are put in.
@@ -43,6 +52,7 @@ class Event:
 
     Examples
     --------
+    >>> from symlump.formats.flat import Call
     >>> event = Event("dose", Call(">", ("x", Fraction(2))), {"y": Call("+", ("y", "k"))})
     >>> print(event)
     dose: when x > 2, y = y + k
@@ -113,17 +123,11 @@ def parts(expression: Expression, sizes: Mapping[str, int]) -> int:
 
     Examples
     --------
+    >>> from symlump.formats.flat import Call
     >>> parts(Call("+", ("x", "v")), {"v": 5})
     7
     """
-    count = 0
-    tasks = [expression]
-    while tasks:
-        node = tasks.pop()
-        if isinstance(node, Call):
-            tasks += node.arguments
-        count += sizes.get(node, 1) if isinstance(node, str) else 1
-    return count
+    return sum(sizes.get(node, 1) if isinstance(node, str) else 1 for node in nodes(expression))
 
 
 def settled_events(
@@ -138,6 +142,7 @@ def settled_events(
 
     Examples
     --------
+    >>> from symlump.formats.flat import Call
     >>> event = Event("e", Call(">", ("v", "k")), {"x": Fraction(0)})
     >>> flat = FlatModel("m", "m.xml", ("x",), ("k",), (), {}, {"v": Call("*", ("x", "x"))}, events=(event,))
     >>> [str(event) for event in settled_events(flat, ["x"], {"k": Fraction(2)})]
@@ -167,23 +172,12 @@ def settled_events(
     return tuple(result)
 
 
-def asks_for(expression: Expression, operator: str) -> bool:
-    """Whether an operator occurs in an expression."""
-    tasks = [expression]
-    while tasks:
-        node = tasks.pop()
-        if isinstance(node, Call):
-            if node.operator == operator:
-                return True
-            tasks += node.arguments
-    return False
-
-
 def claim(events: tuple[Event, ...]) -> str:
     """What is said of a model with events, in a sentence.
 
     Examples
     --------
+    >>> from symlump.formats.flat import Call
     >>> print(claim((Event("e", Call(">", ("x", Fraction(2))), {"x": Fraction(0)}),)))
     1 event is kept, and 'x', which it reads or sets, stays alone: what is said of the equations holds between \
 events, and an exact lumping across them, too

@@ -8,7 +8,7 @@ becomes of its expressions, polynomials or something else, is a question of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
@@ -247,33 +247,28 @@ def symbols(expression: Expression) -> list[str]:
     >>> symbols(Call("*", ("k", Call("+", ("x", "k")))))
     ['k', 'x']
     """
-    found: dict[str, None] = {}
-    tasks = [expression]
-    while tasks:
-        node = tasks.pop()
-        if isinstance(node, str):
-            found[node] = None
-        elif isinstance(node, Call):
-            tasks += reversed(node.arguments)
-    return list(found)
+    return list(dict.fromkeys(node for node in nodes(expression) if isinstance(node, str)))
 
 
-def names_time(expression: Expression) -> bool:
-    """Whether an expression depends on the time by itself.
+def asks_for(expression: Expression, *operators: str) -> bool:
+    """Whether one of some operators occurs in an expression.
 
     Examples
     --------
-    >>> names_time(Call("+", ("x", Call("time")))), names_time("time")
+    >>> asks_for(Call("+", ("x", Call("time"))), "time", "delay"), asks_for("time", "time")
     (True, False)
     """
+    return any(isinstance(node, Call) and node.operator in operators for node in nodes(expression))
+
+
+def nodes(expression: Expression) -> Iterator[Expression]:
+    """An expression and all that stands in it, each before what stands in itself, in order."""
     tasks = [expression]
     while tasks:
         node = tasks.pop()
+        yield node
         if isinstance(node, Call):
-            if node.operator in ("time", "delay"):
-                return True
-            tasks += node.arguments
-    return False
+            tasks += reversed(node.arguments)
 
 
 _RELATIONS = ("<", "<=", ">", ">=", "==", "!=")

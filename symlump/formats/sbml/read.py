@@ -12,7 +12,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
-from symlump.formats.flat import Call, Expression, FlatModel, names_time, symbols
+from symlump.formats.flat import Call, Expression, FlatModel, asks_for, symbols
 from symlump.formats.functional_model import functional_model
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import polynomial_model
@@ -257,7 +257,7 @@ class Symbols(Definitions):
                 return True
             rule = self.ruled.get(one)
             if rule is not None:
-                if names_time(rule):
+                if asks_for(rule, "time", "delay"):
                     return True
                 more = set(symbols(rule)) - seen
                 seen |= more

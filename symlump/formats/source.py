@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +113,22 @@ class Source:
         """``PATH:LINE:COLUMN`` of a position in the text."""
         line = bisect_right(self._line_starts, position)
         return f"{self.path}:{line}:{position - self._line_starts[line - 1] + 1}"
+
+    def lines(self, blank: str | None = None) -> Iterator[tuple[int, int]]:
+        """Where each line begins and ends without blanks (by default white space), but for the empty ones.
+
+        Examples
+        --------
+        >>> list(Source("a.net", "begin\\n\\n  x 1 \\n").lines())
+        [(0, 5), (9, 12)]
+        """
+        position = 0
+        for line in self.text.split("\n"):
+            content = line.strip(blank)
+            if content:
+                start = position + line.index(content[0])
+                yield start, start + len(content)
+            position += len(line) + 1
 
     def error(
         self, position: int, message: str, kind: type[InputError] = FileFormatError

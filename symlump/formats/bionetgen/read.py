@@ -9,7 +9,7 @@ k·F·S₂/(K + F) with the free substrate F = ((S₁ − K − S₂) + √((S�
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from fractions import Fraction
 from typing import Literal
 
@@ -61,7 +61,7 @@ _UNSUPPORTED = {
     "Arrhenius": "a rate from energies",
 }
 _LAW = re.compile(r"(?:([^*\s]+)\*)?(\w+)\b")
-_ONE = Fraction(1)
+_CONSTANTS = {"_pi": Call("pi"), "_e": Call("exp", (Fraction(1),))}
 
 
 def read_bionetgen(
@@ -157,10 +157,9 @@ class _Reader:
             arithmetic.names += variables
             constant = (*letters, *(self.species if self.folded else ()))
             arithmetic.constants.update((variables[name], initial[name]) for name in constant)
-        for name, function in (("_pi", "pi"), ("_e", "exp")):
-            if name not in self.names and f"{name}" in self.source.text:
-                one = [arithmetic.number(_ONE)] if function == "exp" else []
-                self.names[name] = arithmetic.apply(function, one)
+        for name, expression in _CONSTANTS.items():
+            if name not in self.names and name in self.source.text:
+                self.names[name] = evaluate(expression, self.names, arithmetic)
         both = [self._group(line) for line in blocks.get("groups", ())]
         ambiguous = {name: self.names.pop(name) for name in both if name in self.parameters}
         for name in ambiguous:
@@ -185,21 +184,12 @@ class _Reader:
         place = new.place if isinstance(new.place, int) else 0
         return self.source.error(place, str(new.problem), NotPolynomialError)
 
-    def _lines(self) -> Iterator[tuple[int, int]]:
-        position = 0
-        for line in self.source.text.split("\n"):
-            content = line.strip(" \t")
-            if content:
-                start = position + line.index(content[0])
-                yield start, start + len(content)
-            position += len(line) + 1
-
     def _blocks(self) -> dict[str, list[Line]]:
         """The lines of each block, as positions."""
         blocks: dict[str, list[Line]] = {}
         inside, opened = "", 0
-        for start, stop in self._lines():
-            text = self.source.text
+        text = self.source.text
+        for start, stop in self.source.lines(" \t"):
             mark = _BLOCK.fullmatch(text, start, stop) if text[start] in "be" else None
             if mark is None:
                 if inside in BLOCKS:

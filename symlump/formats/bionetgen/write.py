@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 
 from symlump.errors import FileFormatError
 from symlump.formats import algebra
@@ -81,13 +80,15 @@ def write_bionetgen(model: Model) -> str:
         if all(re.fullmatch(NUMBER, algebra.decimal_text(v)) for v in combination.values())
         and re.fullmatch(NAME, name)
     ]
-    functions, more = _functions(ode, number, set(model.observables) | set(values))
-    for place, name in functions:
+    functions, grouped = _functions(ode, number, set(model.observables) | set(values))
+    for place, name, _ in functions:
         reactions.append(f"{len(reactions) + 1} 0 {place} {name}")
-    groups += [f"{len(groups) + k} {group}" for k, group in enumerate(more.groups, start=1)]
+    groups += [f"{len(groups) + k} {group}" for k, group in enumerate(grouped, start=1)]
     parts = {
         "parameters": [f"{i} {name} {v}" for i, (name, v) in enumerate(values.items(), start=1)],
-        "functions": more.functions,
+        "functions": [
+            f"{k} {name}() {text}" for k, (_, name, text) in enumerate(functions, start=1)
+        ],
         "species": starts,
         "reactions": reactions,
         "groups": groups,
@@ -101,41 +102,31 @@ def write_bionetgen(model: Model) -> str:
     return "\n".join(lines) + "\n"
 
 
-@dataclass
-class _Lines:
-    functions: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
-
-
 def _functions(
     ode: ODE, number: dict[int, int], taken: set[str]
-) -> tuple[list[tuple[int, str]], _Lines]:
-    """For each species with functions in its derivative its number and the name of its function."""
-    lines, found = _Lines(), []
+) -> tuple[list[tuple[int, str, str]], list[str]]:
+    """Number, function and formula of each species whose derivative has functions; the groups in these."""
+    functions: list[tuple[int, str, str]] = []
     if ode.generators is None:
-        return [], lines
+        return functions, []
     prefix = "_"
     while any(name.startswith(prefix) for name in taken):
         prefix += "_"
     names = {name: name for name in ode.parameters}
     for variable, place in number.items():
         names[ode.variables[variable]] = f"{prefix}g{place}"
-    used: dict[str, None] = {}
+    used: set[str] = set()
     for row, side in enumerate(right_sides(ode, only_functions=True)):
         if not side:
             continue
-        name = f"{prefix}f{number[row]}"
-        found.append((number[row], name))
-        used |= dict.fromkeys(symbols(side))
-        lines.functions.append(
-            f"{len(lines.functions) + 1} {name}() {evaluate(side, names, _Text())}"
-        )
-    lines.groups = [
+        used.update(symbols(side))
+        functions.append((number[row], f"{prefix}f{number[row]}", evaluate(side, names, _Text())))
+    groups = [
         f"{names[ode.variables[variable]]} {place}"
         for variable, place in number.items()
         if ode.variables[variable] in used
     ]
-    return found, lines
+    return functions, groups
 
 
 class _Text(Text):

@@ -10,7 +10,6 @@ Storm and MRMC.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -53,7 +52,7 @@ def read_labels(source: Source) -> dict[str, list[int]]:
     >>> read_labels(Source("c.lab", "#DECLARATION\\nbusy done\\n#END\\n1 busy\\n2 busy done\\n"))
     {'busy': [1, 2], 'done': [2]}
     """
-    lines = list(_lines(source))
+    lines = _lines(source)
     at, first = lines[0]
     if first == "#DECLARATION":
         end = next((k for k, (_, line) in enumerate(lines) if line == "#END"), None)
@@ -172,9 +171,5 @@ def _value(source: Source, at: int, text: str) -> Fraction:
         raise source.error(at, f"{problem}: {shown(text)}") from None
 
 
-def _lines(source: Source) -> Iterator[tuple[int, str]]:
-    position = 0
-    for line in source.text.split("\n"):
-        if line.strip():
-            yield position + len(line) - len(line.lstrip()), line.strip()
-        position += len(line) + 1
+def _lines(source: Source) -> list[tuple[int, str]]:
+    return [(start, source.text[start:stop]) for start, stop in source.lines()]

@@ -169,7 +169,7 @@ class Model:
         Raises
         ------
         InputError
-            If the times do not ascend.
+            If the times do not ascend, or there is no such method.
         FailureError
             If the solver gives up, or events follow each other without end.
 

@@ -28,6 +28,7 @@ from symlump.ode.simulate import (
     simulate,
     solver_class,
     solver_warnings,
+    stopped,
     too_short,
 )
 
@@ -144,8 +145,7 @@ class _Run:
                     message = "no step that it takes moves the time"
                 failed = solver.status == "failed" or still > _STILL
                 if failed or not np.isfinite(solver.y).all():
-                    said = self.said[-1] if self.said else message
-                    raise FailureError(f"the solver stopped at time {t:g}: {said or 'overflow'}")
+                    raise stopped(t, self.said, message or "overflow")
                 path = solver.dense_output()
                 change = self.first_change(path, solver.t_old, solver.t)
                 end = solver.t if change is None else change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -133,6 +133,11 @@ def solver_warnings() -> Iterator[list[str]]:
         yield said
 
 
+def stopped(time: float, said: Sequence[str], message: str) -> FailureError:
+    """The error of a solver that gives up, with its last warning if there is one."""
+    return FailureError(f"the solver stopped at time {time:g}: {said[-1] if said else message}")
+
+
 @memory_errors()
 def simulate(
     ode: ODE,
@@ -192,6 +197,5 @@ def simulate(
             **exact_jacobian(ode, method),
         )
     if not solution.success or not np.isfinite(solution.y).all():
-        message = said[-1] if said else solution.message
-        raise FailureError(f"the solver stopped at time {solution.t[-1]:g}: {message}")
+        raise stopped(solution.t[-1], said, solution.message)
     return Trajectory(at, solution.y, ode.variables)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from symlump.lumping.bounds import ErrorBound
     from symlump.lumping.explain import Explanation
+    from symlump.lumping.tolerance.functional import WithinTolerance
 
 #: Up to this many terms a result is checked as soon as anyone asks whether it is exact.
 CHECKED_TERMS = 200_000
@@ -88,13 +89,18 @@ class Lumping:
         if self.method.is_exact:
             return self.ode
         if self.ode.generators is not None:
-            from symlump.lumping.tolerance.functional import within_tolerance
-
-            return within_tolerance(self.ode, self.method, self.initial).reference()
+            return self._near.reference()
         ode, quotient = (polynomial_only(s, "a tolerance") for s in (self.ode, self.quotient))
         from symlump.lumping.tolerance.reference_system import reference_system
 
         return reference_system(ode, self.method.direction, self.partition, quotient)
+
+    @cached_property
+    def _near(self) -> WithinTolerance:
+        """How a tolerance found the partition, where there are functions."""
+        from symlump.lumping.tolerance.functional import within_tolerance
+
+        return within_tolerance(self.ode, self.method, self.initial)
 
     @cached_property
     def splits(self) -> list[list[Split]]:
@@ -225,9 +231,8 @@ class Lumping:
         """What is equal exactly first, then the distance of what is left."""
         from symlump.lumping.elementary.explain import together
         from symlump.lumping.explain import Explanation, explain_within
-        from symlump.lumping.tolerance.functional import within_tolerance
 
-        found = within_tolerance(self.ode, self.method, self.initial)
+        found = self._near
         x, y = (int(found.exact.labels[v]) for v in (i, j))
         if x == y:
             said = together(self.ode, self.method.direction, found.merged, found.exact, i, j)

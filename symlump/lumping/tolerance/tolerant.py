@@ -70,9 +70,7 @@ class TolerantRefinement:
             What a larger tolerance gave, where results are monotone. The largest fixpoint lies inside it, so
             refinement may begin there.
         """
-        split = _TolerantSplit(
-            self._ode, replace(self._method, eps=eps, retain=None), self._initial
-        )
+        split = _TolerantSplit(self._ode, self._method.within(eps), self._initial)
         labels, rounds = self._initial.labels.copy(), 0
         if coarser is not None:
             labels = coarser.labels if self._order is None else coarser.labels[self._order]

@@ -35,6 +35,8 @@ class Arithmetic(ABC):
     """What is needed besides operators: enclosures from exact numbers and floats, and back to floats."""
 
     name: str
+    #: Which of :func:`symlump.enclosures.functions.interval_functions` encloses functions; "" for the default.
+    functions = ""
     #: How many steps of a solution are tried before that is given up as too slow.
     patience = 1 << 20
 
@@ -178,6 +180,7 @@ class _FlintArithmetic(_ObjectArithmetic):
     """Balls of flint (the extra ``fast``), 53 bits and a radius."""
 
     name = "flint arb"
+    functions = "flint"
     patience = 1 << 12
 
     @staticmethod
@@ -230,6 +233,7 @@ class _MpmathArithmetic(_ObjectArithmetic):
     """Intervals of mpmath, 53 bits; matrix products by integers."""
 
     name = "mpmath iv"
+    functions = "mpmath"
     patience = 1 << 9
 
     @staticmethod

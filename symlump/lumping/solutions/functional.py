@@ -177,7 +177,7 @@ class _Functions:
         for batch, parts in zip(functions.batches, self._parts, strict=True):
             known = m.between(low, high)
             ends = [(m.lower(u), m.upper(u)) for u in (part.values(known) for part in parts)]
-            below, above = _function(batch.function, ends, batch.members.size, m.name)
+            below, above = _function(batch.function, ends, batch.members.size, m.functions)
             wrong = np.flatnonzero(~(np.isfinite(below) & np.isfinite(above)))
             if wrong.size:
                 raise Undefined(_shown(terms, functions, int(batch.members[wrong[0]])))
@@ -202,13 +202,12 @@ def _plain(name: str) -> str:
 
 
 def _function(
-    name: str, ends: Sequence[Bounds], count: int, arithmetic: str
+    name: str, ends: Sequence[Bounds], count: int, kind: str
 ) -> tuple[FloatArray, FloatArray]:
-    """Ends of a function where its arguments are between theirs."""
+    """Ends of a function where its arguments are between theirs, in that kind of interval arithmetic."""
     if name == "pi":
         pi = np.full(count, np.pi)
         return np.nextafter(pi, 0.0), np.nextafter(pi, 4.0)
-    kind = "flint" if arithmetic.startswith("flint") else "mpmath" if "mpmath" in arithmetic else ""
     if name == "inverse":
         return reciprocals(*ends[0])
     if not name.startswith(MEAN):

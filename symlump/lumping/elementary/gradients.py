@@ -61,7 +61,7 @@ class Gradients:
                 add_to(target, lowered if factor is None else _product(lowered, factor))
 
     def _inner(self, variable: int) -> dict[int, Polynomial]:
-        """dg/dx of each live function that x occurs in."""
+        """dg/dx of each function that x occurs in."""
         generators = self._generators
         support = self._support
         members = np.sort(support.indices[support.indptr[variable] : support.indptr[variable + 1]])

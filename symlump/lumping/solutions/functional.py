@@ -116,19 +116,19 @@ class FunctionMap(BoxMap):
 
     def _jacobian(self, box: Enclosures) -> Bounds:
         """∂/∂x on a box, by the chain rule; shape (outputs, inputs)."""
-        m, n, live = self.arithmetic, len(self.terms), len(self._functions)
+        m, n, count = self.arithmetic, len(self.terms), len(self._functions)
         symbols = self._with_slopes.symbols(box, self.terms)
         slopes = self._by_arguments.values(symbols)
         outer, inside = self._outer.at(symbols), self._inside.at(symbols)
-        low, high = np.zeros((live, n)), np.zeros((live, n))
+        low, high = np.zeros((count, n)), np.zeros((count, n))
         for batch in self._functions.batches:
             own = batch.members
             for rows in batch.arguments:
                 part = m.between(inside[0][rows], inside[1][rows])
-                whole = part[:, :n] + part[:, n : n + live] @ m.between(low, high)
+                whole = part[:, :n] + part[:, n:] @ m.between(low, high)
                 added = m.between(low[own], high[own]) + slopes[rows][:, None] * whole
                 low[own], high[own] = m.lower(added), m.upper(added)
-        through = m.between(outer[0][:, n : n + live], outer[1][:, n : n + live])
+        through = m.between(outer[0][:, n:], outer[1][:, n:])
         whole = m.between(outer[0][:, :n], outer[1][:, :n]) + through @ m.between(low, high)
         part = slice(0, self.outputs), slice(0, self.inputs)
         return m.lower(whole)[part], m.upper(whole)[part]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from symlump.errors import InputError, NotPolynomialError
+from symlump.errors import InputError
 from symlump.ode.functions.algebra import (
     Budget,
     Monomial,
@@ -76,10 +76,6 @@ class SymbolTable:
             else:
                 table._by_residue.setdefault(table._residues_of(name, u), []).append(s)
         return table
-
-    def function_of(self, s: int) -> str | None:
-        """The name of the function that a symbol stands for; None for a variable."""
-        return None if s < self.count else self.functions[s - self.count]
 
     def is_inverse(self, s: int) -> bool:
         """True for 1/d."""
@@ -321,20 +317,6 @@ class SymbolTable:
                 value = int.from_bytes(hashlib.sha256(str(t).encode()).digest()[:7]) + 1
             self._residues.append(value)
         return self._residues[s]
-
-
-def refuse_symbols(table: SymbolTable, where: str) -> None:
-    """Refuse functions where polynomials are asked for.
-
-    Raises
-    ------
-    NotPolynomialError
-        With the name of the first function.
-    """
-    if table.functions:
-        name = table.functions[0]
-        what = "divides by an expression" if name == "inverse" else f"contains the function {name}"
-        raise NotPolynomialError(f"{where} {what}, so it is not a polynomial")
 
 
 def _order(monomial: Monomial) -> tuple[int, list[tuple[int, int]]]:

@@ -89,7 +89,6 @@ def explain_apart(
     ode: ODE,
     method: Equivalence,
     initial: IntArray,
-    final: IntArray,
     rounds: list[list[Split]],
     x: int,
     y: int,

@@ -223,9 +223,7 @@ class Lumping:
             return self._explain_functions(i, j)
         if self.partition.labels[i] == self.partition.labels[j]:
             return explain_together(self.ode, self.method, self.partition.labels, i, j)
-        return explain_apart(
-            self.ode, self.method, self.initial.labels, self.partition.labels, self.splits, i, j
-        )
+        return explain_apart(self.ode, self.method, self.initial.labels, self.splits, i, j)
 
     def _explain_within(self, i: int, j: int) -> Explanation:
         """What is equal exactly first, then the distance of what is left."""
@@ -249,7 +247,7 @@ class Lumping:
             return Explanation(True, None, *said)
         if self.initial.labels[i] != self.initial.labels[j]:
             labels = self.initial.labels
-            return explain_apart(self.ode, self.method, labels, labels, [], i, j)
+            return explain_apart(self.ode, self.method, labels, [], i, j)
         return Explanation(False, *apart(self.ode, self.method, self.initial, i, j))
 
     @cached_property

@@ -53,7 +53,7 @@ def reference_system(
     }
     pairs = {(int(labels[r]), classes[c]) for r, c in zip(ode.rows, ode.columns, strict=True)}
     pairs |= wanted.keys()
-    _check_size(pairs, partition, len(ode.monomials))
+    _check_size(pairs, partition)
     terms: dict[tuple[int, _Factors], Fraction] = {}
     sums: _Sums = {}
     for row, column, value in zip(
@@ -116,7 +116,7 @@ def _monomials(shape: _Factors, blocks: list[list[int]]) -> Iterator[_Factors]:
         yield tuple(sorted(powers.items()))
 
 
-def _check_size(pairs: set[tuple[int, _Factors]], partition: Partition, known: int) -> None:
+def _check_size(pairs: set[tuple[int, _Factors]], partition: Partition) -> None:
     sizes = partition.sizes
     count = sum(
         int(sizes[block]) * prod(comb(int(sizes[b]) + e - 1, e) for b, e in shape)

@@ -13,7 +13,7 @@ from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
-from symlump.plan import Method
+from symlump.plan import Method, Plan
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -108,6 +108,17 @@ class Reduction:
         return from_torch(model)
 
 
+class NetworkPlan(Plan[Reduction]):
+    """What a method found out about a network; its sizes are shares of all parameters."""
+
+    network: Network
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+
 class CompressionMethod(Method[Network, Reduction]):
     """A method of ``compress``: a small frozen object with its options."""
 
@@ -115,6 +126,17 @@ class CompressionMethod(Method[Network, Reduction]):
     @abstractmethod
     def label(self) -> str:
         """Name for tables."""
+
+
+def own_units(network: Network) -> tuple[IntArray, ...]:
+    """The unit maps of a network whose units all stay as they are.
+
+    Examples
+    --------
+    >>> [units.tolist() for units in own_units(Network.dense([[[1.0], [2.0]], [[3.0, 4.0]]]))]
+    [[0, 1]]
+    """
+    return tuple(np.arange(layer.units) for layer in network.hidden)
 
 
 def check_steps(steps: int) -> None:

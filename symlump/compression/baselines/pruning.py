@@ -10,13 +10,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.reduction import Reduction
+from symlump.compression.reduction import NetworkPlan, Reduction, own_units
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, share_of
+from symlump.plan import share_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -65,7 +65,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Pruning(Plan[Reduction]):
+class Pruning(NetworkPlan):
     """Weights that become zero; ε is the share of the parameters that go.
 
     Parameters
@@ -79,11 +79,6 @@ class Pruning(Plan[Reduction]):
     network: Network
     parts: tuple[Part, ...]
     choose: Callable[[tuple[int, ...]], list[Mask]]
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
@@ -144,5 +139,5 @@ def masked(network: Network, masks: list[Mask]) -> Reduction:
     ]
     retained = network.parameters - sum(int((~mask).sum()) for mask in masks)
     removed = hypot(*(float(np.linalg.norm(layer.weight[~mask])) for layer, mask in own))
-    maps = tuple(np.arange(layer.units) for layer in network.hidden)
+    maps = own_units(network)
     return Reduction(network.with_layers(layers), maps, retained, None, removed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import FailureError, MethodError
 from symlump.network.network import Network
 from symlump.network.shared import holders
@@ -96,16 +96,11 @@ class Quantize(CompressionMethod):
 
 
 @dataclass(frozen=True, eq=False)
-class _Rounding(Plan[Reduction]):
+class _Rounding(NetworkPlan):
     """A network at any number of bits; with as few as a tolerance allows."""
 
     network: Network
     by_row: bool
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
@@ -115,8 +110,7 @@ class _Rounding(Plan[Reduction]):
 
     def size(self, eps: float) -> int:
         """Numbers that are stored, in words of the network's precision."""
-        others = self.network.other_parameters
-        return others + sum(self._stored(_bits(eps)))
+        return self.network.other_parameters + sum(self._stored(_bits(eps)))
 
     def tolerance(self, target: int) -> float:
         """Of the most bits that fit.
@@ -150,7 +144,7 @@ class _Rounding(Plan[Reduction]):
         )
         return Reduction(
             network.with_layers(layers),
-            tuple(np.arange(layer.units) for layer in network.hidden),
+            own_units(network),
             sum(stored) + network.other_parameters,
             None,
             float(np.linalg.norm(change)),

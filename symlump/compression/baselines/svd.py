@@ -9,7 +9,7 @@ from math import hypot
 import numpy as np
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
@@ -104,16 +104,11 @@ class TruncatedSVD(CompressionMethod):
 
 
 @dataclass(frozen=True, eq=False)
-class _Ranks(Plan[Reduction]):
+class _Ranks(NetworkPlan):
     """The singular values of all layers."""
 
     network: Network
     by_output: bool
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     @cached_property
     def factors(self) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
@@ -142,8 +137,7 @@ class _Ranks(Plan[Reduction]):
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
-        others = self.whole - sum(self.network.held)
-        return others + sum(_stored(self.network, self._within(eps)))
+        return self.network.other_parameters + sum(_stored(self.network, self._within(eps)))
 
     def split(self, ranks: list[int], eps: float | None) -> Reduction:
         """The network with layers of these ranks."""
@@ -170,7 +164,7 @@ class _Ranks(Plan[Reduction]):
         small = Network(tuple(nodes), network.outputs, network.dtype)
         return Reduction(
             small,
-            tuple(np.arange(layer.units) for layer in network.hidden),
+            own_units(network),
             small.parameters,
             eps,
             hypot(*errors),

@@ -28,7 +28,7 @@ from symlump.compression.fitting import fitted
 from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
 from symlump.compression.merging.values import Values, Walk, chosen_rows, values_of
 from symlump.compression.moments import Normal
-from symlump.compression.reduction import CompressionMethod, Reduction, check_steps
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, check_steps
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.partition import Partition
 from symlump.network.chain import Chain
@@ -140,16 +140,11 @@ class Dependence(CompressionMethod):
 
 
 @dataclass(frozen=True, eq=False)
-class _Exactly(Plan[Reduction]):
+class _Exactly(NetworkPlan):
     """Dependence of polynomials; there is one result."""
 
     network: Network
     chain: Chain
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     @cached_property
     def _result(self) -> Reduction:
@@ -171,7 +166,7 @@ class _Exactly(Plan[Reduction]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Orders(Plan[Reduction]):
+class _Orders(NetworkPlan):
     """For the units of each axis the order in which they can be done without, and the loss by number kept."""
 
     network: Network
@@ -197,11 +192,6 @@ class _Orders(Plan[Reduction]):
             values, samples = values_of(network, inputs, method.seed)
             orders = _orders(network, ties, values, samples)
         return cls(network, method, ties, values, samples, orders)
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     def _groups(self, eps: float) -> IntArray:
         """Its own number for each unit that is kept, for any other that of the first one kept beside it."""

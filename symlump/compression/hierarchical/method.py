@@ -19,13 +19,13 @@ from symlump.compression.hierarchical.matrix_checks import check_leaf_size, chec
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
 from symlump.compression.inputs import Inputs, samples_of
 from symlump.compression.merging.effect import forward
-from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import NetworkError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, check_wish, renamed
+from symlump.plan import check_wish, renamed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -182,7 +182,7 @@ class Hierarchical(CompressionMethod):
 
 
 @dataclass(frozen=True, eq=False)
-class _Matrices(Plan[HierarchicalReduction]):
+class _Matrices(NetworkPlan):
     """The weight matrices of a network, decomposed block by block."""
 
     network: Network
@@ -192,11 +192,6 @@ class _Matrices(Plan[HierarchicalReduction]):
     moments: Arriving
     #: By layer and power of ten: what is computed for a tolerance serves those near it.
     fits: dict[tuple[str, float], Fit] = field(default_factory=dict)
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     def _fit(self, layer: Affine, eps: float) -> Fit:
         key = layer.name, decade(eps)
@@ -225,8 +220,7 @@ class _Matrices(Plan[HierarchicalReduction]):
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
-        others = self.whole - sum(self.network.held)
-        return others + sum(self._stored(self._matrices(eps)))
+        return self.network.other_parameters + sum(self._stored(self._matrices(eps)))
 
     def at(self, eps: float) -> HierarchicalReduction:
         """See :class:`symlump.plan.Plan`."""
@@ -243,8 +237,8 @@ class _Matrices(Plan[HierarchicalReduction]):
         left = [layer.name for layer in network.layers if not layer.is_dense]
         return HierarchicalReduction(
             network.with_layers(layers),
-            tuple(np.arange(layer.units) for layer in network.hidden),
-            sum(stored) + self.whole - sum(network.held),
+            own_units(network),
+            sum(stored) + network.other_parameters,
             eps,
             hypot(*(matrix.error for matrix in matrices.values())),
             stored=stored,

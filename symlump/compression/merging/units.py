@@ -18,7 +18,7 @@ from symlump.compression.merging.merge import Merging, has_equal_units, merged
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Values, memory_for, values_of
-from symlump.compression.reduction import Reduction
+from symlump.compression.reduction import NetworkPlan, Reduction
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
@@ -31,7 +31,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
 from symlump.network.ties import Ties, grouped_alike, tied
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.plan import Plan, smallest_tolerance
+from symlump.plan import smallest_tolerance
 
 if TYPE_CHECKING:
     from symlump.compression.merging.afde import AFDE
@@ -52,7 +52,7 @@ class Part:
         return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
 
 
-class UnitPlan(Plan[Reduction]):
+class UnitPlan(NetworkPlan):
     """A network, and what its units merge to at any tolerance.
 
     Parameters
@@ -69,11 +69,6 @@ class UnitPlan(Plan[Reduction]):
         self._linkage = Linkage(method.linkage)
         self._inputs = assumed(network) if method.inputs is None else method.inputs
         self._latest: tuple[tuple[bytes, bool], Merged] | None = None
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     @cached_property
     def ode(self) -> NetworkODE:

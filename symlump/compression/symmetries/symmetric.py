@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction
 from symlump.compression.symmetries.proof import certificates
 from symlump.compression.symmetries.unit_merge import pieces_on_box
 from symlump.compression.symmetries.walk import SymmetryWalk
@@ -125,17 +125,12 @@ class Symmetric(CompressionMethod):
 
 
 @dataclass(frozen=True, eq=False)
-class _Symmetries(Plan[Reduction]):
+class _Symmetries(NetworkPlan):
     """A network, and the pieces of their activations on which its units stay."""
 
     network: Network
     pieces: dict[str, IntArray]
     proof: bool
-
-    @property
-    def whole(self) -> int:
-        """All parameters."""
-        return int(self.network.parameters)
 
     @cached_property
     def _effects(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from compression.residual_network import Residual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,17 +221,6 @@ def test_a_unit_of_one_network_is_not_that_of_another_system():
 
 
 def test_plans_of_convolutions_and_branches():
-    class Residual(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first = torch.nn.Conv2d(1, 4, 3, padding=1)
-            self.second = torch.nn.Conv2d(4, 4, 3, padding=1)
-            self.last = torch.nn.Linear(4, 3)
-
-        def forward(self, x):
-            h = torch.relu(self.first(x))
-            return self.last((h + torch.relu(self.second(h))).mean((2, 3)))
-
     torch.manual_seed(0)
     net = sl.from_torch(Residual().eval(), torch.zeros(1, 1, 6, 6))
     images = np.random.default_rng(0).standard_normal((40, 1, 6, 6))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from compression.residual_network import Residual
 
 import symlump as sl
 from symlump.cli.main import main
@@ -122,19 +123,8 @@ def test_many_dimensions_are_thinned(monkeypatch):
 
 
 def test_a_network_with_branches_and_convolutions():
-    class Branches(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first = torch.nn.Conv2d(1, 4, 3, padding=1)
-            self.second = torch.nn.Conv2d(4, 4, 3, padding=1)
-            self.last = torch.nn.Linear(4, 3)
-
-        def forward(self, x):
-            h = torch.relu(self.first(x))
-            return self.last((h + torch.relu(self.second(h))).mean((2, 3)))
-
     torch.manual_seed(0)
-    model, example = Branches().eval(), torch.zeros(1, 1, 8, 8)
+    model, example = Residual().eval(), torch.zeros(1, 1, 8, 8)
     table = sl.sweep(model, [0, 1.0, 1e6], example=example)
     assert [row.blocks for row in table.rows][::2] == [8, 2]
     assert table.rows[0].observed == 0 < table.rows[2].observed

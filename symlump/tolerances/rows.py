@@ -60,7 +60,9 @@ class SweepRow:
 Measure: TypeAlias = Callable[[float, Any], SweepRow]
 
 
-def linear_rows(plan: ConstrainedPlan, **options: Any) -> tuple[Measure, str]:
+def linear_rows(
+    plan: ConstrainedPlan, box: Any, horizon: float | None, data: Any
+) -> tuple[Measure, str]:
     """How to measure linear lumpings, and the title of the table.
 
     Raises
@@ -68,8 +70,8 @@ def linear_rows(plan: ConstrainedPlan, **options: Any) -> tuple[Measure, str]:
     MethodError
         If there are options of partitions or networks.
     """
-    for name in ("initial", "box", "horizon", "data"):
-        if options.get(name) is not None:
+    for name, given in (("box", box), ("horizon", horizon), ("data", data)):
+        if given is not None:
             raise MethodError(
                 f"{name} does not go with Constrained: it keeps its observables, and has a defect but no "
                 "certified bound"

@@ -213,7 +213,7 @@ def sweep(
         raise MethodError("initial does not go with Constrained: it keeps its observables")
     plan = planned("sweep", subject, method, initial, example, seed)
     if isinstance(plan, ConstrainedPlan):
-        measured, title = linear_rows(plan, box=box, horizon=horizon, data=data)
+        measured, title = linear_rows(plan, box, horizon, data)
     elif isinstance(plan, EquivalencePlan):
         measured, title = system_rows(plan, box, horizon, data, seed)
     else:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symlump.errors import FileFormatError, MethodError
 from symlump.files import STANDARD
 from symlump.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from symlump.formats.model import Model
 
 
 def names(given: str) -> list[str]:
@@ -55,6 +59,61 @@ def shares(given: str) -> tuple[float, ...]:
     if not found or not all(0 < share <= 1 for share in found):
         raise MethodError(f"--shares {given}: write shares in (0, 1], as in 0.5,0.25")
     return found
+
+
+def add_observable(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option; ``what`` must be determined."""
+    parser.add_argument(
+        "--observable",
+        action="append",
+        default=[],
+        metavar="NAME,…",
+        help=f'constrained: what {what}: variables, views, linear combinations such as "2*x + y"; may be '
+        "given several times",
+    )
+
+
+def check_linear(options: argparse.Namespace, others: Iterable[tuple[bool, str]]) -> None:
+    """Demand an observable, and no option that is for partitions.
+
+    Parameters
+    ----------
+    options : Namespace
+    others : iterable of (bool, str)
+        Whether an option for partitions was given, and its name.
+
+    Raises
+    ------
+    MethodError
+        With the option.
+    """
+    if not options.observable:
+        raise MethodError(
+            "--method constrained needs at least one --observable: a variable, a view of the file, or a linear "
+            'combination such as --observable "2*x + y"'
+        )
+    for given, option in others:
+        if given:
+            raise MethodError(f"{option} is for partitions; --method constrained finds linear rows")
+
+
+def observed(options: argparse.Namespace) -> list[str]:
+    """The observables that were named.
+
+    Examples
+    --------
+    >>> observed(argparse.Namespace(observable=["x1,x2", "2*x1 + x3"]))
+    ['x1', 'x2', '2*x1 + x3']
+    """
+    return [name for given in options.observable for name in names(given)]
+
+
+def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[str, Fraction]]:
+    """What a linear lumping keeps: what was named, views as their coefficients, and what events read or set."""
+    from symlump.formats.events import names_in
+
+    views = {name: v for name, v in model.observables.items() if name not in model.ode.index}
+    return [*(views.get(name, name) for name in observed(options)), *names_in(model.events)]
 
 
 def declare_files(

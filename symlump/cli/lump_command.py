@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, names, shown_path
+from symlump.cli.arguments import add_observable, declare_files, names, shown_path
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
 from symlump.errors import FileFormatError, MethodError
@@ -17,7 +18,9 @@ from symlump.progress import working
 if TYPE_CHECKING:
     from symlump.formats.model import Model
     from symlump.lumping.equivalence import Equivalence
+    from symlump.lumping.linear.linear_lumping import LinearLumping
     from symlump.lumping.lumping import Lumping
+    from symlump.proof.certificate import Certificate
 
 _DESCRIPTION = """\
 Read a model, find the largest lumping, and write the reduced model.
@@ -68,14 +71,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         choices=("forward", "backward", "constrained"),
         help="which equivalence; constrained: a linear lumping that keeps observables",
     )
-    parser.add_argument(
-        "--observable",
-        action="append",
-        default=[],
-        metavar="NAME,…",
-        help="constrained: what the reduced model must determine: variables, views, linear combinations "
-        'such as "2*x + y"; may be given several times',
-    )
+    add_observable(parser, "the reduced model must determine")
     parser.add_argument(
         "--initial",
         default="file",
@@ -144,7 +140,6 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    from symlump import formats
     from symlump.lumping.lump import lump
 
     if options.output is not None:
@@ -169,20 +164,7 @@ def run(options: argparse.Namespace) -> Answer:
     with working("checking the result"):
         report = _report(lumping, options, keep, seconds)
     report["notes"] = list(model.notes)
-    if options.output is not None:
-        reduced = model.quotient(lumping)
-        formats.write(reduced, options.output, format=output_format(options))
-        report["output"] = options.output
-        views = (*model.observables, *model.other_views)
-        report["views_left_out"] = [name for name in views if name not in reduced.observables]
-    if options.certificate is not None:
-        with working("writing the certificate"):
-            certificate = lumping.certificate()
-            if options.by_digest:
-                certificate = certificate.without_system()
-            certificate.write(options.certificate)
-        report["certificate"] = options.certificate
-    draw_picture(options, lumping)
+    write_outputs(options, model, lumping, lumping.certificate, report)
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
 
@@ -227,6 +209,82 @@ def output_format(options: argparse.Namespace) -> str:
             f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}"
         )
     return SUFFIXES[suffix]
+
+
+def write_outputs(
+    options: argparse.Namespace,
+    model: Model,
+    lumping: Lumping | LinearLumping,
+    certify: Callable[[], Certificate],
+    report: dict[str, Any],
+) -> None:
+    """Write what the options ask for, and add to the report what was written where.
+
+    Parameters
+    ----------
+    options : Namespace
+    model : Model
+    lumping : Lumping or LinearLumping
+        Of the model's system.
+    certify : callable
+        Makes the certificate, if one is asked for.
+    report : dict
+    """
+    if options.output is not None:
+        from symlump import formats
+
+        reduced = model.quotient(lumping)
+        formats.write(reduced, options.output, format=output_format(options))
+        report["output"] = options.output
+        views = (*model.observables, *model.other_views)
+        report["views_left_out"] = [name for name in views if name not in reduced.observables]
+    if options.certificate is not None:
+        with working("writing the certificate"):
+            certificate = certify()
+            if options.by_digest:
+                certificate = certificate.without_system()
+            certificate.write(options.certificate)
+        report["certificate"] = options.certificate
+    draw_picture(options, lumping)
+
+
+def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]:
+    """The same for people, a line each.
+
+    Parameters
+    ----------
+    report : dict
+    variables : {"blocks", "rows"}
+        What the variables of the reduced model are.
+    keep : str
+        The option that keeps a view.
+
+    Examples
+    --------
+    >>> report = {"rows": 1, "quotient_terms": 2, "output": "small.ode", "views_left_out": ["total"]}
+    >>> for line in output_lines(report, "rows", "--observable"):
+    ...     print(line)
+    1 variable, 2 terms written to small.ode
+    views left out, as the rows do not determine them: total (linear ones can be kept with --observable)
+    """
+    lines = []
+    if "output" in report:
+        lines.append(
+            f"{counted(report[variables], 'variable')}, {counted(report['quotient_terms'], 'term')} "
+            f"written to {shown_path(report['output'])}"
+        )
+        left_out = report["views_left_out"]
+        if left_out:
+            more = ", …" if len(left_out) > 8 else ""
+            lines.append(
+                f"views left out, as the {variables} do not determine them: {', '.join(left_out[:8])}{more} "
+                f"(linear ones can be kept with {keep})"
+            )
+    if "certificate" in report:
+        lines.append(
+            f"certificate written to {shown_path(report['certificate'])}; verify it with symlump check"
+        )
+    return lines
 
 
 def _report(
@@ -274,20 +332,4 @@ def _text(
     ]
     if options.partition:
         lines += ["blocks:", *("  {" + ", ".join(block) + "}" for block in lumping.blocks)]
-    if "output" in report:
-        lines.append(
-            f"{counted(report['blocks'], 'variable')}, "
-            f"{counted(report['quotient_terms'], 'term')} written to {shown_path(report['output'])}"
-        )
-        left_out = report["views_left_out"]
-        if left_out:
-            more = ", …" if len(left_out) > 8 else ""
-            lines.append(
-                f"views left out, as the blocks do not determine them: {', '.join(left_out[:8])}"
-                f"{more} (linear ones can be kept with --keep)"
-            )
-    if "certificate" in report:
-        lines.append(
-            f"certificate written to {shown_path(report['certificate'])}; verify it with symlump check"
-        )
-    return "\n".join(lines)
+    return "\n".join(lines + output_lines(report, "blocks", "--keep"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, names
+from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms
 from symlump.cli.networks.compress_methods import METHODS
 from symlump.cli.networks.data import read_data
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
@@ -53,14 +53,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_sweeping(parser, linear=True)
-    parser.add_argument(
-        "--observable",
-        action="append",
-        default=[],
-        metavar="NAME,…",
-        help="constrained: what must still be determined: variables, views, linear combinations such as "
-        '"2*x + y"; may be given several times',
-    )
+    add_observable(parser, "must still be determined")
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
     add_picture(parser, "the table")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -158,25 +151,18 @@ def _only_systems(options: argparse.Namespace) -> None:
 
 
 def _linear(options: argparse.Namespace) -> Sweep:
-    from symlump.formats.events import names_in
     from symlump.lumping.linear.constrained import Constrained
     from symlump.tolerances.sweep import sweep
 
     _only_systems(options)
-    if not options.observable:
-        raise MethodError(
-            "--method constrained needs at least one --observable: a variable, a view of the file, or a linear "
-            'combination such as --observable "2*x + y"'
-        )
-    for given, option in (
+    partitions = (
         (options.initial != "file", "--initial"),
         (options.linkage is not None, "--linkage"),
         (options.relative, "--relative"),
         (options.horizon is not None, "--horizon"),
         (options.spread != 0, "--spread"),
-    ):
-        if given:
-            raise MethodError(f"{option} is for partitions; --method constrained finds linear rows")
+    )
+    check_linear(options, partitions)
     if options.breakpoints:
         raise MethodError(
             "--breakpoints is for partitions; without --eps, --method constrained takes the tolerances at "
@@ -184,15 +170,12 @@ def _linear(options: argparse.Namespace) -> Sweep:
         )
     eps = _numbers(options.eps)
     model = read_model(options)
-    observables = [name for given in options.observable for name in names(given)]
-    views = model.observables
-    kept = [views[n] if n not in model.ode.index and n in views else n for n in observables]
-    kept += names_in(model.events)
+    method = Constrained(kept_forms(options, model))
     with bar("sweeping", 100) as advance:
         return sweep(
             model.ode,
             eps,
-            Constrained(kept),
+            method,
             progress=lambda done, total: advance(100 * done // total, ""),
         )
 

@@ -15,11 +15,10 @@ from math import prod
 import numpy as np
 from scipy.linalg import lapack
 
-from symlump.compression.merging.effect import backward, flat_outputs, forward
+from symlump.compression.merging.effect import flat_outputs, forward, read_gradients
 from symlump.compression.merging.values import columns
 from symlump.errors import FailureError
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Node
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Up to this many outputs their gradients are computed one by one; beyond, one combination with random signs.
@@ -81,7 +80,8 @@ def metric_roots(
                 if probes == count:
                     weights = np.zeros(outputs[-1].shape)
                     weights[:, probe] = 1.0
-                _collect(network, values, weights, read, tables, sums)
+                parts = read_gradients(network, values, weights, read)
+                _add_squares(parts, tables, sums)
         variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
         means = {key: total / (len(samples[0]) * variance) for key, total in sums.items()}
     if not all(np.isfinite(mean).all() for mean in means.values()):
@@ -89,23 +89,12 @@ def metric_roots(
     return {key: _root(mean) for key, mean in means.items()}
 
 
-def _collect(
-    network: Network,
-    values: dict[str, FloatArray],
-    weights: FloatArray,
-    read: set[str],
+def _add_squares(
+    parts: Mapping[str, FloatArray],
     tables: Mapping[tuple[str, int], IntArray],
     sums: dict[tuple[str, int], FloatArray],
 ) -> None:
     """Add JᵀJ for one combination of the outputs."""
-    parts: dict[str, FloatArray] = {}
-
-    def visit(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
-        if isinstance(node, Affine) and not node.depthwise and node.inputs[0] in read:
-            name = node.inputs[0]
-            parts[name] = parts[name] + pulled[0] if name in parts else pulled[0]
-
-    backward(network, values, weights, visit)
     for (name, number), table in tables.items():
         if name in parts:
             g = by_unit(parts[name], table)

@@ -12,12 +12,13 @@ unit only: no bound rests on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
+from symlump.compression.merging.values import columns
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.evaluate import evaluated, pulled_back
 from symlump.network.network import Network
@@ -110,17 +111,9 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
         values = forward(network, [x[start : start + chunk] for x in samples])
         outputs.append(flat_outputs(values, network))
-        parts: dict[str, FloatArray] = {}
-
-        def collect(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
-            if _mixes(node):
-                name = node.inputs[0]
-                parts[name] = parts[name] + pulled[0] if name in parts else pulled[0]  # noqa: B023
-
         signs = generator.choice([-1.0, 1.0], size=outputs[-1].shape)
-        backward(network, values, signs, collect)
-        for name, part in parts.items():
-            flat = part if part.ndim == 2 else np.moveaxis(part, 1, -1).reshape(-1, part.shape[1])
+        for name, part in read_gradients(network, values, signs, read).items():
+            flat = columns(part)
             effects[name] += np.einsum("ij,ij->j", flat, flat)
     variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
     return {name: effect / (len(samples[0]) * variance) for name, effect in effects.items()}
@@ -169,6 +162,29 @@ def backward(
         visit(node, gradient, pulled)
         for name, part in zip(node.inputs, pulled, strict=True):
             gradients[name] = gradients[name] + part if name in gradients else part
+
+
+def read_gradients(
+    network: Network, values: dict[str, FloatArray], weights: FloatArray, read: Collection[str]
+) -> dict[str, FloatArray]:
+    """For some values, by name, the derivative of a combination of the outputs by what layers read of them.
+
+    Parameters
+    ----------
+    values, weights
+        As for :func:`backward`.
+    read : collection of str
+        The names of these values. A sum that reads one too does not count.
+    """
+    parts: dict[str, FloatArray] = {}
+
+    def collect(node: Node, gradient: FloatArray, pulled: Sequence[FloatArray]) -> None:
+        if _mixes(node) and node.inputs[0] in read:
+            name = node.inputs[0]
+            parts[name] = parts[name] + pulled[0] if name in parts else pulled[0]
+
+    backward(network, values, weights, collect)
+    return parts
 
 
 def _unknown(gradient: FloatArray, value: FloatArray) -> FloatArray:

@@ -200,6 +200,28 @@ def check_exact_wish(method: object, eps: float, retain: float | None) -> None:
     check_wish(method, eps=None if retain is not None and eps == 0 else eps, retain=retain)
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a real number; True and False are none, though Python calculates with them.
+
+    Examples
+    --------
+    >>> is_number(0.5), is_number(2), is_number(True), is_number("2")
+    (True, True, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Whether it is a whole number, written as one, and at least so large.
+
+    Examples
+    --------
+    >>> is_whole(2, 1), is_whole(0, 1), is_whole(2.0, 1), is_whole(True, 1)
+    (True, False, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def check_tolerance(eps: float, name: str = "eps") -> None:
     """Refuse a tolerance that is negative, infinite, or not a number.
 
@@ -208,12 +230,7 @@ def check_tolerance(eps: float, name: str = "eps") -> None:
     MethodError
         With the value that was given.
     """
-    if (
-        isinstance(eps, bool)
-        or not isinstance(eps, int | float)
-        or not math.isfinite(eps)
-        or eps < 0
-    ):
+    if not is_number(eps) or not math.isfinite(eps) or eps < 0:
         raise MethodError(f"{name}={eps!r}: a tolerance is a finite number, 0 or larger")
 
 
@@ -225,7 +242,7 @@ def check_share(share: float, name: str = "retain") -> None:
     MethodError
         With the value that was given.
     """
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+    if not is_number(share) or not 0 < share <= 1:
         raise MethodError(f"{name}={share!r}: a share of the size is in (0, 1], such as 0.4")
 
 

@@ -13,7 +13,7 @@ from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
-from symlump.plan import Method, Plan
+from symlump.plan import Method, Plan, is_whole
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -147,5 +147,5 @@ def check_steps(steps: int) -> None:
     MethodError
         With the value that was given.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+    if not is_whole(steps, 0):
         raise MethodError(f"steps={steps!r}: a number of steps is a whole number, 0 or larger")

@@ -29,7 +29,7 @@ from symlump.errors import MethodError
 from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
 from symlump.network.torch_io import from_torch, to_torch
-from symlump.plan import check_tolerance
+from symlump.plan import check_tolerance, is_whole
 
 
 @runtime_checkable
@@ -125,7 +125,7 @@ def anneal(
     loss = _loss(loss, chain.outputs, training, measured)
     numbers = (("epochs", epochs, 0), ("before", before, 0), ("batch", batch, 1), ("seed", seed, 0))
     for name, value, least in numbers:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if not is_whole(value, least):
             raise MethodError(f"{name}={value!r}: give a whole number, {least} or larger")
     check_tolerance(rate, "rate")
     methods = _methods(schedule, training[0])

@@ -11,7 +11,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.network.network import Network
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, check_wish
+from symlump.plan import Plan, check_wish, is_whole
 
 _FEWEST, _MOST = 2, 16
 
@@ -64,11 +64,7 @@ class Quantize(CompressionMethod):
 
     def __post_init__(self) -> None:
         check_wish(self, bits=self.bits, eps=self.eps, retain=self.retain)
-        if self.bits is not None and (
-            isinstance(self.bits, bool)
-            or not isinstance(self.bits, int)
-            or self.bits not in range(_FEWEST, _MOST + 1)
-        ):
+        if self.bits is not None and not (is_whole(self.bits, _FEWEST) and self.bits <= _MOST):
             raise MethodError(f"bits={self.bits!r}: weights are rounded to 2 to 16 bits")
         if self.steps not in ("row", "matrix"):
             raise MethodError(f"steps={self.steps!r} is unknown; choose 'row' or 'matrix'")

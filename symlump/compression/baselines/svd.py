@@ -15,7 +15,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, check_wish, renamed
+from symlump.plan import Plan, check_wish, is_whole, renamed
 
 
 @renamed(tol="eps", keep="retain")
@@ -69,9 +69,7 @@ class TruncatedSVD(CompressionMethod):
 
     def __post_init__(self) -> None:
         check_wish(self, eps=self.eps, rank=self.rank, retain=self.retain)
-        if self.rank is not None and (
-            isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1
-        ):
+        if self.rank is not None and not is_whole(self.rank, 1):
             raise MethodError(f"rank={self.rank!r}: a rank is a whole number, 1 or larger")
         if self.relative_to not in (None, "layer", "output"):
             raise MethodError(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray
+from symlump.plan import is_number, is_whole
 
 _LARGEST = 2.0**1000  # far enough from the largest float, 2^1024, for products and sums
 
@@ -45,7 +46,7 @@ def check_tol(tol: float) -> None:
     MethodError
         With the value that was given.
     """
-    if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 <= tol < inf:
+    if not is_number(tol) or not 0 <= tol < inf:
         raise MethodError(f"tol={tol!r}: a relative error is a number ≥ 0, such as 1e-3")
 
 
@@ -57,7 +58,7 @@ def check_leaf_size(leaf_size: int) -> None:
     MethodError
         With the value that was given.
     """
-    if isinstance(leaf_size, bool) or not isinstance(leaf_size, int) or leaf_size < 1:
+    if not is_whole(leaf_size, 1):
         raise MethodError(f"leaf_size={leaf_size!r}: a number of rows ≥ 1, such as 16")
 
 

@@ -17,7 +17,7 @@ from symlump.errors import MethodError
 from symlump.lumping.forward import Forward
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
-from symlump.plan import check_wish
+from symlump.plan import check_wish, is_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,6 @@ class AFDE(CompressionMethod):
         After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
         samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
         system, which then is further away.
-
     floor : float, optional
         For ``distance="function"``: the share of its units that no layer goes below. By default an eighth where
         a size is asked for that can be had so, and 0 otherwise; the report names it where it decided.
@@ -115,10 +114,7 @@ class AFDE(CompressionMethod):
                 "relative_to='layer' go with distance='coefficients'"
             )
         if self.floor is not None and (
-            isinstance(self.floor, bool)
-            or not isinstance(self.floor, int | float)
-            or not 0 <= self.floor <= 1
-            or self.compared != "function"
+            not is_number(self.floor) or not 0 <= self.floor <= 1 or self.compared != "function"
         ):
             raise MethodError(
                 f"floor={self.floor!r}: the share of its units that a layer keeps is from 0 to 1, and goes "

@@ -130,8 +130,8 @@ def compress(
     Parameters
     ----------
     model : torch.nn.Module, Network
-    method : AFDE, Magnitude, Wanda
-        The method, with its options.
+    method : CompressionMethod
+        Any method of this package, such as :class:`symlump.AFDE`, with its options.
     example : Tensor of shape (samples, …), or a tuple of them, optional
         For torch modules with convolutions or branches: an input, of any values.
     leave_untouched : bool

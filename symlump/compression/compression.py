@@ -43,7 +43,7 @@ class Compression:
     method : CompressionMethod
     original : Network
     reduction : Reduction
-    model : Network, Network or torch.nn.Module
+    model : Network or torch.nn.Module
         The reduced model, of the kind that was given.
 
     Examples

@@ -166,9 +166,7 @@ class _Found:
     near: WithinTolerance | None = None
 
 
-def initial_partition(
-    ode: ODE, method: Equivalence, initial: Partition | Iterable[Iterable[Any]] | None
-) -> Partition:
+def initial_partition(ode: ODE, method: Equivalence, initial: Initial) -> Partition:
     """What may merge: the blocks that were asked for, inside those the system allows."""
     coarsest_allowed = Partition(ode.initial_labels(method.direction))
     if initial is None:

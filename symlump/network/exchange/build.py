@@ -13,10 +13,10 @@ from symlump.errors import NetworkError
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.exchange.arranging import shown
 from symlump.network.exchange.building_steps import StepBuilder
-from symlump.network.exchange.doubts import batch_norm, doubtful
+from symlump.network.exchange.doubts import batch_norm, doubtful, inverse
 from symlump.network.exchange.views import Axis, View, all_of
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Apply, Combine, Doubt, Shape
+from symlump.network.nodes import Affine, Apply, Combine, Doubt, Pool, Shape
 from symlump.network.precision import Dtype
 from symlump.network.step_nodes import ByPlace
 from symlump.ode.exact import FloatArray
@@ -78,6 +78,12 @@ class GraphBuilder(StepBuilder):
         node = self.add(Affine(self.free(name), (stored,), weight, bias, doubt=doubt))
         return View(node, axes)
 
+    def left_product(self, name: str, weight: FloatArray, x: View) -> View:
+        """W·x in the last two axes: x·W turned round."""
+        rank = len(x.axes)
+        swap = (*range(rank - 2), rank - 1, rank - 2)
+        return self.linear(name, x.transposed(swap), weight, None).transposed(swap)
+
     def layer(self, name: str, x: View, weight: FloatArray, bias: FloatArray | None,
               **geometry: Any) -> View:  # fmt: skip
         """A convolution, on axis 1 and the grid behind it."""
@@ -104,6 +110,13 @@ class GraphBuilder(StepBuilder):
             dilation=dilation,
             depthwise=groups > 1,
         )
+
+    def pool(self, name: str, x: View, operation: Literal["average", "maximum"], size: Shape,
+             *geometry: Any, **options: Any) -> View:  # fmt: skip
+        """Means or maxima over windows of the grid; see :class:`symlump.network.nodes.Pool`."""
+        stored = self.plain(name, x)
+        node = Pool(self.free(name), (stored,), operation, size, *geometry, **options)
+        return self.view(self.add(node))
 
     def apply(self, name: str, x: View, phi: Activation) -> View:
         """An activation."""
@@ -157,6 +170,13 @@ class GraphBuilder(StepBuilder):
                 kind: Any = how
                 name_of = self.add(ByPlace(self.free(name), (name_of,), kind, array))
         return x.of(name_of)
+
+    def divided(self, name: str, x: View, divisor: FloatArray) -> View | None:
+        """A value by a constant, whose inverse is rounded; None where a divisor is 0."""
+        if not divisor.all():
+            return None
+        factor, radius = inverse(divisor)
+        return self.scale(name, x, factor, None, radius)
 
     def _scale(self, name: str, x: str, rows: Sequence[FloatArray | None]) -> Affine:
         """A factor and a constant for each channel, with their radii."""

@@ -209,6 +209,23 @@ class StepBuilder(Arranger):
         index = np.arange(*slice(start, stop, step).indices(length))
         return x if index.size == length and step == 1 else self.taken(name, x, axis, index)
 
+    def parts(self, name: str, x: View, axis: int, sizes: Sequence[int]) -> tuple[View, ...]:
+        """Consecutive ranges of places along an axis."""
+        ends = np.cumsum([0, *sizes]).tolist()
+        pairs = zip(ends, ends[1:], strict=False)
+        return tuple(self.part(name, x, axis, begin, end) for begin, end in pairs)
+
+    def pair(self, name: str, values: Sequence[View], how: str) -> View:
+        """The larger or the smaller of two values: ``how`` is "maximum" or "minimum"."""
+        like, names = self.alike(name, values)
+        return like.of(self.step(name, "pair", names, {"how": how}).name)
+
+    def argmax(self, name: str, x: View, axis: int, keep: bool) -> View:
+        """The place of the largest number along an axis, as a number."""
+        axis %= len(x.axes)
+        found = self.along(name, "argmax", x, [axis], one=True)
+        return found if keep else self.without(found, [axis])
+
     def along_stored(self, name: str, x: View, values: FloatArray) -> FloatArray:
         """A constant as the value is stored: (channels or 1, grid or ones)."""
         shape = self.shapes[x.name]
@@ -247,10 +264,6 @@ class StepBuilder(Arranger):
             else:
                 sizes_now.append(1)
         return values.reshape(sizes_now)
-
-    def like(self, view: View, value: View) -> View:
-        """A stored value of the shape of another, in that one's view."""
-        return value if not view.name else view.of(value.name)
 
     def without(self, x: View, axes: Sequence[int]) -> View:
         """A view without some axes of length 1."""

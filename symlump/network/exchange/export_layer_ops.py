@@ -10,7 +10,6 @@ import torch
 from symlump.network.exchange.build import window
 from symlump.network.exchange.export_shape_ops import Arguments, ShapeOperations, array_of
 from symlump.network.exchange.views import View
-from symlump.network.nodes import Pool
 
 
 class LayerOperations(ShapeOperations):
@@ -36,10 +35,7 @@ class LayerOperations(ShapeOperations):
             return self._linear(name, x, other.T, None)
         turned = isinstance(x, torch.Tensor) and isinstance(other, View)
         if turned and x.ndim == 2 and len(other.axes) > 2:
-            rank = len(other.axes)  # W·x is x·W turned round
-            swap = (*range(rank - 2), rank - 1, rank - 2)
-            product = self._linear(name, other.transposed(swap), x, None)
-            return None if product is None else product.transposed(swap)
+            return self.build.left_product(name, array_of(x), other)
         return None
 
     on_mm = on_bmm = on_matmul
@@ -188,9 +184,9 @@ class LayerOperations(ShapeOperations):
             return None
         rank = len(x.axes) - 2
         size = window(a["kernel_size"], rank)
-        node = Pool(
-            self.build.free(name),
-            (self.build.plain(name, x),),
+        return self.build.pool(
+            name,
+            x,
             operation,
             size,
             window(a["stride"], rank) if a["stride"] else size,
@@ -199,7 +195,6 @@ class LayerOperations(ShapeOperations):
             ceiling=bool(a["ceil_mode"]),
             count_padding=bool(a.get("count_include_pad", True)),
         )
-        return self.build.view(self.build.add(node))
 
     def on_adaptive_avg_pool2d(self, name: str, a: Arguments) -> View | None:
         """Means over as many windows as the result has places."""
@@ -223,9 +218,7 @@ class LayerOperations(ShapeOperations):
         wanted = a["output_size"]
         sizes = window(wanted if isinstance(wanted, int) else [n or 0 for n in wanted], rank)
         size = tuple(n or x.shape[2 + k] for k, n in enumerate(sizes))
-        plain = self.build.plain(name, x)
-        node = Pool(self.build.free(name), (plain,), operation, size, adaptive=True)
-        return self.build.view(self.build.add(node))
+        return self.build.pool(name, x, operation, size, adaptive=True)
 
     def on_scaled_dot_product_attention(self, name: str, a: Arguments) -> View | None:
         """softmax(q·kᵀ/√d + mask)·v."""

@@ -16,7 +16,7 @@ from torch import nn
 
 from symlump.network.activations.table import Activation, activation, leaky_relu, polynomial
 from symlump.network.activations.torch_modules import activation_of
-from symlump.network.exchange.doubts import inverse, product
+from symlump.network.exchange.doubts import product
 from symlump.network.exchange.export_layer_ops import LayerOperations
 from symlump.network.exchange.export_shape_ops import array_of, constant_of
 from symlump.network.exchange.views import View
@@ -201,10 +201,7 @@ class Operations(LayerOperations):
         divisor = constant_of(y)
         if not isinstance(x, View) or divisor is None:
             return None
-        if not divisor.all():
-            return None
-        factor, radius = inverse(divisor)
-        return self.build.scale(name, x, factor, None, radius)
+        return self.build.divided(name, x, divisor)
 
     def on_neg(self, name: str, a: Arguments) -> View | None:
         """The opposite."""
@@ -223,8 +220,7 @@ class Operations(LayerOperations):
         values = [a["self"], a["other"]]
         if not all(isinstance(value, View) for value in values):
             return None
-        like, names = self.build.alike(name, values)
-        return self.build.like(like, self.build.step(name, "pair", names, {"how": how}))
+        return self.build.pair(name, values, how)
 
     def on_softmax(self, name: str, a: Arguments) -> View | None:
         """Along an axis."""

@@ -112,9 +112,7 @@ class ShapeOperations:
         else:
             sizes = a["split_sizes"] if "split_sizes" in a else a["split_size"]
         steps = [sizes] * -(-width // sizes) if isinstance(sizes, int) else sizes
-        ends = np.minimum(np.cumsum([0, *steps]), width).tolist()
-        pairs = zip(ends, ends[1:], strict=False)
-        return tuple(self.build.part(name, x, axis, b, e) for b, e in pairs)
+        return self.build.parts(name, x, axis, steps)
 
     on_chunk = on_split_with_sizes = on_split
 
@@ -212,9 +210,7 @@ class ShapeOperations:
         x = a["self"]
         if not isinstance(x, View) or a["dim"] is None:
             return None
-        axis = int(a["dim"]) % len(x.axes)
-        found = self.build.along(name, "argmax", x, [axis], one=True)
-        return found if a["keepdim"] else self.build.without(found, [axis])
+        return self.build.argmax(name, x, int(a["dim"]), bool(a["keepdim"]))
 
     def on_embedding(self, name: str, a: Arguments) -> View | None:
         """The rows of a table by the numbers that a value holds."""

@@ -10,7 +10,7 @@ from symlump.network.exchange.doubts import doubtful, product
 from symlump.network.exchange.onnx_constants import are_arrays, floats
 from symlump.network.exchange.onnx_shape_ops import Attributes, Inputs, ShapeOperators
 from symlump.network.exchange.views import View
-from symlump.network.nodes import Pool, Shape
+from symlump.network.nodes import Shape
 
 
 class LayerOperators(ShapeOperators):
@@ -42,11 +42,7 @@ class LayerOperators(ShapeOperators):
         if isinstance(first, View) and second.ndim == 2:
             return self.build.linear(name, first, floats(second).T, None)
         if isinstance(second, View) and first.ndim == 2 and len(second.axes) > 2:
-            rank = len(second.axes)  # W·x is x·W turned round
-            swap = (*range(rank - 2), rank - 1, rank - 2)
-            return self.build.linear(name, second.transposed(swap), floats(first), None).transposed(
-                swap
-            )
+            return self.build.left_product(name, floats(first), second)
         return None
 
     def on_Conv(self, name: str, x: Inputs, a: Attributes) -> View | None:
@@ -116,24 +112,21 @@ class LayerOperators(ShapeOperators):
 
     def on_LayerNormalization(self, name: str, x: Inputs, a: Attributes) -> Any:
         """(x − mean)/√(variance + ε)·γ + β, along the last axes."""
+        value = self._normalise(name, x, a, centred=True)
+        return None if value is None else (value, None, None)
+
+    def on_RMSNormalization(self, name: str, x: Inputs, a: Attributes) -> View | None:
+        """x/√(mean of squares + ε)·γ, along the last axes."""
+        return self._normalise(name, x, a, centred=False)
+
+    def _normalise(self, name: str, x: Inputs, a: Attributes, centred: bool) -> View | None:
         if not are_arrays(*x[1:]):
             return None
         axes = range(a.get("axis", -1) % len(x[0].axes), len(x[0].axes))
         arrays = [floats(part) for part in x[1:] if part is not None]
         eps = a.get("epsilon", 1e-5)
-        value = self.build.along(
-            name, "normalise", x[0], axes, arrays=arrays, eps=eps, centred=True
-        )
-        return (value, None, None)
-
-    def on_RMSNormalization(self, name: str, x: Inputs, a: Attributes) -> Any:
-        """x/√(mean of squares + ε)·γ, along the last axes."""
-        if not are_arrays(*x[1:]):
-            return None
-        axes = range(a.get("axis", -1) % len(x[0].axes), len(x[0].axes))
-        eps, arrays = a.get("epsilon", 1e-5), [floats(part) for part in x[1:]]
         return self.build.along(
-            name, "normalise", x[0], axes, arrays=arrays, eps=eps, centred=False
+            name, "normalise", x[0], axes, arrays=arrays, eps=eps, centred=centred
         )
 
     def on_InstanceNormalization(self, name: str, x: Inputs, a: Attributes) -> Any:
@@ -161,11 +154,10 @@ class LayerOperators(ShapeOperators):
             return None
         stride, pads, dilation = window
         counted, ceiling = bool(a.get("count_include_pad", 0)), bool(a.get("ceil_mode", 0))
-        node = Pool(
-            self.build.free(name), (self.build.plain(name, x),), operation, size, stride,
-            pads[: len(size)], dilation, ceiling=ceiling, count_padding=counted,
+        return self.build.pool(
+            name, x, operation, size, stride, pads[: len(size)], dilation,
+            ceiling=ceiling, count_padding=counted,
         )  # fmt: skip
-        return self.build.view(self.build.add(node))
 
     def on_GlobalAveragePool(self, name: str, x: Inputs, a: Attributes) -> View:
         """The mean of each channel."""

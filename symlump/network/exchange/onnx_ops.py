@@ -20,7 +20,7 @@ from symlump.network.activations.table import (
     leaky_relu,
     polynomial,
 )
-from symlump.network.exchange.doubts import inverse, product
+from symlump.network.exchange.doubts import product
 from symlump.network.exchange.onnx_constants import constant, floats
 from symlump.network.exchange.onnx_layer_ops import LayerOperators
 from symlump.network.exchange.views import View
@@ -157,10 +157,7 @@ class Operators(LayerOperators):
         if isinstance(second, View):
             one = self.build.function(f"{name}.reciprocal", second, "reciprocal")
             return self.on_Mul(name, [first, one], a)
-        if not second.all():
-            return None
-        factor, radius = inverse(floats(second))
-        return self.build.scale(name, first, factor, None, radius)
+        return self.build.divided(name, first, floats(second))
 
     def on_Neg(self, name: str, x: Inputs, a: Attributes) -> View:
         """The opposite."""
@@ -177,8 +174,7 @@ class Operators(LayerOperators):
     def _pair(self, name: str, x: Inputs, how: str) -> View | None:
         if len(x) != 2 or not all(isinstance(value, View) for value in x):
             return None
-        like, names = self.build.alike(name, x)
-        return self.build.like(like, self.build.step(name, "pair", names, {"how": how}))
+        return self.build.pair(name, x, how)
 
     def on_Softmax(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Along an axis."""
@@ -197,9 +193,7 @@ class Operators(LayerOperators):
 
     def on_ArgMax(self, name: str, x: Inputs, a: Attributes) -> View:
         """The place of the largest number along an axis, as a number."""
-        axis = a.get("axis", 0) % len(x[0].axes)
-        found = self.build.along(name, "argmax", x[0], [axis], one=True)
-        return found if a.get("keepdims", 1) else self.build.without(found, [axis])
+        return self.build.argmax(name, x[0], a.get("axis", 0), bool(a.get("keepdims", 1)))
 
     def on_Scaler(self, name: str, x: Inputs, a: Attributes) -> View:
         """(x − offset)·scale, of the domain ai.onnx.ml."""

@@ -178,9 +178,7 @@ class ShapeOperators:
         if sizes is None:
             each = -(-length // count)
             sizes = [min(each, length - k * each) for k in range(count)]
-        ends = np.cumsum([0, *(int(n) for n in sizes)]).tolist()
-        pairs = zip(ends, ends[1:], strict=False)
-        return tuple(self.build.part(name, x[0], axis, b, e) for b, e in pairs)
+        return self.build.parts(name, x[0], axis, [int(n) for n in sizes])
 
     def on_Slice(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Ranges of axes."""
@@ -197,13 +195,11 @@ class ShapeOperators:
         value: View = x[0]
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
             axis %= len(value.axes)
-            whole = start == 0 and end >= min(value.shape[axis], 2**31 - 1) and step == 1
             if any(piece.axis < 0 for piece in value.axes[axis]):
                 if start == 0 and step == 1 and end >= min(value.shape[axis], _ALL):
                     continue
                 return None
-            if not whole:
-                value = self.build.part(name, value, axis, start, end, step)
+            value = self.build.part(name, value, axis, start, end, step)
         return value
 
     def on_ReduceMean(self, name: str, x: Inputs, a: Attributes) -> View | None:

@@ -241,10 +241,14 @@ def bound_difference(
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
     dtypes = original.dtype, reduced.dtype
-    rounding, hidden = (
-        grow(evaluation_error(original, whole, a) + evaluation_error(reduced, whole, b), 2)
-        for a, b in (dtypes, ("float64", "float64"))
-    )
+
+    def apart(a: str, b: str) -> FloatArray:
+        """How far evaluating the two in these dtypes may take their outputs apart."""
+        return grow(evaluation_error(original, whole, a) + evaluation_error(reduced, whole, b), 2)
+
+    rounding = apart(*dtypes)
+    double = ("float64", "float64")
+    hidden = rounding if dtypes == double else apart(*double)
     cost = relaxation_cost(stages)
     relaxed, boxes = None, 0
     if splits is not None or cost < _MOST_FLOPS:

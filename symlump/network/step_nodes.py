@@ -114,6 +114,12 @@ class Operation(Node):
         return sum(int(array.size) for array in self.arrays)
 
     @property
+    def held(self) -> tuple[tuple[str, FloatArray], ...]:
+        """Its constants with a name for each: weight, bias, constant3, …"""
+        names = ("weight", "bias", *(f"constant{k}" for k in range(3, len(self.arrays) + 1)))
+        return tuple(zip(names, self.arrays, strict=False))
+
+    @property
     def keeps_units(self) -> bool:
         """Whether it does the same to each channel, and reads no other."""
         if len(self.inputs) > 1 or any(a.shape[1:2] != (1,) for a in self.arrays):

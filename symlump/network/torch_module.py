@@ -227,10 +227,9 @@ class _Writer:
     def _operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
         """The calls of torch that its function makes, recorded."""
         recorder = fx.proxy.GraphAppendingTracer(self._calls)
-        names = ["weight", "bias", *(f"constant{k}" for k in range(3, len(node.arrays) + 1))]
         arrays = [
             self._hold(f"{node.name}.{name}", nn.Parameter(self._tensor(array)))
-            for name, array in zip(names, node.arrays, strict=False)
+            for name, array in node.held
         ]
         values, held = ([fx.Proxy(value, recorder) for value in part] for part in (given, arrays))
         result: fx.Node = applied(node, values, held).node

@@ -16,7 +16,7 @@ from symlump.errors import (
 )
 from symlump.network.activations.table import ACTIVATIONS, leaky_relu
 from symlump.network.nodes import Input, Pool
-from symlump.network.step_nodes import Untouched
+from symlump.network.step_nodes import Operation, Untouched
 
 onnx = pytest.importorskip("onnx")
 helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
@@ -94,6 +94,17 @@ def test_chains_round_trip(tmp_path, phi):
         assert back.chain.layers[0].activation == leaky_relu(float(np.float32(slope)))
     elif phi.split(":")[0] not in ("polynomial", "gaussian"):  # these are written as formulas
         assert back.chain.layers[0].activation == net.chain.layers[0].activation
+
+
+def test_joins_of_many_constants_are_written(tmp_path):
+    constants = tuple(np.full((1, 1), float(k)) for k in range(5))
+    options = {"axis": 1, "order": (0, -1, -2, -3, -4, -5), "rank": 1}
+    join = Operation("j", ("x",), "join", options, constants)
+    net = sl.Network((Input("x", (), (1,)), join), ("j",))
+    sl.write_onnx(net, tmp_path / "net.onnx")
+    found = sl.read_onnx(tmp_path / "net.onnx")
+    x = np.array([[7.0], [8.0]])
+    assert found(x).tolist() == net(x).tolist() == [[x, 0, 1, 2, 3, 4] for x in (7, 8)]
 
 
 def test_groups_of_units_are_written_as_a_layer(tmp_path):

@@ -64,13 +64,11 @@ class OperationWriter:
     ) -> None:
         self._add, self._constant, self._free, self._float = add, constant, free, kind
 
-    def write(self, node: Operation, arrays: Sequence[Array], shapes: Sequence[Shape]) -> None:
+    def write(self, node: Operation, shapes: Sequence[Shape]) -> None:
         """Write a step.
 
         Parameters
         ----------
-        arrays : sequence of ndarray
-            Its constants, in the network's dtype.
         shapes : sequence of tuple
             Of the values it reads, without the samples.
 
@@ -80,8 +78,8 @@ class OperationWriter:
             If ONNX cannot say it.
         """
         held = [
-            self._constant(f"{node.name}.{word}", array)
-            for word, array in zip(("weight", "bias", "third", "fourth"), arrays, strict=False)
+            self._constant(f"{node.name}.{word}", array.astype(self._float))
+            for word, array in node.held
         ]
         method = getattr(self, f"_{node.kind.replace(' ', '_')}", None)
         if method is None:

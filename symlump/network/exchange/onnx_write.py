@@ -78,6 +78,7 @@ class _Writer:
                 f"ONNX files are written in float32 or float64; this network is of {graph.dtype}"
             )
         self._float = np.dtype(graph.dtype)
+        self._operations = OperationWriter(self._add, self._constant, self._free, self._float)
         kind = onnx.TensorProto.FLOAT if graph.dtype == "float32" else onnx.TensorProto.DOUBLE
         for node in graph.nodes:
             self._write(node)
@@ -170,11 +171,7 @@ class _Writer:
                 held = self._constant(f"{name}.constant", constant[None].astype(self._float))
                 self._add("Add" if operation == "add" else "Mul", [*inputs, held], name)
             case Operation():
-                arrays = [array.astype(self._float) for array in node.arrays]
-                shapes = [self._graph.shapes[x] for x in inputs]
-                OperationWriter(self._add, self._constant, self._free, self._float).write(
-                    node, arrays, shapes
-                )
+                self._operations.write(node, [self._graph.shapes[x] for x in inputs])
             case Concatenate():
                 self._add("Concat", inputs, name, axis=1)
             case Select(index=index):

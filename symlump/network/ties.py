@@ -277,7 +277,7 @@ def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
 
 
 def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
-    """The group of each unit, where units merge that are in one block of every value that has them.
+    """The group of each unit, where units merge that are in one block of every value that has all of them.
 
     Parameters
     ----------
@@ -294,15 +294,10 @@ def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     True
     """
     found: dict[int, IntArray] = {}
-    for number, units in enumerate(ties.axes):
-        rows = []
-        for name, own in labels.items():
-            order = np.lexsort((ties.positions[name], ties.units[name]))
-            order = order[np.isin(ties.units[name][order], units)]
-            if order.size:
-                rows.append(own[order].reshape(units.size, -1))
-        _, inverse = np.unique(np.hstack(rows), axis=0, return_inverse=True)
-        found[number] = inverse.ravel()
+    for number in range(len(ties.axes)):
+        places = [(own, ties.table(name, number)) for name, own in labels.items()]
+        rows = [own[table] for own, table in places if table.size]
+        found[number] = _alike(rows)
     return regrouped(ties, found)
 
 
@@ -321,12 +316,12 @@ def grouped_alike(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     [0, 1, 2, 1, 4]
     """
     found: dict[int, IntArray] = {}
-    for number, (makers, units) in enumerate(zip(ties.makers, ties.axes, strict=True)):
-        rows = []
-        for name in makers:
-            block = np.zeros(ties.count, dtype=np.int64)
-            block[ties.units[name]] = labels[name]
-            rows.append(block[units])
-        _, inverse = np.unique(np.stack(rows, axis=1), axis=0, return_inverse=True)
-        found[number] = inverse.ravel()
+    for number, makers in enumerate(ties.makers):
+        found[number] = _alike([labels[name][ties.table(name, number)] for name in makers])
     return regrouped(ties, found)
+
+
+def _alike(rows: list[IntArray]) -> IntArray:
+    """For each unit of an axis a number, the same where all its blocks are."""
+    _, inverse = np.unique(np.hstack(rows), axis=0, return_inverse=True)
+    return np.asarray(inverse.ravel())

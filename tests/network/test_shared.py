@@ -15,7 +15,7 @@ import symlump as sl
 from symlump.errors import FileFormatError, MethodError, NetworkError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
-from symlump.network.nodes import Affine, Input
+from symlump.network.nodes import Affine, Concatenate, Input, Select
 from symlump.network.state_dict import read_network, write_network
 from symlump.network.ties import tied
 from symlump.network.torch_io import read_back
@@ -161,6 +161,28 @@ def test_names_in_metadata_cannot_claim_any_amount(tmp_path):
     save_file({"0.weight": torch.zeros(200, 200)}, tmp_path / "net.safetensors", many)
     with pytest.raises(FileFormatError, match="repeats numbers"):
         read_network(tmp_path / "net.safetensors", "tanh")
+
+
+def test_a_kernel_per_channel_that_reads_some_of_the_units():
+    """Beside weights that are shared, which lumpings must respect."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(2, 2)).repeat(2, axis=0).repeat(2, axis=1)
+    nodes = (
+        Input("x", (), (2,)),
+        Affine("h", ("x",), rng.normal(size=(2, 2)).repeat(2, axis=0)),
+        Select("part", ("h",), np.array([0, 1, 2])),
+        Affine("scale", ("part",), np.full((3, 1), 2.0), np.ones(3), depthwise=True),
+        Affine("a", ("x",), rng.normal(size=(2, 2)).repeat(2, axis=0)),
+        Affine("b", ("a",), shared, weight_name="w"),
+        Affine("c", ("b",), shared, weight_name="w"),
+        *(Affine(f"y{n}", (n,), np.ones((1, k))) for n, k in (("h", 4), ("scale", 3), ("c", 4))),
+        Concatenate("y", ("yh", "yscale", "yc")),
+    )
+    network = sl.Network(nodes, ("y",))
+    small = sl.compress(network, sl.AFDE(eps=0)).network
+    assert [layer.units for layer in small.layers if layer.name in "habc"] == [2, 2, 2, 2]
+    x = rng.normal(size=(7, 2))
+    assert small(x) == pytest.approx(network(x))
 
 
 def test_a_lumping_of_one_use_alone_is_no_network():

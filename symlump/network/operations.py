@@ -40,10 +40,6 @@ def _normalise(x: Tensors, arrays: Tensors, axes: Shape, eps: float, centred: bo
     return value + arrays[1] if len(arrays) > 1 else value
 
 
-def _unit_length(x: Tensors, arrays: Tensors, axes: Shape, eps: float) -> Any:
-    return x[0] / torch.clamp(torch.sqrt((x[0] * x[0]).sum(axes, keepdim=True)), min=eps)
-
-
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "mean": torch.mean,
     "sum": torch.sum,
@@ -72,16 +68,11 @@ def _join(x: Tensors, arrays: Tensors, axis: int, order: Sequence[int], rank: in
     return torch.cat(parts, axis)
 
 
-_PAIRS: dict[str, Callable[..., Any]] = {
-    "maximum": torch.maximum,
-    "minimum": torch.minimum,
-    "divide": torch.div,
-    "power": torch.pow,
-}
+_PAIRS: dict[str, Callable[..., Any]] = {"maximum": torch.maximum, "minimum": torch.minimum}
 
 
 def _pair(x: Tensors, arrays: Tensors, how: str) -> Any:
-    return _PAIRS[how](*x, *arrays)
+    return _PAIRS[how](*x)
 
 
 #: Functions of one number that the table of activations does not have, by name; further numbers follow.
@@ -107,7 +98,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "hardsigmoid": lambda z, slope, offset: torch.clamp(z * slope + offset, 0.0, 1.0),
     "hardswish": functional.hardswish,
     "tanh gelu": lambda z: functional.gelu(z, approximate="tanh"),
-    "quick gelu": lambda z, factor: z * torch.sigmoid(factor * z),
 }
 
 
@@ -162,7 +152,6 @@ TABLE: dict[str, Callable[..., Any]] = {
     "softmax": _softmax,
     "matmul": _matmul,
     "normalise": _normalise,
-    "unit length": _unit_length,
     "reduce": _reduce,
     "take": _take,
     "join": _join,

@@ -19,7 +19,7 @@ _REDUCTIONS = {
     "maximum": "ReduceMax",
     "minimum": "ReduceMin",
 }
-_PAIRS = {"maximum": "Max", "minimum": "Min", "divide": "Div", "power": "Pow"}
+_PAIRS = {"maximum": "Max", "minimum": "Min"}
 _FUNCTIONS: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     "sqrt": ("Sqrt", dict),
     "reciprocal": ("Reciprocal", dict),
@@ -126,14 +126,6 @@ class OperationWriter:
         if len(held) > 1:
             self._add("Add", [x, held[1]], node.name)
 
-    def _unit_length(
-        self, node: Operation, held: list[str], shapes: Any, axes: Shape, eps: float
-    ) -> None:
-        places = self._integers(f"{node.name}.axes", axes)
-        length = self._step(node, "ReduceL2", [node.inputs[0], places], "length")
-        length = self._step(node, "Max", [length, self._number(f"{node.name}.eps", eps)], "least")
-        self._add("Div", [node.inputs[0], length], node.name)
-
     def _reduce(self, node: Operation, held: list[str], shapes: Any, axes: Shape, how: str) -> None:
         places = self._integers(f"{node.name}.axes", axes)
         self._add(_REDUCTIONS[how], [node.inputs[0], places], node.name)
@@ -179,7 +171,7 @@ class OperationWriter:
         self._add("Concat", parts, node.name, axis=axis)
 
     def _pair(self, node: Operation, held: list[str], shapes: Any, how: str) -> None:
-        self._add(_PAIRS[how], [*node.inputs, *held], node.name)
+        self._add(_PAIRS[how], list(node.inputs), node.name)
 
     def _function(
         self, node: Operation, held: list[str], shapes: Any, name: str, numbers: Sequence[float]
@@ -200,9 +192,6 @@ class OperationWriter:
         elif name == "logsigmoid":
             opposite = self._step(node, "Neg", [z], "opposite")
             self._add("Neg", [self._step(node, "Softplus", [opposite], "softplus")], own)
-        elif name == "quick gelu":
-            gate = self._step(node, "Mul", [z, *given], "slope")
-            self._add("Mul", [z, self._step(node, "Sigmoid", [gate], "gate")], own)
         else:
             raise node.refuse(f"the function {name!r} cannot be written as ONNX")
 

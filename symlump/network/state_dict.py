@@ -27,6 +27,7 @@ from symlump.errors import ActivationMissingError, FileFormatError, NetworkError
 from symlump.files import is_stream, replacing
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.chain import Layer
+from symlump.network.exchange.calls import identity_of
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
 from symlump.network.shared import only_shared
@@ -154,9 +155,7 @@ def _shared(
 
     def name(place: str) -> str:
         tensor = tensors.get(place)
-        if tensor is None:
-            return ""
-        return first.setdefault((tensor.data_ptr(), *tensor.shape, *tensor.stride()), place)
+        return "" if tensor is None else first.setdefault(identity_of(tensor), place)
 
     named = [
         replace(layer, weight_name=name(f"{prefix}.weight"), bias_name=name(f"{prefix}.bias"))

@@ -209,9 +209,8 @@ def later(m, weight, bias=(0.0, 0.0), radius=None, bias_radius=(0.0, 0.0), befor
     link = Link(joint, activation("identity"))
     stage = Stage(link, link, pairs or pair(), joint)
     mismatch = sizes.pop("mismatch", None)
-    forms = Forms(np.zeros((1, 3)), np.zeros((1, 3, 1)), np.zeros((1, 3)), 1, 1)
     activated = how(m, phi or Line(), psi, mismatch)
-    return with_lines(m).later_step(stage, now(m, **sizes), activated, np.array([before]), forms)
+    return with_lines(m).later_step(stage, now(m, **sizes), activated, np.array([before]), NO_FORMS)
 
 
 def row_fits(step, row, at, truth, spread=0):

@@ -26,7 +26,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Regrid, Softmax, Untouched
+from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.ode.exact import FloatArray
 
 #: Values with more entries or channels per sample are refused: a file can claim any size.
@@ -65,8 +65,9 @@ def evaluated(node: Node, *given: FloatArray) -> FloatArray:
             return x[:, 0]
         case Unsqueeze(axes=axes):
             return x.reshape(*x.shape, *(1,) * axes)
-        case Regrid() | Rearrange():
-            return _reordered(x, node)
+        case Reorder(split=split, size=size, kept=kept):
+            same = x.shape[:kept]
+            return x.reshape(*same, *split).transpose(node.whole_order).reshape(*same, *size)
         case ByPlace(operation=operation, constant=constant):
             return x + constant if operation == "add" else x * constant
         case Combine(operation=operation):
@@ -117,12 +118,9 @@ def pulled_back(
             return [gradient * phi.slope(x)]
         case Flatten() | Squeeze() | Unsqueeze():
             return [gradient.reshape(x.shape)]
-        case Regrid() | Rearrange():
-            lead = 2 if isinstance(node, Regrid) else 1
-            turned = gradient.reshape(
-                *gradient.shape[:lead], *(node.split[k] for k in node.order)
-            ).transpose(*range(lead), *(lead + k for k in np.argsort(node.order)))
-            return [turned.reshape(x.shape)]
+        case Reorder(split=split, order=order, kept=kept):
+            turned = gradient.reshape(*x.shape[:kept], *(split[k] for k in order))
+            return [turned.transpose(np.argsort(node.whole_order)).reshape(x.shape)]
         case ByPlace(operation=operation, constant=constant):
             return [gradient if operation == "add" else gradient * constant]
         case Combine(operation="add"):
@@ -149,13 +147,6 @@ def pulled_back(
 
 def _channels_last(x: FloatArray) -> FloatArray:
     return x if x.ndim == 2 else np.moveaxis(x, 1, -1)
-
-
-def _reordered(x: FloatArray, node: Regrid | Rearrange) -> FloatArray:
-    lead = 2 if isinstance(node, Regrid) else 1
-    before = x.shape[:lead]
-    order = (*range(lead), *(lead + k for k in node.order))
-    return x.reshape(*before, *node.split).transpose(order).reshape(*before, *node.size)
 
 
 def _pulled_back_by_torch(

@@ -4,49 +4,68 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from symlump.network.nodes import Node, Shape
 from symlump.ode.exact import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Regrid(Node):
-    """The grid in another shape or order: reshaped to ``split``, transposed, reshaped to ``size``.
-
-    Channels stay as they are.
-    """
+class Reorder(Node):
+    """Axes in another shape or order: reshaped to ``split``, transposed, reshaped to ``size``."""
 
     split: Shape
     order: Shape
     size: Shape
 
+    #: How many axes before them stay as they are, that of the samples included.
+    kept: ClassVar[int]
+
+    @property
+    def whole_order(self) -> Shape:
+        """The order of all axes after the split."""
+        return (*range(self.kept), *(self.kept + k for k in self.order))
+
+    def steps(self, before: Shape) -> list[tuple[Literal["reshape", "transpose"], Shape]]:
+        """Those of the three that do something: shapes without the axes that stay, or the order of all.
+
+        Examples
+        --------
+        >>> Regrid("turned", ("x",), (2, 3), (1, 0), (3, 2)).steps((5, 2, 3))
+        [('transpose', (0, 1, 3, 2))]
+        """
+        found: list[tuple[Literal["reshape", "transpose"], Shape]] = []
+        if self.split != before[self.kept - 1 :]:
+            found.append(("reshape", self.split))
+        if self.order != tuple(range(len(self.order))):
+            found.append(("transpose", self.whole_order))
+        if self.size != tuple(self.split[k] for k in self.order):
+            found.append(("reshape", self.size))
+        return found
+
     def shape(self, *given: Shape) -> Shape:
-        """Channels, and the new grid."""
-        _check_order(self, given[0][1:], self.split, self.order, self.size)
-        return (*given[0][:1], *self.size)
+        """The axes that stay, and the new ones."""
+        same, before = given[0][: self.kept - 1], given[0][self.kept - 1 :]
+        fits = sorted(self.order) == list(range(len(self.split)))
+        if not fits or not prod(self.split) == prod(self.size) == prod(before):
+            raise self.refuse(
+                f"{self.split} in the order {self.order} as {self.size} does not fit a value of {before}"
+            )
+        return (*same, *self.size)
 
 
 @dataclass(frozen=True, eq=False)
-class Rearrange(Node):
-    """The same of all axes: entries get other channels, so the units before stay alone."""
+class Regrid(Reorder):
+    """The grid in another shape or order; channels stay as they are."""
 
-    split: Shape
-    order: Shape
-    size: Shape
-
-    def shape(self, *given: Shape) -> Shape:
-        """The new shape."""
-        _check_order(self, given[0], self.split, self.order, self.size)
-        return self.size
+    kept = 2
 
 
-def _check_order(node: Node, before: Shape, split: Shape, order: Shape, size: Shape) -> None:
-    fits = sorted(order) == list(range(len(split))) and prod(split) == prod(size) == prod(before)
-    if not fits:
-        raise node.refuse(
-            f"{split} in the order {order} as {size} does not fit a value of {before}"
-        )
+@dataclass(frozen=True, eq=False)
+class Rearrange(Reorder):
+    """All axes in another shape or order: entries get other channels, so the units before stay alone."""
+
+    kept = 1
 
 
 @dataclass(frozen=True, eq=False)

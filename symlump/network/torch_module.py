@@ -36,7 +36,7 @@ from symlump.network.nodes import (
 from symlump.network.operations import applied
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
-from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Regrid, Softmax, Untouched
+from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.torch_parts import BlockSum, Held, Scale, Slot, TorchCall
 from symlump.ode.exact import FloatArray
 
@@ -185,18 +185,17 @@ class _Writer:
                 for _ in range(node.axes):
                     value = calls.call_function(torch.unsqueeze, (value, -1))
                 return value
-            case Regrid() | Rearrange():
-                lead = (0, 1) if isinstance(node, Regrid) else (0,)
-                channels = (-1,) if isinstance(node, Regrid) else ()
-                count = calls.call_method("size", (given[0], 0))
+            case Reorder():
+                samples, channels = (
+                    calls.call_method("size", (given[0], 0)),
+                    (-1,) * (node.kept - 1),
+                )
                 value = given[0]
-                if node.split != self._graph.shapes[node.inputs[0]][len(channels) :]:
-                    value = calls.call_method("reshape", (value, count, *channels, *node.split))
-                if node.order != tuple(range(len(node.order))):
-                    order = (*lead, *(len(lead) + k for k in node.order))
-                    value = calls.call_method("permute", (value, *order))
-                if node.size != tuple(node.split[k] for k in node.order):
-                    value = calls.call_method("reshape", (value, count, *channels, *node.size))
+                for step, numbers in node.steps(self._graph.shapes[node.inputs[0]]):
+                    if step == "reshape":
+                        value = calls.call_method("reshape", (value, samples, *channels, *numbers))
+                    else:
+                        value = calls.call_method("permute", (value, *numbers))
                 return value
             case ByPlace(operation=operation, constant=constant):
                 what = operator.add if operation == "add" else operator.mul

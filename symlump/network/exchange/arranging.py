@@ -37,7 +37,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import Rearrange, Regrid
+from symlump.network.step_nodes import Rearrange, Regrid, Reorder
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
@@ -308,7 +308,7 @@ class Arranger:
     def is_input(self, name: str) -> bool:
         """Whether the units of a value are those of an input."""
         node = self.by_name[name]
-        while isinstance(node, Flatten | Regrid | Rearrange | Select) or (
+        while isinstance(node, Flatten | Reorder | Select) or (
             isinstance(node, Affine) and node.is_scale
         ):
             node = self.by_name[node.inputs[0]]

@@ -29,7 +29,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Regrid, Softmax, Untouched
+from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.ode.exact import FloatArray
 
 _IR_VERSION = 9  # of opset 20
@@ -165,8 +165,8 @@ class _Writer:
                     )
                     inputs[0] = part
                 self._add(operator, [inputs[0], inputs[-1]], name)
-            case Regrid() | Rearrange():
-                self._rearrange(node)
+            case Reorder():
+                self._reorder(node)
             case ByPlace(operation=operation, constant=constant):
                 held = self._constant(f"{name}.constant", constant[None].astype(self._float))
                 self._add("Add" if operation == "add" else "Mul", [*inputs, held], name)
@@ -191,22 +191,14 @@ class _Writer:
             case _:
                 raise node.refuse(f"a {type(node).__name__} cannot be written as ONNX")
 
-    def _rearrange(self, node: Regrid | Rearrange) -> None:
-        kept = [0, 0] if isinstance(node, Regrid) else [0]  # 0 keeps a size
-        lead, x, name = len(kept), node.inputs[0], node.name
-        steps: list[tuple[str, Any]] = []
-        if node.split != self._graph.shapes[x][lead - 1 :]:
-            steps.append(("Reshape", [*kept, *node.split]))
-        if node.order != tuple(range(len(node.order))):
-            steps.append(("Transpose", [*range(lead), *(lead + k for k in node.order)]))
-        if not steps or node.size != tuple(node.split[k] for k in node.order):
-            steps.append(("Reshape", [*kept, *node.size]))
-        for number, (operator, numbers) in enumerate(steps, start=1):
+    def _reorder(self, node: Reorder) -> None:
+        x, name = node.inputs[0], node.name
+        steps = node.steps(self._graph.shapes[x]) or [("reshape", node.size)]
+        for number, (step, numbers) in enumerate(steps, start=1):
             last = name if number == len(steps) else self._free(f"{name}.step{number}")
-            if operator == "Reshape":
-                x = self._add(
-                    "Reshape", [x, self._integers(f"{name}.shape{number}", numbers)], last
-                )
+            if step == "reshape":
+                sizes = [*(0,) * node.kept, *numbers]  # 0 keeps a size
+                x = self._add("Reshape", [x, self._integers(f"{name}.shape{number}", sizes)], last)
             else:
                 x = self._add("Transpose", [x], last, perm=numbers)
 

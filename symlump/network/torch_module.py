@@ -37,7 +37,7 @@ from symlump.network.operations import applied
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
 from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
-from symlump.network.torch_parts import BlockSum, Held, Scale, Slot, TorchCall
+from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall
 from symlump.ode.exact import FloatArray
 
 #: The names of torch's formats.
@@ -279,18 +279,11 @@ class _Writer:
     def _untouched(self, call: TorchCall, given: list[fx.Node]) -> fx.Node:
         held = {name: self._hold(name, tensor) for name, tensor in call.held.items()}
 
-        def filled(value: Any) -> Any:
-            if isinstance(value, Slot):
-                chosen = given[value.number]
-                return self._calls.call_method("size", (chosen, 0)) if value.samples else chosen
-            if isinstance(value, Held):
-                return held[value.name]
-            if isinstance(value, list | tuple):
-                return type(value)(filled(part) for part in value)
-            return value
+        def chosen(slot: Slot) -> fx.Node:
+            value = given[slot.number]
+            return self._calls.call_method("size", (value, 0)) if slot.samples else value
 
-        arguments = filled(call.arguments)
-        keywords = {name: filled(value) for name, value in call.keywords.items()}
+        arguments, keywords = call.filled(chosen, held.__getitem__)
         return self._calls.call_function(call.function, arguments, keywords)
 
     def _call(self, name: str, module: nn.Module, given: list[fx.Node]) -> fx.Node:

@@ -43,19 +43,32 @@ class TorchCall:
     def __call__(self, *given: torch.Tensor) -> Any:
         """The value, in double precision."""
 
-        def filled(value: Any) -> Any:
+        def chosen(slot: Slot) -> Any:
+            value = given[slot.number]
+            return value.shape[0] if slot.samples else value
+
+        def held(name: str) -> torch.Tensor:
+            tensor = self.held[name]
+            return tensor.double() if tensor.is_floating_point() else tensor
+
+        arguments, keywords = self.filled(chosen, held)
+        return self.function(*arguments, **keywords)
+
+    def filled(
+        self, chosen: Callable[[Slot], Any], held: Callable[[str], Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments and keywords, with what stands for each :class:`Slot` and :class:`Held`."""
+
+        def of(value: Any) -> Any:
             if isinstance(value, Slot):
-                chosen = given[value.number]
-                return chosen.shape[0] if value.samples else chosen
+                return chosen(value)
             if isinstance(value, Held):
-                tensor = self.held[value.name]
-                return tensor.double() if tensor.is_floating_point() else tensor
+                return held(value.name)
             if isinstance(value, list | tuple):
-                return type(value)(filled(part) for part in value)
+                return type(value)(of(part) for part in value)
             return value
 
-        keywords = {name: filled(value) for name, value in self.keywords.items()}
-        return self.function(*filled(self.arguments), **keywords)
+        return of(self.arguments), {name: of(value) for name, value in self.keywords.items()}
 
 
 class BlockSum(nn.Module):

@@ -265,15 +265,11 @@ def _orders(
                 root = roots[node.name, axis]
                 readings[axis].append(Reading(h, h @ root, np.linalg.norm(root, axis=1)))
     rounding = _ROUNDING[network.dtype]
+    unread = np.zeros(0, dtype=np.int64), np.zeros(1)  # of such units one is left
     return tuple(
-        eliminate(found, rounding) if found else None if axis not in whole else _unread(units)
-        for axis, (found, units) in enumerate(zip(readings, ties.axes, strict=True))
+        eliminate(found, rounding) if found else unread if axis in whole else None
+        for axis, found in enumerate(readings)
     )
-
-
-def _unread(units: IntArray) -> tuple[IntArray, FloatArray]:
-    """Nothing reads these units, so one is left."""
-    return np.zeros(0, dtype=np.int64), np.zeros(1)
 
 
 def _refuse_groups(network: Network) -> None:

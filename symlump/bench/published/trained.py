@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
+from symlump.bench.jobs import Job, run_jobs
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
@@ -18,7 +24,7 @@ from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.reduction import CompressionMethod
 from symlump.compression.symmetries.symmetric import Symmetric
-from symlump.errors import FileFormatError, SymlumpError
+from symlump.errors import FileFormatError, MethodError, SymlumpError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
@@ -40,6 +46,9 @@ METHODS: dict[str, Make] = {
     "magnitude": lambda share, x: Magnitude(share) if x is None else None,
     "Wanda": lambda share, x: None if x is None else Wanda(share, x),
 }
+
+#: What stands for no method.
+_WHOLE = "(as it is)"
 
 
 @dataclass(frozen=True)
@@ -70,72 +79,135 @@ class TrainedRow:
 
 
 def measure(
-    folder: str, digits: str, names: list[str] | None = None, methods: list[str] | None = None
+    folder: str,
+    digits: str,
+    names: list[str] | None = None,
+    methods: list[str] | None = None,
+    cache: Path | None = None,
 ) -> list[TrainedRow]:
     """All rows; the first half of the digits calibrates, the second is tested on.
+
+    Parameters
+    ----------
+    folder, digits : str
+        Of ONNX files, and the images.
+    names, methods : list of str, optional
+        Only these.
+    cache : Path, optional
+        Folder in which results are kept as they arrive, and looked for. What they depend on besides the files
+        and the options, symlump itself, is not told apart.
 
     Raises
     ------
     FileFormatError
         If a file is missing.
+    MethodError
+        If a network or method is not known.
     """
     images, labels = _digits(digits)
-    half = len(images) // 2
+    inputs = _digest(Path(digits))
+    paths = {path.stem: path for path in sorted(Path(folder).glob("*.onnx"))}
+    for what, chosen, known in (("network", names, paths), ("method", methods, METHODS)):
+        for name in chosen or ():
+            if name not in known:
+                raise MethodError(f"there is no {what} {name!r}; choose from {', '.join(known)}")
     rows: list[TrainedRow] = []
-    for path in sorted(Path(folder).glob("*.onnx")):
-        if names and path.stem not in names:
-            continue
-        try:
-            network = read_onnx(path, leave_untouched=True)
-        except SymlumpError as error:
-            rows.append(TrainedRow(path.stem, "(not read)", 1.0, False, None, None, str(error)))
-            continue
-        is_digits = int(np.prod(network.inputs[0].size)) == images.shape[1]
-        x = images if is_digits else _normal(network)
-        rows.append(_row(path.stem, "(as it is)", 1.0, False, network, network, x, labels, half))
-        for name, make in METHODS.items():
-            if methods and name not in methods:
+    with ExitStack() as stack:
+        if cache is None:
+            cache = Path(stack.enter_context(TemporaryDirectory()))
+        for path in (paths[name] for name in names or paths):
+            try:
+                network = read_onnx(path, leave_untouched=True)
+            except SymlumpError as error:
+                rows.append(TrainedRow(path.stem, "(not read)", 1.0, False, None, None, str(error)))
                 continue
-            for share in (0.5, 0.3):
-                for data in (False, True) if is_digits else (False,):
-                    given = network.arranged(images[:half])[0] if data else None
-                    method = make(share, given)
-                    if method is None:
-                        continue
-                    try:
-                        small = compress(network, method).network
-                    except SymlumpError as error:
-                        rows.append(
-                            TrainedRow(path.stem, name, share, data, None, None, str(error))
-                        )
-                        continue
-                    rows.append(_row(path.stem, name, share, data, network, small, x, labels, half))
+            trial = _Trial(network, images, labels)
+            file = {"network": path.stem, "file": _digest(path), "digits": inputs}
+            jobs = [
+                Job(_measured, file | {"method": name, "share": share, "data": data}, trial)
+                for name, share, data in _cases(methods, trial.is_digits)
+            ]
+            rows += [TrainedRow(**found) for found in run_jobs(jobs, cache)]
     return rows
 
 
-def _row(
-    name: str,
-    method: str,
-    share: float,
-    data: bool,
-    network: Network,
-    small: Network,
-    x: FloatArray,
-    labels: IntArray,
-    half: int,
-) -> TrainedRow:
-    if len(x) == len(labels):
-        found = np.concatenate([small(part) for part in np.array_split(x[half:], 10)])
-        accuracy = float((found.reshape(len(found), -1).argmax(1) == labels[half:]).mean())
-        return TrainedRow(name, method, share, data, accuracy, None)
-    before, after = network(x), small(x)
-    error = float(np.sum((after - before) ** 2) / np.sum((before - before.mean(axis=0)) ** 2))
-    return TrainedRow(name, method, share, data, None, error)
+def _cases(methods: list[str] | None, is_digits: bool) -> Iterator[tuple[str, float, bool]]:
+    """What is tried on a network: a method at a share, with data or without."""
+    yield _WHOLE, 1.0, False
+    for name, make in METHODS.items():
+        for share in (0.5, 0.3):
+            for data in (False, True) if is_digits else (False,):
+                possible = make(share, np.zeros((1, 1)) if data else None) is not None
+                if possible and name in (methods or METHODS):
+                    yield name, share, data
+
+
+class _Trial:
+    """A network and what it is tried on.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray, shape (images, pixels)
+    labels : ndarray of int, shape (images,)
+    """
+
+    def __init__(self, network: Network, images: FloatArray, labels: IntArray) -> None:
+        self.network, self._labels = network, labels
+        self.is_digits = int(np.prod(network.inputs[0].size)) == images.shape[1]
+        self._x = images if self.is_digits else _normal(network)
+        self._half = len(labels) // 2
+
+    @property
+    def given(self) -> FloatArray:
+        """The digits that a method may see."""
+        return self.network.arranged(self._x[: self._half])[0]
+
+    def quality(self, small: Network) -> tuple[float | None, float | None]:
+        """The accuracy on the other digits, or the relative error."""
+        if self.is_digits:
+            tested, right = self._x[self._half :], self._labels[self._half :]
+            found = _outputs(small, tested).argmax(axis=1)
+            return float((found == right).mean()), None
+        after, before = _outputs(small, self._x), self._before
+        spread = float(np.sum((before - before.mean(axis=0)) ** 2))
+        return None, float(np.sum((after - before) ** 2)) / spread
+
+    @cached_property
+    def _before(self) -> FloatArray:
+        return _outputs(self.network, self._x)
+
+
+def _outputs(network: Network, x: FloatArray) -> FloatArray:
+    parts = [
+        network(part) for part in np.array_split(x, 10)
+    ]  # few at a time, for the sake of memory
+    return np.concatenate([part.reshape(len(part), -1) for part in parts])
+
+
+def _measured(description: dict[str, Any], trial: _Trial) -> dict[str, Any]:
+    """The row of one method at one share, as plain data."""
+    name, share, data = (description[key] for key in ("method", "share", "data"))
+    row = TrainedRow(description["network"], name, share, data, None, None)
+    small = trial.network
+    if name != _WHOLE:
+        method = METHODS[name](share, trial.given if data else None)
+        assert method is not None
+        try:
+            small = compress(trial.network, method).network
+        except SymlumpError as error:
+            return asdict(replace(row, reason=str(error)))
+    accuracy, gap = trial.quality(small)
+    return asdict(replace(row, accuracy=accuracy, error=gap))
 
 
 def _normal(network: Network) -> FloatArray:
     numbers = int(np.prod(network.inputs[0].size))
     return np.random.default_rng(0).standard_normal((20_000 if numbers < 1000 else 100, numbers))
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _digits(path: str) -> tuple[FloatArray, IntArray]:

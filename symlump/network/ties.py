@@ -135,6 +135,24 @@ class Ties:
                 held |= {f"bias {node.bias_name}"} if node.bias_name else set()
         return total
 
+    def shares(self, network: Network) -> list[float]:
+        """For each axis the share of all parameters that one of its units holds: what merging two saves.
+
+        Examples
+        --------
+        >>> net = Network.dense([np.ones((4, 7)), np.ones((2, 4)), np.ones((1, 2))])
+        >>> tied(net).shares(net)  # of 38 parameters, 7 + 2 and 4 + 1
+        [0.23684210526315788, 0.13157894736842105]
+        """
+        apart = np.arange(self.count)
+        whole = self.parameters(network, apart)
+        found = []
+        for units in self.axes:
+            joined = apart.copy()
+            joined[units[1:2]] = units[0]
+            found.append(max(1, whole - self.parameters(network, joined)) / whole)
+        return found
+
 
 def tied(network: Network) -> Ties:
     """Find the units of a network, and which may merge."""

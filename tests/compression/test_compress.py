@@ -144,7 +144,15 @@ def test_wanda_with_equal_inputs_is_magnitude_row_by_row():
         (lambda: sl.AFDE(retain=1.5), "retain=1.5"),
         (lambda: sl.AFDE(eps=0.1, on="weights"), "choose 'influence', 'state' or 'both'"),
         (lambda: sl.AFDE(eps=0.1, linkage="ward"), "choose 'closure', 'diameter', 'variance'"),
-        (lambda: sl.AFDE(eps=0.1, relative_to="loss"), "choose 'output' or 'layer'"),
+        (lambda: sl.AFDE(eps=0.1, relative_to="loss"), "choose 'output', 'parameters' or 'layer'"),
+        (
+            lambda: sl.AFDE(eps=0.1, relative_to="parameters", on="both"),
+            "is for distance='function' and on",
+        ),
+        (
+            lambda: sl.AFDE(eps=0.1, relative_to="parameters", distance="coefficients"),
+            "is for distance='function' and on",
+        ),
         (lambda: sl.Magnitude(0), "retain=0"),
         (lambda: sl.Magnitude(0.5, "local"), "'global' or 'layerwise'"),
         (lambda: sl.Wanda(2, []), "retain=2"),

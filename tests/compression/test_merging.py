@@ -1,6 +1,7 @@
 """AFDE's distance by outputs and the refit after merging."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -295,6 +296,7 @@ def on_a_grid(net):
             {"linkage": "closure"},
             {"distance": "coefficients"},
             {"relative_to": "layer"},
+            {"relative_to": "parameters"},
             {"relative": False, "refit": False},
         ]
     ),
@@ -384,3 +386,33 @@ def test_merging_of_a_branched_network(seed, phi, refit):
     for a, b in zip(result.network.layers, again.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
     assert result.lumpings[0].certificate().check().accepted
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), place=st.floats(0, 1))
+def test_a_price_for_each_parameter_spends_least_for_a_size(seed, place):
+    """No other numbers of units hold as few parameters and cost less: all of them are tried."""
+    widths = (int(np.random.default_rng(seed).integers(1, 40)), 7, 6, 5, 2)
+    net = network(seed, widths)
+    merging = Merging.of(net, Normal(), Linkage.VARIANCE)
+    priced = merging.priced()
+    heights = np.concatenate([tree[:, 2] for tree in priced.trees])
+    groups = priced.groups(float(np.quantile(heights, place)))
+    counts = [np.unique(groups[units]).size for units in merging.ties.axes]
+    shares = merging.ties.shares(net)
+
+    def cost(counts):
+        gone = [len(tree) + 1 - n for tree, n in zip(merging.trees, counts, strict=True)]
+        return sum(
+            float((tree[:k, 2] ** 2).sum()) for tree, k in zip(merging.trees, gone, strict=True)
+        )
+
+    def size(counts):
+        return sum(share * n for share, n in zip(shares, counts, strict=True))
+
+    others = product(*(range(1, units.size + 1) for units in merging.ties.axes))
+    assert all(
+        cost(other) >= cost(counts) * (1 - 1e-9)
+        for other in others
+        if size(other) <= size(counts) * (1 + 1e-12)
+    )

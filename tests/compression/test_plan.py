@@ -156,6 +156,7 @@ def test_bits_and_ranks_are_tolerances_too():
 AFDES = {
     "functions": {},
     "closure": {"linkage": "closure"},
+    "parameters": {"relative_to": "parameters"},
     "coefficients": {"distance": "coefficients"},
     "coefficients, refit": {"distance": "coefficients", "refit": True},
     "layer": {"relative_to": "layer"},
@@ -189,7 +190,7 @@ def test_a_lumping_speaks_in_the_unit_of_its_tolerance(name, seed, share):
         said = lumping.explain(of_layer[x], of_layer[y])
         together = lumping.partition.labels[of_layer[x]] == lumping.partition.labels[of_layer[y]]
         assert said.together == together
-        if name in ("functions", "closure"):
+        if name in ("functions", "closure", "parameters"):
             height = float(said.text.split("join at a distance of ")[1].split(",")[0])
             assert (height <= result.eps * (1 + 1e-5)) == together or "kept apart" in said.text
             assert "as a share of the outputs' spread" in said.text

@@ -99,8 +99,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relative-to",
         default="output",
-        choices=("output", "layer", "nothing"),
-        help="afde: the unit of the tolerance (default: output)",
+        choices=("output", "parameters", "layer", "nothing"),
+        help="afde: the unit of the tolerance; parameters: that of output, for each parameter that goes "
+        "(default: output)",
     )
     parser.add_argument(
         "--steps",

@@ -19,6 +19,13 @@ from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
 from symlump.plan import check_wish, is_number
 
+#: The units of a relative ε, in words.
+_UNITS = {
+    "output": "as a share of the outputs' spread",
+    "parameters": "as a share of the outputs' spread, for each share of the parameters that goes",
+    "layer": "relative to their layer's mean",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class AFDE(CompressionMethod):
@@ -35,9 +42,11 @@ class AFDE(CompressionMethod):
         How ε groups units; see :mod:`symlump.lumping.tolerance.linkage`.
     relative : bool
         Measure distances in units that make one ε fit any network and all of its layers.
-    relative_to : {"output", "layer"}
+    relative_to : {"output", "parameters", "layer"}
         The unit of distances. "output": what they change the outputs by, relative to the size of these.
-        "layer": the mean signature norm of the layer; then signatures are what is compared.
+        "parameters": the same for each share of the parameters that merging saves, so that a size is reached
+        where it costs least; see :meth:`symlump.compression.merging.merge.Merging.priced`. "layer": the mean
+        signature norm of the layer; then signatures are what is compared.
     on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
         sum per group of units with nearly equal outgoing weights; "both" does one after the other. The last two
@@ -100,18 +109,25 @@ class AFDE(CompressionMethod):
             raise MethodError(
                 "steps goes on from the refit, so it needs on='influence' and refit=True"
             )
-        if self.relative_to not in ("output", "layer"):
+        if self.relative_to not in _UNITS:
             raise MethodError(
-                f"relative_to={self.relative_to!r} is unknown; choose 'output' or 'layer'"
+                f"relative_to={self.relative_to!r} is unknown; choose 'output', 'parameters' or 'layer'"
             )
         if self.distance not in (None, "function", "coefficients"):
             raise MethodError(
                 f"distance={self.distance!r} is unknown; choose 'function' or 'coefficients'"
             )
-        if self.distance == "function" and not (self.relative and self.relative_to == "output"):
+        if self.distance == "function" and not (self.relative and self.relative_to != "layer"):
             raise MethodError(
                 "distance='function' is measured by what it does to the outputs; relative=False and "
                 "relative_to='layer' go with distance='coefficients'"
+            )
+        if self.relative_to == "parameters" and (
+            self.on != "influence" or self.compared != "function"
+        ):
+            raise MethodError(
+                "relative_to='parameters' is for distance='function' and on='influence'; choose 'output' or "
+                "'layer'"
             )
         if self.floor is not None and (
             not is_number(self.floor) or not 0 <= self.floor <= 1 or self.compared != "function"
@@ -149,9 +165,7 @@ class AFDE(CompressionMethod):
         """The unit of ε in words."""
         if not self.relative:
             return "in their own unit"
-        if self.relative_to == "output":
-            return "as a share of the outputs' spread"
-        return "relative to their layer's mean"
+        return _UNITS[self.relative_to]
 
     def plan(self, network: Network) -> UnitPlan:
         """See :class:`symlump.plan.Method`."""
@@ -162,7 +176,7 @@ class AFDE(CompressionMethod):
         """What is compared, "function" or "coefficients"."""
         if self.distance is not None:
             return self.distance
-        return "function" if self.relative and self.relative_to == "output" else "coefficients"
+        return "function" if self.relative and self.relative_to != "layer" else "coefficients"
 
     @property
     def refits(self) -> bool:

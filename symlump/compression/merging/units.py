@@ -79,6 +79,8 @@ class UnitPlan(NetworkPlan):
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
         merging = Merging.of(self.network, self._inputs, self._linkage)
+        if self.method.relative_to == "parameters":
+            merging = merging.priced()
         return merging.with_floor(self.method.floor or 0.0)
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symlump.compression.compression import Compression
 from symlump.lumping.lumping import Lumping
-from symlump.ode.printing import equation_latex, name_latex
+from symlump.ode.printing import equation_latex, left_latex, name_latex
 
 _GREEK = {"ε": r"$\varepsilon$", "δ": r"$\delta$", "→": r"$\to$", "%": r"\%", "–": "--"}
 
@@ -38,7 +38,8 @@ def _lumping(lumping: Lumping, digits: int) -> list[str]:
     parts.append(r"\subsubsection*{Quotient system}")
     for i, name in enumerate(lumping.quotient.variables):
         right = equation_latex(lumping.quotient, i, max_terms=10**6, digits=digits)
-        parts.append(rf"$\dot{{{name_latex(name)}}} = {right}$" + "\n")
+        left = left_latex(name_latex(name), lumping.quotient.discrete)
+        parts.append(f"${left} = {right}$\n")
     return parts
 
 

@@ -187,6 +187,10 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
 
 def _text(model: Model, chosen: str) -> str:
+    if model.ode.discrete:
+        raise FileFormatError(
+            f"{chosen} files hold differential equations, not a map; print(ode) writes what ODE.from_text reads"
+        )
     if model.ode.generators is not None and chosen == "mrmc":
         raise FileFormatError(
             f"a .tra file holds linear systems, not one with {symbol_text(model.ode, len(model.ode))}"

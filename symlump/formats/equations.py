@@ -1,4 +1,4 @@
-"""Equations as text: ``x' = -k*x/(1 + x); y' = k*x/(1 + x)``."""
+"""Equations as text: ``x' = -k*x/(1 + x); y' = k*x/(1 + x)``, or of a map, ``x+ = x/2 + y; y+ = x*y``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from symlump.formats.source import Source, shown
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
 
 _STATEMENT = re.compile(r"[^;\n]+")
-_LEFT = re.compile(rf"\s*({NAME})\s*'\s*=")
+_LEFT = re.compile(rf"\s*({NAME})\s*('|\+|⁺)\s*=")
 
 
 def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
     """Read equations ``x' = …``, one a line or separated by semicolons; ``#`` begins a comment.
+
+    All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations for the values after one step.
 
     The grammar is that of model files: numbers, names, ``+ - * / ^``, functions; nothing is evaluated as
     Python. ``t`` or ``time`` is the time, unless a variable has that name.
@@ -31,7 +34,7 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
     Raises
     ------
     InputError
-        If a line is not an equation, or a function is not known; with line and column.
+        If a line is no equation, a function is not known, or ``'`` and ``+`` are mixed; with line and column.
     VariableError
         If a name on the right is neither a variable nor a parameter, or has two equations.
 
@@ -41,9 +44,14 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
     x' = -x*k/(1 + x)
     y' = -y*exp(-t) + x*k/(1 + x)
     k' = 0
+    >>> print(read_equations("x+ = a*x + y; y+ = x*y", ["a"]))
+    x⁺ = y + x*a
+    y⁺ = x*y
+    a⁺ = a
     """
     source = Source("equations", re.sub(r"#[^\n]*", lambda m: " " * len(m[0]), text))
     right: dict[str, tuple[int, int]] = {}
+    discrete: bool | None = None
     for statement in _STATEMENT.finditer(source.text):
         if not statement[0].strip():
             continue
@@ -55,6 +63,12 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
             )
         if left[1] in right:
             raise source.error(left.start(1), f"{shown(left[1])} has two equations")
+        if discrete is not None and discrete != (left[2] != "'"):
+            raise source.error(
+                left.start(2),
+                "x' = … (a derivative) and x+ = … (the next value) are not mixed in one system",
+            )
+        discrete = left[2] != "'"
         right[left[1]] = left.end(), statement.end()
     constants = [name for name in parameters if name not in right]
     names = [*right, *constants]
@@ -70,4 +84,4 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
         if tokens.kind != "end":
             raise tokens.error("the end of the equation")
     equations += [{} for _ in constants]
-    return ODE.from_table(names, equations, arithmetic.table, constants)
+    return in_time(ODE.from_table(names, equations, arithmetic.table, constants), bool(discrete))

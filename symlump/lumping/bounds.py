@@ -22,6 +22,7 @@ from symlump.lumping.solutions.functional import autonomous
 from symlump.lumping.solutions.initial import initial_sets, read_box
 from symlump.lumping.solutions.pieces import Progress, Run, search
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.maps import continuous_only
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -272,6 +273,7 @@ def error_bound(
         raise MethodError(f"horizon={horizon!r}: the horizon is a time, finite and larger than 0")
     horizon = float(horizon)
     check_system(lumping.ode, "a bound")
+    continuous_only(lumping.ode, "a bound", "simulate(…) shows errors without certainty")
     start = read_box(lumping.ode, box)
     followed, known = lumping, start
     if lumping.ode.generators is not None:

@@ -14,7 +14,15 @@ from symlump.lumping.refinement.maximality import Split
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial
-from symlump.ode.printing import Term, name_latex, number_latex, number_text, signed_sum
+from symlump.ode.printing import (
+    Term,
+    left_latex,
+    left_text,
+    name_latex,
+    number_latex,
+    number_text,
+    signed_sum,
+)
 from symlump.ode.system import ODE
 
 _MAX_TERMS = 8
@@ -60,8 +68,8 @@ def explain_together(
     latex: list[str] = []
     if method.direction == "backward":
         text = [f"{names[x]} and {names[y]} are together: on the blocks their equations are equal"]
-        both = f"{names[x]}' = {names[y]}'"
-        math = rf"\dot{{{name_latex(names[x])}}} = \dot{{{name_latex(names[y])}}}"
+        both = " = ".join(left_text(names[v], ode.discrete) for v in (x, y))
+        math = " = ".join(left_latex(name_latex(names[v]), ode.discrete) for v in (x, y))
         grouped = grouped or {None: []}
         for polynomial in grouped.values():
             text.append(f"  {both} = {_polynomial(polynomial, ode)}")
@@ -236,7 +244,7 @@ def _differ(
     al, bl = (number_latex(v) for v in values)
     if record.target is None:
         what = "their equations, with blocks in place of variables,"
-        side = [rf"\dot{{{name_latex(names[v])}}}" for v in (x, y)]
+        side = [left_latex(name_latex(names[v]), ode.discrete) for v in (x, y)]
     else:
         f = _block(labels, record.target, ode)
         what = f"the derivatives by them of the sum of the equations of {{{f}}}"

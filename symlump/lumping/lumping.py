@@ -15,6 +15,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split, splits
 from symlump.lumping.rendering import lumping_latex, lumping_text
 from symlump.ode.exact import FloatArray
+from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, accepted, claim
 from symlump.proof.check import STEPS_PER_ITEM, Verdict, check
@@ -59,6 +60,9 @@ class Lumping:
     defect: float
     rounds: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quotient", in_time(self.quotient, self.ode.discrete))
+
     @cached_property
     def blocks(self) -> tuple[tuple[str, ...], ...]:
         """The blocks, by variable name, in the order of the quotient's variables."""
@@ -89,11 +93,12 @@ class Lumping:
         if self.method.is_exact:
             return self.ode
         if self.ode.generators is not None:
-            return self._near.reference()
+            return in_time(self._near.reference(), self.ode.discrete)
         ode, quotient = (polynomial_only(s, "a tolerance") for s in (self.ode, self.quotient))
         from symlump.lumping.tolerance.reference_system import reference_system
 
-        return reference_system(ode, self.method.direction, self.partition, quotient)
+        found = reference_system(ode, self.method.direction, self.partition, quotient)
+        return in_time(found, self.ode.discrete)
 
     @cached_property
     def _near(self) -> WithinTolerance:

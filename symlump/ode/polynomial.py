@@ -16,8 +16,9 @@ import numpy as np
 from symlump.errors import NotPolynomialError, VariableError
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
+from symlump.ode.names import index_of
 from symlump.ode.reactions import Reaction, read_reactions
-from symlump.ode.system import ODE, index_of
+from symlump.ode.system import ODE
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -77,11 +77,28 @@ def name_latex(name: str) -> str:
     return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
 
 
+def left_text(name: str, discrete: bool = False) -> str:
+    """What stands on the left of an equation: the derivative, or in discrete time the next value.
+
+    Examples
+    --------
+    >>> left_text("x"), left_text("x", discrete=True)
+    ("x'", 'x⁺')
+    """
+    return name + ("⁺" if discrete else "'")
+
+
+def left_latex(latex: str, discrete: bool = False) -> str:
+    """The same in LaTeX, of a name in LaTeX."""
+    return f"{{{latex}}}^{{+}}" if discrete else rf"\dot{{{latex}}}"
+
+
 def system_text(ode: ODE, max_equations: int, max_terms: int, digits: int) -> str:
     """One equation a line."""
     width = max((len(ode.variables[i]) for i in _shown(len(ode), max_equations)), default=0)
     lines = [
-        f"{ode.variables[i] + chr(39):<{width + 1}} = " + equation_text(ode, i, max_terms, digits)
+        f"{left_text(ode.variables[i], ode.discrete):<{width + 1}} = "
+        + equation_text(ode, i, max_terms, digits)
         for i in _shown(len(ode), max_equations)
     ]
     return "\n".join(_with_gap(lines, len(ode), max_equations, "… {} more equations"))
@@ -128,7 +145,8 @@ def system_latex(
 ) -> str:
     """An ``aligned`` block; ``written`` says how each variable is written, if not by its name."""
     lines = [
-        rf"\dot{{{written[i] if written else name_latex(ode.variables[i])}}} &= "
+        left_latex(written[i] if written else name_latex(ode.variables[i]), ode.discrete)
+        + " &= "
         + equation_latex(ode, i, max_terms, digits, written)
         for i in _shown(len(ode), max_equations)
     ]
@@ -154,6 +172,8 @@ def _with_gap(lines: list[str], count: int, limit: int, gap: str) -> list[str]:
 
 def equation_terms(ode: ODE, row: int, limit: int) -> tuple[list[Term], int]:
     """The first terms of an equation, and how many it has."""
+    if ode.discrete and ode.variables[row] in ode.parameters:
+        return [(((row, 1),), Fraction(1))], 1
     first, last = (int(t) for t in np.searchsorted(ode.rows, [row, row + 1]))
     shown = range(first, min(last, first + limit))
     terms = [

@@ -1,9 +1,9 @@
-"""Trajectories, by scipy's initial value solvers."""
+"""Trajectories: by scipy's initial value solvers, of maps step by step."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import integrate
 
-from symlump.errors import FailureError, InputError
+from symlump.errors import FailureError, InputError, MethodError
 from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray
+from symlump.ode.maps import checked_steps
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -82,6 +83,22 @@ def checked_times(times: npt.ArrayLike) -> FloatArray:
     return at
 
 
+def checked_state(ode: ODE, initial: npt.ArrayLike) -> FloatArray:
+    """An initial state.
+
+    Raises
+    ------
+    InputError
+        If it does not fit the system, or is not finite.
+    """
+    state = np.asarray(initial, dtype=np.float64)
+    if state.shape != (len(ode),) or not np.isfinite(state).all():
+        raise InputError(
+            f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
+        )
+    return state
+
+
 def solver_class(method: str) -> Callable[..., Any]:
     """A solver of scipy by its name.
 
@@ -138,6 +155,49 @@ def stopped(time: float, said: Sequence[str], message: str) -> FailureError:
     return FailureError(f"the solver stopped at time {time:g}: {said[-1] if said else message}")
 
 
+def iterate(
+    ode: ODE,
+    initial: npt.ArrayLike,
+    times: npt.ArrayLike,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+) -> Trajectory:
+    """States of a map at some steps; see :func:`simulate`.
+
+    Raises
+    ------
+    InputError
+        If steps, state or inputs do not fit.
+    FailureError
+        If the states leave the range of float64.
+    """
+    steps = checked_steps(times)
+    state = checked_state(ode, initial).copy()
+    first, last = steps[0], steps[-1]
+    given: dict[int, FloatArray] = {}
+    for name, values in (inputs or {}).items():
+        if str(name) not in ode.parameters:
+            raise InputError(f"{name} is no parameter of this map, so it cannot be an input")
+        given[ode.position(name)] = sequence = np.asarray(values, dtype=np.float64)
+        if sequence.ndim != 1 or sequence.size < last - first or not np.isfinite(sequence).all():
+            raise InputError(
+                f"the input {name} has a finite value for each of {last - first} steps; got shape "
+                f"{sequence.shape}"
+            )
+    wanted, states = set(steps), []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(first, last + 1):
+            for i, sequence in given.items():
+                if step - first < sequence.size:
+                    state[i] = sequence[step - first]
+            if step in wanted:
+                states.append(state)
+            if step < last:
+                state = ode.rhs(state, float(step))
+            if not np.isfinite(state).all():
+                raise FailureError(f"the map leaves every bound at step {step + 1}")
+    return Trajectory(np.array(steps, dtype=np.float64), np.array(states).T, ode.variables)
+
+
 @memory_errors()
 def simulate(
     ode: ODE,
@@ -146,27 +206,33 @@ def simulate(
     method: str = "LSODA",
     rtol: float = 1e-10,
     atol: float = 1e-12,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Trajectory:
-    """Integrate a system from an initial state.
+    """Integrate a system from an initial state, or apply a map step by step.
 
     Parameters
     ----------
     ode : ODE
     initial : array_like, shape (variables,)
     times : array_like, shape (times,)
-        Ascending; the first is the time of the initial state.
+        Ascending; the first is the time of the initial state. Of a map: whole numbers of steps.
     method : str
         A method of ``scipy.integrate.solve_ivp``. The implicit ones (LSODA, BDF, Radau) are given the exact
         Jacobian where every function in the system has a derivative.
     rtol, atol : float
         Relative and absolute tolerance of the solver.
+    inputs : mapping, optional
+        For a map: parameters that change, each with its value at every step, from the first time on. Others
+        keep the value that they have in ``initial``.
 
     Raises
     ------
     InputError
         If the times do not ascend, the state does not fit the system, or there is no such method.
+    MethodError
+        If inputs are given for a differential equation.
     FailureError
-        If the solver gives up, as it must where a solution leaves every bound in finite time.
+        If the solver gives up, as it must where a solution leaves every bound in finite time; or a map does.
 
     Examples
     --------
@@ -176,13 +242,18 @@ def simulate(
     >>> decay = simulate(PolynomialODE.from_sympy({x: -x}), [1.0], [0, 1])
     >>> decay["x"].round(6).tolist()
     [1.0, 0.367879]
+    >>> from symlump import ODE
+    >>> sums = ODE.from_text("s+ = s + u", ["u"])
+    >>> simulate(sums, [0.0, 0.0], range(4), inputs={"u": [1, 2, 3]})["s"].tolist()
+    [0.0, 1.0, 3.0, 6.0]
     """
-    at, solver = checked_times(times), solver_class(method)
-    state = np.asarray(initial, dtype=np.float64)
-    if state.shape != (len(ode),) or not np.isfinite(state).all():
-        raise InputError(
-            f"the initial state of this system has {len(ode)} finite entries; got shape {state.shape}"
+    if ode.discrete:
+        return iterate(ode, initial, times, inputs)
+    if inputs is not None:
+        raise MethodError(
+            "inputs=… are for maps; in a differential equation write an input as a function of the time, t"
         )
+    at, solver, state = checked_times(times), solver_class(method), checked_state(ode, initial)
     if too_short(at[0], at[-1]):
         return Trajectory(at, np.repeat(state[:, None], at.size, axis=1), ode.variables)
     with np.errstate(over="ignore", invalid="ignore"), solver_warnings() as said:

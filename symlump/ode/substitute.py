@@ -13,6 +13,7 @@ from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import constant as constant_polynomial
 from symlump.ode.functions.algebra import symbol
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
@@ -72,9 +73,10 @@ def substitute(ode: ODE, values: Mapping[str, Fraction | int]) -> ODE:
         kind[owner] = distinct[value]
     coefficients = _scaled(ode.coefficients, kind[ode.columns], [Fraction(1), *distinct])
     parameters = [name for name in ode.parameters if name not in values]
-    return PolynomialODE.from_terms(
+    left = PolynomialODE.from_terms(
         kept, label[ode.rows], place[ode.columns], coefficients, monomials, parameters
     )
+    return in_time(left, ode.discrete)
 
 
 def _with_functions(ode: ODE, values: Mapping[str, Fraction | int], kept: list[str]) -> ODE:
@@ -86,7 +88,8 @@ def _with_functions(ode: ODE, values: Mapping[str, Fraction | int], kept: list[s
     equations, _ = ode.into(table, images)
     left = [p for name, p in zip(ode.variables, equations, strict=True) if name in place]
     parameters = [name for name in ode.parameters if name in place]
-    return ODE.from_table(kept, left, table, parameters, ode.coefficients.is_float)
+    found = ODE.from_table(kept, left, table, parameters, ode.coefficients.is_float)
+    return in_time(found, ode.discrete)
 
 
 def _power(name: str, value: Fraction | int, power: int) -> Fraction:

@@ -1,4 +1,4 @@
-"""Systems of ordinary differential equations, x' = q(x), with right-hand sides made of functions.
+"""Systems x' = q(x) of differential equations, or x⁺ = q(x) in discrete time, with functions on the right.
 
 A right-hand side is a polynomial in symbols: the variables, and functions of them such as 1/(K + x) or
 exp(-x), each with a symbol of its own (:mod:`symlump.ode.functions.symbols`). So a sum of quotients stays
@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import VariableError
-from symlump.ode import printing
+from symlump.ode import maps, printing
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions import images
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials
+from symlump.ode.names import index_of
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class ODE:
         Variables that stand for symbolic constants: derivative 0, always alone in their block.
     generators : Generators, optional
         The functions that are symbols; None for a polynomial system, a :class:`PolynomialODE`.
+    discrete : bool
+        Whether equation i is the next value of ``variables[i]`` instead: a map, see :meth:`as_map`.
 
     Examples
     --------
@@ -75,6 +78,7 @@ class ODE:
     coefficients: ExactArray
     parameters: tuple[str, ...] = ()
     generators: Generators | None = None
+    discrete: bool = False
 
     @classmethod
     def from_sympy(
@@ -107,7 +111,7 @@ class ODE:
 
     @staticmethod
     def from_text(text: str, parameters: Iterable[str] = ()) -> ODE:
-        """Read ``"x' = -k*x/(1 + x); y' = …"``; see :func:`symlump.formats.equations.read_equations`."""
+        """Read ``"x' = -k*x; y' = …"`` or ``"x+ = …"``: :func:`symlump.formats.equations.read_equations`."""
         from symlump.formats.equations import read_equations
 
         return read_equations(text, parameters)
@@ -183,8 +187,8 @@ class ODE:
 
     def __eq__(self, other: object) -> bool:
         """Same variables in the same order and the same polynomials, exactly."""
-        if not isinstance(other, ODE):
-            return NotImplemented
+        if not isinstance(other, ODE) or self.discrete != other.discrete:
+            return False if isinstance(other, ODE) else NotImplemented
         if self.generators is not None or other.generators is not None:
             return images.equal(self, other)
         mine, theirs = self.monomials, other.monomials
@@ -234,16 +238,24 @@ class ODE:
         place = np.argsort(order)
         names = [self.variables[i] for i in order.tolist()]
         if self.generators is not None:
-            return images.renamed(self, place, names)
+            return maps.in_time(images.renamed(self, place, names), self.discrete)
         monomials, position = self.monomials.relabel(place)
-        return PolynomialODE.from_terms(
-            names,
-            place[self.rows],
-            position[self.columns],
-            self.coefficients,
-            monomials,
-            self.parameters,
+        rows, columns = place[self.rows], position[self.columns]
+        moved = PolynomialODE.from_terms(
+            names, rows, columns, self.coefficients, monomials, self.parameters
         )
+        return maps.in_time(moved, self.discrete)
+
+    def as_map(self) -> ODE:
+        """The map x⁺ = q(x) with these right-hand sides; parameters keep their values.
+
+        Examples
+        --------
+        >>> print(ODE.from_text("x' = x/2 + y; y' = x*y").as_map())
+        x⁺ = 1/2*x + y
+        y⁺ = x*y
+        """
+        return maps.in_time(self, discrete=True)
 
     def position(self, variable: Any) -> int:
         """Position of a variable given as a name, a symbol or an index.
@@ -290,7 +302,7 @@ class ODE:
         }
 
     def rhs(self, x: npt.ArrayLike, time: float = 0.0) -> FloatArray:
-        """The right-hand side q(x) in float64.
+        """The right-hand side q(x) in float64; of a map the next state, parameters kept.
 
         Parameters
         ----------
@@ -311,7 +323,8 @@ class ODE:
             )
         if self.generators is not None:
             state = self.generators.values(state, time)
-        return np.asarray(self.matrix @ self.monomials.evaluate(state))
+        result = np.asarray(self.matrix @ self.monomials.evaluate(state))
+        return maps.with_parameters_kept(self, result, state) if self.discrete else result
 
     def jacobian(self, x: npt.ArrayLike, time: float = 0.0) -> sparse.csr_array:
         """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64.
@@ -379,22 +392,8 @@ class ODE:
         return self.to_text()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} variables, {self.terms} terms>"
+        time = ", discrete time" if self.discrete else ""
+        return f"<{type(self).__name__}: {len(self)} variables, {self.terms} terms{time}>"
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.to_latex()}$"
-
-
-def index_of(names: tuple[str, ...]) -> dict[str, int]:
-    """Position of each name.
-
-    Raises
-    ------
-    VariableError
-        If a name occurs twice.
-    """
-    index = {name: i for i, name in enumerate(names)}
-    if len(index) < len(names):
-        twice = next(name for i, name in enumerate(names) if index[name] != i)
-        raise VariableError(f"variable {twice!r} is declared twice")
-    return index

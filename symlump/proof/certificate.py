@@ -102,6 +102,12 @@ class Certificate:
             If the data does not have the form of a certificate.
         """
         given = None if system is None else given_data(system)
+        if system is not None and system.discrete != (self.data.get("time") == "discrete"):
+            kinds = ("a map", "a system of differential equations")
+            said = kinds if system.discrete else kinds[::-1]
+            return Verdict(
+                "rejected", f"what was given is {said[0]}, the certificate is about {said[1]}"
+            )
         try:
             verdict = check(self.data, given)
             if not verdict.accepted or "closure" not in self.data:
@@ -179,6 +185,11 @@ class Certificate:
         from symlump.proof.coq.script import script
 
         self._refuse_functions("a Coq file is written")
+        if lemmas and self.data.get("time") == "discrete":
+            raise MethodError(
+                "readable lemmas speak of derivatives, and this certificate is about a map; to_coq() without "
+                "lemmas proves the identities"
+            )
         verdict = self.check()
         if not verdict.accepted:
             raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
@@ -366,10 +377,12 @@ def _head(kind: str, ode: ODE, quotient: ODE) -> dict[str, Any]:
         "format": "symlump certificate",
         "version": 1,
         "kind": kind,
-        "digest": digest_of(system, functions),
+        "digest": digest_of(system, functions, ode.discrete),
         "system": system,
         "quotient": system_data(quotient),
     }
+    if ode.discrete:
+        data["time"] = "discrete"
     if functions:
         data["version"] = 3
         data["functions"] = functions

@@ -197,6 +197,7 @@ class Claim:
     functions: Functions = field(default_factory=dict)
     quotient_functions: Functions = field(default_factory=dict)
     evaluations: Evaluations | None = None
+    time: bool = False  # whether it is discrete
 
 
 def read_claim(data: Any, given: Any = None) -> Claim:
@@ -263,7 +264,7 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     if (system := beside if stored is None else stored) is None:
         raise Inconclusive("the certificate holds only the digest of its system; give its file")
     _has_equations(system, system.keys() | functions.keys(), "the system")
-    if digest is not None and digest != (found := system_digest(system, functions)):
+    if digest and digest != (found := system_digest(system, functions, parts.get("time", False))):
         raise Rejected(f"the system's digest is {found}, the certificate claims {digest}")
     claim = Claim(kind, system, **parts)
     if stored is not None and beside is not None and beside != stored:
@@ -633,6 +634,7 @@ Reader = tuple[bool, Callable[[Any, str], Any]]  # whether the key must be there
 
 _SHARED: dict[str, Reader] = {
     "tolerance": (False, _tolerance),
+    "time": (False, lambda value, at: value == "discrete" or _wrong(value, '"discrete"', at)),
     "digest": (False, _digest),
     "system": (False, read_system),
     "quotient": (True, read_system),
@@ -655,7 +657,7 @@ _KEYS = {"forward": _PARTITION, "backward": _PARTITION, "linear": _MATRIX}
 
 def _check(claim: Claim) -> Verdict:
     system, kind = claim.system, claim.kind
-    reference = "" if claim.tolerance == "0" else REFERENCE
+    after = ", in discrete time" * claim.time + REFERENCE * (claim.tolerance != "0")
     if kind == "linear":
         _has_one_equation_per("row", claim.matrix, claim.quotient)
         if claim.functions or claim.quotient_functions:
@@ -663,7 +665,7 @@ def _check(claim: Claim) -> Verdict:
         else:
             _check_linear(system, claim.matrix, claim.quotient)
         said = f"linear lumping of {len(system)} variables to {len(claim.matrix)}, and its quotient"
-        return Verdict("accepted", said + reference)
+        return Verdict("accepted", said + after)
     blocks = claim.blocks
     claimed = _labels(system, list(blocks.values()), "the blocks")
     _has_one_equation_per("block", blocks, claim.quotient)
@@ -675,10 +677,8 @@ def _check(claim: Claim) -> Verdict:
         _check_sums(claim, sums) if kind == "forward" else _check_copies(claim, of)
     else:
         verify(system, blocks, of, claim.quotient)
-    said = (
-        f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks, and its quotient"
-        + reference
-    )
+    said = f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks"
+    said += ", and its quotient" + after
     if claim.initial is None:
         return Verdict("accepted", said)
     initial = _labels(system, claim.initial, "the initial partition")
@@ -1362,7 +1362,7 @@ class _Slopes(_Point):
             changes[symbol] = ((before or 0) + factor * slope) % self.prime
 
 
-def system_digest(system: System, functions: Functions | None = None) -> str:
+def system_digest(system: System, functions: Functions | None = None, time: bool = False) -> str:
     """SHA-256 of the system in canonical form, in hexadecimal."""
     digest, before = hashlib.sha256(b"{"), ""
     for name in sorted(system):  # equation by equation: the text of all is longer than the file
@@ -1377,6 +1377,7 @@ def system_digest(system: System, functions: Functions | None = None) -> str:
             for name, f in functions.items()
         }
         digest.update(json.dumps(arguments, separators=(",", ":"), ensure_ascii=True).encode())
+    digest.update(b"discrete" * time)
     return digest.hexdigest()
 
 

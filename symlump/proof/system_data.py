@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def system_data(ode: ODE) -> dict[str, list[Any]]:
-    """A system as ``{variable: [[coefficient, [[variable, power], …]], …]}``.
+    """A system as ``{variable: [[coefficient, [[variable, power], …]], …]}``; a map keeps its parameters.
 
     Examples
     --------
@@ -36,6 +36,8 @@ def system_data(ode: ODE) -> dict[str, list[Any]]:
         if value not in texts:
             texts[value] = _text(value)
         data[names[row]].append([texts[value], monomials[column]])
+    for name in ode.parameters if ode.discrete else ():
+        data[name].append(["1", [[name, 1]]])
     return data
 
 
@@ -83,7 +85,9 @@ def _symbol_names(ode: ODE) -> tuple[str, ...]:
     return ode.variables + tuple(f"{prefix}{k + 1}" for k in range(len(ode.generators)))
 
 
-def digest_of(system: dict[str, list[Any]], functions: dict[str, list[Any]]) -> str:
+def digest_of(
+    system: dict[str, list[Any]], functions: dict[str, list[Any]], discrete: bool = False
+) -> str:
     """The digest that the checker computes.
 
     Raises
@@ -92,7 +96,7 @@ def digest_of(system: dict[str, list[Any]], functions: dict[str, list[Any]]) -> 
         If the system is more than a certificate may hold.
     """
     try:
-        return system_digest(read_system(system), read_functions(functions))
+        return system_digest(read_system(system), read_functions(functions), discrete)
     except Unreadable as error:
         raise FailureError(f"this system is more than a certificate may hold: {error}") from None
 

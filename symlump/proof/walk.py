@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
-from symlump.ode.printing import name_latex
+from symlump.ode.printing import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
 from symlump.proof.steps import Line, Step, Walk
 
@@ -153,9 +153,8 @@ class _Walker:
         total = s.expand(
             s.Add(*(self._expression(self.claim.system[m], self.old) for m in members))
         )
-        adding = (
-            "The derivatives of the members add up to" if len(members) > 1 else "Its derivative is"
-        )
+        of = "next value" if self.claim.time else "derivative"
+        adding = f"The {of}s of the members add up to" if len(members) > 1 else f"Its {of} is"
         lines = [self._line(adding, ("f", "f", total))]
         holds = True
         for others in self.claim.blocks.values():
@@ -185,9 +184,15 @@ class _Walker:
             if len(members) == 1
             else f"Put {name} for {members[0]} and 0 for the other members"
         )
-        line, same = self._compared(f"{put}; the quotient claims for {name}'", "f", found, name)
+        line, same = self._compared(
+            f"{put}; the quotient claims for {self._left(name)[0]}", "f", found, name
+        )
         title = f"Block {name}" + ("" if len(members) == 1 else f" = {' + '.join(members)}")
         return Step(title, (*lines, line), holds and same)
+
+    def _left(self, name: str) -> tuple[str, str]:
+        """The left-hand side of an equation, as text and as LaTeX."""
+        return left_text(name, self.claim.time), left_latex(name_latex(name), self.claim.time)
 
     def _backward(self, name: str, members: Sequence[str]) -> Step:
         s, holds, lines = self.sympy, True, []
@@ -199,7 +204,7 @@ class _Walker:
             lines.append(
                 self._line(
                     f"The equation of {member} is",
-                    (f"{member}'", rf"\dot{{{name_latex(member)}}}", equation),
+                    (*self._left(member), equation),
                 )
             )
             line, same = self._compared(
@@ -232,14 +237,12 @@ class _Walker:
         back = {self.fresh[row]: self.new[row] for row in rows}
         holds = s.expand(found - expected) == 0
         claimed = quotient.subs(back, simultaneous=True)
-        dot = rf"\dot{{{name_latex(name)}}}"
+        left, of = self._left(name), "next value" if claim.time else "derivative"
         lines = (
             self._line("It is the combination", (name, name_latex(name), rows[name])),
-            self._line("Its derivative, by the system, is", (f"{name}'", dot, found)),
-            self._line("The quotient claims", (f"{name}'", dot, claimed)),
-            self._line(
-                "which is, with the rows put in and multiplied out,", (f"{name}'", dot, expected)
-            ),
+            self._line(f"Its {of}, by the system, is", (*left, found)),
+            self._line("The quotient claims", (*left, claimed)),
+            self._line("which is, with the rows put in and multiplied out,", (*left, expected)),
         )
         return Step(f"Row {name}", lines, holds)
 

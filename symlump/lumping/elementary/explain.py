@@ -16,7 +16,7 @@ from symlump.lumping.refinement.refine import PRIME
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
-from symlump.ode.printing import equation_latex, equation_text, name_latex
+from symlump.ode.printing import equation_latex, equation_text, left_latex, left_text, name_latex
 from symlump.ode.system import ODE
 
 _MAX_TERMS = 8
@@ -32,9 +32,9 @@ def together(
         right = equation_text(quotient, own, _MAX_TERMS), equation_latex(quotient, own, _MAX_TERMS)
         text = (
             f"{names[x]} and {names[y]} are together: on the blocks their equations are equal\n"
-            f"  {names[x]}' = {names[y]}' = {right[0]}"
+            f"  {' = '.join(left_text(names[v], ode.discrete) for v in (x, y))} = {right[0]}"
         )
-        left = " = ".join(rf"\dot{{{name_latex(names[v])}}}" for v in (x, y))
+        left = " = ".join(left_latex(name_latex(names[v]), ode.discrete) for v in (x, y))
         return text, f"{left} = {right[1]}"
     sources, targets = quotient.edges
     lines = [
@@ -43,11 +43,14 @@ def together(
     ]
     latex: list[str] = []
     for block in sorted(set(targets[sources == own].tolist())):
-        members = " + ".join(f"{names[v]}'" for v in partition.blocks[block][:6].tolist())
+        members = " + ".join(
+            left_text(names[v], ode.discrete) for v in partition.blocks[block][:6].tolist()
+        )
         more = " + …" if partition.blocks[block].size > 6 else ""
         lines.append(f"  {members}{more} = {equation_text(quotient, block, _MAX_TERMS)}")
         latex.append(
-            rf"\dot{{{name_latex(quotient.variables[block])}}} = "
+            left_latex(name_latex(quotient.variables[block]), ode.discrete)
+            + " = "
             + equation_latex(quotient, block, _MAX_TERMS)
         )
     if not latex:
@@ -70,7 +73,7 @@ def apart(
         first = [names[v] for v in partition.representatives.tolist()]
         both = written(first, table, equations[x], equations[y])
         what = "on the blocks their equations are"
-        left = [rf"\dot{{{name_latex(names[v])}}}" for v in (x, y)]
+        left = [left_latex(name_latex(names[v]), ode.discrete) for v in (x, y)]
     else:
         gradients = gradient_of(ode, labels, (x, y))
         a, b = gradients[x], gradients[y]

@@ -1,4 +1,4 @@
-"""Linear first integrals: combinations L·x of the variables that do not change, L·q = 0."""
+"""Linear first integrals: combinations L·x that do not change, L·q = 0 (of a map: L·q = L·x)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from symlump.lumping.linear.evaluated import vanishing_combinations
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import left_kernel
+from symlump.ode.maps import increments
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -23,6 +24,8 @@ def conserved(ode: ODE) -> LinearLumping:
     where that is possible. Symbolic parameters are constant by definition and are left out. With quotients and
     functions the kernel is that of values of q at random points of prime fields; the checker proves L·q = 0. It
     is complete where nothing but equal arguments is known of functions other than quotients.
+
+    Of a map x⁺ = q(x) it is the same kernel for the increments q(x) − x, and the quotient is y⁺ = y.
 
     Raises
     ------
@@ -41,15 +44,18 @@ def conserved(ode: ODE) -> LinearLumping:
     y2 = E + C
     y1' = 0
     y2' = 0
+    >>> print(conserved(ODE.from_text("a+ = a/2 + b/3; b+ = a/2 + 2*b/3")).quotient)
+    y1⁺ = y1
     """
     check_system(ode, "conserved")
     purpose = "to all linear first integrals"
     variable = np.ones(len(ode), dtype=bool)
     variable[[ode.index[name] for name in ode.parameters]] = False
     own = np.flatnonzero(variable)
-    if not isinstance(ode, PolynomialODE):
-        return exact_lumping(ode, vanishing_combinations(ode, own), purpose)
-    indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).astype(np.int64)
-    equations = ExactMatrix(indptr, ode.columns, ode.coefficients, len(ode.monomials))
+    change = increments(ode) if ode.discrete else ode
+    if not isinstance(change, PolynomialODE):
+        return exact_lumping(ode, vanishing_combinations(change, own), purpose)
+    indptr = np.searchsorted(change.rows, np.arange(len(ode) + 1)).astype(np.int64)
+    equations = ExactMatrix(indptr, change.columns, change.coefficients, len(change.monomials))
     basis = left_kernel(equations.take_rows(own))
     return exact_lumping(ode, basis.spread(own, len(ode)), purpose)

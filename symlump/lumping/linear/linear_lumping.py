@@ -19,6 +19,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.known import unknown_functions
+from symlump.ode.maps import in_time
 from symlump.ode.printing import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, accepted, linear_claim
@@ -103,6 +104,9 @@ class LinearLumping:
     defects: Mapping[str, float] = field(default_factory=dict)
     defect: float = 0.0
     at_least: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quotient", in_time(self.quotient, self.ode.discrete))
 
     def __len__(self) -> int:
         return self.rows.shape[0]

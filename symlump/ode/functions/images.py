@@ -24,6 +24,7 @@ from symlump.ode.functions.algebra import (
 from symlump.ode.functions.generators import Generators, renumbered
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.names import index_of
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
@@ -145,8 +146,6 @@ def from_arrays(
 def _check_parameters(
     names: tuple[str, ...], parameters: tuple[str, ...], has_equation: Sequence[bool]
 ) -> None:
-    from symlump.ode.system import index_of
-
     index = index_of(names)
     for name in parameters:
         if name not in index:

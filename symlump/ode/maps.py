@@ -1,0 +1,91 @@
+"""Systems in discrete time, x⁺ = q(x): maps, whose equations say the next state instead of the derivative.
+
+Forward equivalence, backward equivalence and L·q(x) = g(L·x) are conditions on q alone, so a partition or a
+matrix lumps the map exactly if it lumps x' = q(x); what follows for trajectories is proved step by step. A
+parameter keeps its value, and as the conditions hold whatever that is, it may as well be an input that changes
+from step to step.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symlump.errors import InputError, MethodError
+from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.functions.algebra import add_to, symbol
+
+if TYPE_CHECKING:
+    from symlump.ode.system import ODE
+
+
+def in_time(ode: ODE, discrete: bool) -> ODE:
+    """The system with the same right-hand sides in continuous or discrete time."""
+    if ode.discrete == discrete:
+        return ode
+    found = copy(ode)
+    object.__setattr__(found, "discrete", discrete)
+    return found
+
+
+def with_parameters_kept(ode: ODE, result: FloatArray, state: FloatArray) -> FloatArray:
+    """The next state: where a variable is a parameter, its value."""
+    for name in ode.parameters:
+        result[ode.index[name]] = state[ode.index[name]]
+    return result
+
+
+def increments(ode: ODE) -> ODE:
+    """By how much a map changes each variable, q(x) − x, as a system in continuous time.
+
+    Examples
+    --------
+    >>> from symlump import ODE
+    >>> print(increments(ODE.from_text("x+ = 2*x + y; y+ = y")))
+    x' = x + y
+    y' = 0
+    """
+    from symlump.ode.system import ODE
+
+    fixed = set(ode.parameters)
+    changes = [
+        {} if name in fixed else add_to(dict(ode.equation(i)), symbol(i), Fraction(-1))
+        for i, name in enumerate(ode.variables)
+    ]
+    return ODE.from_table(
+        ode.variables, changes, ode.table, ode.parameters, ode.coefficients.is_float
+    )
+
+
+def continuous_only(ode: ODE, what: str, instead: str) -> None:
+    """Refuse a map.
+
+    Raises
+    ------
+    MethodError
+        With what there is for maps.
+    """
+    if ode.discrete:
+        raise MethodError(
+            f"{what} is for differential equations; this is a map, x⁺ = q(x). {instead}"
+        )
+
+
+def checked_steps(times: object) -> list[int]:
+    """Ascending whole numbers, the steps at which a map's states are wanted.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+    """
+    at = np.asarray(times)
+    if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.number):
+        raise InputError("a map has states at steps: ascending whole numbers, such as range(51)")
+    steps: IntArray = at.astype(np.int64)
+    if (steps != at).any() or (np.diff(steps) <= 0).any():
+        raise InputError("a map has states at steps: ascending whole numbers, such as range(51)")
+    return [int(step) for step in steps]

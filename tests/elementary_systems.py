@@ -2,6 +2,7 @@
 sympy."""
 
 import random
+from functools import reduce
 
 import sympy
 
@@ -105,7 +106,34 @@ def is_zero(expression):
         if opposite in free and kernel.func is not sympy.exp:
             free[key] = -free[opposite]
     values = {k: free[k.func, sympy.expand(k.args[0])] for k in expression.atoms(sympy.Function)}
-    return sympy.cancel(sympy.together(expression.xreplace(values))) == 0
+    rational = sympy.sympify(expression).xreplace(values)
+    return numerator(rational, sympy.ring(sorted(rational.free_symbols, key=str), sympy.QQ)[0]) == 0
+
+
+def numerator(expression, ring):
+    """That of a rational function over one denominator, nothing cancelled, so it is 0 iff the function is."""
+    return over_one(expression, ring)[0]
+
+
+def over_one(expression, ring):
+    """Numerator and denominator as polynomials."""
+    if expression.is_Add:
+        above, below = ring.zero, ring.one
+        for term in sorted(expression.args, key=str):
+            n, d = over_one(term, ring)
+            above, below = (above + n, d) if d == below else (above * d + n * below, below * d)
+        return above, below
+    if expression.is_Mul:
+        above, below = ring.one, ring.one
+        for factor in expression.args:
+            n, d = over_one(factor, ring)
+            above, below = above * n, below * d
+        return above, below
+    if expression.is_Pow and expression.exp.is_Integer:
+        n, d = over_one(expression.base, ring)
+        power = abs(int(expression.exp))
+        return (n**power, d**power) if expression.exp > 0 else (d**power, n**power)
+    return ring.from_expr(expression), ring.one
 
 
 def forward_equal(system, labels, i, j):
@@ -161,21 +189,22 @@ def smallest_rows(system, observable):
         slopes[symbol] = slope, u
     rates = [sympy.sympify(rate).xreplace(free) for rate in system.values()]
     gens = [*variables, *slopes, *(slope for slope, _ in slopes.values())]
+    quotients = sympy.polys.fields.FracField(gens, sympy.QQ, sympy.lex)
 
     def gradient(row):
         f = sympy.Add(*(c * rate for c, rate in zip(row, rates, strict=True)))
         for v in variables:
             inner = (f.diff(s) * slope * u.diff(v) for s, (slope, u) in slopes.items())
-            yield sympy.together(sympy.Add(f.diff(v), *inner))
+            yield quotients.from_expr(sympy.Add(f.diff(v), *inner))
 
     space = sympy.Matrix([[observable.coeff(v) for v in variables]])
     done = 0
     while done < space.rows:
-        entries = [sympy.fraction(sympy.cancel(g)) for g in gradient(space.row(done))]
-        below = sympy.lcm_list([d for _, d in entries])
-        tops = [sympy.Poly(sympy.cancel(n * below / d), *gens) for n, d in entries]
-        for monomial in {m for top in tops for m in top.monoms()}:
-            row = sympy.Matrix([[top.coeff_monomial(monomial) for top in tops]])
+        entries = list(gradient(space.row(done)))
+        below = reduce(lambda a, b: a.lcm(b), (entry.denom for entry in entries))
+        tops = [entry.numer * below.exquo(entry.denom) for entry in entries]
+        for monomial in sorted({m for top in tops for m in top}):
+            row = sympy.Matrix([[sympy.sympify(top.get(monomial, 0)) for top in tops]])
             larger = space.col_join(row)
             if larger.rank() == larger.rows:
                 space = larger

@@ -102,6 +102,8 @@ def drawn():
         lumped(),
         lumped(sl.Forward(eps=0.5)),
         sl.lump(system(), sl.Constrained("p")),
+        sl.lump(system(), sl.Constrained("p", eps=1)),
+        sl.sweep(system(), [0.1, 1], sl.Constrained("p")),
         sl.hierarchy(system()),
         sl.sweep(system(), [0, 0.1]),
         sl.conditions(system(), APART),
@@ -129,7 +131,6 @@ def test_a_verb(verb, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda: sl.lump(system(), sl.Constrained("p", eps=0.1)), r"Constrained\(\[…\]\) without"),
         (lambda: sl.lump(system(), sl.Forward(eps=0.1, erode=True)), r"Forward\(eps\) without it"),
         (lambda: lumped().splits, r"explain\(x, y\).*certificate\(\)"),
         (lambda: lumped().certificate().to_coq(), "Coq file .* functions"),
@@ -149,7 +150,9 @@ def rate_in_exponent():
     return sl.ODE.from_text("x' = exp(k*x); y' = exp(m*y)", parameters=["k", "m"])
 
 
-@pytest.mark.parametrize("method", [*METHODS, sl.Constrained("p")], ids=str)
+@pytest.mark.parametrize(
+    "method", [*METHODS, sl.Constrained("p"), sl.Constrained("p", eps=1.0)], ids=str
+)
 def test_what_a_result_offers(method):
     initial = None if isinstance(method, sl.Constrained) else APART
     result = sl.lump(system(), method, initial)

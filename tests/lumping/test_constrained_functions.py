@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
+from symlump.lumping.linear.approximate import tolerance_steps
 from symlump.lumping.linear.evaluated import jacobian_span
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.proof.check import check
@@ -239,10 +240,137 @@ def test_the_span_of_a_polynomial_jacobian_is_that_of_its_coefficient_matrices()
         assert flat(jacobian_span(ode)) == flat(MatrixFamily.of_jacobian(ode))
 
 
-def test_a_tolerance_is_refused_by_name():
-    ode = sl.ODE.from_sympy({x1: x1 / (1 + x2), x2: -x2})
-    with pytest.raises(MethodError, match="Constrained with a tolerance is defined for pol"):
-        sl.lump(ode, sl.Constrained("x1", eps=0.1))
+def sticking_out(system, basis, state):
+    """|B·J·(I − P)| by sympy's derivatives at a state."""
+    variables = list(system)
+    jacobian = sympy.Matrix([[f.diff(v) for v in variables] for f in system.values()])
+    values = np.array(jacobian.subs(dict(zip(variables, state, strict=True))).evalf(), dtype=float)
+    return np.linalg.norm(basis @ values @ (np.eye(len(variables)) - basis.T @ basis), 2)
+
+
+def basis_of(lumping):
+    return np.linalg.qr(lumping.matrix.toarray().T)[0].T
+
+
+def test_the_table_of_tolerances():
+    """By hand: over 1/d and −y/d² the gradient of x' is 3·(y: 1/d), 3·(z: −y/d²), and so on."""
+    below = 1 + x2
+    system = {x1: 3 * x2 / below - x1, x2: x3 * sympy.exp(-t) / 8 - x2, x3: -x3}
+    ode = sl.ODE.from_sympy(system, time=t)
+    # x1' = 3·x2/(1 + x2) has the slopes 3/(1 + x2) and −3·x2/(1 + x2)², both by x2: 3·√2 in the 2-norm
+    steps = tolerance_steps(ode, "x1")
+    assert [(s.dimension, s.eps) for s in steps] == [
+        (1, pytest.approx(3 * 2**0.5)),
+        (2, pytest.approx(0.125)),
+        (3, 0.0),
+    ]
+    assert steps[1].defects == {"x1": pytest.approx(0.125)}
+    lumping = sl.lump(ode, sl.Constrained("x1", eps=0.125))
+    assert lumping.headline() == (
+        "3 → 2 variables by ε-linear lumping that keeps x1, ε = 0.125, defect 0.125"
+    )
+    assert lumping.quotient.to_sympy() == {x1: 3 * x2 / (1 + x2) - x1, x2: -x2}
+    with pytest.raises(MethodError, match="a certificate is made for exact lumpings"):
+        lumping.certificate()
+
+
+def test_what_cancels_is_not_counted():
+    """Coefficients over x1/d and x2/d stick out of the exact lumping, their sum does not."""
+    total = x1 + x2
+    system = {x1: x1 / total + x3, x2: x2 / total - x3, x3: -x3 + x4 / 50, x4: -x4}
+    steps = tolerance_steps(sl.ODE.from_sympy(system), [x1 + x2, x3])
+    assert [(s.dimension, s.eps) for s in steps] == [(2, pytest.approx(0.02)), (3, 0.0)]
+
+
+@pytest.mark.parametrize("functions", [False, True])
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10**6), size=st.sampled_from([100, 1000, 10**6]))
+def test_a_perturbed_lumping_is_found_within_a_tolerance(functions, seed, size):
+    """No more rows than were planted, for a tolerance of the size of the change."""
+    system, rows = planted_linear(seed, functions)
+    noise = np.random.default_rng(seed)
+    shares = [sympy.Rational(int(n), 8 * size) for n in noise.integers(1, 9, len(system))]
+    turned = zip(system, system.values(), reversed(system), shares, strict=True)
+    spoilt = {v: sympy.sympify(f) + share * other for v, f, other, share in turned}
+    method = sl.Constrained([sympy.expand(rows[0])])
+    planted = len(sl.lump(sl.ODE.from_sympy(system), method))
+    plan = method.plan(sl.ODE.from_sympy(spoilt))
+    defects = [point.defect for point in plan.path.points() if point.dimension <= planted]
+    if not defects:  # a denominator is 0 where so little is kept
+        return
+    eps = 20 / size * max(1.0, plan.path.walk.scale)
+    assert min(defects) <= eps
+    found = plan.at(eps)
+    assert len(found) <= planted and found.defect <= eps
+
+
+@pytest.mark.parametrize(("seed", "functions"), [(s, s % 2 == 0) for s in range(10)])
+def test_the_defect_bounds_what_sticks_out(seed, functions):
+    """|B·J(x)·(I − P)| ≤ defect · |m(x)| for the monomials m of J, with the derivatives of sympy."""
+    system = symmetric_system(seed, functions)
+    ode = sl.ODE.from_sympy(system)
+    observable = next(iter(system))
+    if ode.generators is None:
+        return
+    state = np.random.default_rng(seed).uniform(0.4, 1.3, len(ode))
+    numbers = dict(zip(system, state, strict=True))
+    size = sum(
+        abs(float(monomial.subs(numbers))) ** 2 for monomial in monomials_of_the_jacobian(ode)
+    )
+    plan = sl.Constrained(observable).plan(ode)
+    for point in plan.path.points():
+        assert sticking_out(system, point.basis, state) <= point.defect * size**0.5 + 1e-9
+    fewest = next(plan.path.points())
+    lumping = plan.at(max(fewest.defect, 1e-300))
+    assert (
+        np.linalg.norm(basis_of(lumping) @ (np.eye(len(ode)) - fewest.basis.T @ fewest.basis))
+        < 1e-9
+    )
+    y = state[: len(lumping)]
+    expected = lumping.aggregate(ode.rhs(lumping.lift(y)))
+    assert lumping.quotient.rhs(y) == pytest.approx(expected, rel=1e-6, abs=1e-8, nan_ok=True)
+
+
+def monomials_of_the_jacobian(ode):
+    """Those in variables, functions and their derivatives, as sympy expressions."""
+    from symlump.lumping.elementary.gradients import gradient_of
+
+    found = {}
+    for gradient in gradient_of(ode, np.arange(len(ode)), range(len(ode))).values():
+        for p in gradient.values():
+            found.update(dict.fromkeys(p))
+    symbol = [sympy.Symbol(name) for name in ode.variables]
+    slopes = {"exp'": sympy.exp, "sin'": sympy.cos, "tanh'": lambda u: 1 - sympy.tanh(u) ** 2}
+    plain = {"inverse": lambda u: 1 / u, "exp": sympy.exp, "sin": sympy.sin, "tanh": sympy.tanh}
+    for name, (u,) in zip(ode.table.functions, ode.table.arguments, strict=True):
+        inside = sympy.Add(*(c * sympy.Mul(*(symbol[s] ** k for s, k in m)) for m, c in u.items()))
+        symbol.append((slopes | plain)[name](inside))
+    return [sympy.Mul(*(symbol[s] ** k for s, k in m)) for m in found]
+
+
+def test_equations_that_are_not_needed_may_have_no_value():
+    """1/x4 is 0 where x4 is, and nothing that is kept has x4' in it."""
+    system = {x1: 3 * x2 / (1 + x2 + x3) - x1, x2: -x2, x3: -x3, x4: x3 / x4}
+    ode = sl.ODE.from_sympy(system)
+    lumping = sl.lump(ode, sl.Constrained("x1", eps=100))
+    assert lumping.quotient.to_sympy() == {x1: -x1}
+    exact = sl.lump(ode, sl.Constrained("x1", eps=1e-9))
+    assert exact.defect == 0 and exact.quotient == sl.lump(ode, sl.Constrained("x1")).quotient
+
+
+def test_a_space_without_values_is_passed_over():
+    """With x alone, u − v is 0 at every L⁺·y, so the path begins with a row for it."""
+    system = {x1: x2 / (x3 - x4) - x1, x2: -x2 / 8, x3: -x3 / 3, x4: x4 / 100}
+    ode = sl.ODE.from_sympy(system)
+    steps = tolerance_steps(ode, "x1")
+    assert [s.dimension for s in steps] == [2, 3, 4] and steps[0].eps == pytest.approx(1)
+    lumping = sl.lump(ode, sl.Constrained("x1", eps=5))
+    assert lumping.combinations == {"x1": {"x1": 1}, "y1": {"x3": 1, "x4": -1}}
+    with pytest.raises(
+        FailureError, match="2 variables, as with fewer a denominator is 0, more than"
+    ):
+        sl.lump(ode, sl.Constrained("x1", retain=0.25))
+    assert len(sl.lump(ode, sl.Constrained("x1", retain=0.5))) == 2
 
 
 def test_functions_of_time_alone_are_different_at_every_point():

@@ -15,6 +15,12 @@ Where the exact lumping has more than 150 rows, directions within a fifth of the
 
 The quotient is g(y) = L·q(L⁺·y), with the pseudo-inverse L⁺; above two million terms it is not multiplied out.
 
+With quotients and functions J is a polynomial in variables, functions and their derivatives (that of 1/d is
+−1/d², any other a symbol of its own), and the J_k are its coefficients. Then Σ_k b·J_k·x^k can be in the exact
+lumping V* for every x where the single b·J_k are not: x/(x + y) + y/(x + y) is 1. What they have outside V*
+adds up to 0, so only their projections on V* count. The last space of the path is V* again, with defect 0.
+A space with a denominator that is 0 at every L⁺·y has no quotient, and is passed over.
+
 References
 ----------
 Leguizamón-Robayo, Jiménez-Pastor, Tribastone, Tschaikowski, Vandin, "Approximate constrained lumping of
@@ -25,15 +31,22 @@ give a larger dimension.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
+from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.factored import FactoredODE
+from symlump.lumping.linear.function_quotient import nearby_quotient
 from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
+from symlump.lumping.linear.spaces.coefficients import (
+    has_values,
+    jacobian_coefficients,
+    with_equations,
+)
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import smallest_invariant
@@ -41,6 +54,7 @@ from symlump.lumping.linear.walk import LARGE, walk_of
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from symlump.lumping.linear.constrained import Constrained
@@ -73,14 +87,12 @@ class ToleranceStep:
     defects: Mapping[str, float]
 
 
-def tolerance_steps(
-    ode: PolynomialODE, observables: Any, seed: int = 0
-) -> tuple[ToleranceStep, ...]:
+def tolerance_steps(ode: ODE, observables: Any, seed: int = 0) -> tuple[ToleranceStep, ...]:
     """Which tolerance gives which dimension, from the observables alone to the exact lumping.
 
     Parameters
     ----------
-    ode : PolynomialODE
+    ode : ODE
     observables
         As in ``Constrained``.
 
@@ -110,16 +122,20 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
     Raises
     ------
     FailureError
-        If the exact lumping has more than 150 rows, and the system more than ten thousand variables.
+        If the exact lumping has more than 150 rows, and the system more than ten thousand variables; or
+        functions in the quotient take too long to multiply out.
     """
-    from symlump.lumping.linear.constrained import purpose
+    from symlump.lumping.linear.constrained import exact_lumping, purpose
 
     point = path.at(method.eps)
+    if not point.defect and not isinstance(path.ode, PolynomialODE):
+        exact = exact_lumping(path.ode, path.walk.exact.basis, purpose(path.forms), method)
+        return replace(exact, defects=point.observable_defects())
     if point.dimension > LARGE:
         rows = _plain_rows(path.start, path.walk.start_rank, point.basis)
     else:
         rows = _rows(path.start, point.basis)
-    quotient = _quotient(path.ode, rows, row_names(path.ode, rows))
+    quotient = _quotient(path.ode, rows, row_names(path.ode, rows), method.eps)
     return LinearLumping(
         path.ode,
         rows,
@@ -161,7 +177,8 @@ class Point:
             outside = [np.zeros((0, self.basis.shape[1]))]
             while len(newest) and self.defect:
                 reached = np.vstack([reached, newest])
-                images = np.vstack([walk.images(v @ self.basis).toarray() for v in newest])
+                images = np.vstack([walk.images_inside(v @ self.basis) for v in newest])
+                images = images @ walk.whole
                 inside = images @ self.basis.T
                 outside.append(images - inside @ self.basis)
                 _, size, directions = np.linalg.svd(
@@ -175,16 +192,19 @@ class Point:
 class Path:
     """The row spaces from the observables to the smallest exact lumping."""
 
-    def __init__(
-        self, ode: PolynomialODE, forms: Mapping[str, Mapping[str, Any]], seed: int
-    ) -> None:
+    def __init__(self, ode: ODE, forms: Mapping[str, Mapping[str, Any]], seed: int) -> None:
         from symlump.lumping.linear.constrained import form_matrix
 
         self.ode, self.forms, self.names = ode, forms, tuple(forms)
         start = form_matrix(forms.values(), ode)
         self.start = start.to_float().toarray()
-        family = MatrixFamily.of_jacobian(ode)
-        self.walk = walk_of(family, self.start, smallest_invariant(family, start, seed))
+        if isinstance(ode, PolynomialODE):
+            family = MatrixFamily.of_jacobian(ode)
+            exact = smallest_invariant(family, start, seed)
+        else:
+            family = jacobian_coefficients(ode)
+            exact = smallest_evaluated(ode, start, seed)
+        self.walk = walk_of(family, self.start, exact)
         self._found: list[tuple[int, float]] = []
 
     def points(self) -> Iterator[Point]:
@@ -198,7 +218,8 @@ class Path:
                 self._found.append(step)
             dimension, defect = self._found[place]
             basis = self.walk.basis(dimension) if defect else self.walk.whole
-            yield Point(self, basis, defect)
+            if not defect or has_values(self.ode, basis):
+                yield Point(self, basis, defect)
             place += 1
 
     def at(self, eps: float) -> Point:
@@ -254,14 +275,17 @@ def _reduced(rows: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.solve(rows[:, _pivots(rows)], rows))
 
 
-def _quotient(ode: PolynomialODE, rows: ExactMatrix, names: Iterable[str]) -> PolynomialODE:
+def _quotient(ode: ODE, rows: ExactMatrix, names: tuple[str, ...], eps: float) -> ODE:
     """g(y) = L·q(L⁺·y), multiplied out in float64, one degree after the other, where that is not too long."""
     dense = rows.to_float().toarray()
     size = len(dense)
     inverse = np.linalg.solve(dense @ dense.T, dense).T  # the rows are independent
+    ode = with_equations(ode, np.unique(rows.columns))
+    if not isinstance(ode, PolynomialODE):
+        return nearby_quotient(ode, rows, inverse, names, eps)
     table = ode.monomials
     if size ** (int(table.degrees.max(initial=0)) + 1) > _MOST_TERMS:
-        return FactoredODE(tuple(names), dense, ode, inverse)
+        return FactoredODE(names, dense, ode, inverse)
     combined = dense @ ode.matrix
     parts: list[tuple[IntArray, FloatArray]] = []
     for degree in np.unique(table.degrees).tolist():
@@ -288,7 +312,7 @@ def _quotient(ode: PolynomialODE, rows: ExactMatrix, names: Iterable[str]) -> Po
     return _collected(parts, names)
 
 
-def _collected(parts: list[tuple[IntArray, FloatArray]], names: Iterable[str]) -> PolynomialODE:
+def _collected(parts: list[tuple[IntArray, FloatArray]], names: tuple[str, ...]) -> PolynomialODE:
     largest = max((float(np.abs(total).max(initial=0.0)) for _, total in parts), default=0.0)
     count = sum(len(index) for index, _ in parts)
     owners, variables, first = [], [], 0
@@ -300,7 +324,6 @@ def _collected(parts: list[tuple[IntArray, FloatArray]], names: Iterable[str]) -
     monomials, position = Monomials.from_factors(
         np.concatenate([np.empty(0, dtype=np.int64), *owners]), every, np.ones_like(every), count
     )
-    names = tuple(names)
     summed = np.zeros((len(names), len(monomials)))
     if parts:
         np.add.at(summed.T, position, np.hstack([total for _, total in parts]).T)

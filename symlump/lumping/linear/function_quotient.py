@@ -15,10 +15,13 @@ import numpy as np
 from symlump.errors import FailureError, InputError
 from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.ode.exact import FloatArray
 from symlump.ode.functions.algebra import Polynomial, add_to
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
+#: What this much is not seen as: a difference from a fraction whose denominator is at most the second.
+_ROUNDING, _SHORT = 1e-12, 1000
 #: Seeds of the numbers that the other variables are given, one after the other.
 _TRIES = 6
 
@@ -40,24 +43,78 @@ def functional_quotient(ode: ODE, rows: ExactMatrix, names: Sequence[str]) -> OD
     """
     problem: Exception | None = None
     for images in _sections(rows):
-        table = SymbolTable(rows.shape[0])
         try:
-            equations, _ = ode.into(table, images)
-            combined: list[Polynomial] = []
-            for i in range(rows.shape[0]):
-                total: Polynomial = {}
-                for column, value in rows.row(i).items():
-                    add_to(total, equations[column], value)
-                combined.append({} if table.is_zero(total) else total)
+            return _on_section(ode, rows, names, images, ode.coefficients.is_float)
         except InputError as error:
             problem = error
-            continue
-        single = {
-            ode.variables[c] for c in rows.columns[np.diff(rows.indptr)[rows.owners] == 1].tolist()
-        }
-        parameters = [name for name in ode.parameters if name in single and name in names]
-        return ODE.from_table(names, combined, table, parameters, ode.coefficients.is_float)
     raise FailureError(f"the quotient cannot be written down: {problem}")
+
+
+def nearby_quotient(
+    ode: ODE, rows: ExactMatrix, inverse: FloatArray, names: Sequence[str], eps: float
+) -> ODE:
+    """G(y) = L·q(L⁺·y) in float64, for rows that are a lumping within a tolerance.
+
+    Parameters
+    ----------
+    inverse : ndarray, shape (variables, rows)
+        L⁺.
+
+    Raises
+    ------
+    FailureError
+        If a denominator is 0 for every y, or it takes too long to multiply out.
+    """
+    scale = float(np.abs(inverse).max(initial=0.0))
+    images: list[Polynomial] = [
+        {
+            ((row, 1),): _short(value, scale)
+            for row, value in enumerate(line)
+            if _short(value, scale)
+        }
+        for line in inverse.tolist()
+    ]
+    try:
+        return _on_section(ode, rows, names, images, floats=True)
+    except InputError as error:
+        raise FailureError(
+            f"the quotient within ε = {eps:g} cannot be written down: {error}. A smaller tolerance keeps more "
+            "rows; without one, the exact lumping is found"
+        ) from None
+
+
+def _short(value: float, scale: float) -> Fraction:
+    """A number near this one, so that what should cancel does: a short fraction, else 40 binary digits."""
+    near = Fraction(value).limit_denominator(_SHORT)
+    if abs(float(near) - value) <= _ROUNDING * scale:
+        return near
+    unit = Fraction(scale) / 2**40
+    return round(Fraction(value) / unit) * unit
+
+
+def _on_section(
+    ode: ODE, rows: ExactMatrix, names: Sequence[str], images: Sequence[Polynomial], floats: bool
+) -> ODE:
+    """L·q(x), where x is a polynomial in the names.
+
+    Raises
+    ------
+    InputError
+        If it has no value there, or takes too long to multiply out.
+    """
+    table = SymbolTable(rows.shape[0])
+    equations, _ = ode.into(table, images)
+    combined: list[Polynomial] = []
+    for i in range(rows.shape[0]):
+        total: Polynomial = {}
+        for column, value in rows.row(i).items():
+            add_to(total, equations[column], value)
+        combined.append({} if table.is_zero(total) else total)
+    single = {
+        ode.variables[c] for c in rows.columns[np.diff(rows.indptr)[rows.owners] == 1].tolist()
+    }
+    parameters = [name for name in ode.parameters if name in single and name in names]
+    return ODE.from_table(names, combined, table, parameters, floats)
 
 
 def _sections(rows: ExactMatrix) -> Iterator[list[Polynomial]]:

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.equivalence import polynomial_only
 from symlump.lumping.linear.approximate import Path, lumping_at
 from symlump.lumping.linear.constrained import Constrained, lump_constrained
 from symlump.lumping.linear.linear_lumping import LinearLumping
@@ -54,9 +53,7 @@ class ConstrainedPlan(Plan[LinearLumping]):
     @cached_property
     def path(self) -> Path:
         """The row spaces from the observables to the smallest exact lumping."""
-        instead = "Constrained([…]) without one takes it"
-        ode = polynomial_only(self.ode, "Constrained with a tolerance", instead)
-        return Path(ode, self.method.forms(ode), self.seed)
+        return Path(self.ode, self.method.forms(self.ode), self.seed)
 
     @cached_property
     def _exact(self) -> LinearLumping:
@@ -67,10 +64,9 @@ class ConstrainedPlan(Plan[LinearLumping]):
 
         Raises
         ------
-        MethodError
-            If ε is not 0, and the system contains functions.
         FailureError
-            If the exact lumping has more than 150 rows, and the system more than ten thousand variables.
+            If the exact lumping has more than 150 rows, and the system more than ten thousand variables; or
+            functions in the quotient within ε take too long to multiply out.
         """
         return lumping_at(self.path, self.method.within(eps)) if eps else self._exact
 
@@ -90,9 +86,11 @@ class ConstrainedPlan(Plan[LinearLumping]):
             return 0.0
         within = [point.defect for point in self.path.points() if point.dimension <= target]
         if not within:
+            least, kept = next(self.path.points()).dimension, self.path.walk.start_rank
+            why = "those that must be kept" if least == kept else "as with fewer a denominator is 0"
             raise FailureError(
-                f"the smallest reachable size is {next(self.path.points()).dimension} variables, those that "
-                f"must be kept, more than the requested {target}; ask for a larger share"
+                f"the smallest reachable size is {least} variables, {why}, more than the requested {target}; "
+                "ask for a larger share"
             )
         return min(within)
 

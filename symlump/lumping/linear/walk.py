@@ -52,6 +52,11 @@ class Walk(ABC):
             (row @ self.unfolded, (place, self.family.columns)), shape=(count, self.family.size)
         )
 
+    def images_inside(self, row: FloatArray) -> FloatArray:
+        """Their projections on the exact lumping, in its coordinates; without those that are zero."""
+        images = self.images(row) @ self.whole.T
+        return np.asarray(images[images.any(axis=1)])
+
     @cached_property
     def whole(self) -> FloatArray:
         """An orthonormal basis of the exact lumping."""
@@ -92,7 +97,7 @@ class FullWalk(Walk):
             return dimension, 0.0
         whole, frame = self.whole, self._frame
         # The triangle has the Gram matrix of all images of the space, without squaring them.
-        added = (self._inside(v @ whole) for v in frame[self._done : dimension])
+        added = (self.images_inside(v @ whole) for v in frame[self._done : dimension])
         stacked = np.vstack([self._triangle, *added])
         # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
         stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
@@ -104,10 +109,6 @@ class FullWalk(Walk):
         self._dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
         self._over = singular[0] == 0
         return dimension, float(singular[0])
-
-    def _inside(self, row: FloatArray) -> FloatArray:
-        images = self.images(row) @ self.whole.T
-        return np.asarray(images[images.any(axis=1)])
 
     def basis(self, dimension: int) -> FloatArray:
         """An orthonormal basis of a space that was reached."""
@@ -202,7 +203,10 @@ class BlockWalk(Walk):
         return left, right, target, place.ravel()
 
     def _outside(self, block: FloatArray) -> FloatArray:
+        """What a block has outside the space and, where that is not everything, inside the exact lumping."""
         rows = self._rows[: self._dimension]
+        if self.size < len(block):
+            block = self.whole.T @ (self.whole @ block)
         return np.asarray(block - rows.T @ (rows @ block))
 
     def _largest(self) -> tuple[FloatArray, FloatArray]:

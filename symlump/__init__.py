@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from symlump.compression.images import Images
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.moments import Normal
+    from symlump.compression.relaxed.explain_reduction import (
+        ReductionExplanation,
+        explain_reduction,
+    )
     from symlump.compression.symmetries.symmetric import Symmetric
     from symlump.display.drawing import draw
     from symlump.display.graph_text import to_dot, to_mermaid
@@ -129,6 +133,8 @@ _HOME = {
     "Annealing": "symlump.compression.annealing.result",
     "anneal": "symlump.compression.annealing.anneal",
     "compress": "symlump.compression.compress",
+    "ReductionExplanation": "symlump.compression.relaxed.explain_reduction",
+    "explain_reduction": "symlump.compression.relaxed.explain_reduction",
 }
 
 __all__ = [
@@ -163,6 +169,7 @@ __all__ = [
     "Polynomial",
     "PolynomialODE",
     "Quantize",
+    "ReductionExplanation",
     "Refinement",
     "Sweep",
     "Symmetric",
@@ -181,6 +188,7 @@ __all__ = [
     "draw_refinement",
     "draw_trajectories",
     "encode",
+    "explain_reduction",
     "from_torch",
     "hierarchy",
     "lump",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
-from symlump.cli.reading import READ, add_reading, read_model
+from symlump.cli.reading import NETWORKS, READ, add_reading, read_model, refuse_options_of_models
+from symlump.errors import MethodError
 from symlump.progress import working
 
 _DESCRIPTION = """\
 Say why two variables are in one block of the coarsest lumping (the identity that both satisfy), or why not
 (the coefficient in which they differ, and the round of refinement in which it appeared). With --eps: how far
 apart they are, and where most.
+
+Of two networks: say what the second, smaller one is, seen as a lumping of the first: which of its units
+merged, which were removed, how far that is from an exact quotient, layer by layer. It does not matter which
+tool made it smaller.
 """
 
 _EXAMPLES = """\
@@ -20,7 +28,16 @@ examples:
   symlump explain MODEL.ode x1 x3
   symlump explain MODEL.ode x1 x3 --method backward --latex
   symlump explain MODEL.ode x1 x3 --eps 0.01
+  a network and a pruned one, with a certified bound for inputs between -1 and 1:
+    symlump explain net.onnx pruned.onnx --box -1 1
+    symlump explain net.safetensors small.safetensors --activation tanh
 """
+
+#: Options with the values they have when they are not given.
+_OF_MODELS = {
+    "method": "forward", "initial": "file", "eps": 0.0, "linkage": "closure", "relative": False, "latex": False,
+}  # fmt: skip
+_OF_NETWORKS = {"activation": None, "output_activation": None, "box": None}
 
 
 def fill(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +45,11 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
-    add_reading(parser)
-    parser.add_argument("x", help="a variable")
-    parser.add_argument("y", help="another")
+    add_reading(
+        parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
+    )
+    parser.add_argument("x", help="a variable; of a network: the file of the smaller one")
+    parser.add_argument("y", nargs="?", help="another variable")
     parser.add_argument("--method", choices=("forward", "backward"), default="forward")
     parser.add_argument("--initial", choices=("one", "file", "values"), default="file")
     parser.add_argument(
@@ -44,12 +63,42 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--relative", action="store_true", help="a relative tolerance")
     parser.add_argument("--latex", action="store_true", help="print LaTeX")
+    parser.add_argument(
+        "--activation",
+        metavar="NAME",
+        help="of saved state dicts: the activation of the hidden layers",
+    )
+    parser.add_argument(
+        "--output-activation", metavar="NAME", help="of the last layer (default: identity)"
+    )
+    parser.add_argument(
+        "--box",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="networks: certify for inputs of this range how far the outputs differ",
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     declare_files(parser, reads=READ)
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    if Path(options.file).suffix.lower() in NETWORKS:
+        refuse_options_of_models(options)
+        _refuse(options, _OF_MODELS, "is for two variables of a model; these are networks")
+        if options.y is not None:
+            raise MethodError(
+                f"two networks are compared, the original first; {options.y!r} is one argument too many"
+            )
+        from symlump.cli.networks.explain_network import explain_networks
+
+        return explain_networks(options)
+    _refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is none")
+    if options.y is None:
+        raise MethodError(
+            f"two variables are compared: symlump explain {options.file} {options.x} ANOTHER"
+        )
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.lump import lump
@@ -75,3 +124,10 @@ def run(options: argparse.Namespace) -> Answer:
         },
         lambda: explanation.latex if options.latex else explanation.text,
     )
+
+
+def _refuse(options: argparse.Namespace, defaults: Mapping[str, Any], why: str) -> None:
+    """Refuse options that were given and say nothing here."""
+    for name, default in defaults.items():
+        if getattr(options, name) != default:
+            raise MethodError(f"--{name.replace('_', '-')} {why}")

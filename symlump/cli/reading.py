@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.errors import FileFormatError
+from symlump.errors import FileFormatError, MethodError
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -65,6 +65,27 @@ def add_reading(
         metavar="NAME",
         help="erode, bionetgen, mrmc (.tra), sbml, antimony or bngl (default: the suffix decides)",
     )
+
+
+def refuse_options_of_models(options: argparse.Namespace) -> None:
+    """Refuse what :func:`add_reading` offers, where the file is a network.
+
+    Raises
+    ------
+    MethodError
+        With the option that was given.
+    """
+    for option, given in (
+        ("--parameters", options.parameters != "values"),
+        ("--constants", options.constants != "keep"),
+        ("--chain", options.chain is not None),
+        *((f"--{name}", getattr(options, name) is not None) for name in READ[1:]),
+        ("--format", options.format is not None),
+    ):
+        if given:
+            raise MethodError(
+                f"{option} is for differential equations; {options.file} is a network"
+            )
 
 
 def read_model(options: argparse.Namespace, *, partition: bool = True) -> Model:

@@ -18,6 +18,7 @@ from symlump.cli.reading import (
     indented,
     note_lines,
     read_model,
+    refuse_options_of_models,
     sizes,
 )
 from symlump.errors import MethodError
@@ -99,17 +100,7 @@ def run(options: argparse.Namespace) -> Answer:
     if Path(options.file).suffix.lower() in NETWORKS:
         from symlump.cli.networks.show_network import run_network
 
-        for option, given in (
-            ("--parameters", options.parameters != "values"),
-            ("--constants", options.constants != "keep"),
-            ("--chain", options.chain is not None),
-            *((f"--{name}", getattr(options, name) is not None) for name in READ[1:]),
-            ("--format", options.format is not None),
-        ):
-            if given:
-                raise MethodError(
-                    f"{option} is for differential equations; {options.file} is a network"
-                )
+        refuse_options_of_models(options)
         return run_network(options)
     for option, given in (("leave-untouched", options.leave_untouched), ("shape", options.shape)):
         if given:

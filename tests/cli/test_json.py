@@ -47,6 +47,18 @@ CALLS = {
     "conserved": ["conserved", "enzyme.ode"],
     "hierarchy": ["hierarchy", "tree.ode"],
     "explain": ["explain", "tree.ode", "x1", "x2"],
+    "explain, of two networks": [
+        *(
+            "explain",
+            "net.safetensors",
+            "net.safetensors",
+            "--activation",
+            "tanh",
+            "--box",
+            "-1",
+            "1",
+        )
+    ],
     "check": ["check", "c.json"],
     "export": ["export", "c.json", "--coq", "-o", "c.v"],
     "completion": ["completion", "bash"],

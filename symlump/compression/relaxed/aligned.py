@@ -1,0 +1,165 @@
+"""Two networks node for node: the same computation with other widths, and the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+
+import numpy as np
+
+from symlump.errors import MethodError
+from symlump.network.chain import Chain, Layer
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Node
+from symlump.network.shared import refuse_shared
+
+_OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt"}
+
+
+def aligned(original: Network, reduced: Network) -> tuple[Network, Network]:
+    """Both networks with the same nodes under the names of the original.
+
+    Sums over groups of units are taken into the layer that reads them, and where one network has more layers
+    than the other, linear layers into the next one: so a factorisation W ≈ U·V is one layer again.
+
+    Raises
+    ------
+    MethodError
+        If they are not the same computation; the message names the first node that differs.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0]], [[3.0]]])
+    >>> split = Network.from_layers((Layer(np.eye(2), None), *net.chain.layers))
+    >>> [layer.weight.tolist() for layer in aligned(net, split)[1].layers]
+    [[[1.0, 2.0]], [[3.0]]]
+    """
+    for network in (original, reduced):
+        refuse_shared(network.layers, "explain_reduction")
+    one, two = _with_sums(original), _with_sums(reduced)
+    if list(map(type, one.nodes)) != list(map(type, two.nodes)):
+        one, two = _composed(one), _composed(two)
+    return one, _renamed(one, two)
+
+
+def _with_sums(network: Network) -> Network:
+    """Layers that read sums of units read the units: W·(Σ h) has one column for each of them."""
+    chain = network.chain
+    if chain is None or all(layer.groups is None for layer in chain.layers):
+        return network
+    layers: list[Layer] = []
+    for layer in chain.layers:
+        before = layers[-1].groups if layers else None
+        weight = layer.weight if before is None else layer.weight[:, before]
+        layers.append(replace(layer, weight=weight))
+    if layers[-1].groups is not None:
+        raise MethodError(
+            "the last layer sums its units in groups; explain_reduction compares networks whose outputs are "
+            "units"
+        )
+    return network.with_chain(
+        Chain(tuple(replace(layer, groups=None) for layer in layers), chain.dtype)
+    )
+
+
+def _composed(network: Network) -> Network:
+    """Without linear layers before others that read them place by place: U·(V·h + b) + c is one layer."""
+    nodes: list[Node] = []
+    named: dict[str, Node] = {}
+    for node in network.nodes:
+        first = named.get(node.inputs[0]) if node.inputs else None
+        if (
+            isinstance(node, Affine)
+            and isinstance(first, Affine)
+            and network.readers[first.name] == 1
+            and not first.depthwise
+            and _is_place_by_place(node)
+        ):
+            node = _product(node, first)
+            nodes.remove(first)
+        nodes.append(node)
+        named[node.name] = node
+    return Network(tuple(nodes), network.outputs, network.dtype)
+
+
+def _is_place_by_place(node: Affine) -> bool:
+    return (
+        not node.depthwise
+        and set(node.kernel) | set(node.stride) <= {1}
+        and set(node.padding) <= {0}
+    )
+
+
+def _product(second: Affine, first: Affine) -> Affine:
+    left = second.weight.reshape(second.units, -1)
+    bias = second.bias
+    if first.bias is not None:
+        bias = left @ first.bias + (0.0 if bias is None else bias)
+    weight = np.tensordot(left, first.weight, axes=1)
+    return replace(first, name=second.name, weight=weight, bias=bias)
+
+
+def _renamed(original: Network, reduced: Network) -> Network:
+    """The reduced network under the names of the original's nodes."""
+    if len(original.nodes) != len(reduced.nodes) or len(original.outputs) != len(reduced.outputs):
+        raise _differ(
+            f"they have {len(original.nodes)} and {len(reduced.nodes)} steps, "
+            f"{len(original.outputs)} and {len(reduced.outputs)} outputs"
+        )
+    names = {b.name: a.name for a, b in zip(original.nodes, reduced.nodes, strict=True)}
+    nodes: list[Node] = []
+    for one, two in zip(original.nodes, reduced.nodes, strict=True):
+        node = replace(two, name=one.name, inputs=tuple(names[name] for name in two.inputs))
+        if type(one) is not type(two) or node.inputs != one.inputs or not _alike(one, node):
+            raise _differ(
+                f"step {one.name!r} of the original ({_described(one)}) meets {two.name!r} "
+                f"({_described(two)})"
+            )
+        nodes.append(node)
+    outputs = tuple(names[name] for name in reduced.outputs)
+    if outputs != original.outputs:
+        raise _differ("their outputs are other steps")
+    network = Network(tuple(nodes), outputs, reduced.dtype)
+    for name in outputs:
+        if network.shapes[name] != original.shapes[name]:
+            raise _differ(
+                f"an output has shape {original.shapes[name]} in one, {network.shapes[name]} in the other"
+            )
+    return network
+
+
+def _alike(one: Node, two: Node) -> bool:
+    """Whether two nodes compute the same, up to their weights."""
+    return all(
+        _equal(getattr(one, field.name), getattr(two, field.name))
+        for field in fields(one)
+        if field.name not in _OWN
+    )
+
+
+def _equal(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(np.asarray(a), np.asarray(b))
+    return bool(a == b)
+
+
+def _described(node: Node) -> str:
+    if isinstance(node, Affine):
+        return f"a layer with weights of shape {_times(node.weight.shape)}"
+    shown = [
+        f"{field.name} {getattr(node, field.name)}"
+        for field in fields(node)
+        if field.name not in _OWN
+    ]
+    return " ".join([type(node).__name__, *shown])
+
+
+def _times(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _differ(how: str) -> MethodError:
+    return MethodError(
+        "the two networks are not one computation with other widths, so no unit of one stands for a unit of "
+        f"the other: {how}"
+    )

@@ -1,0 +1,376 @@
+"""What a smaller network is, seen as a lumping of a larger one: the verb and its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symlump.compression.relaxed.aligned import aligned
+from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Marks, Quotient
+from symlump.compression.relaxed.unit_maps import explained
+from symlump.errors import MethodError
+from symlump.network.network import Network
+from symlump.network.nodes import Affine
+from symlump.ode.exact import FloatArray, IntArray
+from symlump.tables import table_html, table_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from symlump.network.bounds.difference import NetworkBound
+
+
+_LEGEND = """\
+ε: how far the coefficients of a unit are, at most, from those of the unit that it stands on; of a removed
+unit, how far they, or the weights that read it, are from zero. δ: the 2-norm of the least change of all
+weights that makes the reduction exact."""
+
+
+@dataclass(frozen=True)
+class LayerExplanation:
+    """What became of one layer.
+
+    Parameters
+    ----------
+    name : str
+    units, blocks : int
+        Units of the original; of the reduced network.
+    alone, merged : int
+        Units that stand alone on one of the reduced network; units that share one.
+    exact : int
+        Of these, how many obey the conditions of an exact quotient, up to the rounding of their weights.
+    zero, constant, unread : int
+        Units that were removed as the zero unit, as a constant one, or because nothing reads them.
+    eps : float
+        The largest 2-norm by which the coefficients of a unit differ from those of the unit it stands on; of
+        removed units, from those of the zero or constant unit, or of the columns that are no longer read.
+    scale : float
+        The mean 2-norm of the coefficients of the layer's units, to judge ``eps`` by.
+    worst : int
+        The unit where ``eps`` is reached.
+    weights, zeroed : int
+        Weights of the reduced layer; how many of them are 0 where the quotient's are not.
+    defect : float
+        The 2-norm of the least change of the original's layer that makes the reduction exact.
+    """
+
+    name: str
+    units: int
+    blocks: int
+    alone: int
+    merged: int
+    exact: int
+    zero: int
+    constant: int
+    unread: int
+    eps: float
+    scale: float
+    worst: int
+    weights: int
+    zeroed: int
+    defect: float
+
+    @property
+    def removed(self) -> int:
+        """Units that stand on none of the reduced network."""
+        return self.zero + self.constant + self.unread
+
+    def __str__(self) -> str:
+        if self.units > self.blocks or self.removed:
+            parts = [_changed(self)]
+        else:
+            parts = [f"all {self.units} units stay" if self.units > 1 else "its unit stays"]
+        if self.zeroed:
+            parts.append(f"{self.zeroed} of {self.weights} weights set to zero")
+        if self.exact == self.units - self.removed:
+            parts.append("exact for those that stay" if self.removed else "exact")
+        if self.exact < self.units:
+            parts.append(f"ε = {self.eps:.3g} at unit {self.worst + 1}, mean norm {self.scale:.3g}")
+        return f"{self.name}: {self.units} → {self.blocks} units: " + "; ".join(parts)
+
+
+def _changed(layer: LayerExplanation) -> str:
+    """Merged and removed units in words."""
+    parts = [f"{layer.alone} alone"] if layer.alone else []
+    if layer.merged:
+        parts.append(f"{layer.merged} merged in {layer.blocks - layer.alone}")
+    for count, how in (
+        (layer.zero, "taken as the zero unit"),
+        (layer.constant, "taken as constant"),
+        (layer.unread, "no longer read"),
+    ):
+        if count:
+            parts.append(f"{count} {how}")
+    return ", ".join(parts)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReductionExplanation:
+    """A reduced network as a relaxed lumping of the original.
+
+    Parameters
+    ----------
+    original, reduced : Network
+        As they were given.
+    quotient : Quotient
+        The conditions of an exact quotient, layer by layer, and what is missing.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0], [5.0], [1.5]], [[2.0, 4.0, 3.0]]])
+    >>> small = Network.dense([[[5.0], [1.25]], [[4.0, 5.0]]])
+    >>> print(explain_reduction(net, small))
+    6 → 4 weights and biases; the exact quotient of a network at distance δ = 0.3536 of the original
+    layer 1 (tanh): 3 → 2 units: 1 alone, 2 merged in 1; ε = 0.25 at unit 1, mean norm 2.5
+    layer 2 (identity): 1 → 1 units: its unit stays; exact
+    ε: how far the coefficients of a unit are, at most, from those of the unit that it stands on; of a removed
+    unit, how far they, or the weights that read it, are from zero. δ: the 2-norm of the least change of all
+    weights that makes the reduction exact.
+    """
+
+    original: Network
+    reduced: Network
+    quotient: Quotient
+
+    @cached_property
+    def layers(self) -> tuple[LayerExplanation, ...]:
+        """What became of each layer."""
+        chain = self.quotient.original.chain
+        names = [layer.name for layer in self.quotient.original.layers]
+        if chain is not None:
+            names = [f"layer {n} ({k.activation.name})" for n, k in enumerate(chain.layers, 1)]
+        return tuple(
+            self._layer(name, one, two)
+            for name, one, two in zip(
+                names, self.quotient.original.layers, self.quotient.reduced.layers, strict=True
+            )
+        )
+
+    def _layer(self, name: str, layer: Affine, reduced: Affine) -> LayerExplanation:
+        condition = self.quotient.conditions[layer.name]
+        rows, distance = condition.rows, condition.distance.copy()
+        distance[rows.kind == CONSTANT] = np.sqrt(
+            (condition.weight[rows.kind == CONSTANT] ** 2).sum(axis=(1, 2))
+        )
+        unread = rows.kind == UNREAD
+        distance[unread] = self._columns(layer.name)[unread]
+        stays = rows.kind == STAYS
+        sizes = np.bincount(rows.partner[stays], minlength=reduced.units)
+        alone = int((sizes == 1).sum())
+        own = condition.weight[stays]
+        target = reduced.weight.reshape(*reduced.weight.shape[:2], -1)[rows.partner[stays]]
+        quotient = rows.before[stays, None, None] * target - own
+        zeroed: Marks = np.zeros((reduced.units, *target.shape[1:]), dtype=bool)
+        np.logical_or.at(zeroed, rows.partner[stays], (target == 0) & (quotient != 0))
+        norms = np.sqrt((quotient**2).sum(axis=(1, 2)))
+        return LayerExplanation(
+            name=name,
+            units=layer.units,
+            blocks=reduced.units,
+            alone=alone,
+            merged=int(stays.sum()) - alone,
+            exact=int(self.quotient.exact_units(layer.name).sum()),
+            zero=int((rows.kind == ZERO).sum()),
+            constant=int((rows.kind == CONSTANT).sum()),
+            unread=int(unread.sum()),
+            eps=float(distance.max(initial=0.0)),
+            scale=float(norms.mean()) if norms.size else 0.0,
+            worst=int(distance.argmax()),
+            weights=int(reduced.weight.size),
+            zeroed=int(zeroed.sum()),
+            defect=self.quotient.changes[layer.name],
+        )
+
+    def _columns(self, name: str) -> FloatArray:
+        """For each unit of a layer the 2-norm of what layers read of it in the original."""
+        ties = self.quotient.ties
+        total = np.zeros(ties.count)
+        for layer in self.quotient.original.layers:
+            if not layer.depthwise:
+                squares = (layer.weight**2).sum(
+                    axis=tuple(d for d in range(layer.weight.ndim) if d != 1)
+                )
+                np.add.at(total, ties.units[layer.inputs[0]], squares)
+        return np.sqrt(total[ties.units[name]])
+
+    @property
+    def unit_maps(self) -> tuple[IntArray, ...]:
+        """For each hidden layer the unit of the reduced network that each unit stands on, −1 where removed."""
+        return tuple(
+            self.quotient.rows(layer.name).partner for layer in self.quotient.original.hidden
+        )
+
+    @property
+    def eps(self) -> float:
+        """The largest ε of all layers."""
+        return max(layer.eps for layer in self.layers)
+
+    @property
+    def defect(self) -> float:
+        """δ: the 2-norm of the least change of the original's weights that makes the reduction exact."""
+        return self.quotient.defect
+
+    @property
+    def exact(self) -> bool:
+        """True if every unit obeys the conditions up to the rounding of the weights."""
+        return all(layer.exact == layer.units for layer in self.layers)
+
+    @property
+    def reference(self) -> Network:
+        """The network at distance δ, as wide as the original, whose exact quotient the reduced one is."""
+        return self.quotient.reference
+
+    def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
+        """Certified bounds of ``|original(x) − reduced(x)|`` for all inputs x of a box.
+
+        Parameters
+        ----------
+        box : (low, high) or ndarray, shape (inputs, 2)
+        splits : int, optional
+            How often to cut the box; see :func:`symlump.bound_difference`.
+        """
+        from symlump.network.bounds.difference import bound_difference
+
+        return bound_difference(
+            self.original, self.reduced, box, unit_maps=self.unit_maps, splits=splits
+        )
+
+    def headline(self) -> str:
+        """One line: sizes, and how far the reduction is from an exact one."""
+        zeros = sum(int((layer.weight == 0).sum()) for layer in self.reduced.layers)
+        sizes = f"{self.original.parameters} → {self.reduced.parameters} weights and biases" + (
+            f", {zeros} of them 0" if zeros else ""
+        )
+        if self.exact:
+            return f"{sizes}; an exact quotient up to the rounding of the weights (compared, not proved)"
+        return f"{sizes}; the exact quotient of a network at distance δ = {self.defect:.4g} of the original"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as plain data, for JSON."""
+        return {
+            "parameters": self.original.parameters,
+            "retained_parameters": self.reduced.parameters,
+            "exact": self.exact,
+            "eps": self.eps,
+            "defect": self.defect,
+            "layers": [
+                {
+                    **{
+                        name: getattr(layer, name) for name in LayerExplanation.__dataclass_fields__
+                    },
+                    "worst": layer.worst + 1,
+                }
+                for layer in self.layers
+            ],
+            "unit_maps": [units.tolist() for units in self.unit_maps],
+        }
+
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        header = (
+            "layer",
+            "units",
+            "blocks",
+            "alone",
+            "merged",
+            "removed",
+            "exact",
+            "ε",
+            "norm",
+            "δ",
+        )
+        return header, [
+            (
+                row.name,
+                *(
+                    str(n)
+                    for n in (row.units, row.blocks, row.alone, row.merged, row.removed, row.exact)
+                ),
+                *(f"{number:.3g}" for number in (row.eps, row.scale, row.defect)),
+            )
+            for row in self.layers
+        ]
+
+    def table(self) -> str:
+        """One line a layer, in columns."""
+        return table_text(*self._table())
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [self.headline(), *map(str, self.layers), *([] if self.exact else [_LEGEND])]
+        )
+
+    def __repr__(self) -> str:
+        return f"<ReductionExplanation: {self.headline()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.headline()}</p>" + table_html(*self._table())
+
+
+def explain_reduction(
+    original: Network | nn.Module,
+    reduced: Network | nn.Module,
+    example: Any = None,
+) -> ReductionExplanation:
+    r"""Find the relaxed lumping that a reduced network is, whoever made it.
+
+    Every unit of the original stands on a unit of the reduced network, :math:`h_i = s_i·ĥ_{u(i)} + q_i`, or
+    was removed as the zero unit, as a constant one, or as one that nothing reads. The reduced network is the
+    *exact* quotient by this map of the network with the weights :math:`W + ΔW`, where
+
+    .. math:: (W + ΔW)·P = A·Ŵ_u, \qquad δ = ‖ΔW‖ \text{ the least,}
+
+    so pruning, merging, quantisation, low rank and refitted weights are the same thing with other maps and
+    other ΔW.
+
+    Parameters
+    ----------
+    original, reduced : Network or torch.nn.Module
+        The same computation with other widths; linear layers may have been split in two.
+    example : Tensor, optional
+        An input, where torch modules need one to be read; see :func:`symlump.from_torch`.
+
+    Returns
+    -------
+    ReductionExplanation
+        Unit maps, ε and δ of each layer; ``bound(box)`` certifies how far the outputs move.
+
+    Raises
+    ------
+    MethodError
+        If the networks are not one computation with other widths.
+
+    Notes
+    -----
+    Which unit stands on which is looked for; what is said of the map that was found is measured, whatever map
+    it is. A better map, of a smaller δ, may exist. Ressi, Romanello, Piazza, Rossi, arXiv:2209.07475, ask
+    whether pruning heuristics are relaxed lumpings; this answers for each reduction.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> net = sl.Network.dense([[[1.0, 2.0], [1.0, 2.0], [-1.0, 3.0]], [[0.5, 0.25, 1.0]]])
+    >>> explanation = sl.explain_reduction(net, sl.compress(net, sl.AFDE(eps=0)).network)
+    >>> explanation.exact, [units.tolist() for units in explanation.unit_maps]
+    (True, [[0, 0, 1]])
+    """
+    one, two = (
+        model if isinstance(model, Network) else _read(model, example)
+        for model in (original, reduced)
+    )
+    return ReductionExplanation(one, two, explained(*aligned(one, two)))
+
+
+def _read(model: Any, example: Any) -> Network:
+    from torch import nn
+
+    from symlump.network.torch_io import from_torch
+
+    if not isinstance(model, nn.Module):
+        raise MethodError(
+            f"explain_reduction takes two networks or torch modules; got a {type(model).__name__}. A file is "
+            "read first: symlump.read_onnx(path), or load its state dict into a module"
+        )
+    return from_torch(model, example)

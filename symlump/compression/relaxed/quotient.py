@@ -1,0 +1,386 @@
+r"""What makes one network the quotient of another, for given maps of their units, and how far it is from that.
+
+Let unit i of the original stand on unit u(i) of the reduced network, hᵢ = sᵢ·ĥ_{u(i)} + qᵢ for all inputs.
+That is so if in every layer, with P the matrix of the sᵢ,
+
+    W·P = A·Ŵ_u,        b + W·q = A·b̂_u,                                   (*)
+
+where A holds the factors with which units enter the activation (1 for units that are equal). A unit that was
+removed is the zero unit (its row is 0), a constant one (its weights are 0, its bias stays), or one that nothing
+reads (its column is 0). So every reduction is the exact quotient of *some* network. The nearest one to the
+original changes each layer by the least solution of (*) in ΔW and Δb; without constants q that is
+
+    ΔW = R·P⁺,    R = A·Ŵ_u − W·P,    P⁺ = (PᵀP)⁻¹·Pᵀ.
+
+The 2-norm of all changes is the defect δ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from symlump.errors import MethodError
+from symlump.network.network import Network
+from symlump.network.nodes import Affine
+from symlump.network.precision import PRECISIONS
+from symlump.network.ties import tied
+from symlump.ode.exact import FloatArray, IntArray
+
+Marks: TypeAlias = npt.NDArray[np.bool_]
+
+#: What became of a unit.
+STAYS, ZERO, CONSTANT, UNREAD = range(4)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitMap:
+    """What the units of one axis stand on.
+
+    Parameters
+    ----------
+    partner : ndarray of int, shape (units,)
+        The unit of the reduced network; −1 where removed.
+    kind : ndarray of int
+        STAYS, or how it was removed.
+    before, after, offset : ndarray
+        a, s and q of the identity φ(a·v) = s·φ(v) + q; of a removed unit its constant value q.
+    """
+
+    partner: IntArray
+    kind: IntArray
+    before: FloatArray
+    after: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def own(cls, units: int) -> UnitMap:
+        """Every unit stands on the one of its number."""
+        one = np.ones(units)
+        return cls(np.arange(units), np.zeros(units, dtype=np.int64), one, one, 0 * one)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How channels of a value stand on channels of the reduced one: h = S·ĥ + q.
+
+    Parameters
+    ----------
+    matrix : sparse matrix, shape (channels, reduced channels)
+    offset : ndarray, shape (channels,)
+    unread : ndarray of bool, shape (channels,)
+    """
+
+    matrix: sparse.csr_array
+    offset: FloatArray
+    unread: Marks
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What (*) says of one layer, and what is missing.
+
+    Parameters
+    ----------
+    rows : UnitMap
+        Of the layer's units.
+    weight : ndarray, shape (units, reduced inputs, offsets)
+        R; rows of removed units are what they were, W·P.
+    bias : ndarray, shape (units,)
+        The same of the biases.
+    size : ndarray, shape (units,)
+        Sums of absolute values that R was computed from, the largest of each row.
+    reading : Reading or None
+        None for layers with one kernel per unit.
+    """
+
+    rows: UnitMap
+    weight: FloatArray
+    bias: FloatArray
+    size: FloatArray
+    reading: Reading | None
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        """For each unit the 2-norm of what is missing, of its row and its bias."""
+        missing = (self.weight**2).sum(axis=(1, 2)) + self.bias**2
+        return np.asarray(np.sqrt(missing))
+
+
+class Quotient:
+    """Two aligned networks and maps between their units.
+
+    Parameters
+    ----------
+    original, reduced : Network
+        As :func:`symlump.compression.relaxed.aligned.aligned` returns them.
+    maps : dict
+        By number of an axis of ``ties``.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0], [1.5]], [[2.0, 3.0]]])
+    >>> small = Network.dense([[[1.0]], [[5.0]]])
+    >>> one = np.ones(2)
+    >>> both = UnitMap(np.array([0, 0]), np.zeros(2, dtype=int), one, one, 0 * one)
+    >>> quotient = Quotient(net, small, {0: both})
+    >>> quotient.defect, [layer.weight.tolist() for layer in quotient.reference.layers]
+    (0.5, [[[1.0], [1.0]], [[2.0, 3.0]]])
+    """
+
+    def __init__(
+        self, original: Network, reduced: Network, maps: dict[int, UnitMap] | None = None
+    ) -> None:
+        self.original, self.reduced = original, reduced
+        self.maps = dict(maps or {})
+        self.ties, self._other = tied(original), tied(reduced)
+        self._axis = np.full(self.ties.count, -1)
+        self._place = np.zeros(self.ties.count, dtype=np.int64)
+        for number, units in enumerate(self.ties.axes):
+            self._axis[units], self._place[units] = number, np.arange(units.size)
+        self._layers = {layer.name: layer for layer in reduced.layers}
+        self._fixed = self._standing()
+
+    def _standing(self) -> IntArray:
+        """For each unit that may not merge the unit of the reduced network at its place, else −1."""
+        found = np.full(self.ties.count, -1)
+        for node in self.original.nodes:
+            own, there = self.ties.units[node.name], self._other.units[node.name]
+            missing = (self._axis[own] < 0) & (found[own] < 0)
+            if not missing.any():
+                continue
+            if own.size != there.size:
+                raise MethodError(
+                    f"{node.name} has {own.size} units in one network and {there.size} in the other, but they "
+                    "cannot merge: they are inputs or outputs, or something mixes them"
+                )
+            found[own[missing]] = there[missing]
+        return found
+
+    def makers(self, axis: int) -> list[str]:
+        """The layers that make the units of an axis."""
+        return list(self.ties.makers[axis])
+
+    def width(self, axis: int) -> int:
+        """How many units the reduced network has there."""
+        return self._layers[self.ties.makers[axis][0]].units
+
+    def known(self, name: str) -> bool:
+        """Whether the maps of all units of a value are known."""
+        axes = np.unique(self._axis[self.ties.units[name]])
+        return all(int(a) in self.maps for a in axes if a >= 0)
+
+    def order(self, name: str, axis: int) -> IntArray:
+        """The channel of each unit of an axis in a layer that makes it."""
+        return self.ties.table(name, axis)[:, 0]
+
+    def columns(self, name: str, axis: int) -> IntArray:
+        """The channels of the reduced value that are each unit of an axis, a row a unit.
+
+        Raises
+        ------
+        MethodError
+            If a unit has fewer there than others.
+        """
+        units, positions = self._other.units[name], self._other.positions[name]
+        made = self._other.units[self.ties.makers[axis][0]]
+        order = np.lexsort((positions, units))
+        inside = order[np.isin(units[order], made)]
+        if inside.size % made.size:
+            raise self._joined(name)
+        table = inside.reshape(made.size, -1)
+        found = np.empty_like(table)
+        found[np.argsort(made)] = table  # rows came by the numbers of the units
+        if np.any(units[found] != made[:, None]):
+            raise self._joined(name)
+        return found
+
+    @staticmethod
+    def _joined(name: str) -> MethodError:
+        return MethodError(
+            f"{name}: the two networks join or select their units differently, so they are not compared"
+        )
+
+    def reading(self, name: str) -> Reading:
+        """How a value stands on the reduced one.
+
+        Raises
+        ------
+        MethodError
+            If the reduced network lacks a channel.
+        """
+        units, positions = self.ties.units[name], self.ties.positions[name]
+        others, there = self._other.units[name], self._other.positions[name]
+        most = int(max(positions.max(initial=0), there.max(initial=0))) + 1
+        partner = self._fixed[units]
+        scale, offset = np.ones(units.size), np.zeros(units.size)
+        unread: Marks = np.zeros(units.size, dtype=bool)
+        for number in np.unique(self._axis[units]):
+            if number < 0:
+                continue
+            inside = self._axis[units] == number
+            places, found = self._place[units[inside]], self.maps[int(number)]
+            made = self._other.units[self.ties.makers[number][0]]
+            chosen = found.partner[places]
+            partner[inside] = np.where(chosen < 0, -1, made[chosen])
+            scale[inside], offset[inside] = found.after[places], found.offset[places]
+            unread[inside] = found.kind[places] == UNREAD
+        keys = others * most + there
+        order = np.argsort(keys, kind="stable")
+        wanted = partner * most + positions
+        at = np.minimum(np.searchsorted(keys[order], wanted), keys.size - 1)
+        stays = partner >= 0
+        if np.any(keys[order][at][stays] != wanted[stays]):
+            raise self._joined(name)
+        rows = np.flatnonzero(stays)
+        matrix = sparse.csr_array(
+            (scale[rows], (rows, order[at][rows])), shape=(units.size, others.size)
+        )
+        return Reading(matrix, np.where(unread, 0.0, offset), unread)
+
+    def rows(self, name: str) -> UnitMap:
+        """The map of the units of a value, channel by channel; one that may not merge stands on its own."""
+        units = self.ties.units[name]
+        found = UnitMap.own(units.size)
+        for number in np.unique(self._axis[units]):
+            if number < 0:
+                continue
+            inside, own = self._axis[units] == number, self.maps[int(number)]
+            places = self._place[units[inside]]
+            for field in ("partner", "kind", "before", "after", "offset"):
+                getattr(found, field)[inside] = getattr(own, field)[places]
+        return found
+
+    def folded(self, layer: Affine) -> tuple[FloatArray, FloatArray, FloatArray, Reading]:
+        """W·P and b + W·q of a layer, with sums of absolute values, and how it reads.
+
+        Returns
+        -------
+        weight : ndarray, shape (units, reduced inputs, offsets)
+        bias, size : ndarray, shape (units,)
+        reading : Reading
+        """
+        reading = self.reading(layer.inputs[0])
+        weight = layer.weight.reshape(*layer.weight.shape[:2], -1)
+        units, _, offsets = weight.shape
+        flat = weight.transpose(0, 2, 1).reshape(units * offsets, -1)
+        through = (reading.matrix.T @ flat.T).T
+        size = (abs(reading.matrix).T @ np.abs(flat).T).T.max(axis=1, initial=0.0)
+        bias = weight.sum(axis=2) @ reading.offset
+        if layer.bias is not None:
+            bias = bias + layer.bias
+        shaped = through.reshape(units, offsets, -1).transpose(0, 2, 1)
+        return shaped, bias, size.reshape(units, offsets).max(axis=1), reading
+
+    def condition(self, layer: Affine) -> Condition:
+        """What (*) says of a layer of the original."""
+        other, rows = self._layers[layer.name], self.rows(layer.name)
+        target = other.weight.reshape(*other.weight.shape[:2], -1)
+        shift = np.zeros(other.units) if other.bias is None else other.bias
+        reading: Reading | None = None
+        if layer.depthwise:
+            weight = layer.weight.reshape(*layer.weight.shape[:2], -1)
+            bias = np.zeros(layer.units) if layer.bias is None else layer.bias
+            size = np.abs(weight).max(axis=(1, 2))
+        else:
+            weight, bias, size, reading = self.folded(layer)
+        stays = rows.kind == STAYS
+        a, partner = rows.before, rows.partner
+        taken, moved = a[:, None, None] * target[partner], a * shift[partner]
+        size = np.maximum(size, np.abs(taken).max(axis=(1, 2), initial=0.0))
+        return Condition(
+            rows,
+            np.where(stays[:, None, None], taken - weight, -weight),
+            np.where(stays, moved - bias, -bias),
+            np.where(stays, np.maximum(size, np.abs(moved)), size),
+            reading,
+        )
+
+    @cached_property
+    def conditions(self) -> dict[str, Condition]:
+        """Those of all layers, by name."""
+        return {layer.name: self.condition(layer) for layer in self.original.layers}
+
+    @property
+    def unit_roundoff(self) -> float:
+        """The larger relative rounding of the two networks' dtypes."""
+        return max(PRECISIONS[n.dtype].unit for n in (self.original, self.reduced))
+
+    def exact_units(self, name: str) -> Marks:
+        """Which units of a layer obey (*), up to the rounding of their weights."""
+        condition = self.conditions[name]
+        terms = 4 + condition.rows.partner.size
+        far = np.maximum(
+            np.abs(condition.weight).max(axis=(1, 2), initial=0.0), np.abs(condition.bias)
+        )
+        close = far <= terms * self.unit_roundoff * condition.size
+        return np.asarray(close & (condition.rows.kind == STAYS))
+
+    @cached_property
+    def reference(self) -> Network:
+        """The nearest network, of the original's widths, of which the reduced one is the exact quotient."""
+        return self.original.with_layers(self._moved(layer) for layer in self.original.layers)
+
+    def _moved(self, layer: Affine) -> Affine:
+        condition = self.conditions[layer.name]
+        rows, reading = condition.rows, condition.reading
+        weight = layer.weight.reshape(*layer.weight.shape[:2], -1).copy()
+        bias = np.zeros(layer.units) if layer.bias is None else layer.bias.copy()
+        stays, zero = rows.kind == STAYS, rows.kind == ZERO
+        if reading is None:
+            weight[stays] += condition.weight[stays]
+            moved = condition.bias
+        else:
+            change, moved = _least(condition.weight, condition.bias, reading)
+            weight[:, reading.unread] = 0.0
+            weight[stays] += change[stays]
+            weight[zero | (rows.kind == CONSTANT)] = 0.0
+        bias[stays] += moved[stays]
+        bias[zero] = 0.0
+        has_bias = layer.bias is not None or bool(bias.any())
+        return replace(
+            layer, weight=weight.reshape(layer.weight.shape), bias=bias if has_bias else None
+        )
+
+    @cached_property
+    def changes(self) -> dict[str, float]:
+        """The 2-norm of what separates each layer of the reference from the original's."""
+        found: dict[str, float] = {}
+        for one, two in zip(self.original.layers, self.reference.layers, strict=True):
+            bias = np.zeros(one.units) if one.bias is None else one.bias
+            moved = (0.0 if two.bias is None else two.bias) - bias
+            found[one.name] = float(
+                np.hypot(np.linalg.norm(two.weight - one.weight), np.linalg.norm(moved))
+            )
+        return found
+
+    @property
+    def defect(self) -> float:
+        """δ, the 2-norm of all changes."""
+        return float(np.linalg.norm(list(self.changes.values())))
+
+
+def _least(weight: FloatArray, bias: FloatArray, reading: Reading) -> tuple[FloatArray, FloatArray]:
+    """The least ΔW and Δb with ΔW·P = R at each offset and ΔW·q + Δb = r, for each row R, r.
+
+    They are combinations of the constraints: ΔW_k = λ_k·Pᵀ + μ·qᵀ at the k-th of K offsets and Δb = μ. The
+    columns of P are orthogonal (a unit stands on one other), so D = PᵀP is diagonal, and with v = Pᵀq
+
+        λ_k = (R_k − μ·v)·D⁻¹,    μ = (r − Σ_k R_k·D⁻¹·v) / (1 + K·(‖q‖² − v·D⁻¹·v)).
+    """
+    matrix, q = reading.matrix, reading.offset
+    units, reduced, offsets = weight.shape
+    squares = np.asarray((matrix**2).sum(axis=0))
+    inverse = 1 / np.where(squares > 0, squares, 1.0)
+    v = matrix.T @ q
+    rest = max(float(q @ q - (v * inverse) @ v), 0.0)
+    mu = (bias - np.einsum("umk,m->u", weight, inverse * v)) / (1 + offsets * rest)
+    factors = (weight - mu[:, None, None] * v[None, :, None]) * inverse[None, :, None]
+    flat = factors.transpose(0, 2, 1).reshape(units * offsets, reduced)
+    change = (matrix @ flat.T).T.reshape(units, offsets, -1) + mu[:, None, None] * q
+    return change.transpose(0, 2, 1), mu

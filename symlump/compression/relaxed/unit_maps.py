@@ -1,0 +1,385 @@
+"""Which unit of the original stands on which unit of a reduced network: looked for, then measured.
+
+Any map gives a true statement, with its defect δ; a good one has a small δ. Layer by layer each unit of the
+reduced network gets the unit of the original that is nearest to it, all different (the assignment problem).
+What is left over merged with one of these, if what reads that one took up some of its weights, or was removed,
+whichever changes the layer itself and the layers that read it least; since that depends on how those are
+matched, it is asked again when all layers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import UnionType
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
+from symlump.compression.symmetries.allowed import Allowed, allowed, passes_units
+from symlump.errors import MethodError
+from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.network import Network
+from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Node, Select
+from symlump.network.step_nodes import ByPlace, Operation
+from symlump.ode.exact import FloatArray, IntArray
+
+_SWEEPS = 3
+_NEAREST = 8
+_PAYS = 0.25  # a factor must bring units so much nearer to one another
+
+
+def explained(original: Network, reduced: Network) -> Quotient:
+    """The maps with the least defect that were found.
+
+    Parameters
+    ----------
+    original, reduced : Network
+        Aligned.
+
+    Raises
+    ------
+    MethodError
+        If a layer of the reduced network has more units.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0], [5.0], [1.5]], [[2.0, 4.0, 3.0]]])
+    >>> small = Network.dense([[[5.0], [1.25]], [[4.0, 5.0]]])
+    >>> quotient = explained(net, small)
+    >>> quotient.maps[0].partner.tolist(), round(quotient.defect, 4)
+    ([1, 0, 1], 0.3536)
+    """
+    found = [_Search(original, reduced, own).run() for own in (True, False)]
+    return min(found, key=lambda quotient: quotient.defect)
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Units that were made together.
+
+    Parameters
+    ----------
+    number, count, width : int
+        Of the axis; its units there and in the reduced network.
+    readers : tuple of Affine
+    positive, sign : bool
+        Whether units may be equal up to such a factor.
+    phi : Activation
+        What they go through, where that is one.
+    zero : float or None
+        What the zero unit becomes; None where it does not stay one.
+    constant : bool
+        Whether readers take up a constant.
+    """
+
+    number: int
+    count: int
+    width: int
+    readers: tuple[Affine, ...]
+    positive: bool
+    sign: bool
+    phi: Activation
+    zero: float | None
+    constant: bool
+
+
+class _Search:
+    def __init__(self, original: Network, reduced: Network, own: bool) -> None:
+        self._network, self._own = original, own
+        self._quotient = Quotient(original, reduced)
+        self._reduced = {layer.name: layer for layer in reduced.layers}
+        self._layers = {layer.name: layer for layer in original.layers}
+        self._axes = list(self._described())
+
+    def run(self) -> Quotient:
+        """The quotient that is left when nothing changes any more."""
+        maps = self._quotient.maps
+        for axis in self._axes:
+            maps[axis.number] = self._first(axis)
+        for _ in range(_SWEEPS):
+            before = dict(maps)
+            for axis in self._axes:
+                maps[axis.number] = self._improved(axis)
+            if all(_equal(before[n], found) for n, found in maps.items()):
+                break
+        return Quotient(self._network, self._quotient.reduced, maps)
+
+    def _described(self) -> Iterator[_Axis]:
+        """The axes, in the order in which they are made."""
+        network, quotient = self._network, self._quotient
+        free = allowed(network)
+        place = {node.name: n for n, node in enumerate(network.nodes)}
+        numbers = sorted(
+            range(len(quotient.ties.axes)), key=lambda n: place[quotient.ties.makers[n][0]]
+        )
+        for number in numbers:
+            units, makers = quotient.ties.axes[number], quotient.makers(number)
+            count, width = units.size, quotient.width(number)
+            if any(self._layers[name].units != count for name in makers):
+                raise MethodError(
+                    f"{makers[0]}: some of its units are tied to others, which explain_reduction does not take"
+                )
+            if width > count:
+                raise MethodError(
+                    f"{makers[0]} has {count} units in the original and {width} in the reduced network; give "
+                    "the larger network first"
+                )
+            inside = [
+                node
+                for node in network.nodes
+                if np.isin(quotient.ties.units[node.name], units).any()
+            ]
+            names = {node.name for node in inside}
+            readers = tuple(
+                layer
+                for layer in network.layers
+                if not layer.depthwise and layer.inputs[0] in names
+            )
+            applied = [node for node in inside if isinstance(node, Apply)]
+            one = len(makers) == 1 and len(applied) <= 1
+            phi = applied[0].activation if len(applied) == 1 else ACTIVATIONS["identity"]
+            may = free[makers[0]] if one else Allowed(False, False, False)
+            after = free[applied[0].name if applied else makers[0]]
+            constant = one and after.constant and _only(inside, Affine | Apply)
+            values = [float(node.activation(np.zeros(1))[0]) for node in applied]
+            zero: float | None = None
+            if constant:
+                zero = values[0] if values else 0.0
+            elif not any(values) and all(self._keeps_zero(node, names) for node in inside):
+                zero = 0.0
+            yield _Axis(
+                number, count, width, readers,
+                one and may.positive and phi.degree == 1, one and may.sign and phi.reflection is not None,
+                phi, zero, constant,
+            )  # fmt: skip
+
+    @staticmethod
+    def _keeps_zero(node: Node, names: set[str]) -> bool:
+        """Whether a node that passes the units on makes zero of zeros (biases are set to zero with them)."""
+        match node:
+            case Combine(operation=operation, inputs=inputs):
+                return operation == "multiply" or set(inputs) <= names
+            case Operation() | ByPlace():
+                return False
+        return isinstance(node, Affine | Apply | Flatten | Select | Concatenate) or passes_units(
+            node
+        )
+
+    def _features(self, axis: _Axis) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Rows of the units, with biases, by all layers whose inputs are matched; rows here; biases."""
+        there, here, biases = [], [], np.zeros(axis.count)
+        for name in self._quotient.makers(axis.number):
+            layer, other = self._layers[name], self._reduced[name]
+            if not self._quotient.known(layer.inputs[0]):
+                continue
+            order = self._quotient.order(name, axis.number)
+            weight, bias, _, _ = self._quotient.folded(layer)
+            shift = np.zeros(other.units) if other.bias is None else other.bias
+            there.append(np.column_stack([weight.reshape(layer.units, -1), bias])[order])
+            here.append(np.column_stack([other.weight.reshape(other.units, -1), shift]))
+            biases = bias[order]
+        return np.hstack(there), np.hstack(here), biases
+
+    def _distances(
+        self, axis: _Axis, rows: FloatArray, targets: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Squared distances ‖a·target − row‖² of all pairs, and the factors a."""
+        products = rows @ targets.T
+        sizes, own = (targets**2).sum(axis=1), (rows**2).sum(axis=1)
+        plain = own[:, None] - 2 * products + sizes
+        factors = np.ones_like(plain)
+        best = plain
+        if axis.sign:
+            flipped = own[:, None] + 2 * products + sizes
+            better = flipped < _PAYS * best
+            best, factors = np.where(better, flipped, best), np.where(better, -1.0, factors)
+        if axis.positive:
+            a = products / np.where(sizes > 0, sizes, 1.0)
+            a = np.where((a > 0) | axis.sign, a, 0.0)
+            scaled = own[:, None] - a * products
+            better = (scaled < _PAYS * best) & (a != 0)
+            best, factors = np.where(better, scaled, best), np.where(better, a, factors)
+        return np.maximum(best, 0.0), factors
+
+    def _anchored(self, axis: _Axis, distances: FloatArray) -> IntArray:
+        """For each unit of the reduced network one of the original, all different."""
+        if self._own and axis.count == axis.width:
+            return np.arange(axis.count)
+        rows, columns = linear_sum_assignment(distances.T)
+        return np.asarray(columns[np.argsort(rows)])
+
+    def _map(self, axis: _Axis, partner: IntArray, factors: FloatArray) -> UnitMap:
+        """Units on their partners, −1 for those that are removed as zero units, or unread."""
+        stays = partner >= 0
+        a = np.where(stays, factors[np.arange(axis.count), partner], 0.0)
+        after, offset = a.copy(), np.zeros(axis.count)
+        flipped = a < 0
+        if axis.phi.reflection is not None:
+            sign, constant = axis.phi.reflection
+            after = np.where(flipped, -sign * a if sign > 0 else a, after)
+            offset = np.where(flipped, float(constant), 0.0)
+        kind = np.where(stays, STAYS, UNREAD if axis.zero is None else ZERO)
+        if axis.zero is not None:
+            offset = np.where(stays, offset, axis.zero)
+        return UnitMap(partner, kind, a, after, offset)
+
+    def _first(self, axis: _Axis) -> UnitMap:
+        """Everything left over merged, or everything removed: what the readers' rows fit better."""
+        rows, targets, _ = self._features(axis)
+        distances, factors = self._distances(axis, rows, targets)
+        anchors = self._anchored(axis, distances)
+        merged = distances.argmin(axis=1)
+        merged[anchors] = np.arange(axis.width)
+        if axis.count == axis.width:
+            return self._map(axis, merged, factors)
+        removed = np.full(axis.count, -1)
+        removed[anchors] = np.arange(axis.width)
+        maps = [self._map(axis, partner, factors) for partner in (merged, removed)]
+        costs = [self._misfit(axis, found) for found in maps]
+        return maps[int(np.argmin(costs))]
+
+    def _misfit(self, axis: _Axis, found: UnitMap) -> float:
+        """How far rows of the readers are, in the reduced network, from the nearest row that the map makes."""
+        self._quotient.maps[axis.number] = found
+        total = 0.0
+        for layer in axis.readers:
+            if not self._quotient.known(layer.inputs[0]):
+                continue
+            weight, _, _, _ = self._quotient.folded(layer)
+            a = weight.reshape(layer.units, -1)
+            b = self._reduced[layer.name].weight.reshape(-1, a.shape[1])
+            squares = (a**2).sum(axis=1)[:, None] - 2 * a @ b.T + (b**2).sum(axis=1)
+            total += float(np.trace(squares) if len(a) == len(b) else squares.min(axis=0).sum())
+        return total
+
+    def _improved(self, axis: _Axis) -> UnitMap:
+        """The map with each unit that is left over where it changes least, one after the other.
+
+        All other maps stay. Each unit is taken out of its place and put where the squares that are missing grow
+        least, so they never grow, and a map that is exact is left as it is.
+        """
+        rows, targets, biases = self._features(axis)
+        distances, factors = self._distances(axis, rows, targets)
+        anchors = self._anchored(axis, distances)
+        found = self._kept(axis, anchors, factors)
+        left = np.setdiff1d(np.arange(axis.count), anchors)
+        if not left.size:
+            return found
+        removed_zero = (rows**2).sum(axis=1)
+        removed_constant = removed_zero - biases**2
+        own, wanted, missing = self._missing(axis, found)
+        for i in left[np.argsort(-removed_zero[left])]:
+            w, sums = own[i]
+            if found.kind[i] == STAYS:
+                wanted[found.partner[i]] = wanted[found.partner[i]] + found.after[i] * w
+            missing = missing + sums * found.offset[i]
+            near = np.argsort(distances[i])[:_NEAREST]
+            costs: list[tuple[float, int, int]] = []
+            for j in near:
+                taken_up = _change(wanted[j], self._after(axis, factors[i, j]) * w)
+                if taken_up <= 0:  # else nothing that reads j reads more because of this unit
+                    costs.append((distances[i, j] + taken_up, STAYS, int(j)))
+            if axis.zero is not None:
+                costs.append((removed_zero[i] + _change(missing, sums * axis.zero), ZERO, -1))
+            if axis.constant:
+                value = float(axis.phi(biases[i : i + 1])[0])
+                costs.append((removed_constant[i] + _change(missing, sums * value), CONSTANT, -1))
+            costs.append((float(w @ w), UNREAD, -1))
+            _, kind, j = min(costs)
+            self._place(axis, found, int(i), kind, j, factors, biases)
+            if kind == STAYS:
+                wanted[j] = wanted[j] - found.after[i] * w
+            missing = missing - sums * found.offset[i]
+        return found
+
+    def _kept(self, axis: _Axis, anchors: IntArray, factors: FloatArray) -> UnitMap:
+        """The map that there is, with these anchors and factors."""
+        before = self._quotient.maps[axis.number]
+        partner = before.partner.copy()
+        partner[anchors] = np.arange(axis.width)
+        found = self._map(axis, partner, factors)
+        gone = partner < 0
+        found.kind[gone], found.offset[gone] = before.kind[gone], before.offset[gone]
+        return found
+
+    @staticmethod
+    def _after(axis: _Axis, a: float) -> float:
+        """The factor s of φ(a·v) = s·φ(v) + q."""
+        if a < 0 and axis.phi.reflection is not None and axis.phi.reflection[0] > 0:
+            return -a
+        return a
+
+    def _place(
+        self,
+        axis: _Axis,
+        found: UnitMap,
+        i: int,
+        kind: int,
+        j: int,
+        factors: FloatArray,
+        biases: FloatArray,
+    ) -> None:
+        """Put a unit on unit j, or remove it."""
+        a = float(factors[i, j]) if kind == STAYS else 0.0
+        offset = 0.0
+        if a < 0 and axis.phi.reflection is not None:
+            offset = float(axis.phi.reflection[1])
+        if kind == ZERO and axis.zero is not None:
+            offset = axis.zero
+        if kind == CONSTANT:
+            offset = float(axis.phi(biases[i : i + 1])[0])
+        found.partner[i], found.kind[i] = j, kind
+        found.before[i], found.after[i], found.offset[i] = a, self._after(axis, a), offset
+
+    def _missing(
+        self, axis: _Axis, found: UnitMap
+    ) -> tuple[list[tuple[FloatArray, FloatArray]], list[FloatArray], FloatArray]:
+        """What the readers read of each unit; what the map leaves of what they read of it here.
+
+        Returns
+        -------
+        own : list of (ndarray, ndarray)
+            For each unit its weights in all readers, and their sums over positions, as a bias takes them up.
+        wanted : list of ndarray
+            For each unit of the reduced network its weights there, without those of the units that stand on it.
+        missing : ndarray
+            The same for the biases of the readers.
+        """
+        quotient = self._quotient
+        quotient.maps[axis.number] = found
+        columns, sums, wanted, missing = [], [], [], []
+        for layer in axis.readers:
+            other, rows = self._reduced[layer.name], quotient.rows(layer.name)
+            stays = np.flatnonzero(rows.kind == STAYS)
+            a = rows.before[stays]
+            weight = layer.weight.reshape(*layer.weight.shape[:2], -1)[stays]
+            target = other.weight.reshape(*other.weight.shape[:2], -1)[rows.partner[stays]]
+            target = a[:, None, None] * target
+            table = quotient.ties.table(layer.inputs[0], axis.number)
+            there = quotient.columns(layer.inputs[0], axis.number)
+            # units × (rows, positions, offsets)
+            columns.append(weight[:, table].transpose(1, 0, 2, 3).reshape(axis.count, -1))
+            wanted.append(target[:, there].transpose(1, 0, 2, 3).reshape(axis.width, -1))
+            sums.append(weight[:, table].sum(axis=(2, 3)).T)
+            _, bias, _, _ = quotient.folded(layer)
+            shift = np.zeros(other.units) if other.bias is None else other.bias
+            missing.append(a * shift[rows.partner[stays]] - bias[stays])
+        own, total, goal = np.hstack(columns), np.hstack(sums), np.hstack(wanted)
+        stays = np.flatnonzero(found.kind == STAYS)
+        np.subtract.at(goal, found.partner[stays], found.after[stays, None] * own[stays])
+        return list(zip(own, total, strict=True)), list(goal), np.concatenate(missing)
+
+
+def _change(missing: FloatArray, taken: FloatArray) -> float:
+    """By how much ‖missing‖² grows if something is taken from it."""
+    return float(taken @ taken - 2 * missing @ taken)
+
+
+def _only(nodes: Sequence[Node], kinds: type | UnionType) -> bool:
+    return all(isinstance(node, kinds) for node in nodes)
+
+
+def _equal(one: UnitMap, two: UnitMap) -> bool:
+    return np.array_equal(one.partner, two.partner) and np.array_equal(one.kind, two.kind)

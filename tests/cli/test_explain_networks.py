@@ -1,0 +1,85 @@
+"""``symlump explain`` of two saved networks."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import symlump as sl
+from symlump.cli.main import main
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    small = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    large = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    with torch.no_grad():  # unit 4 is unit 1 again
+        large[0].weight[:], large[0].bias[:] = (
+            small[0].weight[[0, 1, 2, 0]],
+            small[0].bias[[0, 1, 2, 0]],
+        )
+        large[2].weight[:], large[2].bias[:] = small[2].weight[:, [0, 1, 2, 0]], small[2].bias
+        large[2].weight[0, [0, 3]] *= 0.5
+    save_file(large.state_dict(), "net.safetensors")
+    save_file(small.state_dict(), "small.safetensors")
+    return "net.safetensors", "small.safetensors"
+
+
+def test_it_says_what_merged_and_certifies_the_difference(files, capsys):
+    assert main(["explain", *files, "--activation", "tanh", "--box", "-1", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "17 → 13 weights and biases; an exact quotient up to the rounding of the weights" in text
+    assert "layer 1 (tanh): 4 → 3 units: 2 alone, 2 merged in 1; exact" in text
+    assert "certified: for all inputs in [-1, 1] no output of the two differs by more than" in text
+
+
+def test_onnx_files(files, capsys):
+    pytest.importorskip("onnx")
+    for name in files:
+        network = sl.from_torch(_module(name))
+        sl.write_onnx(network, name.replace("safetensors", "onnx"))
+    assert main(["explain", "net.onnx", "small.onnx"]) == 0
+    assert "2 merged in 1; exact" in capsys.readouterr().out
+
+
+def _module(name):
+    from safetensors.torch import load_file
+
+    state = load_file(name)
+    width = len(state["0.weight"])
+    module = nn.Sequential(nn.Linear(2, width), nn.Tanh(), nn.Linear(width, 1))
+    module.load_state_dict(state)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "add --activation"),
+        (["x3", "--activation", "tanh"], "one argument too many"),
+        (["--activation", "tanh", "--method", "backward"], "--method is for two variables"),
+        (["--activation", "tanh", "--parameters", "symbolic"], "for differential equations"),
+    ],
+)
+def test_mistakes(files, capsys, more, message):
+    assert main(["explain", *files, *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_larger_network_comes_first(files, capsys):
+    assert main(["explain", *reversed(files), "--activation", "tanh"]) == 2
+    assert "give the larger network first" in capsys.readouterr().err
+
+
+def test_options_of_networks_are_refused_for_models(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.ode").write_text(
+        "begin model m\nbegin init\nx y\nend init\nbegin ODE\nd(x) = -x\nd(y) = -y\nend ODE\nend model\n"
+    )
+    assert main(["explain", "m.ode", "x"]) == 2
+    assert "two variables are compared" in capsys.readouterr().err
+    assert main(["explain", "m.ode", "x", "y", "--box", "0", "1"]) == 2
+    assert "--box is for networks" in capsys.readouterr().err
+    assert main(["explain", "m.ode", "x", "y"]) == 0

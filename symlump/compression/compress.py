@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from symlump.compression.compression import Compression
 from symlump.compression.reduction import CompressionMethod, Reduction
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     import torch
     from torch import nn
+
+    from symlump.compression.recurrent.plan import RecurrentPlan
+    from symlump.compression.recurrent.result import RecurrentCompression
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +120,18 @@ class CompressionPlan(Plan[Compression]):
         return model.to(device).train(self.module.training)
 
 
+@overload
+def compress(  # type: ignore[overload-overlap]
+    model: nn.RNNBase | nn.RNNCellBase, method: CompressionMethod
+) -> RecurrentCompression: ...
+@overload
+def compress(
+    model: Network | nn.Module,
+    method: CompressionMethod,
+    *,
+    example: torch.Tensor | Sequence[torch.Tensor] | None = None,
+    leave_untouched: bool = False,
+) -> Compression: ...
 @memory_errors()
 def compress(
     model: Network | nn.Module,
@@ -124,7 +139,7 @@ def compress(
     *,
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
     leave_untouched: bool = False,
-) -> Compression:
+) -> Any:
     """Reduce a network by one of the methods of this package.
 
     Parameters
@@ -140,7 +155,9 @@ def compress(
     Returns
     -------
     Compression
-        Its ``model`` is of the kind that was given: torch in, torch out.
+        Its ``model`` is of the kind that was given: torch in, torch out. Of a module with RNN, GRU or LSTM
+        cells a :class:`symlump.compression.recurrent.result.RecurrentCompression`, which answers the same
+        questions; its model is of the class that was given.
 
     Raises
     ------
@@ -151,7 +168,36 @@ def compress(
     FailureError
         If a requested size cannot be reached.
     """
+    if not isinstance(model, Network) and is_recurrent(model):
+        return recurrent_plan(model, method, example, leave_untouched).settled()
     return CompressionPlan.of(model, method, example, leave_untouched).settled()
+
+
+def is_recurrent(model: object) -> bool:
+    """Whether a model is a torch module with recurrent ones inside."""
+    from symlump.network.recurrent.torch_cells import holds_recurrent
+
+    return holds_recurrent(model)
+
+
+def recurrent_plan(
+    model: nn.Module, method: CompressionMethod, example: object, leave_untouched: bool
+) -> RecurrentPlan:
+    """The plan of a model with recurrent cells.
+
+    Raises
+    ------
+    MethodError
+        If an option is given that belongs to networks without recurrence.
+    """
+    from symlump.compression.recurrent.plan import RecurrentPlan
+
+    if example is not None or leave_untouched:
+        raise MethodError(
+            "example=… and leave_untouched=… are for networks without recurrence; sequences go into the "
+            "method: AFDE(…, inputs=X)"
+        )
+    return RecurrentPlan.of(model, method)
 
 
 def _planned(network: Network, method: CompressionMethod) -> Plan[Reduction]:

@@ -18,9 +18,12 @@ State form, of chains of dense layers: :mod:`symlump.network.equations.encode_st
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING, Any, overload
+
 import numpy as np
 
-from symlump.errors import MethodError
+from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.equations.encode_state import state_form
 from symlump.network.equations.network_ode import Form, NetworkODE
@@ -31,16 +34,28 @@ from symlump.network.nodes import Affine, Combine
 from symlump.ode.exact import IntArray
 from symlump.ode.monomials import Monomials
 
+if TYPE_CHECKING:
+    from torch import nn
 
+    from symlump.network.recurrent.cells import Cell
+    from symlump.ode.system import ODE
+
+
+@overload
+def encode(network: Network, form: Form = "influence") -> NetworkODE: ...
+@overload
+def encode(network: nn.Module | Cell) -> ODE: ...
 @memory_errors()
-def encode(network: Network, form: Form = "influence") -> NetworkODE:
-    """Write a network as a polynomial differential equation.
+def encode(network: Any, form: Form = "influence") -> ODE:
+    """Write a network as a polynomial differential equation, or a recurrent cell as a map.
 
     Cost: linear in the number of weights; arrays only.
 
     Parameters
     ----------
     network : Network
+        Or a recurrent module of torch with one layer and direction, or a cell; see
+        :mod:`symlump.network.recurrent.equations`.
     form : {"influence", "state"}
         The state form is for chains of dense layers.
 
@@ -77,6 +92,11 @@ def encode(network: Network, form: Form = "influence") -> NetworkODE:
     one'  = 0
     """
     if not isinstance(network, Network):
+        cell = only_cell(network)
+        if cell is not None:
+            from symlump.network.recurrent.equations import cell_map
+
+            return cell_map(cell)
         raise MethodError(
             f"encode takes a Network, such as from_torch(model); got {type(network).__name__}. A system needs "
             "no encoding: lump(ode, Forward())"
@@ -86,6 +106,32 @@ def encode(network: Network, form: Form = "influence") -> NetworkODE:
     if form == "state":
         return state_form(network)
     raise MethodError(f"form {form!r} is unknown; choose 'influence' or 'state'")
+
+
+def only_cell(module: Any) -> Cell | None:
+    """The cell of a recurrent module with one; None of anything else.
+
+    Raises
+    ------
+    NetworkError
+        If there are several.
+    """
+    from symlump.network.recurrent.cells import Cell
+
+    torch = sys.modules.get("torch")
+    if isinstance(module, Cell) or torch is None or not isinstance(module, torch.nn.Module):
+        return module if isinstance(module, Cell) else None
+    from symlump.network.recurrent.torch_cells import RECURRENT, cells_of
+
+    if not isinstance(module, RECURRENT):
+        return None
+    cells = [cell for layer in cells_of(module) for cell in layer]
+    if len(cells) > 1:
+        raise NetworkError(
+            f"this {type(module).__name__} has {len(cells)} cells (layers, directions), each a map of its own: "
+            "cells_of(module) in symlump.network.recurrent.torch_cells gives them"
+        )
+    return cells[0]
 
 
 class _Influence:

@@ -43,7 +43,7 @@ def planned(
             raise MethodError("example is an input of a torch module; a system has none")
         return method.plan(subject, initial, seed=seed)
     check_network(verb, subject)
-    from symlump.compression.compress import CompressionPlan
+    from symlump.compression.compress import CompressionPlan, is_recurrent, recurrent_plan
     from symlump.compression.reduction import CompressionMethod
 
     if not isinstance(method, CompressionMethod):
@@ -56,6 +56,8 @@ def planned(
         raise MethodError(
             "example is an input of a torch module; what was given says its shapes itself"
         )
+    if not isinstance(subject, Network) and is_recurrent(subject):
+        return recurrent_plan(subject, method, example, leave_untouched=False)
     return CompressionPlan.of(subject, method, example)
 
 

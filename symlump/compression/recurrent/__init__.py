@@ -1,0 +1,1 @@
+"""Hidden units of recurrent nets, and states of neural ODEs, merged."""

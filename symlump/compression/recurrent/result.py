@@ -1,0 +1,208 @@
+"""The report of a compression of a model with recurrent cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.compression.reduction import CompressionMethod
+from symlump.enclosures.wording import at_most
+from symlump.errors import MethodError
+from symlump.lumping.lumping import Lumping
+from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+from symlump.ode.exact import FloatArray, IntArray
+from symlump.proof.certificate import Certificate
+from symlump.tables import table_html, table_text
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RecurrentCompression:
+    """What became of a model with recurrent cells.
+
+    Parameters
+    ----------
+    method : CompressionMethod
+    original, network : RecurrentNetwork
+        Before and after, as they were read.
+    model : torch.nn.Module
+        The smaller model, of the class that was given.
+    eps : float
+        The tolerance.
+    labels : dict
+        By cell, the block of each unit.
+    error : float
+        Root mean square, over the sample sequences and all cells, of what the states are off by, as read
+        from the merged units, over that of the states themselves; 0 for what is exact.
+    rounding : float
+        How far a weight is, at most, from the exact one.
+    lumpings : tuple of Lumping
+        Of the cells' maps, where the merge is exact: their equations, blocks and proofs.
+    measure : str
+        In words what ε compares.
+    """
+
+    method: CompressionMethod
+    original: RecurrentNetwork
+    network: RecurrentNetwork
+    model: Any
+    eps: float
+    labels: dict[str, IntArray]
+    error: float
+    rounding: float
+    lumpings: tuple[Lumping, ...]
+    measure: str
+
+    @property
+    def unit_maps(self) -> tuple[IntArray, ...]:
+        """For each cell, the new unit of each old one."""
+        return tuple(self.labels.values())
+
+    @property
+    def named_unit_maps(self) -> dict[str, IntArray]:
+        """The same by the names of the cells."""
+        return dict(self.labels)
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The proofs of the lumpings, cell by cell; each cell reads the merged units of those before it."""
+        return tuple(lumping.certificate() for lumping in self.lumpings)
+
+    @property
+    def defect(self) -> float:
+        """What the states are off by; see ``error``."""
+        return self.error
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases before."""
+        return self.original.parameters
+
+    @property
+    def retained_parameters(self) -> int:
+        """Weights and biases that remain."""
+        return self.network.parameters
+
+    @property
+    def retained(self) -> float:
+        """Share of the parameters that remain."""
+        return self.retained_parameters / self.parameters
+
+    @cached_property
+    def exact(self) -> bool:
+        """True if the independent checker accepted the lumping of every cell."""
+        return bool(self.lumpings) and all(lumping.exact for lumping in self.lumpings)
+
+    def lift(self, states: npt.ArrayLike, cell: str | None = None) -> FloatArray:
+        """States of the original's units from those of the smaller model.
+
+        Parameters
+        ----------
+        states : array_like, shape (…, units)
+            Of one cell; several layers or directions are several cells.
+        cell : str, optional
+            Its name; may be left out where there is one.
+
+        Raises
+        ------
+        MethodError
+            If there is no such cell, or the states are not its.
+        """
+        names = list(self.labels)
+        if cell is None and len(names) == 1:
+            cell = names[0]
+        if cell not in self.labels:
+            raise MethodError(f"lift(states, cell): the cells are {', '.join(names)}; got {cell!r}")
+        given, units = np.asarray(states, dtype=np.float64), self.network.by_name[cell].cell.units
+        if given.ndim < 1 or given.shape[-1] != units:
+            raise MethodError(f"{cell} has {units} units; got states of shape {given.shape}")
+        return np.asarray(given[..., self.labels[cell]])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, for JSON."""
+        return {
+            "method": "AFDE",
+            "eps": self.eps,
+            "parameters": self.parameters,
+            "retained_parameters": self.retained_parameters,
+            "retained": self.retained,
+            "exact": self.exact,
+            "layers": [
+                dict(
+                    zip(
+                        ("name", "units", "blocks", "parameters", "retained_parameters"),
+                        row,
+                        strict=True,
+                    )
+                )
+                for row in self._rows()
+            ],
+            "defect": self.defect,
+            "rounding": self.rounding,
+            "measure": self.measure,
+        }
+
+    def headline(self) -> str:
+        """One line: method, sizes, what is known of the result."""
+        if self.exact:
+            known = "exact, proof checked"
+            if self.network.dtype != "float64":
+                known += (
+                    f" (the quotient over the rationals; its weights are rounded to {self.network.dtype}, "
+                    f"by at most {at_most(self.rounding, 2)})"
+                )
+        elif self.lumpings:
+            known = "exact, proof not checked (large)"
+        else:
+            known = f"states off by {100 * self.error:.3g} % over sample sequences"
+        if self.padded:
+            known += (
+                "; torch gives all cells of a module one size, so "
+                f"{', '.join(self.padded)} keep units whose weights are 0"
+            )
+        return (
+            f"AFDE, ε = {self.eps:.6g}: {self.parameters} → {self.retained_parameters} "
+            f"parameters ({100 * self.retained:.1f} % retained), {known}"
+        )
+
+    @property
+    def padded(self) -> tuple[str, ...]:
+        """Cells with units that do nothing, so that a module has one size."""
+        return tuple(
+            name
+            for name, labels in self.labels.items()
+            if int(labels.max(initial=-1)) + 1 < self.network.by_name[name].cell.units
+        )
+
+    def _rows(self) -> list[tuple[str, int, int, int, int]]:
+        cells = [
+            (
+                f"{node.name} ({node.cell.kind})",
+                node.cell.units,
+                self.network.by_name[node.name].cell.units,
+                node.cell.parameters,
+                self.network.by_name[node.name].cell.parameters,
+            )
+            for node in self.original.cells
+        ]
+        readers = [
+            (old.name, len(old.weight), len(old.weight), old.parameters, new.parameters)
+            for old, new in zip(self.original.readers, self.network.readers, strict=True)
+        ]
+        return cells + readers
+
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        header = ("layer", "units", "blocks", "parameters", "retained")
+        return header, [(row[0], *map(str, row[1:])) for row in self._rows()]
+
+    def __str__(self) -> str:
+        return self.headline() + "\n" + table_text(*self._table())
+
+    def __repr__(self) -> str:
+        return f"<RecurrentCompression: {self.headline()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.headline()}</p>" + table_html(*self._table())

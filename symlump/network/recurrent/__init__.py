@@ -1,0 +1,1 @@
+"""Recurrent cells and vector fields given by networks: the dynamical systems they are."""

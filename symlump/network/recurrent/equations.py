@@ -1,0 +1,130 @@
+"""A recurrent cell as a map, exactly: h⁺ = q(h, u), with its weights as the rationals they are.
+
+With T = tanh and σ(z) = (1 + T(z/2))/2 every kind of cell is polynomial in its state and in symbols T(…) whose
+arguments are linear, or polynomial in other such symbols:
+
+    rnn    h⁺ = T(a), or max(a, 0)
+    gru    h⁺ = n + (1 + T(a_z/2))/2·(h − n),   n = T(a_n + (1 + T(a_r/2))/2·v_n)
+    lstm   c⁺ = (1 + T(a_f/2))/2·c + (1 + T(a_i/2))/2·T(a_g),   h⁺ = (1 + T(a_o/2))/2·T(c⁺)
+
+where a = W·u + b + V·h + d, and for the GRU's n, a_n = W_n·u + b_n and v_n = V_n·h + d_n. Inputs are
+parameters: the same identities hold whatever they are at each step. So backward equivalence of the map finds
+the units that stay equal once they are, for any input sequence, and its certificate proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from symlump.network.recurrent.cells import Cell
+from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.functions.algebra import Polynomial, add_to, constant, scaled, symbol, total
+from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.maps import in_time
+from symlump.ode.system import ODE
+
+_HALF = Fraction(1, 2)
+
+
+def cell_map(cell: Cell, reads: IntArray | None = None) -> ODE:
+    """The map of a cell; its variables are h1, h2, … (of an LSTM, then c1, c2, …), its parameters u1, u2, ….
+
+    Parameters
+    ----------
+    cell : Cell
+    reads : ndarray of int, shape (inputs,), optional
+        The number of the value that each input has, where some are known to be equal: from 0, without gaps.
+
+    Examples
+    --------
+    >>> w = np.array([[[1.0], [1.0]]])
+    >>> print(cell_map(Cell("tanh", w, np.array([[[0.5, 0.25], [0.0, 0.75]]]))))
+    h1⁺ = tanh(1/2*h1 + 1/4*h2 + u1)
+    h2⁺ = tanh(3/4*h2 + u1)
+    u1⁺ = u1
+    """
+    reads = np.arange(cell.inputs) if reads is None else np.asarray(reads)
+    values = int(reads.max(initial=-1)) + 1
+    units, states = cell.units, len(cell.states)
+    names = [f"{letter}{i + 1}" for letter in cell.states for i in range(units)]
+    inputs = [f"u{i + 1}" for i in range(values)]
+    table = SymbolTable(len(names) + values)
+    writer = _Writer(cell, table, reads + states * units)
+    equations: list[Polynomial] = [{} for _ in range(len(names) + values)]
+    for i in range(units):
+        for k, equation in enumerate(writer.next(i)):
+            equations[k * units + i] = equation
+    return in_time(ODE.from_table([*names, *inputs], equations, table, inputs), discrete=True)
+
+
+class _Writer:
+    """The equations of single units."""
+
+    def __init__(self, cell: Cell, table: SymbolTable, inputs: IntArray) -> None:
+        self._cell, self._table = cell, table
+        self._inputs, self._own = inputs.tolist(), list(range(cell.units))
+
+    def next(self, i: int) -> tuple[Polynomial, ...]:
+        """The next values of a unit: h⁺, and of an LSTM c⁺."""
+        match self._cell.kind:
+            case "gru":
+                return (self._gru(i),)
+            case "lstm":
+                return self._lstm(i)
+            case "relu":
+                return (self._table.apply("max", [self._both(0, i), {}]),)
+            case _:
+                return (self._tanh(self._both(0, i)),)
+
+    def _gru(self, i: int) -> Polynomial:
+        reset, update = (self._logistic(self._both(gate, i)) for gate in (0, 1))
+        new = self._tanh(
+            total([self._of_input(2, i), self._table.multiply(reset, self._of_state(2, i))])
+        )
+        kept = total([symbol(i), scaled(new, Fraction(-1))])
+        return total([new, self._table.multiply(update, kept)])
+
+    def _lstm(self, i: int) -> tuple[Polynomial, Polynomial]:
+        let_in, forget, out = (self._logistic(self._both(gate, i)) for gate in (0, 1, 3))
+        new = self._table.multiply(let_in, self._tanh(self._both(2, i)))
+        c = total([self._table.multiply(forget, symbol(self._cell.units + i)), new])
+        return self._table.multiply(out, self._tanh(c)), c
+
+    def _both(self, gate: int, i: int) -> Polynomial:
+        return total([self._of_input(gate, i), self._of_state(gate, i)])
+
+    def _of_input(self, gate: int, i: int) -> Polynomial:
+        cell = self._cell
+        bias = None if cell.input_bias is None else cell.input_bias[gate, i]
+        return linear(cell.input_weight[gate, i], self._inputs, bias)
+
+    def _of_state(self, gate: int, i: int) -> Polynomial:
+        cell = self._cell
+        bias = None if cell.hidden_bias is None else cell.hidden_bias[gate, i]
+        return linear(cell.hidden_weight[gate, i], self._own, bias)
+
+    def _tanh(self, z: Polynomial) -> Polynomial:
+        return self._table.apply("tanh", [z])
+
+    def _logistic(self, z: Polynomial) -> Polynomial:
+        return total([constant(_HALF), scaled(self._tanh(scaled(z, _HALF)), _HALF)])
+
+
+def linear(weights: FloatArray, symbols: Sequence[int], bias: float | None = None) -> Polynomial:
+    """Σ w_j·x_j + b, exactly; equal symbols are added up.
+
+    Examples
+    --------
+    >>> linear(np.array([0.5, 0.25, 1.0]), [0, 0, 1], -1.0)
+    {((0, 1),): Fraction(3, 4), ((1, 1),): Fraction(1, 1), (): Fraction(-1, 1)}
+    """
+    found: Polynomial = {}
+    for weight, s in zip(weights.tolist(), symbols, strict=True):
+        if weight:
+            add_to(found, {((s, 1),): Fraction(weight)})
+    if bias:
+        add_to(found, constant(Fraction(float(bias))))
+    return found

@@ -1,0 +1,149 @@
+"""A module with recurrent cells inside: its cells, what each of them reads, and what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from symlump.network.recurrent.cells import Cell
+from symlump.ode.exact import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class CellNode:
+    """A cell in its place.
+
+    Parameters
+    ----------
+    name : str
+        ``gru.l0``, ``gru.l0_reverse``: the module, the layer, the direction.
+    module : str
+        The name of the module that holds it; empty where that is the whole model.
+    cell : Cell
+    reads : tuple of str
+        The cells whose units are its inputs, side by side; empty where it reads what comes from outside.
+    """
+
+    name: str
+    module: str
+    cell: Cell
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A dense layer that reads units of cells.
+
+    Parameters
+    ----------
+    name : str
+    weight : ndarray, shape (outputs, inputs)
+    bias : ndarray, shape (outputs,), or None
+    reads : tuple of str
+        The cells, side by side.
+    linear : bool
+        Whether it reads them as they are; False after an activation, or a maximum over time.
+    """
+
+    name: str
+    weight: FloatArray
+    bias: FloatArray | None
+    reads: tuple[str, ...]
+    linear: bool = True
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return int(self.weight.size + (0 if self.bias is None else self.bias.size))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RecurrentNetwork:
+    """The recurrent part of a model, in the order in which values are computed.
+
+    Parameters
+    ----------
+    cells : tuple of CellNode
+    readers : tuple of Reader
+    dtype : str
+        The format of the weights.
+    parameters : int
+        Weights and biases of the whole model, what is not recurrent included.
+    shown : bool
+        Whether states leave the model as they are: then they come smaller.
+
+    Examples
+    --------
+    >>> from symlump.network.recurrent.reading import read_recurrent
+    >>> from torch import nn
+    >>> read_recurrent(nn.LSTM(3, 5, num_layers=2))
+    <RecurrentNetwork: l0 lstm 3–5, l1 lstm 5–5, 440 parameters>
+    """
+
+    cells: tuple[CellNode, ...]
+    readers: tuple[Reader, ...]
+    dtype: str
+    parameters: int
+    shown: bool
+
+    @cached_property
+    def by_name(self) -> dict[str, CellNode]:
+        """The cells by name."""
+        return {node.name: node for node in self.cells}
+
+    @property
+    def modules(self) -> dict[str, list[CellNode]]:
+        """The cells of each recurrent module."""
+        found: dict[str, list[CellNode]] = {}
+        for node in self.cells:
+            found.setdefault(node.module, []).append(node)
+        return found
+
+    @property
+    def reducible(self) -> int:
+        """Weights and biases of cells and of what reads them."""
+        return sum(node.cell.parameters for node in self.cells) + sum(
+            reader.parameters for reader in self.readers
+        )
+
+    def labels(self, reads: Sequence[str], of: dict[str, IntArray], inputs: int) -> IntArray:
+        """The number of the value in each place of an input, units of one block being one value."""
+        if not reads:
+            return np.arange(inputs)
+        parts, first = [], 0
+        for name in reads:
+            parts.append(of[name] + first)
+            first += int(of[name].max(initial=-1)) + 1
+        return np.concatenate(parts)
+
+    def run(self, sequences: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """The states of every cell, for sequences of what each module reads from outside.
+
+        Parameters
+        ----------
+        sequences : dict
+            By module: arrays of shape (samples, steps, inputs).
+
+        Returns
+        -------
+        dict
+            By cell: arrays of shape (states, samples, steps, units).
+        """
+        found: dict[str, FloatArray] = {}
+        for node in self.cells:
+            if node.reads:
+                x = np.concatenate([found[name][0] for name in node.reads], axis=-1)
+            else:
+                x = sequences[node.module]
+            found[node.name] = node.cell.run(x)
+        return found
+
+    def __repr__(self) -> str:
+        said = ", ".join(
+            f"{node.name} {node.cell.kind} {node.cell.inputs}–{node.cell.units}"
+            for node in self.cells
+        )
+        return f"<RecurrentNetwork: {said}, {self.parameters} parameters>"

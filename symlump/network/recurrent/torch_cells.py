@@ -1,0 +1,146 @@
+"""The recurrent modules of torch as cells, and cells as modules of the same class.
+
+References
+----------
+The equations and the layout of the weights: torch.nn.RNN, torch.nn.GRU, torch.nn.LSTM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from symlump.errors import NetworkError
+from symlump.network.recurrent.cells import GATES, Cell, Kind
+from symlump.network.torch_module import DTYPES
+from symlump.ode.exact import FloatArray
+
+#: The modules that are read; those that take one step end in Cell.
+SEQUENCES = (nn.RNN, nn.GRU, nn.LSTM)
+STEPS = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
+RECURRENT = SEQUENCES + STEPS
+
+
+def holds_recurrent(model: object) -> bool:
+    """Whether a module is recurrent, or has a recurrent one inside."""
+    return isinstance(model, nn.Module) and any(isinstance(m, RECURRENT) for m in model.modules())
+
+
+def cells_of(module: nn.Module, name: str = "") -> tuple[tuple[Cell, ...], ...]:
+    """The cells of a recurrent module, by layer and direction.
+
+    Raises
+    ------
+    NetworkError
+        If the module has something that is not read here, such as projections; the message names it.
+
+    Examples
+    --------
+    >>> layers = cells_of(nn.GRU(3, 4, num_layers=2, bidirectional=True))
+    >>> [[(cell.kind, cell.inputs, cell.backward) for cell in layer] for layer in layers][1]
+    [('gru', 8, False), ('gru', 8, True)]
+    """
+    kind, place = _kind(module), f"{name}: " if name else ""
+    if getattr(module, "proj_size", 0):
+        raise NetworkError(
+            f"{place}an LSTM with proj_size={module.proj_size} mixes its units at every step; one without "
+            "projections is reduced"
+        )
+    if isinstance(module, STEPS):
+        return ((_cell(kind, module, "", False),),)
+    assert isinstance(module, SEQUENCES)
+    directions = ("", "_reverse") if module.bidirectional else ("",)
+    return tuple(
+        tuple(_cell(kind, module, f"_l{k}{end}", end == "_reverse") for end in directions)
+        for k in range(module.num_layers)
+    )
+
+
+def module_of(cells: Sequence[Sequence[Cell]], like: nn.Module) -> nn.Module:
+    """A module of the class, options, dtype, device and mode of another, with the weights of some cells.
+
+    All of them have one number of units.
+
+    Examples
+    --------
+    >>> gru = nn.GRU(3, 4, batch_first=True)
+    >>> same = module_of(cells_of(gru), gru)
+    >>> bool(torch.equal(same(torch.ones(2, 5, 3))[0], gru(torch.ones(2, 5, 3))[0]))
+    True
+    """
+    first = cells[0][0]
+    weight: Any = next(like.parameters())
+    bias = first.input_bias is not None
+    where = {"device": weight.device, "dtype": weight.dtype}
+    kind: Any = type(like)
+    options: dict[str, Any] = {"bias": bias, **where}
+    if isinstance(like, nn.RNN | nn.RNNCell):
+        options["nonlinearity"] = like.nonlinearity
+    if isinstance(like, SEQUENCES):
+        for option in ("num_layers", "batch_first", "dropout", "bidirectional"):
+            options[option] = getattr(like, option)
+    with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
+        module: nn.Module = kind(first.inputs, first.units, **options)
+    with torch.no_grad():
+        for k, layer in enumerate(cells):
+            for cell in layer:
+                end = "" if isinstance(like, STEPS) else f"_l{k}" + "_reverse" * cell.backward
+                for part, array in _arrays(cell):
+                    held = getattr(module, f"{part}{end}")
+                    held.copy_(torch.from_numpy(array.reshape(held.shape)))
+    for parameter in module.parameters():
+        parameter.requires_grad_(weight.requires_grad)
+    return module.train(like.training)
+
+
+def dtype_of(module: nn.Module) -> str:
+    """The name of the format of a module's weights.
+
+    Raises
+    ------
+    NetworkError
+        If it is not one that networks have.
+    """
+    dtypes = {p.dtype for p in module.parameters()}
+    if len(dtypes) != 1 or next(iter(dtypes)) not in DTYPES:
+        raise NetworkError(f"weights of one floating-point format are read; got {_named(dtypes)}")
+    return DTYPES[dtypes.pop()]
+
+
+def _named(dtypes: set[torch.dtype]) -> str:
+    return ", ".join(sorted(str(dtype) for dtype in dtypes)) or "none"
+
+
+def _kind(module: nn.Module) -> Kind:
+    if isinstance(module, nn.RNN | nn.RNNCell):
+        return "relu" if module.nonlinearity == "relu" else "tanh"
+    return "gru" if isinstance(module, nn.GRU | nn.GRUCell) else "lstm"
+
+
+def _cell(kind: Kind, module: nn.Module, end: str, backward: bool) -> Cell:
+    gates = len(GATES[kind])
+
+    def array(part: str, columns: int | None) -> FloatArray | None:
+        held = getattr(module, f"{part}{end}", None)
+        if held is None:
+            return None
+        numbers = np.asarray(held.detach().cpu().double().numpy())
+        units = numbers.shape[0] // gates
+        return (
+            numbers.reshape(gates, units) if columns is None else numbers.reshape(gates, units, -1)
+        )
+
+    read, kept = array("weight_ih", 2), array("weight_hh", 2)
+    assert read is not None and kept is not None
+    return Cell(kind, read, kept, array("bias_ih", None), array("bias_hh", None), backward)
+
+
+def _arrays(cell: Cell) -> list[tuple[str, FloatArray]]:
+    parts = [("weight_ih", cell.input_weight), ("weight_hh", cell.hidden_weight)]
+    if cell.input_bias is not None and cell.hidden_bias is not None:
+        parts += [("bias_ih", cell.input_bias), ("bias_hh", cell.hidden_bias)]
+    return parts

@@ -1,0 +1,244 @@
+"""Copies hidden in recurrent modules are merged again, exactly, with a proof."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recurrent_planted import Tagger, on_grid, tagger_with_copies, with_copies
+from torch import nn
+
+import symlump as sl
+from symlump.compression.recurrent.units import equal_units, lumped_units
+from symlump.errors import MethodError, NetworkError
+from symlump.network.recurrent.cells import Cell
+from symlump.network.recurrent.equations import cell_map
+from symlump.network.recurrent.reading import read_recurrent
+from symlump.network.recurrent.torch_cells import cells_of, module_of
+from symlump.proof.certificate import Certificate
+
+KINDS: dict[str, Any] = {
+    "tanh": lambda *a, **k: nn.RNN(*a, **k),
+    "relu": lambda *a, **k: nn.RNN(*a, nonlinearity="relu", **k),
+    "gru": lambda *a, **k: nn.GRU(*a, **k),
+    "lstm": lambda *a, **k: nn.LSTM(*a, **k),
+}
+kinds = pytest.mark.parametrize("kind", list(KINDS))
+
+
+def small_module(kind: str, *sizes: int, seed: int = 0, **options: Any) -> Any:
+    generator = torch.Generator().manual_seed(seed)
+    return on_grid(KINDS[kind](*sizes, **options), generator)
+
+
+@kinds
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cells_step_as_torch_does(kind: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = KINDS[kind](3, 5, num_layers=2, bidirectional=True, batch_first=True, dtype=dtype)
+    network = read_recurrent(module)
+    x = torch.randn(4, 7, 3, dtype=dtype)
+    states = network.run({"": x.double().numpy()})
+    both = np.concatenate([states["l1"][0], states["l1_reverse"][0]], axis=-1)
+    with torch.no_grad():
+        assert np.allclose(
+            both, module(x)[0].numpy(), atol=1e-12 if dtype == torch.float64 else 1e-5
+        )
+        same = module_of([list(layer) for layer in cells_of(module)], module)
+        assert torch.equal(same(x)[0], module(x)[0])
+
+
+@kinds
+def test_the_map_of_a_cell_is_the_cell(kind: str) -> None:
+    ((cell,),) = cells_of(small_module(kind, 2, 4, seed=3, dtype=torch.float64))
+    system = cell_map(cell)
+    x = np.random.default_rng(0).normal(size=(1, 50, 2)) / 4
+    inputs = {"u1": x[0, :, 0], "u2": x[0, :, 1]}
+    start = np.zeros(len(system))
+    found = sl.simulate(system, start, range(51), inputs=inputs).states[:4, 1:]
+    scale = 1 if kind != "relu" else np.abs(found).max()
+    assert np.allclose(found / scale, cell.run(x)[0][0].T / scale, atol=1e-11)
+
+
+@kinds
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 3), min_size=2, max_size=3), st.booleans())
+@settings(max_examples=6, deadline=None)
+def test_hidden_copies_are_merged_again(kind: str, seed: int, sizes: list[int], bias: bool) -> None:
+    small = small_module(kind, 2, len(sizes), seed=seed, bias=bias, batch_first=True)
+    large, of = with_copies(small, sizes, seed)
+    result = sl.compress(large, sl.AFDE(eps=0))
+    assert result.exact and result.eps == 0 and type(result.model) is type(small)
+    (labels,) = result.unit_maps
+    assert all(len(set(labels[of["_l0"] == b].tolist())) == 1 for b in range(len(sizes)))
+    assert result.model.hidden_size <= len(sizes)
+    x = torch.randn(3, 50, 2, generator=torch.Generator().manual_seed(seed)) / 2
+    with torch.no_grad():
+        expected, found = large(x)[0], result.model(x)[0]
+    scale = float(expected.abs().max()) if kind == "relu" else 1.0
+    if scale < 1e6:  # a ReLU can grow without end, and its rounding with it
+        lifted = result.lift(found.numpy())
+        assert np.abs(lifted - expected.numpy()).max() <= 2e-4 * max(scale, 1.0)
+
+
+@kinds
+def test_restored_with_the_very_weights(kind: str) -> None:
+    """Where no units of the small module are equal, it comes back up to the order of its units."""
+    small = small_module(kind, 3, 4, seed=5, num_layers=2, bidirectional=True, batch_first=True)
+    large, _ = with_copies(small, [1, 2, 3, 1], seed=5)
+    result = sl.compress(large, sl.AFDE(eps=0))
+    assert result.model.hidden_size == 4 and not result.padded and result.exact
+    assert result.retained_parameters == sum(p.numel() for p in small.parameters())
+    for ((was, _),), ((now, _),) in zip(
+        [cells_of(small)[:1]], [cells_of(result.model)[:1]], strict=True
+    ):
+        keys = [np.lexsort(c.input_weight.reshape(-1, 4, 3)[0].T) for c in (was, now)]
+        assert np.array_equal(was.input_weight[:, keys[0]], now.input_weight[:, keys[1]])
+        a, b = (c.hidden_weight[:, k][:, :, k] for c, k in zip((was, now), keys, strict=True))
+        assert np.array_equal(a, b)
+    x = torch.randn(2, 9, 3)
+    with torch.no_grad():
+        expected, found = large(x)[0], result.model(x)[0]
+    for name, part, little in zip(
+        ("l1", "l1_reverse"), expected.split(7, dim=2), found.split(4, dim=2), strict=True
+    ):
+        assert np.allclose(result.lift(little.numpy(), name), part, rtol=1e-4, atol=1e-4)
+
+
+@kinds
+def test_with_a_dense_layer_behind(kind: str, tmp_path: Any) -> None:
+    generator = torch.Generator().manual_seed(1)
+    head = on_grid(nn.Linear(6, 2), generator)
+    rnn = small_module(kind, 2, 3, seed=2, num_layers=2, bidirectional=True, batch_first=True)
+    small = Tagger(rnn, head)  # type: ignore[arg-type]
+    large = tagger_with_copies(small, [2, 1, 3]).eval()
+    result: Any = sl.compress(large, sl.AFDE(eps=0))
+    assert isinstance(result.model, Tagger) and not result.model.training and result.exact
+    assert result.model.rnn.hidden_size == 3 and result.model.head.in_features == 6
+    assert result.retained_parameters == sum(p.numel() for p in result.model.parameters())
+    assert result.original.parameters == sum(p.numel() for p in large.parameters())
+    x = torch.randn(5, 12, 2) / 2
+    with torch.no_grad():
+        assert torch.allclose(result.model(x), large(x), rtol=1e-4, atol=1e-4)
+        assert torch.allclose(result.model(x), small.eval()(x), rtol=1e-4, atol=1e-4)
+    for certificate in result.certificates:
+        certificate.write(tmp_path / "c.json")
+        again = Certificate.read(tmp_path / "c.json")
+        assert again.check().accepted and again.data["time"] == "discrete"
+    assert len(result.certificates) == 4
+    assert result.to_dict()["exact"] and "exact, proof checked" in str(result)
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+def test_single_cells(cell: Any) -> None:
+    generator = torch.Generator().manual_seed(4)
+    small = on_grid(cell(3, 4), generator)
+    large, _ = with_copies(small, [2, 2, 1, 3], seed=1)
+    result: Any = sl.compress(large, sl.AFDE(eps=0))
+    assert type(result.model) is cell and result.model.hidden_size == 4 and result.exact
+    x = torch.randn(6, 3)
+    state, little = None, None
+    for _ in range(50):
+        with torch.no_grad():
+            state, little = large(x, state), result.model(x, little)
+    h, k = (s[0] if isinstance(s, tuple) else s for s in (state, little))
+    assert np.allclose(result.lift(k.numpy()), h.numpy(), atol=1e-5)
+
+
+def test_layers_of_different_sizes_are_padded() -> None:
+    small = small_module("gru", 2, 3, seed=1, num_layers=2, batch_first=True)
+    large, _ = with_copies(small, [1, 1, 2], seed=1)
+    with torch.no_grad():  # in the second layer all units are one
+        for name in ("weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1"):
+            rows = getattr(large, name).reshape(3, 4, -1)
+            rows[:] = rows[:, :1]
+    result = sl.compress(large, sl.AFDE(eps=0))
+    assert result.padded == ("l1",) and result.exact and result.model.hidden_size == 3
+    assert "l1 keep units whose weights are 0" in result.headline()
+    x = torch.randn(2, 20, 2)
+    with torch.no_grad():
+        out = result.model(x)[0]
+        assert torch.allclose(out[..., :1].expand(-1, -1, 4), large(x)[0], atol=1e-5)
+        assert not out[..., 1:].any()
+
+
+def test_a_unit_of_an_lstm_is_a_pair() -> None:
+    """Equal c under different output gates: the pairs differ, and what they are read by decides the rest."""
+    generator = np.random.default_rng(0)
+    w = np.repeat(generator.normal(size=(4, 1, 2)), 2, axis=1)
+    v = np.zeros((4, 2, 2))
+    w[3, 1] += 1.0  # the output gates
+    labels, lumping = lumped_units(Cell("lstm", w, v))
+    assert labels.tolist() == [0, 1] and lumping.exact
+    assert sl.lump(cell_map(Cell("lstm", w, v)), sl.Backward()).partition.labels[2:4].tolist() == [
+        2,
+        2,
+    ]
+    w[3, 1] = w[3, 0]
+    assert lumped_units(Cell("lstm", w, v))[0].tolist() == [0, 0]
+
+
+def test_a_gru_needs_its_two_biases_apart() -> None:
+    one = np.ones((3, 2, 1))
+    zero, biases = np.zeros((3, 2, 2)), np.zeros((3, 2))
+    moved = biases.copy()
+    moved[2] = (
+        0.0,
+        0.25,
+    )  # the new value's: only inside the reset gate does it matter which bias it is
+    other = biases.copy()
+    other[2] = 0.25, 0.0
+    assert lumped_units(Cell("gru", one, zero, biases + moved, biases + other))[0].tolist() == [
+        0,
+        1,
+    ]
+    moved[0], other[0] = (0.0, 0.25), (0.25, 0.0)  # the reset gate's: only the sum matters
+    moved[2] = other[2] = 0.0
+    assert lumped_units(Cell("gru", one, zero, biases + moved, biases + other))[0].tolist() == [
+        0,
+        0,
+    ]
+
+
+def test_a_cell_reads_the_merged_units_before_it() -> None:
+    small = small_module("gru", 2, 2, seed=1, num_layers=2)
+    large, _ = with_copies(small, [2, 2], seed=3)
+    network = read_recurrent(large)
+    labels, lumpings = equal_units(network)
+    assert [len(set(part.tolist())) for part in labels.values()] == [2, 2]
+    # alone, with inputs that may all differ, the second layer has no equal units
+    assert len(set(lumped_units(network.cells[1].cell)[0].tolist())) == 4
+    assert lumpings["l1"].quotient.parameters == ("u1", "u2")
+
+
+def test_what_is_not_followed_is_named() -> None:
+    class Squared(Tagger):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out, _ = self.rnn(x)
+            return self.head(out * out)  # type: ignore[no-any-return]
+
+    class Started(Tagger):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out, _ = self.rnn(x, torch.zeros(1, x.shape[0], 4))
+            return self.head(out)  # type: ignore[no-any-return]
+
+    gru, head = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 1)
+    with pytest.raises(NetworkError, match="the step mul on the units of rnn.l0 is not followed"):
+        sl.compress(Squared(gru, head), sl.AFDE(eps=0))
+    with pytest.raises(
+        NetworkError, match="the state that it starts from is computed by the model"
+    ):
+        sl.compress(Started(gru, head), sl.AFDE(eps=0))
+    with pytest.raises(NetworkError, match="proj_size=2 mixes its units"):
+        sl.compress(nn.LSTM(2, 4, proj_size=2), sl.AFDE(eps=0))
+    with pytest.raises(MethodError, match="recurrent cells take AFDE"):
+        sl.compress(gru, sl.Magnitude(retain=0.5))
+    with pytest.raises(MethodError, match=r"AFDE\(on=…\) is for networks without recurrence"):
+        sl.compress(gru, sl.AFDE(eps=0.1, on="state"))
+    with pytest.raises(MethodError, match="example=… and leave_untouched=…"):
+        sl.compress(Tagger(gru, head), sl.AFDE(eps=0), example=torch.zeros(1, 2, 2))
+    with pytest.raises(MethodError, match="l0 has 4 units"):
+        sl.compress(gru, sl.AFDE(eps=0)).lift(np.zeros(3))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NotPolynomialError, VariableError
+from symlump.ode.distinct import index_of
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
-from symlump.ode.names import index_of
 from symlump.ode.reactions import Reaction, read_reactions
 from symlump.ode.system import ODE
 

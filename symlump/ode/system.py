@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from symlump.errors import VariableError
 from symlump.ode import maps, printing
+from symlump.ode.distinct import index_of
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions import images
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials
-from symlump.ode.names import index_of
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:

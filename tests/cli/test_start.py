@@ -48,9 +48,9 @@ def imported(tmp_path, *arguments):
     ("arguments", "most"),
     [
         (["--help"], 150),
-        (["lump", "tree.ode", "--method", "forward"], 330),
-        (["lump", "tree.ode", "--method", "backward", "--initial", "values", "-o", "s.ode"], 330),
-        (["show", "tree.ode"], 330),
+        (["lump", "tree.ode", "--method", "forward"], 332),
+        (["lump", "tree.ode", "--method", "backward", "--initial", "values", "-o", "s.ode"], 332),
+        (["show", "tree.ode"], 332),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.errors import InputError, VariableError
+from symlump.ode.distinct import index_of
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import (
     Budget,
@@ -24,7 +25,6 @@ from symlump.ode.functions.algebra import (
 from symlump.ode.functions.generators import Generators, renumbered
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
-from symlump.ode.names import index_of
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE

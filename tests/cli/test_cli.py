@@ -358,7 +358,7 @@ def test_bench_engine_quick(capsys):
 def test_a_network_where_a_model_is_meant(tmp_path, capsys):
     file = tmp_path / "net.PT"
     file.write_bytes(b"")
-    for command in (["conserved"], ["lump", "--method", "forward"], ["explain", "x", "y"]):
+    for command in (["conserved"], ["lump", "--method", "forward"]):
         assert main([command[0], str(file), *command[1:]]) == 2
         assert "is a network, and this takes model files" in capsys.readouterr().err
 

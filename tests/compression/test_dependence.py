@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -458,6 +459,8 @@ def test_what_is_too_long_for_the_checker_is_not_called_exact(monkeypatch):
         (lambda: Dependence(retain=2), "retain=2: a share"),
         (lambda: Dependence(eps=0, inputs="normal"), "samples, a Normal distribution or 'exact'"),
         (lambda: Dependence(retain=0.5, inputs="exact"), "neither eps, retain nor steps"),
+        (lambda: Dependence(inputs="exact", relative_to="output"), "nor relative_to"),
+        (lambda: Dependence(retain=0.5, relative_to="layer"), "choose 'output' or 'parameters'"),
         (lambda: Normal(mean=[[1.0]]), "a vector of finite numbers as mean"),
         (lambda: Normal(covariance=[[np.nan]]), "a matrix of finite numbers"),
         (lambda: Normal(covariance=[[1.0, 0.0]]), "square"),
@@ -510,3 +513,23 @@ def test_steps_fit_all_weights_without_data():
     spread = np.sqrt(np.sum(np.var(full(x), axis=0)))
     seen = np.sqrt(np.mean(np.sum((closer.network(x) - full(x)) ** 2, axis=1))) / spread
     assert closer.defect == pytest.approx(seen, rel=0.3)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), eps=st.floats(1e-3, 1))
+def test_a_price_for_each_parameter_spends_least_for_a_size(seed, eps):
+    """Of all numbers of units to keep, that hold as few parameters, none loses less."""
+    first = int(np.random.default_rng(seed).integers(1, 40))
+    net = chain(seed, (first, 6, 5, 4, 2))
+    plan = Dependence(eps=eps, relative_to="parameters").plan(net)
+    losses = [found[1] for found in plan.orders]
+    shares = plan.ties.shares(net)
+    kept = [np.unique(plan._groups(eps)[units]).size for units in plan.ties.axes]
+
+    def total(table, counts):
+        return sum(row[n] for row, n in zip(table, counts, strict=True))
+
+    sizes = [share * np.arange(len(loss)) for share, loss in zip(shares, losses, strict=True)]
+    for other in itertools.product(*(range(1, len(loss)) for loss in losses)):
+        if total(sizes, other) <= total(sizes, kept) + 1e-12:
+            assert total(losses, other) >= total(losses, kept) - 1e-12

@@ -42,6 +42,12 @@ from symlump.plan import Plan, check_wish, renamed
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.
 _ROUNDING = {"float64": 1e-12, "float32": 1e-6, "float16": 8e-3, "bfloat16": 6e-2}
 
+#: The units of a tolerance, in words.
+_UNITS = {
+    "output": "as a share of their spread",
+    "parameters": "as a share of their spread, for each share of the parameters that goes",
+}
+
 
 @renamed(tol="eps")
 @dataclass(frozen=True, eq=False)
@@ -63,6 +69,10 @@ class Dependence(CompressionMethod):
         "exact" needs nothing: it removes units that are combinations as polynomials of the inputs, over the
         rationals, and has each such identity verified by the independent checker. It is for dense layers one
         after the other with polynomial activations, and takes no ``eps`` or ``retain``.
+    relative_to : {"output", "parameters"}, optional
+        The unit of tolerances. "output": every layer may change the outputs by as much. "parameters": by as
+        much for each share of the parameters that its units hold, so that a size is reached where it costs
+        least. By default "output".
     seed : int
         Of the samples drawn from a distribution.
     steps : int
@@ -82,10 +92,12 @@ class Dependence(CompressionMethod):
     Let H be the values of some units where layers read them, and M = E[JᵀJ]/Var(outputs) with J the derivative
     of the outputs by what is read. Units are eliminated greedily, always the one that increases
     E[‖M^½(H − A·H_kept)‖²] least when A is refitted, added up over all places in which the units are read. So
-    the choice is by effect on the outputs, and comparable between layers. Which units go is decided on the
-    original network; then layer after layer is fitted on the already reduced ones before it, so errors do not
-    pile up. A layer without a bias, or one that pads with zeros, gets no constant. Weights that layers share
-    get one fit for all of these. Cost: a QR factorisation of samples × units for each place.
+    the choice is by effect on the outputs, and comparable between layers. With E_a(k) the loss where k units
+    of an axis are left, "output" asks for the least k with E_a(k) ≤ ε², "parameters" for the k with the least
+    E_a(k) + ε²·s_a·k, where s_a is the share of all parameters that one unit holds. Which units go is decided
+    on the original network; then layer after layer is fitted on the already reduced ones before it, so errors
+    do not pile up. A layer without a bias, or one that pads with zeros, gets no constant. Weights that layers
+    share get one fit for all of these. Cost: a QR factorisation of samples × units for each place.
 
     Examples
     --------
@@ -102,18 +114,28 @@ class Dependence(CompressionMethod):
     inputs: Inputs = field(default=None, repr=False)
     seed: int = 0
     steps: int = 0
+    relative_to: str | None = None
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
+        if self.relative_to not in (None, *_UNITS):
+            raise MethodError(
+                f"relative_to={self.relative_to!r} is unknown; choose {' or '.join(map(repr, _UNITS))}"
+            )
         if isinstance(self.inputs, str):
             if self.inputs != "exact":
                 raise MethodError(
                     f"inputs={self.inputs!r} is unknown; give samples, a Normal distribution or 'exact'"
                 )
-            if self.eps not in (None, 0) or self.retain is not None or self.steps:
+            if (
+                self.eps not in (None, 0)
+                or self.retain is not None
+                or self.steps
+                or self.relative_to
+            ):
                 raise MethodError(
-                    "inputs='exact' removes what is redundant exactly and takes neither eps, retain nor steps; "
-                    "use Dependence(retain=…) with samples or a Normal distribution"
+                    "inputs='exact' removes what is redundant exactly and takes neither eps, retain nor steps, "
+                    "nor relative_to; use Dependence(retain=…) with samples or a Normal distribution"
                 )
             return
         check_wish(self, eps=self.eps, retain=self.retain)
@@ -127,6 +149,13 @@ class Dependence(CompressionMethod):
             return "linear dependence (polynomials)"
         drawn = self.inputs is None or isinstance(self.inputs, Normal)
         return f"linear dependence ({'normal' if drawn else 'samples'})"
+
+    @property
+    def measure(self) -> str:
+        """In words what ε is."""
+        return (
+            f"ε is what a layer may change the outputs by, {_UNITS[self.relative_to or 'output']}"
+        )
 
     def plan(self, network: Network) -> Plan[Reduction]:
         """See :class:`symlump.plan.Method`."""
@@ -196,14 +225,23 @@ class _Orders(NetworkPlan):
     def _groups(self, eps: float) -> IntArray:
         """Its own number for each unit that is kept, for any other that of the first one kept beside it."""
         groups = np.arange(self.ties.count)
-        for units, found in zip(self.ties.axes, self.orders, strict=True):
+        priced = self.method.relative_to == "parameters"
+        for units, found, share in zip(self.ties.axes, self.orders, self._shares, strict=True):
             if found is None:
                 continue
             order, losses = found
-            count = max(1, int(np.argmax(losses <= eps**2)))
+            if priced:
+                best = np.argmin(losses + eps**2 * share * np.arange(losses.size))
+            else:
+                best = np.argmax(losses <= eps**2)
+            count = max(1, int(best))
             kept = np.sort(units[order[:count]]) if order.size else units[:1]
             groups[np.setdiff1d(units, kept)] = kept[0]
         return groups
+
+    @cached_property
+    def _shares(self) -> list[float]:
+        return self.ties.shares(self.network)
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
@@ -226,7 +264,14 @@ class _Orders(NetworkPlan):
             maps.append(where)
         note = "" if self.method.inputs is not None else advice(network, "Dependence")
         return Reduction(
-            small, tuple(maps), small.parameters, eps, error, stored=small.held, note=note
+            small,
+            tuple(maps),
+            small.parameters,
+            eps,
+            error,
+            stored=small.held,
+            note=note,
+            measure=self.method.measure,
         )
 
 

@@ -533,3 +533,20 @@ def test_a_price_for_each_parameter_spends_least_for_a_size(seed, eps):
     for other in itertools.product(*(range(1, len(loss)) for loss in losses)):
         if total(sizes, other) <= total(sizes, kept) + 1e-12:
             assert total(losses, other) >= total(losses, kept) - 1e-12
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10_000), share=st.floats(0.3, 0.8), steps=st.sampled_from([0, 3]))
+def test_a_size_is_reached_in_the_better_unit(seed, share, steps):
+    net = chain(seed, (12, 9, 8, 7, 2), "relu")
+    best = sl.compress(net, Dependence(retain=share, steps=steps))
+    found = {
+        unit: sl.compress(net, Dependence(retain=share, relative_to=unit, steps=0))
+        for unit in ("output", "parameters")
+    }
+    unit = min(found, key=lambda unit: found[unit].defect)
+    again = sl.compress(net, Dependence(eps=best.eps, relative_to=unit, steps=steps))
+    assert best.eps == found[unit].eps and best.measure == found[unit].measure
+    for a, b in zip(again.network.layers, best.network.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+    assert best.defect <= found[unit].defect

@@ -72,7 +72,8 @@ class Dependence(CompressionMethod):
     relative_to : {"output", "parameters"}, optional
         The unit of tolerances. "output": every layer may change the outputs by as much. "parameters": by as
         much for each share of the parameters that its units hold, so that a size is reached where it costs
-        least. By default "output".
+        least. By default ``eps`` is relative to the outputs, and for ``retain`` both are tried: what changes
+        the outputs less under ``inputs`` is kept, and ``measure`` says which.
     seed : int
         Of the samples drawn from a distribution.
     steps : int
@@ -246,6 +247,25 @@ class _Orders(NetworkPlan):
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
         return self.ties.parameters(self.network, self._groups(eps))
+
+    def reach(self, target: int) -> Reduction:
+        """What has at most a target's size, in the unit of the method, or in the better of both."""
+        if self.method.relative_to is not None:
+            return super().reach(target)
+        found: list[tuple[str, Reduction]] = []
+        for unit in _UNITS:
+            try:
+                found.append((unit, self._measured(unit, 0).reach(target)))
+            except FailureError as error:
+                failed = error
+        if not found:
+            raise failed
+        unit, best = min(found, key=lambda pair: pair[1].defect)
+        steps = self.method.steps
+        return self._measured(unit, steps).reach(target) if steps else best
+
+    def _measured(self, unit: str, steps: int) -> _Orders:
+        return replace(self, method=replace(self.method, relative_to=unit, steps=steps))
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from symlump.network.exchange.onnx_io import read_onnx
     from symlump.network.exchange.onnx_write import write_onnx
     from symlump.network.network import Network
+    from symlump.network.recurrent.neural_ode import NeuralODE
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import from_torch, to_torch
     from symlump.network.torch_parts import BlockSum
@@ -95,6 +96,7 @@ _HOME = {
     "Chain": "symlump.network.chain",
     "Layer": "symlump.network.chain",
     "Network": "symlump.network.network",
+    "NeuralODE": "symlump.network.recurrent.neural_ode",
     "read_onnx": "symlump.network.exchange.onnx_io",
     "write_onnx": "symlump.network.exchange.onnx_write",
     "bound_difference": "symlump.network.bounds.difference",
@@ -163,6 +165,7 @@ __all__ = [
     "Model",
     "NearestParameters",
     "Network",
+    "NeuralODE",
     "Normal",
     "ODE",
     "Partition",

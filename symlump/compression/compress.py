@@ -10,6 +10,7 @@ from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.network import Network
+from symlump.network.recurrent.neural_ode import NeuralODE
 from symlump.plan import Plan
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from symlump.compression.recurrent.field import FieldCompression
     from symlump.compression.recurrent.plan import RecurrentPlan
     from symlump.compression.recurrent.result import RecurrentCompression
 
@@ -125,6 +127,8 @@ def compress(  # type: ignore[overload-overlap]
     model: nn.RNNBase | nn.RNNCellBase, method: CompressionMethod
 ) -> RecurrentCompression: ...
 @overload
+def compress(model: NeuralODE, method: CompressionMethod) -> FieldCompression: ...
+@overload
 def compress(
     model: Network | nn.Module,
     method: CompressionMethod,
@@ -134,7 +138,7 @@ def compress(
 ) -> Compression: ...
 @memory_errors()
 def compress(
-    model: Network | nn.Module,
+    model: Network | nn.Module | NeuralODE,
     method: CompressionMethod,
     *,
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
@@ -144,7 +148,7 @@ def compress(
 
     Parameters
     ----------
-    model : torch.nn.Module, Network
+    model : torch.nn.Module, Network, NeuralODE
     method : CompressionMethod
         Any method of this package, such as :class:`symlump.AFDE`, with its options.
     example : Tensor of shape (samples, …), or a tuple of them, optional
@@ -157,7 +161,8 @@ def compress(
     Compression
         Its ``model`` is of the kind that was given: torch in, torch out. Of a module with RNN, GRU or LSTM
         cells a :class:`symlump.compression.recurrent.result.RecurrentCompression`, which answers the same
-        questions; its model is of the class that was given.
+        questions; its model is of the class that was given. Of a neural ODE a
+        :class:`symlump.compression.recurrent.field.FieldCompression`.
 
     Raises
     ------
@@ -168,6 +173,11 @@ def compress(
     FailureError
         If a requested size cannot be reached.
     """
+    if isinstance(model, NeuralODE):
+        from symlump.compression.recurrent.field import compress_field
+
+        _refuse_options("a neural ODE says its sizes itself", example, leave_untouched)
+        return compress_field(model, method)
     if not isinstance(model, Network) and is_recurrent(model):
         return recurrent_plan(model, method, example, leave_untouched).settled()
     return CompressionPlan.of(model, method, example, leave_untouched).settled()
@@ -192,12 +202,15 @@ def recurrent_plan(
     """
     from symlump.compression.recurrent.plan import RecurrentPlan
 
+    _refuse_options("sequences go into the method: AFDE(…, inputs=X)", example, leave_untouched)
+    return RecurrentPlan.of(model, method)
+
+
+def _refuse_options(instead: str, example: object, leave_untouched: bool) -> None:
     if example is not None or leave_untouched:
         raise MethodError(
-            "example=… and leave_untouched=… are for networks without recurrence; sequences go into the "
-            "method: AFDE(…, inputs=X)"
+            f"example=… and leave_untouched=… are for networks without recurrence; {instead}"
         )
-    return RecurrentPlan.of(model, method)
 
 
 def _planned(network: Network, method: CompressionMethod) -> Plan[Reduction]:

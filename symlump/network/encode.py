@@ -38,13 +38,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from symlump.network.recurrent.cells import Cell
+    from symlump.network.recurrent.neural_ode import NeuralODE
     from symlump.ode.system import ODE
 
 
 @overload
 def encode(network: Network, form: Form = "influence") -> NetworkODE: ...
 @overload
-def encode(network: nn.Module | Cell) -> ODE: ...
+def encode(network: nn.Module | Cell | NeuralODE) -> ODE: ...
 @memory_errors()
 def encode(network: Any, form: Form = "influence") -> ODE:
     """Write a network as a polynomial differential equation, or a recurrent cell as a map.
@@ -54,8 +55,8 @@ def encode(network: Any, form: Form = "influence") -> ODE:
     Parameters
     ----------
     network : Network
-        Or a recurrent module of torch with one layer and direction, or a cell; see
-        :mod:`symlump.network.recurrent.equations`.
+        Or a recurrent module of torch with one layer and direction, or a cell (see
+        :mod:`symlump.network.recurrent.equations`), or a :class:`symlump.NeuralODE`.
     form : {"influence", "state"}
         The state form is for chains of dense layers.
 
@@ -92,6 +93,10 @@ def encode(network: Any, form: Form = "influence") -> ODE:
     one'  = 0
     """
     if not isinstance(network, Network):
+        from symlump.network.recurrent.neural_ode import NeuralODE
+
+        if isinstance(network, NeuralODE):
+            return network.ode()
         cell = only_cell(network)
         if cell is not None:
             from symlump.network.recurrent.equations import cell_map

@@ -14,14 +14,14 @@ the units that stay equal once they are, for any input sequence, and its certifi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from symlump.network.recurrent.cells import Cell
-from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.functions.algebra import Polynomial, add_to, constant, scaled, symbol, total
+from symlump.network.recurrent.symbolic import combination
+from symlump.ode.exact import IntArray
+from symlump.ode.functions.algebra import Polynomial, constant, scaled, symbol, total
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
@@ -65,7 +65,8 @@ class _Writer:
 
     def __init__(self, cell: Cell, table: SymbolTable, inputs: IntArray) -> None:
         self._cell, self._table = cell, table
-        self._inputs, self._own = inputs.tolist(), list(range(cell.units))
+        self._inputs = list(map(symbol, inputs.tolist()))
+        self._own = list(map(symbol, range(cell.units)))
 
     def next(self, i: int) -> tuple[Polynomial, ...]:
         """The next values of a unit: h⁺, and of an LSTM c⁺."""
@@ -98,33 +99,16 @@ class _Writer:
 
     def _of_input(self, gate: int, i: int) -> Polynomial:
         cell = self._cell
-        bias = None if cell.input_bias is None else cell.input_bias[gate, i]
-        return linear(cell.input_weight[gate, i], self._inputs, bias)
+        bias = 0.0 if cell.input_bias is None else cell.input_bias[gate, i]
+        return combination(cell.input_weight[gate, i], self._inputs, bias)
 
     def _of_state(self, gate: int, i: int) -> Polynomial:
         cell = self._cell
-        bias = None if cell.hidden_bias is None else cell.hidden_bias[gate, i]
-        return linear(cell.hidden_weight[gate, i], self._own, bias)
+        bias = 0.0 if cell.hidden_bias is None else cell.hidden_bias[gate, i]
+        return combination(cell.hidden_weight[gate, i], self._own, bias)
 
     def _tanh(self, z: Polynomial) -> Polynomial:
         return self._table.apply("tanh", [z])
 
     def _logistic(self, z: Polynomial) -> Polynomial:
         return total([constant(_HALF), scaled(self._tanh(scaled(z, _HALF)), _HALF)])
-
-
-def linear(weights: FloatArray, symbols: Sequence[int], bias: float | None = None) -> Polynomial:
-    """Σ w_j·x_j + b, exactly; equal symbols are added up.
-
-    Examples
-    --------
-    >>> linear(np.array([0.5, 0.25, 1.0]), [0, 0, 1], -1.0)
-    {((0, 1),): Fraction(3, 4), ((1, 1),): Fraction(1, 1), (): Fraction(-1, 1)}
-    """
-    found: Polynomial = {}
-    for weight, s in zip(weights.tolist(), symbols, strict=True):
-        if weight:
-            add_to(found, {((s, 1),): Fraction(weight)})
-    if bias:
-        add_to(found, constant(Fraction(float(bias))))
-    return found

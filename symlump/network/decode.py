@@ -16,6 +16,7 @@ from symlump.network.equations.weights import OfQuotient
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
 from symlump.network.rewrite import rewritten, tidied
+from symlump.network.step_nodes import Attention
 from symlump.ode.exact import IntArray
 
 
@@ -65,18 +66,20 @@ def decode(lumping: Lumping) -> Network:
 
 
 def unit_labels(ode: NetworkODE, labels: IntArray) -> dict[str, IntArray]:
-    """The block of each unit of each layer, sum and product, by the node's name.
+    """The block of each unit of each layer, sum, product and attention, by the node's name.
 
     Parameters
     ----------
     labels : ndarray of int
         The block of each variable.
     """
-    return {
-        node.name: labels[ode.where(node.name)]
-        for node in ode.network.nodes
-        if isinstance(node, Affine | Combine)
-    }
+    names: list[str] = []
+    for node in ode.network.nodes:
+        if isinstance(node, Affine | Combine | Attention):
+            names.append(node.name)
+        if isinstance(node, Attention):
+            names += [f"{node.name}.pairs", f"{node.name}.heads"]
+    return {name: labels[ode.where(name)] for name in names}
 
 
 def unit_maps(lumping: Lumping) -> tuple[IntArray, ...]:

@@ -31,6 +31,7 @@ from symlump.network.equations.term_blocks import TermBlocks
 from symlump.network.equations.wiring import Wiring
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
+from symlump.network.step_nodes import Attention
 from symlump.ode.exact import IntArray
 from symlump.ode.monomials import Monomials
 
@@ -149,7 +150,9 @@ class _Influence:
             if isinstance(node, Affine):
                 self._affine(node)
             elif isinstance(node, Combine):
-                self._combine(node)
+                self._combine(node.name)
+            elif isinstance(node, Attention):
+                self._attention(node)
         for layer in network.layers:
             if layer.bias is not None:
                 own = self._alone[wiring.own[layer.name]]
@@ -203,9 +206,18 @@ class _Influence:
             columns = column[:, None, :] + unit[:, None]
             self._terms.add(reading.source[:, None, None], columns, weight.transpose(1, 0, 2))
 
-    def _combine(self, node: Combine) -> None:
-        for reading in self._wiring.readings[node.name]:
-            column, step = self._columns(node.name, reading.symbols)
+    def _attention(self, node: Attention) -> None:
+        """Pairs are products, heads sums of pairs, and outputs products of a head and a value."""
+        pairs, heads = f"{node.name}.pairs", f"{node.name}.heads"
+        own = self._wiring.own
+        self._combine(pairs)
+        times = np.ones(1) if node.times is None else node.times.astype(np.float64)
+        self._terms.add(own[pairs], self._alone[own[heads][node.pairs]], times)
+        self._combine(node.name)
+
+    def _combine(self, name: str) -> None:
+        for reading in self._wiring.readings[name]:
+            column, step = self._columns(name, reading.symbols)
             columns = column[:, 0] + step * np.arange(reading.source.size)
             self._terms.add(reading.source, columns, np.ones(1))
 

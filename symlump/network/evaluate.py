@@ -26,7 +26,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.ode.exact import FloatArray
 
 #: Values with more entries or channels per sample are refused: a file can claim any size.
@@ -220,6 +220,15 @@ def _with_torch(node: Node) -> Callable[..., Any]:
 
             held = [torch.from_numpy(np.array(array)) for array in arrays]
             return lambda *x: applied(node, x, held)
+        case Attention(mask=mask, times=times):
+            from symlump.network.operations import attended
+
+            more = [None if a is None else torch.from_numpy(np.array(a)) for a in (mask, times)]
+
+            def turned(*x: Any) -> Any:
+                return attended(node, *(part.transpose(1, 2) for part in x), *more).transpose(1, 2)
+
+            return turned
         case Untouched(call=call) if isinstance(call, torch.nn.Module):
             return deepcopy(call).double()
         case Untouched(call=call):

@@ -18,7 +18,7 @@ from symlump.network.evaluate import check_size, evaluated
 from symlump.network.nodes import Affine, Apply, Flatten, GroupSum, Input, Node, Shape, Squeeze
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import check_shared, held_by_each, refuse_shared, sharing
-from symlump.network.step_nodes import ByPlace, Operation, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Untouched
 from symlump.ode.exact import FloatArray
 
 
@@ -161,7 +161,7 @@ class Network:
     @property
     def other_parameters(self) -> int:
         """Those that are not in layers."""
-        others = (Untouched, Operation, ByPlace)
+        others = (Untouched, Operation, ByPlace, Attention)
         return sum(node.parameters for node in self.nodes if isinstance(node, others))
 
     @cached_property

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from symlump.errors import NetworkError
 from symlump.network.nodes import Shape
-from symlump.network.step_nodes import Operation
+from symlump.network.step_nodes import Attention, Operation
 
 Tensors = Sequence[Any]
 
@@ -185,6 +186,44 @@ def applied(node: Operation, values: Tensors, arrays: Tensors) -> Any:
     [[3.0]]
     """
     return TABLE[node.kind](values, arrays, **node.options)
+
+
+def attended(node: Attention, q: Any, k: Any, v: Any, mask: Any, times: Any) -> Any:
+    """What attention computes of values with the channels last: (samples, tokens, channels).
+
+    Heads of one size are one call of torch, others one each.
+
+    Parameters
+    ----------
+    q, k, v, mask, times : Tensor
+        Or proxies that record what is done to them; the last two may be None.
+
+    Examples
+    --------
+    >>> one = np.zeros(1, dtype=int)
+    >>> x = torch.tensor([[[0.0], [4.0]]])
+    >>> attended(Attention("a", ("x", "x", "x"), one, one, 1.0), x, x, x, None, None)[0, 0].tolist()
+    [2.0]
+    """
+    q = q if times is None else q * times
+    attend: Callable[..., Any] = functional.scaled_dot_product_attention
+    options: dict[str, Any] = {"is_causal": node.causal, "scale": node.scale}
+    if node.is_even:
+        if node.count == 1:
+            return attend(q, k, v, mask, **options)
+        parts = [part.unflatten(-1, (node.count, -1)).transpose(1, 2) for part in (q, k, v)]
+        return attend(*parts, mask, **options).transpose(1, 2).flatten(2)
+    found = []
+    ends, edges = (
+        np.searchsorted(own, range(node.count + 1)).tolist() for own in (node.pairs, node.heads)
+    )
+    for head in range(node.count):
+        first, begin = ends[head], edges[head]
+        given = [part.narrow(-1, first, ends[head + 1] - first) for part in (q, k)]
+        values = v.narrow(-1, begin, edges[head + 1] - begin)
+        own = mask if node.mask is None or len(node.mask) == 1 else mask.narrow(0, head, 1)
+        found.append(attend(*given, values, own, **options))
+    return torch.cat(found, -1)
 
 
 def result_shape(node: Operation, given: Sequence[Shape]) -> Shape:

@@ -27,7 +27,7 @@ from symlump.network.nodes import (
 )
 from symlump.network.precision import refuse_overflow
 from symlump.network.simplify import simplified
-from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -69,7 +69,8 @@ def rewritten(network: Network, labels: Mapping[str, IntArray], weights: Weights
     network : Network
     labels : mapping of str to ndarray of int
         For each layer, sum and product, by name, the block of each unit. Blocks of sums and of depthwise layers
-        refine those of what they read.
+        refine those of what they read. For attention those of its channels and, with ``.pairs`` and ``.heads``
+        after the name, of what is inside; each alone where they are not given.
     weights : Weights
 
     Raises
@@ -131,6 +132,8 @@ class _Rewriter:
                 return self._affine(node, given[0])
             case Combine():
                 return self._combine(node, given)
+            case Attention():
+                return self._attention(node, given)
             case ByPlace() if node.is_alike:
                 pass
             case Operation() if node.keeps_units:
@@ -166,13 +169,18 @@ class _Rewriter:
         return self._select(place, name, channels)
 
     def _select(self, place: str, name: str, channels: IntArray) -> str:
-        """Add a selection, under a free name."""
+        """Add a selection."""
+        select = Select(self._free(place), (name,), channels)
+        self._add(select)
+        return select.name
+
+    def _free(self, place: str) -> str:
+        """A free name."""
         number, free = 1, place
         while free in self._taken:
             number += 1
             free = f"{place}_{number}"
         self._taken.add(free)
-        self._add(Select(free, (name,), channels))
         return free
 
     def _affine(self, node: Affine, channels: IntArray) -> IntArray:
@@ -206,6 +214,50 @@ class _Rewriter:
             inputs.append(name)
         self._add(replace(node, inputs=tuple(inputs)))
         return units
+
+    def _attention(self, node: Attention, given: list[IntArray]) -> IntArray:
+        """Blocks of heads that something still reads; in each, blocks of pairs once, times their number."""
+        sizes = {"": node.heads.size, ".pairs": node.pairs.size, ".heads": node.count}
+        blocks, pairs, rows = (
+            Partition(self._labels.get(f"{node.name}{part}", np.arange(count)))
+            for part, count in sizes.items()
+        )
+        members, pair, head = blocks.representatives, pairs.labels, rows.labels
+        kept, heads = np.unique(head[node.heads[members]], return_inverse=True)
+        order = np.argsort(heads, kind="stable")  # the channels of a head stand together
+        places = np.empty_like(order)
+        places[order] = np.arange(order.size)
+        times = np.ones_like(node.pairs) if node.times is None else node.times
+        sums: list[IntArray] = []
+        for number, block in enumerate(kept.tolist()):
+            first = int(np.flatnonzero(head == block)[0])  # a head that stands for its block
+            own = np.flatnonzero(node.pairs == first)
+            _, at, which = np.unique(pair[own], return_index=True, return_inverse=True)
+            counts = np.bincount(which.ravel(), times[own]).astype(np.int64)
+            by = np.argsort(at)
+            sums.append(np.stack([own[at[by]], counts[by], np.full(at.size, number)]))
+        chosen, counts, owners = np.hstack(sums)
+        q, k = given[0][chosen], given[1][chosen]
+        inputs: list[str] = []
+        indices = (q, k, given[2][members[order]])
+        for name, channels, index, part in zip(node.inputs, given, indices, "qkv", strict=True):
+            if not np.array_equal(index, np.arange(_width(channels))):
+                name = self._select(f"{node.name}.{part}", name, index)
+            inputs.append(name)
+        mask = node.mask
+        if mask is not None and len(mask) > 1:
+            mask = mask[np.unique(head, return_index=True)[1][kept]]
+        self._add(
+            replace(
+                node,
+                inputs=tuple(inputs),
+                pairs=owners,
+                heads=heads.ravel()[order],
+                mask=mask,
+                times=None if (counts == 1).all() else counts,
+            )
+        )
+        return places[blocks.labels]
 
 
 def _width(channels: IntArray) -> int:

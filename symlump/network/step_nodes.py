@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from symlump.network.nodes import Node, Shape
-from symlump.ode.exact import FloatArray
+from symlump.ode.exact import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,82 @@ class Operation(Node):
         from symlump.network.operations import result_shape
 
         return result_shape(self, given)
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Node):
+    """softmax(scale·qᵀk + mask)·v, head by head; reads queries, keys and values, each (channels, tokens).
+
+    A channel of the values is passed on, mixed over the tokens as its head says; channel c of the queries and
+    channel c of the keys are one pair, and a head is a sum over its pairs. Heads are numbered 0, 1, …, the
+    channels of each stand together.
+
+    Parameters
+    ----------
+    pairs : ndarray of int, shape (channels of the queries,)
+        The head of each pair.
+    heads : ndarray of int, shape (channels of the values,)
+        The head of each channel of the values.
+    scale : float
+    causal : bool
+        A token reads itself and those before it.
+    mask : ndarray, shape (heads or 1, tokens, tokens), or None
+        Added before the softmax.
+    times : ndarray of int, shape (channels of the queries,), or None
+        How often each pair counts; once where this is None.
+    """
+
+    pairs: IntArray
+    heads: IntArray
+    scale: float
+    causal: bool = False
+    mask: FloatArray | None = None
+    times: IntArray | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of heads."""
+        return int(self.pairs.max(initial=-1)) + 1
+
+    @property
+    def parameters(self) -> int:
+        """Numbers it holds."""
+        return sum(int(array.size) for array in (self.mask, self.times) if array is not None)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all heads are of one size, the channels of each one after the other."""
+        return all(
+            own.size % self.count == 0
+            and np.array_equal(own, np.arange(self.count).repeat(own.size // self.count))
+            for own in (self.pairs, self.heads)
+        )
+
+    def shape(self, *given: Shape) -> Shape:
+        """The channels of the values, and the tokens of the queries."""
+        q, k, v = given
+        fits = len(q) == len(k) == len(v) == 2 and k[1] == v[1]
+        sizes = (q[0], k[0], v[0]) == (self.pairs.size, self.pairs.size, self.heads.size)
+        numbered = all(
+            np.array_equal(np.unique(own), np.arange(self.count))
+            and bool((np.diff(own) >= 0).all())
+            for own in (self.pairs, self.heads)
+        )
+        if not fits or not sizes or not numbered:
+            raise self.refuse(
+                f"queries, keys and values of shapes {q}, {k} and {v} do not fit {self.count} heads of "
+                f"{self.pairs.size} pairs and {self.heads.size} channels; each is (channels, tokens)"
+            )
+        if self.times is not None and self.times.shape != self.pairs.shape:
+            raise self.refuse(f"{self.times.size} numbers of times for {self.pairs.size} pairs")
+        if self.mask is not None and self.mask.shape not in (
+            (1, q[1], k[1]),
+            (self.count, q[1], k[1]),
+        ):
+            raise self.refuse(
+                f"a mask of shape {self.mask.shape} for {self.count} heads, {q[1]} and {k[1]} tokens"
+            )
+        return (v[0], q[1])
 
 
 @dataclass(frozen=True, eq=False)

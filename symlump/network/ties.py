@@ -27,7 +27,7 @@ from symlump.network.nodes import (
     Node,
     Select,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import IntArray
 
 
@@ -48,6 +48,9 @@ class Ties:
         For each axis the layers that make its units.
     count : int
         Number of units.
+    level : tuple of int
+        For each axis a number, the same for the heads of one attention: they are to keep as many units as one
+        another, so that they stay one operation.
 
     Examples
     --------
@@ -64,6 +67,7 @@ class Ties:
     axes: tuple[IntArray, ...]
     makers: tuple[tuple[str, ...], ...]
     count: int
+    level: tuple[int, ...] = ()
 
     def labels(self, network: Network, groups: IntArray) -> dict[str, IntArray]:
         """The blocks of each layer, sum and product, for :func:`symlump.network.rewrite.rewritten`.
@@ -76,7 +80,7 @@ class Ties:
         return {
             node.name: self.channels(node.name, groups)
             for node in network.nodes
-            if isinstance(node, Affine | Combine)
+            if isinstance(node, Affine | Combine | Attention)
         }
 
     def channels(self, name: str, groups: IntArray) -> IntArray:
@@ -112,7 +116,7 @@ class Ties:
             shape = network.shapes[node.name]
             before = width[node.inputs[0]] if node.inputs else 0
             match node:
-                case Affine() | Combine() | Select():
+                case Affine() | Combine() | Select() | Attention():
                     width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
                 case Operation() if node.keeps_units:
                     width[node.name] = before
@@ -187,6 +191,7 @@ class _Finder:
         self._fixed: list[IntArray] = []
         self._units: dict[str, IntArray] = {}
         self._positions: dict[str, IntArray] = {}
+        self._heads: list[tuple[str, IntArray, IntArray]] = []  # which heads read which units
         for node in network.nodes:
             self._units[node.name], self._positions[node.name] = self._pass(node)
         self._fixed += [self._units[name] for name in network.outputs]
@@ -227,6 +232,16 @@ class _Finder:
             case Untouched() | Operation() | Rearrange() | Softmax() | GroupSum():
                 self._fixed += [units for units, _ in given]
                 return self._made(node, fixed=True)
+            case Attention(heads=heads):
+                self._fixed += [units for units, _ in given[:2]]
+                units, _ = given[2]
+                if (
+                    np.unique(units).size < units.size
+                ):  # what two heads make of a unit are two values
+                    self._fixed.append(units)
+                    return self._made(node, fixed=True)
+                self._heads.append((node.name, units, heads))
+                return given[2]
             case ByPlace() if not node.is_alike:
                 self._fixed += [units for units, _ in given]
             case Concatenate():
@@ -263,13 +278,25 @@ class _Finder:
         members: list[list[str]] = [[] for _ in range(components)]
         for number, name in enumerate(self._owner):
             members[unit[number]].append(name)
-        groups: dict[tuple[str, ...], list[int]] = {}
+        read: list[set[tuple[str, int]]] = [set() for _ in range(components)]
+        for name, units, heads in self._heads:  # only units of one head are mixed alike
+            for number, head in zip(unit[units].tolist(), heads.tolist(), strict=True):
+                read[number].add((name, head))
+        groups: dict[tuple[tuple[str, ...], frozenset[tuple[str, int]]], list[int]] = {}
         for number, names in enumerate(members):
             if not fixed[number] and len(set(names)) == len(names):
-                groups.setdefault(tuple(names), []).append(number)
+                groups.setdefault((tuple(names), frozenset(read[number])), []).append(number)
         axes = {names: np.array(units) for names, units in groups.items() if len(units) > 1}
         owners = {name: np.asarray(unit[own], dtype=np.int64) for name, own in self._units.items()}
-        return Ties(owners, self._positions, tuple(axes.values()), tuple(axes), components)
+        makers = tuple(names for names, _ in axes)
+        numbers: dict[object, int] = {}
+        level = tuple(
+            numbers.setdefault(
+                (names, frozenset(name for name, _ in heads), units.size), len(numbers)
+            )
+            for (names, heads), units in axes.items()
+        )
+        return Ties(owners, self._positions, tuple(axes.values()), makers, components, level)
 
 
 def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
@@ -313,7 +340,8 @@ def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     """
     found: dict[int, IntArray] = {}
     for number in range(len(ties.axes)):
-        places = [(own, ties.table(name, number)) for name, own in labels.items()]
+        made = [(name, own) for name, own in labels.items() if name in ties.units]
+        places = [(own, ties.table(name, number)) for name, own in made]
         rows = [own[table] for own, table in places if table.size]
         found[number] = _alike(rows)
     return regrouped(ties, found)

@@ -33,12 +33,13 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.operations import applied
+from symlump.network.operations import applied, attended
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
-from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall
-from symlump.ode.exact import FloatArray
+from symlump.network.written.channels_last import ChannelsLast
+from symlump.ode.exact import FloatArray, IntArray
 
 #: The names of torch's formats.
 DTYPES: dict[torch.dtype, Dtype] = {getattr(torch, p.name): p.name for p in PRECISIONS.values()}
@@ -54,7 +55,7 @@ def graph_module(network: Network) -> fx.GraphModule:
     >>> [(name, tuple(p.shape)) for name, p in module.named_parameters()]
     [('head.weight', (1, 3))]
     """
-    return _Writer(network).module
+    return Writer(network).module
 
 
 def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
@@ -78,11 +79,11 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
     nodes: list[Node] = []
     dtypes: set[torch.dtype] = set()
     for node in network.nodes:
-        if isinstance(node, Affine | Apply):
+        if isinstance(node, Affine) or node.name in places:
             held: Any = module.get_submodule(str(places.get(node.name, node.name)))
             if isinstance(node, Apply):
                 node = replace(node, activation=known_activation(held) or node.activation)
-            else:
+            elif isinstance(node, Affine):
                 dtypes.add(held.weight.dtype)
                 node = _with_arrays_of(node, held)
         nodes.append(node)
@@ -100,82 +101,50 @@ def _with_arrays_of(node: Affine, held: Any) -> Affine:
     return replace(node, weight=weight.reshape(node.weight.shape), bias=bias)
 
 
-class _Writer:
+class Writer:
     """Builds the modules and the calls, node by node."""
 
     def __init__(self, graph: Network) -> None:
-        self._graph = graph
+        self.graph = graph
         self._dtype = getattr(torch, graph.dtype)
-        self._root, self._calls = nn.Module(), fx.Graph()
-        self._values: dict[str, fx.Node] = {}
+        self._root, self.calls = nn.Module(), fx.Graph()
+        self.values: dict[str, fx.Node] = {}
         self._shared = SharedModules()
         self._paths: dict[int, str] = {}  # of modules that are called again
-        self._turned: dict[str, fx.Node] = {}  # with the channels last, for layers of tokens
+        self._last = ChannelsLast(self)
         for node in graph.nodes:
-            if not self._by_tokens(node):
+            if not self._last.write(node):
                 value = self._write(node, [self._value(name) for name in node.inputs])
                 value.meta["symlump"] = node.name
-                self._values[node.name] = value
+                self.values[node.name] = value
         results = [self._value(name) for name in graph.outputs]
-        self._calls.output(results[0] if len(results) == 1 else tuple(results))
-        self.module = fx.GraphModule(self._root, self._calls)
+        self.calls.output(results[0] if len(results) == 1 else tuple(results))
+        self.module = fx.GraphModule(self._root, self.calls)
 
     def _value(self, name: str) -> fx.Node:
-        if name not in self._values:
-            self._values[name] = self._calls.call_method("movedim", (self._turned[name], -1, 1))
-        return self._values[name]
+        if name not in self.values:
+            self.values[name] = self._last.turned_back(name)
+        return self.values[name]
 
-    def _with_channels_last(self, name: str) -> fx.Node:
-        if name not in self._turned:
-            self._turned[name] = self._calls.call_method("movedim", (self._values[name], 1, -1))
-        return self._turned[name]
-
-    def _by_tokens(self, node: Node) -> bool:
-        """Write a step on values with the channels last, where it is one that torch has in that form."""
-        if len(self._graph.shapes[node.name]) < 2:
-            return False
-        only = all(name in self._turned and name not in self._values for name in node.inputs)
-        alike = {self._graph.shapes[name] for name in (*node.inputs, node.name)}
-        match node:
-            case Affine() if node.is_dense:
-                given = [self._with_channels_last(node.inputs[0])]
-                value = self._call(node.name, self._affine(node), given)
-            case Apply() if only:
-                given = [self._turned[node.inputs[0]]]
-                value = self._call(node.name, activation_module(node.activation), given)
-            case Combine() if only and len(alike) == 1:
-                value = self._combined(node, [self._turned[name] for name in node.inputs])
-            case Operation(kind="normalise", options=options) if options["axes"] == (1,):
-                flat = replace(
-                    node,
-                    options={**options, "axes": (-1,)},
-                    arrays=tuple(array.ravel() for array in node.arrays),
-                )
-                value = self._operation(flat, [self._with_channels_last(node.inputs[0])])
-            case _:
-                return False
-        value.meta["symlump"] = node.name
-        self._turned[node.name] = value
-        return True
-
-    def _combined(self, node: Combine, given: list[fx.Node]) -> fx.Node:
+    def combined(self, node: Combine, given: list[fx.Node]) -> fx.Node:
+        """A sum or a product, value by value."""
         what = operator.add if node.operation == "add" else operator.mul
         value = given[0]
         for other in given[1:]:
-            value = self._calls.call_function(what, (value, other))
+            value = self.calls.call_function(what, (value, other))
         return value
 
     def _write(self, node: Node, given: list[fx.Node]) -> fx.Node:
-        calls = self._calls
+        calls = self.calls
         match node:
             case Input():
                 return calls.placeholder(_identifier(node.name))
             case Affine():
-                return self._call(node.name, self._affine(node), given)
+                return self.call(node.name, self.affine(node), given)
             case Apply():
-                return self._call(node.name, activation_module(node.activation), given)
+                return self.apply(node, given[0])
             case Pool():
-                return self._call(node.name, _pool(node), given)
+                return self.call(node.name, _pool(node), given)
             case Flatten():
                 return calls.call_function(torch.flatten, (given[0], 1))
             case Squeeze():
@@ -191,7 +160,7 @@ class _Writer:
                     (-1,) * (node.kept - 1),
                 )
                 value = given[0]
-                for step, numbers in node.steps(self._graph.shapes[node.inputs[0]]):
+                for step, numbers in node.steps(self.graph.shapes[node.inputs[0]]):
                     if step == "reshape":
                         value = calls.call_method("reshape", (value, samples, *channels, *numbers))
                     else:
@@ -199,42 +168,84 @@ class _Writer:
                 return value
             case ByPlace(operation=operation, constant=constant):
                 what = operator.add if operation == "add" else operator.mul
-                held = self._hold(f"{node.name}.constant", nn.Parameter(self._tensor(constant)))
+                held = self.parameter(f"{node.name}.constant", constant)
                 return calls.call_function(what, (given[0], held))
             case Operation():
-                return self._operation(node, given)
+                return self.operation(node, given)
             case Combine():
-                return self._combined(node, given)
+                return self.combined(node, given)
             case Concatenate():
                 return calls.call_function(torch.cat, (given, 1))
             case Select():
-                index = self._hold(f"{node.name}.index", torch.from_numpy(np.array(node.index)))
-                return calls.call_function(torch.index_select, (given[0], 1, index))
+                return self.selected(node, given[0], 1)
             case GroupSum(groups=groups):
-                return self._call(node.name, BlockSum(groups, axis=1), given)
+                return self.call(node.name, BlockSum(groups, axis=1), given)
             case Softmax():
                 what = torch.log_softmax if node.logarithm else torch.softmax
                 return calls.call_function(what, (given[0], 1))
             case Untouched(call=TorchCall() as call):
                 return self._untouched(call, given)
             case Untouched(call=nn.Module() as module):
-                return self._call(node.name, deepcopy(module).to(self._dtype), given)
+                return self.call(node.name, deepcopy(module).to(self._dtype), given)
         raise NetworkError(
             f"{node.name}: a {type(node).__name__} ({getattr(node, 'what', '')}) cannot be written as torch"
         )
 
-    def _operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
+    def operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
         """The calls of torch that its function makes, recorded."""
-        recorder = fx.proxy.GraphAppendingTracer(self._calls)
-        arrays = [
-            self._hold(f"{node.name}.{name}", nn.Parameter(self._tensor(array)))
-            for name, array in node.held
-        ]
+        recorder = fx.proxy.GraphAppendingTracer(self.calls)
+        arrays = [self.parameter(f"{node.name}.{name}", array) for name, array in node.held]
         values, held = ([fx.Proxy(value, recorder) for value in part] for part in (given, arrays))
         result: fx.Node = applied(node, values, held).node
         return result
 
-    def _affine(self, node: Affine) -> nn.Module:
+    def norm(self, node: Operation, width: int) -> nn.Module:
+        """A normalisation along the last axis."""
+        kind: Any = nn.LayerNorm if node.options["centred"] else nn.RMSNorm
+        more = {"bias": len(node.arrays) > 1} if node.options["centred"] else {}
+        affine = bool(node.arrays)
+        module: nn.Module = kind(
+            width, node.options["eps"], elementwise_affine=affine, dtype=self._dtype, **more
+        )
+        with torch.no_grad():
+            for name, array in node.held:
+                getattr(module, name).copy_(self._tensor(array.ravel()))
+        return module
+
+    def attention(self, node: Attention, given: list[fx.Node]) -> fx.Node:
+        """The same for attention, of values with the channels last."""
+        recorder = fx.proxy.GraphAppendingTracer(self.calls)
+        values = [fx.Proxy(value, recorder) for value in given]
+        held = [
+            None
+            if array is None
+            else fx.Proxy(self._hold(f"{node.name}.{name}", self._tensor(array)), recorder)
+            for name, array in (("mask", node.mask), ("times", node.times))
+        ]
+        result: fx.Node = attended(node, *values, *held).node
+        return result
+
+    def apply(self, node: Apply, x: fx.Node) -> fx.Node:
+        """An activation: the function that torch's module of it calls, where there is one."""
+        module = activation_module(node.activation)
+        if isinstance(module, nn.ReLU):
+            return self.calls.call_function(torch.relu, (x,))
+        if not node.activation.torch_class:
+            return self.call(node.name, module, [x])
+        recorder = fx.proxy.GraphAppendingTracer(self.calls)
+        result: fx.Node = module.forward(fx.Proxy(x, recorder)).node
+        return result
+
+    def selected(self, node: Select, x: fx.Node, axis: int) -> fx.Node:
+        """Some channels; those that follow one another are a part of the value, without a copy."""
+        first, count = int(node.index[0]), node.index.size
+        if np.array_equal(node.index, np.arange(first, first + count)):
+            return self.calls.call_function(torch.narrow, (x, axis, first, count))
+        index = self._hold(f"{node.name}.index", torch.from_numpy(np.array(node.index)))
+        return self.calls.call_function(torch.index_select, (x, axis, index))
+
+    def affine(self, node: Affine) -> nn.Module:
+        """The module of a layer; one that shares all it has is that of another."""
         module: nn.Module | None = self._shared.found(node)
         if module is None:
             module = self._new_affine(node)
@@ -245,7 +256,7 @@ class _Writer:
         weight = self._tensor(node.weight)
         bias = None if node.bias is None else self._tensor(node.bias)
         if node.is_scale:
-            return Scale(weight[:, 0].clone(), bias)
+            return self.scale(node)
         with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
             module = self._empty(node, bias is not None)
         with torch.no_grad():
@@ -254,11 +265,16 @@ class _Writer:
                 module.bias.copy_(bias)  # type: ignore[operator]
         return module
 
+    def scale(self, node: Affine, last: bool = False) -> Scale:
+        """One factor, and one constant, for each channel."""
+        bias = None if node.bias is None else self._tensor(node.bias)
+        return Scale(self._tensor(node.weight[:, 0]).clone(), bias, last)
+
     def _empty(self, node: Affine, bias: bool) -> nn.Module:
         reads, units = int(node.weight.shape[1]), node.units
         if node.is_dense:
             return nn.Linear(reads, units, bias, dtype=self._dtype)
-        channels = self._graph.shapes[node.inputs[0]][0]
+        channels = self.graph.shapes[node.inputs[0]][0]
         kinds: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
         module: nn.Module = kinds[len(node.kernel)](
             channels,
@@ -273,7 +289,11 @@ class _Writer:
         )
         return module
 
-    def _tensor(self, array: FloatArray) -> torch.Tensor:
+    def parameter(self, name: str, array: FloatArray) -> fx.Node:
+        """A new parameter of the module."""
+        return self._hold(name, nn.Parameter(self._tensor(array)))
+
+    def _tensor(self, array: FloatArray | IntArray) -> torch.Tensor:
         return torch.from_numpy(np.array(array)).to(self._dtype)
 
     def _untouched(self, call: TorchCall, given: list[fx.Node]) -> fx.Node:
@@ -281,19 +301,20 @@ class _Writer:
 
         def chosen(slot: Slot) -> fx.Node:
             value = given[slot.number]
-            return self._calls.call_method("size", (value, 0)) if slot.samples else value
+            return self.calls.call_method("size", (value, 0)) if slot.samples else value
 
         arguments, keywords = call.filled(chosen, held.__getitem__)
-        return self._calls.call_function(call.function, arguments, keywords)
+        return self.calls.call_function(call.function, arguments, keywords)
 
-    def _call(self, name: str, module: nn.Module, given: list[fx.Node]) -> fx.Node:
+    def call(self, name: str, module: nn.Module, given: list[fx.Node]) -> fx.Node:
+        """A call of a module, which gets its place with the first."""
         if id(module) in self._paths:
-            return self._calls.call_module(self._paths[id(module)], tuple(given))
+            return self.calls.call_module(self._paths[id(module)], tuple(given))
         path = self._place(name)
         self._paths[id(module)] = path
         parent, _, last = path.rpartition(".")
         self._parent(parent).add_module(last, module)
-        return self._calls.call_module(path, tuple(given))
+        return self.calls.call_module(path, tuple(given))
 
     def _hold(self, name: str, tensor: torch.Tensor) -> fx.Node:
         """A tensor of the module: a parameter if it was one, else a buffer."""
@@ -307,7 +328,7 @@ class _Writer:
             owner.register_parameter(last, nn.Parameter(copy, tensor.requires_grad))
         else:
             owner.register_buffer(last, copy)
-        return self._calls.get_attr(path)
+        return self.calls.get_attr(path)
 
     def _parent(self, path: str) -> nn.Module:
         """The module at a place, made if there is none."""

@@ -100,7 +100,7 @@ class BlockSum(nn.Module):
 
 
 class Scale(nn.Module):
-    """One factor and one constant per channel, on a value of any shape.
+    """One factor and one constant per channel, on a value of any shape; the channels are axis 1, or the last.
 
     Examples
     --------
@@ -108,14 +108,15 @@ class Scale(nn.Module):
     [[2.0, 4.0]]
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, last: bool = False) -> None:
         super().__init__()
+        self.last = last
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Along axis 1."""
-        spread = (-1, *(1,) * (x.ndim - 2))
+        """Along the axis of the channels."""
+        spread = (-1,) if self.last else (-1, *(1,) * (x.ndim - 2))
         y = x * self.weight.reshape(spread)
         return y if self.bias is None else y + self.bias.reshape(spread)
 

@@ -23,6 +23,7 @@ from symlump.network.equations.weights import OfMeans, summed_rows
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
 from symlump.network.rewrite import rewritten
+from symlump.network.step_nodes import Attention
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -68,7 +69,7 @@ class CoefficientMerging:
         """The block of each variable at a tolerance."""
         labels = np.arange(len(self.ode))
         for node in self.ode.network.nodes:
-            if not isinstance(node, Affine | Combine):
+            if not isinstance(node, Affine | Combine | Attention):
                 continue
             own = self.ode.where(node.name)
             if self.ode.kinds[own[0]] != "unit" or own.size == 1:
@@ -78,7 +79,7 @@ class CoefficientMerging:
             labels[own] = own[first[inverse.ravel()]]
         return labels
 
-    def _groups(self, node: Affine | Combine, labels: IntArray, eps: float) -> IntArray:
+    def _groups(self, node: Affine | Combine | Attention, labels: IntArray, eps: float) -> IntArray:
         if isinstance(node, Affine) and not node.depthwise:
             rows, _ = summed_rows(self.ode, labels, node)
             if node.bias is not None:
@@ -95,8 +96,8 @@ class CoefficientMerging:
         )
 
 
-def equal_units(ode: NetworkODE, labels: IntArray, node: Affine | Combine) -> IntArray:
-    """Group numbers of the units of a sum, a product or a depthwise layer: equal ones together.
+def equal_units(ode: NetworkODE, labels: IntArray, node: Affine | Combine | Attention) -> IntArray:
+    """Group numbers of the units of a sum, a product, an attention or a depthwise layer: equal ones together.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ from symlump.compression.merging.values import (
     features,
     values_of,
 )
-from symlump.compression.merging.ward import cut, merge_tree
+from symlump.compression.merging.ward import cut, cut_to, merge_tree
 from symlump.compression.moments import SAMPLES
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
@@ -111,7 +111,21 @@ class Merging:
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
-        return regrouped(self.ties, {i: self._cut(tree, eps) for i, tree in enumerate(self.trees)})
+        return regrouped(
+            self.ties, self._even({i: self._cut(t, eps) for i, t in enumerate(self.trees)})
+        )
+
+    def _even(self, cuts: dict[int, IntArray]) -> dict[int, IntArray]:
+        """The heads of an attention keep as many units as the one that keeps most."""
+        most: dict[int, int] = {}
+        for i, level in enumerate(self.ties.level):
+            most[level] = max(most.get(level, 0), int(cuts[i].max()) + 1)
+        return {
+            i: own
+            if int(own.max()) + 1 == (keep := most[self.ties.level[i]])
+            else cut_to(self.trees[i], keep)
+            for i, own in cuts.items()
+        }
 
     def _cut(self, tree: FloatArray, eps: float) -> IntArray:
         """The groups of one axis: its last merges are left out if too few would remain."""

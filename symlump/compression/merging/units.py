@@ -29,6 +29,7 @@ from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.shared_lumping import lump_together
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
+from symlump.network.step_nodes import Attention
 from symlump.network.ties import Ties, grouped_alike, tied
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import smallest_tolerance
@@ -251,7 +252,7 @@ class UnitPlan(NetworkPlan):
         """The unit of each variable of the equation that stands for one."""
         found: dict[int, int] = {}
         for node in self.network.nodes:
-            if isinstance(node, Affine | Combine):
+            if isinstance(node, Affine | Combine | Attention):
                 own, units = self.ode.where(node.name), self.merging.ties.units[node.name]
                 found |= dict(zip(own.tolist(), units.tolist(), strict=False))
         return found

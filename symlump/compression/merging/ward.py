@@ -73,6 +73,20 @@ def cut(tree: FloatArray, eps: float) -> IntArray:
     return np.asarray(rank[inverse.ravel()], dtype=np.int64)
 
 
+def cut_to(tree: FloatArray, count: int) -> IntArray:
+    """The same after as many merges as leave so many groups.
+
+    Examples
+    --------
+    >>> int(cut_to(merge_tree(np.zeros((3, 1)), np.ones(3), Linkage.VARIANCE), 2).max())
+    1
+    """
+    merges = len(tree) + 1 - count
+    steps = tree.copy()
+    steps[:, 2] = np.arange(len(tree)) >= merges
+    return cut(steps, 0.5)
+
+
 def _pair_weights(a: FloatArray, b: FloatArray) -> FloatArray:
     total = a + b
     return np.asarray(np.divide(2 * a * b, total, out=np.zeros_like(total), where=total > 0))

@@ -13,6 +13,7 @@ from symlump.errors import MethodError
 from symlump.network.equations.wiring import Reading
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
+from symlump.network.step_nodes import Attention
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -56,7 +57,10 @@ class NetworkODE(PolynomialODE):
         return np.where(mergeable, shared, alone)
 
     def where(self, name: str, kind: str | None = None) -> IntArray:
-        """Positions of the variables of a node's units; in the state form of those of one kind."""
+        """Positions of the variables of a node's units; in the state form of those of one kind.
+
+        With ``.pairs`` or ``.heads`` after the name of an attention, of those inside of it.
+        """
         place = self._places.get(name)
         if place is None:
             return np.empty(0, dtype=np.int64)
@@ -69,7 +73,16 @@ class NetworkODE(PolynomialODE):
         ones = np.flatnonzero(self.kinds == "one")
         own = self.nodes[: ones[0] if ones.size else len(self)]
         ends = np.searchsorted(own, np.arange(len(self.network.nodes) + 1)).tolist()
-        return {n.name: (ends[i], ends[i + 1]) for i, n in enumerate(self.network.nodes)}
+        places = {n.name: (ends[i], ends[i + 1]) for i, n in enumerate(self.network.nodes)}
+        for node in self.network.nodes:
+            if isinstance(node, Attention):  # its outputs, its pairs, its heads
+                first, end = places[node.name]
+                sizes = np.cumsum([first, node.heads.size, node.pairs.size]).tolist()
+                for part, begin, stop in zip(
+                    ("", ".pairs", ".heads"), sizes, [*sizes[1:], end], strict=True
+                ):
+                    places[f"{node.name}{part}"] = (begin, stop)
+        return places
 
     @cached_property
     def depths(self) -> IntArray:

@@ -23,7 +23,7 @@ from symlump.network.nodes import (
     Node,
     Select,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import IntArray
 
 
@@ -68,11 +68,12 @@ class Wiring:
     names, kinds, nodes, units : list
         Of each variable; see :class:`symlump.network.equations.network_ode.NetworkODE`.
     own : dict
-        The variables of each node's units, by its name.
+        The variables of each node's units, by its name; with ``.pairs`` and ``.heads`` after the name of an
+        attention, those of the products of queries and keys, and of the heads that they add up to.
     wires : dict
         What is behind each channel of each value.
     readings : dict
-        For each layer, sum and product how it reads each of its inputs.
+        For each layer, sum, product and attention how it reads each of its inputs.
     symbols : dict
         The symbols of each of these.
     one : ndarray of int64, shape (1,)
@@ -105,9 +106,16 @@ class Wiring:
         for number, node in enumerate(network.nodes):
             if isinstance(node, Affine):
                 offsets = int(np.prod(node.kernel, dtype=np.int64))
-                self._read(number, node, [self.wires[node.inputs[0]]], offsets)
+                self._read(number, node.name, [self.wires[node.inputs[0]]], offsets)
             elif isinstance(node, Combine):
-                self._read(number, node, self._spread(node), 1, node.operation == "multiply")
+                self._read(number, node.name, self._spread(node), 1, node.operation == "multiply")
+            elif isinstance(node, Attention):
+                q, k, v = (self.wires[name] for name in node.inputs)
+                nothing = np.zeros(node.heads.size, dtype=np.int64)
+                mixing = Wires(self.own[f"{node.name}.heads"][node.heads], nothing, nothing)
+                self._read(number, f"{node.name}.pairs", [q, k], 1, apart=True)
+                self.symbols[f"{node.name}.heads"] = np.empty(0, dtype=np.int64)
+                self._read(number, node.name, [mixing, v], 1, apart=True)
 
     def _variables(self, kind: str, number: int, names: list[str]) -> IntArray:
         first = len(self.names)
@@ -121,7 +129,7 @@ class Wiring:
         """The wires of a node's value."""
         shape = self.network.shapes[node.name]
         passes_on = isinstance(node, Operation) and node.keeps_units
-        makes = Input | Affine | Combine | Untouched | Operation | Rearrange
+        makes = Input | Affine | Combine | Untouched | Operation | Rearrange | Attention
         if isinstance(node, makes) and not passes_on:
             fixed = {Input: "input", Untouched: "output", Operation: "output", Rearrange: "output"}
             kind = fixed.get(type(node), "unit")
@@ -129,6 +137,15 @@ class Wiring:
             own = self._variables(kind, number, [""] * width)
             self.own[node.name] = own
             nothing = np.zeros(width, dtype=np.int64)
+            if isinstance(node, Attention):
+                # Products of queries and keys, and the heads that they add up to. A mask tells heads apart.
+                alike = node.mask is None or len(node.mask) == 1
+                for part, inner, count in (
+                    ("pairs", "pair", node.pairs.size),
+                    ("heads", "head" if alike else "output", node.count),
+                ):
+                    names = [""] * count
+                    self.own[f"{node.name}.{part}"] = self._variables(inner, number, names)
             return Wires(own, nothing, nothing)
         given = [self.wires[name] for name in node.inputs]
         first = given[0]
@@ -201,7 +218,7 @@ class Wiring:
         ]
 
     def _read(
-        self, number: int, node: Node, inputs: list[Wires], offsets: int, apart: bool = False
+        self, number: int, name: str, inputs: list[Wires], offsets: int, apart: bool = False
     ) -> None:
         """Symbols for every way in which a node reads: route, position, offset (and input, if apart)."""
         keys: list[IntArray] = []
@@ -219,11 +236,12 @@ class Wiring:
         own = np.empty(0, dtype=np.int64)
         symbols = np.full(1, -1, dtype=np.int64)
         if len(ways) > 1:
-            names = [f"s{number}_{k + 1}" for k in range(len(ways))]
+            inner = "p" if name not in self.network.named else ""  # of the pairs of an attention
+            names = [f"s{number}{inner}_{k + 1}" for k in range(len(ways))]
             own = symbols = self._variables("symbol", number, names)
-        self.symbols[node.name] = own
+        self.symbols[name] = own
         ends = np.cumsum([0, *(len(key) for key in keys)])
-        self.readings[node.name] = tuple(
+        self.readings[name] = tuple(
             Reading(wires.source, symbols[which.ravel()[a:b]].reshape(-1, offsets))
             for wires, a, b in zip(inputs, ends[:-1], ends[1:], strict=True)
         )

@@ -28,16 +28,20 @@ from symlump.network.exchange.views import (
 )
 from symlump.network.nodes import (
     Affine,
+    Apply,
+    Combine,
+    Concatenate,
     Doubt,
     Flatten,
     Input,
     Node,
+    Pool,
     Select,
     Shape,
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import Rearrange, Regrid, Reorder
+from symlump.network.step_nodes import Attention, ByPlace, Rearrange, Regrid, Reorder
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
@@ -69,6 +73,7 @@ class Arranger:
         self._arranged: dict[tuple[str, tuple[Axis, ...]], str] = {}
         self._named: dict[str, FloatArray] = {}
         self._made = 0
+        self._layered: set[str] = set()
 
     def add(self, node: Node) -> str:
         """Add a node and return its name."""
@@ -77,6 +82,8 @@ class Arranger:
         self.shapes[node.name] = shape
         self.by_name[node.name] = node
         self.nodes.append(node)
+        if self._passes_layers(node):
+            self._layered.add(node.name)
         return node.name
 
     def name_arrays(self, first: int, names: tuple[str, str]) -> None:
@@ -265,8 +272,15 @@ class Arranger:
         lost = 0
         for view in values:
             axes = self._conforming(view, main)
-            lost += axes is not None and not _keeps_channels(axes)
+            lost += axes is not None and not _keeps_channels(axes) and view.name in self._layered
         return lost
+
+    def _passes_layers(self, node: Node) -> bool:
+        """Whether the channels of a value may be units that merge: a layer has made them."""
+        kinds = Combine | Apply | Pool | Regrid | ByPlace | Select | Concatenate
+        if isinstance(node, kinds) or (isinstance(node, Affine) and node.is_scale):
+            return not self._layered.isdisjoint(node.inputs)
+        return isinstance(node, Affine | Attention)
 
     def _conforming(self, view: View, main: View) -> tuple[Axis, ...] | None:
         """The axes of a value that stand where those of another are stored."""

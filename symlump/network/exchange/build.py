@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from math import prod
 from typing import Any, Literal
 
@@ -12,9 +13,9 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.exchange.arranging import shown
-from symlump.network.exchange.building_steps import StepBuilder
 from symlump.network.exchange.doubts import batch_norm, doubtful, inverse
-from symlump.network.exchange.views import Axis, View, all_of
+from symlump.network.exchange.tokens import TokenBuilder
+from symlump.network.exchange.views import Axis, Piece, View, all_of
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Doubt, Pool, Shape
 from symlump.network.precision import Dtype
@@ -22,7 +23,7 @@ from symlump.network.step_nodes import ByPlace
 from symlump.ode.exact import FloatArray
 
 
-class GraphBuilder(StepBuilder):
+class GraphBuilder(TokenBuilder):
     """Collects nodes; see :class:`~symlump.network.exchange.arranging.Arranger`.
 
     Examples
@@ -68,12 +69,17 @@ class GraphBuilder(StepBuilder):
             )
             axes = (*others, all_of(0, len(weight)))
         else:
-            stored = self.arranged(name, x, (last, *(axis for axis in around if axis)))
-            grid = iter(range(1, len(shape) + len(held) + 1))
-            renamed = [
-                (*(p for p in axis if p.axis < 0), *(all_of(next(grid), _size(own)) if own else ()))
-                for axis, own in zip(others, around, strict=True)
-            ]
+            runs: list[Axis] = []  # pieces beside one another, that of the samples apart
+            renamed: list[Axis] = []
+            for axis in others:
+                parts: list[Piece] = []
+                for apart, pieces in groupby(axis, key=lambda piece: piece.axis < 0):
+                    run = tuple(pieces)
+                    if not apart:
+                        runs.append(run)
+                    parts += run if apart else all_of(len(runs), _size(run))
+                renamed.append(tuple(parts))
+            stored = self.arranged(name, x, (last, *runs))
             axes = (*renamed, all_of(0, len(weight)))
         node = self.add(Affine(self.free(name), (stored,), weight, bias, doubt=doubt))
         return View(node, axes)
@@ -144,10 +150,12 @@ class GraphBuilder(StepBuilder):
         NetworkError
             If they do not fit together, or differ from sample to sample.
         """
-        given = [
-            None if v is None else np.asarray(v, dtype=np.float64)
-            for v in (factor, constant, factor_radius, constant_radius, size)
-        ]
+        found = self._scaled(name, x, factor, constant, factor_radius, constant_radius, size)
+        self.rescored(x, found, factor, constant)
+        return found
+
+    def _scaled(self, name: str, x: View, *numbers: FloatArray | float | None) -> View:
+        given = [None if v is None else np.asarray(v, dtype=np.float64) for v in numbers]
         for values in given:
             x = x if values is None else self.spread_over(name, x, values.shape)
         arrays = [None if v is None else self.along_stored(name, x, v) for v in given]

@@ -12,40 +12,13 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import Arranger, shown
 from symlump.network.exchange.views import Piece, View, all_of, joined
-from symlump.network.nodes import Concatenate, Input, Pool, Shape
-from symlump.network.step_nodes import Operation, Softmax
+from symlump.network.nodes import Input, Pool, Shape
+from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
 
 
 class StepBuilder(Arranger):
     """Adds steps that are no layers."""
-
-    def join(self, name: str, parts: Sequence[View | FloatArray], axis: int) -> View:
-        """Values one after the other along an axis of the file; constants are the same for all samples."""
-        views = [part for part in parts if isinstance(part, View)]
-        first = views[0]
-        axis %= len(first.axes)
-        others = {v.axes[:axis] + v.axes[axis + 1 :] for v in views}
-        channels = [v.axes[axis] == all_of(0, (self.shapes[v.name] or (1,))[0]) for v in views]
-        ranks = {self.shapes[v.name][1:] for v in views}
-        if len(others) == len(ranks) == 1 and all(channels) and len(views) == len(parts):
-            node = Concatenate(self.free(name), tuple(v.name for v in views))
-            count = self.shapes[self.add(node)][0]
-            axes = list(first.axes)
-            axes[axis] = all_of(0, count)
-            return View(node.name, tuple(axes))
-        names: list[str] = []
-        order: list[int] = []
-        arrays: list[FloatArray] = []
-        for part in parts:
-            if isinstance(part, View):
-                order.append(len(names))
-                names.append(self.plain(name, part))
-            else:
-                arrays.append(np.asarray(part, dtype=np.float64))
-                order.append(-len(arrays))
-        options = {"axis": axis, "order": tuple(order), "rank": len(first.axes) - 1}
-        return self.step(name, "join", names, options, arrays)
 
     def taken(self, name: str, x: View, axis: int, index: IntArray) -> View:
         """Some places of an axis of the file, by number; those of channels are a selection of units."""
@@ -137,13 +110,6 @@ class StepBuilder(Arranger):
         kept = tuple(tuple(p for p in axis if p.axis not in changed) for axis in base.axes)
         return View(result.name, kept)
 
-    def softmax(self, name: str, x: View, axis: int, logarithm: bool) -> View:
-        """Softmax along an axis."""
-        stored = self.as_stored(x, [axis % len(x.axes)])
-        if stored == (1,):
-            return x.of(self.add(Softmax(self.free(name), (x.name,), logarithm)))
-        return self.along(name, "softmax", x, [axis], one=True, logarithm=logarithm)
-
     def reduce(self, name: str, x: View, axes: Sequence[int], how: str, keep: bool) -> View:
         """Mean, sum, maximum or minimum along axes."""
         places = sorted({axis % len(x.axes) for axis in axes})
@@ -165,40 +131,6 @@ class StepBuilder(Arranger):
         if keep:
             return result
         return replace(result, axes=tuple(a for k, a in enumerate(result.axes) if k not in places))
-
-    def matmul(self, name: str, a: View, b: View) -> View:
-        """The product of matrices, in the last two axes."""
-        if min(len(a.axes), len(b.axes)) < 3:
-            raise NetworkError(
-                f"{name}: a product of values of shapes {shown(a.shape)} and {shown(b.shape)} is not read; "
-                "it is of (samples, …, rows, columns)"
-            )
-        left, right, around = self._batched(name, a), self._batched(name, b), a.axes[0]
-        if a.axes[0] and b.axes[0] and [p.size for p in a.axes[0]] != [p.size for p in b.axes[0]]:
-            raise NetworkError(
-                f"{name}: values of shapes {shown(a.shape)} and {shown(b.shape)} do not fit together"
-            )
-        result = self.step(name, "matmul", [left, right], {})
-        if len(around) == 1:
-            return result
-        shape = self.shapes[result.name]
-        rows, columns = len(shape) - 2, len(shape) - 1
-        middle = [all_of(k, n) for k, n in enumerate(shape)][1:rows]
-        first = (around[0], *all_of(0, shape[0]))
-        return View(
-            result.name,
-            (first, *middle, all_of(rows, shape[rows]), all_of(columns, shape[columns])),
-        )
-
-    def _batched(self, name: str, x: View) -> str:
-        """A value stored with what stands beside the samples in axis 0 as an axis of its own."""
-        first = x.axes[0]
-        if not first or first[0].axis >= 0 or any(p.axis < 0 for p in first[1:]):
-            raise NetworkError(
-                f"{name}: axis 0 of a value of shape {shown(x.shape)} does not begin with the samples"
-            )
-        rest = (first[1:],) if len(first) > 1 else ()
-        return self.arranged(name, x, (*rest, *x.axes[1:]))
 
     def part(self, name: str, x: View, axis: int, start: int, stop: int, step: int = 1) -> View:
         """A range of places along an axis."""

@@ -215,7 +215,8 @@ class _Reader:
             self._dtype = self._real = value.dtype
         count = value.shape[0]
         self._samples = str(count)
-        self._build.samples = count if isinstance(count, int) else SAMPLES
+        # A model that asks for len(x) fixes it after the fact, which its expression then says.
+        self._build.samples = size_of(count) or SAMPLES
         self._values[node] = self._build.given(node.name, sizes_of(value), whole_numbers)
 
     def _value(self, argument: Any) -> Any:
@@ -232,7 +233,10 @@ class _Reader:
             return parts[number]
         schema = getattr(node.target, "_schema", None)
         if schema is None:
-            return self._unknown(node, str(node.target))
+            value = node.meta.get("val")
+            if isinstance(value, torch.SymInt | torch.SymBool):  # what sizes are made of
+                return Samples(itself=False)
+            return value if isinstance(value, int) else self._unknown(node, str(node.target))
         a = self._arguments(node, schema)
         operation = operation_of(schema)
         if operation == "sym_size":
@@ -298,7 +302,7 @@ class _Reader:
             held: Any = a.get("self")
             sizes: Any = a.get("size")
             alone = isinstance(held, torch.Tensor) and isinstance(sizes, list)
-            if alone and isinstance(sizes[0], Samples) and not has(sizes[1:], Samples):
+            if alone and sizes[0] == Samples() and not has(sizes[1:], Samples):
                 return held.expand(1, *sizes[1:])  # the same for all samples
             return self._unknown(node, str(node.target))
         found = node.target(
@@ -351,7 +355,7 @@ class _Reader:
             if not isinstance(argument, torch.fx.Node):
                 return argument
             value = self._values[argument]
-            if isinstance(value, Samples):
+            if value == Samples():
                 return Slot(0, samples=True)
             if isinstance(value, torch.Tensor):
                 name = self._names.get(id(value), f"{place}.constant{len(held)}")

@@ -232,8 +232,15 @@ class LayerOperations(ShapeOperations):
         if mask is not None:
             held = array_of(mask)
             arrays = [np.where(held > 0, 0.0, -1e30) if mask.dtype == torch.bool else held]
+        width = values[0].shape[-1]
+        scale = width**-0.5 if a["scale"] is None else float(a["scale"])
+        causal = bool(a["is_causal"])
+        q, k, v = values
+        found = self.build.attention(name, (q, k, v), scale, causal, *arrays)
+        if found is not None:
+            return found
         names = [
             self.build.plain(f"{name}.{part}", v) for part, v in zip("qkv", values, strict=True)
         ]
-        options = {"causal": bool(a["is_causal"]), "scale": a["scale"]}
+        options = {"causal": causal, "scale": scale}
         return self.build.step(name, "attend", names, options, arrays)

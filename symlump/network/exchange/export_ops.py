@@ -222,6 +222,25 @@ class Operations(LayerOperations):
             return None
         return self.build.pair(name, values, how)
 
+    def on_masked_fill(self, name: str, a: Arguments) -> View | None:
+        """A number in the places of a mask."""
+        return self.on_where(name, {"condition": a["mask"], "self": a["value"], "other": a["self"]})
+
+    def on_where(self, name: str, a: Arguments) -> View | None:
+        """A value in some places, numbers in all others."""
+        held, x, y = a["condition"], a["self"], a["other"]
+        if not isinstance(held, torch.Tensor):
+            return None
+        keep = array_of(held)
+        x, y, keep = (x, y, keep) if isinstance(x, View) else (y, x, 1.0 - keep)
+        other = constant_of(y)
+        if not isinstance(x, View) or other is None:
+            return None
+        other = np.where(keep > 0, 0.0, other)
+        # Less than any number stays so when a number is added; else what was there is taken away.
+        below = bool(np.isneginf(other[other != 0]).all())
+        return self.build.scale(name, x, 1.0 if below else keep, other)
+
     def on_softmax(self, name: str, a: Arguments) -> View | None:
         """Along an axis."""
         return self._softmax(name, a, False)

@@ -18,7 +18,9 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Samples:
-    """The number of samples, which the graph leaves open."""
+    """The number of samples, which the graph leaves open; or, not itself, a number made of it."""
+
+    itself: bool = True
 
 
 def array_of(tensor: torch.Tensor) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.network.nodes import Shape
-from symlump.network.step_nodes import Operation
+from symlump.network.step_nodes import Attention, Operation
 
 Array = npt.NDArray[Any]
 
@@ -77,6 +77,10 @@ class OperationWriter:
         NetworkError
             If ONNX cannot say it.
         """
+        centred = node.kind == "normalise" and node.options["centred"]
+        if centred and node.arrays and node.options["axes"] == (1,):
+            self._layer_norm(node, len(shapes[0]) + 1, node.options["eps"])
+            return
         held = [
             self._constant(f"{node.name}.{word}", array.astype(self._float))
             for word, array in node.held
@@ -125,6 +129,21 @@ class OperationWriter:
             )
         if len(held) > 1:
             self._add("Add", [x, held[1]], node.name)
+
+    def _layer_norm(self, node: Operation, rank: int, eps: float) -> None:
+        """A normalisation along channels as one operator, which takes them last."""
+        x, name = node.inputs[0], node.name
+        held = [
+            self._constant(f"{name}.{word}", array.ravel().astype(self._float))
+            for word, array in node.held
+        ]
+        if rank == 2:
+            self._add("LayerNormalization", [x, *held], name, axis=-1, epsilon=eps)
+            return
+        there, back = [0, *range(2, rank), 1], [0, rank - 1, *range(1, rank - 1)]
+        x = self._step(node, "Transpose", [x], "last", perm=there)
+        x = self._step(node, "LayerNormalization", [x, *held], "unit", axis=-1, epsilon=eps)
+        self._add("Transpose", [x], name, perm=back)
 
     def _reduce(self, node: Operation, held: list[str], shapes: Any, axes: Shape, how: str) -> None:
         places = self._integers(f"{node.name}.axes", axes)
@@ -296,3 +315,59 @@ class OperationWriter:
             scores = self._step(node, "Add", [scores, mask_name], "masked")
         shares = self._step(node, "Softmax", [scores], "shares", axis=-1)
         self._add("MatMul", [shares, v], node.name)
+
+    def attention(self, node: Attention, shapes: Sequence[Shape]) -> None:
+        """Write attention: heads of one size in one product, others one after the other."""
+        tokens, name = (shapes[0][1], shapes[1][1]), node.name
+        q, k, v = node.inputs
+        if node.times is not None:
+            times = node.times.astype(self._float)[:, None]
+            q = self._add(
+                "Mul", [q, self._constant(f"{name}.times", times)], self._free(f"{name}.q")
+            )
+        masks = [] if node.mask is None else [node.mask]
+        if node.causal:
+            masks.append(np.triu(np.full((1, *tokens), -np.inf), 1))
+        if node.is_even:
+            sizes = ((-1, tokens[0]), (-1, tokens[1]), (-1, tokens[1]))
+            parts = [
+                self._shaped(name, x, [0, node.count, *size])
+                for x, size in zip((q, k, v), sizes, strict=True)
+            ]
+            product = self._mixed(node, parts, [mask[None] for mask in masks])
+            self._shaped(name, product, [0, node.heads.size, tokens[0]], name)
+            return
+        found: list[str] = []
+        for head in range(node.count):
+            at = [np.flatnonzero(own == head) for own in (node.pairs, node.pairs, node.heads)]
+            parts = [
+                self._add("Gather", [x, self._integers(f"{name}.head", index)],
+                          self._free(f"{name}.part"), axis=1)
+                for x, index in zip((q, k, v), at, strict=True)
+            ]  # fmt: skip
+            own = [mask[head : head + 1] if len(mask) > 1 else mask for mask in masks]
+            found.append(self._mixed(node, parts, own))
+        self._add("Concat", found, name, axis=1)
+
+    def _shaped(self, name: str, x: str, sizes: Sequence[int], output: str = "") -> str:
+        shape = self._integers(f"{name}.shape", sizes)
+        return self._add("Reshape", [x, shape], output or self._free(f"{name}.heads"))
+
+    def _mixed(self, node: Attention, given: Sequence[str], masks: Sequence[Array]) -> str:
+        """v·softmax(scale·qᵀk + mask)ᵀ in the last two axes, which are channels and tokens."""
+        q, k, v = given
+        rank = 4 if node.is_even else 3
+        swap = [*range(rank - 2), rank - 1, rank - 2]
+
+        def step(operator: str, inputs: list[str], word: str, **attributes: Any) -> str:
+            return self._add(operator, inputs, self._free(f"{node.name}.{word}"), **attributes)
+
+        turned = step("Transpose", [q], "turned", perm=swap)
+        scores = step("MatMul", [turned, k], "scores")
+        factor = self._number(f"{node.name}.scale", node.scale)
+        scores = step("Mul", [scores, factor], "scaled")
+        for mask in masks:
+            held = self._constant(f"{node.name}.mask", mask.astype(self._float))
+            scores = step("Add", [scores, held], "masked")
+        shares = step("Softmax", [scores], "shares", axis=-1)
+        return step("MatMul", [v, step("Transpose", [shares], "back", perm=swap)], "mixed")

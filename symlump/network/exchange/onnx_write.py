@@ -29,7 +29,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Reorder, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.ode.exact import FloatArray
 
 _IR_VERSION = 9  # of opset 20
@@ -170,6 +170,8 @@ class _Writer:
             case ByPlace(operation=operation, constant=constant):
                 held = self._constant(f"{name}.constant", constant[None].astype(self._float))
                 self._add("Add" if operation == "add" else "Mul", [*inputs, held], name)
+            case Attention():
+                self._operations.attention(node, [self._graph.shapes[x] for x in inputs])
             case Operation():
                 self._operations.write(node, [self._graph.shapes[x] for x in inputs])
             case Concatenate():

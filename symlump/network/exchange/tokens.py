@@ -1,0 +1,217 @@
+"""Building a network: joins, products of values, and the attention that is made of them.
+
+Attention is read where its heads are parts of the channels of queries, keys and values that are stored as
+(channels, tokens); whether a file says so in one operator, or as product, softmax and product again. What those
+have made is then read by nobody, and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from symlump.errors import NetworkError
+from symlump.network.exchange.arranging import shown
+from symlump.network.exchange.building_steps import StepBuilder
+from symlump.network.exchange.views import Piece, View, all_of, joined
+from symlump.network.nodes import Concatenate
+from symlump.network.step_nodes import Attention, Softmax
+from symlump.ode.exact import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a value is, where it is scale·q·kᵀ + mask, before or after the softmax."""
+
+    q: View
+    k: View  # turned: (…, tokens, channels)
+    scale: float = 1.0
+    mask: FloatArray | None = None
+    shares: bool = False
+
+
+class TokenBuilder(StepBuilder):
+    """Adds steps along tokens."""
+
+    def __init__(self, *given: int) -> None:
+        super().__init__(*given)
+        self._scores: dict[str, Scores] = {}
+
+    def join(self, name: str, parts: Sequence[View | FloatArray], axis: int) -> View:
+        """Values one after the other along an axis of the file; constants are the same for all samples."""
+        views = [part for part in parts if isinstance(part, View)]
+        first = views[0]
+        axis %= len(first.axes)
+        others = {v.axes[:axis] + v.axes[axis + 1 :] for v in views}
+        channels = [v.axes[axis] == all_of(0, (self.shapes[v.name] or (1,))[0]) for v in views]
+        ranks = {self.shapes[v.name][1:] for v in views}
+        if len(others) == len(ranks) == 1 and all(channels) and len(views) == len(parts):
+            node = Concatenate(self.free(name), tuple(v.name for v in views))
+            count = self.shapes[self.add(node)][0]
+            axes = list(first.axes)
+            axes[axis] = all_of(0, count)
+            return View(node.name, tuple(axes))
+        order = self._channels_first(views, axis)
+        names: list[str] = []
+        places: list[int] = []
+        arrays: list[FloatArray] = []
+        for part in parts:
+            if isinstance(part, View):
+                places.append(len(names))
+                if not part.samples_first:
+                    raise NetworkError(f"{name}: joins values whose samples are not their axis 0")
+                names.append(self.arranged(name, part, tuple(part.axes[k] for k in order)))
+                continue
+            held = np.asarray(part, dtype=np.float64)
+            # Where a model fixes the number of samples, it may spread a constant over them.
+            same = len(held) == self.samples and bool((held == held[:1]).all())
+            arrays.append((held[:1] if same else held).transpose(0, *order))
+            places.append(-len(arrays))
+        options = {"axis": 1 + order.index(axis), "order": tuple(places), "rank": len(order)}
+        result = self.step(name, "join", names, options, arrays)
+        return result.transposed((0, *(1 + order.index(k) for k in range(1, len(first.axes)))))
+
+    def _channels_first(self, views: Sequence[View], axis: int) -> tuple[int, ...]:
+        """The axes behind the samples, in the order in which a join of values is stored."""
+        rank = len(views[0].axes)
+        own = [all_of(0, (self.shapes[v.name] or (1,))[0]) for v in views]
+        for k in range(1, rank):
+            if k != axis and all(v.axes[k] == whole for v, whole in zip(views, own, strict=True)):
+                return (k, *(n for n in range(1, rank) if n != k))
+        return tuple(range(1, rank))
+
+    def softmax(self, name: str, x: View, axis: int, logarithm: bool) -> View:
+        """Softmax along an axis."""
+        found = self._softmax(name, x, axis, logarithm)
+        scores = self._scores.get(x.name)
+        if scores and not logarithm and axis % len(x.axes) == len(x.axes) - 1:
+            self._scores[found.name] = replace(scores, shares=True)
+        return found
+
+    def _softmax(self, name: str, x: View, axis: int, logarithm: bool) -> View:
+        stored = self.as_stored(x, [axis % len(x.axes)])
+        if stored == (1,):
+            return x.of(self.add(Softmax(self.free(name), (x.name,), logarithm)))
+        return self.along(name, "softmax", x, [axis], one=True, logarithm=logarithm)
+
+    def matmul(self, name: str, a: View, b: View) -> View:
+        """The product of matrices, in the last two axes."""
+        if min(len(a.axes), len(b.axes)) < 3:
+            raise NetworkError(
+                f"{name}: a product of values of shapes {shown(a.shape)} and {shown(b.shape)} is not read; "
+                "it is of (samples, …, rows, columns)"
+            )
+        left, right, around = self._batched(name, a), self._batched(name, b), a.axes[0]
+        if a.axes[0] and b.axes[0] and [p.size for p in a.axes[0]] != [p.size for p in b.axes[0]]:
+            raise NetworkError(
+                f"{name}: values of shapes {shown(a.shape)} and {shown(b.shape)} do not fit together"
+            )
+        scores, own, other = self._scores.get(a.name), _opened(a), _opened(b)
+        if scores and scores.shares and own.axes == self.view(a.name).axes:
+            given = (scores.q, scores.k, other)
+            found = self.attention(name, given, scores.scale, mask=scores.mask)
+            if found is not None:
+                axes = found.axes
+                if len(around) > 1:  # with the heads beside the samples again
+                    axes = ((*axes[0], *axes[1]), *axes[2:])
+                return replace(found, axes=axes)
+        result = self.step(name, "matmul", [left, right], {})
+        rank = len(other.axes)
+        turned = other.transposed((*range(rank - 2), rank - 1, rank - 2))
+        self._scores[result.name] = Scores(own, turned)
+        if len(around) == 1:
+            return result
+        shape = self.shapes[result.name]
+        rows, columns = len(shape) - 2, len(shape) - 1
+        middle = [all_of(k, n) for k, n in enumerate(shape)][1:rows]
+        first = (around[0], *all_of(0, shape[0]))
+        return View(
+            result.name,
+            (first, *middle, all_of(rows, shape[rows]), all_of(columns, shape[columns])),
+        )
+
+    def _batched(self, name: str, x: View) -> str:
+        """A value stored with what stands beside the samples in axis 0 as an axis of its own."""
+        first = x.axes[0]
+        if not first or first[0].axis >= 0 or any(p.axis < 0 for p in first[1:]):
+            raise NetworkError(
+                f"{name}: axis 0 of a value of shape {shown(x.shape)} does not begin with the samples"
+            )
+        rest = (first[1:],) if len(first) > 1 else ()
+        return self.arranged(name, x, (*rest, *x.axes[1:]))
+
+    def rescored(self, x: View, found: View, factor: object, constant: object) -> None:
+        """Note what became of scores that were multiplied by a number, or got a mask."""
+        scores, numbers = self._scores.get(x.name), np.asarray(factor, dtype=np.float64)
+        if scores is None or scores.shares or numbers.size != 1:
+            return
+        scale = scores.scale * float(numbers.ravel()[0])
+        if constant is None:
+            if scores.mask is None or scale == scores.scale:
+                self._scores[found.name] = replace(scores, scale=scale)
+        elif scores.mask is None:
+            mask = np.asarray(constant, dtype=np.float64)
+            self._scores[found.name] = replace(scores, scale=scale, mask=mask)
+
+    def attention(
+        self,
+        name: str,
+        values: tuple[View, View, View],
+        scale: float,
+        causal: bool = False,
+        mask: FloatArray | None = None,
+    ) -> View | None:
+        """Attention of queries, keys and values; None where its heads are no parts of the channels.
+
+        Parameters
+        ----------
+        values : tuple of View
+            Each (samples, heads, tokens, channels), or without the axis of the heads.
+        mask : ndarray, optional
+            As the file holds it, to be spread over (samples, heads, tokens, tokens).
+        """
+        rank = len(values[0].axes)
+        if rank not in (3, 4) or any(len(v.axes) != rank or not v.samples_first for v in values):
+            return None
+        names, sizes = [], []
+        heads = values[0].shape[1] if rank == 4 else 1
+        for part, v in zip("qkv", values, strict=True):
+            own = (v.axes[1] if rank == 4 else (), v.axes[-1])
+            inside = all(p.axis == 0 for axis in own for p in axis)
+            apart = all(p.axis > 0 for p in v.axes[-2])
+            if not (inside and apart) or (rank == 4 and v.shape[1] != heads):
+                return None
+            names.append(
+                self.arranged(f"{name}.{part}", v, (joined((*own[0], *own[1])), v.axes[-2]))
+            )
+            sizes.append(v.shape[-1])
+        if mask is not None:
+            tokens = (values[0].shape[-2], values[1].shape[-2])
+            mask = _mask(mask, heads, tokens)
+            if mask is None:
+                return None
+        counted = np.arange(heads)
+        node = Attention(
+            self.free(name), tuple(names), counted.repeat(sizes[0]), counted.repeat(sizes[2]),
+            scale, causal, mask,
+        )  # fmt: skip
+        tokens_of, width = self.shapes[self.add(node)][1], sizes[2]
+        heads_of = ((Piece(0, heads, width),) if heads > 1 else (),) if rank == 4 else ()
+        channels = (Piece(0, width),) if width > 1 else ()
+        return View(node.name, (values[0].axes[0], *heads_of, all_of(1, tokens_of), channels))
+
+
+def _opened(x: View) -> View:
+    """With the heads, where they stand beside the samples, as an axis of their own."""
+    first = x.axes[0]
+    return x if len(first) < 2 else replace(x, axes=(first[:1], first[1:], *x.axes[1:]))
+
+
+def _mask(mask: FloatArray, heads: int, tokens: tuple[int, int]) -> FloatArray | None:
+    """A mask as (heads or 1, tokens, tokens); None where it differs from sample to sample."""
+    mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape) if mask.ndim < 4 else mask
+    if mask.ndim > 4 or mask.shape[0] != 1 or mask.shape[1] not in (1, heads):
+        return None
+    return np.broadcast_to(mask[0], (mask.shape[1], *tokens)).copy()

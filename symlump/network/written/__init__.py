@@ -1,0 +1,1 @@
+"""How a network is written as a module of torch."""

@@ -106,7 +106,12 @@ def is_zero(expression):
         if opposite in free and kernel.func is not sympy.exp:
             free[key] = -free[opposite]
     values = {k: free[k.func, sympy.expand(k.args[0])] for k in expression.atoms(sympy.Function)}
+    values[sympy.E] = sympy.Dummy()  # exp(1)
     rational = sympy.sympify(expression).xreplace(values)
+    names = sorted(rational.free_symbols, key=str)
+    value = rational.xreplace({name: sympy.Integer(k) for k, name in enumerate(names, start=3)})
+    if value.is_Rational and value != 0:  # exactly, at one point: most need not be multiplied out
+        return False
     return numerator(rational, sympy.ring(sorted(rational.free_symbols, key=str), sympy.QQ)[0]) == 0
 
 
@@ -187,8 +192,9 @@ def smallest_rows(system, observable):
         symbol, slope = (sympy.Symbol(f"{name}_{kernel.func}_{u}") for name in ("f", "d"))
         free[kernel] = sign * symbol
         slopes[symbol] = slope, u
+    e = free[sympy.E] = sympy.Symbol("e")
     rates = [sympy.sympify(rate).xreplace(free) for rate in system.values()]
-    gens = [*variables, *slopes, *(slope for slope, _ in slopes.values())]
+    gens = [*variables, *slopes, *(slope for slope, _ in slopes.values()), e]
     quotients = sympy.polys.fields.FracField(gens, sympy.QQ, sympy.lex)
 
     def gradient(row):
@@ -203,8 +209,13 @@ def smallest_rows(system, observable):
         entries = list(gradient(space.row(done)))
         below = reduce(lambda a, b: a.lcm(b), (entry.denom for entry in entries))
         tops = [entry.numer * below.exquo(entry.denom) for entry in entries]
-        for monomial in sorted({m for top in tops for m in top}):
-            row = sympy.Matrix([[sympy.sympify(top.get(monomial, 0)) for top in tops]])
+        found = {tuple(top.get(m, sympy.QQ(0)) for top in tops) for top in tops for m in top}
+        for entries in sorted(found):
+            if space.rows == len(variables):
+                return space.rref()[0]
+            row = sympy.Matrix(
+                [[sympy.Rational(int(c.numerator), int(c.denominator)) for c in entries]]
+            )
             larger = space.col_join(row)
             if larger.rank() == larger.rows:
                 space = larger

@@ -30,6 +30,7 @@ TASKS = ("find", "compare", "lump", "certificate", "check")
 #: A rational system costs at most so many times the polynomial one.
 REACH = 3.0
 _REPETITIONS = 3
+_DIRECTIONS = ("forward", "backward", "backward, synchronous")
 
 T = TypeVar("T")
 
@@ -63,18 +64,21 @@ class RationalRow:
 def sizes(quick: bool) -> list[tuple[str, int]]:
     """Direction and number of variables of each row."""
     counts = (300,) if quick else (150, 1_500, 15_000)
-    return [(direction, count) for count in counts for direction in ("forward", "backward")]
+    return [(direction, count) for count in counts for direction in _DIRECTIONS]
 
 
 def measure(direction: str, variables: int) -> RationalRow:
-    """Lump, certify and check a planted Michaelis–Menten network, and a polynomial system of as many terms."""
-    from symlump.datasets.kinetics import mass_action, michaelis_menten
+    """Lump, certify and check a planted enzymatic network, and a polynomial system of as many terms."""
+    from symlump.datasets.kinetics import mass_action, michaelis_menten, synchronous
     from symlump.datasets.systems import planted_backward
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
 
     blocks = variables // 10
-    ode, labels = michaelis_menten(variables, blocks, direction)
+    if direction in ("forward", "backward"):
+        ode, labels = michaelis_menten(variables, blocks, direction)
+    else:
+        ode, labels = synchronous(variables, blocks)
     assert ode.generators is not None
     terms = ode.terms + ode.generators.arguments.terms
     method: Equivalence = Forward() if direction == "forward" else Backward()

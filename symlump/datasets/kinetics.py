@@ -62,6 +62,32 @@ def michaelis_menten(
     return ODE.from_table([f"x{i}" for i in range(variables)], equations, table), planted.labels
 
 
+def synchronous(variables: int, blocks: int, seed: int = 0) -> tuple[ODE, IntArray]:
+    """The backward network of :func:`michaelis_menten` with oscillators' couplings, and its block numbers.
+
+    To x_i' is added exp(x_i − x_j) + sin(x_k − x_i) with j in the block of x_i and k in another one: functions
+    that become numbers, or change their sign, where the members of blocks are equal.
+
+    Examples
+    --------
+    >>> from symlump import Backward, Partition, lump
+    >>> ode, labels = synchronous(40, 4)
+    >>> lump(ode, Backward()).partition == Partition(labels)
+    True
+    """
+    generator = np.random.default_rng(seed)
+    planted = PlantedBlocks.drawn(generator, variables, blocks)
+    table = SymbolTable(variables)
+    equations = _copied(generator, planted.labels, planted.members, table)
+    partners = generator.integers(blocks, size=blocks)
+    for i, block in enumerate(planted.labels.tolist()):
+        for name, sign, other in (("exp", 1, block), ("sin", -1, int(partners[block]))):
+            j = int(generator.choice(planted.members[other]))
+            difference = add_to({((i, 1),): Fraction(sign)}, symbol(j), Fraction(-sign))
+            add_to(equations[i], table.apply(name, [difference]))
+    return ODE.from_table([f"x{i}" for i in range(variables)], equations, table), planted.labels
+
+
 def mass_action(substrates: int, blocks: int, seed: int = 0) -> tuple[PolynomialODE, IntArray]:
     """The forward network of :func:`michaelis_menten` with enzymes as species, and its block numbers.
 

@@ -7,10 +7,10 @@ from symlump.cli.main import main
 
 
 def test_rows(monkeypatch, capsys):
-    monkeypatch.setattr(rational, "sizes", lambda quick: [("forward", 60), ("backward", 60)])
+    monkeypatch.setattr(rational, "sizes", lambda quick: [(d, 60) for d in rational._DIRECTIONS])
     assert main(["bench", "rational", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["direction"] for row in rows] == ["forward", "backward"]
+    assert [row["direction"] for row in rows] == [*rational._DIRECTIONS]
     for row in rows:
         assert abs(row["terms"] - row["polynomial_terms"]) < 0.03 * row["terms"]
         assert (
@@ -24,5 +24,5 @@ def test_rows(monkeypatch, capsys):
 
 
 def test_what_is_measured():
-    assert rational.sizes(False)[-1] == ("backward", 15_000)
+    assert rational.sizes(False)[-1] == ("backward, synchronous", 15_000)
     assert max(count for _, count in rational.sizes(True)) <= 300

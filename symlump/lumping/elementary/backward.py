@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from symlump.errors import InputError, PartitionError
-from symlump.lumping.elementary.relabelling import Involved, relabelled, without_zeros
+from symlump.lumping.elementary.polynomial_rows import Involved
+from symlump.lumping.elementary.relabelling import relabelled, without_zeros
 from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray

@@ -17,7 +17,8 @@ import numpy as np
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.elementary.gradients import differ, gradient_of
-from symlump.lumping.elementary.relabelling import Involved, relabelled, without_zeros
+from symlump.lumping.elementary.polynomial_rows import Involved
+from symlump.lumping.elementary.relabelling import relabelled, without_zeros
 from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray

@@ -1,32 +1,39 @@
 """Systems with variables replaced by others, or by 0, in arrays: functions of equal arguments become one.
 
-A function of the new symbols is taken for another if its arguments have the same terms, exactly. That is all
-there is to it where every function stays one: 1/d with a d of several terms, times a number, and f(u) with
-an argument that is no number. Then no two others are equal, but where arguments contain denominators; there,
-values at two random points show that they differ. What is more involved is left to :meth:`ODE.into`.
+A function of the new symbols is taken for another if its arguments have the same terms, exactly. 1/d is first
+divided by the leading coefficient and by the common factors of d, f(−u) becomes ±f(u) where f is even or odd,
+and f(u) a number where that is known, as exp(0) = 1. Then no two others are equal, but where arguments contain
+denominators; there, values at two random points show that they differ. What is more involved (denominators
+inside denominators, powers with another base or exponent) is left to :meth:`ODE.into`.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from fractions import Fraction
 
-from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials, mixed
+import numpy as np
+
+from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomials
+from symlump.lumping.elementary.polynomial_rows import (
+    Involved,
+    first_equal,
+    leading_terms,
+    replaced,
+    times_rows,
+    without_common_factors,
+)
 from symlump.lumping.refinement.field import Residues, VanishingDenominator
-from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.generators import Batch, Generators
-from symlump.ode.functions.known import FUNCTIONS
+from symlump.ode.functions.known import FUNCTIONS, exact_value
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials, ranges
 from symlump.ode.system import ODE
 
 _PRIME = 2**31 - 1
-
-
-class Involved(Exception):
-    """A function becomes something else than a number times a function."""
+#: In place of a new symbol: what is 0, and what has none.
+_ZERO, _NUMBER = -1, -2
 
 
 def relabelled(
@@ -110,38 +117,54 @@ def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials
 
 
 class _Images:
-    """What becomes of every symbol: function k becomes ``scale`` times symbol count + k', k' the first such."""
+    """What becomes of every symbol: ``scale`` times a new symbol, if it has one, times further factors.
+
+    New symbols are numbered so: the ``count`` variables; then one for each function k, used where k is the
+    first with its arguments; then, from ``singles`` on, 1/s for each new symbol s.
+    """
 
     def __init__(self, generators: Generators, labels: IntArray, count: int) -> None:
         self.generators, self.labels, self.count = generators, labels, count
         self.first, self.functions = generators.first, len(generators)
-        self.symbol = np.concatenate([labels, np.full(self.functions, -1, dtype=np.int64)])
+        self.singles = count + self.functions
+        self.symbol = np.concatenate([labels, np.full(self.functions, _ZERO, dtype=np.int64)])
         ones = np.ones(self.symbol.size, dtype=np.int64)
         self.scale, self.scaled = ExactArray(ones, ones), np.zeros(ones.size, dtype=bool)
-        self.level = np.full(count + self.functions, -1, dtype=np.int64)
-        self.is_inverse = np.zeros(self.level.size, dtype=bool)
-        self.base = np.full(self.level.size, -1, dtype=np.int64)  # of 1/s: s
-        self.inverse = np.full(self.level.size, -1, dtype=np.int64)  # of s: 1/s
+        self.begin, self.length = np.zeros_like(ones), np.zeros_like(ones)  # of further factors
+        self.factor_symbols, self.factor_powers = labels[:0], labels[:0]
+        self.level = np.full(2 * self.singles, -1, dtype=np.int64)
+        self.place = np.arange(2 * self.singles)  # of 1/s: where it is first needed
+        self.is_inverse = self.place >= self.singles
         self.constant = np.ones(generators.arguments.count, dtype=bool)
         self.constant[generators.arguments.occurrences()[0]] = False
-        self.found: list[tuple[IntArray, int, Polynomials]] = []
+        self.found: list[tuple[str, IntArray, list[Polynomials]]] = []
         self._points: list[Residues] | None = None
 
     def of(self, p: Polynomials, rows: IntArray) -> Polynomials:
         """Some polynomials with the images of their symbols, terms collected."""
         part = p.select(rows)
         table = part.monomials
-        owners, symbols, powers = table.owners, self.symbol[table.variables], table.powers
+        symbols = self.symbol[table.variables]
         whole = np.ones(len(table), dtype=bool)
-        whole[owners[symbols < 0]] = False
-        keep, alive = whole[part.columns], whole[owners]
+        whole[table.owners[symbols == _ZERO]] = False
+        keep = whole[part.columns]
         values = part.coefficients.take(keep)
         scale = self._scale_of(table)
         if scale is not None:
             values = values.times_each(scale.take(part.columns[keep]))
-        monomials, position = Monomials.from_factors(
-            *self._cancelled(owners[alive], symbols[alive], powers[alive]), len(table)
-        )
+        alive = whole[table.owners] & (symbols != _NUMBER)
+        factors = [table.owners[alive], symbols[alive], table.powers[alive]]
+        more = np.flatnonzero(whole[table.owners] & (self.length[table.variables] > 0))
+        if more.size:
+            of = table.variables[more]
+            at = ranges(self.begin[of], self.length[of])
+            spread = [
+                np.repeat(side, self.length[of])
+                for side in (table.owners[more], table.powers[more])
+            ]
+            added = spread[0], self.factor_symbols[at], self.factor_powers[at] * spread[1]
+            factors = [np.concatenate(pair) for pair in zip(factors, added, strict=True)]
+        monomials, position = Monomials.from_factors(*self._cancelled(*factors), len(table))
         return Polynomials.collected(
             rows.size, monomials, part.rows[keep], position[part.columns[keep]], values
         )
@@ -161,7 +184,7 @@ class _Images:
                 power += 1
                 changed = table.owners[own]
                 factors = self.scale.take(table.variables[own])
-                result = _replaced(result, changed, result.take(changed).times_each(factors))
+                result = replaced(result, changed, result.take(changed).times_each(factors))
                 own = own[table.powers[own] > power]
         return result
 
@@ -169,10 +192,10 @@ class _Images:
         self, owners: IntArray, symbols: IntArray, powers: IntArray
     ) -> tuple[IntArray, IntArray, IntArray]:
         """The factors of monomials, with s·(1/s) left out for single symbols s."""
-        single = self.base[symbols] >= 0
+        single = symbols >= self.singles
         if not single.any():
             return owners, symbols, powers
-        symbols = np.where(single, self.base[symbols], symbols)
+        symbols = np.where(single, symbols - self.singles, symbols)
         powers = np.where(single, -powers, powers)
         order = np.lexsort((symbols, owners))
         owners, symbols, powers = owners[order], symbols[order], powers[order]
@@ -180,10 +203,11 @@ class _Images:
         fresh[1:] = (owners[1:] != owners[:-1]) | (symbols[1:] != symbols[:-1])
         powers = np.add.reduceat(powers, np.flatnonzero(fresh))
         owners, symbols = owners[fresh], symbols[fresh]
-        return owners, np.where(powers < 0, self.inverse[symbols], symbols), np.abs(powers)
+        return owners, np.where(powers < 0, self.singles + symbols, symbols), np.abs(powers)
 
     def add(self, batch: Batch, members: IntArray) -> None:
         """Find the images of functions whose arguments have theirs."""
+        name, symbols = batch.function, self.first + members
         rows = [self.generators.starts[members] + a for a in range(len(batch.arguments))]
         arguments = [self.of(self.generators.arguments, own) for own in rows]
         level = np.zeros(members.size, dtype=np.int64)
@@ -192,76 +216,115 @@ class _Images:
             row, symbol = p.occurrences()
             np.maximum.at(level, row, self.level[symbol] + 1)
             nested = nested or bool(self.is_inverse[symbol].any())
-            still = np.ones(members.size, dtype=bool)
-            still[row] = False
-            if (still & ~self.constant[own]).any():
+            fixed = np.ones(members.size, dtype=bool)
+            fixed[row] = False
+            if name == "power" and (fixed & ~self.constant[own]).any():
                 raise Involved
-        if (level != batch.level).any():  # an inner function has gone: others may be like it
-            raise Involved
-        function = FUNCTIONS.get(batch.function)
-        parity = len(arguments) == 1 and function is not None and function.parity != 0
-        if batch.function == "inverse":
+        known = FUNCTIONS.get(name) if len(arguments) == 1 else None
+        live = np.ones(members.size, dtype=bool)
+        if name == "inverse":
             if nested:
                 raise Involved
-            arguments = [self._monic(arguments[0], members)]
-        elif parity:
-            p = arguments[0]
-            if (p.coefficients.take(_leading(p)).numerators < 0).any():
-                raise Involved
-        first = _first_equal(arguments, members.size)
-        chosen = distinct(first)
-        if nested and self._distinct_values(rows, parity) < chosen.size:
+            arguments = [self._denominators(arguments[0], symbols)]
+            live = np.diff(arguments[0].indptr) > 1
+        elif known is not None:
+            if known.parity:
+                arguments = [self._turned(arguments[0], symbols, known.parity)]
+            live[self._numbers(name, arguments[0], np.flatnonzero(fixed), symbols)] = False
+        own, place = members[live], np.flatnonzero(live)
+        arguments, level = [p.select(place) for p in arguments], level[live]
+        lower = bool((level != batch.level).any())
+        if nested and lower:
             raise Involved
-        self.symbol[self.first + members] = self.count + members[first]
-        new = self.count + members[chosen]
-        self.level[new] = batch.level
-        for a, p in enumerate(arguments):
-            self.found.append((members[chosen], a, p.select(chosen)))
-        if batch.function == "inverse":
-            self.is_inverse[new] = True
-            alone = arguments[0].select(chosen)
-            one = np.flatnonzero(np.diff(alone.indptr) == 1)
-            inside = alone.monomials.variables[
-                alone.monomials.indptr[alone.columns[alone.indptr[one]]]
+        ids, fresh = self._named(name, arguments, own, lower)
+        parity = known is not None and known.parity != 0
+        if nested and self._distinct_values([r[live] for r in rows], parity) < fresh.size:
+            raise Involved
+        new = ids[fresh]
+        self.symbol[self.first + own] = ids
+        self.level[new], self.is_inverse[new] = level[fresh], name == "inverse"
+        self.found.append((name, new, [p.select(fresh) for p in arguments]))
+
+    def _named(
+        self, name: str, arguments: list[Polynomials], own: IntArray, lower: bool
+    ) -> tuple[IntArray, IntArray]:
+        """A new symbol for each function, the same for equal arguments, and where there are new ones."""
+        # Where an inner function has gone, one found before may be like it.
+        before = [(ids, u) for other, ids, u in self.found if lower and other == name]
+        ids = np.concatenate([*(old for old, _ in before), self.count + own])
+        if before:
+            arguments = [
+                Polynomials.stacked([*(u[a] for _, u in before), p])
+                for a, p in enumerate(arguments)
             ]
-            self.base[new[one]], self.inverse[inside] = inside, new[one]
+        first, known = first_equal(arguments, ids.size), ids.size - own.size
+        return ids[first[known:]], np.flatnonzero(first[known:] == np.arange(known, ids.size))
 
-    def _monic(self, p: Polynomials, members: IntArray) -> Polynomials:
-        """Denominators divided by their leading coefficients, which go into the scale of 1/d.
+    def _multiplied(self, symbols: IntArray, factors: ExactArray) -> None:
+        self.scaled[symbols] = True
+        factors = self.scale.take(symbols).times_each(factors)
+        self.scale = replaced(self.scale, symbols, factors)
 
-        The form of :class:`SymbolTable`: 1/s of a single symbol, or a sum whose terms have no common factor.
+    def _turned(self, p: Polynomials, symbols: IntArray, parity: int) -> Polynomials:
+        """Arguments of an even or odd function with positive leading coefficients, the signs in the scale."""
+        filled = np.flatnonzero(np.diff(p.indptr))
+        part = p.select(filled)
+        leading = part.coefficients.take(leading_terms(part))
+        turned = filled[leading.numerators < 0]
+        if not turned.size:
+            return p
+        signs = np.ones(p.count, dtype=np.int64)
+        signs[turned] = -1
+        if parity < 0:
+            minus = -np.ones(turned.size, dtype=np.int64)
+            self._multiplied(symbols[turned], ExactArray(minus, -minus))
+        return times_rows(p, ExactArray(signs, np.ones_like(signs)))
+
+    def _numbers(self, name: str, p: Polynomials, fixed: IntArray, symbols: IntArray) -> IntArray:
+        """Where an argument is a number at which the value is known, as of exp(0)."""
+        places: list[int] = []
+        values: list[Fraction] = []
+        for place in fixed.tolist():
+            term = int(p.indptr[place])
+            u = p.coefficients[term] if p.indptr[place + 1] > term else Fraction(0)
+            if name == "log" and u <= 0:
+                raise Involved
+            value = exact_value(name, u)
+            if value is not None:
+                places.append(place)
+                values.append(value)
+        at = np.array(places, dtype=np.int64)
+        zero = np.array([not value for value in values], dtype=bool)
+        self.symbol[symbols[at]] = np.where(zero, _ZERO, _NUMBER)
+        if at.size:
+            self._multiplied(symbols[at], ExactArray.from_fractions(values))
+        return at
+
+    def _denominators(self, p: Polynomials, symbols: IntArray) -> Polynomials:
+        """Denominators as :class:`SymbolTable` has them: without common factors, leading coefficients 1.
+
+        What they are divided by becomes scale and further factors of 1/d.
         """
         terms = np.diff(p.indptr)
         if not terms.all():
             raise Involved  # a denominator is 0
-        lengths, degrees = p.monomials.lengths[p.columns], p.monomials.degrees[p.columns]
-        alone = terms[p.rows] == 1
-        if (degrees[alone] != 1).any():
-            raise Involved
-        row = np.repeat(p.rows, lengths)
-        factor = ranges(p.monomials.indptr[:-1][p.columns], lengths)
-        has_constant = np.zeros(p.count, dtype=bool)
-        has_constant[p.rows[lengths == 0]] = True
-        may = ~has_constant[row] & (terms[row] > 1)
-        pairs = np.sort(
-            row[may] * (self.count + self.functions) + p.monomials.variables[factor[may]]
-        )
-        start = np.flatnonzero(np.diff(pairs, prepend=-1))
-        often = np.diff(np.append(start, pairs.size))
-        if (often == terms[pairs[start] // (self.count + self.functions)]).any():
-            raise Involved  # a common factor
-        leading = p.coefficients.take(_leading(p)).in_lowest_terms()
+        leading = p.coefficients.take(leading_terms(p)).in_lowest_terms()
         assert leading.denominators is not None
         other = (leading.numerators != 1) | (leading.denominators != 1)
-        if not other.any():
-            return p
-        symbols, factors = self.first + members, leading.inverses()
-        self.scaled[symbols[other]] = True
-        self.scale = _replaced(self.scale, symbols, factors)
-        values = p.coefficients.times_each(factors.take(p.rows))
-        if p.coefficients.is_float:
-            values = values.as_floats()
-        return Polynomials(p.count, p.monomials, p.rows, p.columns, values)
+        if other.any():
+            self._multiplied(symbols, leading.inverses())
+            p = times_rows(p, leading.inverses())
+        self.symbol[symbols] = _NUMBER
+        p, row, shared, powers = without_common_factors(p, 2 * self.singles)
+        if row.size:
+            self.begin[symbols[row]] = self.factor_symbols.size + np.searchsorted(row, row)
+            self.length[symbols] = np.bincount(row, minlength=symbols.size)
+            self.factor_symbols = np.concatenate([self.factor_symbols, self.singles + shared])
+            self.factor_powers = np.concatenate([self.factor_powers, powers])
+            self.level[self.singles + shared] = self.level[shared] + 1
+            hosts = self.count + symbols[row] - self.first
+            np.minimum.at(self.place, self.singles + shared, hosts)
+        return p
 
     def _distinct_values(self, rows: list[IntArray], parity: bool) -> int:
         """How many functions have different arguments, at least: by their values at two random points."""
@@ -289,85 +352,24 @@ class _Images:
         return 1 + int(differ.sum())
 
     def finished(self, equations: Polynomials) -> tuple[Polynomials, Generators]:
-        """Equations and functions, with the functions numbered in their old order."""
-        kept = np.flatnonzero(self.level[self.count :] >= 0)
-        number = np.arange(self.count + self.functions)
-        number[self.count + kept] = self.count + np.arange(kept.size)
-        old = self.generators
-        sizes = np.diff(old.starts)[kept]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        places = [starts[np.searchsorted(kept, own)] + a for own, a, _ in self.found]
-        arguments = Polynomials.stacked([p for _, _, p in self.found])
-        place = np.concatenate([*places, starts[:0]])
-        arguments = arguments.select(np.argsort(place))
-        names = tuple(old.functions[k] for k in kept.tolist())
+        """Equations and functions, with the functions numbered in their old order, arguments first."""
+        singles = np.flatnonzero(self.level[self.singles :] >= 0)
+        ones = np.ones_like(singles)
+        inside, place = Monomials.from_factors(np.arange(singles.size), singles, ones, singles.size)
+        exact = ExactArray(ones, ones)
+        alone = Polynomials(singles.size, inside, np.arange(singles.size), place, exact)
+        found = [*self.found, ("inverse", self.singles + singles, [alone])]
+        ids = np.concatenate([own for _, own, _ in found])
+        named = [name for name, own, _ in found for _ in range(own.size)]
+        order = np.lexsort((ids, self.place[ids]))
+        names = tuple(named[i] for i in order.tolist())
+        number = np.arange(self.level.size)
+        number[ids[order]] = self.count + np.arange(ids.size)
+        parts = [(number[own] - self.count, a, p) for _, own, u in found for a, p in enumerate(u)]
+        owner = np.concatenate([own for own, _, _ in parts])
+        position = np.concatenate([np.full(own.size, a) for own, a, _ in parts])
+        arguments = Polynomials.stacked([p for _, _, p in parts])
+        arguments = arguments.select(np.lexsort((position, owner)))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=ids.size))])
         generators = Generators(self.count, names, starts, arguments.renumbered(number))
         return equations.renumbered(number), generators
-
-
-def _replaced(a: ExactArray, at: IntArray, values: ExactArray) -> ExactArray:
-    """A copy with other numbers at some places."""
-    numerators, denominators = a.numerators, np.asarray(a.denominators)
-    if values.numerators.dtype == object:
-        numerators, denominators = numerators.astype(object), denominators.astype(object)
-    numerators, denominators = numerators.copy(), denominators.copy()
-    numerators[at], denominators[at] = values.numerators, np.asarray(values.denominators)
-    return ExactArray(numerators, denominators)
-
-
-def _leading(p: Polynomials) -> IntArray:
-    """The leading term of every polynomial (none is 0), in the order of :class:`SymbolTable`.
-
-    That is by degree, and then the first factor in which two monomials differ: the smaller symbol, or
-    of the same symbol the higher power.
-    """
-    table = p.monomials
-    degrees = table.degrees[p.columns]
-    top = np.maximum.reduceat(degrees, p.indptr[:-1])
-    candidates = np.flatnonzero(degrees == top[p.rows])
-    highest, depth = int(table.powers.max(initial=0)), 0
-    while candidates.size > p.count:
-        row = p.rows[candidates]
-        # What has come to its end is alone in its row: two of one degree do not begin one another.
-        at = np.minimum(table.indptr[p.columns[candidates]] + depth, table.variables.size - 1)
-        key = (table.variables[at] + 1) * (highest + 1) - table.powers[at]
-        start = np.flatnonzero(np.diff(row, prepend=-1))
-        candidates = candidates[key == np.minimum.reduceat(key, start)[row]]
-        depth += 1
-    return candidates
-
-
-def _first_equal(arguments: list[Polynomials], count: int) -> IntArray:
-    """For each position the first at which all arguments are the same polynomials."""
-    hashes = np.zeros(count, dtype=np.uint64)
-    exact = [p.coefficients.in_lowest_terms() for p in arguments]
-    for p, values in zip(arguments, exact, strict=True):
-        term = mixed(mixed(p.columns.astype(np.uint64)) ^ _words(values.numerators))
-        term = mixed(term ^ _words(np.asarray(values.denominators)))
-        sums = np.concatenate([[np.uint64(0)], np.cumsum(term)])  # modulo 2^64
-        hashes = mixed(hashes) ^ mixed(sums[p.indptr[1:]] - sums[p.indptr[:-1]])
-    order = np.argsort(hashes, kind="stable")
-    fresh = np.ones(count, dtype=bool)
-    fresh[1:] = hashes[order[1:]] != hashes[order[:-1]]
-    first = np.empty(count, dtype=np.int64)
-    first[order] = order[fresh][np.cumsum(fresh) - 1]
-    for p, values in zip(arguments, exact, strict=True):  # equal hashes are no proof
-        lengths = np.diff(p.indptr)
-        if (lengths != lengths[first]).any():
-            raise Involved
-        there = ranges(p.indptr[:-1][first], lengths)
-        same = (
-            (p.columns == p.columns[there])
-            & (values.numerators == values.numerators[there])
-            & (values.denominators == np.asarray(values.denominators)[there])
-        )
-        if not same.all():
-            raise Involved
-    return first
-
-
-def _words(numbers: npt.NDArray[np.generic]) -> Residues:
-    """A 64-bit word for each integer."""
-    if numbers.dtype == object:
-        return np.array([hash(int(v)) % 2**64 for v in numbers.tolist()], dtype=np.uint64)
-    return numbers.astype(np.int64).view(np.uint64)

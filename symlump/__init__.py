@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from symlump.network.exchange.onnx_write import write_onnx
     from symlump.network.network import Network
     from symlump.network.recurrent.neural_ode import NeuralODE
+    from symlump.network.saved.program import write_program
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import from_torch, to_torch
     from symlump.network.torch_parts import BlockSum
@@ -99,6 +100,7 @@ _HOME = {
     "NeuralODE": "symlump.network.recurrent.neural_ode",
     "read_onnx": "symlump.network.exchange.onnx_io",
     "write_onnx": "symlump.network.exchange.onnx_write",
+    "write_program": "symlump.network.saved.program",
     "bound_difference": "symlump.network.bounds.difference",
     "reachable": "symlump.network.bounds.difference",
     "surrogate": "symlump.network.surrogate",
@@ -209,6 +211,7 @@ __all__ = [
     "with_surrogates",
     "write",
     "write_onnx",
+    "write_program",
 ]
 
 

@@ -12,6 +12,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms
 from symlump.cli.networks.compress_methods import METHODS
 from symlump.cli.networks.data import read_data
+from symlump.cli.networks.onnx_options import add_shape, shapes_of
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
@@ -100,6 +101,7 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
         help="a system: the box is the file's initial state ± this share of it (default: 0)",
     )
     parser.add_argument("--activation", metavar="NAME", help="a network: of its hidden layers")
+    add_shape(parser)
     parser.add_argument(
         "--box",
         nargs=2,
@@ -145,6 +147,8 @@ def swept(options: argparse.Namespace) -> Sweep:
 def _only_systems(options: argparse.Namespace) -> None:
     if options.method in METHODS:
         raise MethodError(f"--method {options.method} is for networks; {options.file} is a system")
+    if options.shape:
+        raise MethodError("--shape is for ONNX files; it says the sizes that one leaves open")
     for name in ("activation", "box", "data"):
         if getattr(options, name) is not None:
             raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
@@ -247,8 +251,10 @@ def _network(options: argparse.Namespace) -> Sweep:
             raise MethodError(f"--activation: {options.file} itself says what its activations are")
         from symlump.network.exchange.onnx_io import read_onnx
 
-        network: Any = read_onnx(options.file)
+        network: Any = read_onnx(options.file, shape=shapes_of(options))
     else:
+        if options.shape:
+            raise MethodError("--shape is for ONNX files; a state dict holds dense layers only")
         network = read_network(options.file, options.activation).network
     if options.linkage is not None and options.method not in (None, "afde"):
         raise MethodError(f"--linkage is for afde, not for --method {options.method}")

@@ -1,27 +1,22 @@
 """Networks saved as a plain state dict: safetensors, or torch files read with ``weights_only``.
 
 The layers are taken from the names and shapes of the tensors: ``PREFIX.weight`` (2-D) and
-``PREFIX.bias`` (1-D) make one layer, prefixes are put in natural order (``fc2`` before ``fc10``), and
-shapes must chain. ``PREFIX.groups`` and ``PREFIX.coefficients``, the buffers of
-:class:`symlump.BlockSum` and :class:`symlump.Polynomial`, belong to
-the layer before them.
+``PREFIX.bias`` (1-D) make one layer, and shapes must chain. The order is that of a torch file, or natural
+(``fc2`` before ``fc10``), or the only one in which shapes chain. ``PREFIX.groups`` and
+``PREFIX.coefficients``, the buffers of :class:`symlump.BlockSum` and :class:`symlump.Polynomial`, belong to the
+layer before them; names then are in natural order.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from symlump.errors import ActivationMissingError, FileFormatError, NetworkError
 from symlump.files import is_stream, replacing
@@ -30,6 +25,14 @@ from symlump.network.chain import Layer
 from symlump.network.exchange.calls import identity_of
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
+from symlump.network.saved.architecture import KEY, architecture
+from symlump.network.saved.tensors import (
+    as_in_file,
+    as_in_torch,
+    read_tensors,
+    shown,
+    write_safetensors,
+)
 from symlump.network.shared import only_shared
 from symlump.network.torch_io import to_torch
 from symlump.network.torch_module import DTYPES
@@ -38,8 +41,11 @@ from symlump.network.torch_module import DTYPES
 SUFFIXES = (".safetensors", ".pt", ".pth")
 _ACTIVATION_KEY = "symlump.activation"
 _OUTPUT_KEY = "symlump.output_activation"
-_NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints hold theirs
-_MAX_SHARING = 64  # how many times its size the tensors of a file may take
+_WHOLE = (
+    "What stands between the layers a state dict does not say: convolutions, normalisations and embeddings are "
+    "read from the module itself, symlump.compress(model, …), or from its export as ONNX"
+)
+_MAX_ORDERED, _MAX_STEPS = 64, 10_000  # of layers whose order shapes tell
 _MAX_NAME = 1000  # polynomials are named by their coefficients, and have at most 13
 
 
@@ -54,11 +60,14 @@ class SavedNetwork:
         The name of each layer.
     extras : dict of str to Tensor
         Tensors that are not weights, kept as they are.
+    names : dict of str to str
+        What the file calls a tensor, where that is not as torch would.
     """
 
     network: Network
     prefixes: tuple[str, ...]
     extras: dict[str, torch.Tensor]
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def read_network(
@@ -85,26 +94,29 @@ def read_network(
     NetworkError
         If the tensors do not form a chain of dense layers, or the activation is not known.
     """
-    tensors, metadata = read_tensors(Path(path))
+    stored, metadata = read_tensors(Path(path))
+    tensors, file_names = as_in_torch(stored)
+    in_order = Path(path).suffix.lower() != ".safetensors"  # those are sorted by name
     phi = phi or metadata.get(_ACTIVATION_KEY)
     output = activation(output_phi or metadata.get(_OUTPUT_KEY) or "identity")
     layers: list[Layer] = []
     prefixes: list[str] = []
     extras: dict[str, torch.Tensor] = {}
     dtype: Dtype = "float32"
-    for prefix, parts in _grouped(tensors, order):
+    for prefix, parts in _grouped(tensors, order, in_order):
         if "weight" in parts:
             weight = parts["weight"]
             bias = parts.get("bias")
             for part, tensor in (("weight", weight), ("bias", bias)):
                 if tensor is not None and tensor.dtype not in DTYPES:
                     raise NetworkError(
-                        f"{_shown(prefix)}.{part} has dtype {tensor.dtype}; convert the model to float32 first"
+                        f"{shown(prefix)}.{part} has dtype {tensor.dtype}; convert the model to float32 first"
                     )
-                if tensor is not None and tensor.dim() > 2:
+                one = part == "weight" and tensor is not None and tensor.dim() == 1
+                if tensor is not None and (tensor.dim() > 2 or one):
                     raise NetworkError(
-                        f"{_shown(prefix)}.{part} has shape {_shown(str(tuple(tensor.shape)))}; a dense layer "
-                        "has a weight of 2 dimensions and a bias of 1, and convolutions are not supported here"
+                        f"{shown(prefix)}.{part} has shape {shown(str(tuple(tensor.shape)))}; a dense layer "
+                        f"has a weight of 2 dimensions and a bias of 1. {_WHOLE}"
                     )
             dtype = DTYPES[weight.dtype]
             layers.append(Layer(_array(weight), None if bias is None else _array(bias)))
@@ -113,23 +125,22 @@ def read_network(
             groups, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
             if groups.shape != (units,) or bool(((groups < 0) | (groups >= units)).any()):
                 raise NetworkError(
-                    f"{_shown(prefix)}.groups gives each of the {units} units before it a number below {units}"
+                    f"{shown(prefix)}.groups gives each of the {units} units before it a number below {units}"
                 )
             layers[-1] = replace(layers[-1], groups=groups.numpy().astype(np.int64))
         elif layers and set(parts) == {"coefficients"}:
             row = parts["coefficients"]
             if row.dtype not in DTYPES or row.dim() != 1 or row.numel() > 13:
                 raise NetworkError(
-                    f"{_shown(prefix)}.coefficients are no row of at most 13 real numbers"
+                    f"{shown(prefix)}.coefficients are no row of at most 13 real numbers"
                 )
             values = polynomial(parts["coefficients"].tolist())
             layers[-1] = replace(layers[-1], activation=values)
             extras[f"{prefix}.coefficients"] = parts["coefficients"]
         else:
             raise NetworkError(
-                f"tensor {_shown(f'{prefix}.{min(parts)}')} belongs to no dense layer; symlump reads "
-                "NAME.weight (2-D) with NAME.bias (1-D), so convolutions, normalisation and "
-                "embeddings are not supported here"
+                f"tensor {shown(f'{prefix}.{min(parts)}')} belongs to no dense layer; symlump reads "
+                f"NAME.weight (2-D) with NAME.bias (1-D). {_WHOLE}"
             )
     if not layers:
         raise NetworkError(f"{path} holds no tensor named NAME.weight, so no layer was found")
@@ -140,11 +151,11 @@ def read_network(
     try:
         network = _shared(Network.from_layers(layers, dtype), tensors, prefixes)
     except NetworkError as error:
-        listed = _listed([f"{i} = {_shown(prefix)}" for i, prefix in enumerate(prefixes)])
+        listed = _listed([f"{i} = {shown(prefix)}" for i, prefix in enumerate(prefixes)])
         raise NetworkError(
             f"{error} (layers in {path}: {listed}; state another order with --layers)"
         ) from None
-    return SavedNetwork(network, tuple(prefixes), extras)
+    return SavedNetwork(network, tuple(prefixes), extras, file_names)
 
 
 def _shared(
@@ -168,7 +179,8 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     """Write a network as a state dict, whole or not at all.
 
     The names are those of ``like`` where given, else (and where units are summed in groups, or the number of
-    layers differs) those of :func:`symlump.to_torch`. ``.safetensors`` files also name the activations.
+    layers differs) those of :func:`symlump.to_torch`. ``.safetensors`` files also name the activations, and
+    hold the architecture as JSON (:mod:`symlump.network.saved.architecture`) where all of it is torch's own.
 
     Raises
     ------
@@ -185,14 +197,20 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
             f"a state dict holds chains of dense layers, and {network!r} is none; write it as ONNX "
             "(write_onnx), or save to_torch(network)"
         )
-    state = to_torch(network).state_dict()
+    model = to_torch(network)
+    state, prefixes = model.state_dict(), None
     plain = all(layer.groups is None for layer in chain.layers)
     if like is not None and plain and len(like.prefixes) == len(chain.layers):
         weights = [t for name, t in state.items() if name.endswith((".weight", ".bias"))]
         names: list[str] = []
+        prefixes = like.prefixes
         for prefix, layer in zip(like.prefixes, chain.layers, strict=True):
             names += [f"{prefix}.weight"] + ([] if layer.bias is None else [f"{prefix}.bias"])
         state = dict(zip(names, weights, strict=True)) | like.extras
+        state = {
+            like.names.get(name, name): as_in_file(tensor, like.names.get(name, name))
+            for name, tensor in state.items()
+        }
     hidden = [layer.activation.name for layer in chain.hidden]
     metadata = {_OUTPUT_KEY: chain.layers[-1].activation.name}
     if hidden:  # one name for all, or one for each
@@ -203,6 +221,9 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
             f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth (.onnx: write_onnx)"
         )
     if suffix == ".safetensors":
+        built = None if like is not None and like.names else architecture(model, prefixes)
+        if built is not None:
+            metadata[KEY] = built
         write_safetensors(path, state, metadata)
         return
     with replacing(path) as temporary, temporary.open("wb") as content:
@@ -212,152 +233,61 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
             raise OSError(str(error.__context__ or error).split("\n")[0]) from None
 
 
-def write_safetensors(
-    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
-) -> None:
-    """Write named tensors, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    arrays: dict[str, torch.Tensor] = {}
-    kept: dict[tuple[object, ...], str] = {}
-    for name, tensor in tensors.items():
-        array = tensor.detach().cpu().contiguous()
-        place = kept.setdefault((array.data_ptr(), *array.shape), name)
-        if place == name or not array.numel():
-            arrays[name] = array
-        else:
-            metadata = {**metadata, name: place}
-    with replacing(path) as temporary:
-        try:
-            save_file(arrays, str(temporary), metadata)
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
-
-
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors of a file by name, and its metadata; nothing in the file is executed.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is missing, empty, damaged, or holds more than tensors.
-    """
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileFormatError(f"{path} {what}; give a saved state dict")
-    if path.stat().st_size == 0:
-        raise FileFormatError(f"{path} is empty")
-    if path.suffix.lower() == ".safetensors":
-        return _read_safetensors(path)
-    _check_stored(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise FileFormatError(
-            f"{path} is refused: it is no plain file of tensors, and may hold Python objects, which "
-            "can run code. Save the weights alone, with safetensors or "
-            "torch.save(model.state_dict(), …)"
-        ) from None
-    except Exception as error:  # a damaged file can break the reader anywhere
-        reason = (str(error).split("\n")[0] or type(error).__name__)[:200]
-        raise FileFormatError(f"{path} cannot be read as a torch file: {reason}") from None
-    for _ in _NESTED:  # as training scripts save it, beside other things, and perhaps twice
-        inside = [content.get(k) for k in _NESTED] if isinstance(content, dict) else []
-        content = next((part for part in inside if isinstance(part, dict)), content)
-    if not isinstance(content, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
-    ):
-        raise FileFormatError(
-            f"{path} holds a {type(content).__name__}, not a plain state dict of named tensors; save "
-            "model.state_dict()"
-        )
-    _check_plain(path, content)
-    return {name: tensor.detach() for name, tensor in content.items()}, {}
-
-
-def _check_stored(path: Path) -> None:
-    """Refuse a compressed archive, which torch does not write: it can be any size when unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
-    except Exception:  # no archive, or a damaged one: torch.load says so
-        return
-    if packed:
-        raise FileFormatError(
-            f"{path} holds compressed parts, which torch.save does not write; save model.state_dict() again"
-        )
-
-
-def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Refuse tensors that are no arrays, or that claim more numbers than the file can hold."""
-    size, claimed = path.stat().st_size, 0
-    for name, tensor in tensors.items():
-        kind = (
-            f"on the device {tensor.device}"
-            if tensor.device.type != "cpu"
-            else f"stored as {tensor.layout}"
-            if tensor.layout is not torch.strided
-            else "quantized"
-            if tensor.is_quantized
-            else None
-        )
-        if kind is not None:
-            raise FileFormatError(
-                f"{path}: the tensor {_shown(name)} is {kind}; save plain arrays of numbers"
-            )
-        claimed += tensor.numel() * tensor.element_size()
-        # Tied weights are in a file once, so a sum above its size can be meant.
-        if claimed > _MAX_SHARING * size:
-            raise FileFormatError(
-                f"{path}: the tensor {_shown(name)} of shape {_shown(str(tuple(tensor.shape)))} repeats "
-                f"numbers; the tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
-            )
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError, UnicodeDecodeError, AttributeError) as error:
-        reason = (str(error).split("\n")[0])[:200]
-        raise FileFormatError(f"{path} is not a valid safetensors file: {reason}") from None
-    for name, place in metadata.items():  # as safetensors.torch.save_model writes shared tensors
-        if place in tensors and name.endswith((".weight", ".bias")):
-            tensors.setdefault(name, tensors[place])
-    _check_plain(path, tensors)
-    return tensors, metadata
+_Groups = list[tuple[str, dict[str, torch.Tensor]]]
 
 
 def _grouped(
-    tensors: dict[str, torch.Tensor], order: Sequence[str] | None
-) -> list[tuple[str, dict[str, torch.Tensor]]]:
-    """Tensors by prefix, in natural order or the order that was given."""
+    tensors: dict[str, torch.Tensor], order: Sequence[str] | None, in_order: bool
+) -> _Groups:
+    """Tensors by prefix, in the order that was given, or the first of some in which shapes chain."""
     groups: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         prefix, _, part = name.rpartition(".")
         groups.setdefault(prefix, {})[part] = tensor
     if order is None:
-        return sorted(groups.items(), key=lambda item: _natural(item[0]))
+        natural = sorted(groups.items(), key=lambda item: _natural(item[0]))
+        plain = in_order and all("weight" in parts for parts in groups.values())
+        orders = ([list(groups.items())] if plain else []) + [natural]
+        return next((o for o in orders if _chains(o)), None) or _by_shapes(natural) or natural
     missing = [prefix for prefix in order if prefix not in groups]
     if missing or len(set(order)) < len(groups):
         raise NetworkError(
-            f"--layers must name each of {_listed([_shown(p) for p in sorted(groups, key=_natural)])} once; "
-            f"got {_listed([_shown(p) for p in order])}"
+            f"--layers must name each of {_listed([shown(p) for p in sorted(groups, key=_natural)])} once; "
+            f"got {_listed([shown(p) for p in order])}"
         )
     return [(prefix, groups[prefix]) for prefix in order]
 
 
-def _shown(name: str) -> str:
-    """A name from a file as it stands in a message: on one line, cut when long."""
-    short = name if len(name) <= 60 else name[:60] + "…"
-    return short if short.isprintable() else repr(short)
+def _sizes(groups: _Groups) -> list[tuple[int, int]]:
+    """Inputs and outputs of each layer."""
+    weights = [parts["weight"] for _, parts in groups if "weight" in parts]
+    return [(int(w.shape[1]), int(w.shape[0])) for w in weights if w.dim() == 2]
+
+
+def _chains(groups: _Groups) -> bool:
+    """Whether each layer reads as many numbers as the one before it gives; sums over groups are not told."""
+    sizes = _sizes(groups)
+    summed = any("groups" in parts for _, parts in groups)
+    return summed or all(a[1] == b[0] for a, b in zip(sizes, sizes[1:], strict=False))
+
+
+def _by_shapes(groups: _Groups) -> _Groups | None:
+    """The one order in which layers chain; None where there are several, or none, or more than layers."""
+    sizes = _sizes(groups)
+    if not 1 < len(groups) == len(sizes) <= _MAX_ORDERED:
+        return None
+    found: list[list[int]] = []
+    open_orders: list[list[int]] = [[k] for k in range(len(sizes))]
+    for _ in range(_MAX_STEPS):
+        if not open_orders or len(found) > 1:
+            return [groups[k] for k in found[0]] if len(found) == 1 else None
+        order = open_orders.pop()
+        if len(order) == len(sizes):
+            found.append(order)
+        last = sizes[order[-1]][1]
+        left = set(range(len(sizes))).difference(order)
+        open_orders += [[*order, k] for k in sorted(left) if sizes[k][0] == last]
+    return None
 
 
 def _listed(names: list[str], most: int = 20) -> str:
@@ -386,10 +316,10 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
     names = [part.strip() for part in phi.split(";")]
     longest = max(map(len, names))
     if longest > _MAX_NAME:
-        raise NetworkError(f"an activation has a name of {longest} characters, {_shown(phi)}")
+        raise NetworkError(f"an activation has a name of {longest} characters, {shown(phi)}")
     if len(names) not in (1, layers - 1):
         raise NetworkError(
-            f"the activations {_shown(phi)} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
+            f"the activations {shown(phi)} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
             "one for each, separated by semicolons"
         )
     return activation(names[number] if len(names) > 1 else names[0])

@@ -157,3 +157,29 @@ def test_what_merging_cannot_reach_is_said(capsys, tmp_path):
     )
     code, out, _ = run(capsys, "compress", tmp_path / "two.onnx", "--retain", "0.8", "--json")
     assert code == 0 and json.loads(out)["reducible"] == 74
+
+
+def test_a_result_is_written_as_a_program_of_torch(capsys, net, tmp_path):
+    import torch
+
+    path = tmp_path / "small.pt2"
+    code, _, _ = run(capsys, "compress", net, "--retain", "0.7", "-o", path)
+    assert code == 0
+    (size,) = {node.size for node in sl.read_onnx(net).inputs}
+    loaded = torch.export.load(path).module()
+    assert loaded(torch.zeros(3, *size, dtype=torch.float64)).shape[0] == 3
+    code, _, err = run(capsys, "compress", net, "--retain", "0.7", "-o", tmp_path / "small.pt")
+    assert code == 2 and "-o NAME.pt2" in err
+
+
+def test_a_sweep_is_told_open_sizes(capsys, net, tmp_path):
+    (size,) = {node.size for node in sl.read_onnx(net).inputs}
+    shape = "x=" + ",".join(map(str, (1, *size)))
+    code, out, _ = run(capsys, "sweep", net, "--eps", "0", "--shape", shape)
+    assert code == 0 and out
+    code, _, err = run(capsys, "sweep", net, "--eps", "0", "--shape", "y=1,2")
+    assert code == 2 and "is no input" in err
+    (tmp_path / "m.ode").write_text("begin model m\n begin init\n x = 1\n end init\n begin ODE\n"
+                                    " d(x) = -x\n end ODE\nend model\n")  # fmt: skip
+    code, _, err = run(capsys, "sweep", tmp_path / "m.ode", "--shape", "x=1,2")
+    assert code == 2 and "--shape" in err

@@ -1,14 +1,18 @@
 """Saved networks from strangers: each file ends in a network or in one clear line."""
 
+import json
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+import symlump as sl
 from symlump.errors import FileFormatError, NetworkError, SymlumpError
-from symlump.network.state_dict import read_network
+from symlump.network.state_dict import read_network, write_network
 
 
 def chain(**more):
@@ -111,3 +115,98 @@ def test_checkpoints_of_training_scripts(tmp_path, keys, dtype):
     assert saved.prefixes == ("module.0", "module.2")
     assert f"torch.{saved.network.dtype}" == str(dtype)
     assert saved.network.parameters == 12
+
+
+def test_the_names_and_shapes_of_keras_and_flax(tmp_path):
+    """Kernels are inputs × units, and go back as such under the names they had."""
+    plain = chain()
+    for name, ending in (("params/Dense_{}/{}", ""), ("dense_{}.{}", ":0")):
+        held = {}
+        for number, place in enumerate("02"):
+            held[name.format(number, "kernel") + ending] = plain[f"{place}.weight"].T.contiguous()
+            if not number:
+                held[name.format(number, "bias") + ending] = plain["0.bias"]
+        save_file(held, tmp_path / "in.safetensors")
+        saved = read_network(tmp_path / "in.safetensors", "tanh")
+        for layer, place in zip(saved.network.layers, "02", strict=True):
+            assert np.array_equal(layer.weight, plain[f"{place}.weight"].double().numpy())
+        write_network(tmp_path / "out.safetensors", saved.network, saved)
+        again = load_file(tmp_path / "out.safetensors")
+        assert again.keys() == held.keys()
+        assert all(torch.equal(again[key], held[key]) for key in held)
+
+
+class Named(torch.nn.Module):
+    """Its layers are not in the order of their names."""
+
+    def __init__(self, *sizes):
+        super().__init__()
+        for name, before, after in zip(("into", "hidden", "final"), sizes, sizes[1:], strict=False):
+            self.add_module(name, torch.nn.Linear(before, after))
+
+
+def test_layers_stand_in_the_order_of_the_file_or_of_their_shapes(tmp_path):
+    for sizes in ((3, 4, 5, 2), (3, 3, 3, 3)):
+        torch.save(Named(*sizes).state_dict(), tmp_path / "net.pt")
+        assert read_network(tmp_path / "net.pt", "tanh").prefixes == ("into", "hidden", "final")
+    save_file(Named(3, 4, 5, 2).state_dict(), tmp_path / "net.safetensors")  # sorted by name
+    assert read_network(tmp_path / "net.safetensors", "tanh").prefixes == (
+        "into",
+        "hidden",
+        "final",
+    )
+    save_file(Named(3, 3, 3, 3).state_dict(), tmp_path / "net.safetensors")  # any order would do
+    assert read_network(tmp_path / "net.safetensors", "tanh").prefixes == (
+        "final",
+        "hidden",
+        "into",
+    )
+
+
+def test_what_a_state_dict_cannot_say_is_sent_elsewhere(tmp_path):
+    nn = torch.nn
+    for between in (nn.BatchNorm1d(4), nn.LayerNorm(4), nn.Conv1d(4, 4, 1)):
+        model = nn.Sequential(nn.Linear(3, 4), between, nn.ReLU(), nn.Linear(4, 2))
+        torch.save(model.state_dict(), tmp_path / "net.pt")
+        with pytest.raises(NetworkError, match=r"1\.weight has shape .* from the module itself"):
+            read_network(tmp_path / "net.pt", "relu")
+
+
+def test_a_written_chain_is_rebuilt_by_torch_alone(tmp_path):
+    """From the architecture in its file, as the documentation says."""
+    for like in (False, True):
+        torch.save(Named(3, 4, 5, 2).state_dict(), tmp_path / "net.pt")
+        saved = read_network(tmp_path / "net.pt", "leaky_relu:0.1", "sigmoid")
+        path = tmp_path / "small.safetensors"
+        write_network(path, saved.network, saved if like else None)
+        with safe_open(path, "pt") as file:
+            layers = json.loads(file.metadata()["architecture"])
+        model = torch.nn.Sequential(
+            *(getattr(torch.nn, kind)(**options) for kind, options, _ in layers)
+        )
+        tensors, parts = load_file(path), ("weight", "bias")
+        state = {
+            f"{i}.{part}": tensors[f"{prefix}.{part}"]
+            for i, (_, _, prefix) in enumerate(layers)
+            for part in parts
+            if prefix
+        }
+        model.load_state_dict(state)
+        x = torch.randn(5, 3)
+        assert np.allclose(model(x).detach().numpy(), saved.network(x.numpy()), atol=1e-6)
+    write_network(path, sl.Network.dense([[[1.0]], [[1.0]]], activation="sin"))
+    with safe_open(path, "pt") as file:
+        assert "architecture" not in file.metadata()  # torch has no such module
+
+
+def test_programs_load_with_torch_alone(tmp_path):
+    nn = torch.nn
+    convolutional = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+    words = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(12, 6), nn.Tanh())
+    for model, x in ((convolutional, torch.randn(4, 1, 4, 4)), (words, torch.ones(4, 3).long())):
+        network = sl.from_torch(model.eval(), x)
+        sl.write_program(network, tmp_path / "net.pt2")
+        loaded = torch.export.load(tmp_path / "net.pt2").module()
+        assert torch.allclose(loaded(x), model(x), atol=1e-6)
+    with pytest.raises(FileFormatError, match="has the suffix .pt2"):
+        sl.write_program(network, tmp_path / "net.pt")

@@ -22,6 +22,7 @@ from symlump.cli.bench import (
     sbml_suite,
     sweeps,
     trained,
+    transformer,
 )
 from symlump.cli.parser import Parser
 from symlump.progress import bar
@@ -275,6 +276,13 @@ EXPERIMENTS = (
         trained.add_options,
         trained.run,
         trained.DESCRIPTION,
+    ),
+    Experiment(
+        "transformer",
+        "a small transformer trained here, by every method, with and without data",
+        transformer.add_options,
+        transformer.run,
+        transformer.DESCRIPTION,
     ),
     Experiment(
         "published",

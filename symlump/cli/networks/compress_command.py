@@ -52,9 +52,13 @@ examples:
   the same size by pruning, for comparison:
     symlump compress net.safetensors --activation tanh --method magnitude --retain 0.4
 
-reading the result in Python:
-  model = torch.nn.Sequential(...)          # widths as the report says
-  model.load_state_dict(safetensors.torch.load_file("small.safetensors"))
+  as a program that needs nothing but torch:
+    symlump compress net.onnx --retain 0.5 -o small.pt2
+
+reading the result in Python, without symlump:
+  model = torch.export.load("small.pt2").module()
+  session = onnxruntime.InferenceSession("small.onnx")
+  weights = safetensors.torch.load_file("small.safetensors")  # metadata "architecture" says the layers
 
 exit codes: 0 done, 1 the size cannot be reached or a file cannot be written, 2 the input cannot be used
 """
@@ -143,7 +147,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     check_picture(options)
-    to_onnx = options.output is not None and _writes_onnx(options)
+    suffix = "" if options.output is None else _suffix(options)
     network, saved = _read(options)
     data = None
     if options.data is not None:
@@ -159,7 +163,7 @@ def run(options: argparse.Namespace) -> Answer:
     if options.certificates is not None:
         report["certificates"] = _write_certificates(result, options.certificates)
     if options.output is not None:
-        _write(options.output, to_onnx, result, saved)
+        _write(options.output, suffix, result, saved)
         report["output"] = options.output
         if result.reduction.stored is not None:
             report["written_in_full"] = True
@@ -191,16 +195,17 @@ def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
                 f"--{option.replace('_', '-')} is for state dicts; an ONNX file says it itself"
             )
     network = read_onnx(options.model, options.leave_untouched, shapes_of(options))
-    to_onnx = options.output is None or _writes_onnx(options)
-    if network.chain is None and not to_onnx:
+    whole = options.output is None or _suffix(options) in (".onnx", ".pt2")
+    if network.chain is None and not whole:
         raise MethodError(
-            f"{options.model} is no chain of dense layers, so the result is written as ONNX: -o NAME.onnx"
+            f"{options.model} is no chain of dense layers, so the result is written as ONNX, -o NAME.onnx, or "
+            "as a program of torch, -o NAME.pt2"
         )
     return network, None
 
 
-def _writes_onnx(options: argparse.Namespace) -> bool:
-    """Whether the result is written as ONNX: by the suffix; to a stream without one, as the input is.
+def _suffix(options: argparse.Namespace) -> str:
+    """What the result is written as, by the suffix; to a stream without one, as the input is.
 
     Raises
     ------
@@ -212,19 +217,24 @@ def _writes_onnx(options: argparse.Namespace) -> bool:
 
     suffix = Path(options.output).suffix.lower()
     if not suffix and is_stream(options.output):
-        return _is_onnx(options.model)
-    if suffix not in (*SUFFIXES, ".onnx"):
+        return ".onnx" if _is_onnx(options.model) else SUFFIXES[0]
+    known = (*SUFFIXES, ".onnx", ".pt2")
+    if suffix not in known:
         raise FileFormatError(
-            f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}, .onnx"
+            f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(known)}"
         )
-    return suffix == ".onnx"
+    return suffix
 
 
-def _write(path: str, to_onnx: bool, result: Compression, saved: SavedNetwork | None) -> None:
-    if to_onnx:
+def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | None) -> None:
+    if suffix == ".onnx":
         from symlump.network.exchange.onnx_write import write_onnx
 
         write_onnx(result.network, path)
+    elif suffix == ".pt2":
+        from symlump.network.saved.program import write_program
+
+        write_program(result.network, path)
     else:
         from symlump.network.state_dict import write_network
 

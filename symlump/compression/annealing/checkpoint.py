@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from symlump.errors import FileFormatError
-from symlump.network.state_dict import write_safetensors
+from symlump.network.saved.tensors import write_safetensors
 
 _KEY = "symlump"
 

@@ -1,0 +1,1 @@
+"""Small transformers that are trained here."""

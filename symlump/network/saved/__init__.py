@@ -1,0 +1,1 @@
+"""Networks as files of tensors and programs, which load without symlump."""

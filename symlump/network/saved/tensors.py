@@ -1,0 +1,194 @@
+"""Files of named tensors: safetensors, and torch files read with ``weights_only``; nothing is executed.
+
+Layers that Keras and Flax wrote hold a ``kernel``, inputs × units, where torch has a ``weight``, units ×
+inputs; a name's parts stand between slashes, perhaps with ``:0`` at its end.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from symlump.errors import FileFormatError
+from symlump.files import replacing
+
+_NESTED = ("state_dict", "model_state_dict", "model", "params")  # where checkpoints hold theirs
+_MAX_SHARING = 64  # how many times its size the tensors of a file may take
+
+
+def write_safetensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
+) -> None:
+    """Write named tensors, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    arrays: dict[str, torch.Tensor] = {}
+    kept: dict[tuple[object, ...], str] = {}
+    for name, tensor in tensors.items():
+        array = tensor.detach().cpu().contiguous()
+        place = kept.setdefault((array.data_ptr(), *array.shape), name)
+        if place == name or not array.numel():
+            arrays[name] = array
+        else:
+            metadata = {**metadata, name: place}
+    with replacing(path) as temporary:
+        try:
+            save_file(arrays, str(temporary), metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors of a file by name, and its metadata; nothing in the file is executed.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, empty, damaged, or holds more than tensors.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileFormatError(f"{path} {what}; give a saved state dict")
+    if path.stat().st_size == 0:
+        raise FileFormatError(f"{path} is empty")
+    if path.suffix.lower() == ".safetensors":
+        return _read_safetensors(path)
+    _check_stored(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise FileFormatError(
+            f"{path} is refused: it is no plain file of tensors, and may hold Python objects, which "
+            "can run code. Save the weights alone, with safetensors or "
+            "torch.save(model.state_dict(), …)"
+        ) from None
+    except Exception as error:  # a damaged file can break the reader anywhere
+        reason = (str(error).split("\n")[0] or type(error).__name__)[:200]
+        raise FileFormatError(f"{path} cannot be read as a torch file: {reason}") from None
+    for _ in _NESTED:  # as training scripts save it, beside other things, and perhaps twice
+        inside = [content.get(k) for k in _NESTED] if isinstance(content, dict) else []
+        content = next((part for part in inside if isinstance(part, dict)), content)
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
+    ):
+        raise FileFormatError(
+            f"{path} holds a {type(content).__name__}, not a plain state dict of named tensors; save "
+            "model.state_dict()"
+        )
+    _check_plain(path, content)
+    return {name: tensor.detach() for name, tensor in content.items()}, {}
+
+
+def _check_stored(path: Path) -> None:
+    """Refuse a compressed archive, which torch does not write: it can be any size when unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
+    except Exception:  # no archive, or a damaged one: torch.load says so
+        return
+    if packed:
+        raise FileFormatError(
+            f"{path} holds compressed parts, which torch.save does not write; save model.state_dict() again"
+        )
+
+
+def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Refuse tensors that are no arrays, or that claim more numbers than the file can hold."""
+    size, claimed = path.stat().st_size, 0
+    for name, tensor in tensors.items():
+        kind = (
+            f"on the device {tensor.device}"
+            if tensor.device.type != "cpu"
+            else f"stored as {tensor.layout}"
+            if tensor.layout is not torch.strided
+            else "quantized"
+            if tensor.is_quantized
+            else None
+        )
+        if kind is not None:
+            raise FileFormatError(
+                f"{path}: the tensor {shown(name)} is {kind}; save plain arrays of numbers"
+            )
+        claimed += tensor.numel() * tensor.element_size()
+        # Tied weights are in a file once, so a sum above its size can be meant.
+        if claimed > _MAX_SHARING * size:
+            raise FileFormatError(
+                f"{path}: the tensor {shown(name)} of shape {shown(str(tuple(tensor.shape)))} repeats "
+                f"numbers; the tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
+            )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, UnicodeDecodeError, AttributeError) as error:
+        reason = (str(error).split("\n")[0])[:200]
+        raise FileFormatError(f"{path} is not a valid safetensors file: {reason}") from None
+    for name, place in metadata.items():  # as safetensors.torch.save_model writes shared tensors
+        if place in tensors and name.endswith((".weight", ".bias")):
+            tensors.setdefault(name, tensors[place])
+    _check_plain(path, tensors)
+    return tensors, metadata
+
+
+def shown(name: str) -> str:
+    """A name from a file as it stands in a message: on one line, cut when long."""
+    short = name if len(name) <= 60 else name[:60] + "…"
+    return short if short.isprintable() else repr(short)
+
+
+def as_in_torch(
+    tensors: Mapping[str, torch.Tensor],
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors as torch names and turns them, and their names in the file where these are others.
+
+    Examples
+    --------
+    >>> found, names = as_in_torch({"dense/kernel:0": torch.ones(3, 2), "out.bias": torch.ones(1)})
+    >>> {name: tuple(tensor.shape) for name, tensor in found.items()}, names
+    ({'dense.weight': (2, 3), 'out.bias': (1,)}, {'dense.weight': 'dense/kernel:0'})
+    """
+    found: dict[str, torch.Tensor] = {}
+    names: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        prefix, dot, part = re.sub(r":0$", "", name).replace("/", ".").rpartition(".")
+        if part == "kernel":
+            part, tensor = "weight", as_in_file(tensor, "kernel")
+        plain = f"{prefix}{dot}{part}"
+        if plain in found:
+            raise FileFormatError(
+                f"the tensors {shown(names.get(plain, plain))} and {shown(name)} are one name"
+            )
+        found[plain] = tensor
+        if plain != name:
+            names[plain] = name
+    return found, names
+
+
+def as_in_file(tensor: torch.Tensor, name: str) -> torch.Tensor:
+    """A weight as a file holds it under a name: a kernel of a dense layer has the inputs first.
+
+    Examples
+    --------
+    >>> as_in_file(torch.ones(2, 3), "dense/kernel:0").shape
+    torch.Size([3, 2])
+    """
+    is_kernel = re.search(r"(^|[./])kernel(:0)?$", name) is not None
+    return tensor.T.contiguous() if is_kernel and tensor.dim() == 2 else tensor

@@ -96,7 +96,8 @@ def trained(seed: int, steps: int = 600) -> torch.nn.Module:
     for step in range(steps):
         x, y = sequences(128, 1_000_000 * (seed + 1) + step)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return model.eval()

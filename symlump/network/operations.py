@@ -137,6 +137,16 @@ def _resize(x: Tensors, arrays: Tensors, size: Shape, mode: str, corners: bool |
     return functional.interpolate(x[0], size=list(size), mode=mode, align_corners=corners)
 
 
+def _dilate(x: Tensors, arrays: Tensors, steps: Shape, size: Shape) -> Any:
+    """Zeros between the points of a grid, one step after another, and behind the last up to a size."""
+    value = x[0]
+    for axis, (step, length) in enumerate(zip(steps, size, strict=True), start=2):
+        behind = 2 * (len(size) + 1 - axis)  # torch counts the axes to pad from the last
+        value = functional.pad(value.unsqueeze(axis + 1), [0] * behind + [0, step - 1])
+        value = value.flatten(axis, axis + 1).narrow(axis, 0, length)
+    return value
+
+
 def _convolve(x: Tensors, arrays: Tensors, stride: Shape, padding: Shape, dilation: Shape,
               groups: int, transposed: bool, extra: Shape) -> Any:  # fmt: skip
     rank = len(stride)
@@ -165,6 +175,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "attend": _attend,
     "pad": _pad,
     "resize": _resize,
+    "dilate": _dilate,
     "convolve": _convolve,
 }
 

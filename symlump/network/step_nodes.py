@@ -147,7 +147,7 @@ class Operation(Node):
             return False
         axes = self.options.get("axes", (self.options.get("axis", 0),))
         along_grid = self.kind in ("softmax", "reduce", "take", "normalise") and min(axes) > 1
-        return along_grid or self.kind in ("function", "pad", "resize")
+        return along_grid or self.kind in ("function", "pad", "resize", "dilate")
 
     def shape(self, *given: Shape) -> Shape:
         """As torch says."""

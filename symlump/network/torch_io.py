@@ -21,7 +21,7 @@ from symlump.network.exchange.export_io import read_exported
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Flatten, Squeeze
 from symlump.network.shared import SharedModules, only_shared
-from symlump.network.torch_module import DTYPES, graph_module
+from symlump.network.torch_module import DTYPES, graph_module, with_arrays_of
 from symlump.network.torch_parts import BlockSum
 
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
@@ -236,12 +236,7 @@ def read_back(network: Network, model: nn.Module) -> Network:
     places = layer_places(network, model)
     modules: list[Any] = [model.get_submodule(places[layer.name]) for layer in network.layers]
     return network.with_layers(
-        replace(
-            layer,
-            weight=_array(module.weight).reshape(layer.weight.shape),
-            bias=None if layer.bias is None else _array(module.bias),
-        )
-        for layer, module in zip(network.layers, modules, strict=True)
+        with_arrays_of(layer, module) for layer, module in zip(network.layers, modules, strict=True)
     )
 
 

@@ -37,8 +37,9 @@ from symlump.network.operations import applied, attended
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
-from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall
+from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall, pool_module
 from symlump.network.written.channels_last import ChannelsLast
+from symlump.network.written.transposed import geometry, spread_grids, turned_round
 from symlump.ode.exact import FloatArray, IntArray
 
 #: The names of torch's formats.
@@ -85,19 +86,22 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
                 node = replace(node, activation=known_activation(held) or node.activation)
             elif isinstance(node, Affine):
                 dtypes.add(held.weight.dtype)
-                node = _with_arrays_of(node, held)
+                node = with_arrays_of(node, held)
         nodes.append(node)
     dtype = DTYPES.get(dtypes.pop(), network.dtype) if len(dtypes) == 1 else network.dtype
     return Network(tuple(nodes), network.outputs, dtype)
 
 
-def _with_arrays_of(node: Affine, held: Any) -> Affine:
+def with_arrays_of(node: Affine, held: Any) -> Affine:
+    """A layer with the weights that a module written from it holds now."""
     weight, bias = (
         None if tensor is None else tensor.detach().cpu().to(torch.float64).numpy().copy()
         for tensor in (held.weight, held.bias)
     )
     if weight is None or weight.size != node.weight.size or (bias is None) != (node.bias is None):
         raise NetworkError(f"{node.name}: the module holds other arrays than it was written with")
+    if getattr(held, "transposed", False):
+        weight = turned_round(weight, 0, node.depthwise)
     return replace(node, weight=weight.reshape(node.weight.shape), bias=bias)
 
 
@@ -112,14 +116,20 @@ class Writer:
         self._shared = SharedModules()
         self._paths: dict[int, str] = {}  # of modules that are called again
         self._last = ChannelsLast(self)
+        self._zeros = spread_grids(graph)
+        within = {zeros.name for zeros in self._zeros.values()}
         for node in graph.nodes:
-            if not self._last.write(node):
-                value = self._write(node, [self._value(name) for name in node.inputs])
+            if node.name not in within and not self._last.write(node):
+                value = self._write(node, [self._value(name) for name in self._read(node)])
                 value.meta["symlump"] = node.name
                 self.values[node.name] = value
         results = [self._value(name) for name in graph.outputs]
         self.calls.output(results[0] if len(results) == 1 else tuple(results))
         self.module = fx.GraphModule(self._root, self.calls)
+
+    def _read(self, node: Node) -> tuple[str, ...]:
+        """What a node reads; a transposed convolution what is before its zeros."""
+        return self._zeros[node.name].inputs if node.name in self._zeros else node.inputs
 
     def _value(self, name: str) -> fx.Node:
         if name not in self.values:
@@ -144,7 +154,7 @@ class Writer:
             case Apply():
                 return self.apply(node, given[0])
             case Pool():
-                return self.call(node.name, _pool(node), given)
+                return self.call(node.name, pool_module(node), given)
             case Flatten():
                 return calls.call_function(torch.flatten, (given[0], 1))
             case Squeeze():
@@ -187,8 +197,9 @@ class Writer:
                 return self._untouched(call, given)
             case Untouched(call=nn.Module() as module):
                 return self.call(node.name, deepcopy(module).to(self._dtype), given)
-        raise NetworkError(
-            f"{node.name}: a {type(node).__name__} ({getattr(node, 'what', '')}) cannot be written as torch"
+        kind = str(getattr(node, "what", type(node).__name__))
+        raise node.refuse(
+            f"the step {kind} cannot be written as torch, for only ONNX knows it; write_onnx writes it"
         )
 
     def operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
@@ -253,8 +264,11 @@ class Writer:
         return module
 
     def _new_affine(self, node: Affine) -> nn.Module:
-        weight = self._tensor(node.weight)
-        bias = None if node.bias is None else self._tensor(node.bias)
+        array = node.weight
+        if node.name in self._zeros:
+            channels = self.graph.shapes[node.inputs[0]][0]
+            array = turned_round(array, channels, node.depthwise)
+        weight, bias = self._tensor(array), None if node.bias is None else self._tensor(node.bias)
         if node.is_scale:
             return self.scale(node)
         with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
@@ -274,9 +288,15 @@ class Writer:
         reads, units = int(node.weight.shape[1]), node.units
         if node.is_dense:
             return nn.Linear(reads, units, bias, dtype=self._dtype)
-        channels = self.graph.shapes[node.inputs[0]][0]
-        kinds: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-        module: nn.Module = kinds[len(node.kernel)](
+        channels, rank = self.graph.shapes[node.inputs[0]][0], len(node.kernel)
+        if node.name in self._zeros:
+            numbers = geometry(node, self._zeros[node.name], self.graph.shapes)
+            kind = getattr(nn, f"ConvTranspose{rank}d")
+            transposed: nn.Module = kind(
+                channels, units, node.kernel, bias=bias, dtype=self._dtype, **numbers
+            )
+            return transposed
+        module: nn.Module = getattr(nn, f"Conv{rank}d")(
             channels,
             units,
             node.kernel,
@@ -363,20 +383,3 @@ class Writer:
 def _identifier(name: str) -> str:
     plain = re.sub(r"\W", "_", name)
     return plain if plain[:1].isalpha() or plain[:1] == "_" else f"x_{plain}"
-
-
-def _pool(node: Pool) -> nn.Module:
-    rank = len(node.size)
-    if node.adaptive:
-        kind = "AdaptiveAvgPool" if node.operation == "average" else "AdaptiveMaxPool"
-        module: nn.Module = getattr(nn, f"{kind}{rank}d")(node.size)
-        return module
-    if node.operation == "maximum":
-        maximum: nn.Module = getattr(nn, f"MaxPool{rank}d")(
-            node.size, node.stride, node.padding, node.dilation, ceil_mode=node.ceiling
-        )
-        return maximum
-    average: nn.Module = getattr(nn, f"AvgPool{rank}d")(
-        node.size, node.stride, node.padding, node.ceiling, node.count_padding
-    )
-    return average

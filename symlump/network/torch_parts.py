@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from symlump.network.nodes import Pool
 from symlump.ode.exact import IntArray
 
 
@@ -123,3 +124,21 @@ class Scale(nn.Module):
     def extra_repr(self) -> str:
         """Sizes, for printing."""
         return f"{self.weight.numel()}"
+
+
+def pool_module(node: Pool) -> nn.Module:
+    """The module of torch for means or maxima over windows."""
+    rank = len(node.size)
+    if node.adaptive:
+        kind = "AdaptiveAvgPool" if node.operation == "average" else "AdaptiveMaxPool"
+        module: nn.Module = getattr(nn, f"{kind}{rank}d")(node.size)
+        return module
+    if node.operation == "maximum":
+        maximum: nn.Module = getattr(nn, f"MaxPool{rank}d")(
+            node.size, node.stride, node.padding, node.dilation, ceil_mode=node.ceiling
+        )
+        return maximum
+    average: nn.Module = getattr(nn, f"AvgPool{rank}d")(
+        node.size, node.stride, node.padding, node.ceiling, node.count_padding
+    )
+    return average

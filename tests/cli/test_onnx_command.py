@@ -112,7 +112,7 @@ def test_show_what_is_left_untouched(capsys, tmp_path):
             ("compress", "UNKNOWN", "--eps", "0"),
             "node 'strange' (Einsum): this operator is not known",
         ),
-        (("compress", "NET", "--retain", "0.5", "-o", "small.pt"), "written as ONNX: -o NAME.onnx"),
+        (("compress", "NET", "--retain", "0.5", "-o", "small.pt"), "written as ONNX, -o NAME.onnx"),
         (
             ("compress", "NET", "--eps", "0", "--activation", "tanh"),
             "--activation is for state dicts",
@@ -153,7 +153,7 @@ def test_what_merging_cannot_reach_is_said(capsys, tmp_path):
     sl.write_onnx(sl.from_torch(Two(), torch.zeros(1, 4)), tmp_path / "two.onnx")
     code, out, _ = run(capsys, "compress", tmp_path / "two.onnx", "--retain", "0.8")
     assert (
-        code == 0 and "74 of 107 parameters are in layers whose units, or inputs, may merge" in out
+        code == 0 and "74 of 116 parameters are in layers whose units, or inputs, may merge" in out
     )
     code, out, _ = run(capsys, "compress", tmp_path / "two.onnx", "--retain", "0.8", "--json")
     assert code == 0 and json.loads(out)["reducible"] == 74

@@ -73,6 +73,21 @@ CASES = {
          "b": nn.ConvTranspose2d(6, 2, 3, stride=2, padding=1, output_padding=1)},
         IMAGE,
     ),
+    "shuffled pixels": (
+        lambda m, x: m.b(F.pixel_shuffle(F.relu(m.a(x)), 2)),
+        {"a": nn.Conv2d(4, 8, 3), "b": nn.Conv2d(2, 1, 1)},
+        IMAGE,
+    ),
+    "transposed, each channel": (
+        lambda m, x: m.b(F.relu(m.a(x))),
+        {"a": nn.ConvTranspose2d(4, 8, 3, stride=2, groups=4), "b": nn.ConvTranspose2d(8, 2, 2, 2)},
+        IMAGE,
+    ),
+    "transposed, in groups": (
+        lambda m, x: m.b(F.relu(m.a(x))),
+        {"a": nn.ConvTranspose2d(4, 6, 3, 2, groups=2), "b": nn.Conv2d(6, 2, 1)},
+        IMAGE,
+    ),
     "dense, then an image": (
         lambda m, x: m.b(m.a(x).view(-1, 3, 2, 2)),
         {"a": nn.Linear(6, 12), "b": nn.Conv2d(3, 2, 1)},

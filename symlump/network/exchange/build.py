@@ -20,6 +20,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Doubt, Pool, Shape
 from symlump.network.precision import Dtype
 from symlump.network.step_nodes import ByPlace
+from symlump.network.written.transposed import turned_round
 from symlump.ode.exact import FloatArray
 
 
@@ -116,6 +117,32 @@ class GraphBuilder(TokenBuilder):
             dilation=dilation,
             depthwise=groups > 1,
         )
+
+    def transposed_convolution(
+        self, name: str, x: View, weight: FloatArray, bias: FloatArray | None, stride: Shape,
+        padding: Shape, dilation: Shape, groups: int, extra: Shape,
+    ) -> View:  # fmt: skip
+        """Its zeros, and the convolution that reads them; one with several groups is carried along as it is."""
+        channels, kernel = x.shape[1], weight.shape[2:]
+        inner = tuple(d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True))
+        if groups not in (1, channels) or min(inner, default=0) < 0:
+            return self.opaque_convolution(
+                name, x, weight, bias, stride=stride, padding=padding, dilation=dilation,
+                groups=groups, transposed=True, extra=extra,
+            )  # fmt: skip
+        size = tuple(
+            (n - 1) * s + 1 + e for n, s, e in zip(x.shape[2:], stride, extra, strict=True)
+        )
+        if size != x.shape[2:]:
+            options = {"steps": stride, "size": size}
+            x = self.step(f"{name}.zeros", "dilate", [self.plain(name, x)], options)
+        alone = groups > 1
+        kernels = turned_round(weight, 0, alone)
+        ones = (1,) * len(kernel)
+        return self.layer(
+            name, x, kernels, None if bias is None else bias.ravel(),
+            stride=ones, padding=inner, dilation=dilation, depthwise=alone,
+        )  # fmt: skip
 
     def pool(self, name: str, x: View, operation: Literal["average", "maximum"], size: Shape,
              *geometry: Any, **options: Any) -> View:  # fmt: skip

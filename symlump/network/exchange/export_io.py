@@ -208,8 +208,8 @@ class _Reader:
             value.dtype not in DTYPES or (self._dtype or value.dtype) != value.dtype
         ):
             raise NetworkError(
-                f"input {node.name} is of {value.dtype}; symlump reads float32 or float64, one of them "
-                "throughout, and whole numbers beside them"
+                f"input {node.name} is of {value.dtype}; symlump reads inputs of one type of real numbers, and "
+                "whole numbers beside them: convert the model and the example, as with .float()"
             )
         if not whole_numbers:
             self._dtype = self._real = value.dtype
@@ -258,7 +258,7 @@ class _Reader:
                 value = self._operations.read(operation, self._name(node), a, shape)
             except NetworkError as error:
                 if not self._leave:
-                    raise NetworkError(f"{error}; {_OFFER}") from None
+                    raise NetworkError(f"{error} (operation {operation}); {_OFFER}") from None
         self._build.name_arrays(made, self._held_in(operation, a))
         if value is None:
             value = self._unknown(node, operation)

@@ -74,7 +74,7 @@ class LayerOperations(ShapeOperations):
     on_conv1d = on_conv2d = on_conv3d = on_convolution
 
     def on_conv_transpose2d(self, name: str, a: Arguments) -> View | None:
-        """The transpose of a convolution, left as it is."""
+        """The transpose of a convolution."""
         return self._transposed(name, a)
 
     on_conv_transpose1d = on_conv_transpose3d = on_conv_transpose2d
@@ -84,10 +84,10 @@ class LayerOperations(ShapeOperations):
         if not isinstance(x, View) or not isinstance(weight, torch.Tensor):
             return None
         rank = weight.ndim - 2
-        return self.build.opaque_convolution(
+        return self.build.transposed_convolution(
             name, x, array_of(weight), None if bias is None else array_of(bias),
             stride=window(a["stride"], rank), padding=window(a["padding"], rank),
-            dilation=window(a["dilation"], rank), groups=a["groups"], transposed=True,
+            dilation=window(a["dilation"], rank), groups=a["groups"],
             extra=window(a["output_padding"], rank),
         )  # fmt: skip
 

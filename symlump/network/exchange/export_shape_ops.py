@@ -170,6 +170,19 @@ class ShapeOperations:
         """The same."""
         return self.on_constant_pad_nd(name, a) if a["mode"] == "constant" else None
 
+    def on_pixel_shuffle(self, name: str, a: Arguments) -> View | None:
+        """Channels as points of a finer grid."""
+        x, r = a["self"], int(a["upscale_factor"])
+        if not isinstance(x, View) or len(x.axes) != 4:
+            return None
+        n, c, h, w = x.shape
+        fine = self.build.reshaped(name, x, (n, c // r**2, r, r, h, w))
+        if fine is None:
+            return None
+        return self.build.reshaped(
+            name, fine.transposed((0, 1, 4, 2, 5, 3)), (n, c // r**2, h * r, w * r)
+        )
+
     def on_mean(self, name: str, a: Arguments) -> View | None:
         """The mean along axes."""
         return self._reduce(name, a, "mean")

@@ -68,7 +68,7 @@ class LayerOperators(ShapeOperators):
         )  # fmt: skip
 
     def on_ConvTranspose(self, name: str, x: Inputs, a: Attributes) -> View | None:
-        """The transpose of a convolution, left as it is."""
+        """The transpose of a convolution."""
         weight, bias = x[1], x[2] if len(x) > 2 else None
         if not are_arrays(weight, bias) or not isinstance(x[0], View) or a.get("output_shape"):
             return None
@@ -76,11 +76,11 @@ class LayerOperators(ShapeOperators):
         pads = list(a.get("pads", [0] * 2 * rank))
         if pads[:rank] != pads[rank:] or a.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
             return None
-        return self.build.opaque_convolution(
+        return self.build.transposed_convolution(
             name, x[0], floats(weight), None if bias is None else floats(bias),
             stride=tuple(a.get("strides", [1] * rank)), padding=tuple(pads[:rank]),
             dilation=tuple(a.get("dilations", [1] * rank)), groups=a.get("group", 1),
-            transposed=True, extra=tuple(a.get("output_padding", [0] * rank)),
+            extra=tuple(a.get("output_padding", [0] * rank)),
         )  # fmt: skip
 
     def _window(

@@ -37,6 +37,8 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     "hardswish": ("HardSwish", dict),
     "tanh gelu": ("Gelu", lambda: {"approximate": "tanh"}),
 }
+#: What writes what ONNX cannot say.
+INSTEAD = "write_program writes it, as a program of torch"
 _MODES = {"nearest": "nearest", "bilinear": "linear", "linear": "linear", "bicubic": "cubic"}
 
 
@@ -87,7 +89,7 @@ class OperationWriter:
         ]
         method = getattr(self, f"_{node.kind.replace(' ', '_')}", None)
         if method is None:
-            raise node.refuse(f"the step {node.kind!r} cannot be written as ONNX")
+            raise node.refuse(f"the step {node.kind!r} cannot be written as ONNX; {INSTEAD}")
         method(node, held, shapes, **node.options)
 
     def _integers(self, name: str, values: Any) -> str:
@@ -212,7 +214,7 @@ class OperationWriter:
             opposite = self._step(node, "Neg", [z], "opposite")
             self._add("Neg", [self._step(node, "Softplus", [opposite], "softplus")], own)
         else:
-            raise node.refuse(f"the function {name!r} cannot be written as ONNX")
+            raise node.refuse(f"the function {name!r} cannot be written as ONNX; {INSTEAD}")
 
     def _spread(self, node: Operation, held: list[str], shapes: Any, size: Shape) -> None:
         target = self._integers(f"{node.name}.size", [1, *size])
@@ -280,6 +282,18 @@ class OperationWriter:
         if mode == "bicubic":
             attributes["cubic_coeff_a"] = -0.75
         self._add("Resize", [node.inputs[0], "", "", target], node.name, **attributes)
+
+    def _dilate(
+        self, node: Operation, held: list[str], shapes: Any, steps: Shape, size: Shape
+    ) -> None:
+        """Zeros between points, as a transposed convolution of each channel with one 1."""
+        channels, grid = shapes[0][0], shapes[0][1:]
+        ones = np.ones((channels, 1, *(1,) * len(steps)), dtype=self._float)
+        extra = [n - (m - 1) * s - 1 for n, m, s in zip(size, grid, steps, strict=True)]
+        self._add(
+            "ConvTranspose", [node.inputs[0], self._constant(f"{node.name}.ones", ones)], node.name,
+            strides=steps, output_padding=extra, group=channels,
+        )  # fmt: skip
 
     def _convolve(self, node: Operation, held: list[str], shapes: Any, stride: Shape, padding: Shape,
                   dilation: Shape, groups: int, transposed: bool, extra: Shape) -> None:  # fmt: skip

@@ -12,7 +12,7 @@ from symlump.errors import NetworkError
 from symlump.files import write_bytes
 from symlump.network.activations.table import Activation
 from symlump.network.exchange.onnx_io import onnx_library
-from symlump.network.exchange.onnx_operations import OperationWriter
+from symlump.network.exchange.onnx_operations import INSTEAD, OperationWriter
 from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
 from symlump.network.network import Network
 from symlump.network.nodes import (
@@ -30,6 +30,7 @@ from symlump.network.nodes import (
     Unsqueeze,
 )
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
+from symlump.network.written.transposed import geometry, spread_grids, turned_round
 from symlump.ode.exact import FloatArray
 
 _IR_VERSION = 9  # of opset 20
@@ -75,13 +76,17 @@ class _Writer:
         self._written: dict[tuple[str, tuple[int, ...]], str] = {}  # weights that layers share
         if graph.dtype not in ("float32", "float64"):
             raise NetworkError(
-                f"ONNX files are written in float32 or float64; this network is of {graph.dtype}"
+                f"ONNX files are written in float32 or float64; this network is of {graph.dtype}: read it from "
+                "model.float(), or write it as a program of torch (write_program)"
             )
         self._float = np.dtype(graph.dtype)
         self._operations = OperationWriter(self._add, self._constant, self._free, self._float)
         kind = onnx.TensorProto.FLOAT if graph.dtype == "float32" else onnx.TensorProto.DOUBLE
+        self._zeros = spread_grids(graph)
+        within = {zeros.name for zeros in self._zeros.values()}
         for node in graph.nodes:
-            self._write(node)
+            if node.name not in within:
+                self._write(node)
         outputs = [self._output(name) for name in graph.outputs]
         described = [
             [
@@ -100,7 +105,10 @@ class _Writer:
             producer_name="symlump",
         )
         if sum(len(tensor.raw_data) for tensor in self._weights) >= 1 << 31:
-            raise NetworkError("the network is larger than the 2 GB that one ONNX file holds")
+            raise NetworkError(
+                "the network is larger than the 2 GB that one ONNX file holds; write it as a program of torch "
+                "(write_program)"
+            )
 
     def _output(self, name: str) -> str:
         """Outputs are written once more: two may be the same value, or an input."""
@@ -188,10 +196,10 @@ class _Writer:
                 self._untouched(node, operator)
             case Untouched(what=what):
                 raise node.refuse(
-                    f"the operation {what} was left untouched, and only torch knows it"
+                    f"the operation {what} was left untouched, and only torch knows it; {INSTEAD}"
                 )
             case _:
-                raise node.refuse(f"a {type(node).__name__} cannot be written as ONNX")
+                raise node.refuse(f"a {type(node).__name__} cannot be written as ONNX; {INSTEAD}")
 
     def _reorder(self, node: Reorder) -> None:
         x, name = node.inputs[0], node.name
@@ -225,6 +233,9 @@ class _Writer:
         if node.is_dense and len(self._graph.shapes[name]) > 1:
             self._tokens(node)
             return
+        if name in self._zeros:
+            self._transposed(node, self._zeros[name])
+            return
         inputs.append(self._held(f"{name}.weight", node.weight_name, node.weight))
         if node.bias is not None:
             inputs.append(self._held(f"{name}.bias", node.bias_name, node.bias))
@@ -240,6 +251,26 @@ class _Writer:
             pads=(*node.padding, *node.padding),
             dilations=node.dilation,
             group=self._graph.shapes[node.inputs[0]][0] if node.depthwise else 1,
+        )
+
+    def _transposed(self, node: Affine, zeros: Operation) -> None:
+        """A transposed convolution, with the zeros that it alone reads."""
+        numbers = geometry(node, zeros, self._graph.shapes)
+        channels = self._graph.shapes[node.inputs[0]][0]
+        weight = turned_round(node.weight, channels, node.depthwise)
+        shared = f"{node.weight_name} turned round" if node.weight_name else ""
+        inputs = [zeros.inputs[0], self._held(f"{node.name}.weight", shared, weight)]
+        if node.bias is not None:
+            inputs.append(self._held(f"{node.name}.bias", node.bias_name, node.bias))
+        self._add(
+            "ConvTranspose",
+            inputs,
+            node.name,
+            strides=numbers["stride"],
+            pads=(*numbers["padding"], *numbers["padding"]),
+            output_padding=numbers["output_padding"],
+            dilations=node.dilation,
+            group=numbers["groups"],
         )
 
     def _untouched(self, node: Node, operator: OnnxOperator) -> None:
@@ -278,7 +309,9 @@ class _Writer:
         elif phi.coefficients:
             self._polynomial(name, x, [float(c) for c in phi.coefficients])
         else:
-            raise NetworkError(f"{name}: the activation {phi.name} cannot be written as ONNX")
+            raise NetworkError(
+                f"{name}: the activation {phi.name} cannot be written as ONNX; {INSTEAD}"
+            )
 
     def _polynomial(self, name: str, x: str, coefficients: list[float]) -> None:
         """Horner's rule."""
@@ -305,7 +338,7 @@ class _Writer:
             if any(n % k for n, k in zip(grid, node.size, strict=True)):
                 raise node.refuse(
                     f"pooling a grid of {grid} to {node.size} has windows of different sizes, for which "
-                    "ONNX has no operator"
+                    f"ONNX has no operator; {INSTEAD}"
                 )
             window = tuple(n // k for n, k in zip(grid, node.size, strict=True))
             geometry = {"kernel_shape": window, "strides": window}

@@ -22,7 +22,6 @@ from symlump.lumping.solutions.functional import autonomous
 from symlump.lumping.solutions.initial import initial_sets, read_box
 from symlump.lumping.solutions.pieces import Progress, Run, search
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.maps import continuous_only
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -73,6 +72,8 @@ class ErrorBound:
         How many boxes the initial box was divided into.
     observed : ObservedError or None
         What simulation shows. Not certified.
+    discrete : bool
+        Whether it is about a map: then times are steps, and ``formula`` is infinite.
     """
 
     direction: str
@@ -95,6 +96,7 @@ class ErrorBound:
     arithmetic: str
     pieces: int
     observed: ObservedError | None
+    discrete: bool = False
 
     @cached_property
     def by_component(self) -> dict[str, float]:
@@ -162,7 +164,9 @@ class ErrorBound:
             lines.append(line)
         if len(self.blocks) > max_blocks:
             lines.append(f"… {len(self.blocks) - max_blocks} more blocks")
-        if self.logarithmic_norm is None:
+        if self.discrete:
+            lines.append(f"D = {at_most(self.defect)}; each step enclosed")
+        elif self.logarithmic_norm is None:
             lines.append("the defect has no term: e = 0 for as long as the solutions exist")
         else:
             lines.append(
@@ -206,6 +210,8 @@ def error_bound(
     progress: Progress | None = None,
 ) -> ErrorBound:
     """Bound the error of a quotient, with certainty, for all initial states of a box and until a horizon.
+
+    Of a map the horizon is a number of steps, and a parameter may have another value of its range at each.
 
     e' = F(E·b, e) + d(b) is followed together with its base b in validated steps
     (:mod:`symlump.lumping.solutions.flow`); what logarithmic norms and a comparison system say
@@ -265,6 +271,11 @@ def error_bound(
     """
     m = arithmetic_named(arithmetic)
     norm = _norm(norm)
+    if lumping.ode.discrete:
+        from symlump.lumping.map_bounds import map_bound
+
+        samples = _count(samples, "samples", 10**7, least=0)
+        return map_bound(lumping, horizon, box, norm, spread, m, samples=samples, seed=seed)
     level = max(0, (_count(steps, "steps", 1 << 20) - 1).bit_length())
     pieces = _count(pieces, "pieces", 1 << 20)
     samples = _count(samples, "samples", 10**7, least=0)
@@ -273,7 +284,6 @@ def error_bound(
         raise MethodError(f"horizon={horizon!r}: the horizon is a time, finite and larger than 0")
     horizon = float(horizon)
     check_system(lumping.ode, "a bound")
-    continuous_only(lumping.ode, "a bound", "simulate(…) shows errors without certainty")
     start = read_box(lumping.ode, box)
     followed, known = lumping, start
     if lumping.ode.generators is not None:

@@ -87,14 +87,20 @@ def observed_error(
     """
     generator = np.random.default_rng(seed)
     start = _initial_states(lumping, box, spread, samples, generator)
-    times = np.linspace(0.0, horizon, _TIMES)
+    discrete = lumping.ode.discrete
+    times = np.arange(horizon + 1.0) if discrete else np.linspace(0.0, horizon, _TIMES)
     size = len(lumping.ode) + len(lumping.partition)
     forward = lumping.method.direction == "forward"
-    largest = np.zeros((_TIMES, len(lumping.partition) if forward else len(lumping.ode)))
-    of_norms = np.zeros((_TIMES, 3))
+    largest = np.zeros((times.size, len(lumping.partition) if forward else len(lumping.ode)))
+    of_norms = np.zeros((times.size, 3))
     step = max(1, _TOGETHER // size)
     for k in range(0, samples, step):
-        errors = _errors(lumping, start[:, k : k + step], times, rtol, atol)
+        some = start[:, k : k + step]
+        errors = (
+            _of_steps(lumping, some, box, times.size, generator)
+            if discrete
+            else _errors(lumping, some, times, rtol, atol)
+        )
         largest = np.maximum(largest, np.abs(errors).max(axis=1).T)
         sizes = [np.linalg.norm(errors, order, axis=0) for order in (1, 2, np.inf)]
         of_norms = np.maximum(of_norms, np.max(sizes, axis=1).T)
@@ -146,10 +152,33 @@ def _errors(
             f"a simulation stopped at time {solution.t[-1]:g} of {times[-1]:g}: {solution.message}"
         )
     path = solution.y.reshape(both.shape[0], -1)
-    whole, small = path[:n], path[n:]
-    difference = (
-        small - lumping.aggregate(whole)
-        if lumping.method.direction == "forward"
-        else whole - small[lumping.partition.labels]
-    )
+    difference = _difference(lumping, path[:n], path[n:])
     return np.asarray(difference.reshape(difference.shape[0], samples, times.size))
+
+
+def _of_steps(
+    lumping: Lumping, start: FloatArray, box: FloatArray, count: int, generator: np.random.Generator
+) -> FloatArray:
+    """The same for a map; parameters are drawn anew at every step."""
+    q, g = lumping.ode, lumping.quotient
+    inputs = [q.index[name] for name in q.parameters]
+    of = lumping.partition.labels[inputs]
+    whole, small = start.copy(), lumping.aggregate(start)
+    found = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(count):
+            found.append(_difference(lumping, whole, small))
+            share = generator.random((len(inputs), start.shape[1]))
+            low, high = box[inputs].T
+            whole[inputs] = small[of] = low[:, None] + share * (high - low)[:, None]
+            whole, small = q.rhs(whole), g.rhs(small)
+            if not (np.isfinite(whole).all() and np.isfinite(small).all()):
+                raise FailureError(f"a simulation leaves every bound at step {step + 1}")
+    return np.stack(found, axis=-1)
+
+
+def _difference(lumping: Lumping, whole: FloatArray, small: FloatArray) -> FloatArray:
+    """Forward y − L·x, backward x − U·y, of states as columns."""
+    if lumping.method.direction == "forward":
+        return np.asarray(small - lumping.aggregate(whole))
+    return np.asarray(whole - small[lumping.partition.labels])

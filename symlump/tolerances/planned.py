@@ -43,7 +43,7 @@ def planned(
             raise MethodError("example is an input of a torch module; a system has none")
         return method.plan(subject, initial, seed=seed)
     check_network(verb, subject)
-    from symlump.compression.compress import CompressionPlan, is_recurrent, recurrent_plan
+    from symlump.compression.compress import CompressionPlan, is_recurrent
     from symlump.compression.reduction import CompressionMethod
 
     if not isinstance(method, CompressionMethod):
@@ -57,7 +57,10 @@ def planned(
             "example is an input of a torch module; what was given says its shapes itself"
         )
     if not isinstance(subject, Network) and is_recurrent(subject):
-        return recurrent_plan(subject, method, example, leave_untouched=False)
+        raise MethodError(
+            f"{verb} takes networks without recurrence; of a module with recurrent cells ask compress at each "
+            "tolerance, such as compress(model, AFDE(eps=0.1))"
+        )
     return CompressionPlan.of(subject, method, example)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, names, shown_path
 from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
+from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.onnx_options import add_shape, shapes_of
 from symlump.cli.pictures import add_picture, check_picture, draw_picture
@@ -28,9 +29,10 @@ by merging the units that act alike), and write the smaller network.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
-everything, and may hold convolutions and branches. The equations that justify the result go to
---equations, its proofs to --certificates. The price in accuracy is measured on standard normal inputs, and
-on your own data with --data; with --box it is certified.
+everything, and may hold convolutions and branches. Recurrent cells (RNN, GRU, LSTM) are known in a state
+dict by the names that torch gives their tensors. The equations that justify the result go to --equations,
+its proofs to --certificates. The price in accuracy is measured on standard normal inputs, and on your own
+data with --data; with --box it is certified.
 """
 
 _EXAMPLES = """\
@@ -146,6 +148,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    if is_recurrent_file(options.model):
+        return run_recurrent(options)
     check_picture(options)
     suffix = "" if options.output is None else _suffix(options)
     network, saved = _read(options)

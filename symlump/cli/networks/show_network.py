@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from symlump.cli.answer import Answer
+from symlump.cli.networks.compress_recurrent import is_recurrent_file, show_recurrent
 from symlump.cli.networks.onnx_options import shapes_of
 from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
@@ -26,6 +27,8 @@ _ENCODED = 5_000_000  # parameters; above, no equations are shown
 
 def run_network(options: argparse.Namespace) -> Answer:
     """Run the command for a network."""
+    if is_recurrent_file(options.file):
+        return show_recurrent(options)
     if options.picture is not None:
         raise MethodError(
             "--picture draws models; a network is drawn by symlump compress --picture"

@@ -54,7 +54,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
 
     method: AFDE
     network: RecurrentNetwork
-    model: nn.Module = field(repr=False)
+    model: nn.Module | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, model: nn.Module, method: Any) -> RecurrentPlan:
@@ -67,6 +67,11 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         MethodError
             If the method, or an option of it, is for networks without recurrence.
         """
+        return replace(cls.of_network(read_recurrent(model), method), model=model)
+
+    @classmethod
+    def of_network(cls, network: RecurrentNetwork, method: Any) -> RecurrentPlan:
+        """The same for what was read already, from a file, say."""
         if not isinstance(method, AFDE):
             raise MethodError(
                 f"{type(method).__name__} reduces networks without recurrence; recurrent cells take AFDE"
@@ -83,7 +88,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
                     f"AFDE({option}=…) is for networks without recurrence; for recurrent cells there are eps, "
                     "retain, linkage, refit and inputs"
                 )
-        return cls(method, read_recurrent(model), model)
+        return cls(method, network)
 
     @property
     def whole(self) -> int:
@@ -246,8 +251,10 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         size = sum(float(np.mean(states[name][0] ** 2)) for name in near)
         return float(np.sqrt(off / size)) if size else 0.0
 
-    def _module(self, network: RecurrentNetwork) -> nn.Module:
+    def _module(self, network: RecurrentNetwork) -> nn.Module | RecurrentNetwork:
         """The model with smaller modules in place of those that were read."""
+        if self.model is None:
+            return network
         modules = network.modules
         if isinstance(self.model, RECURRENT):
             return module_of(_layers(modules[""]), self.model)

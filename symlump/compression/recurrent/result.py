@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.proof.certificate import Certificate
 from symlump.tables import table_html, table_text
+
+if TYPE_CHECKING:
+    from symlump.lumping.bounds import ErrorBound
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,6 +123,31 @@ class RecurrentCompression:
         if given.ndim < 1 or given.shape[-1] != units:
             raise MethodError(f"{cell} has {units} units; got states of shape {given.shape}")
         return np.asarray(given[..., self.labels[cell]])
+
+    def bound(self, steps: int, box: Any, *, arithmetic: str = "float64") -> ErrorBound:
+        """A certified bound of \\|h − lifted ĥ\\|, and of what readers' outputs are off by, over some steps.
+
+        States begin at 0. It is about the weights that were read and those that are returned, as they are.
+        h1, h2, … are the cell's units, y1, y2, … what dense layers read; the inputs may be anywhere in the box
+        at every step. After a refit units are no copies of merged ones, so only the y are of interest.
+
+        Parameters
+        ----------
+        steps : int
+        box : (low, high) or ndarray, shape (inputs, 2)
+        arithmetic : {"float64", "flint", "mpmath"}
+
+        Raises
+        ------
+        MethodError
+            If there are several cells, or one with ReLU.
+        FailureError
+            If no enclosure was found.
+        """
+        from symlump.compression.recurrent.bound import bound_cell
+
+        labels = next(iter(self.labels.values()))
+        return bound_cell(self.original, self.network, labels, steps, box, arithmetic)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""

@@ -21,7 +21,7 @@ _MOST = 512
 
 
 def sequences_of(
-    inputs: Inputs, network: RecurrentNetwork, model: nn.Module, seed: int = 0
+    inputs: Inputs, network: RecurrentNetwork, model: nn.Module | None, seed: int = 0
 ) -> dict[str, FloatArray]:
     """What each module reads from outside, shape (samples, steps, inputs) each.
 
@@ -42,6 +42,10 @@ def sequences_of(
             module: normal.sample(DRAWN * STEPS, size, seed + number).reshape(DRAWN, STEPS, size)
             for number, (module, size) in enumerate(outer.items())
         }
+    if model is None:
+        raise MethodError(
+            "inputs=… are read by a model in torch; of a file the weights only are known"
+        )
     given = _tensors(inputs)
     weight = next(model.parameters())
     recorded: dict[str, list[torch.Tensor]] = {module: [] for module in outer}

@@ -24,10 +24,13 @@ from symlump.ode.functions.algebra import (
     total,
 )
 from symlump.ode.functions.images import functions_of, image
+from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
 _MINUS = Fraction(-1)
+#: Arguments are near where their coefficients differ by at most this part of their size.
+_NEAR = 0.5
 
 
 def function_defect(lumping: Lumping) -> ODE:
@@ -55,10 +58,20 @@ def function_defect(lumping: Lumping) -> ODE:
 
 
 def _backward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
-    """q(U·y) − U·g(y); equations of a block that are one function are written as one."""
+    """q(U·y) − U·g(y); equations of a block that are one function are written as one.
+
+    A function of q that the quotient does not have is one that it has, with the nearest argument, and a rest.
+    """
     partition = lumping.partition
-    rows, _ = lumping.ode.into(table, list(map(symbol, partition.labels.tolist())))
     claimed, _ = lumping.quotient.into(table)
+    theirs = range(table.count, table.count + len(table.functions))
+    of = list(map(symbol, partition.labels.tolist()))
+    before, change = _near_functions(lumping.ode, of, theirs, table)
+    near = any(change)
+    if not near:
+        rows, _ = lumping.ode.into(table, of)
+    else:
+        rows = [image(lumping.ode.equation(i), before, table) for i in range(len(of))]
     for block, members in enumerate(partition.blocks):
         different: list[Polynomial] = []
         for i in members.tolist():
@@ -67,7 +80,64 @@ def _backward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:
             if found is None:
                 different.append(rows[i])
             rows[i] = add_to(dict(rows[i] if found is None else found), claimed[block], _MINUS)
+    if near:
+        for i, row in enumerate(rows):
+            add_to(row, _change(lumping.ode.equation(i), before, change, table))
     return rows
+
+
+def _near_functions(
+    ode: ODE, of: list[Polynomial], theirs: range, table: SymbolTable
+) -> tuple[list[Polynomial], list[Polynomial]]:
+    """What stands for each symbol of a system, a function of the quotient where one is near, and the rest."""
+    before, after, change = list(of), list(of), [Polynomial() for _ in of]
+    by_name: dict[str, list[tuple[int, Polynomial]]] = {}
+    for s in theirs:
+        arguments = table.arguments[s - table.count]
+        if len(arguments) == 1:
+            by_name.setdefault(table.functions[s - table.count], []).append((s, arguments[0]))
+    for name, own in functions_of(ode):
+        after.append(table.apply(name, [image(p, after, table) for p in own]))
+        ours = list(after[-1].items())
+        known = len(ours) == 1 and ours[0][0][0][0] in theirs if ours and ours[0][0] else True
+        nearest = None
+        if not known and len(own) == 1:
+            nearest = _nearest(image(own[0], before, table), by_name.get(name, []), name)
+        if nearest is None:
+            before.append(after[-1])
+            change.append({})
+            continue
+        s, sign = nearest
+        u = scaled(table.arguments[s - table.count][0], Fraction(sign))
+        function = FUNCTIONS.get(name)
+        parity = function.parity if function is not None and sign < 0 else 1
+        moved = add_to(image(own[0], before, table), u, _MINUS)
+        add_to(moved, _change(own[0], before, change, table))
+        before.append(scaled(symbol(s), Fraction(parity)))
+        v = image(own[0], after, table)
+        change.append(_slope(name, u, v, before[-1], after[-1], moved, table))
+    return before, change
+
+
+def _nearest(
+    v: Polynomial, candidates: list[tuple[int, Polynomial]], name: str
+) -> tuple[int, int] | None:
+    """The function with the argument nearest to v, or to −v where that says the same; None if none is near."""
+    function = FUNCTIONS.get(name)
+    signs = (1, -1) if function is not None and function.parity else (1,)
+    ours = {m: float(value) for m, value in v.items()}
+    size = sum(map(abs, ours.values()))
+    best, least = None, _NEAR * size
+    for s, u in candidates:
+        theirs = {m: float(value) for m, value in u.items()}
+        for sign in signs:
+            far = sum(
+                abs(ours.get(m, 0.0) - sign * theirs.get(m, 0.0))
+                for m in ours.keys() | theirs.keys()
+            )
+            if far <= least:
+                best, least = (s, sign), far
+    return best
 
 
 def _forward(lumping: Lumping, table: SymbolTable) -> list[Polynomial]:

@@ -14,29 +14,37 @@ the units that stay equal once they are, for any input sequence, and its certifi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.symbolic import combination
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.functions.algebra import Polynomial, constant, scaled, symbol, total
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
 
+#: A weight and a bias.
+Dense = tuple[FloatArray, FloatArray | None]
+
 _HALF = Fraction(1, 2)
 
 
-def cell_map(cell: Cell, reads: IntArray | None = None) -> ODE:
+def cell_map(cell: Cell, reads: IntArray | None = None, readers: Sequence[Dense] = ()) -> ODE:
     """The map of a cell; its variables are h1, h2, … (of an LSTM, then c1, c2, …), its parameters u1, u2, ….
+
+    What dense layers read of h⁺ are more variables, y1, y2, ….
 
     Parameters
     ----------
     cell : Cell
     reads : ndarray of int, shape (inputs,), optional
         The number of the value that each input has, where some are known to be equal: from 0, without gaps.
+    readers : sequence of (weight, bias)
+        Dense layers, of shapes (outputs, units) and (outputs,); a bias may be None.
 
     Examples
     --------
@@ -50,13 +58,21 @@ def cell_map(cell: Cell, reads: IntArray | None = None) -> ODE:
     values = int(reads.max(initial=-1)) + 1
     units, states = cell.units, len(cell.states)
     names = [f"{letter}{i + 1}" for letter in cell.states for i in range(units)]
+    read = sum(len(weight) for weight, _ in readers)
+    names += [f"y{k + 1}" for k in range(read)]
     inputs = [f"u{i + 1}" for i in range(values)]
     table = SymbolTable(len(names) + values)
-    writer = _Writer(cell, table, reads + states * units)
+    writer = _Writer(cell, table, reads + len(names))
     equations: list[Polynomial] = [{} for _ in range(len(names) + values)]
     for i in range(units):
         for k, equation in enumerate(writer.next(i)):
             equations[k * units + i] = equation
+    row = states * units
+    for weight, bias in readers:
+        for k, weights in enumerate(weight):
+            constant = 0.0 if bias is None else float(bias[k])
+            equations[row] = combination(weights, equations[:units], constant)
+            row += 1
     return in_time(ODE.from_table([*names, *inputs], equations, table, inputs), discrete=True)
 
 

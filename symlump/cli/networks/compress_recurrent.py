@@ -1,0 +1,159 @@
+"""``symlump compress`` and ``symlump show`` of state dicts with recurrent cells."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import names, shown_path
+from symlump.errors import MethodError
+from symlump.progress import working
+from symlump.tables import table_text
+
+if TYPE_CHECKING:
+    from symlump.compression.recurrent.result import RecurrentCompression
+    from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+    from symlump.network.recurrent.saved import SavedRecurrent
+
+#: Equations longer than this are not shown.
+_LONGEST = 4_000
+#: Options of the command, and what they are where they are not given.
+_NOT_HERE = {
+    "output_activation": None, "max_loss": None, "max_bound": None, "bits": None, "on": "influence",
+    "relative_to": "output", "steps": 0, "data": None, "box": None, "equations": None, "picture": None,
+    "leave_untouched": False, "shape": None, "method": "afde",
+}  # fmt: skip
+
+
+def is_recurrent_file(path: str) -> bool:
+    """Whether a file is a state dict with recurrent cells."""
+    from symlump.network.recurrent.saved import is_saved_recurrent
+    from symlump.network.state_dict import SUFFIXES, read_tensors
+
+    if Path(path).suffix.lower() not in SUFFIXES or not Path(path).is_file():
+        return False
+    return is_saved_recurrent(read_tensors(Path(path))[0])
+
+
+def run_recurrent(options: argparse.Namespace) -> Answer:
+    """Run the command for a recurrent network."""
+    from symlump.compression.merging.afde import AFDE
+    from symlump.compression.recurrent.plan import RecurrentPlan
+    from symlump.network.recurrent.saved import write_saved
+
+    for option, usual in _NOT_HERE.items():
+        given = getattr(options, option)
+        if given and given != usual:
+            raise MethodError(
+                f"--{option.replace('_', '-')} is for networks without recurrence; {options.model} has "
+                "recurrent cells, which take --eps or --retain, --linkage, --layers, -o and --certificates"
+            )
+    saved = _read(options.model, options)
+    method = AFDE(eps=options.eps, retain=options.retain, linkage=options.linkage)
+    with working(f"compressing {saved.network.parameters} parameters"):
+        result = RecurrentPlan.of_network(saved.network, method).settled()
+    report = result.to_dict()
+    if options.certificates is not None:
+        report["certificates"] = _write_certificates(result, options.certificates)
+    if options.output is not None:
+        write_saved(options.output, result.network, saved)
+        report["output"] = options.output
+    return Answer(lambda: report, lambda: _text(result, report))
+
+
+def show_recurrent(options: argparse.Namespace) -> Answer:
+    """Show the cells of a recurrent network, and the map of the first."""
+    from symlump.network.recurrent.equations import cell_map
+
+    network = _read(options.file, options).network
+    first = cell_map(network.cells[0].cell)
+    if options.latex:
+        return Answer(
+            lambda: _described(network), lambda: first.to_latex(options.equations, options.terms)
+        )
+
+    def text() -> str:
+        rows = [
+            (row["name"], row["kind"], row["reads"], str(row["units"]), str(row["parameters"]))
+            for row in _rows(network)
+        ]
+        lines = [
+            f"{Path(options.file).name}: recurrent, {network.parameters} parameters, {network.dtype}",
+            "",
+            table_text(("node", "what", "reads", "units", "parameters"), rows),
+        ]
+        if options.equations:
+            name, equations = network.cells[0].name, first.to_text(options.equations, options.terms)
+            said = f"{name} as a map:\n{equations}"
+            if len(equations) > _LONGEST:
+                said = f"{name} as a map has long equations; symlump.encode(module) gives them"
+            lines += ["", said]
+        return "\n".join(lines)
+
+    return Answer(lambda: _described(network), text)
+
+
+def _read(path: str, options: argparse.Namespace) -> SavedRecurrent:
+    from symlump.network.recurrent.saved import read_saved
+
+    order = getattr(options, "layers", None)
+    with working(f"reading {path}"):
+        return read_saved(path, options.activation, None if order is None else names(order))
+
+
+def _described(network: RecurrentNetwork) -> dict[str, Any]:
+    return {
+        "kind": "recurrent",
+        "dtype": network.dtype,
+        "parameters": network.parameters,
+        "reducible": network.reducible,
+        "nodes": _rows(network),
+    }
+
+
+def _rows(network: RecurrentNetwork) -> list[dict[str, Any]]:
+    cells = [
+        {
+            "name": node.name,
+            "kind": node.cell.kind,
+            "reads": ", ".join(node.reads) or f"{node.cell.inputs} inputs",
+            "units": node.cell.units,
+            "parameters": node.cell.parameters,
+        }
+        for node in network.cells
+    ]
+    return cells + [
+        {
+            "name": reader.name,
+            "kind": "dense",
+            "reads": ", ".join(reader.reads),
+            "units": len(reader.weight),
+            "parameters": reader.parameters,
+        }
+        for reader in network.readers
+    ]
+
+
+def _write_certificates(result: RecurrentCompression, folder: str) -> list[str]:
+    from symlump.files import make_folder
+
+    if not result.lumpings:
+        raise MethodError("--certificates writes proofs, which there are with --eps 0")
+    make_folder(folder)
+    paths = [str(Path(folder) / f"{number}.json") for number in range(1, len(result.lumpings) + 1)]
+    for certificate, path in zip(result.certificates, paths, strict=True):
+        certificate.write(path)
+    return paths
+
+
+def _text(result: RecurrentCompression, report: dict[str, Any]) -> str:
+    lines = [str(result), *([result.measure] if result.eps else [])]
+    if "output" in report:
+        lines.append(f"output written to {shown_path(report['output'])}")
+    if "certificates" in report:
+        count = len(report["certificates"])
+        more = f" and {count - 1} more beside it" if count > 1 else ""
+        lines.append(f"certificate written to {report['certificates'][0]}{more}")
+    return "\n".join(lines)

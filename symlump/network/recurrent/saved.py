@@ -1,0 +1,252 @@
+"""Recurrent networks saved as state dicts: cells are known by the names that torch gives their tensors.
+
+``PREFIX.weight_ih_l0``, ``PREFIX.weight_hh_l0_reverse``, …: the rows of the hidden weights say how many gates
+there are, and so whether it is an RNN (1), a GRU (3) or an LSTM (4). Modules read one another in the natural
+order of their prefixes, the first what comes from outside. The dense layer behind is the one with a bias that
+has a column for each unit of the last module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from symlump.errors import FileFormatError, NetworkError
+from symlump.files import replacing
+from symlump.network.recurrent.cells import Cell, Kind
+from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
+from symlump.network.state_dict import SUFFIXES, read_tensors, write_safetensors
+from symlump.network.torch_module import DTYPES
+from symlump.ode.exact import FloatArray
+
+_CELL = re.compile(r"(?:(.*)\.)?weight_hh(?:_l(\d+))?(_reverse)?\Z")
+_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_KINDS: dict[int, Kind] = {1: "tanh", 3: "gru", 4: "lstm"}
+_MOST_LAYERS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRecurrent:
+    """A recurrent network, and the tensors of its file.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    endings : dict
+        By cell, what follows the names of its tensors' parts, and what is before them.
+    tensors : dict of str to Tensor
+    """
+
+    network: RecurrentNetwork
+    endings: dict[str, tuple[str, str]]
+    tensors: dict[str, torch.Tensor]
+
+
+def is_saved_recurrent(tensors: dict[str, torch.Tensor]) -> bool:
+    """Whether a state dict holds recurrent cells.
+
+    Examples
+    --------
+    >>> [is_saved_recurrent(m(1, 1).state_dict()) for m in (torch.nn.GRU, torch.nn.Linear)]
+    [True, False]
+    """
+    return any(map(_CELL.match, tensors))
+
+
+def read_saved(
+    path: str | Path, activation: str | None = None, readers: Sequence[str] | None = None
+) -> SavedRecurrent:
+    """Read a saved state dict with recurrent cells.
+
+    Parameters
+    ----------
+    activation : {"tanh", "relu"}, optional
+        Of an RNN, which a state dict does not hold; tanh by default. A GRU or an LSTM has its own.
+    readers : sequence of str, optional
+        The dense layers that read the last module's units, where sizes do not tell.
+
+    Raises
+    ------
+    FileFormatError, NetworkError
+        If the file cannot be read, or its tensors do not form recurrent modules.
+    """
+    return saved_recurrent(read_tensors(Path(path))[0], activation, readers)
+
+
+def saved_recurrent(
+    tensors: dict[str, torch.Tensor],
+    activation: str | None = None,
+    readers: Sequence[str] | None = None,
+) -> SavedRecurrent:
+    """The same for tensors by name.
+
+    Examples
+    --------
+    >>> saved_recurrent(torch.nn.GRU(3, 4, num_layers=2).state_dict()).network
+    <RecurrentNetwork: l0 gru 3–4, l1 gru 4–4, 228 parameters>
+    """
+    if activation not in (None, "tanh", "relu"):
+        raise NetworkError(f"activation {activation!r}: that of an RNN is tanh or relu")
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for name in tensors:
+        match = _CELL.match(name)
+        if match:
+            prefix, layer, reverse = match[1] or "", match[2], match[3] or ""
+            number = 0 if layer is None else int(layer)
+            if number >= _MOST_LAYERS:
+                raise NetworkError(f"{name}: more than {_MOST_LAYERS} layers")
+            end = ("" if layer is None else f"_l{layer}") + reverse
+            found.setdefault(prefix, []).append((number, reverse, end))
+    nodes: list[CellNode] = []
+    endings: dict[str, tuple[str, str]] = {}
+    reads: tuple[str, ...] = ()
+    for prefix in sorted(found, key=_natural):
+        layer = -1
+        own: list[str] = []
+        for number, reverse, end in sorted(found[prefix]):
+            if number != layer:
+                reads, own, layer = tuple(own) or reads, [], number
+            cell = _cell(tensors, prefix, end, bool(reverse), activation)
+            name = (f"{prefix}." if prefix else "") + (end.lstrip("_") or "l0")
+            width = sum(n.cell.units for n in nodes if n.name in reads)
+            if reads and cell.inputs != width:
+                raise NetworkError(
+                    f"{name} reads {cell.inputs} values, and what comes before it, {', '.join(reads)}, gives "
+                    f"{width}; compress the module in torch, where its forward pass says what reads what"
+                )
+            nodes.append(CellNode(name, prefix, cell, reads))
+            endings[name] = (f"{prefix}." if prefix else "", end)
+            own.append(name)
+        reads = tuple(own)
+    dense = _dense(tensors, reads, nodes, readers)
+    dtype = DTYPES[next(iter(tensors[f"{b}weight_hh{e}"] for b, e in endings.values())).dtype]
+    parameters = sum(t.numel() for t in tensors.values() if t.is_floating_point())
+    network = RecurrentNetwork(tuple(nodes), tuple(dense), dtype, parameters, not dense)
+    return SavedRecurrent(network, endings, tensors)
+
+
+def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurrent) -> None:
+    """Write a smaller network under the names of the tensors that it was read from.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix is unknown.
+    OutputError
+        If the file cannot be written.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise FileFormatError(f"{path}: recurrent networks are written as {', '.join(SUFFIXES)}")
+    state = dict(like.tensors)
+    dtype = getattr(torch, network.dtype)
+
+    def put(name: str, array: FloatArray) -> None:
+        state[name] = torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+    for node in network.cells:
+        before, end = like.endings[node.name]
+        for part, array in zip(_PARTS, node.cell.arrays.values(), strict=False):
+            put(f"{before}{part}{end}", array.reshape(-1, *array.shape[2:]))
+    for reader in network.readers:
+        put(f"{reader.name}.weight", reader.weight)
+        if reader.bias is not None:
+            put(f"{reader.name}.bias", reader.bias)
+    if Path(path).suffix.lower() == SUFFIXES[0]:
+        write_safetensors(path, state, {})
+        return
+    with replacing(path) as temporary, temporary.open("wb") as content:
+        torch.save(state, content)
+
+
+def _cell(
+    tensors: dict[str, torch.Tensor], prefix: str, end: str, backward: bool, phi: str | None
+) -> Cell:
+    before = f"{prefix}." if prefix else ""
+    parts: dict[str, Any] = {part: tensors.get(f"{before}{part}{end}") for part in _PARTS}
+    place = f"{before}weight_hh{end}"
+    if f"{before}weight_hr{end}" in tensors:
+        raise NetworkError(
+            f"{before}weight_hr{end}: an LSTM with projections mixes its units at every step; one without is "
+            "reduced"
+        )
+    kept, read = parts["weight_hh"], parts["weight_ih"]
+    if read is None or kept.ndim != 2 or read.ndim != 2 or not kept.shape[1]:
+        raise NetworkError(
+            f"{place}: a cell has two weights of 2 dimensions, weight_ih and weight_hh"
+        )
+    for part, tensor in parts.items():
+        if tensor is not None and tensor.dtype not in DTYPES:
+            raise NetworkError(
+                f"{before}{part}{end} has dtype {tensor.dtype}; convert the model first"
+            )
+    units = int(kept.shape[1])
+    gates, rest = divmod(int(kept.shape[0]), units)
+    if rest or gates not in _KINDS:
+        raise NetworkError(
+            f"{place} has shape {tuple(kept.shape)}: an RNN, a GRU or an LSTM of {units} units has {units}, "
+            f"{3 * units} or {4 * units} rows"
+        )
+    kind = _KINDS[gates]
+    if phi == "relu":
+        if kind != "tanh":
+            raise NetworkError(f"activation 'relu' is for an RNN, and {place} belongs to a {kind}")
+        kind = "relu"
+    shaped = {
+        part: None
+        if tensor is None
+        else np.asarray(tensor.cpu().double().numpy()).reshape(gates, -1, *tensor.shape[1:])
+        for part, tensor in parts.items()
+    }
+    arrays = [shaped[part] for part in _PARTS]
+    return Cell(kind, arrays[0], arrays[1], arrays[2], arrays[3], backward)  # type: ignore[arg-type]
+
+
+def _dense(
+    tensors: dict[str, torch.Tensor],
+    reads: tuple[str, ...],
+    nodes: list[CellNode],
+    readers: Sequence[str] | None,
+) -> list[Reader]:
+    """The dense layers behind the last module."""
+    width = sum(node.cell.units for node in nodes if node.name in reads)
+    fitting = [
+        name.removesuffix(".weight")
+        for name, tensor in tensors.items()
+        if name.endswith(".weight") and tensor.ndim == 2 and tensor.shape[1] == width
+    ]
+    if readers is None:  # an embedding has no bias, and must not be taken for a reader
+        fitting = [name for name in fitting if f"{name}.bias" in tensors]
+    if readers is None and len(fitting) > 1:
+        raise NetworkError(
+            f"{', '.join(fitting)} could each read the {width} units of {', '.join(reads)}; say which do: "
+            f"--layers {fitting[0]}"
+        )
+    missing = [name for name in readers or () if name not in fitting]
+    if missing:
+        raise NetworkError(
+            f"{missing[0]} is no dense layer with {width} columns, one for each unit; there are: "
+            f"{', '.join(fitting) or 'none'}"
+        )
+    found = []
+    for name in fitting if readers is None else readers:
+        bias = tensors.get(f"{name}.bias")
+        weight = np.asarray(tensors[f"{name}.weight"].cpu().double().numpy())
+        found.append(
+            Reader(
+                name,
+                weight,
+                None if bias is None else np.asarray(bias.cpu().double().numpy()),
+                reads,
+            )
+        )
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", name) if p]

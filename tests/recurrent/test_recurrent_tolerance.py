@@ -1,0 +1,213 @@
+"""Recurrent cells within a tolerance: sizes, the fit, what is certified over a horizon, files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from recurrent_planted import Tagger, on_grid, with_copies
+from torch import nn
+
+import symlump as sl
+from symlump.cli.main import main
+from symlump.compression.recurrent.plan import RecurrentPlan
+from symlump.errors import MethodError, NetworkError
+from symlump.network.recurrent.saved import read_saved, saved_recurrent
+
+CLASSES = [nn.RNN, nn.GRU, nn.LSTM]
+
+
+def noisy_copies(kind: Any, noise: float = 1e-3, **options: Any) -> Any:
+    small = on_grid(kind(2, 4, batch_first=True, **options), torch.Generator().manual_seed(2))
+    large, of = with_copies(small, [1, 3, 2, 2], seed=2)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for p in large.parameters():
+            p.add_(noise * torch.randn(p.shape))
+    return large, of
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_near_copies_are_merged(kind: Any) -> None:
+    large, of = noisy_copies(kind)
+    result = sl.compress(large, sl.AFDE(eps=0.1))
+    assert not result.exact and result.model.hidden_size == 4 and 0 < result.error < 0.05
+    (labels,) = result.unit_maps
+    assert all(len(set(labels[of["_l0"].numpy() == b].tolist())) == 1 for b in range(4))
+    x = torch.randn(4, 50, 2, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert np.abs(result.lift(result.model(x)[0].numpy()) - large(x)[0].numpy()).mean() < 0.05
+    assert (
+        "states off by" in str(result)
+        and "weights that read merged units are refitted" in result.measure
+    )
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_sizes_are_what_is_returned(kind: Any) -> None:
+    torch.manual_seed(1)
+    model = Tagger(kind(2, 8, num_layers=2, bidirectional=True, batch_first=True), nn.Linear(16, 3))
+    plan = RecurrentPlan.of(model, sl.AFDE(eps=0))
+    for eps in (0.0, 0.5, 1.0, 1.5, 1e9):
+        result = plan.at(eps)
+        assert plan.size(eps) == result.retained_parameters
+        assert plan.size(eps) == sum(p.numel() for p in result.model.parameters())
+    half: Any = sl.compress(model, sl.AFDE(retain=0.5))
+    assert half.retained <= 0.5 and not half.padded
+    assert half.model(torch.zeros(1, 3, 2)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_fit_is_closer_than_sums(kind: Any) -> None:
+    torch.manual_seed(5)
+    model = Tagger(kind(3, 16, batch_first=True), nn.Linear(16, 2)).eval()
+    x = torch.randn(256, 20, 3)
+    off = []
+    for refit in (True, False):
+        result: Any = sl.compress(model, sl.AFDE(retain=0.4, refit=refit, inputs=x[:128]))
+        with torch.no_grad():
+            off.append(float((result.model(x[128:]) - model(x[128:])).pow(2).mean()))
+    assert off[0] < 0.8 * off[1]
+
+
+def test_sequences_are_what_the_module_reads() -> None:
+    class Words(Tagger):
+        def __init__(self) -> None:
+            super().__init__(nn.GRU(4, 6), nn.Linear(6, 2))
+            self.embed = nn.Embedding(10, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out, _ = self.rnn(self.embed(x))
+            return self.head(out.mean(dim=0))  # type: ignore[no-any-return]
+
+    torch.manual_seed(0)
+    model = Words()
+    words = torch.randint(10, (7, 5))  # steps first
+    plan = RecurrentPlan.of(model, sl.AFDE(retain=0.8, inputs=words))
+    sequences, states = plan._samples
+    assert sequences["rnn"].shape == (5, 7, 4) and states["rnn.l0"].shape == (1, 5, 7, 6)
+    with torch.no_grad():
+        expected = model.rnn(model.embed(words))[0].transpose(0, 1)
+    assert np.allclose(states["rnn.l0"][0], expected, atol=1e-6)
+    assert plan.settled().model(words).shape == (5, 2)
+    with pytest.raises(MethodError, match="the model does not take them"):
+        sl.compress(model, sl.AFDE(retain=0.5, inputs=torch.randn(3, 2)))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_certified_over_a_horizon(kind: Any) -> None:
+    small = on_grid(kind(1, 2, batch_first=True), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for p in small.parameters():
+            p.mul_(0.5)
+    large, _ = with_copies(small, [2, 1], seed=0)
+    with torch.no_grad():
+        for p in large.parameters():
+            p.add_(1e-4 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
+    head = on_grid(nn.Linear(3, 1), torch.Generator().manual_seed(3))
+    model = Tagger(large, head).eval()  # type: ignore[arg-type]
+    result: Any = sl.compress(model, sl.AFDE(eps=0.1, refit=False))
+    assert result.model.rnn.hidden_size == 2
+    bound = result.bound(8, (-0.5, 0.5))
+    assert 0 < bound["y1"] < 0.5 and "certified: |x − U·y|" in bound.headline()
+    x = torch.rand(200, 8, 1, generator=torch.Generator().manual_seed(4)) - 0.5
+    with torch.no_grad():
+        assert float((model(x) - result.model(x)).abs().max()) <= bound["y1"]
+    exact: Any = sl.compress(model, sl.AFDE(eps=0))
+    assert exact.bound(8, (-0.5, 0.5)).value == 0.0
+    with torch.no_grad():  # equal up to the rounding of a sum to float32
+        for name in ("weight_ih_l0", "bias_ih_l0", "bias_hh_l0", "weight_hh_l0"):
+            rows = getattr(large, name).reshape(-1, 3, *getattr(large, name).shape[1:])
+            rows[:, 1] = rows[:, 0]
+    merged: Any = sl.compress(model, sl.AFDE(eps=0))
+    assert merged.exact and merged.model.rnn.hidden_size == 2
+    assert 0 < merged.bound(4, (-0.5, 0.5))["y1"] < 1e-4
+
+
+def test_the_error_of_a_quotient_of_any_map() -> None:
+    system = sl.ODE.from_text("a+ = 0.5*a + u/4; b+ = 0.51*b + u/4; c+ = (a + b)/4 + c^2/8", ["u"])
+    lumping = sl.lump(system, sl.Backward(eps=0.05), [["a", "b"]])
+    bound = lumping.bound(20, {"a": (0, 1), "b": (0, 1), "c": (0, 0.5), "u": (-1, 1)}, samples=50)
+    assert bound.ratio is not None and 1 <= bound.ratio < 20
+    assert "each step enclosed" in str(bound) and bound.during.shape == (20, 4)
+    forward = sl.lump(system, sl.Forward(eps=0.05), [["a", "b"]])
+    wide = forward.bound(5, {"a": (0, 1), "b": (0, 1), "c": (0, 0.5), "u": (-1, 1)}, samples=50)
+    assert wide.ratio is not None and wide.ratio >= 1
+    with pytest.raises(MethodError, match="that of a map is a number of steps"):
+        lumping.bound(1.5, {"a": 0, "b": 0, "c": 0, "u": 0})
+    assert sl.lump(system, sl.Backward()).bound(3, [(0, 1)] * 4).value == 0.0
+
+
+def test_saved_as_a_state_dict(tmp_path: Any, capsys: Any) -> None:
+    small = on_grid(
+        nn.GRU(2, 3, num_layers=2, bidirectional=True, batch_first=True), torch.Generator()
+    )
+    large, _ = with_copies(small, [2, 1, 2], seed=1)
+    model = Tagger(large, nn.Linear(10, 2)).eval()  # type: ignore[arg-type]
+    path, out = tmp_path / "net.pt", tmp_path / "small.safetensors"
+    torch.save(model.state_dict(), path)
+    saved = read_saved(path)
+    assert repr(saved.network).count("gru") == 4 and saved.network.readers[0].name == "head"
+    assert (
+        main(
+            [
+                "compress",
+                str(path),
+                "--eps",
+                "0",
+                "-o",
+                str(out),
+                "--certificates",
+                str(tmp_path / "c"),
+            ]
+        )
+        == 0
+    )
+    text = capsys.readouterr().out
+    assert "exact, proof checked" in text and "and 3 more beside it" in text
+    assert main(["check", str(tmp_path / "c" / "1.json")]) == 0
+    assert "in discrete time" in capsys.readouterr().out
+    from safetensors.torch import load_file
+
+    again = Tagger(
+        nn.GRU(2, 3, num_layers=2, bidirectional=True, batch_first=True), nn.Linear(6, 2)
+    ).eval()
+    again.load_state_dict(load_file(out))
+    x = torch.randn(3, 20, 2)
+    with torch.no_grad():
+        assert torch.allclose(again(x), model(x), atol=1e-5)
+    assert main(["show", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "recurrent, " in shown and "rnn.l1_reverse" in shown and "as a map" in shown
+    assert main(["compress", str(path), "--retain", "0.4", "--json"]) == 0
+    assert '"exact": false' in capsys.readouterr().out
+    assert main(["compress", str(path), "--retain", "0.4", "--method", "magnitude"]) == 2
+    assert "--method is for networks without recurrence" in capsys.readouterr().err
+
+
+def test_state_dicts_that_do_not_say_enough() -> None:
+    states = {"a." + k: v for k, v in nn.GRU(2, 3).state_dict().items()}
+    two = {"b." + k: v for k, v in nn.LSTM(5, 3).state_dict().items()}
+    with pytest.raises(
+        NetworkError, match="b.l0 reads 5 values, and what comes before it, a.l0, gives 3"
+    ):
+        saved_recurrent(states | two)
+    heads = {"h1.weight": torch.zeros(2, 3), "h1.bias": torch.zeros(2)}
+    more = {"h2.weight": torch.zeros(4, 3), "h2.bias": torch.zeros(4)}
+    with pytest.raises(NetworkError, match="h1, h2 could each read the 3 units of a.l0"):
+        saved_recurrent(states | heads | more)
+    assert [
+        r.name for r in saved_recurrent(states | heads | more, readers=["h2"]).network.readers
+    ] == ["h2"]
+    with pytest.raises(NetworkError, match="h3 is no dense layer with 3 columns"):
+        saved_recurrent(states | heads, readers=["h3"])
+    embedding = {"embed.weight": torch.zeros(9, 3)}
+    assert not saved_recurrent(states | embedding).network.readers
+    with pytest.raises(NetworkError, match="has 3, 9 or 12 rows"):
+        saved_recurrent(states | {"a.weight_hh_l0": torch.zeros(6, 3)})
+    with pytest.raises(NetworkError, match="'relu' is for an RNN"):
+        saved_recurrent(states, activation="relu")
+    with pytest.raises(NetworkError, match="an LSTM with projections"):
+        saved_recurrent(nn.LSTM(2, 4, proj_size=2).state_dict())

@@ -30,7 +30,8 @@ _NOT_HERE = {
 def is_recurrent_file(path: str) -> bool:
     """Whether a file is a state dict with recurrent cells."""
     from symlump.network.recurrent.saved import is_saved_recurrent
-    from symlump.network.state_dict import SUFFIXES, read_tensors
+    from symlump.network.saved.tensors import read_tensors
+    from symlump.network.state_dict import SUFFIXES
 
     if Path(path).suffix.lower() not in SUFFIXES or not Path(path).is_file():
         return False

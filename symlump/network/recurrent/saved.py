@@ -21,7 +21,8 @@ from symlump.errors import FileFormatError, NetworkError
 from symlump.files import replacing
 from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
-from symlump.network.state_dict import SUFFIXES, read_tensors, write_safetensors
+from symlump.network.saved.tensors import read_tensors, write_safetensors
+from symlump.network.state_dict import SUFFIXES
 from symlump.network.torch_module import DTYPES
 from symlump.ode.exact import FloatArray
 

@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _report(model: Model, options: argparse.Namespace) -> dict[str, Any]:
-    from symlump.formats.algebra import fraction_text
+    from symlump.formats.numerals import fraction_text
     from symlump.ode.printing import equation_text
 
     ode = model.ode

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from symlump.errors import MethodError
-from symlump.formats.algebra import fraction_text
+from symlump.formats.numerals import fraction_text
 
 
 def sums(values: Mapping[str, Fraction], block_of: Mapping[str, str]) -> dict[str, Fraction]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from symlump.errors import FileFormatError, NotPolynomialError
-from symlump.formats.algebra import MAX_BITS, number
+from symlump.formats.numerals import number
+from symlump.ode.functions.algebra import MAX_BITS
 
 _MAX_FACTORIAL = 1000
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Generic, TypeVar
 
-from symlump.errors import InputError, NotPolynomialError
-from symlump.formats import algebra
+from symlump.errors import FileFormatError, InputError, NotPolynomialError
+from symlump.formats import numerals
 from symlump.formats.constant_functions import KNOWN
 from symlump.formats.flat import Arithmetic
 from symlump.formats.source import Source, shown
@@ -150,7 +150,7 @@ class ExpressionReader(Generic[Value]):
         """The value of a literal; each distinct one is converted once."""
         value = self._numbers.get(text)
         if value is None:
-            value = self._numbers[text] = algebra.number(text)
+            value = self._numbers[text] = numerals.number(text)
         return value
 
     def read(self, tokens: Tokens) -> Value:
@@ -298,4 +298,5 @@ class ExpressionReader(Generic[Value]):
             line_end = source.text.find("\n", position)
             near = source.text[position : line_end if line_end >= 0 else None][:60]
             message = f"{problem}, at {shown(near.strip(), 40)}"
-            raise source.error(position, message, type(problem)) from None
+            kind = FileFormatError if type(problem) is InputError else type(problem)
+            raise source.error(position, message, kind) from None

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
-from symlump.formats.algebra import fraction_text
+from symlump.formats.numerals import fraction_text
 from symlump.formats.source import shown
 
 if TYPE_CHECKING:

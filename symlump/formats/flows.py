@@ -12,9 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from symlump.formats.algebra import Monomial, Polynomial, multiply_monomials
 from symlump.ode.exact import ExactArray
-from symlump.ode.functions.algebra import add_to
+from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, multiply_monomials
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import MethodError, PartitionError, VariableError
-from symlump.formats import algebra
+from symlump.formats import numerals
 from symlump.formats.carry import common_values, sums, view_of_sums
 from symlump.formats.events import Event, names_in, substituted
 from symlump.formats.source import shown
 from symlump.lumping.partition import Partition
+from symlump.ode.functions import algebra
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
 from symlump.suggest import did_you_mean
@@ -355,7 +356,7 @@ def combination_text(combination: Mapping[str, Fraction]) -> str:
     parts: list[str] = []
     for name, value in combination.items():
         size = abs(value)
-        term = name if size == 1 else f"{algebra.fraction_text(size)}*{name}"
+        term = name if size == 1 else f"{numerals.fraction_text(size)}*{name}"
         if parts:
             parts.append(f"{'-' if value < 0 else '+'} {term}")
         else:

@@ -7,14 +7,14 @@ from contextlib import suppress
 from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
-from symlump.formats import algebra
-from symlump.formats.algebra import Polynomial
 from symlump.formats.events import claim, settled_events
 from symlump.formats.flat import Arithmetic, Expression, FlatModel, evaluate, symbols, text
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import listed, shown
+from symlump.ode.functions import algebra
+from symlump.ode.functions.algebra import Polynomial
 
 
 class _AtStart(PolynomialArithmetic):
@@ -90,7 +90,7 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     names = [*flat.states, *letters]
     initial = {name: start.get(name, zero) for name in names}
     arithmetic = PolynomialArithmetic(names)
-    values = {name: algebra.variable(i) for i, name in enumerate(names)}
+    values = {name: algebra.symbol(i) for i, name in enumerate(names)}
     arithmetic.constants.update(
         (i, initial[name])
         for i, name in enumerate(names)

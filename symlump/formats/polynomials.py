@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
-from symlump.formats import algebra
-from symlump.formats.algebra import RATIONAL, Budget, Monomial, Polynomial
+from symlump.formats import numerals
 from symlump.formats.constant_functions import KNOWN, at_numbers, power
 from symlump.formats.flows import Flows
+from symlump.ode.functions import algebra
+from symlump.ode.functions.algebra import Budget, Monomial, Polynomial
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.substitute import substitute
 
+RATIONAL = "rational rate: not polynomial; it divides by an expression that is not constant"
 _SHOWN = 60
+_MINUS = Fraction(-1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class PolynomialArithmetic:
     Examples
     --------
     >>> arithmetic = PolynomialArithmetic(["x", "k"], {1: Fraction(4)})
-    >>> x, k = algebra.variable(0), algebra.variable(1)
+    >>> x, k = algebra.symbol(0), algebra.symbol(1)
     >>> arithmetic.apply("/", [x, k])
     {((0, 1), (2, 1)): Fraction(1, 1)}
     >>> [(new.name, new.text, new.value) for new in arithmetic.new]
@@ -108,13 +111,13 @@ class PolynomialArithmetic:
             return total
         if operator == "-":
             if len(arguments) == 1:
-                return algebra.negate(arguments[0])
-            return algebra.add(arguments[0], algebra.negate(arguments[1]))
+                return algebra.scaled(arguments[0], _MINUS)
+            return algebra.add(arguments[0], algebra.scaled(arguments[1], _MINUS))
         if operator == "/":
             top, bottom = arguments
             if bottom and algebra.constant_of(bottom) is None and self._are_constant([bottom]):
                 return self._product(top, self._inverse_of(bottom, place))
-            return algebra.divide(top, bottom)
+            return _divided(top, bottom)
         if operator == "^":
             base, exponent = arguments
             return self._power(base, exponent, place)
@@ -151,13 +154,24 @@ class PolynomialArithmetic:
         if low is None and high is not None and high < 0 and high.denominator == 1:
             if not self._are_constant([base]):
                 raise NotPolynomialError("negative exponent: a rational rate, not polynomial")
-            return algebra.power(
-                self._inverse_of(base, place), algebra.constant(-high), self._budget
-            )
+            return algebra.power(self._inverse_of(base, place), int(-high), self._budget)
         if (high is None or high.denominator != 1) and self._are_constant([base, exponent]):
             kind = "symbolic" if high is None else "fractional"
             return self._function("^", [base, exponent], place, f"{kind} exponent: not polynomial")
-        return algebra.power(base, exponent, self._budget)
+        return self._raised(base, high)
+
+    def _raised(self, base: Polynomial, exponent: Fraction | None) -> Polynomial:
+        """base^exponent for a nonnegative integer, or any integer if the base is constant."""
+        if exponent is None:
+            raise NotPolynomialError(
+                "symbolic exponent: not polynomial; an exponent must be a number"
+            )
+        if exponent.denominator != 1:
+            raise NotPolynomialError("fractional exponent: not polynomial")
+        low = algebra.constant_of(base)
+        if low is not None:
+            return algebra.constant(_power_of_number(low, int(exponent)))
+        return algebra.power(base, int(exponent), self._budget)
 
     def _function(
         self,
@@ -182,7 +196,7 @@ class PolynomialArithmetic:
         if name == "^":
             text = f"({self._text(arguments[0])})^({self._text(arguments[1])})"
             whole = at[1].denominator == 1
-            value = algebra.power_of_number(at[0], int(at[1])) if whole else power(*at)[0]
+            value = _power_of_number(at[0], int(at[1])) if whole else power(*at)[0]
         else:
             value = at_numbers(name, at)[0]
         return self._constant(
@@ -205,7 +219,7 @@ class PolynomialArithmetic:
         total = Fraction(0)
         for monomial, value in polynomial.items():
             for variable, exponent in monomial:
-                value *= algebra.power_of_number(self.constants[variable], exponent)
+                value *= _power_of_number(self.constants[variable], exponent)
             total += value
         return total
 
@@ -251,7 +265,7 @@ class PolynomialArithmetic:
             value, name = self.constants[variable], self.names[variable]
             if not value:
                 raise NotPolynomialError(f"division by zero: {name} is 0, or has no value")
-            p = algebra.variable(variable)
+            p = algebra.symbol(variable)
             symbol = self._constant(
                 ("/", _key(p)), "inv", f"1/{name}", 1 / value, [p], RATIONAL, place
             )
@@ -286,7 +300,7 @@ class PolynomialArithmetic:
             self.new.append(
                 NewConstant(name, text, value, frozenset(needs), NotPolynomialError(problem), place)
             )
-            self._known[key] = algebra.variable(len(self.names))
+            self._known[key] = algebra.symbol(len(self.names))
             self.constants[len(self.names)] = value
             self.names.append(name)
         return self._known[key].copy()
@@ -298,9 +312,25 @@ class PolynomialArithmetic:
                 self.names[v] + (f"^{exponent}" if exponent > 1 else "") for v, exponent in monomial
             ]
             if abs(value) != 1 or not factors:
-                factors.insert(0, algebra.fraction_text(abs(value)))
+                factors.insert(0, numerals.fraction_text(abs(value)))
             terms.append(("-" if value < 0 else "") + "*".join(factors))
         return " + ".join(terms).replace("+ -", "- ")
+
+
+def _divided(p: Polynomial, q: Polynomial) -> Polynomial:
+    """p/q for a constant q other than zero."""
+    divisor = algebra.constant_of(q)
+    if divisor is None:
+        raise NotPolynomialError(RATIONAL)
+    if not divisor:
+        raise NotPolynomialError("division by zero")
+    return {monomial: algebra.checked(value / divisor) for monomial, value in p.items()}
+
+
+def _power_of_number(base: Fraction, exponent: int) -> Fraction:
+    if not base and exponent < 0:
+        raise NotPolynomialError("division by zero")
+    return algebra.power_of_number(base, exponent)
 
 
 def _key(polynomial: Polynomial) -> Hashable:

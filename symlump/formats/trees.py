@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from symlump.formats.algebra import Monomial
 from symlump.formats.flat import Call, Expression
 from symlump.formats.flows import equations
 from symlump.formats.symbolic import SAME
-from symlump.ode.functions.algebra import Polynomial
+from symlump.ode.functions.algebra import Monomial, Polynomial
 from symlump.ode.system import ODE
 
 _OPERATORS = {name: operator for operator, name in SAME.items()} | {"power": "^"}

@@ -7,10 +7,11 @@ from fractions import Fraction as Q
 import pytest
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
-from symlump.formats import algebra
+from symlump.formats import numerals
 from symlump.formats.expression import ERODE, ORDINARY, ExpressionReader, Tokens
 from symlump.formats.polynomials import PolynomialArithmetic
 from symlump.formats.source import Source
+from symlump.ode.functions import algebra
 
 X, Y = ((0, 1),), ((1, 1),)
 NAMES = {"x": {X: Q(1)}, "y": {Y: Q(1)}, "k": {(): Q(3)}, "größe": {(): Q(2)}, "zero": {}}
@@ -76,9 +77,9 @@ def test_numbers_are_exact_decimals(text, expected):
 
 
 def test_long_integers_survive_text():
-    for number in (7**5000, -(10**12000) - 1, 0, 10**algebra._CHUNK):
-        text = algebra.integer_text(number)
-        assert algebra._integer(text.lstrip("-")) == abs(number)
+    for number in (7**5000, -(10**12000) - 1, 0, 10**numerals._CHUNK):
+        text = numerals.integer_text(number)
+        assert numerals._integer(text.lstrip("-")) == abs(number)
         assert text.startswith("-") == (number < 0)
 
 

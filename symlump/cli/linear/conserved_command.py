@@ -61,7 +61,7 @@ def _value(model: Model, row: dict[str, Fraction]) -> Fraction:
 def _report(
     options: argparse.Namespace, model: Model, found: LinearLumping, exact: bool
 ) -> dict[str, Any]:
-    from symlump.formats.algebra import fraction_text
+    from symlump.formats.numerals import fraction_text
 
     return {
         "file": options.file,
@@ -82,8 +82,8 @@ def _report(
 
 
 def _text(options: argparse.Namespace, model: Model, found: LinearLumping, exact: bool) -> str:
-    from symlump.formats.algebra import fraction_text
     from symlump.formats.model import combination_text
+    from symlump.formats.numerals import fraction_text
 
     proved = ", exact, proof checked" if exact else ""
     count = counted(len(found), "conserved quantity").replace("quantitys", "quantities")

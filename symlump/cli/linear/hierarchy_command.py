@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict[str, Any]:
-    from symlump.formats.algebra import fraction_text
+    from symlump.formats.numerals import fraction_text
 
     return {
         "file": options.file,

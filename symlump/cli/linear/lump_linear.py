@@ -61,7 +61,7 @@ def run_linear(options: argparse.Namespace) -> Answer:
 
 
 def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    from symlump.formats.algebra import fraction_text
+    from symlump.formats.numerals import fraction_text
 
     report: dict[str, Any] = {
         "file": options.file,

@@ -14,8 +14,6 @@ from fractions import Fraction
 from typing import Literal
 
 from symlump.errors import InputError, NotPolynomialError
-from symlump.formats import algebra
-from symlump.formats.algebra import MAX_DEGREE, Monomial, Polynomial
 from symlump.formats.bionetgen.laws import law_of
 from symlump.formats.expression import BIONETGEN, NAME, NUMBER, ExpressionReader, Tokens
 from symlump.formats.flat import Call, evaluate
@@ -24,6 +22,8 @@ from symlump.formats.model import Model
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, shown
 from symlump.formats.symbolic import SymbolArithmetic, settle_symbols
+from symlump.ode.functions import algebra
+from symlump.ode.functions.algebra import MAX_DEGREE, Monomial, Polynomial
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
@@ -146,7 +146,7 @@ class _Reader:
                 if name in variables:
                     raise self.source.error(0, f"{shown(name)} is a parameter and a species")
                 variables[name] = len(variables)
-                self.names[name] = algebra.variable(variables[name])
+                self.names[name] = algebra.symbol(variables[name])
         initial = dict(zip(self.species, self.initial, strict=True))
         letters = self.parameters if self.symbolic else {}
         initial |= letters
@@ -367,7 +367,7 @@ class _Reader:
                 f"expected {_LAWS[named]}, found {shown(written)} of {len(reactants)} reactants",
             )
         known = dict(zip(constants, values, strict=True))
-        known |= {name: algebra.variable(i) for name, i in zip(species, reactants, strict=True)}
+        known |= {name: algebra.symbol(i) for name, i in zip(species, reactants, strict=True)}
         if law[1]:
             known["factor"] = self._whole(start, start + len(law[1]))
             expression = Call("*", ("factor", expression))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Hashable, Sequence
 
 from symlump.errors import FileFormatError
-from symlump.formats import algebra
+from symlump.formats import numerals
 from symlump.formats.expression import NAME, NUMBER
 from symlump.formats.flat import Text, evaluate, symbols
 from symlump.formats.flows import equations
@@ -55,7 +55,7 @@ def write_bionetgen(model: Model) -> str:
                 products.remove(str(number[row]))
             else:
                 products.append(str(number[row]))
-            rate = algebra.decimal_text(-value if consumes else value)
+            rate = numerals.decimal_text(-value if consumes else value)
             constants = [f"{fixed[v]}^{k}" for v, k in monomial if v in fixed]
             rate = (
                 "*".join([rate, *constants])
@@ -64,20 +64,20 @@ def write_bionetgen(model: Model) -> str:
             )
             sides = f"{','.join(present) or 0} {','.join(products) or 0}"
             reactions.append(f"{len(reactions) + 1} {sides} {rate}")
-    values = {name: algebra.decimal_text(model.initial_values[name]) for name in ode.parameters}
+    values = {name: numerals.decimal_text(model.initial_values[name]) for name in ode.parameters}
     values |= {name: rate for rate, name in rates.items()}
     starts = [
-        f"{place} {ode.variables[i]} {algebra.decimal_text(model.initial_values[ode.variables[i]])}"
+        f"{place} {ode.variables[i]} {numerals.decimal_text(model.initial_values[ode.variables[i]])}"
         for i, place in number.items()
     ]
     groups = [
         f"{place} {name} "
         + ",".join(
-            f"{algebra.decimal_text(value)}*{number[ode.index[variable]]}"
+            f"{numerals.decimal_text(value)}*{number[ode.index[variable]]}"
             for variable, value in combination.items()
         )
         for place, (name, combination) in enumerate(model.observables.items(), start=1)
-        if all(re.fullmatch(NUMBER, algebra.decimal_text(v)) for v in combination.values())
+        if all(re.fullmatch(NUMBER, numerals.decimal_text(v)) for v in combination.values())
         and re.fullmatch(NAME, name)
     ]
     functions, grouped = _functions(ode, number, set(model.observables) | set(values))

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.formats import algebra
+from symlump.formats import numerals
 from symlump.formats.expression import NUMBER
 
 PATTERN = re.compile(rf"-?{NUMBER}(?:/[0-9]+)?")
@@ -17,8 +17,8 @@ def written_number(text: str) -> Fraction:
     if not PATTERN.fullmatch(text):
         raise FileFormatError("this is not a number")
     top, _, bottom = text.lstrip("-").partition("/")
-    divisor = algebra.number(bottom) if bottom else Fraction(1)
+    divisor = numerals.number(bottom) if bottom else Fraction(1)
     if not divisor:
         raise FileFormatError("division by zero")
-    value = algebra.number(top) / divisor
+    value = numerals.number(top) / divisor
     return -value if text.startswith("-") else value

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symlump.errors import FileFormatError, InputError
-from symlump.formats import algebra
+from symlump.formats import numerals
 from symlump.formats.chains.columns import read_columns
 from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
@@ -368,6 +368,6 @@ def write_tra(model: Model) -> str:
         )
     lines = [f"STATES {len(ode)}", f"TRANSITIONS {ode.terms}"]
     for t in np.lexsort((ode.rows, start)).tolist():
-        value = algebra.decimal_text(ode.coefficients[t])
+        value = numerals.decimal_text(ode.coefficients[t])
         lines.append(f"{int(start[t]) + 1} {int(ode.rows[t]) + 1} {value}")
     return "\n".join(lines) + "\n"

@@ -14,9 +14,9 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.errors import InputError
-from symlump.formats.algebra import MAX_BITS, MAX_DEGREE, Polynomial
 from symlump.formats.expression import NAME, NUMBER, ExpressionReader
 from symlump.formats.flows import Flows
+from symlump.ode.functions.algebra import MAX_BITS, MAX_DEGREE, Polynomial
 
 # The next statement must not begin with an operator: then the expression goes on there.
 _END = r"[ \t]*+(?:\n\s*+(?![-+*/^(),\[])|\Z)"

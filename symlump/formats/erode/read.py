@@ -13,8 +13,6 @@ from fractions import Fraction
 from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
-from symlump.formats import algebra
-from symlump.formats.algebra import MAX_DEGREE, Polynomial
 from symlump.formats.erode.outline import outline
 from symlump.formats.erode.plain import FlatReader
 from symlump.formats.expression import ERODE, NAME, NUMBER, ExpressionReader, Tokens
@@ -23,6 +21,8 @@ from symlump.formats.model import Model, cover, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, listed, shown
 from symlump.formats.symbolic import SymbolArithmetic, settle_symbols
+from symlump.ode.functions import algebra
+from symlump.ode.functions.algebra import MAX_DEGREE, Polynomial
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
@@ -109,12 +109,12 @@ class _Reader:
         self._parameters()
         self._init()
         for name, position in self.species.items():
-            self.names[name] = algebra.variable(position)
+            self.names[name] = algebra.symbol(position)
         variables, fixed = dict(self.species), {}
         if self.symbolic:
             for name in self.parameters:
                 variables[name] = len(variables)
-                self.names[name] = algebra.variable(variables[name])
+                self.names[name] = algebra.symbol(variables[name])
         else:
             fixed = {n: v for n, v in self.parameters.items() if n not in self.absent}
         initial = dict(zip(self.species, self.initial, strict=True))

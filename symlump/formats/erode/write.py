@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.formats.algebra import Monomial, fraction_text
 from symlump.formats.expression import FUNCTIONS, NAME
 from symlump.formats.flows import equations
 from symlump.formats.model import Model, combination_text
+from symlump.formats.numerals import fraction_text
+from symlump.ode.functions.algebra import Monomial
 from symlump.ode.system import ODE
 
 _IDENTIFIER = re.compile(NAME)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from symlump.errors import FileFormatError, InputError
-from symlump.formats import algebra
+from symlump.formats import numerals
 from symlump.formats.flat import Call, Expression
 from symlump.formats.sbml.document import Document, Element
 from symlump.formats.source import shown
@@ -74,7 +74,7 @@ def number(text: str) -> Fraction:
     # Up to 15 digits come back from a double as they are; below its range there is only the text.
     if len(digits) > 15 and value:
         digits = repr(abs(value))
-    size = algebra.number(digits)
+    size = numerals.number(digits)
     return -size if written.startswith("-") else size
 
 
@@ -310,7 +310,7 @@ def _number(kind: str, text: str) -> Fraction:
             return Fraction(_integer(parts[0]))
         if kind == "e-notation" and len(parts) == 2:
             power = _integer(parts[1])
-            if abs(power) > algebra.MAX_EXPONENT_OF_TEN:
+            if abs(power) > numerals.MAX_EXPONENT_OF_TEN:
                 raise FileFormatError("the exponent of a number is beyond ±10000")
             return number(parts[0]) * Fraction(10) ** power
         if kind == "rational" and len(parts) == 2:

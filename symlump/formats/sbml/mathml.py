@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.formats.algebra import fraction_text, shortest_decimal
 from symlump.formats.flat import Expression, evaluate
+from symlump.formats.numerals import fraction_text, shortest_decimal
 from symlump.formats.sbml.math import OPERATORS
 from symlump.formats.source import shown
 

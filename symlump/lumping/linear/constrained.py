@@ -343,13 +343,13 @@ def _form_of_sympy(expression: Any, ode: ODE) -> Form:
 
 def _read(text: str, ode: ODE) -> Form:
     """A linear form in text, by the parser of the model files; nothing is evaluated."""
-    from symlump.formats.algebra import variable
     from symlump.formats.expression import ORDINARY, ExpressionReader, Tokens
     from symlump.formats.polynomials import PolynomialArithmetic
     from symlump.formats.source import Source
+    from symlump.ode.functions.algebra import symbol
 
     source = Source("observable", text)
-    names = {name: variable(i) for i, name in enumerate(ode.variables)}
+    names = {name: symbol(i) for i, name in enumerate(ode.variables)}
     tokens = Tokens(source, 0, len(text))
     try:
         polynomial = ExpressionReader(names, ORDINARY, PolynomialArithmetic()).read(tokens)

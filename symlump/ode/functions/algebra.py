@@ -45,7 +45,7 @@ class Budget:
 
 def constant(value: Fraction | int) -> Polynomial:
     """The polynomial that is a number."""
-    return {(): Fraction(value)} if value else {}
+    return {(): value if isinstance(value, Fraction) else Fraction(value)} if value else {}
 
 
 def symbol(position: int) -> Polynomial:
@@ -89,6 +89,11 @@ def add_to(p: Polynomial, q: Polynomial, factor: Fraction = _ONE) -> Polynomial:
     return p
 
 
+def add(p: Polynomial, q: Polynomial) -> Polynomial:
+    """The sum p + q; uses up both, so that a long sum costs no more than its terms."""
+    return add_to(q, p) if len(p) < len(q) else add_to(p, q)
+
+
 def total(polynomials: Iterable[Polynomial]) -> Polynomial:
     """The sum of polynomials."""
     result: Polynomial = {}
@@ -127,6 +132,10 @@ def multiply(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
     >>> multiply(total([x, y]), total([x, scaled(y, Fraction(-1))]), Budget())
     {((0, 2),): Fraction(1, 1), ((1, 2),): Fraction(-1, 1)}
     """
+    if len(p) == 1 == len(q):  # nearly always: a product of names and numbers
+        ((a, x),), ((b, y),) = p.items(), q.items()
+        budget.spend(1 + len(a) + len(b))
+        return {multiply_monomials(a, b): y if x is _ONE else x if y is _ONE else checked(x * y)}
     width = sum(map(len, p)) * len(q) + sum(map(len, q)) * len(p)
     budget.spend(len(p) * len(q) + width)
     result: Polynomial = {}
@@ -164,7 +173,9 @@ def power_of_number(base: Fraction, exponent: int) -> Fraction:
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
     if base not in (0, 1, -1) and (bits - 1) * abs(exponent) > MAX_BITS:
         raise InputError(f"a power has more than {MAX_BITS} bits")
-    return Fraction(base**exponent)
+    if abs(exponent) > 2**62:
+        raise InputError("an exponent above 2^62")
+    return checked(Fraction(base**exponent))
 
 
 def derivative(p: Polynomial, by: int) -> Polynomial:

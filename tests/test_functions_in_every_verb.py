@@ -133,8 +133,7 @@ def test_a_verb(verb, tmp_path, monkeypatch):
     [
         (lambda: sl.lump(system(), sl.Forward(eps=0.1, erode=True)), r"Forward\(eps\) without it"),
         (lambda: lumped().splits, r"explain\(x, y\).*certificate\(\)"),
-        (lambda: lumped().certificate().to_coq(), "Coq file .* functions"),
-        (lambda: lumped().certificate().explain(), "explained for polynomial systems"),
+        (lambda: lumped().certificate().to_coq(lemmas=True), "lemmas .* functions"),
         (
             lambda: sl.conditions(rate_in_exponent(), [["x", "y"]]),
             r"contains exp\(x\*k\)|exp\(k\*x\)",

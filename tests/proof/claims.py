@@ -54,6 +54,56 @@ EXAMPLES = {
 }
 
 
+HILL = """
+    g1' = V*a^n/(K^n + a^n) - g1
+    g2' = V*a^n/(K^n + a^n) - g2
+    a' = 1/(1 + g1 + g2) - a
+"""
+CASCADE = """
+    s1' = -3*s1/(2 + s1 + s2)
+    s2' = -3*s2/(2 + s1 + s2)
+    p1' = 3*s1/(2 + s1 + s2) - p1/(1/2 + p1 + p2)
+    p2' = 3*s2/(2 + s1 + s2) - p2/(1/2 + p1 + p2)
+    q' = (p1 + p2)/(1/2 + p1 + p2)
+"""
+PENDULUMS = """
+    a1' = w1;  w1' = -sin(a1) - w1/10 + cos(2*t) + k*sin(a2 - a1)
+    a2' = w2;  w2' = -sin(a2) - w2/10 + cos(2*t) + k*sin(a1 - a2)
+"""
+EPIDEMIC = """
+    S1' = -exp(-t)*S1*I/(S1 + S2 + I + R)
+    S2' = -exp(-t)*S2*I/(S1 + S2 + I + R)
+    I' = exp(-t)*(S1 + S2)*I/(S1 + S2 + I + R) - I/5
+    R' = I/5
+"""
+NESTED = """
+    x' = z/(1 + 1/(1 + x)) + floor(x + y)
+    y' = z*(1 + y)/(2 + y) + floor(y + x)
+    z' = exp(x/(x + y) + y/(x + y) - 1) - z*cos(x - y)
+"""
+
+
+def text(equations, method, *initial, **options):
+    return certificate(sl.ODE.from_text(equations, **options), method, *initial)
+
+
+#: With quotients and functions.
+FUNCTION_EXAMPLES = {
+    "hill": lambda: text(HILL, sl.Forward(), parameters=["V", "K", "n"]),
+    "hill, backward": lambda: text(HILL, sl.Backward(), parameters=["V", "K", "n"]),
+    "cascade": lambda: text(CASCADE, sl.Forward(), [["s1", "s2"], ["p1", "p2"], ["q"]]),
+    "pendulums": lambda: text(PENDULUMS, sl.Backward(), parameters=["k"]),
+    "epidemic": lambda: text(EPIDEMIC, sl.Forward(), [["I"], ["R"]]),
+    "nested": lambda: text(NESTED, sl.Backward(), [["x", "y"], ["z"]]),
+    "linear": lambda: sl.Certificate(
+        {k: v for k, v in text(EPIDEMIC, sl.Constrained("I")).data.items() if k != "closure"}
+    ),
+    "within a tolerance": lambda: text(
+        "x1' = -x1/(1 + x1 + 1.1*x2);  x2' = -1.2*x2/(1 + x1 + 1.1*x2)", sl.Forward(eps=0.5)
+    ),
+}
+
+
 def terms(text):
     """A polynomial as it stands in a certificate: ``terms("2*x*f^2 - 1/3")``; ``""`` is 0."""
     result = []

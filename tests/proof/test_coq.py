@@ -3,11 +3,12 @@
 import copy
 import re
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from proof.claims import EXAMPLES
+from proof.claims import EXAMPLES, FUNCTION_EXAMPLES
 
 import symlump as sl
 from symlump.errors import MissingProgramError
@@ -22,10 +23,13 @@ needs_coq = pytest.mark.skipif(
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "look-up" / "certificates.md"
 
 
+ALL = EXAMPLES | FUNCTION_EXAMPLES
+
+
 @needs_coq
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", ALL)
 def test_coqc_computes_the_proof_of_a_true_claim(name):
-    accepted, said = development.coqc(EXAMPLES[name]().to_coq())
+    accepted, said = development.coqc(ALL[name]().to_coq())
     assert accepted, said
     assert said.strip() == "Closed under the global context"  # no axiom and nothing admitted
 
@@ -44,7 +48,20 @@ def forget_a_step(data):
     data["closure"]["steps"].pop()
 
 
+def raise_coefficient_inside(data):
+    """In an argument of a function of the quotient."""
+    terms = next(u[0] for _, u in data["quotient_functions"].values() if u)
+    terms[0][0] = str(Fraction(terms[0][0]) + 1)
+
+
+def take_another_function(data):
+    name = next(name for name, (f, _) in data["functions"].items() if f in ("exp", "sin"))
+    data["functions"][name][0] = "tanh"
+
+
 LIES = {
+    "a coefficient inside": raise_coefficient_inside,
+    "another function": take_another_function,
     "a coefficient of the quotient": lambda d: raise_coefficient(d, "quotient"),
     "a coefficient of the system": lambda d: raise_coefficient(d, "system"),
     "other blocks": swap_members,
@@ -69,14 +86,46 @@ LIES = {
         ("no record", "e1"),
         ("too coarse an initial partition", "e1"),
         ("a step less", "e5"),
+        ("a coefficient of the quotient", "cascade"),
+        ("a coefficient of the system", "hill"),
+        ("a coefficient inside", "linear"),
+        ("another function", "pendulums"),
+        ("another function", "linear"),
+        ("other blocks", "epidemic"),
+        ("too coarse an initial partition", "hill, backward"),
     ],
 )
 def test_coqc_refuses_what_is_false_or_not_shown(lie, name):
-    data = copy.deepcopy(EXAMPLES[name]().data)
+    data = copy.deepcopy(ALL[name]().data)
     del data["digest"]
     LIES[lie](data)
-    accepted, said = development.coqc(script(numbered(read_claim(data))))
+    refuses(numbered(read_claim(data)))
+
+
+def refuses(claim):
+    accepted, said = development.coqc(script(claim))
     assert not accepted and 'Unable to unify "true" with "false"' in said
+
+
+@needs_coq
+def test_coqc_refuses_functions_that_are_nowhere_defined_or_not_separated():
+    claim = numbered(read_claim(FUNCTION_EXAMPLES["hill"]().data))
+    for change in ({"points": []}, {"seeds": []}, {"hints": []}, {"quotient_hints": []}):
+        refuses(replace(claim, symbols=replace(claim.symbols, **change)))
+
+
+@needs_coq
+def test_a_denominator_that_is_always_zero_makes_no_claim_true():
+    """Nothing is claimed where nothing is defined, so a claim says that it is somewhere."""
+    x, f = [["1", [["x", 1]]]], [["1", [["f", 1]]]]
+    data = {"format": "symlump certificate", "version": 3, "kind": "forward", "system": {"x": f}}
+    data |= {"functions": {"f": ["inverse", [x]]}, "blocks": {"x": ["x"]}, "quotient": {"x": x}}
+    claim = numbered(read_claim(data | {"quotient_functions": {}}))
+    always_zero = [("inverse", [[(Fraction(1), ((1, 1),)), (Fraction(-1), ((1, 1),))]])]
+    refuses(claim)
+    refuses(replace(claim, symbols=replace(claim.symbols, system=always_zero)))
+    with pytest.raises(Rejected, match="a denominator is 0"):
+        numbered(read_claim(data | {"functions": {"f": ["inverse", [[]]]}}))
 
 
 @needs_coq
@@ -84,9 +133,14 @@ def test_every_theorem_that_the_specification_names_is_there_and_closed():
     text = SPECIFICATION.read_text()
     section = text[text.index("## In Coq") : text.index("## Smallest")]
     names = sorted(
-        set(re.findall(r"`(\w+_(?:correct|solutions|accepted|lumping_equivalence))`", section))
+        set(
+            re.findall(
+                r"`(\w+_(?:(?:correct|solutions|accepted)(?:_of)?|lumping_equivalence|nothing_coarser))`",
+                section,
+            )
+        )
     )
-    assert len(names) >= 12
+    assert len(names) >= 22
     lines = [f"Print Assumptions {name}." for name in [*names, "vanishing", "identity"]]
     accepted, said = development.coqc(
         "\n".join(["From Symlump Require Import Certificate Vanishing.", *lines])

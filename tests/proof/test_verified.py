@@ -1,12 +1,16 @@
 """The checker extracted from Coq agrees with the one in Python."""
 
+import copy
 import shutil
+from fractions import Fraction
 
 import pytest
+from elementary_systems import symmetric_system
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proof.claims import EXAMPLES
+from proof.claims import EXAMPLES, FUNCTION_EXAMPLES, claimed
 from test_certificate import mutations
+from test_function_claims import TRUE, UNTRUE
 from test_linear_certificates import lie_about, lumpings
 from test_refine import planted_forward, systems, to_ode
 
@@ -33,11 +37,40 @@ def both(data):
     return answers
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+ALL = EXAMPLES | FUNCTION_EXAMPLES
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_both_accept_the_examples(name):
-    data = EXAMPLES[name]().data
-    best = "maximality" in data or "closure" in data
+    data = ALL[name]().data
+    best = any(key in data for key in ("maximality", "evaluations", "closure"))
     assert both(data) == [(True, best)] * 2
+
+
+@pytest.mark.parametrize("kind", ["forward", "backward", "linear"])
+def test_both_know_the_same_of_functions(kind):
+    for claims, true in ((TRUE, True), (UNTRUE, False)):
+        for left, right, functions, *_ in claims:
+            data = claimed(kind, {"x": left}, {"x": right}, functions, functions)
+            assert both(data) == [(true, False)] * 2, (left, right, functions)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()], ids=str)
+def test_both_agree_on_mutants_with_functions(seed, method):
+    system = symmetric_system(seed, functions=seed % 2 == 0)
+    data = copy.deepcopy(sl.lump(sl.ODE.from_sympy(system), method).certificate().data)
+    assert both(data) == [(True, True)] * 2
+    del data["digest"]
+    keys = ("functions", "quotient_functions")
+    polynomials = [*data["system"].values(), *data["quotient"].values()]
+    polynomials += [u for key in keys for _, us in data.get(key, {}).values() for u in us]
+    for term in [term for polynomial in polynomials for term in polynomial]:
+        before = term[0]
+        term[0] = str(Fraction(before) + 1)
+        python, coq = both(data)
+        assert python == coq
+        term[0] = before
 
 
 @settings(max_examples=60)

@@ -22,7 +22,8 @@ SOURCES = Path(__file__).parent / "theory"
 #: Each file uses only those before it.
 FILES = (
     *("Algebra", "Trie", "Polynomial", "Vanishing", "Systems", "Lookup", "Backward", "Compose"),
-    *("Forward", "Replay", "Linear", "Modular", "Smallest", "Certificate"),
+    *("Forward", "Replay", "Linear", "Modular", "Smallest"),
+    *("Functions", "Symbols", "Sample", "Square", "Coarsest", "Certificate"),
 )
 
 

@@ -6,10 +6,12 @@ That is what the verified checker reads, in Coq and as a program. Names are all 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from random import Random
 
-from symlump.proof.check import Claim, Inconclusive, Polynomial, Rejected, System
+from symlump.proof.check import Claim, Functions, Polynomial, Rejected, System
+from symlump.proof.coq.hints import QUOTIENT, SYSTEM, Hint, hints
 
 Factors = tuple[tuple[int, int], ...]
 Terms = list[tuple[Fraction, Factors]]
@@ -25,6 +27,37 @@ class Derivation:
     start: list[int]
     steps: list[tuple[int, list[Factors]]]
     modulus: int
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """Quotients and functions of a system and its quotient, and what helps to verify them.
+
+    Parameters
+    ----------
+    system, quotient : list of pairs
+        For each symbol its function, by name, and the arguments.
+    hints, quotient_hints : list of pairs
+        For each symbol the kind of a hint, and the polynomial or the symbol that it names; in these, number k
+        of the system is 2·k, number k of the quotient 2·k + 1.
+    points : list of pairs
+        Where the system may be defined: a number for the functions, and values of the variables.
+    seeds : list of int or None
+        A number for each round that splits the initial partition by values.
+    """
+
+    system: list[tuple[str, list[Terms]]]
+    quotient: list[tuple[str, list[Terms]]]
+    hints: list[tuple[str, Terms | int | None]]
+    quotient_hints: list[tuple[str, Terms | int | None]]
+    points: list[tuple[int, list[int]]]
+    seeds: list[int] | None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there are functions other than quotients."""
+        functions = (*self.system, *self.quotient)
+        return any(name != "inverse" and arguments for name, arguments in functions)
 
 
 @dataclass(frozen=True)
@@ -47,6 +80,8 @@ class NumberedClaim:
         For a linear lumping: pairs of a weight and a variable.
     derivation : Derivation or None
         For a linear lumping that claims to be the smallest.
+    symbols : Symbols or None
+        Quotients and functions; their numbers follow those of the variables.
     """
 
     kind: str
@@ -59,11 +94,17 @@ class NumberedClaim:
     rounds: list[list[tuple[int, int, Factors]]] | None
     matrix: list[Row]
     derivation: Derivation | None
+    symbols: Symbols | None = None
 
     @property
     def terms(self) -> int:
         """Terms of system and quotient."""
         return sum(map(len, self.system)) + sum(map(len, self.quotient))
+
+    def without_best(self) -> NumberedClaim:
+        """The same, with nothing said of the coarsest or the smallest."""
+        symbols = None if self.symbols is None else replace(self.symbols, seeds=None)
+        return replace(self, rounds=None, derivation=None, symbols=symbols)
 
 
 def numbered(claim: Claim) -> NumberedClaim:
@@ -71,19 +112,19 @@ def numbered(claim: Claim) -> NumberedClaim:
 
     Raises
     ------
-    Inconclusive
-        If the system contains functions.
     Rejected
-        If the blocks are no partition of the variables, or there is not one equation for each block or row.
+        If the blocks are no partition of the variables, there is not one equation for each block or row, or a
+        denominator is 0 where variables are replaced.
+    Inconclusive
+        If following the functions takes too long.
     """
-    if claim.functions or claim.quotient_functions:
-        raise Inconclusive("the checker proved in Coq knows polynomials, and no functions")
     names, parts = list(claim.system), claim.matrix if claim.kind == "linear" else claim.blocks
     if claim.quotient.keys() != parts.keys():
         raise Rejected("the quotient does not have exactly one equation per block or row")
-    at = {name: number for number, name in enumerate(names, 1)}
-    part = {name: number for number, name in enumerate(parts, 1)}
+    at = {name: number for number, name in enumerate([*names, *claim.functions], 1)}
+    part = {name: number for number, name in enumerate([*parts, *claim.quotient_functions], 1)}
     linear = claim.kind == "linear"
+    with_functions = bool(claim.functions or claim.quotient_functions)
     return NumberedClaim(
         claim.kind,
         names,
@@ -99,8 +140,51 @@ def numbered(claim: Claim) -> NumberedClaim:
             for records in claim.maximality
         ],
         [_row(row, at) for row in claim.matrix.values()],
-        _derivation(claim, at, part),
+        None if with_functions else _derivation(claim, at, part),
+        _symbols(claim, at, part) if with_functions else None,
     )
+
+
+#: Points at which the system may be defined, and rounds beyond those of a certificate: one may be unlucky.
+_POINTS, _MORE_ROUNDS = 4, 3
+
+
+def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Symbols:
+    of = {member: block for block, members in claim.blocks.items() for member in members}
+    found = hints(claim, of)
+    both = {SYSTEM + name: 2 * number for name, number in at.items()}
+    both |= {QUOTIENT + name: 2 * number + 1 for name, number in part.items()}
+
+    def numbers(hint: Hint) -> tuple[str, Terms | int | None]:
+        if hint.polynomial is not None:
+            return hint.kind, [(c, _factors(m, both)) for m, c in hint.polynomial.items()]
+        return hint.kind, both[hint.symbol] if hint.symbol else None
+
+    chance = Random(1)
+    free = claim.quotient if claim.kind == "backward" else claim.system
+    points = [
+        (chance.randint(2, 99), [chance.randint(2, 99) for _ in free]) for _ in range(_POINTS)
+    ]
+    seeds = None
+    if claim.evaluations is not None:
+        rounds = min(claim.evaluations.rounds, len(claim.system)) + _MORE_ROUNDS
+        seeds = list(range(2, 2 + rounds))
+    first, second = (list(map(numbers, part_of)) for part_of in found)
+    return Symbols(
+        _applied(claim.functions, at),
+        _applied(claim.quotient_functions, part),
+        first,
+        second,
+        points,
+        seeds,
+    )
+
+
+def _applied(functions: Functions, at: Mapping[str, int]) -> list[tuple[str, list[Terms]]]:
+    return [
+        (f.name, [[(c, _factors(m, at)) for m, c in u.items()] for u in f.arguments])
+        for f in functions.values()
+    ]
 
 
 def _derivation(

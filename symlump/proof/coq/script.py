@@ -9,17 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Terms
+from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Symbols, Terms
 
 #: A longer list is written in pieces: Coq reads nested terms by recursion.
 _PIECE = 200
+
+#: Functions of which something is known, as ``theory/Functions.v`` calls them.
+KNOWN_FUNCTIONS = {
+    name: name.capitalize()
+    for name in (
+        *(
+            "inverse",
+            "exp",
+            "log",
+            "power",
+            "abs",
+            "sign",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+        ),
+        *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+    )
+}
 
 _HEAD = """\
 (* {what}
    Written by symlump. To check it, with FOLDER as symlump names it:
      coqc -Q FOLDER Symlump FILE.v
 
-   Variables, blocks and rows are numbers. What the theorem at the end says is defined in Systems.v,
+   Variables, blocks and rows are numbers. What the theorem at the end says is defined in {where},
    in terms of Algebra.v and Polynomial.v. *)
 
 From Symlump Require Import Certificate.
@@ -59,6 +81,7 @@ class _Script:
         self.claim, self.reference = claim, reference
         self.lines: list[str] = []
         self.coefficients: dict[Fraction, str] = {}
+        self.named: dict[str, str] = {}  # functions of which nothing is known
 
     def text(self) -> str:
         claim = self.claim
@@ -66,13 +89,16 @@ class _Script:
         what = f"A {claim.kind} lumping of {len(claim.names)} variables to {len(claim.quotient_names)} {parts}."
         if self.reference:
             what += " The system is a reference model."
-        self.lines.append(_HEAD.format(what=what))
+        where = "Systems.v" if claim.symbols is None else "Functions.v and Systems.v"
+        self.lines.append(_HEAD.format(what=what, where=where))
         self._names("The variables", claim.names)
         self._names(f"The {parts}", claim.quotient_names)
-        count = max(len(claim.names), len(claim.quotient_names), self._derived())
+        count = max(len(claim.names), len(claim.quotient_names), self._derived(), self._followed())
         self.lines += [f"Definition x{n} := {n}%positive." for n in range(1, count + 1)]
         self._system("the_system", "q", claim.system)
         self._system("quotient", "g", claim.quotient)
+        if claim.symbols is not None:
+            self._symbols(claim.symbols)
         if claim.kind == "linear":
             self._linear()
         else:
@@ -87,9 +113,62 @@ class _Script:
         steps = [parent for parent, _ in found.steps]
         return max([len(found.observables), *found.start, *steps], default=0)
 
+    def _followed(self) -> int:
+        """The highest number of a symbol, those of the system and of the quotient told apart."""
+        claim = self.claim
+        if claim.symbols is None:
+            return 0
+        return 1 + 2 * max(
+            len(claim.names) + len(claim.symbols.system),
+            len(claim.quotient_names) + len(claim.symbols.quotient),
+        )
+
+    def _symbols(self, symbols: Symbols) -> None:
+        self._functions("functions", "f", symbols.system)
+        self._functions("quotient_functions", "h", symbols.quotient)
+        for name, hints in (("hints", symbols.hints), ("quotient_hints", symbols.quotient_hints)):
+            items = []
+            for number, (kind, what) in enumerate(hints, 1):
+                if isinstance(what, list):
+                    stem = f"{name}_{number}"
+                    self._polynomial(stem, what)
+                    items.append(f"({kind} {stem})")
+                else:
+                    items.append(kind if what is None else f"({kind} x{what})")
+            self._nested(name, "list hint", "next", items)
+        items = []
+        for number, (about, values) in enumerate(symbols.points, 1):
+            entries = [f"{value}%Q" for value in values]
+            self._nested(f"point_{number}", "list Q", "next", entries)
+            items.append(f"({about}%Q, point_{number})")
+        self._nested("points", "list point", "next", items)
+        if symbols.seeds is not None:
+            seeds = [f"{seed}%positive" for seed in symbols.seeds]
+            self._nested("seeds", "list positive", "label_then", seeds)
+
+    def _functions(
+        self, name: str, stem: str, functions: Sequence[tuple[str, Sequence[Terms]]]
+    ) -> None:
+        named = self.named
+        for function, _ in functions:
+            if function not in KNOWN_FUNCTIONS and function not in named:
+                named[function] = f"(Named {len(named) + 1})"
+                self.lines.append(f"(* {named[function]} is {comment(function)}. *)")
+        items = []
+        for number, (function, arguments) in enumerate(functions, 1):
+            stems = [f"{stem}{number}_{at}" for at in range(1, len(arguments) + 1)]
+            for of_one, terms in zip(stems, arguments, strict=True):
+                self._polynomial(of_one, terms)
+            called = KNOWN_FUNCTIONS.get(function) or named[function]
+            items.append(f"{called} [{'; '.join(stems)}]")
+        self._nested(name, "symbols", "symbol", items)
+
     def _partitions(self) -> None:
         claim, kind = self.claim, self.claim.kind
         self._labels("blocks", claim.blocks)
+        if claim.symbols is not None:
+            self._partitions_with_functions(claim.symbols)
+            return
         theorem, lumping = f"{kind}_accepted", f"{kind}_lumping the_system (listed blocks) quotient"
         if claim.initial is not None:
             self._labels("initial", claim.initial)
@@ -103,6 +182,28 @@ class _Script:
         else:
             statement = lumping
         self._theorem(statement, theorem)
+
+    def _partitions_with_functions(self, symbols: Symbols) -> None:
+        claim, kind = self.claim, self.claim.kind
+        given = ["hints", "quotient_hints", "points"]
+        statement = (
+            f"{kind}_lumping_of the_system functions (listed blocks) quotient quotient_functions"
+        )
+        theorem = f"{kind}_accepted_of"
+        if claim.initial is not None:
+            self._labels("initial", claim.initial)
+            if symbols.seeds is None:
+                theorem = f"{kind}_inside_accepted_of"
+                statement += " /\\\n  inside the_system (listed blocks) (listed initial)"
+            else:
+                theorem = f"{kind}_coarsest_accepted_of"
+                given.append("seeds")
+                statement += (
+                    f" /\\\n  nothing_coarser {kind}_equivalence_of the_system functions"
+                    " (listed initial) (listed blocks)"
+                )
+        arguments = " ".join(f"({name} := {name})" for name in given)
+        self._theorem(statement, f"{theorem} with {arguments}")
 
     def _rounds(self, rounds: Sequence[Sequence[tuple[int, int, Factors]]]) -> None:
         forward = self.claim.kind == "forward"
@@ -119,6 +220,12 @@ class _Script:
     def _linear(self) -> None:
         claim, found = self.claim, self.claim.derivation
         self._rows("matrix", "m", claim.matrix)
+        if claim.symbols is not None:
+            statement = "linear_lumping_of the_system functions matrix quotient quotient_functions"
+            given = "hints := hints, quotient_hints := quotient_hints, points := points"
+            arguments = " ".join(f"({one})" for one in given.split(", "))
+            self._theorem(statement, f"linear_accepted_of with {arguments}")
+            return
         statement, theorem = "linear_lumping the_system matrix quotient", "linear_accepted"
         if found is not None:
             self._rows("observables", "o", found.observables)
@@ -156,10 +263,13 @@ class _Script:
 
     def _system(self, name: str, stem: str, polynomials: Sequence[Terms]) -> None:
         for number, terms in enumerate(polynomials, 1):
-            items = [f"{self._coefficient(value)} {_monomial(factors)}" for value, factors in terms]
-            self._nested(f"{stem}{number}", "polynomial", "plus", items)
+            self._polynomial(f"{stem}{number}", terms)
         names = [f"{stem}{number}" for number in range(1, len(polynomials) + 1)]
         self._nested(name, "system", "equation_then", names)
+
+    def _polynomial(self, name: str, terms: Terms) -> None:
+        items = [f"{self._coefficient(value)} {_monomial(factors)}" for value, factors in terms]
+        self._nested(name, "polynomial", "plus", items)
 
     def _coefficient(self, value: Fraction) -> str:
         name = self.coefficients.get(value)

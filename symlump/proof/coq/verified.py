@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from symlump.errors import FailureError
-from symlump.proof.check import Inconclusive, Verdict, read_claim, verdict
+from symlump.proof.check import FREE, Inconclusive, Verdict, read_claim, verdict
 from symlump.proof.coq import development
 from symlump.proof.coq.development import FILES, made
-from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Terms, numbered
-from symlump.proof.coq.script import script
+from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Symbols, Terms, numbered
+from symlump.proof.coq.script import KNOWN_FUNCTIONS, script
 
 
 def check_verified(
@@ -42,7 +42,11 @@ def check_verified(
 
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
-        return _judged(numbered(claim), claim.tolerance != "0", _proved if coqc else ask)
+        found = _judged(numbered(claim), claim.tolerance != "0", _proved if coqc else ask)
+        if found.accepted and claim.closure is not None and claim.functions:
+            said = "not that it is the smallest, which is proved in Coq for polynomials only"
+            return Verdict("inconclusive", f"{found.reason}; {said}")
+        return found
 
     return verdict(examine)
 
@@ -59,15 +63,18 @@ def _judged(
     linear = claim.kind == "linear"
     size = f"{len(claim.names)} variables, {len(claim.quotient_names)} {'rows' if linear else 'blocks'}"
     what = f"{claim.kind} lumping ({size})" + (" of a reference model" if reference else "")
+    unknown = claim.symbols is not None and claim.symbols.unknown
+    free = FREE if unknown else ""
     if not answers["lumping"]:
-        return Verdict("rejected", f"not proved: {what}")
+        return Verdict("inconclusive" if unknown else "rejected", f"not proved: {what}{free}")
     if answers.get("inside") is False:
         return Verdict("rejected", f"{what} proved; not inside the initial partition")
-    for best, claimed in (("coarsest", claim.rounds), ("smallest", found)):
+    rounds = claim.rounds if claim.symbols is None else claim.symbols.seeds
+    for best, claimed in (("coarsest", rounds), ("smallest", found)):
         if claimed is not None:
             if not answers[best]:
                 return Verdict("inconclusive", f"{what} proved; not that it is the {best}")
-            return Verdict("accepted", f"{what}, the {best}: proved", coarsest=True)
+            return Verdict("accepted", f"{what}, the {best}{free}: proved", coarsest=True)
     inside = " inside the initial partition" if "inside" in answers else ""
     return Verdict("accepted", f"{what}{inside}: proved")
 
@@ -76,7 +83,7 @@ def _proved(claim: NumberedClaim) -> dict[str, bool]:
     """What coqc says: all of a claim, or, if it refuses that, the most that it accepts."""
     refused: list[NumberedClaim] = []
     for best, inside in ((True, True), (False, True), (False, False)):
-        part = claim if best else replace(claim, rounds=None, derivation=None)
+        part = claim if best else claim.without_best()
         part = part if inside else replace(part, initial=None)
         if part in refused:
             continue
@@ -119,6 +126,12 @@ def _program() -> Path:
 def _input(claim: NumberedClaim) -> str:
     """The claim as main.ml reads it: hexadecimal numbers, lists that begin with their length."""
     words = [claim.kind, *_list(map(_terms, claim.system)), *_list(map(_terms, claim.quotient))]
+    symbols = claim.symbols
+    if symbols is not None:
+        words[0] += "_of"
+        words += _symbols(symbols)
+        if claim.kind == "linear":
+            return " ".join([*words, *_list(map(_row, claim.matrix))])
     if claim.kind == "linear":
         words += _list(map(_row, claim.matrix))
         found = claim.derivation
@@ -133,6 +146,8 @@ def _input(claim: NumberedClaim) -> str:
     if claim.initial is None:
         return " ".join([*words, "none"])
     words += ["some", *_list([f"{block:x}"] for block in claim.initial)]
+    if symbols is not None and symbols.seeds is not None:
+        return " ".join([*words, "some", *_list([f"{seed:x}"] for seed in symbols.seeds)])
     if claim.rounds is None:
         return " ".join([*words, "none"])
     records = (
@@ -140,6 +155,32 @@ def _input(claim: NumberedClaim) -> str:
         for of_round in claim.rounds
     )
     return " ".join([*words, "some", *_list(records)])
+
+
+def _symbols(symbols: Symbols) -> list[str]:
+    numbers: dict[str, str] = {}
+
+    def called(function: str) -> list[str]:
+        if function in KNOWN_FUNCTIONS:
+            return [function]
+        return ["named", numbers.setdefault(function, f"{len(numbers) + 1:x}")]
+
+    words: list[str] = []
+    for functions in (symbols.system, symbols.quotient):
+        words += _list([*called(f), *_list(map(_terms, arguments))] for f, arguments in functions)
+    for hints in (symbols.hints, symbols.quotient_hints):
+        words += _list(map(_hint, hints))
+    return words + _list(
+        [f"{about:x}", "1", *_list([f"{value:x}", "1"] for value in values)]
+        for about, values in symbols.points
+    )
+
+
+def _hint(hint: tuple[str, Terms | int | None]) -> list[str]:
+    kind, what = hint
+    if isinstance(what, list):
+        return [kind, *_terms(what)]
+    return [kind] if what is None else [kind, f"{what:x}"]
 
 
 def _list(items: Iterable[Iterable[str]]) -> list[str]:

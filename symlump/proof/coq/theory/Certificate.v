@@ -2,6 +2,7 @@
 
 From Coq Require Export QArith List.
 From Symlump Require Export Algebra Polynomial Systems Backward Forward Replay Linear Modular Smallest.
+From Symlump Require Export Functions Symbols Square Coarsest.
 Export ListNotations.
 Local Open Scope bool_scope.
 
@@ -10,6 +11,7 @@ Definition next {X : Type} (x : X) (l : list X) : list X := x :: l.
 Definition equation_then (q : polynomial) (s : system) : system := q :: s.
 Definition label_then (b : positive) (l : list positive) : list positive := b :: l.
 Definition entry (w : Q) (v : positive) (r : row) : row := (w, v) :: r.
+Definition symbol (f : function) (u : list polynomial) (l : symbols) : symbols := (f, u) :: l.
 Definition no_more {X : Type} : list X := [].
 
 Section Partitions.
@@ -62,3 +64,48 @@ Section Rows.
     split; [now apply linear_correct | now apply smallest_correct with quotient carried start steps modulus].
   Qed.
 End Rows.
+
+(* With quotients and functions; hints and points are verified, too. *)
+Section Functions.
+  Variables (s : system) (fs : symbols) (hints : list hint) (g : system) (gs : symbols) (quotient_hints : list hint).
+  Variable points : list point.
+
+  Section Partitions.
+    Variables (blocks initial : list positive) (seeds : list positive).
+    Notation forward := (forward_check_of s fs hints blocks g gs quotient_hints points).
+    Notation backward := (backward_check_of s fs hints blocks g gs quotient_hints points).
+    Notation forward_claim := (forward_lumping_of s fs (listed blocks) g gs).
+    Notation backward_claim := (backward_lumping_of s fs (listed blocks) g gs).
+
+    Theorem forward_accepted_of : forward = true -> forward_claim.
+    Proof. apply forward_correct_of. Qed.
+    Theorem backward_accepted_of : backward = true -> backward_claim.
+    Proof. apply backward_correct_of. Qed.
+
+    Theorem forward_inside_accepted_of : forward && inside_check s blocks initial = true ->
+      forward_claim /\ inside s (listed blocks) (listed initial).
+    Proof. intros H. apply andb_prop in H as [H I]. split; [now apply forward_accepted_of | now apply inside_correct]. Qed.
+    Theorem backward_inside_accepted_of : backward && inside_check s blocks initial = true ->
+      backward_claim /\ inside s (listed blocks) (listed initial).
+    Proof. intros H. apply andb_prop in H as [H I]. split; [now apply backward_accepted_of | now apply inside_correct]. Qed.
+
+    Theorem forward_coarsest_accepted_of :
+      forward && forward_nothing_coarser_check s fs blocks initial seeds = true ->
+      forward_claim /\ nothing_coarser forward_equivalence_of s fs (listed initial) (listed blocks).
+    Proof.
+      intros H. apply andb_prop in H as [H I].
+      split; [now apply forward_accepted_of | now apply forward_nothing_coarser with seeds].
+    Qed.
+    Theorem backward_coarsest_accepted_of :
+      backward && backward_nothing_coarser_check s fs blocks initial seeds = true ->
+      backward_claim /\ nothing_coarser backward_equivalence_of s fs (listed initial) (listed blocks).
+    Proof.
+      intros H. apply andb_prop in H as [H I].
+      split; [now apply backward_accepted_of | now apply backward_nothing_coarser with seeds].
+    Qed.
+  End Partitions.
+
+  Theorem linear_accepted_of matrix : linear_check_of s fs hints matrix g gs quotient_hints points = true ->
+    linear_lumping_of s fs matrix g gs.
+  Proof. apply linear_correct_of. Qed.
+End Functions.

@@ -208,40 +208,48 @@ Proof.
       destruct (monomial_eq_dec (normal n) m) as [<-|]; [easy | reflexivity].
 Qed.
 
-(* A sum over a block is determined by the sums over the smaller blocks inside it. *)
-Lemma coarser_totals s R (L : partition) (z z' : state) : inside s R L ->
-  (forall b, total s R z b == total s R z' b) -> forall b, total s L z b == total s L z' b.
+(* A weighted sum is determined by the sums over blocks, if weights are equal on each block. *)
+Lemma weighted_totals s R (h z z' : state) :
+  (forall u v, In u (variables s) -> In v (variables s) -> R u = R v -> h u == h v) ->
+  (forall b, total s R z b == total s R z' b) ->
+  sum_over (A := rationals) (fun u => h u * z u) (variables s) ==
+  sum_over (A := rationals) (fun u => h u * z' u) (variables s).
 Proof.
-  intros I H c. apply difference_zero.
+  intros H T. apply difference_zero.
   pose (f := fun u => z u - z' u).
   assert (Z : forall b, sum_over (A := rationals) (fun u => if Pos.eqb (R u) b then f u else 0) (variables s) == 0).
   { intros b. transitivity (total s R z b + -1 * total s R z' b).
     - unfold total. rewrite <- (sumq_scale (-1)), <- sumq_add. apply sumq_ext. intros u _. unfold f.
       cbn. destruct (Pos.eqb (R u) b); cbn; ring.
-    - rewrite H. ring. }
-  transitivity (sum_over (A := rationals) (fun u => if Pos.eqb (L u) c then f u else 0) (variables s)).
-  { unfold total.
-    transitivity (sum_over (A := rationals) (fun v => if Pos.eqb (L v) c then z v else 0) (variables s)
-      + -1 * sum_over (A := rationals) (fun v => if Pos.eqb (L v) c then z' v else 0) (variables s)); [exact (difference_plus _ _)|].
-    rewrite <- (sumq_scale (-1)), <- sumq_add. apply sumq_ext. intros u _. unfold f.
-    destruct (Pos.eqb (L u) c); cbn; ring. }
+    - rewrite T. ring. }
+  transitivity (sum_over (A := rationals) (fun u => h u * f u) (variables s)).
+  { transitivity (sum_over (A := rationals) (fun u => h u * z u) (variables s)
+      + -1 * sum_over (A := rationals) (fun u => h u * z' u) (variables s)); [exact (difference_plus _ _)|].
+    rewrite <- (sumq_scale (-1)), <- sumq_add. apply sumq_ext. intros u _. unfold f. cbn. ring. }
   pose (classes := nodup Pos.eq_dec (map R (variables s))).
   transitivity (sum_over (A := rationals) (fun u => sum_over (A := rationals) (fun b =>
-    if Pos.eqb (R u) b then (if Pos.eqb (L u) c then f u else 0) else 0) classes) (variables s)).
-  { apply sumq_ext. intros u U. symmetry.
-    apply (sumq_single (R u) (fun _ => if Pos.eqb (L u) c then f u else 0)).
+    if Pos.eqb (R u) b then h u * f u else 0) classes) (variables s)).
+  { apply sumq_ext. intros u U. symmetry. apply (sumq_single (R u) (fun _ => h u * f u)).
     - apply NoDup_nodup.
     - apply nodup_In. now apply in_map. }
-  rewrite (sum_over_swap (A := rationals)
-    (fun u b => if Pos.eqb (R u) b then (if Pos.eqb (L u) c then f u else 0) else 0)).
+  rewrite (sum_over_swap (A := rationals) (fun u b => if Pos.eqb (R u) b then h u * f u else 0)).
   transitivity (sum_over (A := rationals) (fun _ => 0) classes); [|apply (sum_over_zero (A := rationals))].
   apply sumq_ext. intros b B. apply nodup_In, in_map_iff in B as (u0 & <- & U0).
-  destruct (Pos.eqb_spec (L u0) c) as [E|D].
-  - rewrite <- (Z (R u0)). apply sumq_ext. intros u U. destruct (Pos.eqb_spec (R u) (R u0)) as [ER|]; [|reflexivity].
-    rewrite (I u u0), E, Pos.eqb_refl by trivial. reflexivity.
-  - transitivity (sum_over (A := rationals) (fun _ => 0) (variables s)); [|apply (sum_over_zero (A := rationals))].
-    apply sumq_ext. intros u U. destruct (Pos.eqb_spec (R u) (R u0)) as [ER|]; [|reflexivity].
-    rewrite (I u u0) by trivial. now rewrite (proj2 (Pos.eqb_neq _ _) D).
+  transitivity (h u0 * sum_over (A := rationals) (fun u => if Pos.eqb (R u) (R u0) then f u else 0) (variables s)).
+  - rewrite <- sumq_scale. apply sumq_ext. intros u U. destruct (Pos.eqb_spec (R u) (R u0)) as [E|]; [|ring].
+    now rewrite (H u u0 U U0 E).
+  - rewrite Z. ring.
+Qed.
+
+(* A sum over a block is determined by the sums over the smaller blocks inside it. *)
+Lemma coarser_totals s R (L : partition) (z z' : state) : inside s R L ->
+  (forall b, total s R z b == total s R z' b) -> forall b, total s L z b == total s L z' b.
+Proof.
+  intros I H c. pose (h := fun u : positive => if Pos.eqb (L u) c then 1 else 0).
+  assert (W : forall y : state, total s L y c == sum_over (A := rationals) (fun u => h u * y u) (variables s)).
+  { intros y. apply sumq_ext. intros u _. unfold h.
+    destruct (Pos.eqb (L u) c); symmetry; [apply Qmult_1_l | apply Qmult_0_l]. }
+  rewrite !W. apply weighted_totals with R; [|exact H]. intros u v U V E. unfold h. now rewrite (I u v U V E).
 Qed.
 
 Section ForwardAlike.

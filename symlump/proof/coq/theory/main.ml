@@ -98,8 +98,59 @@ let linear_claim () =
       let steps = list_of (fun () -> let p = positive () in (p, list_of monomial)) in
       say "smallest" (smallest_check s matrix g observables carried start steps (integer ()))
 
+let of_name = function
+  | "inverse" -> Inverse | "exp" -> Exp | "log" -> Log | "power" -> Power | "abs" -> Abs | "sign" -> Sign
+  | "sin" -> Sin | "cos" -> Cos | "tan" -> Tan | "asin" -> Asin | "acos" -> Acos | "atan" -> Atan
+  | "sinh" -> Sinh | "cosh" -> Cosh | "tanh" -> Tanh | "asinh" -> Asinh | "acosh" -> Acosh | "atanh" -> Atanh
+  | "named" -> Named (positive ())
+  | name -> failwith ("the function is not known: " ^ name)
+
+let symbols () = list_of (fun () -> let f = of_name (token ()) in (f, list_of polynomial))
+
+let hint () =
+  match token () with
+  | "Fresh" -> Fresh
+  | "Is" -> Is (polynomial ())
+  | "Like" -> Like (positive ())
+  | "Opposite" -> Opposite (positive ())
+  | "Fact" -> Fact
+  | kind -> failwith ("the hint is not known: " ^ kind)
+
+let point () = let about = rational () in (about, list_of rational)
+
+(* With quotients and functions: what a check needs of them comes before blocks or rows. *)
+let with_functions () =
+  let s = system () in
+  let g = system () in
+  let fs = symbols () in
+  let gs = symbols () in
+  let hints = list_of hint in
+  let quotient_hints = list_of hint in
+  let points = list_of point in
+  (s, fs, fun check parts -> check s fs hints parts g gs quotient_hints points)
+
+let partition_claim_of check nothing_coarser_check =
+  let s, fs, run = with_functions () in
+  let blocks = list_of positive in
+  say "lumping" (run check blocks);
+  match token () with
+  | "none" -> ()
+  | _ -> (
+      let initial = list_of positive in
+      say "inside" (inside_check s blocks initial);
+      match token () with
+      | "none" -> ()
+      | _ -> say "coarsest" (nothing_coarser_check s fs blocks initial (list_of positive)))
+
+let linear_claim_of () =
+  let _, _, run = with_functions () in
+  say "lumping" (run linear_check_of (list_of row))
+
 let () =
   match token () with
+  | "forward_of" -> partition_claim_of forward_check_of forward_nothing_coarser_check
+  | "backward_of" -> partition_claim_of backward_check_of backward_nothing_coarser_check
+  | "linear_of" -> linear_claim_of ()
   | "forward" -> partition_claim forward_check forward_coarsest_check forward_record
   | "backward" -> partition_claim backward_check backward_coarsest_check backward_record
   | "linear" -> linear_claim ()

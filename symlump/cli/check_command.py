@@ -18,6 +18,8 @@ It is one file of standard Python, and runs without symlump:
 
 There are two others, for those who want a proof that the checker is right. --verified asks a program extracted
 from a checker that was proved correct in Coq; --coq has coqc itself compute the proof.
+
+--explain walks through the proof of a small system in words and formulas, one block at a time.
 """
 
 _EXAMPLES = """\
@@ -26,6 +28,7 @@ examples:
   symlump check CERT.json
   symlump check CERT.json --verified      # needs Coq and OCaml (Debian: coq, ocaml)
   symlump check CERT.json --coq           # needs Coq
+  symlump check CERT.json --explain
   symlump check CERT.json MODEL.ode       # the certificate names its system by digest, or must match it
 
 exit codes: 0 accepted, 1 rejected (naming block, monomial and both values), 3 inconclusive, 2 unreadable
@@ -58,6 +61,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "--verified", action="store_true", help="ask the program extracted from Coq instead"
     )
     other.add_argument("--coq", action="store_true", help="have coqc compute the proof")
+    parser.add_argument(
+        "--explain", action="store_true", help="also walk through the proof in words and formulas"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     declare_files(parser, reads=("certificate", "system"))
 
@@ -80,9 +86,13 @@ def run(options: argparse.Namespace) -> Answer:
             verdict = certificate.check_verified(system, coqc=options.coq)
         else:
             verdict = certificate.check(system)
+        walk = certificate.explain() if options.explain else None
     data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}
+    if walk is not None:
+        data["proof"] = str(walk)
+    said = f"{verdict.answer}: {verdict.reason}"
     return Answer(
         lambda: {"file": options.certificate, **data},
-        lambda: f"{verdict.answer}: {verdict.reason}",
+        lambda: said if walk is None else f"{walk}\n\n{said}",
         EXIT_CODES[verdict.answer],
     )

@@ -57,7 +57,7 @@ class Certificate:
     >>> x, y = sympy.symbols("x y")
     >>> lumping = sl.lump(sl.PolynomialODE.from_sympy({x: -x, y: -y}), sl.Forward())
     >>> print(lumping.certificate().check().reason)
-    forward equivalence of 2 variables in 1 blocks, and its quotient, the coarsest inside the initial partition
+    forward equivalence of 2 variables in 1 block, and its quotient, the coarsest inside the initial partition
     """
 
     data: dict[str, Any]
@@ -135,11 +135,13 @@ class Certificate:
         MethodError
             If there is more to show than can be read, or a block is not one of the quotient's.
         """
-        from symlump.proof.walk import walk
+        from symlump.proof import function_walk, walk
 
-        self._refuse_functions("a proof is explained")
         try:
-            return walk(read_claim(self.data), blocks)
+            claim = read_claim(self.data)
+            if claim.functions or claim.quotient_functions:
+                return function_walk.walk(claim, blocks)
+            return walk.walk(claim, blocks)
         except (Unreadable, Rejected, Inconclusive) as error:
             raise FileFormatError(str(error)) from None
 
@@ -178,13 +180,14 @@ class Certificate:
             If the checker does not accept the certificate, or it holds no system: only what was verified is
             stated.
         MethodError
-            If lemmas are asked for and the system is too large for them, or the system contains functions.
+            If lemmas are asked for and the system is too large for them, or contains functions.
         """
         from symlump.proof.coq import lemmas as readable
         from symlump.proof.coq.numbers import numbered
         from symlump.proof.coq.script import script
 
-        self._refuse_functions("a Coq file is written")
+        if lemmas:
+            self._refuse_functions("lemmas are written")
         if lemmas and self.data.get("time") == "discrete":
             raise MethodError(
                 "readable lemmas speak of derivatives, and this certificate is about a map; to_coq() without "

@@ -80,6 +80,11 @@ def check_closure(
     return verdict(lambda: _check(read_claim(certificate, system)))
 
 
+def closure_verdict(claim: Claim) -> Verdict:
+    """The same for a claim that has been read."""
+    return verdict(lambda: _check(claim))
+
+
 def _check(claim: Claim) -> Verdict:
     record, matrix = claim.closure, claim.matrix
     if record is None:
@@ -108,14 +113,11 @@ def _check(claim: Claim) -> Verdict:
         raise Inconclusive(
             f"the derivation has {len(vectors)} vectors, the lumping {len(matrix)} rows"
         )
+    unknown = any(f.name != "inverse" and f.arguments for f in claim.functions.values())
     return Verdict(
         "accepted",
         f"no linear lumping with fewer than {len(vectors)} rows keeps the observables"
-        + (
-            FREE
-            if any(f.name != "inverse" and f.arguments for f in claim.functions.values())
-            else ""
-        ),
+        + (FREE if record.steps and unknown else ""),
         coarsest=True,
     )
 

@@ -17,24 +17,30 @@ class Line:
 
 @dataclass(frozen=True, repr=False)
 class Step:
-    """One step of a proof: what it is about, its lines, and whether it holds."""
+    """One step of a proof: what it is about, its lines, and whether it holds.
+
+    ``claims`` is False where nothing is claimed that could be false.
+    """
 
     title: str
     lines: tuple[Line, ...]
     holds: bool
+    claims: bool = True
 
     def __str__(self) -> str:
         rows = [self.title]
         for line in self.lines:
             rows.append(f"  {line.words}")
             rows += [f"    {row}" for row in line.text.splitlines()]
-        return "\n".join([*rows, f"  {self._verdict}"])
+        return "\n".join([*rows, *(f"  {said}" for said in self._verdict)])
 
     __repr__ = __str__
 
     @property
-    def _verdict(self) -> str:
-        return "This holds." if self.holds else "This does not hold."
+    def _verdict(self) -> list[str]:
+        if not self.claims:
+            return []
+        return ["This holds." if self.holds else "This does not hold."]
 
     def to_latex(self) -> str:
         """The step as LaTeX: paragraphs and displayed formulas."""
@@ -43,7 +49,7 @@ class Step:
             parts.append(_escaped(line.words))
             if line.latex:
                 parts.append(rf"\[ {line.latex} \]")
-        return "\n".join([*parts, self._verdict])
+        return "\n".join([*parts, *self._verdict])
 
     def _repr_markdown_(self) -> str:
         parts = [f"**{_plain(self.title)}**"]
@@ -51,7 +57,7 @@ class Step:
             parts.append(_plain(line.words))
             if line.latex:
                 parts.append(f"$$ {line.latex} $$")
-        return "\n\n".join([*parts, f"*{self._verdict}*"])
+        return "\n\n".join([*parts, *(f"*{said}*" for said in self._verdict)])
 
 
 @dataclass(frozen=True, repr=False)

@@ -54,11 +54,13 @@ def walk(claim: Claim, blocks: Iterable[str] | None = None) -> Walk:
         f = -z, claimed: -2*z
       This does not hold.
     """
-    return _Walker(claim).walk(blocks)
+    return Walker(claim).walk(blocks)
 
 
-class _Walker:
+class Walker:
     """Formulas of one claim; each name is one symbol, and so is each name of the quotient."""
+
+    max_terms = MAX_TERMS
 
     def __init__(self, claim: Claim) -> None:
         import sympy
@@ -72,6 +74,7 @@ class _Walker:
         self.names = {symbol: name_latex(symbol.name) for symbol in everything.values()}
 
     def walk(self, blocks: Iterable[str] | None) -> Walk:
+        """All steps, or those of some blocks."""
         claim = self.claim
         parts = claim.matrix if claim.kind == "linear" else claim.blocks
         chosen = list(parts) if blocks is None else list(blocks)
@@ -83,20 +86,29 @@ class _Walker:
                 )
         members = {name: self._members(name) for name in chosen}
         terms = sum(len(claim.system[m]) for ms in members.values() for m in ms)
-        if terms > MAX_TERMS:
+        if terms > self.max_terms:
             raise MethodError(
-                f"{terms} terms are more than one can read (at most {MAX_TERMS}); choose some blocks, "
+                f"{terms} terms are more than one can read (at most {self.max_terms}); choose some blocks, "
                 f"as in explain(blocks=[{chosen[0]!r}])"
             )
         one = {"forward": self._forward, "backward": self._backward, "linear": self._linear}[
             claim.kind
         ]
-        steps = [one(name, members[name]) for name in chosen]
-        if blocks is None and claim.maximality is not None and claim.initial is not None:
-            steps += self._coarsest(claim.initial)
-        if blocks is None and claim.closure is not None:
-            steps.append(self._smallest())
+        steps = [*self._assumed(), *(one(name, members[name]) for name in chosen)]
+        if blocks is None:
+            steps += self._best()
         return Walk(tuple(steps))
+
+    def _assumed(self) -> list[Step]:
+        """What is said before the first block."""
+        return []
+
+    def _best(self) -> list[Step]:
+        """Why nothing coarser or smaller will do, where the claim says so."""
+        claim = self.claim
+        if claim.maximality is not None and claim.initial is not None:
+            return self._coarsest(claim.initial)
+        return [] if claim.closure is None else [self._smallest()]
 
     def _check_names(self) -> None:
         claim = self.claim
@@ -130,11 +142,14 @@ class _Walker:
 
     def _line(self, words: str, *equations: tuple[str, str, sympy.Expr]) -> Line:
         """A line with formulas, given as the left side in text and in LaTeX, and the right side."""
-        rows = [f"{text} = {_text(right)}" for text, _, right in equations]
+        rows = [f"{text} = {self._text(right)}" for text, _, right in equations]
         aligned = [f"{left} &= {self._latex(right)}" for _, left, right in equations]
         return Line(
             words, "\n".join(rows), r"\begin{aligned}" + r" \\ ".join(aligned) + r"\end{aligned}"
         )
+
+    def _text(self, expression: sympy.Expr) -> str:
+        return str(expression).replace("**", "^")
 
     def _latex(self, expression: sympy.Expr) -> str:
         return str(self.sympy.latex(expression, symbol_names=self.names))
@@ -142,7 +157,8 @@ class _Walker:
     def _compared(self, words: str, left: str, found: sympy.Expr, name: str) -> tuple[Line, bool]:
         claimed = self._expression(self.claim.quotient[name], self.new)
         holds = self.sympy.expand(found - claimed) == 0
-        shown = f"{left} = {_text(found)}" + ("" if holds else f", claimed: {_text(claimed)}")
+        shown = f"{left} = {self._text(found)}"
+        shown += "" if holds else f", claimed: {self._text(claimed)}"
         latex = f"{left} = {self._latex(found)}"
         if not holds:
             latex += rf" \;\neq\; {self._latex(claimed)}"
@@ -163,7 +179,7 @@ class _Walker:
             slopes = {m: s.expand(s.diff(total, self.old[m])) for m in others}
             equal = len(set(slopes.values())) == 1
             holds = holds and equal
-            which = _listed(others)
+            which = listed(others)
             says = (
                 f"Its derivatives by {which} agree, so f depends on the sum {' + '.join(others)} only:"
                 if equal
@@ -267,12 +283,18 @@ class _Walker:
             }
             steps.append(Step(f"Round {number}: what must be apart", tuple(lines), True))
         reached = [[m for m in label if label[m] == n] for n in sorted(set(label.values()))]
-        same = {frozenset(b) for b in reached} == {frozenset(b) for b in claim.blocks.values()}
-        words = "No equivalence inside the initial partition puts together what differs in such a coefficient."
-        shown = "; ".join(", ".join(b) for b in reached)
+        return [*steps, self.left_together(reached, len(steps), "such a coefficient")]
+
+    def left_together(self, reached: Sequence[Sequence[str]], rounds: int, what: str) -> Step:
+        """The last step: whether what the rounds leave together are the blocks."""
+        same = {frozenset(b) for b in reached} == {frozenset(b) for b in self.claim.blocks.values()}
         says = "they are the blocks" if same else "the blocks are others"
-        last = Line(f"{words} After that, these are left together; {says}:", shown)
-        return [*steps, Step("Nothing coarser will do", (last,), same)]
+        words = f"No equivalence inside the initial partition puts together what differs in {what}. After that,"
+        if not rounds:
+            words = "Nothing tells members of the initial partition apart:"
+        shown = "; ".join(", ".join(b) for b in reached)
+        last = Line(f"{words} these are left together; {says}:", shown)
+        return Step("Nothing coarser will do", (last,), same)
 
     def _coefficient(
         self, member: str, target: str | None, monomial: Monomial, label: Mapping[str, int]
@@ -298,9 +320,9 @@ class _Walker:
     ) -> tuple[str, str, str]:
         shown = "*".join(v if e == 1 else f"{v}^{e}" for v, e in monomial) or "1"
         what = (
-            f"the equations, blocks put in, of {_listed(list(found))}"
+            f"the equations, blocks put in, of {listed(list(found))}"
             if target is None
-            else f"the derivatives, by {_listed(list(found))}, of the sum over the block of {target}"
+            else f"the derivatives, by {listed(list(found))}, of the sum over the block of {target}"
         )
         rows = ", ".join(f"{m}: {value}" for m, value in found.items())
         latex = r",\quad ".join(f"{name_latex(m)}: {self._latex(v)}" for m, v in found.items())
@@ -361,9 +383,6 @@ class _Walker:
         return Step("Nothing smaller will do", tuple(lines), rank == count)
 
 
-def _text(expression: sympy.Expr) -> str:
-    return str(expression).replace("**", "^")
-
-
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as one says them: "a, b and c"."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"

@@ -1,16 +1,19 @@
 """Walking through a proof: a true certificate holds in every step, a false one fails where it is false."""
 
 import copy
+import json
 
 import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proof.claims import EXAMPLES, certificate
+from proof.claims import EXAMPLES, FUNCTION_EXAMPLES, certificate, claimed
 from test_certificate import mutations
+from test_function_claims import TRUE, UNTRUE
 from test_refine import planted_forward, systems, to_ode
 
 import symlump as sl
+from symlump.cli.main import main
 from symlump.datasets.systems import multisite_phosphorylation
 from symlump.errors import FileFormatError, MethodError
 
@@ -94,3 +97,104 @@ def test_names_are_no_formatting():
     a, b = sympy.Symbol("A(b!1,c~P)"), sympy.Symbol("50%_$x")
     walk = certificate({a: -a, b: -b}, sl.Forward()).explain()
     assert walk.holds and r"50\%\_\$x" in walk.to_latex() and r"\$x" in walk._repr_markdown_()
+
+
+@pytest.mark.parametrize("name", FUNCTION_EXAMPLES)
+def test_every_step_with_functions_holds(name):
+    proof = FUNCTION_EXAMPLES[name]()
+    walk = proof.explain()
+    assert walk.holds and walk[0].title == "What is used"
+    assert "This holds" not in str(walk[0]) and "This holds" not in walk[0].to_latex()
+    count = len(proof.data.get("matrix", proof.data.get("blocks")))
+    best = "evaluations" in proof.data
+    assert len(walk) >= 1 + count + best
+    assert (walk[-1].title == "Nothing coarser will do") == best
+    for name in list(proof.data["quotient"])[:1]:
+        assert [step.title.split()[1].rstrip(":") for step in proof.explain([name])][1:] == [name]
+
+
+def test_the_words_of_the_cascade():
+    walk = FUNCTION_EXAMPLES["cascade"]().explain(["y1"])
+    assert str(walk[1]).splitlines() == [
+        "Block y1 = s1 + s2",
+        "  The derivatives of the members add up to",
+        "    f = -3*s1/(s1 + s2 + 2) - 3*s2/(s1 + s2 + 2)",
+        "  The quotient claims",
+        "    y1' = -3*y1/(y1 + 2)",
+        "  which is, with the sums put in for the blocks,",
+        "    g = -3*(s1 + s2)/(s1 + s2 + 2)",
+        "  With the numerators multiplied out, f and g are the same.",
+        "  This holds.",
+    ]
+
+
+def test_the_rounds_of_the_pendulums():
+    walk = FUNCTION_EXAMPLES["pendulums"]().explain()
+    assert str(walk[-2]).splitlines() == [
+        "Round 1: what must be apart",
+        "  The equations of a1, w1, a2 and w2 differ, with every variable replaced by the first of its block:",
+        "    a1, a2: a1",
+        "    w1, w2: -a1/10 - sin(a1) + cos(2*t)",
+        "  This holds.",
+    ]
+    assert "sin(-u) = -sin(u)" in str(walk[0]) and r"\sin" in walk[-2].to_latex()
+
+
+def test_derivatives_of_unknown_functions():
+    walk = FUNCTION_EXAMPLES["hill"]().explain()
+    assert "D1(a^n)/(K^n + a^n)" in str(walk[-2])
+    assert "is taken as one more unknown function" in str(walk[-2])
+
+
+@pytest.mark.parametrize("kind", ["forward", "backward", "linear"])
+def test_what_is_known_of_functions(kind):
+    for claims, true in ((TRUE, True), (UNTRUE, False)):
+        for left, right, functions, *_ in claims:
+            data = claimed(kind, {"x": left}, {"x": right}, functions, functions)
+            assert sl.Certificate(data).explain().holds == true, (left, right, functions)
+
+
+def test_a_false_claim_with_functions_fails_in_its_block_only():
+    data = copy.deepcopy(FUNCTION_EXAMPLES["cascade"]().data)
+    data["quotient"]["y1"][0][0] = "-2"
+    del data["digest"]
+    walk = sl.Certificate(data).explain()
+    assert [step.holds for step in walk] == [True, False, True, True, True]
+    assert "They are not the same:\n    f - g = " in str(walk[1])
+
+
+def test_a_partition_that_is_not_the_coarsest_is_seen():
+    data = copy.deepcopy(FUNCTION_EXAMPLES["cascade"]().data)
+    data["initial"] = [list(data["system"])]
+    walk = sl.Certificate(data).explain()
+    assert not walk.holds and "the blocks are others" in str(walk[-1])
+
+
+def test_a_smallest_linear_lumping_with_functions():
+    ode = sl.ODE.from_text("x' = -exp(-t)*x/(1 + y); y' = exp(-t)*x/(1 + y); z' = x")
+    proof = sl.lump(ode, sl.Constrained("x")).certificate()
+    walk = proof.explain()
+    assert walk.holds and "all of them are independent, and there are 2 rows" in str(walk[-1])
+    data = copy.deepcopy(proof.data)
+    data["closure"]["steps"] = []
+    assert "vectors, the lumping 2 rows" in str(sl.Certificate(data).explain()[-1])
+
+
+def test_the_command_line_prints_it(tmp_path, capsys):
+    path = tmp_path / "c.json"
+    proof = FUNCTION_EXAMPLES["cascade"]()
+    proof.write(path)
+    assert main(["check", str(path), "--explain"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(str(proof.explain())) and "\n\naccepted: forward" in shown
+    assert main(["check", str(path), "--explain", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["proof"] == str(proof.explain())
+    proof.without_system().write(path)
+    assert main(["check", str(path), "--explain"]) == 2
+    assert "with functions holds its system" in capsys.readouterr().err
+
+
+def test_a_denominator_of_zero_is_no_reading():
+    data = claimed("forward", {"x": ""}, {"x": ""}, {"i": ("inverse", "x - x")})
+    with pytest.raises(MethodError, match="a denominator is 0"):
+        sl.Certificate(data).explain()

@@ -1,0 +1,126 @@
+"""Quotients and functions of a claim as formulas of sympy, and whether two of them are the same.
+
+A function other than 1/u is one that sympy knows nothing of, so that no identity slips in which the checkers do
+not use: equal arguments give equal values, and there are the few facts that the specification lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from symlump.errors import MethodError
+from symlump.proof.check import _AT_ONE, _AT_ZERO, _PARITY, Functions, Polynomial
+
+if TYPE_CHECKING:
+    import sympy
+
+
+class Formulas:
+    """What symbols stand for."""
+
+    def __init__(self) -> None:
+        import sympy
+
+        self.sympy = sympy
+
+    def polynomial(self, polynomial: Polynomial, values: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        """A polynomial with these values of its symbols."""
+        s = self.sympy
+        return s.Add(
+            *(
+                s.Rational(c.numerator, c.denominator) * s.Mul(*(values[v] ** e for v, e in m))
+                for m, c in polynomial.items()
+            )
+        )
+
+    def images(
+        self, functions: Functions, values: Mapping[str, sympy.Expr]
+    ) -> dict[str, sympy.Expr]:
+        """What every symbol stands for, with these values of the variables.
+
+        Raises
+        ------
+        MethodError
+            If a denominator is 0.
+        """
+        result = dict(values)
+        for name, function in functions.items():
+            arguments = [self.polynomial(p, result) for p in function.arguments]
+            if function.name != "inverse":
+                parity = _PARITY.get(function.name, 0)
+                result[name] = self._applied(function.name, arguments, parity)
+            elif self.is_zero(arguments[0]):
+                said = "a denominator is 0 where variables are replaced: nothing to explain"
+                raise MethodError(said)
+            else:
+                result[name] = 1 / arguments[0]
+        return result
+
+    def _applied(self, name: str, arguments: Sequence[sympy.Expr], parity: int) -> sympy.Expr:
+        """A function of arguments in normal form, with the facts that are known of it."""
+        s = self.sympy
+        u = [s.cancel(s.together(argument)) for argument in arguments]
+        if name == "power" and u[:1] == [1]:
+            return s.Integer(1)
+        for value, known in ((0, _AT_ZERO), (1, _AT_ONE)):
+            if u == [value] and name in known:
+                return s.Integer(known[name])
+        sign = 1
+        if len(u) == 1 and parity and u[0].could_extract_minus_sign():
+            u, sign = [s.cancel(-u[0])], parity
+        return sign * s.Function(name)(*u)
+
+    def slope(self, name: str, number: int, arguments: Sequence[sympy.Expr]) -> sympy.Expr:
+        """The derivative of a function by an argument: of 1/u it is −1/u², else one more unknown function."""
+        s = self.sympy
+        if name == "inverse":
+            return -1 / arguments[0] ** 2
+        u = [s.cancel(s.together(argument)) for argument in arguments]
+        parity = -_PARITY.get(name, 0) if len(u) == 1 else 0
+        at_zero = parity == -1 and u == [0]  # that of an even function is odd
+        if at_zero or (name == "power" and number and u[0] == 1):
+            return s.Integer(0)
+        return self._applied(name + "'" + (str(number + 1) if len(u) > 1 else ""), u, parity)
+
+    def is_zero(self, expression: sympy.Expr) -> bool:
+        """True if the numerator vanishes."""
+        s = self.sympy
+        return bool(s.expand(s.fraction(s.together(expression))[0]) == 0)
+
+    def shown(self, expression: sympy.Expr) -> sympy.Expr:
+        """Powers, the time and π as one writes them."""
+        s = self.sympy
+
+        def is_written(e: sympy.Expr) -> bool:
+            if not isinstance(e, s.core.function.AppliedUndef):
+                return False
+            name, count = e.func.__name__, len(e.args)
+            return (count == 2 and name.startswith("power")) or (not count and name in _CONSTANTS)
+
+        def written(e: sympy.Expr) -> sympy.Expr:
+            name, u = e.func.__name__, e.args
+            if not u:
+                return s.Symbol(_CONSTANTS[name])
+            power = s.Pow(*u, evaluate=False)
+            return power if name == "power" else s.Function(f"D{name[-1]}")(power)
+
+        return expression.replace(is_written, written)
+
+
+_CONSTANTS = {"time": "t", "pi": "pi"}
+
+
+def facts(name: str) -> list[str]:
+    """What is used of a function besides equal arguments, in formulas.
+
+    Examples
+    --------
+    >>> facts("sin"), facts("power"), facts("floor")
+    (['sin(0) = 0', 'sin(-u) = -sin(u)'], ['1^u = 1'], [])
+    """
+    found = [f"{name}(0) = {_AT_ZERO[name]}"] if name in _AT_ZERO else []
+    found += [f"{name}(1) = {_AT_ONE[name]}"] if name in _AT_ONE else []
+    if name in _PARITY:
+        found.append(f"{name}(-u) = {'-' if _PARITY[name] < 0 else ''}{name}(u)")
+    return [*found, *(["1^u = 1"] if name == "power" else [])]

@@ -179,8 +179,8 @@ def claim(events: tuple[Event, ...]) -> str:
     --------
     >>> from symlump.formats.flat import Call
     >>> print(claim((Event("e", Call(">", ("x", Fraction(2))), {"x": Fraction(0)}),)))
-    1 event is kept, and 'x', which it reads or sets, stays alone: what is said of the equations holds between \
-events, and an exact lumping across them, too
+    1 event is kept, and 'x', which it reads or sets, is not merged: so an exact lumping holds across \
+events, too; whatever else is said of the equations holds between them
     """
     names = names_in(events)
     one = len(events) == 1
@@ -188,8 +188,8 @@ events, and an exact lumping across them, too
     if not names:
         return kept
     who = "it reads or sets" if one else "they read or set"
-    alone = "stays alone" if len(names) == 1 else "stay alone"
+    alone = "is not merged" if len(names) == 1 else "are not merged"
     return (
-        f"{kept}, and {listed(names)}, which {who}, {alone}: what is said of the equations holds between "
-        "events, and an exact lumping across them, too"
+        f"{kept}, and {listed(names)}, which {who}, {alone}: so an exact lumping holds across events, "
+        "too; whatever else is said of the equations holds between them"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from symlump.ode.functions.known import taken_as_unknown, unknown_note
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ def lumping_text(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
         lines.append(f"{name} = " + _joined(block, join))
     if len(merged) > max_blocks:
         lines.append(f"… {len(merged) - max_blocks} more blocks")
-    return "\n".join([*lines, lumping.quotient.to_text(max_equations=max_equations)])
+    lines.append(lumping.quotient.to_text(max_equations=max_equations))
+    # Where all that was allowed is merged, nothing coarser can be missed.
+    split = len(lumping.partition) > len(lumping.initial)
+    if split and lumping.method.is_exact and taken_as_unknown(lumping.ode):
+        lines.append(unknown_note(lumping.ode, "coarser"))
+    return "\n".join(lines)
 
 
 def lumping_latex(lumping: Lumping, max_blocks: int, max_equations: int) -> str:

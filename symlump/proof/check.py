@@ -52,7 +52,7 @@ MAX_STEPS = 2_500_000
 STEPS_PER_ITEM = 4
 CLAIMS = "is {0}, the quotient claims {1}"
 REFERENCE = "; exact for the system in the certificate, which is a reference model"
-FREE = " where nothing but equal arguments is known of the functions"
+FREE = ", with functions taken as unknown"
 EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 
@@ -677,8 +677,8 @@ def _check(claim: Claim) -> Verdict:
         _check_sums(claim, sums) if kind == "forward" else _check_copies(claim, of)
     else:
         verify(system, blocks, of, claim.quotient)
-    said = f"{kind} equivalence of {len(system)} variables in {len(blocks)} blocks"
-    said += ", and its quotient" + after
+    parts = f"{len(blocks)} block{'' if len(blocks) == 1 else 's'}"
+    said = f"{kind} equivalence of {len(system)} variables in {parts}, and its quotient{after}"
     if claim.initial is None:
         return Verdict("accepted", said)
     initial = _labels(system, claim.initial, "the initial partition")
@@ -695,9 +695,9 @@ def _check(claim: Claim) -> Verdict:
         if claimed[first] != claimed[name]:
             missing = f"the record does not separate {first} and {name}"
             raise Inconclusive(f"{said}: verified. Coarsest: not shown, {missing}")
-    said += ", the coarsest inside the initial partition"
-    free = any(function.name != "inverse" for function in claim.functions.values())
-    return Verdict("accepted", said + (FREE if free else ""), coarsest=True)
+    unknown = any(f.name != "inverse" and f.arguments for f in claim.functions.values())
+    free = FREE * (unknown and len(blocks) > len(claim.initial))  # else all that may is merged
+    return Verdict("accepted", f"{said}, the coarsest inside the initial partition{free}", True)
 
 
 def _has_one_equation_per(part: str, parts: Mapping[str, Any], quotient: System) -> None:

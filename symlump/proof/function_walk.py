@@ -105,9 +105,8 @@ class FunctionWalker(Walker):
         return [Step("What is used", tuple(lines), True, claims=False)] if lines else []
 
     def _forward(self, name: str, members: Sequence[str]) -> Step:
-        adding = (
-            "The derivatives of the members add up to" if len(members) > 1 else "Its derivative is"
-        )
+        of = "next value" if self.claim.time else "derivative"
+        adding = f"The {of}s of the members add up to" if len(members) > 1 else f"Its {of} is"
         total = self.sympy.Add(*map(self._equation, members))
         sums = {
             b: self.sympy.Add(*(self.old[m] for m in ms)) for b, ms in self.claim.blocks.items()
@@ -125,9 +124,10 @@ class FunctionWalker(Walker):
                 for ((m, _),), w in claim.matrix[name].items()
             )
         )
+        of = "next value" if claim.time else "derivative"
         lines = (
             self._line("It is the combination", (name, name_latex(name), rows[name])),
-            self._line("Its derivative, by the system, is", ("f", "f", total)),
+            self._line(f"Its {of}, by the system, is", ("f", "f", total)),
         )
         return self._square(f"Row {name}", lines, name, total, rows, "the rows put in")
 
@@ -145,10 +145,9 @@ class FunctionWalker(Walker):
         claimed = self._expression(quotient, self.small)
         at_sums = self.formulas.images(self.claim.quotient_functions, sums)
         expected = self._expression(quotient, at_sums)
-        dot = rf"\dot{{{name_latex(name)}}}"
         last, holds = self._same(total, expected)
         lines += (
-            self._line("The quotient claims", (f"{name}'", dot, claimed)),
+            self._line("The quotient claims", (*self._left(name), claimed)),
             self._line(f"which is, with {put},", ("g", "g", expected)),
             last,
         )
@@ -160,8 +159,7 @@ class FunctionWalker(Walker):
         claimed = self._expression(self.claim.quotient[name], self.small)
         lines, holds = [self._line("The quotient claims", ("g", "g", claimed))], True
         for member in members:
-            dot = rf"\dot{{{name_latex(member)}}}"
-            own = f"{member}'", dot, self._equation(member)
+            own = *self._left(member), self._equation(member)
             found = self._expression(self.claim.system[member], at_blocks)
             last, same = self._same(found, claimed)
             holds = holds and same
@@ -314,9 +312,10 @@ class FunctionWalker(Walker):
         closure = claim.closure
         assert closure is not None
         verdict = closure_verdict(claim)
+        of = "next value" if claim.time else "derivative"
         words = (
-            "Whatever the functions are, the derivative of a row that must be there is a function of the "
-            "rows, so at every point its gradient is a combination of them. The record begins with "
+            f"Whatever the functions are, the {of} of a row that must be there is a function of the rows, "
+            "so at every point its gradient is a combination of them. The record begins with "
             f"{_count(len(closure.start), 'observable')} and takes "
             f"{_count(len(closure.steps), 'such gradient')}, modulo {closure.prime}:"
         )

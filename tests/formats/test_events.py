@@ -45,7 +45,8 @@ def test_an_event_in_terms_of_variables_and_numbers():
     assert str(found) == "e: when 3*A > 2 (after 3) (priority B), B = 3*A + 3"
     assert found.variables == ("A", "B")
     assert (
-        "1 event is kept, and 'A', 'B', which it reads or sets, stay alone" in read(text).notes[-1]
+        "1 event is kept, and 'A', 'B', which it reads or sets, are not merged"
+        in read(text).notes[-1]
     )
     (letters,) = read(text, parameters="symbolic").events
     assert str(letters) == "e: when k*A > 2 (after k) (priority B), B = k*A + k"
@@ -359,7 +360,7 @@ def test_commands_of_a_model_with_events(tmp_path, capsys):
     (shown,) = json.loads(capsys.readouterr().out)["events"]
     assert shown["text"] == "e: when z > 4, k = k/4" and shown["variables"] == ["z", "k"]
     assert main(["lump", str(path), "--method", "forward", "-o", f"{tmp_path}/small.xml"]) == 0
-    assert "an exact lumping across them, too" in capsys.readouterr().out
+    assert "an exact lumping holds across events, too" in capsys.readouterr().out
     assert formats.read(tmp_path / "small.xml").events == read(planted()).events
     linear = ["--method", "constrained", "--observable", "z"]
     assert main(["lump", str(path), *linear, "-o", f"{tmp_path}/rows.xml"]) == 0

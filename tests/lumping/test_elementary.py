@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import MethodError, PartitionError
+from symlump.proof.check import FREE
 
 x1, x2, x3, x4, a, b, n, t = sympy.symbols("x1:5 a b n t")
 
@@ -110,7 +111,7 @@ def test_nothing_is_assumed_of_functions():
     system = {x1: -x1 * squares, x2: -x2, x3: sympy.S.One}
     assert len(lumped(system, sl.Forward()).partition) == 3
     verdict = sl.lump(sl.ODE.from_sympy(system), sl.Forward()).certificate().check()
-    assert "nothing but equal arguments is known" in verdict.reason
+    assert "with functions taken as unknown" in verdict.reason
     hidden = {x1: sympy.exp(x1) * sympy.exp(x2 * 2), x2: sympy.exp(x1), x3: sympy.exp(x1 + x2 * 2)}
     assert lumped(hidden, sl.Backward()).blocks
 
@@ -168,3 +169,34 @@ def test_what_is_defined_for_polynomials_only_says_so():
     ode = sl.ODE.from_sympy({x1: -x1 / (1 + x1 + x2), x2: -x2 / (1 + x1 + x2)})
     with pytest.raises(MethodError, match=r"polynomial.*1/\(1 \+ x1 \+ x2\)"):
         sl.lump(ode, sl.Forward()).splits  # noqa: B018
+
+
+NOTE = "taken as unknown functions, so a coarser lumping that uses more of them may exist"
+
+
+def test_a_coarser_lumping_may_be_missed_only_where_something_is_kept_apart():
+    squares = sl.ODE.from_text("x1' = -x1*(sin(u)^2 + cos(u)^2); x2' = -x2; u' = 1")
+    found = sl.lump(squares, sl.Forward())
+    assert str(found).endswith(NOTE) and found.certificate().check().reason.endswith(FREE)
+    apart = sl.lump(squares, sl.Forward(), [["x1"], ["x2"], ["u"]])  # nothing was to be merged
+    assert NOTE not in str(apart) and apart.certificate().check().reason.endswith("partition")
+    time_only = sl.lump(sl.ODE.from_text("x' = t - x/(1 + x); y' = t - y"), sl.Backward())
+    assert len(time_only.partition) == 2 and "note" not in str(time_only)
+    assert time_only.certificate().check().reason.endswith("initial partition")
+    kept = sl.lump(squares, sl.Constrained("u"))  # the observable is all that is needed
+    assert "unknown" not in str(kept) and "unknown" not in kept.certificate().check().reason
+    assert "unknown" not in str(sl.lump(squares, sl.Forward(eps=0.1)))
+
+
+def test_derivatives_of_powers_are_written_as_such():
+    ode = sl.ODE.from_text("x' = (x + y)^(n*x); y' = x^n/(1 + y)", parameters=["n"])
+    said = sl.lump(ode, sl.Forward()).explain("x", "y")
+    assert "D1((x + y)^(x*n)) + n*D2((x + y)^(x*n)) + D1(x^n)/(1 + y)" in said.text
+    assert "taken as one more unknown function" in said.text and "'" not in said.latex
+    assert r"\operatorname{D}_1\left({x}^{n}\right)" in said.latex
+
+
+def test_a_chain_and_first_integrals_say_what_is_taken_as_unknown():
+    ode = sl.ODE.from_text("x' = exp(z); y' = -exp(z); z' = -z")
+    said = "with exp taken as unknown"
+    assert said in sl.conserved(ode).headline() and said in sl.hierarchy(ode).headline()

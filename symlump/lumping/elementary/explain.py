@@ -89,6 +89,8 @@ def apart(
         left = [rf"\partial f / \partial {name_latex(names[v])}" for v in (x, y)]
     (text_x, latex_x), (text_y, latex_y) = both
     text = f"{since}: {what}\n  {names[x]}: {text_x}\n  {names[y]}: {text_y}"
+    if any(sign in text_x + text_y for sign in ("'(", "D1(", "D2(")):
+        text += "\n  (a derivative such as exp', or D1(a^n) by a, is taken as one more unknown function)"
     return number, text, rf"{left[0]} = {latex_x} \ne {left[1]} = {latex_y}"
 
 

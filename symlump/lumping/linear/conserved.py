@@ -10,6 +10,7 @@ from symlump.lumping.linear.evaluated import vanishing_combinations
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import left_kernel
+from symlump.ode.functions.known import taken_as_unknown
 from symlump.ode.maps import increments
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
@@ -23,7 +24,7 @@ def conserved(ode: ODE) -> LinearLumping:
     smaller, a verified lift of all of it is the whole kernel. The rows are integers, without minus signs
     where that is possible. Symbolic parameters are constant by definition and are left out. With quotients and
     functions the kernel is that of values of q at random points of prime fields; the checker proves L·q = 0. It
-    is complete where nothing but equal arguments is known of functions other than quotients.
+    is complete with functions other than quotients taken as unknown.
 
     Of a map x⁺ = q(x) it is the same kernel for the increments q(x) − x, and the quotient is y⁺ = y.
 
@@ -49,6 +50,8 @@ def conserved(ode: ODE) -> LinearLumping:
     """
     check_system(ode, "conserved")
     purpose = "to all linear first integrals"
+    if taken_as_unknown(ode):
+        purpose += f", with {taken_as_unknown(ode)} taken as unknown"
     variable = np.ones(len(ode), dtype=bool)
     variable[[ode.index[name] for name in ode.parameters]] = False
     own = np.flatnonzero(variable)

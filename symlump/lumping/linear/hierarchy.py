@@ -40,6 +40,7 @@ from symlump.lumping.linear.submodules import (
     simplified,
 )
 from symlump.lumping.lumping import CHECKED_TERMS
+from symlump.ode.functions.known import taken_as_unknown
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import signed_sum
 from symlump.ode.system import ODE
@@ -124,6 +125,8 @@ class Hierarchy:
         kind = "maximal chain" if self.maximal else "chain"
         shown = ", ".join(map(str, self.dimensions)) or "none but 0 and all variables"
         text = f"{len(self.ode)} variables, {kind} of exact linear lumpings of dimensions {shown}"
+        if self.maximal and taken_as_unknown(self.ode):
+            text += f", with {taken_as_unknown(self.ode)} taken as unknown"
         if not self.lumpings:
             return text
         if self.ode.terms * len(self) > CHECKED_TERMS:
@@ -173,7 +176,7 @@ def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
     ----------
     ode : ODE
         Up to some hundred variables: the search works with dense matrices of the strongly connected parts. With
-        quotients and functions the chain is maximal where nothing but equal arguments is known of functions,
+        quotients and functions the chain is maximal with functions taken as unknown,
         and this is proved of a span of matrices that was read from random points; see
         :func:`symlump.lumping.linear.evaluated.jacobian_span`.
     seed : int

@@ -18,7 +18,7 @@ from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
-from symlump.ode.functions.known import unknown_functions
+from symlump.ode.functions.known import taken_as_unknown, unknown_note
 from symlump.ode.maps import in_time
 from symlump.ode.printing import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
@@ -296,9 +296,8 @@ class LinearLumping:
             return f"{sizes} by ε-linear lumping {self.purpose}, ε = {self.eps:g}, defect {self.defect:.4g}"
         smallest = "the smallest " if self.smallest else ""
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
-        unknown = unknown_functions(self.ode)
-        if smallest and unknown:  # a smaller one may use more of them
-            kind += f" where nothing but equal arguments is known of {', '.join(unknown)}"
+        if self._may_be_smaller:
+            kind += f", with {taken_as_unknown(self.ode)} taken as unknown"
         if self.at_least is not None:
             kind += f" (nearly all is needed: none has fewer than {self.at_least} rows)"
         if self.exact:
@@ -306,6 +305,13 @@ class LinearLumping:
         if self.verdict is None:
             return f"{kind}, defect 0, proof not checked (large; call .check())"
         return f"{kind}, defect 0, proof not checked ({self.verdict.reason})"
+
+    @property
+    def _may_be_smaller(self) -> bool:
+        """Whether a smaller lumping could have been missed, as functions are taken as unknown."""
+        found = self.derivation
+        beyond = found is not None and bool(found.steps or found.points)
+        return self.smallest and beyond and bool(taken_as_unknown(self.ode))
 
     def _shown(self, most: int, latex: bool) -> list[str]:
         names = self.quotient.variables
@@ -326,7 +332,10 @@ class LinearLumping:
         if not len(self):
             return f"{self.headline()}; there are none"
         lines = [self.headline(), *self._shown(max_rows, latex=False)]
-        return "\n".join([*lines, self.quotient.to_text(max_equations=max_equations)])
+        lines.append(self.quotient.to_text(max_equations=max_equations))
+        if self._may_be_smaller:
+            lines.append(unknown_note(self.ode, "smaller"))
+        return "\n".join(lines)
 
     def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:
         """The system (if it is small), the rows and the quotient, side by side."""

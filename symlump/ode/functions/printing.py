@@ -112,12 +112,17 @@ class FunctionWriter:
             return u[0], _SUM if single is None else self._symbol(single, _MAX_DEPTH)[1]
         if name == "time":
             return "t", _ATOM
-        if name == "power":
+        if name.startswith("power"):
             base, exponent = (
                 text if self._is_variable(p) else self._enclosed(text)
                 for text, p in zip(u, polynomials, strict=True)
             )
-            return (f"{{{base}}}^{{{u[1]}}}" if latex else f"{base}^{exponent}"), _FACTOR
+            power = f"{{{base}}}^{{{u[1]}}}" if latex else f"{base}^{exponent}"
+            if name == "power":
+                return power, _FACTOR
+            # Its derivative by base or exponent.
+            head = rf"\operatorname{{D}}_{name[-1]}" if latex else f"D{name[-1]}"
+            return f"{head}{self._enclosed(power)}", _ATOM
         if name in _RELATIONS:
             return f"{u[0]} {_RELATIONS[name][latex]} {u[1]}", _SUM
         if not latex:

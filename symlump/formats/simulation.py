@@ -8,7 +8,7 @@ due is done as SBML has it, and the solver starts anew.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from symlump.errors import FailureError
 from symlump.formats.events import names_in
 from symlump.formats.flat import Expression, Trees, evaluate, symbols
-from symlump.formats.floats import FloatArithmetic, Floats
+from symlump.formats.floats import FloatArithmetic, Floats, Program
 from symlump.memory import memory_errors
 from symlump.ode.simulate import (
     Trajectory,
@@ -111,7 +111,8 @@ class _Run:
         said: list[str],
     ) -> None:
         self.ode, self.times, self.said = model.ode, times, said
-        self.events = tuple(event.mapped(_folded) for event in model.events)
+        self.events = model.events
+        self.programs: dict[int, Program] = {}
         self.solver, self.options = solver, options
         span = float(times[-1] - times[0])
         shortest = float(np.diff(times).min())  # of two that are nearly one no step need be
@@ -161,24 +162,34 @@ class _Run:
     def first_change(self, path: Callable[..., Floats], start: float, end: float) -> float | None:
         """Where a trigger changes first in a step, if one does."""
         points = np.linspace(start, end, _POINTS + 1)
-        changed = self.changed(points[1:], path(points[1:]))
+        every = range(len(self.events))
+        changed = self.changed(points[1:], path(points[1:]), every)
         if not changed.any():
             return None
+        looked_at: Sequence[int] = every
         while True:  # until two floats are neighbours: at the first nothing has changed yet
-            first = int(np.argmax(changed))
+            first = int(np.argmax(changed.any(axis=0)))
             low, high = float(points[first]), float(points[first + 1])
             if np.nextafter(low, high) >= high:
                 return max(high, float(np.nextafter(start, end)))
+            if points.size > _POINTS + 1:  # so near it is one of those that have changed at its end
+                here = np.flatnonzero(changed[:, first])
+                looked_at, changed = [looked_at[k] for k in here.tolist()], changed[here]
             points = np.linspace(low, high, _FINER + 1)
-            changed = np.append(self.changed(points[1:-1], path(points[1:-1])), True)
+            inside = self.changed(points[1:-1], path(points[1:-1]), looked_at)
+            changed = np.hstack([inside, changed[:, first : first + 1]])
 
-    def changed(self, times: Floats, states: Floats) -> npt.NDArray[np.bool_]:
-        """At which times some trigger is not what it was."""
-        values, arithmetic = self.values(states), FloatArithmetic(times)
-        now = [evaluate(event.trigger, values, arithmetic) != 0 for event in self.events]
-        return np.asarray(np.any([a != b for a, b in zip(now, self.held, strict=True)], axis=0))
+    def changed(self, times: Floats, states: Floats, which: Iterable[int]) -> npt.NDArray[np.bool_]:
+        """Which triggers are not what they were, at which times."""
+        values = self.values(states)
+        return np.array(
+            [
+                (self.program(self.events[k].trigger)(values, times) != 0) != self.held[k]
+                for k in which
+            ]
+        )
 
-    def values(self, states: Floats) -> dict[str, Floats]:
+    def values(self, states: Floats) -> dict[str, Any]:
         """What the expressions of events may name."""
         return {name: states[k] for name, k in self.used}
 
@@ -227,5 +238,11 @@ class _Run:
 
     def at(self, expression: Expression, t: float, x: Floats) -> float:
         """An expression at one time and state."""
-        values: Mapping[str, Floats] = self.values(x[:, None])
-        return float(evaluate(expression, values, FloatArithmetic(np.array([t])))[0])
+        return float(self.program(expression)(self.values(x), t))
+
+    def program(self, expression: Expression) -> Program:
+        """How an expression of the events is evaluated; they live as long as the run."""
+        found = self.programs.get(id(expression))
+        if found is None:
+            found = self.programs[id(expression)] = Program(_folded(expression))
+        return found

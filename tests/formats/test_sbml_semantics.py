@@ -556,3 +556,39 @@ def test_the_flat_model_holds_what_is_not_polynomial():
     assert flat.ruled["r"] == Call("/", ("A", Call("+", ("k", "A"))))
     assert text(flat.rates["A"]) == "-1*r/c"
     assert (flat.states, flat.parameters, flat.fixed) == (("A",), ("k",), ("c",))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "expected", "start_value"),
+    [
+        ('<rateRule variable="k"/>', "A' = -1/2*A", 1),
+        ('<assignmentRule variable="k"/>', "A' = -1/2*A", 1),
+        (
+            '<rateRule variable="k"><math xmlns="http://www.w3.org/1998/Math/MathML"/></rateRule>',
+            "A' = -1/2*A",
+            1,
+        ),
+        ('<initialAssignment symbol="A"/>', "A' = -1/2*A", 1),
+    ],
+)
+def test_what_has_no_mathematics_is_as_if_it_were_not_there(spoilt, expected, start_value):
+    """As the results of the suite's cases 01234 to 01236 and 01552 to 01557 are."""
+    text = model(A, parameter("k", 0.5), reaction(("*", "k", "A"), ["A"]))
+    part = "listOfInitialAssignments" if "initial" in spoilt else "listOfRules"
+    text = text.replace("<listOfReactions>", f"<{part}>{spoilt}</{part}><listOfReactions>")
+    found = read(text)
+    assert str(found.ode) == expected and found.initial_values["A"] == start_value
+    assert any("has no mathematics, and is as if it were not there" in n for n in found.notes)
+
+
+def test_balances_of_fluxes_are_refused_by_name():
+    text = model(A, reaction("A", ["A"]))
+    head, law = text.index("<kineticLaw"), text.index("</kineticLaw>")
+    text = text[:head] + text[law + len("</kineticLaw>") :]
+    with pytest.raises(FileFormatError, match="'r' has no kinetic law$"):
+        read(text)
+    fbc = ' xmlns:fbc="http://www.sbml.org/sbml/level3/version1/fbc/version2" fbc:required="false" level='
+    with pytest.raises(
+        FileFormatError, match="no kinetic law; balances of fluxes .package fbc. are"
+    ):
+        read(text.replace(" level=", fbc, 1))

@@ -140,6 +140,19 @@ class Definitions:
             raise tokens.error("an operator or the end of the formula")
         return expression
 
+    def mathematics_if_any(self, element: Element) -> Expression | None:
+        """The same, or None where there is none; then the element is as if it were not there."""
+        math = element.child("math")
+        formula = element.get("formula") if self.level == 1 else None
+        if formula is None and (math is None or not math.children):
+            return None
+        return self.mathematics(element)
+
+    def without(self, element: Element, of: str) -> None:
+        """Note that an element has no mathematics."""
+        note = f"<{element.tag}> of {shown(of)} has no mathematics, and is as if it were not there"
+        self.notes[note] = None
+
     def _rules(self) -> None:
         for rule in self.model.listed("listOfRules"):
             name = rule.get(*_RULED[rule.tag])
@@ -152,7 +165,11 @@ class Definitions:
                 raise self.document.error(rule, f"two rules are for {shown(name)}")
             if self.flag(self.elements[name], "constant", False):
                 raise self.document.error(rule, f"{shown(name)} is constant, and has a rule")
-            (self.rates if kind == _RATE else self.ruled)[name] = self.mathematics(rule)
+            expression = self.mathematics_if_any(rule)
+            if expression is None:
+                self.without(rule, name)
+                continue
+            (self.rates if kind == _RATE else self.ruled)[name] = expression
             self.places[name] = self.document.place(rule)
 
     def _values(self) -> None:
@@ -186,7 +203,11 @@ class Definitions:
                     assignment, f"two initial assignments or rules are for {shown(name)}"
                 )
             done.add(name)
-            self.initial[name] = self.mathematics(assignment)
+            expression = self.mathematics_if_any(assignment)
+            if expression is None:
+                self.without(assignment, name)
+                continue
+            self.initial[name] = expression
             if name not in self.rates:
                 self.places[name] = self.document.place(assignment)
         sizes = [

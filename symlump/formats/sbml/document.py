@@ -58,12 +58,13 @@ class Element:
 
 @dataclass(slots=True, eq=False)
 class Document:
-    """A document: its level, the model in it, and what was not looked at."""
+    """A document: its level, the model in it, what was not looked at, and the packages it names."""
 
     path: str
     level: int
     model: Element
     notes: dict[str, None]
+    packages: tuple[str, ...] = ()
 
     def place(self, element: Element) -> str:
         """``PATH:LINE:COLUMN`` of an element."""
@@ -122,7 +123,7 @@ class _Parser:
         model = self.root.child("model") if self.root is not None else None
         if model is None:
             raise FileFormatError(f"{self.path}:1:1: the file contains no SBML model")
-        return Document(self.path, self.level, model, self.notes)
+        return Document(self.path, self.level, model, self.notes, tuple(self.required))
 
     def _error(self, message: str) -> FileFormatError:
         line, column = self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber + 1

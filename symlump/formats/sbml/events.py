@@ -53,10 +53,7 @@ def events_of(definitions: Definitions) -> tuple[Event, ...]:
 
 def _mathematics(definitions: Definitions, element: Element | None) -> Expression | None:
     """What stands in an element, if anything does."""
-    if element is None:
-        return None
-    math = element.child("math")
-    return None if math is None or not math.children else definitions.mathematics(element)
+    return None if element is None else definitions.mathematics_if_any(element)
 
 
 def _assignments(definitions: Definitions, element: Element) -> dict[str, Expression]:

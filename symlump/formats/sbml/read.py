@@ -148,7 +148,9 @@ class Symbols(Definitions):
                 )
             law = reaction.child("kineticLaw")
             if law is None:
-                raise self.document.error(reaction, f"reaction {shown(name)} has no kinetic law")
+                raise self.document.error(
+                    reaction, f"reaction {shown(name)} has no kinetic law{self._fluxes()}"
+                )
             self.ruled[name] = self.mathematics(law, self._local(name, law))
             self.places[name] = self.document.place(law)
             for side, sign in (("listOfReactants", -1), ("listOfProducts", 1)):
@@ -165,6 +167,12 @@ class Symbols(Definitions):
                         change = Call("*", (Fraction(sign), count, name))
                     changes.setdefault(species, []).append(change)
         return changes
+
+    def _fluxes(self) -> str:
+        """What to say where nothing says how fast reactions are, as the best fluxes are asked for."""
+        if not any("/fbc/" in package for package in self.document.packages):
+            return ""
+        return "; balances of fluxes (package fbc) are an optimization, not differential equations"
 
     def _local(self, reaction: str, law: Element) -> dict[str, str]:
         names: dict[str, str] = {}

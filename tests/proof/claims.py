@@ -95,6 +95,8 @@ FUNCTION_EXAMPLES = {
     "pendulums": lambda: text(PENDULUMS, sl.Backward(), parameters=["k"]),
     "epidemic": lambda: text(EPIDEMIC, sl.Forward(), [["I"], ["R"]]),
     "nested": lambda: text(NESTED, sl.Backward(), [["x", "y"], ["z"]]),
+    "epidemic, smallest": lambda: text(EPIDEMIC, sl.Constrained("I")),
+    "cascade, smallest": lambda: text(CASCADE, sl.Constrained("p1 + p2 + 2*q")),
     "linear": lambda: sl.Certificate(
         {k: v for k, v in text(EPIDEMIC, sl.Constrained("I")).data.items() if k != "closure"}
     ),

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from random import Random
 
-from symlump.proof.check import Claim, Functions, Polynomial, Rejected, System
-from symlump.proof.coq.hints import QUOTIENT, SYSTEM, Hint, hints
+from symlump.proof.check import Claim, Closure, Functions, Polynomial, Rejected, System
+from symlump.proof.coq.hints import QUOTIENT, SYSTEM, Hint, echelon, hints
 
 Factors = tuple[tuple[int, int], ...]
 Terms = list[tuple[Fraction, Factors]]
@@ -30,6 +30,31 @@ class Derivation:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """Why a linear lumping of a system with functions is the smallest: see ``theory/Gradients.v``.
+
+    Parameters
+    ----------
+    observables, carried, start : lists
+        As in a derivation.
+    steps : list of pairs
+        The number of a vector, and that of a point where its derivative has its gradient taken.
+    echelon, from_rows, pivots : lists
+        Rows in echelon form, as combinations of those of the lumping, and where they begin.
+    modulus : int
+    """
+
+    observables: list[Row]
+    carried: list[Row]
+    start: list[int]
+    steps: list[tuple[int, int]]
+    echelon: list[Row]
+    from_rows: list[Row]
+    pivots: list[int]
+    modulus: int
+
+
+@dataclass(frozen=True)
 class Symbols:
     """Quotients and functions of a system and its quotient, and what helps to verify them.
 
@@ -44,6 +69,8 @@ class Symbols:
         Where the system may be defined: a number for the functions, and values of the variables.
     seeds : list of int or None
         A number for each round that splits the initial partition by values.
+    gradients : Gradients or None
+        For a linear lumping that claims to be the smallest.
     """
 
     system: list[tuple[str, list[Terms]]]
@@ -52,6 +79,7 @@ class Symbols:
     quotient_hints: list[tuple[str, Terms | int | None]]
     points: list[tuple[int, list[int]]]
     seeds: list[int] | None
+    gradients: Gradients | None = None
 
     @property
     def unknown(self) -> bool:
@@ -103,7 +131,7 @@ class NumberedClaim:
 
     def without_best(self) -> NumberedClaim:
         """The same, with nothing said of the coarsest or the smallest."""
-        symbols = None if self.symbols is None else replace(self.symbols, seeds=None)
+        symbols = self.symbols and replace(self.symbols, seeds=None, gradients=None)
         return replace(self, rounds=None, derivation=None, symbols=symbols)
 
 
@@ -177,7 +205,32 @@ def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Sy
         second,
         points,
         seeds,
+        _gradients(claim, at, part),
     )
+
+
+def _gradients(claim: Claim, at: Mapping[str, int], row_at: Mapping[str, int]) -> Gradients | None:
+    closure = claim.closure
+    if closure is None:
+        return None
+    reduced, parts, pivots = echelon(list(claim.matrix.values()))
+    return Gradients(
+        [_row(form, at) for form, _ in closure.observables],
+        [_row(carried, row_at) for _, carried in closure.observables],
+        _start(closure),
+        [(parent + 1, point + 2) for parent, point in closure.steps],
+        [_row(form, at) for form in reduced],
+        [[(weight, number + 1) for number, weight in of_one.items() if weight] for of_one in parts],
+        [at[name] for name in pivots],
+        closure.prime,
+    )
+
+
+def _start(closure: Closure) -> list[int]:
+    for number in closure.start:
+        if not 0 <= number < len(closure.observables):
+            raise Rejected(f"the derivation starts with observable {number}, which is not there")
+    return [number + 1 for number in closure.start]
 
 
 def _applied(functions: Functions, at: Mapping[str, int]) -> list[tuple[str, list[Terms]]]:
@@ -198,13 +251,10 @@ def _derivation(
         if not steps or steps[-1][0] != parent + 1:
             steps.append((parent + 1, []))
         steps[-1][1].append(_factors(monomial, at))
-    for number in closure.start:
-        if not 0 <= number < len(closure.observables):
-            raise Rejected(f"the derivation starts with observable {number}, which is not there")
     return Derivation(
         [_row(form, at) for form, _ in closure.observables],
         [_row(carried, row_at) for _, carried in closure.observables],
-        [number + 1 for number in closure.start],
+        _start(closure),
         steps,
         closure.prime,
     )

@@ -118,7 +118,12 @@ class _Script:
         claim = self.claim
         if claim.symbols is None:
             return 0
+        found = claim.symbols.gradients
+        vectors = (
+            0 if found is None else max(len(found.start) + len(found.steps), len(found.observables))
+        )
         return 1 + 2 * max(
+            vectors,
             len(claim.names) + len(claim.symbols.system),
             len(claim.quotient_names) + len(claim.symbols.quotient),
         )
@@ -221,10 +226,7 @@ class _Script:
         claim, found = self.claim, self.claim.derivation
         self._rows("matrix", "m", claim.matrix)
         if claim.symbols is not None:
-            statement = "linear_lumping_of the_system functions matrix quotient quotient_functions"
-            given = "hints := hints, quotient_hints := quotient_hints, points := points"
-            arguments = " ".join(f"({one})" for one in given.split(", "))
-            self._theorem(statement, f"linear_accepted_of with {arguments}")
+            self._linear_with_functions(claim.symbols)
             return
         statement, theorem = "linear_lumping the_system matrix quotient", "linear_accepted"
         if found is not None:
@@ -241,6 +243,29 @@ class _Script:
             arguments = f"observables carried start steps {found.modulus}%Z"
             theorem = f"(linear_smallest_accepted the_system matrix quotient {arguments})"
         self._theorem(statement, theorem)
+
+    def _linear_with_functions(self, symbols: Symbols) -> None:
+        statement = "linear_lumping_of the_system functions matrix quotient quotient_functions"
+        theorem, given = "linear_accepted_of", ["hints", "quotient_hints", "points"]
+        found = symbols.gradients
+        if found is not None:
+            for name, stem, rows in (
+                ("observables", "o", found.observables),
+                ("carried", "k", found.carried),
+                ("echelon", "e", found.echelon),
+                ("from_rows", "t", found.from_rows),
+            ):
+                self._rows(name, stem, rows)
+            for name, numbers in (("start", found.start), ("pivots", found.pivots)):
+                self._nested(name, "list positive", "label_then", [f"x{n}" for n in numbers])
+            steps = [f"(x{parent}, {seed}%positive)" for parent, seed in found.steps]
+            self._nested("steps", "gradient_steps", "next", steps)
+            self.lines.append(f"Definition modulus := {found.modulus}%Z.")
+            statement += " /\\\n  nothing_smaller the_system functions observables matrix"
+            theorem = "linear_smallest_accepted_of"
+            given += ["carried", "start", "steps", "echelon", "from_rows", "pivots", "modulus"]
+        arguments = " ".join(f"({name} := {name})" for name in given)
+        self._theorem(statement, f"{theorem} with {arguments}")
 
     def _theorem(self, statement: str, theorem: str) -> None:
         self.lines.append(

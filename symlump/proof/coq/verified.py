@@ -13,7 +13,15 @@ from symlump.errors import FailureError
 from symlump.proof.check import FREE, Inconclusive, Verdict, read_claim, verdict
 from symlump.proof.coq import development
 from symlump.proof.coq.development import FILES, made
-from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Symbols, Terms, numbered
+from symlump.proof.coq.numbers import (
+    Factors,
+    Gradients,
+    NumberedClaim,
+    Row,
+    Symbols,
+    Terms,
+    numbered,
+)
 from symlump.proof.coq.script import KNOWN_FUNCTIONS, script
 
 
@@ -42,11 +50,7 @@ def check_verified(
 
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
-        found = _judged(numbered(claim), claim.tolerance != "0", _proved if coqc else ask)
-        if found.accepted and claim.closure is not None and claim.functions:
-            said = "not that it is the smallest, which is proved in Coq for polynomials only"
-            return Verdict("inconclusive", f"{found.reason}; {said}")
-        return found
+        return _judged(numbered(claim), claim.tolerance != "0", _proved if coqc else ask)
 
     return verdict(examine)
 
@@ -69,8 +73,10 @@ def _judged(
         return Verdict("inconclusive" if unknown else "rejected", f"not proved: {what}{free}")
     if answers.get("inside") is False:
         return Verdict("rejected", f"{what} proved; not inside the initial partition")
-    rounds = claim.rounds if claim.symbols is None else claim.symbols.seeds
-    for best, claimed in (("coarsest", rounds), ("smallest", found)):
+    symbols = claim.symbols
+    coarsest = claim.rounds if symbols is None else symbols.seeds
+    smallest = found if symbols is None else symbols.gradients
+    for best, claimed in (("coarsest", coarsest), ("smallest", smallest)):
         if claimed is not None:
             if not answers[best]:
                 return Verdict("inconclusive", f"{what} proved; not that it is the {best}")
@@ -131,7 +137,8 @@ def _input(claim: NumberedClaim) -> str:
         words[0] += "_of"
         words += _symbols(symbols)
         if claim.kind == "linear":
-            return " ".join([*words, *_list(map(_row, claim.matrix))])
+            words += _list(map(_row, claim.matrix))
+            return " ".join(words + _gradients(symbols.gradients))
     if claim.kind == "linear":
         words += _list(map(_row, claim.matrix))
         found = claim.derivation
@@ -174,6 +181,16 @@ def _symbols(symbols: Symbols) -> list[str]:
         [f"{about:x}", "1", *_list([f"{value:x}", "1"] for value in values)]
         for about, values in symbols.points
     )
+
+
+def _gradients(found: Gradients | None) -> list[str]:
+    if found is None:
+        return ["none"]
+    words = ["some", *_list(map(_row, found.observables)), *_list(map(_row, found.carried))]
+    words += _list([f"{number:x}"] for number in found.start)
+    words += _list([f"{parent:x}", f"{seed:x}"] for parent, seed in found.steps)
+    words += [*_list(map(_row, found.echelon)), *_list(map(_row, found.from_rows))]
+    return [*words, *_list([f"{number:x}"] for number in found.pivots), f"{found.modulus:x}"]
 
 
 def _hint(hint: tuple[str, Terms | int | None]) -> list[str]:

@@ -2,7 +2,7 @@
 
 From Coq Require Export QArith List.
 From Symlump Require Export Algebra Polynomial Systems Backward Forward Replay Linear Modular Smallest.
-From Symlump Require Export Functions Symbols Square Coarsest.
+From Symlump Require Export Functions Symbols Square Coarsest Gradients.
 Export ListNotations.
 Local Open Scope bool_scope.
 
@@ -108,4 +108,13 @@ Section Functions.
   Theorem linear_accepted_of matrix : linear_check_of s fs hints matrix g gs quotient_hints points = true ->
     linear_lumping_of s fs matrix g gs.
   Proof. apply linear_correct_of. Qed.
+
+  Theorem linear_smallest_accepted_of matrix observables carried start steps echelon from_rows pivots modulus :
+    linear_check_of s fs hints matrix g gs quotient_hints points &&
+      nothing_smaller_check s fs matrix observables carried start steps echelon from_rows pivots modulus = true ->
+    linear_lumping_of s fs matrix g gs /\ nothing_smaller s fs observables matrix.
+  Proof.
+    intros H. apply andb_prop in H as [H I]. split; [exact (linear_accepted_of matrix H)|].
+    now apply nothing_smaller_correct with carried start steps echelon from_rows pivots modulus.
+  Qed.
 End Functions.

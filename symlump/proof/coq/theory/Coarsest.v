@@ -25,7 +25,7 @@ Section Tables.
   Definition backward_table (labels : list positive) (seed : positive) : option (trie Q) :=
     let label := lookup xH (to_map labels) in
     let equations := to_map s in
-    match evaluated (chance seed xH) (first_symbol s) fs (assigned (fun v => v) (fun v => chance seed (label v)) s) with
+    match evaluated computable_rationals (chance seed xH) (first_symbol s) fs (assigned (fun v => v) (fun v => chance seed (label v)) s) with
     | Some z => Some (assigned (fun v => v)
         (fun v => Qred (eval (lookup 0 z : state) (lookup (X := polynomial) [] equations v))) s)
     | None => None
@@ -34,7 +34,7 @@ Section Tables.
   Definition shifted (seed v u : positive) : Q := if Pos.eqb v u then chance seed u + 1 else chance seed u.
   (* The weighted sum of all equations where v has one more. *)
   Definition sum_at (label : positive -> positive) (seed v : positive) : option Q :=
-    match evaluated (chance seed xH) (first_symbol s) fs (assigned (fun u => u) (shifted seed v) s) with
+    match evaluated computable_rationals (chance seed xH) (first_symbol s) fs (assigned (fun u => u) (shifted seed v) s) with
     | Some z => Some (Qred (sum_over (A := rationals) (fun u => chance seed (label u) * eval (lookup 0 z : state) (equation s u)) (variables s)))
     | None => None
     end.
@@ -79,7 +79,7 @@ Section Correct.
   Lemma backward_agrees labels seed t : backward_equivalence_of s fs R -> inside s R (listed labels) ->
     backward_table s fs labels seed = Some t -> agrees labels t.
   Proof.
-    intros B I. unfold backward_table. cbv zeta. destruct (evaluated _ _ _ _) as [z|] eqn:E; [|discriminate].
+    intros B I. unfold backward_table. cbv zeta. destruct (evaluated _ _ _ _ _) as [z|] eqn:E; [|discriminate].
     intros [= <-] v w V W Evw. rewrite !lookup_assigned, !(lookup_to_map (X := polynomial)) by trivial.
     apply Qred_complete. apply evaluated_values in E as [X Z]. apply (B _ _ Z); trivial.
     intros i j Hi Hj Eij. rewrite !(extended _ _ _ X) by trivial. rewrite !lookup_to_map.
@@ -105,8 +105,8 @@ Section Correct.
     rewrite !lookup_assigned by trivial.
     pose proof (for_numbered _ _ C v V) as Cv. pose proof (for_numbered _ _ C w W) as Cw. cbv beta iota in Cv, Cw.
     clear C. rewrite lookup_assigned in Cv, Cw by trivial. unfold sum_at in *.
-    destruct (evaluated _ _ _ (assigned _ (shifted seed v) s)) as [zv|] eqn:Ev; [|discriminate].
-    destruct (evaluated _ _ _ (assigned _ (shifted seed w) s)) as [zw|] eqn:Ew; [|discriminate].
+    destruct (evaluated computable_rationals _ _ _ (assigned _ (shifted seed v) s)) as [zv|] eqn:Ev; [|discriminate].
+    destruct (evaluated computable_rationals _ _ _ (assigned _ (shifted seed w) s)) as [zw|] eqn:Ew; [|discriminate].
     clear Cv Cw. apply evaluated_values in Ev as [Xv Zv]. apply evaluated_values in Ew as [Xw Zw].
     apply Qred_complete. apply weighted_totals with R.
     - intros i j Hi Hj E. unfold label. rewrite !lookup_to_map.

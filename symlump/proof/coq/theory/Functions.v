@@ -145,3 +145,20 @@ Definition backward_equivalence_of (s : system) (fs : symbols) (P : partition) :
 Definition nothing_coarser (equivalence : system -> symbols -> partition -> Prop) (s : system) (fs : symbols)
   (initial P : partition) : Prop :=
   inside s P initial /\ forall R, equivalence s fs R -> inside s R initial -> inside s R P.
+
+(* ------------------------------------------------------------------ Which linear lumping is the smallest. *)
+
+Definition in_variables_of (s : system) (L : rows) : Prop :=
+  forall r w v, In r L -> In (w, v) r -> In v (variables s).
+
+(* Whatever the functions are, the values of these rows determine those of their derivatives. *)
+Definition invariant_of (s : system) (fs : symbols) (L : rows) : Prop :=
+  forall (A : algebra) (F : interpretation A) (z z' : positive -> A), state_of F s fs z -> state_of F s fs z' ->
+    (forall k, (combinations L z k == combinations L z' k)%A) ->
+    forall k, (combinations L (field s z) k == combinations L (field s z') k)%A.
+
+(* All rows that keep the observables determine L, and are as many at least. *)
+Definition nothing_smaller (s : system) (fs : symbols) (observables L : rows) : Prop :=
+  determines L observables /\
+  forall M, in_variables_of s M -> invariant_of s fs M -> determines M observables ->
+    determines M L /\ (length L <= length M)%nat.

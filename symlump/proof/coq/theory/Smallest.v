@@ -252,6 +252,68 @@ Proof.
   intros j [<-|J]; [exact K|]. apply (IH c); trivial; [lia|]. intros u. rewrite <- (Z u). cbn [map mix]. rewrite K. ring.
 Qed.
 
+(* What is a combination of rows is determined by them. *)
+Lemma carried_implied rows observables carried : carried_check rows observables carried = true ->
+  forall o, In o observables -> implied rows o.
+Proof.
+  intros C. unfold carried_check in C. cbv zeta in C.
+  apply andb_prop in C as [L C]. apply Nat.eqb_eq in L. rewrite forallb_forall in C.
+  intros o O d D.
+  assert (E : exists c, In (o, c) (combine observables carried)).
+  { clear - O L. revert carried L. induction observables as [|a l IH]; intros [|c k] L; cbn in L; try easy.
+    destruct O as [->|O]; [exists c; now left|]. destruct (IH O k) as [c' H]; [lia | exists c'; now right]. }
+  destruct E as [c E]. apply C in E. cbv beta iota in E. set (forms := map row_polynomial rows) in *.
+  transitivity (eval (d : state) (row_polynomial o)); [symmetry; apply (eval_row_polynomial (A := rationals))|].
+  transitivity (eval (d : state) (combined forms c)).
+  - apply (eval_coef (A := rationals)). intros k. apply difference_zero. pose proof (value_zero _ (key k) E) as Z.
+    rewrite value_gather, value_gather_row in Z. change (value _ Empty) with 0 in Z.
+    transitivity (-1 * (0 + coef (combined forms c) k + -1 * coef (row_polynomial o) k)); [ring | rewrite Z; ring].
+  - rewrite (eval_combined (A := rationals)). clear E. induction c as [|[w v] c IH]; cbn [combination]; [reflexivity|].
+    cbn [add mul scalar rationals]. rewrite IH. unfold field, equation.
+    assert (V : eval (d : state) (item [] forms v) == 0).
+    { destruct (item_in [] forms v) as [I|N]; [|rewrite N; reflexivity].
+      apply in_map_iff in I as (r & <- & R). rewrite (eval_row_polynomial (A := rationals)). now apply D. }
+    rewrite V. ring.
+Qed.
+
+(* As many independent vectors as rows, all combinations of the rows: who has the vectors has the rows. *)
+Lemma spanned_by n m vectors pivots (rows M : list row) : independence_check n m vectors = Some pivots ->
+  length vectors = length rows -> (forall v, In v vectors -> implied rows v) ->
+  (forall v, In v vectors -> implied M v) -> determines M rows /\ (length rows <= length M)%nat.
+Proof.
+  intros I L ByRows ByM. destruct (checked_parts n m vectors pivots I) as (_ & N & Lp & _).
+  assert (Free : forall c, length c = length pivots -> annihilated vectors (mix c (map unit_state pivots) : state) ->
+    forall k, In k c -> k == 0).
+  { intros c Lc A. apply mix_units with pivots; trivial. intros u.
+    apply (independent n m vectors pivots I (mix c (map unit_state pivots))); [apply mix_lives_on | exact A]. }
+  split.
+  - apply determines_implied. intros r R x X.
+    destruct (dependent rows (x :: map unit_state pivots)) as (c & Lc & Nc & A);
+      [cbn; rewrite map_length; lia|].
+    destruct c as [|c0 c]; [easy|]. cbn in Lc. rewrite map_length in Lc.
+    assert (Z : forall k, In k c -> k == 0).
+    { apply Free; [lia|]. intros v V. pose proof (ByRows v V _ A) as E. cbn [mix] in E.
+      change (mix (c0 :: c) (x :: map unit_state pivots)) with
+        (fun u => c0 * x u + mix c (map unit_state pivots) u) in E.
+      rewrite combination_add in E. rewrite (ByM v V x X) in E. rewrite Qmult_0_r, Qplus_0_l in E. exact E. }
+    assert (C0 : ~ c0 == 0).
+    { intros E. destruct Nc as (k & [<-|K] & NZ); [easy|]. apply NZ. now apply Z. }
+    specialize (A r R). change (mix (c0 :: c) (x :: map unit_state pivots)) with
+      (fun u => c0 * x u + mix c (map unit_state pivots) u) in A.
+    rewrite combination_add in A.
+    assert (E : combination r (mix c (map unit_state pivots) : state) == 0).
+    { rewrite (combination_ext (A := rationals) r _ (fun _ => 0)).
+      - exact (combination_zero r).
+      - intros u. clear - Z. cbn. revert Z. generalize (map unit_state pivots) as b.
+        induction c as [|k c IH]; intros [|v b] Z; cbn [mix]; try reflexivity.
+        rewrite (Z k), IH by (try (now left); intros; apply Z; now right). ring. }
+    rewrite E, Qplus_0_r in A. apply Qmult_integral in A as [A|A]; [easy | exact A].
+  - destruct (Compare_dec.le_lt_dec (length rows) (length M)) as [H|H]; [exact H|]. exfalso.
+    destruct (dependent M (map unit_state pivots)) as (c & Lc & (k & K & NZ) & A); [rewrite map_length; lia|].
+    rewrite map_length in Lc. apply NZ. apply (Free c Lc); [|exact K].
+    intros v V. now apply ByM.
+Qed.
+
 Section Correct.
   Variables (s : system) (rows : list row) (g : system) (observables carried : list row)
     (start : list positive) (steps : derivation_steps) (m : Z).
@@ -284,62 +346,15 @@ Section Correct.
 
   Lemma rows_determine : determines rows observables.
   Proof.
-    destruct smallest_parts as (_ & _ & C & _). unfold carried_check in C. cbv zeta in C.
-    apply andb_prop in C as [L C]. apply Nat.eqb_eq in L. rewrite forallb_forall in C.
-    apply determines_implied. intros o O d D.
-    assert (E : exists c, In (o, c) (combine observables carried)).
-    { clear - O L. revert carried L. induction observables as [|a l IH]; intros [|c k] L; cbn in L; try easy.
-      destruct O as [->|O]; [exists c; now left|]. destruct (IH O k) as [c' H]; [lia | exists c'; now right]. }
-    destruct E as [c E]. apply C in E. cbv beta iota in E. set (forms := map row_polynomial rows) in *.
-    transitivity (eval (d : state) (row_polynomial o)); [symmetry; apply (eval_row_polynomial (A := rationals))|].
-    transitivity (eval (d : state) (combined forms c)).
-    - apply (eval_coef (A := rationals)). intros k. apply difference_zero. pose proof (value_zero _ (key k) E) as Z.
-      rewrite value_gather, value_gather_row in Z. change (value _ Empty) with 0 in Z.
-      transitivity (-1 * (0 + coef (combined forms c) k + -1 * coef (row_polynomial o) k)); [ring | rewrite Z; ring].
-    - rewrite (eval_combined (A := rationals)). clear E. induction c as [|[w v] c IH]; cbn [combination]; [reflexivity|].
-      cbn [add mul scalar rationals]. rewrite IH. unfold field, equation.
-      assert (V : eval (d : state) (item [] forms v) == 0).
-      { destruct (item_in [] forms v) as [I|N]; [|rewrite N; reflexivity].
-        apply in_map_iff in I as (r & <- & R). rewrite (eval_row_polynomial (A := rationals)). now apply D. }
-      rewrite V. ring.
+    destruct smallest_parts as (_ & _ & C & _). apply determines_implied. now apply carried_implied with carried.
   Qed.
 
   Theorem smallest_correct : smallest s observables rows.
   Proof.
     destruct smallest_parts as (S & _ & _ & L & pivots & I).
-    destruct (checked_parts (length s) m vectors pivots I) as (_ & N & Lp & _).
     split; [exact rows_invariant|]. split; [exact rows_determine|]. intros M MI MD.
-    assert (Free : forall c, length c = length pivots -> annihilated vectors (mix c (map unit_state pivots) : state) ->
-      forall k, In k c -> k == 0).
-    { intros c Lc A. apply mix_units with pivots; trivial. intros u.
-      apply (independent (length s) m vectors pivots I (mix c (map unit_state pivots))); [apply mix_lives_on | exact A]. }
-    pose proof (implied_derivation s M S MI observables start steps MD) as ByM.
-    pose proof (implied_derivation s rows S rows_invariant observables start steps rows_determine) as ByRows.
-    fold vectors in ByM, ByRows. split.
-    - apply determines_implied. intros r R x X.
-      destruct (dependent rows (x :: map unit_state pivots)) as (c & Lc & Nc & A);
-        [cbn; rewrite map_length; lia|].
-      destruct c as [|c0 c]; [easy|]. cbn in Lc. rewrite map_length in Lc.
-      assert (Z : forall k, In k c -> k == 0).
-      { apply Free; [lia|]. intros v V. pose proof (ByRows v V _ A) as E. cbn [mix] in E.
-        change (mix (c0 :: c) (x :: map unit_state pivots)) with
-          (fun u => c0 * x u + mix c (map unit_state pivots) u) in E.
-        rewrite combination_add in E. rewrite (ByM v V x X) in E. rewrite Qmult_0_r, Qplus_0_l in E. exact E. }
-      assert (C0 : ~ c0 == 0).
-      { intros E. destruct Nc as (k & [<-|K] & NZ); [easy|]. apply NZ. now apply Z. }
-      specialize (A r R). change (mix (c0 :: c) (x :: map unit_state pivots)) with
-        (fun u => c0 * x u + mix c (map unit_state pivots) u) in A.
-      rewrite combination_add in A.
-      assert (E : combination r (mix c (map unit_state pivots) : state) == 0).
-      { rewrite (combination_ext (A := rationals) r _ (fun _ => 0)).
-        - exact (combination_zero r).
-        - intros u. clear - Z. cbn. revert Z. generalize (map unit_state pivots) as b.
-          induction c as [|k c IH]; intros [|v b] Z; cbn [mix]; try reflexivity.
-          rewrite (Z k), IH by (try (now left); intros; apply Z; now right). ring. }
-      rewrite E, Qplus_0_r in A. apply Qmult_integral in A as [A|A]; [easy | exact A].
-    - destruct (Compare_dec.le_lt_dec (length rows) (length M)) as [H|H]; [exact H|]. exfalso.
-      destruct (dependent M (map unit_state pivots)) as (c & Lc & (k & K & NZ) & A); [rewrite map_length; lia|].
-      rewrite map_length in Lc. apply NZ. apply (Free c Lc); [|exact K].
-      intros v V. now apply ByM.
+    apply spanned_by with (length s) m vectors pivots; trivial.
+    - exact (implied_derivation s rows S rows_invariant observables start steps rows_determine).
+    - exact (implied_derivation s M S MI observables start steps MD).
   Qed.
 End Correct.

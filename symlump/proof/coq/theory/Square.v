@@ -44,11 +44,11 @@ Section Check.
 
   Definition sums_defined (row : positive -> polynomial) (points : list point) : bool :=
     existsb (fun '(r, values) =>
-      match evaluated r (first_symbol s) fs (to_map values) with
+      match evaluated computable_rationals r (first_symbol s) fs (to_map values) with
       | None => false
       | Some z =>
         let sum b := Qred (eval (lookup 0 z : state) (row b)) in
-        match evaluated r (first_symbol g) gs (assigned (fun b => b) sum g) with Some _ => true | None => false end
+        match evaluated computable_rationals r (first_symbol g) gs (assigned (fun b => b) sum g) with Some _ => true | None => false end
       end) points.
 
   Definition copies_check (block_of : positive -> positive) : bool :=
@@ -62,11 +62,11 @@ Section Check.
 
   Definition copies_defined (block_of : positive -> positive) (points : list point) : bool :=
     existsb (fun '(r, values) =>
-      match evaluated r (first_symbol g) gs (to_map values) with
+      match evaluated computable_rationals r (first_symbol g) gs (to_map values) with
       | None => false
       | Some w =>
         let copy v := lookup 0 w (block_of v) in
-        match evaluated r (first_symbol s) fs (assigned (fun v => v) copy s) with Some _ => true | None => false end
+        match evaluated computable_rationals r (first_symbol s) fs (assigned (fun v => v) copy s) with Some _ => true | None => false end
       end) points.
 End Check.
 
@@ -183,26 +183,28 @@ Lemma sums_are_defined s fs g gs row points : sums_defined s fs g gs row points 
   defined_somewhere s fs g gs (fun z w => forall b, In b (variables g) -> w b == eval z (row b)).
 Proof.
   unfold sums_defined. intros H. apply existsb_exists in H as [[r values] [_ H]].
-  destruct (evaluated r _ fs _) as [tz|] eqn:Ez; [|discriminate].
+  destruct (evaluated computable_rationals r _ fs _) as [tz|] eqn:Ez; [|discriminate].
   set (sum := fun b => Qred (eval (lookup 0 tz : state) (row b))) in H. cbv zeta in H.
-  destruct (evaluated r _ gs _) as [tw|] eqn:Ew; [|discriminate]. clear H.
+  destruct (evaluated computable_rationals r _ gs _) as [tw|] eqn:Ew; [|discriminate]. clear H.
   apply evaluated_values in Ez as [_ Z]. apply evaluated_values in Ew as [X W].
   exists (sample r), (lookup 0 tz), (lookup 0 tw). split; [exact Z|]. split; [exact W|].
   intros b B. apply (proj1 (get_assigned (fun b => b) sum g (fun v w e => e))) in B. apply X in B.
-  unfold lookup at 1. rewrite B. unfold sum. apply Qred_correct.
+  etransitivity; [|apply Qred_correct]. unfold lookup at 1. change (match get (X := rationals) b tw with
+    Some q => q | None => 0 end == sum b). rewrite B. reflexivity.
 Qed.
 
 Lemma copies_are_defined s fs g gs block_of points : copies_defined s fs g gs block_of points = true ->
   defined_somewhere s fs g gs (fun z w => forall v, In v (variables s) -> z v == w (block_of v)).
 Proof.
   unfold copies_defined. intros H. apply existsb_exists in H as [[r values] [_ H]].
-  destruct (evaluated r _ gs _) as [tw|] eqn:Ew; [|discriminate].
+  destruct (evaluated computable_rationals r _ gs _) as [tw|] eqn:Ew; [|discriminate].
   set (copy := fun v => lookup 0 tw (block_of v)) in H. cbv zeta in H.
-  destruct (evaluated r _ fs _) as [tz|] eqn:Ez; [|discriminate]. clear H.
+  destruct (evaluated computable_rationals r _ fs _) as [tz|] eqn:Ez; [|discriminate]. clear H.
   apply evaluated_values in Ez as [X Z]. apply evaluated_values in Ew as [_ W].
   exists (sample r), (lookup 0 tz), (lookup 0 tw). split; [exact Z|]. split; [exact W|].
   intros v V. apply (proj1 (get_assigned (fun v => v) copy s (fun v w e => e))) in V. apply X in V.
-  unfold lookup at 1. rewrite V. reflexivity.
+  unfold lookup at 1. change (match get (X := rationals) v tz with Some q => q | None => 0 end == copy v).
+  rewrite V. reflexivity.
 Qed.
 
 Lemma defined_with s fs g gs (tied tied' : state -> state -> Prop) : (forall z w, tied z w -> tied' z w) ->

@@ -143,8 +143,21 @@ let partition_claim_of check nothing_coarser_check =
       | _ -> say "coarsest" (nothing_coarser_check s fs blocks initial (list_of positive)))
 
 let linear_claim_of () =
-  let _, _, run = with_functions () in
-  say "lumping" (run linear_check_of (list_of row))
+  let s, fs, run = with_functions () in
+  let matrix = list_of row in
+  say "lumping" (run linear_check_of matrix);
+  match token () with
+  | "none" -> ()
+  | _ ->
+      let observables = list_of row in
+      let carried = list_of row in
+      let start = list_of positive in
+      let steps = list_of factor in
+      let echelon = list_of row in
+      let from_rows = list_of row in
+      let pivots = list_of positive in
+      say "smallest"
+        (nothing_smaller_check s fs matrix observables carried start steps echelon from_rows pivots (integer ()))
 
 let () =
   match token () with

@@ -70,6 +70,8 @@ def from_torch(
     network = _sequential(model)
     if network is not None:
         return network
+    if not leave_untouched:
+        _refuse_recurrent(model)
     guessed = example is None
     if example is None:
         example = _guessed_example(model)
@@ -79,6 +81,16 @@ def from_torch(
         if guessed and "traced" in str(error):
             raise NetworkError(f"{error}. Give an input: example=torch.zeros(…)") from None
         raise
+
+
+def _refuse_recurrent(model: nn.Module) -> None:
+    kinds = (nn.RNNBase, nn.RNNCellBase)
+    found = next((name for name, m in model.named_modules() if isinstance(m, kinds)), None)
+    if found is not None:
+        raise NetworkError(
+            f"{found or 'this module'}: a network without recurrence is read here; recurrent cells are read by "
+            "compress(model, AFDE(eps=0)), and encode(cell) is a cell as a map"
+        )
 
 
 def _guessed_example(model: nn.Module) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,8 @@ def test_what_is_not_followed_is_named() -> None:
         sl.compress(Started(gru, head), sl.AFDE(eps=0))
     with pytest.raises(NetworkError, match="proj_size=2 mixes its units"):
         sl.compress(nn.LSTM(2, 4, proj_size=2), sl.AFDE(eps=0))
+    with pytest.raises(NetworkError, match="gru: a network without recurrence is read here"):
+        sl.from_torch(nn.Sequential(OrderedDict(gru=gru)))
     with pytest.raises(MethodError, match="sweep takes networks without recurrence"):
         sl.sweep(gru, method=sl.AFDE(eps=0), eps=[0.0])
     with pytest.raises(MethodError, match="recurrent cells take AFDE"):

@@ -19,6 +19,7 @@ from symlump.cli.bench import (
     model_files,
     pinn,
     published,
+    recurrent,
     sbml_suite,
     sweeps,
     trained,
@@ -262,6 +263,13 @@ EXPERIMENTS = (
         channels.add_options,
         channels.run,
         channels.DESCRIPTION,
+    ),
+    Experiment(
+        "recurrent",
+        "recurrent cells trained here, made smaller",
+        recurrent.add_options,
+        recurrent.run,
+        recurrent.DESCRIPTION,
     ),
     Experiment(
         "sweeps",

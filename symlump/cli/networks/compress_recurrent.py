@@ -72,7 +72,8 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
     first = cell_map(network.cells[0].cell)
     if options.latex:
         return Answer(
-            lambda: _described(network), lambda: first.to_latex(options.equations, options.terms)
+            lambda: _described(options.file, network),
+            lambda: first.to_latex(options.equations, options.terms),
         )
 
     def text() -> str:
@@ -93,7 +94,7 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
             lines += ["", said]
         return "\n".join(lines)
 
-    return Answer(lambda: _described(network), text)
+    return Answer(lambda: _described(options.file, network), text)
 
 
 def _read(path: str, options: argparse.Namespace) -> SavedRecurrent:
@@ -104,8 +105,9 @@ def _read(path: str, options: argparse.Namespace) -> SavedRecurrent:
         return read_saved(path, options.activation, None if order is None else names(order))
 
 
-def _described(network: RecurrentNetwork) -> dict[str, Any]:
+def _described(file: str, network: RecurrentNetwork) -> dict[str, Any]:
     return {
+        "file": file,
         "kind": "recurrent",
         "dtype": network.dtype,
         "parameters": network.parameters,

@@ -281,6 +281,8 @@ class _Reader:
             )
             if self._told:
                 offer = f"it cannot be left untouched either: {self._told}"
+            if node.op_type in ("RNN", "GRU", "LSTM"):
+                offer = f"compress takes the module in torch that it was exported from; {offer}"
             raise NetworkError(f"{shown}: {why or _UNKNOWN}; {offer}")
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))

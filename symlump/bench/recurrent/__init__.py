@@ -1,0 +1,1 @@
+"""Recurrent cells: trained here, made smaller."""

@@ -133,6 +133,60 @@ def test_with_a_dense_layer_behind(kind: str, tmp_path: Any) -> None:
     assert result.to_dict()["exact"] and "exact, proof checked" in str(result)
 
 
+class Encoder(nn.Module):
+    """What people write: last states of both directions joined, states squeezed, averages, a second module."""
+
+    def __init__(self, both: Any, second: Any, heads: list[nn.Linear]) -> None:
+        super().__init__()
+        self.both, self.second = both, second
+        self.joined, self.last, self.mean, self.after = heads
+
+    def forward(self, x: torch.Tensor, h: Any = None) -> tuple[torch.Tensor, ...]:
+        out, ends = self.both(x, h)
+        again, (hidden, _) = self.second(out)
+        return (
+            self.joined(torch.cat([ends[-2], ends[-1]], dim=1)),
+            self.last(hidden.squeeze(0)),
+            self.mean(again.mean(dim=1)),
+            self.after(torch.tanh(out[:, -1, :])),
+        )
+
+
+def test_what_people_write_is_followed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    gru = small_module("gru", 2, 2, num_layers=2, bidirectional=True, batch_first=True)
+    large, of = with_copies(gru, [2, 3], seed=4)
+    lstm = small_module("lstm", 10, 3, seed=6, batch_first=True)
+    heads = [on_grid(nn.Linear(n, 2), generator) for n in (10, 3, 3, 10)]
+    model = Encoder(large, lstm, heads).eval()  # type: ignore[arg-type]
+    result: Any = sl.compress(model, sl.AFDE(eps=0))
+    small = result.model
+    assert result.exact and small.both.hidden_size == 2 and small.second.input_size == 4
+    assert [h.in_features for h in (small.joined, small.last, small.mean, small.after)] == [
+        4,
+        3,
+        3,
+        4,
+    ]
+    x = torch.randn(3, 15, 2) / 2
+    with torch.no_grad():
+        for a, b in zip(small(x), model(x), strict=True):
+            assert torch.allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_only_modules_of_torch_are_read() -> None:
+    class Twice(nn.GRU):
+        def forward(self, *given: Any) -> Any:
+            return super().forward(*given)
+
+    with pytest.raises(NetworkError, match="a Twice with a forward pass or hooks of its own"):
+        sl.compress(Twice(2, 3), sl.AFDE(eps=0))
+    hooked = nn.GRU(2, 3)
+    hooked.register_forward_hook(lambda *given: None)
+    with pytest.raises(NetworkError, match="a GRU with a forward pass or hooks of its own"):
+        sl.compress(hooked, sl.AFDE(eps=0))
+
+
 @pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
 def test_single_cells(cell: Any) -> None:
     generator = torch.Generator().manual_seed(4)

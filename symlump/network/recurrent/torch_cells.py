@@ -45,6 +45,11 @@ def cells_of(module: nn.Module, name: str = "") -> tuple[tuple[Cell, ...], ...]:
     [('gru', 8, False), ('gru', 8, True)]
     """
     kind, place = _kind(module), f"{name}: " if name else ""
+    if type(module) not in RECURRENT or module._forward_hooks or module._forward_pre_hooks:
+        raise NetworkError(
+            f"{place}a {type(module).__name__} with a forward pass or hooks of its own is not read; torch's "
+            "own RNN, GRU and LSTM are"
+        )
     if getattr(module, "proj_size", 0):
         raise NetworkError(
             f"{place}an LSTM with proj_size={module.proj_size} mixes its units at every step; one without "

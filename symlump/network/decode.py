@@ -16,7 +16,7 @@ from symlump.network.equations.weights import OfQuotient
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
 from symlump.network.rewrite import rewritten, tidied
-from symlump.network.step_nodes import Attention
+from symlump.network.step_nodes import Attention, Rearrange
 from symlump.ode.exact import IntArray
 
 
@@ -75,7 +75,8 @@ def unit_labels(ode: NetworkODE, labels: IntArray) -> dict[str, IntArray]:
     """
     names: list[str] = []
     for node in ode.network.nodes:
-        if isinstance(node, Affine | Combine | Attention):
+        parts = isinstance(node, Rearrange) and node.name in ode.readings
+        if isinstance(node, Affine | Combine | Attention) or parts:
             names.append(node.name)
         if isinstance(node, Attention):
             names += [f"{node.name}.pairs", f"{node.name}.heads"]

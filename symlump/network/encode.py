@@ -153,6 +153,8 @@ class _Influence:
                 self._combine(node.name)
             elif isinstance(node, Attention):
                 self._attention(node)
+            elif node.name in wiring.readings:
+                self._rearranged(node.name)
         for layer in network.layers:
             if layer.bias is not None:
                 own = self._alone[wiring.own[layer.name]]
@@ -214,6 +216,14 @@ class _Influence:
         times = np.ones(1) if node.times is None else node.times.astype(np.float64)
         self._terms.add(own[pairs], self._alone[own[heads][node.pairs]], times)
         self._combine(node.name)
+
+    def _rearranged(self, name: str) -> None:
+        """A channel reads each of its parts, under the symbol of its place."""
+        (reading,) = self._wiring.readings[name]
+        column, step = self._columns(name, reading.symbols)
+        width = self._wiring.own[name].size
+        units = step * np.arange(width).repeat(reading.source.size // width)
+        self._terms.add(reading.source, column[:, 0] + units, np.ones(1))
 
     def _combine(self, name: str) -> None:
         for reading in self._wiring.readings[name]:

@@ -69,7 +69,8 @@ def rewritten(network: Network, labels: Mapping[str, IntArray], weights: Weights
     network : Network
     labels : mapping of str to ndarray of int
         For each layer, sum and product, by name, the block of each unit. Blocks of sums and of depthwise layers
-        refine those of what they read. For attention those of its channels and, with ``.pairs`` and ``.heads``
+        refine those of what they read. For what is rearranged and has parts, those of its channels, or none if
+        each is alone. For attention those of its channels and, with ``.pairs`` and ``.heads``
         after the name, of what is inside; each alone where they are not given.
     weights : Weights
 
@@ -134,6 +135,8 @@ class _Rewriter:
                 return self._combine(node, given)
             case Attention():
                 return self._attention(node, given)
+            case Rearrange() if node.name in self._labels:
+                return self._rearrange(node, given[0])
             case ByPlace() if node.is_alike:
                 pass
             case Operation() if node.keeps_units:
@@ -214,6 +217,17 @@ class _Rewriter:
             inputs.append(name)
         self._add(replace(node, inputs=tuple(inputs)))
         return units
+
+    def _rearrange(self, node: Rearrange, channels: IntArray) -> IntArray:
+        """Fewer channels, each of its parts."""
+        blocks, parts = Partition(self._labels[node.name]), node.parts(channels.size)
+        assert parts is not None
+        name, members = node.inputs[0], blocks.representatives
+        index = channels[np.sort(parts[members].ravel())]
+        if not np.array_equal(index, np.arange(_width(channels))):
+            name = self._select(f"{node.name}.parts", name, index)
+        self._add(replace(node.narrowed(members.size), inputs=(name,)))
+        return blocks.labels
 
     def _attention(self, node: Attention, given: list[IntArray]) -> IntArray:
         """Blocks of heads that something still reads; in each, blocks of pairs once, times their number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, ClassVar, Literal
 
@@ -65,9 +65,41 @@ class Regrid(Reorder):
 
 @dataclass(frozen=True, eq=False)
 class Rearrange(Reorder):
-    """All axes in another shape or order: entries get other channels, so the units before stay alone."""
+    """All axes in another shape or order: entries get other channels.
+
+    Where a channel of the result is made of whole channels, all in the same way, it is a unit that owns these,
+    such as features that become a picture. Else the units before stay alone.
+    """
 
     kept = 1
+
+    def parts(self, channels: int) -> IntArray | None:
+        """For each channel of the result the channels that it is made of; None where that is no such step.
+
+        Parameters
+        ----------
+        channels : int
+            Of the value that is read.
+
+        Examples
+        --------
+        >>> Rearrange("picture", ("x",), (2, 3), (0, 1), (2, 3)).parts(6).tolist()
+        [[0, 1, 2], [3, 4, 5]]
+        >>> Rearrange("turned", ("x",), (2, 3), (1, 0), (3, 2)).parts(2) is None
+        True
+        """
+        sizes = np.cumprod([1, *self.split]).tolist()
+        pieces = sizes.index(channels) if channels in sizes else 0
+        first = self.order[0] if self.order else 0
+        if not self.size or first >= pieces or self.split[first] != self.size[0]:
+            return None
+        places = np.arange(channels).reshape(self.split[:pieces])
+        return np.moveaxis(places, first, 0).reshape(self.size[0], -1)
+
+    def narrowed(self, count: int) -> Rearrange:
+        """The same for fewer channels of the result, of the parts of these."""
+        split = tuple(count if k == self.order[0] else n for k, n in enumerate(self.split))
+        return replace(self, split=split, size=(count, *self.size[1:]))
 
 
 @dataclass(frozen=True, eq=False)

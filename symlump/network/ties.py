@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from symlump.network.equations.rearranged import owned_parts
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -51,6 +52,8 @@ class Ties:
     level : tuple of int
         For each axis a number, the same for the heads of one attention: they are to keep as many units as one
         another, so that they stay one operation.
+    rearranged : frozenset of str
+        The names of what is made of parts, whose units are those of the layer that makes the parts.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Ties:
     makers: tuple[tuple[str, ...], ...]
     count: int
     level: tuple[int, ...] = ()
+    rearranged: frozenset[str] = frozenset()
 
     def labels(self, network: Network, groups: IntArray) -> dict[str, IntArray]:
         """The blocks of each layer, sum and product, for :func:`symlump.network.rewrite.rewritten`.
@@ -80,7 +84,7 @@ class Ties:
         return {
             node.name: self.channels(node.name, groups)
             for node in network.nodes
-            if isinstance(node, Affine | Combine | Attention)
+            if isinstance(node, Affine | Combine | Attention) or node.name in self.rearranged
         }
 
     def channels(self, name: str, groups: IntArray) -> IntArray:
@@ -120,6 +124,8 @@ class Ties:
                     width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
                 case Operation() if node.keeps_units:
                     width[node.name] = before
+                case Rearrange() if node.name in self.rearranged:
+                    width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
                 case Input() | Untouched() | Operation() | Rearrange() | Softmax() | GroupSum():
                     width[node.name] = shape[0] if shape else 1
                 case Concatenate():
@@ -192,6 +198,8 @@ class _Finder:
         self._units: dict[str, IntArray] = {}
         self._positions: dict[str, IntArray] = {}
         self._heads: list[tuple[str, IntArray, IntArray]] = []  # which heads read which units
+        self._parts = owned_parts(network)
+        self._rearranged: set[str] = set()
         for node in network.nodes:
             self._units[node.name], self._positions[node.name] = self._pass(node)
         self._fixed += [self._units[name] for name in network.outputs]
@@ -216,12 +224,27 @@ class _Finder:
             self._fixed.append(own)
         return own, np.zeros_like(own)
 
+    def _made_of(self, parts: IntArray, node: Node) -> tuple[IntArray, IntArray]:
+        """Units that own several rows of a layer each."""
+        units, positions = np.empty((2, parts.size), dtype=np.int64)
+        units[parts] = self._count + np.arange(len(parts))[:, None]
+        positions[parts] = np.arange(parts.shape[1])
+        self._count += len(parts)
+        self._owner += [node.name] * len(parts)
+        return units, positions
+
     def _pass(self, node: Node) -> tuple[IntArray, IntArray]:
         given = [(self._units[name], self._positions[name]) for name in node.inputs]
         shapes = self._network.shapes
         match node:
+            case Affine(depthwise=False) if node.name in self._parts:
+                return self._made_of(self._parts[node.name], node)
             case Affine(depthwise=False):
                 return self._made(node, fixed=False)
+            case Rearrange() if node.name in self._parts:
+                self._rearranged.add(node.name)
+                own = given[0][0][self._parts[node.name][:, 0]]
+                return own, np.zeros_like(own)
             case Affine() if node.units != given[0][0].size:  # several units from each channel
                 self._fixed.append(given[0][0])
                 return self._made(node, fixed=True)
@@ -289,6 +312,7 @@ class _Finder:
         axes = {names: np.array(units) for names, units in groups.items() if len(units) > 1}
         owners = {name: np.asarray(unit[own], dtype=np.int64) for name, own in self._units.items()}
         makers = tuple(names for names, _ in axes)
+        rearranged = frozenset(self._rearranged)
         numbers: dict[object, int] = {}
         level = tuple(
             numbers.setdefault(
@@ -296,7 +320,9 @@ class _Finder:
             )
             for (names, heads), units in axes.items()
         )
-        return Ties(owners, self._positions, tuple(axes.values()), makers, components, level)
+        return Ties(
+            owners, self._positions, tuple(axes.values()), makers, components, level, rearranged
+        )
 
 
 def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:

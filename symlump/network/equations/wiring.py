@@ -7,11 +7,12 @@ each offset of a kernel, each position of a value that was flattened, each route
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from symlump.errors import NetworkError
+from symlump.network.equations.rearranged import parts_of
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -109,6 +110,11 @@ class Wiring:
                 self._read(number, node.name, [self.wires[node.inputs[0]]], offsets)
             elif isinstance(node, Combine):
                 self._read(number, node.name, self._spread(node), 1, node.operation == "multiply")
+            elif (parts := parts_of(self.network, node)) is not None:
+                wires = self.wires[node.inputs[0]].take(parts.ravel())
+                at = np.tile(np.arange(parts.shape[1]), len(parts))
+                placed = replace(wires, position=wires.position * parts.shape[1] + at)
+                self._read(number, node.name, [placed], 1)
             elif isinstance(node, Attention):
                 q, k, v = (self.wires[name] for name in node.inputs)
                 nothing = np.zeros(node.heads.size, dtype=np.int64)
@@ -128,11 +134,12 @@ class Wiring:
     def _pass(self, number: int, node: Node) -> Wires:
         """The wires of a node's value."""
         shape = self.network.shapes[node.name]
+        parts = parts_of(self.network, node)
         passes_on = isinstance(node, Operation) and node.keeps_units
         makes = Input | Affine | Combine | Untouched | Operation | Rearrange | Attention
         if isinstance(node, makes) and not passes_on:
             fixed = {Input: "input", Untouched: "output", Operation: "output", Rearrange: "output"}
-            kind = fixed.get(type(node), "unit")
+            kind = "unit" if parts is not None else fixed.get(type(node), "unit")
             width = shape[0] if shape else 1
             own = self._variables(kind, number, [""] * width)
             self.own[node.name] = own
@@ -151,8 +158,8 @@ class Wiring:
         first = given[0]
         match node:
             case Concatenate():
-                parts = [(w.source, w.route, w.position) for w in given]
-                return Wires(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+                arrays = [(w.source, w.route, w.position) for w in given]
+                return Wires(*(np.concatenate(own) for own in zip(*arrays, strict=True)))
             case Select(index=index):
                 return first.take(index)
             case Flatten():
@@ -182,7 +189,8 @@ class Wiring:
         for node in self.network.nodes:
             apart = isinstance(node, ByPlace) and not node.is_alike
             mixes = isinstance(node, Operation) and not node.keeps_units
-            if isinstance(node, Softmax | Untouched | Rearrange) or apart or mixes:
+            turned = isinstance(node, Rearrange) and parts_of(self.network, node) is None
+            if isinstance(node, Softmax | Untouched) or turned or apart or mixes:
                 fixed += node.inputs
         for name in fixed:
             source = self.wires[name].source

@@ -150,7 +150,10 @@ class _Rewriter:
                 self._add(replace(node, index=given[0][index][kept.representatives]))
                 return kept.labels
             case GroupSum():
-                raise node.refuse("units that are summed in groups are not merged again")
+                raise node.refuse(
+                    "units that are summed in groups are not merged again; reduce on influence first, as with "
+                    "AFDE(on='both')"
+                )
         self._add(node)
         match node:
             case Input():

@@ -195,7 +195,7 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     if chain is None:
         raise NetworkError(
             f"a state dict holds chains of dense layers, and {network!r} is none; write it as ONNX "
-            "(write_onnx), or save to_torch(network)"
+            "(write_onnx) or as a program of torch (write_program)"
         )
     model = to_torch(network)
     state, prefixes = model.state_dict(), None

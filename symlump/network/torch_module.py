@@ -99,7 +99,10 @@ def with_arrays_of(node: Affine, held: Any) -> Affine:
         for tensor in (held.weight, held.bias)
     )
     if weight is None or weight.size != node.weight.size or (bias is None) != (node.bias is None):
-        raise NetworkError(f"{node.name}: the module holds other arrays than it was written with")
+        raise NetworkError(
+            f"{node.name}: the module holds other arrays than it was written with; read it anew, with "
+            "from_torch(module, example)"
+        )
     if getattr(held, "transposed", False):
         weight = turned_round(weight, 0, node.depthwise)
     return replace(node, weight=weight.reshape(node.weight.shape), bias=bias)

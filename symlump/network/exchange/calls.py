@@ -36,7 +36,10 @@ def sizes_of(value: torch.Tensor) -> Shape:
     """Of a tensor without its samples."""
     found = tuple(value.shape[1:])
     if not all(isinstance(n, int) for n in found):
-        raise NetworkError(f"a value of shape {tuple(value.shape)} has a size that is not fixed")
+        raise NetworkError(
+            f"a value of shape {tuple(value.shape)} has a size that is not fixed; "
+            "give an example whose sizes are numbers, only that of the samples stays open"
+        )
     return found
 
 

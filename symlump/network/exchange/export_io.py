@@ -123,7 +123,8 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
             reason = first_line(error)
     raise NetworkError(
         f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
-        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}"
+        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}. What torch exports as ONNX is read, too: "
+        "read_onnx(path)"
     )
 
 
@@ -180,7 +181,8 @@ class _Reader:
                 ]
         if not outputs or not all(isinstance(value, View) for value in outputs):
             raise NetworkError(
-                f"the outputs of a {type(model).__name__} must be tensors that depend on its input"
+                f"the outputs of a {type(model).__name__} must be tensors that depend on its input; "
+                "wrap it in a module that returns these only"
             )
         self.network: Network = self._build.network(outputs, DTYPES[self._real])
 

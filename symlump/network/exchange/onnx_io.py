@@ -185,14 +185,14 @@ class _Reader:
         if not whole_numbers and (kind not in _DTYPES or self._dtype not in (None, kind)):
             raise NetworkError(
                 f"input {value.name!r} is not of type float or double; symlump reads one of them "
-                "throughout, and whole numbers beside them"
+                "throughout, and whole numbers beside them, so convert the file to float"
             )
         self._dtype = self._dtype if whole_numbers else kind
         sizes, samples = self._sizes(value)
         if len(self._build.nodes) and samples != self._build.samples:
             raise NetworkError(
                 f"input {value.name!r} has {_counted(samples)} samples (axis 0), where another input has "
-                f"{_counted(self._build.samples)}"
+                f"{_counted(self._build.samples)}; leave that axis open, or state it with shape=…"
             )
         self._build.samples = samples
         name = _clean(value.name) or "x"
@@ -245,7 +245,9 @@ class _Reader:
         if array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
             raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
         if array.dtype.kind not in "fiub":
-            raise NetworkError(f"tensor {name!r} is of a type that symlump does not read")
+            raise NetworkError(
+                f"tensor {name!r} is of a type that symlump does not read; convert the model to float32"
+            )
         return array
 
     def _node(self, number: int, node: Any) -> None:
@@ -253,7 +255,7 @@ class _Reader:
         if node.domain not in _DOMAINS and node.op_type not in _LEARNED:
             raise NetworkError(
                 f"{shown} is of the domain {node.domain!r}; symlump reads, and leaves untouched, the operators "
-                "of ONNX itself"
+                "of ONNX itself: export the model with these (torch.onnx.export without custom operators)"
             )
         inputs = [self._value(name, shown) for name in node.input]
         name, why = self._place(node, number), ""

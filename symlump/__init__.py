@@ -29,9 +29,9 @@ if TYPE_CHECKING:
         explain_reduction,
     )
     from symlump.compression.symmetries.symmetric import Symmetric
-    from symlump.display.drawing import draw
     from symlump.display.graph_text import to_dot, to_mermaid
     from symlump.display.refinement import Refinement, draw_refinement
+    from symlump.display.result_pictures import draw
     from symlump.display.system_pictures import draw_blocks, draw_trajectories
     from symlump.formats import read, write
     from symlump.formats.model import Model
@@ -107,7 +107,7 @@ _HOME = {
     "with_surrogates": "symlump.network.surrogate",
     "encode": "symlump.network.encode",
     "decode": "symlump.network.decode",
-    "draw": "symlump.display.drawing",
+    "draw": "symlump.display.result_pictures",
     "to_mermaid": "symlump.display.graph_text",
     "to_dot": "symlump.display.graph_text",
     "draw_trajectories": "symlump.display.system_pictures",

@@ -95,6 +95,10 @@ METHODS: Mapping[str, Method] = {
     "AFDE": Method(lambda share, x: AFDE(retain=share), bounded=True),
     "AFDE, sums": Method(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
     "AFDE, fitted": Method(lambda share, x: AFDE(retain=share, steps=_STEPS), slow=True),
+    "AFDE, by output": Method(lambda share, x: AFDE(retain=share, relative_to="output")),
+    "AFDE, by output, sums": Method(
+        lambda share, x: AFDE(retain=share, relative_to="output", refit=False)
+    ),
     "AFDE, by layer": Method(lambda share, x: AFDE(retain=share, relative_to="layer")),
     "AFDE, by layer, sums": Method(
         lambda share, x: AFDE(retain=share, relative_to="layer", refit=False)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import add_observable, declare_files, names, shown_path
-from symlump.cli.pictures import add_picture, check_picture, draw_picture
+from symlump.cli.arguments import add_observable, declare_files, names
+from symlump.cli.outputs import (
+    add_picture,
+    check_picture,
+    output_format,
+    output_lines,
+    write_outputs,
+)
 from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
-from symlump.errors import FileFormatError, MethodError
+from symlump.errors import MethodError
 from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
     from symlump.lumping.equivalence import Equivalence
-    from symlump.lumping.linear.linear_lumping import LinearLumping
     from symlump.lumping.lumping import Lumping
-    from symlump.proof.certificate import Certificate
 
 _DESCRIPTION = """\
 Read a model, find the largest lumping, and write the reduced model.
@@ -186,105 +189,6 @@ def _method(options: argparse.Namespace) -> Equivalence:
             )
         given["erode"] = True
     return kind(**given)
-
-
-def output_format(options: argparse.Namespace) -> str:
-    """The format to write: by the suffix; to a stream without one, such as ``-``, that of the file read.
-
-    A model from standard input is written as ERODE, unless ``--format`` says what it is.
-
-    Raises
-    ------
-    FileFormatError
-        If the suffix is unknown.
-    """
-    from symlump.files import is_stream
-    from symlump.formats import SUFFIXES
-
-    suffix = Path(options.output).suffix.lower()
-    if not suffix and is_stream(options.output):
-        return str(options.format or SUFFIXES.get(Path(options.file).suffix.lower(), "erode"))
-    if suffix not in SUFFIXES:
-        raise FileFormatError(
-            f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}"
-        )
-    return SUFFIXES[suffix]
-
-
-def write_outputs(
-    options: argparse.Namespace,
-    model: Model,
-    lumping: Lumping | LinearLumping,
-    certify: Callable[[], Certificate],
-    report: dict[str, Any],
-) -> None:
-    """Write what the options ask for, and add to the report what was written where.
-
-    Parameters
-    ----------
-    options : Namespace
-    model : Model
-    lumping : Lumping or LinearLumping
-        Of the model's system.
-    certify : callable
-        Makes the certificate, if one is asked for.
-    report : dict
-    """
-    if options.output is not None:
-        from symlump import formats
-
-        reduced = model.quotient(lumping)
-        formats.write(reduced, options.output, format=output_format(options))
-        report["output"] = options.output
-        views = (*model.observables, *model.other_views)
-        report["views_left_out"] = [name for name in views if name not in reduced.observables]
-    if options.certificate is not None:
-        with working("writing the certificate"):
-            certificate = certify()
-            if options.by_digest:
-                certificate = certificate.without_system()
-            certificate.write(options.certificate)
-        report["certificate"] = options.certificate
-    draw_picture(options, lumping)
-
-
-def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]:
-    """The same for people, a line each.
-
-    Parameters
-    ----------
-    report : dict
-    variables : {"blocks", "rows"}
-        What the variables of the reduced model are.
-    keep : str
-        The option that keeps a view.
-
-    Examples
-    --------
-    >>> report = {"rows": 1, "quotient_terms": 2, "output": "small.ode", "views_left_out": ["total"]}
-    >>> for line in output_lines(report, "rows", "--observable"):
-    ...     print(line)
-    1 variable, 2 terms written to small.ode
-    views left out, as the rows do not determine them: total (linear ones can be kept with --observable)
-    """
-    lines = []
-    if "output" in report:
-        lines.append(
-            f"{counted(report[variables], 'variable')}, {counted(report['quotient_terms'], 'term')} "
-            f"written to {shown_path(report['output'])}"
-        )
-        left_out = report["views_left_out"]
-        if left_out:
-            more = ", …" if len(left_out) > 8 else ""
-            lines.append(
-                f"views left out, as the {variables} do not determine them: {', '.join(left_out[:8])}{more} "
-                f"(linear ones can be kept with {keep})"
-            )
-    if "certificate" in report:
-        lines.append(
-            f"certificate written to {shown_path(report['certificate'])}; verify it with symlump check"
-        )
-    return lines
 
 
 def _report(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.networks.onnx_options import add_shape
-from symlump.cli.pictures import add_picture, check_picture, draw_picture
+from symlump.cli.outputs import add_picture, check_picture, draw_picture
 from symlump.cli.reading import (
     NETWORKS,
     READ,

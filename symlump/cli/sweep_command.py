@@ -13,7 +13,7 @@ from symlump.cli.arguments import add_observable, check_linear, declare_files, k
 from symlump.cli.networks.compress_methods import METHODS
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.onnx_options import add_shape, shapes_of
-from symlump.cli.pictures import add_picture, check_picture, draw_picture
+from symlump.cli.outputs import add_picture, check_picture, draw_picture
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model
 from symlump.errors import FileFormatError, MethodError
 from symlump.progress import bar, working
@@ -261,7 +261,8 @@ def _network(options: argparse.Namespace) -> Sweep:
     data = None if options.data is None else read_data(options.data, network)
     settings = argparse.Namespace(
         linkage=options.linkage or "variance",
-        relative_to="output",
+        relative_to=None,
+        distance=None,
         on="influence",
         steps=0,
         box=options.box,

@@ -106,7 +106,9 @@ class CompressionPlan(Plan[Compression]):
 
     def _reported(self, method: CompressionMethod, reduction: Reduction) -> Compression:
         reduction = reduction.in_its_dtype()
-        return Compression(method, self.network, reduction, self._model(reduction))
+        return Compression(
+            reduction.method or method, self.network, reduction, self._model(reduction)
+        )
 
     def _model(self, reduction: Reduction) -> Any:
         if self.module is None:

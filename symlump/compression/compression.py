@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ class Compression:
     Parameters
     ----------
     method : CompressionMethod
+        Where it decided something itself, such as the unit of its tolerance, with that: ``compress(original,
+        result.method)`` gives the same again.
     original : Network
     reduction : Reduction
     model : Network or torch.nn.Module
@@ -266,13 +269,15 @@ class Compression:
         ]
 
     def __str__(self) -> str:
-        return self.headline() + "\n" + table_text(*self._table())
+        measure = "\n" + self.measure if self.eps else ""
+        return self.headline() + "\n" + table_text(*self._table()) + measure
 
     def __repr__(self) -> str:
         return f"<Compression: {self.headline()}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.headline()}</p>" + table_html(*self._table())
+        measure = f"<p>{escape(self.measure)}</p>" if self.eps else ""
+        return f"<p>{escape(self.headline())}</p>" + table_html(*self._table()) + measure
 
 
 def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:

@@ -54,6 +54,8 @@ class Reduction:
         What the report adds: facts that the certificates rest on, or why there are none.
     measure : str
         In words what ε compares, in which unit, and whether what follows was fitted.
+    method : CompressionMethod, optional
+        The method with the tolerance that was found, and all else that it decided itself, such as the unit.
     rounding : float
         How far a weight of ``network`` is, at most, from the number that the method found for it.
     """
@@ -69,6 +71,7 @@ class Reduction:
     places: tuple[int, ...] | None = None
     note: str = ""
     measure: str = ""
+    method: CompressionMethod | None = field(default=None, repr=False)
     rounding: float = 0.0
 
     @cached_property

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import numpy as np
 
-from symlump.display.drawing import PALETTE, draw_graphs, draw_system, new_figure
+from symlump.display.drawing import PALETTE, draw_graphs, draw_lumping, draw_system, new_figure
 from symlump.display.hmatrix_picture import draw_hmatrix
 from symlump.display.sweep_picture import draw_sweep
 from symlump.display.system_pictures import draw_matrix
 from symlump.errors import MethodError
+from symlump.lumping.lumping import Lumping
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:
@@ -255,3 +256,50 @@ PICTURES: dict[str, Callable[[Any], Any]] = {
     "ODE": draw_system,
     "PolynomialODE": draw_system,
 }
+
+
+def draw(result: Any) -> Figure:
+    """The picture of a result, whatever it is.
+
+    ====================  ==========================================================================
+    Lumping, Certificate  the dependency graph with its blocks coloured, and the quotient's beside it
+    LinearLumping         the matrix L, and who acts on whom in the quotient
+    Hierarchy             the dimensions of the chain, step by step
+    Conditions            the blocks, and what must be zero
+    Refinement            every round's partition
+    Sweep                 blocks and errors against ε
+    Compression           parameters of each layer before and after
+    Annealing             accuracy or loss against the share of parameters
+    HMatrix               the blocks and their ranks
+    Trajectory            the solution against time
+    PolynomialODE         the dependency graph
+    ====================  ==========================================================================
+
+    In a dependency graph an arrow x → y says that x occurs in the equation of y; a ring around a node, that
+    it occurs in its own.
+
+    Raises
+    ------
+    MethodError
+        If there is no picture of such an object, or it is too large to be seen (a graph: more than 150
+        variables).
+    MissingExtraError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import sympy, symlump as sl
+    >>> a, b = sympy.symbols("a b")
+    >>> figure = draw(sl.lump(sl.PolynomialODE.from_sympy({a: -a, b: -b}), sl.Forward()))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['2 variables', '1 block']
+    """
+    if isinstance(result, Lumping):
+        return draw_lumping(result)
+    for kind in type(result).__mro__:
+        if kind.__name__ in PICTURES and kind.__module__.startswith("symlump."):
+            figure: Figure = PICTURES[kind.__name__](result)
+            return figure
+    raise MethodError(
+        f"there is no picture of a {type(result).__name__}; draw takes a Lumping, {', '.join(PICTURES)}"
+    )

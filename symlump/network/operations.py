@@ -8,7 +8,7 @@ differentiated, and recorded into a module (:mod:`symlump.network.torch_module`)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from torch.nn import functional
 
 from symlump.errors import NetworkError
 from symlump.network.nodes import Shape
-from symlump.network.step_nodes import Attention, Operation
+
+if TYPE_CHECKING:
+    from symlump.network.step_nodes import Attention, Operation
 
 Tensors = Sequence[Any]
 

@@ -152,7 +152,7 @@ def test_units_without_effect_go_first_and_do_not_disturb():
 
 def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
     full = network(widths=(4, 30, 30, 2))
-    merging = Merging.of(full, Normal(), Linkage.VARIANCE)
+    (merging,) = Merging.of(full, Normal(), Linkage.VARIANCE)
     x = np.random.default_rng(5).normal(size=(4000, 4))
     y = full(x)
     spread = np.sqrt(np.mean(np.sum((y - y.mean(axis=0)) ** 2, axis=1)))
@@ -191,7 +191,7 @@ def test_refusals():
         sl.compress(network(), sl.AFDE(eps=0.1, inputs=np.ones((3, 2))))
     with pytest.raises(MethodError, match="the network has 4 inputs"):
         sl.compress(network(), sl.AFDE(eps=0.1, inputs=Normal([0.0])))
-    merging = Merging.of(network(), Normal(), Linkage.VARIANCE)
+    (merging,) = Merging.of(network(), Normal(), Linkage.VARIANCE)
     with pytest.raises(FailureError, match="smallest reachable size is 11 parameters"):
         merging.tolerance(10)
 
@@ -394,7 +394,7 @@ def test_a_price_for_each_parameter_spends_least_for_a_size(seed, place):
     """No other numbers of units hold as few parameters and cost less: all of them are tried."""
     widths = (int(np.random.default_rng(seed).integers(1, 40)), 7, 6, 5, 2)
     net = network(seed, widths)
-    merging = Merging.of(net, Normal(), Linkage.VARIANCE)
+    (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
     priced = merging.priced()
     heights = np.concatenate([tree[:, 2] for tree in priced.trees])
     groups = priced.groups(float(np.quantile(heights, place)))

@@ -93,6 +93,44 @@ def test_sizes_are_those_of_results_and_targets_are_reached(name, seed, eps, sha
             assert np.array_equal(a.weight, b.weight)
 
 
+def test_every_result_says_its_tolerance_and_in_which_unit():
+    net = network(5)
+    sizes = [sl.Quantize(bits=3), sl.Quantize(bits=5, steps="matrix"), sl.TruncatedSVD(rank=2)]
+    for method in [*(replace(method, retain=0.7) for method in METHODS.values()), *sizes]:
+        result = sl.compress(net, method)
+        assert result.eps > 0 and result.measure.startswith("ε "), method.label
+        assert f"ε = {result.eps:.6g}" in result.headline()
+        assert str(result).endswith(result.measure) and result.to_dict()["eps"] == result.eps
+
+
+def test_the_tolerance_of_pruning_and_rounding_is_what_it_says():
+    net, x = network(5), X[:, :3]
+    for method, score in (
+        (sl.Magnitude(0.6), lambda layer, h: np.abs(layer.weight)),
+        (sl.Wanda(0.6, x), lambda layer, h: np.abs(layer.weight) * np.linalg.norm(h, axis=0)),
+    ):
+        result = sl.compress(net, method)
+        assert result.eps == pytest.approx(0.4)
+        h, gone = x, []
+        for old, new in zip(net.chain.layers, result.network.chain.layers, strict=True):
+            gone += score(old, h)[(old.weight != 0) & (new.weight == 0)].tolist()
+            h = new(h)
+        largest = float(result.measure.rsplit(" ", 1)[1])
+        assert max(gone) <= largest <= max(gone) * 1.001
+    for bits in (2, 4, 7):
+        result = sl.compress(net, sl.Quantize(bits=bits))
+        for old, new in zip(net.layers, result.network.layers, strict=True):
+            size = np.abs(old.weight).max(axis=1, keepdims=True)
+            assert (np.abs(old.weight - new.weight) <= result.eps * size * (1 + 1e-12)).all()
+    result = sl.compress(net, sl.TruncatedSVD(rank=1))
+    shares = []
+    for layer in net.layers:
+        values = np.linalg.svd(layer.weight, compute_uv=False)
+        if sum(layer.weight.shape) < layer.weight.size:
+            shares.append(np.linalg.norm(values[1:]) / np.linalg.norm(values))
+    assert result.eps == pytest.approx(max(shares))
+
+
 def test_a_plan_gives_what_compress_gives():
     net = network(5)
     for name, method in METHODS.items():
@@ -175,8 +213,9 @@ def test_a_lumping_speaks_in_the_unit_of_its_tolerance(name, seed, share):
         result = sl.compress(net, sl.AFDE(retain=share, **AFDES[name]))
     except FailureError:
         return
-    floor = {"floor": 0.125} if "floor" in result.reduction.note else {}
-    again = sl.compress(net, sl.AFDE(eps=result.eps, **floor, **AFDES[name]))
+    again = sl.compress(
+        net, result.method
+    )  # which names the unit, and the floor where there is one
     for a, b in zip(again.network.layers, result.network.layers, strict=True):
         assert np.array_equal(a.weight, b.weight)
     (lumping,) = result.lumpings
@@ -195,7 +234,7 @@ def test_a_lumping_speaks_in_the_unit_of_its_tolerance(name, seed, share):
         if name in ("functions", "closure", "parameters"):
             height = float(said.text.split("join at a distance of ")[1].split(",")[0])
             assert (height <= result.eps * (1 + 1e-5)) == together or "kept apart" in said.text
-            assert "as a share of the outputs' spread" in said.text
+            assert result.method.unit in said.text
         elif AFDES[name].get("linkage", "variance") == "variance" and x + y == 1:
             assert "distance of their signatures under the final blocks is 0" in said.text
 
@@ -207,7 +246,7 @@ def test_the_floor_is_named_where_it_decides():
     net = sl.Network.dense(weights, activation="tanh")
     result = sl.compress(net, sl.AFDE(retain=0.1))
     assert result.network.widths[1] == 4 and "no layer below 0.125 of its units" in str(result)
-    again = sl.compress(net, sl.AFDE(eps=result.eps, floor=0.125))
+    again = sl.compress(net, result.method)  # which names the floor and the unit
     assert np.array_equal(again.network.layers[0].weight, result.network.layers[0].weight)
     free = sl.compress(net, sl.AFDE(retain=0.1, floor=0.0))
     assert free.network.widths[1] < 4 and "floor" not in str(free)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
-from symlump.cli.pictures import add_picture, draw_picture
+from symlump.cli.outputs import add_picture, draw_picture
 from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
 from symlump.progress import working
 

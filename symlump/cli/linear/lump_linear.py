@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import check_linear, kept_forms, observed
-from symlump.cli.lump_command import output_lines, write_outputs
+from symlump.cli.outputs import output_lines, write_outputs
 from symlump.cli.reading import note_lines, read_model, sizes
 from symlump.progress import working
 

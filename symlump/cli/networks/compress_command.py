@@ -12,7 +12,7 @@ from symlump.cli.networks.compress_methods import METHODS, add_sizes, described,
 from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.onnx_options import add_shape, shapes_of
-from symlump.cli.pictures import add_picture, check_picture, draw_picture
+from symlump.cli.outputs import add_picture, check_picture, draw_picture
 from symlump.enclosures.wording import at_most
 from symlump.errors import FileFormatError, MethodError
 from symlump.progress import working
@@ -104,10 +104,16 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--relative-to",
-        default="output",
         choices=("output", "parameters", "layer", "nothing"),
         help="afde: the unit of the tolerance; parameters: that of output, for each parameter that goes "
-        "(default: output)",
+        "(default: output; with --retain all but the last are tried, and the best is kept)",
+    )
+    parser.add_argument(
+        "--distance",
+        choices=("function", "coefficients"),
+        help="afde: what is compared, what units give under the stated inputs, or the coefficients of the "
+        "differential equation, as in the literature (default: function, and coefficients with "
+        "--relative-to layer or nothing)",
     )
     parser.add_argument(
         "--steps",
@@ -302,7 +308,6 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     difference = report["difference"]
     lines = [
         str(result),
-        *([result.measure] if result.measure and result.eps else []),
         f"outputs move by {difference['root_mean_square']:.3g} (root mean square), at most "
         f"{difference['largest']:.3g}, where they are {difference['output_root_mean_square']:.3g}: "
         f"observed on {difference['inputs']}",

@@ -27,7 +27,8 @@ def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | Non
         linkage=options.linkage,
         relative=options.relative_to != "nothing",
         on=options.on,
-        relative_to="output" if options.relative_to == "nothing" else options.relative_to,
+        relative_to=None if options.relative_to == "nothing" else options.relative_to,
+        distance=options.distance,
         steps=options.steps,
         inputs=None if data is None or options.on == "state" else data.inputs,
     )

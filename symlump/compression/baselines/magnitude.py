@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.compression.baselines.pruning import Mask, Part, Pruning, holding, largest
+from symlump.compression.baselines.pruning import (
+    Mask,
+    Part,
+    Pruning,
+    holding,
+    largest,
+    largest_gone,
+)
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
@@ -63,17 +70,17 @@ class Magnitude(CompressionMethod):
     def plan(self, network: Network) -> Pruning:
         """See :class:`symlump.plan.Method`."""
         scores = [np.abs(layer.weight) for layer in holding(network)]
-        if self.scope == "layerwise":
-            return Pruning(
-                network,
-                Part.of_layers(network),
-                lambda budgets: [largest(s, b) for s, b in zip(scores, budgets, strict=True)],
-            )
 
-        def chosen(budgets: tuple[int, ...]) -> list[Mask]:
-            every = largest(np.concatenate([s.ravel() for s in scores]), *budgets)
-            ends = np.cumsum([s.size for s in scores])[:-1]
-            parts = zip(np.split(every, ends), scores, strict=True)
-            return [part.reshape(score.shape) for part, score in parts]
+        def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
+            if self.scope == "layerwise":
+                masks = [largest(s, b) for s, b in zip(scores, budgets, strict=True)]
+            else:
+                every = largest(np.concatenate([s.ravel() for s in scores]), *budgets)
+                ends = np.cumsum([s.size for s in scores])[:-1]
+                parts = zip(np.split(every, ends), scores, strict=True)
+                masks = [part.reshape(score.shape) for part, score in parts]
+            return masks, largest_gone(scores, masks)
 
-        return Pruning(network, (Part.of_network(network),), chosen)
+        layerwise = self.scope == "layerwise"
+        whole = Part.of_layers(network) if layerwise else (Part.of_network(network),)
+        return Pruning(network, whole, choose, "|W|")

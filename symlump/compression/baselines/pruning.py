@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
 from typing import TypeAlias
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units
+from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
@@ -73,16 +74,25 @@ class Pruning(NetworkPlan):
     network : Network
     parts : tuple of Part
     choose : callable
-        The masks of the weights that stay, by layer that holds its own, from how many stay in each part.
+        From how many weights stay in each part: the masks of these, by layer that holds its own, and the
+        largest score of a weight that goes.
+    score : str
+        What is compared, as a formula.
     """
 
     network: Network
     parts: tuple[Part, ...]
-    choose: Callable[[tuple[int, ...]], list[Mask]]
+    choose: Callable[[tuple[int, ...]], tuple[list[Mask], float]]
+    score: str
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
-        return masked(self.network, self.choose(self._budgets(eps)))
+        masks, largest = self.choose(self._budgets(eps))
+        measure = (
+            f"ε is the share of the parameters that go; the largest {self.score} that went is "
+            f"{at_most(largest)}"
+        )
+        return replace(masked(self.network, masks), eps=eps, measure=measure)
 
     def size(self, eps: float) -> int:
         """Weights that are not masked, and what always stays."""
@@ -127,6 +137,18 @@ def largest(scores: FloatArray, count: int) -> Mask:
     mask = np.zeros(scores.size, dtype=bool)
     mask[np.argsort(-scores.ravel(), kind="stable")[:count]] = True
     return mask.reshape(scores.shape)
+
+
+def largest_gone(scores: Sequence[FloatArray], masks: Sequence[Mask]) -> float:
+    """The largest score outside of the masks; 0 if all stay.
+
+    Examples
+    --------
+    >>> largest_gone([np.array([3.0, 1.0, 2.0])], [np.array([True, False, False])])
+    2.0
+    """
+    pairs = zip(scores, masks, strict=True)
+    return max((float(score[~mask].max(initial=0.0)) for score, mask in pairs), default=0.0)
 
 
 def masked(network: Network, masks: list[Mask]) -> Reduction:

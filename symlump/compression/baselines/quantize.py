@@ -126,7 +126,7 @@ class _Rounding(NetworkPlan):
 
     def rounded(self, bits: int | None) -> Reduction:
         """The network with weights of so many bits; as it is without a number."""
-        network = self.network
+        network, shares = self.network, "row" if self.by_row else "matrix"
         layers = tuple(
             layer if bits is None else replace(layer, weight=self._rounded(layer.weight, bits))
             for layer in network.layers
@@ -142,9 +142,10 @@ class _Rounding(NetworkPlan):
             network.with_layers(layers),
             own_units(network),
             sum(stored) + network.other_parameters,
-            None,
+            0.0 if bits is None else _error(bits),
             float(np.linalg.norm(change)),
             stored=stored,
+            measure=f"ε is how far a weight may move, relative to the largest of its {shares}",
         )
 
     def _rounded(self, weight: FloatArray, bits: int) -> FloatArray:

@@ -98,7 +98,7 @@ class TruncatedSVD(CompressionMethod):
         if self.rank is None:
             return super().settle(plan)
         assert isinstance(plan, _Ranks)
-        return plan.split([min(self.rank, s.size) for _, s, _ in plan.factors], None)
+        return plan.of_rank(self.rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +131,24 @@ class _Ranks(NetworkPlan):
         """See :class:`symlump.plan.Plan`."""
         unit = "as a share of the outputs' spread" if self.by_output else "relative to their layer"
         measure = f"ε compares singular values, {unit}"
-        return replace(self.split(self._within(eps), eps), measure=measure)
+        return self.split(self._within(eps), eps, measure)
+
+    def of_rank(self, rank: int) -> Reduction:
+        """The network with layers of one rank; its ε is the largest relative error of a layer."""
+        ranks = [min(rank, s.size) for _, s, _ in self.factors]
+        shares = [
+            float(np.linalg.norm(s[rank:]) / np.linalg.norm(s))
+            for layer, (_, s, _), rank in zip(self.network.layers, self.factors, ranks, strict=True)
+            if _split(layer, rank) and s.any()
+        ]
+        measure = "ε compares singular values, relative to their layer"
+        return self.split(ranks, max(shares, default=0.0), measure)
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
         return self.network.other_parameters + sum(_stored(self.network, self._within(eps)))
 
-    def split(self, ranks: list[int], eps: float | None) -> Reduction:
+    def split(self, ranks: list[int], eps: float, measure: str) -> Reduction:
         """The network with layers of these ranks."""
         network = self.network
         nodes: list[Node] = []
@@ -168,6 +179,7 @@ class _Ranks(NetworkPlan):
             hypot(*errors),
             stored=_stored(network, ranks),
             places=tuple(places),
+            measure=measure,
         )
 
 

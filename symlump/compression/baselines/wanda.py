@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symlump.compression.baselines.pruning import Mask, Part, Pruning, holding
+from symlump.compression.baselines.pruning import Mask, Part, Pruning, holding, largest_gone
 from symlump.compression.inputs import Inputs, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
@@ -80,9 +80,10 @@ class Wanda(CompressionMethod):
         given = samples_of(self.inputs, network, count)
         together = _norms_together(network, given)
 
-        def chosen(budgets: tuple[int, ...]) -> list[Mask]:
+        def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
             values = dict(zip((node.name for node in network.inputs), given, strict=True))
             masks: dict[str, Mask] = {}
+            scores: dict[str, FloatArray] = {}
             for node in network.nodes:
                 if isinstance(node, Input):
                     continue
@@ -90,14 +91,16 @@ class Wanda(CompressionMethod):
                     name = node.weight_name or node.name
                     if name not in masks:
                         norms = together.get(name, _norms(values[node.inputs[0]]))
-                        masks[name] = _mask(node, norms, budgets[len(masks)] // node.units)
+                        scores[name] = _scores(node, norms)
+                        masks[name] = _mask(scores[name], budgets[len(masks)] // node.units)
                     node = replace(node, weight=np.where(masks[name], node.weight, 0.0))
                 values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
-            return list(masks.values())
+            kept = list(masks.values())
+            return kept, largest_gone(list(scores.values()), kept)
 
         pairs = zip(Part.of_layers(network), holding(network), strict=True)
         parts = tuple(replace(part, rows=layer.units) for part, layer in pairs)
-        return Pruning(network, parts, chosen)
+        return Pruning(network, parts, choose, "|W|·‖x‖")
 
 
 def _norms(value: FloatArray) -> FloatArray:
@@ -116,14 +119,18 @@ def _norms_together(network: Network, given: tuple[FloatArray, ...]) -> dict[str
     }
 
 
-def _mask(layer: Affine, norms: FloatArray, per_row: int) -> Mask:
-    """The weights of a layer to keep."""
+def _scores(layer: Affine, norms: FloatArray) -> FloatArray:
+    """``|W_ij|·‖x_j‖₂``."""
     norms = norms[None]
     if layer.depthwise:
         norms = norms[0, np.arange(layer.units) // (layer.units // norms.size)][:, None]
-    rows = np.abs(layer.weight) * norms.reshape(*norms.shape, *(1,) * len(layer.kernel))
-    rows = rows.reshape(layer.units, -1)
+    return np.asarray(np.abs(layer.weight) * norms.reshape(*norms.shape, *(1,) * len(layer.kernel)))
+
+
+def _mask(scores: FloatArray, per_row: int) -> Mask:
+    """The weights of a layer to keep."""
+    rows = scores.reshape(len(scores), -1)
     order = np.argsort(-rows, axis=1, kind="stable")[:, :per_row]
     mask = np.zeros(rows.shape, dtype=bool)
     np.put_along_axis(mask, order, True, axis=1)
-    return mask.reshape(layer.weight.shape)
+    return mask.reshape(scores.shape)

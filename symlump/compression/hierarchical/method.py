@@ -235,6 +235,7 @@ class _Matrices(NetworkPlan):
                 layers.append(replace(layer, weight=weight, bias=bias))
         stored = self._stored(matrices)
         left = [layer.name for layer in network.layers if not layer.is_dense]
+        compared = "what it gives over the stated inputs" if self.moments else "its Frobenius norm"
         return HierarchicalReduction(
             network.with_layers(layers),
             own_units(network),
@@ -248,4 +249,5 @@ class _Matrices(NetworkPlan):
                 if layer.is_dense
             ),
             note=f"left as they are: {', '.join(left)}" if left else "",
+            measure=f"ε is the error of each matrix, relative to {compared}",
         )

@@ -42,11 +42,14 @@ class AFDE(CompressionMethod):
         How ε groups units; see :mod:`symlump.lumping.tolerance.linkage`.
     relative : bool
         Measure distances in units that make one ε fit any network and all of its layers.
-    relative_to : {"output", "parameters", "layer"}
+    relative_to : {"output", "parameters", "layer"}, optional
         The unit of distances. "output": what they change the outputs by, relative to the size of these.
         "parameters": the same for each share of the parameters that merging saves, so that a size is reached
         where it costs least; see :meth:`symlump.compression.merging.merge.Merging.priced`. "layer": the mean
-        signature norm of the layer; then signatures are what is compared.
+        size of what is compared in the layer; that is coefficients then, unless ``distance`` says otherwise.
+        By default ``eps`` is relative to the outputs, and for ``retain`` all are tried: what gives the outputs
+        best under ``inputs`` is kept, and ``measure`` says which. (Where nothing is said of inputs that look
+        like images, it is the outputs.)
     on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
         sum per group of units with nearly equal outgoing weights; "both" does one after the other. The last two
@@ -93,7 +96,7 @@ class AFDE(CompressionMethod):
     linkage: str = "variance"
     relative: bool = True
     on: str = "influence"
-    relative_to: str = "output"
+    relative_to: str | None = "output"
     refit: bool | None = None
     inputs: Inputs = field(default=None, repr=False)
     steps: int = 0
@@ -109,7 +112,7 @@ class AFDE(CompressionMethod):
             raise MethodError(
                 "steps goes on from the refit, so it needs on='influence' and refit=True"
             )
-        if self.relative_to not in _UNITS:
+        if self.relative_to not in (None, *_UNITS):
             raise MethodError(
                 f"relative_to={self.relative_to!r} is unknown; choose 'output', 'parameters' or 'layer'"
             )
@@ -117,10 +120,12 @@ class AFDE(CompressionMethod):
             raise MethodError(
                 f"distance={self.distance!r} is unknown; choose 'function' or 'coefficients'"
             )
-        if self.distance == "function" and not (self.relative and self.relative_to != "layer"):
+        if not self.relative and (self.relative_to == "layer" or self.distance == "function"):
+            given = (
+                f"relative_to={self.relative_to!r}" if self.relative_to else "distance='function'"
+            )
             raise MethodError(
-                "distance='function' is measured by what it does to the outputs; relative=False and "
-                "relative_to='layer' go with distance='coefficients'"
+                f"{given} measures relative to something; it does not go with relative=False"
             )
         if self.relative_to == "parameters" and (
             self.on != "influence" or self.compared != "function"
@@ -156,16 +161,21 @@ class AFDE(CompressionMethod):
         >>> AFDE(eps=0.1, distance="coefficients", relative=False).measure
         'ε compares coefficients, in their own unit; weights that read merged units are added up'
         """
+        if self.on == "state":
+            return f"ε compares coefficients, {self.unit}; what units give is added up"
         compared = "functions" if self.compared == "function" else "coefficients"
         after = "refitted" if self.refits else "added up"
-        return f"ε compares {compared}, {self.unit}; weights that read merged units are {after}"
+        then = "; the weights of what reads them are compared afterwards" * (self.on == "both")
+        return (
+            f"ε compares {compared}, {self.unit}; weights that read merged units are {after}{then}"
+        )
 
     @property
     def unit(self) -> str:
         """The unit of ε in words."""
         if not self.relative:
             return "in their own unit"
-        return _UNITS[self.relative_to]
+        return _UNITS[self.relative_to or "output"]
 
     def plan(self, network: Network) -> UnitPlan:
         """See :class:`symlump.plan.Method`."""

@@ -203,6 +203,13 @@ def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:
     return parts[0] if len(parts) == 1 else np.hstack(parts)
 
 
+def outputs_of(network: Network, x: Sequence[FloatArray]) -> FloatArray:
+    """All outputs of a network, side by side."""
+    if len(network.outputs) == 1:  # lets values go that nothing reads any more
+        return network(*x).reshape(len(x[0]), -1)
+    return flat_outputs(forward(network, x), network)
+
+
 def effect_scale(ode: NetworkODE) -> tuple[float, ...]:
     """What to divide distances by, for each variable of a network's differential equation.
 
@@ -248,10 +255,7 @@ def observed_difference(
     0.0
     """
     x = standard_inputs(original, samples, seed)
-    before, after = (
-        n(*x) if len(n.outputs) == 1 else flat_outputs(forward(n, x), n)  # the first lets values go
-        for n in (original, reduced)
-    )
+    before, after = outputs_of(original, x), outputs_of(reduced, x)
     gap = after - before
     return Difference(
         len(before),

@@ -6,6 +6,7 @@ the difference of what the next layers read of them, each unit counting by its e
     w_i = E[Σ_k (∂y_k/∂h_i)²] / Var(y),
 
 so a distance is roughly what merging the two moves the outputs by, relative to their size, whatever the layer.
+In the other unit, that of the layer, all units of a layer count the same, and its mean square is 1.
 On a grid the differences are averaged over it and the squares in w_i added up; where several values are read
 (before and after a residual block), each counts by its part of the effect. No data is needed: the distribution
 is standard normal unless told otherwise. Exactly equivalent units have distance 0, and units that no stated
@@ -26,6 +27,7 @@ of convolutions); Shah, Olivier, Raj, arXiv:2005.14070.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -41,7 +43,7 @@ from symlump.compression.merging.values import (
     features,
     values_of,
 )
-from symlump.compression.merging.ward import cut, cut_to, merge_tree
+from symlump.compression.merging.ward import cut, cut_to, merge_tree, merge_trees
 from symlump.compression.moments import SAMPLES
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
@@ -69,16 +71,16 @@ class Merging:
         Of these inputs.
     effects : ndarray, shape (units,)
         The weights w.
-    floor : float
-        The share of its units that an axis keeps at any tolerance, so that no layer collapses.
     trees : tuple of ndarray
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
+    floor : float
+        The share of its units that an axis keeps at any tolerance, so that no layer collapses.
 
     Examples
     --------
     >>> from symlump.compression.moments import Normal
     >>> net = Network.dense([[[1.0, 2.0], [1.1, 2.0], [-1.0, 0.0]], [[0.5, 0.25, 1.0]]])
-    >>> merging = Merging.of(net, Normal(), Linkage.VARIANCE)
+    >>> (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
     >>> merging.groups(0.1)[merging.ties.units["layers.0"]].tolist()
     [2, 2, 4]
     >>> merging.parameters(0.1), merging.tolerance(7) == float(merging.trees[0][0, 2])
@@ -94,8 +96,19 @@ class Merging:
     floor: float = 0.0
 
     @classmethod
-    def of(cls, network: Network, inputs: object, linkage: Linkage) -> Merging:
+    def of(
+        cls,
+        network: Network,
+        inputs: object,
+        linkage: Linkage,
+        relative_to: Sequence[str] = ("output",),
+    ) -> tuple[Merging, ...]:
         """Compute the trees: the one costly step, the same for every tolerance.
+
+        Parameters
+        ----------
+        relative_to : sequence of {"output", "parameters", "layer"}
+            The units of distances, one merging for each; values and distances are computed once for all.
 
         Raises
         ------
@@ -106,8 +119,17 @@ class Merging:
         with np.errstate(over="ignore", invalid="ignore"):
             values, samples = values_of(network, inputs)
             read = read_effects(network, samples)
-            effects, trees = _trees(network, ties, values, read, linkage, repr(inputs))
-        return cls(network, ties, values, samples, effects, trees)
+            units = ["layer" if unit == "layer" else "output" for unit in relative_to]
+            effects, trees = _trees(
+                network, ties, values, read, linkage, list(dict.fromkeys(units)), repr(inputs)
+            )
+        found = {
+            unit: cls(network, ties, values, samples, effects, own) for unit, own in trees.items()
+        }
+        return tuple(
+            found[own].priced() if unit == "parameters" else found[own]
+            for unit, own in zip(relative_to, units, strict=True)
+        )
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
@@ -153,7 +175,7 @@ class Merging:
         --------
         >>> from symlump.compression.moments import Normal
         >>> net = Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]])
-        >>> merging = Merging.of(net, Normal(), Linkage.VARIANCE)
+        >>> (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
         >>> priced = merging.priced()  # either unit holds 3 of 6 parameters
         >>> round(float(priced.trees[0][0, 2] / merging.trees[0][0, 2]) ** 2, 9)
         2.0
@@ -286,9 +308,10 @@ def _trees(
     values: Values,
     read: dict[str, FloatArray],
     linkage: Linkage,
+    relative_to: Sequence[str],
     inputs: str,
-) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-    """The weights of all units, and the tree of each axis."""
+) -> tuple[FloatArray, dict[str, tuple[FloatArray, ...]]]:
+    """The weights of all units, and in each unit of distances the tree of each axis."""
     places = {  # for each axis where its units are read: the channels of each unit
         name: [(a, at) for a in range(len(ties.axes)) if (at := ties.table(name, a)).size]
         for name in read
@@ -298,7 +321,7 @@ def _trees(
     ]
     effects = np.zeros(ties.count)
     parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ties.axes]
-    trees: list[FloatArray] = [np.empty((0, 4))] * len(ties.axes)
+    trees = [[np.empty((0, 4))] * len(relative_to)] * len(ties.axes)
     if isinstance(values, SampledValues):  # distances need fewer samples than fits
         values = SampledValues(tuple(x[:SAMPLES] for x in values.samples))
     walk = Walk(network, values)
@@ -320,20 +343,41 @@ def _trees(
             parts[axis].append((root, weights))
             del root
             if len(parts[axis]) == wanted[axis]:
-                trees[axis] = _tree(parts[axis], linkage)
+                trees[axis] = _trees_of(parts[axis], linkage, relative_to)
                 parts[axis] = []
     for axis, count in enumerate(wanted):
         if not count:  # nothing reads these units, so they are one
             units = ties.axes[axis].size
-            trees[axis] = merge_tree(np.zeros((units, 1)), np.zeros(units), linkage)
-    return effects, tuple(trees)
+            alike = [np.zeros(units)] * len(relative_to)
+            trees[axis] = merge_trees(np.zeros((units, 1)), alike, linkage)
+    return effects, {
+        unit: tuple(axis[number] for axis in trees) for number, unit in enumerate(relative_to)
+    }
 
 
-def _tree(parts: list[tuple[FloatArray, FloatArray]], linkage: Linkage) -> FloatArray:
-    """One tree of all that is read of some units, each value counting by its part of the effect."""
+def _trees_of(
+    parts: list[tuple[FloatArray, FloatArray]], linkage: Linkage, relative_to: Sequence[str]
+) -> list[FloatArray]:
+    """In each unit one tree of all that is read of some units.
+
+    Each value counts by its part of the effect; in the unit of the layer each counts the same.
+    """
+    sizes = [float(np.mean(np.einsum("ij,ij->j", root, root))) or 1.0 for root, _ in parts]
     if len(parts) == 1:
         weights = parts[0][1]
-        return merge_tree(parts.pop()[0].T, weights, linkage)  # nothing else holds the rows
+        counting = {"output": weights, "layer": np.full(weights.size, 1 / sizes[0])}
+        weightings = [counting[unit] for unit in relative_to]
+        return merge_trees(parts.pop()[0].T, weightings, linkage)  # nothing else holds the rows
     total = sum(float(weights.mean()) for _, weights in parts) or 1.0
-    rows = np.hstack([root.T * np.sqrt(float(w.mean()) / total) for root, w in parts])
-    return merge_tree(rows, np.sum([w for _, w in parts], axis=0), linkage)
+    factors = {
+        "output": [float(weights.mean()) / total for _, weights in parts],
+        "layer": [1 / (size * len(parts)) for size in sizes],
+    }
+    weights = np.sum([weights for _, weights in parts], axis=0)
+    counting = {"output": weights, "layer": np.ones(weights.size)}
+    trees = []
+    for unit in relative_to:
+        by_part = zip(parts, factors[unit], strict=True)
+        rows = np.hstack([root.T * np.sqrt(factor) for (root, _), factor in by_part])
+        trees.append(merge_tree(rows, counting[unit], linkage))
+    return trees

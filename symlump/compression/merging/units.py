@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from math import hypot, inf
+from math import hypot, inf, isfinite
 from sys import float_info
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assumed
-from symlump.compression.merging.coefficients import CoefficientMerging
-from symlump.compression.merging.effect import effect_scale
+from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
+from symlump.compression.merging.effect import effect_scale, outputs_of
 from symlump.compression.merging.merge import Merging, has_equal_units, merged
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Values, memory_for, values_of
 from symlump.compression.reduction import NetworkPlan, Reduction
+from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
@@ -36,6 +38,11 @@ from symlump.plan import smallest_tolerance
 
 if TYPE_CHECKING:
     from symlump.compression.merging.afde import AFDE
+
+
+#: What distances may be relative to: of functions, and of anything.
+_FUNCTION_UNITS = ("output", "parameters", "layer")
+_UNITS = ("output", "layer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +86,16 @@ class UnitPlan(NetworkPlan):
     @cached_property
     def merging(self) -> Merging:
         """Distances of units under the stated inputs."""
-        merging = Merging.of(self.network, self._inputs, self._linkage)
-        if self.method.relative_to == "parameters":
-            merging = merging.priced()
+        unit = self.method.relative_to or "output"
+        (merging,) = Merging.of(self.network, self._inputs, self._linkage, (unit,))
         return merging.with_floor(self.method.floor or 0.0)
 
     @cached_property
     def coefficients(self) -> CoefficientMerging:
         """Distances of coefficients."""
         method = self.method
-        return CoefficientMerging.of(
-            self.network, self._linkage, method.relative, method.relative_to
-        )
+        unit = method.relative_to or "output"
+        return CoefficientMerging.of(self.network, self._linkage, method.relative, unit)
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
@@ -120,7 +125,10 @@ class UnitPlan(NetworkPlan):
         return max(eps, float_info.min)
 
     def reach(self, target: int) -> Reduction:
-        """The same; no layer collapses, if the size can be had without.
+        """What has at most a target's size; no layer collapses, if the size can be had without.
+
+        Where the method names no unit of distances, all are tried; what gives the outputs best under the
+        stated inputs is returned. Drawn images, where nothing is stated, are too rough a guess to choose by.
 
         Raises
         ------
@@ -128,19 +136,71 @@ class UnitPlan(NetworkPlan):
             If no tolerance reaches the target.
         """
         method = self.method
+        guessed = method.inputs is None and isinstance(self._inputs, Images)
+        decided = method.relative_to is not None or not method.relative
+        if guessed or decided or self._exact_size <= target:
+            return self._reach(target)
+        found: list[tuple[UnitPlan, Reduction]] = []
+        for plan in self._in_all_units():
+            try:
+                found.append((plan, plan._reach(target)))
+            except FailureError as error:
+                failed = error
+        if not found:
+            raise failed
+        plan, best = min(found, key=lambda pair: self._error(pair[1].network))
+        if not method.steps:
+            return best
+        return plan._like(replace(plan.method, steps=method.steps))._reach(target)
+
+    def _reach(self, target: int) -> Reduction:
+        """The same in the one unit of the method."""
+        method = self.method
         functions = method.on == "influence" and method.compared == "function"
         if functions and method.floor is None and self._exact_size > target:
             careful = self.merging.with_floor()
             if careful.parameters(inf) <= target:
-                return self._carefully(careful).at_floor(target, self.merging)
+                named = replace(method, floor=careful.floor)
+                return self._like(named, merging=careful).at_floor(target, self.merging)
         return super().reach(target)
 
-    def _carefully(self, merging: Merging) -> UnitPlan:
-        """The same plan with a floor, which its method then names."""
-        plan = UnitPlan(replace(self.method, floor=merging.floor), self.network)
-        plan.__dict__ |= {k: v for k, v in self.__dict__.items() if k not in ("method", "_latest")}
-        plan.__dict__ |= {"merging": merging}
+    def _in_all_units(self) -> list[UnitPlan]:
+        """The plans in which distances are relative to one thing each, before any steps."""
+        method, compared, refit = self.method, self.method.compared, self.method.refits
+        units, found = _UNITS, [dict[str, object]() for _ in _UNITS]
+        if method.on != "state" and compared == "function":
+            units = _FUNCTION_UNITS if method.on == "influence" else _UNITS
+            mergings = Merging.of(self.network, self._inputs, self._linkage, units)
+            floor = method.floor or 0.0
+            found = [{"merging": merging.with_floor(floor)} for merging in mergings]
+            self.__dict__ |= found[0]
+        elif method.on != "state":
+            divisors = (layer_units(self.network, True, unit) for unit in units)
+            found = [{"coefficients": replace(self.coefficients, units=by)} for by in divisors]
+        _ = self._memory, self._ties  # shared by all
+        return [
+            self._like(
+                replace(method, relative_to=unit, distance=compared, refit=refit, steps=0), **own
+            )
+            for unit, own in zip(units, found, strict=True)
+        ]
+
+    def _like(self, method: AFDE, **found: object) -> UnitPlan:
+        """A plan of the same network that shares what was found out, but for what is given."""
+        plan, own = UnitPlan(method, self.network), ("method", "_latest", *found)
+        plan.__dict__ |= {k: v for k, v in self.__dict__.items() if k not in own} | found
         return plan
+
+    def _error(self, small: Network) -> float:
+        """The mean square of what the outputs move by under the stated inputs; infinite if they overflow."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = float(np.mean((outputs_of(small, self._stated[1]) - self._outputs) ** 2))
+        return error if isfinite(error) else inf
+
+    @cached_property
+    def _outputs(self) -> FloatArray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return outputs_of(self.network, self._stated[1])
 
     def at_floor(self, target: int, without: Merging) -> Reduction:
         """What reaches a size above the floor; its report says so where the floor decided."""
@@ -183,21 +243,24 @@ class UnitPlan(NetworkPlan):
             defect,
             lambda: tuple(part.lumping() for part in parts),
             measure=self.method.measure,
+            method=self.method.within(eps),
             note="" if eps == 0 or self.method.inputs is not None else advice(self.network, "AFDE"),
         )
 
     def _scale(self, ode: NetworkODE) -> tuple[float, ...] | None:
-        by_output = self.method.relative and self.method.relative_to == "output"
+        by_output = self.method.relative and self.method.relative_to != "layer"
         return effect_scale(ode) if by_output else None
 
     @cached_property
-    def _values(self) -> Values:
-        return values_of(self.network, self._inputs)[0]
+    def _stated(self) -> tuple[Values, tuple[FloatArray, ...]]:
+        """Values under the stated inputs, and samples of these."""
+        if self.method.on != "state" and self.method.compared == "function":
+            return self.merging.values, self.merging.samples
+        return values_of(self.network, self._inputs)
 
     @cached_property
     def _memory(self) -> dict[str, FloatArray] | None:
-        values = self.merging.values if self.method.compared == "function" else self._values
-        return memory_for(self.network, values)
+        return memory_for(self.network, self._stated[0])
 
     @cached_property
     def _ties(self) -> Ties:
@@ -259,12 +322,12 @@ class UnitPlan(NetworkPlan):
 
     def _merged(self, groups: IntArray, refit: bool) -> Merged:
         """The network with groups of units, or of variables of its equation, where these are compared."""
-        memory = None if self._latest is None else self._memory  # from the second fit on
+        memory = self._memory if refit else None
         if self.method.compared == "function":
             small = self.merging.merged(groups, refit, memory)
         elif refit or self.network.sharing:
             ties, units = self._ties, self._tied_groups(groups)
-            ones, values = np.ones(ties.count), self._values if refit else None
+            ones, values = np.ones(ties.count), self._stated[0] if refit else None
             small = merged(self.network, ties, units, ones, values, memory)
         else:
             small = self.coefficients.merged(groups)
@@ -272,7 +335,7 @@ class UnitPlan(NetworkPlan):
             return small
         from symlump.compression.fitting import fitted
 
-        samples = self.merging.samples
+        samples = self._stated[1]
         return replace(
             small, written=fitted(small.written, self.network, samples, self.method.steps)[0]
         )

@@ -14,6 +14,8 @@ Ward, doi:10.1080/01621459.1963.10500845; Müllner, arXiv:1109.2378 (nearest-nei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import pdist, squareform
@@ -46,10 +48,34 @@ def merge_tree(rows: FloatArray, weights: FloatArray, linkage: Linkage) -> Float
     -----
     Cost: all pairs, O(n²) time and memory after the distances.
     """
+    return merge_trees(rows, [weights], linkage)[0]
+
+
+def merge_trees(
+    rows: FloatArray, weightings: Sequence[FloatArray], linkage: Linkage
+) -> list[FloatArray]:
+    """The trees of the same rows with several weights, from one matrix of distances.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [5.0]])
+    >>> trees = merge_trees(rows, [np.ones(3), np.full(3, 4.0)], Linkage.VARIANCE)
+    >>> [tree[0, 2].tolist() for tree in trees]
+    [1.0, 2.0]
+    """
     if len(rows) < 2:
-        return np.empty((0, 4))
+        return [np.empty((0, 4))] * len(weightings)
     squares = _square_distances(rows)
     del rows  # the caller may hold no other reference to them
+    last = len(weightings) - 1
+    return [
+        _tree(squares if number == last else squares.copy(), weights, linkage)
+        for number, weights in enumerate(weightings)
+    ]
+
+
+def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:
+    """The tree of rows from their distances, which are overwritten."""
     squares *= _pair_weights(weights, weights[:, None])
     if linkage is Linkage.VARIANCE:
         return _ward(squares, weights.astype(np.float64))

@@ -35,6 +35,10 @@ from symlump.proof.certificate import Certificate
 #: Up to this many parameters certificates are made unasked.
 _PROVED = 50_000
 
+_MEASURE = (
+    "ε compares rows up to their factors, as a share of the outputs' spread; weights are added up"
+)
+
 _CHAINS = (
     "Symmetric(box=…) is for chains of dense layers; a network with convolutions or branches is reduced for "
     "all inputs: leave box out"
@@ -167,4 +171,5 @@ class _Symmetries(NetworkPlan):
             stored=small.held,
             certificates=proofs,
             note="; ".join(notes),
+            measure=_MEASURE,
         )

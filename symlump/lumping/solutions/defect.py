@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement, product
 from math import comb, factorial, prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from symlump.errors import FailureError
 from symlump.lumping.equivalence import polynomial_only
-from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
+
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
 
 #: Nothing is multiplied out to more terms than this.
 MAX_TERMS = 2_000_000

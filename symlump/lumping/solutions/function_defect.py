@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from symlump.errors import FailureError, InputError
-from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.solutions.functional import MEAN
 from symlump.lumping.tolerance.functional import NearestForward, exact_part
@@ -27,6 +27,9 @@ from symlump.ode.functions.images import functions_of, image
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
+
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
 
 _MINUS = Fraction(-1)
 #: Arguments are near where their coefficients differ by at most this part of their size.

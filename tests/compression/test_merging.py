@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
@@ -85,6 +85,83 @@ def test_the_network_is_that_of_the_equations(seed, activation, retain, bias, re
         assert np.array_equal(mine.weight, theirs.weight)
         assert (mine.bias is None) == (theirs.bias is None)
         assert mine.bias is None or np.array_equal(mine.bias, theirs.bias)
+
+
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
+@given(
+    seed=st.integers(0, 500),
+    activation=st.sampled_from(["tanh", "relu", "polynomial:0,1,0.5"]),
+    retain=st.floats(0.2, 0.8),
+    options=st.sampled_from(
+        [{}, {"refit": False}, {"distance": "coefficients"}, {"on": "both"}, {"on": "state"}]
+    ),
+)
+def test_a_size_is_had_in_the_better_unit(seed, activation, retain, options):
+    """What is kept gives the outputs as well as the better of the two, on the inputs that were stated."""
+    full = network(seed, activation=sl.network.activations.table.activation(activation))
+    x = np.random.default_rng(seed).normal(size=(300, 4))
+
+    def found(relative_to, **more):
+        method = sl.AFDE(retain=retain, relative_to=relative_to, inputs=x, **{**options, **more})
+        try:
+            result = sl.compress(full, method)
+        except FailureError:
+            return (np.inf, "")
+        assert result.retained_parameters <= share_of(full.parameters, retain)
+        again = sl.compress(full, result.method)  # what was decided is in the method
+        assert again.headline() == result.headline() and again.measure == result.measure
+        return float(np.mean((result.network(x) - full(x)) ** 2)), result.measure
+
+    method = sl.AFDE(retain=retain, **options)
+    decided = {"distance": method.compared, "refit": method.refits}
+    units = ["output", "layer"]
+    if method.compared == "function" and method.on == "influence":
+        units.insert(1, "parameters")
+    alone = [found(unit, **decided) for unit in units]
+    assert found(None) == min(alone, key=lambda pair: pair[0])
+
+
+def test_any_unit_can_be_the_best_one():
+    found = {
+        sl.compress(network(seed, widths, "relu"), sl.AFDE(retain=0.5)).method.relative_to
+        for widths in ((4, 12, 10, 2), (60, 12, 10, 2))
+        for seed in range(8)
+    }
+    assert found == {"output", "parameters", "layer"}
+
+
+def test_steps_begin_where_the_better_unit_ends():
+    full, x = network(3, widths=(3, 10, 8, 2)), np.random.default_rng(0).normal(size=(200, 3))
+    closed, fitted = (
+        sl.compress(full, sl.AFDE(retain=0.4, inputs=x, steps=steps)) for steps in (0, 10)
+    )
+    assert closed.measure == fitted.measure
+    before, after = (np.mean((r.network(x) - full(x)) ** 2) for r in (closed, fitted))
+    assert after < before
+    assert all(
+        np.array_equal(a, b) for a, b in zip(closed.unit_maps, fitted.unit_maps, strict=True)
+    )
+
+
+def test_the_unit_of_the_layer_has_mean_square_one():
+    """Values twice as large in one layer leave that unit as it is; a second way to write its definition."""
+    full = network(1, activation="relu")
+    weight = full.layers[0].weight
+    double = full.with_layers(
+        [replace(full.layers[0], weight=2 * weight, bias=2 * full.layers[0].bias), *full.layers[1:]]
+    )
+    x = np.random.default_rng(0).normal(size=(500, 4))
+    trees = []
+    for net in (full, double):
+        (merging,) = Merging.of(net, x, Linkage.CLOSURE, ("layer",))
+        trees.append(merging.trees[0])
+        h = net.layers[0].weight @ x.T + net.layers[0].bias[:, None]
+        h = np.maximum(h, 0)
+        near = min(np.mean((h[i] - h[j]) ** 2) for i in range(len(h)) for j in range(i)) / np.mean(
+            h**2
+        )
+        assert trees[-1][0, 2] == pytest.approx(near**0.5)
+    assert trees[0][:, 2] == pytest.approx(trees[1][:, 2])
 
 
 def test_the_certificate_of_a_refitted_network_is_accepted():
@@ -170,7 +247,7 @@ def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
 def test_retain_finds_the_smallest_tolerance(linkage):
     full = network(widths=(4, 20, 20, 2))
     result = sl.compress(full, sl.AFDE(retain=0.4, linkage=linkage))
-    less = sl.compress(full, sl.AFDE(eps=result.eps * (1 - 1e-9), linkage=linkage))
+    less = sl.compress(full, result.method.within(result.eps * (1 - 1e-9)))
     assert result.retained_parameters <= 0.4 * full.parameters < less.retained_parameters
 
 

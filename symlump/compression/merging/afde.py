@@ -96,7 +96,7 @@ class AFDE(CompressionMethod):
     linkage: str = "variance"
     relative: bool = True
     on: str = "influence"
-    relative_to: str | None = "output"
+    relative_to: str | None = None
     refit: bool | None = None
     inputs: Inputs = field(default=None, repr=False)
     steps: int = 0
@@ -120,7 +120,7 @@ class AFDE(CompressionMethod):
             raise MethodError(
                 f"distance={self.distance!r} is unknown; choose 'function' or 'coefficients'"
             )
-        if not self.relative and (self.relative_to == "layer" or self.distance == "function"):
+        if not self.relative and (self.relative_to or self.distance == "function"):
             given = (
                 f"relative_to={self.relative_to!r}" if self.relative_to else "distance='function'"
             )

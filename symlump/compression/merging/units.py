@@ -167,7 +167,8 @@ class UnitPlan(NetworkPlan):
     def _in_all_units(self) -> list[UnitPlan]:
         """The plans in which distances are relative to one thing each, before any steps."""
         method, compared, refit = self.method, self.method.compared, self.method.refits
-        units, found = _UNITS, [dict[str, object]() for _ in _UNITS]
+        units: tuple[str, ...] = _UNITS
+        found = [dict[str, object]() for _ in _UNITS]
         if method.on != "state" and compared == "function":
             units = _FUNCTION_UNITS if method.on == "influence" else _UNITS
             mergings = Merging.of(self.network, self._inputs, self._linkage, units)

@@ -179,7 +179,7 @@ def compress(
         from symlump.compression.recurrent.field import compress_field
 
         _refuse_options("a neural ODE says its sizes itself", example, leave_untouched)
-        return compress_field(model, method)
+        return compress_field(model, method, compress)
     if not isinstance(model, Network) and is_recurrent(model):
         return recurrent_plan(model, method, example, leave_untouched).settled()
     return CompressionPlan.of(model, method, example, leave_untouched).settled()

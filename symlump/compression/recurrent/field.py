@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -135,8 +136,19 @@ class FieldCompression:
         return f"<FieldCompression: {self.headline()}>"
 
 
-def compress_field(field: NeuralODE, method: CompressionMethod) -> FieldCompression:
+def compress_field(
+    field: NeuralODE,
+    method: CompressionMethod,
+    compress: Callable[[Network, CompressionMethod], Compression],
+) -> FieldCompression:
     """Merge states that stay equal where they start equal, then the units of the field.
+
+    Parameters
+    ----------
+    field : NeuralODE
+    method : CompressionMethod
+    compress : callable
+        What reduces the network of the field: :func:`symlump.compress`.
 
     Raises
     ------
@@ -145,7 +157,6 @@ def compress_field(field: NeuralODE, method: CompressionMethod) -> FieldCompress
     MethodError
         If the method does not take the field's network.
     """
-    from symlump.compression.compress import compress
     from symlump.network.recurrent.torch_field import module_of_field
 
     lumping = lump(field.ode(), Backward(), field.initial)

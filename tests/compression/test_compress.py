@@ -31,7 +31,7 @@ def test_retain_is_met_and_counted_truly(seed, retain, linkage, on):
     small = result.network
     counted = sum(layer.weight.size + layer.bias.size for layer in small.chain.layers)
     assert result.retained_parameters == counted <= retain * result.parameters + 1e-9
-    again = sl.compress(network(seed), sl.AFDE(eps=result.eps, linkage=linkage, on=on))
+    again = sl.compress(network(seed), result.method)
     assert again.retained_parameters == result.retained_parameters
     for units, layer in zip(result.unit_maps, small.chain.hidden, strict=True):
         assert set(units.tolist()) == set(range(layer.units))

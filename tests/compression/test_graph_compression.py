@@ -211,7 +211,7 @@ def test_a_tolerance_shrinks_it_with_a_report(trained, digits):
 def test_every_unit_of_the_tolerance_reaches_the_size(graph, linkage, options):
     result = sl.compress(graph, sl.AFDE(retain=0.5, linkage=linkage, **options))
     assert result.retained <= 0.5
-    again = sl.compress(graph, sl.AFDE(eps=result.eps, linkage=linkage, **options))
+    again = sl.compress(graph, result.method)
     assert again.retained_parameters == result.retained_parameters
 
 

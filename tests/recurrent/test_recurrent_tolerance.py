@@ -7,13 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from recurrent_planted import Tagger, on_grid, with_copies
 from torch import nn
 
 import symlump as sl
 from symlump.cli.main import main
 from symlump.compression.recurrent.plan import RecurrentPlan
+from symlump.compression.recurrent.units import merged_cell
+from symlump.enclosures.arithmetics import arithmetic
 from symlump.errors import MethodError, NetworkError
+from symlump.lumping.lumping import Lumping
+from symlump.lumping.partition import Partition
+from symlump.lumping.solutions.error_system import ErrorSystem
+from symlump.network.recurrent.cells import GATES, Cell
+from symlump.network.recurrent.equations import cell_map
 from symlump.network.recurrent.saved import read_saved, saved_recurrent
 
 CLASSES = [nn.RNN, nn.GRU, nn.LSTM]
@@ -211,3 +220,31 @@ def test_state_dicts_that_do_not_say_enough() -> None:
         saved_recurrent(states, activation="relu")
     with pytest.raises(NetworkError, match="an LSTM with projections"):
         saved_recurrent(nn.LSTM(2, 4, proj_size=2).state_dict())
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["tanh", "gru", "lstm"]))
+@settings(max_examples=12, deadline=None)
+def test_the_defect_is_what_is_left(seed: int, kind: Any) -> None:
+    """q(U·y) − U·g(y) is in its enclosure at points, which is as narrow as the weights are near."""
+    generator = np.random.default_rng(seed)
+    gates, labels = len(GATES[kind]), np.array([0, 1, 0])
+    w = generator.normal(size=(gates, 3, 1))
+    v = generator.normal(size=(gates, 3, 3))
+    w[:, 2], v[:, 2] = w[:, 0], v[:, 0]
+    exact = Cell(kind, w, v)
+    small = merged_cell(exact, labels, np.arange(1))
+    noise = 1e-5 * generator.normal(size=v.shape)
+    whole, part = cell_map(Cell(kind, w, v + noise)), cell_map(small)
+    states = len(exact.states)
+    of = np.concatenate([*(labels + 2 * s for s in range(states)), [2 * states]])
+    partition = Partition(of)
+    lumping = Lumping(whole, sl.Backward(), partition, partition, part, 0.0, 0)
+    m = arithmetic("float64")
+    moved = np.zeros(len(whole), dtype=bool)
+    system = ErrorSystem.of(lumping, np.zeros(len(part), dtype=bool), moved, m)
+    y = generator.uniform(-1, 1, len(part))
+    found = system.defect.values(m.point(y))
+    left = whole.rhs(lumping.lift(y)) - lumping.lift(part.rhs(y))
+    low, high = m.lower(found), m.upper(found)
+    assert (low - 1e-14 <= left[system.live]).all() and (left[system.live] <= high + 1e-14).all()
+    assert (high - low).max() < 1e-9 and np.abs(left).max() > 1e-8

@@ -249,3 +249,27 @@ def test_a_model_that_asks_for_the_number_of_samples_is_read():
     assert len(tied(network).axes) == 10  # four heads and one dense layer in each block
     assert isinstance(network.nodes[0], Input) and isinstance(network.nodes[1], Affine)
     assert issubclass(ViT, nn.Module)
+
+
+def test_a_root_mean_square_is_one_normalisation_and_halves_of_heads_stay_channels():
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 4)
+
+        def forward(self, x):
+            h = self.a(x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5)).unflatten(
+                -1, (2, 4)
+            )
+            return self.b(torch.tanh(torch.cat([-h[..., 2:], h[..., :2]], -1)).flatten(-2))
+
+    torch.manual_seed(0)
+    model = Turned().double().eval()
+    copied(model.a, [0, 2], [4, 6])  # each in the other head
+    x = torch.randn(3, 5, 4, dtype=torch.float64)
+    network = sl.from_torch(model, x)
+    kinds = [node.kind for node in network.nodes if hasattr(node, "kind")]
+    assert kinds == ["normalise"]
+    result = sl.compress(network, sl.AFDE(eps=0))
+    assert result.exact and result.network.layers[0].units == 6
+    assert np.allclose(result.network(x.numpy()), model(x).detach().numpy())

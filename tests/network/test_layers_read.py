@@ -61,6 +61,17 @@ CASES = {
          "c": nn.Linear(4, 2)},
         TOKENS,
     ),
+    "root mean squares written out": (
+        lambda m, x: m.b(m.w * (m.a(x) * torch.rsqrt(m.a(x).pow(2).mean(-1, keepdim=True) + 1e-6))),
+        {"a": nn.Linear(4, 6), "w": parameter(6), "b": nn.Linear(6, 2)},
+        TOKENS,
+    ),
+    "halves of heads turned": (
+        lambda m, x: m.b(torch.cat([-(h := m.a(x).unflatten(-1, (2, 4)))[..., 2:], h[..., :2]], -1)
+                         .flatten(-2)),
+        {"a": nn.Linear(4, 8), "b": nn.Linear(8, 2)},
+        TOKENS,
+    ),
     "norms of images": (
         lambda m, x: m.b(m.i(m.g(m.a(x)))),
         {"a": nn.Conv2d(4, 6, 3), "g": nn.GroupNorm(2, 6), "i": nn.InstanceNorm2d(6, affine=True),

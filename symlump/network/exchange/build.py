@@ -250,6 +250,11 @@ class GraphBuilder(TokenBuilder):
                     return self.apply(name, z, activation("silu"))
             if values[0] == values[1]:
                 return self.apply(name, values[0], polynomial([0.0, 0.0, 1.0]))
+        if operation == "multiply" and len(values) == 2:
+            for x, other in (values, values[::-1]):
+                unit = self.root_mean_square(name, x, other)
+                if unit is not None:
+                    return unit
         like, names = self.alike(name, values)
         return like.of(self.add(Combine(self.free(name), tuple(names), operation)))
 

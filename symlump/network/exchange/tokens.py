@@ -16,8 +16,8 @@ from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import shown
 from symlump.network.exchange.building_steps import StepBuilder
 from symlump.network.exchange.views import Piece, View, all_of, joined
-from symlump.network.nodes import Concatenate
-from symlump.network.step_nodes import Attention, Softmax
+from symlump.network.nodes import Affine, Apply, Concatenate, Pool
+from symlump.network.step_nodes import Attention, Operation, Softmax
 from symlump.ode.exact import FloatArray
 
 
@@ -53,6 +53,15 @@ class TokenBuilder(StepBuilder):
             axes = list(first.axes)
             axes[axis] = all_of(0, count)
             return View(node.name, tuple(axes))
+        own, alike = first.axes[axis], len({(v.axes, self.shapes[v.name]) for v in views}) == 1
+        if alike and own and all(p.axis == 0 for p in own) and len(views) == len(parts):
+            # A part of the channels, as inside of heads: what is joined is one piece further out.
+            joint = Concatenate(self.free(name), tuple(v.name for v in views))
+            outer = Piece(0, len(views), self.shapes[first.name][0])
+            self.add(joint)
+            axes = list(first.axes)
+            axes[axis] = joined([outer, *own])
+            return View(joint.name, tuple(axes))
         order = self._channels_first(views, axis)
         names: list[str] = []
         places: list[int] = []
@@ -141,6 +150,37 @@ class TokenBuilder(StepBuilder):
             )
         rest = (first[1:],) if len(first) > 1 else ()
         return self.arranged(name, x, (*rest, *x.axes[1:]))
+
+    def root_mean_square(self, name: str, x: View, other: View) -> View | None:
+        """x·(mean of x² + ε)^(−1/2) as one normalisation; None where the other value is not that factor."""
+        names = [other.name]
+        for kind in (Operation, Affine, Operation | Pool, Apply):
+            node = self.by_name[names[-1]]
+            if not isinstance(node, kind):
+                return None
+            names.append(node.inputs[0])
+        power, more, mean, square = (self.by_name[n] for n in names[:-1])
+        is_mean = (isinstance(mean, Pool) and mean.adaptive and mean.operation == "average") or (
+            isinstance(mean, Operation) and mean.kind == "reduce" and mean.options["how"] == "mean"
+        )
+        assert (
+            isinstance(power, Operation) and isinstance(more, Affine) and isinstance(square, Apply)
+        )
+        plain = more.is_scale and bool((more.weight == 1).all()) and more.bias is not None
+        fits = (
+            power.options == {"name": "power", "numbers": (-0.5,)}
+            and plain
+            and is_mean
+            and [float(c) for c in square.activation.coefficients] == [0, 0, 1]
+            and names[-1] == x.name
+            and len(x.axes) == len(other.axes)
+        )
+        if not fits or more.bias is None or np.unique(more.bias).size != 1:
+            return None
+        axes = [k for k, (a, b) in enumerate(zip(x.axes, other.axes, strict=True)) if a != b]
+        if not axes or any(other.axes[k] for k in axes):
+            return None
+        return self.along(name, "normalise", x, axes, eps=float(more.bias[0]), centred=False)
 
     def rescored(self, x: View, found: View, factor: object, constant: object) -> None:
         """Note what became of scores that were multiplied by a number, or got a mask."""

@@ -67,7 +67,8 @@ def output_format(options: argparse.Namespace) -> str:
 
     suffix = Path(options.output).suffix.lower()
     if not suffix and is_stream(options.output):
-        return str(options.format or SUFFIXES.get(Path(options.file).suffix.lower(), "erode"))
+        given = None if options.format == "equations" else options.format
+        return str(given or SUFFIXES.get(Path(options.file).suffix.lower(), "erode"))
     if suffix not in SUFFIXES:
         raise FileFormatError(
             f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}"

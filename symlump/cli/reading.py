@@ -63,7 +63,8 @@ def add_reading(
     parser.add_argument(
         "--format",
         metavar="NAME",
-        help="erode, bionetgen, mrmc (.tra), sbml, antimony or bngl (default: the suffix decides)",
+        help="erode, bionetgen, mrmc (.tra), sbml, antimony, bngl, or equations as text (default: the suffix "
+        "decides, and of standard input the first line)",
     )
 
 

@@ -9,6 +9,7 @@ suffix      format                                  read   write
 .xml .sbml  SBML                                    yes    yes
 .ant        Antimony, with the extra antimony       yes
 .bngl       rules of BioNetGen, with the extra bngl yes
+(stdin)     equations as text, ``x' = -x``          yes
 =========== ======================================= ====== =====
 """
 
@@ -87,8 +88,8 @@ def read(
     rewards : iterable of str or Path
         Rewards of the states or transitions of a ``.tra`` file: observables, too.
     format : str, optional
-        One of erode, bionetgen, mrmc, sbml, antimony, bngl; by default the suffix of the file decides, and
-        of standard input the first line.
+        One of erode, bionetgen, mrmc, sbml, antimony, bngl, equations; by default the suffix of the file
+        decides, and of standard input the first line.
 
     Raises
     ------
@@ -132,6 +133,10 @@ def read(
         from symlump.formats.bionetgen import read_bionetgen
 
         model = _polynomial_or_not(read_bionetgen, source, parameters, constants)
+    elif chosen == "equations":
+        from symlump.formats.text import read_statements
+
+        model = _polynomial_or_not(read_statements, source, parameters, constants)
     elif chosen == "mrmc":
         from symlump.formats.chains import read_tra
 
@@ -232,13 +237,20 @@ def _format_by_content(source: Source) -> str:
             return found
     if first[:1].isdigit():
         return "mrmc"
+    from symlump.formats.text import looks_like_statements
+
+    if looks_like_statements(first):
+        return "equations"
     raise FileFormatError(
-        f"{source.path}: no format begins with {shown(first)}; say which it is: {', '.join(_FORMATS)}"
+        f"{source.path}: no format begins with {shown(first)}, and it is no equation such as "
+        f"x' = -k*x/(1 + x); say which it is: {', '.join(_FORMATS)}"
     )
 
 
 def _format_of(path: str | Path, format: str | None, reading: bool = False) -> str:
     suffixes = SUFFIXES | (translated.SUFFIXES if reading else {})
+    if reading and format == "equations":
+        return format
     if format is not None:
         formats = tuple(dict.fromkeys(suffixes.values()))
         if format not in formats:

@@ -260,9 +260,7 @@ class ExpressionReader(Generic[Value]):
             if name in FUNCTIONS:
                 more = "; write ln or log10" if name == "log" else ""
                 raise source.error(
-                    start,
-                    f"the function {name!r} is not polynomial; symlump cannot reduce it{more}",
-                    NotPolynomialError,
+                    start, f"the function {name!r} is not read{more}", NotPolynomialError
                 )
             raise source.error(start, f"unknown function {shown(name)}")
         if called:  # BioNetGen writes a function or an observable as f()

@@ -153,7 +153,8 @@ def test_standard_input(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"what is this?")))
     assert main(["show", "-"]) == 2
     assert (
-        "no format begins with 'what is this?'; say which it is: erode" in capsys.readouterr().err
+        "it is no equation such as x' = -k*x/(1 + x); say which it is: erode"
+        in capsys.readouterr().err
     )
     pipe = "{0} lump tree.ode --method forward --certificate - | {0} check -"
     done = subprocess.run(

@@ -96,7 +96,7 @@ def _functions(ode: ODE, names: list[str]) -> list[str]:
         elif name in _WRITTEN:
             written.append(f"{_WRITTEN[name]}({', '.join(u)})")
         else:
-            raise FileFormatError(f"an ERODE file cannot hold the function {name}")
+            raise FileFormatError(f"an ERODE file cannot hold the function {name}; SBML (.xml) can")
     return written[len(names) :]
 
 

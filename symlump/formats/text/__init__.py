@@ -1,0 +1,5 @@
+"""Models as equations in plain text."""
+
+from symlump.formats.text.read import looks_like_statements, read_statements
+
+__all__ = ["looks_like_statements", "read_statements"]

@@ -1,0 +1,183 @@
+"""A model typed as text: equations, values, definitions; what ``symlump lump -`` reads from standard input."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+
+from symlump.errors import FileFormatError
+from symlump.formats.expression import NAME, ORDINARY, ExpressionReader, Tokens
+from symlump.formats.flat import Call, Expression, FlatModel, Trees, asks_for, symbols
+from symlump.formats.functional_model import functional_model
+from symlump.formats.model import Model
+from symlump.formats.polynomial_model import polynomial_model
+from symlump.formats.source import Source, listed, shown
+from symlump.ode.maps import in_time
+
+_COMMENT = re.compile(r"(?:#|//)[^\n]*")
+_STATEMENT = re.compile(r"[^;\n]+")
+_LEFT = re.compile(
+    rf"\s*+(?:d\s*(?P<slope>{NAME})\s*/\s*dt|d\s*\((?P<erode>{NAME})\)(?:\s*/\s*dt)?"
+    rf"|(?P<start>{NAME})\s*\(\s*0\s*\)|(?P<name>{NAME})\s*(?P<mark>['′’]|\+(?=\s*=)|⁺)?)\s*=(?!=)"
+)
+_PRIMED = re.compile(rf"\s*+{NAME}(?:\[\w+\])?\s*['′’]")
+_SECOND = re.compile(rf"\s*+(?P<name>{NAME})\s*(?:['′’]{{2}}|[\"″])")
+_EXPECTED = "an equation such as x' = -k*x/(1 + x), a value such as k = 2, or x(0) = 1"
+
+
+def looks_like_statements(line: str) -> bool:
+    """True for what begins like one of these, or was meant to."""
+    return _LEFT.match(line) is not None or _PRIMED.match(line) is not None
+
+
+def read_statements(
+    source: Source, *, parameters: str = "values", constants: str = "keep", functions: bool = False
+) -> Model:
+    """Read equations ``x' = …`` with values ``k = 2``, ``x(0) = 1`` and definitions ``v = k*x``.
+
+    One statement a line, or several with semicolons between them; ``#`` and ``//`` begin comments.
+    ``dx/dt = …`` and ``d(x) = …`` mean the same as ``x' = …``, and ``x+ = …`` says the next value in a map. A
+    name without equation or value is a symbolic parameter, with a note. What a definition names is put in where
+    it occurs. What has no initial value starts at 0.
+
+    Raises
+    ------
+    FileFormatError
+        If a statement is none of these; with line and column.
+    NotPolynomialError
+        If there are functions, and ``functions`` is not said; or one of them is not known.
+
+    Examples
+    --------
+    >>> model = read_statements(Source("-", "x' = -v; y' = v; v = k*x; k = 2; x(0) = 1"))
+    >>> print(model.ode)
+    x' = -2*x
+    y' = 2*x
+    >>> model.notes
+    ("constants replaced by their values: 'k'", "put in where they occur, as rules define them: 'v'")
+    """
+    source = Source(source.path, _COMMENT.sub(lambda m: " " * len(m[0]), source.text))
+    found: dict[str, dict[str, tuple[int, int]]] = {
+        "rate": {},
+        "next": {},
+        "start": {},
+        "value": {},
+    }
+    for statement in _STATEMENT.finditer(source.text):
+        if not statement[0].strip():
+            continue
+        left = _LEFT.match(source.text, statement.start(), statement.end())
+        if left is None:
+            at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
+            second = _SECOND.match(statement[0])
+            more = f"; for {second['name']}'' write {second['name']}' = v; v' = …" if second else ""
+            raise source.error(
+                at, f"expected {_EXPECTED}; found {shown(statement[0].strip())}{more}"
+            )
+        kind, name = _kind(left)
+        if name in found[kind]:
+            raise source.error(left.start(), f"{shown(name)} has two {_KINDS[kind]}")
+        found[kind][name] = left.end(), statement.end()
+    rates = found["rate"] or found["next"]
+    for name in found["value"]:
+        if name in rates:
+            at = found["value"][name][0]
+            raise source.error(
+                at, f"{shown(name)} has an equation; write {name}(0) = … for where it starts"
+            )
+    if found["rate"] and found["next"]:
+        raise FileFormatError(
+            f"{source.path}: x' = … (a derivative) and x+ = … (the next value) in one system"
+        )
+    if not rates:
+        raise FileFormatError(f"{source.path}: there is no equation, such as x' = -k*x/(1 + x)")
+    spans = [span for kind in found.values() for span in kind.values()]
+    used = dict.fromkeys(name for span in spans for name in _names(source, span))
+    known = {*rates, *found["value"]}
+    free = [name for name in used if name not in known and name not in _BUILT_IN]
+    meaning: dict[str, Expression] = {name: name for name in (*known, *free)}
+    meaning |= {name: value for name, value in _BUILT_IN.items() if name not in known}
+    reader = ExpressionReader(meaning, ORDINARY, Trees())
+
+    def read(kind: str) -> dict[str, Expression]:
+        return {name: _expression(source, reader, span) for name, span in found[kind].items()}
+
+    moving, values = {*rates, "t", "time"}, read("value")
+    ruled: dict[str, Expression] = {}
+    pending = dict(values)
+    while True:  # what names something that moves, moves
+        fresh = [n for n, e in pending.items() if moving.intersection(_mentioned(e))]
+        if not fresh:
+            break
+        moving.update(fresh)
+        ruled |= {name: pending.pop(name) for name in fresh}
+    start = read("start")
+    for name in start:
+        if name not in rates:
+            raise source.error(
+                found["start"][name][0], f"{shown(name)} has no equation, but an initial value"
+            )
+    symbolic = parameters == "symbolic"
+    notes = (
+        (f"names without equation or value, taken as parameters: {listed(free)}",) if free else ()
+    )
+    flat = FlatModel(
+        "equations",
+        source.path,
+        tuple(rates),
+        (*free, *(pending if symbolic else ())),
+        () if symbolic else tuple(pending),
+        {
+            **dict.fromkeys(rates, Fraction(0)),
+            **pending,
+            **start,
+        },
+        ruled,
+        read("rate") | read("next"),
+        tuple(ruled),
+        notes=notes,
+    )
+    if functions:
+        model = functional_model(flat, symbolic=True)
+    else:
+        model = polynomial_model(flat, symbolic=True, folded=constants == "values")
+    return replace(model, ode=in_time(model.ode, bool(found["next"])))
+
+
+_KINDS = {"rate": "equations", "next": "equations", "start": "initial values", "value": "values"}
+_BUILT_IN: dict[str, Expression] = {"t": Call("time"), "time": Call("time"), "pi": Call("pi")}
+
+
+def _kind(left: re.Match[str]) -> tuple[str, str]:
+    if left["start"]:
+        return "start", left["start"]
+    if left["name"] and not left["mark"]:
+        return "value", left["name"]
+    is_next = left["mark"] in ("+", "⁺")
+    return "next" if is_next else "rate", left["slope"] or left["erode"] or left["name"]
+
+
+def _names(source: Source, span: tuple[int, int]) -> list[str]:
+    """The names on a right-hand side that are not called."""
+    tokens, found = Tokens(source, *span), []
+    while tokens.kind != "end":
+        kind, name = tokens.kind, tokens.text
+        tokens.advance()
+        if kind == "name" and tokens.text != "(":
+            found.append(name)
+    return found
+
+
+def _mentioned(expression: Expression) -> list[str]:
+    return [*symbols(expression), *(["time"] if asks_for(expression, "time") else [])]
+
+
+def _expression(
+    source: Source, reader: ExpressionReader[Expression], span: tuple[int, int]
+) -> Expression:
+    tokens = Tokens(source, *span)
+    found = reader.read(tokens)
+    if tokens.kind != "end":
+        raise tokens.error("an operator such as *, or the end of the equation")
+    return found

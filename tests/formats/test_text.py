@@ -1,0 +1,87 @@
+"""Equations as text: from standard input, with values and definitions, and with mistakes."""
+
+import io
+import sys
+from fractions import Fraction
+
+import pytest
+
+import symlump as sl
+from symlump.cli.main import main
+from symlump.errors import FileFormatError, InputError
+from symlump.formats.source import Source
+from symlump.formats.text import read_statements
+
+MODEL = """
+# two substrates of one enzyme
+s1' = -v*s1;  ds2/dt = -v*s2   // another way to write it
+d(p) = v*s - exp(-t)*p
+s = s1 + s2
+v = V/(K + s)
+K = 1/2
+s1(0) = 3*K
+"""
+
+
+def typed(text, *arguments, capsys=None, monkeypatch=None):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    code = main(["lump", "-", "--method", "forward", *arguments])
+    return code, capsys.readouterr()
+
+
+def test_values_definitions_and_parameters():
+    model = read_statements(Source("-", MODEL), functions=True)
+    assert model.ode.variables == ("s1", "s2", "p", "V") and model.ode.parameters == ("V",)
+    assert str(model.ode).splitlines()[0] == "s1' = -2*s1*V/(1 + 2*s1 + 2*s2)"
+    assert model.initial_values == {"s1": Fraction(3, 2), "s2": 0, "p": 0, "V": 0}
+    assert model.observables == {"s": {"s1": 1, "s2": 1}} and list(model.other_views) == ["v"]
+    assert any("taken as parameters: 'V'" in note for note in model.notes)
+    letters = read_statements(Source("-", MODEL), functions=True, parameters="symbolic")
+    assert letters.ode.parameters == ("V", "K") and letters.initial_values["K"] == Fraction(1, 2)
+
+
+def test_the_command_line_reads_them(capsys, monkeypatch):
+    code, said = typed(MODEL, "-o", "-", capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 2 and "cannot hold the function time; SBML (.xml) can" in said.err
+    code, said = typed(MODEL.replace("-t", "-p"), "-o", "-", capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 0 and "begin model equations" in said.out
+    assert "exact, proof checked" in said.err and "taken as parameters: 'V'" in said.err
+    code, said = typed("x+ = x/2 + y; y+ = y/2 + x", capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 0 and "y1⁺ = 3/2*y1" in said.out
+
+
+def test_a_file_is_read_as_text_where_that_is_said(tmp_path):
+    path = tmp_path / "m"
+    for text in ("begin model m\n", "<sbml/>", "STATES 1"):
+        path.write_text(text)
+        with pytest.raises(InputError):
+            sl.read(path)
+    path.write_text("x' = -x\ny' = -y\n")
+    assert len(sl.read(path, format="equations").ode) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x' = -x/(1 + x\ny' = y", r"-:1:9: '\(' is never closed"),
+        ("x' = 2x", r"-:1:7: expected an operator such as \*.* found 'x'"),
+        ("x' = x; x' = y", "-:1:8: 'x' has two equations"),
+        ("x' = foo(x)", "-:1:6: unknown function 'foo'"),
+        ("x' = log(x)", "'log' is not read; write ln or log10"),
+        ("x = 3", "there is no equation, such as x' ="),
+        ("x'' = -x", r"for x'' write x' = v; v' = …"),
+        ("x[1]' = 2", r"-:1:1: expected an equation such as .* found \"x\[1\]' = 2\""),
+        ("hello", r"no format begins with 'hello', and it is no equation such as"),
+        ("x' = 1; x = 2", r"'x' has an equation; write x\(0\) = …"),
+        ("x' = 1; z(0) = 2", "'z' has no equation, but an initial value"),
+        ("x' = v; v = w; w = v + x", "the definition of 'v' needs itself"),
+        ("x' = 1; k = j; j = k", "the definition of 'k' needs itself"),
+        ("x' = 1; y+ = 2", "a derivative.*the next value.*in one system"),
+        ("x' = x/0", "division by zero"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(text, message, capsys, monkeypatch):
+    code, said = typed(text, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 2 and not said.out
+    with pytest.raises(FileFormatError, match=message):
+        raise FileFormatError(said.err)

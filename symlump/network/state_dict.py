@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from symlump.errors import ActivationMissingError, FileFormatError, NetworkError
-from symlump.files import is_stream, replacing
+from symlump.files import is_stream
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.chain import Layer
 from symlump.network.exchange.calls import identity_of
@@ -32,6 +32,7 @@ from symlump.network.saved.tensors import (
     read_tensors,
     shown,
     write_safetensors,
+    write_torch,
 )
 from symlump.network.shared import only_shared
 from symlump.network.torch_io import to_torch
@@ -226,11 +227,7 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
             metadata[KEY] = built
         write_safetensors(path, state, metadata)
         return
-    with replacing(path) as temporary, temporary.open("wb") as content:
-        try:
-            torch.save(state, content)
-        except RuntimeError as error:  # its writer does not let the error of the file through
-            raise OSError(str(error.__context__ or error).split("\n")[0]) from None
+    write_torch(path, state)
 
 
 _Groups = list[tuple[str, dict[str, torch.Tensor]]]

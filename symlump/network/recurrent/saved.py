@@ -18,10 +18,9 @@ import numpy as np
 import torch
 
 from symlump.errors import FileFormatError, NetworkError
-from symlump.files import replacing
 from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
-from symlump.network.saved.tensors import read_tensors, write_safetensors
+from symlump.network.saved.tensors import read_tensors, write_safetensors, write_torch
 from symlump.network.state_dict import SUFFIXES
 from symlump.network.torch_module import DTYPES
 from symlump.ode.exact import FloatArray
@@ -161,8 +160,7 @@ def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurren
     if Path(path).suffix.lower() == SUFFIXES[0]:
         write_safetensors(path, state, {})
         return
-    with replacing(path) as temporary, temporary.open("wb") as content:
-        torch.save(state, content)
+    write_torch(path, state)
 
 
 def _cell(

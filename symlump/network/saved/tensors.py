@@ -51,6 +51,21 @@ def write_safetensors(
             raise OSError(str(error)) from None
 
 
+def write_torch(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write named tensors as torch does, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as content:
+        try:
+            torch.save(dict(tensors), content)
+        except RuntimeError as error:  # its writer does not let the error of the file through
+            raise OSError(str(error.__context__ or error).split("\n")[0]) from None
+
+
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """All tensors of a file by name, and its metadata; nothing in the file is executed.
 

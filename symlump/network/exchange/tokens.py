@@ -117,19 +117,18 @@ class TokenBuilder(StepBuilder):
             raise NetworkError(
                 f"{name}: values of shapes {shown(a.shape)} and {shown(b.shape)} do not fit together"
             )
-        scores, own, other = self._scores.get(a.name), _opened(a), _opened(b)
-        if scores and scores.shares and own.axes == self.view(a.name).axes:
-            given = (scores.q, scores.k, other)
-            found = self.attention(name, given, scores.scale, mask=scores.mask)
-            if found is not None:
-                axes = found.axes
-                if len(around) > 1:  # with the heads beside the samples again
-                    axes = ((*axes[0], *axes[1]), *axes[2:])
-                return replace(found, axes=axes)
+        own, other = _opened(a), _opened(b)
+        found = self._attended(name, own, other)
+        if found is None:  # the same turned round: v·shareᵀ is (share·vᵀ)ᵀ
+            found = self._attended(name, _turned(other), _turned(own))
+            found = None if found is None else _turned(found)
+        if found is not None:
+            axes = found.axes
+            if len(around) > 1:  # with the heads beside the samples again
+                axes = ((*axes[0], *axes[1]), *axes[2:])
+            return replace(found, axes=axes)
         result = self.step(name, "matmul", [left, right], {})
-        rank = len(other.axes)
-        turned = other.transposed((*range(rank - 2), rank - 1, rank - 2))
-        self._scores[result.name] = Scores(own, turned)
+        self._scores[result.name] = Scores(own, _turned(other))
         if len(around) == 1:
             return result
         shape = self.shapes[result.name]
@@ -140,6 +139,13 @@ class TokenBuilder(StepBuilder):
             result.name,
             (first, *middle, all_of(rows, shape[rows]), all_of(columns, shape[columns])),
         )
+
+    def _attended(self, name: str, shares: View, values: View) -> View | None:
+        """Attention, where a product is of what the softmax of scores gives with values."""
+        scores = self._scores.get(shares.name)
+        if scores is None or not scores.shares or shares.axes != self.view(shares.name).axes:
+            return None
+        return self.attention(name, (scores.q, scores.k, values), scores.scale, mask=scores.mask)
 
     def _batched(self, name: str, x: View) -> str:
         """A value stored with what stands beside the samples in axis 0 as an axis of its own."""
@@ -247,6 +253,12 @@ def _opened(x: View) -> View:
     """With the heads, where they stand beside the samples, as an axis of their own."""
     first = x.axes[0]
     return x if len(first) < 2 else replace(x, axes=(first[:1], first[1:], *x.axes[1:]))
+
+
+def _turned(x: View) -> View:
+    """With the last two axes exchanged."""
+    rank = len(x.axes)
+    return x.transposed((*range(rank - 2), rank - 1, rank - 2))
 
 
 def _mask(mask: FloatArray, heads: int, tokens: tuple[int, int]) -> FloatArray | None:

@@ -11,6 +11,7 @@ from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.recurrent.neural_ode import NeuralODE
+from symlump.network.shared import refuse_transposed
 from symlump.plan import Plan
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class CompressionPlan(Plan[Compression]):
             )
         with gradients():
             network = from_torch(model, example, leave_untouched)
+        held = (p.detach().cpu().double().numpy() for p in model.parameters() if p.ndim == 2)
+        refuse_transposed(network.layers, held)
         return cls(method, network, _planned(network, method), model)
 
     @property

@@ -18,7 +18,7 @@ _HISTORY = 20
 
 
 @gradients()
-def fitted(
+def fit_outputs(
     small: Network, original: Network, x: Sequence[FloatArray], steps: int
 ) -> tuple[Network, float]:
     """Minimise E‖f̂(x) − f(x)‖² over the weights and biases of f̂, by L-BFGS.
@@ -53,8 +53,8 @@ def fitted(
     >>> original = Network.dense([[[1.0], [0.9]], [[0.5, 0.5]]])
     >>> small = Network.dense([[[1.0]], [[1.0]]])
     >>> x = np.linspace(-1, 1, 21)[:, None]
-    >>> error_before = fitted(small, original, [x], 0)[1]
-    >>> fitted(small, original, [x], 20)[1] < 0.1 * error_before
+    >>> error_before = fit_outputs(small, original, [x], 0)[1]
+    >>> fit_outputs(small, original, [x], 20)[1] < 0.1 * error_before
     True
     """
     inputs = [torch.from_numpy(np.ascontiguousarray(part)) for part in x]

@@ -9,7 +9,6 @@ polynomials of the inputs; the second kind has no sampling error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -149,10 +148,10 @@ class Moments(Protocol):
     def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
         """H with HᵀH the covariance of the columns, or their second moments if not centred."""
 
-    def roots(
+    def products(
         self, h: FloatArray, other: FloatArray, centred: bool
-    ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """The roots of two sets of columns, the same rows of both at a time, to be changed at will."""
+    ) -> tuple[FloatArray, FloatArray]:
+        """HᵀH and HᵀO, where H and O are roots of two sets of columns, as of :meth:`root`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,17 +188,19 @@ class Sampled:
         """The values, minus their mean if centred, over the root of their number."""
         return np.asarray((h - h.mean(axis=0) if centred else h) / np.sqrt(len(h)))
 
-    def roots(
+    def products(
         self, h: FloatArray, other: FloatArray, centred: bool
-    ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """The same of two, 1024 samples at a time."""
-        means = [x.mean(axis=0) if centred else 0.0 for x in (h, other)]
+    ) -> tuple[FloatArray, FloatArray]:
+        """The same, 1024 samples at a time."""
+        mean, middle = (x.mean(axis=0) if centred else 0.0 for x in (h, other))
+        gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
         for start in range(0, len(h), 1024):
-            first, second = (
-                (x[start : start + 1024] - mean) / np.sqrt(len(h))
-                for x, mean in zip((h, other), means, strict=True)
-            )
-            yield first, second
+            root = h[start : start + 1024] - mean
+            gram += root.T @ root
+            cross += root.T @ (other[start : start + 1024] - middle)
+        gram /= len(h)
+        cross /= len(h)
+        return gram, cross
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,11 +245,12 @@ class Hermite:
         """The Hermite coefficients, without that of the constant if centred."""
         return self._coefficients(h)[1 if centred else 0 :]
 
-    def roots(
+    def products(
         self, h: FloatArray, other: FloatArray, centred: bool
-    ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """The same of two, at once: they have few rows."""
-        yield self.root(h, centred), self.root(other, centred)
+    ) -> tuple[FloatArray, FloatArray]:
+        """The same at once: there are few rows."""
+        root = self.root(h, centred)
+        return root.T @ root, root.T @ self.root(other, centred)
 
     def _coefficients(self, h: FloatArray) -> FloatArray:
         return np.asarray(self.table.hermite[: len(h), : len(h)] @ h)

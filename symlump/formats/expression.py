@@ -1,6 +1,6 @@
 """Arithmetic expressions in text files, read without recursion.
 
-What they become is a question of the :class:`~symlump.formats.flat.Arithmetic` that the reader is given:
+What they become is a question of the :class:`~symlump.formats.flat.ExpressionAlgebra` that the reader is given:
 polynomials, or the expressions themselves.
 
 The two dialects differ in what ``-x^2`` means. In ERODE a minus sign belongs to what follows it,
@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats import numerals
 from symlump.formats.constant_functions import KNOWN
-from symlump.formats.flat import Arithmetic
+from symlump.formats.flat import ExpressionAlgebra
 from symlump.formats.source import Source, shown
 
 NUMBER = r"(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
@@ -118,7 +118,7 @@ class ExpressionReader(Generic[Value]):
     names : mapping of str to value
         What each name stands for; it may grow between two readings.
     dialect : Dialect
-    arithmetic : Arithmetic
+    arithmetic : ExpressionAlgebra
         Makes the values.
     absent : mapping of str to str
         Why a name that could be expected is not known; may grow, too.
@@ -136,7 +136,7 @@ class ExpressionReader(Generic[Value]):
         self,
         names: Mapping[str, Value],
         dialect: Dialect,
-        arithmetic: Arithmetic[Value],
+        arithmetic: ExpressionAlgebra[Value],
         absent: Mapping[str, str] | None = None,
     ) -> None:
         self.names, self.dialect, self.arithmetic = names, dialect, arithmetic

@@ -36,7 +36,7 @@ Expression: TypeAlias = Fraction | str | Call
 """A number, the name of a symbol, or an operation."""
 
 
-class Arithmetic(Protocol[Value]):
+class ExpressionAlgebra(Protocol[Value]):
     """What expressions are turned into, one operation at a time."""
 
     def begin(self) -> None:
@@ -181,7 +181,7 @@ class FlatModel:
 def evaluate(
     expression: Expression,
     values: Mapping[str, Value],
-    arithmetic: Arithmetic[Value],
+    arithmetic: ExpressionAlgebra[Value],
     place: Hashable = None,
 ) -> Value:
     """The value of an expression, without recursion.

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats.events import claim, settled_events
-from symlump.formats.flat import Arithmetic, Expression, FlatModel, evaluate, symbols, text
+from symlump.formats.flat import Expression, ExpressionAlgebra, FlatModel, evaluate, symbols, text
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
@@ -150,7 +150,7 @@ def value_of(
     name: str,
     expression: Expression,
     values: Mapping[str, Polynomial],
-    arithmetic: Arithmetic[Polynomial],
+    arithmetic: ExpressionAlgebra[Polynomial],
 ) -> Polynomial:
     """The value of an expression; an error says where it stands."""
     arithmetic.begin()

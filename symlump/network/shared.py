@@ -103,6 +103,50 @@ def refuse_shared(layers: Iterable[Affine], what: str) -> None:
         )
 
 
+def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]) -> None:
+    """Refuse a weight that one layer uses as it is, and another transposed, as tied autoencoders do.
+
+    Read as two weights it would count twice, and be changed in one place only.
+
+    Parameters
+    ----------
+    layers : sequence of Affine
+    parameters : iterable of ndarray
+        What the module holds, each once.
+
+    Raises
+    ------
+    NetworkError
+        With the names of such layers.
+
+    Examples
+    --------
+    >>> w = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> layers = Affine("a", ("x",), w), Affine("b", ("a",), w.T)
+    >>> refuse_transposed(layers, [w, w.T])   # two parameters, that happen to be equal now
+    >>> refuse_transposed(layers, [w])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    symlump.errors.NetworkError: a and b use one weight, b transposed; units of...
+    """
+    dense = [layer for layer in layers if layer.weight.ndim == 2]
+    held = [array for array in parameters if array.ndim == 2]
+    for number, one in enumerate(dense):
+        for other in dense[number + 1 :]:
+            turned = one.weight.T
+            if one.weight_name and one.weight_name == other.weight_name:
+                continue  # one weight, used in the same way
+            if other.weight.shape != turned.shape or not np.array_equal(other.weight, turned):
+                continue
+            same = [a for a in held if np.array_equal(a, turned) or np.array_equal(a.T, turned)]
+            if len(same) == 1:
+                raise NetworkError(
+                    f"{one.name} and {other.name} use one weight, {other.name} transposed; units of either "
+                    "would merge in both, which is not supported. Give the second one of its own, as in "
+                    "decoder.weight = nn.Parameter(encoder.weight.detach().T.clone())"
+                )
+
+
 def only_shared(layers: Sequence[Affine]) -> Iterator[Affine]:
     """The layers without the names that occur once, and without those of biases beside other weights.
 

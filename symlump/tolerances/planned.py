@@ -12,7 +12,7 @@ from symlump.ode.system import ODE
 from symlump.plan import Plan
 
 
-def planned(
+def make_plan(
     verb: str, subject: Any, method: Any, initial: Any = None, example: Any = None, seed: int = 0
 ) -> Plan[Any]:
     """The plan of a method for a system, a network or a torch module.
@@ -75,7 +75,7 @@ def check_network(verb: str, subject: Any) -> None:
     )
 
 
-def merged(result: Any) -> Any:
+def identify(result: Any) -> Any:
     """What decides a result of one plan: many tolerances give the same."""
     if hasattr(result, "partition"):
         return result.partition

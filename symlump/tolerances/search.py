@@ -14,7 +14,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.system import ODE
 from symlump.plan import check_share
-from symlump.tolerances.planned import merged, planned
+from symlump.tolerances.planned import identify, make_plan
 
 _CUTTING = 20.0  # cutting the box does not make a bound so many times smaller
 
@@ -81,7 +81,7 @@ def search(
         raise MethodError("a system has a bound on a box up to a horizon, and no loss")
     if not system and horizon is not None:
         raise MethodError("horizon belongs to systems; a network takes box or data")
-    plan = planned("search", subject, method, initial, example, seed)
+    plan = make_plan("search", subject, method, initial, example, seed)
     if isinstance(plan, ConstrainedPlan) and max_bound is not None:
         raise MethodError("Constrained has a defect but no certified bound; say retain")
     if retain is not None:
@@ -106,7 +106,7 @@ def search(
     known: dict[Any, bool] = {}  # many tolerances merge the same
 
     def accepts(result: Any) -> bool:
-        what = merged(result)
+        what = identify(result)
         if what not in known:
             known[what] = good(result)
         return known[what]

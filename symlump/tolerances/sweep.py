@@ -24,7 +24,7 @@ from symlump.memory import memory_errors
 from symlump.ode.system import ODE
 from symlump.plan import check_tolerance
 from symlump.tables import table_html, table_text
-from symlump.tolerances.planned import check_network, planned
+from symlump.tolerances.planned import check_network, make_plan
 from symlump.tolerances.rows import Result, SweepRow, linear_rows, network_rows, system_rows
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def sweep(
         method = _usual(subject)
     if isinstance(method, Constrained) and initial is not None:
         raise MethodError("initial does not go with Constrained: it keeps its observables")
-    plan = planned("sweep", subject, method, initial, example, seed)
+    plan = make_plan("sweep", subject, method, initial, example, seed)
     if isinstance(plan, ConstrainedPlan):
         measured, title = linear_rows(plan, box, horizon, data)
     elif isinstance(plan, EquivalencePlan):

@@ -241,7 +241,7 @@ def test_layer_by_layer_is_what_the_equation_says(pair, eps, linkage):
             scale[merging.ode.where(node.name)] = 1e-100
     expected = sl.lump(merging.ode, sl.Forward(eps, linkage, scale=tuple(scale)))
     assert Partition(labels) == expected.partition
-    merged = merging.merged(labels)
+    merged = merging.merge(labels)
     found = merged.lumping(merging.ode, sl.Forward(eps, linkage))
     assert found.defect == pytest.approx(expected.defect, rel=1e-9, abs=1e-12)
     assert found.quotient.variables == expected.quotient.variables

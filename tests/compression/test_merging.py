@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
 import symlump as sl
-from symlump.compression.merging.merge import Merging, merged
+from symlump.compression.merging.merge import Merging, merge_units
 from symlump.compression.merging.values import SampledValues
 from symlump.compression.merging.ward import cut, merge_tree
 from symlump.compression.moments import Normal
@@ -190,8 +190,8 @@ def test_a_planted_dependence_is_found_by_the_refit_only():
     groups = grouped_alike(ties, {"layers.0": np.arange(10) % 2})
     x = rng.normal(size=(50, 4))
     values = SampledValues((rng.normal(size=(200, 4)),))
-    fitted = merged(full, ties, groups, np.ones(ties.count), values).network
-    summed = merged(full, ties, groups, np.ones(ties.count), None).network
+    fitted = merge_units(full, ties, groups, np.ones(ties.count), values).network
+    summed = merge_units(full, ties, groups, np.ones(ties.count), None).network
     assert np.abs(fitted(x) - full(x)).max() < 1e-4 < np.abs(summed(x) - full(x)).max()
 
 
@@ -238,7 +238,7 @@ def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
             axis: cut(tree, float(tree[count - 1, 2])) for axis, tree in enumerate(merging.trees)
         }
         expected = np.sqrt(sum(np.sum(tree[:count, 2] ** 2) for tree in merging.trees) / 2)
-        gap = merging.merged(regrouped(merging.ties, labels), refit=False).network(x) - y
+        gap = merging.merge(regrouped(merging.ties, labels), refit=False).network(x) - y
         change = np.sqrt(np.mean(np.sum(gap**2, axis=1))) / spread
         assert expected / 4 < change < 4 * expected
 
@@ -277,7 +277,7 @@ def test_lumping_of_counts_the_defect_of_every_layer():
     full = network(widths=(3, 4, 4, 2))
     ties = tied(full)
     groups = regrouped(ties, {0: np.array([0, 1, 0, 2])})
-    small = merged(full, ties, groups, np.ones(ties.count), None)
+    small = merge_units(full, ties, groups, np.ones(ties.count), None)
     lumping = small.lumping(sl.encode(full), sl.Forward(0.5))
     nearest = sl.lump(
         sl.encode(full),

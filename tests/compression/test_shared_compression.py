@@ -96,3 +96,27 @@ def test_one_fit_for_all_places_is_better_than_sums():
 def test_methods_that_go_layer_by_layer_say_so(method):
     with pytest.raises(NetworkError, match="again, again_2, again_3 share their weights"):
         sl.compress(Repeated(4), method)
+
+
+class TiedAutoencoder(torch.nn.Module):
+    """One weight, read as it is and transposed."""
+
+    def __init__(self, tied):
+        super().__init__()
+        torch.manual_seed(0)
+        self.weight = torch.nn.Parameter(torch.randn(6, 4))
+        self.back = None if tied else torch.nn.Parameter(self.weight.detach().T.clone())
+
+    def forward(self, x):
+        back = self.weight.t() if self.back is None else self.back
+        hidden = torch.tanh(torch.nn.functional.linear(x, self.weight))
+        return torch.nn.functional.linear(hidden, back)
+
+
+@pytest.mark.parametrize("method", [sl.AFDE(eps=0), sl.AFDE(retain=0.6), sl.Magnitude(0.6)])
+def test_a_weight_that_is_shared_transposed_is_refused_by_name(method):
+    x = torch.zeros(2, 4)
+    with pytest.raises(NetworkError, match="use one weight, .* transposed"):
+        sl.compress(TiedAutoencoder(True), method, example=x)
+    untied = sl.compress(TiedAutoencoder(False), method, example=x)
+    assert untied.retained_parameters <= untied.parameters == 48

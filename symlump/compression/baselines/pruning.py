@@ -92,7 +92,7 @@ class Pruning(NetworkPlan):
             f"ε is the share of the parameters that go; the largest {self.score} that went is "
             f"{at_most(largest)}"
         )
-        return replace(masked(self.network, masks), eps=eps, measure=measure)
+        return replace(mask_weights(self.network, masks), eps=eps, measure=measure)
 
     def size(self, eps: float) -> int:
         """Weights that are not masked, and what always stays."""
@@ -151,7 +151,7 @@ def largest_gone(scores: Sequence[FloatArray], masks: Sequence[Mask]) -> float:
     return max((float(score[~mask].max(initial=0.0)) for score, mask in pairs), default=0.0)
 
 
-def masked(network: Network, masks: list[Mask]) -> Reduction:
+def mask_weights(network: Network, masks: list[Mask]) -> Reduction:
     """The network with all other weights set to zero; a mask for each layer that holds its own."""
     own = list(zip(holding(network), masks, strict=True))
     by_name = {layer.name: mask for layer, mask in own}

@@ -24,7 +24,7 @@ from symlump.compression.dependences.elimination import Reading, eliminate
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.dependences.kept_units import KeptWeights
 from symlump.compression.dependences.metrics import OVERFLOW, by_unit, metric_roots
-from symlump.compression.fitting import fitted
+from symlump.compression.fitting import fit_outputs
 from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
 from symlump.compression.merging.values import Values, Walk, chosen_rows, values_of
 from symlump.compression.moments import Normal
@@ -275,7 +275,7 @@ class _Orders(NetworkPlan):
             weights = KeptWeights(network, self.ties, groups, self.values, rounding)
             labels = self.ties.labels(network, groups)
             small = tidied(rewritten(network, labels, weights))
-        small, error = fitted(small, network, self.samples, self.method.steps)
+        small, error = fit_outputs(small, network, self.samples, self.method.steps)
         maps = []
         for layer in network.hidden:
             where = Partition(labels[layer.name]).labels.copy()

@@ -50,7 +50,12 @@ class KeptWeights(MergedWeights):
         return self._standing_for(unit, units).T.tocsr()
 
     def _fit(
-        self, h: FloatArray, wanted: FloatArray, spread: csr_array, constant: bool
+        self,
+        h: FloatArray,
+        wanted: FloatArray,
+        spread: csr_array,
+        constant: bool,
+        known: object = None,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
         moments = self._values.moments

@@ -49,7 +49,7 @@ class CoefficientMerging:
     ...     Input("x", (), (1,)), Affine("a", ("x",), np.array([[1.0], [1.2]])),
     ...     Affine("b", ("a",), np.array([[2.0, 3.0]]))), ("b",))
     >>> merging = CoefficientMerging(encode(net), Linkage.VARIANCE, {"a": 1.0, "b": 1.0})
-    >>> small = merging.merged(merging.labels(0.3)).network
+    >>> small = merging.merge(merging.labels(0.3)).network
     >>> [layer.weight.round(3).tolist() for layer in small.layers]
     [[[1.1]], [[5.0]]]
     """
@@ -88,7 +88,7 @@ class CoefficientMerging:
             return group_rows(sparse.csr_array(rows / unit), eps, self.linkage)
         return equal_units(self.ode, labels, node)
 
-    def merged(self, labels: IntArray) -> Merged:
+    def merge(self, labels: IntArray) -> Merged:
         """The merged network: rows are means, what is read is summed."""
         own, places = unit_labels(self.ode, labels), _Places(self.ode, labels)
         return Merged(

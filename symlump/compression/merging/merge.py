@@ -37,6 +37,7 @@ from symlump.compression.merging.effect import read_effects
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.refit import MergedWeights
 from symlump.compression.merging.values import (
+    Memory,
     SampledValues,
     Values,
     Walk,
@@ -214,12 +215,10 @@ class Merging:
                 low = middle + 1
         return float(heights[high])
 
-    def merged(
-        self, groups: IntArray, refit: bool, memory: dict[str, FloatArray] | None = None
-    ) -> Merged:
-        """The network whose units are the given groups; ``memory`` as for :func:`merged`."""
+    def merge(self, groups: IntArray, refit: bool, memory: Memory | None = None) -> Merged:
+        """The network whose units are the given groups; ``memory`` as for :func:`merge_units`."""
         values = self.values if refit else None
-        return merged(self.network, self.ties, groups, self.effects, values, memory)
+        return merge_units(self.network, self.ties, groups, self.effects, values, memory)
 
     def height(self, x: int, y: int) -> float | None:
         """The tolerance at which the groups of two units join; None where they never may."""
@@ -238,13 +237,13 @@ class Merging:
         return None
 
 
-def merged(
+def merge_units(
     network: Network,
     ties: Ties,
     groups: IntArray,
     effects: FloatArray,
     values: Values | None,
-    memory: dict[str, FloatArray] | None = None,
+    memory: Memory | None = None,
 ) -> Merged:
     """The network in which groups of units are one unit each.
 
@@ -256,19 +255,19 @@ def merged(
         What units count in means of incoming weights.
     values : Values, optional
         Of the inputs, to refit outgoing weights under; without, they are sums.
-    memory : dict, optional
-        Values of the original units, kept from one fit to the next.
+    memory : Memory, optional
+        What is kept from one fit to the next.
 
     Examples
     --------
     >>> net = Network.dense([[[1.0], [2.0]], [[0.5, 0.25]]], activation="relu")
     >>> ties = tied(net)
     >>> groups = regrouped(ties, {0: np.array([0, 0])})
-    >>> small = merged(net, ties, groups, np.ones(ties.count), None)
+    >>> small = merge_units(net, ties, groups, np.ones(ties.count), None)
     >>> [layer.weight.tolist() for layer in small.network.layers]
     [[[1.5]], [[0.75]]]
     >>> values = SampledValues((np.array([[1.0], [2.0]]),))
-    >>> fitted = merged(net, ties, groups, np.ones(ties.count), values)
+    >>> fitted = merge_units(net, ties, groups, np.ones(ties.count), values)
     >>> bool(np.allclose(net([[1.0], [2.0]]), fitted.network([[1.0], [2.0]]), rtol=1e-5))
     True
     """

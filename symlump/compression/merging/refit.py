@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.linalg import solve
 from scipy.sparse import csr_array
 
-from symlump.compression.merging.values import Values, Walk, chosen_rows, columns
+from symlump.compression.merging.values import (
+    Memory,
+    Values,
+    Walk,
+    chosen_rows,
+    columns,
+)
 from symlump.compression.moments import Moments
 from symlump.lumping.partition import Partition
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Node
+from symlump.network.nodes import Affine, Apply, Node
 from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -34,8 +42,8 @@ class MergedWeights:
         What units count in means.
     values : Values, or None
         Under which to fit what reads merged units; None adds their weights up.
-    memory : dict, optional
-        Values of the original units, kept from one fit to the next.
+    memory : Memory, optional
+        What is kept from one fit to the next.
     """
 
     def __init__(
@@ -45,10 +53,10 @@ class MergedWeights:
         groups: IntArray,
         effects: FloatArray,
         values: Values | None,
-        memory: dict[str, FloatArray] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._network, self._ties, self._groups, self._effects = network, ties, groups, effects
-        self._values = values
+        self._values, self._memory = values, memory
         self._old = None if values is None else Walk(network, values, memory)
         self._new: dict[str, FloatArray] = {}
         self._changed: dict[str, bool] = {}
@@ -86,10 +94,34 @@ class MergedWeights:
         return _members(unit)
 
     def _fit(
-        self, h: FloatArray, wanted: FloatArray, spread: csr_array, constant: bool
+        self,
+        h: FloatArray,
+        wanted: FloatArray,
+        spread: csr_array,
+        constant: bool,
+        known: _Known | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
-        return fitted(self._values.moments, h, wanted, spread, constant)
+        return fit_members(self._values.moments, h, wanted, spread, constant, known)
+
+    def _known(
+        self, name: str, unit: IntArray, wanted: FloatArray, constant: bool
+    ) -> _Known | None:
+        """What was computed for earlier tolerances: moments of units that are alone, and as they were.
+
+        They are as they were where the layer that makes them reads nothing that changed.
+        """
+        node = self._network.named[name]
+        while isinstance(node, Apply):
+            node = self._network.named[node.inputs[0]]
+        if self._memory is None or not isinstance(node, Affine) or self._changed[node.inputs[0]]:
+            return None
+        assert self._values is not None
+        grams, key = self._memory.grams, (name, constant)
+        if key not in grams:
+            grams[key] = self._values.moments.products(wanted, wanted, constant)[0]
+        alone = np.flatnonzero(np.bincount(unit)[unit] == 1)
+        return _Known(grams[key], alone, unit[alone])
 
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
         """See :class:`symlump.network.rewrite.Weights`."""
@@ -152,7 +184,14 @@ class MergedWeights:
             rows = chosen_rows(len(h), h.shape[1]) if on_grid else None
             if rows is not None:
                 h, wanted = h[rows], wanted[rows]
-            spread, constant = self._fit(h, wanted, spread, with_constant)
+            if weight.shape[2] * inside == 1 and len(weight) < units:
+                # Few rows read many units: what they read is fitted, which is the same for less.
+                read = weight[:, :, 0]
+                sums = csr_array(read @ spread)
+                small, constant = self._fit(h, wanted @ read.T, sums, with_constant)
+                return small[:, :, None], None if node.bias is None else node.bias + constant
+            known = None if on_grid else self._known(name, unit, wanted, with_constant)
+            spread, constant = self._fit(h, wanted, spread, with_constant, known)
         offsets = weight.shape[2] * inside
         if offsets == 1:
             result = (weight[:, :, 0] @ spread)[:, :, None]
@@ -202,8 +241,35 @@ class MergedWeights:
         return places, 1
 
 
-def fitted(
-    moments: Moments, h: FloatArray, wanted: FloatArray, sums: csr_array, constant: bool
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Second moments of the original units, and which units are as they were: their old and new numbers."""
+
+    gram: FloatArray
+    old: IntArray
+    new: IntArray
+
+    def products(
+        self, moments: Moments, h: FloatArray, wanted: FloatArray, centred: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """As of :meth:`Moments.products`, where only units that changed take a pass over samples."""
+        rest = np.setdiff1d(np.arange(h.shape[1]), self.new)
+        own, across = moments.products(h[:, rest], wanted, centred)
+        cross = np.empty((h.shape[1], wanted.shape[1]))
+        cross[self.new], cross[rest] = self.gram[self.old], across
+        gram = np.empty((h.shape[1], h.shape[1]))
+        gram[:, self.new] = cross[:, self.old]
+        gram[np.ix_(self.new, rest)], gram[np.ix_(rest, rest)] = across[:, self.old].T, own
+        return gram, cross
+
+
+def fit_members(
+    moments: Moments,
+    h: FloatArray,
+    wanted: FloatArray,
+    sums: csr_array,
+    constant: bool,
+    known: _Known | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide.
 
@@ -213,15 +279,15 @@ def fitted(
     sums : sparse array, shape (columns of wanted, columns of h)
     constant : bool
         Whether there may be constants.
+    known : optional
+        Moments that need not be computed.
     """
-    gram, right = np.zeros((h.shape[1], h.shape[1])), np.zeros((h.shape[1], wanted.shape[1]))
-    for root, gap in moments.roots(h, wanted, centred=constant):
-        gap -= root @ sums.T
-        gram += root.T @ root
-        right += root.T @ gap
+    source = moments.products if known is None else partial(known.products, moments)
+    gram, right = source(h, wanted, constant)
+    right -= (sums @ gram).T  # a member is its block so far: what is left of it
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
     correction = solve(gram, right, assume_a="pos", overwrite_a=True, overwrite_b=True)
-    matrix = correction.T
+    matrix = np.require(correction.T, requirements="W")
     matrix[sums.nonzero()] += sums.data
     if not constant:
         return matrix, np.zeros(len(matrix))

@@ -15,10 +15,10 @@ from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assumed
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
 from symlump.compression.merging.effect import effect_scale, outputs_of
-from symlump.compression.merging.merge import Merging, has_equal_units, merged
+from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.unit_lumping import UnitForward
-from symlump.compression.merging.values import Values, memory_for, values_of
+from symlump.compression.merging.values import Memory, Values, memory_for, values_of
 from symlump.compression.reduction import NetworkPlan, Reduction
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
@@ -222,7 +222,7 @@ class UnitPlan(NetworkPlan):
         labels = self.coefficients.labels(eps)
         if self.method.refits or self.network.sharing:
             return self._ties.parameters(self.network, self._tied_groups(labels))
-        return self.coefficients.merged(labels).written.parameters
+        return self.coefficients.merge(labels).written.parameters
 
     def _at(self, eps: float, refit: bool) -> Reduction:
         parts: list[Part] = []
@@ -260,7 +260,7 @@ class UnitPlan(NetworkPlan):
         return values_of(self.network, self._inputs)
 
     @cached_property
-    def _memory(self) -> dict[str, FloatArray] | None:
+    def _memory(self) -> Memory | None:
         return memory_for(self.network, self._stated[0])
 
     @cached_property
@@ -279,7 +279,7 @@ class UnitPlan(NetworkPlan):
         groups = self.merging.groups(eps) if functions else self.coefficients.labels(eps)
         key = groups.tobytes(), refit
         if self._latest is None or self._latest[0] != key:  # near tolerances merge the same
-            self._latest = key, self._merged(groups, refit)
+            self._latest = key, self._merge(groups, refit)
         small = self._latest[1]
         return Part(
             small.network,
@@ -321,24 +321,24 @@ class UnitPlan(NetworkPlan):
                 found |= dict(zip(own.tolist(), units.tolist(), strict=False))
         return found
 
-    def _merged(self, groups: IntArray, refit: bool) -> Merged:
+    def _merge(self, groups: IntArray, refit: bool) -> Merged:
         """The network with groups of units, or of variables of its equation, where these are compared."""
         memory = self._memory if refit else None
         if self.method.compared == "function":
-            small = self.merging.merged(groups, refit, memory)
+            small = self.merging.merge(groups, refit, memory)
         elif refit or self.network.sharing:
             ties, units = self._ties, self._tied_groups(groups)
             ones, values = np.ones(ties.count), self._stated[0] if refit else None
-            small = merged(self.network, ties, units, ones, values, memory)
+            small = merge_units(self.network, ties, units, ones, values, memory)
         else:
-            small = self.coefficients.merged(groups)
+            small = self.coefficients.merge(groups)
         if not (refit and self.method.steps):
             return small
-        from symlump.compression.fitting import fitted
+        from symlump.compression.fitting import fit_outputs
 
         samples = self._stated[1]
         return replace(
-            small, written=fitted(small.written, self.network, samples, self.method.steps)[0]
+            small, written=fit_outputs(small.written, self.network, samples, self.method.steps)[0]
         )
 
 

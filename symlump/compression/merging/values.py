@@ -107,12 +107,28 @@ def values_of(
     return SampledValues(samples), samples
 
 
-def memory_for(network: Network, values: Values) -> dict[str, FloatArray] | None:
-    """Room for the values of all nodes, from one tolerance to the next; None where they are too many."""
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What fits of one network share, from one tolerance to the next.
+
+    Parameters
+    ----------
+    values : dict
+        Of the original nodes, by name.
+    grams : dict
+        Second moments of all units of a value, by its name, and whether about their means.
+    """
+
+    values: dict[str, FloatArray] = field(default_factory=dict)
+    grams: dict[tuple[str, bool], FloatArray] = field(default_factory=dict)
+
+
+def memory_for(network: Network, values: Values) -> Memory | None:
+    """Room for the values of all nodes; None where they are too many."""
     if not isinstance(values, SampledValues):
         return None
     per_sample = sum(prod(shape) for shape in network.shapes.values())
-    return {} if per_sample * len(values.samples[0]) <= _REMEMBERED else None
+    return Memory() if per_sample * len(values.samples[0]) <= _REMEMBERED else None
 
 
 class Walk:
@@ -122,17 +138,15 @@ class Walk:
     ----------
     network : Network
     values : Values
-    memory : dict, optional
-        Values by name from walks through the same network, which then are not computed again and stay.
+    memory : Memory, optional
+        With values from walks through the same network, which then are not computed again and stay.
     """
 
-    def __init__(
-        self, network: Network, values: Values, memory: dict[str, FloatArray] | None = None
-    ) -> None:
+    def __init__(self, network: Network, values: Values, memory: Memory | None = None) -> None:
         self._values, self._left = values, Counter(network.readers)
         self._nodes = iter(network.nodes)
         self._stays = memory is not None
-        self.held: dict[str, FloatArray] = {} if memory is None else memory
+        self.held: dict[str, FloatArray] = {} if memory is None else memory.values
         inputs = (node.name for node in network.inputs)
         self.held.update(zip(inputs, values.inputs(), strict=True))
 

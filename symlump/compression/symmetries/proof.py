@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from symlump.compression.symmetries.exact_rows import Column, Rows
 from symlump.compression.symmetries.unit_merge import UnitMerge
-from symlump.compression.symmetries.walk import Step, SymmetryWalk
+from symlump.compression.symmetries.walk import LayerMerge, SymmetryWalk
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -120,7 +120,7 @@ def _h(number: int, count: int) -> list[str]:
     return _names(f"h{number}_" if number else "u", count)
 
 
-def _original(steps: Sequence[Step]) -> list[Wiring]:
+def _original(steps: Sequence[LayerMerge]) -> list[Wiring]:
     wirings = []
     for number, step in enumerate(steps, start=1):
         units, columns = step.weight.shape
@@ -134,7 +134,7 @@ def _constants(merge: UnitMerge) -> IntArray:
     return np.flatnonzero(merge.lift.block < 0)
 
 
-def _merged(steps: Sequence[Step]) -> list[Wiring]:
+def _merged(steps: Sequence[LayerMerge]) -> list[Wiring]:
     """Blocks, then the constant units, then one z with the value 1 where there are shifts."""
     wirings: list[Wiring] = []
     depth = len(steps)
@@ -166,7 +166,9 @@ def _column(rows: Rows, number: int) -> Column:
     return rows.columns.get(number, Column(rows.floats[None, :, number], 1))
 
 
-def _restricted(layer: Wiring, step: Step, live: Mapping[str, npt.NDArray[np.bool_]]) -> Wiring:
+def _restricted(
+    layer: Wiring, step: LayerMerge, live: Mapping[str, npt.NDArray[np.bool_]]
+) -> Wiring:
     """Only what something reads, with the numbers kept as names."""
     parts = [live[name] for name in step.node.inputs]
     offsets = len(layer.sources) // max(1, sum(map(len, parts)))
@@ -176,7 +178,7 @@ def _restricted(layer: Wiring, step: Step, live: Mapping[str, npt.NDArray[np.boo
     return Wiring([layer.targets[i] for i in targets], [layer.sources[j] for j in columns], rows)
 
 
-def _aggregation(steps: Sequence[Step]) -> dict[str, dict[str, Fraction]]:
+def _aggregation(steps: Sequence[LayerMerge]) -> dict[str, dict[str, Fraction]]:
     """L, row by row."""
     depth = len(steps)
     matrix: dict[str, dict[str, Fraction]] = {}

@@ -35,7 +35,7 @@ from symlump.ode.exact import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class LayerMerge:
     """What merges in one layer, sum, or layer with one kernel per channel.
 
     Parameters
@@ -76,7 +76,7 @@ class SymmetryWalk:
 
     Attributes
     ----------
-    steps : dict of Step
+    steps : dict of LayerMerge
         By the names of the nodes.
     lifts : dict of Lift
         For each value that is read.
@@ -105,7 +105,7 @@ class SymmetryWalk:
         self._reader: dict[str, Node] = {}
         for node in network.nodes:
             self._reader |= dict.fromkeys(node.inputs, node)
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, LayerMerge] = {}
         self.lifts: dict[str, Lift] = {}
         self.counts: dict[str, int] = {}
         self.facts: set[str] = set()
@@ -162,7 +162,7 @@ class SymmetryWalk:
             outgoing = self._outgoing[node.name]
             merge = merge_near(rows, phi, pieces, own, self._eps, effect, outgoing)
         self.facts |= merge.facts
-        self.steps[node.name] = Step(node, weight, node.bias, source, merge)
+        self.steps[node.name] = LayerMerge(node, weight, node.bias, source, merge)
         self._keep(node.name, merge.lift, len(merge.kept.floats))
         self._keep(name, merge.lift, len(merge.kept.floats))
 
@@ -211,7 +211,7 @@ class SymmetryWalk:
         rows = _over(aggregated(weight, bias, source), columns)
         lift = Lift(block, one, nothing)
         merge = UnitMerge(rows, rows.take(leaders), one, nothing, lift, frozenset(), 0)
-        self.steps[node.name] = Step(node, weight, bias, source, merge)
+        self.steps[node.name] = LayerMerge(node, weight, bias, source, merge)
         self._keep(node.name, lift, leaders.size)
 
     def _applied(self, phi: Activation, lift: Lift) -> Lift:

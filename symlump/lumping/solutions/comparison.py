@@ -24,7 +24,7 @@ import numpy as np
 from symlump.enclosures.arithmetics import Arithmetic
 from symlump.enclosures.interval import Interval, sum_up
 from symlump.lumping.solutions.boxmap import Bounds
-from symlump.lumping.solutions.flow import Step, action, majorants, norm
+from symlump.lumping.solutions.flow import TimeStep, action, majorants, norm
 from symlump.ode.exact import FloatArray
 
 NORMS = ("1", "2", "max")
@@ -54,7 +54,7 @@ class Comparison:
         return self._now[:-3]
 
     @np.errstate(over="ignore", invalid="ignore")
-    def after(self, step: Step) -> tuple[FloatArray, FloatArray]:
+    def after(self, step: TimeStep) -> tuple[FloatArray, FloatArray]:
         """Go one step on.
 
         Returns

@@ -82,7 +82,7 @@ class Zonotope:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TimeStep:
     """What is proved about one step.
 
     Parameters
@@ -114,7 +114,7 @@ class Step:
 @np.errstate(over="ignore", invalid="ignore")
 def advance(
     system: ErrorSystem, state: Zonotope, length: Fraction, limit: int
-) -> tuple[Step, Zonotope] | None:
+) -> tuple[TimeStep, Zonotope] | None:
     """One step, or None if it cannot be proved with this length.
 
     Parameters
@@ -241,7 +241,7 @@ class _About:
             room[part] += 1e-9 * _largest((low[part], high[part])).max(initial=0.0)
         return low - room, high + room
 
-    def step(self, box: Bounds, before: Zonotope, after: Zonotope, spared: FloatArray) -> Step:
+    def step(self, box: Bounds, before: Zonotope, after: Zonotope, spared: FloatArray) -> TimeStep:
         """What is to be reported, of a box that is proved to hold w all the time."""
         m, nb = self.system.arithmetic, self.system.base.inputs
         state = m.point(self.c) + m.between(*box)
@@ -252,7 +252,7 @@ class _About:
         # A point has no width, so a hundredth of the size of b is counted too.
         width = after.radius()[:nb] + 0.01 * np.maximum(np.abs(low[:nb]), np.abs(high[:nb]))
         loss = max(_share(spared[:nb].sum(), width.sum()), _share(spared[nb:].sum(), error.sum()))
-        return Step(
+        return TimeStep(
             self.length,
             np.column_stack([low[:nb], high[:nb]]),
             error,

@@ -19,7 +19,7 @@ from symlump.errors import FailureError
 from symlump.lumping.solutions.boxmap import Undefined
 from symlump.lumping.solutions.comparison import Comparison
 from symlump.lumping.solutions.error_system import ErrorSystem
-from symlump.lumping.solutions.flow import Step, Zonotope, advance
+from symlump.lumping.solutions.flow import TimeStep, Zonotope, advance
 from symlump.ode.exact import FloatArray
 
 #: How often a step may be halved.
@@ -166,7 +166,7 @@ def _cut(base: FloatArray, centre: FloatArray, variable: int) -> tuple[FloatArra
 
 def _attempt(
     system: ErrorSystem, state: Zonotope, length: Fraction, limit: int
-) -> tuple[Step, Zonotope] | None:
+) -> tuple[TimeStep, Zonotope] | None:
     """One step, or None if it cannot be proved with this length; what is not defined is noted."""
     system.undefined.clear()
     try:

@@ -39,7 +39,7 @@ from symlump.network.bounds.steps import (
     SMALLEST,
     Activated,
     Ranges,
-    Step,
+    RelaxedStage,
     first_step,
     later_step,
 )
@@ -69,7 +69,7 @@ def ranges(
     """
     h = g = before = box
     found: list[Ranges] = []
-    steps: list[Step] = []
+    steps: list[RelaxedStage] = []
     squared = squared and box.lower.shape[-1] <= MOST_SQUARED
     with np.errstate(over="ignore", invalid="ignore"):
         for number, stage in enumerate(stages):
@@ -180,7 +180,9 @@ def _mismatch(stage: Stage, v: Interval, extent: float) -> Interval | None:
     )
 
 
-def _backward(stage: Stage, steps: Sequence[Step], before: FloatArray, box: Interval) -> Forms:
+def _backward(
+    stage: Stage, steps: Sequence[RelaxedStage], before: FloatArray, box: Interval
+) -> Forms:
     """The rows (δz, ẑ, z) of a stage in terms of the inputs."""
     rows = stage.rows
     boxes, inputs = box.lower.shape
@@ -203,7 +205,7 @@ def _backward(stage: Stage, steps: Sequence[Step], before: FloatArray, box: Inte
 
 
 def _with_corners(
-    stage: Stage, steps: Sequence[Step], before: FloatArray, forms: Forms, rows: Interval
+    stage: Stage, steps: Sequence[RelaxedStage], before: FloatArray, forms: Forms, rows: Interval
 ) -> Interval:
     """The ranges of the rows, with those of δz improved: spreads are taken as functions of the inputs."""
     units = stage.pairs.partner.size

@@ -68,7 +68,7 @@ class Activated:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class RelaxedStage:
     """y = matrix·y' + constant ± (radius + spread·|δz|) box by box, y' being what is before the stage.
 
     In the first stage y' are the inputs as in :mod:`symlump.network.bounds.corners`. ``spread`` is for δh
@@ -85,7 +85,9 @@ class Step:
     lost: FloatArray
 
 
-def first_step(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool) -> Step:
+def first_step(
+    stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool
+) -> RelaxedStage:
     """Make the step of the first stage.
 
     Parameters
@@ -99,7 +101,9 @@ def first_step(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared:
     return _step(stage, now, made, forms, np.ones((1, made[0].shape[-1])))
 
 
-def later_step(stage: Stage, now: Ranges, how: Activated, before: FloatArray, forms: Forms) -> Step:
+def later_step(
+    stage: Stage, now: Ranges, how: Activated, before: FloatArray, forms: Forms
+) -> RelaxedStage:
     """Make the step of a later stage.
 
     Parameters
@@ -115,14 +119,16 @@ def later_step(stage: Stage, now: Ranges, how: Activated, before: FloatArray, fo
 _Made = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArray) -> Step:
+def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArray) -> RelaxedStage:
     units = stage.pairs.partner.size
     matrix, constant, radius, spread = made
     lost = SMALLEST * before.sum(axis=-1, keepdims=True)
     radius = grow(radius + 2 * lost, 64)
     whole = radius.copy()
     whole[..., :units] = grow(whole[..., :units] + spread * now.difference.magnitude, 4)
-    return Step(matrix, constant, radius, whole, spread, forms[:units], matrix.shape[-2] * lost)
+    return RelaxedStage(
+        matrix, constant, radius, whole, spread, forms[:units], matrix.shape[-2] * lost
+    )
 
 
 def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Made:

@@ -23,7 +23,7 @@ SOURCES = Path(__file__).parent / "theory"
 FILES = (
     *("Algebra", "Trie", "Polynomial", "Vanishing", "Systems", "Lookup", "Backward", "Compose"),
     *("Forward", "Replay", "Linear", "Modular", "Smallest"),
-    *("Functions", "Symbols", "Sample", "Square", "Coarsest", "Jets", "Gradients", "Certificate"),
+    *("Functions", "Symbols", "Sample", "Square", "Jets", "Coarsest", "Gradients", "Certificate"),
 )
 
 

@@ -1,11 +1,11 @@
 (* Why a partition of a system with functions is the coarsest: values that every equivalence has equal.
 
    A round begins with a number, from which a point and the functions are computed. Backward: variables
-   have the value of their block, and are told apart by their equations. Forward: variables i and j of a block of an equivalence
-   may exchange a part of their values, so one more for i and one more for j give equal sums. *)
+   have the value of their block, and are told apart by their equations. Forward: they are told apart by the derivatives
+   of a weighted sum of all equations: if i and j share a block of an equivalence, no sum changes where they exchange a part. *)
 
 From Coq Require Import QArith List Lia Setoid.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Replay Functions Sample Square.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Replay Functions Sample Square Jets.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -31,20 +31,19 @@ Section Tables.
     | None => None
     end.
 
-  Definition shifted (seed v u : positive) : Q := if Pos.eqb v u then chance seed u + 1 else chance seed u.
-  (* The weighted sum of all equations where v has one more. *)
-  Definition sum_at (label : positive -> positive) (seed v : positive) : option Q :=
-    match evaluated computable_rationals (chance seed xH) (first_symbol s) fs (assigned (fun u => u) (shifted seed v) s) with
-    | Some z => Some (Qred (sum_over (A := rationals) (fun u => chance seed (label u) * eval (lookup 0 z : state) (equation s u)) (variables s)))
-    | None => None
-    end.
-  Definition is_some {X : Type} (o : option X) : bool := match o with Some _ => true | None => false end.
+  (* The derivatives of a weighted sum of all equations; variables of one block have equal weights. *)
+  Definition jets_at (seed : positive) : option (trie jets) :=
+    evaluated computable_jets (chance seed xH) (first_symbol s) fs
+      (assigned (X := jets) (fun u => u) (fun u => (chance seed u, put u 1 Empty)) s).
+
   Definition forward_table (labels : list positive) (seed : positive) : option (trie Q) :=
     let label := lookup xH (to_map labels) in
-    let sums := assigned (fun v => v) (sum_at label seed) s in
-    if forallb (fun '(v, _) => is_some (lookup None sums v)) (numbered s xH) then
-      Some (assigned (fun v => v) (fun v => match lookup None sums v with Some q => q | None => 0 end) s)
-    else None.
+    let equations := to_map s in
+    match jets_at seed with
+    | Some z => Some (snd (tidied computable_jets (combination (map (fun '(u, _) => (chance seed (label u), u)) (numbered s xH))
+        (fun u => tidied computable_jets (eval (lookup zero z : positive -> jets) (lookup (X := polynomial) [] equations u))))))
+    | None => None
+    end.
 End Tables.
 
 Definition nothing_coarser_check (table : list positive -> positive -> option (trie Q)) (s : system)
@@ -86,36 +85,88 @@ Section Correct.
     now rewrite (I i j Hi Hj Eij : item xH labels i = item xH labels j).
   Qed.
 
-  Lemma total_shifted (z : state) seed v b : (forall u, In u (variables s) -> z u = shifted seed v u) ->
-    In v (variables s) ->
-    total s R z b == total s R (fun u => chance seed u : rationals) b + (if Pos.eqb (R v) b then 1 else 0).
+  Definition exchanged (i j u : positive) : Q := (if Pos.eqb i u then 1 else 0) - (if Pos.eqb j u then 1 else 0).
+
+  Lemma slope_exchanged i j t : In i (variables s) -> In j (variables s) ->
+    slope_along s (exchanged i j) t == value i t - value j t.
   Proof.
-    intros H V. unfold total.
-    rewrite <- (sumq_single v (fun u => if Pos.eqb (R u) b then 1 else 0) (variables s)) by
-      (trivial; apply variables_distinct).
-    rewrite <- sumq_add. apply sumq_ext. intros u U. rewrite (H u U). unfold shifted.
-    destruct (Pos.eqb_spec v u) as [<-|]; destruct (Pos.eqb (R _) b); cbn; ring.
+    intros I J. unfold slope_along.
+    rewrite <- (sumq_single i (fun u => value u t) (variables s)) by (trivial; apply variables_distinct).
+    rewrite <- (sumq_single j (fun u => value u t) (variables s)) by (trivial; apply variables_distinct).
+    rewrite difference_plus, <- (sumq_scale (-1)), <- sumq_add. apply sumq_ext. intros u _. unfold exchanged.
+    destruct (Pos.eqb i u), (Pos.eqb j u); ring.
+  Qed.
+
+  Lemma total_exchanged i j b : In i (variables s) -> In j (variables s) -> R i = R j ->
+    total s R (exchanged i j : state) b == 0.
+  Proof.
+    intros I J E. unfold total.
+    transitivity (sumq (fun u => if Pos.eqb i u then (if Pos.eqb (R u) b then 1 else 0) else 0) (variables s) +
+      -1 * sumq (fun u => if Pos.eqb j u then (if Pos.eqb (R u) b then 1 else 0) else 0) (variables s)).
+    - rewrite <- (sumq_scale (-1)), <- sumq_add. apply sumq_ext. intros u _. unfold exchanged.
+      destruct (Pos.eqb i u), (Pos.eqb j u), (Pos.eqb (R u) b); cbn; ring.
+    - rewrite (sumq_single i (fun u => if Pos.eqb (R u) b then 1 else 0)) by (trivial; apply variables_distinct).
+      rewrite (sumq_single j (fun u => if Pos.eqb (R u) b then 1 else 0)) by (trivial; apply variables_distinct).
+      rewrite E. ring.
+  Qed.
+
+  Lemma weighted_combination (h : positive -> Q) l (x : state) :
+    combination (map (fun u => (h u, u)) l) x == sumq (fun u => h u * x u) l.
+  Proof.
+    induction l as [|v l IH]; [reflexivity|]. exact (Qplus_comp _ _ (Qeq_refl (h v * x v)) _ _ IH).
   Qed.
 
   Lemma forward_agrees labels seed t : forward_equivalence_of s fs R -> inside s R (listed labels) ->
     forward_table s fs labels seed = Some t -> agrees labels t.
   Proof.
     intros B I. unfold forward_table. cbv zeta. set (label := lookup xH (to_map labels)).
-    destruct (forallb _ _) eqn:C; [|discriminate]. intros [= <-] v w V W Evw.
-    rewrite !lookup_assigned by trivial.
-    pose proof (for_numbered _ _ C v V) as Cv. pose proof (for_numbered _ _ C w W) as Cw. cbv beta iota in Cv, Cw.
-    clear C. rewrite lookup_assigned in Cv, Cw by trivial. unfold sum_at in *.
-    destruct (evaluated computable_rationals _ _ _ (assigned _ (shifted seed v) s)) as [zv|] eqn:Ev; [|discriminate].
-    destruct (evaluated computable_rationals _ _ _ (assigned _ (shifted seed w) s)) as [zw|] eqn:Ew; [|discriminate].
-    clear Cv Cw. apply evaluated_values in Ev as [Xv Zv]. apply evaluated_values in Ew as [Xw Zw].
-    apply Qred_complete. apply weighted_totals with R.
-    - intros i j Hi Hj E. unfold label. rewrite !lookup_to_map.
-      now rewrite (I i j Hi Hj E : item xH labels i = item xH labels j).
-    - apply (B _ _ _ Zv Zw). intros b.
-      etransitivity; [apply (total_shifted _ seed v b (fun u U => extended _ _ u Xv U) V)|].
-      rewrite Evw. symmetry. exact (total_shifted _ seed w b (fun u U => extended _ _ u Xw U) W).
+    destruct (jets_at s fs seed) as [z|] eqn:E; [|discriminate]. intros [= <-] i j Hi Hj Eij.
+    unfold jets_at in E. apply evaluated_values in E as [X Z].
+    set (y := lookup zero z : positive -> jets) in *.
+    assert (Y : forall v, In v (variables s) -> y v = (chance seed v, put v 1 Empty)).
+    { intros v V. unfold y, lookup.
+      now rewrite (X _ _ (proj1 (get_assigned (X := jets) (fun u => u) _ s (fun _ _ e => e)) v V)). }
+    pose (at_ := fun d v => along s d (y v)).
+    assert (S : forall d, state_of (sample (chance seed xH)) s fs (at_ d)) by (intros d'; now apply along_state).
+    set (d := exchanged i j).
+    assert (G : forall b, (total s R (field s (at_ d)) b == total s R (field s (at_ (fun _ => 0%Q))) b)%A).
+    { apply (B jets (sample (chance seed xH))); try apply S. intros b. split.
+      - rewrite !fst_total. reflexivity.
+      - intros k. rewrite !snd_total.
+        transitivity 0; [|symmetry].
+        + destruct (Pos.eqb k xH) eqn:K.
+          * rewrite <- (total_exchanged i j b Hi Hj Eij). apply sumq_ext. intros v V. unfold at_. cbn [snd along].
+            rewrite value_put_first, K, (Y v V). cbn [snd].
+            destruct (Pos.eqb (R v) b); [now apply slope_of_variable | reflexivity].
+          * unfold total. rewrite (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|].
+            intros v _. unfold at_. cbn [snd along]. rewrite value_put_first, K. destruct (Pos.eqb (R v) b); reflexivity.
+        + unfold total. rewrite (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|].
+          intros v _. unfold at_. cbn [snd along]. rewrite value_put_first.
+          destruct (Pos.eqb k xH), (Pos.eqb (R v) b); try reflexivity. apply no_slope. }
+    pose (e := fun d u => value xH (snd (field s (at_ d) u))).
+    assert (Ee : forall d u, e d u == slope_along s d (snd (eval y (equation s u)))).
+    { intros d' u. unfold e, field, at_. pose proof (along_eval s d' y (equation s u)) as [_ H]. specialize (H xH).
+      rewrite <- H. cbn [snd along]. now rewrite value_put_first. }
+    assert (Totals : forall b, total s R (e d : state) b == total s R (e (fun _ => 0) : state) b).
+    { intros b. pose proof (G b) as [_ H]. specialize (H xH). now rewrite !snd_total in H. }
+    set (h := fun u => chance seed (label u)).
+    assert (Weighted := weighted_totals s R (h : state) (e d) (e (fun _ => 0))).
+    set (row := map (fun '(u, _) => (chance seed (label u), u)) (numbered s xH)).
+    assert (Row : forall x : state, combination row x == sumq (fun u => h u * x u) (variables s)).
+    { intros x. unfold row. rewrite numbered_variables, map_map. exact (weighted_combination h (variables s) x). }
+    cbn [snd tidied computable_jets]. rewrite !lookup_reduced_all. apply Qred_complete.
+    apply difference_zero. rewrite <- slope_exchanged by trivial. rewrite slope_combination. fold d row.
+    rewrite Row. transitivity (sumq (fun u => h u * e d u) (variables s)).
+    { apply sumq_ext. intros u _. apply Qmult_comp; [reflexivity|]. rewrite Ee.
+      pose proof (along_eq s d _ _ (tidied_eqv computable_jets (eval y (lookup (X := polynomial) [] (to_map s) u)))) as [_ H].
+      specialize (H xH). cbn [snd along] in H. rewrite !value_put_first in H. cbn [Pos.eqb] in H.
+      etransitivity; [exact H|]. rewrite (lookup_to_map (X := polynomial)). reflexivity. }
+    rewrite Weighted; [| | exact Totals].
+    - rewrite (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|]. intros u _.
+      rewrite Ee, no_slope. apply Qmult_0_r.
+    - intros u v U V E'. unfold h, label. rewrite !lookup_to_map.
+      now rewrite (I u v U V E' : item xH labels u = item xH labels v).
   Qed.
-
   Lemma rounds_keep (table : list positive -> positive -> option (trie Q)) seeds initial : inside s R (listed initial) ->
     (forall labels seed t, inside s R (listed labels) -> table labels seed = Some t -> agrees labels t) ->
     inside s R (listed (fold_left (fun labels seed => split_by s labels (table labels seed)) seeds initial)).

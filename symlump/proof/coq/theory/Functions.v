@@ -128,13 +128,13 @@ Proof.
 Qed.
 
 (* ------------------------------------------------------------------ Which is the coarsest.
-   Again without quotients, and with rational states, at which no denominator is zero. *)
+   Again without quotients, at states at which no denominator is zero. *)
 
 (* Two states with equal sums over blocks have derivatives with equal sums. *)
 Definition forward_equivalence_of (s : system) (fs : symbols) (P : partition) : Prop :=
-  forall (F : interpretation rationals) (z z' : state), state_of F s fs z -> state_of F s fs z' ->
-    (forall b, (total s P z b == total s P z' b)%Q) ->
-    forall b, (total s P (field s z) b == total s P (field s z') b)%Q.
+  forall (A : algebra) (F : interpretation A) (z z' : positive -> A), state_of F s fs z -> state_of F s fs z' ->
+    (forall b, (total s P z b == total s P z' b)%A) ->
+    forall b, (total s P (field s z) b == total s P (field s z') b)%A.
 
 (* Where members of each block are equal, so are their derivatives. *)
 Definition backward_equivalence_of (s : system) (fs : symbols) (P : partition) : Prop :=

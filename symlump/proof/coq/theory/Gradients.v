@@ -15,15 +15,11 @@ Definition gradient_steps := list (positive * positive).
 Section Check.
   Variables (s : system) (fs : symbols).
 
-  Definition jets_at (seed : positive) : option (trie jets) :=
-    evaluated computable_jets (chance seed xH) (first_symbol s) fs
-      (assigned (X := jets) (fun u => u) (fun u => (chance seed u, put u 1 Empty)) s).
-
   Definition row_of (t : trie Q) : row :=
     filter (fun '(c, _) => negb (is_zero c)) (map (fun '(u, _) => (value u t, u)) (numbered s xH)).
 
   Definition gradient_of (r : row) (seed : positive) : row :=
-    match jets_at seed with
+    match jets_at s fs seed with
     | Some z => let equations := to_map s in
       row_of (snd (combination r (fun v => eval (lookup zero z : positive -> jets) (lookup (X := polynomial) [] equations v))))
     | None => []
@@ -69,13 +65,6 @@ Section Meaning.
   Hypothesis M_in_variables : in_variables_of s M.
   Hypothesis M_invariant : invariant_of s fs M.
 
-  Lemma slope_of_variable d v : In v (variables s) -> slope_along s d (put v 1 Empty) == d v.
-  Proof.
-    intros V. unfold slope_along. rewrite <- (sumq_single v d (variables s)) by (trivial; apply variables_distinct).
-    apply sumq_ext. intros u _. unfold value. rewrite get_put, Pos.eqb_sym.
-    destruct (Pos.eqb v u); [ring|]. change (match get u Empty with Some q => q | None => 0 end) with 0. ring.
-  Qed.
-
   Lemma slope_row d t : combination (row_of s t) (d : state) == slope_along s d t.
   Proof.
     unfold row_of, slope_along. rewrite numbered_variables, map_map.
@@ -83,14 +72,6 @@ Section Meaning.
     destruct (is_zero (value v t)) eqn:Z; cbn [negb combination]; cbn [add mul scalar rationals].
     - apply is_zero_spec in Z. rewrite Z, Qmult_0_r, Qplus_0_l. reflexivity.
     - rewrite (Qmult_comm (d v)). reflexivity.
-  Qed.
-
-  Lemma slope_combination d r (y : positive -> jets) :
-    slope_along s d (snd (combination r y)) == combination r (fun u => slope_along s d (snd (y u)) : rationals).
-  Proof.
-    pose proof (along_combination s d y r) as [_ H]. specialize (H xH).
-    rewrite snd_combination in H. cbn [snd along] in H. rewrite value_put_first in H. cbn [Pos.eqb] in H.
-    rewrite H. apply (combination_ext (A := rationals)). intros u. rewrite value_put_first. reflexivity.
   Qed.
 
   Lemma implied_gradient r seed : implied M r -> implied M (gradient_of s fs r seed).

@@ -3,7 +3,7 @@
    They are a commutative algebra, so systems have states there, and one evaluation gives all gradients. *)
 
 From Coq Require Import QArith List Lia Ring Setoid.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Functions Sample.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Modular Functions Sample.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -41,6 +41,11 @@ Lemma value_reduced_all t k : value k (reduced_all t) == value k t.
 Proof.
   unfold value. revert k. induction t as [|l IHl o r IHr]; intros k; cbn [reduced_all]; [reflexivity|].
   destruct k as [k|k|]; cbn [get]; [apply IHr | apply IHl | destruct o; cbn [option_map]; [apply Qred_correct | reflexivity]].
+Qed.
+Lemma lookup_reduced_all t k : lookup 0 (reduced_all t) k = Qred (value k t).
+Proof.
+  unfold lookup, value. revert k. induction t as [|l IHl o r IHr]; intros k; cbn [reduced_all]; [reflexivity|].
+  destruct k as [k|k|]; cbn [get]; [apply IHr | apply IHl | destruct o; reflexivity].
 Qed.
 Lemma value_empty k : value k Empty = 0.
 Proof. reflexivity. Qed.
@@ -192,4 +197,41 @@ Lemma snd_combination (r : list (Q * positive)) (z : positive -> jets) k :
 Proof.
   induction r as [|[w v] r IH]; [reflexivity|]. cbn [combination]. cbn [add mul scalar jets rationals jet_add jet_mul fst snd].
   rewrite !value_merged, !value_times_all, value_empty, IH. ring.
+Qed.
+
+Section Slopes.
+  Variable s : system.
+
+  Lemma slope_of_variable d v : In v (variables s) -> slope_along s d (put v 1 Empty) == d v.
+  Proof.
+    intros V. unfold slope_along. rewrite <- (sumq_single v d (variables s)) by (trivial; apply variables_distinct).
+    apply sumq_ext. intros u _. unfold value. rewrite get_put, Pos.eqb_sym.
+    destruct (Pos.eqb v u); [ring|]. change (match get u Empty with Some q => q | None => 0 end) with 0. ring.
+  Qed.
+
+  Lemma slope_combination d r (y : positive -> jets) :
+    slope_along s d (snd (combination r y)) == combination r (fun u => slope_along s d (snd (y u)) : rationals).
+  Proof.
+    pose proof (along_combination s d y r) as [_ H]. specialize (H xH).
+    rewrite snd_combination in H. cbn [snd along] in H. rewrite value_put_first in H. cbn [Pos.eqb] in H.
+    rewrite H. apply (combination_ext (A := rationals)). intros u. rewrite value_put_first. reflexivity.
+  Qed.
+
+  Lemma no_slope t : slope_along s (fun _ => 0) t == 0.
+  Proof.
+    unfold slope_along. rewrite (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|].
+    intros v _. ring.
+  Qed.
+End Slopes.
+
+Lemma fst_total s P (z : positive -> jets) b : fst (total s P z b) == total s P (fun v => fst (z v) : rationals) b.
+Proof.
+  unfold total. induction (variables s) as [|v l IH]; [reflexivity|]. cbn [sum_over]. cbn [add jets rationals jet_add fst].
+  rewrite IH. destruct (Pos.eqb (P v) b); reflexivity.
+Qed.
+Lemma snd_total s P (z : positive -> jets) b k :
+  value k (snd (total s P z b)) == total s P (fun v => value k (snd (z v)) : rationals) b.
+Proof.
+  unfold total. induction (variables s) as [|v l IH]; [reflexivity|]. cbn [sum_over]. cbn [add jets rationals jet_add snd].
+  rewrite value_merged, IH. destruct (Pos.eqb (P v) b); reflexivity.
 Qed.

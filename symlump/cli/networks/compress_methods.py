@@ -193,6 +193,9 @@ def reduced(options: argparse.Namespace, network: Network, data: Dataset | None)
         raise MethodError(f"--method {options.method} does not take --bits; give --eps or --retain")
     if options.steps and options.method not in ("afde", "dependence"):
         raise MethodError(f"--steps is for afde and dependence, not for --method {options.method}")
+    for option, said in (("distance", options.distance), ("relative-to", options.relative_to)):
+        if said is not None and options.method != "afde":
+            raise MethodError(f"--{option} is for afde, not for --method {options.method}")
     searched = given in ("max_loss", "max_bound")
     wish = {"eps": 0.0} if searched else {given: getattr(options, given)}
     method = METHODS[options.method].make(wish, options, data)

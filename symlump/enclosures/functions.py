@@ -140,12 +140,20 @@ def interval_functions(name: str = "") -> IntervalFunctions:
 def _flint() -> IntervalFunctions:
     from flint import arb, ctx
 
+    def sigmoid(x: Any) -> Any:
+        found = 1 / (1 + (-x).exp())
+        if found.is_finite():
+            return found
+        # The exponential of numbers far above 10^40 is given up, that of −10^300 is not.
+        small = x.exp()
+        return small / (1 + small)
+
     return IntervalFunctions(
         exp=lambda x: x.exp(),
         expm1=lambda x: x.expm1(),
         log1p=lambda x: x.log1p(),
         tanh=lambda x: x.tanh(),
-        sigmoid=lambda x: 1 / (1 + (-x).exp()),
+        sigmoid=sigmoid,
         normal=lambda x: (-x / arb(2).sqrt()).erfc() / 2,
         density=lambda x: (-x * x / 2).exp() / (2 * arb.pi()).sqrt(),
         sin=lambda x: x.sin(),

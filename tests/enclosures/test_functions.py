@@ -56,6 +56,22 @@ def test_values_at_points_are_certain_and_narrow(name, using):
 
 
 @pytest.mark.parametrize("using", ["flint", "mpmath"])
+@pytest.mark.parametrize(
+    "name, below, above", [("sigmoid", 0, 1), ("tanh", -1, 1), ("normal", 0, 1)]
+)
+def test_far_out_values_are_those_at_infinity(name, below, above, using):
+    m = interval_functions(using)
+    for size in (1e20, 1e100, 1e200, 1.7e308):
+        for z, limit in ((-size, below), (size, above)):
+            with m.working():
+                low, high = m.bounds(getattr(m, name)(m.interval(z, z)))
+            assert low <= limit <= high
+            assert high - low <= 2**-50
+            if not limit:
+                assert high <= 5e-324  # what it is multiplied by may be 10³⁰⁰
+
+
+@pytest.mark.parametrize("using", ["flint", "mpmath"])
 @pytest.mark.parametrize("name", EXACT)
 @settings(max_examples=15)
 @given(st.sampled_from(POINTS), st.floats(0, 2), st.floats(0, 1))

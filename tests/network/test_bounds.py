@@ -375,6 +375,21 @@ def test_where_relaxation_overflows_intervals_count(box):
     assert bound_difference(f, f, box, splits=0).largest <= 1.5 * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("activation", ["silu", "gelu", "softplus", "elu", "tanh"])
+@pytest.mark.parametrize("weight", [-1e200, 1e200, -1e300])
+def test_very_large_weights_have_a_bound(activation, weight):
+    """f(x) = φ(w·x) + φ(x), and with 1.001·w: at an end they differ by |w|/1000, or not at all."""
+    nets = [
+        sl.Network.dense([[[w], [1.0]], [[1.0, 1.0]]], activation=activation)
+        for w in (weight, 1.001 * weight)
+    ]
+    bound = bound_difference(*nets, (-1, 1)).largest
+    if activation == "tanh":
+        assert bound <= 2 + 1e-9
+    else:
+        assert 0.001 * abs(weight) <= bound * (1 + 1e-9) <= 0.02 * abs(weight)
+
+
 def test_weights_that_are_all_zero_raise_no_warning():
     f = sl.Network.dense([np.zeros((2, 2)), np.zeros((1, 2))], [[1.0, 1.0], [0.5]])
     g = sl.Network.dense([np.zeros((2, 2)), np.zeros((1, 2))], [[1.0, 1.0], [0.75]])

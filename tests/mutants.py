@@ -6,8 +6,8 @@ With FIRST-LAST only the mutants of these lines are made, with PART/PARTS only e
 
 The tests are collected once, and sorted by how long they take. For each mutant (one operator, constant,
 condition or statement changed) a forked child puts the changed code in the place of the module, in all
-modules that have imported from it, and runs the tests until one fails. Needs a system with fork. Property
-tests run at most 10 examples.
+modules that have imported from it, and runs the tests until one fails; that test is the first for the mutants
+that follow, which are near. Needs a system with fork. Property tests run at most 10 examples.
 
 What is not mutated: docstrings and other text, annotations, decorators, and lines that end in
 ``# no mutant: REASON``.
@@ -33,6 +33,7 @@ SLOWER = 3  # times as long as without a mutant, and SECONDS more: what takes lo
 SECONDS = 5  # of the processor
 MEMORY = 8 << 30
 EXAMPLES = 10
+FAILED = "failed"  # a file that names the test
 
 SWAPPED: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.GtE], ast.LtE: [ast.Lt, ast.Gt],
@@ -112,14 +113,16 @@ def places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
                     yield from places(entry)
 
 
-def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """Line, description and source of each mutant."""
+def mutants(source: str, wanted: range) -> Iterator[tuple[int, str, str]]:
+    """Line, description and source of each mutant of some lines."""
     tree, lines = ast.parse(source), source.splitlines()
     for parent, field, at in places(tree):
         node = getattr(parent, field) if at is None else getattr(parent, field)[at]
         line = getattr(node, "lineno", getattr(parent, "lineno", 0))
         end = getattr(node, "end_lineno", line)
-        if any("# no mutant: " in text for text in lines[max(0, line - 1) : end]):
+        if line not in wanted or any(
+            "# no mutant: " in text for text in lines[max(0, line - 1) : end]
+        ):
             continue
         for what, new in changes(node):
             if at is None:
@@ -191,8 +194,7 @@ class Tester:
             taken = dict(line.rsplit(" ", 1) for line in notes.read().splitlines())
         session.items.sort(key=lambda item: float(taken.get(item.nodeid, 0)))
         self.notes = None
-        chosen = (mutant for mutant in mutants(source) if mutant[0] in self.lines)
-        for number, (line, what, mutant) in enumerate(chosen):
+        for number, (line, what, mutant) in enumerate(mutants(source, self.lines)):
             if number % self.parts != self.part:
                 continue
             self.total += 1
@@ -214,6 +216,10 @@ class Tester:
             if child == 0:
                 self.run(session, source, Path(folder))
             _, status = os.waitpid(child, 0)
+            failed = Path(folder, FAILED)
+            if failed.exists():
+                name = failed.read_text()
+                session.items.sort(key=lambda item: item.nodeid != name)  # stable
         return status != 0
 
     def run(self, session: pytest.Session, source: str, folder: Path) -> None:
@@ -234,6 +240,7 @@ class Tester:
                 if report.failed:
                     if notes is not None:
                         os.write(outside, f"{report.nodeid}\n{report.longreprtext}\n".encode())
+                    (folder / FAILED).write_text(report.nodeid)
                     os._exit(1)
 
         try:

@@ -31,7 +31,7 @@ _WISHES = {
 }
 
 
-#: A tolerance that merges or drops all that may go.
+#: A tolerance that merges or drops all that may go, unless a plan says otherwise.
 LARGEST = 1e12
 
 #: Of the smallest tolerance with the smallest result, where none are named.
@@ -61,6 +61,11 @@ class Plan(ABC, Generic[Result]):
     @abstractmethod
     def whole(self) -> int:
         """The size of the subject: what ``retain`` is a share of."""
+
+    @property
+    def most(self) -> float:
+        """The largest tolerance to be asked for, at which all goes that may go."""
+        return LARGEST
 
     @abstractmethod
     def at(self, eps: float) -> Result:
@@ -109,12 +114,12 @@ class Plan(ABC, Generic[Result]):
         FailureError
             If not even the result at 0 is accepted.
         """
-        eps = largest_tolerance(lambda eps: accepts(self.at(eps)), wish)
-        return self.at(self.tolerance(self.size(eps)) if eps > LARGEST / 4 else eps)
+        eps = largest_tolerance(lambda eps: accepts(self.at(eps)), wish, self.most)
+        return self.at(self.tolerance(self.size(eps)) if eps == self.most else eps)
 
     def tolerances(self) -> list[float]:
         """Some that show how results change: 0, and shares of the smallest one with the smallest result."""
-        top = self.tolerance(self.size(LARGEST))
+        top = self.tolerance(self.size(self.most))
         return sorted({0.0, *(_rounded_up(share * top) for share in _SHARES)})
 
     def retain(self, share: float) -> Result:
@@ -294,8 +299,10 @@ def smallest_tolerance(
     return high
 
 
-def largest_tolerance(accepts: Callable[[float], bool], wish: str, steps: int = 24) -> float:
-    """A tolerance that ``accepts``, with none accepted found above it, by doubling and bisection.
+def largest_tolerance(
+    accepts: Callable[[float], bool], wish: str, most: float = LARGEST, steps: int = 24
+) -> float:
+    """A tolerance that ``accepts``, up to ``most``, with none accepted found above it, by bisection.
 
     Raises
     ------
@@ -310,8 +317,10 @@ def largest_tolerance(accepts: Callable[[float], bool], wish: str, steps: int = 
     if not accepts(0.0):
         raise FailureError(f"not even ε = 0 gives {wish}; ask for less")
     low, high = 0.0, 1e-3
-    while high <= LARGEST and accepts(high):
-        low, high = high, high * 4
+    while accepts(high):
+        if high == most:
+            return most
+        low, high = high, min(high * 4, most)
     for _ in range(steps):
         middle = (low + high) / 2
         low, high = (middle, high) if accepts(middle) else (low, middle)

@@ -79,6 +79,11 @@ class CompressionPlan(Plan[Compression]):
         """All parameters."""
         return self.reductions.whole
 
+    @property
+    def most(self) -> float:
+        """See :class:`symlump.plan.Plan`."""
+        return self.reductions.most
+
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
         return self.reductions.size(eps)

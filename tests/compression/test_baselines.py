@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -175,3 +176,23 @@ def test_bad_options(make, says):
 def test_what_cannot_be_reached():
     with pytest.raises(FailureError, match="smallest reachable size"):
         sl.compress(chain(0), sl.TruncatedSVD(retain=0.1))
+
+
+@pytest.mark.parametrize("method", [sl.Magnitude, partial(sl.Wanda, inputs=np.ones((4, 5)))])
+def test_no_more_than_all_parameters_go(method):
+    network = chain(0)
+    with pytest.raises(MethodError, match=r"eps=1\.5: of pruning it is the share .*, at most 1"):
+        method(eps=1.5)
+    with pytest.raises(MethodError, match=r"eps=1\.5"):
+        sl.sweep(network, [0.5, 1.5], method=method(retain=0.5))
+    all_gone = sl.compress(network, method(eps=1.0))
+    assert all_gone.retained_parameters == sum(network.widths[1:])  # the biases
+    x = np.random.default_rng(0).normal(size=(20, 5))
+    found = sl.search(network, method(retain=0.5), max_loss=1e9, data=(x, network(x)))
+    assert found.retained_parameters == all_gone.retained_parameters and found.method.eps < 1
+    middle = sl.compress(network, method(retain=0.8))
+    data = (x, network(x))
+    close = sl.search(
+        network, method(retain=0.5), max_loss=1.01 * middle.mean_squared_error(*data), data=data
+    )
+    assert all_gone.retained_parameters < close.retained_parameters <= middle.retained_parameters

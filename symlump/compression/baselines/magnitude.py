@@ -10,6 +10,7 @@ from symlump.compression.baselines.pruning import (
     Mask,
     Part,
     Pruning,
+    check_pruning,
     holding,
     largest,
     largest_gone,
@@ -17,7 +18,7 @@ from symlump.compression.baselines.pruning import (
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.plan import check_wish, renamed
+from symlump.plan import renamed
 
 
 @renamed(keep="retain")
@@ -32,7 +33,7 @@ class Magnitude(CompressionMethod):
     scope : {"global", "layerwise"}
         Compare weights over the whole network, or keep the same share in each layer.
     eps : float, optional
-        Instead of ``retain``: the share of the parameters that go, 1 − ``retain``.
+        Instead of ``retain``: the share of the parameters that go, 1 − ``retain``; at most 1.
 
     Raises
     ------
@@ -58,7 +59,7 @@ class Magnitude(CompressionMethod):
     eps: float | None = None
 
     def __post_init__(self) -> None:
-        check_wish(self, eps=self.eps, retain=self.retain)
+        check_pruning(self)
         if self.scope not in ("global", "layerwise"):
             raise MethodError(f"scope={self.scope!r} is unknown; choose 'global' or 'layerwise'")
 

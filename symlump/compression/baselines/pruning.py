@@ -10,14 +10,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from symlump.compression.reduction import NetworkPlan, Reduction, own_units
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import share_of
+from symlump.plan import check_wish, share_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -85,6 +85,11 @@ class Pruning(NetworkPlan):
     choose: Callable[[tuple[int, ...]], tuple[list[Mask], float]]
     score: str
 
+    @property
+    def most(self) -> float:
+        """All parameters."""
+        return 1.0
+
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
         masks, largest = self.choose(self._budgets(eps))
@@ -125,6 +130,21 @@ class Pruning(NetworkPlan):
 
     def _budgets(self, eps: float) -> tuple[int, ...]:
         return tuple(max(0, part.budget(max(0.0, 1 - eps))) for part in self.parts)
+
+
+def check_pruning(method: CompressionMethod) -> None:
+    """Demand exactly one of ``eps``, the share that goes, and ``retain``, the share that stays.
+
+    Raises
+    ------
+    MethodError
+        With what was meant.
+    """
+    check_wish(method, eps=method.eps, retain=method.retain)
+    if method.eps is not None and method.eps > 1:
+        raise MethodError(
+            f"eps={method.eps:g}: of pruning it is the share of the parameters that go, at most 1"
+        )
 
 
 def holding(network: Network) -> list[Affine]:

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from symlump.compression.baselines.pruning import Mask, Part, Pruning, holding, largest_gone
+from symlump.compression.baselines.pruning import (
+    Mask,
+    Part,
+    Pruning,
+    check_pruning,
+    holding,
+    largest_gone,
+)
 from symlump.compression.inputs import Inputs, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
@@ -16,7 +23,7 @@ from symlump.network.evaluate import evaluated
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.ode.exact import FloatArray
-from symlump.plan import check_wish, renamed
+from symlump.plan import renamed
 
 _MOST = 1 << 30
 
@@ -36,7 +43,7 @@ class Wanda(CompressionMethod):
     inputs : array, tensor or DataLoader
         Calibration inputs.
     eps : float, optional
-        Instead of ``retain``: the share of the parameters that go, 1 − ``retain``.
+        Instead of ``retain``: the share of the parameters that go, 1 − ``retain``; at most 1.
 
     Raises
     ------
@@ -63,7 +70,7 @@ class Wanda(CompressionMethod):
     eps: float | None = None
 
     def __post_init__(self) -> None:
-        check_wish(self, eps=self.eps, retain=self.retain)
+        check_pruning(self)
         if self.inputs is None:
             raise MethodError(
                 "Wanda weighs weights by inputs; give some, as in Wanda(0.4, inputs=X)"

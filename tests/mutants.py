@@ -139,22 +139,20 @@ def mutants(source: str, wanted: range) -> Iterator[tuple[int, str, str]]:
 def replace_module(path: Path, source: str, folder: Path) -> None:
     """Put other code in the place of a module, wherever something was imported from it."""
     name = ".".join(path.with_suffix("").parts)
-    module = importlib.import_module(name)
+    module, home = importlib.import_module(name), path.parent.resolve()
+    rooms = {"symlump", *(p.stem for p in Path("tests").rglob("test_*.py"))}
     for other in path.parent.glob("*.py"):  # what is run as a file, beside those it is run with
         (folder / other.name).write_text(source if other.name == path.name else other.read_text())
     for neighbour in list(sys.modules.values()):
         file = getattr(neighbour, "__file__", None)
-        if file and Path(file).parent == path.parent.resolve():
+        if file and Path(file).parent == home:
             neighbour.__file__ = str(folder / Path(file).name)
     before = dict(vars(module))
     exec(compile(source, str(path), "exec"), vars(module))
     names = [key for key in before if not key.startswith("__")]
     changed = {id(before[key]): vars(module)[key] for key in names}
     for neighbour in list(sys.modules.values()):
-        if neighbour is not module and getattr(neighbour, "__name__", "").split(".")[0] in (
-            "symlump",
-            *(p.stem for p in Path("tests").rglob("test_*.py")),
-        ):
+        if neighbour is not module and getattr(neighbour, "__name__", "").split(".")[0] in rooms:
             for key, value in list(vars(neighbour).items()):
                 if id(value) in changed and callable(value):
                     setattr(neighbour, key, changed[id(value)])

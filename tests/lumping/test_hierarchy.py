@@ -298,3 +298,9 @@ def test_seeds_do_not_change_the_dimensions(seed):
     ode = sl.PolynomialODE.from_sympy({x[0]: x[1] + x[2], x[1]: x[0] ** 2, x[2]: x[3], x[3]: x[2]})
     found = sl.hierarchy(ode, seed=seed)
     assert found.maximal and sorted(f.dimension for f in found.factors) == [1, 1, 2]
+
+
+def test_what_a_step_adds_is_written_without_two_signs():
+    """w = −x + y + z has w' = w − w²."""
+    ode = sl.PolynomialODE.from_text("x' = y^2; y' = y^2 - x + y + z; z' = -(y + z - x)^2")
+    assert str(sl.hierarchy(ode)).splitlines()[1] == "1: adds -x + y + z"

@@ -142,7 +142,7 @@ class Hierarchy:
         for lumping in self.lumpings[:max_lines]:
             added = [linear_form_text(row, self.ode.variables) for row in _added(lumping, before)]
             more = f", … {len(added) - 4} more" if len(added) > 4 else ""
-            lines.append(f"{len(lumping)}: + " + ", ".join(added[:4]) + more)
+            lines.append(f"{len(lumping)}: adds " + ", ".join(added[:4]) + more)
             before = lumping
         if len(self) > max_lines:
             lines.append(f"… {len(self) - max_lines} more lumpings")
@@ -190,8 +190,8 @@ def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
     ...     {x1: x3**2 + x1, x2: -x1 + x2 + x4**2, x3: x4 - 2*x3, x4: -x3 - 2*x4})
     >>> print(hierarchy(ode))
     4 variables, maximal chain of exact linear lumpings of dimensions 2, 3; proofs checked
-    2: + x3, x4
-    3: + x1
+    2: adds x3, x4
+    3: adds x1
     between 0 and 2: nothing over the rationals; with the roots of t^2 + 1 there are 2 steps of 1
     """
     check_system(ode, "hierarchy")

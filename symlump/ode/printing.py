@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Term = tuple[tuple[tuple[int, int], ...], Fraction]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
+_CUT_NUMBER = re.compile(r"\d…")
 _ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -94,14 +95,19 @@ def left_latex(latex: str, discrete: bool = False) -> str:
 
 
 def system_text(ode: ODE, max_equations: int, max_terms: int, digits: int) -> str:
-    """One equation a line."""
+    """One equation a line, and where a number is not shown to its end, a line that says so."""
     width = max((len(ode.variables[i]) for i in _shown(len(ode), max_equations)), default=0)
     lines = [
         f"{left_text(ode.variables[i], ode.discrete):<{width + 1}} = "
         + equation_text(ode, i, max_terms, digits)
         for i in _shown(len(ode), max_equations)
     ]
-    return "\n".join(_with_gap(lines, len(ode), max_equations, "… {} more equations"))
+    lines = _with_gap(lines, len(ode), max_equations, "… {} more equations")
+    if any(map(_CUT_NUMBER.search, lines)):
+        lines.append(
+            f"(numbers with … are rounded to {digits} digits here, and exact in the system)"
+        )
+    return "\n".join(lines)
 
 
 def equation_text(ode: ODE, i: int, max_terms: int = 12, digits: int = 6) -> str:

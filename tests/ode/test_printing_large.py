@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import symlump as sl
 from symlump.ode.printing import number_text
 
 
@@ -9,3 +10,18 @@ def test_numbers_beyond_floats_and_beyond_str():
     assert number_text(Fraction(10) ** 5000) == "≈10^5000"
     assert number_text(-(Fraction(10) ** 400) * 3) == "-≈10^400"
     assert number_text(Fraction(7 * 10**9000 + 1, 10**8000 + 1)) == "≈10^1000"
+
+
+def test_rounded_numbers_are_said_to_be_rounded():
+    long = Fraction(2, 3) + Fraction(1, 10**6)
+    rounded = sl.PolynomialODE.from_text(f"x' = {long}*x; y' = -y")
+    assert str(rounded).splitlines() == [
+        "x' = 0.666668…*x",
+        "y' = -y",
+        "(numbers with … are rounded to 6 digits here, and exact in the system)",
+    ]
+    assert (
+        rounded.to_text(digits=4).splitlines()[-1].startswith("(numbers with … are rounded to 4 ")
+    )
+    whole = sl.PolynomialODE.from_text("; ".join(f"x{i}' = x{i}/3" for i in range(30)))
+    assert "…" in str(whole) and "rounded" not in str(whole)  # "… 10 more equations"

@@ -40,7 +40,6 @@ _POINTS = 10  # of each step at which triggers are looked at
 _FINER = 64  # parts of an interval in which there is a change
 _STEPS = 100  # at least so many, so that nothing short is missed
 _MANY_STEPS = 10_000  # the times that are asked for demand no more
-_STILL = 1000  # steps without an end; LSODA takes steps shorter than a float for ever
 _MAX_AT_ONCE = 10_000
 _MAX_EVENTS = 100_000
 
@@ -138,14 +137,9 @@ class _Run:
                 t, done, x = end, upto, self.settled(end, x)
                 continue
             solver = self.solver(lambda s, y: self.ode.rhs(y, s), t, x, bound, **self.options)
-            still = 0
             while t < bound:
                 message = solver.step()
-                still = still + 1 if solver.t == t else 0  # a few such are how a stiff start begins
-                if still > _STILL:
-                    message = "no step that it takes moves the time"
-                failed = solver.status == "failed" or still > _STILL
-                if failed or not np.isfinite(solver.y).all():
+                if solver.status == "failed" or not np.isfinite(solver.y).all():
                     raise stopped(t, self.said, message or "overflow")
                 path = solver.dense_output()
                 change = self.first_change(path, solver.t_old, solver.t)

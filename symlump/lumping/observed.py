@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.integrate import solve_ivp
+from scipy.integrate import DOP853
 
 from symlump.errors import FailureError
 from symlump.ode.exact import FloatArray
+from symlump.ode.simulate import integrated
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -142,16 +143,10 @@ def _errors(
         state = flat.reshape(-1, samples)
         return np.concatenate([q.rhs(state[:n], time), g.rhs(state[n:], time)]).ravel()
 
-    both = np.concatenate([start, lumping.aggregate(start)])
-    with np.errstate(over="ignore", invalid="ignore"):
-        solution = solve_ivp(
-            rates, (0.0, times[-1]), both.ravel(), "DOP853", times, rtol=rtol, atol=atol
-        )
-    if not solution.success or not np.isfinite(solution.y).all():
-        raise FailureError(
-            f"a simulation stopped at time {solution.t[-1]:g} of {times[-1]:g}: {solution.message}"
-        )
-    path = solution.y.reshape(both.shape[0], -1)
+    with np.errstate(over="ignore"):
+        both = np.concatenate([start, lumping.aggregate(start)])
+    options = {"rtol": rtol, "atol": atol}
+    path = integrated(rates, both.ravel(), times, DOP853, options).reshape(both.shape[0], -1)
     difference = _difference(lumping, path[:n], path[n:])
     return np.asarray(difference.reshape(difference.shape[0], samples, times.size))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from symlump.ode.system import ODE
 
+_STILL = 1000  # steps that do not move the time; a few of them are how a stiff start begins
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trajectory:
@@ -109,7 +111,24 @@ def solver_class(method: str) -> Callable[..., Any]:
     """
     if method not in ("LSODA", "BDF", "Radau", "RK45", "RK23", "DOP853"):
         raise InputError(f"{method!r} is not a method of scipy.integrate.solve_ivp")
-    return getattr(integrate, method)  # type: ignore[no-any-return]
+    return _Moving if method == "LSODA" else getattr(integrate, method)
+
+
+class _Moving(integrate.LSODA):  # type: ignore[misc]
+    """LSODA that gives up where it takes steps shorter than a float for ever, as before a pole."""
+
+    still = 0
+
+    def _step_impl(self) -> tuple[bool, str | None]:
+        before = self.t
+        done, message = super()._step_impl()
+        self.still = self.still + 1 if self.t == before else 0
+        if self.still > _STILL:
+            return (
+                False,
+                "its steps no longer move the time, as where a solution grows without bound",
+            )
+        return done, message
 
 
 def too_short(start: float, end: float) -> bool:
@@ -256,17 +275,36 @@ def simulate(
     at, solver, state = checked_times(times), solver_class(method), checked_state(ode, initial)
     if too_short(at[0], at[-1]):
         return Trajectory(at, np.repeat(state[:, None], at.size, axis=1), ode.variables)
+    options = {"rtol": rtol, "atol": atol, **exact_jacobian(ode, method)}
+    states = integrated(lambda t, x: ode.rhs(x, t), state, at, solver, options)
+    return Trajectory(at, states, ode.variables)
+
+
+def integrated(
+    rates: Callable[[float, FloatArray], FloatArray],
+    start: FloatArray,
+    times: FloatArray,
+    solver: Callable[..., Any],
+    options: dict[str, Any],
+) -> FloatArray:
+    """The solution of x' = rates(t, x) at ascending times, the first that of the start; shape (entries, times).
+
+    Raises
+    ------
+    FailureError
+        If the solver gives up, with the time that it has reached.
+    """
+    if not np.isfinite(start).all():
+        raise stopped(times[0], (), "the initial state is beyond what floats hold")
+    states, done = np.empty((start.size, times.size)), 0
     with np.errstate(over="ignore", invalid="ignore"), solver_warnings() as said:
-        solution = integrate.solve_ivp(
-            lambda t, x: ode.rhs(x, t),
-            (at[0], at[-1]),
-            state,
-            solver,
-            at,
-            rtol=rtol,
-            atol=atol,
-            **exact_jacobian(ode, method),
-        )
-    if not solution.success or not np.isfinite(solution.y).all():
-        raise stopped(solution.t[-1], said, solution.message)
-    return Trajectory(at, solution.y, ode.variables)
+        path = solver(rates, times[0], start, times[-1], **options)
+        while path.status == "running":
+            message = path.step()
+            if path.status == "failed" or not np.isfinite(path.y).all():
+                raise stopped(path.t, said, message or "overflow")
+            upto = int(np.searchsorted(times, path.t, side="right"))
+            if upto > done:
+                states[:, done:upto] = path.dense_output()(times[done:upto])
+                done = upto
+    return states

@@ -200,7 +200,7 @@ def test_times_that_are_nearly_one_are_one_float_apart():
 
 def test_a_solution_that_leaves_every_bound_ends_in_an_error(recwarn):
     blow = model(A, rule("A", ("*", "A", "A"), "rate"), event(("<gt/>", "time", 3), {"A": 0}))
-    with pytest.raises(FailureError, match="stopped at time 1: no step that it takes"):
+    with pytest.raises(FailureError, match="stopped at time 1: its steps no longer move"):
         solution(blow, [0, 2])
     assert not recwarn.list
 

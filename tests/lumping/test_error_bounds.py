@@ -263,8 +263,12 @@ def test_nothing_is_claimed_beyond_a_blow_up():
         FailureError, match=r"beyond time 0\.9\d* of 2: .* shorter horizon, a smaller box"
     ):
         error_bound(lumping, 2, {A: 1, B: 1}, steps=4)
-    with pytest.raises(FailureError, match="a simulation stopped at time"):
+    with pytest.raises(FailureError, match=r"the solver stopped at time 0\.99"):
         observed_error(lumping, 2.0, np.ones((2, 2)), samples=1)
+    with pytest.raises(FailureError, match="the solver stopped at time 0: "):
+        observed_error(lumping, 2.0, np.full((2, 2), 1e200), samples=1)  # its first step fails
+    with pytest.raises(FailureError, match="at time 0: the initial state is beyond what floats"):
+        observed_error(lumping, 2.0, np.full((2, 2), 1.7e308), samples=1)
 
 
 def test_stiff_systems_get_shorter_steps():

@@ -59,6 +59,26 @@ def test_failures_are_said():
         sl.simulate(explosion, [0.1], [0, 1])["y"]
 
 
+@pytest.mark.parametrize("method", ["LSODA", "DOP853"])
+@pytest.mark.parametrize(
+    ("equations", "initial", "pole"),
+    [
+        ("x' = x^2", [1.0], 1.0),
+        ("x' = 1 + x^2", [0.0], np.pi / 2),
+        ("x' = x^3; y' = -y", [1.0, 1.0], 0.5),
+        ("x' = -1/x", [1.0], 0.5),
+        ("x' = exp(x)", [1.0], np.exp(-1)),
+    ],
+)
+def test_no_method_goes_on_for_ever_before_a_pole(equations, initial, pole, method):
+    ode = sl.ODE.from_text(equations)
+    for end in (pole + 1e-3, 3.0):
+        with pytest.raises(FailureError, match=f"stopped at time {pole:g}: .*(step|overflow)"):
+            sl.simulate(ode, initial, [0, pole / 2, end], method)
+    before = sl.simulate(ode, initial, [0, 0.9 * pole], method)
+    assert np.isfinite(before.states).all()
+
+
 def test_what_lsoda_says_is_kept_and_other_warnings_pass():
     with pytest.warns(UserWarning, match="another") as passed, solver_warnings() as said:
         solver = LSODA(lambda _, x: -x, 1.0, [1.0], 1 + 2.0**-52)  # too short for it

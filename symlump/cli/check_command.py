@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, readable
+from symlump.errors import FailureError
+from symlump.memory import memory_errors
 from symlump.progress import working
+
+if TYPE_CHECKING:
+    from symlump.proof.certificate import Certificate
+    from symlump.proof.check import Verdict
 
 _DESCRIPTION = """\
 Verify a certificate of a lumping with the independent checker: the partition, the quotient, and, where the
@@ -71,22 +78,16 @@ def fill(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.proof.certificate import Certificate
-    from symlump.proof.check import EXIT_CODES
+    from symlump.proof.check import EXIT_CODES, Verdict, one_line
 
-    certificate = Certificate.read(readable(options.certificate))
-    system = None
-    with working("checking"):
-        if options.system is not None:
-            from symlump.formats import read
-
-            system = read(
-                options.system, parameters=options.parameters, constants=options.constants
-            ).ode
-        if options.verified or options.coq:
-            verdict = certificate.check_verified(system, coqc=options.coq)
-        else:
-            verdict = certificate.check(system)
-        walk = certificate.explain() if options.explain else None
+    certificate = None
+    try:
+        with memory_errors(), working("checking"):
+            certificate = Certificate.read(readable(options.certificate))
+            verdict = _verdict(certificate, options)
+    except FailureError as error:  # elsewhere exit code 1, which here is that of what is refuted
+        verdict = Verdict("inconclusive", one_line(error))
+    walk = certificate.explain() if options.explain and certificate is not None else None
     data = {"answer": verdict.answer, "reason": verdict.reason, "coarsest": verdict.coarsest}
     if walk is not None:
         data["proof"] = str(walk)
@@ -96,3 +97,16 @@ def run(options: argparse.Namespace) -> Answer:
         lambda: said if walk is None else f"{walk}\n\n{said}",
         EXIT_CODES[verdict.answer],
     )
+
+
+def _verdict(certificate: Certificate, options: argparse.Namespace) -> Verdict:
+    system = None
+    if options.system is not None:
+        from symlump.formats import read
+
+        system = read(
+            options.system, parameters=options.parameters, constants=options.constants
+        ).ode
+    if options.verified or options.coq:
+        return certificate.check_verified(system, coqc=options.coq)
+    return certificate.check(system)

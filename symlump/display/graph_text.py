@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
+from symlump.memory import memory_errors
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -15,6 +16,7 @@ _MAX_NODES = 2000
 _FILLS = ("#F5D9A6", "#BFE3F7", "#B3E0D2", "#FAF4B5", "#B3D3EA", "#F2C2A6", "#EBD1DF", "#DDDDDD")
 
 
+@memory_errors()
 def to_dot(lumping: Lumping) -> str:
     """The dependency graph in Graphviz's language; the blocks are clusters.
 
@@ -61,6 +63,7 @@ def to_dot(lumping: Lumping) -> str:
     return "\n".join([*lines, "}"])
 
 
+@memory_errors()
 def to_mermaid(lumping: Lumping) -> str:
     """The dependency graph in Mermaid's language, which many code hosts draw; the blocks are subgraphs.
 

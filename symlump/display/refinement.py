@@ -15,6 +15,7 @@ from symlump.lumping.explain import coefficients
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
+from symlump.memory import memory_errors
 from symlump.ode.exact import IntArray
 from symlump.ode.printing import name_latex, number_text, signed_sum
 from symlump.ode.system import ODE
@@ -139,6 +140,7 @@ class Refinement:
         return figure
 
 
+@memory_errors()
 def draw_refinement(lumping: Lumping) -> Figure:
     """The rounds of refinement as a picture; :class:`Refinement` has them as text."""
     return Refinement.of(lumping).figure()

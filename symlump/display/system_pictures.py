@@ -10,6 +10,7 @@ import numpy.typing as npt
 from symlump.display.drawing import PALETTE, new_figure
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
+from symlump.memory import memory_errors
 from symlump.ode.monomials import ranges
 from symlump.ode.printing import name_latex
 from symlump.ode.simulate import simulate
@@ -23,6 +24,7 @@ _LABELLED = 40
 _CURVES = 8
 
 
+@memory_errors()
 def draw_blocks(lumping: Lumping) -> Figure:
     """Who acts on whom as a matrix, variables sorted by block, lines between blocks; the quotient's beside it.
 
@@ -83,6 +85,7 @@ def draw_matrix(
         axes.set_yticks([])
 
 
+@memory_errors()
 def draw_trajectories(
     lumping: Lumping,
     initial: npt.ArrayLike,

@@ -21,6 +21,7 @@ from symlump.lumping.solutions.error_system import ErrorSystem
 from symlump.lumping.solutions.functional import autonomous
 from symlump.lumping.solutions.initial import initial_sets, read_box
 from symlump.lumping.solutions.pieces import Progress, Run, search
+from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ class ErrorBound:
 _NORM_NAMES = {"max": "max norm", "1": "1-norm", "2": "2-norm"}
 
 
+@memory_errors()
 def error_bound(
     lumping: Lumping,
     horizon: float,

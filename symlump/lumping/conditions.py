@@ -19,6 +19,7 @@ from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Polynomial, Powers, add_term, from_sympy, vanishing
+from symlump.memory import memory_errors
 from symlump.ode.functions.algebra import Budget, symbols_of
 from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.printing import symbol_text
@@ -147,6 +148,7 @@ class Conditions:
         )
 
 
+@memory_errors()
 def conditions(
     ode: ODE,
     partition: Partition | Iterable[Iterable[Any]],

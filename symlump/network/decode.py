@@ -10,6 +10,7 @@ from __future__ import annotations
 from symlump.errors import MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
+from symlump.memory import memory_errors
 from symlump.network.equations.decode_state import decoded_state
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.weights import OfQuotient
@@ -20,6 +21,7 @@ from symlump.network.step_nodes import Attention, Rearrange
 from symlump.ode.exact import IntArray
 
 
+@memory_errors()
 def decode(lumping: Lumping) -> Network:
     """The network of a quotient.
 

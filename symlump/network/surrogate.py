@@ -34,6 +34,7 @@ from symlump.enclosures.functions import IntervalFunctions, interval_functions
 from symlump.enclosures.interval import Interval
 from symlump.enclosures.jets import expanded
 from symlump.errors import FailureError, MethodError
+from symlump.memory import memory_errors
 from symlump.network.activations.table import Activation, polynomial
 from symlump.network.activations.table import activation as look_up
 from symlump.network.bounds.difference import NetworkBound, bound_difference
@@ -104,6 +105,7 @@ class Surrogates:
         return "\n".join([*lines, str(self.bound)])
 
 
+@memory_errors()
 def surrogate(
     activation: Activation | str, lower: float, upper: float, degree: int = 8
 ) -> Surrogate:
@@ -197,6 +199,7 @@ def uniform_error(one: Activation, two: Activation, lower: float, upper: float) 
     return -cells[0][0]
 
 
+@memory_errors()
 def with_surrogates(
     network: Network, box: Any, degree: int = 8, *, smooth: bool = False, splits: int | None = None
 ) -> Surrogates:

@@ -15,6 +15,7 @@ import torch
 from torch import fx, nn
 
 from symlump.errors import NetworkError
+from symlump.memory import memory_errors
 from symlump.network.activations.torch_modules import activation_module, known_activation
 from symlump.network.chain import Chain, Layer
 from symlump.network.exchange.export_io import read_exported
@@ -27,6 +28,7 @@ from symlump.network.torch_parts import BlockSum
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
 
 
+@memory_errors()
 def from_torch(
     model: nn.Module,
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
@@ -183,6 +185,7 @@ def _flattens(module: nn.Module) -> bool:
     return isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1)
 
 
+@memory_errors()
 def to_torch(network: Network) -> nn.Module:
     """A plain module in the network's dtype, ready for training or ``state_dict``.
 

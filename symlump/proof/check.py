@@ -1486,7 +1486,7 @@ def main(arguments: Sequence[str]) -> int:
     except Inconclusive as doubt:
         verdict = Verdict("inconclusive", one_line(doubt))
     except MemoryError:
-        verdict = Verdict("inconclusive", "this takes more memory than there is")
+        verdict = Verdict("inconclusive", "it takes more memory than there is; raise the limit")
     except (Unreadable, ValueError) as error:
         print(f"unreadable: {one_line(error)}", file=sys.stderr)
         return 2

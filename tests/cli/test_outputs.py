@@ -437,6 +437,52 @@ def test_memory_that_does_not_suffice(folder):
     assert "under a limit of" in done.stderr and "ulimit -v" in done.stderr
 
 
+ASKED = "Unable to allocate 9.00 GiB for an array with shape (3,) and data type float64"
+
+VERBS = """
+anneal bound_difference breakpoints compress conditions conserved decode draw draw_blocks draw_refinement
+draw_trajectories encode explain_reduction from_torch hierarchy lump nearest_parameters reachable read read_onnx
+search simulate surrogate sweep to_dot to_mermaid to_torch with_surrogates write write_onnx write_program
+"""
+
+
+class Full:
+    """What cannot be turned into an array for want of memory."""
+
+    def __array__(self, *_, **__):
+        raise MemoryError(ASKED)
+
+
+def test_every_verb_says_what_memory_it_lacked():
+    # the context manager that turns MemoryError into a message wraps each of them
+    assert [verb for verb in VERBS.split() if not hasattr(getattr(sl, verb), "__wrapped__")] == []
+    net = sl.Network.dense([[[1.0, 2.0], [3.0, 4.0]], [[0.5, 0.25]]])
+    small = sl.compress(net, sl.AFDE(eps=0.0))
+    for ask in (
+        lambda: sl.bound_difference(net, net, (Full(), 1)),
+        lambda: sl.reachable(net, (Full(), 1)),
+        lambda: small.bound((Full(), 1)),
+    ):
+        with pytest.raises(
+            OutOfMemoryError, match=r"9\.00 GiB were asked for at once, with .* taken"
+        ):
+            ask()
+
+
+@pytest.mark.parametrize("option", [[], ["--verified"]])
+def test_memory_that_does_not_suffice_refutes_no_certificate(folder, monkeypatch, capsys, option):
+    """Exit code 1 is that of a claim that is wrong."""
+
+    def full(*_, **__):
+        raise MemoryError(ASKED)
+
+    monkeypatch.setattr(sl.Certificate, "check_verified" if option else "check", full)
+    assert main(["check", "c.json", *option]) == 3
+    said = capsys.readouterr()
+    assert said.out.startswith("inconclusive: out of memory: 9.00 GiB were asked for at once, with")
+    assert said.out.count("\n") == 1 and not said.err
+
+
 def test_memory_taken_to_the_last_byte(folder):
     """Objects too small for numpy to complain about: what is set aside suffices for the message."""
     program = (

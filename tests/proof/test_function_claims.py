@@ -446,7 +446,7 @@ def test_the_checker_alone_writes_any_name_to_any_terminal(tmp_path, capsys, mon
 
     monkeypatch.setattr(checker, "read_json", full)
     assert checker.main([str(tmp_path / "c.json")]) == 3
-    assert "more memory than there is" in capsys.readouterr().out
+    assert "more memory than there is; raise the limit" in capsys.readouterr().out
 
 
 # Records of values never separate what belongs together.

@@ -26,6 +26,7 @@ from symlump.compression.annealing.run import Loss, Run, State
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
+from symlump.memory import memory_errors
 from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
 from symlump.network.torch_io import from_torch, to_torch
@@ -49,6 +50,7 @@ Data = Samples | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 @gradients()
+@memory_errors()
 def anneal(
     model: nn.Module,
     data: Data,

@@ -12,6 +12,7 @@ from symlump.compression.relaxed.aligned import aligned
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Marks, Quotient
 from symlump.compression.relaxed.unit_maps import explained
 from symlump.errors import MethodError
+from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.ode.exact import FloatArray, IntArray
@@ -309,6 +310,7 @@ class ReductionExplanation:
         return f"<p>{self.headline()}</p>" + table_html(*self._table())
 
 
+@memory_errors()
 def explain_reduction(
     original: Network | nn.Module,
     reduced: Network | nn.Module,

@@ -40,6 +40,7 @@ from symlump.lumping.linear.submodules import (
     simplified,
 )
 from symlump.lumping.lumping import CHECKED_TERMS
+from symlump.memory import memory_errors
 from symlump.ode.functions.known import taken_as_unknown
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.printing import signed_sum
@@ -169,6 +170,7 @@ class Hierarchy:
         return f"<Hierarchy: {self.headline()}>"
 
 
+@memory_errors()
 def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
     """A maximal chain of exact linear lumpings over Q.
 

@@ -22,6 +22,7 @@ from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.functional import exact_part
+from symlump.memory import memory_errors
 from symlump.ode.exact import IntArray
 from symlump.ode.system import ODE
 
@@ -40,6 +41,7 @@ class Breakpoint:
         return f"ε ≥ {float(self.eps):.6g}: {len(self.partition)} blocks"
 
 
+@memory_errors()
 def breakpoints(
     ode: ODE,
     method: Equivalence,

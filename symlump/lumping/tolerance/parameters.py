@@ -17,6 +17,7 @@ from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.conditions import conditions
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
+from symlump.memory import memory_errors
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
 
@@ -40,6 +41,7 @@ class NearestParameters:
     system: ODE
 
 
+@memory_errors()
 def nearest_parameters(
     ode: ODE,
     partition: Partition | Iterable[Iterable[Any]],

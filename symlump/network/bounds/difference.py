@@ -30,6 +30,7 @@ from symlump.enclosures.boxes import as_box, ensure_finite, samples_of
 from symlump.enclosures.interval import Interval, grow
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
+from symlump.memory import memory_errors
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
@@ -180,6 +181,7 @@ class NetworkBound:
         return f"<NetworkBound: {self}>"
 
 
+@memory_errors()
 def bound_difference(
     original: Network,
     reduced: Network,
@@ -283,6 +285,7 @@ def _spread(network: Network, box: Interval) -> FloatArray | None:
     return np.asarray(y.max(axis=0) - y.min(axis=0)) if np.isfinite(y).all() else None
 
 
+@memory_errors()
 def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
     """For each layer an interval that certainly holds each pre-activation, for inputs from a box.
 
@@ -357,12 +360,8 @@ def _branch(
     widest = max(stage.joint.weight.shape[0] + stage.pairs.partner.size for stage in stages)
     at_once = max(1, min(_AT_ONCE, _ENTRIES // widest**2))
     low, high = whole.lower, whole.upper
-    bound = np.minimum(
-        *(
-            ranges(stages, whole, True, squared)[-1].output_difference.magnitude
-            for squared in (True, False)
-        )
-    )
+    first, second = (ranges(stages, whole, True, squared)[-1] for squared in (True, False))
+    bound = np.minimum(first.output_difference.magnitude, second.output_difference.magnitude)
     while cuts > 0 and np.any(bound.max(axis=0) > enough):
         worst = bound.max(axis=0)
         score = (bound / np.where(worst > 0, worst, 1.0)).max(axis=1)

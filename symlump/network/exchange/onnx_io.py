@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from symlump.errors import FileFormatError, MissingExtraError, NetworkError
+from symlump.memory import memory_errors
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
@@ -60,6 +61,7 @@ def onnx_library() -> Any:
     return onnx
 
 
+@memory_errors()
 def read_onnx(
     path: str | Path,
     leave_untouched: bool = False,

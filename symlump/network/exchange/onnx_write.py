@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from symlump.errors import NetworkError
 from symlump.files import write_bytes
+from symlump.memory import memory_errors
 from symlump.network.activations.table import Activation
 from symlump.network.exchange.onnx_io import onnx_library
 from symlump.network.exchange.onnx_operations import INSTEAD, OperationWriter
@@ -36,6 +37,7 @@ from symlump.ode.exact import FloatArray
 _IR_VERSION = 9  # of opset 20
 
 
+@memory_errors()
 def write_onnx(network: Network, path: str | Path) -> None:
     """Write a network as an ONNX file (opset 20), whole or not at all.
 

@@ -8,6 +8,7 @@ import torch
 
 from symlump.errors import FileFormatError, NetworkError
 from symlump.files import replacing
+from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.torch_io import to_torch
 
@@ -15,6 +16,7 @@ from symlump.network.torch_io import to_torch
 SUFFIX = ".pt2"
 
 
+@memory_errors()
 def write_program(network: Network, path: str | Path) -> None:
     """Write a network as a program of ``torch.export``, whole or not at all; the number of samples stays open.
 

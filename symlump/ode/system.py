@@ -372,10 +372,7 @@ class ODE:
         return labels
 
     def to_text(self, max_equations: int = 20, max_terms: int = 12, digits: int = 6) -> str:
-        """Plain text, one equation a line; long systems and long sums end in "… n more".
-
-        Numbers that ``digits`` digits do not show end in "…", and a line below says so.
-        """
+        """Plain text, one equation a line; it says where systems, sums and numbers go on ("…")."""
         return printing.system_text(self, max_equations, max_terms, digits)
 
     def to_latex(

@@ -167,3 +167,15 @@ def test_a_refusal_names_monomial_and_both_numbers(system, quotient, says):
     for kind in ("forward", "backward", "linear"):
         data = claimed(kind, {"x": system, "y": ""}, {"x": quotient, "y": ""})
         assert check(data).reason.endswith(f" {says}")
+
+
+def test_who_has_left_a_block_is_no_more_looked_at_in_it():
+    system = {"p": "u", "q": "", "c": "", "t": "p", "u": "", "w": ""}
+    blocks = [["p", "q", "c"], ["t"], ["u", "w"]]
+    apart = [["c", "q"], ["p"], ["t"], ["u", "w"]]
+    assert replayed("forward", system, blocks, [("p", "t", "")], [("u", "q", "")]) == apart
+    assert replayed("forward", system, blocks, [("p", "t", "")], [("u", "p", "")]) == [
+        *apart[:3],
+        ["u"],
+        ["w"],
+    ]

@@ -281,6 +281,16 @@ def test_a_prime_that_divides_a_denominator_shows_nothing():
     assert found["x"] != found["y"]
 
 
+def test_a_denominator_that_is_0_at_the_point_settles_nothing():
+    """Modulo 2 every variable is 1."""
+    functions = {"f": ("inverse", "1 + x")}
+    data = claimed("backward", {"x": "f"}, {"x": "f"}, functions, functions, initial=[["x"]])
+    record = {"prime": 2, "seed": 0, "rounds": 1}
+    verdict = check(data | {"evaluations": record})
+    assert verdict.answer == "inconclusive" and "take another seed" in verdict.reason
+    assert check(data | {"evaluations": record | {"prime": 10007}}).coarsest
+
+
 def test_steps_of_multiplying_out():
     """Sizes of system, quotient, matrix and all functions; products; values; comparisons."""
     data = claimed(

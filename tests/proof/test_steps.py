@@ -1,9 +1,11 @@
 """What the checker computes for polynomials, and how many steps it counts: small examples, by hand."""
 
+from fractions import Fraction
+
 import pytest
 from proof.claims import claimed, steps_of, terms
 
-from symlump.proof.check import check, replay
+from symlump.proof.check import MAX_BITS, Inconclusive, add_term, check, replay
 from symlump.proof.check import read_system as read
 
 
@@ -179,3 +181,14 @@ def test_who_has_left_a_block_is_no_more_looked_at_in_it():
         ["u"],
         ["w"],
     ]
+
+
+def test_numbers_grow_to_so_many_bits_and_no_further():
+    most = 2**MAX_BITS - 1
+    for value in (Fraction(most), Fraction(-most), Fraction(1, most)):
+        polynomial = {}
+        add_term(polynomial, (), value)
+        assert polynomial == {(): value}
+    for value in (Fraction(most + 1), Fraction(1, most + 1)):
+        with pytest.raises(Inconclusive, match="grows beyond"):
+            add_term({}, (), value)

@@ -17,7 +17,6 @@ import numpy as np
 from symlump.errors import FileFormatError, MethodError, MissingExtraError
 from symlump.files import is_stdout, replacing
 from symlump.lumping.lumping import Lumping
-from symlump.memory import memory_errors
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.printing import name_latex
 
@@ -110,60 +109,6 @@ def draw_lumping(lumping: Lumping) -> Figure:
         dict(zip(lumping.quotient.variables, lumping.blocks, strict=True)),
         lumping.headline(),
         _network_columns(lumping.ode),
-@memory_errors()
-def draw(result: Any) -> Figure:
-    """The picture of a result, whatever it is.
-
-    ====================  ==========================================================================
-    Lumping, Certificate  the dependency graph with its blocks coloured, and the quotient's beside it
-    LinearLumping         the matrix L, and who acts on whom in the quotient
-    Hierarchy             the dimensions of the chain, step by step
-    Conditions            the blocks, and what must be zero
-    Refinement            every round's partition
-    Sweep                 blocks and errors against ε
-    Compression           parameters of each layer before and after
-    Annealing             accuracy or loss against the share of parameters
-    HMatrix               the blocks and their ranks
-    Trajectory            the solution against time
-    PolynomialODE         the dependency graph
-    ====================  ==========================================================================
-
-    In a dependency graph an arrow x → y says that x occurs in the equation of y; a ring around a node, that
-    it occurs in its own.
-
-    Raises
-    ------
-    MethodError
-        If there is no picture of such an object, or it is too large to be seen (a graph: more than 150
-        variables).
-    MissingExtraError
-        If matplotlib is not installed.
-
-    Examples
-    --------
-    >>> import sympy, symlump as sl
-    >>> a, b = sympy.symbols("a b")
-    >>> figure = draw(sl.lump(sl.PolynomialODE.from_sympy({a: -a, b: -b}), sl.Forward()))
-    >>> [axes.get_title() for axes in figure.axes]
-    ['2 variables', '1 block']
-    """
-    if isinstance(result, Lumping):
-        return draw_graphs(
-            result.ode.dependency_graph,
-            result.quotient.dependency_graph,
-            dict(zip(result.quotient.variables, result.blocks, strict=True)),
-            result.headline(),
-            _network_columns(result.ode),
-        )
-    # The other pictures are drawn with the tools of this file.
-    from symlump.display.result_pictures import PICTURES
-
-    for kind in type(result).__mro__:
-        if kind.__name__ in PICTURES and kind.__module__.startswith("symlump."):
-            figure: Figure = PICTURES[kind.__name__](result)
-            return figure
-    raise MethodError(
-        f"there is no picture of a {type(result).__name__}; draw takes a Lumping, {', '.join(PICTURES)}"
     )
 
 

@@ -14,6 +14,7 @@ from symlump.display.sweep_picture import draw_sweep
 from symlump.display.system_pictures import draw_matrix
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
+from symlump.memory import memory_errors
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:
@@ -258,6 +259,7 @@ PICTURES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@memory_errors()
 def draw(result: Any) -> Figure:
     """The picture of a result, whatever it is.
 

@@ -104,9 +104,7 @@ def system_text(ode: ODE, max_equations: int, max_terms: int, digits: int) -> st
     ]
     lines = _with_gap(lines, len(ode), max_equations, "… {} more equations")
     if any(map(_CUT_NUMBER.search, lines)):
-        lines.append(
-            f"(numbers with … are rounded to {digits} digits here, and exact in the system)"
-        )
+        lines.append(f"(numbers with … are rounded to {digits} digits here, not in the system)")
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ def test_rounded_numbers_are_said_to_be_rounded():
     assert str(rounded).splitlines() == [
         "x' = 0.666668…*x",
         "y' = -y",
-        "(numbers with … are rounded to 6 digits here, and exact in the system)",
+        "(numbers with … are rounded to 6 digits here, not in the system)",
     ]
     assert (
         rounded.to_text(digits=4).splitlines()[-1].startswith("(numbers with … are rounded to 4 ")

@@ -116,6 +116,8 @@ def test_names_and_order_of_layers(capsys, tmp_path):
         "output.bias": torch.randn(2),
         "hidden.weight": torch.randn(5, 5),
         "hidden.bias": torch.randn(5),
+        "other.weight": torch.randn(5, 5),
+        "other.bias": torch.randn(5),
         "input.weight": torch.randn(5, 3),
         "input.bias": torch.randn(5),
     }
@@ -124,7 +126,7 @@ def test_names_and_order_of_layers(capsys, tmp_path):
     arguments = ["compress", path, "--activation", "relu", "--eps", "0", "-o", small]
     code, _, err = run(capsys, *arguments)
     assert code == 2 and "--layers" in err and not small.exists()
-    code, _, _ = run(capsys, *arguments, "--layers", "input,hidden,output")
+    code, _, _ = run(capsys, *arguments, "--layers", "input,hidden,other,output")
     assert code == 0 and set(load_file(small)) == set(tensors)
 
 

@@ -91,6 +91,14 @@ VERBS = {
     "to_torch": (lambda: sl.to_torch(system()), refused("takes a Network; got ODE")),
     "with_surrogates": (lambda: sl.with_surrogates(system(), (0, 1)), refused(NETWORK)),
     "write": (lambda: written(), "Sat|s1/|begin functions"),
+    "explain_reduction": (
+        lambda: sl.explain_reduction(system(), system()),
+        refused("takes two networks or torch modules; got a ODE"),
+    ),
+    "write_program": (
+        lambda: sl.write_program(system(), "a.pt2"),
+        refused("takes a Network; got ODE"),
+    ),
     "write_onnx": (lambda: sl.write_onnx(system(), "a.onnx"), refused("takes a Network; got ODE")),
 }
 METHODS = [sl.Forward(), sl.Backward(), sl.Forward(eps=0.1), sl.Backward(eps=0.1)]

@@ -49,7 +49,7 @@ class AFDE(CompressionMethod):
         size of what is compared in the layer; that is coefficients then, unless ``distance`` says otherwise.
         By default ``eps`` is relative to the outputs, and for ``retain`` all are tried: what gives the outputs
         best under ``inputs`` is kept, and ``measure`` says which. (Where nothing is said of inputs that look
-        like images, it is the outputs.)
+        like images, or that convolutions read, it is the outputs.)
     on : {"influence", "state", "both"}
         "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
         sum per group of units with nearly equal outgoing weights; "both" does one after the other. The last two

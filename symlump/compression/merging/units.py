@@ -128,7 +128,8 @@ class UnitPlan(NetworkPlan):
         """What has at most a target's size; no layer collapses, if the size can be had without.
 
         Where the method names no unit of distances, all are tried; what gives the outputs best under the
-        stated inputs is returned. Drawn images, where nothing is stated, are too rough a guess to choose by.
+        stated inputs is returned. Where nothing is stated of images, what is drawn for them is too rough a
+        guess to choose by.
 
         Raises
         ------
@@ -136,7 +137,10 @@ class UnitPlan(NetworkPlan):
             If no tolerance reaches the target.
         """
         method = self.method
-        guessed = method.inputs is None and isinstance(self._inputs, Images)
+        images = isinstance(self._inputs, Images) or any(
+            max(layer.kernel, default=1) > 1 for layer in self.network.layers
+        )
+        guessed = method.inputs is None and images
         decided = method.relative_to is not None or not method.relative
         if guessed or decided or self._exact_size <= target:
             return self._reach(target)

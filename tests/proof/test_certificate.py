@@ -204,6 +204,37 @@ def test_the_checker_runs_alone(tmp_path):
     assert subprocess.run([*command, "x", "y"], capture_output=True).returncode == 2
 
 
+def test_the_checker_alone_without_the_file_beside_it_reads_json(tmp_path):
+    checker_alone = tmp_path / "check.py"
+    checker_alone.write_text(Path(checker.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    model, path = tmp_path / "m.ode", tmp_path / "cert.json"
+    sl.write(multisite_phosphorylation(2), model)
+    example().write(path)
+    command = [sys.executable, "-I", str(checker_alone), str(path)]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    done = subprocess.run([*command, str(model)], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stdout == "inconclusive: reading .ode takes plain_ode.py beside it; or give JSON\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b", "c"]])
+def test_the_checker_alone_says_how_it_is_used(arguments, capsys):
+    assert checker.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("usage: python check.py CERTIFICATE.json") and not said.out
+
+
+def test_a_file_is_as_long_as_is_allowed_and_no_longer(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "cert.json"
+    example().write(path)
+    text = path.read_text(encoding="utf-8")
+    monkeypatch.setattr(checker, "MAX_CHARACTERS", len(text))
+    assert checker.main([str(path)]) == 0
+    path.write_text(text + " ", encoding="utf-8")
+    assert checker.main([str(path)]) == 2
+    assert f"it is longer than {len(text)} characters" in capsys.readouterr().err
+
+
 def test_the_checker_alone_reads_plain_ode_files(tmp_path):
     model, path = tmp_path / "m.ode", tmp_path / "cert.json"
     sl.write(multisite_phosphorylation(2), model)

@@ -388,6 +388,9 @@ def test_the_digest_is_that_of_the_specified_text():
     beside = '{"f":["exp",[[[[["\\u00e9",1]],"2"]]]]}'
     both = hashlib.sha256((equations + beside).encode("ascii")).hexdigest()
     assert checker.system_digest(system, functions) == both
+    for text, given in ((equations, {}), (equations + beside, functions)):  # in discrete time
+        digest = hashlib.sha256((text + "discrete").encode("ascii")).hexdigest()
+        assert checker.system_digest(system, given, True) == digest
 
 
 def test_the_given_functions_are_compared():

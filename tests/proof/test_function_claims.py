@@ -439,12 +439,14 @@ def test_the_checker_alone_writes_any_name_to_any_terminal(tmp_path, capsys, mon
     import sys
 
     data = claimed("backward", {"é∂": ""}, {"é": ""}) | {"blocks": {"é": ["é"]}}
-    (tmp_path / "c.json").write_text(json.dumps(data))
-    alone = subprocess.run(
-        [sys.executable, "-I", "-S", checker.__file__, str(tmp_path / "c.json")],
-        capture_output=True, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"},
-    )  # fmt: skip
-    assert alone.returncode == 1 and alone.stdout.startswith(b"rejected: the blocks: ")
+    (tmp_path / "c.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    alone = subprocess.run(  # without -I, which would ignore what is said of encodings
+        [sys.executable, "-S", checker.__file__, str(tmp_path / "c.json")],
+        capture_output=True,
+        env=ascii_only | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert alone.returncode == 1 and alone.stdout.startswith(b"rejected: the blocks: \\xe9 ")
     assert alone.stdout.count(b"\n") == 1
     (tmp_path / "s.ode").write_text("begin ODE\n d(a\x1b[31m) = q\nend ODE")
     assert checker.main([str(tmp_path / "c.json"), str(tmp_path / "s.ode")]) == 3

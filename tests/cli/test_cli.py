@@ -368,7 +368,7 @@ def test_a_network_where_a_model_is_meant(tmp_path, capsys):
 def test_bench_sweeps_quick(capsys):
     code, out, _ = run(capsys, "bench", "sweeps", "--quick", "--json")
     rows = json.loads(out)
-    assert code == 0 and len(rows) == 8 and all(row["ratio"] > 0 for row in rows)
+    assert code == 0 and len(rows) == 10 and all(row["ratio"] > 0 for row in rows)
     assert {row["subject"] for row in rows} == {"4–32–32–1, tanh", "H-tree of 5 levels"}
 
 

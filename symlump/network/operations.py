@@ -194,6 +194,7 @@ def applied(node: Operation, values: Tensors, arrays: Tensors) -> Any:
 
     Examples
     --------
+    >>> from symlump.network.step_nodes import Operation
     >>> step = Operation("top", ("x",), "reduce", {"axes": (1,), "how": "maximum"})
     >>> applied(step, [torch.tensor([[1.0, 3.0]])], []).tolist()
     [[3.0]]
@@ -215,6 +216,7 @@ def attended(node: Attention, q: Any, k: Any, v: Any, mask: Any, times: Any) -> 
     --------
     >>> one = np.zeros(1, dtype=int)
     >>> x = torch.tensor([[[0.0], [4.0]]])
+    >>> from symlump.network.step_nodes import Attention
     >>> attended(Attention("a", ("x", "x", "x"), one, one, 1.0), x, x, x, None, None)[0, 0].tolist()
     [2.0]
     """

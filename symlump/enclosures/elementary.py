@@ -106,7 +106,39 @@ def enclosed(
                 ends = m.bounds(found[order])
                 if not any(map(math.isnan, ends)):
                     below[i], above[i] = ends
+    if name == "tanh" and np.any(low < high):
+        least, most = _tanh_by_ends(order, low, high, arithmetic)
+        return np.maximum(below, least), np.minimum(above, most)
     return below, above
+
+
+def _tanh_by_ends(
+    order: int, low: FloatArray, high: FloatArray, arithmetic: str
+) -> tuple[FloatArray, FloatArray]:
+    """The same of tanh, by its values at the ends: it grows, and tanh' = 1 − tanh².
+
+    Series and balls are much wider than that on wide intervals, and overflow in the end.
+
+    Examples
+    --------
+    >>> ends = np.array([-0.5]), np.array([205.0])
+    >>> [_tanh_by_ends(order, *ends, "mpmath")[1].item() for order in (0, 1, 2)]
+    [1.0, 1.0, 0.77]
+    """
+    below = enclosed("tanh", 0, low, low, arithmetic)[0]
+    above = enclosed("tanh", 0, high, high, arithmetic)[1]
+    if order == 0:
+        return below, above
+    if order == 2:  # |tanh''| = 2·|t|·(1 − t²) is at most 4/(3·√3) = 0.7698…
+        return np.full(low.shape, -0.77), np.full(low.shape, 0.77)
+    sizes = np.abs(below), np.abs(above)
+    far = np.nextafter(np.maximum(*sizes) ** 2, np.inf)
+    near = np.where((below <= 0) & (above >= 0), 0.0, np.minimum(*sizes))
+    near = np.maximum(np.nextafter(near**2, -np.inf), 0.0)
+    return (
+        np.maximum(np.nextafter(1 - far, -np.inf), 0.0),
+        np.minimum(np.nextafter(1 - near, np.inf), 1.0),
+    )
 
 
 def reciprocals(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -107,7 +107,7 @@ class FieldCompression:
         return given
 
     def bound(self, horizon: float, box: Any, **options: Any) -> ErrorBound:
-        """A certified bound of \\|h(t) − lifted ĥ(t)\\| until a horizon, for the weights that are returned.
+        """A certified bound of \\|h(t) − lifted ĥ(t)\\| until a horizon, of the weights ``model`` holds now.
 
         Parameters
         ----------
@@ -117,8 +117,16 @@ class FieldCompression:
         **options
             Those of :func:`symlump.lumping.bounds.error_bound`.
         """
-        small = self.field.ode()
+        small = NeuralODE(self.held, inputs=self.field.inputs).ode()
         return error_bound(replace(self.lumping, quotient=small), horizon, box, **options)
+
+    @property
+    def held(self) -> Network:
+        """The smaller field as it is now: with the very weights it holds."""
+        from symlump.network.recurrent.torch_field import TimedField
+
+        model = self.model.net if isinstance(self.model, TimedField) else self.model
+        return self.units.reduction.held_by(model)
 
     def headline(self) -> str:
         """One line: sizes, method, what is known of the result."""
@@ -157,13 +165,15 @@ def compress_field(
     MethodError
         If the method does not take the field's network.
     """
+    from symlump.network.gradients import gradients
     from symlump.network.recurrent.torch_field import module_of_field
 
     lumping = lump(field.ode(), Backward(), field.initial)
     labels = lumping.partition.labels[: field.states]
     units = compress(merged_field(field.network, labels).rounded(), method)
     small = NeuralODE(units.network, inputs=field.inputs)
-    model = module_of_field(units.network, field.takes_time, field.field)
+    with gradients():  # a module made inside inference_mode could never be trained
+        model = module_of_field(units.network, field.takes_time, field.field)
     return FieldCompression(method, field, small, model, lumping, units)
 
 

@@ -25,6 +25,7 @@ from symlump.compression.recurrent.units import equal_units, merged_cell, padded
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
+from symlump.network.gradients import gradients
 from symlump.network.precision import PRECISIONS
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.reading import read_recurrent
@@ -251,6 +252,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         size = sum(float(np.mean(states[name][0] ** 2)) for name in near)
         return float(np.sqrt(off / size)) if size else 0.0
 
+    @gradients()  # a module made inside inference_mode could never be trained
     def _module(self, network: RecurrentNetwork) -> nn.Module | RecurrentNetwork:
         """The model with smaller modules in place of those that were read."""
         if self.model is None:

@@ -127,7 +127,8 @@ class RecurrentCompression:
     def bound(self, steps: int, box: Any, *, arithmetic: str = "float64") -> ErrorBound:
         """A certified bound of \\|h − lifted ĥ\\|, and of what readers' outputs are off by, over some steps.
 
-        States begin at 0. It is about the weights that were read and those that are returned, as they are.
+        States begin at 0. It is about the weights that were read, and those that ``model`` holds now: they are
+        read back from it, so training it changes the bound.
         h1, h2, … are the cell's units, y1, y2, … what dense layers read; the inputs may be anywhere in the box
         at every step. After a refit units are no copies of merged ones, so only the y are of interest.
 
@@ -147,7 +148,16 @@ class RecurrentCompression:
         from symlump.compression.recurrent.bound import bound_cell
 
         labels = next(iter(self.labels.values()))
-        return bound_cell(self.original, self.network, labels, steps, box, arithmetic)
+        return bound_cell(self.original, self.held, labels, steps, box, arithmetic)
+
+    @property
+    def held(self) -> RecurrentNetwork:
+        """The smaller model as it is now: with the very weights it holds."""
+        if isinstance(self.model, RecurrentNetwork):
+            return self.model
+        from symlump.network.recurrent.reading import read_recurrent
+
+        return read_recurrent(self.model)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""

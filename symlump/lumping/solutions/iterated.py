@@ -91,7 +91,10 @@ def iterate(
             axis=1,
         )
         during[step] = np.maximum(before, np.abs(box[len(base) :]).max(axis=1))
-    defect = m.magnitude(system.defect.values(m.between(reach[:, 0], reach[:, 1])))
+    try:
+        defect = m.magnitude(system.defect.values(m.between(reach[:, 0], reach[:, 1])))
+    except Undefined as problem:
+        raise FailureError(f"no enclosure of the defect over {steps} steps: {problem}") from None
     return Iteration(during, np.abs(box[len(base) :]).max(axis=1), reach, np.asarray(defect))
 
 

@@ -146,9 +146,11 @@ class ErrorBound:
     def headline(self) -> str:
         """One line: what is bounded, by how much, until when."""
         error = "y − L·x" if self.direction == "forward" else "x − U·y"
+        unfollowed = not self.discrete and self.logarithmic_norm is None  # nothing to enclose
         return (
             f"certified: |{error}| ≤ {at_most(self.value)} in the {_NORM_NAMES[self.norm]} for "
             f"0 ≤ t ≤ {self.horizon:g}, from every initial state of the box"
+            + (", for as long as the solutions exist" if unfollowed else "")
         )
 
     def to_text(self, max_blocks: int = 12) -> str:
@@ -168,7 +170,7 @@ class ErrorBound:
         if self.discrete:
             lines.append(f"D = {at_most(self.defect)}; each step enclosed")
         elif self.logarithmic_norm is None:
-            lines.append("the defect has no term: e = 0 for as long as the solutions exist")
+            lines.append("the defect has no term, so e = 0 and the solutions were not enclosed")
         else:
             lines.append(
                 f"D = {at_most(self.defect)}, Λ = {at_most(self.logarithmic_norm)}; "

@@ -12,31 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.reduction import CompressionMethod, Reduction
-from symlump.enclosures.wording import at_most
+from symlump.compression.report import LayerReport, LayerwiseReport
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
-from symlump.tables import table_html, table_text
 
 if TYPE_CHECKING:
     from symlump.network.bounds.difference import NetworkBound
 
 
-@dataclass(frozen=True)
-class LayerReport:
-    """One line of the per-layer table."""
-
-    name: str
-    units: int
-    blocks: int
-    parameters: int
-    retained_parameters: int
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Compression:
+class Compression(LayerwiseReport):
     """The report of one compression.
 
     Parameters
@@ -100,6 +88,11 @@ class Compression:
         return lumpings + self.reduction.certificates
 
     @property
+    def _label(self) -> str:
+        """Name of the method for tables."""
+        return self.method.label
+
+    @property
     def eps(self) -> float | None:
         """The tolerance that was used or found."""
         return self.reduction.eps
@@ -123,19 +116,9 @@ class Compression:
         return self.reduction.defect
 
     @property
-    def parameters(self) -> int:
-        """Weights and biases before."""
-        return int(self.original.parameters)
-
-    @property
     def retained_parameters(self) -> int:
         """Weights and biases that remain."""
         return self.reduction.retained_parameters
-
-    @property
-    def retained(self) -> float:
-        """Share of the parameters that remain."""
-        return self.retained_parameters / self.parameters
 
     @cached_property
     def exact(self) -> bool:
@@ -216,68 +199,21 @@ class Compression:
             splits=splits,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, for JSON."""
-        return {
-            "method": self.method.label,
-            "eps": self.eps,
-            "parameters": self.parameters,
-            "retained_parameters": self.retained_parameters,
-            "retained": self.retained,
-            "exact": self.exact,
-            "layers": [
-                {
-                    "name": row.name,
-                    "units": row.units,
-                    "blocks": row.blocks,
-                    "parameters": row.parameters,
-                    "retained_parameters": row.retained_parameters,
-                }
-                for row in self.layers
-            ],
-            "defect": self.defect,
-            "rounding": self.rounding,
-            "measure": self.measure,
-        }
-
-    def headline(self) -> str:
-        """One line: method, sizes, what is known of the result."""
-        eps = "" if self.eps is None else f", ε = {self.eps:.6g}"
+    def _known(self) -> str:
+        """What is known of the result, in words."""
         if self.exact:
-            known = "exact, proof checked"
-            if self.network.dtype != "float64":
-                known += (
-                    f" (the quotient over the rationals; its weights are rounded to {self.network.dtype}, "
-                    f"by at most {at_most(self.rounding, 2)})"
-                )
+            known = self._known_exact()
         elif self.eps == 0 and self._has_equations:
             known = "defect 0, proof not checked (large)"
         else:
             known = f"defect δ = {self.defect:.4g}"
-        if self.reduction.note:
-            known += f"; {self.reduction.note}"
-        return (
-            f"{self.method.label}{eps}: {self.parameters} → {self.retained_parameters} parameters "
-            f"({100 * self.retained:.1f} % retained), {known}"
-        )
-
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Header and rows of the per-layer table."""
-        return ("layer", "units", "blocks", "parameters", "retained"), [
-            (r.name, str(r.units), str(r.blocks), str(r.parameters), str(r.retained_parameters))
-            for r in self.layers
-        ]
+        return f"{known}; {self.reduction.note}" if self.reduction.note else known
 
     def __str__(self) -> str:
-        measure = "\n" + self.measure if self.eps else ""
-        return self.headline() + "\n" + table_text(*self._table()) + measure
-
-    def __repr__(self) -> str:
-        return f"<Compression: {self.headline()}>"
+        return super().__str__() + ("\n" + self.measure if self.eps else "")
 
     def _repr_html_(self) -> str:
-        measure = f"<p>{escape(self.measure)}</p>" if self.eps else ""
-        return f"<p>{escape(self.headline())}</p>" + table_html(*self._table()) + measure
+        return super()._repr_html_() + (f"<p>{escape(self.measure)}</p>" if self.eps else "")
 
 
 def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from symlump.compression.compression import Compression
 from symlump.compression.recurrent.units import firsts, summed
 from symlump.compression.reduction import CompressionMethod
+from symlump.compression.report import Report
 from symlump.errors import MethodError
 from symlump.lumping.backward import Backward
 from symlump.lumping.bounds import ErrorBound, error_bound
@@ -24,12 +25,9 @@ from symlump.network.recurrent.neural_ode import NeuralODE
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.proof.certificate import Certificate
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FieldCompression:
+class FieldCompression(Report):
     """What became of a neural ODE.
 
     Parameters
@@ -59,19 +57,9 @@ class FieldCompression:
         return self.lumping.partition.labels[: self.original.states]
 
     @property
-    def parameters(self) -> int:
-        """Weights and biases before."""
-        return self.original.parameters
-
-    @property
     def retained_parameters(self) -> int:
         """Weights and biases that remain."""
         return self.field.parameters
-
-    @property
-    def retained(self) -> float:
-        """Share of the parameters that remain."""
-        return self.retained_parameters / self.parameters
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
@@ -139,9 +127,6 @@ class FieldCompression:
 
     def __str__(self) -> str:
         return f"{self.headline()}; the field on these states:\n{self.units}"
-
-    def __repr__(self) -> str:
-        return f"<FieldCompression: {self.headline()}>"
 
 
 def compress_field(

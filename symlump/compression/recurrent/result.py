@@ -10,20 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.reduction import CompressionMethod
-from symlump.enclosures.wording import at_most
+from symlump.compression.report import LayerReport, LayerwiseReport
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.proof.certificate import Certificate
-from symlump.tables import table_html, table_text
 
 if TYPE_CHECKING:
     from symlump.lumping.bounds import ErrorBound
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RecurrentCompression:
+class RecurrentCompression(LayerwiseReport):
     """What became of a model with recurrent cells.
 
     Parameters
@@ -60,6 +59,11 @@ class RecurrentCompression:
     measure: str
 
     @property
+    def _label(self) -> str:
+        """Name of the method for tables."""
+        return "AFDE"
+
+    @property
     def unit_maps(self) -> tuple[IntArray, ...]:
         """For each cell, the new unit of each old one."""
         return tuple(self.labels.values())
@@ -80,19 +84,9 @@ class RecurrentCompression:
         return self.error
 
     @property
-    def parameters(self) -> int:
-        """Weights and biases before."""
-        return self.original.parameters
-
-    @property
     def retained_parameters(self) -> int:
         """Weights and biases that remain."""
         return self.network.parameters
-
-    @property
-    def retained(self) -> float:
-        """Share of the parameters that remain."""
-        return self.retained_parameters / self.parameters
 
     @cached_property
     def exact(self) -> bool:
@@ -159,39 +153,10 @@ class RecurrentCompression:
 
         return read_recurrent(self.model)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, for JSON."""
-        return {
-            "method": "AFDE",
-            "eps": self.eps,
-            "parameters": self.parameters,
-            "retained_parameters": self.retained_parameters,
-            "retained": self.retained,
-            "exact": self.exact,
-            "layers": [
-                dict(
-                    zip(
-                        ("name", "units", "blocks", "parameters", "retained_parameters"),
-                        row,
-                        strict=True,
-                    )
-                )
-                for row in self._rows()
-            ],
-            "defect": self.defect,
-            "rounding": self.rounding,
-            "measure": self.measure,
-        }
-
-    def headline(self) -> str:
-        """One line: method, sizes, what is known of the result."""
+    def _known(self) -> str:
+        """What is known of the result, in words."""
         if self.exact:
-            known = "exact, proof checked"
-            if self.network.dtype != "float64":
-                known += (
-                    f" (the quotient over the rationals; its weights are rounded to {self.network.dtype}, "
-                    f"by at most {at_most(self.rounding, 2)})"
-                )
+            known = self._known_exact()
         elif self.lumpings:
             known = "exact, proof not checked (large)"
         else:
@@ -201,10 +166,7 @@ class RecurrentCompression:
                 "; torch gives all cells of a module one size, so "
                 f"{', '.join(self.padded)} keep units whose weights are 0"
             )
-        return (
-            f"AFDE, ε = {self.eps:.6g}: {self.parameters} → {self.retained_parameters} "
-            f"parameters ({100 * self.retained:.1f} % retained), {known}"
-        )
+        return known
 
     @property
     def padded(self) -> tuple[str, ...]:
@@ -215,9 +177,11 @@ class RecurrentCompression:
             if int(labels.max(initial=-1)) + 1 < self.network.by_name[name].cell.units
         )
 
-    def _rows(self) -> list[tuple[str, int, int, int, int]]:
+    @property
+    def layers(self) -> tuple[LayerReport, ...]:
+        """The per-layer table: cells, then what reads them."""
         cells = [
-            (
+            LayerReport(
                 f"{node.name} ({node.cell.kind})",
                 node.cell.units,
                 self.network.by_name[node.name].cell.units,
@@ -227,20 +191,7 @@ class RecurrentCompression:
             for node in self.original.cells
         ]
         readers = [
-            (old.name, len(old.weight), len(old.weight), old.parameters, new.parameters)
+            LayerReport(old.name, len(old.weight), len(old.weight), old.parameters, new.parameters)
             for old, new in zip(self.original.readers, self.network.readers, strict=True)
         ]
-        return cells + readers
-
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        header = ("layer", "units", "blocks", "parameters", "retained")
-        return header, [(row[0], *map(str, row[1:])) for row in self._rows()]
-
-    def __str__(self) -> str:
-        return self.headline() + "\n" + table_text(*self._table())
-
-    def __repr__(self) -> str:
-        return f"<RecurrentCompression: {self.headline()}>"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self.headline()}</p>" + table_html(*self._table())
+        return (*cells, *readers)

@@ -153,9 +153,6 @@ class ReductionExplanation:
     def _layer(self, name: str, layer: Affine, reduced: Affine) -> LayerExplanation:
         condition = self.quotient.conditions[layer.name]
         rows, distance = condition.rows, condition.distance.copy()
-        distance[rows.kind == CONSTANT] = np.sqrt(
-            (condition.weight[rows.kind == CONSTANT] ** 2).sum(axis=(1, 2))
-        )
         unread = rows.kind == UNREAD
         distance[unread] = self._columns(layer.name)[unread]
         stays = rows.kind == STAYS

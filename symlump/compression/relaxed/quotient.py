@@ -107,8 +107,9 @@ class Condition:
 
     @cached_property
     def distance(self) -> FloatArray:
-        """For each unit the 2-norm of what is missing, of its row and its bias."""
-        missing = (self.weight**2).sum(axis=(1, 2)) + self.bias**2
+        """For each unit the 2-norm of what is missing, of its row and its bias, which a constant unit keeps."""
+        bias = np.where(self.rows.kind == CONSTANT, 0.0, self.bias)
+        missing = (self.weight**2).sum(axis=(1, 2)) + bias**2
         return np.asarray(np.sqrt(missing))
 
 

@@ -51,8 +51,8 @@ def explained(original: Network, reduced: Network) -> Quotient:
     >>> quotient.maps[0].partner.tolist(), round(quotient.defect, 4)
     ([1, 0, 1], 0.3536)
     """
-    found = [_Search(original, reduced, own).run() for own in (True, False)]
-    return min(found, key=lambda quotient: quotient.defect)
+    search = _Search(original, reduced)
+    return min(map(search.run, search.ways), key=lambda quotient: quotient.defect)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +84,36 @@ class _Axis:
     zero: float | None
     constant: bool
 
+    def outward(self, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The factors s and constants q of φ(a·v) = s·φ(v) + q, for factors a that these units allow."""
+        sign, constant = self.phi.reflection or (-1, 0)
+        flipped = a < 0
+        return np.where(flipped & (sign > 0), -a, a), np.where(flipped, float(constant), 0.0)
+
 
 class _Search:
-    def __init__(self, original: Network, reduced: Network, own: bool) -> None:
-        self._network, self._own = original, own
+    def __init__(self, original: Network, reduced: Network) -> None:
+        self._network, self._own = original, False
         self._quotient = Quotient(original, reduced)
         self._reduced = {layer.name: layer for layer in reduced.layers}
         self._layers = {layer.name: layer for layer in original.layers}
         self._axes = list(self._described())
 
-    def run(self) -> Quotient:
-        """The quotient that is left when nothing changes any more."""
-        maps = self._quotient.maps
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """Layers of as many units in both networks may keep their order, or be matched as all others are."""
+        return (True, False) if any(a.count == a.width for a in self._axes) else (False,)
+
+    def run(self, own: bool) -> Quotient:
+        """The quotient that is left when nothing changes any more.
+
+        Parameters
+        ----------
+        own : bool
+            Whether units of layers that have as many in the reduced network stand on those of their numbers.
+        """
+        self._own, maps = own, self._quotient.maps
+        maps.clear()
         for axis in self._axes:
             maps[axis.number] = self._first(axis)
         for _ in range(_SWEEPS):
@@ -214,12 +232,7 @@ class _Search:
         """Units on their partners, −1 for those that are removed as zero units, or unread."""
         stays = partner >= 0
         a = np.where(stays, factors[np.arange(axis.count), partner], 0.0)
-        after, offset = a.copy(), np.zeros(axis.count)
-        flipped = a < 0
-        if axis.phi.reflection is not None:
-            sign, constant = axis.phi.reflection
-            after = np.where(flipped, -sign * a if sign > 0 else a, after)
-            offset = np.where(flipped, float(constant), 0.0)
+        after, offset = axis.outward(a)
         kind = np.where(stays, STAYS, UNREAD if axis.zero is None else ZERO)
         if axis.zero is not None:
             offset = np.where(stays, offset, axis.zero)
@@ -276,19 +289,23 @@ class _Search:
                 wanted[found.partner[i]] = wanted[found.partner[i]] + found.after[i] * w
             missing = missing + sums * found.offset[i]
             near = np.argsort(distances[i])[:_NEAREST]
-            costs: list[tuple[float, int, int]] = []
+            after, offset = axis.outward(factors[i])
+            costs: list[tuple[float, int, int, float]] = []
             for j in near:
-                taken_up = _change(wanted[j], self._after(axis, factors[i, j]) * w)
+                taken_up = _change(wanted[j], after[j] * w)
                 if taken_up <= 0:  # else nothing that reads j reads more because of this unit
-                    costs.append((distances[i, j] + taken_up, STAYS, int(j)))
+                    costs.append((distances[i, j] + taken_up, STAYS, int(j), offset[j]))
             if axis.zero is not None:
-                costs.append((removed_zero[i] + _change(missing, sums * axis.zero), ZERO, -1))
+                cost = removed_zero[i] + _change(missing, sums * axis.zero)
+                costs.append((cost, ZERO, -1, axis.zero))
             if axis.constant:
                 value = float(axis.phi(biases[i : i + 1])[0])
-                costs.append((removed_constant[i] + _change(missing, sums * value), CONSTANT, -1))
-            costs.append((float(w @ w), UNREAD, -1))
-            _, kind, j = min(costs)
-            self._place(axis, found, int(i), kind, j, factors, biases)
+                cost = removed_constant[i] + _change(missing, sums * value)
+                costs.append((cost, CONSTANT, -1, value))
+            costs.append((float(w @ w), UNREAD, -1, 0.0))
+            _, kind, j, found.offset[i] = min(costs)
+            found.partner[i], found.kind[i] = j, kind
+            found.before[i], found.after[i] = (factors[i, j], after[j]) if j >= 0 else (0.0, 0.0)
             if kind == STAYS:
                 wanted[j] = wanted[j] - found.after[i] * w
             missing = missing - sums * found.offset[i]
@@ -303,35 +320,6 @@ class _Search:
         gone = partner < 0
         found.kind[gone], found.offset[gone] = before.kind[gone], before.offset[gone]
         return found
-
-    @staticmethod
-    def _after(axis: _Axis, a: float) -> float:
-        """The factor s of φ(a·v) = s·φ(v) + q."""
-        if a < 0 and axis.phi.reflection is not None and axis.phi.reflection[0] > 0:
-            return -a
-        return a
-
-    def _place(
-        self,
-        axis: _Axis,
-        found: UnitMap,
-        i: int,
-        kind: int,
-        j: int,
-        factors: FloatArray,
-        biases: FloatArray,
-    ) -> None:
-        """Put a unit on unit j, or remove it."""
-        a = float(factors[i, j]) if kind == STAYS else 0.0
-        offset = 0.0
-        if a < 0 and axis.phi.reflection is not None:
-            offset = float(axis.phi.reflection[1])
-        if kind == ZERO and axis.zero is not None:
-            offset = axis.zero
-        if kind == CONSTANT:
-            offset = float(axis.phi(biases[i : i + 1])[0])
-        found.partner[i], found.kind[i] = j, kind
-        found.before[i], found.after[i], found.offset[i] = a, self._after(axis, a), offset
 
     def _missing(
         self, axis: _Axis, found: UnitMap

@@ -12,7 +12,7 @@ import numpy as np
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import Method, Plan, is_whole
 from symlump.proof.certificate import Certificate
 
@@ -89,8 +89,7 @@ class Reduction:
         for found, held in zip(self.network.layers, network.layers, strict=True):
             for a, b in ((found.weight, held.weight), (found.bias, held.bias)):
                 if a is not None and b is not None:
-                    far = np.nextafter(np.abs(a - b), np.inf) + np.spacing(np.abs(a)) / 2
-                    rounding = max(rounding, float(np.nextafter(far, np.inf).max(initial=0.0)))
+                    rounding = max(rounding, largest_rounding(a, b))
         return replace(self, network=network, rounding=rounding)
 
     def finish(self, model: nn.Module) -> nn.Module:
@@ -140,6 +139,18 @@ def own_units(network: Network) -> tuple[IntArray, ...]:
     [[0, 1]]
     """
     return tuple(np.arange(layer.units) for layer in network.hidden)
+
+
+def largest_rounding(found: FloatArray, held: FloatArray) -> float:
+    """How far a number that is held is, at most, from one that a float64 is the nearest to; rounded upwards.
+
+    Examples
+    --------
+    >>> 2**-53 <= largest_rounding(np.array([1.0, 0.5]), np.array([1.0, 0.5])) < 2**-52
+    True
+    """
+    far = np.nextafter(np.abs(found - held), np.inf) + np.spacing(np.abs(found)) / 2
+    return float(np.nextafter(far, np.inf).max(initial=0.0))
 
 
 def check_steps(steps: int) -> None:

@@ -17,11 +17,12 @@ import torch
 from torch import nn
 
 from symlump.compression.merging.afde import AFDE
-from symlump.compression.merging.ward import cut, merge_tree
+from symlump.compression.merging.ward import cut, cut_to, merge_tree
 from symlump.compression.recurrent.fitting import FittedCell, Readout, near_cells
 from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.compression.recurrent.sequences import sequences_of
 from symlump.compression.recurrent.units import equal_units, merged_cell, padded, summed
+from symlump.compression.reduction import largest_rounding
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
@@ -99,10 +100,8 @@ class RecurrentPlan(Plan[RecurrentCompression]):
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""
         blocks = {name: int(labels.max()) + 1 for name, labels in self._labels(eps).items()}
-        small = sum(
-            _cell_size(node, self._units(blocks), self.network) for node in self.network.cells
-        )
         units = self._units(blocks)
+        small = sum(_cell_size(node, units) for node in self.network.cells)
         for reader in self.network.readers:
             inputs = sum(units[name] for name in reader.reads)
             small += len(reader.weight) * inputs + (0 if reader.bias is None else reader.bias.size)
@@ -205,11 +204,8 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         for nodes in self.network.modules.values():
             most = max(int(found[node.name].max()) + 1 for node in nodes)
             for node in nodes:
-                tree = self._trees[node.name]
                 if int(found[node.name].max()) + 1 < most:
-                    ranks = tree.copy()
-                    ranks[:, 2] = np.arange(len(tree))
-                    found[node.name] = cut(ranks, len(tree) - most + 0.5)
+                    found[node.name] = cut_to(self._trees[node.name], most)
         return found
 
     def _units(self, blocks: dict[str, int]) -> dict[str, int]:
@@ -268,7 +264,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         return model
 
 
-def _cell_size(node: CellNode, units: dict[str, int], network: RecurrentNetwork) -> int:
+def _cell_size(node: CellNode, units: dict[str, int]) -> int:
     cell, own = node.cell, units[node.name]
     inputs = sum(units[name] for name in node.reads) if node.reads else cell.inputs
     biases = 0 if cell.input_bias is None else 2
@@ -322,8 +318,7 @@ def _rounded(network: RecurrentNetwork) -> tuple[RecurrentNetwork, float]:
     def nearest(array: FloatArray, what: str) -> FloatArray:
         nonlocal moved
         held = precision.nearest(array, what)
-        far = np.nextafter(np.abs(array - held), np.inf) + np.spacing(np.abs(array)) / 2
-        moved = max(moved, float(np.nextafter(far, np.inf).max(initial=0.0)))
+        moved = max(moved, largest_rounding(array, held))
         return held
 
     cells = tuple(

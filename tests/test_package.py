@@ -115,7 +115,7 @@ def test_folders_of_a_room_do_not_import_in_circles():
 
 
 #: Files that still need one another inside functions: a system and the ways to write one (text, sympy, …),
-#: functions and their slopes, and how they are printed, a bound in either time, a method and its plan.
+#: functions and their slopes, and how they are printed, a method and its plan.
 NEED_ONE_ANOTHER = [
     {
         "symlump.formats.equations",
@@ -130,7 +130,6 @@ NEED_ONE_ANOTHER = [
     },
     {"symlump.ode.functions.generators", "symlump.ode.functions.slopes"},
     {"symlump.ode.functions.printing", "symlump.ode.printing"},
-    {"symlump.lumping.bounds", "symlump.lumping.map_bounds"},
     {
         "symlump.lumping.linear.approximate",
         "symlump.lumping.linear.constrained",

@@ -23,7 +23,7 @@ from symlump.proof.check import STEPS_PER_ITEM, Verdict, check
 if TYPE_CHECKING:
     import networkx
 
-    from symlump.lumping.bounds import ErrorBound
+    from symlump.lumping.error_bound import ErrorBound
     from symlump.lumping.explain import Explanation
     from symlump.lumping.tolerance.functional import WithinTolerance
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic
 from symlump.errors import MethodError
-from symlump.lumping.observed import observed_error
+from symlump.lumping.error_bound import ErrorBound
 from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
 from symlump.lumping.solutions.functional import autonomous
@@ -17,7 +17,6 @@ from symlump.lumping.solutions.iterated import iterate
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
-    from symlump.lumping.bounds import ErrorBound
     from symlump.lumping.lumping import Lumping
 
 _MOST_STEPS = 1 << 16
@@ -53,8 +52,6 @@ def map_bound(
     FailureError
         If no enclosure was found.
     """
-    from symlump.lumping.bounds import ErrorBound
-
     whole = isinstance(steps, int | float | np.integer | np.floating) and steps == int(steps)
     if not whole or isinstance(steps, bool) or not 1 <= int(steps) <= _MOST_STEPS:  # type: ignore[call-overload]
         raise MethodError(
@@ -73,8 +70,8 @@ def map_bound(
     forward = lumping.method.direction == "forward"
     of_base = lumping.ode if forward else lumping.quotient
     inputs = np.isin(of_base.variables, of_base.parameters)
-    components = lumping.quotient.variables if forward else lumping.ode.variables
-    during, at_end = np.zeros((count, len(components))), np.zeros(len(components))
+    size = len(lumping.quotient if forward else lumping.ode)
+    during, at_end = np.zeros((count, size)), np.zeros(size)
     defect, value = 0.0, 0.0
     reach: FloatArray | None = None
     if system.live.size:
@@ -87,29 +84,19 @@ def map_bound(
         defect = float(norms(found.defect)[order])
         value = max(float(norms(row)[order]) for row in found.during)
         reach = found.reach
-    seen = None
-    if samples:
-        seen = observed_error(lumping, count, start, spread=spread, samples=samples, seed=seed)
-    return ErrorBound(
-        lumping.method.direction,
+    return ErrorBound.of(
+        lumping,
         float(count),
-        lumping.ode.variables,
         start,
-        float(spread),
+        spread,
         norm,
-        value,
-        components,
-        lumping.quotient.variables,
-        np.arange(len(components)) if forward else lumping.partition.labels,
-        np.arange(count + 1.0),
-        during,
-        at_end,
-        defect,
-        None,
-        np.inf,
-        reach,
         arithmetic.name,
-        1,
-        seen,
-        discrete=True,
+        samples,
+        seed,
+        value=value,
+        times=np.arange(count + 1.0),
+        during=during,
+        at_end=at_end,
+        defect=defect,
+        reach=reach,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
 from symlump.errors import MethodError
 from symlump.lumping.backward import Backward
-from symlump.lumping.bounds import ErrorBound
+from symlump.lumping.error_bound import ErrorBound
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.map_bounds import map_bound
 from symlump.lumping.partition import Partition

@@ -16,7 +16,8 @@ from symlump.compression.reduction import CompressionMethod
 from symlump.compression.report import Report
 from symlump.errors import MethodError
 from symlump.lumping.backward import Backward
-from symlump.lumping.bounds import ErrorBound, error_bound
+from symlump.lumping.bounds import error_bound
+from symlump.lumping.error_bound import ErrorBound
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network

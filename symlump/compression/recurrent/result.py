@@ -18,7 +18,7 @@ from symlump.ode.exact import FloatArray, IntArray
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
-    from symlump.lumping.bounds import ErrorBound
+    from symlump.lumping.error_bound import ErrorBound
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -52,12 +52,16 @@ def map_bound(
     FailureError
         If no enclosure was found.
     """
-    whole = isinstance(steps, int | float | np.integer | np.floating) and steps == int(steps)
-    if not whole or isinstance(steps, bool) or not 1 <= int(steps) <= _MOST_STEPS:  # type: ignore[call-overload]
+    if (
+        isinstance(steps, bool)
+        or not isinstance(steps, int | float | np.integer | np.floating)
+        or not 1 <= steps <= _MOST_STEPS
+        or steps != int(steps)
+    ):
         raise MethodError(
             f"horizon={steps!r}: that of a map is a number of steps, from 1 to {_MOST_STEPS}"
         )
-    count = int(steps)  # type: ignore[call-overload]
+    count = int(steps)
     followed = lumping
     if lumping.ode.generators is not None:
         followed = autonomous(lumping)

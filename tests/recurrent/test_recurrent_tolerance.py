@@ -144,8 +144,9 @@ def test_the_error_of_a_quotient_of_any_map() -> None:
     forward = sl.lump(system, sl.Forward(eps=0.05), [["a", "b"]])
     wide = forward.bound(5, {"a": (0, 1), "b": (0, 1), "c": (0, 0.5), "u": (-1, 1)}, samples=50)
     assert wide.ratio is not None and wide.ratio >= 1
-    with pytest.raises(MethodError, match="that of a map is a number of steps"):
-        lumping.bound(1.5, {"a": 0, "b": 0, "c": 0, "u": 0})
+    for steps in (1.5, float("nan"), float("inf"), True, "3"):
+        with pytest.raises(MethodError, match="that of a map is a number of steps"):
+            lumping.bound(steps, {"a": 0, "b": 0, "c": 0, "u": 0})
     assert sl.lump(system, sl.Backward()).bound(3, [(0, 1)] * 4).value == 0.0
 
 

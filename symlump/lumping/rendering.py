@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from symlump.ode.functions.known import taken_as_unknown, unknown_note
+from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.printing import name_latex
 
 if TYPE_CHECKING:

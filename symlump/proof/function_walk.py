@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from symlump.ode.functions.wording import (
+    UNKNOWN_SLOPES,
+    has_unknown_slopes,
+    listed,
+    listed_functions,
+)
 from symlump.ode.printing import name_latex
 from symlump.proof.check import Claim, Polynomial
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import Formulas, facts
 from symlump.proof.steps import Line, Step, Walk
-from symlump.proof.walk import Walker, listed
+from symlump.proof.walk import Walker
 
 if TYPE_CHECKING:
     import sympy
@@ -22,10 +28,6 @@ if TYPE_CHECKING:
 #: More terms than this are not multiplied out for reading.
 MAX_TERMS = 300
 _SHOWN = 12
-
-_DERIVATIVES = (
-    "(A derivative such as exp', or D1(a^n) by a, is taken as one more unknown function.)"
-)
 
 Judged = dict[str, dict[str, "sympy.Expr"]]  # by variables: functions, by what they are
 
@@ -98,8 +100,7 @@ class FunctionWalker(Walker):
         unknown = sorted({f.name for f in functions if f.name != "inverse" and f.arguments})
         if unknown:
             known = [fact for name in unknown for fact in facts(name)]
-            names = listed(["powers" if name == "power" else name for name in unknown])
-            said = f"Of {names} nothing is used but that equal arguments give equal values"
+            said = f"Of {listed_functions(unknown)} nothing is used but that equal arguments give equal values"
             latex = r",\quad ".join(rf"\text{{{fact}}}".replace("^", r"\^{}") for fact in known)
             lines.append(Line(said + (", and" if known else "."), ", ".join(known), latex))
         return [Step("What is used", tuple(lines), True, claims=False)] if lines else []
@@ -226,8 +227,8 @@ class FunctionWalker(Walker):
             if not lines:
                 return [*steps, self.left_together(blocks, len(steps), "such a function")]
             blocks = parts
-            if any("'(" in line.text or "D1(" in line.text or "D2(" in line.text for line in lines):
-                lines.append(Line(_DERIVATIVES))
+            if any(has_unknown_slopes(line.text) for line in lines):
+                lines.append(Line(f"(A {UNKNOWN_SLOPES}.)"))
             title = f"Round {len(steps) + 1}: what must be apart"
             steps.append(Step(title, tuple(lines), True))
 

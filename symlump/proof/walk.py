@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
+from symlump.ode.functions.wording import listed
 from symlump.ode.printing import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
 from symlump.proof.steps import Line, Step, Walk
@@ -381,8 +382,3 @@ class Walker:
             )
         )
         return Step("Nothing smaller will do", tuple(lines), rank == count)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as one says them: "a, b and c"."""
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"

@@ -16,6 +16,7 @@ from symlump.lumping.refinement.refine import PRIME
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.functions.wording import UNKNOWN_SLOPES, has_unknown_slopes
 from symlump.ode.printing import equation_latex, equation_text, left_latex, left_text, name_latex
 from symlump.ode.system import ODE
 
@@ -89,8 +90,8 @@ def apart(
         left = [rf"\partial f / \partial {name_latex(names[v])}" for v in (x, y)]
     (text_x, latex_x), (text_y, latex_y) = both
     text = f"{since}: {what}\n  {names[x]}: {text_x}\n  {names[y]}: {text_y}"
-    if any(sign in text_x + text_y for sign in ("'(", "D1(", "D2(")):
-        text += "\n  (a derivative such as exp', or D1(a^n) by a, is taken as one more unknown function)"
+    if has_unknown_slopes(text_x + text_y):
+        text += f"\n  (a {UNKNOWN_SLOPES})"
     return number, text, rf"{left[0]} = {latex_x} \ne {left[1]} = {latex_y}"
 
 

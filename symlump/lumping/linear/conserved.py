@@ -11,7 +11,7 @@ from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.memory import memory_errors
-from symlump.ode.functions.known import taken_as_unknown
+from symlump.ode.functions.wording import taken_as_unknown
 from symlump.ode.maps import increments
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE

@@ -18,7 +18,7 @@ from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
-from symlump.ode.functions.known import taken_as_unknown, unknown_note
+from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.maps import in_time
 from symlump.ode.printing import Term, name_latex, signed_sum
 from symlump.ode.system import ODE

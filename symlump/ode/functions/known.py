@@ -194,34 +194,3 @@ def unknown_functions(ode: ODE) -> list[str]:
         return []
     counts = zip(generators.functions, np.diff(generators.starts).tolist(), strict=True)
     return sorted({name for name, arguments in counts if name != "inverse" and arguments})
-
-
-def taken_as_unknown(ode: ODE) -> str:
-    """The same as one says it; empty where there are none.
-
-    Examples
-    --------
-    >>> import symlump as sl
-    >>> taken_as_unknown(sl.ODE.from_text("x' = exp(-t)*sin(x) + x^n", parameters=["n"]))
-    'exp, powers and sin'
-    """
-    *names, last = ["powers" if name == "power" else name for name in unknown_functions(ode)] or [
-        ""
-    ]
-    return f"{', '.join(names)} and {last}" if names else last
-
-
-def unknown_note(ode: ODE, better: str) -> str:
-    """What could have been missed, as functions are taken as unknown; ``better`` is what it would be.
-
-    Examples
-    --------
-    >>> import symlump as sl
-    >>> unknown_note(sl.ODE.from_text("x' = exp(-t)*x"), "coarser")
-    'note: exp is taken as an unknown function, so a coarser lumping that uses more of it may exist'
-    """
-    names = taken_as_unknown(ode)
-    what, whose = "is taken as an unknown function", "it"
-    if " and " in names or names == "powers":
-        what, whose = "are taken as unknown functions", "them"
-    return f"note: {names} {what}, so a {better} lumping that uses more of {whose} may exist"

@@ -1,0 +1,63 @@
+"""How one says which functions are taken as unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from symlump.ode.functions.known import unknown_functions
+
+if TYPE_CHECKING:
+    from symlump.ode.system import ODE
+
+#: What is said of the slopes of such functions, without the article.
+UNKNOWN_SLOPES = "derivative such as exp', or D1(a^n) by a, is taken as one more unknown function"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as one says them; empty where there are none.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def listed_functions(functions: Iterable[str]) -> str:
+    """The same of functions by name."""
+    return listed(["powers" if name == "power" else name for name in functions])
+
+
+def taken_as_unknown(ode: ODE) -> str:
+    """The functions in a system that are taken as unknown; empty where there are none.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> taken_as_unknown(sl.ODE.from_text("x' = exp(-t)*sin(x) + x^n", parameters=["n"]))
+    'exp, powers and sin'
+    """
+    return listed_functions(unknown_functions(ode))
+
+
+def unknown_note(ode: ODE, better: str) -> str:
+    """What could have been missed, as functions are taken as unknown; ``better`` is what it would be.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> unknown_note(sl.ODE.from_text("x' = exp(-t)*x"), "coarser")
+    'note: exp is taken as an unknown function, so a coarser lumping that uses more of it may exist'
+    """
+    names = taken_as_unknown(ode)
+    what, whose = "is taken as an unknown function", "it"
+    if " and " in names or names == "powers":
+        what, whose = "are taken as unknown functions", "them"
+    return f"note: {names} {what}, so a {better} lumping that uses more of {whose} may exist"
+
+
+def has_unknown_slopes(text: str) -> bool:
+    """Whether derivatives such as exp' occur in what was written."""
+    return any(sign in text for sign in ("'(", "D1(", "D2("))

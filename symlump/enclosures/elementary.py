@@ -125,12 +125,12 @@ def _tanh_by_ends(
     >>> [_tanh_by_ends(order, *ends, "mpmath")[1].item() for order in (0, 1, 2)]
     [1.0, 1.0, 0.77]
     """
+    if order == 2:  # |tanh''| = 2·|t|·(1 − t²) is at most 4/(3·√3) = 0.7698…
+        return np.full(low.shape, -0.77), np.full(low.shape, 0.77)
     below = enclosed("tanh", 0, low, low, arithmetic)[0]
     above = enclosed("tanh", 0, high, high, arithmetic)[1]
     if order == 0:
         return below, above
-    if order == 2:  # |tanh''| = 2·|t|·(1 − t²) is at most 4/(3·√3) = 0.7698…
-        return np.full(low.shape, -0.77), np.full(low.shape, 0.77)
     sizes = np.abs(below), np.abs(above)
     far = np.nextafter(np.maximum(*sizes) ** 2, np.inf)
     near = np.where((below <= 0) & (above >= 0), 0.0, np.minimum(*sizes))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.errors import InputError, MethodError
+from symlump.errors import InputError
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.functions.algebra import add_to, symbol
 
@@ -60,20 +60,6 @@ def increments(ode: ODE) -> ODE:
     )
 
 
-def continuous_only(ode: ODE, what: str, instead: str) -> None:
-    """Refuse a map.
-
-    Raises
-    ------
-    MethodError
-        With what there is for maps.
-    """
-    if ode.discrete:
-        raise MethodError(
-            f"{what} is for differential equations; this is a map, x⁺ = q(x). {instead}"
-        )
-
-
 def checked_steps(times: object) -> list[int]:
     """Ascending whole numbers, the steps at which a map's states are wanted.
 
@@ -83,9 +69,8 @@ def checked_steps(times: object) -> list[int]:
         If they are something else.
     """
     at = np.asarray(times)
-    if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.number):
-        raise InputError("a map has states at steps: ascending whole numbers, such as range(51)")
-    steps: IntArray = at.astype(np.int64)
-    if (steps != at).any() or (np.diff(steps) <= 0).any():
-        raise InputError("a map has states at steps: ascending whole numbers, such as range(51)")
-    return [int(step) for step in steps]
+    if at.ndim == 1 and at.size and np.issubdtype(at.dtype, np.number):
+        steps: IntArray = at.astype(np.int64)
+        if (steps == at).all() and (np.diff(steps) > 0).all():
+            return [int(step) for step in steps]
+    raise InputError("a map has states at steps: ascending whole numbers, such as range(51)")

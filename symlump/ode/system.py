@@ -187,13 +187,14 @@ class ODE:
 
     def __eq__(self, other: object) -> bool:
         """Same variables in the same order and the same polynomials, exactly."""
-        if not isinstance(other, ODE) or self.discrete != other.discrete:
-            return False if isinstance(other, ODE) else NotImplemented
+        if not isinstance(other, ODE):
+            return NotImplemented
         if self.generators is not None or other.generators is not None:
             return images.equal(self, other)
         mine, theirs = self.monomials, other.monomials
         return (
             self.variables == other.variables
+            and self.discrete == other.discrete
             and set(self.parameters) == set(other.parameters)
             and np.array_equal(self.rows, other.rows)
             and np.array_equal(self.columns, other.columns)

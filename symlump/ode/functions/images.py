@@ -62,8 +62,10 @@ def images_of(
 
 
 def equal(a: ODE, b: ODE) -> bool:
-    """True if two systems have the same variables and equations; their symbols may have other numbers."""
-    if a.variables != b.variables or set(a.parameters) != set(b.parameters):
+    """True if two systems have the same time, variables and equations; their symbols may have other numbers."""
+    if a.variables != b.variables or a.discrete != b.discrete:
+        return False
+    if set(a.parameters) != set(b.parameters):
         return False
     table = SymbolTable(len(a))
     return images_of(a, table, None)[0] == images_of(b, table, None)[0]

@@ -117,14 +117,7 @@ Theorem linear_solutions_of s fs rows g gs : linear_lumping_of s fs rows g gs ->
     state_of F s fs z -> state_of F g gs w -> weighted rows g z w -> solves D s z -> solves D g w.
 Proof.
   intros (_ & H) I A F D z w Z W T S k K. rewrite (H A F z w Z W T k K), (derive_eq D _ _ (T k K)).
-  specialize (I k). unfold combinations.
-  induction (item [] rows k) as [|[c v] row IH]; cbn; [apply derive_zero|].
-  rewrite derive_add, derive_mul, derive_scalar, IH by (intros; eapply I; right; eauto).
-  rewrite (S v) by (eapply I; now left).
-  apply add_proper; [|reflexivity]. transitivity (add (mul (scalar c) (field s z v)) zero).
-  - rewrite (Radd_comm (ring_laws A)). apply add_proper; [reflexivity|].
-    rewrite (Rmul_comm (ring_laws A)). apply (mul_zero (z v)).
-  - rewrite (Radd_comm (ring_laws A)). apply (Radd_0_l (ring_laws A)).
+  exact (derive_combination D s z _ S (I k)).
 Qed.
 
 (* ------------------------------------------------------------------ Which is the coarsest.

@@ -131,11 +131,7 @@ Section Meaning.
     forall r, In r (derivation_of s fs observables start steps) -> implied M r.
   Proof.
     intros D r. unfold derivation_of. set (first := map _ start).
-    assert (F : forall q, In q first -> implied M q).
-    { intros q Q. apply in_map_iff in Q as (k & <- & _). rewrite lookup_to_map.
-      destruct (item_in [] observables k) as [I|E].
-      - apply (proj1 (determines_implied M observables) D). exact I.
-      - intros d _. rewrite E. reflexivity. }
+    assert (F : forall q, In q first -> implied M q) by now apply implied_start.
     rewrite in_app_iff. intros [R|R]; [now apply F|]. revert R. apply implied_gradients.
     intros k q. rewrite get_to_map. intros G. apply nth_error_In in G. now apply F.
   Qed.

@@ -164,6 +164,16 @@ Proof.
   - intros H x x' A. apply agree_annihilated. apply agree_annihilated in A. intros r R. now apply H.
 Qed.
 
+(* A derivation starts with observables. *)
+Lemma implied_start M observables start : determines M observables ->
+  forall r, In r (map (lookup (X := row) [] (to_map observables)) start) -> implied M r.
+Proof.
+  intros D r R. apply in_map_iff in R as (k & <- & _). rewrite lookup_to_map.
+  destruct (item_in [] observables k) as [I|E].
+  - apply (proj1 (determines_implied M observables) D). exact I.
+  - intros d _. rewrite E. reflexivity.
+Qed.
+
 Section Smallest.
   Variables (s : system) (M : list row).
   Hypothesis scope : forall v, In v (variables s) -> in_scope (to_map s) (equation s v) = true.
@@ -223,11 +233,7 @@ Section Smallest.
     forall r, In r (derivation s observables start steps) -> implied M r.
   Proof.
     intros D r. unfold derivation. set (first := map _ start).
-    assert (F : forall q, In q first -> implied M q).
-    { intros q Q. apply in_map_iff in Q as (k & <- & _). rewrite lookup_to_map.
-      destruct (item_in [] observables k) as [I|E].
-      - apply (proj1 (determines_implied M observables) D). exact I.
-      - intros d _. rewrite E. reflexivity. }
+    assert (F : forall q, In q first -> implied M q) by now apply implied_start.
     rewrite in_app_iff. intros [R|R]; [now apply F|]. revert R. apply implied_derived.
     intros k q. rewrite get_to_map. intros G. apply nth_error_In in G. now apply F.
   Qed.

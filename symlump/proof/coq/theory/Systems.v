@@ -100,19 +100,26 @@ Theorem backward_solutions s P g : backward_lumping s P g ->
   forall (A : algebra) (D : derivation A) (y : positive -> A), solves D g y -> solves D s (spread P y).
 Proof. intros [B H] A D y S v V. rewrite H by trivial. unfold spread. now apply S, B. Qed.
 
-(* The combinations of a solution are a solution of the quotient. *)
-Theorem linear_solutions s rows g : linear_lumping s rows g ->
-  (forall k w v, In (w, v) (item [] rows k) -> In v (variables s)) ->
-  forall (A : algebra) (D : derivation A) (x : positive -> A), solves D s x -> solves D g (combinations rows x).
+Lemma derive_combination {A : algebra} (D : derivation A) s (x : positive -> A) (r : list (Q * positive)) :
+  solves D s x -> (forall w v, In (w, v) r -> In v (variables s)) ->
+  (D (combination r x) == combination r (field s x))%A.
 Proof.
-  intros H W A D x S k K. rewrite <- H by trivial. unfold combinations. specialize (W k).
-  induction (item [] rows k) as [|[w v] row IH]; cbn; [exact (derive_sum_over D (fun _ => zero) [])|].
+  intros S W.
+  induction r as [|[w v] r IH]; cbn; [exact (derive_sum_over D (fun _ => zero) [])|].
   rewrite derive_add, derive_mul, derive_scalar, IH by (intros; eapply W; right; eauto).
   rewrite (S v) by (eapply W; now left).
   apply add_proper; [|reflexivity]. transitivity (add (mul (scalar w) (field s x v)) zero).
   - rewrite (Radd_comm (ring_laws A)). apply add_proper; [reflexivity|].
     rewrite (Rmul_comm (ring_laws A)). apply (mul_zero (x v)).
   - rewrite (Radd_comm (ring_laws A)). apply (Radd_0_l (ring_laws A)).
+Qed.
+
+(* The combinations of a solution are a solution of the quotient. *)
+Theorem linear_solutions s rows g : linear_lumping s rows g ->
+  (forall k w v, In (w, v) (item [] rows k) -> In v (variables s)) ->
+  forall (A : algebra) (D : derivation A) (x : positive -> A), solves D s x -> solves D g (combinations rows x).
+Proof.
+  intros H W A D x S k K. rewrite <- H by trivial. exact (derive_combination D s x _ S (W k)).
 Qed.
 
 (* ------------------------------------------------------------------ Equivalences, and which is the coarsest.

@@ -63,11 +63,7 @@ let system () = list_of polynomial
 let row () = list_of (fun () -> let w = rational () in (w, positive ()))
 let say what holds = Printf.printf "%s %b\n%!" what holds
 
-let partition_claim check coarsest_check record =
-  let s = system () in
-  let g = system () in
-  let blocks = list_of positive in
-  say "lumping" (check s blocks g);
+let inside_and_coarsest s blocks coarsest_check record =
   match token () with
   | "none" -> ()
   | _ -> (
@@ -75,7 +71,14 @@ let partition_claim check coarsest_check record =
       say "inside" (inside_check s blocks initial);
       match token () with
       | "none" -> ()
-      | _ -> say "coarsest" (coarsest_check s blocks initial (list_of (fun () -> list_of record))))
+      | _ -> say "coarsest" (coarsest_check blocks initial (list_of record)))
+
+let partition_claim check coarsest_check record =
+  let s = system () in
+  let g = system () in
+  let blocks = list_of positive in
+  say "lumping" (check s blocks g);
+  inside_and_coarsest s blocks (coarsest_check s) (fun () -> list_of record)
 
 let forward_record () =
   let m = positive () in
@@ -133,14 +136,7 @@ let partition_claim_of check nothing_coarser_check =
   let s, fs, run = with_functions () in
   let blocks = list_of positive in
   say "lumping" (run check blocks);
-  match token () with
-  | "none" -> ()
-  | _ -> (
-      let initial = list_of positive in
-      say "inside" (inside_check s blocks initial);
-      match token () with
-      | "none" -> ()
-      | _ -> say "coarsest" (nothing_coarser_check s fs blocks initial (list_of positive)))
+  inside_and_coarsest s blocks (nothing_coarser_check s fs) positive
 
 let linear_claim_of () =
   let s, fs, run = with_functions () in

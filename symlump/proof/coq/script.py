@@ -18,21 +18,8 @@ _PIECE = 200
 KNOWN_FUNCTIONS = {
     name: name.capitalize()
     for name in (
-        *(
-            "inverse",
-            "exp",
-            "log",
-            "power",
-            "abs",
-            "sign",
-            "sin",
-            "cos",
-            "tan",
-            "asin",
-            "acos",
-            "atan",
-        ),
-        *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+        *("inverse", "exp", "log", "power", "abs", "sign", "sin", "cos", "tan", "asin", "acos"),
+        *("atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
     )
 }
 

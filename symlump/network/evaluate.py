@@ -181,14 +181,11 @@ def _with_torch(node: Node) -> Callable[..., Any]:
     import torch
     from torch.nn import functional
 
-    def by_rank(name: str, rank: int) -> Any:
-        return getattr(functional, f"{name}{rank}d")
-
     match node:
         case Affine(weight=weight, bias=bias):
             kernel = torch.from_numpy(np.array(weight))
             offset = None if bias is None else torch.from_numpy(np.array(bias))
-            convolve = by_rank("conv", len(node.kernel))
+            convolve = getattr(functional, f"conv{len(node.kernel)}d")
             return lambda x: convolve(
                 x,
                 kernel,
@@ -198,20 +195,10 @@ def _with_torch(node: Node) -> Callable[..., Any]:
                 node.dilation,
                 x.shape[1] if node.depthwise else 1,
             )
-        case Pool(adaptive=True, operation=operation, size=size):
-            kind = "avg" if operation == "average" else "max"
-            adaptive = by_rank(f"adaptive_{kind}_pool", len(size))
-            return lambda x: adaptive(x, size)
-        case Pool(operation="maximum", size=size):
-            largest = by_rank("max_pool", len(size))
-            return lambda x: largest(
-                x, size, node.stride, node.padding, node.dilation, ceil_mode=node.ceiling
-            )
-        case Pool(size=size):
-            mean = by_rank("avg_pool", len(size))
-            return lambda x: mean(
-                x, size, node.stride, node.padding, node.ceiling, node.count_padding
-            )
+        case Pool():
+            from symlump.network.torch_parts import pool_module
+
+            return pool_module(node)
         case Softmax(logarithm=logarithm):
             softmax = torch.log_softmax if logarithm else torch.softmax
             return lambda x: softmax(x, 1)

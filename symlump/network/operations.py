@@ -1,7 +1,7 @@
 """Steps that mix units, or treat all of them alike along the grid: one table, what each computes in torch.
 
 A function gets the values (samples first), the constants, and the options of an
-:class:`~symlump.network.nodes.Operation`. It is written in plain torch, so that it can be run,
+:class:`~symlump.network.step_nodes.Operation`. It is written in plain torch, so that it can be run,
 differentiated, and recorded into a module (:mod:`symlump.network.torch_module`).
 """
 
@@ -124,11 +124,10 @@ def _embed(x: Tensors, arrays: Tensors) -> Any:
     return functional.embedding(x[0].to(torch.int64), arrays[0])
 
 
-def _attend(x: Tensors, arrays: Tensors, causal: bool, scale: float | None) -> Any:
-    mask = arrays[0] if arrays else x[3] if len(x) > 3 else None
-    return functional.scaled_dot_product_attention(
-        x[0], x[1], x[2], mask, is_causal=causal, scale=scale
-    )
+def _attend(x: Tensors, arrays: Tensors, causal: bool, scale: float) -> Any:
+    q, k, v = x
+    mask = arrays[0] if arrays else None
+    return functional.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale)
 
 
 def _pad(x: Tensors, arrays: Tensors, sizes: Shape, value: float) -> Any:

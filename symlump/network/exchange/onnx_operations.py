@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.network.nodes import Shape
+from symlump.network.nodes import Node, Shape
 from symlump.network.step_nodes import Attention, Operation
 
 Array = npt.NDArray[Any]
@@ -98,7 +98,7 @@ class OperationWriter:
     def _number(self, name: str, value: float) -> str:
         return self._constant(name, np.array(value, dtype=self._float))
 
-    def _step(self, node: Operation, operator: str, inputs: list[str], word: str, **a: Any) -> str:
+    def _step(self, node: Node, operator: str, inputs: list[str], word: str, **a: Any) -> str:
         return self._add(operator, inputs, self._free(f"{node.name}.{word}"), **a)
 
     def _softmax(
@@ -309,25 +309,14 @@ class OperationWriter:
         self._add(operator, [*node.inputs, *held], node.name, **attributes)
 
     def _attend(
-        self, node: Operation, held: list[str], shapes: Any, causal: bool, scale: float | None
+        self, node: Operation, held: list[str], shapes: Any, causal: bool, scale: float
     ) -> None:
-        q, k, v = node.inputs[:3]
-        rank = len(shapes[0]) + 1
-        turned = self._step(
-            node, "Transpose", [k], "turned", perm=[*range(rank - 2), rank - 1, rank - 2]
-        )
-        scores = self._step(node, "MatMul", [q, turned], "scores")
-        factor = shapes[0][-1] ** -0.5 if scale is None else scale
-        scores = self._step(
-            node, "Mul", [scores, self._number(f"{node.name}.scale", factor)], "scaled"
-        )
-        masks = [*node.inputs[3:], *held]
+        q, k, v = node.inputs
+        turned = self._turned(node, k, len(shapes[0]) + 1, "turned")
+        masks = list(held)
         if causal:
-            mask = np.triu(np.full((shapes[0][-2], shapes[1][-2]), -np.inf), 1).astype(self._float)
-            masks.append(self._constant(f"{node.name}.mask", mask))
-        for mask_name in masks:
-            scores = self._step(node, "Add", [scores, mask_name], "masked")
-        shares = self._step(node, "Softmax", [scores], "shares", axis=-1)
+            masks.append(self._mask(node, _later(shapes[0][-2], shapes[1][-2])))
+        shares = self._shares(node, q, turned, scale, masks)
         self._add("MatMul", [shares, v], node.name)
 
     def attention(self, node: Attention, shapes: Sequence[Shape]) -> None:
@@ -341,7 +330,7 @@ class OperationWriter:
             )
         masks = [] if node.mask is None else [node.mask]
         if node.causal:
-            masks.append(np.triu(np.full((1, *tokens), -np.inf), 1))
+            masks.append(_later(*tokens)[None])
         if node.is_even:
             sizes = ((-1, tokens[0]), (-1, tokens[1]), (-1, tokens[1]))
             parts = [
@@ -371,17 +360,30 @@ class OperationWriter:
         """v·softmax(scale·qᵀk + mask)ᵀ in the last two axes, which are channels and tokens."""
         q, k, v = given
         rank = 4 if node.is_even else 3
-        swap = [*range(rank - 2), rank - 1, rank - 2]
+        turned = self._turned(node, q, rank, "turned")
+        held = [self._mask(node, mask) for mask in masks]
+        shares = self._shares(node, turned, k, node.scale, held)
+        back = self._turned(node, shares, rank, "back")
+        return self._step(node, "MatMul", [v, back], "mixed")
 
-        def step(operator: str, inputs: list[str], word: str, **attributes: Any) -> str:
-            return self._add(operator, inputs, self._free(f"{node.name}.{word}"), **attributes)
-
-        turned = step("Transpose", [q], "turned", perm=swap)
-        scores = step("MatMul", [turned, k], "scores")
-        factor = self._number(f"{node.name}.scale", node.scale)
-        scores = step("Mul", [scores, factor], "scaled")
+    def _shares(self, node: Node, q: str, k: str, scale: float, masks: Sequence[str]) -> str:
+        """softmax(scale·q·k + masks) along the last axis."""
+        scores = self._step(node, "MatMul", [q, k], "scores")
+        factor = self._number(f"{node.name}.scale", scale)
+        scores = self._step(node, "Mul", [scores, factor], "scaled")
         for mask in masks:
-            held = self._constant(f"{node.name}.mask", mask.astype(self._float))
-            scores = step("Add", [scores, held], "masked")
-        shares = step("Softmax", [scores], "shares", axis=-1)
-        return step("MatMul", [v, step("Transpose", [shares], "back", perm=swap)], "mixed")
+            scores = self._step(node, "Add", [scores, mask], "masked")
+        return self._step(node, "Softmax", [scores], "shares", axis=-1)
+
+    def _mask(self, node: Node, mask: Array) -> str:
+        return self._constant(f"{node.name}.mask", mask.astype(self._float))
+
+    def _turned(self, node: Node, x: str, rank: int, word: str) -> str:
+        """A value with its last two axes exchanged."""
+        swap = [*range(rank - 2), rank - 1, rank - 2]
+        return self._step(node, "Transpose", [x], word, perm=swap)
+
+
+def _later(queries: int, keys: int) -> Array:
+    """What a causal mask adds: −∞ where a token would read one after it."""
+    return np.triu(np.full((queries, keys), -np.inf), 1)

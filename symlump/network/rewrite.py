@@ -169,10 +169,13 @@ class _Rewriter:
 
     def restored(self, name: str, place: str) -> str:
         """The value with all its old channels."""
-        channels = self._channels[name]
-        if np.array_equal(channels, np.arange(channels.size)):
+        return self._picked(place, name, self._channels[name])
+
+    def _picked(self, place: str, name: str, index: IntArray) -> str:
+        """Some channels of a new value, by number; the value itself where that is all of them in order."""
+        if np.array_equal(index, np.arange(_width(self._channels[name]))):
             return name
-        return self._select(place, name, channels)
+        return self._select(place, name, index)
 
     def _select(self, place: str, name: str, channels: IntArray) -> str:
         """Add a selection."""
@@ -215,9 +218,7 @@ class _Rewriter:
         for number, (name, channels) in enumerate(zip(node.inputs, given, strict=True)):
             spread = channels.size == 1 and members.size >= 1 and units.size > 1
             index = channels[np.zeros(1, dtype=np.int64) if spread else members]
-            if not np.array_equal(index, np.arange(_width(channels))):
-                name = self._select(f"{node.name}.branch{number + 1}", name, index)
-            inputs.append(name)
+            inputs.append(self._picked(f"{node.name}.branch{number + 1}", name, index))
         self._add(replace(node, inputs=tuple(inputs)))
         return units
 
@@ -225,10 +226,9 @@ class _Rewriter:
         """Fewer channels, each of its parts."""
         blocks, parts = Partition(self._labels[node.name]), node.parts(channels.size)
         assert parts is not None
-        name, members = node.inputs[0], blocks.representatives
+        members = blocks.representatives
         index = channels[np.sort(parts[members].ravel())]
-        if not np.array_equal(index, np.arange(_width(channels))):
-            name = self._select(f"{node.name}.parts", name, index)
+        name = self._picked(f"{node.name}.parts", node.inputs[0], index)
         self._add(replace(node.narrowed(members.size), inputs=(name,)))
         return blocks.labels
 
@@ -254,20 +254,18 @@ class _Rewriter:
             by = np.argsort(at)
             sums.append(np.stack([own[at[by]], counts[by], np.full(at.size, number)]))
         chosen, counts, owners = np.hstack(sums)
-        q, k = given[0][chosen], given[1][chosen]
-        inputs: list[str] = []
-        indices = (q, k, given[2][members[order]])
-        for name, channels, index, part in zip(node.inputs, given, indices, "qkv", strict=True):
-            if not np.array_equal(index, np.arange(_width(channels))):
-                name = self._select(f"{node.name}.{part}", name, index)
-            inputs.append(name)
+        indices = (given[0][chosen], given[1][chosen], given[2][members[order]])
+        inputs = tuple(
+            self._picked(f"{node.name}.{part}", name, index)
+            for part, name, index in zip("qkv", node.inputs, indices, strict=True)
+        )
         mask = node.mask
         if mask is not None and len(mask) > 1:
             mask = mask[np.unique(head, return_index=True)[1][kept]]
         self._add(
             replace(
                 node,
-                inputs=tuple(inputs),
+                inputs=inputs,
                 pairs=owners,
                 heads=heads.ravel()[order],
                 mask=mask,

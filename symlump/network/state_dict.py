@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +36,7 @@ from symlump.network.saved.tensors import (
 from symlump.network.shared import only_shared
 from symlump.network.torch_io import to_torch
 from symlump.network.torch_module import DTYPES
+from symlump.network.torch_parts import array_of
 
 #: Suffixes of the files that are read and written here.
 SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -120,7 +120,7 @@ def read_network(
                         f"has a weight of 2 dimensions and a bias of 1. {_WHOLE}"
                     )
             dtype = DTYPES[weight.dtype]
-            layers.append(Layer(_array(weight), None if bias is None else _array(bias)))
+            layers.append(Layer(array_of(weight), None if bias is None else array_of(bias)))
             prefixes.append(prefix)
         elif layers and set(parts) == {"groups"} and parts["groups"].dtype == torch.int64:
             groups, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
@@ -320,7 +320,3 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
             "one for each, separated by semicolons"
         )
     return activation(names[number] if len(names) > 1 else names[0])
-
-
-def _array(tensor: torch.Tensor) -> Any:
-    return tensor.detach().to(torch.float64).numpy().copy()

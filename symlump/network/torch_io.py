@@ -23,7 +23,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Flatten, Squeeze
 from symlump.network.shared import SharedModules, only_shared
 from symlump.network.torch_module import DTYPES, graph_module, with_arrays_of
-from symlump.network.torch_parts import BlockSum
+from symlump.network.torch_parts import BlockSum, array_of
 
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
 
@@ -132,8 +132,8 @@ def _sequential(model: nn.Module) -> Network | None:
                 )
             dtypes.add(dtype)
             linears.append((name, module))
-            weight, bias = _array(module.weight), module.bias
-            layers.append(Layer(weight, None if bias is None else _array(bias)))
+            weight, bias = array_of(module.weight), module.bias
+            layers.append(Layer(weight, None if bias is None else array_of(bias)))
             open_for_activation = True
         elif isinstance(module, BlockSum):
             if not layers or layers[-1].groups is not None:
@@ -265,7 +265,3 @@ def _flat(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]
         else:
             found.append((f"{prefix}{name}", module))
     return found
-
-
-def _array(parameter: torch.Tensor) -> Any:
-    return parameter.detach().cpu().to(torch.float64).numpy().copy()

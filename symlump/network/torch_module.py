@@ -37,7 +37,7 @@ from symlump.network.operations import applied, attended
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
-from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall, pool_module
+from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall, array_of, pool_module
 from symlump.network.written.channels_last import ChannelsLast
 from symlump.network.written.transposed import geometry, spread_grids, turned_round
 from symlump.ode.exact import FloatArray, IntArray
@@ -95,8 +95,7 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
 def with_arrays_of(node: Affine, held: Any) -> Affine:
     """A layer with the weights that a module written from it holds now."""
     weight, bias = (
-        None if tensor is None else tensor.detach().cpu().to(torch.float64).numpy().copy()
-        for tensor in (held.weight, held.bias)
+        None if tensor is None else array_of(tensor) for tensor in (held.weight, held.bias)
     )
     if weight is None or weight.size != node.weight.size or (bias is None) != (node.bias is None):
         raise NetworkError(

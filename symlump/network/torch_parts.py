@@ -11,7 +11,20 @@ import torch
 from torch import nn
 
 from symlump.network.nodes import Pool
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import FloatArray, IntArray
+
+
+def array_of(tensor: torch.Tensor) -> FloatArray:
+    """A tensor's numbers in float64: a copy, which does not change with the tensor.
+
+    Examples
+    --------
+    >>> held = torch.ones(2, dtype=torch.float64)
+    >>> array = array_of(held)
+    >>> held.add_(1).tolist(), array.tolist()
+    ([2.0, 2.0], [1.0, 1.0])
+    """
+    return np.array(tensor.detach().cpu().to(torch.float64).numpy())
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from symlump.network.exchange.build import window
-from symlump.network.exchange.export_shape_ops import Arguments, ShapeOperations, array_of
+from symlump.network.exchange.export_shape_ops import Arguments, ShapeOperations
 from symlump.network.exchange.views import View
+from symlump.network.torch_parts import array_of
 
 
 class LayerOperations(ShapeOperations):

@@ -18,9 +18,10 @@ from symlump.network.activations.table import Activation, activation, leaky_relu
 from symlump.network.activations.torch_modules import activation_of
 from symlump.network.exchange.doubts import product
 from symlump.network.exchange.export_layer_ops import LayerOperations
-from symlump.network.exchange.export_shape_ops import array_of, constant_of
+from symlump.network.exchange.export_shape_ops import constant_of
 from symlump.network.exchange.views import View
 from symlump.network.nodes import Shape
+from symlump.network.torch_parts import array_of
 
 Arguments = dict[str, Any]
 

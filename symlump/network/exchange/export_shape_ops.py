@@ -11,6 +11,7 @@ import torch
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.views import View
 from symlump.network.nodes import Shape
+from symlump.network.torch_parts import array_of
 from symlump.ode.exact import FloatArray
 
 Arguments = dict[str, Any]
@@ -21,11 +22,6 @@ class Samples:
     """The number of samples, which the graph leaves open; or, not itself, a number made of it."""
 
     itself: bool = True
-
-
-def array_of(tensor: torch.Tensor) -> FloatArray:
-    """A tensor's numbers in float64."""
-    return np.array(tensor.detach().cpu().to(torch.float64).numpy())
 
 
 def constant_of(value: Any) -> FloatArray | None:

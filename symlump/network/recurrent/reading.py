@@ -21,6 +21,7 @@ from symlump.network.activations.torch_modules import known_activation
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
 from symlump.network.recurrent.torch_cells import RECURRENT, STEPS, cells_of, dtype_of
+from symlump.network.torch_parts import array_of
 
 #: Elementwise, and so the same for units that are equal.
 _ELEMENTWISE = {
@@ -172,12 +173,8 @@ class _Walk:
         return _Units(last, 3), (rows, rows) if pair else rows
 
     def _read(self, name: str, module: nn.Linear, units: _Units) -> None:
-        weight, bias = (
-            None if tensor is None else tensor.detach().cpu().double().numpy().copy()
-            for tensor in (module.weight, module.bias)
-        )
-        assert weight is not None
-        reader = Reader(name, weight, bias, units.cells, units.linear)
+        bias = None if module.bias is None else array_of(module.bias)
+        reader = Reader(name, array_of(module.weight), bias, units.cells, units.linear)
         before = self.readers.get(name)
         if before is not None and before.reads != reader.reads:
             raise NetworkError(f"{name}: this dense layer reads units of different cells")

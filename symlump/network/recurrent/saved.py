@@ -20,13 +20,14 @@ import torch
 from symlump.errors import FileFormatError, NetworkError
 from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
+from symlump.network.recurrent.torch_cells import PARTS, cell_of, rows_of
 from symlump.network.saved.tensors import read_tensors, write_safetensors, write_torch
 from symlump.network.state_dict import SUFFIXES
 from symlump.network.torch_module import DTYPES
+from symlump.network.torch_parts import array_of
 from symlump.ode.exact import FloatArray
 
 _CELL = re.compile(r"(?:(.*)\.)?weight_hh(?:_l(\d+))?(_reverse)?\Z")
-_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _KINDS: dict[int, Kind] = {1: "tanh", 3: "gru", 4: "lstm"}
 _MOST_LAYERS = 1000
 
@@ -151,8 +152,8 @@ def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurren
 
     for node in network.cells:
         before, end = like.endings[node.name]
-        for part, array in zip(_PARTS, node.cell.arrays.values(), strict=False):
-            put(f"{before}{part}{end}", array.reshape(-1, *array.shape[2:]))
+        for part, array in rows_of(node.cell).items():
+            put(f"{before}{part}{end}", array)
     for reader in network.readers:
         put(f"{reader.name}.weight", reader.weight)
         if reader.bias is not None:
@@ -167,7 +168,7 @@ def _cell(
     tensors: dict[str, torch.Tensor], prefix: str, end: str, backward: bool, phi: str | None
 ) -> Cell:
     before = f"{prefix}." if prefix else ""
-    parts: dict[str, Any] = {part: tensors.get(f"{before}{part}{end}") for part in _PARTS}
+    parts: dict[str, Any] = {part: tensors.get(f"{before}{part}{end}") for part in PARTS}
     place = f"{before}weight_hh{end}"
     if f"{before}weight_hr{end}" in tensors:
         raise NetworkError(
@@ -196,14 +197,7 @@ def _cell(
         if kind != "tanh":
             raise NetworkError(f"activation 'relu' is for an RNN, and {place} belongs to a {kind}")
         kind = "relu"
-    shaped = {
-        part: None
-        if tensor is None
-        else np.asarray(tensor.cpu().double().numpy()).reshape(gates, -1, *tensor.shape[1:])
-        for part, tensor in parts.items()
-    }
-    arrays = [shaped[part] for part in _PARTS]
-    return Cell(kind, arrays[0], arrays[1], arrays[2], arrays[3], backward)  # type: ignore[arg-type]
+    return cell_of(kind, parts, backward)
 
 
 def _dense(
@@ -234,16 +228,9 @@ def _dense(
         )
     found = []
     for name in fitting if readers is None else readers:
-        bias = tensors.get(f"{name}.bias")
-        weight = np.asarray(tensors[f"{name}.weight"].cpu().double().numpy())
-        found.append(
-            Reader(
-                name,
-                weight,
-                None if bias is None else np.asarray(bias.cpu().double().numpy()),
-                reads,
-            )
-        )
+        weight, bias = tensors[f"{name}.weight"], tensors.get(f"{name}.bias")
+        held = None if bias is None else array_of(bias)
+        found.append(Reader(name, array_of(weight), held, reads))
     return found
 
 

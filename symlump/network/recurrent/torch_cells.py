@@ -7,7 +7,7 @@ The equations and the layout of the weights: torch.nn.RNN, torch.nn.GRU, torch.n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from torch import nn
 from symlump.errors import NetworkError
 from symlump.network.recurrent.cells import GATES, Cell, Kind
 from symlump.network.torch_module import DTYPES
+from symlump.network.torch_parts import array_of
 from symlump.ode.exact import FloatArray
 
 #: The modules that are read; those that take one step end in Cell.
 SEQUENCES = (nn.RNN, nn.GRU, nn.LSTM)
 STEPS = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 RECURRENT = SEQUENCES + STEPS
+#: How the names of a cell's tensors begin, in the order of :attr:`Cell.arrays`.
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def holds_recurrent(model: object) -> bool:
@@ -94,12 +97,44 @@ def module_of(cells: Sequence[Sequence[Cell]], like: nn.Module) -> nn.Module:
         for k, layer in enumerate(cells):
             for cell in layer:
                 end = "" if isinstance(like, STEPS) else f"_l{k}" + "_reverse" * cell.backward
-                for part, array in _arrays(cell):
-                    held = getattr(module, f"{part}{end}")
-                    held.copy_(torch.from_numpy(array.reshape(held.shape)))
+                for part, array in rows_of(cell).items():
+                    getattr(module, f"{part}{end}").copy_(torch.from_numpy(array))
     for parameter in module.parameters():
         parameter.requires_grad_(weight.requires_grad)
     return module.train(like.training)
+
+
+def cell_of(kind: Kind, parts: Mapping[str, torch.Tensor | None], backward: bool) -> Cell:
+    """The cell of tensors by the beginning of their names, the rows of one gate below those of another.
+
+    Examples
+    --------
+    >>> cell_of("gru", dict(nn.GRUCell(3, 4).named_parameters()), False).input_weight.shape
+    (3, 4, 3)
+    """
+    gates = len(GATES[kind])
+
+    def by_gate(tensor: torch.Tensor | None) -> Any:
+        if tensor is None:
+            return None
+        array = array_of(tensor)
+        return array.reshape(gates, len(array) // gates, *array.shape[1:])
+
+    read, kept, *biases = (by_gate(parts.get(part)) for part in PARTS)
+    return Cell(kind, read, kept, biases[0], biases[1], backward)
+
+
+def rows_of(cell: Cell) -> dict[str, FloatArray]:
+    """The arrays of a cell as torch has them, by the beginning of their names.
+
+    Examples
+    --------
+    >>> (cell,), = cells_of(nn.GRU(3, 4, bias=False))
+    >>> {part: array.shape for part, array in rows_of(cell).items()}
+    {'weight_ih': (12, 3), 'weight_hh': (12, 4)}
+    """
+    arrays = map(np.concatenate, cell.arrays.values())
+    return dict(zip(PARTS, arrays, strict=False))
 
 
 def dtype_of(module: nn.Module) -> str:
@@ -127,25 +162,4 @@ def _kind(module: nn.Module) -> Kind:
 
 
 def _cell(kind: Kind, module: nn.Module, end: str, backward: bool) -> Cell:
-    gates = len(GATES[kind])
-
-    def array(part: str, columns: int | None) -> FloatArray | None:
-        held = getattr(module, f"{part}{end}", None)
-        if held is None:
-            return None
-        numbers = np.asarray(held.detach().cpu().double().numpy())
-        units = numbers.shape[0] // gates
-        return (
-            numbers.reshape(gates, units) if columns is None else numbers.reshape(gates, units, -1)
-        )
-
-    read, kept = array("weight_ih", 2), array("weight_hh", 2)
-    assert read is not None and kept is not None
-    return Cell(kind, read, kept, array("bias_ih", None), array("bias_hh", None), backward)
-
-
-def _arrays(cell: Cell) -> list[tuple[str, FloatArray]]:
-    parts = [("weight_ih", cell.input_weight), ("weight_hh", cell.hidden_weight)]
-    if cell.input_bias is not None and cell.hidden_bias is not None:
-        parts += [("bias_ih", cell.input_bias), ("bias_hh", cell.hidden_bias)]
-    return parts
+    return cell_of(kind, {part: getattr(module, f"{part}{end}", None) for part in PARTS}, backward)

@@ -9,7 +9,6 @@ layer before them; names then are in natural order.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from symlump.network.saved.architecture import KEY, architecture
 from symlump.network.saved.tensors import (
     as_in_file,
     as_in_torch,
+    natural_order,
     read_tensors,
     shown,
     write_safetensors,
@@ -242,14 +242,15 @@ def _grouped(
         prefix, _, part = name.rpartition(".")
         groups.setdefault(prefix, {})[part] = tensor
     if order is None:
-        natural = sorted(groups.items(), key=lambda item: _natural(item[0]))
+        natural = sorted(groups.items(), key=lambda item: natural_order(item[0]))
         plain = in_order and all("weight" in parts for parts in groups.values())
         orders = ([list(groups.items())] if plain else []) + [natural]
         return next((o for o in orders if _chains(o)), None) or _by_shapes(natural) or natural
     missing = [prefix for prefix in order if prefix not in groups]
     if missing or len(set(order)) < len(groups):
+        known = [shown(p) for p in sorted(groups, key=natural_order)]
         raise NetworkError(
-            f"--layers must name each of {_listed([shown(p) for p in sorted(groups, key=_natural)])} once; "
+            f"--layers must name each of {_listed(known)} once; "
             f"got {_listed([shown(p) for p in order])}"
         )
     return [(prefix, groups[prefix]) for prefix in order]
@@ -289,14 +290,6 @@ def _by_shapes(groups: _Groups) -> _Groups | None:
 
 def _listed(names: list[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    return [
-        (0, int(part), "") if part.isdecimal() and len(part) < 19 else (1, 0, part)
-        for part in re.split(r"(\d+)", name)
-        if part
-    ]
 
 
 def _with_own(layers: list[Layer]) -> set[int]:

@@ -217,6 +217,13 @@ def test_state_dicts_that_do_not_say_enough() -> None:
     assert not saved_recurrent(states | embedding).network.readers
     with pytest.raises(NetworkError, match="has 3, 9 or 12 rows"):
         saved_recurrent(states | {"a.weight_hh_l0": torch.zeros(6, 3)})
+    for odd in ({"a.weight_ih_l0": torch.zeros(10, 2)}, {"a.bias_ih_l0": torch.zeros(10)}):
+        with pytest.raises(NetworkError, match="it has as many rows as a.weight_hh_l0, 9"):
+            saved_recurrent(states | odd)
+    with pytest.raises(NetworkError, match="more than 1000 layers"):
+        saved_recurrent({k.replace("l0", "l" + "1" * 5000): v for k, v in states.items()})
+    many = {"1" * 5000 + k: v for k, v in states.items()}  # no number, for it has too many digits
+    assert saved_recurrent(many).network.cells[0].cell.units == 3
     with pytest.raises(NetworkError, match="'relu' is for an RNN"):
         saved_recurrent(states, activation="relu")
     with pytest.raises(NetworkError, match="an LSTM with projections"):

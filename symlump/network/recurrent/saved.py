@@ -21,7 +21,13 @@ from symlump.errors import FileFormatError, NetworkError
 from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
 from symlump.network.recurrent.torch_cells import PARTS, cell_of, rows_of
-from symlump.network.saved.tensors import read_tensors, write_safetensors, write_torch
+from symlump.network.saved.tensors import (
+    natural_order,
+    read_tensors,
+    shown,
+    write_safetensors,
+    write_torch,
+)
 from symlump.network.state_dict import SUFFIXES
 from symlump.network.torch_module import DTYPES
 from symlump.network.torch_parts import array_of
@@ -99,15 +105,15 @@ def saved_recurrent(
         match = _CELL.match(name)
         if match:
             prefix, layer, reverse = match[1] or "", match[2], match[3] or ""
-            number = 0 if layer is None else int(layer)
+            number = 0 if layer is None else int(layer) if len(layer) < 19 else _MOST_LAYERS
             if number >= _MOST_LAYERS:
-                raise NetworkError(f"{name}: more than {_MOST_LAYERS} layers")
+                raise NetworkError(f"{shown(name)}: more than {_MOST_LAYERS} layers")
             end = ("" if layer is None else f"_l{layer}") + reverse
             found.setdefault(prefix, []).append((number, reverse, end))
     nodes: list[CellNode] = []
     endings: dict[str, tuple[str, str]] = {}
     reads: tuple[str, ...] = ()
-    for prefix in sorted(found, key=_natural):
+    for prefix in sorted(found, key=natural_order):
         layer = -1
         own: list[str] = []
         for number, reverse, end in sorted(found[prefix]):
@@ -192,6 +198,12 @@ def _cell(
             f"{place} has shape {tuple(kept.shape)}: an RNN, a GRU or an LSTM of {units} units has {units}, "
             f"{3 * units} or {4 * units} rows"
         )
+    for part, tensor in parts.items():
+        if tensor is not None and tensor.shape[:1] != kept.shape[:1]:
+            raise NetworkError(
+                f"{before}{part}{end} has shape {tuple(tensor.shape)}; it has as many rows as {place}, "
+                f"{kept.shape[0]}"
+            )
     kind = _KINDS[gates]
     if phi == "relu":
         if kind != "tanh":
@@ -232,7 +244,3 @@ def _dense(
         held = None if bias is None else array_of(bias)
         found.append(Reader(name, array_of(weight), held, reads))
     return found
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", name) if p]

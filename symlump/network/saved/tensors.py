@@ -169,6 +169,21 @@ def shown(name: str) -> str:
     return short if short.isprintable() else repr(short)
 
 
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """What to sort names by, so that numbers in them count as such.
+
+    Examples
+    --------
+    >>> sorted(["fc10", "fc2"], key=natural_order)
+    ['fc2', 'fc10']
+    """
+    return [
+        (0, int(part), "") if part.isdecimal() and len(part) < 19 else (1, 0, part)
+        for part in re.split(r"(\d+)", name)
+        if part
+    ]
+
+
 def as_in_torch(
     tensors: Mapping[str, torch.Tensor],
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -20,17 +20,15 @@ from fractions import Fraction
 import numpy as np
 
 from symlump.network.recurrent.cells import Cell
-from symlump.network.recurrent.symbolic import combination
+from symlump.network.recurrent.symbolic import combination, logistic
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.functions.algebra import Polynomial, constant, scaled, symbol, total
+from symlump.ode.functions.algebra import Polynomial, scaled, symbol, total
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
 
 #: A weight and a bias.
 Dense = tuple[FloatArray, FloatArray | None]
-
-_HALF = Fraction(1, 2)
 
 
 def cell_map(cell: Cell, reads: IntArray | None = None, readers: Sequence[Dense] = ()) -> ODE:
@@ -70,8 +68,8 @@ def cell_map(cell: Cell, reads: IntArray | None = None, readers: Sequence[Dense]
     row = states * units
     for weight, bias in readers:
         for k, weights in enumerate(weight):
-            constant = 0.0 if bias is None else float(bias[k])
-            equations[row] = combination(weights, equations[:units], constant)
+            offset = 0.0 if bias is None else float(bias[k])
+            equations[row] = combination(weights, equations[:units], offset)
             row += 1
     return in_time(ODE.from_table([*names, *inputs], equations, table, inputs), discrete=True)
 
@@ -127,4 +125,4 @@ class _Writer:
         return self._table.apply("tanh", [z])
 
     def _logistic(self, z: Polynomial) -> Polynomial:
-        return total([constant(_HALF), scaled(self._tanh(scaled(z, _HALF)), _HALF)])
+        return logistic(z, self._table)

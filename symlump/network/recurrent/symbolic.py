@@ -102,6 +102,19 @@ def combination(weights: FloatArray, values: Sequence[Polynomial], bias: float =
     return found
 
 
+def logistic(z: Polynomial, table: SymbolTable) -> Polynomial:
+    """σ(z) = (1 + tanh(z/2))/2 in symbols.
+
+    Examples
+    --------
+    >>> from symlump.ode.functions.algebra import symbol
+    >>> logistic(symbol(0), SymbolTable(1))
+    {(): Fraction(1, 2), ((1, 1),): Fraction(1, 2)}
+    """
+    tanh = table.apply("tanh", [scaled(z, _HALF)])
+    return total([constant(_HALF), scaled(tanh, _HALF)])
+
+
 def applied(name: str, activation: Activation, z: Polynomial, table: SymbolTable) -> Polynomial:
     """φ(z) in symbols.
 
@@ -116,7 +129,7 @@ def applied(name: str, activation: Activation, z: Polynomial, table: SymbolTable
     >>> from symlump.ode.functions.algebra import symbol
     >>> table = SymbolTable(1)
     >>> applied("act", activation("sigmoid"), symbol(0), table)
-    {((1, 1),): Fraction(1, 2), (): Fraction(1, 2)}
+    {(): Fraction(1, 2), ((1, 1),): Fraction(1, 2)}
     >>> table.functions, table.arguments
     (['tanh'], [({((0, 1),): Fraction(1, 2)},)])
     """
@@ -173,14 +186,11 @@ class Expression:
 
 
 def _functions(table: SymbolTable) -> Functions:
-    """The arithmetic in which formulas are evaluated; σ(z) = (1 + tanh(z/2))/2."""
+    """The arithmetic in which formulas are evaluated."""
 
     def apply(name: str, *given: Any) -> Expression:
         first: Expression = given[0]
         return Expression(table, table.apply(name, [first._of(g) for g in given]))
-
-    def sigmoid(z: Expression) -> Expression:
-        return apply("tanh", z * _HALF) * _HALF + _HALF
 
     def refused(what: str) -> Any:
         def refuse(*given: Any) -> NoReturn:
@@ -193,7 +203,7 @@ def _functions(table: SymbolTable) -> Functions:
         expm1=lambda z: apply("exp", z) - 1,
         log1p=lambda z: apply("log", z + 1),
         tanh=lambda z: apply("tanh", z),
-        sigmoid=sigmoid,
+        sigmoid=lambda z: Expression(table, logistic(z.polynomial, table)),
         normal=refused("the normal distribution's integral"),
         density=refused("the normal density"),
         sin=lambda z: apply("sin", z),

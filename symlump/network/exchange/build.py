@@ -14,7 +14,7 @@ from symlump.errors import NetworkError
 from symlump.network.activations.table import Activation, activation, polynomial
 from symlump.network.exchange.arranging import shown
 from symlump.network.exchange.doubts import batch_norm, doubtful, inverse
-from symlump.network.exchange.tokens import TokenBuilder
+from symlump.network.exchange.tokens import TokenBuilder, turned
 from symlump.network.exchange.views import Axis, Piece, View, all_of
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Doubt, Pool, Shape
@@ -87,9 +87,7 @@ class GraphBuilder(TokenBuilder):
 
     def left_product(self, name: str, weight: FloatArray, x: View) -> View:
         """W·x in the last two axes: x·W turned round."""
-        rank = len(x.axes)
-        swap = (*range(rank - 2), rank - 1, rank - 2)
-        return self.linear(name, x.transposed(swap), weight, None).transposed(swap)
+        return turned(self.linear(name, turned(x), weight, None))
 
     def layer(self, name: str, x: View, weight: FloatArray, bias: FloatArray | None,
               **geometry: Any) -> View:  # fmt: skip

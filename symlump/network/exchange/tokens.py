@@ -120,15 +120,15 @@ class TokenBuilder(StepBuilder):
         own, other = _opened(a), _opened(b)
         found = self._attended(name, own, other)
         if found is None:  # the same turned round: v·shareᵀ is (share·vᵀ)ᵀ
-            found = self._attended(name, _turned(other), _turned(own))
-            found = None if found is None else _turned(found)
+            found = self._attended(name, turned(other), turned(own))
+            found = None if found is None else turned(found)
         if found is not None:
             axes = found.axes
             if len(around) > 1:  # with the heads beside the samples again
                 axes = ((*axes[0], *axes[1]), *axes[2:])
             return replace(found, axes=axes)
         result = self.step(name, "matmul", [left, right], {})
-        self._scores[result.name] = Scores(own, _turned(other))
+        self._scores[result.name] = Scores(own, turned(other))
         if len(around) == 1:
             return result
         shape = self.shapes[result.name]
@@ -255,8 +255,15 @@ def _opened(x: View) -> View:
     return x if len(first) < 2 else replace(x, axes=(first[:1], first[1:], *x.axes[1:]))
 
 
-def _turned(x: View) -> View:
-    """With the last two axes exchanged."""
+def turned(x: View) -> View:
+    """The view with the last two axes exchanged.
+
+    Examples
+    --------
+    >>> from symlump.network.exchange.views import SAMPLES, whole
+    >>> turned(whole("x", (3, 4), SAMPLES)).sizes
+    (4, 3)
+    """
     rank = len(x.axes)
     return x.transposed((*range(rank - 2), rank - 1, rank - 2))
 

@@ -8,7 +8,6 @@ since merged units would change what it computes.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -157,8 +156,9 @@ class _Walk:
         known = [self.cells[n.name].reads == n.reads for n in nodes if n.name in self.cells]
         if not all(known):
             raise NetworkError(f"{name}: it is called on different inputs; call a module for each")
-        own = _cells_in(start) == [n.name for n in nodes][: len(_cells_in(start))]
-        if not own or not (_cells_in(start) or _from_outside(before)):
+        held = _cells_in(start)
+        own = held == [n.name for n in nodes][: len(held)]
+        if not own or not (held or _from_outside(before)):
             raise NetworkError(
                 f"{name}: the state that it starts from is computed by the model ({before}); leave it out, and "
                 "torch starts at zeros, or take it as an argument of the forward pass"
@@ -245,23 +245,17 @@ def _joined(parts: Any, axis: Any) -> _Units | None:
 
 
 def _cells_in(value: Any) -> list[str]:
-    found: list[str] = []
-    _visit(value, lambda v: found.extend(name for name in v.cells if name not in found))
-    return found
+    """The cells that a value holds units of, each once."""
+    if isinstance(value, _Units | _Rows):
+        return list(dict.fromkeys(value.cells))
+    parts = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, tuple | list | dict):
+        return []
+    return list(dict.fromkeys(name for part in parts for name in _cells_in(part)))
 
 
 def _holds_units(value: Any) -> bool:
     return bool(_cells_in(value))
-
-
-def _visit(value: Any, note: Callable[[Any], None]) -> None:
-    if isinstance(value, _Units | _Rows):
-        note(value)
-    elif isinstance(value, tuple | list):
-        for entry in value:
-            _visit(entry, note)
-    elif isinstance(value, dict):
-        _visit(list(value.values()), note)
 
 
 def _from_outside(start: Any) -> bool:

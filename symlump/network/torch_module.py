@@ -114,6 +114,7 @@ class Writer:
         self.graph = graph
         self._dtype = getattr(torch, graph.dtype)
         self._root, self.calls = nn.Module(), fx.Graph()
+        self._recorder = fx.proxy.GraphAppendingTracer(self.calls)
         self.values: dict[str, fx.Node] = {}
         self._shared = SharedModules()
         self._paths: dict[int, str] = {}  # of modules that are called again
@@ -206,9 +207,10 @@ class Writer:
 
     def operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
         """The calls of torch that its function makes, recorded."""
-        recorder = fx.proxy.GraphAppendingTracer(self.calls)
         arrays = [self.parameter(f"{node.name}.{name}", array) for name, array in node.held]
-        values, held = ([fx.Proxy(value, recorder) for value in part] for part in (given, arrays))
+        values, held = (
+            [fx.Proxy(value, self._recorder) for value in part] for part in (given, arrays)
+        )
         result: fx.Node = applied(node, values, held).node
         return result
 
@@ -226,13 +228,12 @@ class Writer:
         return module
 
     def attention(self, node: Attention, given: list[fx.Node]) -> fx.Node:
-        """The same for attention, of values with the channels last."""
-        recorder = fx.proxy.GraphAppendingTracer(self.calls)
-        values = [fx.Proxy(value, recorder) for value in given]
+        """The calls of torch that attention makes, of values with the channels last, recorded."""
+        values = [fx.Proxy(value, self._recorder) for value in given]
         held = [
             None
             if array is None
-            else fx.Proxy(self._hold(f"{node.name}.{name}", self._tensor(array)), recorder)
+            else fx.Proxy(self._hold(f"{node.name}.{name}", self._tensor(array)), self._recorder)
             for name, array in (("mask", node.mask), ("times", node.times))
         ]
         result: fx.Node = attended(node, *values, *held).node
@@ -245,8 +246,7 @@ class Writer:
             return self.calls.call_function(torch.relu, (x,))
         if not node.activation.torch_class:
             return self.call(node.name, module, [x])
-        recorder = fx.proxy.GraphAppendingTracer(self.calls)
-        result: fx.Node = module.forward(fx.Proxy(x, recorder)).node
+        result: fx.Node = module.forward(fx.Proxy(x, self._recorder)).node
         return result
 
     def selected(self, node: Select, x: fx.Node, axis: int) -> fx.Node:
@@ -266,13 +266,13 @@ class Writer:
         return module
 
     def _new_affine(self, node: Affine) -> nn.Module:
+        if node.is_scale:
+            return self.scale(node)
         array = node.weight
         if node.name in self._zeros:
             channels = self.graph.shapes[node.inputs[0]][0]
             array = turned_round(array, channels, node.depthwise)
         weight, bias = self._tensor(array), None if node.bias is None else self._tensor(node.bias)
-        if node.is_scale:
-            return self.scale(node)
         with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
             module = self._empty(node, bias is not None)
         with torch.no_grad():

@@ -27,17 +27,17 @@ LETTERS, LENGTH, MOST = 6, 16, 8  # counts from 1 on, MOST for more
 _WIDTH, _HEADS, _BLOCKS = 48, 4, 2
 _SAMPLES = 2048  # of the test; as many of what calibrates
 
-#: From a share and sequences of the training's kind to a method; without data the second is None.
+#: From a share and sequences of the training's kind to a method, which may look at them or not.
 Make = Callable[[float, Any], CompressionMethod]
 
-METHODS: dict[str, tuple[bool, Make]] = {
-    "AFDE": (False, lambda share, x: AFDE(retain=share)),
-    "AFDE, data": (True, lambda share, x: AFDE(retain=share, inputs=x)),
-    "dependence": (False, lambda share, x: Dependence(retain=share)),
-    "dependence, data": (True, lambda share, x: Dependence(retain=share, inputs=x)),
-    "truncated SVD": (False, lambda share, x: TruncatedSVD(retain=share)),
-    "magnitude": (False, lambda share, x: Magnitude(share)),
-    "Wanda, data": (True, lambda share, x: Wanda(share, x)),
+METHODS: dict[str, Make] = {
+    "AFDE": lambda share, x: AFDE(retain=share),
+    "AFDE, data": lambda share, x: AFDE(retain=share, inputs=x),
+    "dependence": lambda share, x: Dependence(retain=share),
+    "dependence, data": lambda share, x: Dependence(retain=share, inputs=x),
+    "truncated SVD": lambda share, x: TruncatedSVD(retain=share),
+    "magnitude": lambda share, x: Magnitude(share),
+    "Wanda, data": lambda share, x: Wanda(share, x),
 }
 
 
@@ -118,7 +118,7 @@ def measure(
             whole = model(x)
         yield CountingRow(seed, "", 1.0, 1.0, _right(whole, y), 0.0)
         for share in shares:
-            for name, (_, make) in METHODS.items():
+            for name, make in METHODS.items():
                 result = compress(model, make(share, calibration), example=x[:1])
                 with torch.no_grad():
                     found = result.model(x)

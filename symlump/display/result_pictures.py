@@ -13,7 +13,6 @@ from symlump.display.hmatrix_picture import draw_hmatrix
 from symlump.display.sweep_picture import draw_sweep
 from symlump.display.system_pictures import draw_matrix
 from symlump.errors import MethodError
-from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.printing import name_latex
 
@@ -244,6 +243,7 @@ def draw_trajectory(trajectory: Trajectory) -> Figure:
 
 #: By the name of the class, so that drawing one thing does not import all the others.
 PICTURES: dict[str, Callable[[Any], Any]] = {
+    "Lumping": draw_lumping,
     "LinearLumping": draw_linear,
     "Hierarchy": draw_hierarchy,
     "Conditions": draw_conditions,
@@ -296,12 +296,10 @@ def draw(result: Any) -> Figure:
     >>> [axes.get_title() for axes in figure.axes]
     ['2 variables', '1 block']
     """
-    if isinstance(result, Lumping):
-        return draw_lumping(result)
     for kind in type(result).__mro__:
         if kind.__name__ in PICTURES and kind.__module__.startswith("symlump."):
             figure: Figure = PICTURES[kind.__name__](result)
             return figure
     raise MethodError(
-        f"there is no picture of a {type(result).__name__}; draw takes a Lumping, {', '.join(PICTURES)}"
+        f"there is no picture of a {type(result).__name__}; draw takes a {', '.join(PICTURES)}"
     )

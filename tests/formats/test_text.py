@@ -85,3 +85,15 @@ def test_a_mistake_is_named_with_its_place(text, message, capsys, monkeypatch):
     assert code == 2 and not said.out
     with pytest.raises(FileFormatError, match=message):
         raise FileFormatError(said.err)
+
+
+def test_a_value_called_t_is_no_time():
+    model = read_statements(Source("-", "x' = -k*x; k = 2*t; t = 3"))
+    assert str(model.ode) == "x' = -6*x" and "'k'" in model.notes[0]
+
+
+def test_a_long_chain_of_definitions_is_read_at_once():
+    chain = [f"v{k} = v{k + 1}" for k in range(2_000)]
+    for lines in (chain, chain[::-1]):
+        source = Source("-", "\n".join(["x' = v0", *lines, "v2000 = x"]))
+        assert str(read_statements(source).ode) == "x' = x"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -103,15 +104,10 @@ def read_statements(
     def read(kind: str) -> dict[str, Expression]:
         return {name: _expression(source, reader, span) for name, span in found[kind].items()}
 
-    moving, values = {*rates, "t", "time"}, read("value")
-    ruled: dict[str, Expression] = {}
-    pending = dict(values)
-    while True:  # what names something that moves, moves
-        fresh = [n for n, e in pending.items() if moving.intersection(_mentioned(e))]
-        if not fresh:
-            break
-        moving.update(fresh)
-        ruled |= {name: pending.pop(name) for name in fresh}
+    values = read("value")
+    moving = _moving(rates, values)
+    ruled = {name: value for name, value in values.items() if name in moving}
+    pending = {name: value for name, value in values.items() if name not in moving}
     start = read("start")
     for name in start:
         if name not in rates:
@@ -169,8 +165,20 @@ def _names(source: Source, span: tuple[int, int]) -> list[str]:
     return found
 
 
-def _mentioned(expression: Expression) -> list[str]:
-    return [*symbols(expression), *(["time"] if asks_for(expression, "time") else [])]
+def _moving(rates: Iterable[str], values: Mapping[str, Expression]) -> set[str]:
+    """What has an equation, and each definition that names the time or something that moves."""
+    named_by: dict[str, list[str]] = {}
+    for name, value in values.items():
+        for other in symbols(value):
+            named_by.setdefault(other, []).append(name)
+    moving: set[str] = set()
+    pending = [*rates, *(name for name, value in values.items() if asks_for(value, "time"))]
+    while pending:
+        name = pending.pop()
+        if name not in moving:
+            moving.add(name)
+            pending += named_by.get(name, ())
+    return moving
 
 
 def _expression(

@@ -70,9 +70,8 @@ class Program:
     def __init__(self, expression: Expression) -> None:
         steps: list[tuple[str, float | str, int]] = []
         tasks: list[Expression] = [expression]
-        while (
-            tasks
-        ):  # each node, then its arguments, last ones first: backwards, that is their order
+        # Each node, then its arguments, last ones first: backwards, that is their order.
+        while tasks:
             node = tasks.pop()
             if isinstance(node, Call):
                 steps.append(("apply", node.operator, len(node.arguments)))

@@ -179,9 +179,7 @@ class _Trial:
 
 
 def _outputs(network: Network, x: FloatArray) -> FloatArray:
-    parts = [
-        network(part) for part in np.array_split(x, 10)
-    ]  # few at a time, for the sake of memory
+    parts = [network(part) for part in np.array_split(x, 10)]  # few at a time, to save memory
     return np.concatenate([part.reshape(len(part), -1) for part in parts])
 
 

@@ -286,9 +286,8 @@ def _kind(
             "dtmc",
             f"all rows sum to 1: taken as probabilities, a chain in discrete time; {ask} ctmc",
         )
-    if (
-        len(off) < len(names) and not sums[off].any()
-    ):  # absorbing states, which a file of either kind may leave out
+    # Absorbing states, which a file of either kind may leave out.
+    if len(off) < len(names) and not sums[off].any():
         empty = listed(names[k] for k in off.tolist())
         return "ctmc", (
             f"rows sum to 1, except of states without transitions ({empty}): taken as rates, a chain in "

@@ -61,6 +61,33 @@ def shares(given: str) -> tuple[float, ...]:
     return found
 
 
+def refuse(options: argparse.Namespace, unset: Mapping[str, Any], why: str) -> None:
+    """Refuse options that were given and say nothing here.
+
+    Parameters
+    ----------
+    options : Namespace
+    unset : mapping of str to value
+        Options, and their values when they are not given; what a command does not have is passed over.
+    why : str
+
+    Raises
+    ------
+    MethodError
+        With the first that was given.
+
+    Examples
+    --------
+    >>> options = argparse.Namespace(box=None, leave_untouched=True)
+    >>> refuse(options, {"box": None, "leave_untouched": False}, "is for ONNX files")
+    Traceback (most recent call last):
+    symlump.errors.MethodError: --leave-untouched is for ONNX files
+    """
+    for name, value in unset.items():
+        if getattr(options, name, value) != value:
+            raise MethodError(f"--{name.replace('_', '-')} {why}")
+
+
 def add_observable(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the option; ``what`` must be determined."""
     parser.add_argument(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
+from symlump.cli.arguments import declare_files, refuse
+from symlump.cli.networks.box import add_box
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model, refuse_options_of_models
 from symlump.errors import MethodError
 from symlump.progress import working
@@ -71,13 +70,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-activation", metavar="NAME", help="of the last layer (default: identity)"
     )
-    parser.add_argument(
-        "--box",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="networks: certify for inputs of this range how far the outputs differ",
-    )
+    add_box(parser, "networks: certify for inputs of this range how far the outputs differ")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     declare_files(parser, reads=READ)
 
@@ -86,7 +79,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     if Path(options.file).suffix.lower() in NETWORKS:
         refuse_options_of_models(options)
-        _refuse(options, _OF_MODELS, "is for two variables of a model; these are networks")
+        refuse(options, _OF_MODELS, "is for two variables of a model; these are networks")
         if options.y is not None:
             raise MethodError(
                 f"two networks are compared, the original first; {options.y!r} is one argument too many"
@@ -94,7 +87,7 @@ def run(options: argparse.Namespace) -> Answer:
         from symlump.cli.networks.explain_network import explain_networks
 
         return explain_networks(options)
-    _refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is none")
+    refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is none")
     if options.y is None:
         raise MethodError(
             f"two variables are compared: symlump explain {options.file} {options.x} ANOTHER"
@@ -124,10 +117,3 @@ def run(options: argparse.Namespace) -> Answer:
         },
         lambda: explanation.latex if options.latex else explanation.text,
     )
-
-
-def _refuse(options: argparse.Namespace, defaults: Mapping[str, Any], why: str) -> None:
-    """Refuse options that were given and say nothing here."""
-    for name, default in defaults.items():
-        if getattr(options, name) != default:
-            raise MethodError(f"--{name.replace('_', '-')} {why}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,29 @@ def write_outputs(
             certificate.write(options.certificate)
         report["certificate"] = options.certificate
     draw_picture(options, lumping)
+
+
+def write_certificates(certificates: Sequence[Certificate], folder: str) -> list[str]:
+    """Write one file for each proof into a folder, which is made; their paths."""
+    from symlump.files import make_folder
+
+    make_folder(folder)
+    paths = [str(Path(folder) / f"{number}.json") for number in range(1, len(certificates) + 1)]
+    for certificate, path in zip(certificates, paths, strict=True):
+        certificate.write(path)
+    return paths
+
+
+def certificates_line(paths: Sequence[str]) -> str:
+    """The same for people.
+
+    Examples
+    --------
+    >>> certificates_line(["proofs/1.json", "proofs/2.json"])
+    'certificate written to proofs/1.json and 1 more beside it'
+    """
+    more = f" and {len(paths) - 1} more beside it" if len(paths) > 1 else ""
+    return f"certificate written to {paths[0]}{more}"
 
 
 def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.errors import FileFormatError, MethodError
+from symlump.cli.arguments import refuse
+from symlump.errors import FileFormatError
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -76,17 +77,12 @@ def refuse_options_of_models(options: argparse.Namespace) -> None:
     MethodError
         With the option that was given.
     """
-    for option, given in (
-        ("--parameters", options.parameters != "values"),
-        ("--constants", options.constants != "keep"),
-        ("--chain", options.chain is not None),
-        *((f"--{name}", getattr(options, name) is not None) for name in READ[1:]),
-        ("--format", options.format is not None),
-    ):
-        if given:
-            raise MethodError(
-                f"{option} is for differential equations; {options.file} is a network"
-            )
+    unset = {
+        "parameters": "values",
+        "constants": "keep",
+        **dict.fromkeys(("chain", *READ[1:], "format")),
+    }
+    refuse(options, unset, f"is for differential equations; {options.file} is a network")
 
 
 def read_model(options: argparse.Namespace, *, partition: bool = True) -> Model:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files
-from symlump.cli.networks.onnx_options import add_shape
+from symlump.cli.arguments import declare_files, refuse
+from symlump.cli.networks.saved import OF_ONNX, add_shape
 from symlump.cli.outputs import add_picture, check_picture, draw_picture
 from symlump.cli.reading import (
     NETWORKS,
@@ -102,11 +102,8 @@ def run(options: argparse.Namespace) -> Answer:
 
         refuse_options_of_models(options)
         return run_network(options)
-    for option, given in (("leave-untouched", options.leave_untouched), ("shape", options.shape)):
-        if given:
-            raise MethodError(f"--{option} is for ONNX networks; {options.file} is none")
-    if options.activation is not None:
-        raise MethodError(f"--activation is for saved networks; {options.file} is none")
+    refuse(options, OF_ONNX, f"is for ONNX networks; {options.file} is none")
+    refuse(options, {"activation": None}, f"is for saved networks; {options.file} is none")
     model = read_model(options)
     draw_picture(options, model.ode)
     return Answer(

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms
+from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms, refuse
+from symlump.cli.networks.box import add_box
 from symlump.cli.networks.compress_methods import METHODS
 from symlump.cli.networks.data import read_data
-from symlump.cli.networks.onnx_options import add_shape, shapes_of
+from symlump.cli.networks.saved import add_shape, read_saved, refuse_unheeded
 from symlump.cli.outputs import add_picture, check_picture, draw_picture
-from symlump.cli.reading import NETWORKS, READ, add_reading, read_model
+from symlump.cli.reading import NETWORKS, READ, add_reading, read_model, refuse_options_of_models
 from symlump.errors import FileFormatError, MethodError
 from symlump.progress import bar, working
 
@@ -46,6 +47,12 @@ examples:
 
 exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
+
+#: Options of systems with the values they have when they are not given.
+_OF_SYSTEMS: dict[str, Any] = {
+    "horizon": None, "breakpoints": False, "spread": 0.0, "relative": False, "initial": "file",
+    "observable": [],
+}  # fmt: skip
 
 
 def fill(parser: argparse.ArgumentParser) -> None:
@@ -102,13 +109,7 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     )
     parser.add_argument("--activation", metavar="NAME", help="a network: of its hidden layers")
     add_shape(parser)
-    parser.add_argument(
-        "--box",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="a network: certify the error for inputs in this range",
-    )
+    add_box(parser, "a network: certify the error for inputs in this range")
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
@@ -149,9 +150,8 @@ def _only_systems(options: argparse.Namespace) -> None:
         raise MethodError(f"--method {options.method} is for networks; {options.file} is a system")
     if options.shape:
         raise MethodError("--shape is for ONNX files; it says the sizes that one leaves open")
-    for name in ("activation", "box", "data"):
-        if getattr(options, name) is not None:
-            raise MethodError(f"--{name} belongs to networks; {options.file} is a system")
+    unset = dict.fromkeys(("activation", "box", "data"))
+    refuse(options, unset, f"belongs to networks; {options.file} is a system")
 
 
 def _linear(options: argparse.Namespace) -> Sweep:
@@ -231,31 +231,15 @@ def _system(options: argparse.Namespace) -> Sweep:
 
 
 def _network(options: argparse.Namespace) -> Sweep:
-    from symlump.network.state_dict import read_network
     from symlump.tolerances.sweep import sweep
 
-    for given, name in (
-        (options.horizon is not None, "horizon"),
-        (options.breakpoints, "breakpoints"),
-        (options.spread != 0, "spread"),
-        (options.relative, "relative"),
-        (options.method not in (None, *METHODS), "method"),
-        (options.initial != "file", "initial"),
-        (bool(getattr(options, "observable", None)), "observable"),
-        *((getattr(options, name) is not None, name) for name in READ[1:]),
-    ):
-        if given:
-            raise MethodError(f"--{name} belongs to systems; {options.file} is a network")
-    if Path(options.file).suffix.lower() == ".onnx":
-        if options.activation is not None:
-            raise MethodError(f"--activation: {options.file} itself says what its activations are")
-        from symlump.network.exchange.onnx_io import read_onnx
-
-        network: Any = read_onnx(options.file, shape=shapes_of(options))
-    else:
-        if options.shape:
-            raise MethodError("--shape is for ONNX files; a state dict holds dense layers only")
-        network = read_network(options.file, options.activation).network
+    why = f"belongs to systems; {options.file} is a network"
+    refuse(options, _OF_SYSTEMS, why)
+    if options.method not in (None, *METHODS):
+        raise MethodError(f"--method {why}")
+    refuse_options_of_models(options)
+    refuse_unheeded(options, options.file)
+    network, _ = read_saved(options.file, options)
     if options.linkage is not None and options.method not in (None, "afde"):
         raise MethodError(f"--linkage is for afde, not for --method {options.method}")
     data = None if options.data is None else read_data(options.data, network)

@@ -44,6 +44,25 @@ def test_onnx_files(files, capsys):
     assert "2 merged in 1; exact" in capsys.readouterr().out
 
 
+def test_files_that_name_their_activation_need_no_option(files, capsys):
+    from symlump.network.state_dict import write_network
+
+    for name in files:
+        write_network(name, sl.from_torch(_module(name)))
+    assert main(["explain", *files]) == 0
+    assert "2 merged in 1; exact" in capsys.readouterr().out
+
+
+def test_what_onnx_files_say_themselves_is_refused(files, capsys):
+    pytest.importorskip("onnx")
+    onnx = [name.replace("safetensors", "onnx") for name in files]
+    for name, path in zip(files, onnx, strict=True):
+        sl.write_onnx(sl.from_torch(_module(name)), path)
+    assert main(["explain", *onnx, "--activation", "tanh"]) == 2
+    assert "--activation is for state dicts" in capsys.readouterr().err
+    assert main(["explain", onnx[0], files[1], "--activation", "tanh"]) == 0
+
+
 def _module(name):
     from safetensors.torch import load_file
 

@@ -65,6 +65,14 @@ def test_what_belongs_to_systems_is_refused_for_networks(capsys, tmp_path, argum
     assert f"{arguments[0]} belongs to systems" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["--parameters", "symbolic"], ["--chain", "dtmc"]])
+def test_how_models_are_read_is_refused_for_networks(capsys, tmp_path, arguments):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"")
+    assert main(["sweep", str(path), *arguments]) == 2
+    assert f"{arguments[0]} is for differential equations" in capsys.readouterr().err
+
+
 def test_linear_lumpings_of_a_file(capsys, tmp_path):
     (tmp_path / "m.ode").write_text(TREE)
     command = ["sweep", str(tmp_path / "m.ode"), "--method", "constrained"]

@@ -195,6 +195,12 @@ def test_saved_as_a_state_dict(tmp_path: Any, capsys: Any) -> None:
     assert '"exact": false' in capsys.readouterr().out
     assert main(["compress", str(path), "--retain", "0.4", "--method", "magnitude"]) == 2
     assert "--method is for networks without recurrence" in capsys.readouterr().err
+    for more in (["--distance", "coefficients"], ["--relative-to", "output"], ["--box", "-1", "1"]):
+        assert main(["compress", str(path), "--retain", "0.4", *more]) == 2
+        assert f"{more[0]} is for networks without recurrence" in capsys.readouterr().err
+    for more in (["--leave-untouched"], ["--shape", "x=1"], ["--picture", "x.svg"]):
+        assert main(["show", str(path), *more]) == 2
+        assert f"{more[0]} is for networks without recurrence" in capsys.readouterr().err
 
 
 def test_state_dicts_that_do_not_say_enough() -> None:

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, names, shown_path
+from symlump.cli.arguments import declare_files, shown_path
+from symlump.cli.networks.box import add_box, certified, certified_line
 from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
 from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
 from symlump.cli.networks.data import read_data
-from symlump.cli.networks.onnx_options import add_shape, shapes_of
-from symlump.cli.outputs import add_picture, check_picture, draw_picture
-from symlump.enclosures.wording import at_most
+from symlump.cli.networks.saved import add_shape, is_onnx, read_saved, refuse_unheeded
+from symlump.cli.outputs import (
+    add_picture,
+    certificates_line,
+    check_picture,
+    draw_picture,
+    write_certificates,
+)
 from symlump.errors import FileFormatError, MethodError
 from symlump.progress import working
 
@@ -129,13 +135,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         help="numbers, one sample a row, targets in the last columns: report the error before and "
         "after; afde, wanda, dependence and hierarchical also look at its inputs",
     )
-    parser.add_argument(
-        "--box",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="a range of all inputs: certify there how far the outputs move",
-    )
+    add_box(parser, "a range of all inputs: certify there how far the outputs move")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
     parser.add_argument("--equations", metavar="FILE.tex", help="write the lumped equations here")
     parser.add_argument(
@@ -166,12 +166,15 @@ def run(options: argparse.Namespace) -> Answer:
         result = reduced(options, network, data)
     report = _report(result, data)
     if options.box is not None:
-        report["bound"] = _bound(result, options.box)
+        report["bound"] = certified(result, options.box)
     if options.equations is not None:
         _write_equations(result, options.equations)
         report["equations"] = options.equations
     if options.certificates is not None:
-        report["certificates"] = _write_certificates(result, options.certificates)
+        certificates = result.certificates
+        if not certificates:
+            raise MethodError(f"--certificates writes proofs; {result.method.label} has none here")
+        report["certificates"] = write_certificates(certificates, options.certificates)
     if options.output is not None:
         _write(options.output, suffix, result, saved)
         report["output"] = options.output
@@ -183,35 +186,15 @@ def run(options: argparse.Namespace) -> Answer:
 
 def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
     """The network, and the state dict it came from, if it did."""
-    from symlump.network.state_dict import read_network
-
-    if not _is_onnx(options.model):
-        for option, given in (
-            ("leave-untouched", options.leave_untouched),
-            ("shape", options.shape),
-        ):
-            if given:
-                raise MethodError(
-                    f"--{option} is for ONNX files; a state dict holds dense layers only"
-                )
-        order = None if options.layers is None else names(options.layers)
-        saved = read_network(options.model, options.activation, options.output_activation, order)
-        return saved.network, saved
-    from symlump.network.exchange.onnx_io import read_onnx
-
-    for option in ("activation", "output_activation", "layers"):
-        if getattr(options, option) is not None:
-            raise MethodError(
-                f"--{option.replace('_', '-')} is for state dicts; an ONNX file says it itself"
-            )
-    network = read_onnx(options.model, options.leave_untouched, shapes_of(options))
+    refuse_unheeded(options, options.model)
+    network, saved = read_saved(options.model, options)
     whole = options.output is None or _suffix(options) in (".onnx", ".pt2")
-    if network.chain is None and not whole:
+    if saved is None and network.chain is None and not whole:
         raise MethodError(
             f"{options.model} is no chain of dense layers, so the result is written as ONNX, -o NAME.onnx, or "
             "as a program of torch, -o NAME.pt2"
         )
-    return network, None
+    return network, saved
 
 
 def _suffix(options: argparse.Namespace) -> str:
@@ -227,7 +210,7 @@ def _suffix(options: argparse.Namespace) -> str:
 
     suffix = Path(options.output).suffix.lower()
     if not suffix and is_stream(options.output):
-        return ".onnx" if _is_onnx(options.model) else SUFFIXES[0]
+        return ".onnx" if is_onnx(options.model) else SUFFIXES[0]
     known = (*SUFFIXES, ".onnx", ".pt2")
     if suffix not in known:
         raise FileFormatError(
@@ -249,36 +232,6 @@ def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | No
         from symlump.network.state_dict import write_network
 
         write_network(path, result.network, saved)
-
-
-def _is_onnx(path: str) -> bool:
-    return Path(path).suffix.lower() == ".onnx"
-
-
-def _write_certificates(result: Compression, folder: str) -> list[str]:
-    """One file for each proof; their paths."""
-    from symlump.files import make_folder
-
-    certificates = result.certificates
-    if not certificates:
-        raise MethodError(f"--certificates writes proofs; {result.method.label} has none here")
-    make_folder(folder)
-    paths = [str(Path(folder) / f"{number}.json") for number in range(1, len(certificates) + 1)]
-    for certificate, path in zip(certificates, paths, strict=True):
-        certificate.write(path)
-    return paths
-
-
-def _bound(result: Compression, box: list[float]) -> dict[str, Any]:
-    """The certified bound on a range of inputs."""
-    with working("certifying the difference"):
-        bound = result.bound(tuple(box))
-    return {
-        "box": box,
-        "largest": bound.largest,
-        "vacuous": bound.vacuous,
-        "remarks": bound.remarks,
-    }
 
 
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
@@ -318,11 +271,7 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
             "may merge"
         )
     if "bound" in report:
-        low, high = report["bound"]["box"]
-        lines.append(
-            f"certified: for all inputs in [{low:g}, {high:g}] no output moves by more than "
-            + "; ".join([at_most(report["bound"]["largest"]), *report["bound"]["remarks"]])
-        )
+        lines.append(certified_line(report["bound"], "no output moves"))
     if "mean_squared_error" in report:
         error = report["mean_squared_error"]
         lines.append(
@@ -335,9 +284,7 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
         if what in report
     ]
     if "certificates" in report:
-        count = len(report["certificates"])
-        more = f" and {count - 1} more beside it" if count > 1 else ""
-        lines.append(f"certificate written to {report['certificates'][0]}{more}")
+        lines.append(certificates_line(report["certificates"]))
     if "written_in_full" in report:
         lines.append(
             "the file holds every weight in full: the smaller storage is that of symlump.compress(…).model "

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import names, shown_path
+from symlump.cli.arguments import names, refuse, shown_path
+from symlump.cli.networks.saved import OF_ONNX
+from symlump.cli.outputs import certificates_line, write_certificates
 from symlump.errors import MethodError
 from symlump.progress import working
 from symlump.tables import table_text
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
 
 #: Equations longer than this are not shown.
 _LONGEST = 4_000
-#: Options of the command, and what they are where they are not given.
+#: Options of the commands that recurrent cells do not take, and what they are where they are not given.
 _NOT_HERE = {
     "output_activation": None, "max_loss": None, "max_bound": None, "bits": None, "on": "influence",
-    "relative_to": "output", "steps": 0, "data": None, "box": None, "equations": None, "picture": None,
-    "leave_untouched": False, "shape": None, "method": "afde",
+    "relative_to": None, "distance": None, "steps": 0, "data": None, "box": None, "picture": None,
+    "method": "afde", **OF_ONNX,
 }  # fmt: skip
 
 
@@ -44,20 +46,21 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
     from symlump.compression.recurrent.plan import RecurrentPlan
     from symlump.network.recurrent.saved import write_saved
 
-    for option, usual in _NOT_HERE.items():
-        given = getattr(options, option)
-        if given and given != usual:
-            raise MethodError(
-                f"--{option.replace('_', '-')} is for networks without recurrence; {options.model} has "
-                "recurrent cells, which take --eps or --retain, --linkage, --layers, -o and --certificates"
-            )
+    refuse(
+        options,
+        {**_NOT_HERE, "equations": None},
+        f"is for networks without recurrence; {options.model} has recurrent cells, which take --eps or "
+        "--retain, --linkage, --layers, -o and --certificates",
+    )
     saved = _read(options.model, options)
     method = AFDE(eps=options.eps, retain=options.retain, linkage=options.linkage)
     with working(f"compressing {saved.network.parameters} parameters"):
         result = RecurrentPlan.of_network(saved.network, method).settled()
     report = result.to_dict()
     if options.certificates is not None:
-        report["certificates"] = _write_certificates(result, options.certificates)
+        if not result.lumpings:
+            raise MethodError("--certificates writes proofs, which there are with --eps 0")
+        report["certificates"] = write_certificates(result.certificates, options.certificates)
     if options.output is not None:
         write_saved(options.output, result.network, saved)
         report["output"] = options.output
@@ -68,6 +71,8 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
     """Show the cells of a recurrent network, and the map of the first."""
     from symlump.network.recurrent.equations import cell_map
 
+    why = f"is for networks without recurrence; {options.file} has recurrent cells"
+    refuse(options, _NOT_HERE, why)
     network = _read(options.file, options).network
     first = cell_map(network.cells[0].cell)
     if options.latex:
@@ -139,24 +144,10 @@ def _rows(network: RecurrentNetwork) -> list[dict[str, Any]]:
     ]
 
 
-def _write_certificates(result: RecurrentCompression, folder: str) -> list[str]:
-    from symlump.files import make_folder
-
-    if not result.lumpings:
-        raise MethodError("--certificates writes proofs, which there are with --eps 0")
-    make_folder(folder)
-    paths = [str(Path(folder) / f"{number}.json") for number in range(1, len(result.lumpings) + 1)]
-    for certificate, path in zip(result.certificates, paths, strict=True):
-        certificate.write(path)
-    return paths
-
-
 def _text(result: RecurrentCompression, report: dict[str, Any]) -> str:
     lines = [str(result), *([result.measure] if result.eps else [])]
     if "output" in report:
         lines.append(f"output written to {shown_path(report['output'])}")
     if "certificates" in report:
-        count = len(report["certificates"])
-        more = f" and {count - 1} more beside it" if count > 1 else ""
-        lines.append(f"certificate written to {report['certificates'][0]}{more}")
+        lines.append(certificates_line(report["certificates"]))
     return "\n".join(lines)

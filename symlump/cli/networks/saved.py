@@ -1,11 +1,68 @@
-"""What is said of an ONNX file on the command line: sizes that it leaves open."""
+"""Saved networks on the command line: what is said of a file, and the one place where it is read."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from symlump.errors import MethodError
+from symlump.cli.arguments import names, refuse
+from symlump.errors import ActivationMissingError, MethodError
+
+if TYPE_CHECKING:
+    from symlump.network.network import Network
+    from symlump.network.state_dict import SavedNetwork
+
+#: Options that say something of a state dict, and of an ONNX file, as they are when they are not given.
+OF_STATE_DICTS: dict[str, Any] = {"activation": None, "output_activation": None, "layers": None}
+OF_ONNX: dict[str, Any] = {"leave_untouched": False, "shape": []}
+
+
+def is_onnx(path: str) -> bool:
+    """Whether a file is ONNX, by its suffix."""
+    return Path(path).suffix.lower() == ".onnx"
+
+
+def refuse_unheeded(options: argparse.Namespace, *paths: str) -> None:
+    """Refuse options that say nothing of any of these files.
+
+    Raises
+    ------
+    MethodError
+        With the option.
+    """
+    of_onnx = [is_onnx(path) for path in paths]
+    if all(of_onnx):
+        why = (
+            "is for state dicts; an ONNX file itself says what its activations are, and its layers"
+        )
+        refuse(options, OF_STATE_DICTS, why)
+    if not any(of_onnx):
+        refuse(options, OF_ONNX, "is for ONNX networks; a state dict holds dense layers only")
+
+
+def read_saved(path: str, options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
+    """Read a network as those options say that the command has; and the state dict it came from, if it did.
+
+    Raises
+    ------
+    FileFormatError, NetworkError
+        If the file cannot be read, or holds no such network.
+    """
+    if is_onnx(path):
+        from symlump.network.exchange.onnx_io import read_onnx
+
+        return read_onnx(path, getattr(options, "leave_untouched", False), shapes_of(options)), None
+    from symlump.network.state_dict import read_network
+
+    output, layers = (getattr(options, name, None) for name in ("output_activation", "layers"))
+    order = None if layers is None else names(layers)
+    try:
+        saved = read_network(path, options.activation, output, order)
+    except ActivationMissingError as error:
+        raise ActivationMissingError(f"{path}: {error}") from None
+    return saved.network, saved
 
 
 def add_shape(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +90,7 @@ def shapes_of(options: argparse.Namespace) -> dict[str, tuple[int, ...]]:
     {'x': (1, 3, 48, 192)}
     """
     found: dict[str, tuple[int, ...]] = {}
-    for text in options.shape:
+    for text in getattr(options, "shape", ()):
         name, _, numbers = text.rpartition("=")
         if not name or not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", numbers):
             raise MethodError(

@@ -8,10 +8,9 @@ from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.networks.compress_recurrent import is_recurrent_file, show_recurrent
-from symlump.cli.networks.onnx_options import shapes_of
+from symlump.cli.networks.saved import read_saved, refuse_unheeded
 from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
-from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Node, Pool
 from symlump.network.state_dict import read_network
@@ -55,15 +54,9 @@ def run_network(options: argparse.Namespace) -> Answer:
 
 def _read(options: argparse.Namespace) -> tuple[Network, bool]:
     """The network, and whether its activations are known."""
-    if Path(options.file).suffix.lower() == ".onnx":
-        if options.activation is not None:
-            raise MethodError(f"--activation: {options.file} itself says what its activations are")
-        return read_onnx(options.file, options.leave_untouched, shapes_of(options)), True
-    for option, given in (("leave-untouched", options.leave_untouched), ("shape", options.shape)):
-        if given:
-            raise MethodError(f"--{option} is for ONNX networks; {options.file} is none")
+    refuse_unheeded(options, options.file)
     try:
-        return read_network(options.file, options.activation).network, True
+        return read_saved(options.file, options)[0], True
     except ActivationMissingError:
         return read_network(options.file, "identity").network, False
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
@@ -17,7 +17,7 @@ from symlump.plan import Method, Plan, is_whole
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
@@ -121,6 +121,9 @@ class NetworkPlan(Plan[Reduction]):
         return int(self.network.parameters)
 
 
+PlanOfNetwork = TypeVar("PlanOfNetwork", bound=NetworkPlan)
+
+
 class CompressionMethod(Method[Network, Reduction]):
     """A method of ``compress``: a small frozen object with its options."""
 
@@ -128,6 +131,27 @@ class CompressionMethod(Method[Network, Reduction]):
     @abstractmethod
     def label(self) -> str:
         """Name for tables."""
+
+
+def reached_by(
+    plans: Iterable[PlanOfNetwork], reach: Callable[[PlanOfNetwork], Reduction]
+) -> list[tuple[PlanOfNetwork, Reduction]]:
+    """Plans with what each gives for a size, without those that do not reach it.
+
+    Raises
+    ------
+    FailureError
+        If none reaches it: what the last one says.
+    """
+    found: list[tuple[PlanOfNetwork, Reduction]] = []
+    for plan in plans:
+        try:
+            found.append((plan, reach(plan)))
+        except FailureError as error:
+            failed = error
+    if not found:
+        raise failed
+    return found
 
 
 def own_units(network: Network) -> tuple[IntArray, ...]:

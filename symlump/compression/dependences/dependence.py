@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,13 @@ from symlump.compression.fitting import fit_outputs
 from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
 from symlump.compression.merging.values import Values, Walk, chosen_rows, values_of
 from symlump.compression.moments import Normal
-from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, check_steps
+from symlump.compression.reduction import (
+    CompressionMethod,
+    NetworkPlan,
+    Reduction,
+    check_steps,
+    reached_by,
+)
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.partition import Partition
 from symlump.network.chain import Chain
@@ -252,20 +259,14 @@ class _Orders(NetworkPlan):
         """What has at most a target's size, in the unit of the method, or in the better of both."""
         if self.method.relative_to is not None:
             return super().reach(target)
-        found: list[tuple[str, Reduction]] = []
-        for unit in _UNITS:
-            try:
-                found.append((unit, self._measured(unit, 0).reach(target)))
-            except FailureError as error:
-                failed = error
-        if not found:
-            raise failed
-        unit, best = min(found, key=lambda pair: pair[1].defect)
+        plans = (self._like(relative_to=unit, steps=0) for unit in _UNITS)
+        found = reached_by(plans, lambda plan: plan.reach(target))
+        plan, best = min(found, key=lambda pair: pair[1].defect)
         steps = self.method.steps
-        return self._measured(unit, steps).reach(target) if steps else best
+        return plan._like(steps=steps).reach(target) if steps else best
 
-    def _measured(self, unit: str, steps: int) -> _Orders:
-        return replace(self, method=replace(self.method, relative_to=unit, steps=steps))
+    def _like(self, **options: Any) -> _Orders:
+        return replace(self, method=replace(self.method, **options))
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from math import hypot, inf, isfinite
@@ -19,8 +20,7 @@ from symlump.compression.merging.merge import Merging, has_equal_units, merge_un
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Memory, Values, memory_for, values_of
-from symlump.compression.reduction import NetworkPlan, Reduction
-from symlump.errors import FailureError
+from symlump.compression.reduction import NetworkPlan, Reduction, reached_by
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
@@ -144,14 +144,7 @@ class UnitPlan(NetworkPlan):
         decided = method.relative_to is not None or not method.relative
         if guessed or decided or self._exact_size <= target:
             return self._reach(target)
-        found: list[tuple[UnitPlan, Reduction]] = []
-        for plan in self._in_all_units():
-            try:
-                found.append((plan, plan._reach(target)))
-            except FailureError as error:
-                failed = error
-        if not found:
-            raise failed
+        found = reached_by(self._in_all_units(), lambda plan: plan._reach(target))
         plan, best = min(found, key=lambda pair: self._error(pair[1].network))
         if not method.steps:
             return best
@@ -178,10 +171,10 @@ class UnitPlan(NetworkPlan):
             mergings = Merging.of(self.network, self._inputs, self._linkage, units)
             floor = method.floor or 0.0
             found = [{"merging": merging.with_floor(floor)} for merging in mergings]
-            self.__dict__ |= found[0]
+            vars(self).update(found[0])
         elif method.on != "state":
-            divisors = (layer_units(self.network, True, unit) for unit in units)
-            found = [{"coefficients": replace(self.coefficients, units=by)} for by in divisors]
+            by_layer = replace(self.coefficients, units=layer_units(self.network, True, "layer"))
+            found = [{"coefficients": self.coefficients}, {"coefficients": by_layer}]
         _ = self._memory, self._ties  # shared by all
         return [
             self._like(
@@ -192,8 +185,9 @@ class UnitPlan(NetworkPlan):
 
     def _like(self, method: AFDE, **found: object) -> UnitPlan:
         """A plan of the same network that shares what was found out, but for what is given."""
-        plan, own = UnitPlan(method, self.network), ("method", "_latest", *found)
-        plan.__dict__ |= {k: v for k, v in self.__dict__.items() if k not in own} | found
+        plan = copy(self)
+        plan.method, plan._latest = method, None
+        vars(plan).update(found)
         return plan
 
     def _error(self, small: Network) -> float:

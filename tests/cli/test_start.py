@@ -48,9 +48,9 @@ def imported(tmp_path, *arguments):
     ("arguments", "most"),
     [
         (["--help"], 150),
-        (["lump", "tree.ode", "--method", "forward"], 332),
-        (["lump", "tree.ode", "--method", "backward", "--initial", "values", "-o", "s.ode"], 332),
-        (["show", "tree.ode"], 332),
+        (["lump", "tree.ode", "--method", "forward"], 340),
+        (["lump", "tree.ode", "--method", "backward", "--initial", "values", "-o", "s.ode"], 340),
+        (["show", "tree.ode"], 340),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from symlump.compression.compression import Compression
 from symlump.lumping.lumping import Lumping
-from symlump.ode.printing import equation_latex, left_latex, name_latex
+from symlump.ode.notation import left_latex, name_latex
+from symlump.ode.printing import equation_latex
 
 _GREEK = {"ε": r"$\varepsilon$", "δ": r"$\delta$", "→": r"$\to$", "%": r"\%", "–": "--"}
 

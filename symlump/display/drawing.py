@@ -18,7 +18,7 @@ from symlump.errors import FileFormatError, MethodError, MissingExtraError
 from symlump.files import is_stdout, replacing
 from symlump.lumping.lumping import Lumping
 from symlump.network.equations.network_ode import NetworkODE
-from symlump.ode.printing import name_latex
+from symlump.ode.notation import name_latex
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from symlump.ode.printing import Term, equation_terms, number_text
+from symlump.ode.notation import Term, number_text
+from symlump.ode.printing import equation_terms
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE

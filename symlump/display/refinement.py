@@ -17,7 +17,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
 from symlump.memory import memory_errors
 from symlump.ode.exact import IntArray
-from symlump.ode.printing import name_latex, number_text, signed_sum
+from symlump.ode.notation import name_latex, number_text, signed_sum
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:

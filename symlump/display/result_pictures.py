@@ -14,7 +14,7 @@ from symlump.display.sweep_picture import draw_sweep
 from symlump.display.system_pictures import draw_matrix
 from symlump.errors import MethodError
 from symlump.memory import memory_errors
-from symlump.ode.printing import name_latex
+from symlump.ode.notation import name_latex
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

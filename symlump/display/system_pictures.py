@@ -12,7 +12,7 @@ from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.monomials import ranges
-from symlump.ode.printing import name_latex
+from symlump.ode.notation import name_latex
 from symlump.ode.simulate import simulate
 from symlump.ode.system import ODE
 

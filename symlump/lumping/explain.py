@@ -14,7 +14,7 @@ from symlump.lumping.refinement.maximality import Split
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial
-from symlump.ode.printing import (
+from symlump.ode.notation import (
     Term,
     left_latex,
     left_text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note
-from symlump.ode.printing import name_latex
+from symlump.ode.notation import name_latex
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping

@@ -15,7 +15,7 @@ from symlump.ode.functions.wording import (
     listed,
     listed_functions,
 )
-from symlump.ode.printing import name_latex
+from symlump.ode.notation import name_latex
 from symlump.proof.check import Claim, Polynomial
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import Formulas, facts

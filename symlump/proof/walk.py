@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
 from symlump.ode.functions.wording import listed
-from symlump.ode.printing import left_latex, left_text, name_latex
+from symlump.ode.notation import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
 from symlump.proof.steps import Line, Step, Walk
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import InputError, NotPolynomialError, VariableError
-from symlump.ode.printing import number_text
+from symlump.ode.notation import number_text
 
 x, y, k = sympy.symbols("x y k")
 

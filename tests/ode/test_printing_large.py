@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import symlump as sl
-from symlump.ode.printing import number_text
+from symlump.ode.notation import number_text
 
 
 def test_numbers_beyond_floats_and_beyond_str():

@@ -17,7 +17,8 @@ from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.functions.wording import UNKNOWN_SLOPES, has_unknown_slopes
-from symlump.ode.printing import equation_latex, equation_text, left_latex, left_text, name_latex
+from symlump.ode.notation import left_latex, left_text, name_latex
+from symlump.ode.printing import equation_latex, equation_text
 from symlump.ode.system import ODE
 
 _MAX_TERMS = 8

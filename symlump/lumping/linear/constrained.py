@@ -367,7 +367,7 @@ def _read(text: str, ode: ODE) -> Form:
 
 
 def _text(form: Form) -> str:
-    from symlump.ode.printing import signed_sum
+    from symlump.ode.notation import signed_sum
 
     names = list(form)
     terms = [(((i, 1),), form[name]) for i, name in enumerate(names[:6])]

@@ -42,8 +42,8 @@ from symlump.lumping.linear.submodules import (
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.memory import memory_errors
 from symlump.ode.functions.wording import taken_as_unknown
+from symlump.ode.notation import signed_sum
 from symlump.ode.polynomial import PolynomialODE
-from symlump.ode.printing import signed_sum
 from symlump.ode.system import ODE
 
 

@@ -20,7 +20,7 @@ from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.maps import in_time
-from symlump.ode.printing import Term, name_latex, signed_sum
+from symlump.ode.notation import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, accepted, linear_claim
 from symlump.proof.check import Verdict, check

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.known import FUNCTIONS
-from symlump.ode.printing import Term, joined, name_latex, style
+from symlump.ode.notation import Term, joined, name_latex, style
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE

@@ -1,0 +1,133 @@
+"""How numbers, names and sums are written, as text and as LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import floor, log10
+
+#: The factors of a monomial, (variable, power), and its coefficient.
+Term = tuple[tuple[tuple[int, int], ...], Fraction]
+
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
+
+_ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def number_text(value: Fraction, digits: int = 6) -> str:
+    """A rational for reading: p/q where that is short, else a decimal, "…" where it is cut.
+
+    Examples
+    --------
+    >>> number_text(Fraction(-3)), number_text(Fraction(2, 3)), number_text(Fraction(0.1))
+    ('-3', '2/3', '0.1')
+    >>> number_text(Fraction(1234567890123, 1234567))
+    '1.00000e+06…'
+    """
+    if value.denominator == 1 and abs(value) < 10**15:
+        return str(value.numerator)
+    if value.denominator <= 9999 and abs(value.numerator) < 10**9:
+        return f"{value.numerator}/{value.denominator}"
+    try:
+        nearest = float(value)
+    except OverflowError:
+        # not by str(), which refuses integers of thousands of digits
+        power = floor(log10(abs(value.numerator)) - log10(value.denominator))
+        return ("-" if value < 0 else "") + f"≈10^{power}"
+    short = f"{nearest:.{digits}g}"
+    if Fraction(nearest) == value and float(short) == nearest:
+        return short
+    return f"{nearest:#.{digits}g}…"
+
+
+def number_latex(value: Fraction, digits: int = 6) -> str:
+    """The same number in LaTeX."""
+    text = number_text(value, digits)
+    if "/" in text:
+        sign = "-" if value < 0 else ""
+        return rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}"
+    cut = text.endswith("…")
+    text = text.rstrip("…")
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        text = rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return text + (r"\ldots" if cut else "")
+
+
+def name_latex(name: str) -> str:
+    """A variable name in LaTeX; digits and underscores become subscripts."""
+    if _PLAIN_NAME.match(name):
+        head, *rest = name.split("_")
+        split = re.match(r"([A-Za-z]+)(\d*)\Z", head)
+        if split:
+            stem, digits = split.groups()
+            stem = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
+            subscript = ",".join(([digits] if digits else []) + rest)
+            return f"{stem}_{{{subscript}}}" if subscript else stem
+    return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
+
+
+def left_text(name: str, discrete: bool = False) -> str:
+    """What stands on the left of an equation: the derivative, or in discrete time the next value.
+
+    Examples
+    --------
+    >>> left_text("x"), left_text("x", discrete=True)
+    ("x'", 'x⁺')
+    """
+    return name + ("⁺" if discrete else "'")
+
+
+def left_latex(latex: str, discrete: bool = False) -> str:
+    """The same in LaTeX, of a name in LaTeX."""
+    return f"{{{latex}}}^{{+}}" if discrete else rf"\dot{{{latex}}}"
+
+
+def signed_sum(
+    terms: Sequence[Term],
+    total: int,
+    variables: Sequence[str],
+    latex: bool = False,
+    digits: int = 6,
+    written: Sequence[str] | None = None,
+) -> str:
+    """A sum of terms, "… more" where there are more of them than are given.
+
+    Examples
+    --------
+    >>> signed_sum([(((0, 1),), Fraction(-1)), (((0, 2), (1, 1)), Fraction(3))], 5, ["x", "y"])
+    '-x + 3*x^2*y + … (3 more)'
+    """
+    name = name_latex if latex else str
+    number, times, power, _ = style(latex)
+    parts = []
+    for monomial, value in terms:
+        names = [(written[v] if written else name(variables[v]), e) for v, e in monomial]
+        factors = [text if e == 1 else power.format(text, e) for text, e in names]
+        shown = number(abs(value), digits)
+        body = times.join(factors if shown == "1" and factors else [shown, *factors])
+        parts.append((body, value < 0))
+    return joined(parts, total, latex)
+
+
+def style(latex: bool) -> tuple[Callable[[Fraction, int], str], str, str, str]:
+    """How numbers, products, powers and "n more" are written."""
+    if latex:
+        return number_latex, r"\,", "{}^{{{}}}", r"\ldots\;(\text{{{} more}})"
+    return number_text, "*", "{}^{}", "… ({} more)"
+
+
+def joined(parts: Sequence[tuple[str, bool]], total: int, latex: bool) -> str:
+    """A sum of (text, is negative), and how many terms are left out."""
+    words: list[str] = []
+    for body, negative in parts:
+        sign = "-" if negative else "+"
+        words.append(f"{sign} {body}" if words else (f"-{body}" if negative else body))
+    if total > len(parts):
+        words.append("+ " + style(latex)[3].format(total - len(parts)))
+    return " ".join(words) or "0"

@@ -13,9 +13,9 @@ from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression, mean_squared_error
 from symlump.compression.merging.effect import standard_inputs
 from symlump.errors import FailureError, MethodError
-from symlump.lumping.linear.constrained import purpose
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.plan import ConstrainedPlan
+from symlump.lumping.linear.smallest import purpose
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.plan import EquivalencePlan
 

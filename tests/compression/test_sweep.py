@@ -15,7 +15,6 @@ import symlump as sl
 from symlump.cli.main import main
 from symlump.datasets.systems import h_tree
 from symlump.errors import FailureError, MethodError, VariableError
-from symlump.lumping.linear.approximate import tolerance_steps
 
 
 def network(seed=0, units=10):
@@ -87,7 +86,7 @@ def test_tolerances_fit_small_coefficients():
 
 def test_linear_lumpings_over_tolerances():
     ode = h_tree(4, 0.01)
-    steps = tolerance_steps(ode, "v1_1")
+    steps = sl.Constrained("v1_1").plan(ode).steps()
     table = sl.sweep(ode, method=sl.Constrained("v1_1"))
     assert [(row.eps, row.blocks) for row in table.rows] == [
         (step.eps, step.dimension) for step in reversed(steps)
@@ -110,7 +109,7 @@ def test_many_dimensions_are_thinned(monkeypatch):
     names = sympy.symbols("x1:41")
     chain = {x: -x + y / (k + 2) for k, (x, y) in enumerate(zip(names, names[1:], strict=False))}
     ode = sl.PolynomialODE.from_sympy(chain | {names[-1]: -names[-1]})
-    steps = tolerance_steps(ode, "x1")
+    steps = sl.Constrained("x1").plan(ode).steps()
     table = sl.sweep(ode, method=sl.Constrained("x1"))
     assert table.rows[0].blocks == 40 and table.rows[-1].blocks == 1
     assert len(table.rows) == 30 < len(steps)

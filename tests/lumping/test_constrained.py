@@ -14,8 +14,7 @@ from scipy import sparse
 
 import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
-from symlump.lumping.linear import approximate, constrained, linear_lumping, quotient
-from symlump.lumping.linear.approximate import tolerance_steps
+from symlump.lumping.linear import approximate, linear_lumping, quotient, smallest
 from symlump.lumping.linear.readable import readable
 from symlump.lumping.linear.spaces import invariant
 from symlump.lumping.linear.spaces import small as small_systems
@@ -192,7 +191,7 @@ def test_neither_seeds_nor_small_primes_change_the_result(case, seed):
             for module in (invariant, small_systems):
                 patch.setattr(module, "primes", lambda: iter(small))
             if arrays:
-                patch.setattr(constrained, "MOST_TERMS", -1)
+                patch.setattr(smallest, "MOST_TERMS", -1)
             found = sl.lump(ode, method, seed=seed)
         assert found.combinations == expected.combinations
         assert found.quotient == expected.quotient
@@ -256,7 +255,7 @@ def test_planted_spaces_with_entries_of_two_hundred_digits(data):
     assert len(one) == (2 if inner[0][1] else 1) and one.exact and one.smallest
     # Verifying by residues is verifying by multiplying out, whatever the answer.
     family = MatrixFamily.of_jacobian(ode)
-    space = smallest_invariant(family, constrained.form_matrix([keep[0]], ode))
+    space = smallest_invariant(family, smallest.form_matrix([keep[0]], ode))
     moved = list(space.basis.values)
     moved[-1] += data.draw(st.integers(0, 1))
     basis = replace(space.basis, values=ExactArray.from_fractions(moved))
@@ -303,7 +302,7 @@ def test_the_order_of_a_recurrence_is_the_number_of_rows(seed, size, share):
     from symlump.lumping.linear.nearly import order_of_recurrence
 
     ode, observable = planted_linear(size + 1, 1 + int(share * (size - 1)), seed)
-    row = constrained.form_matrix([{k: Fraction(v) for k, v in observable.items()}], ode)
+    row = smallest.form_matrix([{k: Fraction(v) for k, v in observable.items()}], ode)
     order = order_of_recurrence(MatrixFamily.of_jacobian(ode), row, seed)
     assert order == len(sl.lump(ode, sl.Constrained(observable)))
 
@@ -319,7 +318,7 @@ def test_where_nearly_everything_is_needed_the_search_stops_and_says_so(monkeypa
     ode = ode_of(ring | {twin: -2 * twin})
     expected = sl.lump(ode, sl.Constrained("x0"))
     monkeypatch.setattr(nearly, "LARGE", 10)
-    monkeypatch.setattr(constrained, "MOST_TERMS", -1)
+    monkeypatch.setattr(smallest, "MOST_TERMS", -1)
     lumping = sl.lump(ode, sl.Constrained("x0"))
     assert len(lumping) == len(expected) == lumping.at_least == 30
     assert lumping.exact and not lumping.smallest
@@ -578,7 +577,7 @@ NOISY = {
 
 def test_the_table_of_tolerances():
     ode = ode_of(NOISY)
-    steps = tolerance_steps(ode, "x1")
+    steps = sl.Constrained("x1").plan(ode).steps()
     assert [s.dimension for s in steps] == sorted(s.dimension for s in steps)
     assert [s.eps for s in steps] == sorted((s.eps for s in steps), reverse=True)
     assert steps[0].dimension == 1
@@ -628,15 +627,15 @@ def test_a_turn_of_linear_coordinates_changes_nothing():
     x = sympy.Matrix(X[:5])
     plain = ode_of(dict(zip(x, matrix * x, strict=True)))
     turned = ode_of(dict(zip(x, turn.T * matrix * turn * x, strict=True)))
-    one = tolerance_steps(plain, x1)
-    two = tolerance_steps(turned, (turn * x)[0])
+    one = sl.Constrained(x1).plan(plain).steps()
+    two = sl.Constrained((turn * x)[0]).plan(turned).steps()
     assert [s.dimension for s in one] == [s.dimension for s in two]
     assert [s.eps for s in one] == pytest.approx([s.eps for s in two])
 
 
 def test_each_observable_has_its_own_defect():
     ode = ode_of({x1: 3 * x2 - x1, x2: x3 / 8 - x2, x3: -x3, x4: x4})
-    steps = tolerance_steps(ode, ["x1", "x4"])
+    steps = sl.Constrained(["x1", "x4"]).plan(ode).steps()
     assert [(s.eps, s.dimension, s.defects) for s in steps] == [
         (3.0, 2, {"x1": 3.0, "x4": 0.0}),
         (0.125, 3, {"x1": 0.125, "x4": 0.0}),
@@ -680,9 +679,7 @@ def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
         reactions.append((left, {c: 1}, round(float(generator.random()), 3)))
     ode = sl.PolynomialODE.from_reactions(reactions, names)
     path = approximate.Path(ode, sl.Constrained(names[:2]).forms(ode), 0)
-    exact = smallest_invariant(
-        path.walk.family, constrained.form_matrix([{"x0": 1}, {"x1": 1}], ode)
-    )
+    exact = smallest_invariant(path.walk.family, smallest.form_matrix([{"x0": 1}, {"x1": 1}], ode))
     large = BlockWalk(path.walk.family, path.start, exact)
     before, done = 0, 0.0
     while (step := large.advance()) is not None:

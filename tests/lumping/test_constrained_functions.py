@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError
-from symlump.lumping.linear.approximate import tolerance_steps
 from symlump.lumping.linear.evaluated import jacobian_span
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.proof.check import check
@@ -256,7 +255,7 @@ def test_the_table_of_tolerances():
     system = {x1: 3 * x2 / below - x1, x2: x3 * sympy.exp(-t) / 8 - x2, x3: -x3}
     ode = sl.ODE.from_sympy(system, time=t)
     # x1' = 3·x2/(1 + x2) has the slopes 3/(1 + x2) and −3·x2/(1 + x2)², both by x2: 3·√2 in the 2-norm
-    steps = tolerance_steps(ode, "x1")
+    steps = sl.Constrained("x1").plan(ode).steps()
     assert [(s.dimension, s.eps) for s in steps] == [
         (1, pytest.approx(3 * 2**0.5)),
         (2, pytest.approx(0.125)),
@@ -276,7 +275,7 @@ def test_what_cancels_is_not_counted():
     """Coefficients over x1/d and x2/d stick out of the exact lumping, their sum does not."""
     total = x1 + x2
     system = {x1: x1 / total + x3, x2: x2 / total - x3, x3: -x3 + x4 / 50, x4: -x4}
-    steps = tolerance_steps(sl.ODE.from_sympy(system), [x1 + x2, x3])
+    steps = sl.Constrained([x1 + x2, x3]).plan(sl.ODE.from_sympy(system)).steps()
     assert [(s.dimension, s.eps) for s in steps] == [(2, pytest.approx(0.02)), (3, 0.0)]
 
 
@@ -360,7 +359,7 @@ def test_a_space_without_values_is_passed_over():
     """With x alone, u − v is 0 at every L⁺·y, so the path begins with a row for it."""
     system = {x1: x2 / (x3 - x4) - x1, x2: -x2 / 8, x3: -x3 / 3, x4: x4 / 100}
     ode = sl.ODE.from_sympy(system)
-    steps = tolerance_steps(ode, "x1")
+    steps = sl.Constrained("x1").plan(ode).steps()
     assert [s.dimension for s in steps] == [2, 3, 4] and steps[0].eps == pytest.approx(1)
     lumping = sl.lump(ode, sl.Constrained("x1", eps=5))
     assert lumping.combinations == {"x1": {"x1": 1}, "y1": {"x3": 1, "x4": -1}}

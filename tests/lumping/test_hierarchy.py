@@ -13,11 +13,16 @@ import symlump as sl
 from symlump.errors import MethodError
 from symlump.formats import Model
 from symlump.lumping.linear import hierarchy as hierarchy_module
-from symlump.lumping.linear import meataxe
-from symlump.lumping.linear.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
-from symlump.lumping.linear.commuting import commuting
 from symlump.lumping.linear.spaces import invariant
 from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.splitting import meataxe
+from symlump.lumping.linear.splitting.charpoly import (
+    charpoly,
+    charpoly_modulo,
+    factors,
+    roots_modulo,
+)
+from symlump.lumping.linear.splitting.commuting import commuting
 from symlump.ode.exact import ExactArray
 
 

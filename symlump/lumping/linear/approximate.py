@@ -42,6 +42,7 @@ from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.factored import FactoredODE
 from symlump.lumping.linear.function_quotient import nearby_quotient
 from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
+from symlump.lumping.linear.smallest import exact_lumping, form_matrix, purpose
 from symlump.lumping.linear.spaces.coefficients import (
     has_values,
     jacobian_coefficients,
@@ -87,35 +88,6 @@ class ToleranceStep:
     defects: Mapping[str, float]
 
 
-def tolerance_steps(ode: ODE, observables: Any, seed: int = 0) -> tuple[ToleranceStep, ...]:
-    """Which tolerance gives which dimension, from the observables alone to the exact lumping.
-
-    Parameters
-    ----------
-    ode : ODE
-    observables
-        As in ``Constrained``.
-
-    Examples
-    --------
-    >>> import sympy
-    >>> from symlump import PolynomialODE
-    >>> x, y, z = sympy.symbols("x y z")
-    >>> ode = PolynomialODE.from_sympy({x: 3*y - x, y: z/8 - y, z: -z})
-    >>> [(s.eps, s.dimension) for s in tolerance_steps(ode, "x")]
-    [(3.0, 1), (0.125, 2), (0.0, 3)]
-    """
-    from symlump.lumping.linear.constrained import Constrained
-
-    forms = Constrained(observables).forms(ode)
-    steps: list[ToleranceStep] = []
-    for point in Path(ode, forms, seed).points():
-        if not steps or point.defect < steps[-1].eps:
-            defects = point.observable_defects()
-            steps.append(ToleranceStep(point.defect, point.dimension, point.defect, defects))
-    return tuple(steps)
-
-
 def lumping_at(path: Path, method: Constrained) -> LinearLumping:
     """The first lumping on the path whose defect is at most ε.
 
@@ -125,8 +97,6 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
         If the exact lumping has more than 150 rows, and the system more than ten thousand variables; or
         functions in the quotient take too long to multiply out.
     """
-    from symlump.lumping.linear.constrained import exact_lumping, purpose
-
     point = path.at(method.eps)
     if not point.defect and not isinstance(path.ode, PolynomialODE):
         exact = exact_lumping(path.ode, path.walk.exact.basis, purpose(path.forms), method)
@@ -193,8 +163,6 @@ class Path:
     """The row spaces from the observables to the smallest exact lumping."""
 
     def __init__(self, ode: ODE, forms: Mapping[str, Mapping[str, Any]], seed: int) -> None:
-        from symlump.lumping.linear.constrained import form_matrix
-
         self.ode, self.forms, self.names = ode, forms, tuple(forms)
         start = form_matrix(forms.values(), ode)
         self.start = start.to_float().toarray()

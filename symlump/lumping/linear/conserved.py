@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from symlump.lumping.equivalence import check_system
-from symlump.lumping.linear.constrained import exact_lumping
 from symlump.lumping.linear.evaluated import vanishing_combinations
 from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.lumping.linear.smallest import exact_lumping
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.memory import memory_errors
+from symlump.ode.functions.algebra import add_to, symbol
 from symlump.ode.functions.wording import taken_as_unknown
-from symlump.ode.maps import increments
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -64,3 +66,23 @@ def conserved(ode: ODE) -> LinearLumping:
     equations = ExactMatrix(indptr, change.columns, change.coefficients, len(change.monomials))
     basis = left_kernel(equations.take_rows(own))
     return exact_lumping(ode, basis.spread(own, len(ode)), purpose)
+
+
+def increments(ode: ODE) -> ODE:
+    """By how much a map changes each variable, q(x) − x, as a system in continuous time.
+
+    Examples
+    --------
+    >>> from symlump import ODE
+    >>> print(increments(ODE.from_text("x+ = 2*x + y; y+ = y")))
+    x' = x + y
+    y' = 0
+    """
+    fixed = set(ode.parameters)
+    changes = [
+        {} if name in fixed else add_to(dict(ode.equation(i)), symbol(i), Fraction(-1))
+        for i, name in enumerate(ode.variables)
+    ]
+    return ODE.from_table(
+        ode.variables, changes, ode.table, ode.parameters, ode.coefficients.is_float
+    )

@@ -16,45 +16,24 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 from numbers import Rational
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from symlump.errors import (
-    FailureError,
     InputError,
     MethodError,
     NotPolynomialError,
     VariableError,
 )
 from symlump.lumping.equivalence import LumpingMethod, check_system
-from symlump.lumping.linear.evaluated import smallest_evaluated
-from symlump.lumping.linear.function_quotient import functional_quotient
-from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
-from symlump.lumping.linear.nearly import nearly_everything
-from symlump.lumping.linear.quotient import Section, linear_quotient
-from symlump.lumping.linear.readable import integer_rows, readable, readable_rows
-from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.linear.spaces.family import MatrixFamily
-from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
-from symlump.lumping.linear.spaces.residues import FIRST_PRIME
-from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
-from symlump.lumping.linear.spaces.small_quotient import own_columns, small_quotient
-from symlump.lumping.linear.spaces.small_terms import Terms
-from symlump.lumping.lumping import Lumping
-from symlump.ode.exact import ExactArray
+from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.lumping.linear.smallest import Form
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 from symlump.plan import check_exact_wish
 
 if TYPE_CHECKING:
     from symlump.lumping.linear.plan import ConstrainedPlan
-
-Form = dict[str, Fraction]
-#: A basis with more entries stays as it is.
-_MOST_READ = 200_000
 
 
 @dataclass(frozen=True)
@@ -144,152 +123,6 @@ class Constrained(LumpingMethod[LinearLumping]):
                 raise MethodError(f"the observable {text!r} is zero, so there is nothing to keep")
             forms[text] = form
         return forms
-
-
-def lump_constrained(ode: ODE, method: Constrained, seed: int = 0) -> LinearLumping:
-    """The smallest linear lumping that keeps the observables, exactly; ``lump(ode, Constrained(…))`` without ε.
-
-    Raises
-    ------
-    VariableError, MethodError
-        If an observable does not fit the system.
-    """
-    forms = method.forms(ode)
-    if not isinstance(ode, PolynomialODE):
-        return lump_functions(ode, forms, method, seed)
-    small = lump_small(ode, forms, method)
-    if small is not None:
-        return small
-    near = nearly_everything(ode, forms, seed)
-    if near is not None:
-        return partition_lumping(*near, purpose(forms), method)
-    start = form_matrix(forms.values(), ode)
-    space = smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
-    return exact_lumping(ode, space.basis, purpose(forms), method, derivation(ode, forms, space))
-
-
-def lump_functions(
-    ode: ODE, forms: Mapping[str, Form], method: Constrained, seed: int = 0
-) -> LinearLumping:
-    """The same where there are quotients and functions."""
-    space = smallest_evaluated(ode, form_matrix(forms.values(), ode), seed)
-    closure = space.closure
-    steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
-    why = Derivation(forms, tuple(closure.kept.tolist()), FIRST_PRIME, points=tuple(steps))
-    return exact_lumping(ode, space.basis, purpose(forms), method, why)
-
-
-def lump_small(
-    ode: PolynomialODE, forms: Mapping[str, Form], method: Constrained
-) -> LinearLumping | None:
-    """The same in plain integers, where system, work and numbers are small; else None."""
-    if ode.terms > MOST_TERMS:
-        return None
-    terms, index, names = Terms.of(ode), ode.index, ode.variables
-    start = []
-    for form in forms.values():
-        shared = lcm(*(value.denominator for value in form.values()))
-        start.append({index[name]: int(value * shared) for name, value in form.items()})
-    closure = close_small(terms, start)
-    if closure is None:
-        return None
-    rows = readable_rows(closure.rows)
-    matrix, columns = ExactMatrix.from_rows(rows, len(ode)), own_columns(rows)
-    quotient = None
-    if len(rows) == len(ode):  # then they are the variables
-        quotient = ode
-    elif columns is None:
-        try:
-            quotient = linear_quotient(ode, matrix, Section.of(matrix), row_names(ode, matrix))
-        except FailureError:  # products of long combinations; in the echelon basis there are none
-            matrix = ExactMatrix.from_rows(closure.rows, len(ode)).primitive()
-            rows = integer_rows(matrix)
-            columns = own_columns(rows)
-    if quotient is None:
-        assert columns is not None
-        quotient = small_quotient(terms, rows, columns, row_names(ode, matrix), ode)
-    steps = tuple(
-        (parent, tuple((names[v], power) for v, power in factors))
-        for parent, factors in closure.steps
-    )
-    why = Derivation(forms, tuple(closure.kept), closure.prime, steps)
-    return LinearLumping(ode, matrix, quotient, purpose(forms), method, why)
-
-
-def partition_lumping(
-    lumping: Lumping, least: int, purpose: str, method: Constrained
-) -> LinearLumping:
-    """A forward equivalence as a linear lumping, where none has fewer than ``least`` rows."""
-    ode, quotient = lumping.ode, lumping.quotient
-    assert isinstance(ode, PolynomialODE) and isinstance(quotient, PolynomialODE)
-    labels, size = lumping.partition.labels, len(ode)
-    ones = np.ones(size, dtype=np.int64)
-    columns = np.arange(size, dtype=np.int64)
-    rows = ExactMatrix.from_entries(labels, columns, ExactArray(ones, ones), (len(quotient), size))
-    return LinearLumping(ode, rows, quotient, purpose, method, at_least=least)
-
-
-def purpose(forms: Iterable[str]) -> str:
-    """What a lumping is for, as it stands in its headline."""
-    names = list(forms)
-    shown = ", ".join(names[:4])
-    return f"that keeps {shown}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def form_matrix(forms: Iterable[Mapping[str, Fraction]], ode: ODE) -> ExactMatrix:
-    """Linear forms as rows."""
-    rows = [{ode.index[name]: value for name, value in form.items()} for form in forms]
-    return ExactMatrix.from_rows(rows, len(ode))
-
-
-def exact_lumping(
-    ode: ODE,
-    basis: ExactMatrix,
-    purpose: str,
-    method: Constrained | None = None,
-    derivation: Derivation | None = None,
-) -> LinearLumping:
-    """The lumping by an invariant row space, in a readable basis.
-
-    Parameters
-    ----------
-    basis : ExactMatrix
-        The identity on some columns.
-    """
-    rows = readable(basis) if len(basis.columns) <= _MOST_READ else basis.primitive()
-    if len(rows.columns) == len(ode) == rows.shape[0]:  # the variables themselves
-        return LinearLumping(ode, rows, ode, purpose, method, derivation)
-    try:
-        quotient = _quotient(ode, rows)
-    except FailureError:  # products of long combinations; in the echelon basis there are none
-        rows = basis.primitive()
-        quotient = _quotient(ode, rows)
-    return LinearLumping(ode, rows, quotient, purpose, method, derivation)
-
-
-def _quotient(ode: ODE, rows: ExactMatrix) -> ODE:
-    names = row_names(ode, rows)
-    if isinstance(ode, PolynomialODE):
-        return linear_quotient(ode, rows, Section.of(rows), names)
-    return functional_quotient(ode, rows, names)
-
-
-def derivation(
-    ode: PolynomialODE, forms: Mapping[str, Mapping[str, Fraction]], space: InvariantSpace
-) -> Derivation:
-    """The steps of the closure, with monomials in place of numbers."""
-    closure, monomials, names = space.closure, ode.derivative.monomials, ode.variables
-    factors = {
-        k: tuple((names[v], power) for v, power in monomials.factors(k))
-        for k in np.unique(closure.generators).tolist()
-    }
-    steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
-    return Derivation(
-        forms,
-        tuple(closure.kept.tolist()),
-        closure.space.prime,
-        tuple((parent, factors[k]) for parent, k in steps),
-    )
 
 
 def _form(observable: Any, ode: ODE) -> Form:

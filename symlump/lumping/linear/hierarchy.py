@@ -22,17 +22,17 @@ from html import escape
 import numpy as np
 
 from symlump.lumping.equivalence import check_system
-from symlump.lumping.linear.commuting import Splitting, decide, splitting
-from symlump.lumping.linear.constrained import exact_lumping
 from symlump.lumping.linear.evaluated import jacobian_span
 from symlump.lumping.linear.linear_lumping import LinearLumping, linear_form_text
-from symlump.lumping.linear.meataxe import Irreducible, find_invariant
+from symlump.lumping.linear.smallest import exact_lumping
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import smallest_invariant
 from symlump.lumping.linear.spaces.residues import FIRST_PRIME
 from symlump.lumping.linear.spaces.rowspace import RowSpace
-from symlump.lumping.linear.submodules import (
+from symlump.lumping.linear.splitting.commuting import Splitting, decide, splitting
+from symlump.lumping.linear.splitting.meataxe import Irreducible, find_invariant
+from symlump.lumping.linear.splitting.submodules import (
     coordinate_blocks,
     on_coordinates,
     on_quotient,

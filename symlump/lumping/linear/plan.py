@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.approximate import Path, lumping_at
-from symlump.lumping.linear.constrained import Constrained, lump_constrained
+from symlump.lumping.linear.approximate import Path, ToleranceStep, lumping_at
 from symlump.lumping.linear.linear_lumping import LinearLumping
+from symlump.lumping.linear.smallest import Form, lump_constrained
 from symlump.ode.system import ODE
 from symlump.plan import Plan
+
+if TYPE_CHECKING:
+    from symlump.lumping.linear.constrained import Constrained
 
 #: Of tolerances that nobody named, at most so many, evenly spread.
 _MOST_STEPS = 30
@@ -51,13 +54,34 @@ class ConstrainedPlan(Plan[LinearLumping]):
         return len(self.ode)
 
     @cached_property
+    def _forms(self) -> dict[str, Form]:
+        return self.method.forms(self.ode)
+
+    @cached_property
     def path(self) -> Path:
         """The row spaces from the observables to the smallest exact lumping."""
-        return Path(self.ode, self.method.forms(self.ode), self.seed)
+        return Path(self.ode, self._forms, self.seed)
 
     @cached_property
     def _exact(self) -> LinearLumping:
-        return lump_constrained(self.ode, self.method.within(0.0), self.seed)
+        return lump_constrained(self.ode, self._forms, self.method.within(0.0), self.seed)
+
+    def steps(self) -> tuple[ToleranceStep, ...]:
+        """Which tolerance gives which dimension, from the observables alone to the exact lumping.
+
+        Examples
+        --------
+        >>> from symlump import ODE, Constrained
+        >>> plan = Constrained("x").plan(ODE.from_text("x' = 3*y - x; y' = z/8 - y; z' = -z"))
+        >>> [(step.eps, step.dimension) for step in plan.steps()]
+        [(3.0, 1), (0.125, 2), (0.0, 3)]
+        """
+        steps: list[ToleranceStep] = []
+        for point in self.path.points():
+            if not steps or point.defect < steps[-1].eps:
+                defects = point.observable_defects()
+                steps.append(ToleranceStep(point.defect, point.dimension, point.defect, defects))
+        return tuple(steps)
 
     def at(self, eps: float) -> LinearLumping:
         """The first lumping on the path whose defect is at most ε; at 0 the exact one.

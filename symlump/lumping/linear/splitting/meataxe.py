@@ -8,7 +8,7 @@ transposed matrices.
 
 It is applied modulo a prime first, with linear f: what is irreducible there is irreducible over Q, even
 over the complex numbers, as a proper invariant space would reduce to one. Then over Q. Where no kernel is
-that small, the commuting matrices decide (:mod:`symlump.lumping.linear.commuting`).
+that small, the commuting matrices decide (:mod:`symlump.lumping.linear.splitting.commuting`).
 
 References
 ----------
@@ -26,7 +26,6 @@ from math import gcd
 import numpy as np
 from scipy import sparse
 
-from symlump.lumping.linear.charpoly import charpoly, charpoly_modulo, factors, roots_modulo
 from symlump.lumping.linear.spaces.closure import close
 from symlump.lumping.linear.spaces.echelon import FIRST_PRIME
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -40,7 +39,13 @@ from symlump.lumping.linear.spaces.invariant import (
 )
 from symlump.lumping.linear.spaces.residues import apply, signed
 from symlump.lumping.linear.spaces.rowspace import orthogonal
-from symlump.lumping.linear.submodules import annihilator
+from symlump.lumping.linear.splitting.charpoly import (
+    charpoly,
+    charpoly_modulo,
+    factors,
+    roots_modulo,
+)
+from symlump.lumping.linear.splitting.submodules import annihilator
 from symlump.ode.exact import AnyArray, IntArray
 
 _MODULAR_TRIES, _RATIONAL_TRIES = 4, 12

@@ -15,13 +15,13 @@ import numpy as np
 from scipy import sparse
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.charpoly import charpoly, factors
-from symlump.lumping.linear.meataxe import Subspace, combination, left_kernel_of
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.lumping.linear.spaces.residues import FIRST_PRIME, multiply
 from symlump.lumping.linear.spaces.rowspace import RowSpace
+from symlump.lumping.linear.splitting.charpoly import charpoly, factors
+from symlump.lumping.linear.splitting.meataxe import Subspace, combination, left_kernel_of
 from symlump.ode.exact import AnyArray, ExactArray
 
 #: Above this size the commuting matrices, size² unknowns, are not computed.

@@ -1,0 +1,1 @@
+"""How an invariant row space splits: what the hierarchy of linear lumpings stands on."""

@@ -78,7 +78,7 @@ def multisite_phosphorylation(sites: int, rates: tuple[Fraction, ...] = _RATES) 
         np.concatenate([source, target, partner]),
         np.concatenate([-one, one, change]),
     )
-    return flows.to_ode([f"S{i}" for i in range(states)] + ["E", "F"])
+    return PolynomialODE.from_flows(flows, [f"S{i}" for i in range(states)] + ["E", "F"])
 
 
 def planted_backward(

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from symlump.formats.expression import NAME, ORDINARY, ExpressionReader, Tokens
 from symlump.formats.source import Source, shown
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
-from symlump.ode.maps import in_time
-from symlump.ode.system import ODE
 
 _STATEMENT = re.compile(r"[^;\n]+")
 _LEFT = re.compile(rf"\s*({NAME})\s*('|\+|⁺)\s*=")
 
 
-def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
+class Equations(NamedTuple):
+    """Right-hand sides in the symbols of a table, and whether they are the values after one step."""
+
+    variables: list[str]
+    right: list[Polynomial]
+    table: SymbolTable
+    parameters: list[str]
+    discrete: bool
+
+
+def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
     """Read equations ``x' = …``, one a line or separated by semicolons; ``#`` begins a comment.
 
     All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations for the values after one step.
@@ -40,11 +49,12 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
 
     Examples
     --------
-    >>> print(read_equations("x' = -k*x/(1 + x); y' = k*x/(1 + x) - exp(-t)*y", ["k"]))
+    >>> from symlump import ODE
+    >>> print(ODE.from_text("x' = -k*x/(1 + x); y' = k*x/(1 + x) - exp(-t)*y", ["k"]))
     x' = -x*k/(1 + x)
     y' = -y*exp(-t) + x*k/(1 + x)
     k' = 0
-    >>> print(read_equations("x+ = a*x + y; y+ = x*y", ["a"]))
+    >>> print(ODE.from_text("x+ = a*x + y; y+ = x*y", ["a"]))
     x⁺ = y + x*a
     y⁺ = x*y
     a⁺ = a
@@ -84,4 +94,4 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> ODE:
         if tokens.kind != "end":
             raise tokens.error("the end of the equation")
     equations += [{} for _ in constants]
-    return in_time(ODE.from_table(names, equations, arithmetic.table, constants), bool(discrete))
+    return Equations(names, equations, arithmetic.table, constants, bool(discrete))

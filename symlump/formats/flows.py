@@ -14,6 +14,7 @@ import numpy as np
 
 from symlump.ode.exact import ExactArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, multiply_monomials
+from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
@@ -102,7 +103,7 @@ class Flows:
         """The system that the flows make."""
         flow = np.arange(len(self.rates), dtype=np.int64)
         table = ExactArray.from_fractions(self._table)
-        return FlowArrays(
+        flows = FlowArrays(
             table.take(np.array(self.rates, dtype=np.int64)),
             np.repeat(flow, np.array(self.sizes, dtype=np.int64)),
             np.array(self.factors, dtype=np.int64),
@@ -110,7 +111,15 @@ class Flows:
             np.repeat(flow, np.array(self.widths, dtype=np.int64)),
             np.array(self.changed, dtype=np.int64),
             np.array(self.counts, dtype=np.int64),
-        ).to_ode(variables, parameters)
+        )
+        return PolynomialODE.from_flows(flows, variables, parameters)
+
+    def build_over(
+        self, table: SymbolTable, variables: Sequence[str], parameters: Iterable[str] = ()
+    ) -> ODE:
+        """The same where monomials are made of the symbols of a table, whose variables these are."""
+        equations = [table.cancelled(p) for p in self.polynomials(len(variables))]
+        return ODE.from_table(variables, equations, table, parameters)
 
 
 def equations(ode: ODE) -> Iterator[tuple[int, list[tuple[Fraction, Monomial]]]]:

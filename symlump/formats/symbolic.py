@@ -6,13 +6,12 @@ product remembers its factors until something is added to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats.constant_functions import KNOWN, at_numbers
 from symlump.formats.constant_functions import power as power_at_numbers
-from symlump.formats.flows import Flows
 from symlump.ode.functions.algebra import (
     Budget,
     Polynomial,
@@ -24,7 +23,6 @@ from symlump.ode.functions.algebra import (
 )
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.symbols import SymbolTable
-from symlump.ode.system import ODE
 
 _MINUS = Fraction(-1)
 _HALF = constant(Fraction(1, 2))
@@ -174,15 +172,6 @@ class SymbolArithmetic:
     def _over(self, top: Polynomial, name: str, u: Sequence[Polynomial]) -> Polynomial:
         below = self._function(name, list(u))
         return self.table.multiply(top, self.table.inverse(below), self._budget)
-
-
-def settle_symbols(
-    arithmetic: SymbolArithmetic, flows: Flows, names: Sequence[str], parameters: Iterable[str]
-) -> ODE:
-    """The system that the flows make; ``names`` are the variables of the table, in order."""
-    table = arithmetic.table
-    equations = [table.cancelled(p) for p in flows.polynomials(len(names))]
-    return ODE.from_table(names, equations, table, parameters)
 
 
 def _reciprocal(name: str) -> Callable[..., Polynomial]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from symlump.errors import VariableError
+from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from symlump.ode.exact import IntArray
@@ -46,3 +48,23 @@ def index_of(names: tuple[str, ...]) -> dict[str, int]:
         twice = next(name for i, name in enumerate(names) if index[name] != i)
         raise VariableError(f"variable {twice!r} is declared twice")
     return index
+
+
+def position_of(variable: object, index: Mapping[str, int]) -> int:
+    """The position of a variable that is given as a name, a symbol or a number.
+
+    Raises
+    ------
+    VariableError
+        If there is no such variable.
+    """
+    if isinstance(variable, int | np.integer):
+        if 0 <= variable < len(index):
+            return int(variable)
+        raise VariableError(f"variable number {variable} is outside 0…{len(index) - 1}")
+    name = str(variable)
+    if name in index:
+        return index[name]
+    shown = ", ".join(list(index)[:8]) + (", …" if len(index) > 8 else "")
+    meant = did_you_mean(name, index, "it has ")
+    raise VariableError(f"{name!r} is not a variable of this system{meant}{shown}")

@@ -9,14 +9,12 @@ from step to step.
 from __future__ import annotations
 
 from copy import copy
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from symlump.errors import InputError
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.functions.algebra import add_to, symbol
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
@@ -36,28 +34,6 @@ def with_parameters_kept(ode: ODE, result: FloatArray, state: FloatArray) -> Flo
     for name in ode.parameters:
         result[ode.index[name]] = state[ode.index[name]]
     return result
-
-
-def increments(ode: ODE) -> ODE:
-    """By how much a map changes each variable, q(x) − x, as a system in continuous time.
-
-    Examples
-    --------
-    >>> from symlump import ODE
-    >>> print(increments(ODE.from_text("x+ = 2*x + y; y+ = y")))
-    x' = x + y
-    y' = 0
-    """
-    from symlump.ode.system import ODE
-
-    fixed = set(ode.parameters)
-    changes = [
-        {} if name in fixed else add_to(dict(ode.equation(i)), symbol(i), Fraction(-1))
-        for i, name in enumerate(ode.variables)
-    ]
-    return ODE.from_table(
-        ode.variables, changes, ode.table, ode.parameters, ode.coefficients.is_float
-    )
 
 
 def checked_steps(times: object) -> list[int]:

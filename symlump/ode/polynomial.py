@@ -16,8 +16,9 @@ import numpy as np
 from symlump.errors import NotPolynomialError, VariableError
 from symlump.ode.distinct import index_of
 from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
-from symlump.ode.reactions import Reaction, read_reactions
+from symlump.ode.reactions import FlowArrays, Reaction, read_reactions
 from symlump.ode.system import ODE
 
 
@@ -189,4 +190,44 @@ class PolynomialODE(ODE):
         B' = -2*A*B
         C' = -C + 2*A*B
         """
-        return read_reactions(reactions, variables, parameters)
+        return cls.from_flows(*read_reactions(reactions, variables, parameters))
+
+    @classmethod
+    def from_flows(
+        cls, flows: FlowArrays, variables: Iterable[str], parameters: Iterable[str] = ()
+    ) -> PolynomialODE:
+        """The system that flows make; equal terms are added exactly."""
+        return cls.from_sorted_terms(variables, *flows.terms(), parameters)
+
+    def __eq__(self, other: object) -> bool:
+        """Same variables in the same order and the same polynomials, exactly."""
+        if not isinstance(other, PolynomialODE):
+            return super().__eq__(other)
+        mine, theirs = self.monomials, other.monomials
+        return (
+            self.variables == other.variables
+            and self.discrete == other.discrete
+            and set(self.parameters) == set(other.parameters)
+            and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.columns, other.columns)
+            and np.array_equal(mine.indptr, theirs.indptr)
+            and np.array_equal(mine.variables, theirs.variables)
+            and np.array_equal(mine.powers, theirs.powers)
+            and bool(self.coefficients.same_as(other.coefficients).all())
+        )
+
+    __hash__ = ODE.__hash__
+
+    def reordered(self, order: IntArray) -> ODE:
+        """See :meth:`symlump.ode.system.ODE.reordered`."""
+        place = np.argsort(order)
+        monomials, position = self.monomials.relabel(place)
+        moved = PolynomialODE.from_terms(
+            [self.variables[i] for i in order.tolist()],
+            place[self.rows],
+            position[self.columns],
+            self.coefficients,
+            monomials,
+            self.parameters,
+        )
+        return in_time(moved, self.discrete)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from symlump.errors import InputError, VariableError
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
-
-if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
 
 #: Reactants, products, rate constant: ({"A": 1, "B": 1}, {"C": 1}, Fraction(1, 2)).
 Reaction = tuple[Mapping[str, int], Mapping[str, int], Any]
@@ -41,11 +38,8 @@ class FlowArrays:
     change_variables: IntArray
     change_counts: IntArray
 
-    def to_ode(self, variables: Iterable[str], parameters: Iterable[str] = ()) -> PolynomialODE:
-        """The system of differential equations; equal terms are added exactly."""
-        from symlump.ode.polynomial import PolynomialODE
-
-        names = tuple(variables)
+    def terms(self) -> tuple[IntArray, ExactArray, Monomials]:
+        """The terms of the equations, sorted by key: key, coefficient and, shared by them, the monomials."""
         monomials, position = Monomials.from_factors(
             self.factor_flows, self.factor_variables, self.factor_powers, len(self.rates)
         )
@@ -56,13 +50,13 @@ class FlowArrays:
         keys = keys[order]
         rates = self.rates.take(self.change_flows[order]).times(self.change_counts[order])
         del order  # at millions of reactions these arrays are what memory is made of
-        return PolynomialODE.from_sorted_terms(names, keys, rates, monomials, parameters)
+        return keys, rates, monomials
 
 
 def read_reactions(
     reactions: Iterable[Reaction], variables: Iterable[str] | None, parameters: Iterable[str]
-) -> PolynomialODE:
-    """See ``PolynomialODE.from_reactions``."""
+) -> tuple[FlowArrays, list[str], tuple[str, ...]]:
+    """The flows of reactions, variables and parameters; see ``PolynomialODE.from_reactions``."""
     listed = [(dict(a), dict(b), rate) for a, b, rate in reactions]
     fixed = tuple(parameters)
     found = dict.fromkeys(v for a, b, _ in listed for v in (*a, *b))
@@ -97,7 +91,7 @@ def read_reactions(
         rates.append(rate)
     table = np.array(factors, dtype=np.int64).reshape(-1, 3).T
     moved = np.array(changes, dtype=np.int64).reshape(-1, 3).T
-    return FlowArrays(_rates(rates), *table, *moved).to_ode(names, fixed)
+    return FlowArrays(_rates(rates), *table, *moved), names, fixed
 
 
 def _rates(rates: list[Any]) -> ExactArray:

@@ -60,7 +60,7 @@ def jacobian(ode: ODE, x: FloatArray) -> sparse.csr_array:
 
 def exact_jacobian(ode: ODE, method: str) -> dict[str, Any]:
     """The Jacobian for a solver, where it asks for one and every function in the system has a derivative."""
-    if ode.generators is not None and not ode.generators.slopes.smooth:
+    if ode.slopes is not None and not ode.slopes.smooth:
         return {}  # the solver's own differences
     if method in ("BDF", "Radau"):
         return {"jac": lambda t, x: ode.jacobian(x, t)}

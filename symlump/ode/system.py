@@ -17,14 +17,13 @@ import numpy.typing as npt
 
 from symlump.errors import VariableError
 from symlump.ode import maps, printing
-from symlump.ode.distinct import index_of
+from symlump.ode.distinct import index_of, position_of
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions import images
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials
-from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import networkx
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from symlump.ode.derivative import PartialDerivatives
+    from symlump.ode.functions.polynomials import Polynomials
+    from symlump.ode.functions.slopes import Slopes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,14 +108,16 @@ class ODE:
         """
         from symlump.ode.functions.sympy_io import read_functions
 
-        return read_functions(equations, parameters, time)
+        return ODE.from_table(*read_functions(equations, parameters, time))
 
     @staticmethod
     def from_text(text: str, parameters: Iterable[str] = ()) -> ODE:
         """Read ``"x' = -k*x; y' = …"`` or ``"x+ = …"``: :func:`symlump.formats.equations.read_equations`."""
         from symlump.formats.equations import read_equations
 
-        return read_equations(text, parameters)
+        read = read_equations(text, parameters)
+        ode = ODE.from_table(read.variables, read.right, read.table, read.parameters)
+        return maps.in_time(ode, read.discrete)
 
     @staticmethod
     def from_table(
@@ -126,15 +129,25 @@ class ODE:
     ) -> ODE:
         """Build a system from polynomials in the symbols of a table, one per variable.
 
-        Only what the equations need is taken over. Without functions the result is a
-        :class:`PolynomialODE`. With ``floats`` coefficients are stored as floats where all are.
+        Only what the equations need is taken over; without functions it is a :class:`PolynomialODE`. With
+        ``floats`` coefficients are stored as floats where all are.
 
         Raises
         ------
         VariableError
             If a name occurs twice, or a parameter is not a variable or has an equation.
         """
-        return images.from_table(variables, equations, table, parameters, floats)
+        return _of_kind(images.numbered_table(variables, equations, table, parameters, floats))
+
+    @staticmethod
+    def from_arrays(
+        names: Iterable[str],
+        equations: Polynomials,
+        functions: Generators,
+        parameters: Iterable[str],
+    ) -> ODE:
+        """The same of equations in the symbols of some functions, numbered in the order of their need."""
+        return _of_kind(images.numbered_arrays(names, equations, functions, parameters))
 
     def into(
         self, table: SymbolTable, of: Sequence[Polynomial] | None = None
@@ -189,20 +202,7 @@ class ODE:
         """Same variables in the same order and the same polynomials, exactly."""
         if not isinstance(other, ODE):
             return NotImplemented
-        if self.generators is not None or other.generators is not None:
-            return images.equal(self, other)
-        mine, theirs = self.monomials, other.monomials
-        return (
-            self.variables == other.variables
-            and self.discrete == other.discrete
-            and set(self.parameters) == set(other.parameters)
-            and np.array_equal(self.rows, other.rows)
-            and np.array_equal(self.columns, other.columns)
-            and np.array_equal(mine.indptr, theirs.indptr)
-            and np.array_equal(mine.variables, theirs.variables)
-            and np.array_equal(mine.powers, theirs.powers)
-            and bool(self.coefficients.same_as(other.coefficients).all())
-        )
+        return images.equal(self, other)
 
     def __hash__(self) -> int:
         return hash((self.variables, self.terms))
@@ -234,17 +234,8 @@ class ODE:
         y' = y*x
         x' = -y
         """
-        from symlump.ode.polynomial import PolynomialODE
-
-        place = np.argsort(order)
         names = [self.variables[i] for i in order.tolist()]
-        if self.generators is not None:
-            return maps.in_time(images.renamed(self, place, names), self.discrete)
-        monomials, position = self.monomials.relabel(place)
-        rows, columns = place[self.rows], position[self.columns]
-        moved = PolynomialODE.from_terms(
-            names, rows, columns, self.coefficients, monomials, self.parameters
-        )
+        moved = ODE.from_table(*images.moved(self, np.argsort(order), names))
         return maps.in_time(moved, self.discrete)
 
     def as_map(self) -> ODE:
@@ -266,16 +257,7 @@ class ODE:
         VariableError
             If there is no such variable.
         """
-        if isinstance(variable, int | np.integer):
-            if 0 <= variable < len(self):
-                return int(variable)
-            raise VariableError(f"variable number {variable} is outside 0…{len(self) - 1}")
-        name = str(variable)
-        if name in self.index:
-            return self.index[name]
-        shown = ", ".join(self.variables[:8]) + (", …" if len(self) > 8 else "")
-        meant = did_you_mean(name, self.variables, "it has ")
-        raise VariableError(f"{name!r} is not a variable of this system{meant}{shown}")
+        return position_of(variable, self.index)
 
     @cached_property
     def matrix(self) -> sparse.csr_array:
@@ -335,12 +317,19 @@ class ODE:
         from scipy import sparse
 
         d, symbols = self.derivative, np.asarray(x, dtype=np.float64)
-        if self.generators is not None:
-            symbols = self.generators.slopes.functions.values(symbols, time)
+        if self.slopes is not None:
+            symbols = self.slopes.functions.values(symbols, time)
         values = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
         shape = (len(self), self.symbols)
         whole = sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
-        return self.generators.slopes.chained(whole, symbols) if self.generators else whole
+        return whole if self.slopes is None else self.slopes.chained(whole, symbols)
+
+    @cached_property
+    def slopes(self) -> Slopes | None:
+        """The derivatives of its functions by their arguments; None where there are none."""
+        from symlump.ode.functions.slopes import Slopes
+
+        return None if self.generators is None else Slopes.of(self.generators)
 
     @cached_property
     def derivative(self) -> PartialDerivatives:
@@ -398,3 +387,10 @@ class ODE:
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.to_latex()}$"
+
+
+def _of_kind(fields: images.Numbered) -> ODE:
+    """Without functions a system is a ``PolynomialODE``."""
+    from symlump.ode.polynomial import PolynomialODE
+
+    return (PolynomialODE if fields.generators is None else ODE)(*fields)

@@ -14,7 +14,6 @@ from symlump.errors import InputError, MethodError
 from symlump.lumping.elementary.polynomial_rows import Involved
 from symlump.lumping.elementary.relabelling import relabelled
 from symlump.ode.functions.algebra import symbol
-from symlump.ode.functions.images import from_arrays, from_table
 from symlump.ode.functions.symbols import SymbolTable
 
 t = sympy.Symbol("t")
@@ -60,8 +59,8 @@ def test_arrays_and_dictionaries_give_the_same_system():
         names = [f"y{i}" for i in range(count)]
         for at in range(len(chosen)):
             place = np.full(count, at)
-            found = from_arrays(names, equations.select(place), functions, ())
-            wanted = from_table(names, [chosen[at]] * count, table, (), False)
+            found = sl.ODE.from_arrays(names, equations.select(place), functions, ())
+            wanted = sl.ODE.from_table(names, [chosen[at]] * count, table)
             assert found == wanted and str(found) == str(wanted)
             if wanted.generators is not None:
                 assert found.generators.functions == wanted.generators.functions
@@ -95,7 +94,9 @@ def test_functions_that_become_others_or_numbers(text, labels, expected):
     count = max(labels) + 1
     equations, functions = relabelled(ode, np.array(labels), count)
     names = ["a", "b"][:count]
-    found = from_arrays(names, equations.select(np.zeros(count, dtype=np.int64)), functions, ())
+    found = sl.ODE.from_arrays(
+        names, equations.select(np.zeros(count, dtype=np.int64)), functions, ()
+    )
     for right in found.to_sympy().values():
         assert sympy.simplify(right - sympy.sympify(expected)) == 0
 
@@ -122,7 +123,7 @@ def test_couplings_cost_no_dictionaries(seed, monkeypatch):
     names, count = [f"y{i}" for i in range(6)], sl.Partition(labels)
     table = SymbolTable(6)
     every, _ = ode.into(table, [symbol(block) for block in count.labels.tolist()])
-    wanted = from_table(names, [every[i] for i in count.representatives.tolist()], table, (), False)
+    wanted = sl.ODE.from_table(names, [every[i] for i in count.representatives.tolist()], table)
     monkeypatch.setattr(sl.ODE, "into", None)
     lumping = sl.lump(ode, sl.Backward())
     assert lumping.partition == count

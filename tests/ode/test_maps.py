@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import FailureError, FileFormatError, InputError, MethodError
-from symlump.ode.maps import increments
+from symlump.lumping.linear.conserved import increments
 from symlump.proof.certificate import Certificate
 from symlump.proof.check import check
 

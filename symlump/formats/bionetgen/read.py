@@ -21,7 +21,7 @@ from symlump.formats.flows import Flows
 from symlump.formats.model import Model
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, shown
-from symlump.formats.symbolic import SymbolArithmetic, settle_symbols
+from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Monomial, Polynomial
 from symlump.ode.functions.symbols import SymbolTable
@@ -171,7 +171,7 @@ class _Reader:
         ode: ODE
         more: dict[str, Fraction] = {}
         if isinstance(arithmetic, SymbolArithmetic):
-            ode = settle_symbols(arithmetic, self.flows, tuple(variables), letters)
+            ode = self.flows.build_over(arithmetic.table, tuple(variables), letters)
         else:
             ode, more = settle(arithmetic, self.flows, letters, self._refuse)
         title = _TITLE.search(self.source.text)

@@ -20,7 +20,7 @@ from symlump.formats.flows import Flows
 from symlump.formats.model import Model, cover, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
 from symlump.formats.source import Source, listed, shown
-from symlump.formats.symbolic import SymbolArithmetic, settle_symbols
+from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Polynomial
 from symlump.ode.functions.symbols import SymbolTable
@@ -134,7 +134,7 @@ class _Reader:
         letters: dict[str, Fraction] = {}
         blocks = self._partition()
         if isinstance(arithmetic, SymbolArithmetic):
-            ode = settle_symbols(arithmetic, self.flows, tuple(variables), symbolic)
+            ode = self.flows.build_over(arithmetic.table, tuple(variables), symbolic)
             observables, other_views = self._views(tuple(variables))
         else:
             arithmetic.constants.clear()  # a view with such a quotient is a text

@@ -11,7 +11,6 @@ from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import symbol
-from symlump.ode.functions.images import from_arrays
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -69,4 +68,4 @@ def quotient(
         chosen = [every[i] for i in first.tolist()]
         chosen = [{} if table.is_zero(p) else p for p in chosen]
         return ODE.from_table(names, chosen, table, parameters, ode.coefficients.is_float)
-    return from_arrays(names, without_zeros(equations, generators), generators, parameters)
+    return ODE.from_arrays(names, without_zeros(equations, generators), generators, parameters)

@@ -23,7 +23,6 @@ from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, total
-from symlump.ode.functions.images import from_arrays
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -108,7 +107,7 @@ def quotient(
         equations.columns,
         equations.coefficients,
     )
-    return from_arrays(names, without_zeros(sums, generators), generators, parameters)
+    return ODE.from_arrays(names, without_zeros(sums, generators), generators, parameters)
 
 
 def _quotient_by_shares(

@@ -39,6 +39,7 @@ from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.printing import symbol_text
+from symlump.ode.functions.slopes import Slopes
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
 
@@ -83,13 +84,18 @@ class FunctionMap(BoxMap):
     def _plain(self) -> _Functions:
         return _Functions(self._functions, self.arithmetic)
 
+    @property
+    def _slopes(self) -> Slopes:
+        assert self.terms.slopes is not None
+        return self.terms.slopes
+
     @cached_property
     def _with_slopes(self) -> _Functions:
-        return _Functions(self._functions.slopes.functions, self.arithmetic)
+        return _Functions(self._slopes.functions, self.arithmetic)
 
     @cached_property
     def _by_arguments(self) -> _Evaluated:
-        return _Evaluated(self._functions.slopes.polynomials, self.arithmetic)
+        return _Evaluated(self._slopes.polynomials, self.arithmetic)
 
     def values(self, box: Enclosures) -> Enclosures:
         """The map on a box of shape (inputs,); result of shape (outputs,)."""

@@ -24,8 +24,6 @@ from symlump.ode.monomials import ranges
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from symlump.ode.functions.slopes import Slopes
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -116,13 +114,6 @@ class Generators:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         names = tuple(self.functions[k] for k in kept)
         return Generators(self.first, names, starts, arguments), number
-
-    @cached_property
-    def slopes(self) -> Slopes:
-        """The derivatives of all functions by their arguments."""
-        from symlump.ode.functions.slopes import Slopes
-
-        return Slopes.of(self)
 
     @cached_property
     def inner(self) -> tuple[IntArray, IntArray]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from symlump.errors import InputError, VariableError
 from symlump.ode.distinct import index_of
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import (
     Budget,
     Monomial,
@@ -25,6 +25,7 @@ from symlump.ode.functions.algebra import (
 from symlump.ode.functions.generators import Generators, renumbered
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.monomials import Monomials
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
@@ -71,29 +72,40 @@ def equal(a: ODE, b: ODE) -> bool:
     return images_of(a, table, None)[0] == images_of(b, table, None)[0]
 
 
-def renamed(ode: ODE, place: IntArray, names: Sequence[str]) -> ODE:
-    """The system with variable i at ``place[i]``, under its new name."""
+def moved(
+    ode: ODE, place: IntArray, names: Sequence[str]
+) -> tuple[Sequence[str], list[Polynomial], SymbolTable, list[str], bool]:
+    """What ``ODE.from_table`` makes the system of that has variable i at ``place[i]``, under its new name."""
     table = SymbolTable(len(ode))
     equations, _ = images_of(ode, table, [symbol(i) for i in place.tolist()])
-    moved: list[Polynomial] = [{} for _ in equations]
+    reordered: list[Polynomial] = [{} for _ in equations]
     for i, equation in zip(place.tolist(), equations, strict=True):
-        moved[i] = equation
+        reordered[i] = equation
     new = {old: names[i] for old, i in zip(ode.variables, place.tolist(), strict=True)}
     parameters = [new[name] for name in ode.parameters]
-    return from_table(names, moved, table, parameters, ode.coefficients.is_float)
+    return names, reordered, table, parameters, ode.coefficients.is_float
 
 
-def from_table(
+class Numbered(NamedTuple):
+    """The fields of a system."""
+
+    variables: tuple[str, ...]
+    monomials: Monomials
+    rows: IntArray
+    columns: IntArray
+    coefficients: ExactArray
+    parameters: tuple[str, ...]
+    generators: Generators | None
+
+
+def numbered_table(
     variables: Iterable[str],
     equations: Sequence[Polynomial],
     table: SymbolTable,
     parameters: Iterable[str],
     floats: bool,
-) -> ODE:
+) -> Numbered:
     """See :meth:`symlump.ode.system.ODE.from_table`."""
-    from symlump.ode.polynomial import PolynomialODE
-    from symlump.ode.system import ODE
-
     names, constants = tuple(variables), tuple(parameters)
     _check_parameters(names, constants, [bool(p) for p in equations])
     used = dict.fromkeys(s for p in equations for s in sorted(symbols_of(p)) if s >= table.count)
@@ -102,46 +114,39 @@ def from_table(
         generators, number = Generators.of(table, list(used), floats)
         equations = [renumbered(p, number) for p in equations]
     terms = Polynomials.of(equations, floats)
-    kind = PolynomialODE if generators is None else ODE
-    return kind(
-        names,
-        terms.monomials,
-        terms.rows,
-        terms.columns,
-        terms.coefficients,
-        constants,
-        generators,
-    )
+    return _numbered(names, terms, constants, generators)
 
 
-def from_arrays(
+def numbered_arrays(
     variables: Iterable[str],
     equations: Polynomials,
     generators: Generators,
     parameters: Iterable[str],
-) -> ODE:
-    """The same from arrays: equations in the symbols of some functions, of which only those needed are taken.
-
-    They are numbered in the order in which the equations need them, arguments first.
-    """
-    from symlump.ode.polynomial import PolynomialODE
-    from symlump.ode.system import ODE
-
+) -> Numbered:
+    """See :meth:`symlump.ode.system.ODE.from_arrays`."""
     names, constants = tuple(variables), tuple(parameters)
     _check_parameters(names, constants, np.diff(equations.indptr).astype(bool).tolist())
     _, symbol = equations.occurrences()  # by equation
     first: dict[int, None] = dict.fromkeys(symbol[symbol >= len(names)].tolist())
     chosen, number = generators.chosen([s - len(names) for s in first])
     equations = equations.select(np.arange(len(names))).renumbered(number)
-    kind = ODE if len(chosen) else PolynomialODE
-    return kind(
+    return _numbered(names, equations, constants, chosen if len(chosen) else None)
+
+
+def _numbered(
+    names: tuple[str, ...],
+    terms: Polynomials,
+    parameters: tuple[str, ...],
+    generators: Generators | None,
+) -> Numbered:
+    return Numbered(
         names,
-        equations.monomials,
-        equations.rows,
-        equations.columns,
-        equations.coefficients,
-        constants,
-        chosen if len(chosen) else None,
+        terms.monomials,
+        terms.rows,
+        terms.columns,
+        terms.coefficients,
+        parameters,
+        generators,
     )
 
 

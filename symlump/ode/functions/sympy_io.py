@@ -67,10 +67,8 @@ _CLASSES: dict[str, Callable[..., Any]] = {name: kind for kind, name in _NAMES.i
 
 def read_functions(
     equations: Mapping[Any, Any], parameters: Iterable[Any], time: Any = None
-) -> ODE:
-    """See :meth:`symlump.ode.system.ODE.from_sympy`."""
-    from symlump.ode.system import ODE
-
+) -> tuple[list[str], list[Polynomial], SymbolTable, list[str], bool]:
+    """What ``ODE.from_table`` makes a system of; see :meth:`symlump.ode.system.ODE.from_sympy`."""
     variables = [as_symbol(key) for key in equations]
     constants = [as_symbol(key) for key in parameters]
     known = {s: symbol(i) for i, s in enumerate([*variables, *constants])}
@@ -87,7 +85,7 @@ def read_functions(
     rows += [{} for _ in constants]
     names = [s.name for s in [*variables, *constants]]
     floats = any(as_expression(s, e).has(sympy.Float) for s, e in equations.items())
-    return ODE.from_table(names, rows, table, [s.name for s in constants], floats)
+    return names, rows, table, [s.name for s in constants], floats
 
 
 class _Reader:

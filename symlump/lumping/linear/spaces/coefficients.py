@@ -10,7 +10,6 @@ from symlump.lumping.elementary.gradients import gradient_of
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions.algebra import Monomial
-from symlump.ode.functions.images import from_arrays
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.system import ODE
 
@@ -58,7 +57,7 @@ def with_equations(ode: ODE, kept: IntArray) -> ODE:
     part = Polynomials.collected(
         len(ode), ode.monomials, ode.rows[at], ode.columns[at], ode.coefficients.take(at)
     )
-    return from_arrays(ode.variables, part, ode.generators, ode.parameters)
+    return ODE.from_arrays(ode.variables, part, ode.generators, ode.parameters)
 
 
 def has_values(ode: ODE, basis: FloatArray) -> bool:

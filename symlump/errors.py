@@ -6,6 +6,8 @@ with 2), :class:`FailureError` says that the input was fine and the work could n
 
 from __future__ import annotations
 
+import math
+
 
 class SymlumpError(Exception):
     """Base of all errors that symlump raises on purpose."""
@@ -57,6 +59,14 @@ class MissingProgramError(InputError):
 
 class FailureError(SymlumpError, RuntimeError):
     """The input is valid, yet the requested result does not exist or was not reached."""
+
+
+class SimulationError(FailureError):
+    """A simulation ended before its last time, or step; ``time`` says where it stood."""
+
+    def __init__(self, message: str, time: float = math.nan) -> None:
+        super().__init__(message)
+        self.time = time
 
 
 class OutputError(FailureError):

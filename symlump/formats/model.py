@@ -161,6 +161,7 @@ class Model:
         method: str = "LSODA",
         rtol: float = 1e-10,
         atol: float = 1e-12,
+        max_steps: int | None = None,
     ) -> Trajectory:
         """Integrate the system from the model's initial values, with its events.
 
@@ -172,7 +173,8 @@ class Model:
         InputError
             If the times do not ascend, or there is no such method.
         FailureError
-            If the solver gives up, or events follow each other without end.
+            If the solver gives up (a ``SimulationError``, as of :func:`symlump.simulate`), or events follow
+            each other without end.
 
         Examples
         --------
@@ -186,7 +188,7 @@ class Model:
         """
         from symlump.formats.simulation import simulate_model
 
-        return simulate_model(self, times, method, rtol, atol)
+        return simulate_model(self, times, method, rtol, atol, max_steps)
 
     def quotient(self, lumping: Lumping | LinearLumping) -> Model:
         """The reduced model: the quotient system with what this model says about its variables.

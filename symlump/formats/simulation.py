@@ -21,16 +21,8 @@ from symlump.formats.events import names_in
 from symlump.formats.flat import Expression, Trees, evaluate, symbols
 from symlump.formats.floats import FloatArithmetic, Floats, Program
 from symlump.memory import memory_errors
-from symlump.ode.simulate import (
-    Trajectory,
-    checked_times,
-    exact_jacobian,
-    simulate,
-    solver_class,
-    solver_warnings,
-    stopped,
-    too_short,
-)
+from symlump.ode.course import MAX_STEPS, Course, solver_class, solver_warnings, too_short
+from symlump.ode.simulate import Trajectory, checked_times, exact_jacobian, simulate
 
 if TYPE_CHECKING:
     from symlump.formats.events import Event
@@ -55,17 +47,27 @@ class _Pending:
 
 @memory_errors()
 def simulate_model(
-    model: Model, times: npt.ArrayLike, method: str, rtol: float, atol: float
+    model: Model, times: npt.ArrayLike, method: str, rtol: float, atol: float, max_steps: int | None
 ) -> Trajectory:
     """The solution of a model from its initial values: see :meth:`Model.simulate`."""
+    max_steps = MAX_STEPS if max_steps is None else max_steps
     start = [float(model.initial_values[name]) for name in model.ode.variables]
     if not model.events:
-        return simulate(model.ode, start, times, method, rtol, atol)
+        return simulate(model.ode, start, times, method, rtol, atol, max_steps=max_steps)
     at = checked_times(times)
     options = {"rtol": rtol, "atol": atol, **exact_jacobian(model.ode, method)}
     with np.errstate(all="ignore"), solver_warnings() as said:
-        states = _Run(model, solver_class(method), at, options, said).states(np.array(start))
+        options["max_step"] = _longest_step(at)
+        course = Course([model.ode], solver_class(method), options, said, max_steps)
+        states = _Run(model, at, course).states(np.array(start))
     return Trajectory(at, states, model.ode.variables)
+
+
+def _longest_step(times: Floats) -> float:
+    """Of the solver, so that no event is stepped over."""
+    span = float(times[-1] - times[0])
+    shortest = float(np.diff(times).min())  # of two that are nearly one no step need be
+    return min(span / _STEPS, max(shortest, span / _MANY_STEPS))
 
 
 class _Constants(Trees):
@@ -97,25 +99,19 @@ class _Run:
         What each trigger is.
     pending : list of _Pending
         What is still to happen, in the order in which it was triggered.
-    said : list of str
-        What the solver has warned of.
+    course : Course
+        The solver.
     """
 
     def __init__(
         self,
         model: Model,
-        solver: Callable[..., Any],
         times: Floats,
-        options: dict[str, Any],
-        said: list[str],
+        course: Course,
     ) -> None:
-        self.ode, self.times, self.said = model.ode, times, said
+        self.ode, self.times, self.course = model.ode, times, course
         self.events = model.events
         self.programs: dict[int, Program] = {}
-        self.solver, self.options = solver, options
-        span = float(times[-1] - times[0])
-        shortest = float(np.diff(times).min())  # of two that are nearly one no step need be
-        self.options["max_step"] = min(span / _STEPS, max(shortest, span / _MANY_STEPS))
         self.used = [(name, self.ode.index[name]) for name in names_in(model.events)]
         self.held = [event.initial_value for event in self.events]
         self.pending: list[_Pending] = []
@@ -136,16 +132,14 @@ class _Run:
                 found[:, done:upto] = x[:, None]
                 t, done, x = end, upto, self.settled(end, x)
                 continue
-            solver = self.solver(lambda s, y: self.ode.rhs(y, s), t, x, bound, **self.options)
-            while t < bound:
-                message = solver.step()
-                if solver.status == "failed" or not np.isfinite(solver.y).all():
-                    raise stopped(t, self.said, message or "overflow")
+            for solver in self.course.steps(t, x, bound):
                 path = solver.dense_output()
                 change = self.first_change(path, solver.t_old, solver.t)
                 end = solver.t if change is None else change
                 upto = int(np.searchsorted(times, end))  # the state at the end may still jump
                 found[:, done:upto] = path(times[done:upto])
+                if upto > done:
+                    self.course.reached(float(times[upto - 1]))
                 t, done, x = end, max(upto, done), solver.y if change is None else path(end)
                 if change is not None:
                     break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.enclosures.wording import at_most
-from symlump.errors import MethodError
+from symlump.errors import MethodError, SimulationError
 from symlump.lumping.observed import ObservedError, observed_error
 from symlump.lumping.solutions.comparison import NORMS
 from symlump.ode.exact import FloatArray, IntArray
@@ -67,6 +67,8 @@ class ErrorBound:
         What simulation shows. Not certified.
     discrete : bool
         Whether it is about a map: then times are steps, and ``formula`` is infinite.
+    unobserved : str
+        Why nothing was observed, where simulations were asked for and one of them stopped.
     """
 
     direction: str
@@ -90,6 +92,7 @@ class ErrorBound:
     pieces: int
     observed: ObservedError | None
     discrete: bool = False
+    unobserved: str = ""
 
     @classmethod
     def of(
@@ -116,9 +119,14 @@ class ErrorBound:
         """What was found for a lumping, beside what some simulations of it show."""
         forward = lumping.method.direction == "forward"
         components = lumping.quotient.variables if forward else lumping.ode.variables
-        seen = None
+        seen, unseen = None, ""
         if samples:
-            seen = observed_error(lumping, horizon, box, spread=spread, samples=samples, seed=seed)
+            try:
+                seen = observed_error(
+                    lumping, horizon, box, spread=spread, samples=samples, seed=seed
+                )
+            except SimulationError as problem:  # the bound does not rest on simulations
+                unseen = str(problem)
         return cls(
             lumping.method.direction,
             horizon,
@@ -141,6 +149,7 @@ class ErrorBound:
             pieces,
             seen,
             lumping.ode.discrete,
+            unseen,
         )
 
     @cached_property
@@ -227,6 +236,8 @@ class ErrorBound:
                 f"observed, not certified: {self.observed.samples} simulated initial states, "
                 f"seed {self.observed.seed}"
             )
+        if self.unobserved:
+            lines.append(f"nothing observed: in a simulation {self.unobserved}")
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.integrate import DOP853
 
-from symlump.errors import FailureError
+from symlump.ode.course import Course
 from symlump.ode.exact import FloatArray
-from symlump.ode.simulate import integrated
+from symlump.ode.simulate import integrated, left
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -74,7 +74,7 @@ def observed_error(
 
     Raises
     ------
-    FailureError
+    SimulationError
         If the solver gives up, as it must where a solution leaves every bound in finite time.
 
     Examples
@@ -139,14 +139,10 @@ def _errors(
     q, g = lumping.ode, lumping.quotient
     n, samples = start.shape
 
-    def rates(time: float, flat: FloatArray) -> FloatArray:
-        state = flat.reshape(-1, samples)
-        return np.concatenate([q.rhs(state[:n], time), g.rhs(state[n:], time)]).ravel()
-
     with np.errstate(over="ignore"):
         both = np.concatenate([start, lumping.aggregate(start)])
-    options = {"rtol": rtol, "atol": atol}
-    path = integrated(rates, both.ravel(), times, DOP853, options).reshape(both.shape[0], -1)
+    course = Course([q, g], DOP853, {"rtol": rtol, "atol": atol}, (), samples=samples)
+    path = integrated(course, both.ravel(), times).reshape(both.shape[0], -1)
     difference = _difference(lumping, path[:n], path[n:])
     return np.asarray(difference.reshape(difference.shape[0], samples, times.size))
 
@@ -166,9 +162,10 @@ def _of_steps(
             share = generator.random((len(inputs), start.shape[1]))
             low, high = box[inputs].T
             whole[inputs] = small[of] = low[:, None] + share * (high - low)[:, None]
-            whole, small = q.rhs(whole), g.rhs(small)
-            if not (np.isfinite(whole).all() and np.isfinite(small).all()):
-                raise FailureError(f"a simulation leaves every bound at step {step + 1}")
+            before, whole, small = whole, q.rhs(whole), g.rhs(small)
+            lost = ~(np.isfinite(whole).all(axis=0) & np.isfinite(small).all(axis=0))
+            if lost.any():
+                raise left(q, before[:, int(np.argmax(lost))], step)
     return np.stack(found, axis=-1)
 
 

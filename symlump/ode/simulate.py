@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import integrate
 
-from symlump.errors import FailureError, InputError, MethodError
+from symlump.errors import InputError, MethodError, SimulationError
 from symlump.memory import memory_errors
+from symlump.ode.course import (
+    MAX_STEPS,
+    Course,
+    solver_class,
+    solver_warnings,
+    stopped,
+    too_short,
+)
 from symlump.ode.exact import FloatArray
 from symlump.ode.maps import checked_steps
 
@@ -21,8 +26,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from symlump.ode.system import ODE
-
-_STILL = 1000  # steps that do not move the time; a few of them are how a stiff start begins
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,79 +104,6 @@ def checked_state(ode: ODE, initial: npt.ArrayLike) -> FloatArray:
     return state
 
 
-def solver_class(method: str) -> Callable[..., Any]:
-    """A solver of scipy by its name.
-
-    Raises
-    ------
-    InputError
-        If there is none of the name.
-    """
-    if method not in ("LSODA", "BDF", "Radau", "RK45", "RK23", "DOP853"):
-        raise InputError(f"{method!r} is not a method of scipy.integrate.solve_ivp")
-    return _Moving if method == "LSODA" else getattr(integrate, method)
-
-
-class _Moving(integrate.LSODA):  # type: ignore[misc]
-    """LSODA that gives up where it takes steps shorter than a float for ever, as before a pole."""
-
-    still = 0
-
-    def _step_impl(self) -> tuple[bool, str | None]:
-        before = self.t
-        done, message = super()._step_impl()
-        self.still = self.still + 1 if self.t == before else 0
-        if self.still > _STILL:
-            return (
-                False,
-                "its steps no longer move the time, as where a solution grows without bound",
-            )
-        return done, message
-
-
-def too_short(start: float, end: float) -> bool:
-    """Whether times are so close that no solver tells them apart: LSODA wants two epsilons between them.
-
-    Over so little the state changes no more than by the rounding of the time.
-
-    Examples
-    --------
-    >>> too_short(0.3, 0.1 + 0.2), too_short(0, 1e-300)
-    (True, False)
-    """
-    return bool(end - start <= 4 * np.spacing(max(abs(start), abs(end))))
-
-
-@contextmanager
-def solver_warnings() -> Iterator[list[str]]:
-    """Collect the warnings in which LSODA says why it stops; all others go where they went."""
-    said: list[str] = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def keep(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if str(message).startswith("lsoda: "):
-                said.append(str(message).removeprefix("lsoda: "))
-            else:
-                show(message, category, filename, lineno, file, line)
-
-        warnings.filterwarnings("always", "lsoda: ", UserWarning)
-        warnings.showwarning = keep
-        yield said
-
-
-def stopped(time: float, said: Sequence[str], message: str) -> FailureError:
-    """The error of a solver that gives up, with its last warning if there is one."""
-    return FailureError(f"the solver stopped at time {time:g}: {said[-1] if said else message}")
-
-
 def iterate(
     ode: ODE,
     initial: npt.ArrayLike,
@@ -186,8 +116,8 @@ def iterate(
     ------
     InputError
         If steps, state or inputs do not fit.
-    FailureError
-        If the states leave the range of float64.
+    SimulationError
+        If the states leave the range of float64, or the domain of a function.
     """
     steps = checked_steps(times)
     state = checked_state(ode, initial).copy()
@@ -211,10 +141,18 @@ def iterate(
             if step in wanted:
                 states.append(state)
             if step < last:
-                state = ode.rhs(state, float(step))
-            if not np.isfinite(state).all():
-                raise FailureError(f"the map leaves every bound at step {step + 1}")
+                before, state = state, ode.rhs(state, float(step))
+                if not np.isfinite(state).all():
+                    raise left(ode, before, step)
     return Trajectory(np.array(steps, dtype=np.float64), np.array(states).T, ode.variables)
+
+
+def left(ode: ODE, state: FloatArray, step: int) -> SimulationError:
+    """The error of a map that has no next state: the function that has no value, or a state too large."""
+    from symlump.ode.functions.domains import outside
+
+    why = outside(ode, state, float(step)) or "the map leaves every bound"
+    return SimulationError(f"{why}, at step {step + 1}", step + 1)
 
 
 @memory_errors()
@@ -226,6 +164,7 @@ def simulate(
     rtol: float = 1e-10,
     atol: float = 1e-12,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
+    max_steps: int = MAX_STEPS,
 ) -> Trajectory:
     """Integrate a system from an initial state, or apply a map step by step.
 
@@ -243,6 +182,9 @@ def simulate(
     inputs : mapping, optional
         For a map: parameters that change, each with its value at every step, from the first time on. Others
         keep the value that they have in ``initial``.
+    max_steps : int
+        Steps that the solver may take between two of the times: a solution that jumps to and fro across a
+        kink would take them for ever.
 
     Raises
     ------
@@ -250,8 +192,9 @@ def simulate(
         If the times do not ascend, the state does not fit the system, or there is no such method.
     MethodError
         If inputs are given for a differential equation.
-    FailureError
-        If the solver gives up, as it must where a solution leaves every bound in finite time; or a map does.
+    SimulationError
+        If the solver gives up, as it must where a solution leaves every bound in finite time, or a function its
+        domain; or a map does. The message says which function, and ``time`` when.
 
     Examples
     --------
@@ -276,35 +219,28 @@ def simulate(
     if too_short(at[0], at[-1]):
         return Trajectory(at, np.repeat(state[:, None], at.size, axis=1), ode.variables)
     options = {"rtol": rtol, "atol": atol, **exact_jacobian(ode, method)}
-    states = integrated(lambda t, x: ode.rhs(x, t), state, at, solver, options)
+    with solver_warnings() as said:
+        course = Course([ode], solver, options, said, max_steps)
+        states = integrated(course, state, at)
     return Trajectory(at, states, ode.variables)
 
 
-def integrated(
-    rates: Callable[[float, FloatArray], FloatArray],
-    start: FloatArray,
-    times: FloatArray,
-    solver: Callable[..., Any],
-    options: dict[str, Any],
-) -> FloatArray:
-    """The solution of x' = rates(t, x) at ascending times, the first that of the start; shape (entries, times).
+def integrated(course: Course, start: FloatArray, times: FloatArray) -> FloatArray:
+    """The solution from a state at ascending times, the first that of the start; shape (entries, times).
 
     Raises
     ------
-    FailureError
+    SimulationError
         If the solver gives up, with the time that it has reached.
     """
     if not np.isfinite(start).all():
-        raise stopped(times[0], (), "the initial state is beyond what floats hold")
+        raise stopped(float(times[0]), "the initial state is beyond what floats hold")
     states, done = np.empty((start.size, times.size)), 0
-    with np.errstate(over="ignore", invalid="ignore"), solver_warnings() as said:
-        path = solver(rates, times[0], start, times[-1], **options)
-        while path.status == "running":
-            message = path.step()
-            if path.status == "failed" or not np.isfinite(path.y).all():
-                raise stopped(path.t, said, message or "overflow")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for path in course.steps(float(times[0]), start, float(times[-1])):
             upto = int(np.searchsorted(times, path.t, side="right"))
             if upto > done:
                 states[:, done:upto] = path.dense_output()(times[done:upto])
                 done = upto
+                course.reached(float(times[upto - 1]))
     return states

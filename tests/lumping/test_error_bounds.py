@@ -1,6 +1,7 @@
 """Certified bounds of a quotient's error: against simulation, known answers, and another arithmetic."""
 
 import math
+import re
 from fractions import Fraction
 from itertools import pairwise
 
@@ -273,6 +274,13 @@ def test_nothing_is_claimed_beyond_a_blow_up():
         observed_error(lumping, 2.0, np.full((2, 2), 1e200), samples=1)  # its first step fails
     with pytest.raises(FailureError, match="at time 0: the initial state is beyond what floats"):
         observed_error(lumping, 2.0, np.full((2, 2), 1.7e308), samples=1)
+
+
+def test_a_bound_stands_where_a_simulation_stops():
+    ode = sl.PolynomialODE.from_sympy({A: A**2, B: B**2})
+    bound = error_bound(sl.lump(ode, sl.Backward()), 2, {A: 1, B: 1}, samples=1)
+    assert bound.value == 0 and bound.observed is None and bound.ratio is None
+    assert re.search("nothing observed: in a simulation the solver stopped at time 1: ", str(bound))
 
 
 def test_stiff_systems_get_shorter_steps():

@@ -1,3 +1,4 @@
+import pickle
 import warnings
 
 import numpy as np
@@ -7,8 +8,9 @@ from scipy.integrate import LSODA
 
 import symlump as sl
 from symlump.datasets.systems import multisite_phosphorylation
-from symlump.errors import FailureError, InputError
-from symlump.ode.simulate import jacobian, solver_warnings
+from symlump.errors import FailureError, InputError, SimulationError
+from symlump.ode.course import solver_warnings
+from symlump.ode.simulate import jacobian
 
 
 def test_jacobian_agrees_with_differences():
@@ -106,3 +108,70 @@ def test_graphs_know_the_blocks():
     quotient = lumping.quotient_graph()
     assert quotient.nodes["y1"]["members"] == ("a", "b")
     assert set(quotient.edges) == {("y1", "y1"), ("c", "y1"), ("y1", "c")}
+
+
+@pytest.mark.parametrize("method", ["LSODA", "Radau", "RK45"])
+@pytest.mark.parametrize(
+    "equation", ["x' = -abs(x)^0.5*x/abs(x)", "x' = sign(1 - x)", "x' = 1 - 2*floor(x)"]
+)
+def test_work_is_bounded_where_a_right_hand_side_jumps(equation, method):
+    """The solver jumps to and fro across the kink, ever more slowly, and would never end."""
+    ode = sl.ODE.from_text(equation)
+    with pytest.raises(
+        SimulationError, match=r"stopped at time \d.*(jumps|less than spacing)"
+    ) as e:
+        sl.simulate(ode, [1.0 if "abs" in equation else 0.5], [0, 0.1, 5], method, max_steps=500)
+    assert 0.1 < e.value.time < 5
+    with pytest.raises(InputError, match="at least one step"):
+        sl.simulate(ode, [1.0], [0, 1], method, max_steps=0)
+
+
+def test_steps_are_counted_between_the_times_that_are_asked_for():
+    ode = sl.ODE.from_text("x' = y; y' = -x")
+    with pytest.raises(SimulationError, match="300 steps since time 0, .*larger max_steps"):
+        sl.simulate(ode, [1.0, 0.0], [0, 60], max_steps=300)
+    times = np.linspace(0, 60, 31)
+    assert sl.simulate(ode, [1, 0], times, max_steps=300)["x"] == pytest.approx(
+        np.cos(times), abs=1e-7
+    )
+
+
+@pytest.mark.parametrize("method", ["LSODA", "BDF", "Radau", "DOP853"])
+@pytest.mark.parametrize(
+    ("equations", "initial", "time", "words"),
+    [
+        ("x' = -1; y' = ln(x)", [1, 0], 1, r"log\(x\) has no real value where its argument is -"),
+        ("x' = -x^0.5 - 1/10", [1], 1.52042, r"x\^\(1/2\) has no real value where its base is -"),
+        (
+            "x' = asin(x) + 1",
+            [0],
+            0.6736,
+            r"asin\(x\) has no real value where its argument is 1\.0",
+        ),
+        ("x' = ln(x)", [0], 0, r"log\(x\) is infinite where its argument is 0"),
+        (
+            "x' = 1/(x - y); y' = x",
+            [1, 1],
+            0,
+            r"1/\(x - y\) is infinite where its denominator is 0",
+        ),
+        ("x' = exp(800*x)", [1], 0, r"exp\(800\*x\) is beyond what floats hold .* is 800"),
+        ("x' = -1/x", [1], 0.5, "1/x is .*e.* there|less than spacing"),
+    ],
+)
+def test_a_function_that_leaves_its_domain_is_named(equations, initial, time, words, method):
+    ode = sl.ODE.from_text(equations)
+    with pytest.raises(SimulationError, match=f"at time {time:g}.*{words}") as problem:
+        sl.simulate(ode, initial, [0, 3], method)
+    assert problem.value.time == pytest.approx(time, abs=1e-4)
+    assert pickle.loads(pickle.dumps(problem.value)).time == problem.value.time
+
+
+def test_a_map_that_leaves_the_domain_of_a_function_says_so():
+    ode = sl.ODE.from_text("x+ = ln(x)")
+    with pytest.raises(
+        SimulationError, match=r"log\(x\) has no real value .* -0\.366.*, at step 3"
+    ):
+        sl.simulate(ode, [2.0], range(5))
+    with pytest.raises(SimulationError, match="leaves every bound, at step 7"):
+        sl.simulate(sl.ODE.from_text("x+ = x^3"), [2.0], range(12))

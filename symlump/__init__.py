@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from symlump.network.exchange.onnx_write import write_onnx
     from symlump.network.network import Network
     from symlump.network.recurrent.neural_ode import NeuralODE
+    from symlump.network.recurrent.onnx_reading import read_recurrent_onnx
+    from symlump.network.recurrent.recurrent_network import RecurrentNetwork
     from symlump.network.saved.program import write_program
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import from_torch, to_torch
@@ -98,6 +100,8 @@ _HOME = {
     "Layer": "symlump.network.chain",
     "Network": "symlump.network.network",
     "NeuralODE": "symlump.network.recurrent.neural_ode",
+    "RecurrentNetwork": "symlump.network.recurrent.recurrent_network",
+    "read_recurrent_onnx": "symlump.network.recurrent.onnx_reading",
     "read_onnx": "symlump.network.exchange.onnx_io",
     "write_onnx": "symlump.network.exchange.onnx_write",
     "write_program": "symlump.network.saved.program",
@@ -174,6 +178,7 @@ __all__ = [
     "Polynomial",
     "PolynomialODE",
     "Quantize",
+    "RecurrentNetwork",
     "ReductionExplanation",
     "Refinement",
     "Sweep",
@@ -201,6 +206,7 @@ __all__ = [
     "reachable",
     "read",
     "read_onnx",
+    "read_recurrent_onnx",
     "search",
     "simulate",
     "surrogate",

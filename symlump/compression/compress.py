@@ -11,6 +11,7 @@ from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.recurrent.neural_ode import NeuralODE
+from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.shared import refuse_transposed
 from symlump.plan import Plan
 
@@ -137,6 +138,8 @@ def compress(  # type: ignore[overload-overlap]
     model: nn.RNNBase | nn.RNNCellBase, method: CompressionMethod
 ) -> RecurrentCompression: ...
 @overload
+def compress(model: RecurrentNetwork, method: CompressionMethod) -> RecurrentCompression: ...
+@overload
 def compress(model: NeuralODE, method: CompressionMethod) -> FieldCompression: ...
 @overload
 def compress(
@@ -148,7 +151,7 @@ def compress(
 ) -> Compression: ...
 @memory_errors()
 def compress(
-    model: Network | nn.Module | NeuralODE,
+    model: Network | nn.Module | NeuralODE | RecurrentNetwork,
     method: CompressionMethod,
     *,
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
@@ -158,7 +161,7 @@ def compress(
 
     Parameters
     ----------
-    model : torch.nn.Module, Network, NeuralODE
+    model : torch.nn.Module, Network, RecurrentNetwork, NeuralODE
     method : CompressionMethod
         Any method of this package, such as :class:`symlump.AFDE`, with its options.
     example : Tensor of shape (samples, …), or a tuple of them, optional
@@ -188,20 +191,26 @@ def compress(
 
         _refuse_options("a neural ODE says its sizes itself", example, leave_untouched)
         return compress_field(model, method, compress)
-    if not isinstance(model, Network) and is_recurrent(model):
+    if is_recurrent(model):
         return recurrent_plan(model, method, example, leave_untouched).settled()
+    assert not isinstance(model, RecurrentNetwork)
     return CompressionPlan.of(model, method, example, leave_untouched).settled()
 
 
 def is_recurrent(model: object) -> bool:
-    """Whether a model is a torch module with recurrent ones inside."""
+    """Whether a model is a recurrent network, or a torch module with recurrent ones inside."""
+    if isinstance(model, Network | RecurrentNetwork):
+        return isinstance(model, RecurrentNetwork)
     from symlump.network.recurrent.torch_cells import holds_recurrent
 
     return holds_recurrent(model)
 
 
 def recurrent_plan(
-    model: nn.Module, method: CompressionMethod, example: object, leave_untouched: bool
+    model: Network | nn.Module | RecurrentNetwork,
+    method: CompressionMethod,
+    example: object,
+    leave_untouched: bool,
 ) -> RecurrentPlan:
     """The plan of a model with recurrent cells.
 
@@ -213,6 +222,9 @@ def recurrent_plan(
     from symlump.compression.recurrent.plan import RecurrentPlan
 
     _refuse_options("sequences go into the method: AFDE(…, inputs=X)", example, leave_untouched)
+    if isinstance(model, RecurrentNetwork):
+        return RecurrentPlan.of_network(model, method)
+    assert not isinstance(model, Network)
     return RecurrentPlan.of(model, method)
 
 

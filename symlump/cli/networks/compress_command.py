@@ -36,9 +36,9 @@ by merging the units that act alike), and write the smaller network.
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
 activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
 everything, and may hold convolutions and branches. Recurrent cells (RNN, GRU, LSTM) are known in a state
-dict by the names that torch gives their tensors. The equations that justify the result go to --equations,
-its proofs to --certificates. The price in accuracy is measured on standard normal inputs, and on your own
-data with --data; with --box it is certified.
+dict by the names that torch gives their tensors, and in ONNX by their operators. The equations that justify
+the result go to --equations, its proofs to --certificates. The price in accuracy is measured on standard
+normal inputs, and on your own data with --data; with --box it is certified.
 """
 
 _EXAMPLES = """\

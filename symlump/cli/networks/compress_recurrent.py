@@ -1,4 +1,4 @@
-"""``symlump compress`` and ``symlump show`` of state dicts with recurrent cells."""
+"""``symlump compress`` and ``symlump show`` of state dicts and ONNX files with recurrent cells."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names, refuse, shown_path
-from symlump.cli.networks.saved import OF_ONNX
+from symlump.cli.networks.saved import OF_ONNX, is_onnx, refuse_unheeded
 from symlump.cli.outputs import certificates_line, write_certificates
-from symlump.errors import MethodError
+from symlump.errors import FileFormatError, MethodError
 from symlump.progress import working
 from symlump.tables import table_text
 
@@ -30,7 +30,12 @@ _NOT_HERE = {
 
 
 def is_recurrent_file(path: str) -> bool:
-    """Whether a file is a state dict with recurrent cells."""
+    """Whether a file is a state dict or an ONNX file with recurrent cells."""
+    if is_onnx(path):
+        from symlump.network.exchange.onnx_io import load_onnx
+        from symlump.network.recurrent.onnx_reading import holds_cells
+
+        return Path(path).is_file() and holds_cells(load_onnx(path))
     from symlump.network.recurrent.saved import is_saved_recurrent
     from symlump.network.saved.tensors import read_tensors
     from symlump.network.state_dict import SUFFIXES
@@ -44,7 +49,6 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
     """Run the command for a recurrent network."""
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.recurrent.plan import RecurrentPlan
-    from symlump.network.recurrent.saved import write_saved
 
     refuse(
         options,
@@ -52,17 +56,18 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
         f"is for networks without recurrence; {options.model} has recurrent cells, which take --eps or "
         "--retain, --linkage, --layers, -o and --certificates",
     )
-    saved = _read(options.model, options)
+    _check_output(options)
+    network, saved = _read(options.model, options)
     method = AFDE(eps=options.eps, retain=options.retain, linkage=options.linkage)
-    with working(f"compressing {saved.network.parameters} parameters"):
-        result = RecurrentPlan.of_network(saved.network, method).settled()
+    with working(f"compressing {network.parameters} parameters"):
+        result = RecurrentPlan.of_network(network, method).settled()
     report = result.to_dict()
     if options.certificates is not None:
         if not result.lumpings:
             raise MethodError("--certificates writes proofs, which there are with --eps 0")
         report["certificates"] = write_certificates(result.certificates, options.certificates)
     if options.output is not None:
-        write_saved(options.output, result.network, saved)
+        _write(options.output, result.network, saved)
         report["output"] = options.output
     return Answer(lambda: report, lambda: _text(result, report))
 
@@ -73,7 +78,7 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
 
     why = f"is for networks without recurrence; {options.file} has recurrent cells"
     refuse(options, _NOT_HERE, why)
-    network = _read(options.file, options).network
+    network, _ = _read(options.file, options)
     first = cell_map(network.cells[0].cell)
     if options.latex:
         return Answer(
@@ -102,12 +107,40 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
     return Answer(lambda: _described(options.file, network), text)
 
 
-def _read(path: str, options: argparse.Namespace) -> SavedRecurrent:
+def _read(path: str, options: argparse.Namespace) -> tuple[RecurrentNetwork, SavedRecurrent | None]:
+    """The network, and the state dict that it came from, if it did."""
+    if is_onnx(path):
+        from symlump.network.recurrent.onnx_reading import read_recurrent_onnx
+
+        refuse_unheeded(options, path)
+        with working(f"reading {path}"):
+            return read_recurrent_onnx(path), None
     from symlump.network.recurrent.saved import read_saved
 
     order = getattr(options, "layers", None)
     with working(f"reading {path}"):
-        return read_saved(path, options.activation, None if order is None else names(order))
+        saved = read_saved(path, options.activation, None if order is None else names(order))
+    return saved.network, saved
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Refuse an output of the other kind of file before anything is done."""
+    if options.output is not None and is_onnx(options.output) != is_onnx(options.model):
+        kind = "ONNX" if is_onnx(options.model) else "a state dict"
+        raise FileFormatError(
+            f"{options.output}: the cells of {options.model} are written back as what they came from, {kind}"
+        )
+
+
+def _write(path: str, network: RecurrentNetwork, saved: SavedRecurrent | None) -> None:
+    if saved is None:
+        from symlump.network.exchange.onnx_write import write_onnx
+
+        write_onnx(network, path)
+        return
+    from symlump.network.recurrent.saved import write_saved
+
+    write_saved(path, network, saved)
 
 
 def _described(file: str, network: RecurrentNetwork) -> dict[str, Any]:

@@ -51,13 +51,17 @@ def bound_cell(
     ((old,), (new,)) = original.cells, small.cells
     if old.cell.kind == "relu":
         raise MethodError("a bound encloses tanh; of a cell with ReLU none is made")
+    if old.cell.start is not None:
+        raise MethodError(
+            f"a bound follows a cell from the state 0; {old.name} starts from another"
+        )
     readers = [reader for reader in original.readers if reader.linear]
     smaller = [reader for reader in small.readers if reader.linear]
     whole = cell_map(old.cell, readers=[(r.weight, r.bias) for r in readers])
     part = cell_map(new.cell, readers=[(r.weight, r.bias) for r in smaller])
-    k, states = new.cell.units, len(old.cell.states)
-    rest = len(whole) - states * labels.size
-    of = np.concatenate([*(labels + s * k for s in range(states)), states * k + np.arange(rest)])
+    k, parts = new.cell.units, len(old.cell.compared)
+    rest = len(whole) - parts * labels.size
+    of = np.concatenate([*(labels + s * k for s in range(parts)), parts * k + np.arange(rest)])
     partition = Partition(of)
     lumping = Lumping(whole, Backward(), partition, partition, part, 0.0, 0)
     start = np.zeros((len(whole), 2))

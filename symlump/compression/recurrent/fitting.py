@@ -164,6 +164,7 @@ def _with(cell: Cell, means: FloatArray, reads: Readout, own: Readout) -> Cell:
         hidden_weight=v @ own.matrix,
         input_bias=None,
         hidden_bias=None,
+        start=None if cell.start is None else cell.start @ means.T,
     )
     if cell.input_bias is None or cell.hidden_bias is None:
         return small

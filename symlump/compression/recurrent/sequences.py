@@ -10,7 +10,8 @@ from torch import nn
 
 from symlump.compression.inputs import Inputs
 from symlump.compression.moments import Normal
-from symlump.errors import MethodError
+from symlump.errors import MethodError, NetworkError
+from symlump.network.recurrent.onnx_source import OnnxSource
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.recurrent.torch_cells import SEQUENCES
 from symlump.ode.exact import FloatArray
@@ -42,11 +43,14 @@ def sequences_of(
             module: normal.sample(DRAWN * STEPS, size, seed + number).reshape(DRAWN, STEPS, size)
             for number, (module, size) in enumerate(outer.items())
         }
+    given = _tensors(inputs)
+    if model is None and network.source is not None:
+        return _recorded(network, network.source, given, set(outer))
     if model is None:
         raise MethodError(
-            "inputs=… are read by a model in torch; of a file the weights only are known"
+            "inputs=… are read by a model in torch, or by the graph of an ONNX file; of a state dict the "
+            "weights only are known"
         )
-    given = _tensors(inputs)
     weight = next(model.parameters())
     recorded: dict[str, list[torch.Tensor]] = {module: [] for module in outer}
 
@@ -79,6 +83,22 @@ def sequences_of(
             hook.remove()
         model.train(training)
     return {name: _arranged(model.get_submodule(name), parts) for name, parts in recorded.items()}
+
+
+def _recorded(
+    network: RecurrentNetwork, source: OnnxSource, given: list[torch.Tensor], outer: set[str]
+) -> dict[str, FloatArray]:
+    from symlump.network.exchange.onnx_io import onnx_library
+    from symlump.network.recurrent.onnx_writing import recorded_inputs
+
+    kind = getattr(torch, network.dtype)
+    arrays = [(g.to(kind) if g.is_floating_point() else g).cpu().numpy() for g in given]
+    try:
+        found = recorded_inputs(onnx_library(), source, arrays)
+    except NetworkError as error:
+        raise MethodError(f"inputs=…: {error}") from None
+    module = {node.name: node.module for node in network.cells}
+    return {module[cell]: array for cell, array in found.items() if module[cell] in outer}
 
 
 def _arranged(module: nn.Module, parts: list[torch.Tensor]) -> FloatArray:

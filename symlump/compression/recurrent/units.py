@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import fsum
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.lumping.backward import Backward
 from symlump.lumping.lump import lump
@@ -37,7 +39,8 @@ def lumped_units(cell: Cell, reads: IntArray | None = None) -> tuple[IntArray, L
     """The blocks of a cell's units, numbered as they first occur, and the lumping that has them.
 
     A unit of an LSTM is the pair of its h and its c: where more c are equal than h, the pairs that are not both
-    are kept apart, and what then still is equal is found.
+    are kept apart, and what then still is equal is found. So it is with h and the reset gate of a GRU that
+    resets first. Units that start from different states are kept apart from the beginning.
 
     Examples
     --------
@@ -49,20 +52,27 @@ def lumped_units(cell: Cell, reads: IntArray | None = None) -> tuple[IntArray, L
     """
     system, units = cell_map(cell, reads), cell.units
     initial = None
+    if cell.start is not None:
+        initial = _blocks(cell, numbered(cell.start))
     while True:
         lumping = lump(system, Backward(), initial)
-        parts = lumping.partition.labels[: units * len(cell.states)].reshape(-1, units)
+        parts = lumping.partition.labels[: units * len(cell.compared)].reshape(-1, units)
         labels = numbered(parts)
         if len(parts) == 1 or all((numbered(part[None]) == labels).all() for part in parts):
             return labels, lumping
-        initial = [
-            [f"{letter}{i + 1}" for i in np.flatnonzero(labels == b).tolist()]
-            for letter in cell.states
-            for b in range(int(labels.max()) + 1)
-        ]
+        initial = _blocks(cell, labels)
 
 
-def numbered(parts: IntArray) -> IntArray:
+def _blocks(cell: Cell, labels: IntArray) -> list[list[str]]:
+    """The variables of a cell's map, apart where their units have different labels."""
+    return [
+        [f"{letter}{i + 1}" for i in np.flatnonzero(labels == b).tolist()]
+        for letter in cell.compared
+        for b in range(int(labels.max()) + 1)
+    ]
+
+
+def numbered(parts: npt.NDArray[Any]) -> IntArray:
     """Columns that are equal get one number, in the order in which they first occur.
 
     Examples
@@ -87,6 +97,7 @@ def merged_cell(cell: Cell, labels: IntArray, reads: IntArray) -> Cell:
         hidden_weight=summed(cell.hidden_weight[:, first], labels),
         input_bias=None if cell.input_bias is None else cell.input_bias[:, first],
         hidden_bias=None if cell.hidden_bias is None else cell.hidden_bias[:, first],
+        start=None if cell.start is None else cell.start[:, first],
     )
 
 
@@ -139,4 +150,5 @@ def padded(cell: Cell, units: int, inputs: IntArray) -> Cell:
         hidden_weight=np.pad(cell.hidden_weight, ((0, 0), (0, more), (0, more))),
         input_bias=rows(cell.input_bias),
         hidden_bias=rows(cell.hidden_bias),
+        start=rows(cell.start),
     )

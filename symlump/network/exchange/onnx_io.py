@@ -25,15 +25,15 @@ from symlump.network.simplify import as_read
 from symlump.network.step_nodes import Untouched
 
 _MAX_BYTES = 1 << 31  # what protobuf holds
-_MAX_NODES = 100_000
+MOST_NODES = 100_000
 _WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)  # whole numbers
-_DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
+DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
 _DOMAINS = ("", "ai.onnx")
 #: What is read of the domain that exports of scikit-learn use.
 _LEARNED = ("Scaler", "ArrayFeatureExtractor", "ZipMap")
 _UNKNOWN = "this operator is not known, or not in this form"
 #: What numpy and onnx raise on values that do not fit together.
-_MISFITS = (
+MISFITS = (
     ArithmeticError,
     AttributeError,
     IndexError,
@@ -99,6 +99,26 @@ def read_onnx(
     >>> read_onnx(path)
     <Network: 2–2–1, tanh, 6 parameters>
     """
+    onnx, model = onnx_library(), load_onnx(path)
+    try:
+        with np.errstate(all="ignore"):  # weights that are not finite are refused by name
+            return _Reader(onnx, model, leave_untouched, shape or {}).network
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from None
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    except MISFITS as error:  # such as names that are not text
+        raise FileFormatError(f"{path} is damaged: {first_line(error)}") from None
+
+
+def load_onnx(path: str | Path) -> Any:
+    """The model of a file, as onnx has it.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, or is none.
+    """
     onnx = onnx_library()
     path = Path(path)
     if not path.is_file():
@@ -117,15 +137,7 @@ def read_onnx(
         raise FileFormatError(f"{path} is not an ONNX file: {str(error)[:200]}") from None
     if not model.graph.node and not model.graph.input:
         raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
-    try:
-        with np.errstate(all="ignore"):  # weights that are not finite are refused by name
-            return _Reader(onnx, model, leave_untouched, shape or {}).network
-    except NetworkError as error:
-        raise NetworkError(f"{path}: {error}") from None
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
-    except _MISFITS as error:  # such as names that are not text
-        raise FileFormatError(f"{path} is damaged: {_first_line(error)}") from None
+    return model
 
 
 class _Reader:
@@ -155,8 +167,12 @@ class _Reader:
         ] = {}  # of arrays of the file, and of what is computed of them alone
         self._dtype: int | None = None
         graph = model.graph
-        if len(graph.node) > _MAX_NODES:
-            raise FileFormatError(f"it has {len(graph.node)} nodes, more than {_MAX_NODES}")
+        if len(graph.node) > MOST_NODES:
+            raise FileFormatError(f"it has {len(graph.node)} nodes, more than {MOST_NODES}")
+        cell = next((node for node in graph.node if node.op_type in ("RNN", "GRU", "LSTM")), None)
+        if cell is not None and not leave_untouched:
+            where = f"node {cell.name!r} ({cell.op_type})"
+            raise NetworkError(f"{where}: recurrent cells are read by read_recurrent_onnx(path)")
         opset = max((s.version for s in model.opset_import if s.domain in _DOMAINS), default=0)
         self._operators = Operators(self._build, opset)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
@@ -172,19 +188,19 @@ class _Reader:
                 f"shape=… names {next(iter(self._given))!r}, which is no input; they are "
                 f"{', '.join(repr(v.name) for v in graph.input if v.name not in self._initializers)}"
             )
-        held = {t.data_type for t in graph.initializer} & _DTYPES.keys()
+        held = {t.data_type for t in graph.initializer} & DTYPES.keys()
         self._dtype = self._dtype or min(held, default=1)
         for number, node in in_order(graph.node):
             self._node(number, node)
         outputs = [self._value(value.name, "the result") for value in graph.output]
         if not outputs or not all(isinstance(value, View) for value in outputs):
             raise NetworkError("every output must depend on the input")
-        self.network: Network = as_read(self._build.network(outputs, _DTYPES[self._dtype]))
+        self.network: Network = as_read(self._build.network(outputs, DTYPES[self._dtype]))
 
     def _input(self, value: Any) -> None:
         kind = value.type.tensor_type.elem_type
         whole_numbers = kind in _WHOLE
-        if not whole_numbers and (kind not in _DTYPES or self._dtype not in (None, kind)):
+        if not whole_numbers and (kind not in DTYPES or self._dtype not in (None, kind)):
             raise NetworkError(
                 f"input {value.name!r} is not of type float or double; symlump reads one of them "
                 "throughout, and whole numbers beside them, so convert the file to float"
@@ -197,7 +213,7 @@ class _Reader:
                 f"{_counted(self._build.samples)}; leave that axis open, or state it with shape=…"
             )
         self._build.samples = samples
-        name = _clean(value.name) or "x"
+        name = clean(value.name) or "x"
         self._values[value.name] = self._build.given(name, sizes, whole_numbers)
 
     def _sizes(self, value: Any) -> tuple[Shape, int]:
@@ -230,27 +246,9 @@ class _Reader:
         if name not in self._values:
             if name not in self._initializers:
                 raise FileFormatError(f"{reader} reads {name!r}, which nothing before it gives")
-            self._values[name] = self._array(self._initializers[name], name)
+            self._values[name] = array_of_tensor(self._onnx, self._initializers[name], name)
             self._names[id(self._values[name])] = name
         return self._values[name]
-
-    def _array(self, tensor: Any, name: str) -> Any:
-        if tensor.data_location == self._onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise FileFormatError(
-                f"{name!r} refers to another file; save the model with its weights inside "
-                "(onnx.save(model, path, save_as_external_data=False))"
-            )
-        try:
-            array = np.asarray(self._onnx.numpy_helper.to_array(tensor))
-        except _MISFITS as error:
-            raise FileFormatError(f"tensor {name!r} is damaged: {_first_line(error)}") from None
-        if array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
-            raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
-        if array.dtype.kind not in "fiub":
-            raise NetworkError(
-                f"tensor {name!r} is of a type that symlump does not read; convert the model to float32"
-            )
-        return array
 
     def _node(self, number: int, node: Any) -> None:
         shown = f"node {node.name or number!r} ({node.op_type})"
@@ -271,8 +269,8 @@ class _Reader:
             result = self._operators.read(node.op_type, name, inputs, attributes)
         except NetworkError as error:
             result, why = None, str(error)
-        except _MISFITS as error:
-            raise FileFormatError(f"{shown} is damaged: {_first_line(error)}") from None
+        except MISFITS as error:
+            raise FileFormatError(f"{shown} is damaged: {first_line(error)}") from None
         if result is None:
             result = self._untouched(node, name, inputs) if self._leave else None
         if result is None:
@@ -285,8 +283,6 @@ class _Reader:
             )
             if self._told:
                 offer = f"it cannot be left untouched either: {self._told}"
-            if node.op_type in ("RNN", "GRU", "LSTM"):
-                offer = f"compress takes the module in torch that it was exported from; {offer}"
             raise NetworkError(f"{shown}: {why or _UNKNOWN}; {offer}")
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))
@@ -342,15 +338,35 @@ class _Reader:
     def _attribute(self, attribute: Any) -> Any:
         value = self._onnx.helper.get_attribute_value(attribute)
         if isinstance(value, self._onnx.TensorProto):
-            return self._array(value, attribute.name)
+            return array_of_tensor(self._onnx, value, attribute.name)
         return value
 
     def _place(self, node: Any, number: int) -> str:
         """The name of the weight without its ending, or the node's own."""
         for name in node.input[1:]:
             if name in self._initializers and name.endswith(".weight"):
-                return _clean(name.removesuffix(".weight")) or node.op_type
-        return _clean(node.name) or f"{node.op_type}_{number}"
+                return clean(name.removesuffix(".weight")) or node.op_type
+        return clean(node.name) or f"{node.op_type}_{number}"
+
+
+def array_of_tensor(onnx: Any, tensor: Any, name: str) -> Any:
+    """A tensor of a file, from the file itself."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        raise FileFormatError(
+            f"{name!r} refers to another file; save the model with its weights inside "
+            "(onnx.save(model, path, save_as_external_data=False))"
+        )
+    try:
+        array = np.asarray(onnx.numpy_helper.to_array(tensor))
+    except MISFITS as error:
+        raise FileFormatError(f"tensor {name!r} is damaged: {first_line(error)}") from None
+    if array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
+        raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
+    if array.dtype.kind not in "fiub":
+        raise NetworkError(
+            f"tensor {name!r} is of a type that symlump does not read; convert the model to float32"
+        )
+    return array
 
 
 def in_order(nodes: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -364,17 +380,18 @@ def _counted(samples: int) -> str:
     return "an open number of" if samples == SAMPLES else str(samples)
 
 
-def _clean(name: str) -> str:
+def clean(name: str) -> str:
     """A name as a path with dots, such as torch has.
 
     Examples
     --------
-    >>> _clean("/layer1/layer1.0/conv1/Conv")
+    >>> clean("/layer1/layer1.0/conv1/Conv")
     'layer1.layer1.0.conv1.Conv'
     """
     plain = re.sub(r"[^\w.]", "_", name.replace("/", ".")[:200])
     return ".".join(part for part in plain.split(".") if part)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The beginning of what an error says."""
     return (str(error).split("\n")[0] or type(error).__name__)[:200]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +34,18 @@ from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, S
 from symlump.network.written.transposed import geometry, spread_grids, turned_round
 from symlump.ode.exact import FloatArray
 
+if TYPE_CHECKING:
+    from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+
 _IR_VERSION = 9  # of opset 20
 
 
 @memory_errors()
-def write_onnx(network: Network, path: str | Path) -> None:
+def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     """Write a network as an ONNX file (opset 20), whole or not at all.
 
-    The number of samples stays open. Weights are float or double, as the network's dtype says.
+    The number of samples stays open. Weights are float or double, as the network's dtype says. Recurrent cells
+    that were read from an ONNX file are written into its graph, the rest of which stays as it is.
 
     Raises
     ------
@@ -61,10 +65,19 @@ def write_onnx(network: Network, path: str | Path) -> None:
     >>> path.stat().st_size > 0
     True
     """
-    if not isinstance(network, Network):
-        raise NetworkError(f"write_onnx takes a Network; got {type(network).__name__}")
-    data = _Writer(onnx_library(), network).model.SerializeToString()
-    write_bytes(path, data)
+    from symlump.network.recurrent.onnx_writing import written_model
+    from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+
+    onnx = onnx_library()
+    if isinstance(network, Network):
+        model = _Writer(onnx, network).model
+    elif isinstance(network, RecurrentNetwork):
+        model = written_model(onnx, network)
+    else:
+        raise NetworkError(
+            f"write_onnx takes a Network or a RecurrentNetwork; got {type(network).__name__}"
+        )
+    write_bytes(path, model.SerializeToString())
 
 
 class _Writer:

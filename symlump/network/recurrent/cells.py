@@ -3,11 +3,12 @@
 With W the input weights, V the hidden ones, b and d their biases, one row of gates after the other as torch has
 them, σ the logistic function and ∘ the product by units:
 
-=========  ==========================================================================================
-rnn        h⁺ = φ(W·x + b + V·h + d), φ = tanh or relu
-gru        r, z = σ(W·x + b + V·h + d), n = tanh(W_n·x + b_n + r∘(V_n·h + d_n)), h⁺ = (1 − z)∘n + z∘h
-lstm       i, f, o = σ(W·x + b + V·h + d), g = tanh(the same), c⁺ = f∘c + i∘g, h⁺ = o∘tanh(c⁺)
-=========  ==========================================================================================
+===============  =====================================================================================
+rnn              h⁺ = φ(W·x + b + V·h + d), φ = tanh or relu
+gru              r, z = σ(W·x + b + V·h + d), n = tanh(W_n·x + b_n + r∘(V_n·h + d_n)), h⁺ = (1 − z)∘n + z∘h
+gru_reset_first  the same with n = tanh(W_n·x + b_n + V_n·(r∘h) + d_n), as it was first published
+lstm             i, f, o = σ(W·x + b + V·h + d), g = tanh(the same), c⁺ = f∘c + i∘g, h⁺ = o∘tanh(c⁺)
+===============  =====================================================================================
 
 References
 ----------
@@ -25,13 +26,14 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.ode.exact import FloatArray
 
-Kind = Literal["tanh", "relu", "gru", "lstm"]
+Kind = Literal["tanh", "relu", "gru", "gru_reset_first", "lstm"]
 
 #: The gates of each kind, in the order in which torch stores them.
 GATES: dict[Kind, tuple[str, ...]] = {
     "tanh": ("h",),
     "relu": ("h",),
     "gru": ("r", "z", "n"),
+    "gru_reset_first": ("r", "z", "n"),
     "lstm": ("i", "f", "g", "o"),
 }
 
@@ -42,13 +44,15 @@ class Cell:
 
     Parameters
     ----------
-    kind : {"tanh", "relu", "gru", "lstm"}
+    kind : {"tanh", "relu", "gru", "gru_reset_first", "lstm"}
     input_weight : ndarray, shape (gates, units, inputs)
     hidden_weight : ndarray, shape (gates, units, units)
     input_bias, hidden_bias : ndarray, shape (gates, units), or None
         Both or none.
     backward : bool
         Whether it reads sequences from their end.
+    start : ndarray, shape (states, units), or None
+        The state that it starts from; 0 where there is none.
 
     Examples
     --------
@@ -64,6 +68,7 @@ class Cell:
     input_bias: FloatArray | None = None
     hidden_bias: FloatArray | None = None
     backward: bool = False
+    start: FloatArray | None = None
 
     def __post_init__(self) -> None:
         gates, units, inputs = len(GATES[self.kind]), self.units, self.inputs
@@ -72,6 +77,7 @@ class Cell:
             "hidden_weight": (gates, units, units),
             "input_bias": (gates, units),
             "hidden_bias": (gates, units),
+            "start": (len(self.states), units),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -104,6 +110,11 @@ class Cell:
         """What it remembers of each unit."""
         return ("h", "c") if self.kind == "lstm" else ("h",)
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What two units that are one have equal: their states, and a reset gate that others look through."""
+        return ("h", "r") if self.kind == "gru_reset_first" else self.states
+
     def step(self, x: FloatArray, state: FloatArray) -> FloatArray:
         """The next state, in float64.
 
@@ -114,6 +125,8 @@ class Cell:
             h, and of an LSTM then c.
         """
         a = np.einsum("si,gui->gsu", x, self.input_weight, optimize=True)
+        if self.kind == "gru_reset_first":
+            return self._reset_first(a, state[0])
         v = np.einsum("si,gui->gsu", state[0], self.hidden_weight, optimize=True)
         if self.input_bias is not None and self.hidden_bias is not None:
             a, v = a + self.input_bias[:, None], v + self.hidden_bias[:, None]
@@ -128,8 +141,16 @@ class Cell:
             return np.stack([o * np.tanh(c), c])
         return np.asarray(np.tanh(z) if self.kind == "tanh" else np.maximum(z, 0.0))
 
+    def _reset_first(self, a: FloatArray, h: FloatArray) -> FloatArray:
+        if self.input_bias is not None and self.hidden_bias is not None:
+            a = a + (self.input_bias + self.hidden_bias)[:, None]
+        v = np.einsum("si,gui->gsu", h, self.hidden_weight[:2], optimize=True)
+        r, z = _logistic(a[:2] + v)
+        n = np.tanh(a[2] + (r * h) @ self.hidden_weight[2].T)
+        return np.asarray(((1 - z) * n + z * h)[None])
+
     def run(self, x: FloatArray, start: FloatArray | None = None) -> FloatArray:
-        """The states after each step, from a start or from 0.
+        """The states after each step, from a start, or from its own.
 
         Parameters
         ----------
@@ -143,7 +164,10 @@ class Cell:
         """
         samples, steps = x.shape[:2]
         shape = len(self.states), samples, self.units
-        state = np.zeros(shape) if start is None else start
+        if start is None:
+            own = np.zeros((shape[0], self.units)) if self.start is None else self.start
+            start = np.broadcast_to(own[:, None], shape)
+        state = start
         found = np.empty((shape[0], samples, steps, self.units))
         for t in reversed(range(steps)) if self.backward else range(steps):
             state = self.step(x[:, t], state)

@@ -5,6 +5,7 @@ arguments are linear, or polynomial in other such symbols:
 
     rnn    h⁺ = T(a), or max(a, 0)
     gru    h⁺ = n + (1 + T(a_z/2))/2·(h − n),   n = T(a_n + (1 + T(a_r/2))/2·v_n)
+           (where the reset gate comes first: n = T(a_n + Σ_j V_nj·(1 + T(a_rj/2))/2·h_j))
     lstm   c⁺ = (1 + T(a_f/2))/2·c + (1 + T(a_i/2))/2·T(a_g),   h⁺ = (1 + T(a_o/2))/2·T(c⁺)
 
 where a = W·u + b + V·h + d, and for the GRU's n, a_n = W_n·u + b_n and v_n = V_n·h + d_n. Inputs are
@@ -32,7 +33,10 @@ Dense = tuple[FloatArray, FloatArray | None]
 
 
 def cell_map(cell: Cell, reads: IntArray | None = None, readers: Sequence[Dense] = ()) -> ODE:
-    """The map of a cell; its variables are h1, h2, … (of an LSTM, then c1, c2, …), its parameters u1, u2, ….
+    """The map of a cell; its variables are h1, h2, …, its parameters u1, u2, ….
+
+    Of an LSTM c1, c2, … follow, and of a GRU that resets first r1, r2, …, its gates: no equation reads these,
+    but units with equal h and unequal r are not one.
 
     What dense layers read of h⁺ are more variables, y1, y2, ….
 
@@ -54,8 +58,8 @@ def cell_map(cell: Cell, reads: IntArray | None = None, readers: Sequence[Dense]
     """
     reads = np.arange(cell.inputs) if reads is None else np.asarray(reads)
     values = int(reads.max(initial=-1)) + 1
-    units, states = cell.units, len(cell.states)
-    names = [f"{letter}{i + 1}" for letter in cell.states for i in range(units)]
+    units, parts = cell.units, len(cell.compared)
+    names = [f"{letter}{i + 1}" for letter in cell.compared for i in range(units)]
     read = sum(len(weight) for weight, _ in readers)
     names += [f"y{k + 1}" for k in range(read)]
     inputs = [f"u{i + 1}" for i in range(values)]
@@ -65,7 +69,7 @@ def cell_map(cell: Cell, reads: IntArray | None = None, readers: Sequence[Dense]
     for i in range(units):
         for k, equation in enumerate(writer.next(i)):
             equations[k * units + i] = equation
-    row = states * units
+    row = parts * units
     for weight, bias in readers:
         for k, weights in enumerate(weight):
             offset = 0.0 if bias is None else float(bias[k])
@@ -81,12 +85,19 @@ class _Writer:
         self._cell, self._table = cell, table
         self._inputs = list(map(symbol, inputs.tolist()))
         self._own = list(map(symbol, range(cell.units)))
+        self._resets: list[Polynomial] = []  # of every unit, where other units look through them
+        if cell.kind == "gru_reset_first":
+            self._resets = [self._logistic(self._both(0, i)) for i in range(cell.units)]
+            pairs = zip(self._resets, self._own, strict=True)
+            self._seen = [table.multiply(reset, h) for reset, h in pairs]
 
     def next(self, i: int) -> tuple[Polynomial, ...]:
-        """The next values of a unit: h⁺, and of an LSTM c⁺."""
+        """The next values of a unit: h⁺, and what else there is of it."""
         match self._cell.kind:
             case "gru":
                 return (self._gru(i),)
+            case "gru_reset_first":
+                return self._reset_first(i), self._resets[i]
             case "lstm":
                 return self._lstm(i)
             case "relu":
@@ -99,6 +110,17 @@ class _Writer:
         new = self._tanh(
             total([self._of_input(2, i), self._table.multiply(reset, self._of_state(2, i))])
         )
+        return self._between(new, update, i)
+
+    def _reset_first(self, i: int) -> Polynomial:
+        cell = self._cell
+        bias = 0.0 if cell.hidden_bias is None else cell.hidden_bias[2, i]
+        read = combination(cell.hidden_weight[2, i], self._seen, bias)
+        new = self._tanh(total([self._of_input(2, i), read]))
+        return self._between(new, self._logistic(self._both(1, i)), i)
+
+    def _between(self, new: Polynomial, update: Polynomial, i: int) -> Polynomial:
+        """(1 − z)·n + z·h."""
         kept = total([symbol(i), scaled(new, Fraction(-1))])
         return total([new, self._table.multiply(update, kept)])
 

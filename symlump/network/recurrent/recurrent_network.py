@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from symlump.network.recurrent.cells import Cell
+from symlump.network.recurrent.onnx_source import OnnxSource
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -74,6 +75,8 @@ class RecurrentNetwork:
         Weights and biases of the whole model, what is not recurrent included.
     shown : bool
         Whether states leave the model as they are: then they come smaller.
+    source : OnnxSource, optional
+        The ONNX graph that it was read from.
 
     Examples
     --------
@@ -88,6 +91,7 @@ class RecurrentNetwork:
     dtype: str
     parameters: int
     shown: bool
+    source: OnnxSource | None = None
 
     @cached_property
     def by_name(self) -> dict[str, CellNode]:

@@ -25,16 +25,16 @@ class Jet:
     ----------
     c : list
         The coefficients, lowest first.
-    side : float
-        A number inside the interval of z: on which side of a number z lies, where a formula asks. The
-        caller sees to it that no formula branches inside the interval.
+    side : float or None
+        Of z itself a number inside its interval: on which side of a number z lies, where a formula asks.
+        The caller sees to it that no formula branches inside the interval. What is made of z has none.
     """
 
     c: list[Any]
-    side: float
+    side: float | None = None
 
     def _with(self, c: list[Any]) -> Jet:
-        return Jet(c, self.side)
+        return Jet(c)
 
     def _other(self, x: Any) -> list[Any]:
         return x.c if isinstance(x, Jet) else [x, *(0 * c for c in self.c[1:])]
@@ -73,6 +73,8 @@ class Jet:
     __rmul__ = __mul__
 
     def __gt__(self, x: float) -> bool:
+        if self.side is None:
+            raise ValueError("a formula may ask of z alone on which side of a number it lies")
         return self.side > x
 
 
@@ -104,15 +106,15 @@ def _solved(z: Jet, start: list[Any], rules: list[Callable[[list[Jet]], Jet]]) -
     """Functions f_i of z with value ``start`` and derivative rules_i(f), order by order."""
     found = [[value] for value in start]
     for k in range(1, len(z.c)):
-        known = [Jet(list(c), z.side) for c in found]
-        short = Jet(z.c[:k], z.side)
+        known = [Jet(list(c)) for c in found]
+        short = Jet(z.c[:k])
         for c, rule in zip(found, rules, strict=True):
             slope = rule([*known, short]).c
             total = z.c[1] * slope[k - 1]
             for j in range(2, k + 1):
                 total = total + j * z.c[j] * slope[k - j]
             c.append(total / k)
-    return [Jet(c, z.side) for c in found]
+    return [Jet(c) for c in found]
 
 
 def jet_functions(m: IntervalFunctions) -> Functions:
@@ -122,7 +124,7 @@ def jet_functions(m: IntervalFunctions) -> Functions:
         return _solved(z, [m.exp(z.c[0])], [lambda f: f[0]])[0]
 
     def expm1(z: Jet) -> Jet:
-        return Jet([m.expm1(z.c[0]), *exp(z).c[1:]], z.side)
+        return Jet([m.expm1(z.c[0]), *exp(z).c[1:]])
 
     def density(z: Jet) -> Jet:
         return _solved(z, [m.density(z.c[0])], [lambda f: -(f[0] * f[1])])[0]

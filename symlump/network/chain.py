@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
-from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.nodes import Affine, Apply, GroupSum, Input, Node
 from symlump.network.precision import Dtype
 from symlump.ode.exact import FloatArray, IntArray

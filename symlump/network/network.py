@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import NetworkError
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.network.chain import Chain, Layer, dense_nodes
 from symlump.network.evaluate import check_size, evaluated
 from symlump.network.nodes import Affine, Apply, Flatten, GroupSum, Input, Node, Shape, Squeeze

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.ode.exact import FloatArray, IntArray
 
 Shape = tuple[int, ...]

@@ -93,14 +93,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "most": lambda z, high: torch.clamp(z, max=high),
     "equals": lambda z, number: torch.eq(z, number).to(z.dtype),
     "erf": torch.erf,
-    "softsign": functional.softsign,
-    "logsigmoid": functional.logsigmoid,
-    "mish": functional.mish,
-    "selu": functional.selu,
-    "celu": lambda z, alpha: functional.celu(z, alpha),
     "hardsigmoid": lambda z, slope, offset: torch.clamp(z * slope + offset, 0.0, 1.0),
-    "hardswish": functional.hardswish,
-    "tanh gelu": lambda z: functional.gelu(z, approximate="tanh"),
 }
 
 

@@ -18,7 +18,8 @@ import torch
 
 from symlump.errors import ActivationMissingError, FileFormatError, NetworkError
 from symlump.files import is_stream
-from symlump.network.activations.table import Activation, activation, polynomial
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import activation, polynomial
 from symlump.network.chain import Layer
 from symlump.network.exchange.calls import identity_of
 from symlump.network.network import Network

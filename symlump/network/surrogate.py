@@ -35,8 +35,9 @@ from symlump.enclosures.interval import Interval
 from symlump.enclosures.jets import expanded
 from symlump.errors import FailureError, MethodError
 from symlump.memory import memory_errors
-from symlump.network.activations.table import Activation, polynomial
+from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation as look_up
+from symlump.network.activations.table import polynomial
 from symlump.network.bounds.difference import NetworkBound, bound_difference
 from symlump.network.bounds.pairing import Link, side_by_side
 from symlump.network.bounds.relaxation import ranges

@@ -334,8 +334,8 @@ def test_unknown_operations_are_named_with_their_place():
     with pytest.raises(NetworkError, match=r"norm: the operation prelu in a PReLU is not") as e:
         sl.from_torch(Transformed(), torch.zeros(2, 1, 4, 4))
     assert "leave_untouched=True" in str(e.value)
-    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Softshrink()), nn.Linear(2, 2))
-    with pytest.raises(NetworkError, match=r"1\.0: the operation softshrink in a Softshrink"):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Hardshrink()), nn.Linear(2, 2))
+    with pytest.raises(NetworkError, match=r"1\.0: the operation hardshrink in a Hardshrink"):
         sl.compress(model, sl.AFDE(eps=0))
     softened = nn.Sequential(nn.Linear(2, 2), nn.Softplus(beta=2.0))
     with pytest.raises(NetworkError, match="Softplus.* is not known, or not with these options"):

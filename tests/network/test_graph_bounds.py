@@ -156,7 +156,9 @@ def test_a_bound_of_a_graph_that_says_nothing_is_called_vacuous():
 
 def test_what_bounds_do_not_pass_is_named():
     net = Network((Input("x", (), (2,)), Softmax("soft", ("x",))), ("soft",))
-    with pytest.raises(NetworkError, match="soft: certified bounds do not pass through a softmax"):
+    with pytest.raises(
+        NetworkError, match="soft: certified bounds do not pass through the step 'softmax'"
+    ):
         bound_difference(net, net, (0, 1))
     big = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1)).double()
     graph = sl.from_torch(big, example=torch.zeros(1, 1, 80, 80, dtype=torch.float64))

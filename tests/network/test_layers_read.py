@@ -130,6 +130,7 @@ CASES = {
     "functions": (
         lambda m, x: sum(f(x) for f in (
             F.hardswish, F.hardsigmoid, F.mish, F.selu, F.celu, F.softsign, F.logsigmoid, torch.erf,
+            F.softshrink, lambda z: F.celu(z, 0.5), lambda z: F.glu(torch.cat([z, m.a(z)], -1)),
             lambda z: z.clamp(-0.5, 0.5), lambda z: z.clamp(min=0.25), lambda z: z.clamp_max(0.5),
             lambda z: torch.maximum(z, m.a(z)), lambda z: torch.minimum(z, m.a(z)),
             lambda z: F.gelu(z, approximate="tanh"), lambda z: z / (1 + z * z),

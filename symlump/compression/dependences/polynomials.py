@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import MethodError
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.ode.exact import FloatArray, IntArray
 
 #: More monomials than this are not tabulated: all pairs of them would take too much memory.

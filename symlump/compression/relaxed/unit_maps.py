@@ -19,7 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
 from symlump.compression.symmetries.allowed import Allowed, allowed, passes_units
 from symlump.errors import MethodError
-from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Node, Select
 from symlump.network.step_nodes import ByPlace, Operation

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,

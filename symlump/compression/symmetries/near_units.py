@@ -20,7 +20,7 @@ from symlump.compression.symmetries.exact_rows import Lift, Rows
 from symlump.compression.symmetries.unit_merge import UnitMerge, constants
 from symlump.lumping.tolerance.grouping import group_rows
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.ode.exact import FloatArray, IntArray
 
 

@@ -22,8 +22,8 @@ from symlump.compression.symmetries.exact_rows import Lift, Rows, proportional
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval
+from symlump.network.activations.activation import Activation
 from symlump.network.activations.enclosure import enclose
-from symlump.network.activations.table import Activation
 from symlump.network.chain import Chain
 from symlump.ode.exact import IntArray
 

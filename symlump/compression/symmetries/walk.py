@@ -19,7 +19,8 @@ from symlump.compression.symmetries.allowed import allowed, passes_units
 from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated
 from symlump.compression.symmetries.near_units import aggregated_floats, merge_near
 from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units
-from symlump.network.activations.table import ACTIVATIONS, Activation
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,

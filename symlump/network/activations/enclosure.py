@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from symlump.enclosures.functions import Formula, IntervalFunctions, interval_functions
 from symlump.errors import MethodError
+from symlump.network.activations.activation import Activation
 from symlump.network.activations.rules import Pieces
 from symlump.network.activations.special_points import Points
-from symlump.network.activations.table import Activation
 from symlump.ode.exact import FloatArray
 
 Bounds = tuple[FloatArray, FloatArray]

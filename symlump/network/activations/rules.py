@@ -28,7 +28,7 @@ class Rule:
         A polynomial in z, the auxiliaries and the switches that equals φ(z).
     auxiliaries : dict
         For each further variable its value at z = 0 and the polynomial p with a' = p·z'; it then stays
-        equal to a function of z. The coefficients of p are 1 or −1.
+        equal to a function of z.
     switches : dict
         For each constant that is 1 while low < z ≤ high, and 0 elsewhere, the pair (low, high). The
         rule holds as long as z stays on its piece, which at the forward pass it does.

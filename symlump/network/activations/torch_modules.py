@@ -10,13 +10,15 @@ from torch import nn
 
 from symlump.enclosures.functions import torch_functions
 from symlump.errors import NetworkError
+from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import (
     ACTIVATIONS,
-    Activation,
+    celu,
     elu,
     hard_tanh,
     leaky_relu,
     polynomial,
+    soft_shrink,
 )
 
 _BY_CLASS = {row.torch_class: row for row in ACTIVATIONS.values() if row.torch_class}
@@ -117,6 +119,10 @@ def known_activation(module: nn.Module) -> Activation | None:
         return elu(float(module.alpha))
     if type(module) is nn.Hardtanh:
         return hard_tanh(float(module.min_val), float(module.max_val))
+    if type(module) is nn.CELU:
+        return celu(float(module.alpha))
+    if type(module) is nn.Softshrink:
+        return soft_shrink(float(module.lambd))
     for row in ACTIVATIONS.values():
         like = activation_module(row) if row.torch_class else None
         if type(module) is type(like) and _options(module) == _options(like):

@@ -24,9 +24,9 @@ import numpy.typing as npt
 
 from symlump.enclosures.interval import TINY, UNIT, Interval
 from symlump.errors import FailureError
+from symlump.network.activations.activation import Activation
 from symlump.network.activations.enclosure import enclose, enclose_slope
 from symlump.network.activations.rules import Pieces
-from symlump.network.activations.table import Activation
 from symlump.ode.exact import FloatArray, IntArray
 
 _SLOPE_STEP = 1 / 256

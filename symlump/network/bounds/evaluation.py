@@ -29,7 +29,7 @@ import numpy as np
 
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, down, grow, up
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.network.bounds.curves import curve
 from symlump.network.bounds.matrices import entries, matrix, refusal, written_out
 from symlump.network.network import Network
@@ -225,7 +225,7 @@ def _own(phi: Activation, z: Interval, value: FloatArray, precision: Precision) 
         below = 2 * len(sizes) * precision.smallest * reach ** len(sizes)
         return np.where(total <= precision.largest, relative * total + below, np.inf)
     error = LIBRARY_ERROR * unit * (1 + size + value) + precision.smallest
-    if phi.name.startswith("elu"):
+    if phi.name.startswith(("elu", "selu")):
         error = error * max(1.0, abs(phi.slopes[1]))  # alpha·(e^z − 1)
     if phi.name == "softplus":
         error = error + np.where(z.upper > _THRESHOLD, 1.01 * exp(-_THRESHOLD), 0.0)

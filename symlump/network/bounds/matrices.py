@@ -11,6 +11,7 @@ from symlump.enclosures.affine import AffineMap
 from symlump.errors import FailureError, NetworkError
 from symlump.network.evaluate import evaluated
 from symlump.network.nodes import Affine, Node, Pool, Shape
+from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Entries of one matrix, at most.
@@ -101,8 +102,10 @@ def written_out(node: Node, before: Shape, after: Shape) -> AffineMap:
 
 def refusal(node: Node) -> NetworkError:
     """The error of a step that bounds do not pass through."""
+    kind = getattr(node, "kind", type(node).__name__.lower())  # an operation's name in its table
+    what = node.options["name"] if kind == "function" and isinstance(node, Operation) else kind
     return node.refuse(
-        f"certified bounds do not pass through a {type(node).__name__.lower()}; they know dense layers, "
+        f"certified bounds do not pass through the step {what!r}; they know dense layers, "
         "convolutions, pooling, activations, sums, products, joins and parts. What samples show is no bound, "
         "but needs none of this: result.mean_squared_error(inputs, targets), symlump compress --data"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symlump.enclosures.interval import Interval
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.network.bounds.curves import Curve, curve
 from symlump.ode.exact import FloatArray
 

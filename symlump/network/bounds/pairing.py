@@ -27,7 +27,8 @@ from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import samples_of
 from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.errors import MethodError
-from symlump.network.activations.table import Activation, activation
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import activation
 from symlump.network.bounds.mixed import Mixed, parts_of
 from symlump.ode.exact import FloatArray, IntArray
 

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.interval import UNIT, ball_product, grow, up
 from symlump.errors import FailureError
-from symlump.network.activations.table import Activation, activation, polynomial
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import activation, polynomial
 from symlump.network.bounds.matrices import (
     MOST_ENTRIES,
     ensure_small,

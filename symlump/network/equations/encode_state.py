@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
 from symlump.network.chain import Chain, Layer
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
-from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
@@ -131,19 +132,27 @@ def _relax(
     rows: IntArray,
     before: IntArray,
     z: IntArray,
-    sign: float = 1.0,
+    scale: Fraction = Fraction(1),
     factors: Factors = (),
 ) -> None:
-    """Add ±Π factors·F to the equations ``rows``, F_i = −z_i + Σ_j w_ij·h_j + b_i.
+    """Add scale·Π factors·F to the equations ``rows``, F_i = −z_i + Σ_j w_ij·h_j + b_i.
 
     ``factors`` are powers of one variable per row.
     """
     i, j = np.indices(layer.weight.shape).reshape(2, -1)
     spread = [(variable[i], power) for variable, power in factors]
-    builder.terms(rows, ExactArray.from_floats(np.full(rows.size, -sign)), [(z, 1), *factors])
-    builder.terms(rows[i], ExactArray.from_floats(sign * layer.weight), [(before[j], 1), *spread])
+    builder.terms(rows, _times(-scale, np.ones(rows.size)), [(z, 1), *factors])
+    builder.terms(rows[i], _times(scale, layer.weight), [(before[j], 1), *spread])
     if layer.bias is not None:
-        builder.terms(rows, ExactArray.from_floats(sign * layer.bias), list(factors))
+        builder.terms(rows, _times(scale, layer.bias), list(factors))
+
+
+def _times(factor: Fraction, values: FloatArray) -> ExactArray:
+    """The product, exactly; in floats where none of it is rounded."""
+    if abs(factor) == 1 or (values == 1).all() and Fraction(float(factor)) == factor:
+        return ExactArray.from_floats(float(factor) * values)
+    exact = ExactArray.from_floats(values.ravel())
+    return exact.times_each(ExactArray.from_fractions([factor] * len(exact)))
 
 
 def _unit_outputs(
@@ -161,8 +170,8 @@ def _unit_outputs(
 
     for letter, (_, derivative) in rule.auxiliaries.items():
         for letters, c in derivative.items():
-            _relax(builder, layer, own[letter], before, z, float(c), factors(letters))
+            _relax(builder, layer, own[letter], before, z, Fraction(c), factors(letters))
     h = own["h"]
     for letters, c in {"h": -1, **rule.output}.items():
-        builder.terms(h, ExactArray.from_floats(np.full(layer.units, float(c))), factors(letters))
+        builder.terms(h, _times(Fraction(c), np.ones(layer.units)), factors(letters))
     return h

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.activations.table import Activation, activation, polynomial
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import activation, polynomial
 from symlump.network.exchange.arranging import shown
 from symlump.network.exchange.doubts import batch_norm, doubtful, inverse
 from symlump.network.exchange.tokens import TokenBuilder, turned

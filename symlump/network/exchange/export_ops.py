@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.network.activations.table import Activation, activation, leaky_relu, polynomial
+from symlump.network.activations.activation import Activation
+from symlump.network.activations.table import activation, leaky_relu, polynomial
 from symlump.network.activations.torch_modules import activation_of
 from symlump.network.exchange.doubts import product
 from symlump.network.exchange.export_layer_ops import LayerOperations
@@ -33,6 +34,14 @@ _MODULES: dict[str, Callable[[Arguments], nn.Module]] = {
     "sigmoid": lambda a: nn.Sigmoid(),
     "silu": lambda a: nn.SiLU(),
     "gelu": lambda a: nn.GELU(a["approximate"]),
+    "mish": lambda a: nn.Mish(),
+    "selu": lambda a: nn.SELU(),
+    "celu": lambda a: nn.CELU(float(a["alpha"])),
+    "softsign": lambda a: nn.Softsign(),
+    "log_sigmoid": lambda a: nn.LogSigmoid(),
+    "hardsigmoid": lambda a: nn.Hardsigmoid(),
+    "hardswish": lambda a: nn.Hardswish(),
+    "softshrink": lambda a: nn.Softshrink(float(a["lambd"])),
     "softplus": lambda a: nn.Softplus(a["beta"], a["threshold"]),
     "leaky_relu": lambda a: nn.LeakyReLU(a["negative_slope"]),
     "hardtanh": lambda a: nn.Hardtanh(a["min_val"], a["max_val"]),
@@ -41,13 +50,6 @@ _NAMED = {"abs": "abs", "sin": "sin", "cos": "cos", "exp": "exp"}
 
 #: Functions of one number that are no activations of the table: their name there, and what follows it.
 _FUNCTIONS: dict[str, Callable[[Arguments], tuple[Any, ...]]] = {
-    "hardswish": lambda a: ("hardswish",),
-    "hardsigmoid": lambda a: ("hardsigmoid", 1 / 6, 0.5),
-    "mish": lambda a: ("mish",),
-    "selu": lambda a: ("selu",),
-    "celu": lambda a: ("celu", float(a["alpha"])),
-    "softsign": lambda a: ("softsign",),
-    "log_sigmoid": lambda a: ("logsigmoid",),
     "erf": lambda a: ("erf",),
     "sqrt": lambda a: ("sqrt",),
     "rsqrt": lambda a: ("power", -0.5),
@@ -110,8 +112,6 @@ class Operations(LayerOperations):
         return found.labelled(name, first) if isinstance(found, View) else found
 
     def _activation(self, operation: str, name: str, a: Arguments) -> Activation | None:
-        if operation == "gelu" and a["approximate"] != "none":
-            return None
         if operation in _MODULES:
             return activation_of(name, _MODULES[operation](a))
         if operation in _NAMED:
@@ -133,8 +133,6 @@ class Operations(LayerOperations):
     def _function(self, operation: str, a: Arguments) -> tuple[Any, ...] | None:
         if operation in _FUNCTIONS:
             return _FUNCTIONS[operation](a)
-        if operation == "gelu":
-            return ("tanh gelu",)
         if operation == "pow" and isinstance(a["exponent"], int | float):
             return ("power", float(a["exponent"]))
         if operation in ("clamp", "clamp_min", "clamp_max"):
@@ -146,6 +144,13 @@ class Operations(LayerOperations):
                 if high is not None and low is None:
                     return ("most", float(high))
         return None
+
+    def on_glu(self, name: str, a: Arguments) -> View:
+        """The first half of an axis times the logistic function of the second."""
+        x, axis = a["self"], int(a["dim"]) % len(a["self"].axes)
+        value, gate = self.build.parts(name, x, axis, [x.shape[axis] // 2] * 2)
+        opened = self.build.apply(f"{name}.gate", gate, activation("sigmoid"))
+        return self.build.combine(name, "multiply", [value, opened])
 
     def on_add(self, name: str, a: Arguments) -> View | None:
         """Values, or a value and a constant; the second times alpha."""

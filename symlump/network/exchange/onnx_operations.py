@@ -29,13 +29,7 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     "ceil": ("Ceil", dict),
     "round": ("Round", dict),
     "erf": ("Erf", dict),
-    "softsign": ("Softsign", dict),
-    "mish": ("Mish", dict),
-    "selu": ("Selu", dict),
-    "celu": ("Celu", lambda alpha: {"alpha": alpha}),
     "hardsigmoid": ("HardSigmoid", lambda slope, offset: {"alpha": slope, "beta": offset}),
-    "hardswish": ("HardSwish", dict),
-    "tanh gelu": ("Gelu", lambda: {"approximate": "tanh"}),
 }
 #: What writes what ONNX cannot say.
 INSTEAD = "write_program writes it, as a program of torch"
@@ -210,9 +204,6 @@ class OperationWriter:
             self._cast(node, self._step(node, "Equal", [z, *given], "equal"), own)
         elif name == "not":
             self._add("Sub", [self._number(f"{own}.one", 1.0), z], own)
-        elif name == "logsigmoid":
-            opposite = self._step(node, "Neg", [z], "opposite")
-            self._add("Neg", [self._step(node, "Softplus", [opposite], "softplus")], own)
         else:
             raise node.refuse(f"the function {name!r} cannot be written as ONNX; {INSTEAD}")
 

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import (
     ACTIVATIONS,
-    Activation,
+    celu,
     elu,
     hard_tanh,
     leaky_relu,
     polynomial,
+    soft_shrink,
 )
 from symlump.network.exchange.doubts import product
 from symlump.network.exchange.onnx_constants import constant, floats
@@ -71,12 +73,24 @@ class Operators(LayerOperators):
         return result.labelled(name, *x) if isinstance(result, View) else result
 
     def _activation(self, operator: str, x: Inputs, a: Attributes) -> Activation | None:
-        if operator in _PLAIN and (operator != "Gelu" or a.get("approximate", b"none") == b"none"):
+        if operator == "Gelu" and a.get("approximate", b"none") != b"none":
+            return ACTIVATIONS["gelu_tanh"]
+        if operator == "Selu" and {"alpha", "gamma"} <= a.keys():
+            usual = abs(a["alpha"] - 1.6732632) < 1e-4 and abs(a["gamma"] - 1.050701) < 1e-4
+            return ACTIVATIONS["selu"] if usual else None
+        if operator in _PLAIN:
             return _PLAIN[operator] if operator != "Swish" or a.get("alpha", 1.0) == 1 else None
+        if operator == "HardSigmoid":  # a sixth is no float, so any rounding of it is meant as one
+            sixth = abs(a.get("alpha", 0.2) - 1 / 6) < 1e-7 and a.get("beta", 0.5) == 0.5
+            return ACTIVATIONS["hard_sigmoid"] if sixth else None
         if operator == "LeakyRelu":
             return leaky_relu(a.get("alpha", float(np.float32(0.01))))
         if operator == "Elu":
             return elu(a.get("alpha", 1.0))
+        if operator == "Celu":
+            return celu(a.get("alpha", 1.0))
+        if operator == "Shrink" and a.get("bias", 0.0) == a.get("lambd", 0.5):
+            return soft_shrink(a["bias"])
         if operator == "PRelu" and isinstance(x[1], np.ndarray) and x[1].size == 1:
             return leaky_relu(float(x[1].ravel()[0]))
         if operator == "Clip":
@@ -96,12 +110,8 @@ class Operators(LayerOperators):
         """A function of one number that is none of the activations, by name and with its numbers."""
         if operator in _FUNCTIONS:
             return (_FUNCTIONS[operator],)
-        if operator == "Gelu":
-            return ("tanh gelu",)
         if operator == "HardSigmoid":
             return ("hardsigmoid", a.get("alpha", 0.2), a.get("beta", 0.5))
-        if operator == "Celu":
-            return ("celu", a.get("alpha", 1.0))
         if operator == "Clip":
             low, high = _number(x, 1, a.get("min")), _number(x, 2, a.get("max"))
             return (
@@ -116,10 +126,7 @@ class Operators(LayerOperators):
             return ("equals", number)
         if operator in ("Max", "Min") and len(x) == 2 and number is not None:
             return ("least" if operator == "Max" else "most", number)
-        if operator == "Selu" and {"alpha", "gamma"} <= a.keys():
-            usual = abs(a["alpha"] - 1.6732632) < 1e-4 and abs(a["gamma"] - 1.050701) < 1e-4
-            return ("selu",) if usual else None
-        return ("selu",) if operator == "Selu" else None
+        return None
 
     def on_Add(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Values, or a value and a constant."""
@@ -223,9 +230,6 @@ _FUNCTIONS = {
     "Round": "round",
     "Not": "not",
     "Erf": "erf",
-    "Softsign": "softsign",
-    "Mish": "mish",
-    "HardSwish": "hardswish",
 }
 
 

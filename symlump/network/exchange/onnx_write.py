@@ -11,7 +11,7 @@ import numpy.typing as npt
 from symlump.errors import NetworkError
 from symlump.files import write_bytes
 from symlump.memory import memory_errors
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.network.exchange.onnx_io import onnx_library
 from symlump.network.exchange.onnx_operations import INSTEAD, OperationWriter
 from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
@@ -315,6 +315,11 @@ class _Writer:
             square = self._add("Mul", [x, x], self._free(f"{name}.square"))
             half = self._number(f"{name}.half", -0.5)
             self._add("Exp", [self._add("Mul", [square, half], self._free(f"{name}.half"))], name)
+        elif phi.name == "log_sigmoid":  # −softplus(−z)
+            opposite = self._add("Neg", [x], self._free(f"{name}.opposite"))
+            self._add(
+                "Neg", [self._add("Softplus", [opposite], self._free(f"{name}.softplus"))], name
+            )
         elif phi.onnx == "Clip":
             ends = dict(phi.onnx_attributes)
             limits = [self._number(f"{name}.{end}", ends[end]) for end in ("min", "max")]

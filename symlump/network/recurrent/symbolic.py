@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from symlump.enclosures.functions import Functions
 from symlump.errors import NetworkError
-from symlump.network.activations.table import Activation
+from symlump.network.activations.activation import Activation
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Input, Node, Select
 from symlump.ode.exact import FloatArray

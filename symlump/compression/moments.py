@@ -149,9 +149,9 @@ class Moments(Protocol):
         """H with HᵀH the covariance of the columns, or their second moments if not centred."""
 
     def products(
-        self, h: FloatArray, other: FloatArray, centred: bool
+        self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
-        """HᵀH and HᵀO, where H and O are roots of two sets of columns, as of :meth:`root`."""
+        """HᵀH and HᵀO, where H and O are roots of two sets of columns; about their means, if given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,15 +189,16 @@ class Sampled:
         return np.asarray((h - h.mean(axis=0) if centred else h) / np.sqrt(len(h)))
 
     def products(
-        self, h: FloatArray, other: FloatArray, centred: bool
+        self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
         """The same, 1024 samples at a time."""
-        mean, middle = (x.mean(axis=0) if centred else 0.0 for x in (h, other))
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
         for start in range(0, len(h), 1024):
-            root = h[start : start + 1024] - mean
+            root, second = h[start : start + 1024], other[start : start + 1024]
+            if means is not None:
+                root, second = root - means[0], second - means[1]
             gram += root.T @ root
-            cross += root.T @ (other[start : start + 1024] - middle)
+            cross += root.T @ second
         gram /= len(h)
         cross /= len(h)
         return gram, cross
@@ -246,11 +247,11 @@ class Hermite:
         return self._coefficients(h)[1 if centred else 0 :]
 
     def products(
-        self, h: FloatArray, other: FloatArray, centred: bool
+        self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
         """The same at once: there are few rows."""
-        root = self.root(h, centred)
-        return root.T @ root, root.T @ self.root(other, centred)
+        root, second = (self.root(columns, means is not None) for columns in (h, other))
+        return root.T @ root, root.T @ second
 
     def _coefficients(self, h: FloatArray) -> FloatArray:
         return np.asarray(self.table.hermite[: len(h), : len(h)] @ h)

@@ -437,6 +437,32 @@ def branched(rng, phi):
     return sl.Network(nodes, ("head",))
 
 
+@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
+@given(
+    seed=st.integers(0, 1000),
+    phi=st.sampled_from(["relu", "tanh"]),
+    bias=st.booleans(),
+    shares=st.permutations([0.02, 0.1, 0.2, 0.4, 0.7, 1.0]),
+)
+def test_what_fits_share_changes_none_of_them(seed, phi, bias, shares):
+    """Tolerances asked in any order, each fit with what earlier ones left, and from scratch."""
+    for net in (
+        network(seed, (4, 12, 10, 9, 2), phi, bias),
+        branched(np.random.default_rng(seed), phi),
+    ):
+        (x,) = (node.drawn(np.random.default_rng(1), 64) for node in net.inputs)
+        (merging,) = Merging.of(net, x, Linkage.VARIANCE)
+        top = max(float(tree[-1, 2]) for tree in merging.trees)
+        for share in shares:
+            groups = merging.groups(share * top)
+            shared = merging.merge(groups, True).written
+            alone = merge_units(net, merging.ties, groups, merging.effects, merging.values).written
+            for a, b in zip(shared.layers, alone.layers, strict=True):
+                assert np.allclose(a.weight, b.weight, rtol=1e-5, atol=1e-6)
+                assert a.bias is None or np.allclose(a.bias, b.bias, rtol=1e-5, atol=1e-6)
+        assert merging.memory.columns
+
+
 @settings(max_examples=4)
 @given(seed=st.integers(0, 1000), phi=st.sampled_from(["relu", "tanh"]), refit=st.booleans())
 def test_merging_of_a_branched_network(seed, phi, refit):

@@ -28,7 +28,7 @@ of convolutions); Shah, Olivier, Raj, arXiv:2005.14070.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
@@ -42,6 +42,7 @@ from symlump.compression.merging.values import (
     Values,
     Walk,
     features,
+    memory_for,
     values_of,
 )
 from symlump.compression.merging.ward import cut, cut_to, merge_tree, merge_trees
@@ -76,6 +77,8 @@ class Merging:
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
     floor : float
         The share of its units that an axis keeps at any tolerance, so that no layer collapses.
+    memory : Memory, optional
+        What fits share from one tolerance to the next.
 
     Examples
     --------
@@ -95,6 +98,7 @@ class Merging:
     effects: FloatArray
     trees: tuple[FloatArray, ...]
     floor: float = 0.0
+    memory: Memory | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -119,13 +123,22 @@ class Merging:
         ties = tied(network)
         with np.errstate(over="ignore", invalid="ignore"):
             values, samples = values_of(network, inputs)
+            memory = memory_for(network, values)
             read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
             effects, trees = _trees(
-                network, ties, values, read, linkage, list(dict.fromkeys(units)), repr(inputs)
+                network,
+                ties,
+                values,
+                read,
+                linkage,
+                list(dict.fromkeys(units)),
+                repr(inputs),
+                memory,
             )
         found = {
-            unit: cls(network, ties, values, samples, effects, own) for unit, own in trees.items()
+            unit: cls(network, ties, values, samples, effects, own, memory=memory)
+            for unit, own in trees.items()
         }
         return tuple(
             found[own].priced() if unit == "parameters" else found[own]
@@ -215,9 +228,9 @@ class Merging:
                 low = middle + 1
         return float(heights[high])
 
-    def merge(self, groups: IntArray, refit: bool, memory: Memory | None = None) -> Merged:
-        """The network whose units are the given groups; ``memory`` as for :func:`merge_units`."""
-        values = self.values if refit else None
+    def merge(self, groups: IntArray, refit: bool) -> Merged:
+        """The network whose units are the given groups."""
+        values, memory = (self.values, self.memory) if refit else (None, None)
         return merge_units(self.network, self.ties, groups, self.effects, values, memory)
 
     def height(self, x: int, y: int) -> float | None:
@@ -309,6 +322,7 @@ def _trees(
     linkage: Linkage,
     relative_to: Sequence[str],
     inputs: str,
+    memory: Memory | None,
 ) -> tuple[FloatArray, dict[str, tuple[FloatArray, ...]]]:
     """The weights of all units, and in each unit of distances the tree of each axis."""
     places = {  # for each axis where its units are read: the channels of each unit
@@ -321,9 +335,9 @@ def _trees(
     effects = np.zeros(ties.count)
     parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ties.axes]
     trees = [[np.empty((0, 4))] * len(relative_to)] * len(ties.axes)
-    if isinstance(values, SampledValues):  # distances need fewer samples than fits
-        values = SampledValues(tuple(x[:SAMPLES] for x in values.samples))
-    walk = Walk(network, values)
+    if isinstance(values, SampledValues) and len(values.samples[0]) > SAMPLES:
+        values, memory = SampledValues(tuple(x[:SAMPLES] for x in values.samples)), None
+    walk = Walk(network, values, memory)  # distances need fewer samples than fits
     for node in network.nodes:
         if node.name not in places:
             continue

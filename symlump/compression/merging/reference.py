@@ -7,7 +7,6 @@ from functools import cached_property
 from math import sqrt
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
@@ -70,12 +69,11 @@ class Merged:
             else:
                 weight = layer.weight.reshape(*layer.weight.shape[:2], -1)
                 small = other.weight.reshape(*other.weight.shape[:2], -1)
-                members = csr_array(
-                    (np.ones(places.size), (np.arange(places.size), places)),
-                    shape=(places.size, sizes.size),
-                )
+                order = np.argsort(places, kind="stable")
+                first = np.cumsum(sizes) - sizes
                 for offset in range(weight.shape[2]):
-                    gap = weight[:, :, offset] @ members - small[group, :, offset]
+                    read = np.take(weight[:, :, offset], order, axis=1)
+                    gap = np.add.reduceat(read, first, axis=1) - small[group, :, offset]
                     total += float(np.sum(gap**2 / sizes))
             if layer.bias is not None and other.bias is not None:
                 total += float(np.sum((layer.bias - other.bias[group]) ** 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +11,8 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.sparse import csr_array
 
-from symlump.compression.merging.values import (
-    Memory,
-    Values,
-    Walk,
-    chosen_rows,
-    columns,
-)
+from symlump.compression.merging.known_units import KnownUnits
+from symlump.compression.merging.values import Memory, Values, Walk, chosen_rows, columns
 from symlump.compression.moments import Moments
 from symlump.lumping.partition import Partition
 from symlump.network.network import Network
@@ -60,6 +55,8 @@ class MergedWeights:
         self._old = None if values is None else Walk(network, values, memory)
         self._new: dict[str, FloatArray] = {}
         self._changed: dict[str, bool] = {}
+        self._gaps: dict[str, tuple[IntArray, FloatArray, FloatArray, FloatArray]] = {}
+        self._found: dict[str, KnownUnits | None] = {}
         self._bias: FloatArray | None = None
         self._shared: dict[str, tuple[FloatArray, FloatArray]] = {}
         #: For each layer the new channel of each channel that it reads.
@@ -99,29 +96,34 @@ class MergedWeights:
         wanted: FloatArray,
         spread: csr_array,
         constant: bool,
-        known: _Known | None = None,
+        known: KnownUnits | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
         return fit_members(self._values.moments, h, wanted, spread, constant, known)
 
-    def _known(
-        self, name: str, unit: IntArray, wanted: FloatArray, constant: bool
-    ) -> _Known | None:
-        """What was computed for earlier tolerances: moments of units that are alone, and as they were.
+    def _known(self, name: str) -> KnownUnits | None:
+        """What is known of a value's units from other tolerances.
 
-        They are as they were where the layer that makes them reads nothing that changed.
+        Only where the layer that makes them reads nothing that changed: then they are the means of the original
+        units that they stand for.
         """
+        if name not in self._found:
+            maker = self._maker(name)
+            known = None
+            if self._memory is not None and maker is not None and self._old is not None:
+                unit = Partition(self._ties.channels(maker.name, self._groups)).labels
+                known = KnownUnits(self._memory, name, self._old.until(name), unit)
+            self._found[name] = known
+        return self._found[name]
+
+    def _maker(self, name: str) -> Affine | None:
+        """The layer that makes the units of a value, if it reads nothing that changed."""
         node = self._network.named[name]
         while isinstance(node, Apply):
             node = self._network.named[node.inputs[0]]
-        if self._memory is None or not isinstance(node, Affine) or self._changed[node.inputs[0]]:
+        if not isinstance(node, Affine) or node.depthwise or self._changed[node.inputs[0]]:
             return None
-        assert self._values is not None
-        grams, key = self._memory.grams, (name, constant)
-        if key not in grams:
-            grams[key] = self._values.moments.products(wanted, wanted, constant)[0]
-        alone = np.flatnonzero(np.bincount(unit)[unit] == 1)
-        return _Known(grams[key], alone, unit[alone])
+        return node
 
     def biases(self, node: Affine, members: IntArray) -> FloatArray:
         """See :class:`symlump.network.rewrite.Weights`."""
@@ -146,15 +148,51 @@ class MergedWeights:
     def _value(self, name: str) -> FloatArray:
         """A value of the new network that changed, computed when it is asked for."""
         assert self._values is not None
-        if name not in self._new:
+        if name not in self._new and (known := self._known(name)) is not None:
+            self._new[name] = known.values(partial(self._some, name))
+        elif name not in self._new:
             node = self._written.pop(name)
             given = [self._value(n) for n in node.inputs]
-            self._new[name] = self._values.after(node, given)
+            close = self._from_original(name, given[0]) if name in self._gaps else None
+            self._new[name] = self._values.after(node, given) if close is None else close
             for n in node.inputs:
                 self._left[n] -= 1
                 if self._left[n] <= 0:
                     del self._new[n]
         return self._new[name]
+
+    def _from_original(self, name: str, h: FloatArray) -> FloatArray | None:
+        """A dense layer's value from its original one, where few of the units that it reads moved; else None.
+
+        With R what members of blocks differ by from their fit, the original's rows, and R·Wᵀ, are averaged.
+        """
+        moved, matrix, constant, weight = self._gaps[name]
+        assert self._old is not None
+        blocks = Partition(self._ties.channels(name, self._groups))
+        count, sizes = len(blocks), np.bincount(blocks.labels)
+        joined = np.flatnonzero(sizes[blocks.labels] > 1)
+        if moved.size * (h.shape[1] + count) + joined.size * count > h.shape[1] * count / 2:
+            return None
+        mean = self._standing_for(blocks.labels, self._ties.units[name])
+        before = self._old.until(self._network.named[name].inputs[0])
+        gap = h @ matrix.T + constant - np.take(before, moved, axis=1)
+        old = self._old.until(name)
+        value = np.take(old, blocks.representatives, axis=1)
+        rest = np.flatnonzero(sizes > 1)
+        value[:, rest] = np.take(old, joined, axis=1) @ mean[rest][:, joined].toarray().T
+        value += gap @ (mean @ weight).T
+        return value
+
+    def _some(self, name: str, units: IntArray) -> FloatArray:
+        """Some units of a value whose layer reads nothing that changed, by number."""
+        assert self._values is not None
+        node = self._written[name]
+        if isinstance(node, Apply):
+            return self._values.after(node, [self._some(node.inputs[0], units)])
+        assert isinstance(node, Affine)
+        bias = None if node.bias is None else node.bias[units]
+        part = replace(node, weight=node.weight[units], bias=bias)
+        return self._values.after(part, [self._new[node.inputs[0]]])
 
     def _read(
         self, node: Affine, weight: FloatArray, places: IntArray
@@ -181,6 +219,7 @@ class MergedWeights:
             h = _by_position(self._value(name), count, inside)
             wanted = _by_position(self._old.until(name), units, inside)
             on_grid = inside > 1 or len(self._network.shapes[name]) > 1
+            known = None if on_grid else self._known(name)
             rows = chosen_rows(len(h), h.shape[1]) if on_grid else None
             if rows is not None:
                 h, wanted = h[rows], wanted[rows]
@@ -188,10 +227,14 @@ class MergedWeights:
                 # Few rows read many units: what they read is fitted, which is the same for less.
                 read = weight[:, :, 0]
                 sums = csr_array(read @ spread)
-                small, constant = self._fit(h, wanted @ read.T, sums, with_constant)
+                known = None if known is None else known.reading(read)
+                wanted = wanted if known is not None else wanted @ read.T
+                small, constant = self._fit(h, wanted, sums, with_constant, known)
                 return small[:, :, None], None if node.bias is None else node.bias + constant
-            known = None if on_grid else self._known(name, unit, wanted, with_constant)
             spread, constant = self._fit(h, wanted, spread, with_constant, known)
+            if known is not None and known.moved.size:
+                moved = known.moved
+                self._gaps[node.name] = moved, spread[moved], constant[moved], weight[:, moved, 0]
         offsets = weight.shape[2] * inside
         if offsets == 1:
             result = (weight[:, :, 0] @ spread)[:, :, None]
@@ -241,35 +284,13 @@ class MergedWeights:
         return places, 1
 
 
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """Second moments of the original units, and which units are as they were: their old and new numbers."""
-
-    gram: FloatArray
-    old: IntArray
-    new: IntArray
-
-    def products(
-        self, moments: Moments, h: FloatArray, wanted: FloatArray, centred: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        """As of :meth:`Moments.products`, where only units that changed take a pass over samples."""
-        rest = np.setdiff1d(np.arange(h.shape[1]), self.new)
-        own, across = moments.products(h[:, rest], wanted, centred)
-        cross = np.empty((h.shape[1], wanted.shape[1]))
-        cross[self.new], cross[rest] = self.gram[self.old], across
-        gram = np.empty((h.shape[1], h.shape[1]))
-        gram[:, self.new] = cross[:, self.old]
-        gram[np.ix_(self.new, rest)], gram[np.ix_(rest, rest)] = across[:, self.old].T, own
-        return gram, cross
-
-
 def fit_members(
     moments: Moments,
     h: FloatArray,
     wanted: FloatArray,
     sums: csr_array,
     constant: bool,
-    known: _Known | None = None,
+    known: KnownUnits | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide.
 
@@ -279,19 +300,23 @@ def fit_members(
     sums : sparse array, shape (columns of wanted, columns of h)
     constant : bool
         Whether there may be constants.
-    known : optional
-        Moments that need not be computed.
+    known : KnownUnits, optional
+        Of which h and ``wanted`` are the values.
     """
-    source = moments.products if known is None else partial(known.products, moments)
-    gram, right = source(h, wanted, constant)
+    if known is None:
+        means = (moments.mean(h), moments.mean(wanted)) if constant else None
+        gram, right = moments.products(h, wanted, means)
+    else:
+        gram, right, means = known.products(moments, h, constant)
     right -= (sums @ gram).T  # a member is its block so far: what is left of it
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
-    correction = solve(gram, right, assume_a="pos", overwrite_a=True, overwrite_b=True)
-    matrix = np.require(correction.T, requirements="W")
+    left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
+    matrix = np.zeros((right.shape[1], len(gram)))
+    matrix[left] = solve(gram, right[:, left], assume_a="pos", overwrite_a=True, overwrite_b=True).T
     matrix[sums.nonzero()] += sums.data
-    if not constant:
+    if means is None:
         return matrix, np.zeros(len(matrix))
-    return matrix, moments.mean(wanted) - matrix @ moments.mean(h)
+    return matrix, means[1] - matrix @ means[0]
 
 
 def _by_position(value: FloatArray, units: int, inside: int) -> FloatArray:

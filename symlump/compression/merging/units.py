@@ -20,7 +20,7 @@ from symlump.compression.merging.merge import Merging, has_equal_units, merge_un
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Memory, Values, memory_for, values_of
-from symlump.compression.reduction import NetworkPlan, Reduction, reached_by
+from symlump.compression.reduction import NetworkPlan, Reduction, own_units, reached_by
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
@@ -271,8 +271,11 @@ class UnitPlan(NetworkPlan):
 
     def _by_influence(self, eps: float, refit: bool) -> Part:
         """What merges within a tolerance by the influence form."""
+        if eps == 0 and not has_equal_units(self.network):
+            network = self.network
+            return Part(network, own_units(network), 0.0, lambda: self._exact_lumping)
         if eps == 0:
-            return Part.of(lump_together(self.ode, Forward()))
+            return Part.of(self._exact_lumping)
         functions = self.method.compared == "function"
         groups = self.merging.groups(eps) if functions else self.coefficients.labels(eps)
         key = groups.tobytes(), refit
@@ -285,6 +288,10 @@ class UnitPlan(NetworkPlan):
             small.defect,
             lambda: small.lumping(self.ode, self._forward(eps)),
         )
+
+    @cached_property
+    def _exact_lumping(self) -> Lumping:
+        return lump_together(self.ode, Forward())
 
     def lumping(self, eps: float) -> Lumping:
         """The lumping of the influence form whose blocks the units are."""
@@ -321,12 +328,11 @@ class UnitPlan(NetworkPlan):
 
     def _merge(self, groups: IntArray, refit: bool) -> Merged:
         """The network with groups of units, or of variables of its equation, where these are compared."""
-        memory = self._memory if refit else None
         if self.method.compared == "function":
-            small = self.merging.merge(groups, refit, memory)
+            small = self.merging.merge(groups, refit)
         elif refit or self.network.sharing:
-            ties, units = self._ties, self._tied_groups(groups)
-            ones, values = np.ones(ties.count), self._stated[0] if refit else None
+            ties, units, ones = self._ties, self._tied_groups(groups), np.ones(self._ties.count)
+            values, memory = (self._stated[0], self._memory) if refit else (None, None)
             small = merge_units(self.network, ties, units, ones, values, memory)
         else:
             small = self.coefficients.merge(groups)

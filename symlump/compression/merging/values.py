@@ -115,12 +115,22 @@ class Memory:
     ----------
     values : dict
         Of the original nodes, by name.
+    means : dict
+        Of all units of a value, by its name.
     grams : dict
         Second moments of all units of a value, by its name, and whether about their means.
+    columns : dict
+        Of merged units the values, by the name of the value and their members; see
+        :class:`symlump.compression.merging.known_units.KnownUnits`.
+    across : dict
+        Their second moments with all units of the original value.
     """
 
     values: dict[str, FloatArray] = field(default_factory=dict)
+    means: dict[str, FloatArray] = field(default_factory=dict)
     grams: dict[tuple[str, bool], FloatArray] = field(default_factory=dict)
+    columns: dict[tuple[str, bytes], FloatArray] = field(default_factory=dict)
+    across: dict[tuple[str, bytes, bool], FloatArray] = field(default_factory=dict)
 
 
 def memory_for(network: Network, values: Values) -> Memory | None:
@@ -180,7 +190,7 @@ def columns(value: FloatArray, units: IntArray | None = None) -> FloatArray:
     [[0.0, 4.0], [1.0, 5.0], [2.0, 6.0], [3.0, 7.0]]
     """
     if units is not None:
-        value = value[:, units]
+        value = np.take(value, units, axis=1)
     if value.ndim == 1:
         return value[:, None]
     return value if value.ndim == 2 else np.moveaxis(value, 1, -1).reshape(-1, value.shape[1])
@@ -215,12 +225,14 @@ def features(h: FloatArray, at: IntArray) -> FloatArray:
     [[1.0, 3.0], [2.0, 4.0]]
     """
     if at.shape[1] == 1:
-        part = h if np.array_equal(at[:, 0], np.arange(h.shape[1])) else h[:, at[:, 0]]
+        part = (
+            h if np.array_equal(at[:, 0], np.arange(h.shape[1])) else np.take(h, at[:, 0], axis=1)
+        )
         if part.ndim == 2:
             return part
         part = np.moveaxis(part, 1, -1)
     else:
-        part = np.moveaxis(h[:, at.ravel()].reshape(len(h), *at.shape), 1, -1)
+        part = np.moveaxis(np.take(h, at.ravel(), axis=1).reshape(len(h), *at.shape), 1, -1)
     columns = part.reshape(-1, len(at))
     rows = chosen_rows(len(columns), 0)
     return columns if rows is None else columns[rows]

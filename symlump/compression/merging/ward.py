@@ -20,6 +20,7 @@ import numpy as np
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import pdist, squareform
 
+from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -91,12 +92,7 @@ def cut(tree: FloatArray, eps: float) -> IntArray:
     >>> cut(merge_tree(np.array([[5.0], [0.0], [1.0]]), np.ones(3), Linkage.VARIANCE), 2.0).tolist()
     [0, 1, 1]
     """
-    if not len(tree):
-        return np.zeros(1, dtype=np.int64)
-    labels = hierarchy.fcluster(tree, eps, "distance")
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    return np.asarray(rank[inverse.ravel()], dtype=np.int64)
+    return _after(tree, int(np.searchsorted(tree[:, 2], eps, side="right")))
 
 
 def cut_to(tree: FloatArray, count: int) -> IntArray:
@@ -107,10 +103,17 @@ def cut_to(tree: FloatArray, count: int) -> IntArray:
     >>> int(cut_to(merge_tree(np.zeros((3, 1)), np.ones(3), Linkage.VARIANCE), 2).max())
     1
     """
-    merges = len(tree) + 1 - count
-    steps = tree.copy()
-    steps[:, 2] = np.arange(len(tree)) >= merges
-    return cut(steps, 0.5)
+    return _after(tree, len(tree) + 1 - count)
+
+
+def _after(tree: FloatArray, merges: int) -> IntArray:
+    """Group numbers, by first appearance, after so many merges."""
+    leaves = len(tree) + 1
+    top = np.arange(leaves + merges)
+    top[tree[:merges, :2].astype(np.int64)] = np.arange(leaves, top.size)[:, None]
+    while not np.array_equal(higher := top[top], top):  # doubles the steps up to the root
+        top = higher
+    return Partition(top[:leaves]).labels
 
 
 def _pair_weights(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -379,8 +379,8 @@ def _wrong(value: object, due: str, path: str) -> NoReturn:
 def _shown(value: object) -> str:
     """The beginning of a value, as JSON writes it."""
     if isinstance(value, list | dict):
-        what = "list" if isinstance(value, list) else "object"
-        return f"a {what}" if value else f"an empty {what}"
+        what = ("a", "list") if isinstance(value, list) else ("an", "object")
+        return " ".join(what) if value else f"an empty {what[1]}"
     if isinstance(value, str):
         return json.dumps(value[:40], ensure_ascii=False)
     if (

@@ -96,6 +96,18 @@ def test_chains_round_trip(tmp_path, phi):
         assert back.chain.layers[0].activation == net.chain.layers[0].activation
 
 
+def test_half_precision(tmp_path):
+    net = sl.Network.dense([normal(6, 2), normal(1, 6)], [normal(6), None], dtype="float16")
+    net = sl.compress(net, sl.AFDE(retain=0.8)).network
+    sl.write_onnx(net, tmp_path / "net.onnx")
+    onnx.checker.check_model(tmp_path / "net.onnx", full_check=True)
+    back, x = sl.read_onnx(tmp_path / "net.onnx"), normal(20, 2).astype(np.float16)
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(tmp_path / "net.onnx"))
+    assert back.dtype == "float16" and np.array_equal(back(x), net(x))
+    assert session.run(None, {"x": x})[0] == pytest.approx(net(x.astype(float)), abs=0.02)
+
+
 def test_joins_of_many_constants_are_written(tmp_path):
     constants = tuple(np.full((1, 1), float(k)) for k in range(5))
     options = {"axis": 1, "order": (0, -1, -2, -3, -4, -5), "rank": 1}
@@ -318,7 +330,11 @@ def test_refused_files(tmp_path):
     refused(NetworkError, "this operator is not known", model_of(constant, weights, ROW))
     refused(NetworkError, r"meets a value of shape .samples,.", model_of(wide, weights, ()))
     half = {"w": normal(6, 2).astype(np.float16)}
-    refused(NetworkError, "'w' is of float16; convert", model_of(wide, half, ROW))
+    refused(
+        NetworkError,
+        "'w' is of float16, and the network of float32; convert",
+        model_of(wide, half, ROW),
+    )
     broken = {"w": np.full((6, 2), np.nan, dtype=np.float32)}
     refused(NetworkError, r"weight\[0, 0\] is nan", model_of(wide, broken, ROW))
     damaged = model_of(wide, weights, ROW)

@@ -32,8 +32,8 @@ _NOT_HERE = {
 def is_recurrent_file(path: str) -> bool:
     """Whether a file is a state dict or an ONNX file with recurrent cells."""
     if is_onnx(path):
-        from symlump.network.exchange.onnx_io import load_onnx
         from symlump.network.recurrent.onnx_reading import holds_cells
+        from symlump.network.saved.onnx_file import load_onnx
 
         return Path(path).is_file() and holds_cells(load_onnx(path))
     from symlump.network.recurrent.saved import is_saved_recurrent

@@ -88,8 +88,8 @@ def sequences_of(
 def _recorded(
     network: RecurrentNetwork, source: OnnxSource, given: list[torch.Tensor], outer: set[str]
 ) -> dict[str, FloatArray]:
-    from symlump.network.exchange.onnx_io import onnx_library
     from symlump.network.recurrent.onnx_writing import recorded_inputs
+    from symlump.network.saved.onnx_file import onnx_library
 
     kind = getattr(torch, network.dtype)
     arrays = [(g.to(kind) if g.is_floating_point() else g).cpu().numpy() for g in given]

@@ -6,14 +6,13 @@ symlump hold is bounded by its own size.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from symlump.errors import FileFormatError, MissingExtraError, NetworkError
+from symlump.errors import FileFormatError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_ops import Operators
@@ -21,44 +20,27 @@ from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator,
 from symlump.network.exchange.views import SAMPLES, View
 from symlump.network.network import Network
 from symlump.network.nodes import Shape
+from symlump.network.saved.onnx_file import (
+    DTYPES,
+    MISFITS,
+    MOST_NODES,
+    array_of_tensor,
+    clean,
+    first_line,
+    in_order,
+    load_onnx,
+    onnx_library,
+)
 from symlump.network.simplify import as_read
 from symlump.network.step_nodes import Untouched
 
-_MAX_BYTES = 1 << 31  # what protobuf holds
-MOST_NODES = 100_000
 _WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)  # whole numbers
-DTYPES: dict[int, Literal["float32", "float64"]] = {1: "float32", 11: "float64"}
 _DOMAINS = ("", "ai.onnx")
+#: Operators whose weights may be of another type than what else they read.
+_OTHER_TYPES = ("Cast", "CastLike", "Pow", "Resize", "Upsample")
 #: What is read of the domain that exports of scikit-learn use.
 _LEARNED = ("Scaler", "ArrayFeatureExtractor", "ZipMap")
 _UNKNOWN = "this operator is not known, or not in this form"
-#: What numpy and onnx raise on values that do not fit together.
-MISFITS = (
-    ArithmeticError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    TypeError,
-    ValueError,
-)
-
-
-def onnx_library() -> Any:
-    """The library.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtraError(
-            "ONNX files need the extra onnx; install it with: pip install 'symlump[onnx]'"
-        ) from None
-    return onnx
 
 
 @memory_errors()
@@ -109,35 +91,6 @@ def read_onnx(
         raise FileFormatError(f"{path}: {error}") from None
     except MISFITS as error:  # such as names that are not text
         raise FileFormatError(f"{path} is damaged: {first_line(error)}") from None
-
-
-def load_onnx(path: str | Path) -> Any:
-    """The model of a file, as onnx has it.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is missing, or is none.
-    """
-    onnx = onnx_library()
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileFormatError(f"{path} {what}; give an ONNX file")
-    size = path.stat().st_size
-    if not 0 < size <= _MAX_BYTES:
-        raise FileFormatError(
-            f"{path} is {'empty' if not size else 'larger than an ONNX file can be'}"
-        )
-    try:
-        model = onnx.ModelProto.FromString(path.read_bytes())
-    except OSError as error:
-        raise FileFormatError(f"{path} cannot be read: {error.strerror}") from None
-    except Exception as error:  # protobuf's own class, which this project does not depend on
-        raise FileFormatError(f"{path} is not an ONNX file: {str(error)[:200]}") from None
-    if not model.graph.node and not model.graph.input:
-        raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
-    return model
 
 
 class _Reader:
@@ -202,8 +155,8 @@ class _Reader:
         whole_numbers = kind in _WHOLE
         if not whole_numbers and (kind not in DTYPES or self._dtype not in (None, kind)):
             raise NetworkError(
-                f"input {value.name!r} is not of type float or double; symlump reads one of them "
-                "throughout, and whole numbers beside them, so convert the file to float"
+                f"input {value.name!r} is not of type float, double or float16; symlump reads one of "
+                "them throughout, and whole numbers beside them, so convert the file to float"
             )
         self._dtype = self._dtype if whole_numbers else kind
         sizes, samples = self._sizes(value)
@@ -250,6 +203,16 @@ class _Reader:
             self._names[id(self._values[name])] = name
         return self._values[name]
 
+    def _same_type(self, node: Any) -> None:
+        """Refuse a weight of another type than the network's, but where an operator wants that."""
+        for name in node.input:
+            kind = self._initializers[name].data_type if name in self._initializers else None
+            if kind in DTYPES and kind != self._dtype and node.op_type not in _OTHER_TYPES:
+                raise NetworkError(
+                    f"tensor {name!r} is of {DTYPES[kind]}, and the network of {DTYPES[self._dtype or 1]}; "
+                    "convert the model to one of them"
+                )
+
     def _node(self, number: int, node: Any) -> None:
         shown = f"node {node.name or number!r} ({node.op_type})"
         if node.domain not in _DOMAINS and node.op_type not in _LEARNED:
@@ -258,6 +221,7 @@ class _Reader:
                 "of ONNX itself: export the model with these (torch.onnx.export without custom operators)"
             )
         inputs = [self._value(name, shown) for name in node.input]
+        self._same_type(node)
         name, why = self._place(node, number), ""
         if node.op_type == "ZipMap":  # a table of names beside numbers, which are what is read
             self._values[node.output[0]] = inputs[0]
@@ -349,49 +313,5 @@ class _Reader:
         return clean(node.name) or f"{node.op_type}_{number}"
 
 
-def array_of_tensor(onnx: Any, tensor: Any, name: str) -> Any:
-    """A tensor of a file, from the file itself."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-        raise FileFormatError(
-            f"{name!r} refers to another file; save the model with its weights inside "
-            "(onnx.save(model, path, save_as_external_data=False))"
-        )
-    try:
-        array = np.asarray(onnx.numpy_helper.to_array(tensor))
-    except MISFITS as error:
-        raise FileFormatError(f"tensor {name!r} is damaged: {first_line(error)}") from None
-    if array.dtype.kind == "f" and array.dtype not in (np.float32, np.float64):
-        raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
-    if array.dtype.kind not in "fiub":
-        raise NetworkError(
-            f"tensor {name!r} is of a type that symlump does not read; convert the model to float32"
-        )
-    return array
-
-
-def in_order(nodes: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Nodes with their numbers; constants first, which some files have after their use."""
-    numbered = list(enumerate(nodes))
-    yield from ((k, node) for k, node in numbered if node.op_type == "Constant")
-    yield from ((k, node) for k, node in numbered if node.op_type != "Constant")
-
-
 def _counted(samples: int) -> str:
     return "an open number of" if samples == SAMPLES else str(samples)
-
-
-def clean(name: str) -> str:
-    """A name as a path with dots, such as torch has.
-
-    Examples
-    --------
-    >>> clean("/layer1/layer1.0/conv1/Conv")
-    'layer1.layer1.0.conv1.Conv'
-    """
-    plain = re.sub(r"[^\w.]", "_", name.replace("/", ".")[:200])
-    return ".".join(part for part in plain.split(".") if part)
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of what an error says."""
-    return (str(error).split("\n")[0] or type(error).__name__)[:200]

@@ -220,7 +220,9 @@ class OperationWriter:
         self._cast(node, found, node.name)
 
     def _cast(self, node: Operation, x: str, output: str) -> None:
-        self._add("Cast", [x], output, to=1 if self._float == np.float32 else 11)
+        from onnx import helper
+
+        self._add("Cast", [x], output, to=helper.np_dtype_to_tensor_dtype(self._float))
 
     def _embed(self, node: Operation, held: list[str], shapes: Any) -> None:
         index = self._step(node, "Cast", [node.inputs[0]], "index", to=7)

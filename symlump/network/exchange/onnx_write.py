@@ -12,7 +12,6 @@ from symlump.errors import NetworkError
 from symlump.files import write_bytes
 from symlump.memory import memory_errors
 from symlump.network.activations.activation import Activation
-from symlump.network.exchange.onnx_io import onnx_library
 from symlump.network.exchange.onnx_operations import INSTEAD, OperationWriter
 from symlump.network.exchange.onnx_untouched import OPSET, OnnxOperator, written_node
 from symlump.network.network import Network
@@ -30,6 +29,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
+from symlump.network.saved.onnx_file import onnx_library
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.written.transposed import geometry, spread_grids, turned_round
 from symlump.ode.exact import FloatArray
@@ -89,14 +89,14 @@ class _Writer:
         self._weights: list[Any] = []
         self._taken = set(graph.shapes)
         self._written: dict[tuple[str, tuple[int, ...]], str] = {}  # weights that layers share
-        if graph.dtype not in ("float32", "float64"):
+        if graph.dtype == "bfloat16":
             raise NetworkError(
-                f"ONNX files are written in float32 or float64; this network is of {graph.dtype}: read it from "
-                "model.float(), or write it as a program of torch (write_program)"
+                "ONNX files are written in float32, float64 or float16; this network is of bfloat16: "
+                "read it from model.float(), or write it as a program of torch (write_program)"
             )
         self._float = np.dtype(graph.dtype)
         self._operations = OperationWriter(self._add, self._constant, self._free, self._float)
-        kind = onnx.TensorProto.FLOAT if graph.dtype == "float32" else onnx.TensorProto.DOUBLE
+        kind = onnx.helper.np_dtype_to_tensor_dtype(self._float)
         self._zeros = spread_grids(graph)
         within = {zeros.name for zeros in self._zeros.values()}
         for node in graph.nodes:

@@ -17,17 +17,6 @@ import numpy as np
 
 from symlump.errors import FileFormatError, NetworkError
 from symlump.memory import memory_errors
-from symlump.network.exchange.onnx_io import (
-    DTYPES,
-    MISFITS,
-    MOST_NODES,
-    array_of_tensor,
-    clean,
-    first_line,
-    in_order,
-    load_onnx,
-    onnx_library,
-)
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.onnx_cells import OPERATORS, cells_of_operator
 from symlump.network.recurrent.onnx_graph import constant_of, inner_names, ranks_of
@@ -41,6 +30,17 @@ from symlump.network.recurrent.onnx_source import (
 from symlump.network.recurrent.onnx_starts import OUTSIDE, Given, Spread, moved, states_of
 from symlump.network.recurrent.onnx_units import Units, stepped
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
+from symlump.network.saved.onnx_file import (
+    DTYPES,
+    MISFITS,
+    MOST_NODES,
+    array_of_tensor,
+    clean,
+    first_line,
+    in_order,
+    load_onnx,
+    onnx_library,
+)
 
 _HINT = (
     "Units may be read by Gemm, MatMul and other cells, also after Transpose, Squeeze, Reshape, Gather, Slice, "

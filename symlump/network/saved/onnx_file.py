@@ -1,0 +1,110 @@
+"""An ONNX file as data: its graph, its tensors, its names. Needs the extra ``onnx``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from symlump.errors import FileFormatError, MissingExtraError, NetworkError
+
+_MAX_BYTES = 1 << 31  # what protobuf holds
+MOST_NODES = 100_000
+#: Of real numbers: the type's number in a file, and its name.
+DTYPES: dict[int, Literal["float32", "float16", "float64"]]
+DTYPES = {1: "float32", 10: "float16", 11: "float64"}
+#: What numpy and onnx raise on values that do not fit together.
+MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def onnx_library() -> Any:
+    """The library.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError(
+            "ONNX files need the extra onnx; install it with: pip install 'symlump[onnx]'"
+        ) from None
+    return onnx
+
+
+def load_onnx(path: str | Path) -> Any:
+    """The model of a file, as onnx has it.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, or is none.
+    """
+    onnx = onnx_library()
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileFormatError(f"{path} {what}; give an ONNX file")
+    size = path.stat().st_size
+    if not 0 < size <= _MAX_BYTES:
+        raise FileFormatError(
+            f"{path} is {'empty' if not size else 'larger than an ONNX file can be'}"
+        )
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror}") from None
+    except Exception as error:  # protobuf's own class, which this project does not depend on
+        raise FileFormatError(f"{path} is not an ONNX file: {str(error)[:200]}") from None
+    if not model.graph.node and not model.graph.input:
+        raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
+    return model
+
+
+def array_of_tensor(onnx: Any, tensor: Any, name: str) -> Any:
+    """A tensor of a file, from the file itself."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        raise FileFormatError(
+            f"{name!r} refers to another file; save the model with its weights inside "
+            "(onnx.save(model, path, save_as_external_data=False))"
+        )
+    try:
+        array = np.asarray(onnx.numpy_helper.to_array(tensor))
+    except MISFITS as error:
+        raise FileFormatError(f"tensor {name!r} is damaged: {first_line(error)}") from None
+    if array.dtype.kind == "f" and str(array.dtype) not in DTYPES.values():
+        raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
+    if array.dtype.kind not in "fiub":
+        raise NetworkError(
+            f"tensor {name!r} is of a type that symlump does not read; convert the model to float32"
+        )
+    return array
+
+
+def in_order(nodes: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Nodes with their numbers; constants first, which some files have after their use."""
+    numbered = list(enumerate(nodes))
+    yield from ((k, node) for k, node in numbered if node.op_type == "Constant")
+    yield from ((k, node) for k, node in numbered if node.op_type != "Constant")
+
+
+def clean(name: str) -> str:
+    """A name as a path with dots, such as torch has.
+
+    Examples
+    --------
+    >>> clean("/layer1/layer1.0/conv1/Conv")
+    'layer1.layer1.0.conv1.Conv'
+    """
+    plain = re.sub(r"[^\w.]", "_", name.replace("/", ".")[:200])
+    return ".".join(part for part in plain.split(".") if part)
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of what an error says."""
+    return (str(error).split("\n")[0] or type(error).__name__)[:200]

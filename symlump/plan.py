@@ -344,7 +344,7 @@ def _rounded_up(value: float) -> float:
     return max(rounded, value)
 
 
-def renamed(**names: str) -> Callable[[_Class], _Class]:
+def accept_old_names(**names: str) -> Callable[[_Class], _Class]:
     """Let a class accept options by names that it had before, each with a warning.
 
     Parameters
@@ -354,7 +354,7 @@ def renamed(**names: str) -> Callable[[_Class], _Class]:
 
     Examples
     --------
-    >>> @renamed(tol="eps")
+    >>> @accept_old_names(tol="eps")
     ... class Method:
     ...     def __init__(self, eps: float) -> None:
     ...         self.eps = eps

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,37 @@ def imports(root, late):
                     is_module = (root / whole.replace(".", "/")).with_suffix(".py").exists()
                     graph.add_edge(name, whole if is_module else node.module)
     return graph
+
+
+def definitions(kind):
+    """Every class or function at the top of a file: its name, and where it is."""
+    for path in sorted((ROOT / "symlump").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, kind) and not node.name.startswith("_"):
+                yield node.name, path
+
+
+def test_no_two_classes_have_one_name():
+    """Only the checker's words are its own: it stands alone."""
+    found = {}
+    for name, path in definitions(ast.ClassDef):
+        if path.name != "check.py":
+            assert name not in found, (name, path, found[name])
+            found[name] = path
+
+
+#: What ends like a participle and is none, or is the word for what is returned.
+NO_PARTICIPLES = {"conserved"}
+
+
+def test_functions_are_verbs():
+    """What a function does, not what its result is (which a method of a frozen object may say)."""
+    participle = re.compile(
+        r"\w+[^e]ed|kept|found|made|given|taken|shown|(re)?written|known|chosen|told|built"
+    )
+    for name, path in definitions(ast.FunctionDef):
+        if name not in NO_PARTICIPLES and "_" not in name:
+            assert not participle.fullmatch(name), (name, path)
 
 
 def test_modules_do_not_import_in_circles():

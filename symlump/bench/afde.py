@@ -27,7 +27,7 @@ POLYNOMIAL = "polynomial:0,1,0.2"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Evaluation:
     """What to evaluate.
 
     Parameters
@@ -77,7 +77,7 @@ class Plan:
 
 
 #: A small version: one seed, one architecture, three sizes; minutes on two cores.
-QUICK = Plan(
+QUICK = Evaluation(
     methods=("AFDE", "AFDE, sums", "magnitude, global", "magnitude, layerwise", "Wanda"),
     architectures=(("tanh", (48, 48)),),
     seeds=1,
@@ -89,7 +89,7 @@ QUICK = Plan(
 
 
 def evaluate(
-    plan: Plan,
+    plan: Evaluation,
     cache: Path,
     folder: str | None = None,
     workers: int = 1,

@@ -22,7 +22,7 @@ Digits = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class AnnealExperiment:
     """What to anneal, and how.
 
     Parameters
@@ -49,11 +49,11 @@ class Plan:
     batch: int = 64
 
 
-QUICK = Plan((0,), (96, 96), 0.06, 3, 6, 15)
+QUICK = AnnealExperiment((0,), (96, 96), 0.06, 3, 6, 15)
 
 
 @dataclass(frozen=True)
-class Row:
+class AnnealRow:
     """One seed: accuracies on test data of the network, and of three small networks of equal size.
 
     Parameters
@@ -88,12 +88,12 @@ class Row:
 class Digit:
     """The experiment for one seed, with its record."""
 
-    row: Row
+    row: AnnealRow
     annealing: Annealing
 
 
 def run(
-    plan: Plan | None = None,
+    plan: AnnealExperiment | None = None,
     quick: bool = False,
     folder: str | Path | None = None,
     each: Callable[[int, str], None] | None = None,
@@ -116,7 +116,7 @@ def run(
     MissingExtraError
         If scikit-learn, which brings the data, is not installed.
     """
-    plan = QUICK if quick else plan or Plan()
+    plan = QUICK if quick else plan or AnnealExperiment()
     results: list[Digit] = []
     for seed in plan.seeds:
         results.append(_one(plan, seed, None if folder is None else Path(folder)))
@@ -194,7 +194,7 @@ def draw(results: Sequence[Digit]) -> Figure:
     return figure
 
 
-def _one(plan: Plan, seed: int, folder: Path | None) -> Digit:
+def _one(plan: AnnealExperiment, seed: int, folder: Path | None) -> Digit:
     training, test = digits(seed)
     options: dict[str, Any] = {
         "rate": plan.rate,
@@ -234,7 +234,7 @@ def _one(plan: Plan, seed: int, folder: Path | None) -> Digit:
         fresh, training, [], before=plan.before + total, checkpoint=kept("scratch"), **options
     )
     last = [result.steps[-1].accuracy or 0.0 for result in (full, annealed, at_once, scratch)]
-    row = Row(
+    row = AnnealRow(
         seed,
         annealed.original.parameters,
         annealed.parameters,

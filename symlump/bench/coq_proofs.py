@@ -56,12 +56,12 @@ def measure(family: str, size: int, method: str) -> CoqRow:
     from symlump.lumping.lump import lump
     from symlump.proof.check import check, read_claim
     from symlump.proof.coq import development, verified
-    from symlump.proof.coq.numbers import numbered
+    from symlump.proof.coq.numbers import number_claim
     from symlump.proof.coq.script import script
 
     lumping = lump(_system(family, size), Forward() if method == "forward" else Backward())
     data = json.loads(lumping.certificate().to_json())
-    claim = numbered(read_claim(data))
+    claim = number_claim(read_claim(data))
     text = script(claim)
     empty, _ = _seconds_of_children(
         lambda: development.coqc("From Symlump Require Import Certificate.")

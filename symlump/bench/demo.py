@@ -25,7 +25,7 @@ SHARES = (0.9, 0.8, 0.6, 0.4, 0.3, 0.2)
 
 
 @dataclass(frozen=True)
-class Row:
+class DemoRow:
     """One size: AFDE with the ε that gives it, and pruning to the same number of parameters."""
 
     retained: float
@@ -42,7 +42,7 @@ class Demonstration:
     test: Dataset
     network: Network
     base_error: float
-    rows: tuple[Row, ...]
+    rows: tuple[DemoRow, ...]
     reduced: Compression
 
 
@@ -71,7 +71,7 @@ def compare(
     network at the share nearest to 40 %.
     """
     drawn = np.random.default_rng(1).normal(size=(4000, training.inputs.shape[1]))
-    rows: list[Row] = []
+    rows: list[DemoRow] = []
     reduced: list[Compression] = []
     for done, share in enumerate(shares, start=1):
         afde = compress(network, AFDE(retain=share))
@@ -83,15 +83,15 @@ def compare(
             "AFDE, no refit": compress(network, AFDE(retain=keep, refit=False)).network,
             "magnitude": magnitude.network,
             "Wanda": wanda.network,
-            "magnitude, refitted": refitted(network, magnitude.network, drawn),
-            "Wanda, refitted": refitted(network, wanda.network, drawn),
+            "magnitude, refitted": refit(network, magnitude.network, drawn),
+            "Wanda, refitted": refit(network, wanda.network, drawn),
         }
         errors = {
             name: mean_squared_error(small, test.inputs, test.targets)
             for name, small in reductions.items()
         }
         assert afde.eps is not None
-        rows.append(Row(keep, afde.retained_parameters, afde.eps, errors))
+        rows.append(DemoRow(keep, afde.retained_parameters, afde.eps, errors))
         reduced.append(afde)
         if each_share is not None:
             each_share(done, f"{share:.0%} kept")
@@ -100,7 +100,7 @@ def compare(
     return Demonstration(training, test, network, base, tuple(rows), chosen)
 
 
-def refitted(network: Network, pruned: Network, inputs: FloatArray) -> Network:
+def refit(network: Network, pruned: Network, inputs: FloatArray) -> Network:
     """A pruned chain, the weights that are left and the biases fitted again, layer by layer.
 
     For each unit, min Σ (w·x̂ + b − z)² over all w with the zeros of the pruned row, where z is what the
@@ -117,7 +117,7 @@ def refitted(network: Network, pruned: Network, inputs: FloatArray) -> Network:
     >>> net = Network.dense([[[1.0, 2.0]], [[2.0]]])
     >>> pruned = Network.dense([[[0.0, 2.0]], [[2.0]]])
     >>> x = np.array([[1.0, 1.0], [-1.0, -1.0], [2.0, 2.0]])
-    >>> refitted(net, pruned, x).chain.layers[0].weight.round(9).tolist()   # x₁ and x₂ are equal here
+    >>> refit(net, pruned, x).chain.layers[0].weight.round(9).tolist()   # x₁ and x₂ are equal here
     [[0.0, 3.0]]
     """
     whole, less = network.dense_chain("a refit"), pruned.dense_chain("a refit")

@@ -23,7 +23,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Row:
+class EngineRow:
     """One line of the table.
 
     ``ratio`` is seconds over the yardstick's seconds, or a rate where ``unit`` says so; ``reach`` is the
@@ -60,7 +60,7 @@ def _sort_seconds(count: int) -> float:
     return float(np.median([_timed(lambda: np.sort(numbers, kind="stable")) for _ in range(3)]))
 
 
-def forward_found(sites: int) -> Row:
+def forward_found(sites: int) -> EngineRow:
     """Coarsest forward equivalence of multisite phosphorylation, found (before the exact check)."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.lumping.forward import Forward
@@ -78,7 +78,7 @@ def forward_found(sites: int) -> Row:
     seconds = _timed(find)
     assert blocks.count == comb(sites + 3, 3) + 2
     reactions = 6 * sites * 4 ** (sites - 1)
-    return Row(
+    return EngineRow(
         f"forward, {len(ode)} variables, {reactions} reactions → {blocks.count} blocks, found",
         seconds,
         f"sort of {3 * reactions} int64",
@@ -89,7 +89,7 @@ def forward_found(sites: int) -> Row:
     )
 
 
-def forward_proved(sites: int) -> Row:
+def forward_proved(sites: int) -> EngineRow:
     """The same with the exact comparison of all signatures, and the quotient."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.lumping.forward import Forward
@@ -100,7 +100,7 @@ def forward_proved(sites: int) -> Row:
     seconds = _timed(lambda: found.append(len(lump(ode, Forward()).partition)))
     assert found == [comb(sites + 3, 3) + 2]
     reactions = 6 * sites * 4 ** (sites - 1)
-    return Row(
+    return EngineRow(
         "the same, with exact comparison and quotient",
         seconds,
         f"sort of {3 * reactions} int64",
@@ -111,7 +111,7 @@ def forward_proved(sites: int) -> Row:
     )
 
 
-def backward_found(variables: int) -> Row:
+def backward_found(variables: int) -> EngineRow:
     """Coarsest backward equivalence of a planted quadratic system, ten terms an equation."""
     from symlump.datasets.systems import planted_backward
     from symlump.lumping.backward import Backward
@@ -129,7 +129,7 @@ def backward_found(variables: int) -> Row:
 
     seconds = _timed(find)
     assert Partition(blocks.labels) == Partition(planted)
-    return Row(
+    return EngineRow(
         f"backward, {variables} variables, {ode.terms} terms → {blocks.count} blocks, found",
         seconds,
         f"sort of {10 * variables} int64",
@@ -140,7 +140,7 @@ def backward_found(variables: int) -> Row:
     )
 
 
-def chain_found(states: int) -> Row:
+def chain_found(states: int) -> EngineRow:
     """Coarsest forward equivalence of a planted Markov chain with 7.5 transitions a state, found."""
     from symlump.datasets.chains import planted_chain
     from symlump.lumping.forward import Forward
@@ -159,7 +159,7 @@ def chain_found(states: int) -> Row:
     seconds = _timed(find)
     assert Partition(blocks.labels) == Partition(planted)
     transitions = ode.terms - states
-    return Row(
+    return EngineRow(
         f"Markov chain, {states} states, {transitions} transitions → {blocks.count} blocks, found",
         seconds,
         f"sort of {transitions} int64",
@@ -170,7 +170,7 @@ def chain_found(states: int) -> Row:
     )
 
 
-def within_tolerance(variables: int) -> Row:
+def within_tolerance(variables: int) -> EngineRow:
     """A planted backward equivalence whose coefficients are each off by up to 10⁻⁴, closure at ε = 0.05."""
     from symlump.datasets.systems import planted_backward
     from symlump.lumping.backward import Backward
@@ -189,7 +189,7 @@ def within_tolerance(variables: int) -> Row:
         )
     )
     assert found == [Partition(planted)]
-    return Row(
+    return EngineRow(
         f"ε-backward, {variables} variables, {ode.terms} terms → {len(found[0])} blocks, found",
         seconds,
         "exact lumping of the system without noise",
@@ -200,7 +200,7 @@ def within_tolerance(variables: int) -> Row:
     )
 
 
-def chain_growth(length: int) -> Row:
+def chain_growth(length: int) -> EngineRow:
     """The worst case, a chain that splits one variable at a time: growth from n to 2n."""
     from symlump.datasets.systems import chain
     from symlump.lumping.backward import Backward
@@ -212,7 +212,7 @@ def chain_growth(length: int) -> Row:
         return _timed(lambda: coarsest(ode, Backward(), Partition.single(n)))
 
     short, long = split(length), split(2 * length)
-    return Row(
+    return EngineRow(
         f"chain of {2 * length}, {2 * length} rounds",
         long,
         f"chain of {length}",
@@ -223,7 +223,7 @@ def chain_growth(length: int) -> Row:
     )
 
 
-def reading(sites: int) -> Row:
+def reading(sites: int) -> EngineRow:
     """Reading an ERODE file that this package wrote."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.formats import read, write
@@ -234,21 +234,23 @@ def reading(sites: int) -> Row:
         size = path.stat().st_size / 1e6
         read(path)
         seconds = _timed(lambda: read(path))
-    return Row(f"reading .ode, {size:.1f} MB", seconds, "", size / seconds, "MB/s", 3.0, False)
+    return EngineRow(
+        f"reading .ode, {size:.1f} MB", seconds, "", size / seconds, "MB/s", 3.0, False
+    )
 
 
-def sympy_export(sites: int) -> Row:
+def sympy_export(sites: int) -> EngineRow:
     """Turning a system into sympy expressions."""
     from symlump.datasets.systems import multisite_phosphorylation
 
     ode = multisite_phosphorylation(sites)
     seconds = _timed(ode.to_sympy)
-    return Row(
+    return EngineRow(
         f"to sympy, {ode.terms} terms", seconds, "", ode.terms / seconds, "terms/s", 50_000, False
     )
 
 
-def importing(_: int) -> Row:
+def importing(_: int) -> EngineRow:
     """``import symlump`` in a fresh interpreter, less the start of the interpreter."""
 
     def start(code: str) -> float:
@@ -260,11 +262,11 @@ def importing(_: int) -> Row:
         )
 
     seconds = start("import symlump") - start("pass")
-    return Row("import symlump", seconds, "", seconds, "s", 0.5, True)
+    return EngineRow("import symlump", seconds, "", seconds, "s", 0.5, True)
 
 
 #: Name, function, full size, quick size.
-ROWS: dict[str, tuple[Callable[[int], Row], int, int]] = {
+ROWS: dict[str, tuple[Callable[[int], EngineRow], int, int]] = {
     "forward": (forward_found, 9, 5),
     "forward-proved": (forward_proved, 9, 5),
     "backward": (backward_found, 1_000_000, 5_000),
@@ -277,14 +279,14 @@ ROWS: dict[str, tuple[Callable[[int], Row], int, int]] = {
 }
 
 
-def measure(name: str, quick: bool = False) -> Row:
+def measure(name: str, quick: bool = False) -> EngineRow:
     """Run one row in a fresh process, with its peak memory."""
     function, full, small = ROWS[name]
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_with_peak, function, small if quick else full).result()
 
 
-def _with_peak(function: Callable[[int], Row], size: int) -> Row:
+def _with_peak(function: Callable[[int], EngineRow], size: int) -> EngineRow:
     row = function(size)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(row, peak_mb=round(peak))

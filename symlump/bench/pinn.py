@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.bench.pinn_forms import METHODS, Compressed, compressed, recompress_to
+from symlump.bench.pinn_forms import METHODS, Compressed, compress_form, recompress_to
 from symlump.bench.pinn_train import Loss, minimise, pinn, train_pinn
 from symlump.compression.hierarchical.hlinear import rank_penalty
 from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_change
@@ -32,7 +32,7 @@ _PENALTY = 1e-7  # weight of the rank penalty between recompressions
 
 
 @dataclass(frozen=True)
-class Plan:
+class PinnExperiment:
     """What is run.
 
     Parameters
@@ -67,11 +67,11 @@ class Plan:
                 )
 
 
-QUICK = Plan(("poisson",), (32, 32), 100, 400, (0.5,), 80)
+QUICK = PinnExperiment(("poisson",), (32, 32), 100, 400, (0.5,), 80)
 
 
 @dataclass(frozen=True)
-class Row:
+class PinnRow:
     """One network, compressed by one method.
 
     Parameters
@@ -113,7 +113,9 @@ class Row:
     error_trained: float
 
 
-def run(plan: Plan, each_step: Callable[[int, int, str], None] | None = None) -> list[Row]:
+def run(
+    plan: PinnExperiment, each_step: Callable[[int, int, str], None] | None = None
+) -> list[PinnRow]:
     """Train, compress, compare, train further.
 
     Parameters
@@ -132,7 +134,7 @@ def run(plan: Plan, each_step: Callable[[int, int, str], None] | None = None) ->
         if each_step is not None:
             each_step(min(done + further, total), total, remark)
 
-    rows: list[Row] = []
+    rows: list[PinnRow] = []
     for title, seed in runs:
         problem = PROBLEMS[title]()
         model = pinn(problem, plan.hidden, seed)
@@ -160,14 +162,14 @@ def measure(
     share: float,
     evaluations: int,
     seed: int = 0,
-) -> Row:
+) -> PinnRow:
     """Compress a trained network by one method, and train it further."""
     loss = loss_function(problem, seed=seed)
     target = 10 * float(loss(model).detach())
     in_steps = name == IN_STEPS
     first = share ** (1 / _STEPS) if in_steps else share
     start = "hierarchical, reordered" if in_steps else name
-    small = compressed(model, start, first, problem.interior(512, seed))
+    small = compress_form(model, start, first, problem.interior(512, seed))
     error = None if in_steps else problem.error(small.model)
     kernel, condition, largest, smallest = (
         (None,) * 4 if in_steps else _kernel(problem, model, small)
@@ -179,7 +181,7 @@ def measure(
     reached = np.flatnonzero(np.array(history) <= target)
     parameters = sum(p.numel() for p in model.parameters())
     stored = sum(p.numel() for p in small.model.parameters())
-    return Row(
+    return PinnRow(
         problem.name,
         seed,
         name,
@@ -252,7 +254,7 @@ HEADER = (
 )
 
 
-def _cells(rows: Sequence[Row]) -> tuple[str, ...]:
+def _cells(rows: Sequence[PinnRow]) -> tuple[str, ...]:
     """One line of a table: medians over seeds."""
 
     def shown(name: str, form: str = ".2g") -> str:
@@ -270,9 +272,9 @@ def _cells(rows: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _groups(rows: Sequence[Row]) -> list[tuple[str, list[tuple[str, ...]]]]:
+def _groups(rows: Sequence[PinnRow]) -> list[tuple[str, list[tuple[str, ...]]]]:
     """The tables: for each problem and share a title and one line per method."""
-    groups: dict[tuple[str, float], dict[str, list[Row]]] = {}
+    groups: dict[tuple[str, float], dict[str, list[PinnRow]]] = {}
     for row in rows:
         methods = groups.setdefault((row.problem, row.share), {})
         methods.setdefault(row.method, []).append(row)
@@ -286,12 +288,12 @@ def _groups(rows: Sequence[Row]) -> list[tuple[str, list[tuple[str, ...]]]]:
     return tables
 
 
-def text(rows: Sequence[Row]) -> str:
+def text(rows: Sequence[PinnRow]) -> str:
     """One table for each problem and share."""
     return "\n\n".join(f"{title}\n{table_text(HEADER, group)}" for title, group in _groups(rows))
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[PinnRow]) -> str:
     """The same in Markdown."""
     parts = []
     for title, group in _groups(rows):
@@ -301,10 +303,10 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def csv_text(rows: Sequence[Row]) -> str:
+def csv_text(rows: Sequence[PinnRow]) -> str:
     """All rows with full precision."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
+    writer = csv.DictWriter(out, [field.name for field in fields(PinnRow)], lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
     return out.getvalue()

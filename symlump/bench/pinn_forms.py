@@ -44,7 +44,9 @@ class Compressed:
     dense: Network
 
 
-def compressed(model: nn.Sequential, name: str, share: float, points: npt.ArrayLike) -> Compressed:
+def compress_form(
+    model: nn.Sequential, name: str, share: float, points: npt.ArrayLike
+) -> Compressed:
     """Compress a float64 model by a method of :data:`METHODS` to a share of its storage.
 
     Weights count 32 bits each, so the model is rounded to float32 for the method.

@@ -20,8 +20,8 @@ from symlump.formats.flat import FlatModel, evaluate
 from symlump.formats.floats import FloatArithmetic, Floats
 from symlump.formats.functional_model import functional_model
 from symlump.formats.polynomial_model import polynomial_model, values_at_start
-from symlump.formats.sbml.read import Symbols, document_of
-from symlump.formats.source import Source, shown
+from symlump.formats.sbml.read import ModelSymbols, document_of
+from symlump.formats.source import Source, quote
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _compare(case: Path, path: Path) -> tuple[list[str], str]:
         head, *rows = (row for row in csv.reader(handle) if row)
     expected = np.array([[float(entry) for entry in row] for row in rows])
     columns = dict(zip((name.strip() for name in head[1:]), expected.T[1:], strict=True))
-    symbols = Symbols(document_of(Source.read(path)))
+    symbols = ModelSymbols(document_of(Source.read(path)))
     flat = symbols.flat()
     found = _values(flat, expected[:, 0])
     absolute, relative = float(settings["absolute"]), float(settings["relative"])
@@ -122,7 +122,7 @@ def _compare(case: Path, path: Path) -> tuple[list[str], str]:
         if not same.all():
             return (
                 missing,
-                f"{shown(name)} is {value[~same][0]:.6g} where {right[~same][0]:.6g} is right",
+                f"{quote(name)} is {value[~same][0]:.6g} where {right[~same][0]:.6g} is right",
             )
     return missing, ""
 

@@ -50,7 +50,7 @@ _REDUCED = _GRAPH + "import symlump as sl; sl.compress(Branch(), sl.AFDE(eps=0.1
 
 
 @dataclass(frozen=True)
-class Row:
+class StartRow:
     """One program beside its yardstick.
 
     Parameters
@@ -79,8 +79,8 @@ class Row:
 
         Examples
         --------
-        >>> Row("a", 3.0, "b", 2.0, 1.0, 2.0).measured, Row("a", 3.0, "b", 2.0, 1.0, 2.0, True).measured
-        (1.5, 1.0)
+        >>> [StartRow("a", 3.0, "b", 2.0, 1.0, 2.0, more).measured for more in (False, True)]
+        [1.5, 1.0]
         """
         if self.seconds_more:
             return self.seconds - self.yardstick_seconds
@@ -92,7 +92,7 @@ class Row:
         return self.measured <= self.reach
 
 
-def measure(quick: bool = False, step: Callable[[int, str], None] | None = None) -> list[Row]:
+def measure(quick: bool = False, step: Callable[[int, str], None] | None = None) -> list[StartRow]:
     """All rows.
 
     Parameters
@@ -102,7 +102,7 @@ def measure(quick: bool = False, step: Callable[[int, str], None] | None = None)
     step : callable, optional
         Called with the number of rows done and the name of the next.
     """
-    rows: list[Row] = []
+    rows: list[StartRow] = []
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "small.ode"
         model.write_text(MODEL, encoding="utf-8")
@@ -131,7 +131,7 @@ def measure(quick: bool = False, step: Callable[[int, str], None] | None = None)
                 times.append(_seconds(arguments))
             del plain[0], times[0]  # Python may have compiled something
             spread = max(times) / min(times)
-            rows.append(Row(what, min(times), yardstick, min(plain), spread, reach, more))
+            rows.append(StartRow(what, min(times), yardstick, min(plain), spread, reach, more))
     return rows
 
 

@@ -41,19 +41,19 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """Mean and standard deviation over seeds; one seed has no deviation."""
 
     mean: float
     deviation: float | None
 
     @classmethod
-    def of(cls, values: Iterable[float | None]) -> Cell | None:
+    def of(cls, values: Iterable[float | None]) -> TableCell | None:
         """Of values, if there are some and none is missing.
 
         Examples
         --------
-        >>> print(Cell.of([1.0, 2.0]), Cell.of([1.0, None]))
+        >>> print(TableCell.of([1.0, 2.0]), TableCell.of([1.0, None]))
         1.5 ± 0.71 None
         """
         known = list(values)
@@ -93,16 +93,16 @@ class Summary:
         """How many seeds, in words."""
         return f"{self.seeds} seed" + ("s" if self.seeds > 1 else "")
 
-    def cell(self, dataset: str, method: str, share: float, what: str = "mse") -> Cell | None:
+    def cell(self, dataset: str, method: str, share: float, what: str = "mse") -> TableCell | None:
         """Mean and deviation of one column."""
-        return Cell.of(row.get(what) for row in self._groups.get((dataset, method, share), []))
+        return TableCell.of(row.get(what) for row in self._groups.get((dataset, method, share), []))
 
-    def base(self, dataset: str) -> Cell | None:
+    def base(self, dataset: str) -> TableCell | None:
         """Test error of the uncompressed networks."""
         seeds = {r["seed"]: r["mse_base"] for r in self.rows if r["dataset"] == dataset}
-        return Cell.of(seeds.values())
+        return TableCell.of(seeds.values())
 
-    def against_pruning(self, method: str, share: float, what: str = "mse") -> Comparison:
+    def against_pruning(self, method: str, share: float, what: str = "mse") -> MethodComparison:
         """Compare a method with all three pruning baselines, on each data set."""
         ratios, excess = {}, {}
         for dataset in self.datasets:
@@ -117,11 +117,11 @@ class Summary:
             excess[dataset] = (
                 (mine.mean - base.mean) / (best - base.mean) if best > base.mean else np.inf
             )
-        return Comparison(ratios, excess, len(self.datasets))
+        return MethodComparison(ratios, excess, len(self.datasets))
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """Error of a method over that of the best baseline, by data set.
 
     Parameters
@@ -216,7 +216,7 @@ def errors(summary: Summary, share: float, what: str = "mse") -> str:
     return "\n".join(lines)
 
 
-def _line(name: str, cells: Sequence[Cell | None], best: Sequence[float]) -> str:
+def _line(name: str, cells: Sequence[TableCell | None], best: Sequence[float]) -> str:
     shown = []
     for c, cell in enumerate(cells):
         mark = "*" if best and cell is not None and cell.mean == best[c] else ""

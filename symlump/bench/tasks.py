@@ -46,7 +46,7 @@ _CHUNK = 10_000  # samples at a time: their units fit the cache
 
 
 @dataclass(frozen=True)
-class Source:
+class TaskSource:
     """One data set of the evaluation: how it is made, and its file where it has one."""
 
     title: str
@@ -55,19 +55,19 @@ class Source:
 
 
 SOURCES = {
-    "reaction": Source("reaction network", dynamics.reaction_network),
-    "circuit": Source("H-tree circuit", dynamics.h_tree_circuit),
-    "polymerization": Source("polymerization", dynamics.polymer_growth),
-    "glycolysis": Source("glycolytic oscillator", dynamics.glycolytic_oscillator),
-    "abalone": Source("Abalone", regression.abalone, regression.ABALONE),
-    "metro": Source("Metro", regression.metro, regression.METRO),
-    "hepc": Source("HEPC", regression.household_power, regression.HOUSEHOLD_POWER),
-    "protein": Source("PROTEIN", regression.protein, regression.PROTEIN),
+    "reaction": TaskSource("reaction network", dynamics.reaction_network),
+    "circuit": TaskSource("H-tree circuit", dynamics.h_tree_circuit),
+    "polymerization": TaskSource("polymerization", dynamics.polymer_growth),
+    "glycolysis": TaskSource("glycolytic oscillator", dynamics.glycolytic_oscillator),
+    "abalone": TaskSource("Abalone", regression.abalone, regression.ABALONE),
+    "metro": TaskSource("Metro", regression.metro, regression.METRO),
+    "hepc": TaskSource("HEPC", regression.household_power, regression.HOUSEHOLD_POWER),
+    "protein": TaskSource("PROTEIN", regression.protein, regression.PROTEIN),
 }
 
 
 @dataclass(frozen=True)
-class Method:
+class NamedMethod:
     """One row of the table of methods.
 
     Parameters
@@ -91,38 +91,40 @@ class Method:
     bounded: bool = False
 
 
-METHODS: Mapping[str, Method] = {
-    "AFDE": Method(lambda share, x: AFDE(retain=share), bounded=True),
-    "AFDE, sums": Method(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
-    "AFDE, fitted": Method(lambda share, x: AFDE(retain=share, steps=_STEPS), slow=True),
-    "AFDE, by output": Method(lambda share, x: AFDE(retain=share, relative_to="output")),
-    "AFDE, by output, sums": Method(
+METHODS: Mapping[str, NamedMethod] = {
+    "AFDE": NamedMethod(lambda share, x: AFDE(retain=share), bounded=True),
+    "AFDE, sums": NamedMethod(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
+    "AFDE, fitted": NamedMethod(lambda share, x: AFDE(retain=share, steps=_STEPS), slow=True),
+    "AFDE, by output": NamedMethod(lambda share, x: AFDE(retain=share, relative_to="output")),
+    "AFDE, by output, sums": NamedMethod(
         lambda share, x: AFDE(retain=share, relative_to="output", refit=False)
     ),
-    "AFDE, by layer": Method(lambda share, x: AFDE(retain=share, relative_to="layer")),
-    "AFDE, by layer, sums": Method(
+    "AFDE, by layer": NamedMethod(lambda share, x: AFDE(retain=share, relative_to="layer")),
+    "AFDE, by layer, sums": NamedMethod(
         lambda share, x: AFDE(retain=share, relative_to="layer", refit=False)
     ),
-    "AFDE, diameter": Method(lambda share, x: AFDE(retain=share, linkage="diameter")),
-    "AFDE, closure": Method(lambda share, x: AFDE(retain=share, linkage="closure")),
-    "AFDE, on state": Method(lambda share, x: AFDE(retain=share, on="state"), slow=True),
-    "AFDE, on both": Method(lambda share, x: AFDE(retain=share, on="both"), slow=True),
-    "AFDE, covariance": Method(lambda share, x: AFDE(retain=share, inputs=Normal.of(x)), data=True),
-    "symmetric": Method(lambda share, x: Symmetric(retain=share), bounded=True),
-    "dependence": Method(lambda share, x: Dependence(retain=share)),
-    "dependence, fitted": Method(
+    "AFDE, diameter": NamedMethod(lambda share, x: AFDE(retain=share, linkage="diameter")),
+    "AFDE, closure": NamedMethod(lambda share, x: AFDE(retain=share, linkage="closure")),
+    "AFDE, on state": NamedMethod(lambda share, x: AFDE(retain=share, on="state"), slow=True),
+    "AFDE, on both": NamedMethod(lambda share, x: AFDE(retain=share, on="both"), slow=True),
+    "AFDE, covariance": NamedMethod(
+        lambda share, x: AFDE(retain=share, inputs=Normal.of(x)), data=True
+    ),
+    "symmetric": NamedMethod(lambda share, x: Symmetric(retain=share), bounded=True),
+    "dependence": NamedMethod(lambda share, x: Dependence(retain=share)),
+    "dependence, fitted": NamedMethod(
         lambda share, x: Dependence(retain=share, steps=_STEPS), slow=True
     ),
-    "dependence, covariance": Method(
+    "dependence, covariance": NamedMethod(
         lambda share, x: Dependence(retain=share, inputs=Normal.of(x)), data=True
     ),
-    "dependence, data": Method(lambda share, x: Dependence(retain=share, inputs=x), data=True),
-    "truncated SVD": Method(lambda share, x: TruncatedSVD(retain=share)),
-    "hierarchical": Method(lambda share, x: Hierarchical(retain=share), slow=True),
-    "quantised": Method(lambda share, x: Quantize(retain=share), tunable=False),
-    "magnitude, global": Method(lambda share, x: Magnitude(share)),
-    "magnitude, layerwise": Method(lambda share, x: Magnitude(share, "layerwise")),
-    "Wanda": Method(lambda share, x: Wanda(share, x), data=True),
+    "dependence, data": NamedMethod(lambda share, x: Dependence(retain=share, inputs=x), data=True),
+    "truncated SVD": NamedMethod(lambda share, x: TruncatedSVD(retain=share)),
+    "hierarchical": NamedMethod(lambda share, x: Hierarchical(retain=share), slow=True),
+    "quantised": NamedMethod(lambda share, x: Quantize(retain=share), tunable=False),
+    "magnitude, global": NamedMethod(lambda share, x: Magnitude(share)),
+    "magnitude, layerwise": NamedMethod(lambda share, x: Magnitude(share, "layerwise")),
+    "Wanda": NamedMethod(lambda share, x: Wanda(share, x), data=True),
 }
 
 #: The baselines that the comparison is about.
@@ -130,7 +132,7 @@ PRUNING = ("magnitude, global", "magnitude, layerwise", "Wanda")
 
 
 @cache
-def prepared(name: str, samples: int, seed: int, folder: str | None) -> tuple[Dataset, Dataset]:
+def prepare(name: str, samples: int, seed: int, folder: str | None) -> tuple[Dataset, Dataset]:
     """Training and test part of a data set, standardised; at most so many samples in all."""
     source = SOURCES[name]
     if source.file is None:
@@ -308,7 +310,7 @@ def _data(description: dict[str, Any], folder: str | None) -> tuple[Dataset, Dat
             f"{file.name} here differs from the one this evaluation was started with; start it again with "
             "another --output, or with the same data"
         )
-    return prepared(name, description["samples"], description["seed"], folder)
+    return prepare(name, description["samples"], description["seed"], folder)
 
 
 def _tuned_error(

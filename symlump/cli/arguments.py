@@ -124,12 +124,12 @@ def check_linear(options: argparse.Namespace, others: Iterable[tuple[bool, str]]
             raise MethodError(f"{option} is for partitions; --method constrained finds linear rows")
 
 
-def observed(options: argparse.Namespace) -> list[str]:
+def read_observables(options: argparse.Namespace) -> list[str]:
     """The observables that were named.
 
     Examples
     --------
-    >>> observed(argparse.Namespace(observable=["x1,x2", "2*x1 + x3"]))
+    >>> read_observables(argparse.Namespace(observable=["x1,x2", "2*x1 + x3"]))
     ['x1', 'x2', '2*x1 + x3']
     """
     return [name for given in options.observable for name in names(given)]
@@ -140,7 +140,7 @@ def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[
     from symlump.formats.events import names_in
 
     views = {name: v for name, v in model.observables.items() if name not in model.ode.index}
-    return [*(views.get(name, name) for name in observed(options)), *names_in(model.events)]
+    return [*(views.get(name, name) for name in read_observables(options)), *names_in(model.events)]
 
 
 def declare_files(

@@ -71,11 +71,11 @@ def run(options: argparse.Namespace) -> Answer:
 def _command() -> str:
     """How to call coqc with the development, which is compiled for it if there is a coqc."""
     from symlump.errors import MissingProgramError
-    from symlump.proof.coq.development import compiled
+    from symlump.proof.coq.development import compile_development
 
     try:
         with working("compiling the development, once"):
-            folder = str(compiled())
+            folder = str(compile_development())
     except MissingProgramError:
         folder = "FOLDER"  # to be compiled where Coq is
     return f"coqc -Q {shlex.quote(folder)} Symlump"

@@ -16,7 +16,7 @@ from symlump.cli.outputs import (
     output_lines,
     write_outputs,
 )
-from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, count_text, note_lines, read_model, sizes
 from symlump.errors import MethodError
 from symlump.progress import working
 
@@ -229,8 +229,8 @@ def _text(
 ) -> str:
     lines = [
         f"{Path(options.file).name}: {sizes(model)}, lumped from "
-        f"{counted(report['initial_blocks'], 'initial block')} in {report['seconds']:.3g} s "
-        f"({counted(lumping.rounds, 'round')})",
+        f"{count_text(report['initial_blocks'], 'initial block')} in {report['seconds']:.3g} s "
+        f"({count_text(lumping.rounds, 'round')})",
         *note_lines(model),
         str(lumping),
     ]

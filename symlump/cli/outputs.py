@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.arguments import shown_path
-from symlump.cli.reading import counted
+from symlump.cli.reading import count_text
 from symlump.errors import FileFormatError
 from symlump.progress import working
 
@@ -158,7 +158,7 @@ def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]
     lines = []
     if "output" in report:
         lines.append(
-            f"{counted(report[variables], 'variable')}, {counted(report['quotient_terms'], 'term')} "
+            f"{count_text(report[variables], 'variable')}, {count_text(report['quotient_terms'], 'term')} "
             f"written to {shown_path(report['output'])}"
         )
         left_out = report["views_left_out"]

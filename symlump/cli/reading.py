@@ -130,7 +130,7 @@ def note_lines(model: Model) -> list[str]:
     """What was done while reading the model, a line each."""
     if not model.notes:
         return []
-    return ["while reading:", *indented(list(model.notes[:_NOTES]), len(model.notes), "notes")]
+    return ["while reading:", *indent_lines(list(model.notes[:_NOTES]), len(model.notes), "notes")]
 
 
 def sizes(model: Model) -> str:
@@ -145,26 +145,26 @@ def sizes(model: Model) -> str:
     >>> sizes(Model("m", PolynomialODE.from_sympy({x: 1 - k*x}, [k]), {}))
     '2 variables, 1 of them a symbolic parameter, 2 terms'
     """
-    parts = [counted(len(model.ode), "variable")]
+    parts = [count_text(len(model.ode), "variable")]
     symbolic = len(model.ode.parameters)
     if symbolic:
         what = "a symbolic parameter" if symbolic == 1 else "symbolic parameters"
         parts.append(f"{symbolic} of them {what}")
-    return ", ".join([*parts, counted(model.ode.terms, "term")])
+    return ", ".join([*parts, count_text(model.ode.terms, "term")])
 
 
-def counted(number: int, what: str) -> str:
+def count_text(number: int, what: str) -> str:
     """A number with its noun.
 
     Examples
     --------
-    >>> counted(1, "block"), counted(3, "block")
+    >>> count_text(1, "block"), count_text(3, "block")
     ('1 block', '3 blocks')
     """
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def indented(lines: list[str], count: int, what: str) -> list[str]:
+def indent_lines(lines: list[str], count: int, what: str) -> list[str]:
     """Lines of a list, with how many more there are."""
     more = [f"… {count - len(lines)} more {what}"] if count > len(lines) else []
     return [f"  {line}" for line in [*lines, *more]]

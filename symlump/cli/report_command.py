@@ -8,7 +8,7 @@ from pathlib import Path
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, shown_path
 from symlump.cli.reading import READ
-from symlump.cli.sweep_command import add_sweeping, sweep_report, swept
+from symlump.cli.sweep_command import add_sweeping, run_sweep, sweep_report
 
 _DESCRIPTION = """\
 Write one self-contained HTML page about a model file or a saved network: its equations, its dependency graph
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.display.report import Report
 
-    table = swept(options)
+    table = run_sweep(options)
     Report.of(table, f"symlump: {Path(options.file).name}").write(options.output)
     return Answer(
         lambda: sweep_report(options, table) | {"output": options.output},

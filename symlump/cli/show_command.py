@@ -14,8 +14,8 @@ from symlump.cli.reading import (
     NETWORKS,
     READ,
     add_reading,
-    counted,
-    indented,
+    count_text,
+    indent_lines,
     note_lines,
     read_model,
     refuse_options_of_models,
@@ -158,14 +158,14 @@ def _text(model: Model, options: argparse.Namespace) -> str:
     ode = model.ode
     lines = [
         f"{Path(options.file).name}: model {model.name}",
-        f"{sizes(model)}, {counted(len(ode.monomials), 'monomial')}, degree {_degree(model)}",
+        f"{sizes(model)}, {count_text(len(ode.monomials), 'monomial')}, degree {_degree(model)}",
     ]
     if model.partition is None:
         lines.append("initial partition: none in the file")
     else:
         shown = [_cut("{" + ", ".join(block) + "}") for block in model.partition[:_VIEWS]]
-        lines.append(f"initial partition: {counted(len(model.partition), 'block')}")
-        lines += indented(shown, len(model.partition), "blocks")
+        lines.append(f"initial partition: {count_text(len(model.partition), 'block')}")
+        lines += indent_lines(shown, len(model.partition), "blocks")
     different = len(set(model.initial_values.values()))
     lines.append(f"initial values: {different} different")
     views = [(name, combination_text(view)) for name, view in model.observables.items()]
@@ -173,11 +173,11 @@ def _text(model: Model, options: argparse.Namespace) -> str:
         if listed:
             lines.append(f"{title}: {len(listed)}")
             shown = [_cut(f"{name} = {text}") for name, text in listed[:_VIEWS]]
-            lines += indented(shown, len(listed), title)
+            lines += indent_lines(shown, len(listed), title)
     if model.events:
         lines.append(f"events: {len(model.events)}")
         shown = [_cut(str(event)) for event in model.events[:_VIEWS]]
-        lines += indented(shown, len(model.events), "events")
+        lines += indent_lines(shown, len(model.events), "events")
     if model.dropped:
         lines.append(f"constants replaced by their values: {_cut(', '.join(model.dropped))}")
     lines += note_lines(model)

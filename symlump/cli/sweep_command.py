@@ -120,7 +120,7 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     check_picture(options)
-    table = swept(options)
+    table = run_sweep(options)
     if options.csv is not None:
         table.to_csv(options.csv)
     draw_picture(options, table)
@@ -134,7 +134,7 @@ def sweep_report(options: argparse.Namespace, table: Sweep) -> dict[str, Any]:
     return {"file": options.file, "subject": table.subject, "rows": rows}
 
 
-def swept(options: argparse.Namespace) -> Sweep:
+def run_sweep(options: argparse.Namespace) -> Sweep:
     """The sweep that the arguments ask for."""
     if Path(options.file).suffix.lower() in NETWORKS:
         return _network(options)

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from symlump.network.evaluate import evaluated, pulled_back
+from symlump.network.evaluate import evaluate, pull_back
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input, Node
 from symlump.ode.exact import FloatArray
@@ -77,7 +77,7 @@ def _directions(
             if isinstance(node, Affine) and not node.depthwise:
                 first.append(node)
             else:
-                values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+                values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
     gradients: dict[str, FloatArray] = {}
     for node in reversed(network.nodes):
         if node in first:
@@ -87,7 +87,7 @@ def _directions(
         else:
             continue
         given = [values[name] for name in node.inputs]
-        for name, part in zip(node.inputs, pulled_back(node, given, gradient), strict=True):
+        for name, part in zip(node.inputs, pull_back(node, given, gradient), strict=True):
             if part is not None:
                 gradients[name] = gradients[name] + part if name in gradients else part
     return [

@@ -42,12 +42,12 @@ def check_inputs(inputs: Inputs, method: str) -> None:
         )
 
 
-def assumed(network: Network) -> Normal | Images:
+def assume_inputs(network: Network) -> Normal | Images:
     """What inputs are taken to be like when nothing is said of them.
 
     Examples
     --------
-    >>> assumed(Network.dense([[[1.0, 2.0]]]))
+    >>> assume_inputs(Network.dense([[[1.0, 2.0]]]))
     Normal()
     """
     return Images() if looks_like_images(network) else Normal()

@@ -236,7 +236,7 @@ class Hermite:
 
     def after(self, layer: Layer, h: FloatArray) -> FloatArray:
         """φ(W·h + b)."""
-        return self.table.applied(layer.activation, self.pre_activation(layer, h))
+        return self.table.apply(layer.activation, self.pre_activation(layer, h))
 
     def mean(self, h: FloatArray) -> FloatArray:
         """E[h]."""

@@ -133,7 +133,7 @@ class CompressionMethod(Method[Network, Reduction]):
         """Name for tables."""
 
 
-def reached_by(
+def try_each(
     plans: Iterable[PlanOfNetwork], reach: Callable[[PlanOfNetwork], Reduction]
 ) -> list[tuple[PlanOfNetwork, Reduction]]:
     """Plans with what each gives for a size, without those that do not reach it.

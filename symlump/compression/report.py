@@ -22,7 +22,7 @@ class LayerReport:
     retained_parameters: int
 
 
-class Report(ABC):
+class CompressionReport(ABC):
     """What became of a model."""
 
     if TYPE_CHECKING:  # a field of every report
@@ -54,7 +54,7 @@ class Report(ABC):
         return f"<{type(self).__name__}: {self.headline()}>"
 
 
-class LayerwiseReport(Report):
+class LayerwiseReport(CompressionReport):
     """The same, layer by layer, of a method with one tolerance."""
 
     if TYPE_CHECKING:  # fields of some reports, computed by others

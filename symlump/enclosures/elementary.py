@@ -76,7 +76,7 @@ _RULES: dict[str, _Rule] = {
 ENCLOSED = frozenset(_RULES)
 
 
-def enclosed(
+def enclose_derivative(
     name: str, order: int, low: FloatArray, high: FloatArray, arithmetic: str = ""
 ) -> tuple[FloatArray, FloatArray]:
     """Ends of f^(order) on the intervals [low, high]; infinite where it is not defined on all of one.
@@ -91,7 +91,7 @@ def enclosed(
 
     Examples
     --------
-    >>> low, high = enclosed("log", 0, np.array([1.0, -1.0]), np.array([1.0, 1.0]))
+    >>> low, high = enclose_derivative("log", 0, np.array([1.0, -1.0]), np.array([1.0, 1.0]))
     >>> bool(low[0] <= 0 <= high[0]), float(low[1]), bool(high[0] < 1e-15)
     (True, -inf, True)
     """
@@ -127,8 +127,8 @@ def _tanh_by_ends(
     """
     if order == 2:  # |tanh''| = 2·|t|·(1 − t²) is at most 4/(3·√3) = 0.7698…
         return np.full(low.shape, -0.77), np.full(low.shape, 0.77)
-    below = enclosed("tanh", 0, low, low, arithmetic)[0]
-    above = enclosed("tanh", 0, high, high, arithmetic)[1]
+    below = enclose_derivative("tanh", 0, low, low, arithmetic)[0]
+    above = enclose_derivative("tanh", 0, high, high, arithmetic)[1]
     if order == 0:
         return below, above
     sizes = np.abs(below), np.abs(above)

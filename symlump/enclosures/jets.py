@@ -78,14 +78,14 @@ class Jet:
         return self.side > x
 
 
-def expanded(formula: Formula, m: IntervalFunctions, low: float, high: float, order: int) -> Jet:
+def expand(formula: Formula, m: IntervalFunctions, low: float, high: float, order: int) -> Jet:
     """A formula about each point of [low, high], in which it must not branch: coefficients up to an order.
 
     Examples
     --------
     >>> from symlump.enclosures.functions import interval_functions
     >>> m = interval_functions("mpmath")
-    >>> [m.bounds(c) for c in expanded(lambda m, z: z * z, m, 0.0, 1.0, 2).c]
+    >>> [m.bounds(c) for c in expand(lambda m, z: z * z, m, 0.0, 1.0, 2).c]
     [(0.0, 1.0), (0.0, 2.0), (1.0, 1.0)]
     """
     side = low + (high - low) / 2

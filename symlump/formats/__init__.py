@@ -26,7 +26,7 @@ from symlump.errors import FileFormatError, InputError, MethodError, NotPolynomi
 from symlump.files import STANDARD, write_text
 from symlump.formats import translated
 from symlump.formats.model import Model, substitute_constants
-from symlump.formats.source import Source, listed, shown
+from symlump.formats.source import Source, quote, quote_names
 from symlump.memory import memory_errors
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.system import ODE
@@ -122,7 +122,7 @@ def read(
     source = source or Source.read(path)
     note = ""
     if chosen in translated.BECOMES:
-        source = translated.translated(source, chosen)
+        source = translated.translate(source, chosen)
         chosen, note = translated.BECOMES[chosen]
     # Each format is imported when it is asked for.
     if chosen == "erode":
@@ -202,7 +202,7 @@ def _text(model: Model, chosen: str) -> str:
         )
     if model.events and chosen != "sbml":
         raise FileFormatError(
-            f"the model has events ({listed(event.name for event in model.events)}), which only SBML "
+            f"the model has events ({quote_names(event.name for event in model.events)}), which only SBML "
             f"(.xml) holds, not {chosen}"
         )
     if chosen == "erode":
@@ -242,7 +242,7 @@ def _format_by_content(source: Source) -> str:
     if looks_like_statements(first):
         return "equations"
     raise FileFormatError(
-        f"{source.path}: no format begins with {shown(first)}, and it is no equation such as "
+        f"{source.path}: no format begins with {quote(first)}, and it is no equation such as "
         f"x' = -k*x/(1 + x); say which it is: {', '.join(_FORMATS)}"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from symlump.formats.expression import NAME, ORDINARY, ExpressionReader, Tokens
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
@@ -69,10 +69,10 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
         if left is None:
             at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
             raise source.error(
-                at, f"expected an equation such as x' = -x, found {shown(statement[0].strip())}"
+                at, f"expected an equation such as x' = -x, found {quote(statement[0].strip())}"
             )
         if left[1] in right:
-            raise source.error(left.start(1), f"{shown(left[1])} has two equations")
+            raise source.error(left.start(1), f"{quote(left[1])} has two equations")
         if discrete is not None and discrete != (left[2] != "'"):
             raise source.error(
                 left.start(2),

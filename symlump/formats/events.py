@@ -22,7 +22,7 @@ from symlump.formats.flat import (
     symbols,
     text,
 )
-from symlump.formats.source import listed, shown
+from symlump.formats.source import quote, quote_names
 
 #: How many parts an expression of an event may have once rules are put in.
 MAX_PARTS = 250_000
@@ -103,7 +103,7 @@ def names_in(events: Iterable[Event]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for event in events for name in event.variables))
 
 
-def substituted(
+def replace_names(
     expression: Expression, values: Mapping[str, Expression], sizes: Mapping[str, int]
 ) -> Expression:
     """An expression with expressions put in for its names; ``sizes`` says how large these are.
@@ -157,16 +157,16 @@ def settled_events(
         try:
             for name in flat.in_order(event.expressions, flat.ruled.get):
                 if name in flat.ruled and name not in sizes:
-                    values[name] = substituted(flat.ruled[name], values, sizes)
+                    values[name] = replace_names(flat.ruled[name], values, sizes)
                     sizes[name] = parts(flat.ruled[name], sizes)
-            settled = event.mapped(lambda e: substituted(e, values, sizes))
+            settled = event.mapped(lambda e: replace_names(e, values, sizes))
         except FileFormatError as problem:
             if str(problem).startswith(f"{flat.path}:"):
                 raise
-            raise FileFormatError(f"{place}: {problem}, in event {shown(event.name)}") from None
+            raise FileFormatError(f"{place}: {problem}, in event {quote(event.name)}") from None
         if any(asks_for(expression, "delay") for expression in settled.expressions):
             raise FileFormatError(
-                f"{place}: event {shown(event.name)} needs a delayed value, which is not supported"
+                f"{place}: event {quote(event.name)} needs a delayed value, which is not supported"
             )
         result.append(settled)
     return tuple(result)
@@ -190,6 +190,6 @@ events, too; whatever else is said of the equations holds between them
     who = "it reads or sets" if one else "they read or set"
     alone = "is not merged" if len(names) == 1 else "are not merged"
     return (
-        f"{kept}, and {listed(names)}, which {who}, {alone}: so an exact lumping holds across events, "
+        f"{kept}, and {quote_names(names)}, which {who}, {alone}: so an exact lumping holds across events, "
         "too; whatever else is said of the equations holds between them"
     )

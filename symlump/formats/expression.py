@@ -21,7 +21,7 @@ from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats import numerals
 from symlump.formats.constant_functions import KNOWN
 from symlump.formats.flat import ExpressionAlgebra
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 
 NUMBER = r"(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+"
 NAME = r"[^\W\d]\w*"
@@ -85,14 +85,14 @@ class Tokens:
         if match is None:
             gap = _SPACE.match(self.source.text, self.position, self.stop)
             at = gap.end() if gap else self.position
-            raise self.source.error(at, f"unexpected character {shown(self.source.text[at])}")
+            raise self.source.error(at, f"unexpected character {quote(self.source.text[at])}")
         kind = match.lastgroup or "end"
         self.kind, self.text = kind, match[kind]
         self.start, self.position = match.start(kind), match.end()
 
     def error(self, expected: str) -> InputError:
         """Say what should stand here instead of the present token."""
-        found = "the end of the section" if self.kind == "end" else shown(self.text)
+        found = "the end of the section" if self.kind == "end" else quote(self.text)
         return self.source.error(self.start, f"expected {expected}, found {found}")
 
     def take(self, sign: str) -> None:
@@ -208,7 +208,7 @@ class ExpressionReader(Generic[Value]):
                 try:
                     values.append(self.arithmetic.number(self.number(text)))
                 except InputError as problem:
-                    raise tokens.source.error(start, f"{problem}: {shown(text)}") from None
+                    raise tokens.source.error(start, f"{problem}: {quote(text)}") from None
                 tokens.advance()
                 return
             if kind != "sign" or text not in "(-+":
@@ -262,13 +262,13 @@ class ExpressionReader(Generic[Value]):
                 raise source.error(
                     start, f"the function {name!r} is not read{more}", NotPolynomialError
                 )
-            raise source.error(start, f"unknown function {shown(name)}")
+            raise source.error(start, f"unknown function {quote(name)}")
         if called:  # BioNetGen writes a function or an observable as f()
             tokens.advance()
             tokens.take(")")
         if name not in self.names:
             problem = self.absent.get(name, "is not defined")
-            raise source.error(start, f"the name {shown(name)} {problem}")
+            raise source.error(start, f"the name {quote(name)} {problem}")
         values.append(self.arithmetic.copy(self.names[name]))
         return ""
 
@@ -295,6 +295,6 @@ class ExpressionReader(Generic[Value]):
         except InputError as problem:
             line_end = source.text.find("\n", position)
             near = source.text[position : line_end if line_end >= 0 else None][:60]
-            message = f"{problem}, at {shown(near.strip(), 40)}"
+            message = f"{problem}, at {quote(near.strip(), 40)}"
             kind = FileFormatError if type(problem) is InputError else type(problem)
             raise source.error(position, message, kind) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
 from symlump.formats.numerals import fraction_text
-from symlump.formats.source import shown
+from symlump.formats.source import quote
 
 if TYPE_CHECKING:
     from symlump.formats.events import Event
@@ -174,7 +174,7 @@ class FlatModel:
                     if expression is not None:
                         path += [(other, False) for other in symbols(expression)]
                 elif not state[name]:
-                    raise self.error(name, f"the definition of {shown(name)} needs itself")
+                    raise self.error(name, f"the definition of {quote(name)} needs itself")
         return order
 
 
@@ -234,7 +234,7 @@ def evaluate(
         return results[0]
     if isinstance(expression, str):
         if expression not in values:
-            raise FileFormatError(f"the name {shown(expression)} is not defined or has no value")
+            raise FileFormatError(f"the name {quote(expression)} is not defined or has no value")
         return arithmetic.copy(values[expression])
     return arithmetic.number(expression)
 

@@ -53,7 +53,7 @@ class FloatArithmetic:
     def apply(self, operator: str, arguments: Sequence[Floats], place: Hashable = None) -> Floats:
         """An operation, time by time; NaN where it has no value."""
         with np.errstate(all="ignore"):
-            return np.broadcast_to(applied(operator, arguments, self.times), self.times.shape)
+            return np.broadcast_to(apply(operator, arguments, self.times), self.times.shape)
 
 
 class Program:
@@ -95,12 +95,12 @@ class Program:
                     first = len(stack) - count
                     arguments = stack[first:]
                     del stack[first:]
-                    stack.append(applied(str(what), arguments, times))
+                    stack.append(apply(str(what), arguments, times))
         shape = np.shape(times)
         return stack[0] if np.shape(stack[0]) == shape else np.broadcast_to(stack[0], shape)
 
 
-def applied(operator: str, arguments: Sequence[Any], times: Any) -> Any:
+def apply(operator: str, arguments: Sequence[Any], times: Any) -> Any:
     """An operation on numbers and arrays; NaN where it has no value."""
     if operator == "time":
         return times

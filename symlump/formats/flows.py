@@ -118,7 +118,7 @@ class Flows:
         self, table: SymbolTable, variables: Sequence[str], parameters: Iterable[str] = ()
     ) -> ODE:
         """The same where monomials are made of the symbols of a table, whose variables these are."""
-        equations = [table.cancelled(p) for p in self.polynomials(len(variables))]
+        equations = [table.cancel(p) for p in self.polynomials(len(variables))]
         return ODE.from_table(variables, equations, table, parameters)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError, PartitionError
 from symlump.formats.events import names_in
-from symlump.formats.source import shown
+from symlump.formats.source import quote
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -48,7 +48,7 @@ def linear_quotient_model(model: Model, lumping: LinearLumping) -> Model:
         rows = [(one, row) for one, row in lumping.combinations.items() if name in row]
         if rows != [(name, {name: Fraction(1)})]:
             raise MethodError(
-                f"an event reads or sets {shown(name)}, which is no row by itself; take it as an "
+                f"an event reads or sets {quote(name)}, which is no row by itself; take it as an "
                 "observable, too"
             )
     start = model.initial_values

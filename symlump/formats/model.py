@@ -13,8 +13,8 @@ import numpy.typing as npt
 from symlump.errors import MethodError, PartitionError, VariableError
 from symlump.formats import numerals
 from symlump.formats.carry import common_values, sums, view_of_sums
-from symlump.formats.events import Event, names_in, substituted
-from symlump.formats.source import shown
+from symlump.formats.events import Event, names_in, replace_names
+from symlump.formats.source import quote
 from symlump.lumping.partition import Partition
 from symlump.ode.functions import algebra
 from symlump.ode.substitute import substitute
@@ -141,16 +141,16 @@ class Model:
             return views
         if name in self.dropped:
             raise VariableError(
-                f"{shown(name)} is a constant that was replaced by its value; read the file with "
+                f"{quote(name)} is a constant that was replaced by its value; read the file with "
                 "constants='keep' to keep it as a variable"
             )
         if name in self.other_views:
             raise VariableError(
-                f"the view {shown(name)} is not a linear combination of variables; name its "
+                f"the view {quote(name)} is not a linear combination of variables; name its "
                 "variables instead"
             )
         raise VariableError(
-            f"{shown(name)} is neither a variable nor an observable"
+            f"{quote(name)} is neither a variable nor an observable"
             f"{did_you_mean(name, [*self.observables, *self.ode.variables], 'variables: ')}"
             f"{_some(self.ode.variables)}; observables: {_some(tuple(self.observables))}"
         )
@@ -251,7 +251,7 @@ class Model:
         for name in names_in(self.events):
             if size[block_of[name]] > 1:
                 raise MethodError(
-                    f"{shown(name)} is merged, and an event reads or sets it; lump inside "
+                    f"{quote(name)} is merged, and an event reads or sets it; lump inside "
                     "model.initial_partition(), which keeps it alone"
                 )
         observables = {}
@@ -343,7 +343,9 @@ def substitute_constants(model: Model) -> Model:
         observables=observables,
         other_views=other_views,
         dropped={**model.dropped, **dropped},
-        events=tuple(event.mapped(lambda e: substituted(e, numbers, {})) for event in model.events),
+        events=tuple(
+            event.mapped(lambda e: replace_names(e, numbers, {})) for event in model.events
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.ode.functions.algebra import MAX_BITS, checked
+from symlump.ode.functions.algebra import MAX_BITS, check_number
 
 MAX_EXPONENT_OF_TEN = 10_000
 _CHUNK = 4000  # digits that int() and str() convert at once, below Python's own limit
@@ -27,7 +27,7 @@ def number(text: str) -> Fraction:
         raise FileFormatError(f"a number of {len(digits)} digits; at most {MAX_BITS // 3} are read")
     shift = int(exponent or 0) - len(decimals)
     value = Fraction(_integer(whole + decimals))
-    return checked(value * 10**shift if shift >= 0 else value / 10**-shift)
+    return check_number(value * 10**shift if shift >= 0 else value / 10**-shift)
 
 
 def _integer(digits: str) -> int:

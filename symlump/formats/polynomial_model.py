@@ -12,7 +12,7 @@ from symlump.formats.flat import Expression, ExpressionAlgebra, FlatModel, evalu
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import listed, shown
+from symlump.formats.source import quote, quote_names
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import Polynomial
 
@@ -85,7 +85,7 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     letters = flat.parameters if symbolic else ()
     absent = [name for name in letters if name not in start]
     if absent:
-        notes[f"parameters without a value, for which 0 is put: {listed(absent)}"] = None
+        notes[f"parameters without a value, for which 0 is put: {quote_names(absent)}"] = None
     zero = Fraction(0)
     names = [*flat.states, *letters]
     initial = {name: start.get(name, zero) for name in names}
@@ -135,9 +135,9 @@ def put_in(
     followed = [name for name in flat.observed if name in flat.ruled]
     notes: dict[str, None] = {}
     if constants:
-        notes[f"constants replaced by their values: {listed(constants)}"] = None
+        notes[f"constants replaced by their values: {quote_names(constants)}"] = None
     if followed:
-        notes[f"put in where they occur, as rules define them: {listed(followed)}"] = None
+        notes[f"put in where they occur, as rules define them: {quote_names(followed)}"] = None
     return notes
 
 
@@ -158,7 +158,7 @@ def value_of(
     try:
         return evaluate(expression, values, arithmetic, place)
     except InputError as problem:
-        raise type(problem)(f"{place}: {problem}, in {shown(text(expression), 80)}") from None
+        raise type(problem)(f"{place}: {problem}, in {quote(text(expression), 80)}") from None
 
 
 def views_of(

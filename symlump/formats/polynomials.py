@@ -111,8 +111,8 @@ class PolynomialArithmetic:
             return total
         if operator == "-":
             if len(arguments) == 1:
-                return algebra.scaled(arguments[0], _MINUS)
-            return algebra.add(arguments[0], algebra.scaled(arguments[1], _MINUS))
+                return algebra.scale(arguments[0], _MINUS)
+            return algebra.add(arguments[0], algebra.scale(arguments[1], _MINUS))
         if operator == "/":
             top, bottom = arguments
             if bottom and algebra.constant_of(bottom) is None and self._are_constant([bottom]):
@@ -324,7 +324,7 @@ def _divided(p: Polynomial, q: Polynomial) -> Polynomial:
         raise NotPolynomialError(RATIONAL)
     if not divisor:
         raise NotPolynomialError("division by zero")
-    return {monomial: algebra.checked(value / divisor) for monomial, value in p.items()}
+    return {monomial: algebra.check_number(value / divisor) for monomial, value in p.items()}
 
 
 def _power_of_number(base: Fraction, exponent: int) -> Fraction:

@@ -137,25 +137,25 @@ class Source:
         return kind(f"{self.where(position)}: {message}")
 
 
-def shown(text: str, limit: int = 60) -> str:
+def quote(text: str, limit: int = 60) -> str:
     """Text from a file as it stands in an error message: quoted, on one line, cut when long.
 
     Examples
     --------
-    >>> shown("a\\nb"), shown("x" * 9, limit=4)
+    >>> quote("a\\nb"), quote("x" * 9, limit=4)
     ("'a\\\\nb'", "'xxxx…'")
     """
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
-def listed(names: Iterable[str], limit: int = 8) -> str:
+def quote_names(names: Iterable[str], limit: int = 8) -> str:
     """Names from a file as they stand in a message: quoted, and cut where they are many.
 
     Examples
     --------
-    >>> listed("abc"), listed("abc", 2)
+    >>> quote_names("abc"), quote_names("abc", 2)
     ("'a', 'b', 'c'", "'a', 'b' and 1 more")
     """
     every = list(names)
-    text = ", ".join(shown(name) for name in every[:limit])
+    text = ", ".join(quote(name) for name in every[:limit])
     return text + (f" and {len(every) - limit} more" if len(every) > limit else "")

@@ -18,7 +18,7 @@ from symlump.ode.functions.algebra import (
     add_to,
     constant,
     constant_of,
-    scaled,
+    scale,
     total,
 )
 from symlump.ode.functions.known import FUNCTIONS
@@ -107,7 +107,7 @@ class SymbolArithmetic:
         if operator == "+":
             return total(u)
         if operator == "-":
-            return scaled(u[0], _MINUS) if len(u) == 1 else add_to(dict(u[0]), u[1], _MINUS)
+            return scale(u[0], _MINUS) if len(u) == 1 else add_to(dict(u[0]), u[1], _MINUS)
         if operator == "*":
             result: Polynomial = constant(1)
             for factor in u:

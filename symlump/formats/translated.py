@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from symlump.errors import FileFormatError, MissingExtraError
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 
 #: Suffixes of what is translated.
 SUFFIXES = {".ant": "antimony", ".bngl": "bngl"}
@@ -51,7 +51,7 @@ def export_of(suffix: str) -> str | None:
     return _EXPORTS.get(suffix)
 
 
-def translated(source: Source, format: str) -> Source:
+def translate(source: Source, format: str) -> Source:
     """The same model in the format of :data:`BECOMES`.
 
     Raises
@@ -78,7 +78,7 @@ def _sbml(source: Source) -> Source:
     antimony.clearPreviousLoads()
     if antimony.loadAntimonyString(source.text) < 0:
         problem = " ".join(antimony.getLastError().split())
-        raise FileFormatError(f"{source.path}: antimony says: {shown(problem, 300)}")
+        raise FileFormatError(f"{source.path}: antimony says: {quote(problem, 300)}")
     text = antimony.getSBMLString(antimony.getMainModuleName())
     return Source(f"{source.path}: translated by antimony", text)
 
@@ -110,7 +110,7 @@ def _network(source: Source) -> Source:
             lines = (done.stdout + done.stderr).strip().splitlines()
             said = [line for line in lines if "ERROR" in line or "ABORT" in line] or lines[-1:]
             raise FileFormatError(
-                f"{source.path}: BioNetGen says: {shown(' '.join(said), 300)}"
+                f"{source.path}: BioNetGen says: {quote(' '.join(said), 300)}"
             ) from None
         return Source(f"{source.path}: made a network by BioNetGen", network.read_text("utf-8"))
 
@@ -133,7 +133,7 @@ def _model_only(source: Source) -> str:
             source.text, begin.end()
         )
         if end is None:
-            raise source.error(begin.start(), f"{shown(begin[0].strip())} is never closed")
+            raise source.error(begin.start(), f"{quote(begin[0].strip())} is never closed")
         if begin[1] != "actions":
             parts.append(source.text[begin.start() : end.end()])
         position = end.end()

@@ -17,7 +17,7 @@ from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
 from symlump.lumping.solutions.functional import autonomous
 from symlump.lumping.solutions.initial import initial_sets, read_box
-from symlump.lumping.solutions.pieces import Progress, Run, search
+from symlump.lumping.solutions.pieces import PieceRun, Progress, search
 from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray
 
@@ -128,7 +128,7 @@ def error_bound(
     value = formula = largest = 0.0
     growth: float | None = None
     reach: FloatArray | None = None
-    runs: list[Run] = []
+    runs: list[PieceRun] = []
     if system.live.size:
         exact_horizon = Fraction(horizon)
         initial_error = error[system.live]

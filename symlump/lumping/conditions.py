@@ -271,7 +271,7 @@ def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable
     places = [ode.index[name] for name in ode.parameters]
     parameter = {(v if forward else int(labels[v])): k for k, v in enumerate(places)}
     signatures: dict[int, dict[int | None, Polynomial]] = {}
-    for owner, key, value in zip(*(part for part in terms.collected()), strict=True):
+    for owner, key, value in zip(*(part for part in terms.collect()), strict=True):
         target, monomial = terms.describe(int(key))
         add_term(signatures.setdefault(int(owner), {}).setdefault(target, {}), monomial, value)
     for members in partition.blocks:
@@ -282,7 +282,7 @@ def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable
                 difference = dict(first.get(target, {}))
                 for monomial, value in other.get(target, {}).items():
                     add_term(difference, monomial, -value)
-                above, _ = table.cleared(difference, Budget())
+                above, _ = table.clear_denominators(difference, Budget())
                 split: dict[Powers, Polynomial] = {}
                 for monomial, value in above.items():
                     rest = tuple((s, e) for s, e in monomial if s not in parameter)

@@ -47,7 +47,7 @@ class SignatureTerms:
     describe: Callable[[int], tuple[int | None, tuple[tuple[int, int], ...]]]
     table: Callable[[], SymbolTable] | None = None
 
-    def collected(self) -> tuple[IntArray, IntArray, ExactArray]:
+    def collect(self) -> tuple[IntArray, IntArray, ExactArray]:
         """Owner, key and exact value of the signatures' entries that are not zero, sorted."""
         return _collect(self.owners, self.keys, self.values)
 
@@ -71,7 +71,7 @@ class SignatureTerms:
 
     def disagreeing(self, partition: Partition) -> IntArray:
         """The variables whose collected terms are not those of the first of their block."""
-        owners, keys, sums = self.collected()
+        owners, keys, sums = self.collect()
         lengths = np.bincount(owners, minlength=partition.labels.size)
         start = np.cumsum(lengths) - lengths
         first = partition.representatives[partition.labels]
@@ -94,7 +94,7 @@ class SignatureTerms:
         first = partition.representatives[partition.labels[doubtful]]
         wanted = np.zeros(partition.labels.size, dtype=bool)
         wanted[doubtful] = wanted[first] = True
-        owners, keys, sums = self.collected()
+        owners, keys, sums = self.collect()
         at = np.flatnonzero(wanted[owners])
         signature: dict[int, dict[int, Fraction]] = {}
         for owner, key, value in zip(

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from symlump.lumping.elementary.explain import written
+from symlump.lumping.elementary.explain import write_functions
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
@@ -58,7 +58,7 @@ def explain_together(
 ) -> Explanation:
     """The identities that x and y satisfy under a partition."""
     terms = method.signature(ode, labels, Partition(labels).representatives[labels[[x]]])
-    _, keys, values = terms.collected()
+    _, keys, values = terms.collect()
     names = ode.variables
     grouped: dict[int | None, list[tuple[tuple[tuple[int, int], ...], Fraction]]] = {}
     for key, value in zip(keys.tolist(), values, strict=True):
@@ -139,7 +139,7 @@ def explain_within(
     together = bool(final[x] == final[y])
     pair = f"{names[x]} and {names[y]} are {'together' if together else 'apart'}"
     terms = method.signature(ode, final, np.array(sorted((x, y))))
-    owners, keys, sums = terms.collected()
+    owners, keys, sums = terms.collect()
     signature: dict[int, dict[int, Fraction]] = {x: {}, y: {}}
     for owner, key, value in zip(owners.tolist(), keys.tolist(), sums, strict=True):
         signature[owner][key] = value
@@ -170,7 +170,7 @@ def explain_within(
     else:  # in symbols of the variables, or of the first of each block
         first = np.unique(final, return_index=True)[1].tolist()
         own = names if method.direction == "forward" else [names[v] for v in first]
-        ((monomial, _),) = written(own, terms.table(), one)
+        ((monomial, _),) = write_functions(own, terms.table(), one)
     f = (
         ""
         if target is None
@@ -204,7 +204,7 @@ def coefficients(
     for column, record in enumerate(records):
         target = None if record.target is None else int(labels[record.target])
         wanted.setdefault(_named(target, record.monomial, labels, method), []).append(column)
-    owners, keys, sums = terms.collected()
+    owners, keys, sums = terms.collect()
     columns = {
         key: wanted.get(_named(*terms.describe(key), labels, method), ())
         for key in set(keys.tolist())

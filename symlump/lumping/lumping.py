@@ -17,7 +17,7 @@ from symlump.lumping.rendering import lumping_latex, lumping_text
 from symlump.ode.exact import FloatArray
 from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
-from symlump.proof.certificate import Certificate, accepted, claim
+from symlump.proof.certificate import Certificate, check_accepted, claim
 from symlump.proof.check import STEPS_PER_ITEM, Verdict, check
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Lumping:
         if terms > CHECKED_TERMS and int((lengths**2).sum()) <= 8 * STEPS_PER_ITEM * terms:
             return certificate
         verdict = self.verdict if self.method.is_exact else None
-        return accepted(certificate, verdict or certificate.check())
+        return check_accepted(certificate, verdict or certificate.check())
 
     def _certificate(self, maximality: bool) -> Certificate:
         names = self.ode.variables

@@ -10,7 +10,7 @@ from scipy.integrate import DOP853
 
 from symlump.ode.course import Course
 from symlump.ode.exact import FloatArray
-from symlump.ode.simulate import integrated, left
+from symlump.ode.simulate import integrate_rates, left
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -142,7 +142,7 @@ def _errors(
     with np.errstate(over="ignore"):
         both = np.concatenate([start, lumping.aggregate(start)])
     course = Course([q, g], DOP853, {"rtol": rtol, "atol": atol}, (), samples=samples)
-    path = integrated(course, both.ravel(), times).reshape(both.shape[0], -1)
+    path = integrate_rates(course, both.ravel(), times).reshape(both.shape[0], -1)
     difference = _difference(lumping, path[:n], path[n:])
     return np.asarray(difference.reshape(difference.shape[0], samples, times.size))
 

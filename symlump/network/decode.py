@@ -16,7 +16,7 @@ from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.weights import OfQuotient
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
-from symlump.network.rewrite import rewritten, tidied
+from symlump.network.rewrite import rewrite, tidy
 from symlump.network.step_nodes import Attention, Rearrange
 from symlump.ode.exact import IntArray
 
@@ -57,7 +57,7 @@ def decode(lumping: Lumping) -> Network:
         )
     labels = unit_labels(ode, lumping.partition.labels)
     try:
-        return tidied(rewritten(ode.network, labels, OfQuotient(lumping, ode)))
+        return tidy(rewrite(ode.network, labels, OfQuotient(lumping, ode)))
     except NetworkError as error:
         if not ode.network.sharing:
             raise

@@ -34,7 +34,7 @@ _MAX_ENTRIES = 1 << 26
 _MAX_CHANNELS = 1 << 22
 
 
-def evaluated(node: Node, *given: FloatArray) -> FloatArray:
+def evaluate(node: Node, *given: FloatArray) -> FloatArray:
     """The value of a node.
 
     Parameters
@@ -44,7 +44,7 @@ def evaluated(node: Node, *given: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> evaluated(Affine("fc", ("x",), np.array([[1.0, 2.0]])), np.array([[3.0, 4.0]])).tolist()
+    >>> evaluate(Affine("fc", ("x",), np.array([[1.0, 2.0]])), np.array([[3.0, 4.0]])).tolist()
     [[11.0]]
     """
     x = given[0]
@@ -94,7 +94,7 @@ def evaluated(node: Node, *given: FloatArray) -> FloatArray:
         return np.asarray(result.numpy())
 
 
-def pulled_back(
+def pull_back(
     node: Node, given: Sequence[FloatArray], gradient: FloatArray
 ) -> list[FloatArray | None]:
     """The gradient by each value that a node reads, from that by its own.
@@ -104,7 +104,7 @@ def pulled_back(
     Examples
     --------
     >>> fc = Affine("fc", ("x",), np.array([[1.0, 2.0]]))
-    >>> [g.tolist() for g in pulled_back(fc, [np.zeros((1, 2))], np.array([[3.0]]))]
+    >>> [g.tolist() for g in pull_back(fc, [np.zeros((1, 2))], np.array([[3.0]]))]
     [[[3.0, 6.0]]]
     """
     x = given[0]
@@ -203,19 +203,19 @@ def _with_torch(node: Node) -> Callable[..., Any]:
             softmax = torch.log_softmax if logarithm else torch.softmax
             return lambda x: softmax(x, 1)
         case Operation(arrays=arrays):
-            from symlump.network.operations import applied
+            from symlump.network.operations import apply
 
             held = [torch.from_numpy(np.array(array)) for array in arrays]
-            return lambda *x: applied(node, x, held)
+            return lambda *x: apply(node, x, held)
         case Attention(mask=mask, times=times):
-            from symlump.network.operations import attended
+            from symlump.network.operations import attend
 
             more = [None if a is None else torch.from_numpy(np.array(a)) for a in (mask, times)]
 
-            def turned(*x: Any) -> Any:
-                return attended(node, *(part.transpose(1, 2) for part in x), *more).transpose(1, 2)
+            def turn(*x: Any) -> Any:
+                return attend(node, *(part.transpose(1, 2) for part in x), *more).transpose(1, 2)
 
-            return turned
+            return turn
         case Untouched(call=call) if isinstance(call, torch.nn.Module):
             return deepcopy(call).double()
         case Untouched(call=call):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from symlump.errors import NetworkError
 from symlump.network.activations.activation import Activation
 from symlump.network.chain import Chain, Layer, dense_nodes
-from symlump.network.evaluate import check_size, evaluated
+from symlump.network.evaluate import check_size, evaluate
 from symlump.network.nodes import Affine, Apply, Flatten, GroupSum, Input, Node, Shape, Squeeze
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import check_shared, held_by_each, refuse_shared, sharing
@@ -337,7 +337,7 @@ class Network:
         left = Counter(self.readers)
         for node in self.nodes:
             if not isinstance(node, Input):
-                values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+                values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
             for name in node.inputs:
                 left[name] -= 1
                 if not left[name]:  # values that nothing reads any more are let go

@@ -174,7 +174,7 @@ TABLE: dict[str, Callable[..., Any]] = {
 }
 
 
-def applied(node: Operation, values: Tensors, arrays: Tensors) -> Any:
+def apply(node: Operation, values: Tensors, arrays: Tensors) -> Any:
     """What a step computes.
 
     Parameters
@@ -188,13 +188,13 @@ def applied(node: Operation, values: Tensors, arrays: Tensors) -> Any:
     --------
     >>> from symlump.network.step_nodes import Operation
     >>> step = Operation("top", ("x",), "reduce", {"axes": (1,), "how": "maximum"})
-    >>> applied(step, [torch.tensor([[1.0, 3.0]])], []).tolist()
+    >>> apply(step, [torch.tensor([[1.0, 3.0]])], []).tolist()
     [[3.0]]
     """
     return TABLE[node.kind](values, arrays, **node.options)
 
 
-def attended(node: Attention, q: Any, k: Any, v: Any, mask: Any, times: Any) -> Any:
+def attend(node: Attention, q: Any, k: Any, v: Any, mask: Any, times: Any) -> Any:
     """What attention computes of values with the channels last: (samples, tokens, channels).
 
     Heads of one size are one call of torch, others one each.
@@ -209,7 +209,7 @@ def attended(node: Attention, q: Any, k: Any, v: Any, mask: Any, times: Any) -> 
     >>> one = np.zeros(1, dtype=int)
     >>> x = torch.tensor([[[0.0], [4.0]]])
     >>> from symlump.network.step_nodes import Attention
-    >>> attended(Attention("a", ("x", "x", "x"), one, one, 1.0), x, x, x, None, None)[0, 0].tolist()
+    >>> attend(Attention("a", ("x", "x", "x"), one, one, 1.0), x, x, x, None, None)[0, 0].tolist()
     [2.0]
     """
     q = q if times is None else q * times
@@ -244,7 +244,7 @@ def result_shape(node: Operation, given: Sequence[Shape]) -> Shape:
     values = [torch.empty((2, *shape), device="meta") for shape in given]
     arrays = [torch.empty(array.shape, device="meta") for array in node.arrays]
     try:
-        result = applied(node, values, arrays)
+        result = apply(node, values, arrays)
     except Exception as error:  # torch's own classes
         reason = (str(error).strip().split("\n")[0])[:200]
         raise node.refuse(

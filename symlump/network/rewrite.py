@@ -26,7 +26,7 @@ from symlump.network.nodes import (
     Select,
 )
 from symlump.network.precision import refuse_overflow
-from symlump.network.simplify import simplified
+from symlump.network.simplify import simplify
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -61,7 +61,7 @@ class Weights(Protocol):
         """Told of each node of the smaller network, in order."""
 
 
-def rewritten(network: Network, labels: Mapping[str, IntArray], weights: Weights) -> Network:
+def rewrite(network: Network, labels: Mapping[str, IntArray], weights: Weights) -> Network:
     """The smaller network.
 
     Parameters
@@ -91,18 +91,18 @@ def rewritten(network: Network, labels: Mapping[str, IntArray], weights: Weights
     ...         return sums[members][:, :, None]
     ...     def follow(self, node):
     ...         pass
-    >>> small = rewritten(net, {"layers.0": np.array([0, 0]), "layers.1": np.array([0])}, Summed())
+    >>> small = rewrite(net, {"layers.0": np.array([0, 0]), "layers.1": np.array([0])}, Summed())
     >>> [layer.weight.tolist() for layer in small.layers]
     [[[1.0]], [[5.0]]]
     """
     rewriter = _Rewriter(network, labels, weights)
-    outputs = [rewriter.restored(name, f"{name}.all") for name in network.outputs]
+    outputs = [rewriter.restore(name, f"{name}.all") for name in network.outputs]
     return Network(tuple(rewriter.nodes), tuple(outputs), network.dtype)
 
 
-def tidied(network: Network) -> Network:
+def tidy(network: Network) -> Network:
     """Without the indices that select nothing, or from a selection; layers stay as they are."""
-    return simplified(network, fold=False) if _selects(network) else network
+    return simplify(network, fold=False) if _selects(network) else network
 
 
 def _selects(network: Network) -> bool:
@@ -142,7 +142,7 @@ class _Rewriter:
             case Operation() if node.keeps_units:
                 pass
             case Softmax() | Untouched() | Operation() | Rearrange() | ByPlace():
-                inputs = tuple(self.restored(n, f"{node.name}.{n}.all") for n in node.inputs)
+                inputs = tuple(self.restore(n, f"{node.name}.{n}.all") for n in node.inputs)
                 self._add(replace(node, inputs=inputs))
                 return same
             case Select(index=index):
@@ -167,7 +167,7 @@ class _Rewriter:
                 return np.concatenate([c + e for c, e in zip(given, ends[:-1], strict=True)])
         return given[0] if self._shapes[node.name] else same
 
-    def restored(self, name: str, place: str) -> str:
+    def restore(self, name: str, place: str) -> str:
         """The value with all its old channels."""
         return self._picked(place, name, self._channels[name])
 

@@ -147,14 +147,14 @@ def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]
                 )
 
 
-def only_shared(layers: Sequence[Affine]) -> Iterator[Affine]:
+def keep_shared(layers: Sequence[Affine]) -> Iterator[Affine]:
     """The layers without the names that occur once, and without those of biases beside other weights.
 
     Files often hold equal biases once, such as zeros; that ties nothing together.
 
     Examples
     --------
-    >>> [layer.weight_name for layer in only_shared([Affine("a", ("x",), np.eye(2), weight_name="w")])]
+    >>> [layer.weight_name for layer in keep_shared([Affine("a", ("x",), np.eye(2), weight_name="w")])]
     ['']
     """
     weights = Counter(layer.weight_name for layer in layers)
@@ -177,7 +177,7 @@ class SharedModules:
         self._whole: dict[tuple[object, ...], Any] = {}
         self._parameters: dict[str, Any] = {}
 
-    def found(self, layer: Affine) -> Any:
+    def find(self, layer: Affine) -> Any:
         """The module of a layer that shares all it has and does the same; None if there is none."""
         return self._whole.get(_shared_key(layer)) if _reusable(layer) else None
 

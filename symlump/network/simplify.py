@@ -16,7 +16,7 @@ import numpy as np
 
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Flatten, Node, Select
-from symlump.network.shared import only_shared
+from symlump.network.shared import keep_shared
 from symlump.ode.exact import FloatArray
 
 
@@ -37,8 +37,8 @@ def as_read(network: Network) -> Network:
     >>> [layer.weight.item() for layer in found.source.layers]
     [3.0, 0.1]
     """
-    source = simplified(network, fold=False)
-    found = simplified(source)
+    source = simplify(network, fold=False)
+    found = simplify(source)
     if any(layer.is_scale or layer.doubt for layer in source.layers):
         object.__setattr__(found, "source", source)  # no argument, so that replace() drops it
     return found
@@ -49,7 +49,7 @@ def meant(network: Network) -> Network:
     return network.source or network
 
 
-def simplified(network: Network, fold: bool = True) -> Network:
+def simplify(network: Network, fold: bool = True) -> Network:
     """The same function with scales folded, and without nodes that do nothing or that nobody reads.
 
     Parameters
@@ -64,7 +64,7 @@ def simplified(network: Network, fold: bool = True) -> Network:
     >>> scale = Affine("norm", ("fc",), np.array([[2.0]]), np.array([1.0]), depthwise=True)
     >>> network = Network(
     ...     (Input("x", (), (1,)), Affine("fc", ("x",), np.array([[3.0]])), scale), ("norm",))
-    >>> [(layer.name, layer.weight.tolist(), layer.bias.tolist()) for layer in simplified(network).layers]
+    >>> [(layer.name, layer.weight.tolist(), layer.bias.tolist()) for layer in simplify(network).layers]
     [('fc', [[6.0]], [1.0])]
     """
     if fold:
@@ -119,7 +119,7 @@ def _told_apart(network: Network) -> Network:
     """The names of shared weights, where there are some, only as far as they say something."""
     if not any(layer.weight_name or layer.bias_name for layer in network.layers):
         return network
-    return network.with_layers(only_shared(network.layers))
+    return network.with_layers(keep_shared(network.layers))
 
 
 def _scaled_alike(network: Network, readers: Counter[str], needed: set[str]) -> set[str]:

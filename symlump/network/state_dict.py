@@ -29,12 +29,12 @@ from symlump.network.saved.tensors import (
     as_in_file,
     as_in_torch,
     natural_order,
+    quote,
     read_tensors,
-    shown,
     write_safetensors,
     write_torch,
 )
-from symlump.network.shared import only_shared
+from symlump.network.shared import keep_shared
 from symlump.network.torch_io import to_torch
 from symlump.network.torch_module import DTYPES
 from symlump.network.torch_parts import array_of
@@ -112,12 +112,12 @@ def read_network(
             for part, tensor in (("weight", weight), ("bias", bias)):
                 if tensor is not None and tensor.dtype not in DTYPES:
                     raise NetworkError(
-                        f"{shown(prefix)}.{part} has dtype {tensor.dtype}; convert the model to float32 first"
+                        f"{quote(prefix)}.{part} has dtype {tensor.dtype}; convert the model to float32 first"
                     )
                 one = part == "weight" and tensor is not None and tensor.dim() == 1
                 if tensor is not None and (tensor.dim() > 2 or one):
                     raise NetworkError(
-                        f"{shown(prefix)}.{part} has shape {shown(str(tuple(tensor.shape)))}; a dense layer "
+                        f"{quote(prefix)}.{part} has shape {quote(str(tuple(tensor.shape)))}; a dense layer "
                         f"has a weight of 2 dimensions and a bias of 1. {_WHOLE}"
                     )
             dtype = DTYPES[weight.dtype]
@@ -127,21 +127,21 @@ def read_network(
             groups, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
             if groups.shape != (units,) or bool(((groups < 0) | (groups >= units)).any()):
                 raise NetworkError(
-                    f"{shown(prefix)}.groups gives each of the {units} units before it a number below {units}"
+                    f"{quote(prefix)}.groups gives each of the {units} units before it a number below {units}"
                 )
             layers[-1] = replace(layers[-1], groups=groups.numpy().astype(np.int64))
         elif layers and set(parts) == {"coefficients"}:
             row = parts["coefficients"]
             if row.dtype not in DTYPES or row.dim() != 1 or row.numel() > 13:
                 raise NetworkError(
-                    f"{shown(prefix)}.coefficients are no row of at most 13 real numbers"
+                    f"{quote(prefix)}.coefficients are no row of at most 13 real numbers"
                 )
             values = polynomial(parts["coefficients"].tolist())
             layers[-1] = replace(layers[-1], activation=values)
             extras[f"{prefix}.coefficients"] = parts["coefficients"]
         else:
             raise NetworkError(
-                f"tensor {shown(f'{prefix}.{min(parts)}')} belongs to no dense layer; symlump reads "
+                f"tensor {quote(f'{prefix}.{min(parts)}')} belongs to no dense layer; symlump reads "
                 f"NAME.weight (2-D) with NAME.bias (1-D). {_WHOLE}"
             )
     if not layers:
@@ -153,7 +153,7 @@ def read_network(
     try:
         network = _shared(Network.from_layers(layers, dtype), tensors, prefixes)
     except NetworkError as error:
-        listed = _listed([f"{i} = {shown(prefix)}" for i, prefix in enumerate(prefixes)])
+        listed = _listed([f"{i} = {quote(prefix)}" for i, prefix in enumerate(prefixes)])
         raise NetworkError(
             f"{error} (layers in {path}: {listed}; state another order with --layers)"
         ) from None
@@ -174,7 +174,7 @@ def _shared(
         replace(layer, weight_name=name(f"{prefix}.weight"), bias_name=name(f"{prefix}.bias"))
         for layer, prefix in zip(network.layers, prefixes, strict=True)
     ]
-    return network.with_layers(only_shared(named))
+    return network.with_layers(keep_shared(named))
 
 
 def write_network(path: str | Path, network: Network, like: SavedNetwork | None = None) -> None:
@@ -249,10 +249,10 @@ def _grouped(
         return next((o for o in orders if _chains(o)), None) or _by_shapes(natural) or natural
     missing = [prefix for prefix in order if prefix not in groups]
     if missing or len(set(order)) < len(groups):
-        known = [shown(p) for p in sorted(groups, key=natural_order)]
+        known = [quote(p) for p in sorted(groups, key=natural_order)]
         raise NetworkError(
             f"--layers must name each of {_listed(known)} once; "
-            f"got {_listed([shown(p) for p in order])}"
+            f"got {_listed([quote(p) for p in order])}"
         )
     return [(prefix, groups[prefix]) for prefix in order]
 
@@ -307,10 +307,10 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
     names = [part.strip() for part in phi.split(";")]
     longest = max(map(len, names))
     if longest > _MAX_NAME:
-        raise NetworkError(f"an activation has a name of {longest} characters, {shown(phi)}")
+        raise NetworkError(f"an activation has a name of {longest} characters, {quote(phi)}")
     if len(names) not in (1, layers - 1):
         raise NetworkError(
-            f"the activations {shown(phi)} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
+            f"the activations {quote(phi)} are {len(names)}; give one for all hidden layers, or {layers - 1}, "
             "one for each, separated by semicolons"
         )
     return activation(names[number] if len(names) > 1 else names[0])

@@ -32,7 +32,7 @@ import numpy as np
 from symlump.enclosures.boxes import as_box
 from symlump.enclosures.functions import IntervalFunctions, interval_functions
 from symlump.enclosures.interval import Interval
-from symlump.enclosures.jets import expanded
+from symlump.enclosures.jets import expand
 from symlump.errors import FailureError, MethodError
 from symlump.memory import memory_errors
 from symlump.network.activations.activation import Activation
@@ -41,7 +41,7 @@ from symlump.network.activations.table import polynomial
 from symlump.network.bounds.difference import NetworkBound, bound_difference
 from symlump.network.bounds.pairing import Link, side_by_side
 from symlump.network.bounds.relaxation import ranges
-from symlump.network.bounds.unrolled import unrolled
+from symlump.network.bounds.unrolled import unroll
 from symlump.network.chain import Chain, Layer
 from symlump.network.network import Network
 
@@ -265,7 +265,7 @@ def _reached(network: Chain, layers: list[Layer], number: int, box: Interval) ->
 
     def until(some: list[Layer]) -> list[Link]:
         last = replace(some[number], activation=identity, groups=None)
-        return unrolled(Network.from_layers((*some[:number], last)))
+        return unroll(Network.from_layers((*some[:number], last)))
 
     old, new = until(list(network.layers)), until(layers)
     same = [np.arange(link.affine.bias.size) for link in old[:-1]]
@@ -288,9 +288,7 @@ def _difference(
     """For a cell: a bound of |one − two|, and a value that it certainly takes."""
 
     def taylor(low: float, high: float, order: int) -> list[tuple[float, float]]:
-        gap = expanded(one.formula, m, low, high, order) - expanded(
-            two.formula, m, low, high, order
-        )
+        gap = expand(one.formula, m, low, high, order) - expand(two.formula, m, low, high, order)
         return [m.bounds(c) for c in gap.c]
 
     def bounds(a: float, b: float) -> tuple[float, float]:

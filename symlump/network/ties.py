@@ -60,7 +60,7 @@ class Ties:
     >>> x = Input("x", (), (2,))
     >>> a, b = (Affine(name, ("x",), np.eye(2)) for name in "ab")
     >>> net = Network((x, a, b, Combine("s", ("a", "b"), "add"), Affine("y", ("s",), np.eye(2))), ("y",))
-    >>> ties = tied(net)
+    >>> ties = find_ties(net)
     >>> ties.makers, ties.units["a"].tolist() == ties.units["b"].tolist()
     ((('a', 'b'),), True)
     """
@@ -74,7 +74,7 @@ class Ties:
     rearranged: frozenset[str] = frozenset()
 
     def labels(self, network: Network, groups: IntArray) -> dict[str, IntArray]:
-        """The blocks of each layer, sum and product, for :func:`symlump.network.rewrite.rewritten`.
+        """The blocks of each layer, sum and product, for :func:`symlump.network.rewrite.rewrite`.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Ties:
 
         Examples
         --------
-        >>> tied(Network.dense([np.ones((2, 1)), np.ones((1, 2))])).table("layers.0", 0).tolist()
+        >>> find_ties(Network.dense([np.ones((2, 1)), np.ones((1, 2))])).table("layers.0", 0).tolist()
         [[0], [1]]
         """
         units, positions = self.units[name], self.positions[name]
@@ -151,7 +151,7 @@ class Ties:
         Examples
         --------
         >>> net = Network.dense([np.ones((4, 7)), np.ones((2, 4)), np.ones((1, 2))])
-        >>> tied(net).shares(net)  # of 38 parameters, 7 + 2 and 4 + 1
+        >>> find_ties(net).shares(net)  # of 38 parameters, 7 + 2 and 4 + 1
         [0.23684210526315788, 0.13157894736842105]
         """
         apart = np.arange(self.count)
@@ -164,7 +164,7 @@ class Ties:
         return found
 
 
-def tied(network: Network) -> Ties:
+def find_ties(network: Network) -> Ties:
     """Find the units of a network, and which may merge."""
     return _Finder(network).ties
 
@@ -177,7 +177,7 @@ def reducible(network: Network) -> int:
     >>> reducible(Network.dense([np.ones((3, 2)), np.ones((1, 3))]))
     9
     """
-    ties = tied(network)
+    ties = find_ties(network)
     free = np.zeros(ties.count, dtype=bool)
     for units in ties.axes:
         free[units] = True
@@ -325,7 +325,7 @@ class _Finder:
         )
 
 
-def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
+def regroup(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
     """The group of each unit of the network, from those of some axes; all other units stay alone.
 
     Parameters
@@ -335,8 +335,8 @@ def regrouped(ties: Ties, labels: Mapping[int, IntArray]) -> IntArray:
 
     Examples
     --------
-    >>> ties = tied(Network.dense([np.ones((3, 1)), np.ones((1, 3))]))
-    >>> regrouped(ties, {0: np.array([0, 1, 0])}).tolist()
+    >>> ties = find_ties(Network.dense([np.ones((3, 1)), np.ones((1, 3))]))
+    >>> regroup(ties, {0: np.array([0, 1, 0])}).tolist()
     [0, 1, 2, 1, 4]
     """
     groups = np.arange(ties.count)
@@ -359,7 +359,7 @@ def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     --------
     >>> a, b = (Affine(name, (x,), np.ones((2, 2)), weight_name="w") for name, x in ("ah", "ba"))
     >>> first, last = Affine("h", ("x",), np.ones((2, 1))), Affine("y", ("b",), np.ones((1, 2)))
-    >>> ties = tied(Network((Input("x", (), (1,)), first, a, b, last), ("y",)))
+    >>> ties = find_ties(Network((Input("x", (), (1,)), first, a, b, last), ("y",)))
     >>> blocks = {"h": np.array([0, 0]), "a": np.array([0, 0]), "b": np.array([0, 1]), "y": np.zeros(1)}
     >>> together(ties, blocks).tolist() == list(range(ties.count))
     True
@@ -370,10 +370,10 @@ def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
         places = [(own, ties.table(name, number)) for name, own in made]
         rows = [own[table] for own, table in places if table.size]
         found[number] = _alike(rows)
-    return regrouped(ties, found)
+    return regroup(ties, found)
 
 
-def grouped_alike(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
+def group_alike(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     """The group of each unit, where units merge that are in one block of every layer that makes them.
 
     Parameters
@@ -384,13 +384,13 @@ def grouped_alike(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     Examples
     --------
     >>> net = Network.dense([np.ones((3, 1)), np.ones((1, 3))])
-    >>> grouped_alike(tied(net), {"layers.0": np.array([0, 1, 0])}).tolist()
+    >>> group_alike(find_ties(net), {"layers.0": np.array([0, 1, 0])}).tolist()
     [0, 1, 2, 1, 4]
     """
     found: dict[int, IntArray] = {}
     for number, makers in enumerate(ties.makers):
         found[number] = _alike([labels[name][ties.table(name, number)] for name in makers])
-    return regrouped(ties, found)
+    return regroup(ties, found)
 
 
 def _alike(rows: list[IntArray]) -> IntArray:

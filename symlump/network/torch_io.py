@@ -21,7 +21,7 @@ from symlump.network.chain import Chain, Layer
 from symlump.network.exchange.export_io import read_exported
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Flatten, Squeeze
-from symlump.network.shared import SharedModules, only_shared
+from symlump.network.shared import SharedModules, keep_shared
 from symlump.network.torch_module import DTYPES, graph_module, with_arrays_of
 from symlump.network.torch_parts import BlockSum, array_of
 
@@ -157,7 +157,7 @@ def _sequential(model: nn.Module) -> Network | None:
         # The shape of what is flattened is not told by the module; its rows are.
         flat = Flatten(modules_before[0][0], (network.nodes[0].name,))
         network = Network((network.nodes[0], flat), (flat.name,), precision).with_chain(chain)
-    return network.with_layers(only_shared(_named(network, linears)))
+    return network.with_layers(keep_shared(_named(network, linears)))
 
 
 def _named(network: Network, linears: Sequence[tuple[str, nn.Linear]]) -> list[Affine]:
@@ -201,7 +201,7 @@ def to_torch(network: Network) -> nn.Module:
     modules: list[nn.Module] = [nn.Flatten()] if isinstance(network.nodes[1], Flatten) else []
     shared = SharedModules()
     for node, layer in zip(network.layers, chain.layers, strict=True):
-        linear = shared.found(node)
+        linear = shared.find(node)
         if linear is None:
             with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
                 linear = nn.Linear(layer.inputs, layer.units, layer.bias is not None, dtype=dtype)

@@ -33,13 +33,13 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.operations import applied, attended
+from symlump.network.operations import apply, attend
 from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import SharedModules
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall, array_of, pool_module
 from symlump.network.written.channels_last import ChannelsLast
-from symlump.network.written.transposed import geometry, spread_grids, turned_round
+from symlump.network.written.transposed import geometry, spread_grids, turn_round
 from symlump.ode.exact import FloatArray, IntArray
 
 #: The names of torch's formats.
@@ -103,7 +103,7 @@ def with_arrays_of(node: Affine, held: Any) -> Affine:
             "from_torch(module, example)"
         )
     if getattr(held, "transposed", False):
-        weight = turned_round(weight, 0, node.depthwise)
+        weight = turn_round(weight, 0, node.depthwise)
     return replace(node, weight=weight.reshape(node.weight.shape), bias=bias)
 
 
@@ -211,7 +211,7 @@ class Writer:
         values, held = (
             [fx.Proxy(value, self._recorder) for value in part] for part in (given, arrays)
         )
-        result: fx.Node = applied(node, values, held).node
+        result: fx.Node = apply(node, values, held).node
         return result
 
     def norm(self, node: Operation, width: int) -> nn.Module:
@@ -236,7 +236,7 @@ class Writer:
             else fx.Proxy(self._hold(f"{node.name}.{name}", self._tensor(array)), self._recorder)
             for name, array in (("mask", node.mask), ("times", node.times))
         ]
-        result: fx.Node = attended(node, *values, *held).node
+        result: fx.Node = attend(node, *values, *held).node
         return result
 
     def apply(self, node: Apply, x: fx.Node) -> fx.Node:
@@ -259,7 +259,7 @@ class Writer:
 
     def affine(self, node: Affine) -> nn.Module:
         """The module of a layer; one that shares all it has is that of another."""
-        module: nn.Module | None = self._shared.found(node)
+        module: nn.Module | None = self._shared.find(node)
         if module is None:
             module = self._new_affine(node)
             self._shared.add(node, module)
@@ -271,7 +271,7 @@ class Writer:
         array = node.weight
         if node.name in self._zeros:
             channels = self.graph.shapes[node.inputs[0]][0]
-            array = turned_round(array, channels, node.depthwise)
+            array = turn_round(array, channels, node.depthwise)
         weight, bias = self._tensor(array), None if node.bias is None else self._tensor(node.bias)
         with torch.random.fork_rng(devices=[]):  # the initial values drawn here are overwritten
             module = self._empty(node, bias is not None)

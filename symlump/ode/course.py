@@ -191,12 +191,12 @@ class Course:
                     why = look(ode, column, at)
                     if why and look is outside:
                         text = why if at == time else f"{why}, at time {at:.6g}"
-                        return stopped(time, text)
+                        return solver_error(time, text)
                     if why:
-                        return stopped(time, f"{text}; {why}")
-        return stopped(time, text)
+                        return solver_error(time, f"{text}; {why}")
+        return solver_error(time, text)
 
 
-def stopped(time: float, text: str) -> SimulationError:
+def solver_error(time: float, text: str) -> SimulationError:
     """The error of a simulation that ends too early."""
     return SimulationError(f"the solver stopped at time {time:g}: {text}", time)

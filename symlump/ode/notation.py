@@ -112,7 +112,7 @@ def signed_sum(
         shown = number(abs(value), digits)
         body = times.join(factors if shown == "1" and factors else [shown, *factors])
         parts.append((body, value < 0))
-    return joined(parts, total, latex)
+    return join_terms(parts, total, latex)
 
 
 def style(latex: bool) -> tuple[Callable[[Fraction, int], str], str, str, str]:
@@ -122,7 +122,7 @@ def style(latex: bool) -> tuple[Callable[[Fraction, int], str], str, str, str]:
     return number_text, "*", "{}^{}", "… ({} more)"
 
 
-def joined(parts: Sequence[tuple[str, bool]], total: int, latex: bool) -> str:
+def join_terms(parts: Sequence[tuple[str, bool]], total: int, latex: bool) -> str:
     """A sum of (text, is negative), and how many terms are left out."""
     words: list[str] = []
     for body, negative in parts:

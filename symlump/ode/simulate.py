@@ -15,8 +15,8 @@ from symlump.ode.course import (
     MAX_STEPS,
     Course,
     solver_class,
+    solver_error,
     solver_warnings,
-    stopped,
     too_short,
 )
 from symlump.ode.exact import FloatArray
@@ -221,11 +221,11 @@ def simulate(
     options = {"rtol": rtol, "atol": atol, **exact_jacobian(ode, method)}
     with solver_warnings() as said:
         course = Course([ode], solver, options, said, max_steps)
-        states = integrated(course, state, at)
+        states = integrate_rates(course, state, at)
     return Trajectory(at, states, ode.variables)
 
 
-def integrated(course: Course, start: FloatArray, times: FloatArray) -> FloatArray:
+def integrate_rates(course: Course, start: FloatArray, times: FloatArray) -> FloatArray:
     """The solution from a state at ascending times, the first that of the start; shape (entries, times).
 
     Raises
@@ -234,7 +234,7 @@ def integrated(course: Course, start: FloatArray, times: FloatArray) -> FloatArr
         If the solver gives up, with the time that it has reached.
     """
     if not np.isfinite(start).all():
-        raise stopped(float(times[0]), "the initial state is beyond what floats hold")
+        raise solver_error(float(times[0]), "the initial state is beyond what floats hold")
     states, done = np.empty((start.size, times.size)), 0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for path in course.steps(float(times[0]), start, float(times[-1])):

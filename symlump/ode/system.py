@@ -235,7 +235,7 @@ class ODE:
         x' = -y
         """
         names = [self.variables[i] for i in order.tolist()]
-        moved = ODE.from_table(*images.moved(self, np.argsort(order), names))
+        moved = ODE.from_table(*images.move_variables(self, np.argsort(order), names))
         return maps.in_time(moved, self.discrete)
 
     def as_map(self) -> ODE:
@@ -322,7 +322,7 @@ class ODE:
         values = d.coefficients.to_float() * d.monomials.evaluate(symbols)[d.columns]
         shape = (len(self), self.symbols)
         whole = sparse.coo_array((values, (d.equations, d.variables)), shape=shape).tocsr()
-        return whole if self.slopes is None else self.slopes.chained(whole, symbols)
+        return whole if self.slopes is None else self.slopes.chain(whole, symbols)
 
     @cached_property
     def slopes(self) -> Slopes | None:

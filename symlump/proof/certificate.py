@@ -30,7 +30,7 @@ from symlump.proof.system_data import digest_of, functions_data, given_data, sys
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
-    from symlump.proof.steps import Walk
+    from symlump.proof.steps import ProofWalk
 
 
 #: Certificates with more terms are written in version 2.
@@ -122,7 +122,7 @@ class Certificate:
         """The same with the system referred to by its digest only."""
         return Certificate({key: value for key, value in self.data.items() if key != "system"})
 
-    def explain(self, blocks: Iterable[str] | None = None) -> Walk:
+    def explain(self, blocks: Iterable[str] | None = None) -> ProofWalk:
         """The proof in plain words and formulas, one block at a time; see :mod:`symlump.proof.walk`.
 
         ``blocks`` are the variables of the quotient to explain; if missing, all, and why nothing coarser (or
@@ -183,7 +183,7 @@ class Certificate:
             If lemmas are asked for and the system is too large for them, or contains functions.
         """
         from symlump.proof.coq import lemmas as readable
-        from symlump.proof.coq.numbers import numbered
+        from symlump.proof.coq.numbers import number_claim
         from symlump.proof.coq.script import script
 
         if lemmas:
@@ -199,7 +199,7 @@ class Certificate:
         if lemmas:
             return readable.to_coq(self.data)
         claim = read_claim(self.data)
-        return script(numbered(claim), reference=claim.tolerance != "0")
+        return script(number_claim(claim), reference=claim.tolerance != "0")
 
     def _refuse_functions(self, what: str) -> None:
         try:
@@ -233,7 +233,7 @@ class Certificate:
             terms = map(len, system.values()) if isinstance(system, dict) else ()
             version = 2 if sum(terms) > _SPELLED else 1
         with_functions = self.data.get("version") == 3
-        data = self.data if version == 1 or with_functions else interned(self.data)
+        data = self.data if version == 1 or with_functions else intern(self.data)
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
         if len(text) > checker.MAX_CHARACTERS:
             raise FailureError(
@@ -252,7 +252,7 @@ class Certificate:
         return f"<Certificate: {self.data.get('kind')}, {count}>"
 
 
-def accepted(certificate: Certificate, verdict: Verdict) -> Certificate:
+def check_accepted(certificate: Certificate, verdict: Verdict) -> Certificate:
     """The certificate that was examined: none is made that could not be checked.
 
     Raises
@@ -269,12 +269,12 @@ def accepted(certificate: Certificate, verdict: Verdict) -> Certificate:
     return certificate
 
 
-def interned(data: dict[str, Any]) -> dict[str, Any]:
+def intern(data: dict[str, Any]) -> dict[str, Any]:
     """A certificate in version 2: rationals, monomials and whole numbers once, numbers where they occur.
 
     Examples
     --------
-    >>> interned({"version": 1, "system": {"x": [["-1", [["x", 1]]]]}})
+    >>> intern({"version": 1, "system": {"x": [["-1", [["x", 1]]]]}})
     {'version': 2, 'values': ['-1', [['x', 1]]], 'system': {'x': [[0, 1]]}}
 
     Raises

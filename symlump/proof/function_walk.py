@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from symlump.ode.functions.wording import (
     UNKNOWN_SLOPES,
     has_unknown_slopes,
-    listed,
+    list_names,
     listed_functions,
 )
 from symlump.ode.notation import name_latex
 from symlump.proof.check import Claim, Polynomial
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import Formulas, facts
-from symlump.proof.steps import Line, Step, Walk
+from symlump.proof.steps import Line, ProofWalk, Step
 from symlump.proof.walk import Walker
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _SHOWN = 12
 Judged = dict[str, dict[str, "sympy.Expr"]]  # by variables: functions, by what they are
 
 
-def walk(claim: Claim, blocks: Iterable[str] | None = None) -> Walk:
+def walk(claim: Claim, blocks: Iterable[str] | None = None) -> ProofWalk:
     """Walk through the proof of a claim with functions; see :func:`symlump.proof.walk.walk`.
 
     Examples
@@ -263,7 +263,9 @@ class FunctionWalker(Walker):
             rf"{', '.join(map(name_latex, g))} &: {self._latex(e)}" for g, e in found
         )
         return Line(
-            about.replace("{}", listed(block)), rows, rf"\begin{{aligned}}{latex}\end{{aligned}}"
+            about.replace("{}", list_names(block)),
+            rows,
+            rf"\begin{{aligned}}{latex}\end{{aligned}}",
         )
 
     def _rates(self, blocks: Sequence[Sequence[str]]) -> Judged:
@@ -303,7 +305,7 @@ class FunctionWalker(Walker):
             for member in block:
                 add(found, claim.system[member], s.Integer(1))
             for variable, slope in found.items():
-                about = f"The derivatives, by {{}}, of {of} of {listed(block)} differ:"
+                about = f"The derivatives, by {{}}, of {of} of {list_names(block)} differ:"
                 judged[variable][about] = slope
         return judged
 

@@ -61,7 +61,7 @@ class Step:
 
 
 @dataclass(frozen=True, repr=False)
-class Walk:
+class ProofWalk:
     """A proof, step by step: iterate over it, print it, or let a notebook show it."""
 
     steps: tuple[Step, ...]

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
-from symlump.ode.functions.wording import listed
+from symlump.ode.functions.wording import list_names
 from symlump.ode.notation import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
-from symlump.proof.steps import Line, Step, Walk
+from symlump.proof.steps import Line, ProofWalk, Step
 
 if TYPE_CHECKING:
     import sympy
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_TERMS = 2_000
 
 
-def walk(claim: Claim, blocks: Iterable[str] | None = None) -> Walk:
+def walk(claim: Claim, blocks: Iterable[str] | None = None) -> ProofWalk:
     """Walk through the proof of a claim.
 
     Parameters
@@ -74,7 +74,7 @@ class Walker:
         everything = {**self.old, **self.new}
         self.names = {symbol: name_latex(symbol.name) for symbol in everything.values()}
 
-    def walk(self, blocks: Iterable[str] | None) -> Walk:
+    def walk(self, blocks: Iterable[str] | None) -> ProofWalk:
         """All steps, or those of some blocks."""
         claim = self.claim
         parts = claim.matrix if claim.kind == "linear" else claim.blocks
@@ -98,7 +98,7 @@ class Walker:
         steps = [*self._assumed(), *(one(name, members[name]) for name in chosen)]
         if blocks is None:
             steps += self._best()
-        return Walk(tuple(steps))
+        return ProofWalk(tuple(steps))
 
     def _assumed(self) -> list[Step]:
         """What is said before the first block."""
@@ -180,7 +180,7 @@ class Walker:
             slopes = {m: s.expand(s.diff(total, self.old[m])) for m in others}
             equal = len(set(slopes.values())) == 1
             holds = holds and equal
-            which = listed(others)
+            which = list_names(others)
             says = (
                 f"Its derivatives by {which} agree, so f depends on the sum {' + '.join(others)} only:"
                 if equal
@@ -321,9 +321,9 @@ class Walker:
     ) -> tuple[str, str, str]:
         shown = "*".join(v if e == 1 else f"{v}^{e}" for v, e in monomial) or "1"
         what = (
-            f"the equations, blocks put in, of {listed(list(found))}"
+            f"the equations, blocks put in, of {list_names(list(found))}"
             if target is None
-            else f"the derivatives, by {listed(list(found))}, of the sum over the block of {target}"
+            else f"the derivatives, by {list_names(list(found))}, of the sum over the block of {target}"
         )
         rows = ", ".join(f"{m}: {value}" for m, value in found.items())
         latex = r",\quad ".join(f"{name_latex(m)}: {self._latex(v)}" for m, v in found.items())

@@ -77,12 +77,12 @@ def linear_rows(
                 "certified bound"
             )
 
-    def measured(eps: float, lumping: LinearLumping) -> SweepRow:
+    def measure(eps: float, lumping: LinearLumping) -> SweepRow:
         terms = lumping.quotient.terms
         return SweepRow(eps, len(lumping), terms, lumping.defect, None, None, None, lumping)
 
     forms = plan.method.forms(plan.ode)
-    return measured, f"{len(plan.ode)} variables, by ε-linear lumping {purpose(forms)}"
+    return measure, f"{len(plan.ode)} variables, by ε-linear lumping {purpose(forms)}"
 
 
 def system_rows(

@@ -11,8 +11,8 @@ import torch
 from symlump import from_torch
 from symlump.bench.hmatrix import measure
 from symlump.bench.hmatrix import text as kernel_text
-from symlump.bench.pinn import IN_STEPS, QUICK, Plan, csv_text, markdown, run, text
-from symlump.bench.pinn_forms import METHODS, compressed
+from symlump.bench.pinn import IN_STEPS, QUICK, PinnExperiment, csv_text, markdown, run, text
+from symlump.bench.pinn_forms import METHODS, compress_form
 from symlump.bench.pinn_train import minimise, pinn
 from symlump.datasets.pinn import loss_function, poisson
 from symlump.errors import MethodError
@@ -50,7 +50,7 @@ def test_the_tables_hold_all_rows(rows):
 def test_the_form_that_is_trained_is_the_compressed_function_and_stays_compressed(name):
     model = pinn(poisson(), (16, 16))
     points = poisson().interior(64)
-    small = compressed(model, name, 0.5, points)
+    small = compress_form(model, name, 0.5, points)
     x = torch.from_numpy(points)
     expected = small.dense(points)
     assert np.allclose(small.model(x).detach().numpy(), expected, atol=1e-5)
@@ -73,9 +73,9 @@ def test_the_form_that_is_trained_is_the_compressed_function_and_stays_compresse
 
 def test_refusals():
     with pytest.raises(MethodError, match="problem"):
-        Plan(("heat",))
+        PinnExperiment(("heat",))
     with pytest.raises(MethodError, match="method"):
-        compressed(pinn(poisson(), (8,)), "magic", 0.5, np.ones((2, 1)))
+        compress_form(pinn(poisson(), (8,)), "magic", 0.5, np.ones((2, 1)))
 
 
 def test_the_kernel_table():

@@ -12,12 +12,12 @@ import symlump as sl
 from symlump.bench import afde as bench
 from symlump.bench import tasks
 from symlump.bench.jobs import digest
-from symlump.bench.tables import Cell, Summary, csv_text, errors, headline, markdown
+from symlump.bench.tables import Summary, TableCell, csv_text, errors, headline, markdown
 from symlump.bench.train import multilayer, tune
 from symlump.cli.main import main
 from symlump.errors import FailureError, MethodError
 
-PLAN = bench.Plan(
+PLAN = bench.Evaluation(
     datasets=("reaction", "circuit"),
     methods=(
         "AFDE",
@@ -58,7 +58,7 @@ def test_a_row_is_what_the_library_gives(rows):
     description = tasks.training_description("reaction", None, "tanh", (12, 12), 1, 300, 3)
     trained = tasks.train_network(description)
     network = tasks.network_of(description, trained)
-    training, test = tasks.prepared("reaction", 300, 1, None)
+    training, test = tasks.prepare("reaction", 300, 1, None)
     wanted = {
         r["method"]: r
         for r in rows
@@ -135,7 +135,7 @@ def test_every_method_keeps_its_share(name):
 
 
 def test_further_training_keeps_zeros_and_helps():
-    training, test = tasks.prepared("reaction", 400, 0, None)
+    training, test = tasks.prepare("reaction", 400, 0, None)
     model = multilayer(5, [16], 5)
     with torch.no_grad():
         model[0].weight[:, 2:] = 0.0
@@ -176,7 +176,7 @@ def test_counts_of_the_comparison():
     shown = errors(summary, 0.3)
     assert "| AFDE | 0.2 ± 0.14* | 0.5 ± 0.14* | 0.9 ± 0.14 |" in shown
     assert "| magnitude, layerwise |" not in shown
-    assert str(Cell.of([3.0])) == "3"
+    assert str(TableCell.of([3.0])) == "3"
 
 
 def test_the_csv_says_all(rows):

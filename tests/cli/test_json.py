@@ -235,9 +235,9 @@ def test_every_command_has_json_and_a_section(capsys):
 
 
 def test_the_demonstration_is_documented():
-    from symlump.bench.demo import Row
+    from symlump.bench.demo import DemoRow
 
-    assert set(Row.__annotations__) == documented()["demo"]["rows"]
+    assert set(DemoRow.__annotations__) == documented()["demo"]["rows"]
 
 
 def test_numbers_that_json_does_not_have():

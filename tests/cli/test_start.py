@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from test_lump_command import TREE
 
-from symlump.bench.start import Row
+from symlump.bench.start import StartRow
 from symlump.cli.main import main
 from symlump.lumping.refinement.components import strong_components
 from symlump.lumping.refinement.field import SmallRows
@@ -111,4 +111,4 @@ def test_bench_start(capsys, monkeypatch):
     assert compress["measured"] == 0.0 and compress["seconds_more"]
     assert main(["bench", "start"]) == 0
     assert "1.5 ×" in capsys.readouterr().out
-    assert not Row("a", 13.0, "pass", 1.0, 1.0, 12.0).reached
+    assert not StartRow("a", 13.0, "pass", 1.0, 1.0, 12.0).reached

@@ -173,7 +173,7 @@ def test_annealing_is_better_than_one_removal():
 
 def test_the_experiment_on_digits(tmp_path, capsys, monkeypatch):
     pytest.importorskip("sklearn")
-    plan = digits.Plan((0,), (32,), 0.4, 2, 3, 8)
+    plan = digits.AnnealExperiment((0,), (32,), 0.4, 2, 3, 8)
     monkeypatch.setattr(digits, "QUICK", plan)
     picture = tmp_path / "curve.png"
     options = ["--quick", "--picture", str(picture), "--checkpoints", str(tmp_path)]

@@ -14,7 +14,7 @@ import symlump as sl
 from symlump.bench.train import multilayer, train
 from symlump.compression.dependences import exact_dependence
 from symlump.compression.dependences.dependence import Dependence
-from symlump.compression.dependences.elimination import Reading, eliminate
+from symlump.compression.dependences.elimination import Readers, eliminate
 from symlump.compression.dependences.metrics import metric_roots
 from symlump.compression.moments import Hermite, Normal, Sampled, moments_of
 from symlump.datasets.dynamics import glycolytic_oscillator
@@ -98,7 +98,7 @@ def test_dependence_over_samples_needs_to_hold_there_only():
 def test_elimination_against_least_squares(seed):
     rng = np.random.default_rng(seed)
     h, targets = rng.normal(size=(30, 7)), rng.normal(size=(30, 3))
-    order, losses = eliminate([Reading(h, targets, rng.uniform(0.5, 2.0, size=7))])
+    order, losses = eliminate([Readers(h, targets, rng.uniform(0.5, 2.0, size=7))])
 
     def error(columns):
         residual = targets
@@ -118,9 +118,9 @@ def test_elimination_in_batches_stays_close_to_one_by_one(monkeypatch):
     rng = np.random.default_rng(0)
     h = rng.normal(size=(400, 60)) @ rng.normal(size=(60, 60))
     targets = h @ rng.normal(size=(60, 5))
-    _, single = eliminate([Reading(h, targets, np.ones(60))])
+    _, single = eliminate([Readers(h, targets, np.ones(60))])
     monkeypatch.setattr("symlump.compression.dependences.elimination._STEPS", 30)
-    order, batched = eliminate([Reading(h, targets, np.ones(60))])
+    order, batched = eliminate([Readers(h, targets, np.ones(60))])
     for k in (10, 30, 50):
         rest = targets - h[:, order[:k]] @ np.linalg.lstsq(h[:, order[:k]], targets)[0]
         assert batched[k] == pytest.approx(np.sum(rest**2), rel=1e-6)

@@ -17,7 +17,7 @@ from symlump.compression.moments import Normal
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
-from symlump.network.ties import grouped_alike, regrouped, tied
+from symlump.network.ties import find_ties, group_alike, regroup
 from symlump.plan import share_of
 
 
@@ -186,8 +186,8 @@ def test_a_planted_dependence_is_found_by_the_refit_only():
     full = sl.Network.dense(
         [weight, rng.normal(size=(3, 10))], [None, np.zeros(3)], activation="relu"
     )
-    ties = tied(full)
-    groups = grouped_alike(ties, {"layers.0": np.arange(10) % 2})
+    ties = find_ties(full)
+    groups = group_alike(ties, {"layers.0": np.arange(10) % 2})
     x = rng.normal(size=(50, 4))
     values = SampledValues((rng.normal(size=(200, 4)),))
     fitted = merge_units(full, ties, groups, np.ones(ties.count), values).network
@@ -238,7 +238,7 @@ def test_the_tolerance_is_an_estimate_of_the_change_of_the_outputs():
             axis: cut(tree, float(tree[count - 1, 2])) for axis, tree in enumerate(merging.trees)
         }
         expected = np.sqrt(sum(np.sum(tree[:count, 2] ** 2) for tree in merging.trees) / 2)
-        gap = merging.merge(regrouped(merging.ties, labels), refit=False).network(x) - y
+        gap = merging.merge(regroup(merging.ties, labels), refit=False).network(x) - y
         change = np.sqrt(np.mean(np.sum(gap**2, axis=1))) / spread
         assert expected / 4 < change < 4 * expected
 
@@ -275,8 +275,8 @@ def test_refusals():
 
 def test_lumping_of_counts_the_defect_of_every_layer():
     full = network(widths=(3, 4, 4, 2))
-    ties = tied(full)
-    groups = regrouped(ties, {0: np.array([0, 1, 0, 2])})
+    ties = find_ties(full)
+    groups = regroup(ties, {0: np.array([0, 1, 0, 2])})
     small = merge_units(full, ties, groups, np.ones(ties.count), None)
     lumping = small.lumping(sl.encode(full), sl.Forward(0.5))
     nearest = sl.lump(
@@ -498,7 +498,7 @@ def test_a_price_for_each_parameter_spends_least_for_a_size(seed, place):
     widths = (int(np.random.default_rng(seed).integers(1, 40)), 7, 6, 5, 2)
     net = network(seed, widths)
     (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
-    priced = merging.priced()
+    priced = merging.price()
     heights = np.concatenate([tree[:, 2] for tree in priced.trees])
     groups = priced.groups(float(np.quantile(heights, place)))
     counts = [np.unique(groups[units]).size for units in merging.ties.axes]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.compression.symmetries.exact_rows import (
-    Lift,
     Rows,
-    aggregated,
+    UnitLift,
+    aggregate,
     combination,
     proportional,
 )
@@ -474,10 +474,12 @@ def test_proportional_rows(seed, scale, reflect, merged):
     """Against the definition, pair by pair, in Fractions."""
     rng = np.random.default_rng(seed)
     weight = rng.choice([-3, -1.5, -0.1, 0.1, 0.2, 0.3, 1, 2, 3], size=(10, 2))
-    lift = Lift.identity(2)
+    lift = UnitLift.identity(2)
     if merged:
-        lift = Lift(np.array([0, 0]), (Fraction(1), Fraction(1, 3)), (Fraction(0), Fraction(1, 10)))
-    rows = aggregated(weight, rng.choice([0.0, 0.3, 1.0], size=10), lift)
+        lift = UnitLift(
+            np.array([0, 0]), (Fraction(1), Fraction(1, 3)), (Fraction(0), Fraction(1, 10))
+        )
+    rows = aggregate(weight, rng.choice([0.0, 0.3, 1.0], size=10), lift)
     units = np.flatnonzero(rows.nonzero().any(axis=1))
     labels, found = proportional(rows, units, scale, reflect)
     exact = [[rows.entry(int(u), c) for c in range(rows.floats.shape[1])] for u in units]

@@ -15,7 +15,7 @@ from symlump.enclosures.functions import (
     interval_functions,
     torch_functions,
 )
-from symlump.enclosures.jets import Jet, expanded
+from symlump.enclosures.jets import Jet, expand
 from symlump.errors import MethodError, MissingExtraError
 
 mp = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.MPContext()
@@ -193,7 +193,7 @@ def test_jets_are_taylor_coefficients(name, using):
     m = interval_functions(using)
     for z in (-1.3, 0.7):
         with m.working():
-            found = expanded(formula, m, z, z, 5)
+            found = expand(formula, m, z, z, 5)
             bounds = [m.bounds(m.interval(0.0, 0.0) + c) for c in found.c]
         assert len(bounds) == 6
         for k, exact in enumerate(mp.taylor(function, mp.mpf(z), 5)):
@@ -210,7 +210,7 @@ def test_jets_over_an_interval_hold_all_derivatives(name, using):
     m = interval_functions(using)
     low, high = 0.5, 0.75
     with m.working():
-        found = expanded(formula, m, low, high, 3)
+        found = expand(formula, m, low, high, 3)
         bounds = [m.bounds(m.interval(0.0, 0.0) + c) for c in found.c]
     for z in (low, 0.6, high):
         for k, exact in enumerate(mp.taylor(function, mp.mpf(z), 3)):
@@ -220,7 +220,7 @@ def test_jets_over_an_interval_hold_all_derivatives(name, using):
 
 def test_order_zero_is_the_value():
     m = interval_functions("mpmath")
-    found = expanded(lambda m, z: z, m, 2.0, 2.0, 0)
+    found = expand(lambda m, z: z, m, 2.0, 2.0, 0)
     assert [m.bounds(c) for c in found.c] == [(2.0, 2.0)]
 
 
@@ -228,7 +228,7 @@ def test_the_side_of_a_number_is_that_of_the_whole_interval():
     m = interval_functions("mpmath")
     above, below = (lambda m, z: m.maximum(z, 0.45)), (lambda m, z: m.minimum(z, 0.8))
     for formula in (above, below):
-        found = expanded(formula, m, 0.5, 0.75, 1)
+        found = expand(formula, m, 0.5, 0.75, 1)
         assert [m.bounds(c) for c in found.c] == [(0.5, 0.75), (1.0, 1.0)]
 
 

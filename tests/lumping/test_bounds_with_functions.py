@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.enclosures.arithmetics import arithmetic
-from symlump.enclosures.elementary import ENCLOSED, enclosed, reciprocals
+from symlump.enclosures.elementary import ENCLOSED, enclose_derivative, reciprocals
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.solutions.error_system import ErrorSystem, staying_nonnegative
 from symlump.lumping.solutions.function_defect import function_defect, function_increment
@@ -43,7 +43,7 @@ def test_functions_are_enclosed(name, kind):
     of(kind)
     low, high = np.array([0.3, 0.3, 1.1]), np.array([0.3, 0.7, 1.4])
     for order in range(3):
-        below, above = enclosed(name, order, low, high, kind)
+        below, above = enclose_derivative(name, order, low, high, kind)
         assert (below <= above).all() and np.isfinite([below, above]).all()
         points = np.linspace(low, high, 7)
         values = FUNCTIONS[name][order](points)
@@ -55,9 +55,9 @@ def test_functions_are_enclosed(name, kind):
 def test_what_is_not_defined_is_infinite():
     one, two = np.array([-1.0, 0.0, np.inf]), np.array([1.0, 0.0, np.inf])
     assert np.isinf(reciprocals(one[:2], two[:2])).all()
-    assert np.isinf(enclosed("log", 0, one[:2], two[:2])).all()
-    assert np.isinf(enclosed("exp", 0, one[2:], two[2:])).all()
-    assert np.isinf(enclosed("tan", 0, np.array([1.0]), np.array([2.0]))).all()
+    assert np.isinf(enclose_derivative("log", 0, one[:2], two[:2])).all()
+    assert np.isinf(enclose_derivative("exp", 0, one[2:], two[2:])).all()
+    assert np.isinf(enclose_derivative("tan", 0, np.array([1.0]), np.array([2.0]))).all()
     low, high = reciprocals(np.array([-4.0, 3.0]), np.array([-2.0, 3.0]))
     assert low[0] <= -0.5 and -0.25 <= high[0] < -0.24
     assert low[1] < 1 / 3 < high[1]

@@ -355,7 +355,7 @@ def test_numbers_are_read_from_their_residues():
 def test_products_of_residues_do_not_overflow(seed, prime):
     generator = np.random.default_rng(seed)
     a, b = (
-        sl.lumping.linear.spaces.residues.signed(generator.integers(0, prime, (20, 20)), prime)
+        sl.lumping.linear.spaces.residues.centre(generator.integers(0, prime, (20, 20)), prime)
         for _ in range(2)
     )
     from scipy import sparse

@@ -12,7 +12,7 @@ import symlump as sl
 from symlump.datasets.kinetics import michaelis_menten, synchronous
 from symlump.errors import InputError, MethodError
 from symlump.lumping.elementary.polynomial_rows import Involved
-from symlump.lumping.elementary.relabelling import relabelled
+from symlump.lumping.elementary.relabelling import relabel
 from symlump.ode.functions.algebra import symbol
 from symlump.ode.functions.symbols import SymbolTable
 
@@ -52,9 +52,9 @@ def test_arrays_and_dictionaries_give_the_same_system():
             every, _ = ode.into(table, images)
         except InputError:
             with pytest.raises(Involved):
-                relabelled(ode, labels, count)
+                relabel(ode, labels, count)
             continue
-        equations, functions = relabelled(ode, labels, count, rows)
+        equations, functions = relabel(ode, labels, count, rows)
         chosen = every if rows is None else [every[i] for i in rows.tolist()]
         names = [f"y{i}" for i in range(count)]
         for at in range(len(chosen)):
@@ -92,7 +92,7 @@ def test_arrays_and_dictionaries_give_the_same_system():
 def test_functions_that_become_others_or_numbers(text, labels, expected):
     ode = sl.ODE.from_text(text)
     count = max(labels) + 1
-    equations, functions = relabelled(ode, np.array(labels), count)
+    equations, functions = relabel(ode, np.array(labels), count)
     names = ["a", "b"][:count]
     found = sl.ODE.from_arrays(
         names, equations.select(np.zeros(count, dtype=np.int64)), functions, ()
@@ -113,7 +113,7 @@ def test_functions_that_become_others_or_numbers(text, labels, expected):
 def test_the_involved_is_left_to_the_dictionaries(text, labels):
     ode = sl.ODE.from_text(text)
     with pytest.raises(Involved):
-        relabelled(ode, np.array(labels), max(labels) + 1)
+        relabel(ode, np.array(labels), max(labels) + 1)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import FailureError, PartitionError
-from symlump.lumping.tolerance.functional import projected
+from symlump.lumping.tolerance.functional import project
 
 x1, x2, x3, x4, t = sympy.symbols("x1:5 t")
 FORWARD, BACKWARD = sl.Forward(), sl.Backward()
@@ -180,7 +180,7 @@ def test_the_projection_is_orthogonal():
     """Against least squares in floats, over all monomials that the expansion has."""
     a, b, c = sympy.symbols("a b c")
     p = {((0, 2),): 3, ((0, 1), (1, 1)): 1, ((2, 1),): 5, ((0, 1), (2, 1)): 2}
-    near, square = projected({m: Fraction(v) for m, v in p.items()}, [0, 0, 1], [2, 1])
+    near, square = project({m: Fraction(v) for m, v in p.items()}, [0, 0, 1], [2, 1])
     x, y = a + b, c
     basis = [sympy.expand(e) for e in (x**2, x * y, y)]
     monomials = sorted({m for e in basis for m in sympy.Add.make_args(e)}, key=str)

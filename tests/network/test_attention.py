@@ -13,7 +13,7 @@ import symlump as sl
 from symlump.errors import NetworkError
 from symlump.network.nodes import Affine, Input
 from symlump.network.step_nodes import Attention, Rearrange
-from symlump.network.ties import tied
+from symlump.network.ties import find_ties
 from symlump.network.torch_module import graph_module
 
 
@@ -249,7 +249,7 @@ def test_layers_of_torch_are_read(model):
 def test_a_model_that_asks_for_the_number_of_samples_is_read():
     network = sl.from_torch(vit(), images(1))
     assert [len(network.shapes[node.name]) for node in attentions(network)] == [2, 2]
-    assert len(tied(network).axes) == 10  # four heads and one dense layer in each block
+    assert len(find_ties(network).axes) == 10  # four heads and one dense layer in each block
     assert isinstance(network.nodes[0], Input) and isinstance(network.nodes[1], Affine)
     assert issubclass(ViT, nn.Module)
 

@@ -19,7 +19,7 @@ from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.difference import bound_difference, evaluation_error, reachable
 from symlump.network.bounds.pairing import alone, side_by_side
 from symlump.network.bounds.relaxation import ranges
-from symlump.network.bounds.unrolled import unrolled
+from symlump.network.bounds.unrolled import unroll
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
 
@@ -198,7 +198,7 @@ def test_any_pair_of_networks(case, relax):
 def test_every_range_on_the_way_holds(case, relax):
     f, g, box = case
     x = np.random.default_rng(1).uniform(box.lower, box.upper, (300, f.chain.inputs))
-    stages = side_by_side(unrolled(f), unrolled(g), box)
+    stages = side_by_side(unroll(f), unroll(g), box)
     try:
         found = ranges(stages, box[None, :], relax=relax)
     except FailureError:
@@ -273,7 +273,7 @@ def test_reachable_intervals_hold_and_are_better_than_plain_ones():
     f = trained("tanh")
     found = reachable(f, (-1, 1))
     x = np.random.default_rng(0).uniform(-1, 1, (20_000, 5))
-    plain = ranges(alone(unrolled(f)), as_box((-1, 1), 5)[None, :], relax=False)
+    plain = ranges(alone(unroll(f)), as_box((-1, 1), 5)[None, :], relax=False)
     for layer, h, reach, other in zip(
         f.chain.layers, f.chain.activations(x), found, plain, strict=False
     ):

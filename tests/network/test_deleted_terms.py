@@ -22,7 +22,7 @@ from symlump.network.activations.table import activation
 from symlump.network.bounds.bands import Band
 from symlump.network.bounds.corners import Forms
 from symlump.network.bounds.pairing import Link, Pairs, Stage, side_by_side
-from symlump.network.bounds.unrolled import unrolled
+from symlump.network.bounds.unrolled import unroll
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Doubt, Input, Pool
 from symlump.network.precision import PRECISIONS
@@ -112,7 +112,7 @@ def products_round(m):
 @example("matrices", ("np.spacing(weight)", "0.0"))
 def averages_round(m):
     pool = Pool("p", ("x",), "average", (3,), (3,), (0,), (1,))
-    found = m.written_out(pool, (1, 3), (1, 1))
+    found = m.write_out(pool, (1, 3), (1, 1))
     ball_contains((found.weight, found.weight_radius), F(1, 3))
 
 
@@ -133,7 +133,7 @@ def what_reading_rounded_is_in_the_radius(m):
         True,
         doubt=Doubt(np.array([[0.25]]), np.array([0.5])),
     )
-    found = m.written_out(node, (1, 2), (1, 2))
+    found = m.write_out(node, (1, 2), (1, 2))
     assert (
         found.weight_radius.tolist() == [[0.25, 0], [0, 0.25]]
         and found.bias_radius.tolist() == [0.5] * 2
@@ -721,7 +721,7 @@ def rows_with_corners_round(m):
 def rows_that_overflow_say_nothing(m):
     net = Network.dense([[[1.0, 2.0]], [[0.5]]], activation="tanh")
     box = Interval(np.full((1, 2), -1e200), np.full((1, 2), 1e200))
-    stages = side_by_side(unrolled(net), unrolled(net), box[0])
+    stages = side_by_side(unroll(net), unroll(net), box[0])
     found = m.ranges(stages, box, relax=True)[-1].output_difference
     assert float(found.magnitude.max()) <= 1.001
 

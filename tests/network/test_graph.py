@@ -10,7 +10,7 @@ from symlump.errors import MethodError, NetworkError
 from symlump.network.activations.table import activation
 from symlump.network.decode import unit_maps
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
-from symlump.network.simplify import simplified
+from symlump.network.simplify import simplify
 from symlump.network.step_nodes import Softmax
 
 rng = np.random.default_rng(0)
@@ -249,13 +249,13 @@ def test_scales_are_folded_where_they_can_be():
     after = Affine("d", ("bn",), rng.normal(size=(1, 2, 3, 3)), None, (1, 1), (0, 0), (1, 1))
     x = Input("x", (), (1, 5, 5))
     graph = sl.Network((x, conv, scale, after), ("d",))
-    assert [layer.name for layer in simplified(graph).layers] == ["c", "d"]
-    assert_same_function(graph, simplified(graph))
+    assert [layer.name for layer in simplify(graph).layers] == ["c", "d"]
+    assert_same_function(graph, simplify(graph))
     read_twice = sl.Network((x, conv, scale, after), ("d", "c"))
-    forward = simplified(read_twice)
+    forward = simplify(read_twice)
     assert [layer.name for layer in forward.layers] == ["c", "d"]
     padded = Affine("d", ("bn",), after.weight, None, (1, 1), (1, 1), (1, 1))
-    kept = simplified(sl.Network((x, conv, scale, padded), ("d", "c")))
+    kept = simplify(sl.Network((x, conv, scale, padded), ("d", "c")))
     assert [layer.name for layer in kept.layers] == ["c", "bn", "d"]
 
 

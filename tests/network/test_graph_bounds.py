@@ -15,7 +15,7 @@ from symlump.network.activations.table import activation
 from symlump.network.bounds.difference import bound_difference
 from symlump.network.bounds.evaluation import evaluation_error
 from symlump.network.bounds.matrices import matrix
-from symlump.network.bounds.unrolled import unrolled
+from symlump.network.bounds.unrolled import unroll
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -74,10 +74,10 @@ def test_a_network_written_out_is_the_network():
     rng = np.random.default_rng(0)
     net = every_node(rng)
     x = rng.normal(size=(50, 2, 4, 4))
-    found = through(unrolled(net), x.reshape(50, -1))
+    found = through(unroll(net), x.reshape(50, -1))
     assert np.abs(found - net(x)).max() < 1e-12
     dense = sl.Network.dense([rng.normal(size=(5, 3)), rng.normal(size=(2, 5))])
-    own = unrolled(dense)
+    own = unroll(dense)
     assert [link.affine.weight.tolist() for link in own] == [
         k.weight.tolist() for k in dense.layers
     ]

@@ -7,7 +7,7 @@ from torch import nn
 
 import symlump as sl
 from symlump.network.step_nodes import Rearrange
-from symlump.network.ties import reducible, tied
+from symlump.network.ties import find_ties, reducible
 
 
 class Picture(nn.Module):
@@ -91,7 +91,7 @@ def test_single_rows_of_a_channel_do_not_merge_it(case):
 def test_within_a_tolerance_whole_channels_merge(case):
     model, x, rows = model_of(case, copied=False)
     network = sl.from_torch(model, x)
-    ties = tied(network)
+    ties = find_ties(network)
     assert reducible(network) == network.parameters
     assert ties.table("make", ties.makers.index(("make",))).tolist() == rows.tolist()
     for method in (sl.AFDE(retain=0.75, inputs=x), sl.Dependence(retain=0.75, inputs=x)):

@@ -17,7 +17,7 @@ from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.nodes import Affine, Concatenate, Input, Select
 from symlump.network.state_dict import read_network, write_network
-from symlump.network.ties import tied
+from symlump.network.ties import find_ties
 from symlump.network.torch_io import read_back
 
 
@@ -36,7 +36,7 @@ def test_a_module_used_three_times_is_one_set_of_parameters():
     assert network.parameters == count(model) == 62 and "62 parameters" in repr(network)
     assert network.held == (20, 30, 0, 0, 12)
     assert shared_with(network) == {("again", "again_2", "again_3")}
-    assert tied(network).makers == (("first", "again", "again_2", "again_3"),)
+    assert find_ties(network).makers == (("first", "again", "again_2", "again_3"),)
     back = sl.to_torch(network)
     assert count(back) == 62 and back[2] is back[4] is back[6]
     x = torch.randn(4, 3)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.enclosures.functions import interval_functions
-from symlump.enclosures.jets import expanded
+from symlump.enclosures.jets import expand
 from symlump.errors import FailureError, MethodError
 from symlump.network.activations.enclosure import enclose
 from symlump.network.activations.table import ACTIVATIONS, activation
@@ -72,7 +72,7 @@ def test_jets_are_taylor_coefficients(name, using):
     for at in (-1.375, 0.6875, 1.5):
         with m.working():
             for spread in (0.0, 0.125):
-                jet = expanded(phi.formula, m, at - spread, at + spread, order)
+                jet = expand(phi.formula, m, at - spread, at + spread, order)
                 found = [m.bounds(c) for c in jet.c]
                 assert np.isfinite(found).all()
                 for point in (at - spread, at, at + spread):

@@ -14,7 +14,7 @@ import symlump as sl
 from symlump.errors import MissingProgramError
 from symlump.proof.check import Rejected, read_claim
 from symlump.proof.coq import development
-from symlump.proof.coq.numbers import numbered
+from symlump.proof.coq.numbers import number_claim
 from symlump.proof.coq.script import script
 
 needs_coq = pytest.mark.skipif(
@@ -100,7 +100,7 @@ def test_coqc_refuses_what_is_false_or_not_shown(lie, name):
     data = copy.deepcopy(ALL[name]().data)
     del data["digest"]
     LIES[lie](data)
-    refuses(numbered(read_claim(data)))
+    refuses(number_claim(read_claim(data)))
 
 
 def refuses(claim):
@@ -110,7 +110,7 @@ def refuses(claim):
 
 @needs_coq
 def test_coqc_refuses_functions_that_are_nowhere_defined_or_not_separated():
-    claim = numbered(read_claim(FUNCTION_EXAMPLES["hill"]().data))
+    claim = number_claim(read_claim(FUNCTION_EXAMPLES["hill"]().data))
     for change in ({"points": []}, {"seeds": []}, {"hints": []}, {"quotient_hints": []}):
         refuses(replace(claim, symbols=replace(claim.symbols, **change)))
 
@@ -121,12 +121,12 @@ def test_a_denominator_that_is_always_zero_makes_no_claim_true():
     x, f = [["1", [["x", 1]]]], [["1", [["f", 1]]]]
     data = {"format": "symlump certificate", "version": 3, "kind": "forward", "system": {"x": f}}
     data |= {"functions": {"f": ["inverse", [x]]}, "blocks": {"x": ["x"]}, "quotient": {"x": x}}
-    claim = numbered(read_claim(data | {"quotient_functions": {}}))
+    claim = number_claim(read_claim(data | {"quotient_functions": {}}))
     always_zero = [("inverse", [[(Fraction(1), ((1, 1),)), (Fraction(-1), ((1, 1),))]])]
     refuses(claim)
     refuses(replace(claim, symbols=replace(claim.symbols, system=always_zero)))
     with pytest.raises(Rejected, match="a denominator is 0"):
-        numbered(read_claim(data | {"functions": {"f": ["inverse", [[]]]}}))
+        number_claim(read_claim(data | {"functions": {"f": ["inverse", [[]]]}}))
 
 
 @needs_coq
@@ -180,7 +180,7 @@ def test_the_text_is_linear_in_the_claim():
         system = {f"v{i}": [["-1", [[f"v{i}", 1]]], ["2", [["v0", 1]]]] for i in range(n)}
         data = {"format": "symlump certificate", "version": 1, "kind": "backward", "system": system}
         data |= {"blocks": {name: [name] for name in system}, "quotient": system}
-        return script(numbered(read_claim(data)))
+        return script(number_claim(read_claim(data)))
 
     assert len(chain(2000)) < 12 * len(chain(200))
 
@@ -190,8 +190,8 @@ def test_names_end_no_comment_and_equal_claims_give_equal_texts():
     system = {name: [["1", [[name, 1]]]] for name in names}
     data = {"format": "symlump certificate", "version": 1, "kind": "backward", "system": system}
     data |= {"blocks": {name: [name] for name in names}, "quotient": system}
-    text = script(numbered(read_claim(data)))
-    assert text == script(numbered(read_claim(copy.deepcopy(data))))
+    text = script(number_claim(read_claim(data)))
+    assert text == script(number_claim(read_claim(copy.deepcopy(data))))
     assert "Axiom bad : False. (*" not in text and '"' not in text
     assert text.count("(*") == text.count("*)") and text.count("\n\n\n") == 0
 
@@ -212,7 +212,7 @@ def test_what_is_no_partition_is_not_numbered(change, says):
         if key not in ("initial", "maximality")
     }
     with pytest.raises(Rejected, match=says):
-        numbered(read_claim(data | change))
+        number_claim(read_claim(data | change))
 
 
 def test_without_coq_the_message_names_the_package(monkeypatch):

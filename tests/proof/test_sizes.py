@@ -18,7 +18,7 @@ from symlump.datasets.systems import chain, multisite_phosphorylation
 from symlump.errors import FailureError, FileFormatError
 from symlump.proof import check as checker
 from symlump.proof import closure
-from symlump.proof.certificate import interned
+from symlump.proof.certificate import intern
 from symlump.proof.check import Unreadable, check, spelled_out
 from symlump.proof.closure import check_closure
 
@@ -61,7 +61,7 @@ def test_the_longer_one_is_written_short(tmp_path, monkeypatch):
     assert "258 variables" in sl.Certificate.read(tmp_path / "c.json").to_coq()
 
 
-SHORT = {kind: json.loads(json.dumps(interned(data))) for kind, data in TRUE.items()}
+SHORT = {kind: json.loads(json.dumps(intern(data))) for kind, data in TRUE.items()}
 
 
 def refused(data):

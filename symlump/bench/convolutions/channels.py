@@ -16,8 +16,8 @@ from symlump.bench.convolutions.models import (
     Images,
     accuracy,
     images_of,
-    reestimated,
-    trained,
+    reestimate,
+    train,
 )
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
@@ -68,7 +68,7 @@ def measure(
     for seed in seeds:
         training, test = map(images_of, digits(seed))
         for name in names:
-            model = trained(name, training, seed, epochs)
+            model = train(name, training, seed, epochs)
             before = accuracy(model, test)
             for share in retain:
                 for method, data, reduce in _methods(training):
@@ -119,7 +119,7 @@ def _pruner(library: Any, criterion: str, x: torch.Tensor, y: torch.Tensor, data
             else:
                 low = ratio
         small = pruned(model, high)
-        return reestimated(small, x) if data else small
+        return reestimate(small, x) if data else small
 
     def pruned(model: nn.Module, ratio: float) -> nn.Module:
         model = copy.deepcopy(model)

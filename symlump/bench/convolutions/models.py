@@ -107,7 +107,7 @@ MODELS: OrderedDict[str, Callable[[], nn.Sequential]] = OrderedDict(
 )
 
 
-def trained(name: str, images: Images, seed: int = 0, epochs: int = 15) -> nn.Sequential:
+def train(name: str, images: Images, seed: int = 0, epochs: int = 15) -> nn.Sequential:
     """A freshly trained network, in evaluation mode.
 
     Parameters
@@ -144,7 +144,7 @@ def accuracy(model: Any, images: Images) -> float:
 
 
 @torch.no_grad()
-def reestimated(model: nn.Module, x: torch.Tensor) -> nn.Module:
+def reestimate(model: nn.Module, x: torch.Tensor) -> nn.Module:
     """The same model with the means and variances of its batch norms taken anew, over x."""
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:

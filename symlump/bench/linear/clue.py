@@ -52,7 +52,7 @@ class Beside:
         return (self.theirs + self.their_reading) / (self.ours + self.our_reading)
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Whether CLUE can be imported."""
     return find_spec("clue") is not None
 
@@ -65,7 +65,7 @@ def beside(cases: Sequence[tuple[str, str]], tries: int = 5) -> list[Beside]:
     MethodError
         If CLUE is not installed, or the two disagree on the number of rows.
     """
-    if not installed():
+    if not is_installed():
         raise MethodError("CLUE is not installed, so there is nothing to compare with")
     clue = import_module("clue")
     logging.getLogger("clue").setLevel(logging.CRITICAL)

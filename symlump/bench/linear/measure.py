@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.bench.engine import Row
+from symlump.bench.engine import EngineRow
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
@@ -51,7 +51,7 @@ def multisite_with_constants(sites: int) -> PolynomialODE:
     return PolynomialODE.from_reactions(reactions)
 
 
-def multisite(sites: int) -> Row:
+def multisite(sites: int) -> EngineRow:
     """From a file to the quotient that keeps both free enzymes."""
     from symlump.formats import read, write
     from symlump.lumping.linear.constrained import Constrained
@@ -65,10 +65,10 @@ def multisite(sites: int) -> Row:
         seconds = time.perf_counter() - start
     assert len(lumping) == 12
     what = f"constrained, {4**sites + 8} variables → 12, file to quotient"
-    return Row(what, seconds, "", seconds, "s", 4.0, True)
+    return EngineRow(what, seconds, "", seconds, "s", 4.0, True)
 
 
-def receptor(folder: str) -> Row:
+def receptor(folder: str) -> EngineRow:
     """The smallest lumping of fceri_ji that keeps S7, with its quotient; reading not counted."""
     from symlump.formats import read
     from symlump.lumping.linear.constrained import Constrained
@@ -80,17 +80,17 @@ def receptor(folder: str) -> Row:
     seconds = time.perf_counter() - start
     assert len(lumping) == 120
     what = f"constrained, fceri_ji, {len(ode)} variables → 120, with quotient"
-    return Row(what, seconds, "", seconds, "s", 1.0, True)
+    return EngineRow(what, seconds, "", seconds, "s", 1.0, True)
 
 
-def with_peak(function: Callable[[], Row]) -> Row:
+def with_peak(function: Callable[[], EngineRow]) -> EngineRow:
     """The row with the peak memory of this process."""
     row = function()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(row, peak_mb=round(peak))
 
 
-def measure(quick: bool = False, models: str | None = None) -> list[Row]:
+def measure(quick: bool = False, models: str | None = None) -> list[EngineRow]:
     """All rows, each in a fresh process."""
     rows = []
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:

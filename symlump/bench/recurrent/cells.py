@@ -22,7 +22,7 @@ SHARES = (0.7, 0.5, 0.3)
 
 
 @dataclass(frozen=True)
-class Row:
+class CellRow:
     """Test errors of one trained cell at one share of its parameters.
 
     Parameters
@@ -45,7 +45,7 @@ class Row:
     magnitude: float
 
 
-class Model(nn.Module):
+class SequenceModel(nn.Module):
     """A recurrent module, and a dense layer that reads its last output."""
 
     def __init__(self, cell: Any) -> None:
@@ -66,7 +66,7 @@ def sequences(count: int, generator: torch.Generator) -> tuple[torch.Tensor, tor
     return x, torch.tanh(x[:, -2] + x[:, -4] * x[:, -6])
 
 
-def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
+def measure(quick: bool = False, seed: int = 0) -> Iterator[CellRow]:
     """Train each cell, and make it smaller."""
     for name, cell in CELLS.items():
         model = _trained(cell, 30 if quick else _STEPS, seed)
@@ -79,7 +79,7 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
                 for fit in (True, False)
             )
             kept = int(refit.retained_parameters)
-            yield Row(
+            yield CellRow(
                 name,
                 share,
                 int(refit.model.cell.hidden_size),
@@ -90,9 +90,9 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
             )
 
 
-def _trained(cell: Any, steps: int, seed: int) -> Model:
+def _trained(cell: Any, steps: int, seed: int) -> SequenceModel:
     torch.manual_seed(seed)
-    model, generator = Model(cell), torch.Generator().manual_seed(seed)
+    model, generator = SequenceModel(cell), torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
@@ -104,9 +104,9 @@ def _trained(cell: Any, steps: int, seed: int) -> Model:
     return model.eval()
 
 
-def _pruned(model: Model, kept: int) -> Model:
+def _pruned(model: SequenceModel, kept: int) -> SequenceModel:
     """The model with its largest weights and biases, so many, and 0 for the others."""
-    pruned = Model(type(model.cell))
+    pruned = SequenceModel(type(model.cell))
     pruned.load_state_dict(model.state_dict())
     with torch.no_grad():
         every = torch.cat([p.abs().ravel() for p in pruned.parameters()])

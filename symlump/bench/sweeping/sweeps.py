@@ -25,7 +25,7 @@ _TOLERANCES = 20
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedSweep:
     """One method on one subject.
 
     Parameters
@@ -46,7 +46,7 @@ class Row:
     ratio: float
 
 
-def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
+def measure(quick: bool = False, seed: int = 0) -> Iterator[TimedSweep]:
     """The rows, one after the other."""
     width, depth = (32, 5) if quick else (256, 8)
     generator = np.random.default_rng(seed)
@@ -67,14 +67,14 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
 
 def _rows(
     names: tuple[str, str], subject: Any, method: Any, verb: Callable[[Any, Any], Any]
-) -> Iterator[Row]:
+) -> Iterator[TimedSweep]:
     top = method.plan(subject).tolerances()[-1]
     one = min(_seconds(partial(verb, subject, method)) for _ in range(3))
     even = np.linspace(0, top, _TOLERANCES)
     logarithmic = np.append(0.0, np.geomspace(top / 1000, top, _TOLERANCES - 1))
     for spacing, tolerances in (("even", even), ("logarithmic", logarithmic)):
         taken = min(_seconds(partial(sweep, subject, tolerances, method)) for _ in range(2))
-        yield Row(*names, spacing, one, taken / one)
+        yield TimedSweep(*names, spacing, one, taken / one)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

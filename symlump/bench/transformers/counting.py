@@ -82,7 +82,7 @@ def sequences(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return x, (x == x[:, -1:]).sum(1).clamp(max=MOST) - 1
 
 
-def trained(seed: int, steps: int = 600) -> torch.nn.Module:
+def train(seed: int, steps: int = 600) -> torch.nn.Module:
     """The transformer, after so many steps of Adam on batches of 128 new sequences."""
     import torch
     from torch import nn
@@ -111,7 +111,7 @@ def measure(
 
     shares = tuple(shares)
     for seed in seeds:
-        model = trained(seed, steps)
+        model = train(seed, steps)
         x, y = sequences(_SAMPLES, 7 + seed)
         calibration, _ = sequences(_SAMPLES, 77 + seed)
         with torch.no_grad():

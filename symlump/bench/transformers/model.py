@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and a dense part, each after a normalisation and beside a way around it."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -33,7 +33,7 @@ class Counter(nn.Module):
         super().__init__()
         self.letters = nn.Embedding(letters, width)
         self.places = nn.Parameter(0.1 * torch.randn(length, width))
-        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(blocks)))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from symlump.errors import MethodError
 from symlump.progress import bar
 
 if TYPE_CHECKING:
-    from symlump.bench.afde import Plan
+    from symlump.bench.afde import Evaluation
 
 DESCRIPTION = """\
 Train networks on eight data sets (four generated, four public), compress each by every method at 90 to 10 % of
@@ -116,11 +116,11 @@ def run(options: argparse.Namespace) -> Answer:
     )
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    from symlump.bench.afde import QUICK, Plan
+def _plan(options: argparse.Namespace) -> Evaluation:
+    from symlump.bench.afde import QUICK, Evaluation
     from symlump.network.activations.table import activation
 
-    plan = QUICK if options.quick else Plan()
+    plan = QUICK if options.quick else Evaluation()
     changes: dict[str, Any] = {}
     if options.datasets is not None:
         changes["datasets"] = tuple(comma_separated(options.datasets))

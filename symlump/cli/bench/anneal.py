@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.anneal import QUICK, Plan, draw
+    from symlump.bench.anneal import QUICK, AnnealExperiment, draw
     from symlump.bench.anneal import run as measure
     from symlump.display.drawing import picture_format, save_picture
     from symlump.errors import MethodError
@@ -44,7 +44,9 @@ def run(options: argparse.Namespace) -> Answer:
         picture_format(options.picture)
     if options.seeds < 1:
         raise MethodError(f"--seeds {options.seeds}: give 1 or more")
-    plan = QUICK if options.quick else replace(Plan(), seeds=tuple(range(options.seeds)))
+    plan = (
+        QUICK if options.quick else replace(AnnealExperiment(), seeds=tuple(range(options.seeds)))
+    )
     results = measure(plan, folder=options.checkpoints)
     rows = [result.row for result in results]
     if options.picture is not None:

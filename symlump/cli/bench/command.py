@@ -30,7 +30,7 @@ from symlump.progress import bar
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from symlump.bench.engine import Row
+    from symlump.bench.engine import EngineRow
 
 _DESCRIPTION = """\
 Measure symlump on this machine. Figures are ratios to a yardstick measured beside them (a sort of as many
@@ -99,7 +99,7 @@ def _engine(options: argparse.Namespace) -> Answer:
             raise MethodError(
                 f"--rows: there is no row {name!r}{did_you_mean(name, ROWS, 'choose from ')}{', '.join(ROWS)}"
             )
-    rows: list[Row] = []
+    rows: list[EngineRow] = []
     with bar("measuring", len(names)) as step:
         for name in names:
             step(len(rows), name)
@@ -199,7 +199,7 @@ def _start(options: argparse.Namespace) -> Answer:
     )
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: list[EngineRow]) -> str:
     from symlump.tables import table_text
 
     cells = [

@@ -10,7 +10,7 @@ from symlump.cli.answer import Answer
 from symlump.progress import working
 
 if TYPE_CHECKING:
-    from symlump.bench.engine import Row
+    from symlump.bench.engine import EngineRow
     from symlump.bench.linear.clue import Beside
     from symlump.bench.linear.growth import Growth
 
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
-    from symlump.bench.linear.clue import beside, installed
+    from symlump.bench.linear.clue import beside, is_installed
     from symlump.bench.linear.growth import growth
     from symlump.bench.linear.measure import measure
 
@@ -49,15 +49,15 @@ def run(options: argparse.Namespace) -> Answer:
         rows = [] if only else measure(options.quick, options.models)
         grown = growth(options.quick) if options.growth else []
         cases = [(file, keep) for file, keep in options.compare]
-        compared = beside(cases) if cases and installed() else []
-    skipped = bool(cases) and not installed()
+        compared = beside(cases) if cases and is_installed() else []
+    skipped = bool(cases) and not is_installed()
     return Answer(
         lambda: _data(rows, grown, compared, skipped),
         lambda: "\n\n".join(_tables(rows, grown, compared) + [_NO_CLUE] * skipped),
     )
 
 
-def _data(rows: list[Row], grown: list[Growth], compared: list[Beside], skipped: bool) -> Any:
+def _data(rows: list[EngineRow], grown: list[Growth], compared: list[Beside], skipped: bool) -> Any:
     measured = [asdict(row) | {"reached": row.reached} for row in rows]
     if not (grown or compared or skipped):
         return measured
@@ -69,7 +69,7 @@ def _data(rows: list[Row], grown: list[Growth], compared: list[Beside], skipped:
     }
 
 
-def _tables(rows: list[Row], grown: list[Growth], compared: list[Beside]) -> list[str]:
+def _tables(rows: list[EngineRow], grown: list[Growth], compared: list[Beside]) -> list[str]:
     from symlump.tables import table_text
 
     tables = []
@@ -85,7 +85,7 @@ def _tables(rows: list[Row], grown: list[Growth], compared: list[Beside]) -> lis
     return tables
 
 
-def _measured(row: Row) -> tuple[str, ...]:
+def _measured(row: EngineRow) -> tuple[str, ...]:
     reached = "yes" if row.reached else "no"
     return row.what, f"{row.seconds:.2f}", f"≤ {row.reach:g}", reached, str(row.peak_mb)
 

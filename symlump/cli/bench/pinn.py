@@ -40,10 +40,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run ``bench pinn``."""
-    from symlump.bench.pinn import QUICK, Plan, csv_text, markdown, text
+    from symlump.bench.pinn import QUICK, PinnExperiment, csv_text, markdown, text
     from symlump.bench.pinn import run as run_plan
 
-    plan = replace(QUICK if options.quick else Plan(), seeds=_seeds(options))
+    plan = replace(QUICK if options.quick else PinnExperiment(), seeds=_seeds(options))
     if options.problems is not None:
         plan = replace(plan, problems=tuple(names(options.problems)))
     if options.shares is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
-from symlump.cli.reading import READ, add_reading, counted, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, count_text, note_lines, read_model, sizes
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _text(options: argparse.Namespace, model: Model, found: LinearLumping, exact
     from symlump.formats.numerals import fraction_text
 
     proved = ", exact, proof checked" if exact else ""
-    count = counted(len(found), "conserved quantity").replace("quantitys", "quantities")
+    count = count_text(len(found), "conserved quantity").replace("quantitys", "quantities")
     return "\n".join(
         [
             f"{Path(options.file).name}: {sizes(model)}",

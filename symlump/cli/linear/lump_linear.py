@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import check_linear, kept_forms, observed
+from symlump.cli.arguments import check_linear, kept_forms, read_observables
 from symlump.cli.outputs import output_lines, write_outputs
 from symlump.cli.reading import note_lines, read_model, sizes
 from symlump.progress import working
@@ -66,7 +66,7 @@ def _report(lumping: LinearLumping, options: argparse.Namespace, seconds: float)
     report: dict[str, Any] = {
         "file": options.file,
         "method": options.method,
-        "observables": observed(options),
+        "observables": read_observables(options),
         "parameters": options.parameters,
         "constants": options.constants,
         "eps": lumping.eps,

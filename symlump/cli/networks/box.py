@@ -18,7 +18,7 @@ def add_box(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--box", nargs=2, type=float, metavar=("LOW", "HIGH"), help=what)
 
 
-def certified(result: Compression | ReductionExplanation, box: list[float]) -> dict[str, Any]:
+def certify(result: Compression | ReductionExplanation, box: list[float]) -> dict[str, Any]:
     """The certified bound on a range of inputs, as plain data."""
     with working("certifying the difference"):
         bound = result.bound(tuple(box))

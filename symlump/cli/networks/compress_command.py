@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, shown_path
-from symlump.cli.networks.box import add_box, certified, certified_line
-from symlump.cli.networks.compress_methods import METHODS, add_sizes, described, reduced
+from symlump.cli.networks.box import add_box, certified_line, certify
+from symlump.cli.networks.compress_methods import (
+    METHODS,
+    add_sizes,
+    describe_methods,
+    reduce_network,
+)
 from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.saved import add_shape, is_onnx, read_saved, refuse_unheeded
@@ -75,7 +80,7 @@ exit codes: 0 done, 1 the size cannot be reached or a file cannot be written, 2 
 def fill(parser: argparse.ArgumentParser) -> None:
     """Describe the command, and add its arguments."""
     parser.description = _DESCRIPTION
-    parser.epilog = described() + "\n\n" + _EXAMPLES
+    parser.epilog = describe_methods() + "\n\n" + _EXAMPLES
     parser.set_defaults(run=run)
     parser.add_argument(
         "model", metavar="MODEL", help=".safetensors, torch.save(state_dict), or .onnx"
@@ -163,10 +168,10 @@ def run(options: argparse.Namespace) -> Answer:
     if options.data is not None:
         data = read_data(options.data, network)
     with working(f"compressing {network.parameters} parameters"):
-        result = reduced(options, network, data)
+        result = reduce_network(options, network, data)
     report = _report(result, data)
     if options.box is not None:
-        report["bound"] = certified(result, options.box)
+        report["bound"] = certify(result, options.box)
     if options.equations is not None:
         _write_equations(result, options.equations)
         report["equations"] = options.equations

@@ -136,7 +136,7 @@ METHODS = {
 }
 
 
-def described() -> str:
+def describe_methods() -> str:
     """The methods, a paragraph for ``--help``."""
     from textwrap import fill
 
@@ -174,7 +174,9 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--bits", type=int, metavar="N", help="quantise: 2 to 16")
 
 
-def reduced(options: argparse.Namespace, network: Network, data: Dataset | None) -> Compression:
+def reduce_network(
+    options: argparse.Namespace, network: Network, data: Dataset | None
+) -> Compression:
     """Compress as the options say.
 
     Raises

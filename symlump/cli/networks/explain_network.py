@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from symlump.cli.answer import Answer
-from symlump.cli.networks.box import certified, certified_line
+from symlump.cli.networks.box import certified_line, certify
 from symlump.cli.networks.saved import read_saved, refuse_unheeded
 from symlump.compression.relaxed.explain_reduction import explain_reduction
 from symlump.progress import working
@@ -22,6 +22,6 @@ def explain_networks(options: argparse.Namespace) -> Answer:
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}
     lines = [str(explanation)]
     if options.box is not None:
-        report["bound"] = certified(explanation, options.box)
+        report["bound"] = certify(explanation, options.box)
         lines.append(certified_line(report["bound"], "no output of the two differs"))
     return Answer(lambda: report, lambda: "\n".join(lines))

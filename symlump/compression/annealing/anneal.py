@@ -22,7 +22,7 @@ from torch import nn
 
 from symlump.compression.annealing.checkpoint import digest
 from symlump.compression.annealing.result import Annealing
-from symlump.compression.annealing.run import Loss, Run, State
+from symlump.compression.annealing.run import AnnealingRun, Loss, State
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
@@ -34,7 +34,7 @@ from symlump.plan import check_tolerance, is_whole
 
 
 @runtime_checkable
-class Samples(Protocol):
+class AnnealingSamples(Protocol):
     """Anything with inputs and targets, such as a data set of :mod:`symlump.datasets`."""
 
     @property
@@ -46,7 +46,7 @@ class Samples(Protocol):
         """Shape (samples, outputs), or class numbers of shape (samples,)."""
 
 
-Data = Samples | tuple[npt.ArrayLike, npt.ArrayLike]
+Data = AnnealingSamples | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 @gradients()
@@ -132,12 +132,12 @@ def anneal(
     check_tolerance(rate, "rate")
     methods = _methods(schedule, training[0])
     options = (methods, loss, epochs, before, rate, batch, seed)
-    run = Run(
+    run = AnnealingRun(
         *(methods, training, measured, loss, epochs, before, rate, batch, seed),
         path=None if checkpoint is None else Path(checkpoint),
         identity=digest(_content(chain), training, measured, options),
     )
-    state = run.resumed(network, device) or State(to_torch(network).to(device))
+    state = run.resume(network, device) or State(to_torch(network).to(device))
     with _shown(before + len(methods) * epochs) as advance:
         while state.stage <= len(methods):
             run.stage(state, network, advance)
@@ -148,11 +148,11 @@ def _tensors(
     data: Data, chain: Chain, dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets as tensors; class numbers stay integers."""
-    if not isinstance(data, Samples | Iterable):
+    if not isinstance(data, AnnealingSamples | Iterable):
         raise MethodError(
             f"data are (inputs, targets), or an object with these two; got a {type(data).__name__}"
         )
-    pair = (data.inputs, data.targets) if isinstance(data, Samples) else tuple(data)
+    pair = (data.inputs, data.targets) if isinstance(data, AnnealingSamples) else tuple(data)
     if len(pair) != 2:
         raise MethodError(
             f"data are (inputs, targets), or an object with these two; got {len(pair)} parts"

@@ -48,7 +48,7 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class AnnealingRun:
     """All that stays fixed while a model is annealed."""
 
     methods: tuple[CompressionMethod, ...]
@@ -150,7 +150,7 @@ class Run:
         }
         write_checkpoint(self.path, tensors, data)
 
-    def resumed(self, original: Network, device: torch.device) -> State | None:
+    def resume(self, original: Network, device: torch.device) -> State | None:
         """The state in the checkpoint; None if there is none.
 
         Raises

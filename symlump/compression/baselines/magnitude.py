@@ -8,7 +8,7 @@ import numpy as np
 
 from symlump.compression.baselines.pruning import (
     Mask,
-    Part,
+    PrunedPart,
     Pruning,
     check_pruning,
     holding,
@@ -18,10 +18,10 @@ from symlump.compression.baselines.pruning import (
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.plan import renamed
+from symlump.plan import accept_old_names
 
 
-@renamed(keep="retain")
+@accept_old_names(keep="retain")
 @dataclass(frozen=True)
 class Magnitude(CompressionMethod):
     """Keep the weights of largest absolute value; biases are always kept and counted.
@@ -83,5 +83,5 @@ class Magnitude(CompressionMethod):
             return masks, largest_gone(scores, masks)
 
         layerwise = self.scope == "layerwise"
-        whole = Part.of_layers(network) if layerwise else (Part.of_network(network),)
+        whole = PrunedPart.of_layers(network) if layerwise else (PrunedPart.of_network(network),)
         return Pruning(network, whole, choose, "|W|")

@@ -23,7 +23,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Part:
+class PrunedPart:
     """Parameters of which one share is kept: a layer's, or all.
 
     Parameters
@@ -43,13 +43,13 @@ class Part:
     rows: int = 1
 
     @classmethod
-    def of_network(cls, network: Network) -> Part:
+    def of_network(cls, network: Network) -> PrunedPart:
         """All parameters."""
         weights = sum(layer.weight.size for layer in holding(network))
         return cls("the network", network.parameters, network.parameters - weights)
 
     @classmethod
-    def of_layers(cls, network: Network) -> tuple[Part, ...]:
+    def of_layers(cls, network: Network) -> tuple[PrunedPart, ...]:
         """Those of each layer that holds its weights, with all biases beside these."""
         layers, first = network.layers, holders(network.layers)
         sums = [0] * len(layers)
@@ -81,7 +81,7 @@ class Pruning(NetworkPlan):
     """
 
     network: Network
-    parts: tuple[Part, ...]
+    parts: tuple[PrunedPart, ...]
     choose: Callable[[tuple[int, ...]], tuple[list[Mask], float]]
     score: str
 

@@ -15,10 +15,10 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, check_wish, is_whole, renamed
+from symlump.plan import Plan, accept_old_names, check_wish, is_whole
 
 
-@renamed(tol="eps", keep="retain")
+@accept_old_names(tol="eps", keep="retain")
 @dataclass(frozen=True)
 class TruncatedSVD(CompressionMethod):
     """Replace W by the product of two layers, U_r and Σ_r·V_rᵀ, where that stores fewer numbers.

@@ -8,7 +8,7 @@ import numpy as np
 
 from symlump.compression.baselines.pruning import (
     Mask,
-    Part,
+    PrunedPart,
     Pruning,
     check_pruning,
     holding,
@@ -19,16 +19,16 @@ from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
-from symlump.network.evaluate import evaluated
+from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.ode.exact import FloatArray
-from symlump.plan import renamed
+from symlump.plan import accept_old_names
 
 _MOST = 1 << 30
 
 
-@renamed(keep="retain")
+@accept_old_names(keep="retain")
 @dataclass(frozen=True, eq=False)
 class Wanda(CompressionMethod):
     """In each row keep the weights with the largest ``|W_ij|·‖x_j‖₂``; biases are kept and counted.
@@ -101,11 +101,11 @@ class Wanda(CompressionMethod):
                         scores[name] = _scores(node, norms)
                         masks[name] = _mask(scores[name], budgets[len(masks)] // node.units)
                     node = replace(node, weight=np.where(masks[name], node.weight, 0.0))
-                values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+                values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
             kept = list(masks.values())
             return kept, largest_gone(list(scores.values()), kept)
 
-        pairs = zip(Part.of_layers(network), holding(network), strict=True)
+        pairs = zip(PrunedPart.of_layers(network), holding(network), strict=True)
         parts = tuple(replace(part, rows=layer.units) for part, layer in pairs)
         return Pruning(network, parts, choose, "|W|·‖x‖")
 

@@ -21,29 +21,29 @@ from typing import Any
 
 import numpy as np
 
-from symlump.compression.dependences.elimination import Reading, eliminate
+from symlump.compression.dependences.elimination import Readers, eliminate
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.dependences.kept_units import KeptWeights
 from symlump.compression.dependences.metrics import OVERFLOW, by_unit, metric_roots
 from symlump.compression.fitting import fit_outputs
-from symlump.compression.inputs import Inputs, advice, assumed, check_inputs
-from symlump.compression.merging.values import Values, Walk, chosen_rows, values_of
+from symlump.compression.inputs import Inputs, advice, assume_inputs, check_inputs
+from symlump.compression.merging.values import Values, ValueWalk, chosen_rows, values_of
 from symlump.compression.moments import Normal
 from symlump.compression.reduction import (
     CompressionMethod,
     NetworkPlan,
     Reduction,
     check_steps,
-    reached_by,
+    try_each,
 )
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.partition import Partition
 from symlump.network.chain import Chain
 from symlump.network.network import Network
-from symlump.network.rewrite import rewritten, tidied
-from symlump.network.ties import Ties, tied
+from symlump.network.rewrite import rewrite, tidy
+from symlump.network.ties import Ties, find_ties
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.plan import Plan, check_wish, renamed
+from symlump.plan import Plan, accept_old_names, check_wish
 
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.
@@ -56,7 +56,7 @@ _UNITS = {
 }
 
 
-@renamed(tol="eps")
+@accept_old_names(tol="eps")
 @dataclass(frozen=True, eq=False)
 class Dependence(CompressionMethod):
     """Remove units whose activation is a linear combination, with a constant, of kept units.
@@ -223,8 +223,8 @@ class _Orders(NetworkPlan):
             If activations overflow.
         """
         _refuse_groups(network)
-        ties = tied(network)
-        inputs = assumed(network) if method.inputs is None else method.inputs
+        ties = find_ties(network)
+        inputs = assume_inputs(network) if method.inputs is None else method.inputs
         with np.errstate(over="ignore", invalid="ignore"):
             values, samples = values_of(network, inputs, method.seed)
             orders = _orders(network, ties, values, samples)
@@ -260,7 +260,7 @@ class _Orders(NetworkPlan):
         if self.method.relative_to is not None:
             return super().reach(target)
         plans = (self._like(relative_to=unit, steps=0) for unit in _UNITS)
-        found = reached_by(plans, lambda plan: plan.reach(target))
+        found = try_each(plans, lambda plan: plan.reach(target))
         plan, best = min(found, key=lambda pair: pair[1].defect)
         steps = self.method.steps
         return plan._like(steps=steps).reach(target) if steps else best
@@ -275,7 +275,7 @@ class _Orders(NetworkPlan):
         with np.errstate(over="ignore", invalid="ignore"):
             weights = KeptWeights(network, self.ties, groups, self.values, rounding)
             labels = self.ties.labels(network, groups)
-            small = tidied(rewritten(network, labels, weights))
+            small = tidy(rewrite(network, labels, weights))
         small, error = fit_outputs(small, network, self.samples, self.method.steps)
         maps = []
         for layer in network.hidden:
@@ -316,8 +316,8 @@ def _orders(
             elif np.isin(units, ties.units[name]).any():  # only some of them are read
                 whole.discard(axis)
     roots = metric_roots(network, samples, tables)
-    readings: list[list[Reading]] = [[] for _ in ties.axes]
-    walk = Walk(network, values)
+    readings: list[list[Readers]] = [[] for _ in ties.axes]
+    walk = ValueWalk(network, values)
     for node in network.nodes:
         for axis in range(len(ties.axes)):
             if (node.name, axis) in tables and axis in whole:
@@ -329,7 +329,7 @@ def _orders(
                 if len(h) > h.shape[1]:
                     h = np.asarray(np.linalg.qr(h, mode="r"))
                 root = roots[node.name, axis]
-                readings[axis].append(Reading(h, h @ root, np.linalg.norm(root, axis=1)))
+                readings[axis].append(Readers(h, h @ root, np.linalg.norm(root, axis=1)))
     rounding = _ROUNDING[network.dtype]
     unread = np.zeros(0, dtype=np.int64), np.zeros(1)  # of such units one is left
     return tuple(

@@ -15,7 +15,7 @@ _STEPS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class Readers:
     """Values of units in one place, and what is read of them there.
 
     Parameters
@@ -31,7 +31,7 @@ class Reading:
     importance: FloatArray
 
 
-def eliminate(readings: Sequence[Reading], rounding: float = 1e-12) -> tuple[IntArray, FloatArray]:
+def eliminate(readings: Sequence[Readers], rounding: float = 1e-12) -> tuple[IntArray, FloatArray]:
     """In which order units can be done without, when targets are fitted by the others.
 
     With h = Q·R, S = R⁻¹ and Y = Qᵀ·targets, the coefficients of a least-squares fit are S·Y, and the
@@ -57,7 +57,7 @@ def eliminate(readings: Sequence[Reading], rounding: float = 1e-12) -> tuple[Int
     Examples
     --------
     >>> h = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
-    >>> reading = Reading(h, h @ np.array([[0.1], [2.0], [0.0]]), np.array([0.1, 2.0, 0.0]))
+    >>> reading = Readers(h, h @ np.array([[0.1], [2.0], [0.0]]), np.array([0.1, 2.0, 0.0]))
     >>> order, losses = eliminate([reading])
     >>> order.tolist(), losses.round(6).tolist()
     ([1, 0], [4.01, 0.01, 0.0])
@@ -91,7 +91,7 @@ class _Fit:
     """The fit of one reading by the units that are left and that its rank has room for."""
 
     def __init__(
-        self, reading: Reading, taken: np.ndarray[tuple[int], np.dtype[np.bool_]], rounding: float
+        self, reading: Readers, taken: np.ndarray[tuple[int], np.dtype[np.bool_]], rounding: float
     ) -> None:
         h, targets = _fewer_rows(reading.h, reading.targets)
         h = h * reading.importance

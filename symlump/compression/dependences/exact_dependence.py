@@ -43,7 +43,7 @@ class _Combinations:
     combination: Coefficients
     constant: Coefficients
 
-    def folded(self, layer: Layer) -> tuple[Coefficients, Coefficients | None]:
+    def fold(self, layer: Layer) -> tuple[Coefficients, Coefficients | None]:
         """Weights and bias of the next layer, for the kept units only."""
         weight, bias = _exact(layer)
         if bias is not None:
@@ -86,7 +86,7 @@ def reduce_exactly(network: Chain) -> Reduction:
             _refuse_too_many(len(names), power, number)
         degree *= power
         table = PolynomialTable(len(names), max(degree, 1))
-        h = table.applied(layer.activation, table.linear(weight, bias, h))
+        h = table.apply(layer.activation, table.linear(weight, bias, h))
         following = network.layers[number]
         found = _combinations(h, constants=following.bias is not None)
         if found.removed.size:
@@ -99,7 +99,7 @@ def reduce_exactly(network: Chain) -> Reduction:
         where = np.full(layer.units, -1, dtype=np.int64)
         where[found.kept] = np.arange(found.kept.size)
         maps.append(where)
-        own, folded = _exact(following), found.folded(following)
+        own, folded = _exact(following), found.fold(following)
     layers.append(_rounded(network.layers[-1], folded, np.arange(network.outputs)))
     small = Network.from_chain(Chain(tuple(layers), network.dtype))
     return Reduction(

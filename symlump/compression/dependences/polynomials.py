@@ -113,7 +113,7 @@ class PolynomialTable:
             z[0] = z[0] + bias
         return z
 
-    def applied(self, phi: Activation, z: Coefficients) -> Coefficients:
+    def apply(self, phi: Activation, z: Coefficients) -> Coefficients:
         """φ(z) for a polynomial φ, by Horner's rule."""
         exact = polynomial_of(phi)
         assert exact is not None

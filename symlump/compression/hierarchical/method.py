@@ -25,7 +25,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import check_wish, renamed
+from symlump.plan import accept_old_names, check_wish
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +73,7 @@ def dense_layers(network: Network) -> list[Affine]:
     return [layer for layer in network.layers if layer.is_dense]
 
 
-@renamed(tol="eps")
+@accept_old_names(tol="eps")
 @dataclass(frozen=True, eq=False)
 class Hierarchical(CompressionMethod):
     """Store each dense layer's weights block by block, dense or of low rank, within a relative error.

@@ -45,7 +45,7 @@ class AFDE(CompressionMethod):
     relative_to : {"output", "parameters", "layer"}, optional
         The unit of distances. "output": what they change the outputs by, relative to the size of these.
         "parameters": the same for each share of the parameters that merging saves, so that a size is reached
-        where it costs least; see :meth:`symlump.compression.merging.merge.Merging.priced`. "layer": the mean
+        where it costs least; see :meth:`symlump.compression.merging.merge.Merging.price`. "layer": the mean
         size of what is compared in the layer; that is coefficients then, unless ``distance`` says otherwise.
         By default ``eps`` is relative to the outputs, and for ``retain`` all are tried: what gives the outputs
         best under ``inputs`` is kept, and ``measure`` says which. (Where nothing is said of inputs that look

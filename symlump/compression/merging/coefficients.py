@@ -22,7 +22,7 @@ from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.weights import OfMeans, summed_rows
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
-from symlump.network.rewrite import rewritten
+from symlump.network.rewrite import rewrite
 from symlump.network.step_nodes import Attention
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -91,9 +91,7 @@ class CoefficientMerging:
     def merge(self, labels: IntArray) -> Merged:
         """The merged network: rows are means, what is read is summed."""
         own, places = unit_labels(self.ode, labels), _Places(self.ode, labels)
-        return Merged(
-            self.ode.network, rewritten(self.ode.network, own, places), own, places.places
-        )
+        return Merged(self.ode.network, rewrite(self.ode.network, own, places), own, places.places)
 
 
 def equal_units(ode: NetworkODE, labels: IntArray, node: Affine | Combine | Attention) -> IntArray:

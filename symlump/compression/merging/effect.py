@@ -20,7 +20,7 @@ import numpy as np
 
 from symlump.compression.merging.values import columns
 from symlump.network.equations.network_ode import NetworkODE
-from symlump.network.evaluate import evaluated, pulled_back
+from symlump.network.evaluate import evaluate, pull_back
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input, Node
 from symlump.ode.exact import FloatArray
@@ -124,7 +124,7 @@ def forward(network: Network, x: Sequence[FloatArray]) -> dict[str, FloatArray]:
     values = dict(zip((node.name for node in network.inputs), x, strict=True))
     for node in network.nodes:
         if not isinstance(node, Input):
-            values[node.name] = evaluated(node, *(values[name] for name in node.inputs))
+            values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
     return values
 
 
@@ -157,7 +157,7 @@ def backward(
         given = [values[name] for name in node.inputs]
         pulled = [
             _unknown(gradient, h) if g is None else g
-            for g, h in zip(pulled_back(node, given, gradient), given, strict=True)
+            for g, h in zip(pull_back(node, given, gradient), given, strict=True)
         ]
         visit(node, gradient, pulled)
         for name, part in zip(node.inputs, pulled, strict=True):

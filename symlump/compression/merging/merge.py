@@ -40,7 +40,7 @@ from symlump.compression.merging.values import (
     Memory,
     SampledValues,
     Values,
-    Walk,
+    ValueWalk,
     features,
     memory_for,
     values_of,
@@ -50,8 +50,8 @@ from symlump.compression.moments import SAMPLES
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
-from symlump.network.rewrite import rewritten
-from symlump.network.ties import Ties, regrouped, tied
+from symlump.network.rewrite import rewrite
+from symlump.network.ties import Ties, find_ties, regroup
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Where a size is asked for, no axis is left with a smaller share of its units.
@@ -120,7 +120,7 @@ class Merging:
         MethodError
             If units overflow under the stated inputs, as high powers can, or the inputs do not fit.
         """
-        ties = tied(network)
+        ties = find_ties(network)
         with np.errstate(over="ignore", invalid="ignore"):
             values, samples = values_of(network, inputs)
             memory = memory_for(network, values)
@@ -141,13 +141,13 @@ class Merging:
             for unit, own in trees.items()
         }
         return tuple(
-            found[own].priced() if unit == "parameters" else found[own]
+            found[own].price() if unit == "parameters" else found[own]
             for unit, own in zip(relative_to, units, strict=True)
         )
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
-        return regrouped(
+        return regroup(
             self.ties, self._even({i: self._cut(t, eps) for i, t in enumerate(self.trees)})
         )
 
@@ -174,7 +174,7 @@ class Merging:
         """The same, where every axis keeps a share of its units."""
         return replace(self, floor=floor)
 
-    def priced(self) -> Merging:
+    def price(self) -> Merging:
         """The same, with heights for each share of the parameters that merging two units of an axis saves.
 
         Half the square of a height is what the error grows by. Where units of an axis hold the share s of all
@@ -190,7 +190,7 @@ class Merging:
         >>> from symlump.compression.moments import Normal
         >>> net = Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]])
         >>> (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
-        >>> priced = merging.priced()  # either unit holds 3 of 6 parameters
+        >>> priced = merging.price()  # either unit holds 3 of 6 parameters
         >>> round(float(priced.trees[0][0, 2] / merging.trees[0][0, 2]) ** 2, 9)
         2.0
         """
@@ -274,8 +274,8 @@ def merge_units(
     Examples
     --------
     >>> net = Network.dense([[[1.0], [2.0]], [[0.5, 0.25]]], activation="relu")
-    >>> ties = tied(net)
-    >>> groups = regrouped(ties, {0: np.array([0, 0])})
+    >>> ties = find_ties(net)
+    >>> groups = regroup(ties, {0: np.array([0, 0])})
     >>> small = merge_units(net, ties, groups, np.ones(ties.count), None)
     >>> [layer.weight.tolist() for layer in small.network.layers]
     [[[1.5]], [[0.75]]]
@@ -286,7 +286,7 @@ def merge_units(
     """
     labels = ties.labels(network, groups)
     weights = MergedWeights(network, ties, groups, effects, values, memory)
-    return Merged(network, rewritten(network, labels, weights), labels, weights.places)
+    return Merged(network, rewrite(network, labels, weights), labels, weights.places)
 
 
 def has_equal_units(network: Network) -> bool:
@@ -337,7 +337,7 @@ def _trees(
     trees = [[np.empty((0, 4))] * len(relative_to)] * len(ties.axes)
     if isinstance(values, SampledValues) and len(values.samples[0]) > SAMPLES:
         values, memory = SampledValues(tuple(x[:SAMPLES] for x in values.samples)), None
-    walk = Walk(network, values, memory)  # distances need fewer samples than fits
+    walk = ValueWalk(network, values, memory)  # distances need fewer samples than fits
     for node in network.nodes:
         if node.name not in places:
             continue

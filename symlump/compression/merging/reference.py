@@ -17,7 +17,7 @@ from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
-from symlump.network.rewrite import tidied
+from symlump.network.rewrite import tidy
 from symlump.ode.exact import IntArray
 from symlump.ode.polynomial import PolynomialODE
 
@@ -45,7 +45,7 @@ class Merged:
     @cached_property
     def network(self) -> Network:
         """The small network."""
-        return tidied(self.written)
+        return tidy(self.written)
 
     @property
     def unit_maps(self) -> tuple[IntArray, ...]:

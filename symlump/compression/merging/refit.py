@@ -12,7 +12,7 @@ from scipy.linalg import solve
 from scipy.sparse import csr_array
 
 from symlump.compression.merging.known_units import KnownUnits
-from symlump.compression.merging.values import Memory, Values, Walk, chosen_rows, columns
+from symlump.compression.merging.values import Memory, Values, ValueWalk, chosen_rows, columns
 from symlump.compression.moments import Moments
 from symlump.lumping.partition import Partition
 from symlump.network.network import Network
@@ -52,7 +52,7 @@ class MergedWeights:
     ) -> None:
         self._network, self._ties, self._groups, self._effects = network, ties, groups, effects
         self._values, self._memory = values, memory
-        self._old = None if values is None else Walk(network, values, memory)
+        self._old = None if values is None else ValueWalk(network, values, memory)
         self._new: dict[str, FloatArray] = {}
         self._changed: dict[str, bool] = {}
         self._gaps: dict[str, tuple[IntArray, FloatArray, FloatArray, FloatArray]] = {}
@@ -257,7 +257,7 @@ class MergedWeights:
         if shared not in self._shared:
             users = self._network.sharing[shared]
             assert self._values is not None
-            walk, pairs = Walk(self._network, self._values), []
+            walk, pairs = ValueWalk(self._network, self._values), []
             for user in users:
                 name = user.inputs[0]
                 units = self._ties.units[name].reshape(-1, inside)[:, 0]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.compression.images import Images
-from symlump.compression.inputs import advice, assumed
+from symlump.compression.inputs import advice, assume_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
 from symlump.compression.merging.effect import effect_scale, outputs_of
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Memory, Values, memory_for, values_of
-from symlump.compression.reduction import NetworkPlan, Reduction, own_units, reached_by
+from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
@@ -32,7 +32,7 @@ from symlump.network.equations.shared_lumping import lump_together
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Combine
 from symlump.network.step_nodes import Attention
-from symlump.network.ties import Ties, grouped_alike, tied
+from symlump.network.ties import Ties, find_ties, group_alike
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import smallest_tolerance
 
@@ -75,7 +75,7 @@ class UnitPlan(NetworkPlan):
             network.dense_chain(f"AFDE(on={method.on!r})")
         self.method, self.network = method, network
         self._linkage = Linkage(method.linkage)
-        self._inputs = assumed(network) if method.inputs is None else method.inputs
+        self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
         self._latest: tuple[tuple[bytes, bool], Merged] | None = None
 
     @cached_property
@@ -144,7 +144,7 @@ class UnitPlan(NetworkPlan):
         decided = method.relative_to is not None or not method.relative
         if guessed or decided or self._exact_size <= target:
             return self._reach(target)
-        found = reached_by(self._in_all_units(), lambda plan: plan._reach(target))
+        found = try_each(self._in_all_units(), lambda plan: plan._reach(target))
         plan, best = min(found, key=lambda pair: self._error(pair[1].network))
         if not method.steps:
             return best
@@ -263,11 +263,11 @@ class UnitPlan(NetworkPlan):
 
     @cached_property
     def _ties(self) -> Ties:
-        return tied(self.network)
+        return find_ties(self.network)
 
     def _tied_groups(self, labels: IntArray) -> IntArray:
         """Units that one block of every layer holds that makes them: one partition for a sum, and for a fit."""
-        return grouped_alike(self._ties, unit_labels(self.ode, labels))
+        return group_alike(self._ties, unit_labels(self.ode, labels))
 
     def _by_influence(self, eps: float, refit: bool) -> Part:
         """What merges within a tolerance by the influence form."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from symlump.compression.inputs import samples_of
 from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidden_degree, moments_of
-from symlump.network.evaluate import evaluated
+from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Input, Node
 from symlump.ode.exact import FloatArray, IntArray
@@ -59,7 +59,7 @@ class SampledValues:
 
     def after(self, node: Node, given: Sequence[FloatArray]) -> FloatArray:
         """The value of a node on them."""
-        return evaluated(node, *given)
+        return evaluate(node, *given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class HermiteValues:
             case Affine(weight=weight, bias=bias):
                 return self.moments.table.linear(weight, bias, h)
             case Apply(activation=phi):
-                return self.moments.table.applied(phi, h)
+                return self.moments.table.apply(phi, h)
         return h  # only steps that keep features as they are are left in a chain
 
 
@@ -141,7 +141,7 @@ def memory_for(network: Network, values: Values) -> Memory | None:
     return Memory() if per_sample * len(values.samples[0]) <= _REMEMBERED else None
 
 
-class Walk:
+class ValueWalk:
     """The values of a network's nodes in order, each let go when nothing reads it any more.
 
     Parameters

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.compression import Compression
-from symlump.compression.recurrent.units import firsts, summed
+from symlump.compression.recurrent.units import firsts, sum_blocks
 from symlump.compression.reduction import CompressionMethod
-from symlump.compression.report import Report
+from symlump.compression.report import CompressionReport
 from symlump.errors import MethodError
 from symlump.lumping.backward import Backward
 from symlump.lumping.bounds import error_bound
@@ -28,7 +28,7 @@ from symlump.proof.certificate import Certificate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FieldCompression(Report):
+class FieldCompression(CompressionReport):
     """What became of a neural ODE.
 
     Parameters
@@ -189,7 +189,7 @@ def merged_field(network: Network, labels: IntArray) -> Network:
             nodes.append(replace(node, inputs=inputs))
         elif node.name in columns:
             assert isinstance(node, Affine)
-            weight = summed(node.weight, columns[node.name])
+            weight = sum_blocks(node.weight, columns[node.name])
             nodes.append(replace(node, weight=weight, weight_name="", bias_name="", doubt=None))
         else:
             nodes.append(node)

@@ -47,13 +47,13 @@ class Readout:
         )
 
     @classmethod
-    def fitted(cls, wanted: FloatArray, given: FloatArray, constants: bool) -> Readout:
+    def fit(cls, wanted: FloatArray, given: FloatArray, constants: bool) -> Readout:
         """Least squares over samples, rows (samples, units), with a little of ridge.
 
         Examples
         --------
         >>> x = np.array([[0.0], [1.0], [2.0]])
-        >>> fit = Readout.fitted(np.hstack([2 * x + 1, x]), x, True)
+        >>> fit = Readout.fit(np.hstack([2 * x + 1, x]), x, True)
         >>> fit.matrix.round(6).tolist(), fit.constant.round(6).tolist()
         ([[2.0], [1.0]], [1.0, 0.0])
         """
@@ -143,11 +143,11 @@ def _near(
         if not np.isfinite(states).all():
             break
         flat = states.reshape(-1, small.units)
-        fitted = Readout.fitted(rows, flat, constants) if refit else own
+        fitted = Readout.fit(rows, flat, constants) if refit else own
         error = float(np.sqrt(np.mean((rows - flat @ fitted.matrix.T - fitted.constant) ** 2)))
         if best is None or error < best.error:
             best = FittedCell(small, fitted, states, error)
-        own = Readout.fitted(rows, flat, biased) if refit else own
+        own = Readout.fit(rows, flat, biased) if refit else own
     if best is None:
         raise FailureError(
             f"{name}: with these units merged the states leave every bound; ask for less, or refit=True"

@@ -21,7 +21,7 @@ from symlump.compression.merging.ward import cut, cut_to, merge_tree
 from symlump.compression.recurrent.fitting import FittedCell, Readout, near_cells
 from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.compression.recurrent.sequences import sequences_of
-from symlump.compression.recurrent.units import equal_units, merged_cell, padded, summed
+from symlump.compression.recurrent.units import equal_units, merged_cell, pad_cell, sum_blocks
 from symlump.compression.reduction import largest_rounding
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
@@ -224,7 +224,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         nodes = []
         for node in self.network.cells:
             inputs = _places(node.reads, cells, units, node.cell.inputs)
-            nodes.append(replace(node, cell=padded(cells[node.name], units[node.name], inputs)))
+            nodes.append(replace(node, cell=pad_cell(cells[node.name], units[node.name], inputs)))
         readers = []
         for reader in self.network.readers:
             if near and reader.linear:
@@ -233,7 +233,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
                 bias = bias if bias is None else bias + reader.weight @ readout.constant
             else:
                 of = self.network.labels(reader.reads, labels, 0)
-                weight, bias = summed(reader.weight, of), reader.bias
+                weight, bias = sum_blocks(reader.weight, of), reader.bias
             places = _places(reader.reads, cells, units, 0)
             spread = np.zeros((len(weight), places.size))
             spread[:, places >= 0] = weight[:, places[places >= 0]]

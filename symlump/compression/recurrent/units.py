@@ -53,12 +53,12 @@ def lumped_units(cell: Cell, reads: IntArray | None = None) -> tuple[IntArray, L
     system, units = cell_map(cell, reads), cell.units
     initial = None
     if cell.start is not None:
-        initial = _blocks(cell, numbered(cell.start))
+        initial = _blocks(cell, number_columns(cell.start))
     while True:
         lumping = lump(system, Backward(), initial)
         parts = lumping.partition.labels[: units * len(cell.compared)].reshape(-1, units)
-        labels = numbered(parts)
-        if len(parts) == 1 or all((numbered(part[None]) == labels).all() for part in parts):
+        labels = number_columns(parts)
+        if len(parts) == 1 or all((number_columns(part[None]) == labels).all() for part in parts):
             return labels, lumping
         initial = _blocks(cell, labels)
 
@@ -72,13 +72,13 @@ def _blocks(cell: Cell, labels: IntArray) -> list[list[str]]:
     ]
 
 
-def numbered(parts: npt.NDArray[Any]) -> IntArray:
+def number_columns(parts: npt.NDArray[Any]) -> IntArray:
     """Columns that are equal get one number, in the order in which they first occur.
 
     Examples
     --------
-    >>> numbered(np.array([[7, 7, 2], [1, 3, 1]])).tolist(), numbered(np.array([[7, 2, 7]])).tolist()
-    ([0, 1, 2], [0, 1, 0])
+    >>> [number_columns(np.array(parts)).tolist() for parts in ([[7, 7, 2], [1, 3, 1]], [[7, 2, 7]])]
+    [[0, 1, 2], [0, 1, 0]]
     """
     known: dict[tuple[int, ...], int] = {}
     columns = zip(*parts.tolist(), strict=True)
@@ -93,8 +93,8 @@ def merged_cell(cell: Cell, labels: IntArray, reads: IntArray) -> Cell:
     first = firsts(labels)
     return replace(
         cell,
-        input_weight=summed(cell.input_weight[:, first], reads),
-        hidden_weight=summed(cell.hidden_weight[:, first], labels),
+        input_weight=sum_blocks(cell.input_weight[:, first], reads),
+        hidden_weight=sum_blocks(cell.hidden_weight[:, first], labels),
         input_bias=None if cell.input_bias is None else cell.input_bias[:, first],
         hidden_bias=None if cell.hidden_bias is None else cell.hidden_bias[:, first],
         start=None if cell.start is None else cell.start[:, first],
@@ -106,12 +106,12 @@ def firsts(labels: IntArray) -> IntArray:
     return np.asarray(np.unique(labels, return_index=True)[1])
 
 
-def summed(weight: FloatArray, labels: IntArray) -> FloatArray:
+def sum_blocks(weight: FloatArray, labels: IntArray) -> FloatArray:
     """Columns added up by blocks, correctly rounded.
 
     Examples
     --------
-    >>> summed(np.array([[1.0, 1e100, 5.0, -1e100]]), np.array([0, 0, 1, 0])).tolist()
+    >>> sum_blocks(np.array([[1.0, 1e100, 5.0, -1e100]]), np.array([0, 0, 1, 0])).tolist()
     [[1.0, 5.0]]
     """
     blocks = int(labels.max(initial=-1)) + 1
@@ -128,7 +128,7 @@ def summed(weight: FloatArray, labels: IntArray) -> FloatArray:
     return found
 
 
-def padded(cell: Cell, units: int, inputs: IntArray) -> Cell:
+def pad_cell(cell: Cell, units: int, inputs: IntArray) -> Cell:
     """The cell with more units, all of whose weights are 0: they stay 0, and nothing changes by them.
 
     Parameters

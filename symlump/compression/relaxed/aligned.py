@@ -16,7 +16,7 @@ from symlump.network.shared import refuse_shared
 _OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt"}
 
 
-def aligned(original: Network, reduced: Network) -> tuple[Network, Network]:
+def align(original: Network, reduced: Network) -> tuple[Network, Network]:
     """Both networks with the same nodes under the names of the original.
 
     Sums over groups of units are taken into the layer that reads them, and where one network has more layers
@@ -31,7 +31,7 @@ def aligned(original: Network, reduced: Network) -> tuple[Network, Network]:
     --------
     >>> net = Network.dense([[[1.0, 2.0]], [[3.0]]])
     >>> split = Network.from_layers((Layer(np.eye(2), None), *net.chain.layers))
-    >>> [layer.weight.tolist() for layer in aligned(net, split)[1].layers]
+    >>> [layer.weight.tolist() for layer in align(net, split)[1].layers]
     [[[1.0, 2.0]], [[3.0]]]
     """
     for network in (original, reduced):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.compression.relaxed.aligned import aligned
+from symlump.compression.relaxed.aligned import align
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Marks, Quotient
-from symlump.compression.relaxed.unit_maps import explained
+from symlump.compression.relaxed.unit_maps import find_maps
 from symlump.errors import MethodError
 from symlump.memory import memory_errors
 from symlump.network.network import Network
@@ -359,7 +359,7 @@ def explain_reduction(
         model if isinstance(model, Network) else _read(model, example)
         for model in (original, reduced)
     )
-    return ReductionExplanation(one, two, explained(*aligned(one, two)))
+    return ReductionExplanation(one, two, find_maps(*align(one, two)))
 
 
 def _read(model: Any, example: Any) -> Network:

@@ -29,7 +29,7 @@ from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.precision import PRECISIONS
-from symlump.network.ties import tied
+from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 
 Marks: TypeAlias = npt.NDArray[np.bool_]
@@ -66,7 +66,7 @@ class UnitMap:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class MapReading:
     """How channels of a value stand on channels of the reduced one: h = S·ĥ + q.
 
     Parameters
@@ -103,7 +103,7 @@ class Condition:
     weight: FloatArray
     bias: FloatArray
     size: FloatArray
-    reading: Reading | None
+    reading: MapReading | None
 
     @cached_property
     def distance(self) -> FloatArray:
@@ -119,7 +119,7 @@ class Quotient:
     Parameters
     ----------
     original, reduced : Network
-        As :func:`symlump.compression.relaxed.aligned.aligned` returns them.
+        As :func:`symlump.compression.relaxed.aligned.align` returns them.
     maps : dict
         By number of an axis of ``ties``.
 
@@ -139,7 +139,7 @@ class Quotient:
     ) -> None:
         self.original, self.reduced = original, reduced
         self.maps = dict(maps or {})
-        self.ties, self._other = tied(original), tied(reduced)
+        self.ties, self._other = find_ties(original), find_ties(reduced)
         self._axis = np.full(self.ties.count, -1)
         self._place = np.zeros(self.ties.count, dtype=np.int64)
         for number, units in enumerate(self.ties.axes):
@@ -171,7 +171,7 @@ class Quotient:
         """How many units the reduced network has there."""
         return self._layers[self.ties.makers[axis][0]].units
 
-    def known(self, name: str) -> bool:
+    def is_known(self, name: str) -> bool:
         """Whether the maps of all units of a value are known."""
         axes = np.unique(self._axis[self.ties.units[name]])
         return all(int(a) in self.maps for a in axes if a >= 0)
@@ -207,7 +207,7 @@ class Quotient:
             f"{name}: the two networks join or select their units differently, so they are not compared"
         )
 
-    def reading(self, name: str) -> Reading:
+    def reading(self, name: str) -> MapReading:
         """How a value stands on the reduced one.
 
         Raises
@@ -242,7 +242,7 @@ class Quotient:
         matrix = sparse.csr_array(
             (scale[rows], (rows, order[at][rows])), shape=(units.size, others.size)
         )
-        return Reading(matrix, np.where(unread, 0.0, offset), unread)
+        return MapReading(matrix, np.where(unread, 0.0, offset), unread)
 
     def rows(self, name: str) -> UnitMap:
         """The map of the units of a value, channel by channel; one that may not merge stands on its own."""
@@ -257,7 +257,7 @@ class Quotient:
                 getattr(found, field)[inside] = getattr(own, field)[places]
         return found
 
-    def folded(self, layer: Affine) -> tuple[FloatArray, FloatArray, FloatArray, Reading]:
+    def fold(self, layer: Affine) -> tuple[FloatArray, FloatArray, FloatArray, MapReading]:
         """W·P and b + W·q of a layer, with sums of absolute values, and how it reads.
 
         Returns
@@ -283,13 +283,13 @@ class Quotient:
         other, rows = self._layers[layer.name], self.rows(layer.name)
         target = other.weight.reshape(*other.weight.shape[:2], -1)
         shift = np.zeros(other.units) if other.bias is None else other.bias
-        reading: Reading | None = None
+        reading: MapReading | None = None
         if layer.depthwise:
             weight = layer.weight.reshape(*layer.weight.shape[:2], -1)
             bias = np.zeros(layer.units) if layer.bias is None else layer.bias
             size = np.abs(weight).max(axis=(1, 2))
         else:
-            weight, bias, size, reading = self.folded(layer)
+            weight, bias, size, reading = self.fold(layer)
         stays = rows.kind == STAYS
         a, partner = rows.before, rows.partner
         taken, moved = a[:, None, None] * target[partner], a * shift[partner]
@@ -366,7 +366,9 @@ class Quotient:
         return float(np.linalg.norm(list(self.changes.values())))
 
 
-def _least(weight: FloatArray, bias: FloatArray, reading: Reading) -> tuple[FloatArray, FloatArray]:
+def _least(
+    weight: FloatArray, bias: FloatArray, reading: MapReading
+) -> tuple[FloatArray, FloatArray]:
     """The least ΔW and Δb with ΔW·P = R at each offset and ΔW·q + Δb = r, for each row R, r.
 
     They are combinations of the constraints: ΔW_k = λ_k·Pᵀ + μ·qᵀ at the k-th of K offsets and Δb = μ. The

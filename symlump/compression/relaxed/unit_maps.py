@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
-from symlump.compression.symmetries.allowed import Allowed, allowed, passes_units
+from symlump.compression.symmetries.allowed import Allowed, find_allowed, passes_units
 from symlump.errors import MethodError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import ACTIVATIONS
@@ -31,7 +31,7 @@ _NEAREST = 8
 _PAYS = 0.25  # a factor must bring units so much nearer to one another
 
 
-def explained(original: Network, reduced: Network) -> Quotient:
+def find_maps(original: Network, reduced: Network) -> Quotient:
     """The maps with the least defect that were found.
 
     Parameters
@@ -48,7 +48,7 @@ def explained(original: Network, reduced: Network) -> Quotient:
     --------
     >>> net = Network.dense([[[1.0], [5.0], [1.5]], [[2.0, 4.0, 3.0]]])
     >>> small = Network.dense([[[5.0], [1.25]], [[4.0, 5.0]]])
-    >>> quotient = explained(net, small)
+    >>> quotient = find_maps(net, small)
     >>> quotient.maps[0].partner.tolist(), round(quotient.defect, 4)
     ([1, 0, 1], 0.3536)
     """
@@ -128,7 +128,7 @@ class _Search:
     def _described(self) -> Iterator[_Axis]:
         """The axes, in the order in which they are made."""
         network, quotient = self._network, self._quotient
-        free = allowed(network)
+        free = find_allowed(network)
         place = {node.name: n for n, node in enumerate(network.nodes)}
         numbers = sorted(
             range(len(quotient.ties.axes)), key=lambda n: place[quotient.ties.makers[n][0]]
@@ -191,10 +191,10 @@ class _Search:
         there, here, biases = [], [], np.zeros(axis.count)
         for name in self._quotient.makers(axis.number):
             layer, other = self._layers[name], self._reduced[name]
-            if not self._quotient.known(layer.inputs[0]):
+            if not self._quotient.is_known(layer.inputs[0]):
                 continue
             order = self._quotient.order(name, axis.number)
-            weight, bias, _, _ = self._quotient.folded(layer)
+            weight, bias, _, _ = self._quotient.fold(layer)
             shift = np.zeros(other.units) if other.bias is None else other.bias
             there.append(np.column_stack([weight.reshape(layer.units, -1), bias])[order])
             here.append(np.column_stack([other.weight.reshape(other.units, -1), shift]))
@@ -259,9 +259,9 @@ class _Search:
         self._quotient.maps[axis.number] = found
         total = 0.0
         for layer in axis.readers:
-            if not self._quotient.known(layer.inputs[0]):
+            if not self._quotient.is_known(layer.inputs[0]):
                 continue
-            weight, _, _, _ = self._quotient.folded(layer)
+            weight, _, _, _ = self._quotient.fold(layer)
             a = weight.reshape(layer.units, -1)
             b = self._reduced[layer.name].weight.reshape(-1, a.shape[1])
             squares = (a**2).sum(axis=1)[:, None] - 2 * a @ b.T + (b**2).sum(axis=1)
@@ -352,7 +352,7 @@ class _Search:
             columns.append(weight[:, table].transpose(1, 0, 2, 3).reshape(axis.count, -1))
             wanted.append(target[:, there].transpose(1, 0, 2, 3).reshape(axis.width, -1))
             sums.append(weight[:, table].sum(axis=(2, 3)).T)
-            _, bias, _, _ = quotient.folded(layer)
+            _, bias, _, _ = quotient.fold(layer)
             shift = np.zeros(other.units) if other.bias is None else other.bias
             missing.append(a * shift[rows.partner[stays]] - bias[stays])
         own, total, goal = np.hstack(columns), np.hstack(sums), np.hstack(wanted)

@@ -67,13 +67,13 @@ _EQUAL = Allowed(False, False, False)
 _ALONE = Allowed(False, False, False, alone=True)
 
 
-def allowed(network: Network) -> dict[str, Allowed]:
+def find_allowed(network: Network) -> dict[str, Allowed]:
     """What may become of the units of each value, by name.
 
     Examples
     --------
     >>> net = Network.dense([[[1.0]], [[1.0]]], activation="relu")
-    >>> found = allowed(net)
+    >>> found = find_allowed(net)
     >>> found["layers.0.activation"] == Allowed(), found["layers.0"].sign, found["layers.1"].alone
     (True, False, True)
     """

@@ -129,7 +129,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Lift:
+class UnitLift:
     """How the units of a layer follow from those that are kept: h_i = scale_i·ĥ_block(i) + offset_i.
 
     ``block`` is −1 for a unit that is constant.
@@ -140,18 +140,18 @@ class Lift:
     offset: tuple[Fraction, ...]
 
     @classmethod
-    def identity(cls, width: int) -> Lift:
+    def identity(cls, width: int) -> UnitLift:
         """Every unit is kept."""
         return cls(np.arange(width), (Fraction(1),) * width, (Fraction(0),) * width)
 
 
-def aggregated(weight: FloatArray, bias: FloatArray | None, before: Lift) -> Rows:
+def aggregate(weight: FloatArray, bias: FloatArray | None, before: UnitLift) -> Rows:
     """The rows of a layer in terms of the kept units before it: Σ_{j∈B} w_ij·scale_j, and the new bias.
 
     Examples
     --------
-    >>> lift = Lift(np.array([0, 0]), (Fraction(1), Fraction(-1)), (Fraction(0), Fraction(1)))
-    >>> aggregated(np.array([[5.0, 2.0]]), None, lift).floats.tolist()
+    >>> lift = UnitLift(np.array([0, 0]), (Fraction(1), Fraction(-1)), (Fraction(0), Fraction(1)))
+    >>> aggregate(np.array([[5.0, 2.0]]), None, lift).floats.tolist()
     [[3.0, 2.0]]
     """
     units = weight.shape[0]

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from symlump.compression.symmetries.allowed import Allowed
-from symlump.compression.symmetries.exact_rows import Lift, Rows
+from symlump.compression.symmetries.exact_rows import Rows, UnitLift
 from symlump.compression.symmetries.unit_merge import UnitMerge, constants
 from symlump.lumping.tolerance.grouping import group_rows
 from symlump.lumping.tolerance.linkage import Linkage
@@ -24,13 +24,13 @@ from symlump.network.activations.activation import Activation
 from symlump.ode.exact import FloatArray, IntArray
 
 
-def aggregated_floats(weight: FloatArray, bias: FloatArray | None, before: Lift) -> Rows:
+def aggregate_floats(weight: FloatArray, bias: FloatArray | None, before: UnitLift) -> Rows:
     """The rows of a layer in terms of the kept units before it, in float64.
 
     Examples
     --------
-    >>> lift = Lift(np.array([0, 0]), (Fraction(1), Fraction(-1)), (Fraction(0), Fraction(1)))
-    >>> aggregated_floats(np.array([[5.0, 2.0]]), None, lift).floats.tolist()
+    >>> lift = UnitLift(np.array([0, 0]), (Fraction(1), Fraction(-1)), (Fraction(0), Fraction(1)))
+    >>> aggregate_floats(np.array([[5.0, 2.0]]), None, lift).floats.tolist()
     [[3.0, 2.0]]
     """
     spread = np.zeros((weight.shape[1], int(before.block.max(initial=-1)) + 1))
@@ -111,7 +111,7 @@ def merge_near(
         Rows(kept, {}),
         tuple(map(Fraction, factor.tolist())),
         tuple(map(Fraction, shift.tolist())),
-        Lift(block, tuple(scale), tuple(offset)),
+        UnitLift(block, tuple(scale), tuple(offset)),
         frozenset(start.facts),
         start.rounded,
         near.square,

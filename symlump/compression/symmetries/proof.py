@@ -36,7 +36,7 @@ from symlump.proof.certificate import Certificate, linear_claim
 
 
 @dataclass(frozen=True, eq=False)
-class Wiring:
+class ProofWiring:
     """One layer: the z that it computes, the h that it reads, and the rows (weights and bias)."""
 
     targets: list[str]
@@ -72,12 +72,12 @@ def certificates(
     return tuple(Certificate(claim) for claim in claims)
 
 
-def equations(layers: Sequence[Wiring], forward: bool) -> PolynomialODE:
+def equations(layers: Sequence[ProofWiring], forward: bool) -> PolynomialODE:
     """The linear system of a wiring, each z reading its h (forward) or each h reading its z.
 
     Examples
     --------
-    >>> print(equations([Wiring(["y1"], ["u1"], Rows(np.array([[2.0, 3.0]]), {}))], forward=False))
+    >>> print(equations([ProofWiring(["y1"], ["u1"], Rows(np.array([[2.0, 3.0]]), {}))], forward=False))
     u1'  = 2*y1
     y1'  = 0
     one' = 3*y1
@@ -120,13 +120,13 @@ def _h(number: int, count: int) -> list[str]:
     return _names(f"h{number}_" if number else "u", count)
 
 
-def _original(steps: Sequence[LayerMerge]) -> list[Wiring]:
+def _original(steps: Sequence[LayerMerge]) -> list[ProofWiring]:
     wirings = []
     for number, step in enumerate(steps, start=1):
         units, columns = step.weight.shape
         bias = np.zeros(units) if step.bias is None else step.bias
         rows = Rows(np.column_stack([step.weight, bias]), {})
-        wirings.append(Wiring(_z(number, len(steps), units), _h(number - 1, columns), rows))
+        wirings.append(ProofWiring(_z(number, len(steps), units), _h(number - 1, columns), rows))
     return wirings
 
 
@@ -134,9 +134,9 @@ def _constants(merge: UnitMerge) -> IntArray:
     return np.flatnonzero(merge.lift.block < 0)
 
 
-def _merged(steps: Sequence[LayerMerge]) -> list[Wiring]:
+def _merged(steps: Sequence[LayerMerge]) -> list[ProofWiring]:
     """Blocks, then the constant units, then one z with the value 1 where there are shifts."""
-    wirings: list[Wiring] = []
+    wirings: list[ProofWiring] = []
     depth = len(steps)
     for number, step in enumerate(steps, start=1):
         merge = step.merge
@@ -147,7 +147,7 @@ def _merged(steps: Sequence[LayerMerge]) -> list[Wiring]:
             names.append(f"t{number}")
             unit = np.eye(1, rows.floats.shape[1], rows.floats.shape[1] - 1)
             rows = _stacked(rows, Rows(unit, {}))
-        wirings.append(Wiring(names, _h(number - 1, rows.floats.shape[1] - 1), rows))
+        wirings.append(ProofWiring(names, _h(number - 1, rows.floats.shape[1] - 1), rows))
     return wirings
 
 
@@ -167,15 +167,17 @@ def _column(rows: Rows, number: int) -> Column:
 
 
 def _restricted(
-    layer: Wiring, step: LayerMerge, live: Mapping[str, npt.NDArray[np.bool_]]
-) -> Wiring:
+    layer: ProofWiring, step: LayerMerge, live: Mapping[str, npt.NDArray[np.bool_]]
+) -> ProofWiring:
     """Only what something reads, with the numbers kept as names."""
     parts = [live[name] for name in step.node.inputs]
     offsets = len(layer.sources) // max(1, sum(map(len, parts)))
     columns = np.flatnonzero(np.concatenate(parts).repeat(max(1, offsets)))
     targets = np.flatnonzero(live[step.node.name])
     rows = layer.rows.take(targets).take_columns(np.append(columns, len(layer.sources)))
-    return Wiring([layer.targets[i] for i in targets], [layer.sources[j] for j in columns], rows)
+    return ProofWiring(
+        [layer.targets[i] for i in targets], [layer.sources[j] for j in columns], rows
+    )
 
 
 def _aggregation(steps: Sequence[LayerMerge]) -> dict[str, dict[str, Fraction]]:

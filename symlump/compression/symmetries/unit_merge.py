@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.symmetries.allowed import Allowed
-from symlump.compression.symmetries.exact_rows import Lift, Rows, proportional
+from symlump.compression.symmetries.exact_rows import Rows, UnitLift, proportional
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval
@@ -56,7 +56,7 @@ class UnitMerge:
     kept: Rows
     factor: tuple[Fraction, ...]
     shift: tuple[Fraction, ...]
-    lift: Lift
+    lift: UnitLift
     facts: frozenset[str]
     rounded: int
     square: float = 0.0
@@ -207,7 +207,7 @@ def merge_units(
         rows.take(leaders),
         tuple(factor),
         tuple(shift),
-        Lift(block, tuple(scale), tuple(offset)),
+        UnitLift(block, tuple(scale), tuple(offset)),
         frozenset(facts),
         start.rounded,
     )

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.symmetries.allowed import allowed, passes_units
-from symlump.compression.symmetries.exact_rows import Lift, Rows, aggregated
-from symlump.compression.symmetries.near_units import aggregated_floats, merge_near
+from symlump.compression.symmetries.allowed import find_allowed, passes_units
+from symlump.compression.symmetries.exact_rows import Rows, UnitLift, aggregate
+from symlump.compression.symmetries.near_units import aggregate_floats, merge_near
 from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import ACTIVATIONS
@@ -31,7 +31,7 @@ from symlump.network.nodes import (
     Node,
     Select,
 )
-from symlump.network.ties import tied
+from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -53,7 +53,7 @@ class LayerMerge:
     node: Affine | Combine
     weight: FloatArray
     bias: FloatArray | None
-    source: Lift
+    source: UnitLift
     merge: UnitMerge
 
     @property
@@ -100,21 +100,21 @@ class SymmetryWalk:
         effects: Mapping[str, float] | None = None,
     ) -> None:
         self._network, self._pieces, self._eps = network, pieces, eps
-        self._allowed = allowed(network)
+        self._allowed = find_allowed(network)
         self._effects = effects or (layer_effects(network) if eps else {})
         self._outgoing = _outgoing(network) if eps else {}
         self._reader: dict[str, Node] = {}
         for node in network.nodes:
             self._reader |= dict.fromkeys(node.inputs, node)
         self.steps: dict[str, LayerMerge] = {}
-        self.lifts: dict[str, Lift] = {}
+        self.lifts: dict[str, UnitLift] = {}
         self.counts: dict[str, int] = {}
         self.facts: set[str] = set()
         for node in network.nodes:
             if node.name not in self.lifts:
                 self._pass(node)
 
-    def _keep(self, name: str, lift: Lift, count: int) -> None:
+    def _keep(self, name: str, lift: UnitLift, count: int) -> None:
         self.lifts[name], self.counts[name] = lift, count
 
     def _pass(self, node: Node) -> None:
@@ -141,12 +141,12 @@ class SymmetryWalk:
             case _ if passes_units(node):
                 self._keep(node.name, given[0], counts[0])
             case _:
-                self._keep(node.name, Lift.identity(width), width)
+                self._keep(node.name, UnitLift.identity(width), width)
 
-    def _layer(self, node: Affine, lift: Lift) -> None:
+    def _layer(self, node: Affine, lift: UnitLift) -> None:
         weight = node.weight.reshape(node.units, -1)
         source = spread(lift, weight.shape[1] // lift.block.size)
-        rows_of = aggregated_floats if self._eps else aggregated
+        rows_of = aggregate_floats if self._eps else aggregate
         rows = _over(rows_of(weight, node.bias, source), self._columns(node))
         reader = self._reader.get(node.name)
         only = self._network.readers[node.name] == 1
@@ -171,7 +171,7 @@ class SymmetryWalk:
         offsets = int(np.prod(node.kernel, dtype=np.int64))
         return self.counts[node.inputs[0]] * offsets
 
-    def _channelwise(self, node: Affine, lift: Lift) -> None:
+    def _channelwise(self, node: Affine, lift: UnitLift) -> None:
         """One kernel per channel: units merge that read the same in the same way."""
         kernels = node.weight.reshape(node.units, -1)
         bias = np.zeros(node.units) if node.bias is None else node.bias
@@ -182,7 +182,7 @@ class SymmetryWalk:
         columns = self._columns(node)
         self._equal(node, keys, weight, node.bias, spread(lift, kernels.shape[1]), columns)
 
-    def _combine(self, node: Combine, given: list[Lift]) -> None:
+    def _combine(self, node: Combine, given: list[UnitLift]) -> None:
         """A sum or a product: units merge whose parts are the same."""
         width = (self._network.shapes[node.name] or (1,))[0]
         spread_out = [
@@ -199,7 +199,7 @@ class SymmetryWalk:
         keys: FloatArray | IntArray,
         weight: FloatArray,
         bias: FloatArray | None,
-        source: Lift,
+        source: UnitLift,
         columns: int,
     ) -> None:
         if self._allowed[node.name].alone:
@@ -209,13 +209,13 @@ class SymmetryWalk:
         block = np.searchsorted(leaders, first[inverse.ravel()])
         units = len(keys)
         one, nothing = (Fraction(1),) * units, (Fraction(0),) * units
-        rows = _over(aggregated(weight, bias, source), columns)
-        lift = Lift(block, one, nothing)
+        rows = _over(aggregate(weight, bias, source), columns)
+        lift = UnitLift(block, one, nothing)
         merge = UnitMerge(rows, rows.take(leaders), one, nothing, lift, frozenset(), 0)
         self.steps[node.name] = LayerMerge(node, weight, bias, source, merge)
         self._keep(node.name, lift, leaders.size)
 
-    def _applied(self, phi: Activation, lift: Lift) -> Lift:
+    def _applied(self, phi: Activation, lift: UnitLift) -> UnitLift:
         """An activation of multiples; only such come here as it commutes with."""
         scale, offset = list(lift.scale), list(lift.offset)
         name = phi.name.partition(":")[0]
@@ -232,7 +232,7 @@ class SymmetryWalk:
                 assert phi.reflection is not None
                 sign, offset[i] = phi.reflection
                 scale[i] *= sign
-        return Lift(lift.block, tuple(scale), tuple(offset))
+        return UnitLift(lift.block, tuple(scale), tuple(offset))
 
     def live(self) -> dict[str, npt.NDArray[np.bool_]]:
         """For each value which of the channels that are kept something reads, from the outputs backwards."""
@@ -266,26 +266,26 @@ class SymmetryWalk:
         return live
 
 
-def spread(lift: Lift, places: int) -> Lift:
+def spread(lift: UnitLift, places: int) -> UnitLift:
     """Each channel as so many, one after the other: its positions, or the offsets of a kernel."""
     if places == 1:
         return lift
     block = lift.block.repeat(places)
     block = np.where(block < 0, -1, block * places + np.tile(np.arange(places), lift.block.size))
     scale = tuple(s for s in lift.scale for _ in range(places))
-    return Lift(block, scale, tuple(c for c in lift.offset for _ in range(places)))
+    return UnitLift(block, scale, tuple(c for c in lift.offset for _ in range(places)))
 
 
-def _taken(lift: Lift, index: IntArray) -> Lift:
+def _taken(lift: UnitLift, index: IntArray) -> UnitLift:
     scale = tuple(lift.scale[i] for i in index.tolist())
-    return Lift(lift.block[index], scale, tuple(lift.offset[i] for i in index.tolist()))
+    return UnitLift(lift.block[index], scale, tuple(lift.offset[i] for i in index.tolist()))
 
 
-def _joined(lifts: list[Lift], counts: list[int]) -> Lift:
+def _joined(lifts: list[UnitLift], counts: list[int]) -> UnitLift:
     starts = np.cumsum([0, *counts])
     blocks = [np.where(k.block < 0, -1, k.block + s) for k, s in zip(lifts, starts, strict=False)]
     scale = tuple(s for lift in lifts for s in lift.scale)
-    return Lift(np.concatenate(blocks), scale, tuple(c for k in lifts for c in k.offset))
+    return UnitLift(np.concatenate(blocks), scale, tuple(c for k in lifts for c in k.offset))
 
 
 def _over(rows: Rows, columns: int) -> Rows:
@@ -301,12 +301,12 @@ def _over(rows: Rows, columns: int) -> Rows:
 def _unmerged(rows: Rows) -> UnitMerge:
     units = len(rows.floats)
     one, nothing = (Fraction(1),) * units, (Fraction(0),) * units
-    return UnitMerge(rows, rows, one, nothing, Lift.identity(units), frozenset(), 0)
+    return UnitMerge(rows, rows, one, nothing, UnitLift.identity(units), frozenset(), 0)
 
 
 def _outgoing(network: Network) -> dict[str, FloatArray]:
     """For each layer the sum of the squared weights with which each of its units is read."""
-    ties = tied(network)
+    ties = find_ties(network)
     squares = np.zeros(ties.count)
     for layer in network.layers:
         if not layer.depthwise:

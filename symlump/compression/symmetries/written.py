@@ -12,7 +12,7 @@ from symlump.compression.symmetries.walk import SymmetryWalk
 from symlump.lumping.partition import Partition
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
-from symlump.network.rewrite import rewritten, tidied
+from symlump.network.rewrite import rewrite, tidy
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -52,7 +52,7 @@ class Written:
             for layer in original.layers
             if layer.bias is None and not layer.depthwise
         )
-        small = tidied(rewritten(with_biases, self.labels, self))
+        small = tidy(rewrite(with_biases, self.labels, self))
         without = {layer.name for layer in original.layers if layer.bias is None}
         return small.with_layers(
             replace(layer, bias=None)

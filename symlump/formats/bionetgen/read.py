@@ -20,7 +20,7 @@ from symlump.formats.flat import Call, evaluate
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Monomial, Polynomial
@@ -144,7 +144,7 @@ class _Reader:
         if self.symbolic:
             for name in self.parameters:
                 if name in variables:
-                    raise self.source.error(0, f"{shown(name)} is a parameter and a species")
+                    raise self.source.error(0, f"{quote(name)} is a parameter and a species")
                 variables[name] = len(variables)
                 self.names[name] = algebra.symbol(variables[name])
         initial = dict(zip(self.species, self.initial, strict=True))
@@ -196,18 +196,18 @@ class _Reader:
                     blocks[inside].append((start, stop))
                 elif not inside and not _COMMAND.fullmatch(text, start, stop):
                     raise self.source.error(
-                        start, f"expected 'begin' of a block, found {shown(text[start:stop])}"
+                        start, f"expected 'begin' of a block, found {quote(text[start:stop])}"
                     )
                 continue
             block = " ".join(mark[2].split())
             if mark[1] == "end":
                 if block != inside and block != "model":
-                    raise self.source.error(start, f"{shown(mark[0])} without its 'begin'")
+                    raise self.source.error(start, f"{quote(mark[0])} without its 'begin'")
                 inside = ""
             elif inside:
-                raise self.source.error(start, f"{shown(mark[0])} inside 'begin {inside}'")
+                raise self.source.error(start, f"{quote(mark[0])} inside 'begin {inside}'")
             elif block in blocks:
-                raise self.source.error(start, f"a second block {shown(block)}")
+                raise self.source.error(start, f"a second block {quote(block)}")
             elif block in BLOCKS:
                 inside, opened = block, start
                 blocks[block] = []
@@ -215,7 +215,7 @@ class _Reader:
                 inside, opened = ("" if block == "model" else block), start
             else:
                 raise self.source.error(
-                    start, f"unknown block {shown(block)}; the blocks are {', '.join(BLOCKS)}"
+                    start, f"unknown block {quote(block)}; the blocks are {', '.join(BLOCKS)}"
                 )
         if inside:
             raise self.source.error(opened, f"'begin {inside}' is never closed")
@@ -240,10 +240,10 @@ class _Reader:
     ) -> tuple[str, str, int]:
         named = _NAMED.match(self.source.text, *line)
         if named is None:
-            found = shown(self.source.text[slice(*line)])
+            found = quote(self.source.text[slice(*line)])
             raise self.source.error(line[0], f"expected the name of a {what}, found {found}")
         if named[1] in (self.names if known is None else known):
-            raise self.source.error(named.start(1), f"{shown(named[1])} is defined twice")
+            raise self.source.error(named.start(1), f"{quote(named[1])} is defined twice")
         return named[1], named[2] or "", named.end()
 
     def _parameter(self, line: Line) -> None:
@@ -255,7 +255,7 @@ class _Reader:
     def _one_species(self, line: Line) -> None:
         found = _SPECIES.match(self.source.text, *line)
         if found is None or found.end() >= line[1]:
-            text = shown(self.source.text[slice(*line)])
+            text = quote(self.source.text[slice(*line)])
             raise self.source.error(line[0], f"expected 'number species amount', found {text}")
         if found[1] is not None and int(found[1]) != len(self.species) + 1:
             raise self.source.error(
@@ -266,7 +266,7 @@ class _Reader:
             name = name.replace("$", "", 1)
             self.fixed.add(len(self.species))
         if name in self.species:
-            raise self.source.error(found.start(2), f"the species {shown(name)} is defined twice")
+            raise self.source.error(found.start(2), f"the species {quote(name)} is defined twice")
         self.species[name] = len(self.species)
         self.initial.append(self._number(found.end(), line[1]))
 
@@ -279,13 +279,13 @@ class _Reader:
             found = _ENTRY.fullmatch(entry.strip())
             if found is None:
                 raise self.source.error(
-                    position, f"expected 'factor*species' in a group, found {shown(entry)}"
+                    position, f"expected 'factor*species' in a group, found {quote(entry)}"
                 )
             index = self._index(int(found[2]), position)
             try:
                 weight = self.expressions.number(found[1]) if found[1] else Fraction(1)
             except InputError as problem:
-                raise self.source.error(position, f"{problem}: {shown(found[1])}") from None
+                raise self.source.error(position, f"{problem}: {quote(found[1])}") from None
             polynomial = algebra.add(polynomial, {((index, 1),): weight} if weight else {})
         if name not in self.parameters:
             self.names[name] = polynomial
@@ -297,7 +297,7 @@ class _Reader:
         name, arguments, position = self._named(line, "function", known)
         if arguments.strip("() \t"):
             raise self.source.error(
-                line[0], f"the function {shown(name)} has arguments, which are not supported"
+                line[0], f"the function {quote(name)} has arguments, which are not supported"
             )
         self.names[name] = self._whole(position, line[1])
 
@@ -316,7 +316,7 @@ class _Reader:
             if line is None:
                 raise self.source.error(
                     start,
-                    f"expected 'number reactants products rate', found {shown(text[start:stop])}",
+                    f"expected 'number reactants products rate', found {quote(text[start:stop])}",
                 )
             written = text[line.end() : stop]
             reactants = self._side(line[1], line.start(1))
@@ -364,7 +364,7 @@ class _Reader:
         if expression is None:
             raise self.source.error(
                 start,
-                f"expected {_LAWS[named]}, found {shown(written)} of {len(reactants)} reactants",
+                f"expected {_LAWS[named]}, found {quote(written)} of {len(reactants)} reactants",
             )
         known = dict(zip(constants, values, strict=True))
         known |= {name: algebra.symbol(i) for name, i in zip(species, reactants, strict=True)}
@@ -382,5 +382,5 @@ class _Reader:
         if len(numbers) > MAX_DEGREE:
             raise self.source.error(position, f"more than {MAX_DEGREE} species on one side")
         if not all(0 < len(number) <= 12 for number in numbers):
-            raise self.source.error(position, f"expected species numbers, found {shown(text)}")
+            raise self.source.error(position, f"expected species numbers, found {quote(text)}")
         return [self._index(int(n), position) for n in numbers if int(n)]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from symlump.errors import InputError
 from symlump.formats.chains.numbers import PATTERN, written_number
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 
 States = dict[int, Fraction]
 
@@ -64,17 +64,17 @@ def read_labels(source: Source) -> dict[str, list[int]]:
         declared = dict(_DECLARED.findall(first))
         if not declared or _DECLARED.sub("", first).strip():
             raise source.error(
-                at, f"expected '#DECLARATION' or labels as 0=\"init\", found {shown(first)}"
+                at, f"expected '#DECLARATION' or labels as 0=\"init\", found {quote(first)}"
             )
         pattern, body = _PRISM, lines[1:]
     labels: dict[str, list[int]] = {name: [] for name in declared.values()}
     for at, line in body:
         found = pattern.fullmatch(line)
         if found is None:
-            raise source.error(at, f"expected a state and its labels, found {shown(line)}")
+            raise source.error(at, f"expected a state and its labels, found {quote(line)}")
         for word in found[2].split():
             if word not in declared:
-                raise source.error(at, f"the label {shown(word)} is not declared")
+                raise source.error(at, f"the label {quote(word)} is not declared")
             labels[declared[word]].append(int(found[1]))
     return labels
 
@@ -95,14 +95,14 @@ def read_states(source: Source) -> dict[str, States]:
     (at, first), *body = _lines(source)
     head = _HEAD.fullmatch(first)
     if head is None:
-        raise source.error(at, f"expected the names of variables, '(x,y)', found {shown(first)}")
+        raise source.error(at, f"expected the names of variables, '(x,y)', found {quote(first)}")
     names = [name.strip() for name in head[1].split(",")]
     values: dict[str, States] = {name: {} for name in names}
     for at, line in body:
         found = _VALUES.fullmatch(line)
         written = found[2].split(",") if found else []
         if found is None or len(written) != len(names):
-            raise source.error(at, f"expected a state and {len(names)} values, found {shown(line)}")
+            raise source.error(at, f"expected a state and {len(names)} values, found {quote(line)}")
         if int(found[1]) in values[names[0]]:
             raise source.error(at, f"the values of state {int(found[1])} are given twice")
         for name, text in zip(names, written, strict=True):
@@ -135,7 +135,7 @@ def read_rewards(source: Source, count: int) -> Rewards:
         words = line.split()
         if len(words) not in (2, 3) or not all(w.isdigit() and len(w) <= 12 for w in words[:-1]):
             raise source.error(
-                at, f"expected 'state reward' or 'from to reward', found {shown(line)}"
+                at, f"expected 'state reward' or 'from to reward', found {quote(line)}"
             )
         value = _value(source, at, words[-1])
         if len(words) == 2:
@@ -164,11 +164,11 @@ def _value(source: Source, at: int, text: str) -> Fraction:
     if text in ("true", "false"):
         return Fraction(text == "true")
     if not PATTERN.fullmatch(text):
-        raise source.error(at, f"{shown(text)} is not a number")
+        raise source.error(at, f"{quote(text)} is not a number")
     try:
         return written_number(text)
     except InputError as problem:
-        raise source.error(at, f"{problem}: {shown(text)}") from None
+        raise source.error(at, f"{problem}: {quote(text)}") from None
 
 
 def _lines(source: Source) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from symlump.errors import FileFormatError
 from symlump.formats.chains.labels import Rewards, read_labels, read_rewards, read_states
 from symlump.formats.model import Model
-from symlump.formats.source import Source, listed
+from symlump.formats.source import Source, quote_names
 from symlump.ode.exact import ExactArray
 
 Ints = NDArray[np.int64]
@@ -48,7 +48,7 @@ def with_labels(model: Model, source: Source, first: int) -> Model:
     for name, block in zip(names, number.tolist(), strict=True):
         blocks.setdefault(block, []).append(name)
     if kept:
-        notes.append(f"{APART}: {listed(kept)}")
+        notes.append(f"{APART}: {quote_names(kept)}")
     one = Fraction(1)
     views = {label: {names[k]: one for k in states} for label, states in kept.items()}
     return replace(

@@ -28,7 +28,7 @@ from symlump.formats.chains.columns import read_columns
 from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
-from symlump.formats.source import Source, listed, shown
+from symlump.formats.source import Source, quote, quote_names
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -198,7 +198,7 @@ def _head(source: Source) -> Head:
     raise source.error(
         0,
         "expected 'STATES n' and 'TRANSITIONS m' (MRMC), 'n m' (PRISM), 'dtmc', 'ctmc' or a transition "
-        f"(Storm), found {shown(text.lstrip()[:30])}",
+        f"(Storm), found {quote(text.lstrip()[:30])}",
     )
 
 
@@ -233,11 +233,11 @@ def _transitions(source: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
         if line is None:
             end = text.find("\n", position)
             found = text[position : end if end >= 0 else None]
-            raise source.error(position, f"expected 'from to probability', found {shown(found)}")
+            raise source.error(position, f"expected 'from to probability', found {quote(found)}")
         i, j, value = line.groups()
         if not (first <= int(i) <= last and first <= int(j) <= last):
             raise source.error(
-                position, f"state outside {first} … {last} in {shown(line[0].strip())}"
+                position, f"state outside {first} … {last} in {quote(line[0].strip())}"
             )
         place = table.get(value)
         if place is None:
@@ -245,7 +245,7 @@ def _transitions(source: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
             try:
                 numbers.append(written_number(value))
             except InputError as problem:
-                raise source.error(line.start(3), f"{problem}: {shown(value)}") from None
+                raise source.error(line.start(3), f"{problem}: {quote(value)}") from None
         sources.append(int(i) - first)
         targets.append(int(j) - first)
         places.append(place)
@@ -288,7 +288,7 @@ def _kind(
         )
     # Absorbing states, which a file of either kind may leave out.
     if len(off) < len(names) and not sums[off].any():
-        empty = listed(names[k] for k in off.tolist())
+        empty = quote_names(names[k] for k in off.tolist())
         return "ctmc", (
             f"rows sum to 1, except of states without transitions ({empty}): taken as rates, a chain in "
             f"continuous time; {ask} dtmc"
@@ -332,7 +332,7 @@ def _repeated(names: Sequence[str], start: Ints, stop: Ints) -> str:
     if not twice:
         return ""
     pairs = (f"{names[key // len(names)]} → {names[key % len(names)]}" for key in twice)
-    return f"transitions given more than once were added: {listed(pairs)}"
+    return f"transitions given more than once were added: {quote_names(pairs)}"
 
 
 def write_tra(model: Model) -> str:

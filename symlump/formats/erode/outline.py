@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 
 SECTIONS = {
     "parameters": "parameters",
@@ -63,7 +63,7 @@ def outline(source: Source) -> Outline:
     if not keys or keys[0][0].split() != ["begin", "model"] or text[: keys[0].start()].strip():
         at = len(text) - len(text.lstrip())
         line = text[at:].split("\n", 1)[0]
-        raise source.error(min(at, len(text) - 1), f"expected 'begin model', found {shown(line)}")
+        raise source.error(min(at, len(text) - 1), f"expected 'begin model', found {quote(line)}")
     line_end = text.find("\n", keys[0].end())
     line_end = len(text) if line_end < 0 else line_end
     name = text[keys[0].end() : line_end].strip()
@@ -82,23 +82,23 @@ def outline(source: Source) -> Outline:
                 opened, outside = None, key.end()
                 continue
             raise source.error(
-                key.start(), f"{shown(key[0])} inside 'begin {opened[0]}', which is not closed yet"
+                key.start(), f"{quote(key[0])} inside 'begin {opened[0]}', which is not closed yet"
             )
         _skip_commands(source, outside, key.start())
         outside = key.end()
         if closed:
-            raise source.error(key.start(), f"{shown(key[0])} after 'end model'")
+            raise source.error(key.start(), f"{quote(key[0])} after 'end model'")
         if verb == "end":
             if written != "model":
-                raise source.error(key.start(), f"{shown(key[0])} without 'begin {written}'")
+                raise source.error(key.start(), f"{quote(key[0])} without 'begin {written}'")
             closed = True
         elif written not in SECTIONS:
             raise source.error(
                 key.start(),
-                f"unknown section {shown(written)}; the sections are {', '.join(SECTIONS)}",
+                f"unknown section {quote(written)}; the sections are {', '.join(SECTIONS)}",
             )
         elif SECTIONS[written] in sections:
-            raise source.error(key.start(), f"a second section {shown(written)}")
+            raise source.error(key.start(), f"a second section {quote(written)}")
         else:
             opened = written, SECTIONS[written], key.start(), key.end()
     if opened is not None:
@@ -136,14 +136,14 @@ def _skip_commands(source: Source, start: int, stop: int) -> None:
             if rest.strip():
                 at = start + len(rest) - len(rest.lstrip())
                 line = rest.lstrip().split("\n", 1)[0]
-                raise source.error(at, f"expected a section or a command, found {shown(line)}")
+                raise source.error(at, f"expected a section or a command, found {quote(line)}")
             return
         depth, start = 1, command.end()
         while depth:
             bracket = _BRACKET.search(text, start, stop)
             if bracket is None:
                 raise source.error(
-                    command.start(1), f"the '(' of the command {shown(command[1])} is never closed"
+                    command.start(1), f"the '(' of the command {quote(command[1])} is never closed"
                 )
             depth += 1 if bracket[0] == "(" else -1
             start = bracket.end()

@@ -19,7 +19,7 @@ from symlump.formats.expression import ERODE, NAME, NUMBER, ExpressionReader, To
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, cover, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import Source, listed, shown
+from symlump.formats.source import Source, quote, quote_names
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Polynomial
@@ -162,7 +162,7 @@ class _Reader:
         for known, what in ((self.parameters, "parameter"), (self.species, "species")):
             if name in known:
                 raise self.source.error(
-                    start, f"{shown(name)} is defined twice: it is already a {what}"
+                    start, f"{quote(name)} is defined twice: it is already a {what}"
                 )
 
     def _parameters(self) -> None:
@@ -188,7 +188,7 @@ class _Reader:
             self.species |= {name: len(self.species) + k for k, name in enumerate(absent)}
             self.initial += absent.values()
             if absent:
-                note = f"species that 'init' does not have start at 0: {listed(absent)}"
+                note = f"species that 'init' does not have start at 0: {quote_names(absent)}"
                 self.arithmetic.notes[note] = None
 
     def _definitions(self, section: str) -> Iterator[tuple[str, int, Fraction | None]]:
@@ -203,7 +203,7 @@ class _Reader:
                 try:
                     value = self.expressions.number(line[2]) if line[2] else None
                 except InputError as problem:
-                    message = f"{problem}: {shown(line[2])}"
+                    message = f"{problem}: {quote(line[2])}"
                     raise self.source.error(line.start(2), message) from None
                 yield line[1], line.start(1), value
                 continue
@@ -257,10 +257,10 @@ class _Reader:
     def _position(self, name: str, start: int) -> int:
         if name not in self.species:
             if name in self.parameters:
-                problem = f"{shown(name)} is a parameter, not a species"
+                problem = f"{quote(name)} is a parameter, not a species"
                 raise self.source.error(start, problem)
             raise self.source.error(
-                start, f"the species {shown(name)} is not defined in 'init'", _NotInInit
+                start, f"the species {quote(name)} is not defined in 'init'", _NotInInit
             )
         return self.species[name]
 
@@ -297,7 +297,7 @@ class _Reader:
                 if not _COUNT.fullmatch(tokens.text) or not 0 < int(tokens.text) <= limit:
                     raise self.source.error(
                         tokens.start,
-                        f"the multiplicity {shown(tokens.text)} is not an integer of 1 … {limit}",
+                        f"the multiplicity {quote(tokens.text)} is not an integer of 1 … {limit}",
                     )
                 count = int(tokens.text)
                 tokens.advance()
@@ -317,7 +317,7 @@ class _Reader:
         name, start = tokens.take_name("a species")
         row = self._position(name, start)
         if row in done:
-            raise self.source.error(start, f"{shown(name)} has two equations")
+            raise self.source.error(start, f"{quote(name)} has two equations")
         done.add(row)
         tokens.take(")")
         tokens.take("=")
@@ -336,7 +336,7 @@ class _Reader:
                 name, start = tokens.take_name("a species")
                 self._position(name, start)
                 if name in seen:
-                    raise self.source.error(start, f"{shown(name)} stands in two blocks")
+                    raise self.source.error(start, f"{quote(name)} stands in two blocks")
                 seen.add(name)
                 block.append(name)
                 if tokens.text != ",":
@@ -359,7 +359,7 @@ class _Reader:
         while tokens is not None and tokens.kind != "end":
             name, start = tokens.take_name("the name of a view")
             if name in linear or name in others:
-                raise self.source.error(start, f"the view {shown(name)} is defined twice")
+                raise self.source.error(start, f"the view {quote(name)} is defined twice")
             tokens.take("=")
             begin = tokens.start
             combination = None

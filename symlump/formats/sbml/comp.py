@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from symlump.errors import FileFormatError, MissingExtraError
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 
 _EXTERNAL = re.compile(r"<(?:\w+:)?externalModelDefinition\b")
 
 
-def flattened(source: Source) -> Source:
+def flatten(source: Source) -> Source:
     """The text of the same model without submodels.
 
     Raises
@@ -63,4 +63,4 @@ def _judge(libsbml: Any, source: Source, document: Any, head: str) -> None:
         problem = document.getError(k)
         if problem.getSeverity() >= libsbml.LIBSBML_SEV_ERROR:
             place = f"{source.path}:{problem.getLine()}:{problem.getColumn()}"
-            raise FileFormatError(f"{place}: {head}{shown(problem.getShortMessage(), 200)}")
+            raise FileFormatError(f"{place}: {head}{quote(problem.getShortMessage(), 200)}")

@@ -9,7 +9,7 @@ from symlump.formats.expression import SBML1, ExpressionReader, Tokens
 from symlump.formats.flat import Expression, Trees
 from symlump.formats.sbml.document import Document, Element
 from symlump.formats.sbml.math import MathReader, number
-from symlump.formats.source import Source, listed, shown
+from symlump.formats.source import Source, quote, quote_names
 
 _LISTS = (
     ("listOfCompartments", "compartment"),
@@ -58,7 +58,7 @@ class Definitions:
         for definition in self.model.listed("listOfFunctionDefinitions"):
             name = self.name_of(definition)
             if name in functions:
-                raise document.error(definition, f"two functions are called {shown(name)}")
+                raise document.error(definition, f"two functions are called {quote(name)}")
             functions[name] = definition
         self.math = MathReader(document, functions)
         for part, kind in _LISTS:
@@ -83,7 +83,7 @@ class Definitions:
 
     def _define(self, name: str, element: Element, kind: str) -> None:
         if name in self.kinds:
-            raise self.document.error(element, f"two symbols are called {shown(name)}")
+            raise self.document.error(element, f"two symbols are called {quote(name)}")
         self.kinds[name], self.elements[name] = kind, element
         self.places[name] = self.document.place(element)
 
@@ -113,7 +113,7 @@ class Definitions:
             return default
         if given.strip() not in ("true", "false", "1", "0"):
             raise self.document.error(
-                element, f"{attribute}={shown(given)} is neither true nor false"
+                element, f"{attribute}={quote(given)} is neither true nor false"
             )
         return given.strip() in ("true", "1")
 
@@ -150,7 +150,7 @@ class Definitions:
 
     def without(self, element: Element, of: str) -> None:
         """Note that an element has no mathematics."""
-        note = f"<{element.tag}> of {shown(of)} has no mathematics, and is as if it were not there"
+        note = f"<{element.tag}> of {quote(of)} has no mathematics, and is as if it were not there"
         self.notes[note] = None
 
     def _rules(self) -> None:
@@ -159,12 +159,12 @@ class Definitions:
             kind = _RATE if rule.tag == "rateRule" or rule.get("type") == "rate" else _ASSIGNMENT
             if name is None or self.kinds.get(name) in (None, "reaction"):
                 raise self.document.error(
-                    rule, f"a rule for {shown(name or '')}, which is not defined"
+                    rule, f"a rule for {quote(name or '')}, which is not defined"
                 )
             if name in self.ruled or name in self.rates:
-                raise self.document.error(rule, f"two rules are for {shown(name)}")
+                raise self.document.error(rule, f"two rules are for {quote(name)}")
             if self.flag(self.elements[name], "constant", False):
-                raise self.document.error(rule, f"{shown(name)} is constant, and has a rule")
+                raise self.document.error(rule, f"{quote(name)} is constant, and has a rule")
             expression = self.mathematics_if_any(rule)
             if expression is None:
                 self.without(rule, name)
@@ -196,11 +196,11 @@ class Definitions:
             if name is None or self.kinds.get(name) in (None, "reaction"):
                 raise self.document.error(
                     assignment,
-                    f"an initial assignment to {shown(name or '')}, which is not defined",
+                    f"an initial assignment to {quote(name or '')}, which is not defined",
                 )
             if name in done or name in self.ruled:
                 raise self.document.error(
-                    assignment, f"two initial assignments or rules are for {shown(name)}"
+                    assignment, f"two initial assignments or rules are for {quote(name)}"
                 )
             done.add(name)
             expression = self.mathematics_if_any(assignment)
@@ -217,7 +217,7 @@ class Definitions:
         ]
         self.initial |= dict.fromkeys(sizes, Fraction(1))
         if sizes:
-            self.notes[f"compartments without a size have size 1: {listed(sizes)}"] = None
+            self.notes[f"compartments without a size have size 1: {quote_names(sizes)}"] = None
 
     def dimensions(self, compartment: str) -> Fraction:
         """How many dimensions a compartment has: 3 unless the file says otherwise."""

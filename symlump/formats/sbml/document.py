@@ -21,7 +21,7 @@ from symlump.formats.sbml.vocabulary import (
     VOCABULARY,
     refusal,
 )
-from symlump.formats.source import Source, shown
+from symlump.formats.source import Source, quote
 
 MAX_DEPTH = 200
 _XML = {"http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2001/XMLSchema-instance"}
@@ -174,7 +174,7 @@ class _Parser:
     def _begin(self, space: str, tag: str, given: dict[str, str]) -> None:
         """Judge the outermost element: the level, and what packages say of themselves."""
         if tag != "sbml" or space not in CORE:
-            what = f"<{tag}> of {shown(space)}" if space else f"<{tag}>"
+            what = f"<{tag}> of {quote(space)}" if space else f"<{tag}>"
             raise self._error(f"the outermost element is {what}, not <sbml> of a level up to 3")
         self.core, self.level = space, CORE[space]
         for name in [name for name in given if name.endswith(" required")]:
@@ -191,7 +191,7 @@ class _Parser:
     def _package(self, uri: str) -> str:
         """What a package is called: in SBML's own addresses by its name, whatever prefix the file gives it."""
         named = _PACKAGE.fullmatch(uri)
-        return shown(named[1] if named else uri)
+        return quote(named[1] if named else uri)
 
     def _is_silent(self, space: str, tag: str, parent: Element) -> bool:
         """Whether an element is not to be looked into; it is refused if it is not understood."""
@@ -233,9 +233,9 @@ class _Parser:
                 if known is None and other in CORE:  # the units of a number
                     continue
                 if other not in _XML:
-                    self._may_be_ignored(other, f"the attribute {shown(local)}")
+                    self._may_be_ignored(other, f"the attribute {quote(local)}")
             elif known is not None and name not in known:
-                raise self._error(f"the attribute {shown(name)} of <{tag}> is not supported")
+                raise self._error(f"the attribute {quote(name)} of <{tag}> is not supported")
             else:
                 attributes[name] = value
         return attributes

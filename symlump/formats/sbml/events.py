@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from symlump.formats.events import Event, parts, substituted
+from symlump.formats.events import Event, parts, replace_names
 from symlump.formats.flat import Call, Expression, FlatModel
 from symlump.formats.sbml.definitions import Definitions
 from symlump.formats.sbml.document import Element
-from symlump.formats.source import shown
+from symlump.formats.source import quote
 
 
 def events_of(definitions: Definitions) -> tuple[Event, ...]:
@@ -27,13 +27,13 @@ def events_of(definitions: Definitions) -> tuple[Event, ...]:
     for element in definitions.model.listed("listOfEvents"):
         name = element.get("id") or definitions.fresh(f"event{len(names) + 1}")
         if name in names or name in definitions.kinds:
-            raise definitions.document.error(element, f"two symbols are called {shown(name)}")
+            raise definitions.document.error(element, f"two symbols are called {quote(name)}")
         names[name] = None
         definitions.places[name] = definitions.document.place(element)
         trigger = element.child("trigger")
         condition = _mathematics(definitions, trigger)
         if trigger is None or condition is None:
-            definitions.notes[f"event {shown(name)} has no trigger: it never happens"] = None
+            definitions.notes[f"event {quote(name)} has no trigger: it never happens"] = None
             continue
         # What a trigger and an event must say of themselves in level 3 was so for all before.
         must = None if definitions.level > 2 else True
@@ -71,11 +71,11 @@ def _assignments(definitions: Definitions, element: Element) -> dict[str, Expres
             problem = "is constant"
         if problem:
             raise definitions.document.error(
-                assignment, f"an event sets {shown(name)}, which {problem}"
+                assignment, f"an event sets {quote(name)}, which {problem}"
             )
         value = _mathematics(definitions, assignment)
         if value is None:
-            definitions.notes[f"an event sets {shown(name)} to nothing: it stays"] = None
+            definitions.notes[f"an event sets {quote(name)} to nothing: it stays"] = None
         else:
             assignments[name] = value
     return assignments
@@ -136,7 +136,7 @@ def _at_one_time(
     if event.values_from_trigger and not later.isdisjoint(needed):
         raise flat.error(
             event.name,
-            f"event {shown(event.name)} sets the concentration {shown(name)} from values at two times, in a "
+            f"event {quote(event.name)} sets the concentration {quote(name)} from values at two times, in a "
             "compartment whose size changes: that is not supported",
         )
 
@@ -155,8 +155,8 @@ def _size_after(flat: FlatModel, size: Expression, event: Event) -> tuple[Expres
         if symbol in set_now:  # in terms of what was before
             values[symbol] = set_now[symbol]
         else:
-            values[symbol] = substituted(
+            values[symbol] = replace_names(
                 flat.ruled.get(symbol, symbol), {symbol: symbol} | values, sizes
             )
         sizes[symbol] = parts(values[symbol], {})
-    return substituted(size, values, sizes), set(order)
+    return replace_names(size, values, sizes), set(order)

@@ -10,7 +10,7 @@ from symlump.errors import FileFormatError, InputError
 from symlump.formats import numerals
 from symlump.formats.flat import Call, Expression
 from symlump.formats.sbml.document import Document, Element
-from symlump.formats.source import shown
+from symlump.formats.source import quote
 
 MAX_NODES = 250_000
 
@@ -67,9 +67,9 @@ def number(text: str) -> Fraction:
     try:
         value = float(written)
     except ValueError:
-        raise FileFormatError(f"{shown(written)} is not a number") from None
+        raise FileFormatError(f"{quote(written)} is not a number") from None
     if not math.isfinite(value) or "_" in written:
-        raise FileFormatError(f"the number {shown(written)} is not finite")
+        raise FileFormatError(f"the number {quote(written)} is not finite")
     digits = written.lstrip("+-")
     # Up to 15 digits come back from a double as they are; below its range there is only the text.
     if len(digits) > 15 and value:
@@ -188,7 +188,7 @@ class MathReader:
             return Call("sqrt", tuple(arguments))
         if head.tag == "ci":
             raise self.document.error(
-                head, f"the function {shown(head.text.strip())} is not defined"
+                head, f"the function {quote(head.text.strip())} is not defined"
             )
         operator = OPERATORS.get(head.tag)
         if operator is None or first in ("degree", "logbase"):
@@ -202,7 +202,7 @@ class MathReader:
         url = element.attributes.get("definitionURL", "").strip()
         name = url.removeprefix(_SYMBOLS)
         if not url.startswith(_SYMBOLS) or name not in ("time", "delay", "avogadro", "rateOf"):
-            raise self.document.error(element, f"the symbol {shown(url)} is not known")
+            raise self.document.error(element, f"the symbol {quote(url)} is not known")
         return name
 
     def _leaf(self, element: Element, names: Mapping[str, str]) -> Expression:
@@ -231,7 +231,7 @@ class MathReader:
         name = head.text.strip()
         bound, body = self._body(name)
         if len(bound) != len(arguments):
-            raise self.document.error(head, f"the function {shown(name)} has other arguments")
+            raise self.document.error(head, f"the function {quote(name)} has other arguments")
         return self._substituted(head, body, dict(zip(bound, arguments, strict=True)))
 
     def _body(self, name: str) -> tuple[tuple[str, ...], Expression]:
@@ -240,7 +240,7 @@ class MathReader:
             return self._bodies[name]
         definition = self.functions[name]
         if name in self._followed:
-            raise self.document.error(definition, f"the function {shown(name)} calls itself")
+            raise self.document.error(definition, f"the function {quote(name)} calls itself")
         if len(self._followed) >= _MAX_CALLS:
             raise self.document.error(definition, f"functions call each other {_MAX_CALLS} deep")
         root = definition.child("math")
@@ -248,7 +248,7 @@ class MathReader:
         while len(children) == 1 and children[0].tag == "semantics":
             children = children[0].children
         if len(children) != 1 or children[0].tag != "lambda" or not children[0].children:
-            raise self.document.error(definition, f"the function {shown(name)} has no mathematics")
+            raise self.document.error(definition, f"the function {quote(name)} has no mathematics")
         *variables, body = children[0].children
         names = []
         for variable in variables:
@@ -276,7 +276,7 @@ class MathReader:
             if isinstance(node, str):
                 if node not in arguments:
                     raise self.document.error(
-                        head, f"a function uses {shown(node)}, which is not one of its arguments"
+                        head, f"a function uses {quote(node)}, which is not one of its arguments"
                     )
                 values.append(arguments[node])
             elif not isinstance(node, Call):
@@ -320,7 +320,7 @@ def _number(kind: str, text: str) -> Fraction:
             raise
     except ZeroDivisionError:
         raise FileFormatError("division by zero") from None
-    raise FileFormatError(f"{shown(text.strip())} is not a number of the type {shown(kind)}")
+    raise FileFormatError(f"{quote(text.strip())} is not a number of the type {quote(kind)}")
 
 
 def _integer(text: str) -> int:

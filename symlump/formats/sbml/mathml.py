@@ -9,7 +9,7 @@ from symlump.errors import FileFormatError
 from symlump.formats.flat import Expression, evaluate
 from symlump.formats.numerals import fraction_text, shortest_decimal
 from symlump.formats.sbml.math import OPERATORS
-from symlump.formats.source import shown
+from symlump.formats.source import quote
 
 #: Operators that only version 2 of level 3 has.
 LATER = frozenset({"max", "min", "quotient", "rem", "implies"})
@@ -70,7 +70,7 @@ def number(value: Fraction) -> str:
         return f"<apply><minus/>{number(-value)}</apply>"
     if max(top.bit_length(), bottom.bit_length()) > 1000:  # beyond what a double reaches
         raise FileFormatError(
-            f"SBML cannot hold the number {shown(fraction_text(value), 40)} exactly; "
+            f"SBML cannot hold the number {quote(fraction_text(value), 40)} exactly; "
             "write another format"
         )
     if bottom == 1:

@@ -16,12 +16,12 @@ from symlump.formats.flat import Call, Expression, FlatModel, asks_for, symbols
 from symlump.formats.functional_model import functional_model
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import polynomial_model
-from symlump.formats.sbml.comp import flattened
+from symlump.formats.sbml.comp import flatten
 from symlump.formats.sbml.definitions import Definitions
 from symlump.formats.sbml.document import Document, Element, NeedsFlattening, parse
 from symlump.formats.sbml.events import events_of, with_sizes
 from symlump.formats.sbml.math import rate_of
-from symlump.formats.source import Source, listed, shown
+from symlump.formats.source import Source, quote, quote_names
 
 
 def read_sbml(
@@ -69,7 +69,7 @@ def flat_sbml(source: Source) -> FlatModel:
     MissingExtraError, FileFormatError
         As for :func:`read_sbml`.
     """
-    return Symbols(document_of(source)).flat()
+    return ModelSymbols(document_of(source)).flat()
 
 
 def document_of(source: Source) -> Document:
@@ -77,13 +77,13 @@ def document_of(source: Source) -> Document:
     try:
         return parse(source)
     except NeedsFlattening:
-        document = parse(flattened(source))
+        document = parse(flatten(source))
         note = "submodels were put together by libsbml, which keeps 15 digits of numbers"
         document.notes[note] = None
         return document
 
 
-class Symbols(Definitions):
+class ModelSymbols(Definitions):
     """The symbols of a document, with what reactions make of them."""
 
     def __init__(self, document: Document) -> None:
@@ -144,12 +144,12 @@ class Symbols(Definitions):
             reaction = self.elements[name]
             if self.flag(reaction, "fast", False):
                 raise self.document.error(
-                    reaction, f"reaction {shown(name)} is fast, which is not supported"
+                    reaction, f"reaction {quote(name)} is fast, which is not supported"
                 )
             law = reaction.child("kineticLaw")
             if law is None:
                 raise self.document.error(
-                    reaction, f"reaction {shown(name)} has no kinetic law{self._fluxes()}"
+                    reaction, f"reaction {quote(name)} has no kinetic law{self._fluxes()}"
                 )
             self.ruled[name] = self.mathematics(law, self._local(name, law))
             self.places[name] = self.document.place(law)
@@ -158,7 +158,7 @@ class Symbols(Definitions):
                     species = reference.get("species", "specie") or ""
                     if self.kinds.get(species) != "species":
                         raise self.document.error(
-                            reference, f"the species {shown(species)} is not defined"
+                            reference, f"the species {quote(species)} is not defined"
                         )
                     count = self._count(reference)
                     if isinstance(count, Fraction):
@@ -180,7 +180,7 @@ class Symbols(Definitions):
             short = self.name_of(parameter)
             if short in names:
                 raise self.document.error(
-                    parameter, f"two local parameters are called {shown(short)}"
+                    parameter, f"two local parameters are called {quote(short)}"
                 )
             full = names[short] = self.fresh(f"{reaction}_{short}")
             self.locals.append(full)
@@ -219,22 +219,22 @@ class Symbols(Definitions):
             if constant and not boundary and name in changes:
                 raise self.document.error(
                     species,
-                    f"{shown(name)} is constant and no boundary species, and is changed by reactions",
+                    f"{quote(name)} is constant and no boundary species, and is changed by reactions",
                 )
             held = constant or boundary
             change = None if held else changes.get(name)
             if change is not None and (name in self.ruled or name in self.rates):
                 raise self.document.error(
-                    species, f"{shown(name)} is changed by reactions, and has a rule"
+                    species, f"{quote(name)} is changed by reactions, and has a rule"
                 )
             compartment = species.get("compartment") or ""
             if self.kinds.get(compartment) != "compartment":
                 raise self.document.error(
-                    species, f"the compartment {shown(compartment)} is not defined"
+                    species, f"the compartment {quote(compartment)} is not defined"
                 )
             is_amount = self.is_amount(name)
             if not is_amount and self.initial.get(compartment) == 0:
-                raise self.document.error(species, f"compartment {shown(compartment)} has size 0")
+                raise self.document.error(species, f"compartment {quote(compartment)} has size 0")
             start = self.initial.get(name, self._start(species, compartment, is_amount))
             if name in self.ruled:
                 continue
@@ -250,7 +250,7 @@ class Symbols(Definitions):
             elif moves is not None:
                 self.rates[name] = moves if is_amount else Call("/", (moves, compartment))
         if absent:
-            self.notes[f"species without an initial value start at 0: {listed(absent)}"] = None
+            self.notes[f"species without an initial value start at 0: {quote_names(absent)}"] = None
 
     def _changes(self, name: str) -> bool:
         """Whether a symbol may change in time: a rule may also compute what is constant."""
@@ -279,7 +279,7 @@ class Symbols(Definitions):
         if amount is not None and concentration is not None:
             raise self.document.error(
                 species,
-                f"{shown(species.get('id') or '')} has an initial amount and an initial concentration",
+                f"{quote(species.get('id') or '')} has an initial amount and an initial concentration",
             )
         if amount is not None:
             return amount if is_amount else Call("/", (amount, compartment))
@@ -297,7 +297,7 @@ class Symbols(Definitions):
             return moves
         if self.kinds.get(factor) != "parameter":
             raise self.document.error(
-                species, f"the conversion factor {shown(factor)} is no parameter"
+                species, f"the conversion factor {quote(factor)} is no parameter"
             )
         return Call("*", (factor, moves))
 
@@ -308,7 +308,7 @@ class Symbols(Definitions):
         if self.flag(species, "constant", False):
             raise self.document.error(
                 species,
-                f"{shown(name)} is a constant concentration in a compartment whose size changes",
+                f"{quote(name)} is a constant concentration in a compartment whose size changes",
             )
         amount = self.amounts[name] = self.fresh(f"{name}_amount")
         self.places[amount] = self.places[name]
@@ -322,7 +322,7 @@ class Symbols(Definitions):
         if name in self.ruled or self.kinds.get(name, "reaction") == "reaction":
             raise self.document.error(
                 element,
-                f"the rate of {shown(name)}, which is not given by itself, is not supported",
+                f"the rate of {quote(name)}, which is not given by itself, is not supported",
             )
         self.ruled[rate_of(name)] = self.rates.get(name, Fraction(0))
         self.places[rate_of(name)] = self.document.place(element)

@@ -13,7 +13,7 @@ from symlump.formats.flat import Call, Expression, FlatModel, Trees, asks_for, s
 from symlump.formats.functional_model import functional_model
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import polynomial_model
-from symlump.formats.source import Source, listed, shown
+from symlump.formats.source import Source, quote, quote_names
 from symlump.ode.maps import in_time
 
 _COMMENT = re.compile(r"(?:#|//)[^\n]*")
@@ -74,18 +74,18 @@ def read_statements(
             second = _SECOND.match(statement[0])
             more = f"; for {second['name']}'' write {second['name']}' = v; v' = …" if second else ""
             raise source.error(
-                at, f"expected {_EXPECTED}; found {shown(statement[0].strip())}{more}"
+                at, f"expected {_EXPECTED}; found {quote(statement[0].strip())}{more}"
             )
         kind, name = _kind(left)
         if name in found[kind]:
-            raise source.error(left.start(), f"{shown(name)} has two {_KINDS[kind]}")
+            raise source.error(left.start(), f"{quote(name)} has two {_KINDS[kind]}")
         found[kind][name] = left.end(), statement.end()
     rates = found["rate"] or found["next"]
     for name in found["value"]:
         if name in rates:
             at = found["value"][name][0]
             raise source.error(
-                at, f"{shown(name)} has an equation; write {name}(0) = … for where it starts"
+                at, f"{quote(name)} has an equation; write {name}(0) = … for where it starts"
             )
     if found["rate"] and found["next"]:
         raise FileFormatError(
@@ -112,11 +112,13 @@ def read_statements(
     for name in start:
         if name not in rates:
             raise source.error(
-                found["start"][name][0], f"{shown(name)} has no equation, but an initial value"
+                found["start"][name][0], f"{quote(name)} has no equation, but an initial value"
             )
     symbolic = parameters == "symbolic"
     notes = (
-        (f"names without equation or value, taken as parameters: {listed(free)}",) if free else ()
+        (f"names without equation or value, taken as parameters: {quote_names(free)}",)
+        if free
+        else ()
     )
     flat = FlatModel(
         "equations",

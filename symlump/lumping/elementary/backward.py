@@ -6,7 +6,7 @@ from functools import cache
 
 from symlump.errors import InputError, PartitionError
 from symlump.lumping.elementary.polynomial_rows import Involved
-from symlump.lumping.elementary.relabelling import relabelled, without_zeros
+from symlump.lumping.elementary.relabelling import relabel, without_zeros
 from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
@@ -20,7 +20,7 @@ def signature(ode: ODE, labels: IntArray, members: IntArray | None) -> Signature
     """Key: the monomial in the symbols of blocks, and of functions of them."""
     count = int(labels.max(initial=-1)) + 1
     try:
-        equations, generators = relabelled(ode, labels, count, members)
+        equations, generators = relabel(ode, labels, count, members)
     except Involved:
         table = SymbolTable(count)
         every, _ = ode.into(table, [symbol(block) for block in labels.tolist()])
@@ -61,7 +61,7 @@ def quotient(
     """The equation of each block's first member, with blocks in place of variables."""
     first = partition.representatives
     try:
-        equations, generators = relabelled(ode, partition.labels, len(partition), first)
+        equations, generators = relabel(ode, partition.labels, len(partition), first)
     except Involved:
         table = SymbolTable(len(partition))
         every, _ = ode.into(table, [symbol(block) for block in partition.labels.tolist()])

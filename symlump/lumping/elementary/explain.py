@@ -73,7 +73,7 @@ def apart(
         table = SymbolTable(len(partition))
         equations, _ = ode.into(table, [symbol(b) for b in partition.labels.tolist()])
         first = [names[v] for v in partition.representatives.tolist()]
-        both = written(first, table, equations[x], equations[y])
+        both = write_functions(first, table, equations[x], equations[y])
         what = "on the blocks their equations are"
         left = [left_latex(name_latex(names[v]), ode.discrete) for v in (x, y)]
     else:
@@ -84,7 +84,7 @@ def apart(
             for t in sorted(a.keys() | b.keys())
             if differ(ode, {t: a.get(t, {})}, {t: b.get(t, {})})
         )
-        both = written(list(names), ode.table, a.get(target, {}), b.get(target, {}))
+        both = write_functions(list(names), ode.table, a.get(target, {}), b.get(target, {}))
         members = [names[v] for v in np.flatnonzero(labels == target).tolist()]
         shown = ", ".join(members[:6]) + (", …" if len(members) > 6 else "")
         what = f"the derivatives by them of the sum of the equations of {{{shown}}} are"
@@ -117,7 +117,7 @@ def _last_together(
     raise FailureError("random values did not separate these variables, which are apart")
 
 
-def written(
+def write_functions(
     names: Sequence[str], table: SymbolTable, *polynomials: Polynomial
 ) -> list[tuple[str, str]]:
     """Functions of variables as text and as LaTeX."""

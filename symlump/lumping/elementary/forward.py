@@ -18,7 +18,7 @@ import numpy as np
 from symlump.errors import FailureError, InputError
 from symlump.lumping.elementary.gradients import differ, gradient_of
 from symlump.lumping.elementary.polynomial_rows import Involved
-from symlump.lumping.elementary.relabelling import relabelled, without_zeros
+from symlump.lumping.elementary.relabelling import relabel, without_zeros
 from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import ExactArray, IntArray
@@ -97,7 +97,7 @@ def quotient(
     labels = np.full(len(ode), -1, dtype=np.int64)
     labels[partition.representatives] = np.arange(len(partition))
     try:
-        equations, generators = relabelled(ode, labels, len(partition))
+        equations, generators = relabel(ode, labels, len(partition))
     except Involved:
         return _quotient_by_shares(ode, partition, names, parameters)
     sums = Polynomials.collected(

@@ -17,7 +17,7 @@ from symlump.lumping.elementary.modular import ModularFunctions, ModularPolynomi
 from symlump.lumping.refinement.field import Residues, VanishingDenominator
 from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import IntArray
-from symlump.ode.functions.generators import placed
+from symlump.ode.functions.generators import place_rows
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.system import ODE
 
@@ -98,7 +98,7 @@ class PrimeField:
                 part = inside[rows]
                 whole = self._folded(part[:, :n] + self._folded(part[:, n:] @ inner))
                 whole = self._folded(sparse.diags_array(slopes[rows], dtype=np.int64) @ whole)
-                inner = inner + placed(batch.members, count) @ whole
+                inner = inner + place_rows(batch.members, count) @ whole
             inner = self._folded(inner)
         return self._folded(outer[:, :n] + outer[:, n:] @ inner)
 

@@ -191,13 +191,13 @@ def random_function(
     seed = salt
     for byte in name.encode():
         seed = (seed * 257 + byte + 1) % 2**64
-    h = mixed(np.full(count, seed ^ prime, dtype=np.uint64))
+    h = mix(np.full(count, seed ^ prime, dtype=np.uint64))
     for u in arguments:
-        h = mixed(h ^ u)
+        h = mix(h ^ u)
     return h % np.uint64(prime - 1) + np.uint64(1)
 
 
-def mixed(h: Residues) -> Residues:
+def mix(h: Residues) -> Residues:
     """One step of splitmix64 (Steele, Lea, Flood, doi:10.1145/2714064.2660195)."""
     h = h + np.uint64(0x9E3779B97F4A7C15)
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from symlump.lumping.elementary.modular import mixed
+from symlump.lumping.elementary.modular import mix
 from symlump.lumping.refinement.field import Residues
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.polynomials import Polynomials
@@ -24,7 +24,7 @@ def times_rows(p: Polynomials, factors: ExactArray) -> Polynomials:
     return Polynomials(p.count, p.monomials, p.rows, p.columns, values)
 
 
-def replaced(a: ExactArray, at: IntArray, values: ExactArray) -> ExactArray:
+def replace_at(a: ExactArray, at: IntArray, values: ExactArray) -> ExactArray:
     """A copy with other numbers at some places."""
     numerators, denominators = a.numerators, np.asarray(a.denominators)
     if values.numerators.dtype == object:
@@ -103,10 +103,10 @@ def first_equal(arguments: list[Polynomials], count: int) -> IntArray:
     hashes = np.zeros(count, dtype=np.uint64)
     exact = [p.coefficients.in_lowest_terms() for p in arguments]
     for p, values in zip(arguments, exact, strict=True):
-        term = mixed(mixed(p.columns.astype(np.uint64)) ^ _words(values.numerators))
-        term = mixed(term ^ _words(np.asarray(values.denominators)))
+        term = mix(mix(p.columns.astype(np.uint64)) ^ _words(values.numerators))
+        term = mix(term ^ _words(np.asarray(values.denominators)))
         sums = np.concatenate([[np.uint64(0)], np.cumsum(term)])  # modulo 2^64
-        hashes = mixed(hashes) ^ mixed(sums[p.indptr[1:]] - sums[p.indptr[:-1]])
+        hashes = mix(hashes) ^ mix(sums[p.indptr[1:]] - sums[p.indptr[:-1]])
     order = np.argsort(hashes, kind="stable")
     fresh = np.ones(count, dtype=bool)
     fresh[1:] = hashes[order[1:]] != hashes[order[:-1]]

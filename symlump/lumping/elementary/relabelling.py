@@ -18,7 +18,7 @@ from symlump.lumping.elementary.polynomial_rows import (
     Involved,
     first_equal,
     leading_terms,
-    replaced,
+    replace_at,
     times_rows,
     without_common_factors,
 )
@@ -36,7 +36,7 @@ _PRIME = 2**31 - 1
 _ZERO, _NUMBER = -1, -2
 
 
-def relabelled(
+def relabel(
     ode: ODE, labels: IntArray, count: int, rows: IntArray | None = None
 ) -> tuple[Polynomials, Generators]:
     """Equations of a system with functions, variable i replaced by number ``labels[i]`` of ``count`` others.
@@ -63,7 +63,7 @@ def relabelled(
     Examples
     --------
     >>> system = ODE.from_text("x' = y/(2 + x + y); y' = x/(4 + 3*x + y); z' = 1/(x + z)")
-    >>> equations, functions = relabelled(system, np.array([0, 0, 1]), 2)
+    >>> equations, functions = relabel(system, np.array([0, 0, 1]), 2)
     >>> equations.to_dict(0), len(functions)
     ({((0, 1), (2, 1)): Fraction(1, 2)}, 2)
     >>> functions.arguments_of(0)
@@ -82,7 +82,7 @@ def relabelled(
         members = batch.members[needed[batch.members]]
         if members.size:
             images.add(batch, members)
-    return images.finished(images.of(equations, rows))
+    return images.finish(images.of(equations, rows))
 
 
 def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials:
@@ -184,7 +184,7 @@ class _Images:
                 power += 1
                 changed = table.owners[own]
                 factors = self.scale.take(table.variables[own])
-                result = replaced(result, changed, result.take(changed).times_each(factors))
+                result = replace_at(result, changed, result.take(changed).times_each(factors))
                 own = own[table.powers[own] > power]
         return result
 
@@ -263,7 +263,7 @@ class _Images:
     def _multiplied(self, symbols: IntArray, factors: ExactArray) -> None:
         self.scaled[symbols] = True
         factors = self.scale.take(symbols).times_each(factors)
-        self.scale = replaced(self.scale, symbols, factors)
+        self.scale = replace_at(self.scale, symbols, factors)
 
     def _turned(self, p: Polynomials, symbols: IntArray, parity: int) -> Polynomials:
         """Arguments of an even or odd function with positive leading coefficients, the signs in the scale."""
@@ -351,7 +351,7 @@ class _Images:
             differ |= u[order[1:]] != u[order[:-1]]
         return 1 + int(differ.sum())
 
-    def finished(self, equations: Polynomials) -> tuple[Polynomials, Generators]:
+    def finish(self, equations: Polynomials) -> tuple[Polynomials, Generators]:
         """Equations and functions, with the functions numbered in their old order, arguments first."""
         singles = np.flatnonzero(self.level[self.singles :] >= 0)
         ones = np.ones_like(singles)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from symlump.lumping.elementary.values import ValueFingerprints, Waiting, batch_numbers, combined
+from symlump.lumping.elementary.values import ValueFingerprints, Waiting, batch_numbers, combine
 from symlump.lumping.equivalence import Fingerprints, slices
 from symlump.lumping.refinement.field import (
     ModularMatrix,
@@ -65,7 +65,7 @@ class GradientFingerprints(Fingerprints):
             direct = np.zeros(self._count + self._chain.count, dtype=np.uint64)
             symbols = np.concatenate([members, self._count + np.flatnonzero(above)])
             direct[symbols] = self._direct(weights, symbols)
-        return self._chain.passed_on(direct, members, above)
+        return self._chain.pass_on(direct, members, above)
 
     def _direct(self, weights: Residues, symbols: IntArray) -> Residues:
         """The derivatives by some symbols, the others held."""
@@ -89,7 +89,7 @@ class GradientFingerprints(Fingerprints):
         factor = slices(table.indptr, monomial)
         spread = np.repeat(by, table.lengths[monomial])
         found = sums_by_key(table.variables[factor], self._slopes[factor] * spread % p, self.prime)
-        return found if self._chain is None else self._chain.followed(*found)
+        return found if self._chain is None else self._chain.follow(*found)
 
     def update_cost(self, changed: IntArray) -> float:
         """Work of ``update`` as a share of that of ``evaluate`` for everything."""
@@ -155,7 +155,7 @@ class _Chain:
             symbols = self.first + functions
         return found
 
-    def passed_on(
+    def pass_on(
         self, direct: Residues, members: IntArray, above: npt.NDArray[np.bool_] | None
     ) -> Residues:
         """Derivatives by some variables, from those with functions held (where not all, of ``above``)."""
@@ -173,7 +173,7 @@ class _Chain:
         inner = (self._by_symbol.rows(members)).dot(total)
         return (direct[members] + inner) % p
 
-    def followed(self, symbols: IntArray, changes: Residues) -> tuple[IntArray, Residues]:
+    def follow(self, symbols: IntArray, changes: Residues) -> tuple[IntArray, Residues]:
         """What changes of derivatives by symbols mean for the variables."""
         p, found, waiting = np.uint64(self.prime), [], Waiting(self._batch_of, -1)
         while True:
@@ -182,7 +182,7 @@ class _Chain:
             waiting.add(symbols[cut:] - self.first, changes[cut:])
             following = next(iter(waiting), None)
             if following is None:
-                return combined(found, self.prime)
+                return combine(found, self.prime)
             functions, steps = sums_by_key(following[1], following[2], self.prime)
             lengths = self._indptr[functions + 1] - self._indptr[functions]
             at = slices(self._indptr, functions)

@@ -234,7 +234,7 @@ class ValueFingerprints(Fingerprints):
             functions = distinct(following[1])
             self._apply(net.batches[following[0]], functions)
             rows, steps = self._moved(net.count + functions)
-        return combined(found, self.prime)
+        return combine(found, self.prime)
 
     def _moved(self, symbols: IntArray) -> tuple[IntArray, Residues]:
         """Polynomials that contain symbols with new values, and by how much theirs change."""
@@ -283,7 +283,7 @@ def batch_numbers(generators: Generators) -> IntArray:
     return result
 
 
-def combined(found: list[tuple[IntArray, Residues]], prime: int) -> tuple[IntArray, Residues]:
+def combine(found: list[tuple[IntArray, Residues]], prime: int) -> tuple[IntArray, Residues]:
     """Changes that were found in several steps, added up."""
     keys, values = zip(*found, strict=True)
     return sums_by_key(np.concatenate(keys), np.concatenate(values), prime)

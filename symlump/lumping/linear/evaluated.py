@@ -34,7 +34,7 @@ from symlump.lumping.linear.spaces.invariant import (
     identity,
     lifted_kernel,
 )
-from symlump.lumping.linear.spaces.residues import signed
+from symlump.lumping.linear.spaces.residues import centre
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.system import ODE
 
@@ -120,16 +120,16 @@ def vanishing_combinations(ode: ODE, own: IntArray, seed: int = 0) -> ExactMatri
             field = PrimeField(ode, prime)
         except InputError:
             return None
-        values = [signed(field.values(generator)[own], prime) for _ in range(own.size + 2)]
+        values = [centre(field.values(generator)[own], prime) for _ in range(own.size + 2)]
         return sparse.csr_array(np.array(values))
 
-    def verified(basis: ExactMatrix) -> bool:
+    def verify(basis: ExactMatrix) -> bool:
         others = islice(_fields(ode), _CERTAIN)
         return not any(
             (basis.residues(f.prime) @ f.values(generator)[own] % f.prime).any() for f in others
         )
 
-    found = lifted_kernel(modulo, verified)
+    found = lifted_kernel(modulo, verify)
     if found is None:
         raise FailureError("the first integrals were not found modulo two thousand primes")
     return found[0].spread(own, len(ode))

@@ -36,8 +36,8 @@ from symlump.lumping.linear.splitting.submodules import (
     coordinate_blocks,
     on_coordinates,
     on_quotient,
-    restricted,
-    simplified,
+    restrict,
+    simplify,
 )
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.memory import memory_errors
@@ -200,7 +200,7 @@ def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
     if not len(ode):
         return Hierarchy(ode, (), ())
     family = _family(ode, seed)
-    chain, found = _composition(simplified(family), seed)
+    chain, found = _composition(simplify(family), seed)
     lumpings = []
     for rows in chain[:-1]:
         space = smallest_invariant(family, rows.primitive(), seed)
@@ -248,7 +248,7 @@ def _connected(family: MatrixFamily, seed: int) -> tuple[list[ExactMatrix], list
     if not isinstance(result, tuple):
         return [ExactMatrix.from_rows([{i: 1} for i in range(size)], size)], [factor]
     basis, pivots = result
-    lower, below = _composition(restricted(family, basis, pivots), seed)
+    lower, below = _composition(restrict(family, basis, pivots), seed)
     quotient, rest = on_quotient(family, basis, pivots)
     upper, above = _composition(quotient, seed)
     chain = [rows @ basis for rows in lower]

@@ -22,7 +22,7 @@ from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.maps import in_time
 from symlump.ode.notation import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
-from symlump.proof.certificate import Certificate, accepted, linear_claim
+from symlump.proof.certificate import Certificate, check_accepted, linear_claim
 from symlump.proof.check import Verdict, check
 from symlump.proof.closure import check_closure
 
@@ -208,7 +208,7 @@ class LinearLumping:
         verdict, closure = self.verdicts
         if closure is not None and not smallest:
             del claim["closure"]
-        certificate = accepted(Certificate(claim), verdict)
+        certificate = check_accepted(Certificate(claim), verdict)
         if "closure" in claim and closure is not None and not closure.accepted:
             raise FailureError(
                 f"that this lumping is the smallest could not be checked: {closure.reason}; "

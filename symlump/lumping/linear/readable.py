@@ -21,7 +21,7 @@ from symlump.lumping.linear.lattice import shorter
 from symlump.lumping.linear.rays import TooManyRaysError, extreme_rays
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import read_fractions
-from symlump.lumping.linear.spaces.residues import FIRST_PRIME, signed
+from symlump.lumping.linear.spaces.residues import FIRST_PRIME, centre
 from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.lumping.linear.spaces.small import ModularRows
 from symlump.lumping.linear.spaces.small_terms import Row
@@ -141,7 +141,7 @@ def nonnegative(rows: list[Row]) -> list[Row] | None:
         ray = _extreme_ray(exact, table, wanted)
         if ray is None:
             continue
-        residue = signed(
+        residue = centre(
             np.mod(np.array([ray], dtype=object), FIRST_PRIME).astype(np.int64), FIRST_PRIME
         )
         if not found.extend(sparse.csr_array(residue)).size:
@@ -230,7 +230,7 @@ def _extreme_ray(exact: AnyArray, table: FloatArray, wanted: FloatArray) -> list
     zero = np.flatnonzero(values < 1e-9 * values.max())
     space = RowSpace(table.shape[1], FIRST_PRIME)
     space.extend(
-        sparse.csr_array(signed(np.mod(exact[zero], FIRST_PRIME).astype(np.int64), FIRST_PRIME))
+        sparse.csr_array(centre(np.mod(exact[zero], FIRST_PRIME).astype(np.int64), FIRST_PRIME))
     )
     if len(space) != space.width - 1:
         return None

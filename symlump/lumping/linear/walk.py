@@ -30,7 +30,7 @@ _BLOCK, _ROUNDS = 32, 60
 _SQUARED_ROUNDING = 1e-7
 
 
-class Walk(ABC):
+class SpaceWalk(ABC):
     """The spaces from the span of the observables to the smallest exact lumping, one after the other."""
 
     def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
@@ -76,7 +76,7 @@ class Walk(ABC):
         """An orthonormal basis of a space that was reached."""
 
 
-class FullWalk(Walk):
+class FullWalk(SpaceWalk):
     """With a full set of singular values at each step, in coordinates of the exact lumping."""
 
     def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
@@ -115,7 +115,7 @@ class FullWalk(Walk):
         return self._frame[:dimension] @ self.whole
 
 
-class BlockWalk(Walk):
+class BlockWalk(SpaceWalk):
     """With the largest eigenvalues only, by block iteration from those of the step before.
 
     Directions within a fifth of the largest are added together. Work and memory per step are those of a few
@@ -232,7 +232,7 @@ class BlockWalk(Walk):
         return values, clean
 
 
-def walk_of(family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> Walk:
+def walk_of(family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> SpaceWalk:
     """The way to walk that suits the size of the exact lumping."""
     large = len(exact.pivots) > LARGE
     return (BlockWalk if large else FullWalk)(family, start, exact)

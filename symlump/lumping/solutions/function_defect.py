@@ -19,7 +19,7 @@ from symlump.ode.functions.algebra import (
     Polynomial,
     add_to,
     constant,
-    scaled,
+    scale,
     symbol,
     total,
 )
@@ -111,12 +111,12 @@ def _near_functions(
             change.append({})
             continue
         s, sign = nearest
-        u = scaled(table.arguments[s - table.count][0], Fraction(sign))
+        u = scale(table.arguments[s - table.count][0], Fraction(sign))
         function = FUNCTIONS.get(name)
         parity = function.parity if function is not None and sign < 0 else 1
         moved = add_to(image(own[0], before, table), u, _MINUS)
         add_to(moved, _change(own[0], before, change, table))
-        before.append(scaled(symbol(s), Fraction(parity)))
+        before.append(scale(symbol(s), Fraction(parity)))
         v = image(own[0], after, table)
         change.append(_slope(name, u, v, before[-1], after[-1], moved, table))
     return before, change
@@ -264,7 +264,7 @@ def _slope(
     if not moved:
         return {}
     if name == "inverse":
-        slope = scaled(table.multiply(before, after), _MINUS)
+        slope = scale(table.multiply(before, after), _MINUS)
     else:
         slope = table.apply(MEAN + name, [u, v])
     return table.multiply(slope, moved)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.enclosures.arithmetics import Arithmetic, Enclosures
-from symlump.enclosures.elementary import ENCLOSED, enclosed, reciprocals
+from symlump.enclosures.elementary import ENCLOSED, enclose_derivative, reciprocals
 from symlump.errors import MethodError
 from symlump.lumping.partition import Partition
 from symlump.lumping.solutions.boxmap import (
@@ -217,12 +217,12 @@ def _function(
     if name == "inverse":
         return reciprocals(*ends[0])
     if not name.startswith(MEAN):
-        return enclosed(name, 0, *ends[0], kind)
+        return enclose_derivative(name, 0, *ends[0], kind)
     hull = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
     plain = _plain(name.removeprefix(MEAN))
     if plain == name.removeprefix(MEAN):
-        return enclosed(plain, 1, *hull, kind)
-    low, high = enclosed(plain, 2, *hull, kind)
+        return enclose_derivative(plain, 1, *hull, kind)
+    low, high = enclose_derivative(plain, 2, *hull, kind)
     return np.nextafter(low / 2, -np.inf), np.nextafter(high / 2, np.inf)
 
 

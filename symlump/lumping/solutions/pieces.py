@@ -35,7 +35,7 @@ Progress = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class PieceRun:
     """Bounds for all solutions that start in one box.
 
     Parameters
@@ -64,9 +64,9 @@ class Run:
     growth: FloatArray
     reached: Fraction
 
-    def within(self, parent: Run) -> Run:
+    def within(self, parent: PieceRun) -> PieceRun:
         """The same, improved by what is known of a box that contains this one."""
-        return Run(
+        return PieceRun(
             self.box,
             np.minimum(self.during, parent.during),
             np.minimum(self.of_norms, parent.of_norms),
@@ -92,7 +92,7 @@ def search(
     pieces: int,
     norm: int,
     progress: Progress | None = None,
-) -> list[Run]:
+) -> list[PieceRun]:
     """Bounds for all solutions from a box, in up to so many pieces of it.
 
     Parameters
@@ -184,7 +184,7 @@ def integrate(
     level: int,
     progress: Progress | None = None,
     done: int = 0,
-) -> Run:
+) -> PieceRun:
     """Follow all solutions that start in one box; the parameters are those of :func:`search`."""
     intervals, live = 2**level, system.live.size
     during, of_norms = np.zeros((intervals, live)), np.zeros((intervals, 3))
@@ -238,7 +238,7 @@ def integrate(
     if not complete:
         during[position // finest :], of_norms[position // finest :] = np.inf, np.inf
         reach[:] = -np.inf, np.inf
-    return Run(
+    return PieceRun(
         base,
         during,
         of_norms,

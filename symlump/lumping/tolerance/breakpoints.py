@@ -130,7 +130,7 @@ def _below(
 
 def _tree_edges(ode: ODE, method: Equivalence, labels: IntArray) -> list[tuple[Fraction, int, int]]:
     """The edges of a shortest spanning tree of each block, with their exact distances."""
-    owners, keys, sums = method.signature(ode, labels, None).collected()
+    owners, keys, sums = method.signature(ode, labels, None).collect()
     signature: list[dict[int, Fraction]] = [{} for _ in range(len(ode))]
     for owner, key, value in zip(owners.tolist(), keys.tolist(), sums, strict=True):
         signature[owner][key] = value

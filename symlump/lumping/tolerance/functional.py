@@ -27,7 +27,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import multiplicity, square_norm
 from symlump.lumping.tolerance.tolerant import TolerantRefinement
-from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, scaled, symbol, total
+from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, scale, symbol, total
 from symlump.ode.functions.images import functions_of, image
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -173,7 +173,7 @@ def exact_part(
     return partition, spread.quotient(ode, partition, names, ode.parameters)
 
 
-def projected(
+def project(
     p: Polynomial, labels: Sequence[int], sizes: Sequence[int]
 ) -> tuple[Polynomial, Fraction]:
     """The nearest polynomial in the sums of blocks, as one in the blocks, and the squared distance to it.
@@ -185,7 +185,7 @@ def projected(
 
     Examples
     --------
-    >>> near, square = projected({((0, 1),): Fraction(1), ((1, 1),): Fraction(2)}, [0, 0], [2])
+    >>> near, square = project({((0, 1),): Fraction(1), ((1, 1),): Fraction(2)}, [0, 0], [2])
     >>> near, square
     ({((0, 1),): Fraction(3, 2)}, Fraction(1, 2))
     """
@@ -231,13 +231,13 @@ class NearestForward(_Nearest):
         self._sums: list[Polynomial] = []
         for block in partition.blocks:
             whole = total(ode.equation(i) for i in block.tolist())
-            near, change = projected(whole, labels, sizes)
+            near, change = project(whole, labels, sizes)
             self._sums.append(near)
             self.square += change / block.size
         self.arguments: list[list[Polynomial]] = []
         self._names: list[str] = []
         for name, arguments in functions_of(ode):
-            found = [projected(u, labels, sizes) for u in arguments]
+            found = [project(u, labels, sizes) for u in arguments]
             self._names.append(name)
             self.arguments.append([near for near, _ in found])
             self.square += sum((change for _, change in found), Fraction(0))
@@ -274,7 +274,7 @@ class _NearestBackward(_Nearest):
         self.quotient = []
         for block in partition.blocks:
             mean = total(self._equations[i] for i in block.tolist())
-            self.quotient.append(scaled(mean, Fraction(1, block.size)))
+            self.quotient.append(scale(mean, Fraction(1, block.size)))
         for i, block in enumerate(partition.labels.tolist()):
             for monomial, gap in self._gap(i, block).items():
                 self.square += gap * gap / max(1, len(self._same.get(monomial, ())))

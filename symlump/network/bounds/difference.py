@@ -34,7 +34,7 @@ from symlump.memory import memory_errors
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
-from symlump.network.bounds.unrolled import unrolled
+from symlump.network.bounds.unrolled import unroll
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.simplify import meant
@@ -233,7 +233,7 @@ def bound_difference(
     ):
         raise MethodError(f"splits={splits!r}: give how often to cut the box, such as 255, or 0")
     whole = _box_of(original, box)
-    first, second = unrolled(meant(original)), unrolled(meant(reduced))
+    first, second = unroll(meant(original)), unroll(meant(reduced))
     if original.chain is None or reduced.chain is None:
         # Where nothing merged each unit has its own; elsewhere partners are sought.
         sizes = [[link.affine.bias.size for link in some[:-1]] for some in (first, second)]
@@ -320,7 +320,7 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
     if source is not network:
         names = [_last_scale(source, name) for name in names]
     sizes = [prod(source.shapes[name]) for name in names]
-    stages = alone(unrolled(replace(source, outputs=tuple(names))))
+    stages = alone(unroll(replace(source, outputs=tuple(names))))
     relax = relaxation_cost(stages) < _MOST_FLOPS
     found = ranges(stages, whole, relax)[-1].reduced
     if relax:

@@ -31,7 +31,7 @@ from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, down, grow, up
 from symlump.network.activations.activation import Activation
 from symlump.network.bounds.curves import curve
-from symlump.network.bounds.matrices import entries, matrix, refusal, written_out
+from symlump.network.bounds.matrices import entries, matrix, refusal, write_out
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -158,7 +158,7 @@ class _Walk:
         raise refusal(node)
 
     def _linear(self, node: Node, x: _Known, before: Shape, after: Shape) -> _Known:
-        f = written_out(node, before, after)
+        f = write_out(node, before, after)
         weight, constant = f.weight, np.abs(f.bias) + f.bias_radius
         doubt = node.doubt if isinstance(node, Affine) else None
         if doubt is not None and doubt.size is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from symlump.enclosures.affine import AffineMap
 from symlump.errors import FailureError, NetworkError
-from symlump.network.evaluate import evaluated
+from symlump.network.evaluate import evaluate
 from symlump.network.nodes import Affine, Node, Pool, Shape
 from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
@@ -67,13 +67,13 @@ def matrix(node: Node, shape: Shape) -> FloatArray:
     ensure_small(size)
     units = np.eye(size).reshape(size, *shape)
     if not isinstance(node, Affine):
-        return np.ascontiguousarray(evaluated(node, units).reshape(size, -1).T)
+        return np.ascontiguousarray(evaluate(node, units).reshape(size, -1).T)
     numbered = np.arange(1.0, node.weight.size + 1).reshape(node.weight.shape)
-    found = evaluated(replace(node, weight=numbered, bias=None), units).reshape(size, -1).T
+    found = evaluate(replace(node, weight=numbered, bias=None), units).reshape(size, -1).T
     return np.concatenate([[0.0], node.weight.ravel()])[np.rint(found).astype(np.int64)]
 
 
-def written_out(node: Node, before: Shape, after: Shape) -> AffineMap:
+def write_out(node: Node, before: Shape, after: Shape) -> AffineMap:
     """A linear step as a map from entries to entries, with radii.
 
     Averages divide by a number of entries, and some weights were made from others when the model was read; both

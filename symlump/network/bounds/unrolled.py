@@ -27,7 +27,7 @@ from symlump.network.bounds.matrices import (
     entries,
     matrix,
     refusal,
-    written_out,
+    write_out,
 )
 from symlump.network.bounds.mixed import Mixed
 from symlump.network.bounds.pairing import Link
@@ -154,7 +154,7 @@ class _Atom:
     level: int
 
 
-def unrolled(network: Network) -> list[Link]:
+def unroll(network: Network) -> list[Link]:
     """A network as links, of the entries of all its inputs to those of all its outputs.
 
     Raises
@@ -169,7 +169,7 @@ def unrolled(network: Network) -> list[Link]:
     >>> from symlump.network.network import Network
     >>> net = Network((Input("x", (), (2,)), Affine("fc", ("x",), np.eye(2)),
     ...                Apply("a", ("fc",), activation("relu")), Combine("sum", ("a", "x"), "add")), ("sum",))
-    >>> [link.affine.weight.tolist() for link in unrolled(net)]
+    >>> [link.affine.weight.tolist() for link in unroll(net)]
     [[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]]
     """
     with np.errstate(
@@ -230,7 +230,7 @@ class _Unroller:
             case Affine() if node.is_scale:
                 return given[0].scaled(*_per_entry(node, shape))
             case Affine() | GroupSum() | Pool():
-                return given[0].mapped(written_out(node, shapes[0], shape))
+                return given[0].mapped(write_out(node, shapes[0], shape))
         raise refusal(node)
 
     @staticmethod

@@ -14,7 +14,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.network.decode import unit_labels
 from symlump.network.equations.network_ode import NetworkODE
-from symlump.network.ties import tied, together
+from symlump.network.ties import find_ties, together
 
 
 def lump_together(ode: NetworkODE, method: Forward) -> Lumping:
@@ -37,7 +37,7 @@ def lump_together(ode: NetworkODE, method: Forward) -> Lumping:
     lumping = lump(ode, method)
     if not ode.network.sharing:
         return lumping
-    ties = tied(ode.network)
+    ties = find_ties(ode.network)
     while True:
         found = unit_labels(ode, lumping.partition.labels)
         wanted = ties.labels(ode.network, together(ties, found))

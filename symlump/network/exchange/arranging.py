@@ -22,7 +22,7 @@ from symlump.network.exchange.views import (
     Piece,
     View,
     all_of,
-    joined,
+    join,
     split_alike,
     whole,
 )
@@ -211,7 +211,7 @@ class Arranger:
         """
         if not x.samples_first:
             raise NetworkError(
-                f"{name}: axis 0 of a value of shape {shown(x.shape)} is not that of the samples alone"
+                f"{name}: axis 0 of a value of shape {shape_text(x.shape)} is not that of the samples alone"
             )
         stored = self.arranged(name, x, x.axes[1:])
         if number and len(x.axes) == 1:
@@ -251,7 +251,7 @@ class Arranger:
         places = {_samples_at(view) for view in padded}
         if not fits or len(places) != 1:
             raise NetworkError(
-                f"{name}: values of shapes {', '.join(shown(v.shape) for v in values)} do not fit together"
+                f"{name}: values of shapes {', '.join(shape_text(v.shape) for v in values)} do not fit together"
             )
         for main in sorted(padded, key=lambda v: self._cost(v, padded)):
             if main.shape != result:
@@ -303,7 +303,7 @@ class Arranger:
             parts = [found[piece] for piece in pieces]
             if any(parts) and not all(parts):
                 return None  # spread along a part of a stored axis
-            axes.append(joined([piece for part in parts for piece in part]))
+            axes.append(join([piece for part in parts for piece in part]))
         return tuple(axes)
 
     def flattened(self, name: str, x: View) -> View:
@@ -314,7 +314,7 @@ class Arranger:
         flat = self.add(Flatten(self.free(x.label or f"{name}.flat"), (x.name,)))
         behind = [prod(shape[k + 1 :]) for k in range(len(shape))]
         axes = tuple(
-            joined([p if p.axis < 0 else Piece(0, p.size, p.stride * behind[p.axis]) for p in axis])
+            join([p if p.axis < 0 else Piece(0, p.size, p.stride * behind[p.axis]) for p in axis])
             for axis in x.axes
         )
         return View(flat, axes)
@@ -341,12 +341,12 @@ class Arranger:
             raise NetworkError(f"{name}: the network has too many channels to be read")
 
 
-def shown(shape: Shape) -> str:
+def shape_text(shape: Shape) -> str:
     """A shape as text, with a word for the samples.
 
     Examples
     --------
-    >>> shown((SAMPLES, 3, 4))
+    >>> shape_text((SAMPLES, 3, 4))
     '(samples, 3, 4)'
     """
     words = ["samples" if n == SAMPLES else f"samples·{n // SAMPLES}" if n % SAMPLES == 0 else str(n)

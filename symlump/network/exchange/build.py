@@ -13,15 +13,15 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation, polynomial
-from symlump.network.exchange.arranging import shown
+from symlump.network.exchange.arranging import shape_text
 from symlump.network.exchange.doubts import batch_norm, doubtful, inverse
-from symlump.network.exchange.tokens import TokenBuilder, turned
+from symlump.network.exchange.tokens import TokenBuilder, swap_last
 from symlump.network.exchange.views import Axis, Piece, View, all_of
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Doubt, Pool, Shape
 from symlump.network.precision import Dtype
 from symlump.network.step_nodes import ByPlace
-from symlump.network.written.transposed import turned_round
+from symlump.network.written.transposed import turn_round
 from symlump.ode.exact import FloatArray
 
 
@@ -57,7 +57,7 @@ class GraphBuilder(TokenBuilder):
         if prod(piece.size for piece in last) != weight.shape[1]:
             raise NetworkError(
                 f"{name}: a weight that reads {weight.shape[1]} features meets a value of shape "
-                f"{shown(x.shape)}"
+                f"{shape_text(x.shape)}"
             )
         around = [tuple(piece for piece in axis if piece.axis >= 0) for axis in others]
         held = [piece for axis in around for piece in axis]
@@ -88,7 +88,7 @@ class GraphBuilder(TokenBuilder):
 
     def left_product(self, name: str, weight: FloatArray, x: View) -> View:
         """W·x in the last two axes: x·W turned round."""
-        return turned(self.linear(name, turned(x), weight, None))
+        return swap_last(self.linear(name, swap_last(x), weight, None))
 
     def layer(self, name: str, x: View, weight: FloatArray, bias: FloatArray | None,
               **geometry: Any) -> View:  # fmt: skip
@@ -136,7 +136,7 @@ class GraphBuilder(TokenBuilder):
             options = {"steps": stride, "size": size}
             x = self.step(f"{name}.zeros", "dilate", [self.plain(name, x)], options)
         alone = groups > 1
-        kernels = turned_round(weight, 0, alone)
+        kernels = turn_round(weight, 0, alone)
         ones = (1,) * len(kernel)
         return self.layer(
             name, x, kernels, None if bias is None else bias.ravel(),

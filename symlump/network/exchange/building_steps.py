@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.exchange.arranging import Arranger, shown
-from symlump.network.exchange.views import Piece, View, all_of, joined
+from symlump.network.exchange.arranging import Arranger, shape_text
+from symlump.network.exchange.views import Piece, View, all_of, join
 from symlump.network.nodes import Input, Pool, Shape
 from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
@@ -63,10 +63,10 @@ class StepBuilder(Arranger):
             strides[piece] = prod(p.size for p in rest[number + 1 :])
         channels = (places[index][:, None] + inside).ravel()
         axes = [
-            joined([replace(p, stride=strides.get(p, 1)) if p.axis == 0 else p for p in a])
+            join([replace(p, stride=strides.get(p, 1)) if p.axis == 0 else p for p in a])
             for a in x.axes
         ]
-        axes[axis] = joined([Piece(0, index.size, inside.size)])
+        axes[axis] = join([Piece(0, index.size, inside.size)])
         selected = self.select(name, x.name, channels)
         assert self.shapes[selected][1:] == shape[1:]
         return View(selected, tuple(axes))
@@ -176,8 +176,8 @@ class StepBuilder(Arranger):
             fits = fits and (n == 1 or all(piece.axis >= 0 for piece in axis))
         if not fits:
             raise NetworkError(
-                f"{name}: a constant of shape {values.shape} meets a value of shape {shown(sizes)}; symlump "
-                "reads constants that are not larger than the value, and the same for all samples"
+                f"{name}: a constant of shape {values.shape} meets a value of shape {shape_text(sizes)}; "
+                "symlump reads constants that are not larger than the value, and the same for all samples"
             )
         values = values.reshape([n for part in parts for n in part])
         pieces = [piece for axis in x.axes for piece in axis]

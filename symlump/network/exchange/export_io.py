@@ -35,7 +35,7 @@ from symlump.network.exchange.calls import (
     sizes_of,
 )
 from symlump.network.exchange.export_ops import Operations
-from symlump.network.exchange.export_shape_ops import Arguments, Samples
+from symlump.network.exchange.export_shape_ops import Arguments, SampleCount
 from symlump.network.exchange.views import SAMPLES, View
 from symlump.network.network import Network
 from symlump.network.nodes import Shape
@@ -237,13 +237,13 @@ class _Reader:
         if schema is None:
             value = node.meta.get("val")
             if isinstance(value, torch.SymInt | torch.SymBool):  # what sizes are made of
-                return Samples(itself=False)
+                return SampleCount(itself=False)
             return value if isinstance(value, int) else self._unknown(node, str(node.target))
         a = self._arguments(node, schema)
         operation = operation_of(schema)
         if operation == "sym_size":
             size = node.meta["val"]
-            return int(size) if isinstance(size, int) else Samples()
+            return int(size) if isinstance(size, int) else SampleCount()
         if not has(a, View):
             return self._constant(node, a)
         result = node.meta.get("val")
@@ -300,11 +300,11 @@ class _Reader:
 
     def _constant(self, node: Any, a: Arguments) -> Any:
         """A call on what the model holds, such as the product behind a weight normalisation."""
-        if has(a, Samples):
+        if has(a, SampleCount):
             held: Any = a.get("self")
             sizes: Any = a.get("size")
             alone = isinstance(held, torch.Tensor) and isinstance(sizes, list)
-            if alone and sizes[0] == Samples() and not has(sizes[1:], Samples):
+            if alone and sizes[0] == SampleCount() and not has(sizes[1:], SampleCount):
                 return held.expand(1, *sizes[1:])  # the same for all samples
             return self._unknown(node, str(node.target))
         found = node.target(
@@ -357,7 +357,7 @@ class _Reader:
             if not isinstance(argument, torch.fx.Node):
                 return argument
             value = self._values[argument]
-            if value == Samples():
+            if value == SampleCount():
                 return Slot(0, samples=True)
             if isinstance(value, torch.Tensor):
                 name = self._names.get(id(value), f"{place}.constant{len(held)}")

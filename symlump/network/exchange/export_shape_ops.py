@@ -18,7 +18,7 @@ Arguments = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleCount:
     """The number of samples, which the graph leaves open; or, not itself, a number made of it."""
 
     itself: bool = True
@@ -145,7 +145,11 @@ class ShapeOperations:
     def on_slice(self, name: str, a: Arguments) -> View | None:
         """A range of an axis, or everything."""
         x, start, stop = a["self"], a["start"], a["end"]
-        if not isinstance(x, View) or isinstance(start, Samples) or isinstance(stop, Samples):
+        if (
+            not isinstance(x, View)
+            or isinstance(start, SampleCount)
+            or isinstance(stop, SampleCount)
+        ):
             return None
         if start in (None, 0) and (stop is None or stop >= 2**31) and a["step"] == 1:
             return x

@@ -31,7 +31,7 @@ from symlump.network.nodes import (
 )
 from symlump.network.saved.onnx_file import onnx_library
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
-from symlump.network.written.transposed import geometry, spread_grids, turned_round
+from symlump.network.written.transposed import geometry, spread_grids, turn_round
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ class _Writer:
         """A transposed convolution, with the zeros that it alone reads."""
         numbers = geometry(node, zeros, self._graph.shapes)
         channels = self._graph.shapes[node.inputs[0]][0]
-        weight = turned_round(node.weight, channels, node.depthwise)
+        weight = turn_round(node.weight, channels, node.depthwise)
         shared = f"{node.weight_name} turned round" if node.weight_name else ""
         inputs = [zeros.inputs[0], self._held(f"{node.name}.weight", shared, weight)]
         if node.bias is not None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.exchange.arranging import shown
+from symlump.network.exchange.arranging import shape_text
 from symlump.network.exchange.building_steps import StepBuilder
-from symlump.network.exchange.views import Piece, View, all_of, joined
+from symlump.network.exchange.views import Piece, View, all_of, join
 from symlump.network.nodes import Affine, Apply, Concatenate, Pool
 from symlump.network.step_nodes import Attention, Operation, Softmax
 from symlump.ode.exact import FloatArray
@@ -60,7 +60,7 @@ class TokenBuilder(StepBuilder):
             outer = Piece(0, len(views), self.shapes[first.name][0])
             self.add(joint)
             axes = list(first.axes)
-            axes[axis] = joined([outer, *own])
+            axes[axis] = join([outer, *own])
             return View(joint.name, tuple(axes))
         order = self._channels_first(views, axis)
         names: list[str] = []
@@ -109,26 +109,26 @@ class TokenBuilder(StepBuilder):
         """The product of matrices, in the last two axes."""
         if min(len(a.axes), len(b.axes)) < 3:
             raise NetworkError(
-                f"{name}: a product of values of shapes {shown(a.shape)} and {shown(b.shape)} is not read; "
-                "it is of (samples, …, rows, columns)"
+                f"{name}: a product of values of shapes {shape_text(a.shape)} and {shape_text(b.shape)} is not "
+                "read; it is of (samples, …, rows, columns)"
             )
         left, right, around = self._batched(name, a), self._batched(name, b), a.axes[0]
         if a.axes[0] and b.axes[0] and [p.size for p in a.axes[0]] != [p.size for p in b.axes[0]]:
             raise NetworkError(
-                f"{name}: values of shapes {shown(a.shape)} and {shown(b.shape)} do not fit together"
+                f"{name}: values of shapes {shape_text(a.shape)} and {shape_text(b.shape)} do not fit together"
             )
         own, other = _opened(a), _opened(b)
         found = self._attended(name, own, other)
         if found is None:  # the same turned round: v·shareᵀ is (share·vᵀ)ᵀ
-            found = self._attended(name, turned(other), turned(own))
-            found = None if found is None else turned(found)
+            found = self._attended(name, swap_last(other), swap_last(own))
+            found = None if found is None else swap_last(found)
         if found is not None:
             axes = found.axes
             if len(around) > 1:  # with the heads beside the samples again
                 axes = ((*axes[0], *axes[1]), *axes[2:])
             return replace(found, axes=axes)
         result = self.step(name, "matmul", [left, right], {})
-        self._scores[result.name] = Scores(own, turned(other))
+        self._scores[result.name] = Scores(own, swap_last(other))
         if len(around) == 1:
             return result
         shape = self.shapes[result.name]
@@ -152,7 +152,7 @@ class TokenBuilder(StepBuilder):
         first = x.axes[0]
         if not first or first[0].axis >= 0 or any(p.axis < 0 for p in first[1:]):
             raise NetworkError(
-                f"{name}: axis 0 of a value of shape {shown(x.shape)} does not begin with the samples"
+                f"{name}: axis 0 of a value of shape {shape_text(x.shape)} does not begin with the samples"
             )
         rest = (first[1:],) if len(first) > 1 else ()
         return self.arranged(name, x, (*rest, *x.axes[1:]))
@@ -229,9 +229,7 @@ class TokenBuilder(StepBuilder):
             apart = all(p.axis > 0 for p in v.axes[-2])
             if not (inside and apart) or (rank == 4 and v.shape[1] != heads):
                 return None
-            names.append(
-                self.arranged(f"{name}.{part}", v, (joined((*own[0], *own[1])), v.axes[-2]))
-            )
+            names.append(self.arranged(f"{name}.{part}", v, (join((*own[0], *own[1])), v.axes[-2])))
             sizes.append(v.shape[-1])
         if mask is not None:
             tokens = (values[0].shape[-2], values[1].shape[-2])
@@ -255,13 +253,13 @@ def _opened(x: View) -> View:
     return x if len(first) < 2 else replace(x, axes=(first[:1], first[1:], *x.axes[1:]))
 
 
-def turned(x: View) -> View:
+def swap_last(x: View) -> View:
     """The view with the last two axes exchanged.
 
     Examples
     --------
     >>> from symlump.network.exchange.views import SAMPLES, whole
-    >>> turned(whole("x", (3, 4), SAMPLES)).sizes
+    >>> swap_last(whole("x", (3, 4), SAMPLES)).sizes
     (4, 3)
     """
     rank = len(x.axes)

@@ -107,7 +107,7 @@ class View:
                     return None
                 size //= piece.size
                 axis.append(piece)
-            axes.append(joined(axis))
+            axes.append(join(axis))
         if left == [Piece(-1, 1)] and axes:
             axes[-1] = (*axes[-1], left.pop())
         return replace(self, axes=tuple(axes)) if not left else None
@@ -123,12 +123,12 @@ def all_of(axis: int, size: int) -> Axis:
     return (Piece(axis, size),) if size > 1 else ()
 
 
-def joined(pieces: list[Piece] | Axis) -> Axis:
+def join(pieces: list[Piece] | Axis) -> Axis:
     """Pieces with those put together that follow one another in the stored value.
 
     Examples
     --------
-    >>> joined([Piece(0, 2, 3), Piece(0, 3, 1)])
+    >>> join([Piece(0, 2, 3), Piece(0, 3, 1)])
     (Piece(axis=0, size=6, stride=1),)
     """
     result: list[Piece] = []

@@ -23,7 +23,7 @@ import numpy as np
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.symbolic import combination, logistic
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.ode.functions.algebra import Polynomial, scaled, symbol, total
+from symlump.ode.functions.algebra import Polynomial, scale, symbol, total
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.maps import in_time
 from symlump.ode.system import ODE
@@ -121,7 +121,7 @@ class _Writer:
 
     def _between(self, new: Polynomial, update: Polynomial, i: int) -> Polynomial:
         """(1 − z)·n + z·h."""
-        kept = total([symbol(i), scaled(new, Fraction(-1))])
+        kept = total([symbol(i), scale(new, Fraction(-1))])
         return total([new, self._table.multiply(update, kept)])
 
     def _lstm(self, i: int) -> tuple[Polynomial, Polynomial]:

@@ -27,8 +27,8 @@ from symlump.network.recurrent.onnx_source import (
     ShapeSite,
     Start,
 )
-from symlump.network.recurrent.onnx_starts import OUTSIDE, Given, Spread, moved, states_of
-from symlump.network.recurrent.onnx_units import Units, stepped
+from symlump.network.recurrent.onnx_starts import OUTSIDE, Given, Spread, move_starts, states_of
+from symlump.network.recurrent.onnx_units import Units, step_units
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
 from symlump.network.saved.onnx_file import (
     DTYPES,
@@ -234,7 +234,7 @@ class _Walk:
             known = constant_of(node.op_type, x, a)
             if known is not None:
                 return [known]
-        found = moved(node.op_type, x, a)
+        found = move_starts(node.op_type, x, a)
         if found is None:
             for value in x:
                 if isinstance(value, Given):
@@ -264,7 +264,7 @@ class _Walk:
             return [x[0].lengths[a.get("start", 0) : a.get("end")]]
         if operator in ("Gemm", "MatMul"):
             return self._read(node, number, x, a)
-        found = stepped(operator, x, a, 0)
+        found = step_units(operator, x, a, 0)
         if found is not None and operator in ("Reshape", "Flatten"):
             self._shape_sites.append(ShapeSite(node.output[0], found[0].cells))
         if found is not None and operator == "Concat":

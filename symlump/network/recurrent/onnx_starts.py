@@ -43,15 +43,15 @@ OUTSIDE = _Outside()
 _MOST = 1 << 22  # entries of what a constant is spread to
 
 
-def moved(operator: str, x: Sequence[Any], a: dict[str, Any]) -> list[Any] | None:
+def move_starts(operator: str, x: Sequence[Any], a: dict[str, Any]) -> list[Any] | None:
     """What an operator makes of starting states; None where these are not followed.
 
     Examples
     --------
-    >>> (zeros,) = moved("ConstantOfShape", [np.array([4, np.nan, 8])], {})
+    >>> (zeros,) = move_starts("ConstantOfShape", [np.array([4, np.nan, 8])], {})
     >>> zeros.array.shape
     (4, 1, 8)
-    >>> (first,) = moved("Slice", [zeros, np.array([0]), np.array([2]), np.array([0])], {})
+    >>> (first,) = move_starts("Slice", [zeros, np.array([0]), np.array([2]), np.array([0])], {})
     >>> first.array.shape
     (2, 1, 8)
     """

@@ -58,16 +58,16 @@ class Units:
         return np.array([known[letter] for letter in self.axes])
 
 
-def stepped(operator: str, x: Sequence[Any], a: Attributes, opset: int) -> list[Units] | None:
+def step_units(operator: str, x: Sequence[Any], a: Attributes, opset: int) -> list[Units] | None:
     """What an operator makes of units, its first input or, of a join, all of them; None where it is not known.
 
     Examples
     --------
     >>> y = Units(("a", "b"), ".d.u", 4)
-    >>> (turned,) = stepped("Transpose", [y], {"perm": [0, 2, 1, 3]}, 20)
-    >>> stepped("Reshape", [turned, np.array([0, 0, -1])], {}, 20)
+    >>> (turned,) = step_units("Transpose", [y], {"perm": [0, 2, 1, 3]}, 20)
+    >>> step_units("Reshape", [turned, np.array([0, 0, -1])], {}, 20)
     [Units(cells=('a', 'b'), axes='..u', size=8, linear=True)]
-    >>> stepped("Softmax", [y], {}, 20) is None
+    >>> step_units("Softmax", [y], {}, 20) is None
     True
     """
     if operator == "Concat":
@@ -77,7 +77,7 @@ def stepped(operator: str, x: Sequence[Any], a: Attributes, opset: int) -> list[
     if not isinstance(value, Units) or any(isinstance(other, Units) for other in x[1:]):
         swapped = operator == "Mul" and len(x) == 2 and isinstance(x[1], Units)
         return (
-            stepped(operator, x[::-1], a, opset)
+            step_units(operator, x[::-1], a, opset)
             if swapped and not isinstance(x[0], Units)
             else None
         )

@@ -23,8 +23,8 @@ from symlump.network.recurrent.recurrent_network import CellNode, Reader, Recurr
 from symlump.network.recurrent.torch_cells import PARTS, cell_of, rows_of
 from symlump.network.saved.tensors import (
     natural_order,
+    quote,
     read_tensors,
-    shown,
     write_safetensors,
     write_torch,
 )
@@ -107,7 +107,7 @@ def saved_recurrent(
             prefix, layer, reverse = match[1] or "", match[2], match[3] or ""
             number = 0 if layer is None else int(layer) if len(layer) < 19 else _MOST_LAYERS
             if number >= _MOST_LAYERS:
-                raise NetworkError(f"{shown(name)}: more than {_MOST_LAYERS} layers")
+                raise NetworkError(f"{quote(name)}: more than {_MOST_LAYERS} layers")
             end = ("" if layer is None else f"_l{layer}") + reverse
             found.setdefault(prefix, []).append((number, reverse, end))
     nodes: list[CellNode] = []

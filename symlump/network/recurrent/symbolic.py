@@ -18,7 +18,7 @@ from symlump.network.activations.activation import Activation
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Input, Node, Select
 from symlump.ode.exact import FloatArray
-from symlump.ode.functions.algebra import Polynomial, add_to, constant, scaled, total
+from symlump.ode.functions.algebra import Polynomial, add_to, constant, scale, total
 from symlump.ode.functions.symbols import SymbolTable
 
 _HALF = Fraction(1, 2)
@@ -65,7 +65,7 @@ def _value(node: Node, given: list[list[Polynomial]], table: SymbolTable) -> lis
                 for row, p, bias in zip(node.weight, given[0], biases, strict=True)
             ]
         case Apply():
-            return [applied(node.name, node.activation, z, table) for z in given[0]]
+            return [apply_activation(node.name, node.activation, z, table) for z in given[0]]
         case Combine(operation="add"):
             return [total(parts) for parts in zip(*given, strict=True)]
         case Combine(operation="multiply"):
@@ -111,11 +111,13 @@ def logistic(z: Polynomial, table: SymbolTable) -> Polynomial:
     >>> logistic(symbol(0), SymbolTable(1))
     {(): Fraction(1, 2), ((1, 1),): Fraction(1, 2)}
     """
-    tanh = table.apply("tanh", [scaled(z, _HALF)])
-    return total([constant(_HALF), scaled(tanh, _HALF)])
+    tanh = table.apply("tanh", [scale(z, _HALF)])
+    return total([constant(_HALF), scale(tanh, _HALF)])
 
 
-def applied(name: str, activation: Activation, z: Polynomial, table: SymbolTable) -> Polynomial:
+def apply_activation(
+    name: str, activation: Activation, z: Polynomial, table: SymbolTable
+) -> Polynomial:
     """φ(z) in symbols.
 
     Raises
@@ -128,7 +130,7 @@ def applied(name: str, activation: Activation, z: Polynomial, table: SymbolTable
     >>> from symlump.network.activations.table import activation
     >>> from symlump.ode.functions.algebra import symbol
     >>> table = SymbolTable(1)
-    >>> applied("act", activation("sigmoid"), symbol(0), table)
+    >>> apply_activation("act", activation("sigmoid"), symbol(0), table)
     {(): Fraction(1, 2), ((1, 1),): Fraction(1, 2)}
     >>> table.functions, table.arguments
     (['tanh'], [({((0, 1),): Fraction(1, 2)},)])
@@ -163,10 +165,10 @@ class Expression:
     __radd__ = __add__
 
     def __neg__(self) -> Expression:
-        return Expression(self.table, scaled(self.polynomial, Fraction(-1)))
+        return Expression(self.table, scale(self.polynomial, Fraction(-1)))
 
     def __sub__(self, other: Any) -> Expression:
-        return self + Expression(self.table, scaled(self._of(other), Fraction(-1)))
+        return self + Expression(self.table, scale(self._of(other), Fraction(-1)))
 
     def __rsub__(self, other: Any) -> Expression:
         return Expression(self.table, total([(-self).polynomial, self._of(other)]))
@@ -177,7 +179,7 @@ class Expression:
     __rmul__ = __mul__
 
     def __truediv__(self, other: float) -> Expression:
-        return Expression(self.table, scaled(self.polynomial, 1 / Fraction(other)))
+        return Expression(self.table, scale(self.polynomial, 1 / Fraction(other)))
 
     def __gt__(self, other: object) -> NoReturn:
         raise _NotWritten("cases")
@@ -192,7 +194,7 @@ def _functions(table: SymbolTable) -> Functions:
         first: Expression = given[0]
         return Expression(table, table.apply(name, [first._of(g) for g in given]))
 
-    def refused(what: str) -> Any:
+    def refuse(what: str) -> Any:
         def refuse(*given: Any) -> NoReturn:
             raise _NotWritten(what)
 
@@ -204,12 +206,12 @@ def _functions(table: SymbolTable) -> Functions:
         log1p=lambda z: apply("log", z + 1),
         tanh=lambda z: apply("tanh", z),
         sigmoid=lambda z: Expression(table, logistic(z.polynomial, table)),
-        normal=refused("the normal distribution's integral"),
-        density=refused("the normal density"),
+        normal=refuse("the normal distribution's integral"),
+        density=refuse("the normal density"),
         sin=lambda z: apply("sin", z),
         cos=lambda z: apply("cos", z),
         absolute=lambda z: apply("abs", z),
         maximum=lambda z, c: apply("max", z, c),
         minimum=lambda z, c: apply("min", z, c),
-        where=refused("cases"),
+        where=refuse("cases"),
     )

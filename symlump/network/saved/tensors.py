@@ -137,13 +137,13 @@ def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
         )
         if kind is not None:
             raise FileFormatError(
-                f"{path}: the tensor {shown(name)} is {kind}; save plain arrays of numbers"
+                f"{path}: the tensor {quote(name)} is {kind}; save plain arrays of numbers"
             )
         claimed += tensor.numel() * tensor.element_size()
         # Tied weights are in a file once, so a sum above its size can be meant.
         if claimed > _MAX_SHARING * size:
             raise FileFormatError(
-                f"{path}: the tensor {shown(name)} of shape {shown(str(tuple(tensor.shape)))} repeats "
+                f"{path}: the tensor {quote(name)} of shape {quote(str(tuple(tensor.shape)))} repeats "
                 f"numbers; the tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
             )
 
@@ -163,7 +163,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
     return tensors, metadata
 
 
-def shown(name: str) -> str:
+def quote(name: str) -> str:
     """A name from a file as it stands in a message: on one line, cut when long."""
     short = name if len(name) <= 60 else name[:60] + "…"
     return short if short.isprintable() else repr(short)
@@ -204,7 +204,7 @@ def as_in_torch(
         plain = f"{prefix}{dot}{part}"
         if plain in found:
             raise FileFormatError(
-                f"the tensors {shown(names.get(plain, plain))} and {shown(name)} are one name"
+                f"the tensors {quote(names.get(plain, plain))} and {quote(name)} are one name"
             )
         found[plain] = tensor
         if plain != name:

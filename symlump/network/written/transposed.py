@@ -59,7 +59,7 @@ def geometry(layer: Affine, zeros: Operation, shapes: Mapping[str, Shape]) -> di
     }
 
 
-def turned_round(weight: FloatArray, channels: int, depthwise: bool) -> FloatArray:
+def turn_round(weight: FloatArray, channels: int, depthwise: bool) -> FloatArray:
     """The weight of the one as that of the other; twice is once.
 
     Parameters
@@ -71,7 +71,7 @@ def turned_round(weight: FloatArray, channels: int, depthwise: bool) -> FloatArr
 
     Examples
     --------
-    >>> turned_round(np.array([[[1.0, 2.0], [3.0, 4.0]]]), 2, False).tolist()
+    >>> turn_round(np.array([[[1.0, 2.0], [3.0, 4.0]]]), 2, False).tolist()
     [[[2.0, 1.0]], [[4.0, 3.0]]]
     """
     back = np.flip(weight, tuple(range(2, weight.ndim)))

@@ -65,7 +65,7 @@ def symbols_of(p: Polynomial) -> set[int]:
     return {s for monomial in p for s, _ in monomial}
 
 
-def checked(value: Fraction) -> Fraction:
+def check_number(value: Fraction) -> Fraction:
     """The number, refused where it is too long to be of use."""
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise InputError(f"a coefficient has more than {MAX_BITS} bits")
@@ -81,7 +81,7 @@ def add_to(p: Polynomial, q: Polynomial, factor: Fraction = _ONE) -> Polynomial:
         if before is None:
             p[monomial] = value
             continue
-        total = checked(before + value)
+        total = check_number(before + value)
         if total:
             p[monomial] = total
         else:
@@ -102,11 +102,11 @@ def total(polynomials: Iterable[Polynomial]) -> Polynomial:
     return result
 
 
-def scaled(p: Polynomial, factor: Fraction) -> Polynomial:
+def scale(p: Polynomial, factor: Fraction) -> Polynomial:
     """factor·p."""
     if factor == 1:
         return dict(p)
-    return {m: checked(value * factor) for m, value in p.items()} if factor else {}
+    return {m: check_number(value * factor) for m, value in p.items()} if factor else {}
 
 
 def multiply_monomials(a: Monomial, b: Monomial) -> Monomial:
@@ -129,13 +129,15 @@ def multiply(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
     Examples
     --------
     >>> x, y = symbol(0), symbol(1)
-    >>> multiply(total([x, y]), total([x, scaled(y, Fraction(-1))]), Budget())
+    >>> multiply(total([x, y]), total([x, scale(y, Fraction(-1))]), Budget())
     {((0, 2),): Fraction(1, 1), ((1, 2),): Fraction(-1, 1)}
     """
     if len(p) == 1 == len(q):  # nearly always: a product of names and numbers
         ((a, x),), ((b, y),) = p.items(), q.items()
         budget.spend(1 + len(a) + len(b))
-        return {multiply_monomials(a, b): y if x is _ONE else x if y is _ONE else checked(x * y)}
+        return {
+            multiply_monomials(a, b): y if x is _ONE else x if y is _ONE else check_number(x * y)
+        }
     width = sum(map(len, p)) * len(q) + sum(map(len, q)) * len(p)
     budget.spend(len(p) * len(q) + width)
     result: Polynomial = {}
@@ -144,7 +146,7 @@ def multiply(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
             monomial = multiply_monomials(a, b)
             value = y if x is _ONE else x if y is _ONE else x * y
             before = result.get(monomial)
-            result[monomial] = checked(value if before is None else before + value)
+            result[monomial] = check_number(value if before is None else before + value)
     return {monomial: value for monomial, value in result.items() if value}
 
 
@@ -175,7 +177,7 @@ def power_of_number(base: Fraction, exponent: int) -> Fraction:
         raise InputError(f"a power has more than {MAX_BITS} bits")
     if abs(exponent) > 2**62:
         raise InputError("an exponent above 2^62")
-    return checked(Fraction(base**exponent))
+    return check_number(Fraction(base**exponent))
 
 
 def derivative(p: Polynomial, by: int) -> Polynomial:

@@ -79,7 +79,7 @@ class Generators:
             table.count,
             tuple(table.functions[s - table.count] for s in order),
             np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-            Polynomials.of([renumbered(u, number) for u in arguments], floats),
+            Polynomials.of([renumber(u, number) for u in arguments], floats),
         )
         return generators, number
 
@@ -201,7 +201,7 @@ class Generators:
             part = direct[batch.members]
             whole = part[:, :n] + part[:, n:] @ result
             whole.data[:] = 1
-            result = result + placed(batch.members, len(self)) @ whole
+            result = result + place_rows(batch.members, len(self)) @ whole
         return sparse.csr_array(result)
 
     @cached_property
@@ -217,7 +217,7 @@ def _runs(values: IntArray) -> list[tuple[int, int]]:
     return list(zip(bounds, bounds[1:], strict=False))
 
 
-def placed(rows: IntArray, count: int) -> sparse.csr_array:
+def place_rows(rows: IntArray, count: int) -> sparse.csr_array:
     """The matrix that puts row i at ``rows[i]``."""
     from scipy import sparse
 
@@ -225,7 +225,7 @@ def placed(rows: IntArray, count: int) -> sparse.csr_array:
     return sparse.csr_array((ones, (rows, columns)), shape=(count, rows.size))
 
 
-def renumbered(p: Polynomial, number: dict[int, int]) -> Polynomial:
+def renumber(p: Polynomial, number: dict[int, int]) -> Polynomial:
     """The polynomial with other numbers for its symbols."""
     return {tuple(sorted((number[s], k) for s, k in m)): value for m, value in p.items()}
 

@@ -16,13 +16,13 @@ from symlump.ode.functions.algebra import (
     Monomial,
     Polynomial,
     add_to,
-    checked,
+    check_number,
     constant,
     power_of_number,
     symbol,
     symbols_of,
 )
-from symlump.ode.functions.generators import Generators, renumbered
+from symlump.ode.functions.generators import Generators, renumber
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials
@@ -72,7 +72,7 @@ def equal(a: ODE, b: ODE) -> bool:
     return images_of(a, table, None)[0] == images_of(b, table, None)[0]
 
 
-def moved(
+def move_variables(
     ode: ODE, place: IntArray, names: Sequence[str]
 ) -> tuple[Sequence[str], list[Polynomial], SymbolTable, list[str], bool]:
     """What ``ODE.from_table`` makes the system of that has variable i at ``place[i]``, under its new name."""
@@ -112,7 +112,7 @@ def numbered_table(
     generators = None
     if used:
         generators, number = Generators.of(table, list(used), floats)
-        equations = [renumbered(p, number) for p in equations]
+        equations = [renumber(p, number) for p in equations]
     terms = Polynomials.of(equations, floats)
     return _numbered(names, terms, constants, generators)
 
@@ -191,10 +191,10 @@ def _simple(
             return None if into else {}
         ((inner, factor),) = into.items()
         if factor != 1:
-            value = checked(value * power_of_number(factor, k))
+            value = check_number(value * power_of_number(factor, k))
         for t, e in inner:
             powers[t] = powers.get(t, 0) + e * k
-    return table.cancelled({tuple(sorted(powers.items())): value})
+    return table.cancel({tuple(sorted(powers.items())): value})
 
 
 def _shown(ode: ODE, k: int) -> str:

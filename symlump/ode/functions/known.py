@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.ode.functions.algebra import Polynomial, constant, scaled, total
+from symlump.ode.functions.algebra import Polynomial, constant, scale, total
 
 if TYPE_CHECKING:
     from symlump.ode.functions.symbols import SymbolTable
@@ -54,7 +54,7 @@ class Function:
 
 
 def _inverse(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[Polynomial]:
-    return [scaled(table.multiply(f, f), Fraction(-1))]
+    return [scale(table.multiply(f, f), Fraction(-1))]
 
 
 def _power(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[Polynomial]:
@@ -66,11 +66,11 @@ def _power(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[P
 
 
 def _times(name: str, sign: int = 1) -> Slopes:
-    return lambda table, f, u: [scaled(table.apply(name, u), Fraction(sign))]
+    return lambda table, f, u: [scale(table.apply(name, u), Fraction(sign))]
 
 
 def _one_plus_square(sign: int) -> Slopes:
-    return lambda table, f, u: [total([constant(1), scaled(table.multiply(f, f), Fraction(sign))])]
+    return lambda table, f, u: [total([constant(1), scale(table.multiply(f, f), Fraction(sign))])]
 
 
 def _arc(sign: int, inside: tuple[int, int], root: bool) -> Slopes:
@@ -78,10 +78,10 @@ def _arc(sign: int, inside: tuple[int, int], root: bool) -> Slopes:
 
     def slopes(table: SymbolTable, f: Polynomial, u: Sequence[Polynomial]) -> list[Polynomial]:
         square = table.multiply(u[0], u[0])
-        below = total([constant(inside[0]), scaled(square, Fraction(inside[1]))])
+        below = total([constant(inside[0]), scale(square, Fraction(inside[1]))])
         if root:
             below = table.power(below, constant(Fraction(1, 2)))
-        return [scaled(table.inverse(below), Fraction(sign))]
+        return [scale(table.inverse(below), Fraction(sign))]
 
     return slopes
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.known import FUNCTIONS
-from symlump.ode.notation import Term, joined, name_latex, style
+from symlump.ode.notation import Term, join_terms, name_latex, style
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
@@ -66,7 +66,7 @@ class FunctionWriter:
             if below:
                 body = self._quotient(body, below)
             parts.append((body, value < 0))
-        return joined(parts, total, self._latex)
+        return join_terms(parts, total, self._latex)
 
     def _quotient(self, above: str, below: list[tuple[str, int]]) -> str:
         """Parentheses where a factor of the denominator would fall apart without them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symlump.ode.exact import FloatArray
-from symlump.ode.functions.generators import Generators, placed
+from symlump.ode.functions.generators import Generators, place_rows
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
@@ -47,7 +47,7 @@ class Slopes:
         """True where every function, and every derivative, can be evaluated."""
         return all(name in FUNCTIONS for name in self.functions.functions)
 
-    def chained(self, by_symbol: sparse.csr_array, symbols: FloatArray) -> sparse.csr_array:
+    def chain(self, by_symbol: sparse.csr_array, symbols: FloatArray) -> sparse.csr_array:
         """Derivatives by variables from those by variables and functions, at given values of all symbols."""
         n, live = self.functions.first, self.live
         inner = self._total_derivatives(symbols)
@@ -72,5 +72,5 @@ class Slopes:
                 mine = rows[: own.size]
                 part = inside[mine]
                 total = part[:, :n] + part[:, n : n + live] @ result
-                result = result + placed(own, live) @ sparse.diags_array(slope[mine]) @ total
+                result = result + place_rows(own, live) @ sparse.diags_array(slope[mine]) @ total
         return sparse.csr_array(result)

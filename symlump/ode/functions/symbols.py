@@ -25,7 +25,7 @@ from symlump.ode.functions.algebra import (
     constant_of,
     multiply,
     power,
-    scaled,
+    scale,
     symbol,
     symbols_of,
 )
@@ -87,9 +87,9 @@ class SymbolTable:
 
     def multiply(self, p: Polynomial, q: Polynomial, budget: Budget | None = None) -> Polynomial:
         """p·q, multiplied out; a symbol times its inverse cancels."""
-        return self.cancelled(multiply(p, q, budget or Budget()))
+        return self.cancel(multiply(p, q, budget or Budget()))
 
-    def cancelled(self, p: Polynomial) -> Polynomial:
+    def cancel(self, p: Polynomial) -> Polynomial:
         """P with every x·(1/x) of a single symbol x left out."""
         inverse_of = self._inverse_of
         if not inverse_of:
@@ -121,7 +121,7 @@ class SymbolTable:
             if not number:
                 raise InputError("division by zero")
             return constant(1 / number)
-        below, powers = self.cleared(p, budget)
+        below, powers = self.clear_denominators(p, budget)
         if not below:
             raise InputError("division by zero")
         scale, content, rest = _normal(below)
@@ -157,7 +157,7 @@ class SymbolTable:
             if e < 0:
                 return self.power(self.inverse(base, budget), constant(-e), budget)
             raised = power(base, int(e), budget)
-            return self.cancelled(raised)
+            return self.cancel(raised)
         if number == 1:
             return constant(1)
         if number == 0 and e is not None and e < 0:
@@ -181,7 +181,7 @@ class SymbolTable:
         function = FUNCTIONS.get(name)
         if function is not None:
             if function.parity and u[0] and u[0][max(u[0], key=_order)] < 0:
-                u[0] = scaled(u[0], Fraction(-1))
+                u[0] = scale(u[0], Fraction(-1))
                 sign = Fraction(function.parity)
             number = constant_of(u[0]) if len(u) == 1 else None
             if number is not None:
@@ -192,10 +192,10 @@ class SymbolTable:
                     raise InputError("the logarithm of a number that is not positive")
             if function.parity and any(map(self.is_inverse, symbols_of(u[0]))):
                 # Which sign is in front depends on how a quotient is written: −x/(1 + x) is 1/(1 + x) − 1.
-                opposite = self._found(name, (scaled(u[0], Fraction(-1)),))
+                opposite = self._found(name, (scale(u[0], Fraction(-1)),))
                 if opposite is not None:
-                    return scaled(symbol(opposite), sign * function.parity)
-        return scaled(symbol(self._equal_or_new(name, tuple(u))), sign)
+                    return scale(symbol(opposite), sign * function.parity)
+        return scale(symbol(self._equal_or_new(name, tuple(u))), sign)
 
     def derivatives(self, s: int) -> list[Polynomial]:
         """∂f/∂u_a of the function behind a symbol by each of its arguments; new symbols may be needed."""
@@ -251,7 +251,9 @@ class SymbolTable:
             self.arguments.append(u)
         return found
 
-    def cleared(self, p: Polynomial, budget: Budget) -> tuple[Polynomial, dict[int, int]]:
+    def clear_denominators(
+        self, p: Polynomial, budget: Budget
+    ) -> tuple[Polynomial, dict[int, int]]:
         """The numerator of p over the product of denominators d_s^k, and those powers {s: k}."""
         powers: dict[int, int] = {}
         parts: dict[Monomial, Polynomial] = {}
@@ -290,7 +292,7 @@ class SymbolTable:
         value = self._residue_of(p)
         if value:
             return False
-        return not self.cleared(p, budget or Budget())[0]
+        return not self.clear_denominators(p, budget or Budget())[0]
 
     def _residue_of(self, p: Polynomial) -> int | None:
         result = 0

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 UNKNOWN_SLOPES = "derivative such as exp', or D1(a^n) by a, is taken as one more unknown function"
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Names as one says them; empty where there are none.
 
     Examples
     --------
-    >>> listed(["a", "b", "c"]), listed(["a"])
+    >>> list_names(["a", "b", "c"]), list_names(["a"])
     ('a, b and c', 'a')
     """
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
@@ -27,7 +27,7 @@ def listed(names: Sequence[str]) -> str:
 
 def listed_functions(functions: Iterable[str]) -> str:
     """The same of functions by name."""
-    return listed(["powers" if name == "power" else name for name in functions])
+    return list_names(["powers" if name == "power" else name for name in functions])
 
 
 def taken_as_unknown(ode: ODE) -> str:

@@ -27,7 +27,7 @@ FILES = (
 )
 
 
-def compiled() -> Path:
+def compile_development() -> Path:
     """The folder of the compiled development, for ``coqc -Q FOLDER Symlump``; compiled where it is not yet.
 
     Raises
@@ -38,7 +38,7 @@ def compiled() -> Path:
         If coqc refuses the development, or the cache cannot be written.
     """
     commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in FILES]
-    return made("theory", [f"{name}.v" for name in FILES], commands)
+    return make_cached("theory", [f"{name}.v" for name in FILES], commands)
 
 
 def coqc(text: str) -> tuple[bool, str]:
@@ -49,7 +49,7 @@ def coqc(text: str) -> tuple[bool, str]:
     MissingProgramError
         If there is no coqc.
     """
-    folder = compiled()
+    folder = compile_development()
     with tempfile.TemporaryDirectory() as place:
         Path(place, "certificate.v").write_text(text, encoding="utf-8")
         command = [program("coqc"), "-Q", str(folder), "Symlump", "certificate.v"]
@@ -79,7 +79,7 @@ def _version(path: str) -> bytes:
     return subprocess.check_output([path, "--version"])
 
 
-def made(name: str, sources: Sequence[str], commands: Sequence[Sequence[str]]) -> Path:
+def make_cached(name: str, sources: Sequence[str], commands: Sequence[Sequence[str]]) -> Path:
     """A folder of the cache in which the commands were run beside copies of the sources."""
     key = hashlib.sha256(_version(program("coqc")))
     for source in sources:

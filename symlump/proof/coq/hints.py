@@ -84,14 +84,14 @@ def hints(claim: Claim, of: Mapping[str, str]) -> tuple[list[Hint], list[Hint]]:
     else:
         found.name(SYSTEM, claim.system)
         for name, row in rows[claim.kind].items():
-            found.images[QUOTIENT + name] = tagged(row, SYSTEM)
+            found.images[QUOTIENT + name] = tag_names(row, SYSTEM)
     return (
         found.follow(SYSTEM, claim.functions),
         found.follow(QUOTIENT, claim.quotient_functions),
     )
 
 
-def tagged(p: Polynomial, tag: str) -> Polynomial:
+def tag_names(p: Polynomial, tag: str) -> Polynomial:
     """The polynomial in names that say on which side they stand."""
     return {tuple((tag + v, e) for v, e in m): c for m, c in p.items()}
 
@@ -166,7 +166,8 @@ class _Followed:
         result = []
         for name, function in functions.items():
             arguments = [
-                _substituted(tagged(p, tag), self.images, self.budget) for p in function.arguments
+                _substituted(tag_names(p, tag), self.images, self.budget)
+                for p in function.arguments
             ]
             symbol = tag + name
             one = self._inverse if function.name == "inverse" else self._function

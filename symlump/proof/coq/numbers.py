@@ -19,7 +19,7 @@ Row = list[tuple[Fraction, int]]
 
 
 @dataclass(frozen=True)
-class Derivation:
+class NumberedDerivation:
     """Why a linear lumping is the smallest: see :mod:`symlump.proof.closure`."""
 
     observables: list[Row]
@@ -30,7 +30,7 @@ class Derivation:
 
 
 @dataclass(frozen=True)
-class Gradients:
+class NumberedGradients:
     """Why a linear lumping of a system with functions is the smallest: see ``theory/Gradients.v``.
 
     Parameters
@@ -55,7 +55,7 @@ class Gradients:
 
 
 @dataclass(frozen=True)
-class Symbols:
+class NumberedSymbols:
     """Quotients and functions of a system and its quotient, and what helps to verify them.
 
     Parameters
@@ -79,7 +79,7 @@ class Symbols:
     quotient_hints: list[tuple[str, Terms | int | None]]
     points: list[tuple[int, list[int]]]
     seeds: list[int] | None
-    gradients: Gradients | None = None
+    gradients: NumberedGradients | None = None
 
     @property
     def unknown(self) -> bool:
@@ -121,8 +121,8 @@ class NumberedClaim:
     initial: list[int] | None
     rounds: list[list[tuple[int, int, Factors]]] | None
     matrix: list[Row]
-    derivation: Derivation | None
-    symbols: Symbols | None = None
+    derivation: NumberedDerivation | None
+    symbols: NumberedSymbols | None = None
 
     @property
     def terms(self) -> int:
@@ -135,7 +135,7 @@ class NumberedClaim:
         return replace(self, rounds=None, derivation=None, symbols=symbols)
 
 
-def numbered(claim: Claim) -> NumberedClaim:
+def number_claim(claim: Claim) -> NumberedClaim:
     """The claim in numbers.
 
     Raises
@@ -177,7 +177,7 @@ def numbered(claim: Claim) -> NumberedClaim:
 _POINTS, _MORE_ROUNDS = 4, 3
 
 
-def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Symbols:
+def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> NumberedSymbols:
     of = {member: block for block, members in claim.blocks.items() for member in members}
     found = hints(claim, of)
     both = {SYSTEM + name: 2 * number for name, number in at.items()}
@@ -198,7 +198,7 @@ def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Sy
         rounds = min(claim.evaluations.rounds, len(claim.system)) + _MORE_ROUNDS
         seeds = list(range(2, 2 + rounds))
     first, second = (list(map(numbers, part_of)) for part_of in found)
-    return Symbols(
+    return NumberedSymbols(
         _applied(claim.functions, at),
         _applied(claim.quotient_functions, part),
         first,
@@ -209,12 +209,14 @@ def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Sy
     )
 
 
-def _gradients(claim: Claim, at: Mapping[str, int], row_at: Mapping[str, int]) -> Gradients | None:
+def _gradients(
+    claim: Claim, at: Mapping[str, int], row_at: Mapping[str, int]
+) -> NumberedGradients | None:
     closure = claim.closure
     if closure is None:
         return None
     reduced, parts, pivots = echelon(list(claim.matrix.values()))
-    return Gradients(
+    return NumberedGradients(
         [_row(form, at) for form, _ in closure.observables],
         [_row(carried, row_at) for _, carried in closure.observables],
         _start(closure),
@@ -242,7 +244,7 @@ def _applied(functions: Functions, at: Mapping[str, int]) -> list[tuple[str, lis
 
 def _derivation(
     claim: Claim, at: Mapping[str, int], row_at: Mapping[str, int]
-) -> Derivation | None:
+) -> NumberedDerivation | None:
     closure = claim.closure
     if closure is None:
         return None
@@ -251,7 +253,7 @@ def _derivation(
         if not steps or steps[-1][0] != parent + 1:
             steps.append((parent + 1, []))
         steps[-1][1].append(_factors(monomial, at))
-    return Derivation(
+    return NumberedDerivation(
         [_row(form, at) for form, _ in closure.observables],
         [_row(carried, row_at) for _, carried in closure.observables],
         _start(closure),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from symlump.proof.coq.numbers import Factors, NumberedClaim, Row, Symbols, Terms
+from symlump.proof.coq.numbers import Factors, NumberedClaim, NumberedSymbols, Row, Terms
 
 #: A longer list is written in pieces: Coq reads nested terms by recursion.
 _PIECE = 200
@@ -47,11 +47,11 @@ def script(claim: NumberedClaim, reference: bool = False) -> str:
     Examples
     --------
     >>> from symlump.proof.check import read_claim
-    >>> from symlump.proof.coq.numbers import numbered
+    >>> from symlump.proof.coq.numbers import number_claim
     >>> x, y = [["-1", [["x", 1]]]], [["-1", [["y", 1]]]]
     >>> data = {"format": "symlump certificate", "version": 1, "kind": "forward", "system": {"x": x, "y": y},
     ...         "blocks": {"z": ["x", "y"]}, "quotient": {"z": [["-1", [["z", 1]]]]}}
-    >>> text = script(numbered(read_claim(data)))
+    >>> text = script(number_claim(read_claim(data)))
     >>> print(text[text.index("Theorem"):].strip())
     Theorem accepted : forward_lumping the_system (listed blocks) quotient.
     Proof. apply forward_accepted. vm_compute. reflexivity. Qed.
@@ -115,7 +115,7 @@ class _Script:
             len(claim.quotient_names) + len(claim.symbols.quotient),
         )
 
-    def _symbols(self, symbols: Symbols) -> None:
+    def _symbols(self, symbols: NumberedSymbols) -> None:
         self._functions("functions", "f", symbols.system)
         self._functions("quotient_functions", "h", symbols.quotient)
         for name, hints in (("hints", symbols.hints), ("quotient_hints", symbols.quotient_hints)):
@@ -175,7 +175,7 @@ class _Script:
             statement = lumping
         self._theorem(statement, theorem)
 
-    def _partitions_with_functions(self, symbols: Symbols) -> None:
+    def _partitions_with_functions(self, symbols: NumberedSymbols) -> None:
         claim, kind = self.claim, self.claim.kind
         given = ["hints", "quotient_hints", "points"]
         statement = (
@@ -231,7 +231,7 @@ class _Script:
             theorem = f"(linear_smallest_accepted the_system matrix quotient {arguments})"
         self._theorem(statement, theorem)
 
-    def _linear_with_functions(self, symbols: Symbols) -> None:
+    def _linear_with_functions(self, symbols: NumberedSymbols) -> None:
         statement = "linear_lumping_of the_system functions matrix quotient quotient_functions"
         theorem, given = "linear_accepted_of", ["hints", "quotient_hints", "points"]
         found = symbols.gradients

@@ -12,15 +12,15 @@ from typing import Any
 from symlump.errors import FailureError
 from symlump.proof.check import FREE, Inconclusive, Verdict, read_claim, verdict
 from symlump.proof.coq import development
-from symlump.proof.coq.development import FILES, made
+from symlump.proof.coq.development import FILES, make_cached
 from symlump.proof.coq.numbers import (
     Factors,
-    Gradients,
     NumberedClaim,
+    NumberedGradients,
+    NumberedSymbols,
     Row,
-    Symbols,
     Terms,
-    numbered,
+    number_claim,
 )
 from symlump.proof.coq.script import KNOWN_FUNCTIONS, script
 
@@ -50,7 +50,7 @@ def check_verified(
 
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
-        return _judged(numbered(claim), claim.tolerance != "0", _proved if coqc else ask)
+        return _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
 
     return verdict(examine)
 
@@ -126,7 +126,7 @@ def _program() -> Path:
     commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in (*FILES, "Extract")]
     flags = ["-O3", "-w", "-a"]
     compile_it = ["ocamlopt", *flags, "verified.mli", "verified.ml", "main.ml", "-o", "verified"]
-    return made("checker", sources, [*commands, compile_it]) / "verified"
+    return make_cached("checker", sources, [*commands, compile_it]) / "verified"
 
 
 def _input(claim: NumberedClaim) -> str:
@@ -164,7 +164,7 @@ def _input(claim: NumberedClaim) -> str:
     return " ".join([*words, "some", *_list(records)])
 
 
-def _symbols(symbols: Symbols) -> list[str]:
+def _symbols(symbols: NumberedSymbols) -> list[str]:
     numbers: dict[str, str] = {}
 
     def called(function: str) -> list[str]:
@@ -183,7 +183,7 @@ def _symbols(symbols: Symbols) -> list[str]:
     )
 
 
-def _gradients(found: Gradients | None) -> list[str]:
+def _gradients(found: NumberedGradients | None) -> list[str]:
     if found is None:
         return ["none"]
     words = ["some", *_list(map(_row, found.observables)), *_list(map(_row, found.carried))]

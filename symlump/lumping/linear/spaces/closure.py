@@ -105,7 +105,7 @@ class _Growth:
                 part = slice(start, start + BLOCK)
                 self.add(rows[part], parents[part], generators[part])
 
-    def finished(self, kept: IntArray) -> Closure:
+    def finish(self, kept: IntArray) -> Closure:
         empty = np.empty(0, dtype=np.int64)
         self.space.settle()
         return Closure(
@@ -157,7 +157,7 @@ def close(
                     growth.add(candidates, parent, k)
                 break
             candidates, parent, k = _add_some(growth, candidates, parent, k, generator)
-    return growth.finished(kept)
+    return growth.finish(kept)
 
 
 def _without_units(

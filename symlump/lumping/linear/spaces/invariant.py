@@ -25,8 +25,8 @@ from symlump.lumping.linear.spaces.closure import Closure, close, is_closed, rep
 from symlump.lumping.linear.spaces.echelon import fold, primes, product
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
+from symlump.lumping.linear.spaces.residues import centre
 from symlump.lumping.linear.spaces.residues import primes as large_primes
-from symlump.lumping.linear.spaces.residues import signed
 from symlump.lumping.linear.spaces.rowspace import RowSpace, orthogonal
 from symlump.ode.exact import AnyArray, ExactArray, IntArray
 
@@ -75,7 +75,7 @@ class Lift:
         if len(self) < self._wanted:
             return None
         self._wanted = 2 * len(self) if len(self) > 3 else len(self) + 1
-        return lifted(self._found)
+        return lift(self._found)
 
 
 def smallest_invariant(family: MatrixFamily, rows: ExactMatrix, seed: int = 0) -> InvariantSpace:
@@ -189,7 +189,7 @@ def lifted_kernel(
             spaces = [min(both, key=lambda space: space.basis.nnz)]
             pivots = spaces[0].pivots
             order = np.concatenate([np.setdiff1d(columns, pivots), pivots])
-        basis = lifted([(space.prime, space.basis) for space in spaces])
+        basis = lift([(space.prime, space.basis) for space in spaces])
         if basis is not None and verified(basis):
             return basis, spaces[0].pivots
     return None
@@ -222,7 +222,7 @@ def is_invariant(family: MatrixFamily, basis: ExactMatrix, pivots: IntArray) -> 
             continue
         residues = np.mod(whole, prime).astype(np.int64) * pow(shared, -1, prime) % prime
         rows = sparse.csr_array(
-            (signed(residues, prime), basis.columns, basis.indptr), shape=basis.shape
+            (centre(residues, prime), basis.columns, basis.indptr), shape=basis.shape
         )
         images, _, _ = family.modulo(prime).images(rows)
         dense = rows.toarray().astype(np.float64)
@@ -255,7 +255,7 @@ def identity(size: int) -> ExactMatrix:
     return ExactMatrix(place, place[:-1], ExactArray(ones, ones), size)
 
 
-def lifted(found: list[Residues]) -> ExactMatrix | None:
+def lift(found: list[Residues]) -> ExactMatrix | None:
     """The basis over Q with the given residues, or None where these are not those of small fractions."""
     height, width = found[0][1].shape
     keys = [

@@ -27,12 +27,12 @@ def primes() -> Iterator[int]:
         prime = int(prevprime(prime))
 
 
-def signed(values: IntArray, prime: int) -> IntArray:
+def centre(values: IntArray, prime: int) -> IntArray:
     """Residues between −p/2 and p/2.
 
     Examples
     --------
-    >>> signed(np.array([6, 3, -1, 4]), 7).tolist()
+    >>> centre(np.array([6, 3, -1, 4]), 7).tolist()
     [-1, 3, -1, -3]
     """
     values = np.mod(values, prime)
@@ -43,7 +43,7 @@ def signed(values: IntArray, prime: int) -> IntArray:
 def clean(matrix: sparse.sparray, prime: int) -> sparse.csr_array:
     """The same matrix reduced modulo the prime, in compressed rows without stored zeros."""
     result = matrix.tocsr()
-    result.data = signed(result.data, prime)
+    result.data = centre(result.data, prime)
     result.eliminate_zeros()
     return result
 
@@ -66,8 +66,8 @@ def multiply(a: sparse.csr_array, b: sparse.csr_array, prime: int) -> sparse.csr
 
 def apply(a: sparse.csr_array, x: IntArray, prime: int) -> IntArray:
     """The product of a sparse matrix and a dense one, both of signed residues."""
-    product: IntArray = _by_limbs(a, x, lambda limb: signed(a @ limb, prime))
-    return signed(product, prime)
+    product: IntArray = _by_limbs(a, x, lambda limb: centre(a @ limb, prime))
+    return centre(product, prime)
 
 
 def _by_limbs(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from symlump.lumping.linear.spaces.residues import clean, multiply, signed
+from symlump.lumping.linear.spaces.residues import centre, clean, multiply
 from symlump.ode.exact import IntArray
 
 _MOST = 64  # vectors that are added at once
@@ -67,11 +67,11 @@ class RowSpace:
             if not live.size:
                 continue
             pivot = int(live[0])
-            dense[i] = signed(dense[i] * pow(int(dense[i, pivot]), -1, prime), prime)
+            dense[i] = centre(dense[i] * pow(int(dense[i, pivot]), -1, prime), prime)
             others = np.flatnonzero(dense[:, pivot])
             others = others[others != i]
-            dense[others] = signed(
-                dense[others] - signed(dense[others, pivot][:, None] * dense[i], prime), prime
+            dense[others] = centre(
+                dense[others] - centre(dense[others, pivot][:, None] * dense[i], prime), prime
             )
             kept.append(i)
             pivots.append(pivot)

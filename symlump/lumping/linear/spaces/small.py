@@ -18,7 +18,7 @@ from symlump.lumping.linear.spaces.closure import powers
 from symlump.lumping.linear.spaces.echelon import fold
 from symlump.lumping.linear.spaces.echelon import primes as small_primes
 from symlump.lumping.linear.spaces.residues import primes
-from symlump.lumping.linear.spaces.small_terms import Factors, Partial, Row, Terms, lowered
+from symlump.lumping.linear.spaces.small_terms import Factors, Partial, Row, Terms, differentiate
 
 #: Systems of more terms are not tried; more products of numbers than this are not made.
 MOST_TERMS, MOST_WORK = 3000, 60_000
@@ -74,7 +74,7 @@ class ModularRows:
                 target.pop(c, None)
 
 
-def lifted(spaces: Sequence[ModularRows]) -> list[Row] | None:
+def lift_rows(spaces: Sequence[ModularRows]) -> list[Row] | None:
     """The rows over Q, each times the least number that makes it integers, in the order of the pivots.
 
     None where an entry is not that of a fraction with numerator and denominator below √(Π p / 2), over the
@@ -180,7 +180,7 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
     """
     linear = all(not f or (len(f) == 1 and f[0][1] == 1) for f in terms.monomials)
     arrays = linear and len(terms.equations) > _FEW_VARIABLES
-    partial = [lowered(factors) for factors in terms.monomials]
+    partial = [differentiate(factors) for factors in terms.monomials]
     spaces: list[ModularRows] = []
     first: SmallClosure | None = None
     for prime in islice(small_primes() if arrays else primes(), _MOST_PRIMES):
@@ -198,7 +198,7 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
         if len(closure.rows) == len(terms.equations):
             return closure
         spaces.append(space)
-        rows = lifted(spaces)
+        rows = lift_rows(spaces)
         if rows is None or not spans(rows, start):
             continue
         if all(spans(rows, (v for _, v in terms.gradient(row, partial))) for row in rows):

@@ -49,7 +49,7 @@ def small_quotient(
             renamed[m] = tuple(sorted((label[v], e) for v, e in factors)), below
     found: dict[tuple[int, Factors], tuple[int, int]] = {}
     for i, row in enumerate(rows):
-        for m, value in terms.combined(row).items():
+        for m, value in terms.combine(row).items():
             if value and m in renamed:
                 factors, below = renamed[m]
                 found[i, factors] = value, below * terms.scale

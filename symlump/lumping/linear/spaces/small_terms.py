@@ -46,7 +46,7 @@ class Terms:
         pairs = zip(cuts, cuts[1:], strict=False)
         return cls(equations, [tuple(factors[a:b]) for a, b in pairs], scale)
 
-    def combined(self, row: Row) -> Row:
+    def combine(self, row: Row) -> Row:
         """The polynomial row·q, as ``{monomial: value}`` over the scale; zeros may be among the values."""
         if len(row) == 1:
             ((i, weight),) = row.items()
@@ -60,7 +60,7 @@ class Terms:
     def gradient(self, row: Row, partial: Sequence[Sequence[Partial]]) -> list[tuple[Factors, Row]]:
         """The coefficients of the gradient of row·q, by monomials, the shortest first."""
         images: dict[Factors, Row] = {}
-        for m, value in self.combined(row).items():
+        for m, value in self.combine(row).items():
             if value:
                 for lowered, variable, power in partial[m]:
                     if lowered in images:
@@ -70,7 +70,7 @@ class Terms:
         return sorted(images.items(), key=lambda item: len(item[1]))
 
 
-def lowered(factors: Factors) -> list[Partial]:
+def differentiate(factors: Factors) -> list[Partial]:
     """For each variable of a monomial: the monomial that its derivative has, the variable, its power."""
     if len(factors) == 1 and factors[0][1] == 1:
         return [((), factors[0][0], 1)]

@@ -6,7 +6,7 @@ from math import log2
 
 import numpy as np
 
-from symlump.lumping.linear.spaces.residues import primes, signed
+from symlump.lumping.linear.spaces.residues import centre, primes
 from symlump.ode.exact import AnyArray, IntArray
 
 
@@ -20,7 +20,7 @@ def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
     >>> charpoly_modulo(np.array([[1, 2], [3, 4]]), 101)
     [1, 96, 99]
     """
-    h = _hessenberg(signed(matrix.copy(), prime), prime)
+    h = _hessenberg(centre(matrix.copy(), prime), prime)
     size = len(h)
     # Row k: the characteristic polynomial of the leading k × k block, lowest power first.
     table = np.zeros((size + 1, size + 1), dtype=np.int64)
@@ -28,12 +28,12 @@ def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
     below = np.ones(0, dtype=np.int64)  # products of subdiagonal entries, from row r to the last
     for k in range(1, size + 1):
         table[k, 1:] = table[k - 1, :-1]
-        table[k] = signed(table[k] - signed(h[k - 1, k - 1] * table[k - 1], prime), prime)
+        table[k] = centre(table[k] - centre(h[k - 1, k - 1] * table[k - 1], prime), prime)
         if k > 1:
-            below = signed(np.append(below, 1) * h[k - 1, k - 2], prime)
-            weights = signed(h[: k - 1, k - 1] * below, prime)
-            rest = signed(weights[:, None] * table[: k - 1], prime).sum(axis=0)
-            table[k] = signed(table[k] - rest, prime)
+            below = centre(np.append(below, 1) * h[k - 1, k - 2], prime)
+            weights = centre(h[: k - 1, k - 1] * below, prime)
+            rest = centre(weights[:, None] * table[: k - 1], prime).sum(axis=0)
+            table[k] = centre(table[k] - rest, prime)
     return [int(value) % prime for value in table[size, ::-1]]
 
 
@@ -46,9 +46,9 @@ def _hessenberg(h: IntArray, prime: int) -> IntArray:
         pivot = k + int(live[0])
         h[[k, pivot]] = h[[pivot, k]]
         h[:, [k, pivot]] = h[:, [pivot, k]]
-        factors = signed(h[k + 1 :, k - 1] * pow(int(h[k, k - 1]), -1, prime), prime)
-        h[k + 1 :] = signed(h[k + 1 :] - signed(factors[:, None] * h[k], prime), prime)
-        h[:, k] = signed(h[:, k] + signed(h[:, k + 1 :] * factors, prime).sum(axis=1), prime)
+        factors = centre(h[k + 1 :, k - 1] * pow(int(h[k, k - 1]), -1, prime), prime)
+        h[k + 1 :] = centre(h[k + 1 :] - centre(factors[:, None] * h[k], prime), prime)
+        h[:, k] = centre(h[:, k] + centre(h[:, k + 1 :] * factors, prime).sum(axis=1), prime)
     return h
 
 

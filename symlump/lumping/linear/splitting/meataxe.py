@@ -33,11 +33,11 @@ from symlump.lumping.linear.spaces.family import MatrixFamily, ModularFamily
 from symlump.lumping.linear.spaces.invariant import (
     InvariantSpace,
     contains,
-    lifted,
+    lift,
     lifted_kernel,
     smallest_invariant,
 )
-from symlump.lumping.linear.spaces.residues import apply, signed
+from symlump.lumping.linear.spaces.residues import apply, centre
 from symlump.lumping.linear.spaces.rowspace import orthogonal
 from symlump.lumping.linear.splitting.charpoly import (
     charpoly,
@@ -95,7 +95,7 @@ def _norton_modulo_prime(
         element = _random_residues(rows, generator)
         roots = roots_modulo(charpoly_modulo(element, prime), prime)
         for root in roots[:3]:
-            shifted = signed(element - root * np.eye(size, dtype=np.int64), prime)
+            shifted = centre(element - root * np.eye(size, dtype=np.int64), prime)
             left = orthogonal(sparse.csr_array(shifted.T.copy()), prime)
             if len(left) != 1:
                 continue
@@ -108,7 +108,7 @@ def _norton_modulo_prime(
                     return Irreducible(1)
                 annihilating = orthogonal(dual.matrix(), prime)
                 matrix, pivots = annihilating.basis, annihilating.pivots
-            basis = lifted([(prime, matrix)])
+            basis = lift([(prime, matrix)])
             if basis is not None and contains(basis, pivots, family.images(basis)[0]):
                 return basis, pivots
     return None
@@ -120,12 +120,12 @@ def _random_residues(rows: ModularFamily, generator: np.random.Generator) -> Int
     entries = rows.unfolded.tocoo()
     parts = []
     for _ in range(3):
-        weights = signed(generator.integers(0, prime, size=family.count), prime)
+        weights = centre(generator.integers(0, prime, size=family.count), prime)
         dense = np.zeros((family.size, family.size), dtype=np.int64)
-        values = signed(weights[family.generators[entries.coords[1]]] * entries.data, prime)
+        values = centre(weights[family.generators[entries.coords[1]]] * entries.data, prime)
         np.add.at(dense, (entries.coords[0], family.columns[entries.coords[1]]), values)
-        parts.append(signed(dense, prime))
-    return signed(parts[0] + apply(sparse.csr_array(parts[1]), parts[2], prime), prime)
+        parts.append(centre(dense, prime))
+    return centre(parts[0] + apply(sparse.csr_array(parts[1]), parts[2], prime), prime)
 
 
 def _from_coordinates(
@@ -207,7 +207,7 @@ def left_kernel_of(coefficients: list[int], element: AnyArray) -> Subspace | Non
     """
 
     def modulo(prime: int) -> sparse.csr_array:
-        residues = signed(np.mod(element, prime).astype(np.int64), prime)
+        residues = centre(np.mod(element, prime).astype(np.int64), prime)
         return sparse.csr_array(evaluate(coefficients, residues, prime).T.copy())
 
     return lifted_kernel(modulo, partial(_vanishes, coefficients, element), _MOST_PRIMES)
@@ -219,7 +219,7 @@ def evaluate(coefficients: list[int], matrix: IntArray, prime: int) -> IntArray:
     identity = np.eye(len(matrix), dtype=np.int64)
     value = np.zeros_like(matrix)
     for c in coefficients:
-        value = signed(apply(factor, value, prime) + (c % prime) * identity, prime)
+        value = centre(apply(factor, value, prime) + (c % prime) * identity, prime)
     return value
 
 

@@ -14,14 +14,14 @@ from symlump.lumping.linear.spaces.rowspace import RowSpace
 from symlump.ode.exact import ExactArray, IntArray
 
 
-def restricted(family: MatrixFamily, basis: ExactMatrix, pivots: IntArray) -> MatrixFamily:
+def restrict(family: MatrixFamily, basis: ExactMatrix, pivots: IntArray) -> MatrixFamily:
     """The action on an invariant row space, in a basis that is the identity on its pivots."""
     product = basis @ family.unfolded
     place = np.full(family.size, -1, dtype=np.int64)
     place[pivots] = np.arange(pivots.size)
     columns = place[family.columns[product.columns]]
     kept = columns >= 0
-    return simplified(
+    return simplify(
         MatrixFamily.from_entries(
             family.generators[product.columns][kept],
             product.owners[kept],
@@ -58,10 +58,10 @@ def on_quotient(
         rest.size,
         family.count,
     )
-    return simplified(smaller), rest
+    return simplify(smaller), rest
 
 
-def simplified(family: MatrixFamily) -> MatrixFamily:
+def simplify(family: MatrixFamily) -> MatrixFamily:
     """Linearly independent matrices of coprime integers that span the same algebra."""
     size = family.size
     generators, rows, columns, values = family.entries()
@@ -108,7 +108,7 @@ def on_coordinates(family: MatrixFamily, coordinates: IntArray) -> MatrixFamily:
     place = np.full(family.size, -1, dtype=np.int64)
     place[coordinates] = np.arange(coordinates.size)
     kept = (place[rows] >= 0) & (place[columns] >= 0)
-    return simplified(
+    return simplify(
         MatrixFamily.from_entries(
             generators[kept],
             place[rows[kept]],

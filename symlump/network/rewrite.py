@@ -28,6 +28,7 @@ from symlump.network.nodes import (
 from symlump.network.precision import refuse_overflow
 from symlump.network.simplify import simplify
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -277,3 +278,22 @@ class _Rewriter:
 
 def _width(channels: IntArray) -> int:
     return int(channels.max(initial=-1)) + 1
+
+
+def reducible(network: Network) -> int:
+    """How many parameters merging can reach: of layers that make, or read, units that may merge.
+
+    Examples
+    --------
+    >>> reducible(Network.dense([np.ones((3, 2)), np.ones((1, 3))]))
+    9
+    """
+    ties = find_ties(network)
+    free = np.zeros(ties.count, dtype=bool)
+    for units in ties.axes:
+        free[units] = True
+    return sum(
+        held
+        for layer, held in zip(network.layers, network.held, strict=True)
+        if free[ties.units[layer.name]].any() or free[ties.units[layer.inputs[0]]].any()
+    )

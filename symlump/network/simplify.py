@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Apply, Flatten, Node, Select
+from symlump.network.nodes import Affine, Apply, Concatenate, Flatten, Node, Select
 from symlump.network.shared import keep_shared
 from symlump.ode.exact import FloatArray
 
@@ -68,7 +68,7 @@ def simplify(network: Network, fold: bool = True) -> Network:
     [('fc', [[6.0]], [1.0])]
     """
     if fold:
-        network = _told_apart(network)
+        network = _scales_before_joins(_told_apart(network))
     nodes: dict[str, Node] = {}
     instead: dict[str, str] = {}
     needed = _needed(network)
@@ -113,6 +113,54 @@ def simplify(network: Network, fold: bool = True) -> Network:
     if len(needed) < len(nodes):
         small = replace(small, nodes=tuple(node for node in small.nodes if node.name in needed))
     return _told_apart(small) if fold else small
+
+
+def _scales_before_joins(network: Network) -> Network:
+    """A scale of joined layers is one of each: those of the groups of a convolution, which then take it in."""
+    joins = {
+        node.inputs[0]: node
+        for node in network.nodes
+        if isinstance(node, Affine) and node.is_scale and _joins_layers(network, node.inputs[0])
+    }
+    if not joins:
+        return network
+    instead = {scale.name: name for name, scale in joins.items()}
+    nodes: list[Node] = []
+    for node in network.nodes:
+        if node.name in instead:
+            continue
+        node = replace(node, inputs=tuple(instead.get(name, name) for name in node.inputs))
+        if node.name in joins:
+            scales = _split(joins[node.name], node.inputs, network)
+            nodes += scales
+            node = replace(node, inputs=tuple(scale.name for scale in scales))
+        nodes.append(node)
+    outputs = tuple(instead.get(name, name) for name in network.outputs)
+    return replace(network, nodes=tuple(nodes), outputs=outputs)
+
+
+def _split(scale: Affine, parts: tuple[str, ...], network: Network) -> list[Affine]:
+    """A scale for each of the values that are joined before it."""
+    ends = np.cumsum([network.shapes[name][0] for name in parts])[:-1]
+    weights = np.split(scale.weight, ends)
+    biases = [None] * len(parts) if scale.bias is None else np.split(scale.bias, ends)
+    return [
+        Affine(f"{scale.name}.{k}", (name,), weight, bias, depthwise=True)
+        for k, (name, weight, bias) in enumerate(zip(parts, weights, biases, strict=True))
+    ]
+
+
+def _joins_layers(network: Network, name: str) -> bool:
+    """Whether a value joins layers, each read by it alone, and a single node reads it."""
+    node = network.named[name]
+    if not isinstance(node, Concatenate) or network.readers[name] != 1 or name in network.outputs:
+        return False
+    return all(
+        isinstance(network.named[x], Affine)
+        and network.readers[x] == 1
+        and x not in network.outputs
+        for x in node.inputs
+    )
 
 
 def _told_apart(network: Network) -> Network:

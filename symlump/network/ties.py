@@ -29,6 +29,7 @@ from symlump.network.nodes import (
     Select,
 )
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import IntArray
 
 
@@ -169,25 +170,6 @@ def find_ties(network: Network) -> Ties:
     return _Finder(network).ties
 
 
-def reducible(network: Network) -> int:
-    """How many parameters merging can reach: of layers that make, or read, units that may merge.
-
-    Examples
-    --------
-    >>> reducible(Network.dense([np.ones((3, 2)), np.ones((1, 3))]))
-    9
-    """
-    ties = find_ties(network)
-    free = np.zeros(ties.count, dtype=bool)
-    for units in ties.axes:
-        free[units] = True
-    return sum(
-        held
-        for layer, held in zip(network.layers, network.held, strict=True)
-        if free[ties.units[layer.name]].any() or free[ties.units[layer.inputs[0]]].any()
-    )
-
-
 class _Finder:
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -199,6 +181,7 @@ class _Finder:
         self._positions: dict[str, IntArray] = {}
         self._heads: list[tuple[str, IntArray, IntArray]] = []  # which heads read which units
         self._parts = owned_parts(network)
+        self._groups = groups_of(network)
         self._rearranged: set[str] = set()
         for node in network.nodes:
             self._units[node.name], self._positions[node.name] = self._pass(node)
@@ -273,7 +256,11 @@ class _Finder:
                     np.concatenate([positions for _, positions in given]),
                 )
             case Select(index=index):
-                return given[0][0][index], given[0][1][index]
+                units, positions = given[0]
+                if node.name in self._groups:  # units that several groups read would be copied
+                    family, number = self._groups[node.name]
+                    self._heads.append((family, units[index], np.full(index.size, number)))
+                return units[index], positions[index]
             case Flatten():
                 units, position = given[0]
                 places = shapes[node.name][0] // shapes[node.inputs[0]][0]
@@ -316,7 +303,12 @@ class _Finder:
         numbers: dict[object, int] = {}
         level = tuple(
             numbers.setdefault(
-                (names, frozenset(name for name, _ in heads), units.size), len(numbers)
+                (
+                    tuple(self._groups.get(name, (name, 0))[0] for name in names),
+                    frozenset(name for name, _ in heads),
+                    units.size,
+                ),
+                len(numbers),
             )
             for (names, heads), units in axes.items()
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from symlump.network.nodes import Affine, Flatten, Squeeze
 from symlump.network.shared import SharedModules, keep_shared
 from symlump.network.torch_module import DTYPES, graph_module, with_arrays_of
 from symlump.network.torch_parts import BlockSum, array_of
+from symlump.network.written.grouped import held_by_parts
 
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
 
@@ -249,10 +249,10 @@ def read_back(network: Network, model: nn.Module) -> Network:
     [[1.0, 1.0]]
     """
     places = layer_places(network, model)
-    modules: list[Any] = [model.get_submodule(places[layer.name]) for layer in network.layers]
-    return network.with_layers(
-        with_arrays_of(layer, module) for layer, module in zip(network.layers, modules, strict=True)
+    held = held_by_parts(
+        network, {name: model.get_submodule(place) for name, place in places.items()}
     )
+    return network.with_layers(with_arrays_of(layer, held[layer.name]) for layer in network.layers)
 
 
 def _flat(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]:

@@ -39,6 +39,7 @@ from symlump.network.shared import SharedModules
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.torch_parts import BlockSum, Scale, Slot, TorchCall, array_of, pool_module
 from symlump.network.written.channels_last import ChannelsLast
+from symlump.network.written.grouped import Grouped, as_written, held_by_parts
 from symlump.network.written.transposed import geometry, spread_grids, turn_round
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -56,7 +57,7 @@ def graph_module(network: Network) -> fx.GraphModule:
     >>> [(name, tuple(p.shape)) for name, p in module.named_parameters()]
     [('head.weight', (1, 3))]
     """
-    return Writer(network).module
+    return Writer(as_written(network)).module
 
 
 def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
@@ -76,12 +77,14 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
     [[2.0, 2.0, 2.0]]
     """
     calls = [call for call in module.graph.nodes if call.op == "call_module"]
-    places = {call.meta.get("symlump"): call.target for call in calls}
+    places = {str(call.meta.get("symlump")): str(call.target) for call in calls}
+    modules = {name: module.get_submodule(place) for name, place in places.items()}
+    modules = held_by_parts(network, modules)
     nodes: list[Node] = []
     dtypes: set[torch.dtype] = set()
     for node in network.nodes:
         if isinstance(node, Affine) or node.name in places:
-            held: Any = module.get_submodule(str(places.get(node.name, node.name)))
+            held: Any = modules.get(node.name) or module.get_submodule(node.name)
             if isinstance(node, Apply):
                 node = replace(node, activation=known_activation(held) or node.activation)
             elif isinstance(node, Affine):
@@ -298,6 +301,7 @@ class Writer:
                 channels, units, node.kernel, bias=bias, dtype=self._dtype, **numbers
             )
             return transposed
+        groups = node.groups if isinstance(node, Grouped) else 1
         module: nn.Module = getattr(nn, f"Conv{rank}d")(
             channels,
             units,
@@ -305,7 +309,7 @@ class Writer:
             node.stride,
             node.padding,
             node.dilation,
-            groups=channels if node.depthwise else 1,
+            groups=channels if node.depthwise else groups,
             bias=bias,
             dtype=self._dtype,
         )

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 import symlump as sl
+from symlump.network.rewrite import reducible
 from symlump.network.step_nodes import Rearrange
-from symlump.network.ties import find_ties, reducible
+from symlump.network.ties import find_ties
 
 
 class Picture(nn.Module):

@@ -16,7 +16,7 @@ from symlump.errors import FailureError, SymlumpError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.network import Network
-from symlump.network.ties import reducible
+from symlump.network.rewrite import reducible
 from symlump.network.torch_io import to_torch
 from symlump.ode.exact import FloatArray
 

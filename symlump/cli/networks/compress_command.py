@@ -242,7 +242,7 @@ def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | No
 def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
     from symlump.compression.compression import mean_squared_error
     from symlump.compression.merging.effect import observed_difference
-    from symlump.network.ties import reducible
+    from symlump.network.rewrite import reducible
 
     difference = observed_difference(result.original, result.network)
     report = result.to_dict()

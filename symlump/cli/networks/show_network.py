@@ -13,9 +13,9 @@ from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Node, Pool
+from symlump.network.rewrite import reducible
 from symlump.network.state_dict import read_network
 from symlump.network.step_nodes import ByPlace, Operation, Untouched
-from symlump.network.ties import reducible
 from symlump.ode.polynomial import PolynomialODE
 from symlump.progress import working
 from symlump.tables import table_text

@@ -74,6 +74,7 @@ class Arranger:
         self._named: dict[str, FloatArray] = {}
         self._made = 0
         self._layered: set[str] = set()
+        self.of_groups: dict[str, str] = {}  # which part of an array is the weight of a layer
 
     def add(self, node: Node) -> str:
         """Add a node and return its name."""
@@ -94,10 +95,10 @@ class Arranger:
         """
         for place, node in enumerate(self.nodes[first:], start=first):
             if isinstance(node, Affine) and any(names):
-                weight = self._name(f"weight {names[0]}", names[0], node.weight)
-                bias = (
-                    "" if node.bias is None else self._name(f"bias {names[1]}", names[1], node.bias)
-                )
+                part = self.of_groups.get(node.name, "")
+                own = [name and f"{name}{part}" for name in names]
+                weight = self._name(f"weight {own[0]}", own[0], node.weight)
+                bias = "" if node.bias is None else self._name(f"bias {own[1]}", own[1], node.bias)
                 named = replace(node, weight_name=weight, bias_name=bias)
                 self.nodes[place] = self.by_name[node.name] = named
 

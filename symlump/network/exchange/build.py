@@ -99,13 +99,12 @@ class GraphBuilder(TokenBuilder):
 
     def convolution(self, name: str, x: View, weight: FloatArray, bias: FloatArray | None, stride: Shape,
                     padding: Shape, dilation: Shape, groups: int) -> View:  # fmt: skip
-        """A convolution; one with groups of several channels is carried along as it is."""
+        """A convolution; one with groups of several channels is one for each, side by side."""
         channels = x.shape[1]
         if groups not in (1, channels):
-            return self.opaque_convolution(
-                name, x, weight, bias, stride=stride, padding=padding, dilation=dilation,
-                groups=groups, transposed=False, extra=(0,) * len(stride),
-            )  # fmt: skip
+            return self.grouped(
+                name, x, weight, bias, groups, stride=stride, padding=padding, dilation=dilation
+            )
         return self.layer(
             name,
             x,

@@ -12,7 +12,7 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import Arranger, shape_text
 from symlump.network.exchange.views import Piece, View, all_of, join
-from symlump.network.nodes import Input, Pool, Shape
+from symlump.network.nodes import Affine, Concatenate, Input, Pool, Shape
 from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -294,6 +294,29 @@ class StepBuilder(Arranger):
         """A grid of another size."""
         options = {"size": tuple(size), "mode": mode, "corners": corners}
         return self.step(name, "resize", [self.plain(name, x)], options)
+
+    def grouped(
+        self,
+        name: str,
+        x: View,
+        weight: FloatArray,
+        bias: FloatArray | None,
+        groups: int,
+        **geometry: Any,
+    ) -> View:
+        """A convolution for each group, on its part of the channels, and their units side by side."""
+        stored = self.plain(name, x)
+        channels = np.array_split(np.arange(self.shapes[stored][0]), groups)
+        biases = [None] * groups if bias is None else np.split(bias.ravel(), groups)
+        parts = []
+        for k, (own, rows, constants) in enumerate(
+            zip(channels, np.split(weight, groups), biases, strict=True)
+        ):
+            part = self.select(f"{name}.group{k}.reads", stored, own)
+            node = Affine(self.free(f"{name}.group{k}"), (part,), rows, constants, **geometry)
+            self.of_groups[node.name] = f", group {k}"
+            parts.append(self.add(node))
+        return self.view(self.add(Concatenate(self.free(name), tuple(parts))))
 
     def opaque_convolution(
         self, name: str, x: View, weight: FloatArray, bias: FloatArray | None, **options: Any

@@ -31,6 +31,7 @@ from symlump.network.nodes import (
 )
 from symlump.network.saved.onnx_file import onnx_library
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
+from symlump.network.written.grouped import Grouped, as_written
 from symlump.network.written.transposed import geometry, spread_grids, turn_round
 from symlump.ode.exact import FloatArray
 
@@ -70,7 +71,7 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
 
     onnx = onnx_library()
     if isinstance(network, Network):
-        model = _Writer(onnx, network).model
+        model = _Writer(onnx, as_written(network)).model
     elif isinstance(network, RecurrentNetwork):
         model = written_model(onnx, network)
     else:
@@ -257,6 +258,7 @@ class _Writer:
         if node.is_dense:
             self._add("Gemm", inputs, name, transB=1)
             return
+        groups = node.groups if isinstance(node, Grouped) else 1
         self._add(
             "Conv",
             inputs,
@@ -265,7 +267,7 @@ class _Writer:
             strides=node.stride,
             pads=(*node.padding, *node.padding),
             dilations=node.dilation,
-            group=self._graph.shapes[node.inputs[0]][0] if node.depthwise else 1,
+            group=self._graph.shapes[node.inputs[0]][0] if node.depthwise else groups,
         )
 
     def _transposed(self, node: Affine, zeros: Operation) -> None:

@@ -5,12 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Show nothing while the block runs: its progress is part of another's."""
+    before = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)
+
+
+def _watched() -> bool:
+    return sys.stderr.isatty() and not _QUIET.get()
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """A spinner while the block runs."""
-    if not sys.stderr.isatty():
+    if not _watched():
         yield
         return
     from rich.console import Console
@@ -22,7 +39,7 @@ def working(what: str) -> Iterator[None]:
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """A bar; call the yielded function with how much is done and a short remark."""
-    if not sys.stderr.isatty():
+    if not _watched():
         yield lambda done, remark: None
         return
     from rich.console import Console

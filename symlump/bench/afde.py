@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from symlump.bench.jobs import Job, run_jobs
 from symlump.bench.tasks import (
     METHODS,
     SOURCES,
@@ -20,6 +19,7 @@ from symlump.bench.tasks import (
     training_description,
 )
 from symlump.errors import MethodError
+from symlump.jobs import Job, run_jobs
 
 SHARES = (0.9, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
 BOUND_SAMPLES = 1_000_000
@@ -104,7 +104,7 @@ def evaluate(
         Where the files of the public sets are; see :mod:`symlump.datasets.fetch`. On a cluster it must be the
         same on every machine.
     workers, scheduler
-        See :func:`symlump.bench.jobs.run_jobs`.
+        See :func:`symlump.jobs.run_jobs`.
     step : callable, optional
         Called with the phase, how many of its tasks are done, how many there are, and a remark.
 

@@ -143,6 +143,43 @@ def kept_forms(options: argparse.Namespace, model: Model) -> list[str | Mapping[
     return [*(views.get(name, name) for name in read_observables(options)), *names_in(model.events)]
 
 
+def add_many(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that may take many files."""
+    parser.add_argument(
+        "others", nargs="*", metavar="FILE", help="with --table: further files, or folders of them"
+    )
+    many = parser.add_argument_group("many files")
+    many.add_argument(
+        "--table",
+        metavar="OUT.csv",
+        help="take any number of files and folders, and write one row for each, errors included; called again "
+        "after an interruption, it goes on where it was",
+    )
+    many.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share the files (default: 1)",
+    )
+    many.add_argument(
+        "--scheduler", metavar="ADDRESS", help="share the files among the workers of a Dask cluster"
+    )
+
+
+def check_one(options: argparse.Namespace) -> None:
+    """Refuse many files where there is no table.
+
+    Raises
+    ------
+    MethodError
+        If options say so.
+    """
+    if options.others:
+        raise MethodError("several files make one table: add --table OUT.csv")
+    refuse(options, {"jobs": 1, "scheduler": None}, "is for many files: add --table OUT.csv")
+
+
 def declare_files(
     parser: argparse.ArgumentParser, reads: Sequence[str] = (), writes: Sequence[str] = ()
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import add_observable, declare_files, names
+from symlump.cli.arguments import add_many, add_observable, check_one, declare_files, names
 from symlump.cli.outputs import (
     add_picture,
     check_picture,
@@ -54,12 +54,33 @@ examples:
     symlump lump tree.ode --method backward --eps 0.01
   the smallest linear lumping that determines x1 and x2 + 2*x3:
     symlump lump tree.ode --method constrained --observable x1 --observable "x2 + 2*x3"
+  every model of a folder, in two processes:
+    symlump lump models --method backward --table sizes.csv --jobs 2
 
-exit codes: 0 done, 1 the checker refused a result or a file cannot be written, 2 the input cannot be used
+exit codes: 0 done, 1 the checker refused a result, a file cannot be written, or a row of a table is an error,
+2 the input cannot be used
 """
 
 #: Up to this many variables the JSON report holds the partition without being asked.
 _LISTED = 2000
+#: What a table of many models has of each.
+_COLUMNS = (
+    "method",
+    "variables",
+    "terms",
+    "blocks",
+    "rows",
+    "quotient_terms",
+    "exact",
+    "eps",
+    "defect",
+    "seconds",
+)
+#: Options that are for one model, when they are not given.
+_OF_ONE = {
+    **dict.fromkeys(("output", "certificate", "picture", "labels", "states", "rewards")),
+    **dict.fromkeys(("partition", "by_digest"), False),
+}
 
 
 def fill(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +89,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_reading(parser)
+    add_many(parser)
     parser.add_argument(
         "--method",
         required=True,
@@ -138,13 +160,21 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     add_picture(parser, "the blocks and the quotient")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=READ, writes=("output", "certificate", "picture"))
+    declare_files(
+        parser, reads=(*READ, "others"), writes=("output", "certificate", "picture", "table")
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.lumping.lump import lump
 
+    if options.table is not None:
+        from symlump.cli.many import run_many
+        from symlump.formats import SUFFIXES
+
+        return run_many(options, __name__, _COLUMNS, tuple(SUFFIXES), _OF_ONE)
+    check_one(options)
     if options.output is not None:
         output_format(options)
     check_picture(options)

@@ -11,11 +11,11 @@ import torch
 import symlump as sl
 from symlump.bench import afde as bench
 from symlump.bench import tasks
-from symlump.bench.jobs import digest
 from symlump.bench.tables import Summary, TableCell, csv_text, errors, headline, markdown
 from symlump.bench.train import multilayer, tune
 from symlump.cli.main import main
 from symlump.errors import FailureError, MethodError
+from symlump.jobs import digest
 
 PLAN = bench.Evaluation(
     datasets=("reaction", "circuit"),

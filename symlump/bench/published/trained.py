@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from symlump.bench.jobs import Job, run_jobs
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
@@ -25,6 +24,7 @@ from symlump.compression.merging.afde import AFDE
 from symlump.compression.reduction import CompressionMethod
 from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.errors import FileFormatError, MethodError, SymlumpError
+from symlump.jobs import Job, run_jobs
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray

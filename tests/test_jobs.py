@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import job_functions as work
 import pytest
-from bench import job_functions as work
 
-from symlump.bench.jobs import Job, digest, run_jobs
 from symlump.errors import FailureError, MethodError
+from symlump.jobs import Job, digest, run_jobs
 
 
 def logged(path: Path) -> list[int]:
@@ -107,8 +107,8 @@ import os, signal, sys, threading, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from distributed import LocalCluster
-from bench import job_functions as work
-from symlump.bench.jobs import Job, run_jobs
+import job_functions as work
+from symlump.jobs import Job, run_jobs
 
 def kill_one(folder, killed):
     for _ in range(600):
@@ -136,7 +136,7 @@ if __name__ == "__main__":
 
 def test_two_workers_of_a_cluster_one_killed(tmp_path):
     pytest.importorskip("distributed")
-    code = CLUSTER.format(tests=str(Path(__file__).resolve().parents[1]), folder=str(tmp_path))
+    code = CLUSTER.format(tests=str(Path(__file__).resolve().parent), folder=str(tmp_path))
     path = tmp_path / "cluster.py"
     path.write_text(code)
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
@@ -150,9 +150,9 @@ def test_two_workers_of_a_cluster_one_killed(tmp_path):
 def test_no_scheduler_there(tmp_path):
     pytest.importorskip("distributed")
     code = (
-        "from pathlib import Path; from symlump.bench.jobs import Job, run_jobs\n"
+        "from pathlib import Path; from symlump.jobs import Job, run_jobs\n"
         "from symlump.errors import FailureError\n"
-        "import symlump.bench.jobs as jobs; jobs.PATIENCE = 1\n"
+        "import symlump.jobs as jobs; jobs.PATIENCE = 1\n"
         f"try: run_jobs([Job(sorted, {{'a': 1}})], Path({str(tmp_path)!r}), scheduler='tcp://127.0.0.1:1')\n"
         "except FailureError as error: print(error)"
     )

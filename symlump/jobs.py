@@ -81,6 +81,7 @@ def run_jobs(
     scheduler: str | None = None,
     check: Check | None = None,
     step: Callable[[int, str], None] | None = None,
+    lost: Callable[[Job], Any] | None = None,
 ) -> list[Any]:
     """The results of jobs, in their order; those on disk are not computed again.
 
@@ -97,6 +98,8 @@ def run_jobs(
         Called with each job and its result.
     step : callable, optional
         Called with the number of results so far and a remark.
+    lost : callable, optional
+        Gives the result of a job that keeps killing its workers, in place of an error.
 
     Raises
     ------
@@ -127,9 +130,9 @@ def run_jobs(
     if step is not None:
         step(done, "from disk")
     if scheduler is not None:
-        arriving = _on_cluster(missing, scheduler)
+        arriving = _on_cluster(missing, scheduler, lost)
     elif workers > 1:
-        arriving = _in_processes(missing, workers)
+        arriving = _in_processes(missing, workers, lost)
     else:
         arriving = ((job, job.run()) for job in missing)
     for job, result in arriving:
@@ -160,7 +163,9 @@ def _stored(job: Job, cache: Path) -> Any:
     return None
 
 
-def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Any]]:
+def _in_processes(
+    jobs: Sequence[Job], workers: int, lost: Callable[[Job], Any] | None
+) -> Iterator[tuple[Job, Any]]:
     """One pool per process, so that a process which dies takes only its own task with it."""
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(jobs))
@@ -185,10 +190,14 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Any]
                     result = future.result()
                 except BrokenProcessPool:
                     pool.shutdown()
-                    if attempts[job.key] >= ATTEMPTS:
+                    given_up = attempts[job.key] >= ATTEMPTS
+                    if not given_up:
+                        waiting.append(job)
+                    elif lost is None:
                         raise FailureError(_killed(job)) from None
-                    waiting.append(job)
                     start(ProcessPoolExecutor(1, mp_context=context))
+                    if given_up and lost is not None:
+                        yield job, lost(job)
                     continue
                 start(pool)
                 yield job, result
@@ -197,7 +206,9 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Any]
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _on_cluster(jobs: Sequence[Job], scheduler: str) -> Iterator[tuple[Job, Any]]:
+def _on_cluster(
+    jobs: Sequence[Job], scheduler: str, lost: Callable[[Job], Any] | None
+) -> Iterator[tuple[Job, Any]]:
     """Workers that die lose their tasks to others; Dask gives up on a task after several deaths."""
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -218,7 +229,9 @@ def _on_cluster(jobs: Sequence[Job], scheduler: str) -> Iterator[tuple[Job, Any]
             try:
                 result = future.result()
             except KilledWorker:
-                raise FailureError(_killed(job)) from None
+                if lost is None:
+                    raise FailureError(_killed(job)) from None
+                result = lost(job)
             future.release()
             yield job, result
 

@@ -1,0 +1,109 @@
+"""``symlump lump`` of many models: one table, errors included, that survives interruptions."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from symlump.cli.main import main
+
+
+def chain(n):
+    """x1 → x2 → … → xn twice over, so that half of the variables are left."""
+    rows = ["d(a1) = -a1", "d(b1) = -b1"]
+    rows += [f"d({v}{k}) = {v}{k - 1} - {v}{k}" for k in range(2, n + 1) for v in "ab"]
+    return "begin model m\nbegin init\n" + "".join(
+        f"{v}{k} = 1\n" for k in range(1, n + 1) for v in "ab"
+    ) + "end init\nbegin ODE\n" + "\n".join(rows) + "\nend ODE\nend model\n"  # fmt: skip
+
+
+@pytest.fixture
+def models(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for n in range(2, 10):
+        (folder / f"m{n}.ode").write_text(chain(n))
+    (folder / "m5.ode").write_text("begin model m\nbegin ODE\nd(x) = -x +* y\nend ODE\nend model\n")
+    (folder / "m7.ode").write_bytes(b"\xff\xfe\x00")
+    (folder / "notes.txt").write_text("no model")
+    return folder
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def checked(rows):
+    assert [row["file"].rpartition("/")[2] for row in rows] == [f"m{n}.ode" for n in range(2, 10)]
+    for n, row in zip(range(2, 10), rows, strict=True):
+        if n in (5, 7):
+            assert row["error"] and not row["blocks"]
+        else:
+            assert (row["variables"], row["blocks"]) == (str(2 * n), str(n))
+            assert row["exact"] == "True" and not row["error"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_folder_makes_one_table(tmp_path, models, capsys, jobs):
+    table = tmp_path / "out.csv"
+    given = ["lump", str(models), "--method", "backward", "--table", str(table), "--jobs", jobs]
+    assert main(given) == 1  # two rows are errors
+    said = capsys.readouterr().out
+    assert "8 files, 2 of them with an error" in said and "m5.ode" in said
+    checked(read(table))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["models", "out.csv"]
+    assert main(["lump", *map(str, sorted(models.glob("m[234].ode"))), *given[2:], "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["files"] == 3 and report["failed"] == 0 and report["rows"][2]["blocks"] == 4
+
+
+def test_an_interrupted_table_goes_on(tmp_path, models):
+    table, parts = tmp_path / "out.csv", tmp_path / "out.csv.parts"
+    call = [sys.executable, "-m", "symlump", "lump", str(models), "--method", "backward"]
+    call += ["--table", str(table)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, env=environment)
+    while not (parts.is_dir() and len(list(parts.iterdir())) >= 2) and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = (
+        {path: path.stat().st_mtime_ns for path in parts.glob("*.json")} if parts.is_dir() else {}
+    )
+    assert done or table.exists()  # on a quick machine all may be done by then
+    (models / "m9.ode").write_text(chain(9).replace("a9 = 1", "a9 = 1.0"))  # changed meanwhile
+    assert (
+        subprocess.run(call, stdout=subprocess.DEVNULL, env=environment, check=False).returncode
+        == 1
+    )
+    checked(read(table))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "several files make one table: add --table"),
+        (["--table", "t.csv", "-o", "small.ode"], "--output is for one file"),
+        (["--table", "t.csv", "--jobs", "0"], "at least one process"),
+    ],
+)
+def test_mistakes(models, capsys, monkeypatch, arguments, says):
+    monkeypatch.chdir(models)
+    assert main(["lump", "m2.ode", "m3.ode", "--method", "backward", *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert not (models / "t.csv").exists()
+
+
+def test_a_folder_without_models(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    given = ["lump", str(tmp_path / "empty"), "--method", "backward"]
+    assert main([*given, "--table", str(tmp_path / "t.csv")]) == 2
+    assert "holds no file that ends in .ode" in capsys.readouterr().err
+    assert main([*given, "--jobs", "2"]) == 2
+    assert "--jobs is for many files" in capsys.readouterr().err

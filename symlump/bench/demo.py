@@ -74,13 +74,16 @@ def compare(
     rows: list[DemoRow] = []
     reduced: list[Compression] = []
     for done, share in enumerate(shares, start=1):
-        afde = compress(network, AFDE(retain=share))
+        # One unit for all rows, so that their ε can be compared.
+        afde = compress(network, AFDE(retain=share, relative_to="output"))
         keep = afde.retained
         magnitude = compress(network, Magnitude(keep))
         wanda = compress(network, Wanda(keep, training.inputs))
         reductions = {
             "AFDE": afde.network,
-            "AFDE, no refit": compress(network, AFDE(retain=keep, refit=False)).network,
+            "AFDE, no refit": compress(
+                network, AFDE(retain=keep, relative_to="output", refit=False)
+            ).network,
             "magnitude": magnitude.network,
             "Wanda": wanda.network,
             "magnitude, refitted": refit(network, magnitude.network, drawn),

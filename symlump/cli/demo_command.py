@@ -119,7 +119,7 @@ def _table_text(shown: Demonstration) -> str:
     ]
     return (
         f"test error (mean squared, standardised targets; uncompressed {shown.base_error:.5f}), no "
-        "retraining, * = best:\n"
+        "retraining, * = best;\nε is a share of the outputs' spread:\n"
         + table_text(("kept, %", "parameters", "ε of AFDE", *labels), rows)
     )
 

@@ -124,7 +124,7 @@ class GraphBuilder(TokenBuilder):
         channels, kernel = x.shape[1], weight.shape[2:]
         inner = tuple(d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True))
         if groups not in (1, channels) or min(inner, default=0) < 0:
-            return self.opaque_convolution(
+            return self.convolution_step(
                 name, x, weight, bias, stride=stride, padding=padding, dilation=dilation,
                 groups=groups, transposed=True, extra=extra,
             )  # fmt: skip

@@ -318,9 +318,9 @@ class StepBuilder(Arranger):
             parts.append(self.add(node))
         return self.view(self.add(Concatenate(self.free(name), tuple(parts))))
 
-    def opaque_convolution(
+    def convolution_step(
         self, name: str, x: View, weight: FloatArray, bias: FloatArray | None, **options: Any
     ) -> View:
-        """A convolution that is carried along as it is."""
+        """A convolution as a step of the table: computed and written, its units alone."""
         arrays = [weight] if bias is None else [weight, bias.ravel()]
         return self.step(name, "convolve", [self.plain(name, x)], options, arrays)

@@ -113,10 +113,10 @@ class _Walk:
         self._from: dict[str, str] = {}
         self._others: dict[str, int] = {}  # weights of what is not looked at, by name
         self._dtypes: set[int] = set()
-        self._consumers: dict[str, list[Any]] = {}
+        self._read_by: dict[str, list[Any]] = {}
         for node in graph.node:
             for name in node.input:
-                self._consumers.setdefault(name, []).append(node)
+                self._read_by.setdefault(name, []).append(node)
         for value in graph.input:
             if value.name not in self._initializers:
                 self._values[value.name] = Given(value.name)
@@ -304,7 +304,7 @@ class _Walk:
 
     def _added_after(self, product: str, outputs: int) -> tuple[str, Any]:
         """The sum that gives a product its bias, by its result, and the bias; "" and None without one."""
-        after = self._consumers.get(product, [])
+        after = self._read_by.get(product, [])
         shown = {value.name for value in self._model.graph.output}
         if len(after) != 1 or after[0].op_type != "Add" or product in shown:
             return "", None

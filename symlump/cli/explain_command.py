@@ -45,7 +45,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_reading(
-        parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
+        parser,
+        "a model: .ode, .net, .tra, .xml, .sbml, .txt; or a network: .safetensors, .pt, .onnx",
     )
     parser.add_argument("x", help="a variable; of a network: the file of the smaller one")
     parser.add_argument("y", nargs="?", help="another variable")

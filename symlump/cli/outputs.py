@@ -52,10 +52,8 @@ def draw_picture(options: argparse.Namespace, result: Any) -> None:
         save_picture(draw(result), options.picture)
 
 
-def output_format(options: argparse.Namespace) -> str:
-    """The format to write: by the suffix; to a stream without one, such as ``-``, that of the file read.
-
-    A model from standard input is written as ERODE, unless ``--format`` says what it is.
+def output_format(options: argparse.Namespace, read: str = "") -> str:
+    """The format to write: by the suffix; to a stream without one, such as ``-``, that of the file ``read``.
 
     Raises
     ------
@@ -67,8 +65,7 @@ def output_format(options: argparse.Namespace) -> str:
 
     suffix = Path(options.output).suffix.lower()
     if not suffix and is_stream(options.output):
-        given = None if options.format == "equations" else options.format
-        return str(given or SUFFIXES.get(Path(options.file).suffix.lower(), "erode"))
+        return read
     if suffix not in SUFFIXES:
         raise FileFormatError(
             f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(SUFFIXES)}"
@@ -99,7 +96,7 @@ def write_outputs(
         from symlump import formats
 
         reduced = model.quotient(lumping)
-        formats.write(reduced, options.output, format=output_format(options))
+        formats.write(reduced, options.output, format=output_format(options, model.format))
         report["output"] = options.output
         views = (*model.observables, *model.other_views)
         report["views_left_out"] = [name for name in views if name not in reduced.observables]

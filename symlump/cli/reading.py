@@ -22,7 +22,7 @@ _NOTES = 12
 
 
 def add_reading(
-    parser: argparse.ArgumentParser, files: str = "a model: .ode, .net, .tra, .xml, .sbml"
+    parser: argparse.ArgumentParser, files: str = "a model: .ode, .net, .tra, .xml, .sbml, .txt"
 ) -> None:
     """The arguments that say which file to read and how."""
     parser.add_argument("file", metavar="FILE", help=files)

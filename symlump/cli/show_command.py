@@ -62,7 +62,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_reading(
-        parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
+        parser,
+        "a model: .ode, .net, .tra, .xml, .sbml, .txt; or a network: .safetensors, .pt, .onnx",
     )
     parser.add_argument(
         "--equations", type=int, default=8, metavar="N", help="how many to show (default: 8)"

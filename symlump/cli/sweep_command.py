@@ -71,7 +71,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
 def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     """The arguments that say what to reduce, and at which tolerances; ``linear``: also linear lumpings."""
     add_reading(
-        parser, "a model: .ode, .net, .tra, .xml, .sbml; or a network: .safetensors, .pt, .onnx"
+        parser,
+        "a model: .ode, .net, .tra, .xml, .sbml, .txt; or a network: .safetensors, .pt, .onnx",
     )
     parser.add_argument("--eps", metavar="E,E,…", help="the tolerances (default: chosen)")
     parser.add_argument(

@@ -9,7 +9,7 @@ suffix      format                                  read   write
 .xml .sbml  SBML                                    yes    yes
 .ant        Antimony, with the extra antimony       yes
 .bngl       rules of BioNetGen, with the extra bngl yes
-(stdin)     equations as text, ``x' = -x``          yes
+.txt        equations as text, ``x' = -x``          yes    yes
 =========== ======================================= ====== =====
 """
 
@@ -39,6 +39,7 @@ SUFFIXES = {
     ".tra": "mrmc",
     ".xml": "sbml",
     ".sbml": "sbml",
+    ".txt": "equations",
 }
 _FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 
@@ -151,8 +152,7 @@ def read(
         from symlump.formats.sbml import read_sbml
 
         model = _polynomial_or_not(read_sbml, source, parameters, constants)
-    if note:
-        model = replace(model, notes=(note, *model.notes))
+    model = replace(model, format=chosen, notes=(note, *model.notes) if note else model.notes)
     if constants == "keep":
         return model
     try:
@@ -192,9 +192,9 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
 
 def _text(model: Model, chosen: str) -> str:
-    if model.ode.discrete:
+    if model.ode.discrete and chosen != "equations":
         raise FileFormatError(
-            f"{chosen} files hold differential equations, not a map; print(ode) writes what ODE.from_text reads"
+            f"{chosen} files hold differential equations, not a map; write equations as text (.txt)"
         )
     if model.ode.generators is not None and chosen == "mrmc":
         raise FileFormatError(
@@ -209,6 +209,10 @@ def _text(model: Model, chosen: str) -> str:
         from symlump.formats.erode import write_erode
 
         return write_erode(model)
+    if chosen == "equations":
+        from symlump.formats.text import write_statements
+
+        return write_statements(model)
     if chosen == "bionetgen":
         from symlump.formats.bionetgen import write_bionetgen
 
@@ -249,8 +253,6 @@ def _format_by_content(source: Source) -> str:
 
 def _format_of(path: str | Path, format: str | None, reading: bool = False) -> str:
     suffixes = SUFFIXES | (translated.SUFFIXES if reading else {})
-    if reading and format == "equations":
-        return format
     if format is not None:
         formats = tuple(dict.fromkeys(suffixes.values()))
         if format not in formats:

@@ -119,9 +119,7 @@ def at_numbers(name: str, arguments: Sequence[Fraction]) -> tuple[Fraction, bool
             return Fraction(whole), True
         return _nearest(_FLOAT[name](*map(float, arguments))), False
     except KeyError:
-        raise NotPolynomialError(
-            f"the function {name!r} is not polynomial; symlump cannot reduce it"
-        ) from None
+        raise NotPolynomialError(f"the function {name!r} is not known here") from None
     except OverflowError:
         raise FileFormatError(f"the value of {name} is too large") from None
     except ZeroDivisionError:

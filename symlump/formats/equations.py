@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from symlump.formats.expression import NAME, ORDINARY, ExpressionReader, Tokens
+from symlump.errors import VariableError
+from symlump.formats.expression import NAME, NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
 from symlump.formats.source import Source, quote
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions.algebra import Polynomial, symbol
@@ -32,20 +33,26 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
     All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations for the values after one step.
 
     The grammar is that of model files: numbers, names, ``+ - * / ^``, functions; nothing is evaluated as
-    Python. ``t`` or ``time`` is the time, unless a variable has that name.
+    Python. What ``print(ode)`` shows is read back, unless numbers or sums are cut ("…").
+
+    ``t`` and ``time`` are the time and ``pi`` is π, unless a variable has that name; ``time()`` and ``pi()``
+    always are. ``ln`` is the natural logarithm; ``exp(1)``, ``ln(2)``, ``2^(1/2)`` stay what they are. ``e``
+    is a name like others, ``inf`` is no number.
 
     Parameters
     ----------
     text : str
     parameters : iterable of str
-        Symbolic constants that occur on the right and have no equation.
+        Symbolic constants that occur on the right; without an equation, or with ``k' = 0`` (in a map,
+        ``k+ = k``).
 
     Raises
     ------
     InputError
-        If a line is no equation, a function is not known, or ``'`` and ``+`` are mixed; with line and column.
+        If a line is no equation, a name has two equations or none, a function is not known, or ``'`` and ``+``
+        are mixed; with line and column.
     VariableError
-        If a name on the right is neither a variable nor a parameter, or has two equations.
+        If a parameter moves.
 
     Examples
     --------
@@ -80,18 +87,23 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
             )
         discrete = left[2] != "'"
         right[left[1]] = left.end(), statement.end()
-    constants = [name for name in parameters if name not in right]
-    names = [*right, *constants]
-    arithmetic = SymbolArithmetic(SymbolTable(len(names)))
+    constants = list(dict.fromkeys(parameters))
+    names = [*right, *(name for name in constants if name not in right)]
+    arithmetic = SymbolArithmetic(SymbolTable(len(names)), exact=True)
     known: dict[str, Polynomial] = {name: symbol(i) for i, name in enumerate(names)}
-    for name in ("t", "time"):
-        known.setdefault(name, arithmetic.table.apply("time", []))
-    reader = ExpressionReader(known, ORDINARY, arithmetic)
-    equations: list[Polynomial] = []
-    for start, stop in right.values():
+    for name, function in (("t", "time"), ("time", "time"), ("pi", "pi")):
+        known.setdefault(name, arithmetic.table.apply(function, []))
+    absent = NAMES_OF_NONE | dict.fromkeys(("e", "E"), "is not defined; Euler's number is exp(1)")
+    reader = ExpressionReader(known, TYPED, arithmetic, absent)
+    equations: dict[str, Polynomial] = {}
+    for name, (start, stop) in right.items():
         tokens = Tokens(source, start, stop)
-        equations.append(dict(reader.read(tokens)))
+        found = equations[name] = dict(reader.read(tokens))
         if tokens.kind != "end":
             raise tokens.error("the end of the equation")
-    equations += [{} for _ in constants]
-    return Equations(names, equations, arithmetic.table, constants, bool(discrete))
+        if name in constants:
+            if found != (known[name] if discrete else {}):
+                raise VariableError(f"{quote(name)} is a parameter, so it does not move")
+            equations[name] = {}
+    rows = [equations.get(name, {}) for name in names]
+    return Equations(names, rows, arithmetic.table, constants, bool(discrete))

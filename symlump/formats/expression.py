@@ -47,18 +47,25 @@ class Dialect:
     """How tightly a unary minus binds, how ``^`` groups, names of functions that mean others, conditions.
 
     With ``conditions`` there are comparisons, ``&&``, ``||``, ``if(condition, value, otherwise)``, ``time()``.
+    Where equations are ``typed`` there are ``piecewise(value, condition, …, otherwise)`` and ``pi()``, too, and
+    what is called is a function also if a variable has its name.
     """
 
     minus: int
     caret_from_left: bool
     functions: Mapping[str, str] = field(default_factory=dict)
     conditions: bool = False
+    typed: bool = False
 
 
 ERODE = Dialect(minus=5, caret_from_left=True)
 ORDINARY = Dialect(minus=3, caret_from_left=False)
+TYPED = Dialect(minus=3, caret_from_left=False, conditions=True, typed=True)
 BIONETGEN = Dialect(minus=3, caret_from_left=False, conditions=True)
 SBML1 = Dialect(minus=5, caret_from_left=True, functions={"log": "ln"})
+
+#: Names that are nothing where equations are typed, unless they are given a meaning there: why.
+NAMES_OF_NONE = dict.fromkeys(("inf", "Inf", "infinity", "nan", "NaN"), "is no number")
 
 _BINARY = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4, "**": 6}
 _CONDITIONS = {"||": -2, "&&": -1} | dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), 0)
@@ -248,15 +255,20 @@ class ExpressionReader(Generic[Value]):
         name, start = tokens.take_name("a name")
         source = tokens.source
         called = tokens.text == "(" and not _ALIAS.match(source.text, tokens.start)
-        if called and name not in self.names:
+        typed, conditions = self.dialect.typed, self.dialect.conditions
+        if called and (name not in self.names or (typed and (name in FUNCTIONS or name == "pi"))):
             name = self.dialect.functions.get(name, name)
-            if name in _COMPUTED or (name == "if" and self.dialect.conditions):
-                return _SAME.get(name, name)
-            if name == "time" and self.dialect.conditions:
+            if (name == "time" and conditions) or (name == "pi" and typed):
                 tokens.advance()
                 tokens.take(")")
                 values.append(self._result(source, name, [], start))
                 return ""
+            if (
+                name in _COMPUTED
+                or (name == "if" and conditions)
+                or (name == "piecewise" and typed)
+            ):
+                return _SAME.get(name, name)
             if name in FUNCTIONS:
                 more = "; write ln or log10" if name == "log" else ""
                 raise source.error(

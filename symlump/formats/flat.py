@@ -115,6 +115,9 @@ class FlatModel:
         What was done while reading.
     events : tuple of Event
         What else changes states.
+    exact : bool
+        Whether numbers such as π and exp(1) in rates and rules stay what they are. Else, and in initial values,
+        which are rational, their float64 values are taken, with a note.
 
     Examples
     --------
@@ -136,6 +139,7 @@ class FlatModel:
     places: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    exact: bool = False
 
     @property
     def assigned(self) -> set[str]:

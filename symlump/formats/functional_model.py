@@ -48,7 +48,7 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
     if absent:
         notes[f"parameters without a value, for which 0 is put: {quote_names(absent)}"] = None
     names = [*flat.states, *letters]
-    arithmetic = SymbolArithmetic(SymbolTable(len(names)))
+    arithmetic = SymbolArithmetic(SymbolTable(len(names)), flat.exact)
     values: dict[str, Polynomial] = {name: symbol(i) for i, name in enumerate(names)}
     for name in (*flat.parameters, *flat.fixed):
         if name not in values and name in start:

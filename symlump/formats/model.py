@@ -54,6 +54,8 @@ class Model:
     events : tuple of Event
         What changes variables beside the system, in terms of these variables. The system alone is the
         model between events; :meth:`simulate` heeds them.
+    format : str
+        What kind of file it was read from, as in :func:`symlump.write`; empty where from none.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Model:
     dropped: dict[str, Fraction] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
+    format: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         return f"<Model {self.name!r}: {len(self.ode)} variables, {self.ode.terms} terms>"

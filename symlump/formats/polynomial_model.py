@@ -89,7 +89,7 @@ def polynomial_model(flat: FlatModel, *, symbolic: bool, folded: bool) -> Model:
     zero = Fraction(0)
     names = [*flat.states, *letters]
     initial = {name: start.get(name, zero) for name in names}
-    arithmetic = PolynomialArithmetic(names)
+    arithmetic = PolynomialArithmetic(names, exact=flat.exact)
     values = {name: algebra.symbol(i) for i, name in enumerate(names)}
     arithmetic.constants.update(
         (i, initial[name])

@@ -50,6 +50,8 @@ class PolynomialArithmetic:
         The symbols that were added.
     notes : dict of str
         What was done that a user should know (the values mean nothing).
+    exact : bool
+        Refuse functions of numbers whose value is not rational, instead of taking their float64 values.
 
     Examples
     --------
@@ -62,8 +64,12 @@ class PolynomialArithmetic:
     """
 
     def __init__(
-        self, names: list[str] | None = None, constants: dict[int, Fraction] | None = None
+        self,
+        names: list[str] | None = None,
+        constants: dict[int, Fraction] | None = None,
+        exact: bool = False,
     ) -> None:
+        self.exact = exact
         self.names = [] if names is None else names
         self.constants = {} if constants is None else constants
         self.new: list[NewConstant] = []
@@ -181,8 +187,8 @@ class PolynomialArithmetic:
         problem: str = "",
     ) -> Polynomial:
         if name == "time":
-            raise NotPolynomialError("the time occurs: symlump reduces systems that do not name it")
-        problem = problem or f"the function {name!r} is not polynomial; symlump cannot reduce it"
+            raise NotPolynomialError("the time occurs: not polynomial")
+        problem = problem or f"the function {name!r} is not polynomial"
         numbers = [algebra.constant_of(argument) for argument in arguments]
         if all(value is not None for value in numbers) and (numbers or name in KNOWN):
             given = [value for value in numbers if value is not None]
@@ -204,6 +210,8 @@ class PolynomialArithmetic:
         )
 
     def _say(self, value: Fraction, exact: bool, text: str) -> None:
+        if not exact and self.exact:
+            raise NotPolynomialError(f"{text} is not rational")
         if not exact and len(self.notes) < 1000:
             self.notes[f"{text} taken as {float(value)!r}, its float64 value"] = None
 

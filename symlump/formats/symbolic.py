@@ -57,6 +57,9 @@ class SymbolArithmetic:
     Attributes
     ----------
     table : SymbolTable
+    exact : bool
+        Keep functions of numbers whose value is not rational, such as π and exp(1), as symbols; else their
+        float64 values are taken, with a note.
     notes : dict of str
         What was done that a user should know (the values mean nothing).
 
@@ -69,8 +72,8 @@ class SymbolArithmetic:
     {((0, 1), (2, 1)): Fraction(1, 1)}
     """
 
-    def __init__(self, table: SymbolTable) -> None:
-        self.table = table
+    def __init__(self, table: SymbolTable, exact: bool = False) -> None:
+        self.table, self.exact = table, exact
         self.notes: dict[str, None] = {}
         self._budget = Budget()
 
@@ -130,8 +133,9 @@ class SymbolArithmetic:
         if high is None or high.denominator != 1:
             if low is not None and high is not None:
                 value, exact = power_at_numbers(low, high)
-                self._say(value, exact, f"({low})^({high})")
-                return constant(value)
+                if exact or not self.exact:
+                    self._say(value, exact, f"({low})^({high})")
+                    return constant(value)
             return self.table.power(base, exponent, self._budget)
         times = int(high)
         if times >= 0:
@@ -150,12 +154,17 @@ class SymbolArithmetic:
             self.notes[f"{text} taken as {float(value)!r}, its float64 value"] = None
 
     def _function(self, name: str, u: list[Polynomial]) -> Polynomial:
+        if name == "piecewise":
+            u = self._pieces(u)
+            if len(u) == 1:
+                return u[0]
         numbers = [n for n in map(constant_of, u) if n is not None]
         if len(numbers) == len(u) and name in KNOWN:
             value, exact = at_numbers(name, numbers)
-            text = f"{name}({', '.join(map(str, numbers))})" if numbers else name
-            self._say(value, exact, text)
-            return constant(value)
+            if exact or not self.exact:
+                text = f"{name}({', '.join(map(str, numbers))})" if numbers else name
+                self._say(value, exact, text)
+                return constant(value)
         if name in _MADE:
             try:
                 return _MADE[name](self, *u)
@@ -168,6 +177,21 @@ class SymbolArithmetic:
         if name not in FUNCTIONS:
             raise NotPolynomialError(f"the function {name!r} is not known here")
         return self.table.apply(name, u)
+
+    def _pieces(self, u: list[Polynomial]) -> list[Polynomial]:
+        """Values and conditions without those of which it is known whether they hold."""
+        left: list[Polynomial] = []
+        for value, condition in zip(u[::2], u[1::2], strict=False):
+            holds = self.truth(condition)
+            if holds:
+                return [*left, value]
+            if holds is None:
+                left += [value, condition]
+        if len(u) % 2:
+            left.append(u[-1])
+        if not left:
+            raise NotPolynomialError("piecewise has no value here")
+        return left
 
     def _over(self, top: Polynomial, name: str, u: Sequence[Polynomial]) -> Polynomial:
         below = self._function(name, list(u))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symlump.errors import InputError
+from symlump.errors import FailureError, InputError
 from symlump.ode.distinct import distinct
 
 IntArray = npt.NDArray[np.int64]
@@ -334,3 +334,30 @@ def nearest_float(value: Fraction) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
+
+
+#: The largest primes below 2^31: products of residues fit in 64 bits.
+PRIMES = tuple(2**31 - below for below in (1, 19, 61, 69, 85, 99, 105, 151))
+
+
+def prime_for(*numbers: ExactArray) -> int:
+    """One of these primes that divides no denominator of some numbers.
+
+    Raises
+    ------
+    FailureError
+        If each of them does, which takes a system that was made for it.
+
+    Examples
+    --------
+    >>> 2**31 - prime_for(ExactArray.from_fractions([Fraction(1, 2**31 - 1)]))
+    19
+    """
+    for prime in PRIMES:
+        try:
+            for array in numbers:
+                array.residues(prime)
+        except InputError:
+            continue
+        return prime
+    raise FailureError(f"each of the primes {PRIMES[0]} … {PRIMES[-1]} divides a denominator")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import floor, log10
 
@@ -59,6 +59,17 @@ def number_latex(value: Fraction, digits: int = 6) -> str:
     return text + (r"\ldots" if cut else "")
 
 
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """A constant or the time as text: its name, or where a variable has that name, ``name()``.
+
+    Examples
+    --------
+    >>> free_name("t", ["x"]), free_name("pi", ["x", "pi"])
+    ('t', 'pi()')
+    """
+    return name if name not in taken else "time()" if name == "t" else f"{name}()"
+
+
 def name_latex(name: str) -> str:
     """A variable name in LaTeX; digits and underscores become subscripts."""
     if _PLAIN_NAME.match(name):
@@ -95,6 +106,7 @@ def signed_sum(
     latex: bool = False,
     digits: int = 6,
     written: Sequence[str] | None = None,
+    exactly: Callable[[Fraction], str] | None = None,
 ) -> str:
     """A sum of terms, "… more" where there are more of them than are given.
 
@@ -109,7 +121,7 @@ def signed_sum(
     for monomial, value in terms:
         names = [(written[v] if written else name(variables[v]), e) for v, e in monomial]
         factors = [text if e == 1 else power.format(text, e) for text, e in names]
-        shown = number(abs(value), digits)
+        shown = exactly(abs(value)) if exactly else number(abs(value), digits)
         body = times.join(factors if shown == "1" and factors else [shown, *factors])
         parts.append((body, value < 0))
     return join_terms(parts, total, latex)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,34 @@ def system_text(ode: ODE, max_equations: int, max_terms: int, digits: int) -> st
 def equation_text(ode: ODE, i: int, max_terms: int = 12, digits: int = 6) -> str:
     """The right-hand side of one equation."""
     return sum_text(ode, *equation_terms(ode, i, max_terms), digits=digits)
+
+
+def whole_equations(
+    ode: ODE, names: Sequence[str], exactly: Callable[[Fraction], str]
+) -> list[str]:
+    """All right-hand sides, with all their terms and digits.
+
+    Parameters
+    ----------
+    ode : ODE
+    names : sequence of str
+        How each variable is written.
+    exactly : callable
+        Writes a number.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> whole_equations(sl.ODE.from_text("x' = -x/3 + y; y' = 1/(1 + x)"), ["u", "v"], str)
+    ['-1/3*u + v', '1/(1 + u)']
+    """
+    sums = [equation_terms(ode, i, ode.terms) for i in range(len(ode))]
+    if ode.generators is None:
+        return [signed_sum(*each, names, written=names, exactly=exactly) for each in sums]
+    from symlump.ode.functions.printing import FunctionWriter
+
+    writer = FunctionWriter(ode, False, 0, names, exactly)
+    return [writer.sum(*each) for each in sums]
 
 
 def equation_latex(

@@ -175,7 +175,8 @@ class ODE:
     def to_sympy(self) -> dict[sympy.Symbol, sympy.Expr]:
         """The system as ``{Symbol: Expr}``; floats become the exact rationals they denote.
 
-        Symbols are plain, ``sympy.Symbol(name)``; time is ``Symbol("t")``.
+        Symbols are plain, ``sympy.Symbol(name)``; time is ``Symbol("t")``, or
+        ``Symbol("time()")`` where a variable is called t.
         """
         if self.generators is not None:
             from symlump.ode.functions.sympy_io import write_functions

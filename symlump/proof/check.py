@@ -23,9 +23,10 @@ import re
 import runpy
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from heapq import heappop, heappush
 from itertools import count, islice
 from math import isqrt
@@ -46,6 +47,8 @@ MAX_DIGITS = 4_000
 MAX_BITS = 14_000
 MAX_DEGREE = 10_000
 MAX_PRIME = 1 << 40
+_DEEPEST = 8  # no list of the format stands inside so many others
+PRIMES = tuple((1 << 61) - below for below in (1, 31, 45, 229))  # where functions are compared
 MAX_WHOLE = (1 << 53) - 1  # what every reader of JSON reads exactly
 # Each task may take so many elementary steps, and so many more for every item in the claim.
 MAX_STEPS = 2_500_000
@@ -79,6 +82,10 @@ class Rejected(Exception):
 
 class Inconclusive(Exception):
     """The claims can be neither verified nor refuted here."""
+
+
+class Unlucky(Inconclusive):
+    """A prime divides a denominator; another one may not."""
 
 
 class Unreadable(Exception):
@@ -213,9 +220,8 @@ def read_claim(data: Any, given: Any = None) -> Claim:
         If version or kind are not known here, or the system is only named by its digest.
     """
     data = spelled_out(_object(data, "the file"))
-    for key in ("format", "version", "kind"):
-        if key not in data:
-            raise Misplaced("this key is missing", key)
+    for key in [k for k in ("format", "version", "kind") if k not in data]:
+        raise Misplaced("this key is missing", key)
     if data["format"] != "symlump certificate":
         _wrong(data["format"], '"symlump certificate"', "format")
     _natural(data["version"], "version")
@@ -320,9 +326,6 @@ def spelled_out(data: Any) -> Any:
     return result
 
 
-_DEEPEST = 8  # no list of the format stands inside so many others
-
-
 def _has_names(claim: Claim) -> None:
     """Every name stands for something: variables for equations, and those of the quotient for theirs."""
     system, quotient = claim.system, claim.quotient
@@ -347,10 +350,9 @@ def _has_names(claim: Claim) -> None:
 
 def _has_equations(polynomials: System, known: Set[str], what: str) -> None:
     for name, polynomial in polynomials.items():
-        for monomial in polynomial:
-            for variable, _ in monomial:
-                if variable not in known:
-                    raise Rejected(f"{what}: {name} uses {variable}, which has no equation")
+        for variable in {v: None for m in polynomial for v, _ in m}:
+            if variable not in known:
+                raise Rejected(f"{what}: {name} uses {variable}, which has no equation")
 
 
 def _in_order(functions: Functions, system: System, what: str) -> None:
@@ -383,11 +385,7 @@ def _shown(value: object) -> str:
         return " ".join(what) if value else f"an empty {what[1]}"
     if isinstance(value, str):
         return json.dumps(value[:40], ensure_ascii=False)
-    if (
-        value is None
-        or isinstance(value, float | bool)
-        or (type(value) is int and abs(value) < 1e40)
-    ):
+    if isinstance(value, float | bool | None) or (type(value) is int and abs(value) < 1e40):
         return json.dumps(value)
     return f"a value of type {type(value).__name__}"
 
@@ -480,10 +478,6 @@ def read_polynomial(
     return result
 
 
-def _linear_form(terms: Any, path: str) -> Polynomial:
-    return read_polynomial(terms, path, linear=True)
-
-
 def _monomial(factors: Any) -> Monomial:
     """The factors sorted by variable; where one is misplaced, its path begins inside the monomial."""
     powers: dict[str, int] = {}
@@ -518,8 +512,8 @@ def read_system(value: Any, path: str = "system", linear: bool = False) -> Syste
     }
 
 
-def _rows(value: Any, path: str) -> System:
-    return read_system(value, path, linear=True)
+_linear_form = partial(read_polynomial, linear=True)
+_rows = partial(read_system, linear=True)
 
 
 def _partition(value: Any, path: str) -> list[list[str]]:
@@ -537,10 +531,8 @@ def _named_blocks(value: Any, path: str) -> Blocks:
 
 
 def _block(value: Any, path: str) -> list[str]:
-    return [
-        _name(name, f"{path}[{at}]")
-        for at, name in enumerate(_list(value, path, "a list of names"))
-    ]
+    names = enumerate(_list(value, path, "a list of names"))
+    return [_name(name, f"{path}[{at}]") for at, name in names]
 
 
 def _rounds(value: Any, path: str) -> list[list[Record]]:
@@ -661,7 +653,7 @@ def _check(claim: Claim) -> Verdict:
     if kind == "linear":
         _has_one_equation_per("row", claim.matrix, claim.quotient)
         if claim.functions or claim.quotient_functions:
-            _check_sums(claim, claim.matrix)
+            in_some_field(partial(_check_sums, claim, claim.matrix))
         else:
             _check_linear(system, claim.matrix, claim.quotient)
         said = f"linear lumping of {len(system)} variables to {len(claim.matrix)}, and its quotient"
@@ -674,7 +666,8 @@ def _check(claim: Claim) -> Verdict:
     of = {name: names[number] for name, number in claimed.items()}
     if claim.functions or claim.quotient_functions:
         sums = {name: _sum_of(members) for name, members in blocks.items()}
-        _check_sums(claim, sums) if kind == "forward" else _check_copies(claim, of)
+        forward = partial(_check_sums, claim, sums)
+        in_some_field(forward if kind == "forward" else partial(_check_copies, claim, of))
     else:
         verify(system, blocks, of, claim.quotient)
     parts = f"{len(blocks)} block{'' if len(blocks) == 1 else 's'}"
@@ -995,7 +988,7 @@ class _Modular:
         found = self.coefficients.get(number)
         if found is None:
             if number.denominator % self.prime == 0:
-                raise Inconclusive(f"the prime {self.prime} divides a denominator")
+                raise Unlucky(f"the prime {self.prime} divides a denominator")
             found = number.numerator * pow(number.denominator, -1, self.prime) % self.prime
             self.coefficients[number] = found
         return found
@@ -1021,8 +1014,8 @@ class _Field(_Modular):
     only if their arguments have the same values at one point of a prime field; those are then compared.
     """
 
-    def __init__(self, items: int) -> None:
-        super().__init__((1 << 61) - 1, Budget.of("multiplying out functions", 16 * items))
+    def __init__(self, prime: int, items: int) -> None:
+        super().__init__(prime, Budget.of("multiplying out functions", 16 * items))
         self.below: System = {}  # the denominators
         self.inverses: dict[frozenset[tuple[Monomial, Fraction]], str] = {}
         self.alike: dict[Any, list[tuple[list[Polynomial], str]]] = {}
@@ -1132,26 +1125,33 @@ def _sum_of(names: Iterable[str]) -> Polynomial:
     return {((name, 1),): Fraction(1) for name in names}
 
 
-def _check_sums(claim: Claim, rows: System) -> None:
+def in_some_field(examine: Callable[[int], Any]) -> Any:
+    """What is found modulo the first of some primes that divides no denominator."""
+    for prime in PRIMES[:-1]:
+        with suppress(Unlucky):
+            return examine(prime)
+    return examine(PRIMES[-1])
+
+
+def _check_sums(claim: Claim, rows: System, prime: int) -> None:
     """Σ_i L_i·q_i(x) = g(L·x) for every row of L: the commuting square, as an identity of functions."""
-    field = _Field(_claim_size(claim))
+    field = _Field(prime, _claim_size(claim))
     large = field.symbols(claim.functions, {v: _sum_of([v]) for v in claim.system})
     small = field.symbols(claim.quotient_functions, rows)
     for name, row in rows.items():
         total: Polynomial = {}
         for monomial, weight in row.items():
-            for other, value in _substituted(
-                claim.system[monomial[0][0]], large, field.budget
-            ).items():
+            rate = _substituted(claim.system[monomial[0][0]], large, field.budget)
+            for other, value in rate.items():
                 add_term(total, other, weight * value)
         field.compare(
             total, _substituted(claim.quotient[name], small, field.budget), f"equation of {name}"
         )
 
 
-def _check_copies(claim: Claim, of: dict[str, str]) -> None:
+def _check_copies(claim: Claim, of: dict[str, str], prime: int) -> None:
     """q_i with every variable replaced by its block's = g_B, for every member i of every block B."""
-    field = _Field(_claim_size(claim))
+    field = _Field(prime, _claim_size(claim))
     large = field.symbols(claim.functions, {v: _sum_of([of[v]]) for v in claim.system})
     small = field.symbols(claim.quotient_functions, {b: _sum_of([b]) for b in claim.quotient})
     claimed = {b: _substituted(p, small, field.budget) for b, p in claim.quotient.items()}
@@ -1415,9 +1415,8 @@ def _labels(system: System, blocks: Sequence[Any], what: str) -> Labels:
             if name in label:
                 raise Rejected(f"{what}: {name} is in two blocks, or twice in one")
             label[name] = number
-    for name in system:
-        if name not in label:
-            raise Rejected(f"{what}: {name} is in no block")
+    for name in system.keys() - label.keys():
+        raise Rejected(f"{what}: {name} is in no block")
     return label
 
 
@@ -1483,10 +1482,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         systems = [(read_ode if p.endswith("ode") else read_json)(p) for p in arguments[1:]]
         verdict = check(read_json(arguments[0]), *systems)
-    except Inconclusive as doubt:
-        verdict = Verdict("inconclusive", one_line(doubt))
-    except MemoryError:
-        verdict = Verdict("inconclusive", "it takes more memory than there is; raise the limit")
+    except (Inconclusive, MemoryError) as doubt:
+        scarce = (
+            isinstance(doubt, MemoryError) and "it takes more memory than there is; raise the limit"
+        )
+        verdict = Verdict("inconclusive", scarce or one_line(doubt))
     except (Unreadable, ValueError) as error:
         print(f"unreadable: {one_line(error)}", file=sys.stderr)
         return 2

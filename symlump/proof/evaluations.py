@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from symlump.errors import CertificateError, FailureError
-from symlump.proof.check import Evaluations, Inconclusive, evaluation_rounds, read_claim
-
-#: The Mersenne prime 2^31 − 1.
-PRIME = 2**31 - 1
+from symlump.ode.exact import PRIMES
+from symlump.proof.check import Evaluations, Inconclusive, Unlucky, evaluation_rounds, read_claim
 
 
 def evaluations(claimed: Mapping[str, Any]) -> dict[str, int]:
@@ -24,12 +22,17 @@ def evaluations(claimed: Mapping[str, Any]) -> dict[str, int]:
     wanted = len(claim.blocks)
     initial = {name: number for number, block in enumerate(claim.initial or ()) for name in block}
     stalled = 0
+    prime, *others = PRIMES
     for seed in range(20):
         try:
-            rounds = evaluation_rounds(claim, initial, Evaluations(PRIME, seed, 0))
+            rounds = evaluation_rounds(claim, initial, Evaluations(prime, seed, 0))
             for number, partition in enumerate(rounds):
                 if len(partition.members) >= wanted:
-                    return {"prime": PRIME, "seed": seed, "rounds": number}
+                    return {"prime": prime, "seed": seed, "rounds": number}
+        except Unlucky as problem:
+            doubt = str(problem)
+            prime, *others = others or [prime]
+            continue
         except Inconclusive as problem:  # a denominator is 0 there, or the system is too large
             doubt = str(problem)
             continue

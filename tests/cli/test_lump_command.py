@@ -202,7 +202,7 @@ BAD = {
         [],
         "m.ode:14:9: unknown function 'wonder'",
     ),
-    "unknown suffix": (TREE, ["-o", "{folder}/out.txt"], "unknown suffix '.txt'"),
+    "unknown suffix": (TREE, ["-o", "{folder}/out.tex"], "unknown suffix '.tex'"),
     "no folder": (TREE, ["-o", "{folder}/no/out.ode"], "there is no folder"),
     "certificate in no folder": (
         TREE,

@@ -113,7 +113,7 @@ def test_a_tolerance(capsys, model, tmp_path):
         (["--observable", "x1", "--partition"], "--partition"),
         (["--observable", "x1", "--eps", "-1"], "eps"),
         (["--observable", "x1", "--eps", "1", "--certificate", "c.json"], "tolerance"),
-        (["--observable", "x1", "-o", "small.txt"], "unknown suffix"),
+        (["--observable", "x1", "-o", "small.tex"], "unknown suffix"),
     ],
 )
 def test_what_does_not_fit(capsys, model, options, says):

@@ -90,7 +90,7 @@ MISTAKES = {
     "a file in no folder": (["show", "models/tree.ode"], 2, "there is no folder models"),
     "a folder": (["show", "folder.ode"], 2, "Is a directory"),
     "an empty file": (["show", "empty.ode"], 2, "the file is empty"),
-    "another kind of file": (["show", "notes.txt"], 2, "unknown suffix '.txt'"),
+    "another kind of file": (["show", "notes.md"], 2, "unknown suffix '.md'"),
     "a network where a model is meant": (
         ["lump", "net.safetensors", "--method", "forward"],
         2,

@@ -102,7 +102,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     for bad, message in (
         (tmp_path / "none.ode", "cannot be read"),
         (tmp_path, "unknown suffix"),
-        (tmp_path / "m.txt", "known are .ode, ._ode, .net, .tra, .xml, .sbml"),
+        (tmp_path / "m.zip", "known are .ode, ._ode, .net, .tra, .xml, .sbml, .txt"),
         ("\0.ode", "cannot be read"),
     ):
         with pytest.raises(FileFormatError, match=message):

@@ -143,12 +143,16 @@ def test_what_does_not_fit_is_named() -> None:
         sl.simulate(system, [1.0, 1.0], range(3), inputs={"x": [1, 2]})
     with pytest.raises(InputError, match="a finite value for each of 5 steps"):
         sl.simulate(system, [1.0, 1.0], range(6), inputs={"u": [1, 2]})
-    with pytest.raises(FailureError, match="leaves every bound at step"):
+    with pytest.raises(FailureError, match="leaves every bound, at step"):
         sl.simulate(system, [10.0, 1.0], range(20))
     with pytest.raises(MethodError, match="inputs=… are for maps"):
         sl.simulate(sl.ODE.from_text("x' = x"), [1.0], [0, 1], inputs={"x": [1.0]})
 
 
-def test_no_file_format_holds_a_map(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(FileFormatError, match="hold differential equations, not a map"):
-        sl.write(sl.ODE.from_text("x+ = x"), tmp_path / "x.ode")
+def test_a_map_is_written_as_equations_and_nothing_else(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    ode = sl.ODE.from_text("x+ = x*u; y+ = 1/(1 + x)", ["u"])
+    with pytest.raises(FileFormatError, match=r"not a map; write equations as text \(\.txt\)"):
+        sl.write(ode, tmp_path / "x.ode")
+    sl.write(ode, tmp_path / "x.txt")
+    assert sl.read(tmp_path / "x.txt").ode == ode
+    assert sl.ODE.from_text(str(ode), ["u"]) == ode

@@ -1,5 +1,6 @@
 """Models as equations in plain text."""
 
 from symlump.formats.text.read import looks_like_statements, read_statements
+from symlump.formats.text.write import write_statements
 
-__all__ = ["looks_like_statements", "read_statements"]
+__all__ = ["looks_like_statements", "read_statements", "write_statements"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.formats.expression import NAME, ORDINARY, ExpressionReader, Tokens
+from symlump.formats.expression import NAME, NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
 from symlump.formats.flat import Call, Expression, FlatModel, Trees, asks_for, symbols
 from symlump.formats.functional_model import functional_model
 from symlump.formats.model import Model
@@ -96,10 +96,11 @@ def read_statements(
     spans = [span for kind in found.values() for span in kind.values()]
     used = dict.fromkeys(name for span in spans for name in _names(source, span))
     known = {*rates, *found["value"]}
-    free = [name for name in used if name not in known and name not in _BUILT_IN]
-    meaning: dict[str, Expression] = {name: name for name in (*known, *free)}
-    meaning |= {name: value for name, value in _BUILT_IN.items() if name not in known}
-    reader = ExpressionReader(meaning, ORDINARY, Trees())
+    free = [name for name in used if name not in known and name not in BUILT_IN]
+    absent = {name: NAMES_OF_NONE[name] for name in free if name in NAMES_OF_NONE}
+    meaning: dict[str, Expression] = {n: n for n in (*known, *free) if n not in absent}
+    meaning |= {name: value for name, value in BUILT_IN.items() if name not in known}
+    reader = ExpressionReader(meaning, TYPED, Trees(), absent)
 
     def read(kind: str) -> dict[str, Expression]:
         return {name: _expression(source, reader, span) for name, span in found[kind].items()}
@@ -115,11 +116,10 @@ def read_statements(
                 found["start"][name][0], f"{quote(name)} has no equation, but an initial value"
             )
     symbolic = parameters == "symbolic"
-    notes = (
-        (f"names without equation or value, taken as parameters: {quote_names(free)}",)
-        if free
-        else ()
-    )
+    note = f"names without equation or value, taken as parameters: {quote_names(free)}"
+    if not {"e", "E"}.isdisjoint(free):
+        note += " (Euler's number is exp(1))"
+    notes = (note,) if free else ()
     flat = FlatModel(
         "equations",
         source.path,
@@ -135,6 +135,7 @@ def read_statements(
         read("rate") | read("next"),
         tuple(ruled),
         notes=notes,
+        exact=True,
     )
     if functions:
         model = functional_model(flat, symbolic=True)
@@ -144,7 +145,7 @@ def read_statements(
 
 
 _KINDS = {"rate": "equations", "next": "equations", "start": "initial values", "value": "values"}
-_BUILT_IN: dict[str, Expression] = {"t": Call("time"), "time": Call("time"), "pi": Call("pi")}
+BUILT_IN: dict[str, Expression] = {"t": Call("time"), "time": Call("time"), "pi": Call("pi")}
 
 
 def _kind(left: re.Match[str]) -> tuple[str, str]:

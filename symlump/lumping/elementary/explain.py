@@ -12,8 +12,7 @@ from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.blocks import RefinableBlocks
 from symlump.lumping.refinement.field import VanishingDenominator
-from symlump.lumping.refinement.refine import PRIME
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import IntArray, prime_for
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.functions.wording import UNKNOWN_SLOPES, has_unknown_slopes
@@ -101,12 +100,14 @@ def _last_together(
 ) -> tuple[int, IntArray]:
     """The round that separates two variables, and the blocks before it."""
     generator = np.random.default_rng(0)
+    numbers = [] if ode.generators is None else [ode.generators.arguments.coefficients]
+    prime = prime_for(ode.coefficients, *numbers)
     blocks, everything, number = RefinableBlocks(initial.labels), np.arange(len(ode)), 0
     for _ in range(len(ode) + 100):
         before = blocks.labels.copy()
         try:
-            values = method.fingerprints(ode, PRIME, generator)
-            of_block = generator.integers(1, PRIME, size=len(ode), dtype=np.uint64)
+            values = method.fingerprints(ode, prime, generator)
+            of_block = generator.integers(1, prime, size=len(ode), dtype=np.uint64)
             found = values.evaluate(of_block[before], everything)
         except VanishingDenominator:
             continue

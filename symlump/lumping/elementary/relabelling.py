@@ -23,7 +23,7 @@ from symlump.lumping.elementary.polynomial_rows import (
     without_common_factors,
 )
 from symlump.lumping.refinement.field import Residues, VanishingDenominator
-from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.exact import ExactArray, IntArray, prime_for
 from symlump.ode.functions.generators import Batch, Generators
 from symlump.ode.functions.known import FUNCTIONS, exact_value
 from symlump.ode.functions.polynomials import Polynomials
@@ -31,7 +31,6 @@ from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials, ranges
 from symlump.ode.system import ODE
 
-_PRIME = 2**31 - 1
 #: In place of a new symbol: what is 0, and what has none.
 _ZERO, _NUMBER = -1, -2
 
@@ -94,13 +93,14 @@ def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials
         return equations
     draw = np.random.default_rng(0)
     doubtful = np.diff(equations.indptr) > 0
+    prime = prime_for(equations.coefficients, generators.arguments.coefficients)
     for _ in range(2):
-        point = draw.integers(1, _PRIME, generators.first, dtype=np.uint64)
+        point = draw.integers(1, prime, generators.first, dtype=np.uint64)
         try:
-            symbols = ModularFunctions(generators, _PRIME).values(point)
+            symbols = ModularFunctions(generators, prime).values(point)
         except VanishingDenominator:
             continue
-        doubtful &= ModularPolynomials.of(equations, _PRIME).values(symbols) == 0
+        doubtful &= ModularPolynomials.of(equations, prime).values(symbols) == 0
     if not doubtful.any():
         return equations
     table = SymbolTable.of(generators)
@@ -139,6 +139,7 @@ class _Images:
         self.constant[generators.arguments.occurrences()[0]] = False
         self.found: list[tuple[str, IntArray, list[Polynomials]]] = []
         self._points: list[Residues] | None = None
+        self._prime = 0
 
     def of(self, p: Polynomials, rows: IntArray) -> Polynomials:
         """Some polynomials with the images of their symbols, terms collected."""
@@ -330,21 +331,23 @@ class _Images:
         """How many functions have different arguments, at least: by their values at two random points."""
         generators = self.generators
         if self._points is None:
+            self._prime = prime_for(generators.arguments.coefficients)
             draw = np.random.default_rng(0)
             self._points = []
             for _ in range(2):
-                point = draw.integers(1, _PRIME, self.count + 1, dtype=np.uint64)
+                point = draw.integers(1, self._prime, self.count + 1, dtype=np.uint64)
                 point[-1] = 0
                 try:
-                    values = ModularFunctions(generators, _PRIME).values(point[self.labels])
+                    values = ModularFunctions(generators, self._prime).values(point[self.labels])
                 except VanishingDenominator:
                     raise Involved from None
                 self._points.append(values)
-        parts = [ModularPolynomials.of(generators.arguments.select(own), _PRIME) for own in rows]
+        prime = self._prime
+        parts = [ModularPolynomials.of(generators.arguments.select(own), prime) for own in rows]
         seen = [part.values(symbols) for part in parts for symbols in self._points]
         if parity:  # f(u) and f(−u) are one function: (u, v) for (−u, −v), u < p/2
-            low = seen[0] < _PRIME - seen[0]
-            seen = [np.where(low, u, (_PRIME - u) % _PRIME) for u in seen]
+            low = seen[0] < prime - seen[0]
+            seen = [np.where(low, u, (prime - u) % prime) for u in seen]
         order = np.lexsort(seen)
         differ = np.zeros(order.size - 1, dtype=bool)
         for u in seen:

@@ -25,12 +25,11 @@ from symlump.lumping.linear.readable import integer_rows, readable, readable_row
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
-from symlump.lumping.linear.spaces.residues import FIRST_PRIME
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import own_columns, small_quotient
 from symlump.lumping.linear.spaces.small_terms import Terms
 from symlump.lumping.lumping import Lumping
-from symlump.ode.exact import ExactArray
+from symlump.ode.exact import ExactArray, prime_for
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -67,7 +66,14 @@ def lump_functions(
     space = smallest_evaluated(ode, form_matrix(forms.values(), ode), seed)
     closure = space.closure
     steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
-    why = Derivation(forms, tuple(closure.kept.tolist()), FIRST_PRIME, points=tuple(steps))
+    numbers = [
+        ode.coefficients,
+        ExactArray.from_fractions(v for f in forms.values() for v in f.values()),
+    ]
+    if ode.generators is not None:
+        numbers.append(ode.generators.arguments.coefficients)
+    prime = prime_for(*numbers)
+    why = Derivation(forms, tuple(closure.kept.tolist()), prime, points=tuple(steps))
     return exact_lumping(ode, space.basis, purpose(forms), method, why)
 
 

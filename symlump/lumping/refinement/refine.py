@@ -22,11 +22,11 @@ from symlump.lumping.refinement.blocks import RefinableBlocks
 from symlump.lumping.refinement.components import strong_components
 from symlump.lumping.refinement.field import VanishingDenominator
 from symlump.ode.distinct import distinct
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import PRIMES, IntArray
 from symlump.ode.system import ODE
 
-#: The Mersenne prime 2^31 − 1: products of residues fit in 64 bits.
-PRIME = 2**31 - 1
+#: The Mersenne prime 2^31 − 1.
+PRIME = PRIMES[0]
 _MAX_DRAWS = 200
 #: An update costs more per term than an evaluation from scratch.
 _WORTH_UPDATING = 0.1

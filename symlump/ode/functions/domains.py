@@ -34,9 +34,9 @@ def outside(ode: ODE, x: FloatArray, time: float = 0.0) -> str:
     >>> ode = sl.ODE.from_text("x' = -ln(x); y' = 1/(x - y); z' = x^0.5*exp(y)")
     >>> for state in ([0, 1, 0], [2, 2, 0], [-4, 1, 0], [1, 800, 0], [1, 0, 0]):
     ...     print(outside(ode, np.array(state, dtype=float)))
-    log(x) is infinite where its argument is 0
+    ln(x) is infinite where its argument is 0
     1/(x - y) is infinite where its denominator is 0
-    log(x) has no real value where its argument is -4
+    ln(x) has no real value where its argument is -4
     exp(y) is beyond what floats hold where its argument is 800
     <BLANKLINE>
     """

@@ -118,7 +118,7 @@ FUNCTIONS: dict[str, Function] = {
     for f in (
         Function("inverse", lambda u: 1.0 / u, _inverse),
         Function("power", np.power, _power),
-        Function("time", lambda: 0.0),
+        Function("time", lambda: 0.0, latex="t"),
         Function("pi", lambda: np.pi, latex=r"\pi"),
         Function("exp", np.exp, lambda t, f, u: [f], {0: 1}, latex="e^{{{}}}"),
         Function("log", np.log, lambda t, f, u: [t.inverse(u[0])], {1: 0}, latex=r"\ln"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING
 
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.known import FUNCTIONS
-from symlump.ode.notation import Term, join_terms, name_latex, style
+from symlump.ode.notation import Term, free_name, join_terms, name_latex, style
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
@@ -30,17 +30,51 @@ _RELATIONS = {
 }
 
 
-class FunctionWriter:
-    """Writes polynomials in the symbols of a system: 1/d below a line, other functions by their names."""
+def written_name(function: str) -> str:
+    """A function's name in text: the natural logarithm has one that no reader takes for another base.
 
-    def __init__(self, ode: ODE, latex: bool, digits: int, written: Sequence[str] | None) -> None:
+    Examples
+    --------
+    >>> written_name("log"), written_name("log'"), written_name("exp")
+    ('ln', "ln'", 'exp')
+    """
+    return "ln" + function.removeprefix("log") if function in ("log", "log'") else function
+
+
+class FunctionWriter:
+    """Writes polynomials in the symbols of a system: 1/d below a line, other functions by their names.
+
+    Parameters
+    ----------
+    ode : ODE
+    latex : bool
+    digits : int
+    written : sequence of str, optional
+        The names of variables, where they are others.
+    exactly : callable, optional
+        Writes numbers; then nothing is cut.
+    """
+
+    def __init__(
+        self,
+        ode: ODE,
+        latex: bool,
+        digits: int,
+        written: Sequence[str] | None,
+        exactly: Callable[[Fraction], str] | None = None,
+    ) -> None:
         assert ode.generators is not None
         self._ode, self._generators, self._latex, self._digits = ode, ode.generators, latex, digits
+        self._exactly = exactly
         if written is not None:
             self._names = list(written)
         else:
             self._names = [name_latex(v) if latex else v for v in ode.variables]
+        self._taken = self._names if written is not None else ode.variables
         self._done: dict[int, tuple[str, int]] = {}
+        if exactly is not None:  # each function after those in its arguments, however deep they are
+            for k in range(len(ode.generators)):
+                self._symbol(len(ode) + k, 0)
 
     def sum(self, terms: Sequence[Term], total: int, depth: int = 0) -> str:
         """A sum of terms; "… more" where there are more of them than are given."""
@@ -59,7 +93,8 @@ class FunctionWriter:
                     below.append((text, binds))
                 else:
                     above.append(text if binds >= _FACTOR else self._enclosed(text))
-            shown = number(abs(value), self._digits)
+            size = abs(value)
+            shown = self._exactly(size) if self._exactly else number(size, self._digits)
             if shown != "1" or not above:
                 above.insert(0, shown)
             body = times.join(above)
@@ -94,9 +129,9 @@ class FunctionWriter:
         """What is written for a symbol (for 1/d: d), and how tightly that binds."""
         if s < len(self._ode):
             return self._names[s], _ATOM
-        if depth > _MAX_DEPTH:
-            return "…", _ATOM
         if s not in self._done:
+            if depth > _MAX_DEPTH:
+                return "…", _ATOM
             self._done[s] = self._function(s - len(self._ode), depth + 1)
         return self._done[s]
 
@@ -110,8 +145,12 @@ class FunctionWriter:
         if name == "inverse":
             single = self._single(polynomials[0])
             return u[0], _SUM if single is None else self._symbol(single, _MAX_DEPTH)[1]
-        if name == "time":
-            return "t", _ATOM
+        if name in ("time", "pi"):
+            word = free_name("t" if name == "time" else name, self._taken)
+            if not latex:
+                return word, _ATOM
+            plain = FUNCTIONS[name].latex
+            return (plain if "(" not in word else rf"\operatorname{{{name}}}()"), _ATOM
         if name.startswith("power"):
             base, exponent = (
                 text if self._is_variable(p) else self._enclosed(text)
@@ -126,7 +165,7 @@ class FunctionWriter:
         if name in _RELATIONS:
             return f"{u[0]} {_RELATIONS[name][latex]} {u[1]}", _SUM
         if not latex:
-            return f"{name}({', '.join(u)})" if u else name, _ATOM
+            return f"{written_name(name)}({', '.join(u)})", _ATOM
         function = FUNCTIONS.get(name)
         head = function.latex if function is not None else ""
         if "{}" in head:
@@ -136,6 +175,8 @@ class FunctionWriter:
 
     def _argument(self, p: Polynomial, depth: int) -> str:
         terms = list(p.items())
+        if self._exactly is not None:
+            return self.sum(terms, len(terms), depth)
         text = self.sum(terms[:_MAX_TERMS], len(terms), depth)
         return text if len(text) <= _MAX_LENGTH else "…"
 

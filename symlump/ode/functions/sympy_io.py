@@ -19,6 +19,7 @@ from symlump.ode.functions.algebra import (
 )
 from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.notation import free_name
 from symlump.ode.sympy_io import as_expression, as_symbol, float_value
 
 if TYPE_CHECKING:
@@ -174,14 +175,14 @@ class _Reader:
 def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     """Turn a system into ``{Symbol: Expr}``; see :meth:`symlump.ode.system.ODE.to_sympy`."""
     symbols: list[Any] = [sympy.Symbol(name) for name in ode.variables]
+    time = sympy.Symbol(free_name("t", ode.variables))
     for name, arguments in functions_of(ode):
-        symbols.append(_applied(name, [_expression(p, symbols) for p in arguments]))
+        u = [_expression(p, symbols) for p in arguments]
+        symbols.append(time if name == "time" else _applied(name, u))
     return {symbols[i]: _expression(ode.equation(i), symbols) for i in range(len(ode))}
 
 
 def _applied(name: str, u: list[Any]) -> Any:
-    if name == "time":
-        return sympy.Symbol("t")
     if name == "piecewise":
         pairs = list(zip(u[::2], u[1::2], strict=False))
         return sympy.Piecewise(*pairs, *([(u[-1], True)] if len(u) % 2 else []))

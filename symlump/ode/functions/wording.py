@@ -27,7 +27,8 @@ def list_names(names: Sequence[str]) -> str:
 
 def listed_functions(functions: Iterable[str]) -> str:
     """The same of functions by name."""
-    return list_names(["powers" if name == "power" else name for name in functions])
+    words = {"power": "powers", "log": "ln"}
+    return list_names([words.get(name, name) for name in functions])
 
 
 def taken_as_unknown(ode: ODE) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from symlump.proof.check import (
     _AT_ONE,
@@ -31,6 +32,7 @@ from symlump.proof.check import (
     _substituted,
     _sum_of,
     add_term,
+    in_some_field,
 )
 
 #: How names of the system and of the quotient begin, where both are meant.
@@ -72,7 +74,14 @@ def hints(claim: Claim, of: Mapping[str, str]) -> tuple[list[Hint], list[Hint]]:
     >>> [[hint.kind for hint in part] for part in hints(claim, {"x": "y1", "y": "y1"})]
     [['Fresh'], ['Is']]
     """
-    found = _Followed(claim)
+    found: tuple[list[Hint], list[Hint]] = in_some_field(partial(_hints_in_field, claim, of))
+    return found
+
+
+def _hints_in_field(
+    claim: Claim, of: Mapping[str, str], prime: int
+) -> tuple[list[Hint], list[Hint]]:
+    found = _Followed(claim, prime)
     rows = {
         "forward": {b: _sum_of(members) for b, members in claim.blocks.items()},
         "linear": claim.matrix,
@@ -143,9 +152,9 @@ def _add_multiple(
 class _Followed:
     """Symbols met so far: their images, and what is known of those that have no other."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, prime: int) -> None:
         self.budget = Budget.of("following functions", 16 * _claim_size(claim))
-        self.field = _Modular((1 << 61) - 1, self.budget)
+        self.field = _Modular(prime, self.budget)
         self.images: System = {}
         self.below: dict[str, Polynomial] = {}  # arguments of fresh inverses, in order
         self.rank: dict[str, int] = {}

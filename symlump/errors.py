@@ -21,6 +21,10 @@ class NotPolynomialError(InputError):
     """An equation is not a polynomial with rational coefficients in the declared variables."""
 
 
+class UndefinedError(InputError):
+    """An expression has no value, such as 1/0, at numbers or where variables are replaced."""
+
+
 class UsageError(InputError):
     """A command line cannot be understood."""
 

@@ -2,12 +2,15 @@
 
 The signatures of the members of a block must agree as polynomials in the variables that are not
 parameters. So each monomial in those variables gives one polynomial in the parameters that must vanish.
-With quotients, the differences of signatures are multiplied by their denominators first.
+With quotients, the differences of signatures are multiplied by their denominators first. A function of
+parameters alone, such as K^n, is one more number; one of variables and parameters, such as x^n, is one more
+variable. Since that is a particular function for particular parameters, the conditions then suffice, but other
+values might do, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -15,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.errors import MethodError, VariableError
+from symlump.lumping.elementary.explain import write_functions
 from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
-from symlump.lumping.vanishing import Polynomial, Powers, add_term, from_sympy, vanishing
+from symlump.lumping.vanishing import Letters, Polynomial, Powers, add_term, vanishing, vanishing_of
 from symlump.memory import memory_errors
-from symlump.ode.functions.algebra import Budget, symbols_of
-from symlump.ode.functions.images import functions_of
-from symlump.ode.functions.printing import symbol_text
+from symlump.ode.functions.algebra import Budget, Monomial, symbols_of
+from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     import sympy
 
+_ONE = Fraction(1)
 #: A Groebner basis is not attempted beyond this many terms: it could take forever.
 MAX_BASIS_TERMS = 200
 
@@ -47,13 +51,17 @@ class Conditions:
         The symbols that may occur in the expressions.
     expressions : tuple of sympy expressions
         Linearly independent before they were factorized, primitive with a positive leading
-        coefficient, square-free, and none a multiple of another.
+        coefficient, square-free, and none a multiple of another. They may contain functions of parameters.
+    unknown : tuple of str
+        Functions of variables in which parameters stand, which are taken as unknown: with any of them the
+        conditions suffice, and other values of these parameters might do, too.
     """
 
     direction: str
     blocks: tuple[tuple[str, ...], ...]
     parameters: tuple[str, ...]
     expressions: tuple[sympy.Expr, ...]
+    unknown: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -62,11 +70,11 @@ class Conditions:
 
     @property
     def impossible(self) -> bool:
-        """True if one condition is a nonzero constant.
+        """True if one condition is a nonzero constant (with ``unknown`` functions: unless they happen to fit).
 
         False does not promise a solution: a² + 1 = 0 has no real one, and k = 0 perhaps no meaning.
         """
-        return any(expression.is_number for expression in self.expressions)
+        return any(e.is_number and e.is_zero is False for e in self.expressions)
 
     def substitute(self, values: Mapping[Any, Any]) -> Conditions:
         """What remains to be required when some parameters are given numbers, or other parameters.
@@ -95,11 +103,8 @@ class Conditions:
             given[symbols[str(key)]] = (
                 symbols[exact] if isinstance(exact, str) else sympy.sympify(exact)
             )
-        left = [
-            from_sympy(expression.subs(given, simultaneous=True), self.parameters)
-            for expression in self.expressions
-        ]
-        return replace(self, expressions=vanishing(left, self.parameters))
+        left = [expression.subs(given, simultaneous=True) for expression in self.expressions]
+        return replace(self, expressions=vanishing_of(left, self.parameters))
 
     def basis(self) -> tuple[sympy.Expr, ...]:
         """A Groebner basis of the conditions; it is (1,) iff they have no common complex solution.
@@ -113,8 +118,10 @@ class Conditions:
 
         if self.holds or self.impossible:
             return (sympy.Integer(1),) if self.impossible else ()
-        symbols = [sympy.Symbol(name) for name in self.parameters]
-        polynomials = [sympy.Poly(e, *symbols, domain="QQ") for e in self.expressions]
+        letters = Letters()
+        plain = [letters.put(e) for e in self.expressions]
+        symbols = [*(sympy.Symbol(name) for name in self.parameters), *letters.meaning]
+        polynomials = [sympy.Poly(e, *symbols, domain="QQ") for e in plain]
         terms = sum(len(p.terms()) for p in polynomials)
         if terms > MAX_BASIS_TERMS:
             raise MethodError(
@@ -122,15 +129,30 @@ class Conditions:
                 f"have {terms}"
             )
         found = sympy.groebner(polynomials, *symbols, order="grevlex")
-        return tuple(p.primitive()[1].as_expr() for p in found.polys)
+        return tuple(letters.back(p.primitive()[1].as_expr()) for p in found.polys)
 
     def __str__(self) -> str:
         if self.holds:
             return f"{self.direction} equivalence for all parameter values"
-        if self.impossible:
+        if self.impossible and not self.unknown:
             return f"{self.direction} equivalence for no parameter values"
-        return f"{self.direction} equivalence iff  " + ",  ".join(
-            f"{expression} = 0" for expression in self.expressions
+        if self.impossible:
+            return f"no parameter values found for {self.direction} equivalence{self._note()}"
+        return (
+            f"{self.direction} equivalence {'if' if self.unknown else 'iff'}  "
+            + ",  ".join(f"{expression} = 0" for expression in self.expressions)
+            + self._note()
+        )
+
+    def _note(self) -> str:
+        """What was taken as unknown, and what to do about it."""
+        if not self.unknown:
+            return ""
+        shown = ", ".join(self.unknown[:4]) + (", …" if len(self.unknown) > 4 else "")
+        them = "it" if len(self.unknown) == 1 else "them"
+        return (
+            f"  ({shown}: taken as unknown, as parameters stand in {them}; where values of these parameters "
+            "matter, put them into the system)"
         )
 
     def __repr__(self) -> str:
@@ -142,8 +164,9 @@ class Conditions:
         if self.holds or self.impossible:
             return rf"$\text{{{self}}}$"
         rows = r" \\ ".join(sympy.latex(e) + " &= 0" for e in self.expressions)
+        word = "if" if self.unknown else "iff"
         return (
-            rf"$\displaystyle \text{{{self.direction} equivalence iff }}"
+            rf"$\displaystyle \text{{{self.direction} equivalence {word} }}"
             rf"\begin{{aligned}} {rows} \end{{aligned}}$"
         )
 
@@ -159,9 +182,9 @@ def conditions(
     Parameters
     ----------
     ode : ODE
-        A system with symbolic ``parameters``; those in the arguments of functions other than quotients are
-        refused, and nothing is said of values for which a denominator is always 0. Without any, the answer is
-        that the partition is an equivalence, or is impossible.
+        A system with symbolic ``parameters``; nothing is said of values for which a denominator is always 0.
+        Without any, the answer is that the partition is an equivalence, or is impossible. Functions of
+        variables in which parameters stand, such as x^n, are taken as unknown; then the conditions suffice.
     partition : Partition or blocks of names
         Variables that no block mentions form one more. Parameters always stand alone, mentioned or not.
     method : Forward() or Backward()
@@ -176,7 +199,7 @@ def conditions(
 
     Examples
     --------
-    >>> from symlump import Forward, PolynomialODE
+    >>> from symlump import Backward, Forward, ODE, PolynomialODE
     >>> binding = PolynomialODE.from_reactions([
     ...     ({"S": 1, "E": 1}, {"C": 1}, "k1"), ({"C": 1}, {"S": 1, "E": 1}, "km1"),
     ...     ({"C": 1}, {"E": 1, "P": 1}, "k2"), ({"E": 1, "P": 1}, {"C": 1}, "km2"),
@@ -186,6 +209,11 @@ def conditions(
     forward equivalence iff  k1 - km2 = 0
     >>> print(found.substitute({"k1": 2, "km2": 2}))
     forward equivalence for all parameter values
+    >>> rates = "x' = -k1*x^n/(K1^n + x^n); y' = -k2*y^n/(K2^n + y^n)"
+    >>> hill = ODE.from_text(rates, ["k1", "k2", "K1", "K2", "n"])
+    >>> found = conditions(hill, [["x", "y"]], Backward())
+    >>> found.expressions, found.unknown
+    ((k1 - k2, -K1**n*k2 + K2**n*k1), ('x^n',))
     """
     check_system(ode, "conditions")
     if method is None:
@@ -204,10 +232,10 @@ def conditions(
         for block in partition.named(ode.variables)
         if len(block) > 1 or block[0] not in ode.parameters
     )
-    if isinstance(ode, PolynomialODE):
-        found = _differences(ode, partition, method)
-    else:
-        found = _numerators(ode, partition, method)
+    if not isinstance(ode, PolynomialODE):
+        expressions, unknown = _of_functions(ode, partition, method)
+        return Conditions(method.direction, shown, ode.parameters, expressions, unknown)
+    found = _differences(ode, partition, method)
     return Conditions(method.direction, shown, ode.parameters, vanishing(found, ode.parameters))
 
 
@@ -254,15 +282,17 @@ def _differences(
                     yield difference
 
 
-def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable[Polynomial]:
-    """The same where there are quotients: a difference is 0 iff its numerator is.
+def _of_functions(
+    ode: ODE, partition: Partition, method: Equivalence
+) -> tuple[tuple[sympy.Expr, ...], tuple[str, ...]]:
+    """The conditions where there are quotients and functions: a difference is 0 iff its numerator is.
 
-    Raises
-    ------
-    MethodError
-        If a parameter is in the argument of another function: f(k·x) and f(m·x) may be equal for some k and m.
+    Returns
+    -------
+    expressions : tuple of sympy expressions
+    unknown : tuple of str
+        The functions of variables and parameters in what had to vanish.
     """
-    _parameters_outside(ode)
     labels = partition.labels
     terms = method.signature(ode, labels, np.arange(len(ode)))
     assert terms.table is not None
@@ -270,6 +300,10 @@ def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable
     forward = method.direction == "forward"
     places = [ode.index[name] for name in ode.parameters]
     parameter = {(v if forward else int(labels[v])): k for k, v in enumerate(places)}
+    of_parameters, mixed = _kinds(table, parameter)
+    numbers = parameter | {s: len(places) + k for k, s in enumerate(of_parameters)}
+    met: dict[int, None] = {}
+    found: list[Polynomial] = []
     signatures: dict[int, dict[int | None, Polynomial]] = {}
     for owner, key, value in zip(*(part for part in terms.collect()), strict=True):
         target, monomial = terms.describe(int(key))
@@ -285,19 +319,45 @@ def _numerators(ode: ODE, partition: Partition, method: Equivalence) -> Iterable
                 above, _ = table.clear_denominators(difference, Budget())
                 split: dict[Powers, Polynomial] = {}
                 for monomial, value in above.items():
-                    rest = tuple((s, e) for s, e in monomial if s not in parameter)
-                    powers = sorted((parameter[s], e) for s, e in monomial if s in parameter)
+                    rest = tuple((s, e) for s, e in monomial if s not in numbers)
+                    powers = sorted((numbers[s], e) for s, e in monomial if s in numbers)
                     add_term(split.setdefault(rest, {}), tuple(powers), value)
-                yield from (polynomial for polynomial in split.values() if polynomial)
+                    met |= dict.fromkeys(s for s, _ in rest if s in mixed)
+                found += [polynomial for polynomial in split.values() if polynomial]
+    symbols, letters = _as_sympy(table, parameter, ode.parameters), Letters()
+    names = [*ode.parameters, *(letters.put(symbols[s]).name for s in of_parameters)]
+    expressions = tuple(map(letters.back, vanishing(found, names)))
+    named = list(ode.variables)
+    if not forward:
+        named = [ode.variables[k] for k in partition.representatives.tolist()]
+    shown: list[dict[Monomial, Fraction]] = [{((s, 1),): _ONE} for s in met]
+    texts = [text for text, _ in write_functions(named, table, *shown)]
+    return tuple(e for e in expressions if e != 0), tuple(dict.fromkeys(texts))
 
 
-def _parameters_outside(ode: ODE) -> None:
-    holds = [name in ode.parameters for name in ode.variables]  # a parameter, for each symbol
-    for k, (name, arguments) in enumerate(functions_of(ode)):
+def _kinds(table: SymbolTable, parameter: Mapping[int, int]) -> tuple[list[int], set[int]]:
+    """The functions of parameters and numbers alone, and those of variables and parameters, without 1/u."""
+    moves = [s not in parameter for s in range(table.count)]
+    set_by = [not moving for moving in moves]
+    for name, arguments in zip(table.functions, table.arguments, strict=True):
         inside = {s for u in arguments for s in symbols_of(u)}
-        holds.append(any(holds[s] for s in inside))
-        if holds[-1] and name != "inverse":
-            raise MethodError(
-                "conditions are found for quotients, and for functions without parameters in their arguments; "
-                f"this system contains {symbol_text(ode, len(ode) + k)}"
-            )
+        moves.append(name == "time" or any(moves[s] for s in inside))
+        set_by.append(any(set_by[s] for s in inside))
+    functions = range(table.count, table.count + len(table.functions))
+    outer = [s for s in functions if not table.is_inverse(s)]
+    return [s for s in outer if not moves[s]], {s for s in outer if moves[s] and set_by[s]}
+
+
+def _as_sympy(
+    table: SymbolTable, parameter: Mapping[int, int], names: Sequence[str]
+) -> dict[int, sympy.Expr]:
+    """Parameters and functions of them alone as expressions."""
+    import sympy
+
+    from symlump.ode.functions.sympy_io import applied, in_symbols
+
+    found = {s: sympy.Symbol(names[k]) for s, k in parameter.items()}
+    for k, (name, arguments) in enumerate(zip(table.functions, table.arguments, strict=True)):
+        if name != "time" and all(s in found for u in arguments for s in symbols_of(u)):
+            found[table.count + k] = applied(name, [in_symbols(u, found) for u in arguments])
+    return found

@@ -55,6 +55,67 @@ def vanishing(polynomials: Iterable[Polynomial], names: Sequence[str]) -> tuple[
     return tuple(sympy.Mul(*(p.as_expr() for p in factors)) for factors in chosen)
 
 
+class Letters:
+    """Symbols in the place of what is no polynomial: ``K**n``, ``exp(k)``, π.
+
+    Attributes
+    ----------
+    meaning : dict of Symbol to expression
+
+    Examples
+    --------
+    >>> import sympy
+    >>> a, n = sympy.symbols("a n")
+    >>> letters = Letters()
+    >>> plain = letters.put((a**n + 1)**2 - a)
+    >>> plain.is_polynomial(), letters.back(plain) == (a**n + 1)**2 - a
+    (True, True)
+    """
+
+    def __init__(self) -> None:
+        self.meaning: dict[sympy.Symbol, sympy.Expr] = {}
+        self._letter: dict[sympy.Expr, sympy.Symbol] = {}
+
+    def put(self, expression: sympy.Expr) -> sympy.Expr:
+        """The expression with a letter for each part that is no sum, product or whole power."""
+        if expression.is_Symbol or expression.is_Rational or expression.is_Float:
+            return expression
+        if expression.is_Add or expression.is_Mul:
+            return expression.func(*map(self.put, expression.args))
+        if expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
+            return self.put(expression.base) ** expression.exp
+        return self._new(expression)
+
+    def back(self, expression: sympy.Expr) -> sympy.Expr:
+        """The expression with what the letters stand for."""
+        return expression.xreplace(self.meaning)
+
+    def _new(self, expression: sympy.Expr) -> sympy.Symbol:
+        import sympy
+
+        if expression not in self._letter:
+            letter = sympy.Symbol(f"\0{len(self.meaning)}")  # no name has this character
+            self._letter[expression], self.meaning[letter] = letter, expression
+        return self._letter[expression]
+
+
+def vanishing_of(expressions: Iterable[sympy.Expr], names: Sequence[str]) -> tuple[sympy.Expr, ...]:
+    """The same as :func:`vanishing`, of expressions that may contain functions of the named symbols.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> k, n = sympy.symbols("k n")
+    >>> vanishing_of([2*k**n - 4, (k**n - 2)*k, k - k], ["k", "n"])
+    (k**n - 2,)
+    """
+    letters = Letters()
+    plain = [letters.put(expression) for expression in expressions]
+    every = [*names, *(letter.name for letter in letters.meaning)]
+    found = vanishing([from_sympy(expression, every) for expression in plain], every)
+    return tuple(e for e in map(letters.back, found) if e != 0)
+
+
 def from_sympy(expression: sympy.Expr, names: Sequence[str]) -> Polynomial:
     """Read a polynomial in the named symbols.
 

@@ -129,7 +129,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tree.ode").write_text(TREE)
     (tmp_path / "empty.ode").write_text("")
-    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "notes.md").write_text("")
     (tmp_path / "folder.ode").mkdir()
     torch.manual_seed(0)
     save_file(
@@ -154,7 +154,7 @@ WORDS = [
     *(
         "tree.ode",
         "net.safetensors",
-        "notes.txt",
+        "notes.md",
         "nope.ode",
         "folder.ode",
         "a\nb",

@@ -1,6 +1,7 @@
 """Conditions on parameters: known answers, and agreement with the checker on numbers."""
 
 import random
+import re
 from fractions import Fraction
 
 import pytest
@@ -117,7 +118,7 @@ def test_what_is_refused():
         with pytest.raises(VariableError, match="'S' is not a parameter"):
             found.substitute(values)
     with pytest.raises(MethodError, match="no polynomial"):
-        found.substitute({"k1": sympy.sqrt(2)})
+        found.substitute({"k1": sympy.Symbol("W")})
 
 
 VARIABLES, PARAMETERS = sympy.symbols("x0:4"), sympy.symbols("p0:3")
@@ -200,10 +201,41 @@ def test_quotients_agree_iff_their_numerators_do():
         assert (len(found.partition) == 2) == holds
 
 
-def test_parameters_inside_functions_are_refused_by_name():
-    x, y, k, m = sympy.symbols("x y k m")
-    ode = sl.ODE.from_sympy({x: sympy.exp(x / (k + x)), y: sympy.exp(y / (m + y))}, [k, m])
-    with pytest.raises(
-        MethodError, match=r"functions without parameters .* contains exp\(x/\(x \+ k\)\)"
-    ):
-        sl.conditions(ode, [["x", "y"]], sl.Backward())
+def test_parameters_inside_functions_make_conditions_that_suffice():
+    """A function of parameters alone is a number; one of variables, too, is unknown, and is named."""
+    names = ["k1", "k2", "K1", "K2", "n"]
+    hill = sl.ODE.from_text("x' = -k1*x^n/(K1^n + x^n); y' = -k2*y^n/(K2^n + y^n)", names)
+    k1, k2, big1, big2, n = sympy.symbols(" ".join(names))
+    found = sl.conditions(hill, [["x", "y"]], sl.Backward())
+    assert found.expressions == (k1 - k2, big2**n * k1 - big1**n * k2)
+    assert found.unknown == ("x^n",)
+    assert not found.holds and not found.impossible
+    assert re.search(
+        r"equivalence if  .*\(x\^n: taken as unknown, .* put them into the system\)", str(found)
+    )
+    settled = found.substitute({"k2": "k1", "K2": "K1"})
+    assert settled.holds and settled.unknown == ("x^n",)
+    assert found.substitute({"n": 2, "K1": 3, "k2": "k1"}).expressions == (
+        k1 * (big2 - 3) * (big2 + 3),
+    )
+    assert found.substitute({"n": 0}).expressions == (k1 - k2,)
+    for values in ({k2: k1, big2: big1}, {k2: k1}, {big2: big1}, {n: 2, k2: k1, big2: -big1}):
+        at = {v: e.subs(values) for v, e in hill.to_sympy().items() if v.name in "xy"}
+        there = sl.ODE.from_sympy(at, [p for p in (k1, k2, big1, big2, n) if p not in values])
+        merged = len(sl.lump(there, sl.Backward()).quotient) - len(there.parameters) == 1
+        assert merged == all(e.subs(values) == 0 for e in found.expressions), values
+    for method in (sl.Forward(), sl.Backward()):
+        same = sl.ODE.from_text("x' = k1*exp(n*(x + y)); y' = k2*exp(n*(x + y))", ["k1", "k2", "n"])
+        found = sl.conditions(same, [["x", "y"]], method)
+        assert found.holds if method.direction == "forward" else found.expressions == (k1 - k2,)
+    apart = sl.ODE.from_text("x' = x^k1; y' = y^k2", ["k1", "k2"])
+    found = sl.conditions(apart, [["x", "y"]], sl.Backward())
+    assert found.impossible and "no parameter values found" in str(found)
+    assert found.unknown == (
+        "x^k1",
+        "x^k2",
+    )  # that k1 = k2 would do is not claimed to be impossible
+    numbers = sl.ODE.from_text("x' = k1*pi*x; y' = k2*exp(1)*y", ["k1", "k2"])
+    found = sl.conditions(numbers, [["x", "y"]], sl.Backward())
+    assert found.expressions == (sympy.pi * k1 - sympy.E * k2,) and not found.unknown
+    assert found.substitute({"k1": 1, "k2": 1}).impossible

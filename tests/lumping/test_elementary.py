@@ -200,3 +200,17 @@ def test_a_chain_and_first_integrals_say_what_is_taken_as_unknown():
     ode = sl.ODE.from_text("x' = exp(z); y' = -exp(z); z' = -z")
     said = "with exp taken as unknown"
     assert said in sl.conserved(ode).headline() and said in sl.hierarchy(ode).headline()
+
+
+@pytest.mark.parametrize(
+    "rate", ["(x1 - x2)/(x1 - x2)", "x2/(x1 - x2) - x1/(x1 - x2)", "(x1 - x2)^(-1/2)"]
+)
+def test_blocks_on_which_a_denominator_vanishes_are_refused(rate):
+    """0/0 has no value, whatever its limits are: no trajectory lies where x1 = x2."""
+    ode = sl.ODE.from_text(f"x1' = {rate}; x2' = {rate}")
+    with pytest.raises(
+        PartitionError, match="division by zero: .* no value there .* say with initial="
+    ):
+        sl.lump(ode, sl.Backward())
+    apart = sl.lump(ode, sl.Backward(), [["x1"], ["x2"]])
+    assert len(apart.quotient) == 2 and apart.certificate()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from symlump.errors import InputError, PartitionError
+from symlump.errors import PartitionError, UndefinedError
 from symlump.lumping.elementary.polynomial_rows import Involved
 from symlump.lumping.elementary.relabelling import relabel, without_zeros
 from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
-from symlump.ode.functions.algebra import symbol
+from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -23,7 +23,7 @@ def signature(ode: ODE, labels: IntArray, members: IntArray | None) -> Signature
         equations, generators = relabel(ode, labels, count, members)
     except Involved:
         table = SymbolTable(count)
-        every, _ = ode.into(table, [symbol(block) for block in labels.tolist()])
+        every = _on_blocks(ode, table, labels)
         chosen = every if members is None else [every[i] for i in members.tolist()]
         equations, known = Polynomials.of(chosen), lambda: table
     else:
@@ -45,13 +45,18 @@ def check_defined(ode: ODE, labels: IntArray) -> None:
     PartitionError
         With that denominator.
     """
-    table = SymbolTable(int(labels.max(initial=-1)) + 1)
+    _on_blocks(ode, SymbolTable(int(labels.max(initial=-1)) + 1), labels)
+
+
+def _on_blocks(ode: ODE, table: SymbolTable, labels: IntArray) -> list[Polynomial]:
+    """The equations in the symbols of a table, whose variables are the blocks."""
     try:
-        ode.into(table, [symbol(block) for block in labels.tolist()])
-    except InputError as problem:
+        return ode.into(table, [symbol(block) for block in labels.tolist()])[0]
+    except UndefinedError as problem:
         raise PartitionError(
-            f"{problem} where the variables of a block are equal. No coarsest backward equivalence need "
-            "exist then: say with initial= which of them stay apart"
+            f"{problem} where the variables of a block are equal, so the system has no value there and they "
+            "cannot be a block. No coarsest backward equivalence need exist then: say with initial= which of "
+            "them stay apart"
         ) from None
 
 
@@ -64,7 +69,7 @@ def quotient(
         equations, generators = relabel(ode, partition.labels, len(partition), first)
     except Involved:
         table = SymbolTable(len(partition))
-        every, _ = ode.into(table, [symbol(block) for block in partition.labels.tolist()])
+        every = _on_blocks(ode, table, partition.labels)
         chosen = [every[i] for i in first.tolist()]
         chosen = [{} if table.is_zero(p) else p for p in chosen]
         return ODE.from_table(names, chosen, table, parameters, ode.coefficients.is_float)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TypeAlias
 
-from symlump.errors import InputError
+from symlump.errors import InputError, UndefinedError
 
 Monomial: TypeAlias = tuple[tuple[int, int], ...]
 """Pairs (symbol, power), sorted by symbol, powers at least 1; () is the constant monomial."""
@@ -171,7 +171,7 @@ def power(p: Polynomial, exponent: int, budget: Budget) -> Polynomial:
 def power_of_number(base: Fraction, exponent: int) -> Fraction:
     """base**exponent, refused where the result would be too long."""
     if not base and exponent < 0:
-        raise InputError("division by zero")
+        raise UndefinedError("division by zero")
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
     if base not in (0, 1, -1) and (bits - 1) * abs(exponent) > MAX_BITS:
         raise InputError(f"a power has more than {MAX_BITS} bits")

@@ -49,7 +49,7 @@ def images_of(
         try:
             of.append(table.apply(name, u))
         except InputError as problem:
-            raise InputError(f"{problem}: {_shown(ode, k)}") from None
+            raise type(problem)(f"{problem}: {_shown(ode, k)}") from None
     monomials = [
         image({tuple(ode.monomials.factors(m)): Fraction(1)}, of, table)
         for m in range(len(ode.monomials))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from symlump.errors import InputError
+from symlump.errors import InputError, UndefinedError
 from symlump.ode.functions.algebra import (
     Budget,
     Monomial,
@@ -119,11 +119,11 @@ class SymbolTable:
         number = constant_of(p)
         if number is not None:
             if not number:
-                raise InputError("division by zero")
+                raise UndefinedError("division by zero")
             return constant(1 / number)
         below, powers = self.clear_denominators(p, budget)
         if not below:
-            raise InputError("division by zero")
+            raise UndefinedError("division by zero")
         scale, content, rest = _normal(below)
         result = constant(1 / scale)
         for s, k in content:
@@ -161,7 +161,7 @@ class SymbolTable:
         if number == 1:
             return constant(1)
         if number == 0 and e is not None and e < 0:
-            raise InputError("division by zero")
+            raise UndefinedError("division by zero")
         return symbol(self._equal_or_new("power", (dict(base), dict(exponent))))
 
     def apply(self, name: str, arguments: Sequence[Polynomial]) -> Polynomial:

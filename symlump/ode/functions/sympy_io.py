@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -177,19 +177,21 @@ def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     symbols: list[Any] = [sympy.Symbol(name) for name in ode.variables]
     time = sympy.Symbol(free_name("t", ode.variables))
     for name, arguments in functions_of(ode):
-        u = [_expression(p, symbols) for p in arguments]
-        symbols.append(time if name == "time" else _applied(name, u))
-    return {symbols[i]: _expression(ode.equation(i), symbols) for i in range(len(ode))}
+        u = [in_symbols(p, symbols) for p in arguments]
+        symbols.append(time if name == "time" else applied(name, u))
+    return {symbols[i]: in_symbols(ode.equation(i), symbols) for i in range(len(ode))}
 
 
-def _applied(name: str, u: list[Any]) -> Any:
+def applied(name: str, u: list[Any]) -> Any:
+    """A function of expressions."""
     if name == "piecewise":
         pairs = list(zip(u[::2], u[1::2], strict=False))
         return sympy.Piecewise(*pairs, *([(u[-1], True)] if len(u) % 2 else []))
     return _CLASSES[name](*u)
 
 
-def _expression(p: Polynomial, symbols: list[Any]) -> Any:
+def in_symbols(p: Polynomial, symbols: Sequence[Any] | Mapping[int, Any]) -> Any:
+    """A polynomial whose symbols are these expressions."""
     if len(p) == 1:
         ((monomial, value),) = p.items()
         if value == 1 and len(monomial) == 1 and monomial[0][1] == 1:

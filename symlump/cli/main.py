@@ -37,7 +37,7 @@ COMMANDS = {
 }
 
 _WELCOME = """\
-symlump reduces polynomial differential equations, and neural networks as such equations.
+symlump reduces differential equations, and neural networks as such equations.
 
 Try:
   symlump demo                      train a small network, compress it, compare (under a minute)

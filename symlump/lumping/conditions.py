@@ -354,10 +354,10 @@ def _as_sympy(
     """Parameters and functions of them alone as expressions."""
     import sympy
 
-    from symlump.ode.functions.sympy_io import applied, in_symbols
+    from symlump.ode.functions.sympy_io import apply_function, in_symbols
 
     found = {s: sympy.Symbol(names[k]) for s, k in parameter.items()}
     for k, (name, arguments) in enumerate(zip(table.functions, table.arguments, strict=True)):
         if name != "time" and all(s in found for u in arguments for s in symbols_of(u)):
-            found[table.count + k] = applied(name, [in_symbols(u, found) for u in arguments])
+            found[table.count + k] = apply_function(name, [in_symbols(u, found) for u in arguments])
     return found

@@ -10,6 +10,7 @@ from math import floor, log10
 #: The factors of a monomial, (variable, power), and its coefficient.
 Term = tuple[tuple[tuple[int, int], ...], Fraction]
 
+_LEAST = 2.3e-308  # below it floats lose digits
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
 
 _ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
@@ -28,6 +29,8 @@ def number_text(value: Fraction, digits: int = 6) -> str:
     ('-3', '2/3', '0.1')
     >>> number_text(Fraction(1234567890123, 1234567))
     '1.00000e+06…'
+    >>> number_text(Fraction(10)**400), number_text(-1 / Fraction(10)**400)
+    ('≈10^400', '-≈10^-400')
     """
     if value.denominator == 1 and abs(value) < 10**15:
         return str(value.numerator)
@@ -35,6 +38,8 @@ def number_text(value: Fraction, digits: int = 6) -> str:
         return f"{value.numerator}/{value.denominator}"
     try:
         nearest = float(value)
+        if value and abs(nearest) < _LEAST:
+            raise OverflowError
     except OverflowError:
         # not by str(), which refuses integers of thousands of digits
         power = floor(log10(abs(value.numerator)) - log10(value.denominator))

@@ -17,14 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from symlump.errors import FileFormatError, InputError
 from symlump.formats import numerals
 from symlump.formats.chains.columns import read_columns
+from symlump.formats.chains.kind import Chain, Ints, kind_of
 from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
@@ -35,12 +34,7 @@ from symlump.ode.polynomial import PolynomialODE
 
 MAX_STATES = 2_000_000
 #: How far from 1 a sum of probabilities in print may be.
-_ROUNDED = 1e-4
-_SHOWN = 8  # rows that a note names
 
-Chain = Literal["dtmc", "ctmc"]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 _MRMC = re.compile(
     r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
     r"\s*TRANSITIONS[ \t]+([0-9]{1,12})[ \t]*(?:\n\s*|\Z)"
@@ -143,7 +137,7 @@ def read_tra(
     rows = start, stop, values
     names = [f"S{k + head.first}" for k in range(count)]
     try:
-        chain, note = _kind(names, start, stop, values, chain or head.chain)
+        chain, note = kind_of(names, start, stop, values, chain or head.chain)
     except FileFormatError as problem:
         raise FileFormatError(f"{source.path}: {problem}") from None
     repeated = _repeated(names, start, stop)
@@ -257,71 +251,6 @@ def _transitions(source: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
     )
 
 
-def _kind(
-    names: Sequence[str], start: Ints, stop: Ints, values: ExactArray, chain: Chain | None
-) -> tuple[Chain, str]:
-    """What the numbers are, and the note on what nobody asked for.
-
-    Raises
-    ------
-    FileFormatError
-        If a number is negative, and the matrix is no generator.
-    """
-    value = values.to_float()
-    if (value < 0).any():
-        _check_generator(names, start, stop, value, chain)
-        note = "the diagonal is negative: taken as the whole matrix, a generator with its outflow"
-        return ("ctmc", "") if chain else ("dtmc", note)
-    sums = np.bincount(start, value, len(names))
-    off = np.flatnonzero(np.abs(sums - 1) > _ROUNDED)
-    ask = "if they are not, say --chain"
-    if chain == "dtmc" and len(off):
-        rows = [f"{names[k]} ({sums[k]:.6g})" for k in off[:_SHOWN].tolist()]
-        rows += [f"{len(off) - _SHOWN} more"] if len(off) > _SHOWN else []
-        return chain, f"taken as probabilities, though some rows do not sum to 1: {', '.join(rows)}"
-    if chain is not None or not len(start):
-        return chain or "dtmc", ""
-    if not len(off):
-        return (
-            "dtmc",
-            f"all rows sum to 1: taken as probabilities, a chain in discrete time; {ask} ctmc",
-        )
-    # Absorbing states, which a file of either kind may leave out.
-    if len(off) < len(names) and not sums[off].any():
-        empty = quote_names(names[k] for k in off.tolist())
-        return "ctmc", (
-            f"rows sum to 1, except of states without transitions ({empty}): taken as rates, a chain in "
-            f"continuous time; {ask} dtmc"
-        )
-    return "ctmc", (
-        f"rows sum to {sums.min():.6g} … {sums.max():.6g}: taken as rates, a chain in continuous time; "
-        f"{ask} dtmc"
-    )
-
-
-def _check_generator(
-    names: Sequence[str], start: Ints, stop: Ints, value: Floats, chain: Chain | None
-) -> None:
-    """Negative numbers are the diagonal of a generator, whose rows sum to 0."""
-    wrong = np.flatnonzero((value < 0) & ((start != stop) | (chain == "dtmc")))
-    if len(wrong):
-        k = int(wrong[0])
-        what = "probability" if chain == "dtmc" else "rate"
-        raise FileFormatError(
-            f"the {what} from {names[start[k]]} to {names[stop[k]]} is negative, {value[k]:.6g}; negative "
-            "may only be the diagonal of a generator (--chain ctmc)"
-        )
-    sums = np.bincount(start, value, len(names))
-    sizes = np.bincount(start, np.abs(value), len(names))
-    off = np.flatnonzero(np.abs(sums) > _ROUNDED * sizes)
-    if len(off):
-        k = int(off[0])
-        raise FileFormatError(
-            f"the diagonal is negative, as in a generator, but the row of {names[k]} sums to "
-            f"{sums[k]:.6g}, not 0"
-        )
-
-
 def _repeated(names: Sequence[str], start: Ints, stop: Ints) -> str:
     """The note on transitions that a file gives more than once."""
     keys = start * len(names) + stop
@@ -357,7 +286,7 @@ def write_tra(model: Model) -> str:
         )
     start = ode.monomials.variables[ode.columns]
     try:
-        kind, _ = _kind(ode.variables, start, ode.rows, ode.coefficients, None)
+        kind, _ = kind_of(ode.variables, start, ode.rows, ode.coefficients, None)
     except FileFormatError as problem:
         raise FileFormatError(f"a .tra file holds Markov chains: {problem}; write .ode") from None
     if kind == "ctmc":

@@ -178,11 +178,11 @@ def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     time = sympy.Symbol(free_name("t", ode.variables))
     for name, arguments in functions_of(ode):
         u = [in_symbols(p, symbols) for p in arguments]
-        symbols.append(time if name == "time" else applied(name, u))
+        symbols.append(time if name == "time" else apply_function(name, u))
     return {symbols[i]: in_symbols(ode.equation(i), symbols) for i in range(len(ode))}
 
 
-def applied(name: str, u: list[Any]) -> Any:
+def apply_function(name: str, u: list[Any]) -> Any:
     """A function of expressions."""
     if name == "piecewise":
         pairs = list(zip(u[::2], u[1::2], strict=False))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import lcm, ldexp, sqrt
 from typing import Any
 
 import numpy as np
@@ -361,3 +361,20 @@ def prime_for(*numbers: ExactArray) -> int:
             continue
         return prime
     raise FailureError(f"each of the primes {PRIMES[0]} … {PRIMES[-1]} divides a denominator")
+
+
+def nearest_root(square: Fraction) -> float:
+    """The square root as a float, where the square itself may be beyond all of them.
+
+    Examples
+    --------
+    >>> nearest_root(Fraction(10) ** 400 * 4)
+    2e+200
+    """
+    if not square:
+        return 0.0
+    half = (square.numerator.bit_length() - square.denominator.bit_length()) // 2
+    try:
+        return ldexp(sqrt(square / Fraction(4) ** half), half)
+    except OverflowError:
+        return float("inf")

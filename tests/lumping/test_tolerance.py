@@ -406,3 +406,17 @@ def test_constrained_plans_walk_their_path_once():
     assert len(sl.lump(ode, sl.Constrained("v1_1", retain=0.2))) == 3
     with pytest.raises(FailureError, match="1 variables, those that must be kept"):
         sl.lump(ode, sl.Constrained("v1_1", retain=0.05))
+
+
+def test_defects_of_large_and_small_coefficients():
+    """The defect of c·system is c times the defect, where squares of coefficients are no floats."""
+    text = "x' = -{0}*x + {0}*y^2; y' = -1.5{1}*y; z' = {0}*x*z - 1.25{1}*z"
+    plain = sl.ODE.from_text(text.format("1", ""))
+    for exponent in (-200, -150, 150, 200):
+        scaled = sl.ODE.from_text(text.format(f"1e{exponent}", f"e{exponent}"))
+        for method in (sl.Forward, sl.Backward):
+            for eps in (0.1, 1.0):
+                one = sl.lump(plain, method(eps=eps))
+                other = sl.lump(scaled, method(eps=eps * 10.0**exponent))
+                assert one.partition == other.partition
+                assert other.defect == pytest.approx(one.defect * 10.0**exponent, rel=1e-12)

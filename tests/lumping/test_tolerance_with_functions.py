@@ -195,3 +195,11 @@ def test_the_projection_is_orthogonal():
     best, rest, *_ = np.linalg.lstsq(columns, wanted, rcond=None)
     found = [float(near[m]) for m in (((0, 2),), ((0, 1), (1, 1)), ((1, 1),))]
     assert found == pytest.approx(best) and float(square) == pytest.approx(rest[0])
+
+
+def test_a_defect_whose_square_is_no_float():
+    ode = sl.ODE.from_text("x' = -1e200/(1 + x); y' = -2e200/(1 + y)")
+    found = sl.lump(ode, sl.Backward(eps=1e200))
+    plain = sl.lump(sl.ODE.from_text("x' = -1/(1 + x); y' = -2/(1 + y)"), sl.Backward(eps=1))
+    assert found.partition == plain.partition and plain.defect > 0
+    assert found.defect == pytest.approx(1e200 * plain.defect)

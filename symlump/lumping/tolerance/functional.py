@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from math import prod, sqrt
+from math import prod
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.elementary import backward, forward
@@ -27,6 +27,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import multiplicity, square_norm
 from symlump.lumping.tolerance.tolerant import TolerantRefinement
+from symlump.ode.exact import nearest_root
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, scale, symbol, total
 from symlump.ode.functions.images import functions_of, image
 from symlump.ode.functions.symbols import SymbolTable
@@ -77,7 +78,7 @@ class WithinTolerance:
     @property
     def defect(self) -> float:
         """How far the coefficients of ``merged``, in equations and arguments, move to the nearest system."""
-        return sqrt(float(self._nearest.square))
+        return nearest_root(self._nearest.square)
 
     def quotient(self, names: Sequence[str], parameters: Sequence[str]) -> ODE:
         """Of the nearest system.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import sqrt
 from typing import Any
 
 from symlump.errors import FailureError, MethodError, VariableError
@@ -18,6 +17,7 @@ from symlump.lumping.conditions import conditions
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
 from symlump.memory import memory_errors
+from symlump.ode.exact import nearest_root
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
 
@@ -119,5 +119,5 @@ def nearest_parameters(
             )
         for name, value in zip(moving, solution, strict=True):
             moved[name] = Fraction(int(value.p), int(value.q))
-    distance = sqrt(sum(float(moved[name] - at[name]) ** 2 for name in moving))
+    distance = nearest_root(sum(((moved[name] - at[name]) ** 2 for name in moving), Fraction(0)))
     return NearestParameters(moved, distance, substitute(ode, moved))

@@ -27,13 +27,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from math import comb, factorial, prod, sqrt
+from math import comb, factorial, frexp, prod, sqrt
 
 import numpy as np
 
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.partition import Partition
-from symlump.ode.exact import AnyArray, ExactArray, IntArray
+from symlump.ode.exact import AnyArray, ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
@@ -97,13 +97,14 @@ def _forward(
     entry = entry.ravel()
     rows, columns = class_key // classes, class_key % classes
     values = _mean(sums, factor, entry, squares[columns], ode.coefficients.is_float)
-    g, c, mu = values.to_float(), sums.to_float(), factor.astype(np.float64)
+    unit, g, c = _in_one_unit(values.to_float(), sums.to_float())
+    mu = factor.astype(np.float64)
     inside = np.bincount(entry, weights=(c - g[entry] * mu) ** 2, minlength=class_key.size)
     absent = squares[columns].astype(np.float64) - np.bincount(
         entry, weights=mu**2, minlength=class_key.size
     )
     change = inside + g**2 * np.maximum(absent, 0.0)
-    delta = sqrt(float((change / sizes[rows]).sum()))
+    delta = unit * sqrt(float((change / sizes[rows]).sum()))
     return QuotientTerms(rows, columns, values, table, delta)
 
 
@@ -120,7 +121,7 @@ def _backward(
     rows, columns = class_key // classes, class_key % classes
     ones = np.ones(key.size, dtype=np.int64)
     values = _mean(sums, ones, entry, sizes[rows].astype(object), ode.coefficients.is_float)
-    g, s = values.to_float(), sums.to_float()
+    unit, g, s = _in_one_unit(values.to_float(), sums.to_float())
     spread = np.bincount(entry, weights=(s - g[entry]) ** 2, minlength=class_key.size)
     absent = sizes[rows] - np.bincount(entry, minlength=class_key.size)
     monomials_in_class = np.array(
@@ -130,8 +131,14 @@ def _backward(
         ],
         dtype=np.float64,
     )
-    delta = sqrt(float(((spread + absent * g**2) / monomials_in_class[columns]).sum()))
+    delta = unit * sqrt(float(((spread + absent * g**2) / monomials_in_class[columns]).sum()))
     return QuotientTerms(rows, columns, values, table, delta)
+
+
+def _in_one_unit(one: FloatArray, other: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    """A power of two, and the numbers divided by it, so that their squares are floats."""
+    unit = 2.0 ** (frexp(max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0)))[1] - 1)
+    return unit, one / unit, other / unit
 
 
 def _mean(

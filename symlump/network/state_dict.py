@@ -22,9 +22,11 @@ from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation, polynomial
 from symlump.network.chain import Layer
 from symlump.network.exchange.calls import identity_of
+from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
 from symlump.network.saved.architecture import KEY, architecture
+from symlump.network.saved.normed import is_norm, normed_model, paired
 from symlump.network.saved.tensors import (
     as_in_file,
     as_in_torch,
@@ -35,7 +37,7 @@ from symlump.network.saved.tensors import (
     write_torch,
 )
 from symlump.network.shared import keep_shared
-from symlump.network.torch_io import to_torch
+from symlump.network.torch_io import from_torch, to_torch
 from symlump.network.torch_module import DTYPES
 from symlump.network.torch_parts import array_of
 
@@ -44,7 +46,7 @@ SUFFIXES = (".safetensors", ".pt", ".pth")
 _ACTIVATION_KEY = "symlump.activation"
 _OUTPUT_KEY = "symlump.output_activation"
 _WHOLE = (
-    "What stands between the layers a state dict does not say: convolutions, normalisations and embeddings are "
+    "What stands between the layers a state dict does not say: convolutions and embeddings are "
     "read from the module itself, symlump.compress(model, …), or from its export as ONNX"
 )
 _MAX_ORDERED, _MAX_STEPS = 64, 10_000  # of layers whose order shapes tell
@@ -64,12 +66,18 @@ class SavedNetwork:
         Tensors that are not weights, kept as they are.
     names : dict of str to str
         What the file calls a tensor, where that is not as torch would.
+    places : dict of str to str
+        Where there are normalisations: the prefix of each module of the network's.
+    norms : dict of str to str
+        For each normalisation the dense layer that it was taken to stand behind.
     """
 
     network: Network
     prefixes: tuple[str, ...]
     extras: dict[str, torch.Tensor]
     names: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    norms: dict[str, str] = field(default_factory=dict)
 
 
 def read_network(
@@ -105,7 +113,10 @@ def read_network(
     prefixes: list[str] = []
     extras: dict[str, torch.Tensor] = {}
     dtype: Dtype = "float32"
-    for prefix, parts in _grouped(tensors, order, in_order):
+    groups = _grouped(tensors, order, in_order)
+    if any(is_norm(parts) for _, parts in groups):
+        return _normed(groups, order is not None, phi, output, file_names)
+    for prefix, parts in groups:
         if "weight" in parts:
             weight = parts["weight"]
             bias = parts.get("bias")
@@ -124,12 +135,12 @@ def read_network(
             layers.append(Layer(array_of(weight), None if bias is None else array_of(bias)))
             prefixes.append(prefix)
         elif layers and set(parts) == {"groups"} and parts["groups"].dtype == torch.int64:
-            groups, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
-            if groups.shape != (units,) or bool(((groups < 0) | (groups >= units)).any()):
+            summed, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
+            if summed.shape != (units,) or bool(((summed < 0) | (summed >= units)).any()):
                 raise NetworkError(
                     f"{quote(prefix)}.groups gives each of the {units} units before it a number below {units}"
                 )
-            layers[-1] = replace(layers[-1], groups=groups.numpy().astype(np.int64))
+            layers[-1] = replace(layers[-1], groups=summed.numpy().astype(np.int64))
         elif layers and set(parts) == {"coefficients"}:
             row = parts["coefficients"]
             if row.dtype not in DTYPES or row.dim() != 1 or row.numel() > 13:
@@ -158,6 +169,36 @@ def read_network(
             f"{error} (layers in {path}: {listed}; state another order with --layers)"
         ) from None
     return SavedNetwork(network, tuple(prefixes), extras, file_names)
+
+
+def _normed(
+    groups: _Groups, ordered: bool, phi: str | None, output: Activation, names: dict[str, str]
+) -> SavedNetwork:
+    """The network of a file with normalisations."""
+    other = next((p for p, parts in groups if not is_norm(parts) and "weight" not in parts), None)
+    dense = [(prefix, parts) for prefix, parts in groups if not is_norm(parts)]
+    wrong = [
+        f"{prefix}.{part}"
+        for prefix, parts in groups
+        for part, tensor in parts.items()
+        if part != "num_batches_tracked" and tensor.dtype not in DTYPES
+    ]
+    if other is not None or wrong or not dense or any(p["weight"].dim() != 2 for _, p in dense):
+        raise NetworkError(
+            f"beside normalisations there are dense layers only, in floating point; {quote(other or '')}"
+            f"{quote(', '.join(wrong))} is none. {_WHOLE}"
+        )
+    found = paired(groups, ordered)
+    tensors = dict(groups)
+    norms = {layer: (norm, tensors[norm]) for norm, layer in found.items()}
+    last = len(dense) - 1
+    activations = [_hidden(phi, i, len(dense)) for i in range(last)] + [output]
+    model, places = normed_model(dense, norms, activations)
+    with gradients():
+        network = from_torch(
+            model, torch.zeros(2, dense[0][1]["weight"].shape[1]).to(dense[0][1]["weight"])
+        )
+    return SavedNetwork(network, tuple(p for p, _ in dense), {}, names, places, found)
 
 
 def _shared(
@@ -194,6 +235,9 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
         If the file cannot be written.
     """
     chain = network.chain
+    if chain is None and like is not None and like.places:
+        _write_normed(path, network, like)
+        return
     if chain is None:
         raise NetworkError(
             f"a state dict holds chains of dense layers, and {network!r} is none; write it as ONNX "
@@ -231,6 +275,31 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     write_torch(path, state)
 
 
+def _write_normed(path: str | Path, network: Network, like: SavedNetwork) -> None:
+    """The tensors of a network with normalisations, under their names in the file that it is from."""
+    state, order = {}, list(like.places)
+    held = sorted(
+        to_torch(network).state_dict().items(),
+        key=lambda item: order.index(p) if (p := item[0].partition(".")[0]) in order else -1,
+    )
+    for name, tensor in held:
+        place, _, part = name.partition(".")
+        if place not in like.places:
+            raise NetworkError(
+                f"{name} has no name in the file that the network is from; write it as ONNX (write_onnx) or as "
+                "a program of torch (write_program)"
+            )
+        plain = f"{like.places[place]}.{part}"
+        tensor = tensor.ravel() if like.places[place] in like.norms else tensor
+        state[like.names.get(plain, plain)] = as_in_file(tensor, like.names.get(plain, plain))
+    if Path(path).suffix.lower() == SUFFIXES[0]:
+        write_safetensors(path, state, {})
+    elif Path(path).suffix.lower() in SUFFIXES:
+        write_torch(path, state)
+    else:
+        raise FileFormatError(f"{path}: write {', '.join(SUFFIXES)} (.onnx: write_onnx)")
+
+
 _Groups = list[tuple[str, dict[str, torch.Tensor]]]
 
 
@@ -244,7 +313,7 @@ def _grouped(
         groups.setdefault(prefix, {})[part] = tensor
     if order is None:
         natural = sorted(groups.items(), key=lambda item: natural_order(item[0]))
-        plain = in_order and all("weight" in parts for parts in groups.values())
+        plain = in_order and all("weight" in parts or is_norm(parts) for parts in groups.values())
         orders = ([list(groups.items())] if plain else []) + [natural]
         return next((o for o in orders if _chains(o)), None) or _by_shapes(natural) or natural
     missing = [prefix for prefix in order if prefix not in groups]

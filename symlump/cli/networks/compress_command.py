@@ -17,7 +17,7 @@ from symlump.cli.networks.compress_methods import (
 )
 from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
 from symlump.cli.networks.data import read_data
-from symlump.cli.networks.saved import add_shape, is_onnx, read_saved, refuse_unheeded
+from symlump.cli.networks.saved import add_shape, is_onnx, norms_line, read_saved, refuse_unheeded
 from symlump.cli.outputs import (
     add_picture,
     certificates_line,
@@ -185,6 +185,8 @@ def run(options: argparse.Namespace) -> Answer:
         report["output"] = options.output
         if result.reduction.stored is not None:
             report["written_in_full"] = True
+    if saved is not None and saved.norms:
+        report["normalisations"] = saved.norms
     draw_picture(options, result)
     return Answer(lambda: report, lambda: _text(result, report))
 
@@ -275,6 +277,8 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
             f"{report['reducible']} of {result.parameters} parameters are in layers whose units, or inputs, "
             "may merge"
         )
+    if "normalisations" in report:
+        lines.append(norms_line(report["normalisations"]))
     if "bound" in report:
         lines.append(certified_line(report["bound"], "no output moves"))
     if "mean_squared_error" in report:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.arguments import names, refuse
 from symlump.errors import ActivationMissingError, MethodError
+from symlump.network.saved.tensors import quote
 
 if TYPE_CHECKING:
     from symlump.network.network import Network
@@ -63,6 +64,20 @@ def read_saved(path: str, options: argparse.Namespace) -> tuple[Network, SavedNe
     except ActivationMissingError as error:
         raise ActivationMissingError(f"{path}: {error}") from None
     return saved.network, saved
+
+
+def norms_line(norms: dict[str, str]) -> str:
+    """What was taken of normalisations in a state dict, which does not say it.
+
+    Examples
+    --------
+    >>> norms_line({"bn1": "fc1"})
+    'read with bn1 behind fc1, before the activation, and ε = 1e-05, which a state dict does not say'
+    """
+    pairs = ", ".join(f"{quote(norm)} behind {quote(layer)}" for norm, layer in norms.items())
+    return (
+        f"read with {pairs}, before the activation, and ε = 1e-05, which a state dict does not say"
+    )
 
 
 def add_shape(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ from symlump.network.exchange.calls import identity_of
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
-from symlump.network.saved.architecture import KEY, architecture
+from symlump.network.saved.architecture import KEY, architecture, graph_architecture
 from symlump.network.saved.normed import is_norm, normed_model, paired
 from symlump.network.saved.tensors import (
     as_in_file,
@@ -228,7 +228,8 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     Raises
     ------
     NetworkError
-        If the network is no chain of dense layers.
+        If the network is no chain of dense layers, and the file no ``.safetensors``, or a step has no name
+        there.
     FileFormatError
         If the suffix is neither .safetensors nor .pt / .pth.
     OutputError
@@ -239,10 +240,8 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
         _write_normed(path, network, like)
         return
     if chain is None:
-        raise NetworkError(
-            f"a state dict holds chains of dense layers, and {network!r} is none; write it as ONNX "
-            "(write_onnx) or as a program of torch (write_program)"
-        )
+        _write_graph(path, network)
+        return
     model = to_torch(network)
     state, prefixes = model.state_dict(), None
     plain = all(layer.groups is None for layer in chain.layers)
@@ -273,6 +272,18 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
         write_safetensors(path, state, metadata)
         return
     write_torch(path, state)
+
+
+def _write_graph(path: str | Path, network: Network) -> None:
+    """The tensors of any network with its architecture, which only safetensors hold."""
+    if not is_stream(path) and Path(path).suffix.lower() != SUFFIXES[0]:
+        raise NetworkError(
+            f"{path}: {network!r} is no chain of dense layers, and a plain state dict does not say what stands "
+            "between its layers; write it as .safetensors, with its architecture, as ONNX (write_onnx) or as a "
+            "program of torch (write_program)"
+        )
+    model = to_torch(network)
+    write_safetensors(path, model.state_dict(), {KEY: graph_architecture(model)})
 
 
 def _write_normed(path: str | Path, network: Network, like: SavedNetwork) -> None:

@@ -195,11 +195,11 @@ def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
     """The network, and the state dict it came from, if it did."""
     refuse_unheeded(options, options.model)
     network, saved = read_saved(options.model, options)
-    whole = options.output is None or _suffix(options) in (".onnx", ".pt2")
+    whole = options.output is None or _suffix(options) in (".onnx", ".pt2", ".safetensors")
     if saved is None and network.chain is None and not whole:
         raise MethodError(
-            f"{options.model} is no chain of dense layers, so the result is written as ONNX, -o NAME.onnx, or "
-            "as a program of torch, -o NAME.pt2"
+            f"{options.model} is no chain of dense layers, so the result is written as ONNX, -o NAME.onnx, as "
+            "a program of torch, -o NAME.pt2, or with its architecture, -o NAME.safetensors"
         )
     return network, saved
 

@@ -26,7 +26,7 @@ from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
 from symlump.network.saved.architecture import KEY, architecture, graph_architecture
-from symlump.network.saved.normed import is_norm, normed_model, paired
+from symlump.network.saved.normed import is_norm, model_with_norms, pair_norms
 from symlump.network.saved.tensors import (
     as_in_file,
     as_in_torch,
@@ -188,12 +188,12 @@ def _normed(
             f"beside normalisations there are dense layers only, in floating point; {quote(other or '')}"
             f"{quote(', '.join(wrong))} is none. {_WHOLE}"
         )
-    found = paired(groups, ordered)
+    found = pair_norms(groups, ordered)
     tensors = dict(groups)
     norms = {layer: (norm, tensors[norm]) for norm, layer in found.items()}
     last = len(dense) - 1
     activations = [_hidden(phi, i, len(dense)) for i in range(last)] + [output]
-    model, places = normed_model(dense, norms, activations)
+    model, places = model_with_norms(dense, norms, activations)
     with gradients():
         network = from_torch(
             model, torch.zeros(2, dense[0][1]["weight"].shape[1]).to(dense[0][1]["weight"])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.arguments import names, refuse
 from symlump.errors import ActivationMissingError, MethodError
-from symlump.network.saved.tensors import quote
 
 if TYPE_CHECKING:
     from symlump.network.network import Network
@@ -74,6 +73,8 @@ def norms_line(norms: dict[str, str]) -> str:
     >>> norms_line({"bn1": "fc1"})
     'read with bn1 behind fc1, before the activation, and ε = 1e-05, which a state dict does not say'
     """
+    from symlump.network.saved.tensors import quote
+
     pairs = ", ".join(f"{quote(norm)} behind {quote(layer)}" for norm, layer in norms.items())
     return (
         f"read with {pairs}, before the activation, and ε = 1e-05, which a state dict does not say"

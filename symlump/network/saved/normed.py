@@ -42,7 +42,7 @@ def is_norm(parts: Parts) -> bool:
     return weight is not None and weight.dim() == 1 and set(parts) <= {"weight", "bias"}
 
 
-def paired(groups: Sequence[tuple[str, Parts]], ordered: bool) -> dict[str, str]:
+def pair_norms(groups: Sequence[tuple[str, Parts]], ordered: bool) -> dict[str, str]:
     """For each normalisation the dense layer that it belongs to.
 
     Parameters
@@ -60,7 +60,7 @@ def paired(groups: Sequence[tuple[str, Parts]], ordered: bool) -> dict[str, str]
     Examples
     --------
     >>> linear, norm = nn.Linear(2, 3).state_dict(), nn.BatchNorm1d(3).state_dict()
-    >>> paired([("bn1", norm), ("fc1", linear), ("fc2", nn.Linear(3, 1).state_dict())], False)
+    >>> pair_norms([("bn1", norm), ("fc1", linear), ("fc2", nn.Linear(3, 1).state_dict())], False)
     {'bn1': 'fc1'}
     """
     found: dict[str, str] = {}
@@ -89,7 +89,7 @@ def paired(groups: Sequence[tuple[str, Parts]], ordered: bool) -> dict[str, str]
     return {prefix: names[0] for (prefix, _), names in zip(norms, own, strict=True)}
 
 
-def normed_model(
+def model_with_norms(
     dense: Sequence[tuple[str, Parts]],
     norms: Mapping[str, tuple[str, Parts]],
     activations: Sequence[Activation],

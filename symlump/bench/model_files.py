@@ -8,7 +8,7 @@ from pathlib import Path
 
 from symlump.bench.sbml_suite import reason
 from symlump.errors import InputError
-from symlump.formats import SUFFIXES, read
+from symlump.formats import IN_FOLDERS, read
 
 
 @dataclass
@@ -35,9 +35,9 @@ def measure_folder(folder: str | Path) -> FolderResult:
     InputError
         If there is none.
     """
-    paths = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
+    paths = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in IN_FOLDERS]
     if not paths:
-        raise InputError(f"{folder} holds no model files ({', '.join(SUFFIXES)})")
+        raise InputError(f"{folder} holds no model files ({', '.join(IN_FOLDERS)})")
     result = FolderResult()
     for path in paths:
         try:

@@ -171,9 +171,9 @@ def run(options: argparse.Namespace) -> Answer:
 
     if options.table is not None:
         from symlump.cli.many import run_many
-        from symlump.formats import SUFFIXES
+        from symlump.formats import IN_FOLDERS
 
-        return run_many(options, __name__, _COLUMNS, tuple(SUFFIXES), _OF_ONE)
+        return run_many(options, __name__, _COLUMNS, IN_FOLDERS, _OF_ONE)
     check_one(options)
     if options.output is not None:
         output_format(options)

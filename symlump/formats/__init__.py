@@ -41,6 +41,8 @@ SUFFIXES = {
     ".sbml": "sbml",
     ".txt": "equations",
 }
+#: Suffixes of what is taken for a model where a folder is given: most files .txt are something else.
+IN_FOLDERS = tuple(suffix for suffix in SUFFIXES if suffix != ".txt")
 _FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 
 #: How files of each format begin.

@@ -12,7 +12,7 @@ from symlump.formats.flat import Expression, ExpressionAlgebra, FlatModel, evalu
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import quote, quote_names
+from symlump.formats.source import put_in_notes, quote, quote_names
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import Polynomial
 
@@ -133,12 +133,7 @@ def put_in(
     constants = [n for n in flat.parameters if n in start and n not in variables]
     constants += [n for n in flat.fixed if start.get(n, 1) != 1]  # a size of 1 changes nothing
     followed = [name for name in flat.observed if name in flat.ruled]
-    notes: dict[str, None] = {}
-    if constants:
-        notes[f"constants replaced by their values: {quote_names(constants)}"] = None
-    if followed:
-        notes[f"put in where they occur, as rules define them: {quote_names(followed)}"] = None
-    return notes
+    return dict.fromkeys(put_in_notes(constants, followed, "rules"))
 
 
 def _refuse(new: NewConstant) -> InputError:

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -159,3 +159,19 @@ def quote_names(names: Iterable[str], limit: int = 8) -> str:
     every = list(names)
     text = ", ".join(quote(name) for name in every[:limit])
     return text + (f" and {len(every) - limit} more" if len(every) > limit else "")
+
+
+def put_in_notes(constants: Sequence[str], followed: Sequence[str], by: str) -> list[str]:
+    """Notes of what stands in the equations in place of a name: values of constants, definitions.
+
+    Examples
+    --------
+    >>> put_in_notes(["k"], [], "rules")
+    ["constants replaced by their values: 'k'"]
+    """
+    notes = []
+    if constants:
+        notes.append(f"constants replaced by their values: {quote_names(constants)}")
+    if followed:
+        notes.append(f"put in where they occur, as {by} define them: {quote_names(followed)}")
+    return notes

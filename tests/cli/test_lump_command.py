@@ -68,7 +68,8 @@ def test_text(capsys, tree):
     assert first.startswith("tree.ode: 4 variables, 10 terms, lumped from 2 initial blocks in ")
     model = formats.read(tree)
     expected = sl.lump(model.ode, sl.Forward(), model.initial_partition())
-    assert "\n".join(rest) == str(expected)
+    noted = ["while reading:", "  constants replaced by their values: 'k'"]
+    assert "\n".join(rest) == "\n".join([*noted, str(expected)])
     assert "4 → 3 variables by forward equivalence, exact, proof checked" in out
     assert "y1 = x1 + x2" in out
 
@@ -110,7 +111,7 @@ def test_json(capsys, tree, tmp_path):
         "defect": 0.0,
         "partition": [["x1", "x2"], ["x3"], ["x4"]],
         "output": str(small),
-        "notes": [],
+        "notes": ["constants replaced by their values: 'k'"],
         "views_left_out": ["product"],
     }
 
@@ -299,7 +300,7 @@ def test_show_json_and_latex(capsys, tree):
         "other_views": {"product": "x1*x2"},
         "dropped": {},
         "events": [],
-        "notes": [],
+        "notes": ["constants replaced by their values: 'k'"],
         "equations": [{"variable": "x1", "initial_value": "1/2", "derivative": "-3*x1 + x3"}],
     }
     code, out, _ = run(capsys, "show", tree, "--latex")

@@ -92,7 +92,10 @@ def test_groups_may_be_called_like_parameters():
 def test_functions_of_constants_are_computed():
     read = model(net(parameters="1 k ln(10)/ln(10)\n2 q log10(100)*k", reactions="1 1 2 q*exp(0)"))
     assert str(read.ode) == "A' = -2*A\nB' = 2*A"
-    assert read.notes == ("ln(10) taken as 2.302585092994046, its float64 value",)
+    assert read.notes == (
+        "constants replaced by their values: 'k', 'q'",
+        "ln(10) taken as 2.302585092994046, its float64 value",
+    )
     read = model(net(reactions="1 1 2 1/k"), parameters="symbolic")
     assert read.ode.parameters == ("k", "inv_k") and read.initial_values["inv_k"] == Q(1, 3)
 

@@ -212,9 +212,11 @@ def test_species_that_are_not_in_init_start_at_zero():
     text = wrap("A = 1", parameters="k = 2", reactions="A -> B + 2*C , k\nC -> A , arbitrary k*B^2")
     read = model(text)
     assert read.initial_values == {"A": 1, "B": 0, "C": 0}
-    assert read.notes == ("species that 'init' does not have start at 0: 'B', 'C'",)
+    folded = "constants replaced by their values: 'k'"
+    assert read.notes == (folded, "species that 'init' does not have start at 0: 'B', 'C'")
     whole = text.replace("A = 1", "A = 1\nB\nC")
-    assert read.ode == model(whole).ode and model(whole).notes == ()
+    assert read.ode == model(whole).ode and model(whole).notes == (folded,)
+    assert model(whole, parameters="symbolic").notes == ()
 
 
 def test_constants_by_value(tmp_path):

@@ -133,3 +133,18 @@ def test_simulation_knows_the_time():
     assert states == pytest.approx([0, np.exp(-1), 2 * np.exp(-2)], rel=1e-7)
     rough = sl.ODE.from_sympy({x: sympy.floor(t)}, time=t)
     assert sl.simulate(rough, [0], [0, 1, 2]).states[0][-1] == pytest.approx(1, rel=1e-3)
+
+
+def test_conditions_in_text_and_in_latex():
+    ode = sl.ODE.from_text("x' = piecewise(1, x < 2 && t > 1, x^n)*floor(x) + 2*(x <= 1)^2", ["n"])
+    assert str(ode).splitlines()[0] == (
+        "x' = 2*(x <= 1)^2 + piecewise(1, and(x < 2, t > 1), x^n)*floor(x)"
+    )
+    rows = r"1 & \text{if } x < 2 \wedge t > 1 \\ {x}^{n} & \text{otherwise}"
+    cases = rf"\left(\begin{{cases}} {rows} \end{{cases}}\right)"
+    assert cases + r"\,\left\lfloor x \right\rfloor" in ode.to_latex()
+    time = sl.ODE.from_text("t' = time(); pi' = pi()")
+    assert r"\operatorname{time}()" in time.to_latex() and r"\operatorname{pi}()" in time.to_latex()
+    assert [str(e) for e in time.to_sympy().values()] == ["time()", "pi"]
+    again = sl.ODE.from_sympy(time.to_sympy(), time=sympy.Symbol("time()"))
+    assert again == time

@@ -20,7 +20,7 @@ from symlump.formats.flat import Call, evaluate
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import Source, quote
+from symlump.formats.source import Source, put_in_notes, quote
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Monomial, Polynomial
@@ -125,6 +125,7 @@ class _Reader:
         self.fixed: set[int] = set()
         self.names: dict[str, Polynomial] = {}
         self.absent: dict[str, str] = {}
+        self.functions: list[str] = []
         self.arithmetic: PolynomialArithmetic | SymbolArithmetic = PolynomialArithmetic()
         if functions:
             self.arithmetic = SymbolArithmetic(SymbolTable(0))
@@ -176,9 +177,10 @@ class _Reader:
             ode, more = settle(arithmetic, self.flows, letters, self._refuse)
         title = _TITLE.search(self.source.text)
         name = title[1] if title else re.split(r"[\\/]", self.source.path)[-1].rsplit(".", 1)[0]
-        return Model(
-            name, ode, initial | more, None, self.observables, notes=tuple(self.arithmetic.notes)
-        )
+        constants = [] if self.symbolic else list(self.parameters)
+        notes = put_in_notes(constants, self.functions, "functions")
+        notes += self.arithmetic.notes
+        return Model(name, ode, initial | more, None, self.observables, notes=tuple(notes))
 
     def _refuse(self, new: NewConstant) -> InputError:
         place = new.place if isinstance(new.place, int) else 0
@@ -300,6 +302,7 @@ class _Reader:
                 line[0], f"the function {quote(name)} has arguments, which are not supported"
             )
         self.names[name] = self._whole(position, line[1])
+        self.functions.append(name)
 
     def _index(self, number: int, position: int) -> int:
         if not 0 < number <= len(self.species):

@@ -19,7 +19,7 @@ from symlump.formats.expression import ERODE, NAME, NUMBER, ExpressionReader, To
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, cover, linear_combination
 from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import Source, quote, quote_names
+from symlump.formats.source import Source, put_in_notes, quote, quote_names
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Polynomial
@@ -147,7 +147,7 @@ class _Reader:
             None if blocks is None else cover(blocks, ode),
             observables,
             other_views,
-            notes=tuple(self.arithmetic.notes),
+            notes=(*put_in_notes(list(fixed), [], ""), *self.arithmetic.notes),
         )
 
     def _refuse(self, new: NewConstant) -> InputError:

@@ -30,6 +30,10 @@ _RELATIONS = {
 }
 
 
+#: In LaTeX, between what they join.
+_CONNECTIVES = {"and": r"\wedge", "or": r"\vee"}
+
+
 def written_name(function: str) -> str:
     """A function's name in text: the natural logarithm has one that no reader takes for another base.
 
@@ -164,12 +168,22 @@ class FunctionWriter:
             return f"{head}{self._enclosed(power)}", _ATOM
         if name in _RELATIONS:
             return f"{u[0]} {_RELATIONS[name][latex]} {u[1]}", _SUM
+        if name not in _RELATIONS:
+            u = [self._in_call(p, text) for p, text in zip(polynomials, u, strict=True)]
         if not latex:
             return f"{written_name(name)}({', '.join(u)})", _ATOM
+        if name == "piecewise":
+            pairs = [
+                rf"{value} & \text{{if }} {c}" for value, c in zip(u[::2], u[1::2], strict=False)
+            ]
+            rest = [rf"{u[-1]} & \text{{otherwise}}"] if len(u) % 2 else []
+            return r"\begin{cases} " + r" \\ ".join(pairs + rest) + r" \end{cases}", _SUM
+        if name in _CONNECTIVES and len(u) > 1:
+            return rf" {_CONNECTIVES[name]} ".join(u), _SUM
         function = FUNCTIONS.get(name)
         head = function.latex if function is not None else ""
         if "{}" in head:
-            return head.format(", ".join(u)), _ATOM if name == "abs" else _FACTOR
+            return head.format(", ".join(u)), _ATOM if name in ("abs", "floor", "ceil") else _FACTOR
         head = head or rf"\operatorname{{{name}}}"
         return (rf"{head}\left({', '.join(u)}\right)" if u else head), _ATOM
 
@@ -179,6 +193,14 @@ class FunctionWriter:
             return self.sum(terms, len(terms), depth)
         text = self.sum(terms[:_MAX_TERMS], len(terms), depth)
         return text if len(text) <= _MAX_LENGTH else "…"
+
+    def _in_call(self, p: Polynomial, text: str) -> str:
+        """An argument between commas: a comparison alone needs no parentheses."""
+        single = self._single(p)
+        k = -1 if single is None else single - len(self._ode)
+        if k < 0 or self._generators.functions[k] not in (*_RELATIONS, *_CONNECTIVES):
+            return text
+        return self._done[len(self._ode) + k][0]
 
     def _is_variable(self, p: Polynomial) -> bool:
         single = self._single(p)

@@ -91,34 +91,50 @@ class NamedMethod:
     bounded: bool = False
 
 
+#: One unit, in which what else a method can be asked for is compared, one option at a time.
+_BY_OUTPUT: dict[str, Any] = {"relative_to": "output"}
+
 METHODS: Mapping[str, NamedMethod] = {
     "AFDE": NamedMethod(lambda share, x: AFDE(retain=share), bounded=True),
     "AFDE, sums": NamedMethod(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
-    "AFDE, fitted": NamedMethod(lambda share, x: AFDE(retain=share, steps=_STEPS), slow=True),
-    "AFDE, by output": NamedMethod(lambda share, x: AFDE(retain=share, relative_to="output")),
+    "AFDE, fitted": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, steps=_STEPS), slow=True
+    ),
+    "AFDE, by output": NamedMethod(lambda share, x: AFDE(retain=share, **_BY_OUTPUT)),
     "AFDE, by output, sums": NamedMethod(
-        lambda share, x: AFDE(retain=share, relative_to="output", refit=False)
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, refit=False)
     ),
     "AFDE, by layer": NamedMethod(lambda share, x: AFDE(retain=share, relative_to="layer")),
     "AFDE, by layer, sums": NamedMethod(
         lambda share, x: AFDE(retain=share, relative_to="layer", refit=False)
     ),
-    "AFDE, diameter": NamedMethod(lambda share, x: AFDE(retain=share, linkage="diameter")),
-    "AFDE, closure": NamedMethod(lambda share, x: AFDE(retain=share, linkage="closure")),
-    "AFDE, on state": NamedMethod(lambda share, x: AFDE(retain=share, on="state"), slow=True),
-    "AFDE, on both": NamedMethod(lambda share, x: AFDE(retain=share, on="both"), slow=True),
+    "AFDE, diameter": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, linkage="diameter")
+    ),
+    "AFDE, closure": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, linkage="closure")
+    ),
+    "AFDE, on state": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, on="state"), slow=True
+    ),
+    "AFDE, on both": NamedMethod(
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, on="both"), slow=True
+    ),
     "AFDE, covariance": NamedMethod(
-        lambda share, x: AFDE(retain=share, inputs=Normal.of(x)), data=True
+        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, inputs=Normal.of(x)), data=True
     ),
     "symmetric": NamedMethod(lambda share, x: Symmetric(retain=share), bounded=True),
     "dependence": NamedMethod(lambda share, x: Dependence(retain=share)),
+    "dependence, by output": NamedMethod(lambda share, x: Dependence(retain=share, **_BY_OUTPUT)),
     "dependence, fitted": NamedMethod(
-        lambda share, x: Dependence(retain=share, steps=_STEPS), slow=True
+        lambda share, x: Dependence(retain=share, **_BY_OUTPUT, steps=_STEPS), slow=True
     ),
     "dependence, covariance": NamedMethod(
-        lambda share, x: Dependence(retain=share, inputs=Normal.of(x)), data=True
+        lambda share, x: Dependence(retain=share, **_BY_OUTPUT, inputs=Normal.of(x)), data=True
     ),
-    "dependence, data": NamedMethod(lambda share, x: Dependence(retain=share, inputs=x), data=True),
+    "dependence, data": NamedMethod(
+        lambda share, x: Dependence(retain=share, **_BY_OUTPUT, inputs=x), data=True
+    ),
     "truncated SVD": NamedMethod(lambda share, x: TruncatedSVD(retain=share)),
     "hierarchical": NamedMethod(lambda share, x: Hierarchical(retain=share), slow=True),
     "quantised": NamedMethod(lambda share, x: Quantize(retain=share), tunable=False),

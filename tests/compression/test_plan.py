@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from compression.residual_network import Residual
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError
+from symlump.lumping.partition import Partition
+from symlump.plan import share_of
 
 X = np.random.default_rng(3).standard_normal((50, 3))
 
@@ -237,6 +239,58 @@ def test_a_lumping_speaks_in_the_unit_of_its_tolerance(name, seed, share):
             assert result.method.unit in said.text
         elif AFDES[name].get("linkage", "variance") == "variance" and x + y == 1:
             assert "distance of their signatures under the final blocks is 0" in said.text
+
+
+@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
+@given(
+    seed=st.integers(0, 1000),
+    share=st.floats(0.15, 0.9),
+    unit=st.sampled_from(["output", "parameters", "layer"]),
+)
+def test_what_a_tolerance_leaves_of_a_size_is_spent(seed, share, unit):
+    """Merges of few large units leave much; cheap ones are left out for it, within the same tolerance."""
+    generator = np.random.default_rng(seed)
+    shapes = ((6, 50), (8, 6), (7, 8), (2, 7))
+    net = sl.Network.dense([generator.standard_normal(shape) for shape in shapes])
+    options = {"distance": "function", "relative_to": unit}
+    result = sl.compress(net, sl.AFDE(retain=share, up_to=share, **options))
+    plain = sl.compress(net, sl.AFDE(retain=share, up_to=0, **options))
+    target = share_of(net.parameters, share)
+    assert plain.retained_parameters <= result.retained_parameters <= target
+    assert plain.eps == result.eps and "left out" not in str(plain)
+    usual = sl.compress(net, sl.AFDE(retain=share, **options))
+    assert usual.retained_parameters == plain.retained_parameters
+    for fine, coarse in zip(result.unit_maps, plain.unit_maps, strict=True):
+        assert Partition(fine) <= Partition(coarse)  # whose blocks the tolerance allows
+    left = sum(map(len, map(np.unique, result.unit_maps))) - sum(
+        map(len, map(np.unique, plain.unit_maps))
+    )
+    assert (f"{left} merge" in str(result)) == (left > 0) == ("within ε left out" in str(result))
+    plan = result.method.plan(net)
+    for axis in range(len(plan.merging.trees)):  # nothing more fits
+        more = plan.merging._left(result.eps)
+        more[axis] += 1
+        last = plan.merging.trees[axis][:, 2][: len(plan.merging.trees[axis]) + 2 - more[axis]]
+        assert not last.size or last[-1] == 0 or plan.merging._size(more) > target
+    again = sl.compress(net, result.method)
+    for a, b in zip(again.network.layers, result.network.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight)
+    (lumping,) = result.lumpings
+    assert sl.lump(lumping.ode, lumping.method).partition == lumping.partition
+
+
+def test_the_share_that_may_remain_is_checked():
+    for options in (
+        {"eps": 0.1, "up_to": 2},
+        {"eps": 0.1, "up_to": 0.5, "on": "both"},
+        {"eps": 0.1, "up_to": 0.5, "distance": "coefficients"},
+        {"retain": 0.1, "up_to": 0.5},
+    ):
+        with pytest.raises(MethodError, match="up_to="):
+            sl.AFDE(**options)
+    net = network(1)
+    fine, coarse = (sl.compress(net, sl.AFDE(eps=9.0, up_to=u)) for u in (0.6, None))
+    assert coarse.retained < fine.retained <= 0.6 and fine.eps == 9.0
 
 
 def test_the_floor_is_named_where_it_decides():

@@ -37,7 +37,7 @@ class AFDE(CompressionMethod):
         The tolerance; 0 merges only what is exactly equivalent.
     retain : float, optional
         Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest ε found that keeps
-        no more is used.
+        no more is used; ``up_to`` spends what it leaves of the share.
     linkage : {"variance", "closure", "diameter"}
         How ε groups units; see :mod:`symlump.lumping.tolerance.linkage`.
     relative : bool
@@ -69,6 +69,10 @@ class AFDE(CompressionMethod):
     floor : float, optional
         For ``distance="function"``: the share of its units that no layer goes below. By default an eighth where
         a size is asked for that can be had so, and 0 otherwise; the report names it where it decided.
+    up_to : float, optional
+        For ``distance="function"``: of the merges that ε allows, the dearest are left out one by one while
+        at most this share of the parameters remains. ``AFDE(retain=0.3, up_to=0.3)`` comes as near to the size
+        as units allow, where large ones merge last. By default 0: none is left out.
     distance : {"function", "coefficients"}, optional
         What is compared. "function": how far what two units give to the next layers differs, in root mean
         square over ``inputs``, each counting by its effect on the outputs; see
@@ -102,6 +106,7 @@ class AFDE(CompressionMethod):
     steps: int = 0
     distance: str | None = None
     floor: float | None = None
+    up_to: float | None = None
 
     def __post_init__(self) -> None:
         check_wish(self, eps=self.eps, retain=self.retain)
@@ -134,12 +139,19 @@ class AFDE(CompressionMethod):
                 "relative_to='parameters' is for distance='function' and on='influence'; choose 'output' or "
                 "'layer'"
             )
-        if self.floor is not None and (
-            not is_number(self.floor) or not 0 <= self.floor <= 1 or self.compared != "function"
+        for name, share, what in (
+            ("floor", self.floor, "the share of its units that a layer keeps"),
+            ("up_to", self.up_to, "the share of the parameters that may remain"),
         ):
+            fits = self.compared == "function" and self.on == "influence"
+            if share is not None and not (is_number(share) and 0 <= share <= 1 and fits):
+                raise MethodError(
+                    f"{name}={share!r}: {what} is from 0 to 1, and goes with distance='function' and "
+                    "on='influence'"
+                )
+        if self.retain is not None and self.up_to is not None and self.up_to > self.retain:
             raise MethodError(
-                f"floor={self.floor!r}: the share of its units that a layer keeps is from 0 to 1, and goes "
-                "with distance='function'"
+                f"up_to={self.up_to!r} is more than retain={self.retain!r}, the share to keep at most"
             )
         if self.inputs is not None:
             check_inputs(self.inputs, "AFDE")

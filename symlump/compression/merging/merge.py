@@ -36,18 +36,15 @@ import numpy as np
 from symlump.compression.merging.effect import read_effects
 from symlump.compression.merging.reference import Merged
 from symlump.compression.merging.refit import MergedWeights
+from symlump.compression.merging.unit_trees import unit_trees
 from symlump.compression.merging.values import (
     Memory,
-    SampledValues,
     Values,
-    ValueWalk,
-    features,
     memory_for,
     values_of,
 )
-from symlump.compression.merging.ward import cut, cut_to, merge_tree, merge_trees
-from symlump.compression.moments import SAMPLES
-from symlump.errors import FailureError, MethodError
+from symlump.compression.merging.ward import cut_to
+from symlump.errors import FailureError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
 from symlump.network.rewrite import rewrite
@@ -77,6 +74,9 @@ class Merging:
         For each axis of ``ties`` the merges and their heights; see :mod:`symlump.compression.merging.ward`.
     floor : float
         The share of its units that an axis keeps at any tolerance, so that no layer collapses.
+    budget : int
+        So many parameters may remain: of the merges within a tolerance the dearest are left out one by one
+        while no more do.
     memory : Memory, optional
         What fits share from one tolerance to the next.
 
@@ -98,6 +98,7 @@ class Merging:
     effects: FloatArray
     trees: tuple[FloatArray, ...]
     floor: float = 0.0
+    budget: int = 0
     memory: Memory | None = field(default=None, repr=False)
 
     @classmethod
@@ -126,7 +127,7 @@ class Merging:
             memory = memory_for(network, values)
             read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
-            effects, trees = _trees(
+            effects, trees = unit_trees(
                 network,
                 ties,
                 values,
@@ -147,34 +148,70 @@ class Merging:
 
     def groups(self, eps: float) -> IntArray:
         """The group of each unit, at a tolerance."""
+        return self._grouped(self._left(eps))
+
+    def undone(self, eps: float) -> int:
+        """How many merges within a tolerance are left out, as the budget allows."""
+        return sum(self._left(eps)) - sum(self._within(eps))
+
+    def _grouped(self, left: list[int]) -> IntArray:
+        """The group of each unit, where each axis has so many.
+
+        The heads of an attention keep as many units as the one that keeps most.
+        """
+        most: dict[int, int] = {}
+        for level, count in zip(self.ties.level, left, strict=True):
+            most[level] = max(most.get(level, 0), count)
         return regroup(
-            self.ties, self._even({i: self._cut(t, eps) for i, t in enumerate(self.trees)})
+            self.ties,
+            {i: cut_to(tree, most[self.ties.level[i]]) for i, tree in enumerate(self.trees)},
         )
 
-    def _even(self, cuts: dict[int, IntArray]) -> dict[int, IntArray]:
-        """The heads of an attention keep as many units as the one that keeps most."""
-        most: dict[int, int] = {}
-        for i, level in enumerate(self.ties.level):
-            most[level] = max(most.get(level, 0), int(cuts[i].max()) + 1)
-        return {
-            i: own
-            if int(own.max()) + 1 == (keep := most[self.ties.level[i]])
-            else cut_to(self.trees[i], keep)
-            for i, own in cuts.items()
-        }
+    def _within(self, eps: float) -> list[int]:
+        """How many groups of each axis a tolerance leaves; no fewer than the floor."""
+        return [
+            max(
+                len(tree) + 1 - int(np.searchsorted(tree[:, 2], eps, side="right")),
+                ceil(self.floor * (len(tree) + 1)),
+            )
+            for tree in self.trees
+        ]
 
-    def _cut(self, tree: FloatArray, eps: float) -> IntArray:
-        """The groups of one axis: its last merges are left out if too few would remain."""
-        last = len(tree) - ceil(self.floor * (len(tree) + 1)) + 1  # so many merges leave the floor
-        if last <= 0:
-            return np.arange(len(tree) + 1)
-        return cut(tree, min(eps, float(tree[last - 1, 2]))) if last < len(tree) else cut(tree, eps)
+    def _left(self, eps: float) -> list[int]:
+        """The same, after the dearest merges were left out one by one while the budget allows.
+
+        What remains of the merges of an axis are its cheapest, so every group still is within the tolerance.
+        """
+        left = self._within(eps)
+        if not self.budget or self._size(left) > self.budget:
+            return left
+        trees = dict(enumerate(self.trees))
+        while trees:
+            last = {
+                i: tree[len(tree) - left[i], 2] for i, tree in trees.items() if left[i] <= len(tree)
+            }
+            axis = max(last, key=lambda i: last[i], default=-1)
+            if axis < 0 or last[axis] == 0:  # what is left are equal units
+                break
+            more = [count + (i == axis) for i, count in enumerate(left)]
+            if self._size(more) <= self.budget:
+                left = more
+            else:
+                del trees[axis]
+        return left
+
+    def _size(self, left: list[int]) -> int:
+        return self.ties.parameters(self.network, self._grouped(left))
 
     def with_floor(self, floor: float = FLOOR) -> Merging:
         """The same, where every axis keeps a share of its units."""
         return replace(self, floor=floor)
 
-    def price(self) -> Merging:
+    def with_budget(self, budget: int) -> Merging:
+        """The same, where merges within a tolerance are left out while at most so many parameters remain."""
+        return replace(self, budget=budget)
+
+    def priced(self) -> Merging:
         """The same, with heights for each share of the parameters that merging two units of an axis saves.
 
         Half the square of a height is what the error grows by. Where units of an axis hold the share s of all
@@ -312,85 +349,3 @@ def has_equal_units(network: Network) -> bool:
         if layer.groups is not None or len(rows) < layer.units:
             return True
     return False
-
-
-def _trees(
-    network: Network,
-    ties: Ties,
-    values: Values,
-    read: dict[str, FloatArray],
-    linkage: Linkage,
-    relative_to: Sequence[str],
-    inputs: str,
-    memory: Memory | None,
-) -> tuple[FloatArray, dict[str, tuple[FloatArray, ...]]]:
-    """The weights of all units, and in each unit of distances the tree of each axis."""
-    places = {  # for each axis where its units are read: the channels of each unit
-        name: [(a, at) for a in range(len(ties.axes)) if (at := ties.table(name, a)).size]
-        for name in read
-    }
-    wanted = [
-        sum(a == b for found in places.values() for b, _ in found) for a in range(len(ties.axes))
-    ]
-    effects = np.zeros(ties.count)
-    parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ties.axes]
-    trees = [[np.empty((0, 4))] * len(relative_to)] * len(ties.axes)
-    if isinstance(values, SampledValues) and len(values.samples[0]) > SAMPLES:
-        values, memory = SampledValues(tuple(x[:SAMPLES] for x in values.samples)), None
-    walk = ValueWalk(network, values, memory)  # distances need fewer samples than fits
-    for node in network.nodes:
-        if node.name not in places:
-            continue
-        h = walk.until(node.name)
-        for axis, at in places[node.name]:
-            weights = read[node.name][at].sum(axis=1)
-            columns = features(h, at)
-            if not (np.isfinite(columns).all() and np.isfinite(weights).all()):
-                raise MethodError(
-                    f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "
-                    "as in AFDE(inputs=Normal(mean, covariance)), or use relative_to='layer' with refit=False"
-                )
-            root = values.moments.root(columns, centred=False)
-            del columns
-            effects[ties.axes[axis]] += weights
-            parts[axis].append((root, weights))
-            del root
-            if len(parts[axis]) == wanted[axis]:
-                trees[axis] = _trees_of(parts[axis], linkage, relative_to)
-                parts[axis] = []
-    for axis, count in enumerate(wanted):
-        if not count:  # nothing reads these units, so they are one
-            units = ties.axes[axis].size
-            alike = [np.zeros(units)] * len(relative_to)
-            trees[axis] = merge_trees(np.zeros((units, 1)), alike, linkage)
-    return effects, {
-        unit: tuple(axis[number] for axis in trees) for number, unit in enumerate(relative_to)
-    }
-
-
-def _trees_of(
-    parts: list[tuple[FloatArray, FloatArray]], linkage: Linkage, relative_to: Sequence[str]
-) -> list[FloatArray]:
-    """In each unit one tree of all that is read of some units.
-
-    Each value counts by its part of the effect; in the unit of the layer each counts the same.
-    """
-    sizes = [float(np.mean(np.einsum("ij,ij->j", root, root))) or 1.0 for root, _ in parts]
-    if len(parts) == 1:
-        weights = parts[0][1]
-        counting = {"output": weights, "layer": np.full(weights.size, 1 / sizes[0])}
-        weightings = [counting[unit] for unit in relative_to]
-        return merge_trees(parts.pop()[0].T, weightings, linkage)  # nothing else holds the rows
-    total = sum(float(weights.mean()) for _, weights in parts) or 1.0
-    factors = {
-        "output": [float(weights.mean()) / total for _, weights in parts],
-        "layer": [1 / (size * len(parts)) for size in sizes],
-    }
-    weights = np.sum([weights for _, weights in parts], axis=0)
-    counting = {"output": weights, "layer": np.ones(weights.size)}
-    trees = []
-    for unit in relative_to:
-        by_part = zip(parts, factors[unit], strict=True)
-        rows = np.hstack([root.T * np.sqrt(factor) for (root, _), factor in by_part])
-        trees.append(merge_tree(rows, counting[unit], linkage))
-    return trees

@@ -59,7 +59,7 @@ class UnitForward(Forward):
         return f"their groups join at a distance of {height:.6g}, {self.unit}{kept}"
 
 
-_KEPT = " (kept apart, so that the layer keeps a share of its units)"
+_KEPT = " (kept apart: the layer keeps a share of its units, or the size allows it)"
 
 
 @dataclass(frozen=True, eq=False)

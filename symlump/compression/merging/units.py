@@ -34,7 +34,7 @@ from symlump.network.nodes import Affine, Combine
 from symlump.network.step_nodes import Attention
 from symlump.network.ties import Ties, find_ties, group_alike
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.plan import smallest_tolerance
+from symlump.plan import share_of, smallest_tolerance
 
 if TYPE_CHECKING:
     from symlump.compression.merging.afde import AFDE
@@ -88,7 +88,12 @@ class UnitPlan(NetworkPlan):
         """Distances of units under the stated inputs."""
         unit = self.method.relative_to or "output"
         (merging,) = Merging.of(self.network, self._inputs, self._linkage, (unit,))
-        return merging.with_floor(self.method.floor or 0.0)
+        return merging.with_floor(self.method.floor or 0.0).with_budget(self._budget)
+
+    @property
+    def _budget(self) -> int:
+        """How many parameters the method lets remain though its tolerance would merge further."""
+        return share_of(self.whole, self.method.up_to or 0.0)
 
     @cached_property
     def coefficients(self) -> CoefficientMerging:
@@ -119,7 +124,7 @@ class UnitPlan(NetworkPlan):
         if self._exact_size <= target:
             return 0.0
         if self.method.compared == "function":
-            eps = self.merging.tolerance(target)
+            eps = self.merging.with_budget(0).tolerance(target)
         else:
             eps = smallest_tolerance(self._coefficient_size, target)
         return max(eps, float_info.min)
@@ -154,12 +159,21 @@ class UnitPlan(NetworkPlan):
         """The same in the one unit of the method."""
         method = self.method
         functions = method.on == "influence" and method.compared == "function"
-        if functions and method.floor is None and self._exact_size > target:
-            careful = self.merging.with_floor()
-            if careful.parameters(inf) <= target:
-                named = replace(method, floor=careful.floor)
-                return self._like(named, merging=careful).at_floor(target, self.merging)
-        return super().reach(target)
+        if not functions or self._exact_size <= target:
+            return super().reach(target)
+        merging, floor, note = self.merging.with_budget(0), method.floor, ""
+        careful = merging.with_floor()
+        if method.floor is None and careful.parameters(inf) <= target:
+            eps = max(careful.tolerance(target), float_info.min)
+            if not np.array_equal(careful.groups(eps), merging.groups(eps)):
+                note = f"no layer below {careful.floor:g} of its units (floor={careful.floor:g})"
+            merging, floor = careful, careful.floor
+        else:
+            eps = self.tolerance(target)
+        found = merging.with_budget(self._budget)
+        named = replace(method, eps=eps, retain=None, floor=floor)
+        reduction = self._like(named, merging=found).at(eps)
+        return replace(reduction, note="; ".join(filter(None, (note, reduction.note))))
 
     def _in_all_units(self) -> list[UnitPlan]:
         """The plans in which distances are relative to one thing each, before any steps."""
@@ -201,15 +215,6 @@ class UnitPlan(NetworkPlan):
         with np.errstate(over="ignore", invalid="ignore"):
             return outputs_of(self.network, self._stated[1])
 
-    def at_floor(self, target: int, without: Merging) -> Reduction:
-        """What reaches a size above the floor; its report says so where the floor decided."""
-        eps = self.tolerance(target)
-        reduction = self.at(eps)
-        if np.array_equal(self.merging.groups(eps), without.groups(eps)):
-            return reduction
-        note = f"no layer below {self.merging.floor:g} of its units (floor={self.merging.floor:g})"
-        return replace(reduction, note="; ".join(filter(None, (note, reduction.note))))
-
     @cached_property
     def _exact_size(self) -> int:
         if not has_equal_units(self.network):
@@ -243,8 +248,23 @@ class UnitPlan(NetworkPlan):
             lambda: tuple(part.lumping() for part in parts),
             measure=self.method.measure,
             method=self.method.within(eps),
-            note="" if eps == 0 or self.method.inputs is not None else advice(self.network, "AFDE"),
+            note=self._note(eps),
         )
+
+    def _note(self, eps: float) -> str:
+        """What was left out, and what would help."""
+        method = self.method
+        left = 0
+        if eps and method.up_to and method.on == "influence" and method.compared == "function":
+            left = self.merging.undone(eps)
+        merges = "1 merge" if left == 1 else f"{left} merges"
+        undone = (
+            f"{merges} within ε left out, as the size allows (up_to={method.up_to:g})"
+            if left
+            else ""
+        )
+        helps = "" if eps == 0 or method.inputs is not None else advice(self.network, "AFDE")
+        return "; ".join(filter(None, (undone, helps)))
 
     def _scale(self, ode: NetworkODE) -> tuple[float, ...] | None:
         by_output = self.method.relative and self.method.relative_to != "layer"

@@ -1,0 +1,98 @@
+"""The merge trees of the units of a network, from what each value that layers read says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from symlump.compression.merging.values import Memory, SampledValues, Values, ValueWalk, features
+from symlump.compression.merging.ward import merge_tree, merge_trees
+from symlump.compression.moments import SAMPLES
+from symlump.errors import MethodError
+from symlump.lumping.tolerance.linkage import Linkage
+from symlump.network.network import Network
+from symlump.network.ties import Ties
+from symlump.ode.exact import FloatArray
+
+
+def unit_trees(
+    network: Network,
+    ties: Ties,
+    values: Values,
+    read: dict[str, FloatArray],
+    linkage: Linkage,
+    relative_to: Sequence[str],
+    inputs: str,
+    memory: Memory | None,
+) -> tuple[FloatArray, dict[str, tuple[FloatArray, ...]]]:
+    """The weights of all units, and in each unit of distances the tree of each axis."""
+    places = {  # for each axis where its units are read: the channels of each unit
+        name: [(a, at) for a in range(len(ties.axes)) if (at := ties.table(name, a)).size]
+        for name in read
+    }
+    wanted = [
+        sum(a == b for found in places.values() for b, _ in found) for a in range(len(ties.axes))
+    ]
+    effects = np.zeros(ties.count)
+    parts: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in ties.axes]
+    trees = [[np.empty((0, 4))] * len(relative_to)] * len(ties.axes)
+    if isinstance(values, SampledValues) and len(values.samples[0]) > SAMPLES:
+        values, memory = SampledValues(tuple(x[:SAMPLES] for x in values.samples)), None
+    walk = ValueWalk(network, values, memory)  # distances need fewer samples than fits
+    for node in network.nodes:
+        if node.name not in places:
+            continue
+        h = walk.until(node.name)
+        for axis, at in places[node.name]:
+            weights = read[node.name][at].sum(axis=1)
+            columns = features(h, at)
+            if not (np.isfinite(columns).all() and np.isfinite(weights).all()):
+                raise MethodError(
+                    f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "
+                    "as in AFDE(inputs=Normal(mean, covariance)), or use relative_to='layer' with refit=False"
+                )
+            root = values.moments.root(columns, centred=False)
+            del columns
+            effects[ties.axes[axis]] += weights
+            parts[axis].append((root, weights))
+            del root
+            if len(parts[axis]) == wanted[axis]:
+                trees[axis] = _trees_of(parts[axis], linkage, relative_to)
+                parts[axis] = []
+    for axis, count in enumerate(wanted):
+        if not count:  # nothing reads these units, so they are one
+            units = ties.axes[axis].size
+            alike = [np.zeros(units)] * len(relative_to)
+            trees[axis] = merge_trees(np.zeros((units, 1)), alike, linkage)
+    return effects, {
+        unit: tuple(axis[number] for axis in trees) for number, unit in enumerate(relative_to)
+    }
+
+
+def _trees_of(
+    parts: list[tuple[FloatArray, FloatArray]], linkage: Linkage, relative_to: Sequence[str]
+) -> list[FloatArray]:
+    """In each unit one tree of all that is read of some units.
+
+    Each value counts by its part of the effect; in the unit of the layer each counts the same.
+    """
+    sizes = [float(np.mean(np.einsum("ij,ij->j", root, root))) or 1.0 for root, _ in parts]
+    if len(parts) == 1:
+        weights = parts[0][1]
+        counting = {"output": weights, "layer": np.full(weights.size, 1 / sizes[0])}
+        weightings = [counting[unit] for unit in relative_to]
+        return merge_trees(parts.pop()[0].T, weightings, linkage)  # nothing else holds the rows
+    total = sum(float(weights.mean()) for _, weights in parts) or 1.0
+    factors = {
+        "output": [float(weights.mean()) / total for _, weights in parts],
+        "layer": [1 / (size * len(parts)) for size in sizes],
+    }
+    weights = np.sum([weights for _, weights in parts], axis=0)
+    counting = {"output": weights, "layer": np.ones(weights.size)}
+    trees = []
+    for unit in relative_to:
+        by_part = zip(parts, factors[unit], strict=True)
+        rows = np.hstack([root.T * np.sqrt(factor) for (root, _), factor in by_part])
+        trees.append(merge_tree(rows, counting[unit], linkage))
+    return trees

@@ -12,7 +12,7 @@ from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.recurrent.neural_ode import NeuralODE
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
-from symlump.network.shared import refuse_transposed
+from symlump.network.shared import refuse_rearranged, refuse_transposed
 from symlump.plan import Plan
 
 if TYPE_CHECKING:
@@ -238,4 +238,5 @@ def _refuse_options(instead: str, example: object, leave_untouched: bool) -> Non
 def _planned(network: Network, method: CompressionMethod) -> Plan[Reduction]:
     if not network.layers:
         raise NetworkError("this network has no layer with weights, so there is nothing to reduce")
+    refuse_rearranged(network.rearranged)
     return method.plan(network)

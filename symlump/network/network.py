@@ -38,6 +38,8 @@ class Network:
         The names of the nodes whose values are the result.
     dtype : {"float64", "float32", "bfloat16", "float16"}
         What the weights were when they came, and will be when they leave.
+    rearranged : tuple of pairs of str
+        Layers that were read from one array of a file, in two arrangements, as by tied autoencoders.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Network:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...] = ()
     dtype: Dtype = "float64"
+    rearranged: tuple[tuple[str, str], ...] = ()
     source: Network | None = field(default=None, init=False)  # see simplify.as_read
 
     def __post_init__(self) -> None:

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.nodes import Affine
+from symlump.network.nodes import Affine, Node
 from symlump.ode.exact import FloatArray
+
+if TYPE_CHECKING:
+    from symlump.network.network import Network
 
 
 def check_shared(layers: Iterable[Affine]) -> None:
@@ -127,7 +131,7 @@ def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]
     >>> refuse_transposed(layers, [w])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    symlump.errors.NetworkError: a and b use one weight, b transposed; units of...
+    symlump.errors.NetworkError: a and b use one weight, b transposed or in another order; units of...
     """
     dense = [layer for layer in layers if layer.weight.ndim == 2]
     held = [array for array in parameters if array.ndim == 2]
@@ -140,11 +144,77 @@ def refuse_transposed(layers: Sequence[Affine], parameters: Iterable[FloatArray]
                 continue
             same = [a for a in held if np.array_equal(a, turned) or np.array_equal(a.T, turned)]
             if len(same) == 1:
-                raise NetworkError(
-                    f"{one.name} and {other.name} use one weight, {other.name} transposed; units of either "
-                    "would merge in both, which is not supported. Give the second one of its own, as in "
-                    "decoder.weight = nn.Parameter(encoder.weight.detach().T.clone())"
-                )
+                refuse_rearranged([(one.name, other.name)])
+
+
+def refuse_rearranged(pairs: Iterable[tuple[str, str]]) -> None:
+    """Refuse layers that use one weight in two arrangements.
+
+    Raises
+    ------
+    NetworkError
+        With the names of such layers.
+    """
+    for one, other in pairs:
+        raise NetworkError(
+            f"{one} and {other} use one weight, {other} transposed or in another order; units of either "
+            "would merge in both, which is not supported. Give the second one of its own, as in "
+            "decoder.weight = nn.Parameter(encoder.weight.detach().T.clone())"
+        )
+
+
+class Origins:
+    """The arrays of a file behind the values that a reader computes, and behind the layers that it makes.
+
+    Examples
+    --------
+    >>> w, origins = np.array([[1.0, 2.0], [3.0, 4.0]]), Origins()
+    >>> a, b = Affine("a", ("x",), w), Affine("b", ("a",), w.T)
+    >>> origins.stored("w", w)
+    >>> origins.made([w], [], [a])
+    >>> origins.made([w], [], [b])
+    >>> origins.rearranged([a, b])
+    (('a', 'b'),)
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[int, frozenset[str]] = {}  # by identity; a reader keeps its arrays
+        self._layers: dict[str, frozenset[str]] = {}
+
+    def stored(self, name: str, array: object) -> None:
+        """An array of the file."""
+        self._arrays[id(array)] = frozenset([name])
+
+    def made(
+        self, given: Iterable[object], results: Iterable[object], nodes: Iterable[Node]
+    ) -> None:
+        """What was made of some values."""
+        origin = frozenset[str]().union(
+            *(self._arrays.get(id(value), frozenset()) for value in given)
+        )
+        for result in results:
+            if isinstance(result, np.ndarray):
+                self._arrays.setdefault(id(result), origin)
+        self._layers |= {node.name: origin for node in nodes if isinstance(node, Affine)}
+
+    def marked(self, network: Network, layers: Iterable[Affine]) -> Network:
+        """The network, which now says what :meth:`rearranged` finds of its layers, as they were made."""
+        object.__setattr__(network, "rearranged", self.rearranged(layers))  # and keeps its source
+        return network
+
+    def rearranged(self, layers: Iterable[Affine]) -> tuple[tuple[str, str], ...]:
+        """Layers, by name, whose weights are the same numbers of one array, but not shared as they are."""
+        found = []
+        for one, other in combinations(layers, 2):
+            shared = one.weight_name and one.weight_name == other.weight_name
+            common = self._layers.get(one.name, frozenset()) & self._layers.get(
+                other.name, frozenset()
+            )
+            if shared or not common or one.weight.size != other.weight.size or one.depthwise:
+                continue
+            if np.array_equal(np.sort(one.weight, axis=None), np.sort(other.weight, axis=None)):
+                found.append((one.name, other.name))
+        return tuple(found)
 
 
 def keep_shared(layers: Sequence[Affine]) -> Iterator[Affine]:

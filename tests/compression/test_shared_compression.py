@@ -1,5 +1,7 @@
 """Every method on weights that layers share: they stay shared, and never count more than they did."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -120,3 +122,42 @@ def test_a_weight_that_is_shared_transposed_is_refused_by_name(method):
         sl.compress(TiedAutoencoder(True), method, example=x)
     untied = sl.compress(TiedAutoencoder(False), method, example=x)
     assert untied.retained_parameters <= untied.parameters == 48
+
+
+@pytest.mark.parametrize("kind", ["Gemm", "Transpose", "square", "stored twice", "shared"])
+def test_an_array_of_a_file_that_is_used_in_two_arrangements_is_refused_by_name(kind, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    width = 4 if kind in ("square", "shared") else 6
+    w = np.random.default_rng(0).standard_normal((width, 4)).astype(np.float32)
+    held = {"w": w, "b": np.ones(width, np.float32), "c": np.ones(4, np.float32)}
+    turned = kind in ("Gemm", "square")
+    back = helper.make_node("Gemm", ["h", "w", "c"], ["y"], "back", transB=0 if turned else 1)
+    before = []
+    if kind == "Transpose":
+        before = [helper.make_node("Transpose", ["w"], ["wt"], perm=[1, 0])]
+        back.input[1] = "wt"
+    elif kind == "stored twice":  # two arrays, which may go ways of their own
+        held["v"], back.input[1] = w.T.copy(), "v"
+    nodes = [
+        *before,
+        helper.make_node("Gemm", ["x", "w", "b"], ["z"], "there", transB=1),
+        helper.make_node("Tanh", ["z"], ["h"]),
+        back,
+    ]
+    x, y = (helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["n", 4]) for n in "xy")
+    arrays = [numpy_helper.from_array(a, name) for name, a in held.items()]
+    graph = helper.make_graph(nodes, "g", [x], [y], arrays)
+    file = tmp_path / "tied.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), file)
+    net = sl.read_onnx(file)
+    if kind in ("stored twice", "shared"):
+        assert sl.compress(net, sl.AFDE(eps=0.1)).parameters == net.parameters
+        return
+    for subject in (net, replace(net, dtype="float64")):
+        for act in (sl.compress, lambda n, m: sl.sweep(n, [0.1], m)):
+            with pytest.raises(
+                NetworkError, match="there and back use one weight, back transposed"
+            ):
+                act(subject, sl.AFDE(eps=0.1))

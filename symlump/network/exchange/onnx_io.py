@@ -31,6 +31,7 @@ from symlump.network.saved.onnx_file import (
     load_onnx,
     onnx_library,
 )
+from symlump.network.shared import Origins
 from symlump.network.simplify import as_read
 from symlump.network.step_nodes import Untouched
 
@@ -113,11 +114,10 @@ class _Reader:
                 self._told = str(error)
         read = [name for node in model.graph.node for name in node.input]
         self._used = {*read, *(value.name for value in model.graph.output)}
-        self._build = GraphBuilder()
+        self._build, self._origins = GraphBuilder(), Origins()
         self._values: dict[str, Any] = {"": None}
-        self._names: dict[
-            int, str
-        ] = {}  # of arrays of the file, and of what is computed of them alone
+        #: Of arrays of the file, and of what is computed of them alone.
+        self._names: dict[int, str] = {}
         self._dtype: int | None = None
         graph = model.graph
         if len(graph.node) > MOST_NODES:
@@ -148,7 +148,8 @@ class _Reader:
         outputs = [self._value(value.name, "the result") for value in graph.output]
         if not outputs or not all(isinstance(value, View) for value in outputs):
             raise NetworkError("every output must depend on the input")
-        self.network: Network = as_read(self._build.network(outputs, DTYPES[self._dtype]))
+        built = self._build.network(outputs, DTYPES[self._dtype])
+        self.network: Network = self._origins.marked(as_read(built), built.layers)
 
     def _input(self, value: Any) -> None:
         kind = value.type.tensor_type.elem_type
@@ -201,6 +202,7 @@ class _Reader:
                 raise FileFormatError(f"{reader} reads {name!r}, which nothing before it gives")
             self._values[name] = array_of_tensor(self._onnx, self._initializers[name], name)
             self._names[id(self._values[name])] = name
+            self._origins.stored(name, self._values[name])
         return self._values[name]
 
     def _same_type(self, node: Any) -> None:
@@ -251,6 +253,7 @@ class _Reader:
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))
         results = result if isinstance(result, tuple) else (result,)
+        self._origins.made(inputs, results, self._build.nodes[made:])
         for output, value in zip(node.output, results, strict=False):
             self._values[output] = value
             if weight and isinstance(value, np.ndarray):

@@ -245,10 +245,10 @@ def _network(options: argparse.Namespace) -> Sweep:
         raise MethodError(f"--linkage is for afde, not for --method {options.method}")
     data = None if options.data is None else read_data(options.data, network)
     settings = argparse.Namespace(
-        linkage=options.linkage or "variance",
+        linkage=options.linkage,
         relative_to=None,
         distance=None,
-        on="influence",
+        on=None,
         steps=0,
         box=options.box,
     )

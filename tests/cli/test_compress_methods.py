@@ -87,6 +87,13 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
     [
         (["--method", "svd", "--bits", "8"], "give --eps or --retain"),
         (["--method", "svd", "--eps", "0", "--steps", "5"], "--steps is for afde and dependence"),
+        (["--method", "svd", "--eps", "0", "--on", "state"], "--on is for afde, not"),
+        (["--method", "quantise", "--eps", "0", "--linkage", "closure"], "--linkage is for afde"),
+        (
+            ["--method", "magnitude", "--eps", "0", "--relative-to", "output"],
+            "--relative-to is for afde and dependence and svd",
+        ),
+        (["--method", "dependence", "--eps", "0", "--relative-to", "layer"], "choose 'output' or"),
         (["--max-loss", "1"], "give --data FILE.csv"),
         (["--max-bound", "1"], "give --box LOW HIGH"),
         (["--method", "svd", "--retain", "0.5", "--equations", "x.tex"], "truncated SVD has none"),
@@ -109,6 +116,25 @@ def test_every_method_is_searched_and_swept(capsys, folder, name):
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert code == 0 and [row["eps"] for row in rows] == [0, 0.1, 0.5]
     assert rows[0]["loss"] < 1e-12 and rows[-1]["parameters"] <= rows[0]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("name", "eps", "units"),
+    [("dependence", 0.3, ("output", "parameters")), ("svd", 0.7, ("layer", "output"))],
+)
+def test_the_unit_of_a_tolerance_is_said_of_every_method_that_has_one(
+    capsys, folder, name, eps, units
+):
+    sizes = []
+    for unit in units:
+        wish = ("--method", name, "--eps", eps, "--relative-to", unit, "--json")
+        code, out, err = compress(capsys, folder, *wish)
+        assert code == 0, err
+        method = {"dependence": sl.Dependence, "svd": sl.TruncatedSVD}[name](eps, relative_to=unit)
+        net = sl.network.state_dict.read_network(str(folder / "net.safetensors"), "tanh").network
+        sizes.append(json.loads(out)["retained_parameters"])
+        assert sizes[-1] == sl.compress(net, method).retained_parameters
+    assert sizes[0] != sizes[1]
 
 
 def test_a_sweep_with_options_of_another_method(capsys, folder):

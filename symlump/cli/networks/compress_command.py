@@ -103,21 +103,20 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--on",
-        default="influence",
         choices=("influence", "state", "both"),
         help="afde: units by incoming weights, by outgoing weights, or both (default: influence)",
     )
     parser.add_argument(
         "--linkage",
-        default="variance",
         choices=("variance", "closure", "diameter"),
         help="afde: how the tolerance groups units (default: variance)",
     )
     parser.add_argument(
         "--relative-to",
         choices=("output", "parameters", "layer", "nothing"),
-        help="afde: the unit of the tolerance; parameters: that of output, for each parameter that goes "
-        "(default: output; with --retain all but the last are tried, and the best is kept)",
+        help="afde, dependence, svd: the unit of the tolerance; parameters: that of output, for each parameter "
+        "that goes (default: output, of svd layer; with --retain afde tries all but the last, dependence the "
+        "first two, and the best is kept); dependence takes output and parameters, svd output and layer",
     )
     parser.add_argument(
         "--distance",

@@ -24,9 +24,9 @@ def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | Non
 
     return AFDE(
         **wish,
-        linkage=options.linkage,
+        linkage=options.linkage or "variance",
         relative=options.relative_to != "nothing",
-        on=options.on,
+        on=options.on or "influence",
         relative_to=None if options.relative_to == "nothing" else options.relative_to,
         distance=options.distance,
         steps=options.steps,
@@ -44,7 +44,7 @@ def _dependence(wish: dict[str, Any], options: argparse.Namespace, data: Dataset
     from symlump.compression.dependences.dependence import Dependence
 
     seen: dict[str, Any] = {} if data is None else {"inputs": data.inputs}
-    return Dependence(**wish, **seen, steps=options.steps)
+    return Dependence(**wish, **seen, steps=options.steps, relative_to=options.relative_to)
 
 
 def _hierarchical(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
@@ -56,7 +56,7 @@ def _hierarchical(wish: dict[str, Any], options: argparse.Namespace, data: Datas
 def _svd(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
     from symlump.compression.baselines.svd import TruncatedSVD
 
-    return TruncatedSVD(**wish)
+    return TruncatedSVD(**wish, relative_to=options.relative_to)
 
 
 def _quantise(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
@@ -136,6 +136,16 @@ METHODS = {
 }
 
 
+#: The options that only some methods take.
+_TAKEN_BY = {
+    "on": ("afde",),
+    "linkage": ("afde",),
+    "distance": ("afde",),
+    "relative_to": ("afde", "dependence", "svd"),
+    "steps": ("afde", "dependence"),
+}
+
+
 def describe_methods() -> str:
     """The methods, a paragraph for ``--help``."""
     from textwrap import fill
@@ -193,11 +203,10 @@ def reduce_network(
     )
     if given == "bits" and options.method != "quantise":
         raise MethodError(f"--method {options.method} does not take --bits; give --eps or --retain")
-    if options.steps and options.method not in ("afde", "dependence"):
-        raise MethodError(f"--steps is for afde and dependence, not for --method {options.method}")
-    for option, said in (("distance", options.distance), ("relative-to", options.relative_to)):
-        if said is not None and options.method != "afde":
-            raise MethodError(f"--{option} is for afde, not for --method {options.method}")
+    for option, takers in _TAKEN_BY.items():
+        if getattr(options, option) and options.method not in takers:
+            said = f"--{option.replace('_', '-')} is for {' and '.join(takers)}"
+            raise MethodError(f"{said}, not for --method {options.method}")
     searched = given in ("max_loss", "max_bound")
     wish = {"eps": 0.0} if searched else {given: getattr(options, given)}
     method = METHODS[options.method].make(wish, options, data)

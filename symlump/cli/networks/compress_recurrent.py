@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LONGEST = 4_000
 #: Options of the commands that recurrent cells do not take, and what they are where they are not given.
 _NOT_HERE = {
-    "output_activation": None, "max_loss": None, "max_bound": None, "bits": None, "on": "influence",
+    "output_activation": None, "max_loss": None, "max_bound": None, "bits": None, "on": None,
     "relative_to": None, "distance": None, "steps": 0, "data": None, "box": None, "picture": None,
     "method": "afde", **OF_ONNX,
 }  # fmt: skip
@@ -58,7 +58,7 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
     )
     _check_output(options)
     network, saved = _read(options.model, options)
-    method = AFDE(eps=options.eps, retain=options.retain, linkage=options.linkage)
+    method = AFDE(eps=options.eps, retain=options.retain, linkage=options.linkage or "variance")
     with working(f"compressing {network.parameters} parameters"):
         result = RecurrentPlan.of_network(network, method).settled()
     report = result.to_dict()

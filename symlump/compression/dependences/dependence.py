@@ -36,10 +36,11 @@ from symlump.compression.reduction import (
     check_steps,
     try_each,
 )
-from symlump.errors import FailureError, MethodError
+from symlump.errors import FailureError, MethodError, NetworkError
 from symlump.lumping.partition import Partition
 from symlump.network.chain import Chain
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Apply, Flatten, Input
 from symlump.network.rewrite import rewrite, tidy
 from symlump.network.ties import Ties, find_ties
 from symlump.ode.exact import FloatArray, IntArray
@@ -168,6 +169,7 @@ class Dependence(CompressionMethod):
     def plan(self, network: Network) -> Plan[Reduction]:
         """See :class:`symlump.plan.Method`."""
         if isinstance(self.inputs, str):
+            _refuse_other_shapes(network)
             return _Exactly(network, network.dense_chain("Dependence(inputs='exact')"))
         return _Orders.of(network, self)
 
@@ -335,6 +337,28 @@ def _orders(
     return tuple(
         eliminate(found, rounding) if found else unread if axis in whole else None
         for axis, found in enumerate(readings)
+    )
+
+
+def _refuse_other_shapes(network: Network) -> None:
+    """Say why exact dependence is for chains of dense layers, and what there is instead."""
+    if network.chain is not None:
+        return
+    odd = next(
+        (
+            node
+            for node in network.nodes
+            if not isinstance(node, Input | Apply | Flatten)
+            and not (isinstance(node, Affine) and node.is_dense and not node.weight_name)
+        ),
+        network.nodes[-1],
+    )
+    raise NetworkError(
+        "Dependence(inputs='exact') works on chains of dense layers, where a unit is one polynomial of the "
+        f"inputs; behind {odd.name!r} ({type(odd).__name__}) a channel is another polynomial at every place "
+        "and at the padded edge, or channels that are added stay or go together, so that one identity would "
+        "have to hold for many polynomials at once, which is not looked for. Exact here, with a proof: "
+        "AFDE(eps=0) and Symmetric(); up to rounding: Dependence(eps=0)"
     )
 
 

@@ -211,7 +211,7 @@ class Merging:
         """The same, where merges within a tolerance are left out while at most so many parameters remain."""
         return replace(self, budget=budget)
 
-    def priced(self) -> Merging:
+    def price(self) -> Merging:
         """The same, with heights for each share of the parameters that merging two units of an axis saves.
 
         Half the square of a height is what the error grows by. Where units of an axis hold the share s of all
@@ -316,6 +316,7 @@ def merge_units(
     >>> small = merge_units(net, ties, groups, np.ones(ties.count), None)
     >>> [layer.weight.tolist() for layer in small.network.layers]
     [[[1.5]], [[0.75]]]
+    >>> from symlump.compression.merging.values import SampledValues
     >>> values = SampledValues((np.array([[1.0], [2.0]]),))
     >>> fitted = merge_units(net, ties, groups, np.ones(ties.count), values)
     >>> bool(np.allclose(net([[1.0], [2.0]]), fitted.network([[1.0], [2.0]]), rtol=1e-5))

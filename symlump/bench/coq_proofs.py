@@ -1,4 +1,4 @@
-"""What it costs to have coqc compute the proof: multisite phosphorylation, and a chain.
+"""What it costs to have coqc compute the proof: families of systems that grow, and models of a list.
 
 Seconds are those of the processor. Loading the libraries takes a while however small the claim; it is measured
 on an empty file and taken off before dividing by the number of terms.
@@ -7,16 +7,42 @@ on an empty file and taken off before dividing by the number of terms.
 from __future__ import annotations
 
 import json
+import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from symlump.errors import FileFormatError
 
 if TYPE_CHECKING:
-    from symlump.ode.polynomial import PolynomialODE
+    from symlump.lumping.equivalence import Equivalence
+    from symlump.ode.system import ODE
+    from symlump.proof.certificate import Certificate
 
 T = TypeVar("T")
+#: Models with more variables than this are left out.
+MOST_VARIABLES = 5_000
+
+
+class _Certified(Protocol):
+    def certificate(self) -> Certificate: ...
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is proved: the system (its family and its size, or a file), the method, and how it is lumped.
+
+    ``known`` is the number of blocks or rows that a list of models names.
+    """
+
+    system: str
+    method: str
+    reduced: Callable[[], _Certified]
+    family: str | None = None
+    known: int | None = None
 
 
 @dataclass(frozen=True)
@@ -24,79 +50,209 @@ class CoqRow:
     """One certificate, proved by coqc and checked by the extracted program and by ``check.py``."""
 
     system: str
+    family: str | None
     method: str
     variables: int
     terms: int
     blocks: int
+    known: int | None
     megabytes: float
     seconds_coqc: float
-    microseconds_per_term: float
+    seconds_beyond_loading: float
     seconds_verified: float
     seconds_check: float
     proved: bool
 
-
-def systems(quick: bool) -> list[tuple[str, int, str]]:
-    """What is measured: the family, its size, the method."""
-    sites = (2, 3, 4) if quick else (3, 4, 5, 6)
-    families = [("phosphorylation", n, m) for n in sites for m in ("forward", "backward")]
-    return [*families, ("chain", 50 if quick else 500, "backward")]
+    @property
+    def microseconds_per_term(self) -> float:
+        """Of coqc, without loading its libraries."""
+        return 1e6 * self.seconds_beyond_loading / self.terms
 
 
-def measure(family: str, size: int, method: str) -> CoqRow:
-    """Prove the certificate of the coarsest lumping of one system.
+def cases(quick: bool) -> list[Case]:
+    """Families of polynomial systems, and of systems with quotients and functions."""
+    families: list[tuple[str, str, tuple[int, ...], tuple[int, ...]]] = [
+        ("phosphorylation", "forward", (2, 3), (3, 4, 5, 6)),
+        ("phosphorylation", "backward", (2, 3), (3, 4, 5, 6)),
+        ("chain", "backward", (50, 100), (500, 1000, 2000, 4000)),
+        ("enzymes", "backward", (20, 40), (100, 200, 400)),
+        ("enzymes", "forward", (20, 40), (20, 40)),
+        ("pendulums", "backward", (5, 10), (50, 100, 200)),
+    ]
+    return [
+        _case(family, size, method)
+        for family, method, small, large in families
+        for size in (small if quick else large)
+    ]
+
+
+def _case(family: str, size: int, method: str) -> Case:
+    return Case(
+        f"{family} {size}", method, lambda: _lumped(_system(family, size, method), method), family
+    )
+
+
+def _lumped(ode: ODE, method: str, *initial: Any) -> _Certified:
+    from symlump.lumping.backward import Backward
+    from symlump.lumping.forward import Forward
+    from symlump.lumping.lump import lump
+
+    chosen: Equivalence = Forward() if method == "forward" else Backward()
+    return lump(ode, chosen, *initial)
+
+
+def _system(family: str, size: int, method: str) -> ODE:
+    from symlump.datasets.kinetics import michaelis_menten
+    from symlump.datasets.systems import chain, multisite_phosphorylation
+    from symlump.ode.system import ODE
+
+    if family == "phosphorylation":
+        return multisite_phosphorylation(size)
+    if family == "chain":
+        return chain(size)
+    if family == "enzymes":
+        return michaelis_menten(size, size // 10, method)[0]
+    lines = []  # pendulums in a ring, with springs between neighbours
+    for i in range(size):
+        after, before = (i + 1) % size, (i - 1) % size
+        lines.append(f"a{i}' = w{i}")
+        lines.append(
+            f"w{i}' = -sin(a{i}) - w{i}/10 + k*sin(a{after} - a{i}) + k*sin(a{before} - a{i})"
+        )
+    return ODE.from_text(";".join(lines), parameters=["k"])
+
+
+def model_cases(path: str | Path) -> list[Case]:
+    """The exact rows of a list of models: a JSON object with a list ``models`` of objects.
+
+    Each has a ``file`` beside the list, a ``kind`` (forward, backward, or one that begins with "constrained"),
+    for the first two an ``initial`` partition, for the last ``observables``, separated by semicolons, and the
+    numbers of ``variables`` and ``blocks`` that are known. Other rows, and models of more than 5 000 variables,
+    are left out.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no such list.
+    """
+    path = Path(path)
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["models"]
+        return [_model_case(path.parent, row) for row in rows if _is_exact(row)]
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as problem:
+        raise FileFormatError(f"{path} is no list of models: {problem!r}") from None
+
+
+def _is_exact(row: dict[str, Any]) -> bool:
+    kind = str(row["kind"])
+    exact = kind in ("forward", "backward") or (
+        kind.startswith("constrained") and not kind.endswith(("epsilon", "(all reductions)"))
+    )
+    return exact and int(row["variables"]) <= MOST_VARIABLES
+
+
+def _model_case(folder: Path, row: dict[str, Any]) -> Case:
+    kind, file = str(row["kind"]), folder / str(row["file"])
+    method = "constrained" if kind.startswith("constrained") else kind
+    start: Literal["one", "file", "values"] = "one"
+    if row.get("initial") in ("the file's partition", "equal initial values"):
+        start = "file" if row["initial"] == "the file's partition" else "values"
+    observables = [part.strip() for part in str(row.get("observables", "")).split(";")]
+    # Constants are variables, or replaced by their values: a row says so, or its number of variables does.
+    said = f"{kind} {row.get('constants', '')} {row.get('note', '')}"
+    replaced = "replaced" in said or "replacing" in said
+    variables = int(row["variables"])
+
+    def reduced() -> _Certified:
+        from symlump.formats import read
+        from symlump.lumping.linear.constrained import Constrained
+        from symlump.lumping.lump import lump
+
+        model = read(file, constants="values" if replaced else "keep")
+        if method == "constrained":
+            return lump(model.ode, Constrained(observables))
+        if not replaced and len(model.ode) != variables:
+            model = read(file, constants="values")
+        return _lumped(model.ode, method, model.initial_partition(start))
+
+    return Case(file.stem, method, reduced, known=int(row["blocks"]))
+
+
+def seconds_to_load() -> float:
+    """What coqc takes to load the libraries; compiles them before, if that was not done yet."""
+    from symlump.proof.coq import development
+
+    development.compile_development()
+    empty = "From Symlump Require Import Certificate."
+    return _seconds_of_children(lambda: development.coqc(empty))[0]
+
+
+def measure(case: Case, loading: float) -> CoqRow:
+    """Prove one certificate.
+
+    Parameters
+    ----------
+    case : Case
+    loading : float
+        What coqc takes to load the libraries, in seconds.
 
     Raises
     ------
     MissingProgramError
         If Coq or OCaml is not installed.
     """
-    from symlump.lumping.backward import Backward
-    from symlump.lumping.forward import Forward
-    from symlump.lumping.lump import lump
-    from symlump.proof.check import check, read_claim
+    from symlump.proof.check import read_claim
     from symlump.proof.coq import development, verified
     from symlump.proof.coq.numbers import number_claim
     from symlump.proof.coq.script import script
 
-    lumping = lump(_system(family, size), Forward() if method == "forward" else Backward())
-    data = json.loads(lumping.certificate().to_json())
-    claim = number_claim(read_claim(data))
+    certificate = case.reduced().certificate()
+    claim = number_claim(read_claim(json.loads(certificate.to_json())))
     text = script(claim)
-    empty, _ = _seconds_of_children(
-        lambda: development.coqc("From Symlump Require Import Certificate.")
-    )
-    verified.check_verified(data)  # compiled now, if it was not
+    verified.program_path()
     coqc, (accepted, _) = _seconds_of_children(lambda: development.coqc(text))
     program, verdict = _seconds_of_children(lambda: verified.ask(claim))
     start = time.process_time()
-    python = check(data)
+    python = certificate.check()
     seconds = time.process_time() - start
     return CoqRow(
-        f"{family} {size}",
-        method,
+        case.system,
+        case.family,
+        case.method,
         len(claim.names),
         claim.terms,
         len(claim.quotient_names),
+        case.known,
         len(text) / 1e6,
         coqc,
-        1e6 * (coqc - empty) / claim.terms,
+        max(0.0, coqc - loading),
         program,
         seconds,
         accepted and all(verdict.values()) and python.coarsest,
     )
 
 
-def _system(family: str, size: int) -> PolynomialODE:
-    from symlump.datasets.systems import multisite_phosphorylation
-    from symlump.ode.polynomial import PolynomialODE
+def growth(rows: Iterable[CoqRow]) -> dict[str, float]:
+    """For each family and method, p in seconds ~ terms^p between its smallest and its largest system.
 
-    if family == "phosphorylation":
-        return multisite_phosphorylation(size)
-    import sympy
-
-    x = sympy.symbols(f"x0:{size}")
-    return PolynomialODE.from_sympy({v: x[max(i - 1, 0)] - v for i, v in enumerate(x)} | {x[0]: 1})
+    Examples
+    --------
+    >>> row = CoqRow("chain 10", "chain", "backward", 10, 100, 10, None, 0, 1.5, 1.0, 0, 0, True)
+    >>> from dataclasses import replace
+    >>> growth([row, replace(row, terms=400, seconds_beyond_loading=4.0)])
+    {'chain, backward': 1.0}
+    """
+    grouped: dict[str, list[CoqRow]] = {}
+    for row in rows:
+        if row.family is not None and row.seconds_beyond_loading > 0:
+            grouped.setdefault(f"{row.family}, {row.method}", []).append(row)
+    found = {}
+    for name, of_family in grouped.items():
+        least, most = (choose(of_family, key=lambda row: row.terms) for choose in (min, max))
+        if least.terms < most.terms:
+            times = most.seconds_beyond_loading / least.seconds_beyond_loading
+            found[name] = math.log(times) / math.log(most.terms / least.terms)
+    return found
 
 
 def _seconds_of_children(run: Callable[[], T]) -> tuple[float, T]:

@@ -1,10 +1,12 @@
 """The checker extracted from Coq agrees with the one in Python."""
 
 import copy
+import resource
 import shutil
 from fractions import Fraction
 
 import pytest
+import sympy
 from elementary_systems import symmetric_system
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,11 @@ from test_refine import planted_forward, systems, to_ode
 
 import symlump as sl
 from symlump.cli.main import main
+from symlump.datasets.systems import chain
 from symlump.errors import FileFormatError
+from symlump.proof.check import read_claim
+from symlump.proof.coq import verified
+from symlump.proof.coq.numbers import number_claim
 
 pytestmark = pytest.mark.skipif(
     shutil.which("coqc") is None or shutil.which("ocamlopt") is None,
@@ -93,6 +99,33 @@ def test_both_agree_on_mutants_of_partitions(system, method, data):
 def test_both_agree_on_mutants_of_linear_lumpings(lumping, data):
     python, coq = both(lie_about(lumping.certificate().data, data.draw))
     assert python == coq
+
+
+def seconds(claim):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    answers = verified.ask(claim)
+    assert answers["lumping"] and answers["inside"] and answers["coarsest"]
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+@pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()], ids=str)
+def test_the_replay_does_not_look_at_what_stays(method):
+    """A chain splits one by one, so a look at every variable in every round would take 16 times as long."""
+    short, long = (
+        number_claim(read_claim(sl.lump(chain(n), method).certificate().data)) for n in (2000, 8000)
+    )
+    assert seconds(long) < 10 * max(seconds(short), 0.02)
+
+
+def test_numbers_do_not_grow_with_the_depth_of_a_derivation():
+    """Rationals would have thousands of digits after 150 steps with coefficients that were floats."""
+    x = sympy.symbols("x0:150")
+    system = {v: sympy.Float(0.1 + i / 7) * x[i + 1] * x[0] for i, v in enumerate(x[:-1])}
+    ode = sl.PolynomialODE.from_sympy(system | {x[-1]: 0})
+    data = sl.lump(ode, sl.Constrained(["x0"])).certificate().data
+    assert both(data) == [(True, True)] * 2
+    del data["closure"]["steps"][-1]
+    assert both(data) == [(False, False)] * 2
 
 
 def test_command_line(tmp_path, capsys):

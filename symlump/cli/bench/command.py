@@ -138,11 +138,20 @@ def _proofs_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="what coqc and the verified checker take (needs Coq, OCaml)",
     )
+    parser.add_argument(
+        "--models",
+        metavar="LIST.json",
+        help="with --coq: of the exact rows of a list of models, which names files beside it",
+    )
 
 
 def _proofs(options: argparse.Namespace) -> Answer:
     if options.coq:
         return coq_proofs.run(options)
+    if options.models is not None:
+        from symlump.errors import MethodError
+
+        raise MethodError("--models goes with --coq")
     from symlump.bench.proofs import HEADER, cells, measure, systems
     from symlump.tables import table_text
 

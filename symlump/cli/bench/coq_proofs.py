@@ -20,17 +20,33 @@ _HEADER = (
 
 def run(options: argparse.Namespace) -> Answer:
     """Measure and print."""
-    from symlump.bench.coq_proofs import measure, systems
+    from symlump.bench.coq_proofs import cases, growth, measure, model_cases, seconds_to_load
     from symlump.tables import table_text
 
-    chosen, rows = systems(options.quick), []
+    chosen = cases(options.quick) if options.models is None else model_cases(options.models)
+    loading, rows = seconds_to_load(), []
     with bar("proofs", len(chosen)) as step:
-        for done, (family, size, method) in enumerate(chosen, start=1):
-            rows.append(measure(family, size, method))
-            step(done, f"{family} {size} {method}")
+        for done, case in enumerate(chosen, start=1):
+            rows.append(measure(case, loading))
+            step(done, f"{case.system} {case.method}")
+    exponents = growth(rows)
+
+    def text() -> str:
+        proved = sum(row.proved for row in rows)
+        lines = [
+            table_text(_HEADER, [_cells(row) for row in rows]),
+            f"{proved} of {len(rows)} proved",
+        ]
+        known = [row for row in rows if row.known is not None]
+        if known:
+            same = sum(row.known == row.blocks for row in known)
+            lines.append(f"{same} of {len(known)} with the known number of blocks or rows")
+        lines += [f"{name}: seconds ~ terms^{power:.2f}" for name, power in exponents.items()]
+        return "\n".join(lines)
+
     return Answer(
-        lambda: [asdict(row) for row in rows],
-        lambda: table_text(_HEADER, [_cells(row) for row in rows]),
+        lambda: {"rows": [asdict(row) for row in rows], "growth": exponents},
+        text,
     )
 
 

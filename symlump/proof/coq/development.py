@@ -20,10 +20,23 @@ from symlump.errors import FailureError, MissingProgramError
 
 SOURCES = Path(__file__).parent / "theory"
 #: Each file uses only those before it.
-FILES = (
-    *("Algebra", "Trie", "Polynomial", "Vanishing", "Systems", "Lookup", "Backward", "Compose"),
-    *("Forward", "Replay", "Linear", "Modular", "Smallest"),
-    *("Functions", "Symbols", "Sample", "Square", "Jets", "Coarsest", "Gradients", "Certificate"),
+THEORY = tuple(
+    f"{name}.v"
+    for name in (
+        *("Algebra", "Trie", "Polynomial", "Vanishing", "Systems", "Lookup", "Backward", "Compose"),
+        *("Forward", "Refinement", "Replay", "ForwardReplay", "BackwardReplay"),
+        *("Linear", "Residue", "Modular", "Derivation", "Smallest"),
+        *(
+            "Functions",
+            "Symbols",
+            "Sample",
+            "Square",
+            "Jets",
+            "Coarsest",
+            "Gradients",
+            "Certificate",
+        ),
+    )
 )
 
 
@@ -37,8 +50,8 @@ def compile_development() -> Path:
     FailureError
         If coqc refuses the development, or the cache cannot be written.
     """
-    commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in FILES]
-    return make_cached("theory", [f"{name}.v" for name in FILES], commands)
+    commands = [["coqc", "-Q", ".", "Symlump", source] for source in THEORY]
+    return make_cached("theory", THEORY, commands)
 
 
 def coqc(text: str) -> tuple[bool, str]:
@@ -79,10 +92,18 @@ def _version(path: str) -> bytes:
     return subprocess.check_output([path, "--version"])
 
 
-def make_cached(name: str, sources: Sequence[str], commands: Sequence[Sequence[str]]) -> Path:
-    """A folder of the cache in which the commands were run beside copies of the sources."""
+def make_cached(
+    name: str,
+    sources: Sequence[str],
+    commands: Sequence[Sequence[str]],
+    needed: Sequence[str] = (),
+) -> Path:
+    """A folder of the cache in which the commands were run beside copies of the sources.
+
+    A change of what is ``needed`` makes it anew, too; this is not copied.
+    """
     key = hashlib.sha256(_version(program("coqc")))
-    for source in sources:
+    for source in (*needed, *sources):
         key.update((SOURCES / source).read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symlump"
     target = home / f"coq-{name}-{key.hexdigest()[:16]}"

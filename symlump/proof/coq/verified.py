@@ -12,7 +12,7 @@ from typing import Any
 from symlump.errors import FailureError
 from symlump.proof.check import FREE, Inconclusive, Verdict, read_claim, verdict
 from symlump.proof.coq import development
-from symlump.proof.coq.development import FILES, make_cached
+from symlump.proof.coq.development import THEORY, compile_development, make_cached, program
 from symlump.proof.coq.numbers import (
     Factors,
     NumberedClaim,
@@ -114,19 +114,38 @@ def ask(claim: NumberedClaim) -> dict[str, bool]:
         If the program fails, for want of memory for one.
     """
     done = subprocess.run(
-        [str(_program())], input=_input(claim), capture_output=True, text=True, check=False
+        [str(program_path())], input=_input(claim), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise FailureError(f"the verified checker failed: {done.stderr.strip()[:400]}")
     return {what: holds == "true" for what, holds in map(str.split, done.stdout.splitlines())}
 
 
-def _program() -> Path:
-    sources = [*(f"{name}.v" for name in FILES), "Extract.v", "main.ml"]
-    commands = [["coqc", "-Q", ".", "Symlump", f"{name}.v"] for name in (*FILES, "Extract")]
-    flags = ["-O3", "-w", "-a"]
-    compile_it = ["ocamlopt", *flags, "verified.mli", "verified.ml", "main.ml", "-o", "verified"]
-    return make_cached("checker", sources, [*commands, compile_it]) / "verified"
+def program_path() -> Path:
+    """The path of the program; compiled where it is not yet.
+
+    Raises
+    ------
+    MissingProgramError
+        If there is no coqc, or no ocamlopt.
+    """
+    for name in ("coqc", "ocamlopt"):  # asked for before Coq has worked for a minute
+        program(name)
+    extract = ["coqc", "-Q", str(compile_development()), "Symlump", "Extract.v"]
+    compile_it = [
+        "ocamlopt",
+        "-O3",
+        "-w",
+        "-a",
+        "verified.mli",
+        "verified.ml",
+        "main.ml",
+        "-o",
+        "verified",
+    ]
+    return (
+        make_cached("checker", ["Extract.v", "main.ml"], [extract, compile_it], THEORY) / "verified"
+    )
 
 
 def _input(claim: NumberedClaim) -> str:

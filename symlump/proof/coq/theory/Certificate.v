@@ -1,7 +1,8 @@
 (* What a certificate for Coq rests on: its data, and one of the theorems below, whose premise is computed. *)
 
 From Coq Require Export QArith List.
-From Symlump Require Export Algebra Polynomial Systems Backward Forward Replay Linear Modular Smallest.
+From Symlump Require Export Algebra Polynomial Systems Backward Forward Replay ForwardReplay BackwardReplay.
+From Symlump Require Export Linear Modular Derivation Smallest.
 From Symlump Require Export Functions Symbols Square Coarsest Gradients.
 Export ListNotations.
 Local Open Scope bool_scope.

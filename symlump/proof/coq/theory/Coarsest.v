@@ -5,7 +5,8 @@
    of a weighted sum of all equations: if i and j share a block of an equivalence, no sum changes where they exchange a part. *)
 
 From Coq Require Import QArith List Lia Setoid.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Replay Functions Sample Square Jets.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Refinement Replay ForwardReplay.
+From Symlump Require Import Functions Sample Square Jets.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -15,7 +16,11 @@ Definition chance (seed k : positive) : Q :=
 (* One round: blocks are split by the values in a table, if there is one. *)
 Definition split_by (s : system) (labels : list positive) (table : option (trie Q)) : list positive :=
   match table with
-  | Some t => round Datatypes.unit (fun _ => xH) (fun _ _ v => [lookup 0 t v]) s labels []
+  | Some t =>
+    let label := lookup xH (to_map labels) in
+    let keys := map (fun '(v, _) => bits (label v) (rational_bits (lookup 0 t v) xH)) (numbered s xH) in
+    let '(numbers, _) := number_all keys Empty xH in
+    map (lookup xH numbers) keys
   | None => labels
   end.
 
@@ -56,11 +61,12 @@ Section Correct.
   Definition agrees (labels : list positive) (t : trie Q) : Prop :=
     forall v w, In v (variables s) -> In w (variables s) -> R v = R w -> lookup 0 t v = lookup 0 t w.
 
-  Lemma split_keeps labels table : inside s R (listed labels) -> (forall t, table = Some t -> agrees labels t) ->
+  Lemma split_by_keeps labels table : inside s R (listed labels) -> (forall t, table = Some t -> agrees labels t) ->
     inside s R (listed (split_by s labels table)).
   Proof.
-    intros I H. destruct table as [t|]; [|exact I]. cbn [split_by]. apply round_keeps; trivial.
-    intros _ _ v w _ V W E. f_equal. now apply (H t eq_refl).
+    intros I H. destruct table as [t|]; [|exact I]. cbn [split_by]. cbv zeta. destruct (number_all _ _ _) as [numbers next].
+    intros v w V W E. unfold listed. rewrite numbered_variables, !map_map, !item_map by trivial. rewrite !lookup_to_map.
+    now rewrite (I v w V W E : item xH labels v = item xH labels w), (H t eq_refl v w V W E).
   Qed.
 
   Lemma lookup_assigned {X : Type} (beyond : X) f v : In v (variables s) ->
@@ -172,7 +178,7 @@ Section Correct.
     inside s R (listed (fold_left (fun labels seed => split_by s labels (table labels seed)) seeds initial)).
   Proof.
     intros I H. revert initial I. induction seeds as [|seed seeds IH]; intros initial I; cbn; [exact I|].
-    apply IH. apply split_keeps; [exact I|]. intros t T. now apply (H initial seed t).
+    apply IH. apply split_by_keeps; [exact I|]. intros t T. now apply (H initial seed t).
   Qed.
 End Correct.
 

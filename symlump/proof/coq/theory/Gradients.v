@@ -46,9 +46,12 @@ Section Check.
   Definition nothing_smaller_check (rows observables carried : list row) (start : list positive) (steps : gradient_steps)
     (echelon from_rows : list row) (pivots : list positive) (m : Z) : bool :=
     let vectors := derivation_of observables start steps in
-    (carried_check rows observables carried && carried_check rows echelon from_rows &&
+    (Z.leb 2 m && carried_check rows observables carried && carried_check rows echelon from_rows &&
      spanned echelon pivots vectors && Nat.eqb (length vectors) (length rows) &&
-     match independence_check (length s) m vectors with Some _ => true | None => false end)%bool.
+     match every (residues_of m) vectors with
+     | Some residues => match independence_check (length s) m residues with Some _ => true | None => false end
+     | None => false
+     end)%bool.
 End Check.
 
 (* ------------------------------------------------------------------ What the check means. *)
@@ -58,6 +61,16 @@ Lemma combination_at {A : algebra} (r : row) (x y : positive -> A) :
 Proof.
   induction r as [|[w v] r IH]; intros H; cbn [combination]; [reflexivity|].
   rewrite IH by (intros; eapply H; right; eauto). rewrite (H w v) by now left. reflexivity.
+Qed.
+
+(* A derivation starts with observables. *)
+Lemma implied_start M observables start : determines M observables ->
+  forall r, In r (map (lookup (X := row) [] (to_map observables)) start) -> implied M r.
+Proof.
+  intros D r R. apply in_map_iff in R as (k & <- & _). rewrite lookup_to_map.
+  destruct (item_in [] observables k) as [I|E].
+  - apply (proj1 (determines_implied M observables) D). exact I.
+  - intros d _. rewrite E. reflexivity.
 Qed.
 
 Section Meaning.
@@ -143,11 +156,17 @@ Theorem nothing_smaller_correct s fs rows observables carried start steps echelo
 Proof.
   unfold nothing_smaller_check. cbv zeta. set (vectors := derivation_of s fs observables start steps).
   intros C. apply andb_prop in C as [C I]. apply andb_prop in C as [C L]. apply andb_prop in C as [C P].
-  apply andb_prop in C as [C E]. apply Nat.eqb_eq in L.
-  destruct (independence_check (length s) m vectors) as [ps|] eqn:Ind; [|easy].
+  apply andb_prop in C as [C E]. apply andb_prop in C as [Large C]. apply Nat.eqb_eq in L. apply Z.leb_le in Large.
+  destruct (every (residues_of m) vectors) as [found|] eqn:F; [|easy].
+  assert (Same := every_length _ _ _ F). apply every_spec in F.
+  destruct (independence_check (length s) m found) as [ps|] eqn:Ind; [|easy].
   split; [apply determines_implied; now apply carried_implied with carried|]. intros M V MI MD.
-  apply spanned_by with (length s) m vectors ps; trivial.
-  - intros v Hv d D. unfold spanned in P. apply (carried_implied _ _ _ P v Hv). intros e He.
+  apply spanned_by with (length s) m found ps; trivial; [congruence|].
+  assert (R : forall a, In a found -> exists v, In v vectors /\ residues_of m v = Some a).
+  { clear - F. induction F as [|v a vs l E _ IH]; [easy|]. intros b [<-|B]; [exists v; split; [now left | exact E]|].
+    destruct (IH b B) as (w & W & H). exists w. split; [now right | exact H]. }
+  intros a A. destruct (R a A) as (v & Hv & Rv). exists v. split; [now apply residues_of_represents|]. split.
+  - intros d D. unfold spanned in P. apply (carried_implied _ _ _ P v Hv). intros e He.
     now apply (carried_implied _ _ _ E e He).
-  - exact (implied_derivation_of s fs M V MI observables start steps MD).
+  - now apply (implied_derivation_of s fs M V MI observables start steps MD).
 Qed.

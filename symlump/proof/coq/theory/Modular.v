@@ -1,57 +1,17 @@
 (* Rows that are independent modulo a number are independent over Q.
 
-   [eliminate] brings rows to echelon form modulo m. If it succeeds, no state other than zero that lives on the
-   pivots alone is annihilated by all rows ([independent]): its entries would be divisible by m, and again, and
-   so on. m need not be a prime; it must be 2 at least, and denominators must have inverses. *)
+   [eliminate] brings residues of rows to echelon form modulo m. If it succeeds, no state other than zero that lives on
+   the pivots alone is annihilated by all rows ([independent]): its entries would be divisible by m, and again, and
+   so on. m need not be a prime. *)
 
 From Coq Require Import QArith List Lia ZArith Znumtheory.
 From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup.
+From Symlump Require Export Residue.
 Import ListNotations.
 Local Open Scope Z_scope.
 
-Notation row := (list (Q * positive)).
-Definition residues := list (positive * Z).  (* sorted by variable *)
-
 Section Modulo.
   Variable m : Z.
-
-  (* A number e with n e = 1 modulo m, if the extended Euclidean algorithm finds one. *)
-  Fixpoint euclid (fuel : nat) (a b u v : Z) : Z :=  (* a = u n, b = v n modulo m *)
-    match fuel with
-    | O => u
-    | S fuel => if Z.eqb b 0 then u else let (q, r) := Z.div_eucl a b in euclid fuel b r v (Z.modulo (u - q * v) m)
-    end.
-  Definition inverse (n : Z) : Z := Z.modulo (euclid (S (2 * Z.to_nat (Z.log2_up m + 2))) m (Z.modulo n m) 0 1) m.
-  Definition checked_inverse (n : Z) : option Z :=
-    let e := inverse n in if Z.eqb (Z.modulo (n * e) m) 1 then Some e else None.
-
-  Definition residue (q : Q) : option Z :=
-    if Pos.eqb (Qden q) 1 then Some (Z.modulo (Qnum q) m)
-    else match checked_inverse (Zpos (Qden q)) with Some e => Some (Z.modulo (Qnum q * e) m) | None => None end.
-
-  (* a + f b *)
-  Fixpoint add_multiple (a : residues) (f : Z) : residues -> residues :=
-    match a with
-    | [] => fun b => map (fun '(v, z) => (v, Z.modulo (f * z) m)) b
-    | (u, y) :: a' => fix inner (b : residues) : residues :=
-        match b with
-        | [] => a
-        | (v, z) :: b' => match (u ?= v)%positive with
-                          | Lt => (u, y) :: add_multiple a' f b
-                          | Eq => (u, Z.modulo (y + f * z) m) :: add_multiple a' f b'
-                          | Gt => (v, Z.modulo (f * z) m) :: inner b'
-                          end
-        end
-    end.
-
-  Fixpoint residues_of (r : row) : option residues :=
-    match r with
-    | [] => Some []
-    | (q, v) :: r => match residue q, residues_of r with
-                     | Some z, Some l => Some (add_multiple l 1 [(v, z)])
-                     | _, _ => None
-                     end
-    end.
 
   (* Take out what earlier rows begin with; the first entry of what is left is the new pivot. *)
   Fixpoint reduce (fuel : nat) (done : trie residues) (a : residues) : option (positive * residues) :=
@@ -63,8 +23,8 @@ Section Modulo.
       | (u, y) :: a' =>
         if Z.eqb (Z.modulo y m) 0 then reduce fuel done a' else
         match get u done with
-        | Some b => reduce fuel done (add_multiple a (- y) b)
-        | None => match checked_inverse y with
+        | Some b => reduce fuel done (add_multiple m a (- y) b)
+        | None => match checked_inverse m y with
                   | Some e => Some (u, (u, 1) :: map (fun '(v, z) => (v, Z.modulo (e * z) m)) a')
                   | None => None
                   end
@@ -73,17 +33,14 @@ Section Modulo.
     end.
 
   (* The pivots; rows in echelon form by pivot. *)
-  Fixpoint eliminate (fuel : nat) (rows : list row) (pivots : list positive) (done : trie residues)
+  Fixpoint eliminate (fuel : nat) (rows : list residues) (pivots : list positive) (done : trie residues)
     : option (list positive * trie residues) :=
     match rows with
     | [] => Some (pivots, done)
-    | r :: rows =>
-      match residues_of r with
+    | a :: rows =>
+      match reduce fuel done a with
       | None => None
-      | Some a => match reduce fuel done a with
-                  | None => None
-                  | Some (p, b) => if is_there done p then None else eliminate fuel rows (p :: pivots) (put p b done)
-                  end
+      | Some (p, b) => if is_there done p then None else eliminate fuel rows (p :: pivots) (put p b done)
       end
     end.
 
@@ -91,101 +48,8 @@ Section Modulo.
 
   Hypothesis m_large : 2 <= m.
   Variable x : positive -> Z.
-  Definition zero_mod (z : Z) : Prop := exists k, z = k * m.
-
-  Fixpoint dot (a : residues) : Z := match a with [] => 0 | (u, y) :: a => y * x u + dot a end.
-
-  Lemma zero_mod_0 : zero_mod 0.
-  Proof. now exists 0. Qed.
-  Lemma zero_mod_add a b : zero_mod a -> zero_mod b -> zero_mod (a + b).
-  Proof. intros [k ->] [l ->]. exists (k + l). ring. Qed.
-  Lemma zero_mod_mul a b : zero_mod b -> zero_mod (a * b).
-  Proof. intros [k ->]. exists (a * k). ring. Qed.
-  Lemma zero_mod_opp a : zero_mod a -> zero_mod (- a).
-  Proof. intros [k ->]. exists (- k). ring. Qed.
-  Lemma zero_mod_sub a b : zero_mod a -> zero_mod (a - b) -> zero_mod b.
-  Proof. intros [k E] [l F]. exists (k - l). rewrite Z.mul_sub_distr_r, <- E, <- F. ring. Qed.
-  Lemma mod_zero_mod a : zero_mod (a mod m - a).
-  Proof. exists (- (a / m)). rewrite Z.mod_eq by lia. ring. Qed.
-  Lemma zero_mod_iff a : a mod m = 0 -> zero_mod a.
-  Proof. intros H. exists (a / m). rewrite Z.mul_comm. apply Z.div_exact; lia. Qed.
-
-  Lemma dot_multiple f b : zero_mod (dot (map (fun '(v, z) => (v, Z.modulo (f * z) m)) b) - f * dot b).
-  Proof.
-    induction b as [|[v z] b IH]; cbn [map dot]; [exists 0; ring|].
-    replace (_ - _) with (x v * ((f * z) mod m - f * z) +
-      (dot (map (fun '(v, z) => (v, Z.modulo (f * z) m)) b) - f * dot b)) by ring.
-    apply zero_mod_add; [apply zero_mod_mul, mod_zero_mod | exact IH].
-  Qed.
-
-  Lemma dot_add_multiple a f b : zero_mod (dot (add_multiple a f b) - (dot a + f * dot b)).
-  Proof.
-    revert b. induction a as [|[u y] a IHa]; intros b.
-    - cbn [add_multiple dot]. rewrite Z.add_0_l. apply dot_multiple.
-    - induction b as [|[v z] b IHb].
-      + exists 0. cbn. ring.
-      + cbn [add_multiple]. cbn [add_multiple] in IHb. destruct (Pos.compare_spec u v) as [<-|H|H]; cbn [dot].
-        * replace (_ - _) with (x u * ((y + f * z) mod m - (y + f * z)) +
-            (dot (add_multiple a f b) - (dot a + f * dot b))) by ring.
-          apply zero_mod_add; [apply zero_mod_mul, mod_zero_mod | apply IHa].
-        * replace (_ - _) with (dot (add_multiple a f ((v, z) :: b)) - (dot a + f * dot ((v, z) :: b)))
-            by (cbn [dot]; ring). apply IHa.
-        * cbn [dot] in IHb.
-          match goal with |- zero_mod ?g => match type of IHb with zero_mod ?h =>
-            replace g with (x v * ((f * z) mod m - f * z) + h) by ring end end.
-          apply zero_mod_add; [apply zero_mod_mul, mod_zero_mod | exact IHb].
-  Qed.
-
-  Lemma checked_inverse_spec n e : checked_inverse n = Some e -> zero_mod (n * e - 1).
-  Proof.
-    unfold checked_inverse. cbv zeta. destruct (Z.eqb_spec ((n * inverse n) mod m) 1) as [E|]; [|easy].
-    intros H. injection H as <-. destruct (mod_zero_mod (n * inverse n)) as [k K]. exists (- k). lia.
-  Qed.
-
-  (* A row and its residues: up to a factor that has an inverse, they agree. *)
-  Lemma residue_spec q z : residue q = Some z ->
-    zero_mod (Zpos (Qden q) * z - Qnum q) /\ exists e, zero_mod (Zpos (Qden q) * e - 1).
-  Proof.
-    unfold residue. destruct (Pos.eqb_spec (Qden q) 1) as [D|D].
-    - intros H. injection H as <-. rewrite D, Z.mul_1_l. split; [apply mod_zero_mod|]. exists 1. now exists 0.
-    - destruct (checked_inverse _) as [e|] eqn:E; [|easy]. intros H. injection H as <-.
-      apply checked_inverse_spec in E. split; [|now exists e].
-      replace (_ - _) with (Zpos (Qden q) * ((Qnum q * e) mod m - Qnum q * e) + Qnum q * (Zpos (Qden q) * e - 1)) by ring.
-      apply zero_mod_add; apply zero_mod_mul; [apply mod_zero_mod | exact E].
-  Qed.
-
-  Let at_x (v : positive) : rationals := inject_Z (x v).
-
-  Lemma residues_of_spec r a : residues_of r = Some a ->
-    exists D N, (inject_Z D * combination r at_x == inject_Z N)%Q /\ zero_mod (D * dot a - N) /\
-      exists e, zero_mod (D * e - 1).
-  Proof.
-    revert a. induction r as [|[q v] r IH]; intros a; cbn [residues_of].
-    - intros H. injection H as <-. exists 1, 0. split; [reflexivity|]. split; [now exists 0|]. exists 1. now exists 0.
-    - destruct (residue q) as [z|] eqn:E; [|easy]. destruct (residues_of r) as [l|]; [|easy].
-      intros H. injection H as <-. destruct (IH l eq_refl) as (D & N & C & Z & e & U). clear IH.
-      apply residue_spec in E as [E [f F]]. set (d := Zpos (Qden q)) in *.
-      exists (d * D), (D * Qnum q * x v + d * N). split; [|split].
-      + cbn [combination add mul scalar rationals]. change (at_x v) with (inject_Z (x v)).
-        assert (Q : (inject_Z d * q == inject_Z (Qnum q))%Q).
-        { destruct q as [n k]. unfold d, inject_Z, Qeq, Qmult. cbn [Qnum Qden]. rewrite Pos.mul_1_l. ring. }
-        rewrite inject_Z_plus, !inject_Z_mult, <- C, <- Q. ring.
-      + destruct (dot_add_multiple l 1 [(v, z)]) as [k K]. cbn [dot] in K.
-        replace (dot (add_multiple l 1 [(v, z)])) with (k * m + (dot l + (z * x v))) by lia.
-        replace (_ - _) with (d * D * (k * m) + (d * (D * dot l - N) + D * x v * (d * z - Qnum q))) by ring.
-        apply zero_mod_add; [exists (d * D * k); ring|].
-        apply zero_mod_add; apply zero_mod_mul; assumption.
-      + exists (f * e). replace (_ - _) with (D * e * (d * f - 1) + (D * e - 1)) by ring.
-        apply zero_mod_add; [now apply zero_mod_mul | exact U].
-  Qed.
-
-  Lemma residues_vanish r a : residues_of r = Some a -> (combination r at_x == 0)%Q -> zero_mod (dot a).
-  Proof.
-    intros H C. apply residues_of_spec in H as (D & N & E & Z & e & U). rewrite C, Qmult_0_r in E.
-    assert (N0 : N = 0) by (apply inject_Z_injective; symmetry; exact E). subst N. rewrite Z.sub_0_r in Z.
-    apply zero_mod_sub with (e * (D * dot a)); [now apply zero_mod_mul|].
-    replace (_ - _) with (dot a * (D * e - 1)) by ring. now apply zero_mod_mul.
-  Qed.
+  Notation zero_mod := (zero_mod m).
+  Notation dot := (dot x).
 
   Definition vanish (done : trie residues) : Prop := forall p b, get p done = Some b -> zero_mod (dot b).
 
@@ -195,16 +59,16 @@ Section Modulo.
     intros V. revert a. induction fuel as [|fuel IH]; intros a; [easy|].
     destruct a as [|[u y] a]; [easy|]. cbn [reduce].
     destruct (Z.eqb_spec (y mod m) 0) as [Y|Y].
-    - intros H Z. apply (IH a H). apply zero_mod_iff in Y. cbn [dot] in Z.
+    - intros H Z. apply (IH a H). apply (zero_mod_iff m m_large) in Y. cbn [dot] in Z.
       replace (dot a) with (y * x u + dot a + - (x u * y)) by ring.
       apply zero_mod_add; [exact Z | now apply zero_mod_opp, zero_mod_mul].
     - destruct (get u done) as [c|] eqn:G.
-      + intros H Z. apply (IH _ H). destruct (dot_add_multiple ((u, y) :: a) (- y) c) as [k K].
-        replace (dot (add_multiple ((u, y) :: a) (- y) c)) with (k * m + (dot ((u, y) :: a) + - y * dot c)) by lia.
+      + intros H Z. apply (IH _ H). destruct (dot_add_multiple m m_large x ((u, y) :: a) (- y) c) as [k K].
+        replace (dot (add_multiple m ((u, y) :: a) (- y) c)) with (k * m + (dot ((u, y) :: a) + - y * dot c)) by lia.
         apply zero_mod_add; [now exists k|]. apply zero_mod_add; [exact Z|]. apply zero_mod_mul. now apply (V u).
-      + destruct (checked_inverse y) as [e|] eqn:E; [|easy]. intros H Z. injection H as <- <-.
-        apply checked_inverse_spec in E. cbn [dot] in *.
-        destruct (dot_multiple e a) as [k K].
+      + destruct (checked_inverse m y) as [e|] eqn:E; [|easy]. intros H Z. injection H as <- <-.
+        apply (checked_inverse_spec m m_large) in E. cbn [dot] in *.
+        destruct (dot_multiple m m_large x e a) as [k K].
         replace (1 * x u + _) with (e * (y * x u + dot a) + (k * m + - (x u * (y * e - 1)))) by lia.
         apply zero_mod_add; [now apply zero_mod_mul|]. apply zero_mod_add; [now exists k|].
         now apply zero_mod_opp, zero_mod_mul.
@@ -212,17 +76,16 @@ Section Modulo.
 
   Lemma eliminate_vanish fuel rows pivots done pivots' done' :
     eliminate fuel rows pivots done = Some (pivots', done') ->
-    (forall r, In r rows -> (combination r at_x == 0)%Q) -> vanish done -> vanish done'.
+    (forall a, In a rows -> zero_mod (dot a)) -> vanish done -> vanish done'.
   Proof.
-    revert pivots done. induction rows as [|r rows IH]; intros pivots done; cbn [eliminate].
+    revert pivots done. induction rows as [|a rows IH]; intros pivots done; cbn [eliminate].
     - intros H. injection H as _ <-. auto.
-    - destruct (residues_of r) as [a|] eqn:R; [|easy].
-      destruct (reduce fuel done a) as [[p b]|] eqn:E; [|easy].
+    - destruct (reduce fuel done a) as [[p b]|] eqn:E; [|easy].
       destruct (is_there done p); [easy|]. intros H C V. apply (IH _ _ H); [intros; apply C; now right|].
       intros k c. rewrite get_put. destruct (Pos.eqb k p); [|apply V].
-      intros G. injection G as <-. apply (reduce_vanish _ _ _ _ _ V E).
-      apply (residues_vanish _ _ R). apply C. now left.
+      intros G. injection G as <-. apply (reduce_vanish _ _ _ _ _ V E). apply C. now left.
   Qed.
+
   (* Every pivot begins its row, with a 1. *)
   Definition echelon (pivots : list positive) (done : trie residues) : bool :=
     forallb (fun p => match get p done with
@@ -240,14 +103,14 @@ Section Modulo.
     destruct B as [B HB]. unfold echelon in E. rewrite forallb_forall in E.
     assert (H : forall n u, (B < Pos.to_nat u + n)%nat -> zero_mod (x u)).
     { induction n as [|n IH]; intros u U.
-      - rewrite O; [exact zero_mod_0|]. intros P. specialize (HB u P). lia.
-      - destruct (in_dec Pos.eq_dec u pivots) as [P|P]; [|rewrite O by trivial; exact zero_mod_0].
+      - rewrite O; [apply zero_mod_0|]. intros P. specialize (HB u P). lia.
+      - destruct (in_dec Pos.eq_dec u pivots) as [P|P]; [|rewrite O by trivial; apply zero_mod_0].
         specialize (E u P). destruct (get u done) as [[|[w y] rest]|] eqn:G; try easy.
         apply andb_prop in E as [E L]. apply andb_prop in E as [E Y].
         apply Pos.eqb_eq in E. apply Z.eqb_eq in Y. subst w y. apply V in G. cbn [dot] in G.
         replace (x u) with (1 * x u + dot rest + - dot rest) by ring.
         apply zero_mod_add; [exact G|]. apply zero_mod_opp. clear G P.
-        induction rest as [|[v z] rest IHr]; [exact zero_mod_0|]. cbn [forallb dot] in *.
+        induction rest as [|[v z] rest IHr]; [apply zero_mod_0|]. cbn [forallb dot] in *.
         apply andb_prop in L as [L Lr]. apply Pos.ltb_lt, Pos2Nat.inj_lt in L.
         apply zero_mod_add; [|now apply IHr]. apply zero_mod_mul, IH. lia. }
     intros u. apply (H (S B)). lia.
@@ -261,7 +124,7 @@ Lemma eliminate_pivots m fuel rows pivots done pivots' done' :
 Proof.
   revert pivots done. induction rows as [|r rows IH]; intros pivots done; cbn [eliminate].
   - intros H. injection H as <- _. auto.
-  - destruct (residues_of m r) as [a|]; [|easy]. destruct (reduce m fuel done a) as [[p b]|]; [|easy].
+  - destruct (reduce m fuel done r) as [[p b]|]; [|easy].
     destruct (is_there done p) eqn:T; [easy|]. intros H N I. destruct (IH _ _ H) as [N' L].
     + constructor; [|exact N]. intros P. apply I in P. now rewrite P in T.
     + intros q [<-|Q]; unfold is_there; rewrite get_put; [now rewrite Pos.eqb_refl|].
@@ -270,9 +133,9 @@ Proof.
 Qed.
 
 (* A step takes out an entry, or a zero at the beginning: no row needs more than two for each variable. *)
-Definition independence_check (variables : nat) (m : Z) (rows : list row) : option (list positive) :=
+Definition independence_check (variables : nat) (m : Z) (vectors : list residues) : option (list positive) :=
   if Z.leb 2 m then
-    match eliminate m (S (variables + variables)) rows [] Empty with
+    match eliminate m (S (variables + variables)) vectors [] Empty with
     | Some (pivots, done) => if echelon pivots done then Some pivots else None
     | None => None
     end
@@ -289,32 +152,37 @@ Lemma combination_scale (r : row) c (x : state) : (combination r (fun u => c * x
 Proof. induction r as [|[w v] r IH]; cbn [combination]; cbn [add mul scalar zero rationals]; [ring | rewrite IH; ring]. Qed.
 
 Section Independent.
-  Variables (size : nat) (m : Z) (rows : list row) (pivots : list positive).
-  Hypothesis checked : independence_check size m rows = Some pivots.
+  Variables (size : nat) (m : Z) (vectors : list residues) (pivots : list positive).
+  Hypothesis checked : independence_check size m vectors = Some pivots.
 
-  Lemma checked_parts : 2 <= m /\ NoDup pivots /\ length pivots = length rows /\
-    exists fuel done, eliminate m fuel rows [] Empty = Some (pivots, done) /\ echelon pivots done = true.
+  Lemma checked_parts : 2 <= m /\ NoDup pivots /\ length pivots = length vectors /\
+    exists fuel done, eliminate m fuel vectors [] Empty = Some (pivots, done) /\ echelon pivots done = true.
   Proof.
     unfold independence_check in checked. destruct (Z.leb_spec 2 m) as [M|]; [|easy].
-    set (fuel := S (size + size)) in *. destruct (eliminate m fuel rows [] Empty) as [[p d]|] eqn:E; [|easy].
+    set (fuel := S (size + size)) in *. destruct (eliminate m fuel vectors [] Empty) as [[p d]|] eqn:E; [|easy].
     destruct (echelon p d) eqn:F; [|easy]. injection checked as <-.
     destruct (eliminate_pivots _ _ _ _ _ _ _ E) as [N L]; [constructor | easy |]. rewrite Nat.add_0_r in L.
     repeat split; trivial. now exists fuel, d.
   Qed.
 
+  (* Vectors stand for rows, which annihilate a state. *)
+  Definition vanishing_on (x : state) : Prop :=
+    forall a, In a vectors -> exists r, represents m r a /\ (combination r x == 0)%Q.
+
   Lemma divisible j : forall x : positive -> Z, (forall u, ~ In u pivots -> x u = 0) ->
-    annihilated rows (fun u => inject_Z (x u)) -> forall u, exists k, x u = k * m ^ Z.of_nat j.
+    vanishing_on (fun u => inject_Z (x u)) -> forall u, exists k, x u = k * m ^ Z.of_nat j.
   Proof.
     destruct checked_parts as (M & _ & _ & fuel & done & E & F).
     induction j as [|j IH]; intros x O A u; [exists (x u); cbn; lia|].
     assert (V : forall u, zero_mod m (x u)).
     { apply pivots_vanish with pivots done; trivial.
-      apply (eliminate_vanish m M x fuel rows [] Empty pivots done E); [exact A|].
+      apply (eliminate_vanish m M x fuel vectors [] Empty pivots done E).
+      { intros a I. destruct (A a I) as (r & R & C). now apply (represents_vanish m r a x). }
       intros p b G. now destruct p. }
     destruct (V u) as [k K]. destruct (IH (fun u => x u / m)) with (u := u) as [l L].
     - intros w W. rewrite O by trivial. now apply Z.div_0_l; lia.
-    - intros r R. assert (S : (inject_Z m * combination r (fun u => inject_Z (x u / m) : rationals) == 0)%Q).
-      { rewrite <- combination_scale. rewrite <- (A r R). apply (combination_ext (A := rationals)). intros w.
+    - intros a Ia. destruct (A a Ia) as (r & R & C). exists r. split; [exact R|]. assert (S : (inject_Z m * combination r (fun u => inject_Z (x u / m) : rationals) == 0)%Q).
+      { rewrite <- combination_scale. rewrite <- C. apply (combination_ext (A := rationals)). intros w.
         cbn. rewrite <- inject_Z_mult. destruct (V w) as [i J]. rewrite J, Z.div_mul by lia. now rewrite Z.mul_comm. }
       apply Qmult_integral in S as [S|S]; [|exact S]. exfalso.
       apply (proj1 (inject_Z_injective m 0)) in S. lia.
@@ -322,7 +190,7 @@ Section Independent.
   Qed.
 
   Lemma integers_vanish (x : positive -> Z) : (forall u, ~ In u pivots -> x u = 0) ->
-    annihilated rows (fun u => inject_Z (x u)) -> forall u, x u = 0.
+    vanishing_on (fun u => inject_Z (x u)) -> forall u, x u = 0.
   Proof.
     intros O A u. destruct (divisible (Z.abs_nat (x u)) x O A u) as [k K].
     destruct checked_parts as (M & _). rewrite Zabs2Nat.id_abs in K.
@@ -344,7 +212,7 @@ Section Independent.
     - destruct U as [U|U]; [now destruct N|]. rewrite !inject_Z_mult, (H u U). ring.
   Qed.
 
-  Theorem independent (x : state) : lives_on pivots x -> annihilated rows x -> forall u, (x u == 0)%Q.
+  Theorem independent (x : state) : lives_on pivots x -> vanishing_on x -> forall u, (x u == 0)%Q.
   Proof.
     intros O A. destruct (common_denominator x pivots) as (D & y & P & H).
     set (z := fun u => if in_dec Pos.eq_dec u pivots then y u else 0).
@@ -353,7 +221,8 @@ Section Independent.
     assert (Z : forall u, z u = 0).
     { apply integers_vanish.
       - intros u I. unfold z. now destruct (in_dec Pos.eq_dec u pivots).
-      - intros r R. transitivity (inject_Z D * combination r x)%Q; [|rewrite (A r R); ring].
+      - intros a Ia. destruct (A a Ia) as (r & R & C). exists r. split; [exact R|].
+        transitivity (inject_Z D * combination r x)%Q; [|rewrite C; ring].
         rewrite <- combination_scale. apply (combination_ext (A := rationals)). exact E. }
     intros u. specialize (E u). rewrite Z in E. symmetry in E. apply Qmult_integral in E as [E|E]; [|exact E].
     exfalso. apply (proj1 (inject_Z_injective D 0)) in E. lia.

@@ -1,10 +1,10 @@
 (* The smallest linear lumping that keeps observables: its certificate, checked.
 
    Whoever keeps the observables has them as combinations of rows; if r is one, so is each coefficient of the
-   gradient of r·q. The derivation lists as many such rows as the lumping has, independent modulo a number. *)
+   gradient of r·q. The derivation finds as many such rows as the lumping has, independent modulo a number. *)
 
 From Coq Require Import QArith List Lia ZArith PeanoNat.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Forward Modular.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Forward Modular Derivation.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -80,25 +80,7 @@ Proof.
           cbn [add mul scalar zero rationals]; [ring | rewrite IH; ring].
 Qed.
 
-(* ------------------------------------------------------------------ The derivation. *)
-
-(* Consecutive steps from one row: the number of that row, and the monomials. *)
-Definition derivation_steps := list (positive * list monomial).
-
-Definition coefficient_rows (s : system) (equations : trie polynomial) (r : row) (ms : list monomial) : list row :=
-  let t := gather_row equations r Empty in
-  map (fun m =>
-    let m := normal m in
-    filter (fun '(c, _) => negb (is_zero c)) (map (fun '(u, _) => (slope_at t m u, u)) (numbered s xH))) ms.
-
-Fixpoint derived (s : system) (equations : trie polynomial) (steps : derivation_steps) (found : trie row) (next : positive)
-  : list row :=
-  match steps with
-  | [] => []
-  | (parent, ms) :: steps =>
-    let new := coefficient_rows s equations (lookup (X := row) [] found parent) ms in
-    new ++ derived s equations steps (indexed new next found) (Pos.of_nat (Pos.to_nat next + length new))
-  end.
+(* ------------------------------------------------------------------ The check. *)
 
 Definition carried_check (rows observables carried : list row) : bool :=
   let forms := to_map (map row_polynomial rows) in
@@ -106,20 +88,18 @@ Definition carried_check (rows observables carried : list row) : bool :=
   forallb (fun '(o, c) => for_all is_zero (gather (-1) (row_polynomial o) (gather_row forms c Empty)))
     (combine observables carried).
 
-(* [start] says with which observables the derivation begins. *)
-Definition derivation (s : system) (observables : list row) (start : list positive) (steps : derivation_steps) : list row :=
-  let first := map (lookup (X := row) [] (to_map observables)) start in
-  first ++ derived s (to_map s) steps (to_map first) (Pos.of_nat (S (length first))).
-
 Definition smallest_check (s : system) (rows : list row) (g : system) (observables carried : list row)
   (start : list positive) (steps : derivation_steps) (m : Z) : bool :=
   let equations := to_map s in
   forallb (fun '(_, q) => in_scope equations q) (numbered s xH) &&
   Nat.eqb (length rows) (length g) &&
   carried_check rows observables carried &&
-  let vectors := derivation s observables start steps in
-  Nat.eqb (length vectors) (length rows) &&
-  match independence_check (length s) m vectors with Some _ => true | None => false end.
+  Z.leb 2 m &&
+  match derivation m s observables start steps with
+  | Some vectors => Nat.eqb (length vectors) (length rows) &&
+    match independence_check (length s) m vectors with Some _ => true | None => false end
+  | None => false
+  end.
 
 (* ------------------------------------------------------------------ What the check means. *)
 
@@ -164,16 +144,6 @@ Proof.
   - intros H x x' A. apply agree_annihilated. apply agree_annihilated in A. intros r R. now apply H.
 Qed.
 
-(* A derivation starts with observables. *)
-Lemma implied_start M observables start : determines M observables ->
-  forall r, In r (map (lookup (X := row) [] (to_map observables)) start) -> implied M r.
-Proof.
-  intros D r R. apply in_map_iff in R as (k & <- & _). rewrite lookup_to_map.
-  destruct (item_in [] observables k) as [I|E].
-  - apply (proj1 (determines_implied M observables) D). exact I.
-  - intros d _. rewrite E. reflexivity.
-Qed.
-
 Section Smallest.
   Variables (s : system) (M : list row).
   Hypothesis scope : forall v, In v (variables s) -> in_scope (to_map s) (equation s v) = true.
@@ -200,42 +170,12 @@ Section Smallest.
     apply agree_annihilated in G. apply I in G. rewrite <- G. unfold difference. rewrite combination_add. ring.
   Qed.
 
-  Lemma implied_coefficients r ms r' :
-    implied M r -> In r' (coefficient_rows s (to_map s) r ms) -> implied M r'.
+  Lemma implied_derivable observables r : determines M observables -> derivable s observables r -> implied M r.
   Proof.
-    intros I R d D. unfold coefficient_rows in R. cbv zeta in R. apply in_map_iff in R as (m & <- & _).
-    rewrite <- (implied_slope r d (normal m) I D (sorted_normal m)). unfold slope.
-    assert (E : forall u, slope_at (gather_row (to_map s) r Empty) (normal m) u == gradient (combined s r) (normal m) u).
-    { intros u. rewrite <- slope_at_spec. unfold slope_at. rewrite value_gather, value_gather_row.
-      change (value _ Empty) with 0. ring. }
-    rewrite numbered_variables. clear - E. induction (variables s) as [|v l IH]; [reflexivity|].
-    cbn [map filter sum_over]. cbn [add rationals]. rewrite <- IH, <- E. clear IH.
-    destruct (is_zero (slope_at _ (normal m) v)) eqn:Z; cbn [negb combination]; cbn [add mul scalar rationals].
-    - apply is_zero_spec in Z. now rewrite Z, Qmult_0_r, Qplus_0_l.
-    - now rewrite (Qmult_comm (d v)).
-  Qed.
-
-  Lemma implied_derived steps : forall found next,
-    (forall k r, get k found = Some r -> implied M r) ->
-    forall r, In r (derived s (to_map s) steps found next) -> implied M r.
-  Proof.
-    induction steps as [|[parent ms] steps IH]; intros found next F r; [easy|]. cbn [derived].
-    assert (P : implied M (lookup (X := row) [] found parent)).
-    { unfold lookup. destruct (get parent found) as [q|] eqn:G; [now apply F with parent|]. intros d _. reflexivity. }
-    assert (New := fun q => implied_coefficients _ ms q P).
-    rewrite in_app_iff. intros [R|R]; [now apply New|]. eapply IH; [|exact R].
-    intros k q. rewrite get_indexed. destruct (k ?= next)%positive; [| apply F |];
-      (destruct (nth_error _ _) as [q'|] eqn:E;
-       [intros G; injection G as <-; apply New; now apply nth_error_In in E | apply F]).
-  Qed.
-
-  Lemma implied_derivation observables start steps : determines M observables ->
-    forall r, In r (derivation s observables start steps) -> implied M r.
-  Proof.
-    intros D r. unfold derivation. set (first := map _ start).
-    assert (F : forall q, In q first -> implied M q) by now apply implied_start.
-    rewrite in_app_iff. intros [R|R]; [now apply F|]. revert R. apply implied_derived.
-    intros k q. rewrite get_to_map. intros G. apply nth_error_In in G. now apply F.
+    intros D H. induction H as [r I| |r n _ I S]; [now apply (proj1 (determines_implied M observables) D)|now intros d _|].
+    intros d A. rewrite <- (implied_slope r d n I A S). unfold coefficient_row, slope.
+    clear. induction (variables s) as [|v l IH]; [reflexivity|]. cbn [map combination sum_over]. cbn [add mul scalar rationals].
+    apply Qplus_comp; [apply Qmult_comm | exact IH].
   Qed.
 End Smallest.
 
@@ -284,11 +224,12 @@ Qed.
 
 (* As many independent vectors as rows, all combinations of the rows: who has the vectors has the rows. *)
 Lemma spanned_by n m vectors pivots (rows M : list row) : independence_check n m vectors = Some pivots ->
-  length vectors = length rows -> (forall v, In v vectors -> implied rows v) ->
-  (forall v, In v vectors -> implied M v) -> determines M rows /\ (length rows <= length M)%nat.
+  length vectors = length rows ->
+  (forall a, In a vectors -> exists r, represents m r a /\ implied rows r /\ implied M r) ->
+  determines M rows /\ (length rows <= length M)%nat.
 Proof.
-  intros I L ByRows ByM. destruct (checked_parts n m vectors pivots I) as (_ & N & Lp & _).
-  assert (Free : forall c, length c = length pivots -> annihilated vectors (mix c (map unit_state pivots) : state) ->
+  intros I L By. destruct (checked_parts n m vectors pivots I) as (_ & N & Lp & _).
+  assert (Free : forall c, length c = length pivots -> vanishing_on m vectors (mix c (map unit_state pivots) : state) ->
     forall k, In k c -> k == 0).
   { intros c Lc A. apply mix_units with pivots; trivial. intros u.
     apply (independent n m vectors pivots I (mix c (map unit_state pivots))); [apply mix_lives_on | exact A]. }
@@ -298,10 +239,11 @@ Proof.
       [cbn; rewrite map_length; lia|].
     destruct c as [|c0 c]; [easy|]. cbn in Lc. rewrite map_length in Lc.
     assert (Z : forall k, In k c -> k == 0).
-    { apply Free; [lia|]. intros v V. pose proof (ByRows v V _ A) as E. cbn [mix] in E.
+    { apply Free; [lia|]. intros a Ia. destruct (By a Ia) as (v & V & ByRows & ByM). exists v. split; [exact V|].
+      pose proof (ByRows _ A) as E. cbn [mix] in E.
       change (mix (c0 :: c) (x :: map unit_state pivots)) with
         (fun u => c0 * x u + mix c (map unit_state pivots) u) in E.
-      rewrite combination_add in E. rewrite (ByM v V x X) in E. rewrite Qmult_0_r, Qplus_0_l in E. exact E. }
+      rewrite combination_add in E. rewrite (ByM x X) in E. rewrite Qmult_0_r, Qplus_0_l in E. exact E. }
     assert (C0 : ~ c0 == 0).
     { intros E. destruct Nc as (k & [<-|K] & NZ); [easy|]. apply NZ. now apply Z. }
     specialize (A r R). change (mix (c0 :: c) (x :: map unit_state pivots)) with
@@ -317,7 +259,7 @@ Proof.
   - destruct (Compare_dec.le_lt_dec (length rows) (length M)) as [H|H]; [exact H|]. exfalso.
     destruct (dependent M (map unit_state pivots)) as (c & Lc & (k & K & NZ) & A); [rewrite map_length; lia|].
     rewrite map_length in Lc. apply NZ. apply (Free c Lc); [|exact K].
-    intros v V. now apply ByM.
+    intros a Ia. destruct (By a Ia) as (v & V & _ & ByM). exists v. split; [exact V | now apply ByM].
 Qed.
 
 Section Correct.
@@ -326,19 +268,19 @@ Section Correct.
   Hypothesis lumps : linear_check s rows g = true.
   Hypothesis checked : smallest_check s rows g observables carried start steps m = true.
 
-  Let vectors := derivation s observables start steps.
-
   Lemma smallest_parts :
     (forall v, In v (variables s) -> in_scope (to_map s) (equation s v) = true) /\ length rows = length g /\
-    carried_check rows observables carried = true /\ length vectors = length rows /\
-    exists pivots, independence_check (length s) m vectors = Some pivots.
+    carried_check rows observables carried = true /\ (2 <= m)%Z /\
+    exists vectors pivots, derivation m s observables start steps = Some vectors /\ length vectors = length rows /\
+      independence_check (length s) m vectors = Some pivots.
   Proof.
-    unfold smallest_check in checked. cbv zeta in checked. fold vectors in checked.
-    apply andb_prop in checked as [H I]. apply andb_prop in H as [H C].
-    apply andb_prop in H as [S L]. apply andb_prop in I as [V I].
-    apply Nat.eqb_eq in L, V. repeat split; trivial.
+    unfold smallest_check in checked. cbv zeta in checked.
+    apply andb_prop in checked as [H D]. apply andb_prop in H as [H M]. apply andb_prop in H as [H C].
+    apply andb_prop in H as [S L]. apply Nat.eqb_eq in L. apply Z.leb_le in M.
+    destruct (derivation m s observables start steps) as [vectors|]; [|easy]. apply andb_prop in D as [V I].
+    apply Nat.eqb_eq in V. repeat split; trivial.
     - intros v W. exact (for_numbered _ _ S v W).
-    - destruct (independence_check (length s) m vectors) as [p|]; [now exists p | easy].
+    - exists vectors. destruct (independence_check (length s) m vectors) as [p|]; [now exists p | easy].
   Qed.
 
   Lemma rows_invariant : invariant s rows.
@@ -357,10 +299,12 @@ Section Correct.
 
   Theorem smallest_correct : smallest s observables rows.
   Proof.
-    destruct smallest_parts as (S & _ & _ & L & pivots & I).
+    destruct smallest_parts as (S & _ & _ & Large & vectors & pivots & D & L & I).
     split; [exact rows_invariant|]. split; [exact rows_determine|]. intros M MI MD.
-    apply spanned_by with (length s) m vectors pivots; trivial.
-    - exact (implied_derivation s rows S rows_invariant observables start steps rows_determine).
-    - exact (implied_derivation s M S MI observables start steps MD).
+    apply spanned_by with (length s) m vectors pivots; trivial. intros a A.
+    destruct (derivation_known m s observables start steps vectors Large D a A) as (r & R & H). exists r.
+    split; [exact R|]. split.
+    - exact (implied_derivable s rows S rows_invariant observables r rows_determine H).
+    - exact (implied_derivable s M S MI observables r MD H).
   Qed.
 End Correct.

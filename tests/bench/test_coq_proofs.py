@@ -1,0 +1,64 @@
+"""The table of proofs by Coq is made of proved ones, and reads lists of models."""
+
+import json
+import shutil
+
+import pytest
+
+from symlump.bench import coq_proofs
+from symlump.cli.main import main
+
+MODELS = [
+    {"file": "a.ode", "kind": "forward", "initial": "one block", "variables": 2, "blocks": 1},
+    {
+        "file": "a.ode",
+        "kind": "constrained",
+        "observables": "x + y; y",
+        "variables": 2,
+        "blocks": 2,
+    },
+    {"file": "a.ode", "kind": "eps-BDE", "initial": "one block", "variables": 2, "blocks": 1},
+    {"file": "a.ode", "kind": "forward", "initial": "one block", "variables": 6000, "blocks": 1},
+]
+
+
+@pytest.fixture
+def models(tmp_path):
+    (tmp_path / "a.ode").write_text("x' = -x\ny' = -y\n")
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"models": MODELS}))
+    return path
+
+
+@pytest.mark.skipif(
+    shutil.which("coqc") is None or shutil.which("ocamlopt") is None,
+    reason="coqc or ocamlopt is not installed",
+)
+def test_rows(models, monkeypatch, capsys):
+    assert main(["bench", "proofs", "--coq", "--models", str(models)]) == 0
+    out = capsys.readouterr().out
+    assert "2 of 2 proved" in out and "2 of 2 with the known number of blocks" in out
+    case = coq_proofs.cases(quick=True)[0]
+    monkeypatch.setattr(coq_proofs, "cases", lambda quick: [case])
+    assert main(["bench", "proofs", "--coq", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    (row,) = data["rows"]
+    assert row["variables"] == 18 and row["blocks"] == 12 and row["proved"] and data["growth"] == {}
+    assert row["seconds_coqc"] > row["seconds_beyond_loading"] >= 0
+
+
+def test_what_is_measured(models):
+    small, large = coq_proofs.cases(True), coq_proofs.cases(False)
+    assert {(c.family, c.method) for c in small} == {(c.family, c.method) for c in large}
+    assert {c.system for c in large} >= {"phosphorylation 6", "chain 4000"}
+    assert [c.known for c in coq_proofs.model_cases(models)] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"models": [{"kind": "forward"}]}'])
+def test_what_is_no_list_of_models(tmp_path, text, capsys):
+    path = tmp_path / "models.json"
+    path.write_text(text)
+    assert main(["bench", "proofs", "--coq", "--models", str(path)]) == 2
+    assert "is no list of models" in capsys.readouterr().err
+    assert main(["bench", "proofs", "--models", str(path)]) == 2
+    assert "goes with --coq" in capsys.readouterr().err

@@ -163,7 +163,7 @@ def _model_case(folder: Path, row: dict[str, Any]) -> Case:
     replaced = "replaced" in said or "replacing" in said
     variables = int(row["variables"])
 
-    def reduced() -> _Certified:
+    def reduce_model() -> _Certified:
         from symlump.formats import read
         from symlump.lumping.linear.constrained import Constrained
         from symlump.lumping.lump import lump
@@ -175,7 +175,7 @@ def _model_case(folder: Path, row: dict[str, Any]) -> Case:
             model = read(file, constants="values")
         return _lumped(model.ode, method, model.initial_partition(start))
 
-    return Case(file.stem, method, reduced, known=int(row["blocks"]))
+    return Case(file.stem, method, reduce_model, known=int(row["blocks"]))
 
 
 def seconds_to_load() -> float:

@@ -21,10 +21,22 @@ MODELS = [
     {"file": "a.ode", "kind": "forward", "initial": "one block", "variables": 6000, "blocks": 1},
 ]
 
+MODEL = """begin model a
+begin init
+x = 1
+y = 1
+end init
+begin ODE
+d(x) = -x
+d(y) = -y
+end ODE
+end model
+"""
+
 
 @pytest.fixture
 def models(tmp_path):
-    (tmp_path / "a.ode").write_text("x' = -x\ny' = -y\n")
+    (tmp_path / "a.ode").write_text(MODEL)
     path = tmp_path / "models.json"
     path.write_text(json.dumps({"models": MODELS}))
     return path

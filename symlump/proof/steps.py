@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """A sentence, and the formula that goes with it: ``left = right``, as text and as LaTeX."""
+    """A sentence, and the formula that goes with it: ``left = right``, as text and as LaTeX.
+
+    Names alone have no LaTeX; they are shown as text everywhere.
+    """
 
     words: str
     text: str = ""
@@ -49,6 +52,8 @@ class Step:
             parts.append(_escaped(line.words))
             if line.latex:
                 parts.append(rf"\[ {line.latex} \]")
+            elif line.text:
+                parts.append(rf"\begin{{quote}}{_escaped(line.text)}\end{{quote}}")
         return "\n".join([*parts, *self._verdict])
 
     def _repr_markdown_(self) -> str:
@@ -57,6 +62,8 @@ class Step:
             parts.append(_plain(line.words))
             if line.latex:
                 parts.append(f"$$ {line.latex} $$")
+            elif line.text:
+                parts.append("\n".join(f"> {_plain(row)}" for row in line.text.splitlines()))
         return "\n\n".join([*parts, *(f"*{said}*" for said in self._verdict)])
 
 
@@ -93,8 +100,11 @@ class ProofWalk:
         return "\n\n".join(step._repr_markdown_() for step in self.steps)
 
 
+_IN_LATEX = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\textasciitilde{}"}
+
+
 def _escaped(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text).replace("^", r"\^{}")
+    return "".join(_IN_LATEX.get(c) or ("\\" + c if c in "&%$#_{}" else c) for c in text)
 
 
 def _plain(text: str) -> str:

@@ -61,6 +61,13 @@ def test_both_know_the_same_of_functions(kind):
             assert both(data) == [(true, False)] * 2, (left, right, functions)
 
 
+def test_a_record_of_points_that_is_too_short_shows_nothing():
+    """The points of Coq are others, and would have told the blocks apart."""
+    data = copy.deepcopy(FUNCTION_EXAMPLES["hill, backward"]().data)
+    data["evaluations"]["rounds"] = 0
+    assert both(data) == [(False, False)] * 2
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()], ids=str)
 def test_both_agree_on_mutants_with_functions(seed, method):

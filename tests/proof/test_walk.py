@@ -198,3 +198,9 @@ def test_a_denominator_of_zero_is_no_reading():
     data = claimed("forward", {"x": ""}, {"x": ""}, {"i": ("inverse", "x - x")})
     with pytest.raises(MethodError, match="a denominator is 0"):
         sl.Certificate(data).explain()
+
+
+def test_names_without_a_formula_are_shown_everywhere():
+    last = EXAMPLES["e2"]().explain()[-1]
+    for shown in (str(last), last.to_latex(), last._repr_markdown_()):
+        assert "x1, x2; x3" in shown and "they are the blocks" in shown

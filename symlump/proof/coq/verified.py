@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from symlump.errors import FailureError
-from symlump.proof.check import FREE, Inconclusive, Verdict, read_claim, verdict
+from symlump.proof.check import (
+    FREE,
+    Claim,
+    Inconclusive,
+    Verdict,
+    read_claim,
+    replay_evaluations,
+    verdict,
+)
 from symlump.proof.coq import development
 from symlump.proof.coq.development import THEORY, compile_development, make_cached, program
 from symlump.proof.coq.numbers import (
@@ -50,9 +58,22 @@ def check_verified(
 
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
-        return _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
+        found = _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
+        if found.accepted and claim.evaluations is not None and not _separates(claim):
+            raise Inconclusive(f"{found.reason}; not by the record in the file, which is too short")
+        return found
 
     return verdict(examine)
+
+
+def _separates(claim: Claim) -> bool:
+    """Whether the points in the file split as is claimed; Coq takes points of its own, and more of them."""
+    assert claim.initial is not None and claim.evaluations is not None
+    initial = {name: number for number, block in enumerate(claim.initial) for name in block}
+    of = {member: block for block, members in claim.blocks.items() for member in members}
+    first: dict[int, str] = {}
+    reached = replay_evaluations(claim, initial, claim.evaluations)
+    return all(of[first.setdefault(label, name)] == of[name] for name, label in reached.items())
 
 
 def _judged(

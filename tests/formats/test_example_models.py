@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 from example_models import FOLDER, example, manifest, read_answer_blocks
 
@@ -28,6 +29,7 @@ def test_polynomial_models_read(name, tmp_path):
         assert again.initial_values == model.initial_values
         assert again.partition == model.partition
         assert (again.observables, again.other_views) == (model.observables, model.other_views)
+        read_as_text(model, tmp_path / "copy.txt")
 
 
 @pytest.mark.parametrize("name", [f for f in FILES if "/rational/" in f])
@@ -36,6 +38,19 @@ def test_rational_models_are_read(name, tmp_path):
     assert "inverse" in model.ode.generators.functions
     formats.write(model, tmp_path / "again.ode")
     assert formats.read(tmp_path / "again.ode").ode == model.ode
+    read_as_text(model, tmp_path / "again.txt")
+
+
+def read_as_text(model, path):
+    """Equations as text are the same system; parameters without a value come first, and names that cannot
+    be typed are others."""
+    formats.write(model, path)
+    again = formats.read(path, parameters="symbolic")
+    assert len(again.ode) == len(model.ode) and again.ode.terms == model.ode.terms
+    if all(name.isidentifier() for name in model.ode.variables):
+        order = np.array([again.ode.index[name] for name in model.ode.variables], dtype=np.int64)
+        assert again.ode.reordered(order) == model.ode
+        assert again.initial_values == model.initial_values
 
 
 @pytest.mark.parametrize("row", manifest(), ids=lambda row: row["file"])

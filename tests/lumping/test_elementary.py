@@ -214,3 +214,16 @@ def test_blocks_on_which_a_denominator_vanishes_are_refused(rate):
         sl.lump(ode, sl.Backward())
     apart = sl.lump(ode, sl.Backward(), [["x1"], ["x2"]])
     assert len(apart.quotient) == 2 and apart.certificate()
+
+
+@pytest.mark.parametrize(
+    ("rate", "lost"),
+    [("ln(x1 - x2)", "not positive: ln"), ("x1*asin(2 + x1 - x2)", r"asin\(2\) has no value")],
+)
+def test_blocks_on_which_a_function_has_no_value_are_refused(rate, lost):
+    ode = sl.ODE.from_text(f"x1' = {rate}; x2' = {rate.replace('x1*', 'x2*')}")
+    with pytest.raises(PartitionError, match=f"{lost}.* where .* say with initial="):
+        sl.lump(ode, sl.Backward())
+    assert len(sl.lump(ode, sl.Backward(), [["x1"], ["x2"]]).quotient) == 2
+    large = sl.ODE.from_text("x1' = exp(1000 + x1 - x2); x2' = exp(1000 + x2 - x1)")
+    assert len(sl.lump(large, sl.Backward()).quotient) == 1  # a number, if beyond floats

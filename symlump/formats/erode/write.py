@@ -96,7 +96,9 @@ def _functions(ode: ODE, names: list[str]) -> list[str]:
         elif name in _WRITTEN:
             written.append(f"{_WRITTEN[name]}({', '.join(u)})")
         else:
-            raise FileFormatError(f"an ERODE file cannot hold the function {name}; SBML (.xml) can")
+            raise FileFormatError(
+                f"an ERODE file cannot hold the function {name}; equations (.txt) and SBML (.xml) can"
+            )
     return written[len(names) :]
 
 

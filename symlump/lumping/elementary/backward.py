@@ -11,6 +11,7 @@ from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial, symbol
+from symlump.ode.functions.domains import undefined_number
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -53,17 +54,19 @@ def _on_blocks(ode: ODE, table: SymbolTable, labels: IntArray) -> list[Polynomia
     try:
         return ode.into(table, [symbol(block) for block in labels.tolist()])[0]
     except UndefinedError as problem:
-        raise PartitionError(
-            f"{problem} where the variables of a block are equal, so the system has no value there and they "
-            "cannot be a block. No coarsest backward equivalence need exist then: say with initial= which of "
-            "them stay apart"
-        ) from None
+        raise PartitionError(_NO_VALUE.format(problem)) from None
 
 
 def quotient(
     ode: ODE, partition: Partition, names: tuple[str, ...], parameters: tuple[str, ...]
 ) -> ODE:
-    """The equation of each block's first member, with blocks in place of variables."""
+    """The equation of each block's first member, with blocks in place of variables.
+
+    Raises
+    ------
+    PartitionError
+        If something in it has no value, such as ln(0).
+    """
     first = partition.representatives
     try:
         equations, generators = relabel(ode, partition.labels, len(partition), first)
@@ -72,5 +75,17 @@ def quotient(
         every = _on_blocks(ode, table, partition.labels)
         chosen = [every[i] for i in first.tolist()]
         chosen = [{} if table.is_zero(p) else p for p in chosen]
-        return ODE.from_table(names, chosen, table, parameters, ode.coefficients.is_float)
-    return ODE.from_arrays(names, without_zeros(equations, generators), generators, parameters)
+        found = ODE.from_table(names, chosen, table, parameters, ode.coefficients.is_float)
+    else:
+        rows = without_zeros(equations, generators)
+        found = ODE.from_arrays(names, rows, generators, parameters)
+    lost = undefined_number(found)
+    if lost:
+        raise PartitionError(_NO_VALUE.format(f"{lost} has no value"))
+    return found
+
+
+_NO_VALUE = (
+    "{} where the variables of a block are equal, so the system has no value there and they cannot be a block. "
+    "No coarsest backward equivalence need exist then: say with initial= which of them stay apart"
+)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symlump.ode.exact import FloatArray
+from symlump.ode.functions.algebra import constant_of
+from symlump.ode.functions.images import functions_of
+from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.printing import symbol_text
 
 if TYPE_CHECKING:
@@ -48,6 +51,30 @@ def outside(ode: ODE, x: FloatArray, time: float = 0.0) -> str:
     for batch in generators.batches:  # arguments come first: those of the first one have values
         for k in batch.members[bad[batch.members]].tolist():
             return _said(ode, generators, k, symbols)
+    return ""
+
+
+def undefined_number(ode: ODE) -> str:
+    """A function of numbers alone that has no value, such as asin(2); empty if there is none.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> from fractions import Fraction
+    >>> from symlump.ode.substitute import substitute
+    >>> ode = sl.ODE.from_text("x' = ln(y) + asin(y)*exp(x); y' = 0")
+    >>> [undefined_number(substitute(ode, {"y": Fraction(value)})) for value in (1, 2)]
+    ['', 'asin(2)']
+    """
+    for k, (name, arguments) in enumerate(functions_of(ode)):
+        u = [constant_of(p) for p in arguments]
+        numbers = [float(value) for value in u if value is not None]
+        if not u or len(numbers) < len(u) or name not in FUNCTIONS:
+            continue
+        with np.errstate(all="ignore"):
+            value = float(FUNCTIONS[name].values(*map(np.float64, numbers)))
+        if np.isnan(value) or (np.isinf(value) and name not in (*_ENTIRE, "power", "factorial")):
+            return _written(ode, len(ode) + k)
     return ""
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from symlump.errors import InputError, UndefinedError
+from symlump.errors import UndefinedError
 from symlump.ode.functions.algebra import (
     Budget,
     Monomial,
@@ -189,7 +189,7 @@ class SymbolTable:
                 if value is not None:
                     return constant(sign * value)
                 if name == "log" and number <= 0:
-                    raise InputError("the logarithm of a number that is not positive")
+                    raise UndefinedError("the logarithm of a number that is not positive")
             if function.parity and any(map(self.is_inverse, symbols_of(u[0]))):
                 # Which sign is in front depends on how a quotient is written: −x/(1 + x) is 1/(1 + x) − 1.
                 opposite = self._found(name, (scale(u[0], Fraction(-1)),))

@@ -300,6 +300,7 @@ def test_empty_sections_windows_lines_and_unicode():
         ("begin model m\nbegin init\nend init\nbegin init\nend init", "4:1", "a second section"),
         ("begin model\nend model", "1:1", "expected the name of the model"),
         ("\n  hello", "2:3", "expected 'begin model'"),
+        ("x1' = -x1", "1:1", "--format equations"),
         ("begin model m\n/* x\nend model", "2:1", "never closed by '*/'"),
         ("begin model m\nend model\nrun(a", "3:1", "the '(' of the command 'run'"),
         (wrap(ODE="d(x) = 1e99999*x"), "10:8", "the exponent of a number is beyond"),

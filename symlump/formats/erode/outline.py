@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 
 from symlump.formats.source import Source, quote
 
+#: How equations begin that are typed without a model around them.
+_TYPED = re.compile(r"\w+\s*(?:'|\+|⁺)\s*=")
+
 SECTIONS = {
     "parameters": "parameters",
     "init": "init",
@@ -63,7 +66,10 @@ def outline(source: Source) -> Outline:
     if not keys or keys[0][0].split() != ["begin", "model"] or text[: keys[0].start()].strip():
         at = len(text) - len(text.lstrip())
         line = text[at:].split("\n", 1)[0]
-        raise source.error(min(at, len(text) - 1), f"expected 'begin model', found {quote(line)}")
+        hint = "; equations alone are read with --format equations" if _TYPED.match(line) else ""
+        raise source.error(
+            min(at, len(text) - 1), f"expected 'begin model', found {quote(line)}{hint}"
+        )
     line_end = text.find("\n", keys[0].end())
     line_end = len(text) if line_end < 0 else line_end
     name = text[keys[0].end() : line_end].strip()

@@ -52,6 +52,7 @@ html_theme_options = {
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_show_sourcelink = True
 
 autosummary_generate = True

@@ -10,11 +10,23 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from barriers import barriers
 
 import symlump
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+#: Pages of each kind, which are looked at by axe-core.
+LOOKED_AT = (
+    "index.html",
+    "gallery.html",
+    "learn/bounds-networks.html",
+    "lessons/index.html",
+    "look-up/api.html",
+    "look-up/api/names/symlump.AFDE.html",
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +90,8 @@ def test_pages_fit_wide_and_narrow_screens(site):
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
         for width in (1280, 390):
-            page = browser.new_page(viewport={"width": width, "height": 900})
+            theme = "light" if width == 1280 else "dark"
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
             page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
             page.on("pageerror", lambda error: problems.append(str(error)))
             for name in walk:
@@ -88,6 +101,8 @@ def test_pages_fit_wide_and_narrow_screens(site):
                 )
                 if over > 0:
                     problems.append(f"{name} is {over} px wider than a screen of {width}")
+                if name in LOOKED_AT:
+                    problems += [f"{name}: {v['help']}" for v in barriers(page)]
         browser.close()
     server.shutdown()
     server.server_close()

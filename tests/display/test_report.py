@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import sympy
+from barriers import barriers
 
 import symlump as sl
 from symlump.cli.main import main
@@ -80,6 +81,9 @@ def test_the_slider_moves_the_picture(which, request, tmp_path):
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda r: problems.append(r.url) if "http" in r.url[:5] else None)
         page.goto(path.as_uri())
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            assert not barriers(page)
         colours = "[...document.querySelectorAll('.node circle')].map(c => c.style.fill).join()"
         before = page.evaluate(colours), page.inner_text("#numbers"), page.inner_text("#equations")
         picture = page.screenshot()

@@ -1,0 +1,14 @@
+// What the theme leaves out for people who use the keyboard or a screen reader.
+document.addEventListener("DOMContentLoaded", () => {
+  // Wide tables scroll inside themselves, so the keyboard must reach them.
+  for (const table of document.querySelectorAll("table.table")) {
+    table.tabIndex = 0;
+  }
+  // The toggles of the navigation are icons without a name.
+  for (const summary of document.querySelectorAll("summary")) {
+    if (!summary.textContent.trim() && !summary.ariaLabel) {
+      const link = summary.closest("li")?.querySelector("a");
+      summary.ariaLabel = `Pages of ${link ? link.textContent.trim() : "this section"}`;
+    }
+  }
+});

@@ -102,7 +102,7 @@ def test_pages_fit_wide_and_narrow_screens(site):
                 if over > 0:
                     problems.append(f"{name} is {over} px wider than a screen of {width}")
                 if name in LOOKED_AT:
-                    problems += [f"{name}: {v['help']}" for v in barriers(page)]
+                    problems.extend(f"{name}: {v['help']}" for v in barriers(page))
         browser.close()
     server.shutdown()
     server.server_close()

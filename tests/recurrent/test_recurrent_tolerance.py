@@ -262,3 +262,26 @@ def test_the_defect_is_what_is_left(seed: int, kind: Any) -> None:
     low, high = m.lower(found), m.upper(found)
     assert (low - 1e-14 <= left[system.live]).all() and (left[system.live] <= high + 1e-14).all()
     assert (high - low).max() < 1e-9 and np.abs(left).max() > 1e-8
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_steps_come_closer_than_the_refit_alone(kind: str) -> None:
+    torch.manual_seed(0)
+    rnn = getattr(torch.nn, kind)(
+        2, 10, num_layers=2, bidirectional=kind == "GRU", batch_first=True
+    )
+    model = Tagger(rnn, torch.nn.Linear(10 * (1 + (kind == "GRU")), 2)).eval()
+    x, fresh = torch.randn(60, 9, 2), torch.randn(200, 9, 2)
+    plain, closer = (
+        sl.compress(model, sl.AFDE(retain=0.4, inputs=x, steps=steps)) for steps in (0, 60)
+    )
+    assert closer.retained_parameters == plain.retained_parameters
+    assert "60 steps" in closer.measure
+    with torch.no_grad():
+        off = [float((model(fresh) - r.model(fresh)).pow(2).mean()) for r in (plain, closer)]
+    assert off[1] < 0.75 * off[0]
+
+
+def test_steps_are_for_cells_that_are_read_by_linear_layers() -> None:
+    with pytest.raises(MethodError, match="they leave the model"):
+        sl.compress(torch.nn.GRU(2, 6), sl.AFDE(retain=0.5, steps=5))

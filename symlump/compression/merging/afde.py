@@ -65,7 +65,8 @@ class AFDE(CompressionMethod):
     steps : int
         After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
         samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
-        system, which then is further away.
+        system, which then is further away. Recurrent cells are fitted by Adam, towards the original's states
+        as they are read.
     floor : float, optional
         For ``distance="function"``: the share of its units that no layer goes below. By default an eighth where
         a size is asked for that can be had so, and 0 otherwise; the report names it where it decided.

@@ -8,13 +8,14 @@ Since Ĥ depends on the fit, it is repeated, and the best is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from symlump.errors import FailureError
 from symlump.network.recurrent.cells import Cell
-from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+from symlump.network.recurrent.recurrent_network import CellNode, RecurrentNetwork
 from symlump.ode.exact import FloatArray, IntArray
 
 _ROUNDS = 4
@@ -87,6 +88,7 @@ def near_cells(
     sequences: dict[str, FloatArray],
     states: dict[str, FloatArray],
     refit: bool,
+    further: Callable[[CellNode, FittedCell, FloatArray], FittedCell] | None = None,
 ) -> dict[str, FittedCell]:
     """Each cell with its units merged, in the order in which they read one another.
 
@@ -97,6 +99,8 @@ def near_cells(
     sequences : dict by module
     refit : bool
         Whether what reads merged units is fitted, or added up.
+    further : callable, optional
+        What fits a cell further, on the sequences that it reads.
     """
     found: dict[str, FittedCell] = {}
     for node in network.cells:
@@ -106,14 +110,13 @@ def near_cells(
         else:
             inputs = node.cell.inputs
             reads, x = Readout(np.eye(inputs), np.zeros(inputs)), sequences[node.module]
-        wanted, constants = states[node.name][0], _take_constants(network, node.name)
-        found[node.name] = _near(
-            node.name, node.cell, labels[node.name], reads, x, wanted, refit, constants
-        )
+        wanted, constants = states[node.name][0], take_constants(network, node.name)
+        near = _near(node.name, node.cell, labels[node.name], reads, x, wanted, refit, constants)
+        found[node.name] = near if further is None else further(node, near, x)
     return found
 
 
-def _take_constants(network: RecurrentNetwork, name: str) -> bool:
+def take_constants(network: RecurrentNetwork, name: str) -> bool:
     """Whether whatever reads a cell has a bias that constants can go into."""
     return all(n.cell.input_bias is not None for n in network.cells if name in n.reads) and all(
         reader.bias is not None for reader in network.readers if name in reader.reads

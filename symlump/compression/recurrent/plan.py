@@ -21,6 +21,7 @@ from symlump.compression.merging.ward import cut, cut_to, merge_tree
 from symlump.compression.recurrent.fitting import FittedCell, Readout, near_cells
 from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.compression.recurrent.sequences import sequences_of
+from symlump.compression.recurrent.stepping import fit_further
 from symlump.compression.recurrent.units import equal_units, merged_cell, pad_cell, sum_blocks
 from symlump.compression.reduction import largest_rounding
 from symlump.errors import MethodError
@@ -80,7 +81,6 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             )
         odd = {
             "on": method.on != "influence",
-            "steps": bool(method.steps),
             "distance": method.compared != "function",
             "floor": method.floor is not None,
         }
@@ -88,7 +88,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             if given:
                 raise MethodError(
                     f"AFDE({option}=…) is for networks without recurrence; for recurrent cells there are eps, "
-                    "retain, linkage, refit and inputs"
+                    "retain, linkage, refit, steps and inputs"
                 )
         return cls(method, network)
 
@@ -125,7 +125,10 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             }
             lumpings = tuple(self._equal[1].values())
         else:
-            near = near_cells(self.network, labels, *self._samples, self.method.refits)
+            steps, further = self.method.steps, None
+            if steps:
+                further = fit_further(self.network, self._samples[1], steps)
+            near = near_cells(self.network, labels, *self._samples, self.method.refits, further)
             cells = {name: found.cell for name, found in near.items()}
             error = self._relative_error(near)
         network, moved = _rounded(self._with(cells, labels, near))
@@ -151,6 +154,10 @@ class RecurrentPlan(Plan[RecurrentCompression]):
 
     def _measure(self) -> str:
         after = "refitted" if self.method.refits else "added up"
+        if self.method.steps:
+            after = (
+                f"refitted, and all weights of the cells then fitted in {self.method.steps} steps"
+            )
         return (
             "ε compares units as functions of time over sample sequences, relative to the mean spread of "
             f"their cell's; weights that read merged units are {after}"

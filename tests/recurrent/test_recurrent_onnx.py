@@ -356,5 +356,7 @@ def test_the_command_line_reads_and_writes_them(tmp_path: Path, capsys: Any) -> 
     assert "exact, proof checked" in capsys.readouterr().out
     x = np.random.default_rng(1).normal(size=(6, 2, 2)).astype(np.float32)
     assert np.allclose(run(path, x)[0], run(small, x)[0], atol=1e-5)
+    assert main(["compress", str(path), "--retain", "0.2", "--steps", "5", "-o", str(small)]) == 0
+    assert "in 5 steps" in capsys.readouterr().out
     assert main(["compress", str(path), "--eps", "0", "-o", str(tmp_path / "small.pt")]) == 2
     assert "ONNX" in capsys.readouterr().err

@@ -24,7 +24,7 @@ _LONGEST = 4_000
 #: Options of the commands that recurrent cells do not take, and what they are where they are not given.
 _NOT_HERE = {
     "output_activation": None, "max_loss": None, "max_bound": None, "bits": None, "on": None,
-    "relative_to": None, "distance": None, "steps": 0, "data": None, "box": None, "picture": None,
+    "relative_to": None, "distance": None, "data": None, "box": None, "picture": None,
     "method": "afde", **OF_ONNX,
 }  # fmt: skip
 
@@ -54,11 +54,16 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
         options,
         {**_NOT_HERE, "equations": None},
         f"is for networks without recurrence; {options.model} has recurrent cells, which take --eps or "
-        "--retain, --linkage, --layers, -o and --certificates",
+        "--retain, --linkage, --steps, --layers, -o and --certificates",
     )
     _check_output(options)
     network, saved = _read(options.model, options)
-    method = AFDE(eps=options.eps, retain=options.retain, linkage=options.linkage or "variance")
+    method = AFDE(
+        eps=options.eps,
+        retain=options.retain,
+        linkage=options.linkage or "variance",
+        steps=options.steps,
+    )
     with working(f"compressing {network.parameters} parameters"):
         result = RecurrentPlan.of_network(network, method).settled()
     report = result.to_dict()

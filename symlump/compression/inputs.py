@@ -62,7 +62,11 @@ def advice(network: Network, method: str) -> str:
 
 
 def samples_of(
-    inputs: Inputs, network: Network, count: int | None = None, seed: int = 0
+    inputs: Inputs,
+    network: Network,
+    count: int | None = None,
+    seed: int = 0,
+    all_given: bool = False,
 ) -> tuple[FloatArray, ...]:
     """Samples of each input of a network.
 
@@ -73,6 +77,8 @@ def samples_of(
     count : int, optional
         How many to draw from a distribution, and the most to take of given samples; by default 4096, and two
         for each unit of the widest layer if these are more, but fewer where values on grids are large.
+    all_given : bool
+        Take all samples that are given, however many.
 
     Raises
     ------
@@ -105,7 +111,7 @@ def samples_of(
     if not all(np.isfinite(a).all() for a in arrays):
         raise MethodError("inputs=… holds numbers that are not finite")
     most = count or max(sample_count(network), 4 * SAMPLES if not _grids(network) else 0)
-    if len(arrays[0]) <= most:
+    if all_given or len(arrays[0]) <= most:
         return tuple(arrays)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:most])
     return tuple(a[chosen] for a in arrays)
@@ -136,7 +142,7 @@ def _array(given: Any) -> npt.NDArray[Any]:
         return np.asarray(given.detach().cpu().double().numpy())
     if hasattr(given, "__array__") or isinstance(given, list | tuple):
         return np.asarray(given, dtype=np.float64)
-    if isinstance(given, Iterable):  # a loader
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes):  # a loader
         batches = [_array(b[0] if isinstance(b, list | tuple) else b) for b in given]
         if batches:
             return np.concatenate(batches)

@@ -113,7 +113,8 @@ def test_a_size_is_had_in_the_better_unit(seed, activation, retain, options):
         return float(np.mean((result.network(x) - full(x)) ** 2)), result.measure
 
     method = sl.AFDE(retain=retain, **options)
-    decided = {"distance": method.compared, "refit": method.refits}
+    of_functions = {"distance": method.compared, "refit": method.refits}
+    decided = {} if method.on == "state" else of_functions
     units = ["output", "layer"]
     if method.compared == "function" and method.on == "influence":
         units.insert(1, "parameters")

@@ -279,6 +279,37 @@ def test_what_a_tolerance_leaves_of_a_size_is_spent(seed, share, unit):
     assert sl.lump(lumping.ode, lumping.method).partition == lumping.partition
 
 
+@pytest.mark.parametrize("method", [sl.AFDE, sl.Dependence, sl.Hierarchical, sl.Wanda])
+def test_inputs_are_taken_as_people_have_them(method):
+    net, options = network(2), {"leaf_size": 2} if method is sl.Hierarchical else {}
+    batches = torch.utils.data.TensorDataset(torch.tensor(X), torch.zeros(len(X)))
+    loader = torch.utils.data.DataLoader(batches, batch_size=16)
+
+    def weights(inputs):
+        result = sl.compress(net, method(retain=0.7, inputs=inputs, **options))
+        return [layer.weight for layer in result.network.layers]
+
+    first = weights(X)
+    for inputs in (X.tolist(), torch.tensor(X), loader):
+        assert all(map(np.allclose, weights(inputs), first))
+    for inputs in (sl.Normal(), sl.Normal(np.ones(3), np.diag([9.0, 1.0, 0.1]))):
+        assert all(np.isfinite(weight).all() for weight in weights(inputs))
+    for wrong in ("samples.csv", 3.0, X[:, :2]):
+        with pytest.raises(MethodError, match="inputs"):
+            weights(wrong)
+
+
+def test_what_says_nothing_to_outgoing_weights_is_refused():
+    for options in (
+        {"refit": True},
+        {"distance": "function"},
+        {"floor": 0.5},
+    ):
+        with pytest.raises(MethodError, match="says nothing to on='state'"):
+            sl.AFDE(eps=0.1, on="state", **options)
+    sl.AFDE(eps=0.1, on="state", distance="coefficients", refit=False)
+
+
 def test_the_share_that_may_remain_is_checked():
     for options in (
         {"eps": 0.1, "up_to": 2},

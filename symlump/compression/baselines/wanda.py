@@ -14,7 +14,7 @@ from symlump.compression.baselines.pruning import (
     holding,
     largest_gone,
 )
-from symlump.compression.inputs import Inputs, samples_of
+from symlump.compression.inputs import Inputs, check_inputs, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod
@@ -24,8 +24,6 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.ode.exact import FloatArray
 from symlump.plan import accept_old_names
-
-_MOST = 1 << 30
 
 
 @accept_old_names(keep="retain")
@@ -75,6 +73,7 @@ class Wanda(CompressionMethod):
             raise MethodError(
                 "Wanda weighs weights by inputs; give some, as in Wanda(0.4, inputs=X)"
             )
+        check_inputs(self.inputs, "Wanda")
 
     @property
     def label(self) -> str:
@@ -83,8 +82,8 @@ class Wanda(CompressionMethod):
 
     def plan(self, network: Network) -> Pruning:
         """See :class:`symlump.plan.Method`."""
-        count = None if any(len(shape) > 1 for shape in network.shapes.values()) else _MOST
-        given = samples_of(self.inputs, network, count)
+        grids = any(len(shape) > 1 for shape in network.shapes.values())
+        given = samples_of(self.inputs, network, all_given=not grids)
         together = _norms_together(network, given)
 
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:

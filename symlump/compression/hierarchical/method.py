@@ -17,7 +17,7 @@ from symlump.compression.hierarchical.block_fit import Fit, decade
 from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
-from symlump.compression.inputs import Inputs, samples_of
+from symlump.compression.inputs import Inputs, check_inputs, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import NetworkError
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Something for layers, by name.
 Arriving: TypeAlias = dict[str, FloatArray]
-
-_MOST = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +122,8 @@ class Hierarchical(CompressionMethod):
     inputs: Inputs = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if self.inputs is not None:
+            check_inputs(self.inputs, "Hierarchical")
         check_wish(self, eps=self.eps, retain=self.retain)
         check_leaf_size(self.leaf_size)
         check_order(self.order)
@@ -162,7 +162,7 @@ class Hierarchical(CompressionMethod):
         if self.inputs is None:
             return {}, {}
         grids = any(len(shape) > 1 for shape in network.shapes.values())
-        samples = samples_of(self.inputs, network, None if grids else _MOST)
+        samples = samples_of(self.inputs, network, all_given=not grids)
         values = forward(network, samples)
         arriving: dict[str, list[FloatArray]] = {}
         biased: dict[str, bool] = {}

@@ -133,6 +133,14 @@ class AFDE(CompressionMethod):
             raise MethodError(
                 f"{given} measures relative to something; it does not go with relative=False"
             )
+        if self.on == "state":
+            options = {"distance": (None, "coefficients"), "refit": (None, False), "floor": (None,)}
+            for name, kept in options.items():
+                if (given := getattr(self, name)) not in kept:
+                    raise MethodError(
+                        f"{name}={given!r} says nothing to on='state', which compares outgoing weights as they "
+                        "are and fits nothing; choose on='influence' or 'both'"
+                    )
         if self.relative_to == "parameters" and (
             self.on != "influence" or self.compared != "function"
         ):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from math import hypot, inf, isfinite
 from sys import float_info
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -190,10 +190,11 @@ class UnitPlan(NetworkPlan):
             by_layer = replace(self.coefficients, units=layer_units(self.network, True, "layer"))
             found = [{"coefficients": self.coefficients}, {"coefficients": by_layer}]
         _ = self._memory, self._ties  # shared by all
+        decided: dict[str, Any] = (
+            {} if method.on == "state" else {"distance": compared, "refit": refit}
+        )
         return [
-            self._like(
-                replace(method, relative_to=unit, distance=compared, refit=refit, steps=0), **own
-            )
+            self._like(replace(method, relative_to=unit, steps=0, **decided), **own)
             for unit, own in zip(units, found, strict=True)
         ]
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 from symlump.errors import FileFormatError
 from symlump.formats.expression import NAME, NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
@@ -121,7 +122,7 @@ def read_statements(
         note += " (Euler's number is exp(1))"
     notes = (note,) if free else ()
     flat = FlatModel(
-        "equations",
+        Path(source.path).stem.strip("-") or "equations",
         source.path,
         tuple(rates),
         (*free, *(pending if symbolic else ())),

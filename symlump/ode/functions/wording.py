@@ -26,9 +26,19 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def listed_functions(functions: Iterable[str]) -> str:
-    """The same of functions by name."""
-    words = {"power": "powers", "log": "ln"}
-    return list_names([words.get(name, name) for name in functions])
+    """The same of functions by name.
+
+    Examples
+    --------
+    >>> listed_functions(["log", "lt", "neq", "power"])
+    'ln, comparisons and powers'
+    """
+    return list_names(list(dict.fromkeys(_WORDS.get(name, name) for name in functions)))
+
+
+_WORDS = {"power": "powers", "log": "ln"} | dict.fromkeys(
+    ("lt", "leq", "gt", "geq", "eq", "neq"), "comparisons"
+)
 
 
 def taken_as_unknown(ode: ODE) -> str:
@@ -54,7 +64,7 @@ def unknown_note(ode: ODE, better: str) -> str:
     """
     names = taken_as_unknown(ode)
     what, whose = "is taken as an unknown function", "it"
-    if " and " in names or names == "powers":
+    if " and " in names or names in ("powers", "comparisons"):
         what, whose = "are taken as unknown functions", "them"
     return f"note: {names} {what}, so a {better} lumping that uses more of {whose} may exist"
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from symlump.compression.compression import Compression
+from symlump.compression.inputs import assume_inputs, samples_of
+from symlump.compression.merging.effect import outputs_of
 from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
@@ -14,6 +18,9 @@ from symlump.network.recurrent.neural_ode import NeuralODE
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.shared import refuse_rearranged, refuse_transposed
 from symlump.plan import Plan
+
+#: Inputs on which it is seen whether outputs still depend on them.
+_TRIED = 64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,15 +110,28 @@ class CompressionPlan(Plan[Compression]):
 
     def reach(self, target: int) -> Compression:
         """See :class:`symlump.plan.Plan`."""
-        return self._reported(self.method, self.reductions.reach(target))
+        return self._reported(self.method, self._watched(self.reductions.reach(target)))
 
     def retain(self, share: float) -> Compression:
         """See :class:`symlump.plan.Plan`."""
-        return self._reported(self.method, self.reductions.retain(share))
+        return self._reported(self.method, self._watched(self.reductions.retain(share)))
 
     def settled(self) -> Compression:
         """What the method itself asks for."""
-        return self._reported(self.method, self.method.settle(self.reductions))
+        reduction = self.method.settle(self.reductions)
+        asked = self.method.retain is not None
+        return self._reported(self.method, self._watched(reduction) if asked else reduction)
+
+    def _watched(self, reduction: Reduction) -> Reduction:
+        """What was made for a size; its note says so where the outputs no longer depend on the inputs."""
+        x = samples_of(assume_inputs(self.network), self.network, _TRIED)
+        with np.errstate(all="ignore"):
+            before, after = (outputs_of(n, x) for n in (self.network, reduction.network))
+            moves, still = np.ptp(before, axis=0).max(), np.ptp(after, axis=0).max()
+        if not (moves > 0 and still <= 1e-9 * moves):
+            return reduction
+        note = "the outputs no longer depend on the inputs; keep more, or take another method"
+        return replace(reduction, note="; ".join(filter(None, (reduction.note, note))))
 
     def _reported(self, method: CompressionMethod, reduction: Reduction) -> Compression:
         reduction = reduction.in_its_dtype()

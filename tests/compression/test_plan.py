@@ -310,6 +310,18 @@ def test_what_says_nothing_to_outgoing_weights_is_refused():
     sl.AFDE(eps=0.1, on="state", distance="coefficients", refit=False)
 
 
+def test_a_size_at_which_outputs_stand_still_is_said():
+    """A weak layer goes as a whole where the smallest of all weights go."""
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((6, 3)), 1e-3 * rng.standard_normal((5, 6)), np.ones((1, 5))]
+    net = sl.Network.dense(weights)
+    said = "the outputs no longer depend on the inputs"
+    assert said in str(sl.compress(net, sl.Magnitude(0.3)))
+    assert said not in str(sl.compress(net, sl.Magnitude(0.9)))
+    assert said not in str(sl.compress(net, sl.AFDE(retain=0.5)))
+    assert said not in str(sl.compress(sl.Network.dense([0 * weights[0]]), sl.Magnitude(0.3)))
+
+
 def test_the_share_that_may_remain_is_checked():
     for options in (
         {"eps": 0.1, "up_to": 2},

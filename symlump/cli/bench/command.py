@@ -15,6 +15,7 @@ from symlump.cli.bench import (
     bounds,
     channels,
     coq_proofs,
+    forward_time,
     linear,
     model_files,
     pinn,
@@ -272,6 +273,13 @@ EXPERIMENTS = (
         channels.add_options,
         channels.run,
         channels.DESCRIPTION,
+    ),
+    Experiment(
+        "forward",
+        "the speed of compressed networks, against fresh ones of their shape",
+        forward_time.add_options,
+        forward_time.run,
+        forward_time.DESCRIPTION,
     ),
     Experiment(
         "recurrent",

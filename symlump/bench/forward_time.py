@@ -21,7 +21,7 @@ from symlump.compression.merging.afde import AFDE
 
 
 @dataclass(frozen=True)
-class Row:
+class ForwardTime:
     """One network.
 
     Parameters
@@ -41,7 +41,7 @@ class Row:
     of_original: float
 
 
-class Residual(nn.Module):
+class ResidualNet(nn.Module):
     """Three convolutions at a time, with a sum around them."""
 
     def __init__(self, width: int, inside: list[tuple[int, int]], groups: int = 1) -> None:
@@ -61,7 +61,7 @@ class Residual(nn.Module):
         return scores
 
 
-class Tokens(nn.Module):
+class TokenNet(nn.Module):
     """Two dense layers at a time on tokens, behind a normalisation, with a sum around them."""
 
     def __init__(self, inside: list[int]) -> None:
@@ -88,7 +88,7 @@ def _dense(inside: list[int]) -> nn.Module:
 
 
 def _residual(groups: int) -> Callable[[Any], nn.Module]:
-    return lambda small: Residual(
+    return lambda small: ResidualNet(
         small.stem.out_channels,
         [
             (
@@ -120,18 +120,18 @@ def _cases(width: int) -> dict[str, _Case]:
             ),
         ),
         f"tokens, 3 blocks of 64–{4 * width}–64": _Case(
-            lambda: Tokens([4 * width] * 3),
+            lambda: TokenNet([4 * width] * 3),
             (8, 32, 64),
-            lambda small: Tokens([small.get_submodule(f"up.{k}").out_features for k in range(3)]),
+            lambda small: TokenNet([small.get_submodule(f"up.{k}").out_features for k in range(3)]),
         ),
-        f"residual, width {width}": _Case(lambda: Residual(width, inside), image, _residual(1)),
+        f"residual, width {width}": _Case(lambda: ResidualNet(width, inside), image, _residual(1)),
         f"residual, width {width}, 4 groups": _Case(
-            lambda: Residual(width, inside, 4), image, _residual(4)
+            lambda: ResidualNet(width, inside, 4), image, _residual(4)
         ),
     }
 
 
-def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
+def measure(quick: bool = False, seed: int = 0) -> Iterator[ForwardTime]:
     """Compress each network to half of its parameters, and time it."""
     for name, case in _cases(8 if quick else 64).items():
         torch.manual_seed(seed)
@@ -141,7 +141,7 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[Row]:
         if sum(p.numel() for p in same.parameters()) != result.retained_parameters:
             raise AssertionError(f"{name}: the fresh network has another shape")
         times = _times([result.model, same, model], x, 2 if quick else 60)
-        yield Row(name, result.retained, times[0] / times[1], times[0] / times[2])
+        yield ForwardTime(name, result.retained, times[0] / times[1], times[0] / times[2])
 
 
 def _times(models: list[Any], x: torch.Tensor, rounds: int) -> list[float]:

@@ -298,7 +298,8 @@ def test_state_dicts_and_fine_tuning(trained, digits):
 
 def test_methods_for_chains_say_so(graph):
     with pytest.raises(
-        NetworkError, match=r"'exact'\) works on chains .* Hierarchical and the baselines take it"
+        NetworkError,
+        match=r"'exact'\) works on chains .* behind 'stem' .* up to rounding: Dependence\(eps=0\)",
     ):
         sl.compress(graph, sl.Dependence(inputs="exact"))
     with pytest.raises(NetworkError, match="on='state'. works on chains"):

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from symlump.errors import FileFormatError
+from symlump.formats import read
 
 if TYPE_CHECKING:
+    from symlump.formats.model import Model
     from symlump.lumping.equivalence import Equivalence
     from symlump.ode.system import ODE
     from symlump.proof.certificate import Certificate
@@ -66,7 +68,7 @@ class CoqRow:
     @property
     def microseconds_per_term(self) -> float:
         """Of coqc, without loading its libraries."""
-        return 1e6 * self.seconds_beyond_loading / self.terms
+        return 1e6 * self.seconds_beyond_loading / max(1, self.terms)
 
 
 def cases(quick: bool) -> list[Case]:
@@ -158,24 +160,33 @@ def _model_case(folder: Path, row: dict[str, Any]) -> Case:
     if row.get("initial") in ("the file's partition", "equal initial values"):
         start = "file" if row["initial"] == "the file's partition" else "values"
     observables = [part.strip() for part in str(row.get("observables", "")).split(";")]
-    # Constants are variables, or replaced by their values: a row says so, or its number of variables does.
     said = f"{kind} {row.get('constants', '')} {row.get('note', '')}"
     replaced = "replaced" in said or "replacing" in said
     variables = int(row["variables"])
 
     def reduce_model() -> _Certified:
-        from symlump.formats import read
         from symlump.lumping.linear.constrained import Constrained
         from symlump.lumping.lump import lump
 
-        model = read(file, constants="values" if replaced else "keep")
         if method == "constrained":
-            return lump(model.ode, Constrained(observables))
+            return lump(_read(file, replaced, variables).ode, Constrained(observables))
+        model = read(file, constants="values" if replaced else "keep")
         if not replaced and len(model.ode) != variables:
             model = read(file, constants="values")
         return _lumped(model.ode, method, model.initial_partition(start))
 
     return Case(file.stem, method, reduce_model, known=int(row["blocks"]))
+
+
+def _read(file: Path, replaced: bool, variables: int) -> Model:
+    """The model with its parameters as values, or as variables where fewer are left than there should be."""
+    if replaced:
+        return read(file, constants="values")
+    try:
+        model = read(file)
+    except FileFormatError:  # a parameter has no value
+        model = None
+    return model if model and len(model.ode) >= variables else read(file, parameters="symbolic")
 
 
 def seconds_to_load() -> float:

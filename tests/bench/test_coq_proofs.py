@@ -17,6 +17,8 @@ MODELS = [
         "variables": 2,
         "blocks": 2,
     },
+    {"file": "b.ode", "kind": "constrained", "observables": "x", "variables": 2, "blocks": 2},
+    {"file": "c.ode", "kind": "constrained", "observables": "x", "variables": 1, "blocks": 1},
     {"file": "a.ode", "kind": "eps-BDE", "initial": "one block", "variables": 2, "blocks": 1},
     {"file": "a.ode", "kind": "forward", "initial": "one block", "variables": 6000, "blocks": 1},
 ]
@@ -37,6 +39,14 @@ end model
 @pytest.fixture
 def models(tmp_path):
     (tmp_path / "a.ode").write_text(MODEL)
+    # A parameter without a value is a variable; and a system may have no terms.
+    (tmp_path / "b.ode").write_text(
+        "begin model b\nbegin parameters\nk\nend parameters\nbegin init\nx = 1\nend init\n"
+        "begin ODE\nd(x) = -k*x\nend ODE\nend model\n"
+    )
+    (tmp_path / "c.ode").write_text(
+        "begin model c\nbegin init\nx = 1\nend init\nbegin ODE\nd(x) = 0\nend ODE\nend model\n"
+    )
     path = tmp_path / "models.json"
     path.write_text(json.dumps({"models": MODELS}))
     return path
@@ -49,7 +59,7 @@ def models(tmp_path):
 def test_rows(models, monkeypatch, capsys):
     assert main(["bench", "proofs", "--coq", "--models", str(models)]) == 0
     out = capsys.readouterr().out
-    assert "2 of 2 proved" in out and "2 of 2 with the known number of blocks" in out
+    assert "4 of 4 proved" in out and "4 of 4 with the known number of blocks" in out
     case = coq_proofs.cases(quick=True)[0]
     monkeypatch.setattr(coq_proofs, "cases", lambda quick: [case])
     assert main(["bench", "proofs", "--coq", "--json"]) == 0
@@ -63,7 +73,7 @@ def test_what_is_measured(models):
     small, large = coq_proofs.cases(True), coq_proofs.cases(False)
     assert {(c.family, c.method) for c in small} == {(c.family, c.method) for c in large}
     assert {c.system for c in large} >= {"phosphorylation 6", "chain 4000"}
-    assert [c.known for c in coq_proofs.model_cases(models)] == [1, 2]
+    assert [c.known for c in coq_proofs.model_cases(models)] == [1, 2, 2, 1]
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"models": [{"kind": "forward"}]}'])

@@ -156,7 +156,7 @@ def test_what_is_refused_says_what_else_there_is(ask, words):
 def test_conditions_name_the_functions_in_which_parameters_stand():
     ode = sl.ODE.from_text("x' = exp(k*x); y' = exp(m*y)", parameters=["k", "m"])
     found = sl.conditions(ode, [["x", "y"]])
-    assert len(found.unknown) == 2 and "put them into the system" in str(found)
+    assert len(found.unknown) == 2 and "can be put into the system" in str(found)
 
 
 @pytest.mark.parametrize(

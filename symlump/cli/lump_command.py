@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import add_many, add_observable, check_one, declare_files, names
+from symlump.cli.arguments import add_many, add_observable, check_one, declare_files, names, refuse
 from symlump.cli.outputs import (
     add_picture,
     check_picture,
@@ -206,6 +206,9 @@ def _method(options: argparse.Namespace) -> Equivalence:
     from symlump.lumping.forward import Forward
 
     kind = Forward if options.method == "forward" else Backward
+    if not options.eps and options.retain is None:
+        unset = {"relative": False, "linkage": "closure", "erode": False}
+        refuse(options, unset, "says how a tolerance is measured: add --eps or --retain")
     given = {
         "eps": options.eps,
         "retain": options.retain,

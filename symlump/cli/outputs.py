@@ -147,10 +147,10 @@ def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]
     Examples
     --------
     >>> report = {"rows": 1, "quotient_terms": 2, "output": "small.ode", "views_left_out": ["total"]}
-    >>> for line in output_lines(report, "rows", "--observable"):
+    >>> for line in output_lines(report, "rows", "--keep"):
     ...     print(line)
     1 variable, 2 terms written to small.ode
-    views left out, as the rows do not determine them: total (linear ones can be kept with --observable)
+    views left out, as they are no linear combinations of the rows: total (linear ones can be kept with --keep)
     """
     lines = []
     if "output" in report:
@@ -162,7 +162,8 @@ def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]
         if left_out:
             more = ", …" if len(left_out) > 8 else ""
             lines.append(
-                f"views left out, as the {variables} do not determine them: {', '.join(left_out[:8])}{more} "
+                f"views left out, as they are no linear combinations of the {variables}: "
+                f"{', '.join(left_out[:8])}{more} "
                 f"(linear ones can be kept with {keep})"
             )
     if "certificate" in report:

@@ -3,9 +3,10 @@
 The signatures of the members of a block must agree as polynomials in the variables that are not
 parameters. So each monomial in those variables gives one polynomial in the parameters that must vanish.
 With quotients, the differences of signatures are multiplied by their denominators first. A function of
-parameters alone, such as K^n, is one more number; one of variables and parameters, such as x^n, is one more
-variable. Since that is a particular function for particular parameters, the conditions then suffice, but other
-values might do, too.
+parameters alone, such as K^n, is one more number; one of variables, such as x^n or sin(x), is one more
+variable. Since such functions may obey equations, as sin(x)² + cos(x)² = 1, or be particular ones for
+particular parameters, the conditions then suffice, but other values might do, too. A single exponential,
+logarithm or trigonometric function of variables obeys none, and the conditions are needed.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Conditions:
         Linearly independent before they were factorized, primitive with a positive leading
         coefficient, square-free, and none a multiple of another. They may contain functions of parameters.
     unknown : tuple of str
-        Functions of variables in which parameters stand, which are taken as unknown: with any of them the
-        conditions suffice, and other values of these parameters might do, too.
+        Functions of variables that are taken as unknown: with any of them the conditions suffice, and other
+        values of the parameters might do, too.
     """
 
     direction: str
@@ -151,8 +152,8 @@ class Conditions:
         shown = ", ".join(self.unknown[:4]) + (", …" if len(self.unknown) > 4 else "")
         them = "it" if len(self.unknown) == 1 else "them"
         return (
-            f"  ({shown}: taken as unknown, as parameters stand in {them}; where values of these parameters "
-            "matter, put them into the system)"
+            f"  ({shown}: taken as unknown, so other values may do as well; values of parameters that stand in "
+            f"{them} can be put into the system)"
         )
 
     def __repr__(self) -> str:
@@ -184,7 +185,8 @@ def conditions(
     ode : ODE
         A system with symbolic ``parameters``; nothing is said of values for which a denominator is always 0.
         Without any, the answer is that the partition is an equivalence, or is impossible. Functions of
-        variables in which parameters stand, such as x^n, are taken as unknown; then the conditions suffice.
+        variables between which equations may exist, and those in which parameters stand, such as x^n, are taken
+        as unknown; then the conditions suffice.
     partition : Partition or blocks of names
         Variables that no block mentions form one more. Parameters always stand alone, mentioned or not.
     method : Forward() or Backward()
@@ -291,7 +293,7 @@ def _of_functions(
     -------
     expressions : tuple of sympy expressions
     unknown : tuple of str
-        The functions of variables and parameters in what had to vanish.
+        The functions of variables in what had to vanish, where equations between them may exist.
     """
     labels = partition.labels
     terms = method.signature(ode, labels, np.arange(len(ode)))
@@ -300,7 +302,7 @@ def _of_functions(
     forward = method.direction == "forward"
     places = [ode.index[name] for name in ode.parameters]
     parameter = {(v if forward else int(labels[v])): k for k, v in enumerate(places)}
-    of_parameters, mixed = _kinds(table, parameter)
+    of_parameters, moving = _kinds(table, parameter)
     numbers = parameter | {s: len(places) + k for k, s in enumerate(of_parameters)}
     met: dict[int, None] = {}
     found: list[Polynomial] = []
@@ -322,7 +324,7 @@ def _of_functions(
                     rest = tuple((s, e) for s, e in monomial if s not in numbers)
                     powers = sorted((numbers[s], e) for s, e in monomial if s in numbers)
                     add_term(split.setdefault(rest, {}), tuple(powers), value)
-                    met |= dict.fromkeys(s for s, _ in rest if s in mixed)
+                    met |= dict.fromkeys(s for s, _ in rest if s in moving)
                 found += [polynomial for polynomial in split.values() if polynomial]
     symbols, letters = _as_sympy(table, parameter, ode.parameters), Letters()
     names = [*ode.parameters, *(letters.put(symbols[s]).name for s in of_parameters)]
@@ -330,22 +332,37 @@ def _of_functions(
     named = list(ode.variables)
     if not forward:
         named = [ode.variables[k] for k in partition.representatives.tolist()]
+    if len(met) == 1 and all(moving[s] for s in met):
+        met = {}  # a transcendental function of the variables fulfils no equation, so all conditions are needed
     shown: list[dict[Monomial, Fraction]] = [{((s, 1),): _ONE} for s in met]
     texts = [text for text, _ in write_functions(named, table, *shown)]
     return tuple(e for e in expressions if e != 0), tuple(dict.fromkeys(texts))
 
 
-def _kinds(table: SymbolTable, parameter: Mapping[int, int]) -> tuple[list[int], set[int]]:
-    """The functions of parameters and numbers alone, and those of variables and parameters, without 1/u."""
+#: Functions that no polynomial equation with their argument holds for.
+_TRANSCENDENTAL = frozenset(("exp", "ln", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"))
+
+
+def _kinds(table: SymbolTable, parameter: Mapping[int, int]) -> tuple[list[int], dict[int, bool]]:
+    """The functions of parameters and numbers alone, and those of variables, without 1/u.
+
+    Of the latter also whether they are transcendental and no parameter stands in them. Derivatives by a
+    parameter belong to its own row, and it stands alone, so these are compared with nothing.
+    """
     moves = [s not in parameter for s in range(table.count)]
     set_by = [not moving for moving in moves]
+    plain, simple = set(range(table.count)), [False] * table.count  # plain: variables, and the time
     for name, arguments in zip(table.functions, table.arguments, strict=True):
         inside = {s for u in arguments for s in symbols_of(u)}
         moves.append(name == "time" or any(moves[s] for s in inside))
         set_by.append(any(set_by[s] for s in inside))
+        plain |= {len(moves) - 1} if name == "time" else set()
+        simple.append(name in _TRANSCENDENTAL and inside <= plain)
     functions = range(table.count, table.count + len(table.functions))
     outer = [s for s in functions if not table.is_inverse(s)]
-    return [s for s in outer if not moves[s]], {s for s in outer if moves[s] and set_by[s]}
+    called = {s: table.functions[s - table.count] for s in outer}
+    moving = {s: simple[s] and not set_by[s] for s in outer if moves[s] and called[s] != "time"}
+    return [s for s in outer if not moves[s] and "'" not in called[s]], moving
 
 
 def _as_sympy(
@@ -358,6 +375,10 @@ def _as_sympy(
 
     found = {s: sympy.Symbol(names[k]) for s, k in parameter.items()}
     for k, (name, arguments) in enumerate(zip(table.functions, table.arguments, strict=True)):
-        if name != "time" and all(s in found for u in arguments for s in symbols_of(u)):
+        if (
+            name != "time"
+            and "'" not in name
+            and all(s in found for u in arguments for s in symbols_of(u))
+        ):
             found[table.count + k] = apply_function(name, [in_symbols(u, found) for u in arguments])
     return found

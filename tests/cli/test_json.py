@@ -256,3 +256,25 @@ def test_files_are_declared():
                     action, argparse._SubParsersAction
                 ):
                     assert action.dest in known, (part.prog, action.dest)
+
+
+def test_what_events_set_is_conserved_between_them(tmp_path, capsys):
+    path = tmp_path / "m.xml"
+    path.write_text(
+        """<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"><model id="m">
+<listOfParameters><parameter id="A" value="2" constant="false"/><parameter id="k" value="1" constant="false"/>
+<parameter id="B" value="1" constant="false"/></listOfParameters>
+<listOfRules><rateRule variable="A"><math xmlns="http://www.w3.org/1998/Math/MathML"><apply><times/><ci>k</ci>
+<ci>B</ci></apply></math></rateRule><rateRule variable="B"><math xmlns="http://www.w3.org/1998/Math/MathML"><apply>
+<minus/><apply><times/><ci>k</ci><ci>B</ci></apply></apply></math></rateRule></listOfRules>
+<listOfEvents><event id="e" useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">
+<math xmlns="http://www.w3.org/1998/Math/MathML"><apply><gt/><ci>A</ci><cn>2.5</cn></apply></math></trigger>
+<listOfEventAssignments><eventAssignment variable="k"><math xmlns="http://www.w3.org/1998/Math/MathML"><cn>3</cn>
+</math></eventAssignment></listOfEventAssignments></event></listOfEvents></model></sbml>"""
+    )
+    assert main(["conserved", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "  k = 1, until an event sets it" in out and "  A + B = 3\n" in out
+    assert main(["conserved", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["quantities"]
+    assert sorted((q["value"], q["between_events"]) for q in found) == [("1", True), ("3", False)]

@@ -80,7 +80,7 @@ def test_text_with_all_blocks_and_an_output(capsys, tree, tmp_path):
     assert code == 0
     assert "blocks:\n  {x1, x2}\n  {x3}\n  {x4}\n" in out
     assert f"3 variables, 6 terms written to {small}" in out
-    assert "views left out, as the blocks do not determine them: first, product" in out
+    assert "views left out, as they are no linear combinations of the blocks: first, product" in out
 
 
 def test_json(capsys, tree, tmp_path):

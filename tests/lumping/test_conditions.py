@@ -211,7 +211,7 @@ def test_parameters_inside_functions_make_conditions_that_suffice():
     assert found.unknown == ("x^n",)
     assert not found.holds and not found.impossible
     assert re.search(
-        r"equivalence if  .*\(x\^n: taken as unknown, .* put them into the system\)", str(found)
+        r"equivalence if  .*\(x\^n: taken as unknown, .* can be put into the system\)", str(found)
     )
     settled = found.substitute({"k2": "k1", "K2": "K1"})
     assert settled.holds and settled.unknown == ("x^n",)
@@ -239,3 +239,28 @@ def test_parameters_inside_functions_make_conditions_that_suffice():
     found = sl.conditions(numbers, [["x", "y"]], sl.Backward())
     assert found.expressions == (sympy.pi * k1 - sympy.E * k2,) and not found.unknown
     assert found.substitute({"k1": 1, "k2": 1}).impossible
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "method", "says"),
+    [
+        # Functions of parameters alone, where the forward signature has their derivatives, too.
+        ("x' = exp(-k)*x; y' = exp(-j)*y", "kj", sl.Forward(), "iff  "),
+        ("x' = ln(k)*x; y' = ln(j)*y", "kj", sl.Forward(), "iff"),
+        ("x' = k^(1/2)*x; y' = j^(1/2)*y", "kj", sl.Forward(), "iff"),
+        ("x' = k*a^n/(K^n + a^n) - x; y' = j*a^n/(J^n + a^n) - y; a' = 1/(1 + x + y)", "kjnKJ",
+         sl.Forward(), "forward equivalence for all"),
+        # Functions of variables that obey an equation: j = k would do as well.
+        ("x' = k*sin(u)^2 + k*cos(u)^2; y' = j; u' = 1", "kj", sl.Backward(), "if  "),
+        ("x' = k*x*(sin(u)^2 + cos(u)^2); y' = j*y; u' = 1", "kj", sl.Forward(), "if  "),
+        ("x' = k*exp(u)*exp(u); y' = j*exp(2*u); u' = 1", "kj", sl.Backward(), "if  "),
+        ("x' = k*u; y' = j*(u^(1/2))^2; u' = 1", "kj", sl.Backward(), "if  "),
+        ("x' = k*abs(u); y' = j*abs(u); u' = 1", "kj", sl.Backward(), "if  -j + k = 0"),
+        # A single exponential obeys none.
+        ("x' = k*exp(u)/(1 + exp(u)); y' = j*exp(u)/(1 + exp(u)); u' = 1", "kj", sl.Backward(),
+         "iff  -j + k = 0"),
+    ],
+)  # fmt: skip
+def test_functions_say_whether_conditions_are_needed(text, parameters, method, says):
+    ode = sl.ODE.from_text(text, parameters=list(parameters))
+    assert says in str(sl.conditions(ode, [["x", "y"]], method))

@@ -54,6 +54,11 @@ def run(options: argparse.Namespace) -> Answer:
     )
 
 
+def _moved(model: Model, row: dict[str, Fraction]) -> bool:
+    """Whether an event sets a variable of the combination, so that it stays constant between events only."""
+    return any(name in row for event in model.events for name in event.assignments)
+
+
 def _value(model: Model, row: dict[str, Fraction]) -> Fraction:
     return sum((c * model.initial_values[name] for name, c in row.items()), Fraction(0))
 
@@ -74,6 +79,7 @@ def _report(
             {
                 "coefficients": {name: fraction_text(value) for name, value in row.items()},
                 "value": fraction_text(_value(model, row)),
+                "between_events": _moved(model, row),
             }
             for row in found.combinations.values()
         ],
@@ -94,6 +100,7 @@ def _text(options: argparse.Namespace, model: Model, found: LinearLumping, exact
             f"{count}{proved}",
             *(
                 f"  {combination_text(row)} = {fraction_text(_value(model, row))}"
+                + (", until an event sets it" if _moved(model, row) else "")
                 for row in found.combinations.values()
             ),
         ]

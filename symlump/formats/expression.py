@@ -12,9 +12,10 @@ follows the ordinary rule.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 from typing import Generic, TypeVar
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
@@ -310,3 +311,20 @@ class ExpressionReader(Generic[Value]):
             message = f"{problem}, at {quote(near.strip(), 40)}"
             kind = FileFormatError if type(problem) is InputError else type(problem)
             raise source.error(position, message, kind) from None
+
+
+def allowed_names(
+    names: Iterable[str], stem: str, pattern: str = NAME, taken: Collection[str] = ()
+) -> dict[str, str]:
+    """For each name what a file calls it: the same, or a free one where it is not allowed or is taken.
+
+    Examples
+    --------
+    >>> allowed_names(["x", "A(b)", "exp"], "s"), allowed_names(["x", "t"], "view", taken=["x", "t"])
+    ({'x': 'x', 'A(b)': 's1', 'exp': 'exp'}, {'x': 'view1', 't': 'view2'})
+    """
+    listed = list(names)
+    good = {name for name in listed if re.fullmatch(pattern, name) and name not in taken}
+    used = good.union(taken)
+    free = (name for name in map(f"{stem}{{}}".format, count(1)) if name not in used)
+    return {name: name if name in good else next(free) for name in listed}

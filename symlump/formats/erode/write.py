@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
-from symlump.formats.expression import FUNCTIONS, NAME
+from symlump.formats.expression import FUNCTIONS, NAME, allowed_names
 from symlump.formats.flows import equations
 from symlump.formats.model import Model, combination_text
 from symlump.formats.numerals import fraction_text
 from symlump.ode.functions.algebra import Monomial
 from symlump.ode.system import ODE
 
-_IDENTIFIER = re.compile(NAME)
 _NAME = re.compile(rf"(?<![\w.]){NAME}")
 _RESERVED = {"begin", "end", "arbitrary"}
 _SHARED = (
@@ -33,7 +31,7 @@ def write_erode(model: Model) -> str:
     a name that is not there any more: a renamed one, a parameter, a dropped constant.
     """
     ode = model.ode
-    names = _identifiers(ode.variables, "s")
+    names = allowed_names(ode.variables, "s", NAME, _RESERVED)
     renamed = any(old != new for old, new in names.items())
     title = " ".join(_UNSAFE.sub(" ", model.name).split()) or "model"
     lines = [f"begin model {title}"]
@@ -70,7 +68,7 @@ def write_erode(model: Model) -> str:
             if known.issuperset(_NAME.findall(text))
         }
     if views:
-        titles = _identifiers(views, "view")
+        titles = allowed_names(views, "view", NAME, _RESERVED)
         lines.append(" begin views")
         lines += [f"  {titles[name]} = {text}" for name, text in views.items()]
         lines.append(" end views")
@@ -100,23 +98,6 @@ def _functions(ode: ODE, names: list[str]) -> list[str]:
                 f"an ERODE file cannot hold the function {name}; equations (.txt) and SBML (.xml) can"
             )
     return written[len(names) :]
-
-
-def _identifiers(names: Iterable[str], stem: str) -> dict[str, str]:
-    """Each name, or a free identifier where ERODE does not allow the name."""
-    given = tuple(names)
-    good = {name for name in given if _IDENTIFIER.fullmatch(name) and name not in _RESERVED}
-    result: dict[str, str] = {}
-    number = 0
-    for name in given:
-        if name in good:
-            result[name] = name
-            continue
-        number += 1
-        while f"{stem}{number}" in good:
-            number += 1
-        result[name] = f"{stem}{number}"
-    return result
 
 
 def _definition(name: str, written: str, value: Fraction) -> str:

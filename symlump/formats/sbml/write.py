@@ -6,6 +6,7 @@ import re
 from xml.sax.saxutils import quoteattr
 
 from symlump.formats.events import Event
+from symlump.formats.expression import allowed_names
 from symlump.formats.flat import Call, Expression
 from symlump.formats.model import Model
 from symlump.formats.sbml.mathml import LATER, double, mathml
@@ -34,7 +35,9 @@ class _Writer:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.ids = _identifiers((*model.ode.variables, *_views(model)))
+        self.ids = allowed_names(
+            (*model.ode.variables, *_views(model)), "s", _IDENTIFIER.pattern, ("space",)
+        )
         self.operators: set[str] = set()
         self.parts: dict[str, list[str]] = {
             "Compartments": [
@@ -144,18 +147,3 @@ def _views(model: Model) -> list[str]:
 
 def _quoted(text: str) -> str:
     return quoteattr(_CONTROL.sub(" ", text))
-
-
-def _identifiers(names: tuple[str, ...]) -> dict[str, str]:
-    taken = {name for name in names if _IDENTIFIER.fullmatch(name)} | {"space"}
-    result: dict[str, str] = {}
-    number = 0
-    for name in names:
-        if _IDENTIFIER.fullmatch(name) and name != "space":
-            result[name] = name
-            continue
-        number += 1
-        while f"s{number}" in taken:
-            number += 1
-        result[name] = f"s{number}"
-    return result

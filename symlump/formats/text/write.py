@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from symlump.formats.expression import NAME, NAMES_OF_NONE
+from symlump.formats.expression import NAME, NAMES_OF_NONE, allowed_names
 from symlump.formats.model import Model, combination_text
 from symlump.formats.numerals import fraction_text
 from symlump.formats.text.read import BUILT_IN
@@ -40,7 +39,7 @@ def write_statements(model: Model) -> str:
     reserved = {*BUILT_IN, *NAMES_OF_NONE}
     # A letter that is 0 is left without a value, so that it stays a letter whoever reads it.
     free = {name for name in ode.parameters if not model.initial_values[name]}
-    names = typed_names(ode.variables, "s", free & reserved)
+    names = allowed_names(ode.variables, "s", NAME, free & reserved)
     lines = [f"# {_SPACE.sub(' ', model.name).strip() or 'model'}"]
     lines += [f"# {new} is {_comment(old)}" for old, new in names.items() if new != old]
     equations = whole_equations(ode, list(names.values()), fraction_text)
@@ -54,7 +53,7 @@ def write_statements(model: Model) -> str:
             lines.append(f"{names[name]} = {fraction_text(value)}")
         elif value:
             lines.append(f"{names[name]}(0) = {fraction_text(value)}")
-    views = typed_names(model.observables, "view", {*names.values(), *reserved})
+    views = allowed_names(model.observables, "view", NAME, {*names.values(), *reserved})
     for name, combination in model.observables.items():
         present = {names[variable]: value for variable, value in combination.items() if value}
         if views[name] != name:
@@ -64,29 +63,6 @@ def write_statements(model: Model) -> str:
         lines.append(f"# block of the partition: {', '.join(names[name] for name in block)}")
     lines += [f"# view left out: {_comment(name)}" for name in model.other_views]
     return "\n".join(lines) + "\n"
-
-
-def typed_names(given: Iterable[str], stem: str, taken: Iterable[str] = ()) -> dict[str, str]:
-    """Each name, or a free one where it cannot be typed, or is taken.
-
-    Examples
-    --------
-    >>> typed_names(["x", "A(b)", "exp"], "s"), typed_names(["x", "t"], "view", ["x", "t"])
-    ({'x': 'x', 'A(b)': 's1', 'exp': 'exp'}, {'x': 'view1', 't': 'view2'})
-    """
-    listed, used = list(given), set(taken)
-    good = {name for name in listed if re.fullmatch(NAME, name) and name not in used}
-    result: dict[str, str] = {}
-    number = 0
-    for name in listed:
-        if name in good:
-            result[name] = name
-            continue
-        number += 1
-        while f"{stem}{number}" in good | used:
-            number += 1
-        result[name] = f"{stem}{number}"
-    return result
 
 
 def _comment(text: str) -> str:

@@ -377,3 +377,20 @@ class GroupSum(Node):
                 f"groups must number each of the {before[0]} channels with 0, 1, … without gaps"
             )
         return (count, *before[1:])
+
+
+def take_name(name: str, taken: set[str]) -> str:
+    """The name, with a number if it is taken; it then counts as taken.
+
+    Examples
+    --------
+    >>> taken = {"sum"}
+    >>> take_name("sum", taken), take_name("sum", taken), take_name("gate", taken)
+    ('sum_2', 'sum_3', 'gate')
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free

@@ -24,6 +24,7 @@ from symlump.network.nodes import (
     Input,
     Node,
     Select,
+    take_name,
 )
 from symlump.network.precision import refuse_overflow
 from symlump.network.simplify import simplify
@@ -180,18 +181,9 @@ class _Rewriter:
 
     def _select(self, place: str, name: str, channels: IntArray) -> str:
         """Add a selection."""
-        select = Select(self._free(place), (name,), channels)
+        select = Select(take_name(place, self._taken), (name,), channels)
         self._add(select)
         return select.name
-
-    def _free(self, place: str) -> str:
-        """A free name."""
-        number, free = 1, place
-        while free in self._taken:
-            number += 1
-            free = f"{place}_{number}"
-        self._taken.add(free)
-        return free
 
     def _affine(self, node: Affine, channels: IntArray) -> IntArray:
         blocks = Partition(self._labels[node.name])

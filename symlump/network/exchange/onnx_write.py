@@ -28,6 +28,7 @@ from symlump.network.nodes import (
     Select,
     Squeeze,
     Unsqueeze,
+    take_name,
 )
 from symlump.network.saved.onnx_file import onnx_library
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
@@ -131,12 +132,7 @@ class _Writer:
         return self._add("Identity", [name], self._free("output"))
 
     def _free(self, name: str) -> str:
-        number, result = 1, name
-        while result in self._taken:
-            number += 1
-            result = f"{name}_{number}"
-        self._taken.add(result)
-        return result
+        return take_name(name, self._taken)
 
     def _add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self._nodes.append(

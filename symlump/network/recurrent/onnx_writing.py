@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NetworkError
+from symlump.network.nodes import take_name
 from symlump.network.recurrent.onnx_cells import operands
 from symlump.network.recurrent.onnx_graph import drop_unneeded
 from symlump.network.recurrent.onnx_source import CellSite, OnnxSource, ReaderSite, ShapeSite
@@ -204,27 +205,19 @@ class _Writer:
             value.type.tensor_type.shape.dim[axis].dim_value = size
 
     def _constant(self, name: str, array: FloatArray) -> str:
-        name = self._free(name)
+        name = take_name(name, self._taken)
         held = np.ascontiguousarray(array, dtype=self._float)
         self._graph.initializer.append(self._onnx.numpy_helper.from_array(held, name))
         return name
 
     def _whole(self, numbers: list[int]) -> str:
-        name = self._free("sizes")
+        name = take_name("sizes", self._taken)
         held = np.array(numbers, dtype=np.int64)
         self._graph.initializer.append(self._onnx.numpy_helper.from_array(held, name))
         return name
 
     def _node(self, operator: str, inputs: list[str], before: str, **attributes: Any) -> str:
-        name = self._free(f"{operator.lower()}_of_units")
+        name = take_name(f"{operator.lower()}_of_units", self._taken)
         made = self._onnx.helper.make_node(operator, inputs, [name], **attributes)
         self._before.setdefault(before, []).append(made)
         return name
-
-    def _free(self, name: str) -> str:
-        number, result = 1, name
-        while result in self._taken:
-            number += 1
-            result = f"{name}_{number}"
-        self._taken.add(result)
-        return result

@@ -39,6 +39,7 @@ def draw_sweep(sweep: Sweep) -> Figure:
         marker="o",
         linewidth=2.2,
     )
+    upper.yaxis.get_major_locator().set_params(integer=True)  # a count
     upper.set_ylabel(sweep.counted)
     upper.set_ylim(bottom=0)
     upper.set_title(sweep.subject, fontsize=11)

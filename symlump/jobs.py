@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -144,6 +145,15 @@ def run_jobs(
         if step is not None:
             step(done, "")
     return [results[job.key] for job in jobs]
+
+
+def forget(cache: Path) -> None:
+    """Remove the results of jobs from a folder, and the folder if nothing else is in it."""
+    for path in cache.iterdir():
+        if re.fullmatch(r"[0-9a-f]{40}\.json", path.name):
+            path.unlink()
+    with suppress(OSError):  # something else is in it
+        cache.rmdir()
 
 
 def _canonical(data: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from io import StringIO
@@ -14,9 +13,9 @@ from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import refuse
-from symlump.errors import FileFormatError, SymlumpError
-from symlump.files import write_text
-from symlump.jobs import Job, run_jobs
+from symlump.errors import FileFormatError, MethodError, SymlumpError
+from symlump.files import STANDARD, write_text
+from symlump.jobs import Job, forget, run_jobs
 from symlump.memory import memory_errors
 from symlump.progress import bar, quiet
 
@@ -49,9 +48,13 @@ def run_many(
     Raises
     ------
     MethodError
-        If one of these is given, or a folder holds no file.
+        If one of these is given, or standard input.
+    FileFormatError
+        If a folder holds no file.
     """
     refuse(options, of_one, "is for one file, and --table makes a row of each")
+    if STANDARD in (options.file, *options.others):
+        raise MethodError("--table reads files, which can be read again; standard input cannot")
     files = list(_files([options.file, *options.others], suffixes))
     plain = {k: v for k, v in vars(options).items() if _is_plain(v)}
     plain |= {"others": [], "table": None, "jobs": 1, "scheduler": None}
@@ -79,7 +82,7 @@ def run_many(
     writer.writeheader()
     writer.writerows(rows)
     write_text(options.table, text.getvalue())
-    shutil.rmtree(parts, ignore_errors=True)
+    forget(parts)
     failed = [r for r in rows if r["error"] is not None]
     report = {"table": options.table, "files": len(rows), "failed": len(failed), "rows": rows}
     return Answer(lambda: report, lambda: _text(report, failed), 1 if failed else 0)

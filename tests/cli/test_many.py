@@ -63,6 +63,14 @@ def test_a_folder_makes_one_table(tmp_path, models, capsys, jobs):
     assert report["files"] == 3 and report["failed"] == 0 and report["rows"][2]["blocks"] == 4
 
 
+def test_nothing_else_is_removed(tmp_path, models):
+    table, parts = tmp_path / "out.csv", tmp_path / "out.csv.parts"
+    parts.mkdir()
+    (parts / "notes.json").write_text("{}")
+    given = ["lump", str(models / "m2.ode"), "--method", "backward", "--table", str(table)]
+    assert main(given) == 0 and [p.name for p in parts.iterdir()] == ["notes.json"]
+
+
 def test_an_interrupted_table_goes_on(tmp_path, models):
     table, parts = tmp_path / "out.csv", tmp_path / "out.csv.parts"
     call = [sys.executable, "-m", "symlump", "lump", str(models), "--method", "backward"]
@@ -91,11 +99,12 @@ def test_an_interrupted_table_goes_on(tmp_path, models):
         ([], "several files make one table: add --table"),
         (["--table", "t.csv", "-o", "small.ode"], "--output is for one file"),
         (["--table", "t.csv", "--jobs", "0"], "at least one process"),
+        (["-", "--table", "t.csv"], "standard input cannot"),
     ],
 )
 def test_mistakes(models, capsys, monkeypatch, arguments, says):
     monkeypatch.chdir(models)
-    assert main(["lump", "m2.ode", "m3.ode", "--method", "backward", *arguments]) == 2
+    assert main(["lump", "m2.ode", "m3.ode", *arguments, "--method", "backward"]) == 2
     assert says in capsys.readouterr().err
     assert not (models / "t.csv").exists()
 

@@ -340,7 +340,7 @@ def _of_functions(
 
 
 #: Functions that no polynomial equation with their argument holds for.
-_TRANSCENDENTAL = frozenset(("exp", "ln", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"))
+_TRANSCENDENTAL = frozenset(("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"))
 
 
 def _kinds(table: SymbolTable, parameter: Mapping[int, int]) -> tuple[list[int], dict[int, bool]]:

@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.exchange.onnx_constants import axes_of
 
 Array = npt.NDArray[Any]
 Attributes = dict[str, Any]
 
 #: Functions of one number: the same for units that are equal.
-_FUNCTIONS = {
-    "Relu", "Tanh", "Sigmoid", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Softplus", "Softsign",
-    "HardSigmoid", "HardSwish", "Mish", "Erf", "Abs", "Exp", "Sin", "Cos", "Clip",
-}  # fmt: skip
+_FUNCTIONS = {phi.onnx for phi in ACTIVATIONS.values() if phi.onnx} | {"Erf"}
 _UNCHANGED = {"Identity", "Dropout", "Cast"}
 _OTHERS = (".", "1")
 _REDUCTIONS = {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"}

@@ -23,12 +23,13 @@ from symlump.network.nodes import Shape
 from symlump.network.saved.onnx_file import (
     DTYPES,
     MISFITS,
-    MOST_NODES,
     array_of_tensor,
+    attribute_value,
     clean,
     first_line,
     in_order,
     load_onnx,
+    naming,
     onnx_library,
 )
 from symlump.network.shared import Origins
@@ -83,15 +84,8 @@ def read_onnx(
     <Network: 2–2–1, tanh, 6 parameters>
     """
     onnx, model = onnx_library(), load_onnx(path)
-    try:
-        with np.errstate(all="ignore"):  # weights that are not finite are refused by name
-            return _Reader(onnx, model, leave_untouched, shape or {}).network
-    except NetworkError as error:
-        raise NetworkError(f"{path}: {error}") from None
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
-    except MISFITS as error:  # such as names that are not text
-        raise FileFormatError(f"{path} is damaged: {first_line(error)}") from None
+    with naming(path):
+        return _Reader(onnx, model, leave_untouched, shape or {}).network
 
 
 class _Reader:
@@ -120,8 +114,6 @@ class _Reader:
         self._names: dict[int, str] = {}
         self._dtype: int | None = None
         graph = model.graph
-        if len(graph.node) > MOST_NODES:
-            raise FileFormatError(f"it has {len(graph.node)} nodes, more than {MOST_NODES}")
         cell = next((node for node in graph.node if node.op_type in ("RNN", "GRU", "LSTM")), None)
         if cell is not None and not leave_untouched:
             where = f"node {cell.name!r} ({cell.op_type})"
@@ -230,7 +222,7 @@ class _Reader:
             return
         made = len(self._build.nodes)
         try:
-            attributes = {a.name: self._attribute(a) for a in node.attribute}
+            attributes = {a.name: attribute_value(self._onnx, a) for a in node.attribute}
             attributes["_outputs"] = len(node.output)
             result = self._operators.read(node.op_type, name, inputs, attributes)
         except NetworkError as error:
@@ -301,12 +293,6 @@ class _Reader:
             step = Untouched(place, tuple(values.values()), what, shape, numbers, call)
             results.append(self._build.view(self._build.add(step)))
         return tuple(results)
-
-    def _attribute(self, attribute: Any) -> Any:
-        value = self._onnx.helper.get_attribute_value(attribute)
-        if isinstance(value, self._onnx.TensorProto):
-            return array_of_tensor(self._onnx, value, attribute.name)
-        return value
 
     def _place(self, node: Any, number: int) -> str:
         """The name of the weight without its ending, or the node's own."""

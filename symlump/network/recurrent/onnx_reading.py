@@ -33,12 +33,13 @@ from symlump.network.recurrent.recurrent_network import CellNode, Reader, Recurr
 from symlump.network.saved.onnx_file import (
     DTYPES,
     MISFITS,
-    MOST_NODES,
     array_of_tensor,
+    attribute_value,
     clean,
     first_line,
     in_order,
     load_onnx,
+    naming,
     onnx_library,
 )
 
@@ -74,15 +75,8 @@ def read_recurrent_onnx(path: str | Path) -> RecurrentNetwork:
     """
     onnx = onnx_library()
     model = load_onnx(path)
-    try:
-        with np.errstate(all="ignore"):
-            return _Walk(onnx, model).network()
-    except NetworkError as error:
-        raise NetworkError(f"{path}: {error}") from None
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
-    except MISFITS as error:
-        raise FileFormatError(f"{path} is damaged: {first_line(error)}") from None
+    with naming(path):
+        return _Walk(onnx, model).network()
 
 
 def holds_cells(model: Any) -> bool:
@@ -95,8 +89,6 @@ class _Walk:
 
     def __init__(self, onnx: Any, model: Any) -> None:
         self._onnx, self._model, graph = onnx, model, model.graph
-        if len(graph.node) > MOST_NODES:
-            raise FileFormatError(f"it has {len(graph.node)} nodes, more than {MOST_NODES}")
         self._values: dict[str, Any] = {"": None}
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._ranks = ranks_of(onnx, model)
@@ -219,10 +211,7 @@ class _Walk:
     def _attribute(self, entry: Any) -> Any:
         if entry.HasField("g") or entry.graphs:
             return None
-        value = self._onnx.helper.get_attribute_value(entry)
-        if isinstance(value, self._onnx.TensorProto):
-            return array_of_tensor(self._onnx, value, entry.name)
-        return value
+        return attribute_value(self._onnx, entry)
 
     def _of_others(self, node: Any, shown: str, x: list[Any], a: dict[str, Any]) -> list[Any]:
         """Constants, shapes, starting states; all else is from outside."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +64,33 @@ def load_onnx(path: str | Path) -> Any:
         raise FileFormatError(f"{path} is not an ONNX file: {str(error)[:200]}") from None
     if not model.graph.node and not model.graph.input:
         raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
+    if len(model.graph.node) > MOST_NODES:
+        raise FileFormatError(
+            f"{path}: it has {len(model.graph.node)} nodes, more than {MOST_NODES}"
+        )
     return model
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let errors of the block name the file, and call misfits damage."""
+    try:
+        with np.errstate(all="ignore"):  # weights that are not finite are refused by name
+            yield
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from None
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+    except MISFITS as error:  # such as names that are not text
+        raise FileFormatError(f"{path} is damaged: {first_line(error)}") from None
+
+
+def attribute_value(onnx: Any, attribute: Any) -> Any:
+    """The value of a node's attribute; a tensor as an array."""
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, onnx.TensorProto):
+        return array_of_tensor(onnx, value, attribute.name)
+    return value
 
 
 def array_of_tensor(onnx: Any, tensor: Any, name: str) -> Any:

@@ -94,6 +94,8 @@ class EquivalencePlan(Plan[Lumping]):
         key = method.is_exact, found.partition
         if key not in self._quotients:
             self._quotients[key] = self._quotient(method, found)
+            if method.direction == "backward":
+                elementary_backward.check_values(self.ode, found.partition.labels)
         quotient, defect = self._quotients[key]
         return Lumping(
             self.ode, method, self.initial, found.partition, quotient, defect, found.rounds

@@ -14,6 +14,7 @@ from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.domains import undefined_number
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.functions.undefined import STATES, without_value
 from symlump.ode.system import ODE
 
 
@@ -47,6 +48,22 @@ def check_defined(ode: ODE, labels: IntArray) -> None:
         With that denominator.
     """
     _on_blocks(ode, SymbolTable(int(labels.max(initial=-1)) + 1), labels)
+
+
+def check_values(ode: ODE, labels: IntArray) -> None:
+    """Refuse blocks on which a function has no value at any of the states that are tried.
+
+    Raises
+    ------
+    PartitionError
+        With that function.
+    """
+    lost = without_value(ode, labels)
+    if lost:
+        raise PartitionError(
+            f"{lost} has no value at any of {STATES} states that were tried, where the variables of a block "
+            f"are equal, so they are not made one. {_APART}"
+        )
 
 
 def _on_blocks(ode: ODE, table: SymbolTable, labels: IntArray) -> list[Polynomial]:
@@ -85,7 +102,11 @@ def quotient(
     return found
 
 
+_APART = (
+    "No coarsest backward equivalence need exist then: say which of them stay apart, with initial= (on the "
+    "command line: --keep NAME)"
+)
 _NO_VALUE = (
     "{} where the variables of a block are equal, so the system has no value there and they cannot be a block. "
-    "No coarsest backward equivalence need exist then: say with initial= which of them stay apart"
+    + _APART
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_LENGTH = 80
 _STEEP = 1e6  # so much larger than the state: what a function is just before a pole
 #: Functions that have a value at every number; where they have none as a float, it is too large.
-_ENTIRE = {"exp", "sinh", "cosh"}
+ENTIRE = {"exp", "sinh", "cosh"}
 
 
 def outside(ode: ODE, x: FloatArray, time: float = 0.0) -> str:
@@ -73,7 +73,7 @@ def undefined_number(ode: ODE) -> str:
             continue
         with np.errstate(all="ignore"):
             value = float(FUNCTIONS[name].values(*map(np.float64, numbers)))
-        if np.isnan(value) or (np.isinf(value) and name not in (*_ENTIRE, "power", "factorial")):
+        if np.isnan(value) or (np.isinf(value) and name not in (*ENTIRE, "power", "factorial")):
             return _written(ode, len(ode) + k)
     return ""
 
@@ -112,7 +112,7 @@ def _said(ode: ODE, generators: Generators, k: int, symbols: FloatArray) -> str:
     else:
         where = "it stands"
     if not np.isnan(value):
-        large = name in _ENTIRE or (name == "power" and u[0]) or (name == "inverse" and u[0])
+        large = name in ENTIRE or (name == "power" and u[0]) or (name == "inverse" and u[0])
         what = "is beyond what floats hold" if large else "is infinite"
     else:
         what = "has no real value"

@@ -166,7 +166,7 @@ class Generators:
         ]
 
     @cached_property
-    def _parts(self) -> list[list[Polynomials]]:
+    def parts(self) -> list[list[Polynomials]]:
         """The arguments of each batch, by position."""
         return [[self.arguments.select(rows) for rows in batch.arguments] for batch in self.batches]
 
@@ -175,7 +175,7 @@ class Generators:
         symbols = np.zeros((self.first + len(self), *x.shape[1:]))
         symbols[: self.first] = x
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            for batch, parts in zip(self.batches, self._parts, strict=True):
+            for batch, parts in zip(self.batches, self.parts, strict=True):
                 at = self.first + batch.members
                 if batch.function == "time":
                     symbols[at] = time

@@ -108,8 +108,8 @@ def _values(generators: Generators, x: FloatArray, time: float) -> FloatArray:
 
 
 def _sums(part: Polynomials, symbols: FloatArray) -> FloatArray:
-    monomials = part.monomials.evaluate(symbols)
-    value, size = part.matrix @ monomials, abs(part.matrix) @ abs(monomials)
+    terms = part.coefficients.to_float() * part.monomials.evaluate(symbols)[part.columns]
+    value, size = (np.bincount(part.rows, w, part.count) for w in (terms, abs(terms)))
     whole = np.rint(value)
     value = np.where(abs(value - whole) <= _ROUNDING * size, whole, value)
     return np.asarray(np.where(np.isinf(size), np.inf, value))

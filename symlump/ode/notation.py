@@ -29,8 +29,8 @@ def number_text(value: Fraction, digits: int = 6) -> str:
     ('-3', '2/3', '0.1')
     >>> number_text(Fraction(1234567890123, 1234567))
     '1.00000e+06…'
-    >>> number_text(Fraction(10)**400), number_text(-1 / Fraction(10)**400)
-    ('≈10^400', '-≈10^-400')
+    >>> number_text(Fraction(10)**400), number_text(-2 / Fraction(10)**400), number_text(Fraction(2)**2000)
+    ('1e+400', '-2e-400', '1.14813e+602…')
     """
     if value.denominator == 1 and abs(value) < 10**15:
         return str(value.numerator)
@@ -41,13 +41,29 @@ def number_text(value: Fraction, digits: int = 6) -> str:
         if value and abs(nearest) < _LEAST:
             raise OverflowError
     except OverflowError:
-        # not by str(), which refuses integers of thousands of digits
-        power = floor(log10(abs(value.numerator)) - log10(value.denominator))
-        return ("-" if value < 0 else "") + f"≈10^{power}"
+        return _beyond_floats(value, digits)
     short = f"{nearest:.{digits}g}"
-    if Fraction(nearest) == value and float(short) == nearest:
+    if Fraction(short) == value or (Fraction(nearest) == value and float(short) == nearest):
         return short
     return f"{nearest:#.{digits}g}…"
+
+
+def _beyond_floats(value: Fraction, digits: int) -> str:
+    """The same where no float is near; not by str(), which refuses integers of thousands of digits."""
+    size = abs(value)
+    power = floor(
+        log10(size.numerator) - log10(size.denominator)
+    )  # perhaps one too much or too little
+    power += (size >= Fraction(10) ** (power + 1)) - (size < Fraction(10) ** power)
+    scaled = size / Fraction(10) ** (power - digits + 1)
+    leading = round(scaled)
+    if leading == 10**digits:
+        leading, power = leading // 10, power + 1
+    sign, text, mark = "-" if value < 0 else "", str(leading), "…"
+    if scaled.denominator == 1:
+        text, mark = text.rstrip("0"), ""
+    point = "." if text[1:] else ""
+    return f"{sign}{text[0]}{point}{text[1:]}e{power:+}{mark}"
 
 
 def number_latex(value: Fraction, digits: int = 6) -> str:

@@ -63,7 +63,19 @@ def _tanh(m: IntervalFunctions, x: Any) -> Sequence[Any]:
     return t, 1 - t * t, -2 * t * (1 - t * t)
 
 
+def _abs(m: IntervalFunctions, x: Any) -> Sequence[Any]:
+    """|x|. About 0 the slopes between two points lie in [−1, 1], and have no derivative."""
+    low, high = m.bounds(x)
+    zero, one = m.interval(0.0, 0.0), m.interval(1.0, 1.0)
+    if low >= 0:
+        return x, one, zero
+    if high <= 0:
+        return -x, -one, zero
+    return m.interval(0.0, max(-low, high)), m.interval(-1.0, 1.0), m.interval(-math.inf, math.inf)
+
+
 _RULES: dict[str, _Rule] = {
+    "abs": _abs,
     "exp": _exp,
     "log": _log,
     "sin": _sin,
@@ -73,7 +85,8 @@ _RULES: dict[str, _Rule] = {
     "cosh": _cosh,
     "tanh": _tanh,
 }
-ENCLOSED = frozenset(_RULES)
+#: Functions that have two derivatives wherever they are defined.
+ENCLOSED = frozenset(_RULES) - {"abs"}
 
 
 def enclose_derivative(

@@ -13,7 +13,7 @@ from symlump.lumping.solutions.comparison import NORMS, norms
 from symlump.lumping.solutions.error_system import ErrorSystem
 from symlump.lumping.solutions.functional import autonomous
 from symlump.lumping.solutions.initial import initial_sets, read_box
-from symlump.lumping.solutions.iterated import iterate
+from symlump.lumping.solutions.iterated import Iteration, iterate
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def map_bound(
     norm: str,
     spread: float,
     arithmetic: Arithmetic,
-    within: tuple[FloatArray, FloatArray] | None = None,
     samples: int = 0,
     seed: int = 0,
 ) -> ErrorBound:
@@ -41,9 +40,6 @@ def map_bound(
         The horizon.
     box : mapping or array_like, shape (variables, 2)
         Parameters included: each may have another value of its range at every step.
-    within : (ndarray, ndarray), shapes (base, 2) and (errors, 2), optional
-        Ranges that the variables of the base (forward the system, backward the quotient) and the components of
-        the error provably never leave.
 
     Raises
     ------
@@ -52,37 +48,16 @@ def map_bound(
     FailureError
         If no enclosure was found.
     """
-    if (
-        isinstance(steps, bool)
-        or not isinstance(steps, int | float | np.integer | np.floating)
-        or not 1 <= steps <= _MOST_STEPS
-        or steps != int(steps)
-    ):
-        raise MethodError(
-            f"horizon={steps!r}: that of a map is a number of steps, from 1 to {_MOST_STEPS}"
-        )
-    count = int(steps)
-    followed = lumping
-    if lumping.ode.generators is not None:
-        followed = autonomous(lumping)
-        if len(followed.ode) > len(lumping.ode):
-            raise MethodError("a bound of a map whose equations contain the time is not made")
+    count = check_steps(steps)
     start = read_box(lumping.ode, box)
-    base, error = initial_sets(followed, start, spread)
-    moved = np.asarray((error != 0).any(axis=1))
-    system = ErrorSystem.of(followed, np.zeros(len(base), dtype=bool), moved, arithmetic)
+    base, error = initial_sets(lumping, start, spread)
+    system, found = _followed(lumping, base, error, count, arithmetic)
     forward = lumping.method.direction == "forward"
-    of_base = lumping.ode if forward else lumping.quotient
-    inputs = np.isin(of_base.variables, of_base.parameters)
     size = len(lumping.quotient if forward else lumping.ode)
     during, at_end = np.zeros((count, size)), np.zeros(size)
     defect, value = 0.0, 0.0
     reach: FloatArray | None = None
-    if system.live.size:
-        known = np.tile([-np.inf, np.inf], (len(base) + system.live.size, 1))
-        if within is not None:
-            known = np.concatenate([within[0], within[1][system.live]])
-        found = iterate(system, base, error[system.live], inputs, known, count)
+    if found is not None:
         during[:, system.live], at_end[system.live] = found.during, found.at_end
         order = NORMS.index(norm)
         defect = float(norms(found.defect)[order])
@@ -104,3 +79,92 @@ def map_bound(
         defect=defect,
         reach=reach,
     )
+
+
+def follow_error(
+    lumping: Lumping,
+    base: FloatArray,
+    error: FloatArray,
+    within: tuple[FloatArray, FloatArray],
+    steps: int,
+    arithmetic: Arithmetic,
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds of \\|x_i − (U·y)_i\\| at every step of a map whose parameters may be off as well, and where y is.
+
+    Parameters
+    ----------
+    lumping : Lumping
+        Backward, of a map.
+    base, error : ndarray, shapes (blocks, 2) and (variables, 2)
+        Where y and x − U·y begin; those of parameters are anywhere in their ranges at every step.
+    within : (ndarray, ndarray), shapes (blocks, 2) and (variables, 2)
+        Ranges that y and x − U·y provably never leave; infinite where nothing is known.
+    steps : int
+
+    Returns
+    -------
+    ndarray, shape (steps, variables), and ndarray, shape (blocks, 2)
+
+    Raises
+    ------
+    FailureError
+        If no enclosure was found.
+    """
+    system, found = _followed(lumping, base, error, steps, arithmetic, within)
+    assert found is not None
+    off = np.zeros((steps, len(lumping.ode)))
+    off[:, system.live] = found.during
+    return off, found.reach
+
+
+def check_steps(steps: object) -> int:
+    """A number of steps that is one.
+
+    Raises
+    ------
+    MethodError
+        If it is not.
+    """
+    if (
+        isinstance(steps, bool)
+        or not isinstance(steps, int | float | np.integer | np.floating)
+        or not 1 <= steps <= _MOST_STEPS
+        or steps != int(steps)
+    ):
+        raise MethodError(
+            f"horizon={steps!r}: that of a map is a number of steps, from 1 to {_MOST_STEPS}"
+        )
+    return int(steps)
+
+
+def _followed(
+    lumping: Lumping,
+    base: FloatArray,
+    error: FloatArray,
+    steps: int,
+    arithmetic: Arithmetic,
+    within: tuple[FloatArray, FloatArray] | None = None,
+) -> tuple[ErrorSystem, Iteration | None]:
+    """The error system and its steps; without ``within`` None where no error ever is other than 0."""
+    followed = lumping
+    if lumping.ode.generators is not None:
+        followed = autonomous(lumping)
+        if len(followed.ode) > len(lumping.ode):
+            raise MethodError("a bound of a map whose equations contain the time is not made")
+    moved = np.asarray((error != 0).any(axis=1))
+    system = ErrorSystem.of(followed, np.zeros(len(base), dtype=bool), moved, arithmetic)
+    if not system.live.size and within is None:
+        return system, None
+    forward = lumping.method.direction == "forward"
+    pair = lumping.ode, lumping.quotient
+    of_base, of_error = pair if forward else pair[::-1]
+    inputs = np.concatenate(
+        [
+            np.isin(of_base.variables, of_base.parameters),
+            np.isin(of_error.variables, of_error.parameters)[system.live],
+        ]
+    )
+    known = np.tile([-np.inf, np.inf], (inputs.size, 1))
+    if within is not None:
+        known = np.concatenate([within[0], within[1][system.live]])
+    return system, iterate(system, base, error[system.live], inputs, known, steps)

@@ -17,7 +17,7 @@ from symlump.cli.main import main
 from symlump.compression.recurrent.plan import RecurrentPlan
 from symlump.compression.recurrent.units import merged_cell
 from symlump.enclosures.arithmetics import arithmetic
-from symlump.errors import MethodError, NetworkError
+from symlump.errors import FailureError, MethodError, NetworkError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.solutions.error_system import ErrorSystem
@@ -120,7 +120,8 @@ def test_certified_over_a_horizon(kind: Any) -> None:
     result: Any = sl.compress(model, sl.AFDE(eps=0.1, refit=False))
     assert result.model.rnn.hidden_size == 2
     bound = result.bound(8, (-0.5, 0.5))
-    assert 0 < bound["y1"] < 0.5 and "certified: |x − U·y|" in bound.headline()
+    assert 0 < bound["y1"] == bound["head"] == bound.value < 0.5
+    assert "certified: what dense layers read is off by" in bound.headline()
     x = torch.rand(200, 8, 1, generator=torch.Generator().manual_seed(4)) - 0.5
     with torch.no_grad():
         assert float((model(x) - result.model(x)).abs().max()) <= bound["y1"]
@@ -133,6 +134,93 @@ def test_certified_over_a_horizon(kind: Any) -> None:
     merged: Any = sl.compress(model, sl.AFDE(eps=0))
     assert merged.exact and merged.model.rnn.hidden_size == 2
     assert 0 < merged.bound(4, (-0.5, 0.5))["y1"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers", "both", "options"),
+    [
+        (nn.RNN, 1, False, {"nonlinearity": "relu"}),
+        (nn.RNN, 2, True, {"nonlinearity": "relu"}),
+        (nn.RNN, 2, True, {}),
+        (nn.GRU, 2, False, {}),
+        (nn.LSTM, 2, False, {}),
+        (nn.LSTM, 1, True, {}),
+    ],
+)
+@pytest.mark.parametrize("refit", [False, True])
+def test_certified_through_several_cells(
+    kind: Any, layers: int, both: bool, options: Any, refit: bool
+) -> None:
+    """Units of each cell, and what a dense layer reads, stay within the bound; exact copies within rounding."""
+    generator = torch.Generator().manual_seed(0)
+    shape = {"num_layers": layers, "bidirectional": both, "batch_first": True, **options}
+    small: Any = on_grid(kind(1, 2, **shape), generator).double()
+    with torch.no_grad():
+        for p in small.parameters():
+            p.mul_(0.5)
+    large, _ = with_copies(small, [2, 1], seed=0)
+    head = on_grid(nn.Linear(3 + 3 * both, 2), generator).double()
+    model = Tagger(large, head).eval()  # type: ignore[arg-type]
+    exact: Any = sl.compress(model, sl.AFDE(eps=0))
+    assert exact.exact and exact.bound(2, (-0.5, 0.5)).value < 1e-12
+    with torch.no_grad():
+        for p in large.parameters():
+            p.add_(1e-4 * torch.randn(p.shape, generator=generator, dtype=p.dtype))
+    drawn = torch.randn(50, 6, 1, generator=generator, dtype=torch.float64)
+    near: Any = sl.compress(model, sl.AFDE(eps=0.1, refit=refit, inputs=drawn))
+    assert near.model.rnn.hidden_size == 2
+    steps = 3
+    bound = near.bound(steps, (-0.5, 0.5))
+    x = torch.rand(300, steps, 1, generator=generator, dtype=torch.float64) - 0.5
+    states = [net.run({"rnn": x.numpy()}) for net in (near.original, near.held)]
+    for name, off in bound.cells.items():
+        assert off.shape == (steps, 3)
+        apart = np.abs(states[0][name][0] - states[1][name][0][..., near.labels[name]])
+        in_steps = apart[:, ::-1] if name.endswith("reverse") else apart
+        assert (in_steps.max(axis=0) <= off + 1e-14).all()
+    with torch.no_grad():
+        apart = (model.head(model.rnn(x)[0]) - near.model.head(near.model.rnn(x)[0])).abs().numpy()
+    assert (apart.max(axis=(0, 1)) <= bound.readers["head"] + 1e-14).all()
+    if not options:
+        assert bound.value < 0.01
+    with pytest.raises(MethodError, match="none of head, rnn.l0"):
+        bound["y3"]
+
+
+def test_what_a_bound_needs() -> None:
+    torch.manual_seed(3)
+    model = Tagger(nn.GRU(2, 5, num_layers=2, batch_first=True), nn.Linear(5, 1))
+    result: Any = sl.compress(model, sl.AFDE(eps=1.4))
+    for box in ((1, -1), (0, float("inf")), [(0, 1)] * 3):
+        with pytest.raises(MethodError, match="one row for each of 2"):
+            result.bound(2, box)
+    with pytest.raises(MethodError, match="that of a map is a number of steps"):
+        result.bound(0, (-1, 1))
+
+
+def test_states_that_grow_without_end_are_said() -> None:
+    model = nn.RNN(1, 4, nonlinearity="relu", batch_first=True)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.uniform_(1e4, 2e4)
+    with pytest.raises(FailureError, match="l0: the states of the original leave every bound"):
+        sl.compress(model, sl.AFDE(retain=0.5, inputs=torch.ones(2, 60, 1)))
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=10, deadline=None)
+def test_maps_with_kinks_are_enclosed(seed: int) -> None:
+    """|x|, max and min in a map: their bound holds along random trajectories."""
+    generator = np.random.default_rng(seed)
+    w = generator.integers(-8, 9, size=6) / 8
+    system = sl.ODE.from_text(
+        f"a+ = max({w[0]}*a + {w[1]}*c + u, 0)/2; b+ = max({w[0]}*b + {w[1]}*c + 1.01*u, 0)/2; "
+        f"c+ = {w[2]}*abs(c - u)/2 + min(a, {w[3]}*u, {w[4]})/2 + {w[5]}/4",
+        ["u"],
+    )
+    lumping = sl.lump(system, sl.Backward(eps=0.5), [["a", "b"]])
+    bound = lumping.bound(6, {"a": (0, 1), "b": (0, 1), "c": (-1, 1), "u": (-1, 1)}, samples=100)
+    assert bound.ratio is None or np.isnan(bound.ratio) or bound.ratio >= 1
 
 
 def test_the_error_of_a_quotient_of_any_map() -> None:

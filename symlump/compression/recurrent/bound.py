@@ -1,76 +1,281 @@
-"""Certified bounds over a horizon, of the difference of a recurrent cell and its smaller version."""
+"""Certified bounds over a horizon, of the difference of recurrent cells and their smaller versions.
+
+Each cell is a map by itself. Another cell's units reach it through a matrix, a(t) = W·h(t) for every gate, and
+so does its smaller version through Ŵ: the bound of the cell that is read is also one of |W·h − M·Ŵ·ĥ|, with M
+that copies each block's row to its units, and this is an input's error to the cell that reads, anywhere in its
+bounds at every step. So it matters neither in which order the two run through a sequence nor which steps are
+read.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from symlump.compression.recurrent.horizon import RecurrentBound
+from symlump.enclosures.arithmetics import Arithmetic
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
 from symlump.errors import MethodError
 from symlump.lumping.backward import Backward
-from symlump.lumping.error_bound import ErrorBound
 from symlump.lumping.lumping import Lumping
-from symlump.lumping.map_bounds import map_bound
+from symlump.lumping.map_bounds import check_steps, follow_error
 from symlump.lumping.partition import Partition
-from symlump.network.recurrent.equations import cell_map
-from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+from symlump.network.recurrent.cells import Cell
+from symlump.network.recurrent.equations import Dense, cell_map
+from symlump.network.recurrent.recurrent_network import CellNode, RecurrentNetwork
 from symlump.ode.exact import FloatArray, IntArray
 
 
-def bound_cell(
+@dataclass(frozen=True, eq=False)
+class _Drive:
+    """What a cell reads, over all steps of a sequence.
+
+    Parameters
+    ----------
+    reach : ndarray, shape (inputs of the smaller cell, 2)
+        Where it is.
+    off : ndarray, shape (inputs of the original,)
+        What the original reads is away from it by at most so much.
+    """
+
+    reach: FloatArray
+    off: FloatArray
+
+
+def bound_cells(
     original: RecurrentNetwork,
     small: RecurrentNetwork,
-    labels: IntArray,
-    steps: int,
+    labels: dict[str, IntArray],
+    steps: object,
     box: Any,
     arithmetic: str,
-) -> ErrorBound:
-    """Bound |h − U·ĥ| and the difference of what dense layers read, over some steps from the state 0.
+) -> RecurrentBound:
+    """Bound |h − U·ĥ| of every cell and the difference of what dense layers read, over some steps.
 
-    Both cells are what is held: every weight the number that it is. A state of a cell with tanh or of a GRU
-    stays within 1, as h⁺ is a value of tanh, or between one and h; so does the h of an LSTM.
+    Both networks are what is held: every weight the number that it is. A state of a cell with tanh or of a GRU
+    stays within 1, as h⁺ is a value of tanh, or between one and h; so does the h of an LSTM, and its c grows by
+    at most 1 a step.
 
     Parameters
     ----------
     original, small : RecurrentNetwork
-        With one cell each.
-    labels : ndarray of int, shape (units,)
+    labels : dict of ndarray of int, shape (units,)
+        By cell, the block of each unit, numbered as they first occur.
     steps : int
     box : (low, high) or ndarray, shape (inputs, 2)
-        Where every input is at every step.
+        Where every input from outside is at every step; of several cells that read from outside, theirs one
+        after another, those of one module once.
 
     Raises
     ------
     MethodError
-        If there are several cells, or the box does not fit.
+        If the box does not fit, or units that were added to fill a module up are no longer 0.
+    FailureError
+        If no enclosure was found.
     """
-    if len(original.cells) != 1:
-        names = ", ".join(node.name for node in original.cells)
-        raise MethodError(f"a bound is made of one cell; here there are {names}")
-    ((old,), (new,)) = original.cells, small.cells
-    if old.cell.kind == "relu":
-        raise MethodError("a bound encloses tanh; of a cell with ReLU none is made")
-    if old.cell.start is not None:
+    count, m = check_steps(steps), arithmetic_named(arithmetic)
+    places, outside = _outside(original)
+    ends = _box(box, outside)
+    pruned = {node.name: _without_padding(node, labels) for node in small.cells}
+    off: dict[str, FloatArray] = {}
+    arriving: dict[str, list[_Drive]] = {node.name: [] for node in original.cells}
+    given: dict[str, list[FloatArray]] = {r.name: [] for r in original.readers if r.linear}
+    for node in original.cells:
+        old, new = node.cell, pruned[node.name]
+        if node.reads:
+            parts = arriving[node.name]
+            drive = _Drive(_sum([p.reach for p in parts]), _sum([p.off for p in parts]))
+            read_as = _per_gate(labels[node.name], len(old.input_weight))
+            old, new = _driven(old), _driven(new)
+        else:
+            reach = ends[places[node.module]]
+            drive, read_as = _Drive(reach, np.zeros(old.inputs)), np.arange(old.inputs)
+        reads = _reads(node.name, original, small, labels, pruned)
+        during, reach = _followed(old, new, labels[node.name], reads, read_as, drive, count, m)
+        off[node.name] = during[:, : old.units]
+        first, low = old.units * len(old.compared), new.units * len(new.compared)
+        for read in reads:
+            rows, fewer = read.rows_as.size, len(read.part[0])
+            far = during[:, first : first + rows].max(axis=0)
+            if read.name in given:
+                given[read.name].append(far)
+            else:
+                arriving[read.name].append(_Drive(reach[low : low + fewer], far))
+            first, low = first + rows, low + fewer
+    readers = {name: _sum(parts) for name, parts in given.items()}
+    return RecurrentBound(count, ends, off, readers, m.name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """How a dense layer, or every gate of another cell, reads a cell.
+
+    Parameters
+    ----------
+    name : str
+        Of what reads it.
+    whole, part : Dense
+        Of the original, and of the smaller network.
+    rows_as : ndarray of int
+        The row of the second for each of the first.
+    """
+
+    name: str
+    whole: Dense
+    part: Dense
+    rows_as: IntArray
+
+
+def _reads(
+    name: str,
+    original: RecurrentNetwork,
+    small: RecurrentNetwork,
+    labels: dict[str, IntArray],
+    pruned: dict[str, Cell],
+) -> list[_Read]:
+    """All that reads a cell: once for each place in which it is read, the bias with the first place of all."""
+    found, blocks = list[_Read](), pruned[name].units
+    for reader, smaller in zip(original.readers, small.readers, strict=True):
+        rows_as = np.arange(len(reader.weight))
+        for place in _places(reader.reads, name) if reader.linear else ():
+            mine, theirs = (_columns(n, reader.reads, place) for n in (original, small))
+            bias, other = (None, None) if place else (reader.bias, smaller.bias)
+            whole = reader.weight[:, mine], bias
+            part = smaller.weight[:, theirs[:blocks]], other
+            found.append(_Read(reader.name, whole, part, rows_as))
+    for node, after in zip(original.cells, small.cells, strict=True):
+        rows_as = _per_gate(labels[node.name], len(node.cell.input_weight))
+        for place in _places(node.reads, name):
+            mine, theirs = (_columns(n, node.reads, place) for n in (original, small))
+            own = after.cell.input_weight[:, : pruned[node.name].units]
+            part = _rows(own[..., theirs[:blocks]]), None
+            found.append(
+                _Read(node.name, (_rows(node.cell.input_weight[..., mine]), None), part, rows_as)
+            )
+    return found
+
+
+def _followed(
+    old: Cell,
+    new: Cell,
+    labels: IntArray,
+    reads: list[_Read],
+    read_as: IntArray,
+    drive: _Drive,
+    steps: int,
+    arithmetic: Arithmetic,
+) -> tuple[FloatArray, FloatArray]:
+    """What the variables of a cell's map are off by, step by step, and where those of the smaller one are.
+
+    Parameters
+    ----------
+    labels, read_as : ndarray of int
+        The block of each unit, and of each input.
+    """
+    system = cell_map(old, readers=[read.whole for read in reads])
+    quotient = cell_map(new, readers=[read.part for read in reads])
+    blocks = [labels + s * new.units for s in range(len(old.compared))]
+    first = len(old.compared) * new.units
+    for read in reads:
+        blocks.append(read.rows_as + first)
+        first += len(read.part[0])
+    partition = Partition(np.concatenate([*blocks, read_as + first]))
+    lumping = Lumping(system, Backward(), partition, partition, quotient, 0.0, 0)
+    base, error = np.zeros((len(quotient), 2)), np.zeros((len(system), 2))
+    base[first:] = drive.reach
+    error[len(system) - old.inputs :] = np.stack([-drive.off, drive.off], axis=1)
+    if old.start is not None and new.start is not None:
+        flat = new.start.reshape(-1, 1)
+        base[: flat.size] = flat  # of a reset gate no start is known, and none is needed
+        apart = (old.start - new.start[:, labels]).reshape(-1, 1)
+        radius = np.where(apart == 0, 0.0, np.nextafter(np.abs(apart), np.inf))
+        error[: apart.size] = np.hstack([-radius, radius])
+    within, errors = (np.tile([-np.inf, np.inf], (len(s), 1)) for s in (quotient, system))
+    if old.kind != "relu":
+        for s, letter in enumerate(old.compared):
+            most = _most(letter, old, new, steps)
+            for cell, ends in ((new, within), (old, errors)):
+                far = most if cell is new else 2 * most
+                ends[s * cell.units : (s + 1) * cell.units] = -far, far
+    return follow_error(lumping, base, error, (within, errors), steps, arithmetic)
+
+
+def _most(letter: str, old: Cell, new: Cell, steps: int) -> float:
+    """What a state of either cell never exceeds: see :func:`bound_cells`."""
+    place = 1 if letter == "c" else 0
+    starts = [cell.start[place] for cell in (old, new) if cell.start is not None and letter != "r"]
+    start = max((float(np.abs(own).max(initial=0.0)) for own in starts), default=0.0)
+    return float(np.nextafter(start + steps, np.inf)) if letter == "c" else max(1.0, start)
+
+
+def _outside(network: RecurrentNetwork) -> tuple[dict[str, slice], int]:
+    """Where what each module reads from outside is in a box, and how much there is."""
+    places: dict[str, slice] = {}
+    first = 0
+    for node in network.cells:
+        if not node.reads and node.module not in places:
+            places[node.module] = slice(first, first + node.cell.inputs)
+            first += node.cell.inputs
+    return places, first
+
+
+def _without_padding(node: CellNode, labels: dict[str, IntArray]) -> Cell:
+    """The cell without units that fill a module up: those stay 0, so what reads them does not matter."""
+    cell, units = node.cell, int(labels[node.name].max(initial=-1)) + 1
+    starts = cell.start is not None and cell.start[:, units:].any()
+    if starts or any(array[:, units:].any() for array in cell.arrays.values()):
         raise MethodError(
-            f"a bound follows a cell from the state 0; {old.name} starts from another"
+            f"units {units + 1} to {cell.units} of {node.name} stand for none of the original's, and their "
+            "weights are not 0 any more; a bound is made of the model as it was returned"
         )
-    readers = [reader for reader in original.readers if reader.linear]
-    smaller = [reader for reader in small.readers if reader.linear]
-    whole = cell_map(old.cell, readers=[(r.weight, r.bias) for r in readers])
-    part = cell_map(new.cell, readers=[(r.weight, r.bias) for r in smaller])
-    k, parts = new.cell.units, len(old.cell.compared)
-    rest = len(whole) - parts * labels.size
-    of = np.concatenate([*(labels + s * k for s in range(parts)), parts * k + np.arange(rest)])
-    partition = Partition(of)
-    lumping = Lumping(whole, Backward(), partition, partition, part, 0.0, 0)
-    start = np.zeros((len(whole), 2))
-    start[len(whole) - old.cell.inputs :] = _box(box, old.cell.inputs)
-    within, errors = (np.tile([-np.inf, np.inf], (len(system), 1)) for system in (part, whole))
-    within[:k], errors[: labels.size] = (-1.0, 1.0), (-2.0, 2.0)
-    return map_bound(
-        lumping, steps, start, "max", 0.0, arithmetic_named(arithmetic), (within, errors)
+    return replace(
+        cell,
+        input_weight=cell.input_weight[:, :units],
+        hidden_weight=cell.hidden_weight[:, :units, :units],
+        input_bias=None if cell.input_bias is None else cell.input_bias[:, :units],
+        hidden_bias=None if cell.hidden_bias is None else cell.hidden_bias[:, :units],
+        start=None if cell.start is None else cell.start[:, :units],
     )
+
+
+def _driven(cell: Cell) -> Cell:
+    """The cell that is given what its gates read of other cells, in place of these."""
+    gates, units = cell.input_weight.shape[:2]
+    rows = gates * units
+    return replace(cell, input_weight=np.eye(rows).reshape(gates, units, rows))
+
+
+def _rows(weight: FloatArray) -> FloatArray:
+    return weight.reshape(prod(weight.shape[:2]), -1)
+
+
+def _per_gate(labels: IntArray, gates: int) -> IntArray:
+    """The row of a smaller cell's weights for each of the original's, gate by gate."""
+    units = int(labels.max(initial=-1)) + 1
+    return np.concatenate([labels + gate * units for gate in range(gates)])
+
+
+def _places(reads: tuple[str, ...], name: str) -> list[int]:
+    return [place for place, other in enumerate(reads) if other == name]
+
+
+def _columns(network: RecurrentNetwork, reads: tuple[str, ...], place: int) -> IntArray:
+    """The columns with which the cell in a place is read."""
+    ends = np.cumsum([0, *(network.by_name[name].cell.units for name in reads)])
+    return np.arange(ends[place], ends[place + 1])
+
+
+def _sum(parts: list[FloatArray]) -> FloatArray:
+    """A sum of ends or of bounds, rounded outward."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+        away = np.where(total < 0, -np.inf, np.inf)
+        total = np.where((total == 0) & (part == 0), 0.0, np.nextafter(total, away))
+    return total
 
 
 def _box(box: Any, inputs: int) -> FloatArray:

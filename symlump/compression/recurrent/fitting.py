@@ -20,6 +20,8 @@ from symlump.ode.exact import FloatArray, IntArray
 
 _ROUNDS = 4
 _RIDGE = 1e-9
+#: So much is added at least; 1 over it is still a float.
+_LEAST = 1e-290
 #: Rows that a fit looks at.
 _ROWS = 20_000
 
@@ -54,6 +56,8 @@ class Readout:
         Examples
         --------
         >>> x = np.array([[0.0], [1.0], [2.0]])
+        >>> Readout.fit(x, 0 * x, True).matrix.tolist()
+        [[0.0]]
         >>> fit = Readout.fit(np.hstack([2 * x + 1, x]), x, True)
         >>> fit.matrix.round(6).tolist(), fit.constant.round(6).tolist()
         ([[2.0], [1.0]], [1.0, 0.0])
@@ -65,9 +69,8 @@ class Readout:
             centre, middle = wanted.mean(axis=0), given.mean(axis=0)
         x, y = given - middle, wanted - centre
         gram = x.T @ x
-        gram[np.diag_indices_from(gram)] += (
-            _RIDGE * max(float(np.trace(gram)), 1e-300) / max(1, len(gram))
-        )
+        size = float(np.trace(gram)) / max(1, len(gram))
+        gram[np.diag_indices_from(gram)] += max(_RIDGE * size, _LEAST)  # units may all be dead
         matrix = np.asarray(np.linalg.solve(gram, x.T @ y).T, dtype=np.float64)
         return cls(matrix, centre - matrix @ middle)
 
@@ -143,17 +146,20 @@ def _near(
         small = _with(cell, means, reads, own)
         with np.errstate(over="ignore", invalid="ignore"):
             states = small.run(x)[0]
-        if not np.isfinite(states).all():
+            if not np.isfinite(states).all():
+                break
+            flat = states.reshape(-1, small.units)
+            fitted = Readout.fit(rows, flat, constants) if refit else own
+            error = float(np.sqrt(np.mean((rows - flat @ fitted.matrix.T - fitted.constant) ** 2)))
+        if not np.isfinite(error):  # states so large that their squares are not
             break
-        flat = states.reshape(-1, small.units)
-        fitted = Readout.fit(rows, flat, constants) if refit else own
-        error = float(np.sqrt(np.mean((rows - flat @ fitted.matrix.T - fitted.constant) ** 2)))
         if best is None or error < best.error:
             best = FittedCell(small, fitted, states, error)
         own = Readout.fit(rows, flat, biased) if refit else own
     if best is None:
+        instead = "" if refit else ", or refit=True"
         raise FailureError(
-            f"{name}: with these units merged the states leave every bound; ask for less, or refit=True"
+            f"{name}: with these units merged the states leave every bound; ask for less{instead}"
         )
     return best
 

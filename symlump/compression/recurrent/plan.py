@@ -24,7 +24,7 @@ from symlump.compression.recurrent.sequences import sequences_of
 from symlump.compression.recurrent.stepping import fit_further
 from symlump.compression.recurrent.units import equal_units, merged_cell, pad_cell, sum_blocks
 from symlump.compression.reduction import largest_rounding
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.gradients import gradients
@@ -171,7 +171,15 @@ class RecurrentPlan(Plan[RecurrentCompression]):
     def _samples(self) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Sequences, and the original's states over them."""
         sequences = sequences_of(self.method.inputs, self.network, self.model)
-        return sequences, self.network.run(sequences)
+        with np.errstate(over="ignore", invalid="ignore"):
+            states = self.network.run(sequences)
+            grown = [name for name, h in states.items() if not np.isfinite(np.sum(h**2))]
+        if grown:
+            raise FailureError(
+                f"{grown[0]}: the states of the original leave every bound over the sample sequences; give "
+                "sequences that it is made for, inputs=…, or shorter ones"
+            )
+        return sequences, states
 
     @cached_property
     def _trees(self) -> dict[str, FloatArray]:

@@ -18,7 +18,7 @@ from symlump.ode.exact import FloatArray, IntArray
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
-    from symlump.lumping.error_bound import ErrorBound
+    from symlump.compression.recurrent.horizon import RecurrentBound
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,31 +118,31 @@ class RecurrentCompression(LayerwiseReport):
             raise MethodError(f"{cell} has {units} units; got states of shape {given.shape}")
         return np.asarray(given[..., self.labels[cell]])
 
-    def bound(self, steps: int, box: Any, *, arithmetic: str = "float64") -> ErrorBound:
+    def bound(self, steps: int, box: Any, *, arithmetic: str = "float64") -> RecurrentBound:
         """A certified bound of \\|h − lifted ĥ\\|, and of what readers' outputs are off by, over some steps.
 
-        States begin at 0. It is about the weights that were read, and those that ``model`` holds now: they are
-        read back from it, so training it changes the bound.
-        h1, h2, … are the cell's units, y1, y2, … what dense layers read; the inputs may be anywhere in the box
-        at every step. After a refit units are no copies of merged ones, so only the y are of interest.
+        States begin at 0, or where the cells say. It is about the weights that were read, and those that
+        ``model`` holds now: they are read back from it, so training it changes the bound. The inputs may be
+        anywhere in the box at every step. After a refit units are no copies of merged ones, so only what
+        layers read of them is of interest.
 
         Parameters
         ----------
         steps : int
         box : (low, high) or ndarray, shape (inputs, 2)
+            Of what comes from outside; where several modules read that, theirs one after another.
         arithmetic : {"float64", "flint", "mpmath"}
 
         Raises
         ------
         MethodError
-            If there are several cells, or one with ReLU.
+            If the box does not fit.
         FailureError
             If no enclosure was found.
         """
-        from symlump.compression.recurrent.bound import bound_cell
+        from symlump.compression.recurrent.bound import bound_cells
 
-        labels = next(iter(self.labels.values()))
-        return bound_cell(self.original, self.held, labels, steps, box, arithmetic)
+        return bound_cells(self.original, self.held, self.labels, steps, box, arithmetic)
 
     @property
     def held(self) -> RecurrentNetwork:

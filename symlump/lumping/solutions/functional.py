@@ -33,7 +33,9 @@ from symlump.ode.functions.algebra import (
     Polynomial,
     constant,
     constant_of,
+    scale,
     symbol,
+    total,
 )
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.images import functions_of
@@ -46,6 +48,8 @@ from symlump.ode.system import ODE
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
 
+#: Of two values the larger and the smaller one, by the sign with which half their distance counts.
+_LARGEST = {"max": Fraction(1), "min": Fraction(-1)}
 #: How the mean slope of a function is called; its arguments are the two ends.
 MEAN = "mean slope of "
 
@@ -217,7 +221,7 @@ def _function(
     if name == "inverse":
         return reciprocals(*ends[0])
     if not name.startswith(MEAN):
-        return enclose_derivative(name, 0, *ends[0], kind)
+        return enclose_derivative(_plain(name), name.count("'"), *ends[0], kind)
     hull = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
     plain = _plain(name.removeprefix(MEAN))
     if plain == name.removeprefix(MEAN):
@@ -237,6 +241,14 @@ class _Table(SymbolTable):
 
     clock: Polynomial | None = None
 
+    def largest(self, arguments: Sequence[Polynomial], sign: Fraction) -> Polynomial:
+        """max(p, q) = (p + q + |p − q|)/2, and min with −|p − q|; of several, one after another."""
+        found = arguments[0]
+        for other in arguments[1:]:
+            apart = self.apply("abs", [total([found, scale(other, Fraction(-1))])])
+            found = scale(total([found, other, scale(apart, sign)]), Fraction(1, 2))
+        return found
+
     def power(
         self, base: Polynomial, exponent: Polynomial, budget: Budget | None = None
     ) -> Polynomial:
@@ -248,6 +260,8 @@ class _Table(SymbolTable):
     def apply(self, name: str, arguments: Sequence[Polynomial]) -> Polynomial:
         if name == "time" and self.clock is not None:
             return dict(self.clock)
+        if name in _LARGEST:
+            return self.largest(arguments, _LARGEST[name])
         return super().apply(name, arguments)
 
 
@@ -261,7 +275,10 @@ def autonomous(lumping: Lumping) -> Lumping:
     """
     systems = (lumping.ode, lumping.quotient)
     names = {f for s in systems if s.generators is not None for f in s.generators.functions}
-    unknown = sorted(names - ENCLOSED - {"inverse", "power", "time", "pi"})
+    known = ENCLOSED | {"inverse", "power", "time", "pi"}
+    if lumping.ode.discrete:  # a step of a map takes slopes, and no derivative of them
+        known |= {"abs", *_LARGEST}
+    unknown = sorted(names - known)
     if unknown:
         raise MethodError(
             f"a bound encloses quotients, powers, the time and {', '.join(sorted(ENCLOSED))}; this system "

@@ -56,8 +56,8 @@ def iterate(
         Of the right-hand sides.
     base, error : ndarray, shape (base, 2), (live errors, 2)
         Where b and e begin.
-    inputs : ndarray of bool, shape (base,)
-        Which of b are parameters.
+    inputs : ndarray of bool, shape (base + live errors,)
+        Which of b and e are parameters.
     within : ndarray, shape (base + live errors, 2)
         What is known of b and e at all steps; infinite where nothing is.
     steps : int
@@ -67,8 +67,8 @@ def iterate(
     FailureError
         If no enclosure is found, as where a denominator may be 0, or numbers overflow.
     """
-    m, start = system.arithmetic, base
-    box = np.concatenate([base, error])
+    m = system.arithmetic
+    box = start = np.concatenate([base, error])
     reach, during = base.copy(), np.zeros((steps, len(error)))
     for step in range(steps):
         before = np.abs(box[len(base) :]).max(axis=1)
@@ -77,7 +77,7 @@ def iterate(
                 box = _image(system, m.between(box[:, 0], box[:, 1]))
         except Undefined as problem:
             raise FailureError(f"no enclosure of step {step + 1}: {problem}") from None
-        box[: len(base)][inputs] = start[inputs]
+        box[inputs] = start[inputs]
         box = np.clip(box, within[:, :1], within[:, 1:])
         if not np.isfinite(box).all():
             raise FailureError(
@@ -104,7 +104,12 @@ def _image(system: ErrorSystem, box: Enclosures) -> FloatArray:
     plain = system.values(box)
     middle, radius = m.ball(box)
     centre = m.point(middle)
-    low, high = system.slopes(centre, (-radius, radius))
+    try:
+        low, high = system.slopes(centre, (-radius, radius))
+    except (
+        Undefined
+    ):  # slopes that have no derivative, as of |x| about 0: the terms as they stand are left
+        return np.stack([m.lower(plain), m.upper(plain)], axis=1)
     size = low.shape[0]
     moves = m.between(low.ravel(), high.ravel()) * m.between(
         np.tile(-radius, size), np.tile(radius, size)

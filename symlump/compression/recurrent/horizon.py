@@ -1,0 +1,88 @@
+"""What is certified of a smaller recurrent network over some steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from symlump.enclosures.wording import at_most
+from symlump.errors import MethodError
+from symlump.ode.exact import FloatArray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RecurrentBound:
+    """A bound of what states and the layers that read them are off by, for all inputs of a box at every step.
+
+    Certified: every number comes from interval or ball arithmetic, rounded outward. It is about the weights
+    that both models hold, and the real numbers that these give; states begin at 0, or where the cell says.
+
+    Parameters
+    ----------
+    steps : int
+        How long a sequence is, at most.
+    box : ndarray, shape (inputs, 2)
+        Where what comes from outside is at every step, cell by cell.
+    cells : dict
+        By cell, bounds of \\|h_i − ĥ_B\\| for unit i in block B up to each step that the cell takes; shape
+        (steps, units). A cell that reads backward takes its first step at the end of the sequence.
+    readers : dict
+        By dense layer, bounds of what its outputs are off by at any step; shape (outputs,).
+    arithmetic : str
+    """
+
+    steps: int
+    box: FloatArray
+    cells: dict[str, FloatArray]
+    readers: dict[str, FloatArray]
+    arithmetic: str
+
+    @property
+    def value(self) -> float:
+        """The largest of what dense layers give; where there is none, of the states."""
+        parts = self.readers or self.cells
+        return max((float(part.max(initial=0.0)) for part in parts.values()), default=0.0)
+
+    def __getitem__(self, name: object) -> float:
+        """The bound of a cell or a layer by its name, or of y1, y2, …, what layers give one after another."""
+        key = str(name)
+        for part in (self.readers.get(key), self.cells.get(key), self._numbered.get(key)):
+            if part is not None:
+                return float(part.max(initial=0.0))
+        known = [*self.readers, *self.cells]
+        raise MethodError(
+            f"{key!r} is none of {', '.join(known)}, nor one of their numbers as in y1 or h1"
+        )
+
+    @property
+    def _numbered(self) -> dict[str, FloatArray]:
+        given = [part for readers in self.readers.values() for part in readers.tolist()]
+        found = {f"y{k + 1}": np.array([part]) for k, part in enumerate(given)}
+        if len(self.cells) == 1:
+            (states,) = self.cells.values()
+            found |= {f"h{i + 1}": part for i, part in enumerate(states.T)}
+        return found
+
+    def headline(self) -> str:
+        """One line: what is bounded, by how much, for how long."""
+        what = "what dense layers read is" if self.readers else "states are"
+        return (
+            f"certified: {what} off by at most {at_most(self.value)} in {self.steps} steps, for every input "
+            "of the box at every step"
+        )
+
+    def __str__(self) -> str:
+        parts = [*self.cells.items(), *self.readers.items()]
+        width = max(len(name) for name, _ in parts)
+        lines = [
+            f"{name:<{width}}  {at_most(float(part.max(initial=0.0))):>10}" for name, part in parts
+        ]
+        return "\n".join([self.headline(), *lines, f"{self.arithmetic}; each step enclosed"])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+    def __repr__(self) -> str:
+        return f"<RecurrentBound: {self.headline()}>"

@@ -247,8 +247,13 @@ def test_units_that_start_apart_stay_apart(operator: str, tmp_path: Path) -> Non
     x = np.random.default_rng(1).normal(size=(6, 1, 2)).astype(np.float32)
     (old,), (new,) = run(path, x), run(tmp_path / "small.onnx", x)
     assert np.allclose(old, new, atol=1e-5)
-    with pytest.raises(MethodError, match="starts"):
-        result.bound(2, (-1, 1))
+    moved: Any = sl.compress(sl.read_recurrent_onnx(path), sl.AFDE(eps=0.8, refit=False))
+    bound = moved.bound(2, (-0.5, 0.5))
+    sequences = {moved.original.cells[0].module: np.clip(x.transpose(1, 0, 2)[:, :2], -0.5, 0.5)}
+    old, new = (next(iter(net.run(sequences).values()))[0] for net in (moved.original, moved.held))
+    (off,) = bound.cells.values()
+    (labels,) = moved.unit_maps
+    assert labels.max() < 5 and np.all(np.abs(old - new[..., labels])[0] <= off + 1e-14)
 
 
 def test_layout_with_samples_first(tmp_path: Path) -> None:

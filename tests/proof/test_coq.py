@@ -112,7 +112,7 @@ def test_coqc_refuses_what_is_false_or_not_shown():
         LIES[lie](data)
         claims.append(number_claim(read_claim(data)))
     hill = number_claim(read_claim(FUNCTION_EXAMPLES["hill"]().data))
-    for change in ({"points": []}, {"seeds": []}, {"hints": []}, {"quotient_hints": []}):
+    for change in ({"points": []}, {"rounds": []}, {"hints": []}, {"quotient_hints": []}):
         claims.append(replace(hill, symbols=replace(hill.symbols, **change)))
     texts = [
         script(claim).replace("reflexivity. Qed", "Fail reflexivity. Abort") for claim in claims
@@ -168,7 +168,7 @@ def test_every_theorem_that_the_specification_names_is_closed():
     proved = set(re.findall(r"\b(?:Lemma|Theorem) (\w+)", sources))
     names = sorted(proved.intersection(named_in_the_specification()))
     assert len(names) >= 41
-    text = f"""From Symlump Require Import Certificate Vanishing.
+    text = f"""From Symlump Require Import Certificate Vanishing Jets Slopes.
 Definition all_of_them := ({", ".join("@" + name for name in names)}).
 Print Assumptions all_of_them."""
     accepted, said = development.coqc(text)

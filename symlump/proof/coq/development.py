@@ -32,6 +32,7 @@ THEORY = tuple(
             "Sample",
             "Square",
             "Jets",
+            "Slopes",
             "Coarsest",
             "Gradients",
             "Certificate",

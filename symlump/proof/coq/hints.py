@@ -8,7 +8,7 @@ values modulo a prime and by numerators; that it is true is for ``theory/Symbols
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -20,7 +20,6 @@ from symlump.proof.check import (
     Budget,
     Claim,
     Functions,
-    Inconclusive,
     Monomial,
     Polynomial,
     Rejected,
@@ -103,50 +102,6 @@ def _hints_in_field(
 def tag_names(p: Polynomial, tag: str) -> Polynomial:
     """The polynomial in names that say on which side they stand."""
     return {tuple((tag + v, e) for v, e in m): c for m, c in p.items()}
-
-
-def echelon(
-    rows: Sequence[Polynomial],
-) -> tuple[list[Polynomial], list[dict[int, Fraction]], list[str]]:
-    """Rows in reduced echelon form, as combinations of the given ones, and their pivots.
-
-    Examples
-    --------
-    >>> x, y = (("x", 1),), (("y", 1),)
-    >>> echelon([{x: Fraction(2), y: Fraction(2)}, {y: Fraction(3)}])[1]
-    [{0: Fraction(1, 2), 1: Fraction(-1, 3)}, {1: Fraction(1, 3)}]
-    """
-    reduced: list[tuple[Polynomial, dict[int, Fraction]]] = []
-    pivots: list[Monomial] = []
-    for number, given in enumerate(rows):
-        row, parts = dict(given), {number: Fraction(1)}
-        for pivot, (other, of_other) in zip(pivots, reduced, strict=True):
-            _add_multiple(row, parts, other, of_other, -row.get(pivot, Fraction(0)))
-        if not row:
-            raise Inconclusive("the rows are not independent")
-        pivot = min(row)
-        _add_multiple(row, parts, row.copy(), parts.copy(), 1 / row[pivot] - 1)
-        for other, of_other in reduced:
-            _add_multiple(other, of_other, row, parts, -other.get(pivot, Fraction(0)))
-        reduced.append((row, parts))
-        pivots.append(pivot)
-    names = [name for ((name, _),) in pivots]
-    return [row for row, _ in reduced], [parts for _, parts in reduced], names
-
-
-def _add_multiple(
-    row: Polynomial,
-    parts: dict[int, Fraction],
-    other: Polynomial,
-    of_other: Mapping[int, Fraction],
-    factor: Fraction,
-) -> None:
-    if not factor:
-        return
-    for monomial, value in other.items():
-        add_term(row, monomial, factor * value)
-    for number, value in of_other.items():
-        parts[number] = parts.get(number, Fraction(0)) + factor * value
 
 
 class _Followed:

@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from random import Random
+from itertools import chain
 
-from symlump.proof.check import Claim, Closure, Functions, Polynomial, Rejected, System
-from symlump.proof.coq.hints import QUOTIENT, SYSTEM, Hint, echelon, hints
+from symlump.proof.check import (
+    PRIMES,
+    Claim,
+    Closure,
+    Functions,
+    Inconclusive,
+    Polynomial,
+    Rejected,
+    System,
+)
+from symlump.proof.coq.hints import QUOTIENT, SYSTEM, Hint, hints
 
 Factors = tuple[tuple[int, int], ...]
 Terms = list[tuple[Fraction, Factors]]
@@ -39,19 +48,12 @@ class NumberedGradients:
         As in a derivation.
     steps : list of pairs
         The number of a vector, and that of a point where its derivative has its gradient taken.
-    echelon, from_rows, pivots : lists
-        Rows in echelon form, as combinations of those of the lumping, and where they begin.
-    modulus : int
     """
 
     observables: list[Row]
     carried: list[Row]
     start: list[int]
     steps: list[tuple[int, int]]
-    echelon: list[Row]
-    from_rows: list[Row]
-    pivots: list[int]
-    modulus: int
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class NumberedSymbols:
     hints, quotient_hints : list of pairs
         For each symbol the kind of a hint, and the polynomial or the symbol that it names; in these, number k
         of the system is 2·k, number k of the quotient 2·k + 1.
-    points : list of pairs
-        Where the system may be defined: a number for the functions, and values of the variables.
-    seeds : list of int or None
-        A number for each round that splits the initial partition by values.
+    modulus : int
+        What residues are modulo.
+    points : list of int
+        Where the systems may be defined: numbers from which values are computed.
+    rounds : list of int or None
+        A point for each round that splits the initial partition by values.
     gradients : Gradients or None
         For a linear lumping that claims to be the smallest.
     """
@@ -77,8 +81,9 @@ class NumberedSymbols:
     quotient: list[tuple[str, list[Terms]]]
     hints: list[tuple[str, Terms | int | None]]
     quotient_hints: list[tuple[str, Terms | int | None]]
-    points: list[tuple[int, list[int]]]
-    seeds: list[int] | None
+    modulus: int
+    points: list[int]
+    rounds: list[int] | None
     gradients: NumberedGradients | None = None
 
     @property
@@ -131,7 +136,7 @@ class NumberedClaim:
 
     def without_best(self) -> NumberedClaim:
         """The same, with nothing said of the coarsest or the smallest."""
-        symbols = self.symbols and replace(self.symbols, seeds=None, gradients=None)
+        symbols = self.symbols and replace(self.symbols, rounds=None, gradients=None)
         return replace(self, rounds=None, derivation=None, symbols=symbols)
 
 
@@ -188,23 +193,19 @@ def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Nu
             return hint.kind, [(c, _factors(m, both)) for m, c in hint.polynomial.items()]
         return hint.kind, both[hint.symbol] if hint.symbol else None
 
-    chance = Random(1)
-    free = claim.quotient if claim.kind == "backward" else claim.system
-    points = [
-        (chance.randint(2, 99), [chance.randint(2, 99) for _ in free]) for _ in range(_POINTS)
-    ]
-    seeds = None
+    rounds = None
     if claim.evaluations is not None:
-        rounds = min(claim.evaluations.rounds, len(claim.system)) + _MORE_ROUNDS
-        seeds = list(range(2, 2 + rounds))
+        count = min(claim.evaluations.rounds, len(claim.system)) + _MORE_ROUNDS
+        rounds = list(range(2, 2 + count))
     first, second = (list(map(numbers, part_of)) for part_of in found)
     return NumberedSymbols(
         _applied(claim.functions, at),
         _applied(claim.quotient_functions, part),
         first,
         second,
-        points,
-        seeds,
+        _modulus(claim),
+        list(range(2, 2 + _POINTS)),
+        rounds,
         _gradients(claim, at, part),
     )
 
@@ -215,17 +216,27 @@ def _gradients(
     closure = claim.closure
     if closure is None:
         return None
-    reduced, parts, pivots = echelon(list(claim.matrix.values()))
     return NumberedGradients(
         [_row(form, at) for form, _ in closure.observables],
         [_row(carried, row_at) for _, carried in closure.observables],
         _start(closure),
         [(parent + 1, point + 2) for parent, point in closure.steps],
-        [_row(form, at) for form in reduced],
-        [[(weight, number + 1) for number, weight in of_one.items() if weight] for of_one in parts],
-        [at[name] for name in pivots],
-        closure.prime,
     )
+
+
+def _modulus(claim: Claim) -> int:
+    """The prime of a derivation; without one, a prime that divides no denominator."""
+    if claim.closure is not None:
+        return claim.closure.prime
+    used = [*claim.functions.values(), *claim.quotient_functions.values()]
+    polynomials = chain(
+        claim.system.values(), claim.matrix.values(), *(function.arguments for function in used)
+    )
+    denominators = {c.denominator for p in polynomials for c in p.values()}
+    for prime in PRIMES:
+        if all(denominator % prime for denominator in denominators):
+            return prime
+    raise Inconclusive("every prime that is tried divides a denominator")
 
 
 def _start(closure: Closure) -> list[int]:

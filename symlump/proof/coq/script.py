@@ -128,15 +128,11 @@ class _Script:
                 else:
                     items.append(kind if what is None else f"({kind} x{what})")
             self._nested(name, "list hint", "next", items)
-        items = []
-        for number, (about, values) in enumerate(symbols.points, 1):
-            entries = [f"{value}%Q" for value in values]
-            self._nested(f"point_{number}", "list Q", "next", entries)
-            items.append(f"({about}%Q, point_{number})")
-        self._nested("points", "list point", "next", items)
-        if symbols.seeds is not None:
-            seeds = [f"{seed}%positive" for seed in symbols.seeds]
-            self._nested("seeds", "list positive", "label_then", seeds)
+        self.lines.append(f"Definition modulus := {symbols.modulus}%Z.")
+        for name, points in (("points", symbols.points), ("rounds", symbols.rounds)):
+            if points is not None:
+                items = [f"{point}%positive" for point in points]
+                self._nested(name, "list positive", "label_then", items)
 
     def _functions(
         self, name: str, stem: str, functions: Sequence[tuple[str, Sequence[Terms]]]
@@ -177,19 +173,19 @@ class _Script:
 
     def _partitions_with_functions(self, symbols: NumberedSymbols) -> None:
         claim, kind = self.claim, self.claim.kind
-        given = ["hints", "quotient_hints", "points"]
+        given = ["hints", "quotient_hints", "modulus", "points"]
         statement = (
             f"{kind}_lumping_of the_system functions (listed blocks) quotient quotient_functions"
         )
         theorem = f"{kind}_accepted_of"
         if claim.initial is not None:
             self._labels("initial", claim.initial)
-            if symbols.seeds is None:
+            if symbols.rounds is None:
                 theorem = f"{kind}_inside_accepted_of"
                 statement += " /\\\n  inside the_system (listed blocks) (listed initial)"
             else:
                 theorem = f"{kind}_coarsest_accepted_of"
-                given.append("seeds")
+                given.append("rounds")
                 statement += (
                     f" /\\\n  nothing_coarser {kind}_equivalence_of the_system functions"
                     " (listed initial) (listed blocks)"
@@ -233,24 +229,20 @@ class _Script:
 
     def _linear_with_functions(self, symbols: NumberedSymbols) -> None:
         statement = "linear_lumping_of the_system functions matrix quotient quotient_functions"
-        theorem, given = "linear_accepted_of", ["hints", "quotient_hints", "points"]
+        theorem, given = "linear_accepted_of", ["hints", "quotient_hints", "modulus", "points"]
         found = symbols.gradients
         if found is not None:
             for name, stem, rows in (
                 ("observables", "o", found.observables),
                 ("carried", "k", found.carried),
-                ("echelon", "e", found.echelon),
-                ("from_rows", "t", found.from_rows),
             ):
                 self._rows(name, stem, rows)
-            for name, numbers in (("start", found.start), ("pivots", found.pivots)):
-                self._nested(name, "list positive", "label_then", [f"x{n}" for n in numbers])
+            self._nested("start", "list positive", "label_then", [f"x{n}" for n in found.start])
             steps = [f"(x{parent}, {seed}%positive)" for parent, seed in found.steps]
             self._nested("steps", "gradient_steps", "next", steps)
-            self.lines.append(f"Definition modulus := {found.modulus}%Z.")
             statement += " /\\\n  nothing_smaller the_system functions observables matrix"
             theorem = "linear_smallest_accepted_of"
-            given += ["carried", "start", "steps", "echelon", "from_rows", "pivots", "modulus"]
+            given += ["carried", "start", "steps"]
         arguments = " ".join(f"({name} := {name})" for name in given)
         self._theorem(statement, f"{theorem} with {arguments}")
 

@@ -95,7 +95,7 @@ def _judged(
     if answers.get("inside") is False:
         return Verdict("rejected", f"{what} proved; not inside the initial partition")
     symbols = claim.symbols
-    coarsest = claim.rounds if symbols is None else symbols.seeds
+    coarsest = claim.rounds if symbols is None else symbols.rounds
     smallest = found if symbols is None else symbols.gradients
     for best, claimed in (("coarsest", coarsest), ("smallest", smallest)):
         if claimed is not None:
@@ -193,8 +193,8 @@ def _input(claim: NumberedClaim) -> str:
     if claim.initial is None:
         return " ".join([*words, "none"])
     words += ["some", *_list([f"{block:x}"] for block in claim.initial)]
-    if symbols is not None and symbols.seeds is not None:
-        return " ".join([*words, "some", *_list([f"{seed:x}"] for seed in symbols.seeds)])
+    if symbols is not None and symbols.rounds is not None:
+        return " ".join([*words, "some", *_list([f"{point:x}"] for point in symbols.rounds)])
     if claim.rounds is None:
         return " ".join([*words, "none"])
     records = (
@@ -217,10 +217,8 @@ def _symbols(symbols: NumberedSymbols) -> list[str]:
         words += _list([*called(f), *_list(map(_terms, arguments))] for f, arguments in functions)
     for hints in (symbols.hints, symbols.quotient_hints):
         words += _list(map(_hint, hints))
-    return words + _list(
-        [f"{about:x}", "1", *_list([f"{value:x}", "1"] for value in values)]
-        for about, values in symbols.points
-    )
+    words.append(f"{symbols.modulus:x}")
+    return words + _list([f"{point:x}"] for point in symbols.points)
 
 
 def _gradients(found: NumberedGradients | None) -> list[str]:
@@ -228,9 +226,7 @@ def _gradients(found: NumberedGradients | None) -> list[str]:
         return ["none"]
     words = ["some", *_list(map(_row, found.observables)), *_list(map(_row, found.carried))]
     words += _list([f"{number:x}"] for number in found.start)
-    words += _list([f"{parent:x}", f"{seed:x}"] for parent, seed in found.steps)
-    words += [*_list(map(_row, found.echelon)), *_list(map(_row, found.from_rows))]
-    return [*words, *_list([f"{number:x}"] for number in found.pivots), f"{found.modulus:x}"]
+    return words + _list([f"{parent:x}", f"{point:x}"] for parent, point in found.steps)
 
 
 def _hint(hint: tuple[str, Terms | int | None]) -> list[str]:

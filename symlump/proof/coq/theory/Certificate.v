@@ -3,7 +3,7 @@
 From Coq Require Export QArith List.
 From Symlump Require Export Algebra Polynomial Systems Backward Forward Replay ForwardReplay BackwardReplay.
 From Symlump Require Export Linear Modular Derivation Smallest.
-From Symlump Require Export Functions Symbols Square Coarsest Gradients.
+From Symlump Require Export Functions Symbols Sample Square Coarsest Gradients.
 Export ListNotations.
 Local Open Scope bool_scope.
 
@@ -66,15 +66,15 @@ Section Rows.
   Qed.
 End Rows.
 
-(* With quotients and functions; hints and points are verified, too. *)
+(* With quotients and functions; hints are verified, too. Points are numbers from which values are computed. *)
 Section Functions.
   Variables (s : system) (fs : symbols) (hints : list hint) (g : system) (gs : symbols) (quotient_hints : list hint).
-  Variable points : list point.
+  Variables (modulus : Z) (points : list positive).
 
   Section Partitions.
-    Variables (blocks initial : list positive) (seeds : list positive).
-    Notation forward := (forward_check_of s fs hints blocks g gs quotient_hints points).
-    Notation backward := (backward_check_of s fs hints blocks g gs quotient_hints points).
+    Variables (blocks initial rounds : list positive).
+    Notation forward := (forward_check_of s fs hints blocks g gs quotient_hints modulus points).
+    Notation backward := (backward_check_of s fs hints blocks g gs quotient_hints modulus points).
     Notation forward_claim := (forward_lumping_of s fs (listed blocks) g gs).
     Notation backward_claim := (backward_lumping_of s fs (listed blocks) g gs).
 
@@ -91,31 +91,31 @@ Section Functions.
     Proof. intros H. apply andb_prop in H as [H I]. split; [now apply backward_accepted_of | now apply inside_correct]. Qed.
 
     Theorem forward_coarsest_accepted_of :
-      forward && forward_nothing_coarser_check s fs blocks initial seeds = true ->
+      forward && forward_nothing_coarser_check modulus s fs blocks initial rounds = true ->
       forward_claim /\ nothing_coarser forward_equivalence_of s fs (listed initial) (listed blocks).
     Proof.
       intros H. apply andb_prop in H as [H I].
-      split; [now apply forward_accepted_of | now apply forward_nothing_coarser with seeds].
+      split; [now apply forward_accepted_of | now apply forward_nothing_coarser with modulus rounds].
     Qed.
     Theorem backward_coarsest_accepted_of :
-      backward && backward_nothing_coarser_check s fs blocks initial seeds = true ->
+      backward && backward_nothing_coarser_check modulus s fs blocks initial rounds = true ->
       backward_claim /\ nothing_coarser backward_equivalence_of s fs (listed initial) (listed blocks).
     Proof.
       intros H. apply andb_prop in H as [H I].
-      split; [now apply backward_accepted_of | now apply backward_nothing_coarser with seeds].
+      split; [now apply backward_accepted_of | now apply backward_nothing_coarser with modulus rounds].
     Qed.
   End Partitions.
 
-  Theorem linear_accepted_of matrix : linear_check_of s fs hints matrix g gs quotient_hints points = true ->
+  Theorem linear_accepted_of matrix : linear_check_of s fs hints matrix g gs quotient_hints modulus points = true ->
     linear_lumping_of s fs matrix g gs.
   Proof. apply linear_correct_of. Qed.
 
-  Theorem linear_smallest_accepted_of matrix observables carried start steps echelon from_rows pivots modulus :
-    linear_check_of s fs hints matrix g gs quotient_hints points &&
-      nothing_smaller_check s fs matrix observables carried start steps echelon from_rows pivots modulus = true ->
+  Theorem linear_smallest_accepted_of matrix observables carried start steps :
+    linear_check_of s fs hints matrix g gs quotient_hints modulus points &&
+      nothing_smaller_check modulus s fs g gs matrix observables carried start steps = true ->
     linear_lumping_of s fs matrix g gs /\ nothing_smaller s fs observables matrix.
   Proof.
-    intros H. apply andb_prop in H as [H I]. split; [exact (linear_accepted_of matrix H)|].
-    now apply nothing_smaller_correct with carried start steps echelon from_rows pivots modulus.
+    intros H. apply andb_prop in H as [H I]. apply linear_accepted_of in H. split; [exact H|].
+    now apply nothing_smaller_correct with modulus g gs carried start steps.
   Qed.
 End Functions.

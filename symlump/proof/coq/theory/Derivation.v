@@ -22,14 +22,14 @@ Section Modulo.
   Definition remainder (k : positive) (t : trie Z) : Z := lookup 0%Z t k.
   Definition gather_modular (w : Z) (p : modular_polynomial) (t : trie Z) : trie Z :=
     fold_left (fun t '(z, k) =>
-      update (fun old => Z.modulo (match old with Some y => y + w * z | None => w * z end) m) k t) p t.
+      update (fun old => folded m (match old with Some y => y + w * z | None => w * z end)) k t) p t.
   Definition gather_residues (equations : trie modular_polynomial) (a : residues) (t : trie Z) : trie Z :=
     fold_left (fun t '(v, w) => gather_modular w (lookup (X := modular_polynomial) [] equations v) t) a t.
 
   Definition slope_modular (t : trie Z) (n : monomial) (u : positive) : Z :=
     match remainder (key (insert u xH n)) t with
     | Z0 => Z0
-    | z => Z.modulo (Zpos (N.succ_pos (degree_N n u)) * z) m
+    | z => folded m (Zpos (N.succ_pos (degree_N n u)) * z)
     end.
 
   Definition coefficient_rows (variables : list positive) (equations : trie modular_polynomial) (a : residues)
@@ -86,8 +86,8 @@ Section Meaning.
     assert (H : zero_mod (remainder k t' - (remainder k t + w * (if Pos.eqb k j then z else 0)))).
     { unfold t', remainder, lookup. rewrite get_update. destruct (Pos.eqb_spec k j) as [->|_]; [|exists 0%Z; ring].
       destruct (get j t) as [y|].
-      - apply (mod_zero_mod m m_large).
-      - rewrite Z.add_0_l. apply (mod_zero_mod m m_large). }
+      - apply (folded_mod m m_large).
+      - rewrite Z.add_0_l. apply (folded_mod m m_large). }
     replace (after - _)%Z with ((after - (remainder k t' + w * coefficient_at p k)) +
       (remainder k t' - (remainder k t + w * (if Pos.eqb k j then z else 0))))%Z by ring.
     now apply zero_mod_add.
@@ -153,7 +153,7 @@ Section Meaning.
           apply zero_mod_opp in Z. replace (dot y a - remainder (key k) t)%Z with (- (remainder (key k) t - dot y a))%Z by ring.
           exact Z.
         + apply R. intros v. apply equation_reduces. }
-    unfold slope_modular. fold k. destruct (remainder (key k) t); [|apply (reduces_mod m m_large); exact H ..].
+    unfold slope_modular. fold k. destruct (remainder (key k) t); [|apply (reduces_folded m m_large); exact H ..].
     now rewrite Z.mul_0_r in H.
   Qed.
 

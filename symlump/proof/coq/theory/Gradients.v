@@ -1,67 +1,220 @@
-(* Why a linear lumping of a system with functions is the smallest: gradients at points.
+(* Why a linear lumping of a system with functions is the smallest: gradients at points, modulo a number.
 
    Whoever keeps the observables has them as combinations of rows. If r is one, then r·q is a function of the rows, so its
-   gradient is a combination of them, at every point and whatever the functions are. *)
+   gradient is a combination of them, at every point and whatever the functions are. As many gradients as the lumping has
+   rows, independent modulo a number, leave no room for fewer. *)
 
-From Coq Require Import QArith List Lia Setoid.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Modular Smallest.
-From Symlump Require Import Functions Sample Square Coarsest Jets.
+From Coq Require Import QArith List Lia Setoid ZArith.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Residue Modular Smallest.
+From Symlump Require Import Functions Sample Square Jets Slopes Coarsest.
 Import ListNotations.
 Local Open Scope Q_scope.
 
-(* Numbers of a vector and of a seed. *)
+(* The number of a vector, and a point. *)
 Definition gradient_steps := list (positive * positive).
 
 Section Check.
-  Variables (s : system) (fs : symbols).
+  Variables (m : Z) (s : system) (sm : list terms) (fm : list (function * list terms)).
+  Variables (g : system) (gm : list (function * list terms)) (rows : trie terms).
 
-  Definition row_of (t : trie Q) : row :=
-    filter (fun '(c, _) => negb (is_zero c)) (map (fun '(u, _) => (value u t, u)) (numbered s xH)).
-
-  Definition gradient_of (r : row) (seed : positive) : row :=
-    match jets_at s fs seed with
-    | Some z => let equations := to_map s in
-      row_of (snd (combination r (fun v => eval (lookup zero z : positive -> jets) (lookup (X := polynomial) [] equations v))))
-    | None => []
-    end.
-
-  Fixpoint gradients (steps : gradient_steps) (found : trie row) (next : positive) : list row :=
+  Fixpoint gradients (steps : gradient_steps) (found : trie (trie Z)) (next : positive) : option (list (trie Z)) :=
     match steps with
-    | [] => []
-    | (parent, seed) :: steps =>
-      let new := gradient_of (lookup (X := row) [] found parent) seed in
-      new :: gradients steps (put next new found) (Pos.succ next)
+    | [] => Some []
+    | (parent, point) :: steps =>
+      match sums_at m s fm g gm rows point with
+      | None => None
+      | Some (z, _) =>
+        let new := gradient_mod m (drawn_functions m point) (lookup 0%Z z) (first_symbol s) sm fm (lookup Empty found parent) in
+        option_map (cons new) (gradients steps (put next new found) (Pos.succ next))
+      end
     end.
-
-  Definition derivation_of (observables : list row) (start : list positive) (steps : gradient_steps) : list row :=
-    let first := map (lookup (X := row) [] (to_map observables)) start in
-    first ++ gradients steps (to_map first) (Pos.of_nat (S (length first))).
-
-  (* Rows in echelon form, which are combinations of the given ones, show that the vectors are, too. *)
-  Definition spanned (echelon : list row) (pivots : list positive) (vectors : list row) : bool :=
-    let coordinates v := let t := gather 1 (row_polynomial v) Empty in
-      map (fun '(p, (j, _)) => (value (key [(p, xH)]) t, j)) (combine pivots (numbered echelon xH)) in
-    carried_check echelon vectors (map coordinates vectors).
-
-  Definition nothing_smaller_check (rows observables carried : list row) (start : list positive) (steps : gradient_steps)
-    (echelon from_rows : list row) (pivots : list positive) (m : Z) : bool :=
-    let vectors := derivation_of observables start steps in
-    (Z.leb 2 m && carried_check rows observables carried && carried_check rows echelon from_rows &&
-     spanned echelon pivots vectors && Nat.eqb (length vectors) (length rows) &&
-     match every (residues_of m) vectors with
-     | Some residues => match independence_check (length s) m residues with Some _ => true | None => false end
-     | None => false
-     end)%bool.
 End Check.
+
+Definition modular_row (m : Z) (r : row) : option (trie Z) :=
+  option_map (fun l => add_slopes m l Empty) (every (fun '(q, v) => option_map (fun z => (z, v)) (residue m q)) r).
+
+Definition vector_residues (s : system) (t : trie Z) : residues :=
+  filter (fun '(_, z) => negb (Z.eqb z 0)) (map (fun '(u, _) => (u, lookup 0%Z t u)) (numbered s xH)).
+
+Definition in_variables_check (s : system) (l : list row) : bool :=
+  forallb (forallb (fun '(_, v) => Pos.ltb v (first_symbol s))) l.
+
+Definition nothing_smaller_check (m : Z) (s : system) (fs : symbols) (g : system) (gs : symbols)
+  (rows observables carried : list row) (start : list positive) (steps : gradient_steps) : bool :=
+  let first := map (lookup (X := row) [] (to_map observables)) start in
+  let row_of := lookup (X := row) [] (to_map rows) in
+  match every (modular_terms m) s, modular_symbols m fs, modular_symbols m gs,
+    modular_rows m (fun k => row_polynomial (row_of k)) g, every (modular_row m) first with
+  | Some sm, Some fm, Some gm, Some rows_m, Some first_m =>
+    (Z.leb 2 m && Nat.eqb (length rows) (length g) && in_variables_check s rows && in_variables_check s first &&
+     forallb (before (last_symbol s fm)) sm && carried_check rows observables carried &&
+     match gradients m s sm fm g gm (to_map rows_m) steps (to_map first_m) (Pos.of_nat (S (length first_m))) with
+     | Some more => let vectors := map (vector_residues s) (first_m ++ more) in
+       Nat.eqb (length vectors) (length rows) &&
+       match independence_check (length s) m vectors with Some _ => true | None => false end
+     | None => false
+     end)%bool
+  | _, _, _, _, _ => false
+  end.
 
 (* ------------------------------------------------------------------ What the check means. *)
 
-Lemma combination_at {A : algebra} (r : row) (x y : positive -> A) :
-  (forall w v, In (w, v) r -> (x v == y v)%A) -> (combination r x == combination r y)%A.
+Lemma in_variables_checked s l : in_variables_check s l = true -> in_variables_of s l.
 Proof.
-  induction r as [|[w v] r IH]; intros H; cbn [combination]; [reflexivity|].
-  rewrite IH by (intros; eapply H; right; eauto). rewrite (H w v) by now left. reflexivity.
+  unfold in_variables_check. rewrite forallb_forall. intros H r w v R W. specialize (H r R).
+  rewrite forallb_forall in H. specialize (H (w, v) W). cbn in H. apply Pos.ltb_lt in H.
+  apply in_variables. unfold first_symbol in H. lia.
 Qed.
+
+(* The row whose entries are c. *)
+Definition row_of (s : system) (c : positive -> Q) : row := map (fun u => (c u, u)) (variables s).
+Lemma combination_row_of s c (d : state) : combination (row_of s c) d == sumq (fun u => c u * d u) (variables s).
+Proof. unfold row_of. induction (variables s) as [|v l IH]; [reflexivity|]. cbn [map combination sum_over]. now rewrite IH. Qed.
+
+Lemma implied_same M (r q : row) : (forall d : state, combination r d == combination q d) -> implied M r -> implied M q.
+Proof. intros E I d D. rewrite <- E. now apply I. Qed.
+
+Section Meaning.
+  Variables (m : Z) (s : system) (fs : symbols) (sm : list terms) (fm : list (function * list terms)).
+  Hypothesis large : (2 <= m)%Z.
+  Hypothesis system_modular : every (modular_terms m) s = Some sm.
+  Hypothesis symbols_modular : modular_symbols m fs = Some fm.
+  Hypothesis scope : forallb (before (last_symbol s fm)) sm = true.
+
+  (* In every direction that M does not see, M does not see what becomes of the right-hand sides. *)
+  Definition balanced (x : positive -> jets) (M : list row) : Prop := forall d : state, annihilated M d ->
+    forall k, (combinations M (field s (fun v => along d (x v))) k ==
+      combinations M (field s (fun v => along (fun _ => 0%Q) (x v))) k)%A.
+
+  Lemma combination_along point (x : positive -> jets) M k (d f : state) : in_variables_of s M ->
+    (forall v, In v (variables s) -> x v = at_variables m point v) -> annihilated M d ->
+    slope_along f (combinations M (fun v => along d (x v)) k) == 0.
+  Proof.
+    intros I X D. unfold combinations. rewrite slope_combination. destruct (item_in [] M k) as [K|K]; [|now rewrite K].
+    rewrite <- (Qmult_0_r (f xH)), <- (D _ K), <- combination_scale. apply (combination_at (A := rationals)). intros w v W.
+    change (slope_along f (along d (x v)) == f xH * d v). rewrite (X v (I _ w v K W)).
+    unfold slope_along at 1. cbn [snd along]. rewrite combination_one, slope_variable. apply Qmult_comm.
+  Qed.
+
+  Lemma annihilated_zero M : annihilated M (fun _ => 0 : rationals).
+  Proof. intros r _. apply combination_zero. Qed.
+
+  Lemma invariant_balanced point x M : in_variables_of s M -> invariant_of s fs M ->
+    state_of (sample (drawn_functions m point)) s fs x -> (forall v, In v (variables s) -> x v = at_variables m point v) ->
+    balanced x M.
+  Proof.
+    intros I Inv S X d D. apply (Inv jets (sample (drawn_functions m point))); try (apply along_state; exact S).
+    intros k. split; [unfold combinations; now rewrite !fst_combination|]. intros f.
+    etransitivity; [exact (combination_along point x M k d f I X D)|]. symmetry.
+    exact (combination_along point x M k _ f I X (annihilated_zero M)).
+  Qed.
+
+  Lemma lumping_balanced point x w rows g gs : in_variables_of s rows -> length rows = length g ->
+    linear_lumping_of s fs rows g gs -> state_of (sample (drawn_functions m point)) s fs x ->
+    state_of (sample (drawn_functions m point)) g gs w -> (forall v, In v (variables s) -> x v = at_variables m point v) ->
+    weighted rows g x w -> balanced x rows.
+  Proof.
+    intros I L [_ H] S W X T d D k. pose (w' := fun b => along (fun _ => 0%Q) (w b)).
+    assert (Tied : forall d, annihilated rows d -> weighted rows g (fun v => along d (x v)) w').
+    { intros d' D' b B. split.
+      - unfold w'. cbn [fst along]. destruct (T b B) as [E _]. rewrite E. unfold combinations. now rewrite !fst_combination.
+      - intros f. transitivity 0; [|symmetry; exact (combination_along point x rows b d' f I X D')].
+        unfold w'. cbn [snd along]. rewrite combination_one, no_slope. ring. }
+    destruct (in_dec Pos.eq_dec k (variables g)) as [K|K].
+    - assert (At : forall d, annihilated rows d -> (field g w' k == combinations rows (field s (fun v => along d (x v))) k)%A).
+      { intros d' D'. apply (H jets (sample (drawn_functions m point))); trivial; try (apply along_state; assumption).
+        now apply Tied. }
+      rewrite <- (At d D). apply At. apply annihilated_zero.
+    - unfold combinations, item. rewrite nth_overflow; [reflexivity|]. rewrite in_variables in K. lia.
+  Qed.
+
+  Definition stands_for (M : list row) (t : trie Z) (c : positive -> Q) : Prop :=
+    (forall u, reduces m (c u) (lookup 0%Z t u)) /\ implied M (row_of s c).
+
+  (* The gradient is the same for all who keep what the vector stands for. *)
+  Lemma implied_gradient x M (c c' : positive -> Q) : balanced x M -> implied M (row_of s c) ->
+    (forall d : state, sumq (fun u => c' u * d u) (variables s) ==
+      sumq (fun u => c u * slope_along d (eval x (equation s u))) (variables s)) -> implied M (row_of s c').
+  Proof.
+    intros B I G d D. rewrite combination_row_of, G, <- (combination_row_of s c (fun u => slope_along d (eval x (equation s u)))).
+    pose (e := fun d u => slope_along ones (field s (fun v => along d (x v)) u)).
+    assert (Ee : forall d u, e d u == slope_along d (eval x (equation s u))) by (intros; apply slope_field).
+    assert (Ag : agree M (e d : state) (e (fun _ => 0) : state)).
+    { intros k. pose proof (slope_eq ones _ _ (B d D k)) as H. unfold combinations in H. now rewrite !slope_combination in H. }
+    apply agree_annihilated, I in Ag. rewrite <- Ag. apply (combination_ext (A := rationals)). intros u.
+    change (slope_along d (eval x (equation s u)) == -1 * e (fun _ => 0) u + e d u). rewrite !Ee, no_slope. ring.
+  Qed.
+
+  Lemma modular_row_matches r t : modular_row m r = Some t -> matches m r t.
+  Proof.
+    unfold modular_row. destruct (every _ r) as [l|] eqn:E; [|easy]. intros [= <-].
+    apply (matches_add m large [] Empty r l); [intros v; exact (reduces_integer m 0)|].
+    apply every_spec in E. induction E as [|[q v] [z u] r l E _ IH]; constructor; [|exact IH].
+    unfold option_map in E. destruct (residue m q) as [y|] eqn:Y; [|easy]. injection E as -> <-.
+    split; [reflexivity|]. now apply residue_reduces.
+  Qed.
+
+  Lemma represents_vector c t : (forall u, reduces m (c u) (lookup 0%Z t u)) ->
+    represents m (row_of s c) (vector_residues s t).
+  Proof.
+    intros H x y XY. unfold row_of, vector_residues. rewrite numbered_variables, map_map.
+    induction (variables s) as [|u l IH]; [exact (reduces_integer m 0)|].
+    cbn [map filter combination]. pose proof (reduces_mul m _ _ _ _ (H u) (XY u)) as E.
+    destruct (Z.eqb_spec (lookup 0%Z t u) 0) as [Z|_]; cbn [negb dot].
+    - rewrite Z, Z.mul_0_l in E. exact (reduces_add m _ _ 0 _ E IH).
+    - exact (reduces_add m _ _ _ _ E IH).
+  Qed.
+
+  Variables (g : system) (gs : symbols) (gm : list (function * list terms)) (rows M : list row) (rows_m : list terms).
+  Hypothesis quotient_modular : modular_symbols m gs = Some gm.
+  Hypothesis rows_modular :
+    modular_rows m (fun k => row_polynomial (lookup (X := row) [] (to_map rows) k)) g = Some rows_m.
+  Hypothesis as_many : length rows = length g.
+  Hypothesis rows_in_variables : in_variables_of s rows.
+  Hypothesis lumping : linear_lumping_of s fs rows g gs.
+  Hypothesis M_in_variables : in_variables_of s M.
+  Hypothesis M_invariant : invariant_of s fs M.
+
+  Definition kept (t : trie Z) : Prop := exists c, stands_for rows t c /\ implied M (row_of s c).
+
+  Lemma kept_gradient point tz tw t : sums_at m s fm g gm (to_map rows_m) point = Some (tz, tw) -> kept t ->
+    kept (gradient_mod m (drawn_functions m point) (lookup 0%Z tz) (first_symbol s) sm fm t).
+  Proof.
+    intros E (c & [C I] & IM). assert (S := functions_modular m fs fm large symbols_modular).
+    assert (G := functions_modular m gs gm large quotient_modular).
+    destruct (sums_at_state m large (residues_of_jets m large) s fs fm g gs gm _ rows_m point tz tw (at_variables m point) S G
+      rows_modular E) as (x & w & X & T & Sx & Sw & W); [intros v _; apply stands_variable|].
+    assert (Ev : exists start, evaluated m (drawn_functions m point) (first_symbol s) fm start = Some tz).
+    { unfold sums_at in E. destruct (evaluated m _ _ fm _) as [z|] eqn:Ez; [|easy].
+      destruct (evaluated m _ _ gm _); [|easy]. injection E as -> _. eexists. exact Ez. }
+    destruct Ev as [start Ev].
+    destruct (gradient_meaning m large s fs sm fm point start tz x (equations_modular m s sm large system_modular) S Ev T Sx X scope c t C)
+      as (c' & C' & G').
+    assert (Tied : weighted rows g x w).
+    { intros b B. rewrite (W b B), eval_row_polynomial, lookup_to_map. reflexivity. }
+    exists c'. split; [split; [exact C'|]|].
+    - apply implied_gradient with x c; trivial. now apply lumping_balanced with point w g gs.
+    - apply implied_gradient with x c; trivial. now apply invariant_balanced with point.
+  Qed.
+
+  Lemma kept_gradients steps : forall found next more, (forall k t, get k found = Some t -> kept t) ->
+    gradients m s sm fm g gm (to_map rows_m) steps found next = Some more -> forall t, In t more -> kept t.
+  Proof.
+    induction steps as [|[parent point] steps IH]; intros found next more F E t I; cbn [gradients] in E.
+    - injection E as <-. easy.
+    - destruct (sums_at _ _ _ _ _ _ _) as [[tz tw]|] eqn:P; [|easy]. cbv zeta in E.
+      set (new := gradient_mod _ _ _ _ _ _ _) in *.
+      assert (New : kept new).
+      { apply kept_gradient with tw; [exact P|]. unfold lookup. destruct (get parent found) as [v|] eqn:V; [now apply F with parent|].
+        exists (fun _ => 0). assert (Z : forall d : state, combination (row_of s (fun _ => 0)) d == 0).
+        { intros d. rewrite combination_row_of, (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|].
+          intros u _. ring. }
+        repeat split; try (intros d _; apply Z). intros u. exact (reduces_integer m 0). }
+      destruct (gradients _ _ _ _ _ _ _ _ _ _) as [rest|] eqn:R; [|easy]. injection E as <-.
+      destruct I as [<-|I]; [exact New|]. eapply IH; [|exact R | exact I].
+      intros k v. rewrite get_put. destruct (Pos.eqb_spec k next); [intros [= <-]; exact New | apply F].
+  Qed.
+End Meaning.
 
 (* A derivation starts with observables. *)
 Lemma implied_start M observables start : determines M observables ->
@@ -73,100 +226,37 @@ Proof.
   - intros d _. rewrite E. reflexivity.
 Qed.
 
-Section Meaning.
-  Variables (s : system) (fs : symbols) (M : list row).
-  Hypothesis M_in_variables : in_variables_of s M.
-  Hypothesis M_invariant : invariant_of s fs M.
-
-  Lemma slope_row d t : combination (row_of s t) (d : state) == slope_along s d t.
-  Proof.
-    unfold row_of, slope_along. rewrite numbered_variables, map_map.
-    induction (variables s) as [|v l IH]; [reflexivity|]. cbn [map filter sum_over]. cbn [add rationals]. rewrite <- IH. clear IH.
-    destruct (is_zero (value v t)) eqn:Z; cbn [negb combination]; cbn [add mul scalar rationals].
-    - apply is_zero_spec in Z. rewrite Z, Qmult_0_r, Qplus_0_l. reflexivity.
-    - rewrite (Qmult_comm (d v)). reflexivity.
-  Qed.
-
-  Lemma implied_gradient r seed : implied M r -> implied M (gradient_of s fs r seed).
-  Proof.
-    intros I. unfold gradient_of. destruct (jets_at s fs seed) as [z|] eqn:E; [|intros d _; reflexivity]. cbv zeta.
-    unfold jets_at in E. apply evaluated_values in E as [X Z]. intros d D. rewrite slope_row, slope_combination.
-    set (y := lookup zero z : positive -> jets) in *.
-    assert (Y : forall v, In v (variables s) -> y v = (chance seed v, put v 1 Empty)).
-    { intros v V. unfold y, lookup.
-      now rewrite (X _ _ (proj1 (get_assigned (X := jets) (fun u => u) _ s (fun _ _ e => e)) v V)). }
-    pose (at_ := fun d v => along s d (y v)).
-    assert (S : forall d, state_of (sample (chance seed xH)) s fs (at_ d)) by (intros d'; now apply along_state).
-    assert (G : forall k, (combinations M (field s (at_ d)) k == combinations M (field s (at_ (fun _ => 0%Q))) k)%A).
-    { apply (M_invariant jets (sample (chance seed xH))); try apply S. intros k. unfold combinations. split.
-      - rewrite !fst_combination. reflexivity.
-      - intros j. rewrite !snd_combination.
-        transitivity (if Pos.eqb j xH then combination (item [] M k) (d : state) else 0).
-        + destruct (Pos.eqb j xH) eqn:J.
-          * apply (combination_at (A := rationals)). intros w v W. unfold at_. cbn [snd along]. rewrite value_put_first, J.
-            assert (V : In v (variables s)).
-            { destruct (item_in [] M k) as [K|K]; [exact (M_in_variables _ w v K W)|]. rewrite K in W. easy. }
-            rewrite (Y v V). cbn [snd]. now apply slope_of_variable.
-          * rewrite <- (combination_zero (item [] M k)). apply (combination_ext (A := rationals)). intros u.
-            unfold at_. cbn [snd along]. now rewrite value_put_first, J.
-        + transitivity 0.
-          * destruct (Pos.eqb j xH); [|reflexivity]. destruct (item_in [] M k) as [K|K]; [now apply D | now rewrite K].
-          * symmetry. rewrite <- (combination_zero (item [] M k)). apply (combination_ext (A := rationals)). intros u.
-            unfold at_. cbn [snd along]. rewrite value_put_first. destruct (Pos.eqb j xH); [|reflexivity].
-            unfold slope_along. rewrite (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|].
-            intros v _. ring. }
-    pose (e := fun d u => value xH (snd (field s (at_ d) u))).
-    assert (Ee : forall d u, e d u == slope_along s d (snd (eval y (equation s u)))).
-    { intros d' u. unfold e, field, at_. pose proof (along_eval s d' y (equation s u)) as [_ H]. specialize (H xH).
-      rewrite <- H. cbn [snd along]. now rewrite value_put_first. }
-    assert (Zero : forall u, e (fun _ => 0) u == 0).
-    { intros u. rewrite Ee. unfold slope_along.
-      rewrite (sumq_ext _ (fun _ => 0)); [apply (sum_over_zero (A := rationals))|]. intros v _. ring. }
-    assert (Ag : agree M (e d : state) (e (fun _ => 0) : state)).
-    { intros k. pose proof (G k) as [_ H]. specialize (H xH). unfold combinations in *.
-      now rewrite !snd_combination in H. }
-    apply agree_annihilated, I in Ag. rewrite <- Ag. apply (combination_ext (A := rationals)). intros u.
-    unfold difference. rewrite Zero, Ee, (lookup_to_map (X := polynomial)).
-    change (item [] s u) with (equation s u). set (q := slope_along s d _). change (q == -1 * 0 + q). ring.
-  Qed.
-
-  Lemma implied_gradients steps : forall found next, (forall k r, get k found = Some r -> implied M r) ->
-    forall r, In r (gradients s fs steps found next) -> implied M r.
-  Proof.
-    induction steps as [|[parent seed] steps IH]; intros found next F r; [easy|]. cbn [gradients].
-    assert (P : implied M (lookup (X := row) [] found parent)).
-    { unfold lookup. destruct (get parent found) as [q|] eqn:G; [now apply F with parent|]. intros d _. reflexivity. }
-    intros [<-|R]; [now apply implied_gradient|]. eapply IH; [|exact R].
-    intros k q. rewrite get_put. destruct (Pos.eqb_spec k next); [intros [= <-]; now apply implied_gradient | apply F].
-  Qed.
-
-  Lemma implied_derivation_of observables start steps : determines M observables ->
-    forall r, In r (derivation_of s fs observables start steps) -> implied M r.
-  Proof.
-    intros D r. unfold derivation_of. set (first := map _ start).
-    assert (F : forall q, In q first -> implied M q) by now apply implied_start.
-    rewrite in_app_iff. intros [R|R]; [now apply F|]. revert R. apply implied_gradients.
-    intros k q. rewrite get_to_map. intros G. apply nth_error_In in G. now apply F.
-  Qed.
-End Meaning.
-
-Theorem nothing_smaller_correct s fs rows observables carried start steps echelon from_rows pivots m :
-  nothing_smaller_check s fs rows observables carried start steps echelon from_rows pivots m = true ->
-  nothing_smaller s fs observables rows.
+Theorem nothing_smaller_correct m s fs g gs rows observables carried start steps :
+  linear_lumping_of s fs rows g gs ->
+  nothing_smaller_check m s fs g gs rows observables carried start steps = true -> nothing_smaller s fs observables rows.
 Proof.
-  unfold nothing_smaller_check. cbv zeta. set (vectors := derivation_of s fs observables start steps).
-  intros C. apply andb_prop in C as [C I]. apply andb_prop in C as [C L]. apply andb_prop in C as [C P].
-  apply andb_prop in C as [C E]. apply andb_prop in C as [Large C]. apply Nat.eqb_eq in L. apply Z.leb_le in Large.
-  destruct (every (residues_of m) vectors) as [found|] eqn:F; [|easy].
-  assert (Same := every_length _ _ _ F). apply every_spec in F.
-  destruct (independence_check (length s) m found) as [ps|] eqn:Ind; [|easy].
-  split; [apply determines_implied; now apply carried_implied with carried|]. intros M V MI MD.
-  apply spanned_by with (length s) m found ps; trivial; [congruence|].
-  assert (R : forall a, In a found -> exists v, In v vectors /\ residues_of m v = Some a).
-  { clear - F. induction F as [|v a vs l E _ IH]; [easy|]. intros b [<-|B]; [exists v; split; [now left | exact E]|].
-    destruct (IH b B) as (w & W & H). exists w. split; [now right | exact H]. }
-  intros a A. destruct (R a A) as (v & Hv & Rv). exists v. split; [now apply residues_of_represents|]. split.
-  - intros d D. unfold spanned in P. apply (carried_implied _ _ _ P v Hv). intros e He.
-    now apply (carried_implied _ _ _ E e He).
-  - now apply (implied_derivation_of s fs M V MI observables start steps MD).
+  intros Lumps. unfold nothing_smaller_check. cbv zeta. set (first := map _ start).
+  destruct (every (modular_terms m) s) as [sm|] eqn:Sm; [|easy].
+  destruct (modular_symbols m fs) as [fm|] eqn:Fm; [|easy]. destruct (modular_symbols m gs) as [gm|] eqn:Gm; [|easy].
+  destruct (modular_rows m _ g) as [rows_m|] eqn:Rm; [|easy]. destruct (every (modular_row m) first) as [first_m|] eqn:First; [|easy].
+  intros C. apply andb_prop in C as [C D]. apply andb_prop in C as [C Carried]. apply andb_prop in C as [C Scope].
+  apply andb_prop in C as [C FirstIn]. apply andb_prop in C as [C RowsIn]. apply andb_prop in C as [Large AsMany].
+  apply Z.leb_le in Large. apply Nat.eqb_eq in AsMany. apply in_variables_checked in FirstIn, RowsIn.
+  destruct (gradients _ _ _ _ _ _ _ _ _ _) as [more|] eqn:More; [|easy]. apply andb_prop in D as [Len Ind].
+  apply Nat.eqb_eq in Len. destruct (independence_check _ _ _) as [pivots|] eqn:Pivots; [|easy].
+  assert (RowsDetermine : determines rows observables) by (apply determines_implied; now apply carried_implied with carried).
+  split; [exact RowsDetermine|]. intros M MV MI MD.
+  assert (FirstKept : forall t, In t first_m -> kept m s rows M t).
+  { intros t T. apply every_spec in First.
+    assert (E : exists r, In r first /\ modular_row m r = Some t).
+    { clear - First T. induction First as [|r u l k E _ IH]; [easy|]. destruct T as [<-|T]; [exists r; split; [now left | exact E]|].
+      destruct (IH T) as (q & Q & F). exists q. split; [now right | exact F]. }
+    destruct E as (r & Rin & E). apply (modular_row_matches m Large) in E.
+    exists (fun u => combination r (unit_state u : state)).
+    assert (Same : forall d : state, combination r d == combination (row_of s (fun u => combination r (unit_state u : state))) d).
+    { intros d. rewrite combination_row_of. symmetry. apply combination_units; [apply variables_distinct|]. intros w v W.
+      exact (FirstIn r w v Rin W). }
+    split; [split; [exact E|]|]; apply implied_same with (1 := Same); now apply implied_start with observables start. }
+  apply spanned_by with (length s) m (map (vector_residues s) (first_m ++ more)) pivots; trivial.
+  intros a A. apply in_map_iff in A as (t & <- & T).
+  assert (K : kept m s rows M t).
+  { apply in_app_iff in T as [T|T]; [now apply FirstKept|].
+    apply (kept_gradients m s fs sm fm Large Sm Fm Scope g gs gm rows M rows_m Gm Rm AsMany RowsIn Lumps MV MI steps) with (2 := More); [|exact T].
+    intros k v G. rewrite get_to_map in G. apply nth_error_In in G. now apply FirstKept. }
+  destruct K as (c & [Cc I] & IM). exists (row_of s c). split; [now apply represents_vector|]. now split.
 Qed.

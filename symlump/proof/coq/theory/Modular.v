@@ -25,7 +25,7 @@ Section Modulo.
         match get u done with
         | Some b => reduce fuel done (add_multiple m a (- y) b)
         | None => match checked_inverse m y with
-                  | Some e => Some (u, (u, 1) :: map (fun '(v, z) => (v, Z.modulo (e * z) m)) a')
+                  | Some e => Some (u, (u, 1) :: map (fun '(v, z) => (v, folded m (e * z))) a')
                   | None => None
                   end
         end

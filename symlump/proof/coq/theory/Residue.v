@@ -29,8 +29,47 @@ Qed.
 Lemma every_length {X Y : Type} (f : X -> option Y) l k : every f l = Some k -> length k = length l.
 Proof. intros H. apply every_spec in H. induction H; cbn; congruence. Qed.
 
+(* The lowest n bits of a number, and the others. *)
+Fixpoint split_bits (n : nat) (p : positive) : N * N :=
+  match n with
+  | O => (N0, Npos p)
+  | S n => match p with
+           | xH => (Npos xH, N0)
+           | xO p => let (low, high) := split_bits n p in (N.double low, high)
+           | xI p => let (low, high) := split_bits n p in (N.succ_double low, high)
+           end
+  end.
+Lemma split_bits_sum n p : let (low, high) := split_bits n p in Zpos p = Z.of_N low + 2 ^ Z.of_nat n * Z.of_N high.
+Proof.
+  revert p. induction n as [|n IH]; intros p; [cbn [split_bits Z.of_nat Z.of_N]; rewrite Z.pow_0_r; lia|].
+  rewrite Nat2Z.inj_succ, Z.pow_succ_r by lia. cbn [split_bits]. destruct p as [p|p|]; [| |cbn [Z.of_N]; lia].
+  - specialize (IH p). destruct (split_bits n p) as [low high]. rewrite Pos2Z.inj_xI, IH.
+    replace (Z.of_N (N.succ_double low)) with (2 * Z.of_N low + 1) by (destruct low; reflexivity). ring.
+  - specialize (IH p). destruct (split_bits n p) as [low high]. rewrite Pos2Z.inj_xO, IH.
+    replace (Z.of_N (N.double low)) with (2 * Z.of_N low) by (destruct low; reflexivity). ring.
+Qed.
+
 Section Modulo.
   Variable m : Z.
+
+  (* Remainders: 2^n = c modulo m, so bits beyond the lowest n count c times; c is small if m lies just below 2^n. *)
+  Fixpoint folded_bits (steps n : nat) (c : Z) (p : positive) : Z :=
+    match steps with
+    | O => Zpos p
+    | S steps => let (low, high) := split_bits n p in
+      match high with
+      | N0 => Zpos p
+      | _ => match Z.of_N low + c * Z.of_N high with Zpos q => folded_bits steps n c q | z => z end
+      end
+    end.
+  Definition folded : Z -> Z :=
+    let n := match m with Zpos p => Pos.size_nat p | _ => O end in
+    let c := 2 ^ Z.of_nat n - m in
+    fun a => match a with
+             | Zpos p => let b := folded_bits 8 n c p in if Z.ltb b m then b else let d := b - m in if Z.ltb d m then d else Z.modulo d m
+             | Z0 => Z0
+             | _ => Z.modulo a m
+             end.
 
   (* A number e with n e = 1 modulo m, if the extended Euclidean algorithm finds one. *)
   Fixpoint euclid (fuel : nat) (a b u v : Z) : Z :=  (* a = u n, b = v n modulo m *)
@@ -49,14 +88,14 @@ Section Modulo.
   (* a + f b *)
   Fixpoint add_multiple (a : residues) (f : Z) : residues -> residues :=
     match a with
-    | [] => fun b => map (fun '(v, z) => (v, Z.modulo (f * z) m)) b
+    | [] => fun b => map (fun '(v, z) => (v, folded (f * z))) b
     | (u, y) :: a' => fix inner (b : residues) : residues :=
         match b with
         | [] => a
         | (v, z) :: b' => match (u ?= v)%positive with
                           | Lt => (u, y) :: add_multiple a' f b
-                          | Eq => (u, Z.modulo (y + f * z) m) :: add_multiple a' f b'
-                          | Gt => (v, Z.modulo (f * z) m) :: inner b'
+                          | Eq => (u, folded (y + f * z)) :: add_multiple a' f b'
+                          | Gt => (v, folded (f * z)) :: inner b'
                           end
         end
     end.
@@ -87,6 +126,25 @@ Section Modulo.
   Proof. intros [k E] [l F]. exists (k - l). rewrite Z.mul_sub_distr_r, <- E, <- F. ring. Qed.
   Lemma mod_zero_mod a : zero_mod (a mod m - a).
   Proof. exists (- (a / m)). rewrite Z.mod_eq by lia. ring. Qed.
+  Lemma folded_bits_mod steps n p : zero_mod (folded_bits steps n (2 ^ Z.of_nat n - m) p - Zpos p).
+  Proof.
+    revert p. induction steps as [|steps IH]; intros p; cbn [folded_bits]; [exists 0; ring|].
+    pose proof (split_bits_sum n p) as S. destruct (split_bits n p) as [low high]. set (c := 2 ^ Z.of_nat n - m) in *.
+    assert (E : zero_mod (Z.of_N low + c * Z.of_N high - Zpos p)) by (exists (- Z.of_N high); rewrite S; unfold c; ring).
+    destruct high; [exists 0; ring|]. destruct (Z.of_N low + c * _) as [|q|q]; trivial.
+    replace (folded_bits steps n c q - Zpos p) with (folded_bits steps n c q - Zpos q + (Zpos q - Zpos p)) by ring.
+    now apply zero_mod_add.
+  Qed.
+  Lemma folded_mod a : zero_mod (folded a - a).
+  Proof.
+    unfold folded. set (n := match m with Zpos p => _ | _ => _ end). cbv zeta. destruct a as [|p|p]; [exists 0; ring | | now apply mod_zero_mod].
+    pose proof (folded_bits_mod 8 n p) as H. set (b := folded_bits _ _ _ p) in *.
+    destruct (Z.ltb b m); [exact H|]. assert (D : zero_mod (b - m - Zpos p)).
+    { replace (b - m - Zpos p) with (b - Zpos p + -1 * m) by ring. apply zero_mod_add; [exact H | now exists (-1)]. }
+    destruct (Z.ltb _ m); [exact D|].
+    replace ((b - m) mod m - Zpos p) with ((b - m) mod m - (b - m) + (b - m - Zpos p)) by ring.
+    apply zero_mod_add; [now apply mod_zero_mod | exact D].
+  Qed.
   Lemma zero_mod_iff a : a mod m = 0 -> zero_mod a.
   Proof. intros H. exists (a / m). rewrite Z.mul_comm. apply Z.div_exact; lia. Qed.
 
@@ -99,12 +157,12 @@ Section Modulo.
   Section Dot.
     Variable x : positive -> Z.
 
-    Lemma dot_multiple f b : zero_mod (dot x (map (fun '(v, z) => (v, Z.modulo (f * z) m)) b) - f * dot x b).
+    Lemma dot_multiple f b : zero_mod (dot x (map (fun '(v, z) => (v, folded (f * z))) b) - f * dot x b).
     Proof.
       induction b as [|[v z] b IH]; cbn [map dot]; [exists 0; ring|].
-      replace (_ - _) with (x v * ((f * z) mod m - f * z) +
-        (dot x (map (fun '(v, z) => (v, Z.modulo (f * z) m)) b) - f * dot x b)) by ring.
-      apply zero_mod_add; [apply zero_mod_mul, mod_zero_mod | exact IH].
+      replace (_ - _) with (x v * (folded (f * z) - f * z) +
+        (dot x (map (fun '(v, z) => (v, folded (f * z))) b) - f * dot x b)) by ring.
+      apply zero_mod_add; [apply zero_mod_mul, folded_mod | exact IH].
     Qed.
 
     Lemma dot_add_multiple a f b : zero_mod (dot x (add_multiple a f b) - (dot x a + f * dot x b)).
@@ -114,15 +172,15 @@ Section Modulo.
       - induction b as [|[v z] b IHb].
         + exists 0. cbn. ring.
         + cbn [add_multiple]. cbn [add_multiple] in IHb. destruct (Pos.compare_spec u v) as [<-|H|H]; cbn [dot].
-          * replace (_ - _) with (x u * ((y + f * z) mod m - (y + f * z)) +
+          * replace (_ - _) with (x u * (folded (y + f * z) - (y + f * z)) +
               (dot x (add_multiple a f b) - (dot x a + f * dot x b))) by ring.
-            apply zero_mod_add; [apply zero_mod_mul, mod_zero_mod | apply IHa].
+            apply zero_mod_add; [apply zero_mod_mul, folded_mod | apply IHa].
           * replace (_ - _) with (dot x (add_multiple a f ((v, z) :: b)) - (dot x a + f * dot x ((v, z) :: b)))
               by (cbn [dot]; ring). apply IHa.
           * cbn [dot] in IHb.
             match goal with |- zero_mod ?g => match type of IHb with zero_mod ?h =>
-              replace g with (x v * ((f * z) mod m - f * z) + h) by ring end end.
-            apply zero_mod_add; [apply zero_mod_mul, mod_zero_mod | exact IHb].
+              replace g with (x v * (folded (f * z) - f * z) + h) by ring end end.
+            apply zero_mod_add; [apply zero_mod_mul, folded_mod | exact IHb].
     Qed.
   End Dot.
 
@@ -165,6 +223,11 @@ Section Modulo.
   Lemma reduces_mod q z : reduces q z -> reduces q (z mod m).
   Proof.
     apply reduces_eq; [reflexivity|]. replace (z - z mod m) with (- (z mod m - z)) by ring. apply zero_mod_opp, mod_zero_mod.
+  Qed.
+
+  Lemma reduces_folded q z : reduces q z -> reduces q (folded z).
+  Proof.
+    apply reduces_eq; [reflexivity|]. replace (z - folded z) with (- (folded z - z)) by ring. apply zero_mod_opp, folded_mod.
   Qed.
 
   (* What is 0 reduces to nothing else, so equal rationals reduce to equal numbers. *)

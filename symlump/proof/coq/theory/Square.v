@@ -3,8 +3,8 @@
    Symbols of both systems are followed at once: those of the system are even numbers, those of the quotient odd. The variables
    on one side are polynomials in those of the other; then both sides of each equation are compared. *)
 
-From Coq Require Import QArith List Lia Setoid.
-From Symlump Require Import Algebra Trie Polynomial Systems Lookup Compose Linear Functions Symbols Sample.
+From Coq Require Import QArith List Lia Setoid ZArith.
+From Symlump Require Import Algebra Trie Polynomial Systems Lookup Compose Linear Residue Functions Symbols Sample.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -23,8 +23,9 @@ Fixpoint entries (tag : positive -> positive) (k : positive) (fs : symbols) (hin
 Definition assigned {X : Type} (tag : positive -> positive) (f : positive -> X) (s : system) : trie X :=
   fold_left (fun t '(v, _) => put (tag v) (f v) t) (numbered s xH) Empty.
 
-(* Where evaluation is tried: a number that the functions used there depend on, and values of the variables. *)
-Definition point := (Q * list Q)%type.
+(* At a point, which is made from a number: values of the variables, and functions. *)
+Definition drawn (m : Z) (point : positive) (s : system) : trie Z := assigned (fun v => v) (fun v => draw m point (xO v)) s.
+Definition drawn_functions (m : Z) (point k : positive) : Z := draw m point (xI k).
 
 Section Check.
   Variables (s : system) (fs : symbols) (hints : list hint).
@@ -42,15 +43,6 @@ Section Check.
     | None => false
     end.
 
-  Definition sums_defined (row : positive -> polynomial) (points : list point) : bool :=
-    existsb (fun '(r, values) =>
-      match evaluated computable_rationals r (first_symbol s) fs (to_map values) with
-      | None => false
-      | Some z =>
-        let sum b := Qred (eval (lookup 0 z : state) (row b)) in
-        match evaluated computable_rationals r (first_symbol g) gs (assigned (fun b => b) sum g) with Some _ => true | None => false end
-      end) points.
-
   Definition copies_check (block_of : positive -> positive) : bool :=
     match followed (assigned xO (fun v => [(1, [(xI (block_of v), xH)])]) s) with
     | Some K => let quotient := to_map g in
@@ -60,34 +52,63 @@ Section Check.
     | None => false
     end.
 
-  Definition copies_defined (block_of : positive -> positive) (points : list point) : bool :=
-    existsb (fun '(r, values) =>
-      match evaluated computable_rationals r (first_symbol g) gs (to_map values) with
-      | None => false
-      | Some w =>
-        let copy v := lookup 0 w (block_of v) in
-        match evaluated computable_rationals r (first_symbol s) fs (assigned (fun v => v) copy s) with Some _ => true | None => false end
-      end) points.
 End Check.
 
-Definition forward_check_of s fs hints p g gs quotient_hints points : bool :=
+(* Both systems evaluated at a point: where variables of the quotient are polynomials in those of the system, ... *)
+Definition sums_at (m : Z) (s : system) (fm : list (function * list terms)) (g : system) (gm : list (function * list terms))
+  (rows : trie terms) (point : positive) : option (trie Z * trie Z) :=
+  match evaluated m (drawn_functions m point) (first_symbol s) fm (drawn m point s) with
+  | None => None
+  | Some z =>
+    match evaluated m (drawn_functions m point) (first_symbol g) gm
+      (assigned (fun b => b) (fun b => value_mod m (lookup 0%Z z) (lookup (X := terms) [] rows b)) g) with
+    | Some w => Some (z, w)
+    | None => None
+    end
+  end.
+(* ... and where those of the system are copies of those of the quotient. *)
+Definition copies_at (m : Z) (s : system) (fm : list (function * list terms)) (g : system) (gm : list (function * list terms))
+  (block_of : positive -> positive) (point : positive) : bool :=
+  match evaluated m (drawn_functions m point) (first_symbol g) gm (drawn m point g) with
+  | None => false
+  | Some w =>
+    match evaluated m (drawn_functions m point) (first_symbol s) fm
+      (assigned (fun v => v) (fun v => lookup 0%Z w (block_of v)) s) with Some _ => true | None => false end
+  end.
+
+Definition modular_rows (m : Z) (row : positive -> polynomial) (g : system) : option (list terms) :=
+  every (fun '(b, _) => modular_terms m (row b)) (numbered g xH).
+
+Definition sums_defined (m : Z) s fs g gs (row : positive -> polynomial) (points : list positive) : bool :=
+  match modular_symbols m fs, modular_symbols m gs, modular_rows m row g with
+  | Some fm, Some gm, Some rows => let rows := to_map rows in
+    (Z.leb 2 m && existsb (fun point => match sums_at m s fm g gm rows point with Some _ => true | None => false end) points)%bool
+  | _, _, _ => false
+  end.
+Definition copies_defined (m : Z) s fs g gs (block_of : positive -> positive) (points : list positive) : bool :=
+  match modular_symbols m fs, modular_symbols m gs with
+  | Some fm, Some gm => (Z.leb 2 m && existsb (copies_at m s fm g gm block_of) points)%bool
+  | _, _ => false
+  end.
+
+Definition forward_check_of s fs hints p g gs quotient_hints m points : bool :=
   let block_of := lookup xH (to_map p) in
   let quotient := to_map g in
   let own := block_sums block_of (map (fun '(v, _) => (v, variable v)) (numbered s xH)) in
   let totals := block_sums block_of (numbered s xH) in
   (forallb (fun '(v, _) => is_there quotient (block_of v)) (numbered s xH) &&
    sums_check s fs hints g gs quotient_hints (lookup (X := polynomial) [] own) (lookup (X := polynomial) [] totals) &&
-   sums_defined s fs g gs (lookup (X := polynomial) [] own) points)%bool.
+   sums_defined m s fs g gs (lookup (X := polynomial) [] own) points)%bool.
 
-Definition backward_check_of s fs hints p g gs quotient_hints points : bool :=
+Definition backward_check_of s fs hints p g gs quotient_hints m points : bool :=
   let block_of := lookup xH (to_map p) in
-  (copies_check s fs hints g gs quotient_hints block_of && copies_defined s fs g gs block_of points)%bool.
+  (copies_check s fs hints g gs quotient_hints block_of && copies_defined m s fs g gs block_of points)%bool.
 
-Definition linear_check_of s fs hints rows g gs quotient_hints points : bool :=
+Definition linear_check_of s fs hints rows g gs quotient_hints m points : bool :=
   let row_of := lookup [] (to_map rows) in
   let row k := row_polynomial (row_of k) in
   (sums_check s fs hints g gs quotient_hints row (fun k => combined s (row_of k)) &&
-   sums_defined s fs g gs row points)%bool.
+   sums_defined m s fs g gs row points)%bool.
 
 (* ------------------------------------------------------------------ What this means. *)
 
@@ -179,40 +200,118 @@ Section Meaning.
   Qed.
 End Meaning.
 
-Lemma sums_are_defined s fs g gs row points : sums_defined s fs g gs row points = true ->
+(* ------------------------------------------------------------------ Where both systems are defined. *)
+
+Section Points.
+  Variable m : Z.
+  Hypothesis m_large : (2 <= m)%Z.
+  Context {A : algebra} (R : residues_in m A).
+
+  Lemma below_first s v : In v (variables s) -> (v < first_symbol s)%positive.
+  Proof. intros V. apply in_variables in V. unfold first_symbol. lia. Qed.
+
+  Lemma stands_zero : R (0%A : A) 0%Z.
+  Proof.
+    apply (stands_eq R) with (3 := stands_scalar m A R _ _ (reduces_integer m 0)); [apply scalar_zero | exists 0%Z; ring].
+  Qed.
+  Lemma stands_integer n : R (number_of n) n.
+  Proof. apply (stands_scalar m A R), reduces_integer. Qed.
+
+  (* Values of variables that have residues are continued to a state. *)
+  Lemma evaluated_at chance s fs fm (f : positive -> A) f' t : Forall2 (modular_symbol m) fs fm ->
+    evaluated m chance (first_symbol s) fm (assigned (fun v => v) f' s) = Some t ->
+    (forall v, In v (variables s) -> R (f v) (f' v)) ->
+    exists x, (forall v, In v (variables s) -> x v = f v) /\ has_residues m R x t /\ state_of (sample chance) s fs x.
+  Proof.
+    intros S E F. pose (x0 := fun v => if in_dec Pos.eq_dec v (variables s) then f v else zero).
+    destruct (get_assigned (fun v => v) f' s (fun _ _ e => e)) as [G N].
+    assert (H : has_residues m R x0 (assigned (fun v => v) f' s)).
+    { intros v. unfold x0, lookup. destruct (in_dec Pos.eq_dec v (variables s)) as [V|V].
+      - rewrite (G v V). now apply F.
+      - destruct (get v _) as [y|] eqn:Y; [|apply stands_zero]. apply N in Y as (w & W & -> & _). easy. }
+    destruct (evaluated_state m m_large R chance fs fm S (length s) _ t x0 E H) as (x & B & T & V). exists x.
+    split; [|now split]. intros v I. rewrite (B v (below_first s v I)). unfold x0.
+    now destruct (in_dec Pos.eq_dec v (variables s)).
+  Qed.
+
+  Lemma modular_rows_of row g rows b : modular_rows m row g = Some rows -> In b (variables g) ->
+    modular_of m (row b) (lookup (X := terms) [] (to_map rows) b).
+  Proof.
+    unfold modular_rows. rewrite numbered_variables. intros E B. apply every_spec in E. rewrite lookup_to_map.
+    unfold item. unfold variables in *. apply in_map_iff in B as (n & <- & I). apply in_seq in I.
+    rewrite SuccNat2Pos.id_succ. cbn [pred]. rewrite map_map in E.
+    assert (H : forall l k from, Forall2 (fun x y => (let '(b, _) := x in modular_terms m (row b)) = Some y)
+      (map (fun k => (Pos.of_succ_nat k, equation g (Pos.of_succ_nat k))) (seq from k)) l ->
+      forall i, (i < k)%nat -> modular_of m (row (Pos.of_succ_nat (from + i))) (nth i l [])).
+    { clear - m_large. intros l k from. revert l. revert from. induction k as [|k IH]; intros from l F i L; [lia|].
+      cbn [seq map] in F. inversion F as [|? ? ? ? E F']; subst. destruct i as [|i]; cbn [nth].
+      - rewrite Nat.add_0_r. now apply (modular_terms_of m m_large).
+      - replace (from + S i)%nat with (S from + i)%nat by lia. apply IH; [exact F' | lia]. }
+    apply (H rows (length g) 0%nat); [exact E | lia].
+  Qed.
+
+  Theorem sums_at_state s fs fm g gs gm row rows point tz tw (f : positive -> A) :
+    Forall2 (modular_symbol m) fs fm -> Forall2 (modular_symbol m) gs gm -> modular_rows m row g = Some rows ->
+    sums_at m s fm g gm (to_map rows) point = Some (tz, tw) ->
+    (forall v, In v (variables s) -> R (f v) (draw m point (xO v))) ->
+    exists z w, (forall v, In v (variables s) -> z v = f v) /\ has_residues m R z tz /\
+      state_of (sample (drawn_functions m point)) s fs z /\ state_of (sample (drawn_functions m point)) g gs w /\
+      forall b, In b (variables g) -> w b = eval z (row b).
+  Proof.
+    intros S G Rows E F. unfold sums_at in E. destruct (evaluated m _ _ fm _) as [z'|] eqn:Ez; [|easy].
+    destruct (evaluated m _ _ gm _) as [w'|] eqn:Ew; [|easy]. injection E as -> ->.
+    destruct (evaluated_at _ s fs fm f _ tz S Ez F) as (z & Z & T & Sz).
+    destruct (evaluated_at _ g gs gm (fun b => eval z (row b)) _ tw G Ew) as (w & W & _ & Sw).
+    { intros b B. apply (stands_eval m m_large R z (lookup 0%Z tz) _ _ T). now apply modular_rows_of with g. }
+    exists z, w. auto.
+  Qed.
+
+  Lemma copies_at_state s fs fm g gs gm block_of point :
+    Forall2 (modular_symbol m) fs fm -> Forall2 (modular_symbol m) gs gm -> copies_at m s fm g gm block_of point = true ->
+    exists z w : positive -> A, state_of (sample (drawn_functions m point)) s fs z /\
+      state_of (sample (drawn_functions m point)) g gs w /\ forall v, In v (variables s) -> z v = w (block_of v).
+  Proof.
+    intros S G E. unfold copies_at in E. destruct (evaluated m _ _ gm _) as [tw|] eqn:Ew; [|easy].
+    destruct (evaluated m _ _ fm _) as [tz|] eqn:Ez; [|easy].
+    destruct (evaluated_at _ g gs gm (fun v => number_of (draw m point (xO v))) _ tw G Ew) as (w & _ & T & Sw).
+    { intros v _. apply stands_integer. }
+    destruct (evaluated_at _ s fs fm (fun v => w (block_of v)) _ tz S Ez) as (z & Z & _ & Sz).
+    { intros v _. apply T. }
+    exists z, w. auto.
+  Qed.
+End Points.
+
+Lemma sums_are_defined m s fs g gs row points : sums_defined m s fs g gs row points = true ->
   defined_somewhere s fs g gs (fun z w => forall b, In b (variables g) -> w b == eval z (row b)).
 Proof.
-  unfold sums_defined. intros H. apply existsb_exists in H as [[r values] [_ H]].
-  destruct (evaluated computable_rationals r _ fs _) as [tz|] eqn:Ez; [|discriminate].
-  set (sum := fun b => Qred (eval (lookup 0 tz : state) (row b))) in H. cbv zeta in H.
-  destruct (evaluated computable_rationals r _ gs _) as [tw|] eqn:Ew; [|discriminate]. clear H.
-  apply evaluated_values in Ez as [_ Z]. apply evaluated_values in Ew as [X W].
-  exists (sample r), (lookup 0 tz), (lookup 0 tw). split; [exact Z|]. split; [exact W|].
-  intros b B. apply (proj1 (get_assigned (fun b => b) sum g (fun v w e => e))) in B. apply X in B.
-  etransitivity; [|apply Qred_correct]. unfold lookup at 1. change (match get (X := rationals) b tw with
-    Some q => q | None => 0 end == sum b). rewrite B. reflexivity.
+  unfold sums_defined. destruct (modular_symbols m fs) as [fm|] eqn:S; [|easy].
+  destruct (modular_symbols m gs) as [gm|] eqn:G; [|easy]. destruct (modular_rows m row g) as [rows|] eqn:Rows; [|easy].
+  intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply existsb_exists in H as (point & _ & H).
+  destruct (sums_at m s fm g gm (to_map rows) point) as [[tz tw]|] eqn:E; [|easy].
+  apply modular_symbols_of in S, G; trivial.
+  destruct (sums_at_state m L (residues_of_rationals m L) s fs fm g gs gm row rows point tz tw
+    (fun v => number_of (draw m point (xO v))) S G Rows E) as (z & w & _ & _ & Z & W & T).
+  { intros v _. apply stands_integer. }
+  exists (sample (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros b B. now rewrite T.
 Qed.
 
-Lemma copies_are_defined s fs g gs block_of points : copies_defined s fs g gs block_of points = true ->
+Lemma copies_are_defined m s fs g gs block_of points : copies_defined m s fs g gs block_of points = true ->
   defined_somewhere s fs g gs (fun z w => forall v, In v (variables s) -> z v == w (block_of v)).
 Proof.
-  unfold copies_defined. intros H. apply existsb_exists in H as [[r values] [_ H]].
-  destruct (evaluated computable_rationals r _ gs _) as [tw|] eqn:Ew; [|discriminate].
-  set (copy := fun v => lookup 0 tw (block_of v)) in H. cbv zeta in H.
-  destruct (evaluated computable_rationals r _ fs _) as [tz|] eqn:Ez; [|discriminate]. clear H.
-  apply evaluated_values in Ez as [X Z]. apply evaluated_values in Ew as [_ W].
-  exists (sample r), (lookup 0 tz), (lookup 0 tw). split; [exact Z|]. split; [exact W|].
-  intros v V. apply (proj1 (get_assigned (fun v => v) copy s (fun v w e => e))) in V. apply X in V.
-  unfold lookup at 1. change (match get (X := rationals) v tz with Some q => q | None => 0 end == copy v).
-  rewrite V. reflexivity.
+  unfold copies_defined. destruct (modular_symbols m fs) as [fm|] eqn:S; [|easy].
+  destruct (modular_symbols m gs) as [gm|] eqn:G; [|easy].
+  intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply existsb_exists in H as (point & _ & H).
+  apply modular_symbols_of in S, G; trivial.
+  destruct (copies_at_state m L (residues_of_rationals m L) s fs fm g gs gm block_of point S G H) as (z & w & Z & W & T).
+  exists (sample (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros v V. now rewrite T.
 Qed.
 
 Lemma defined_with s fs g gs (tied tied' : state -> state -> Prop) : (forall z w, tied z w -> tied' z w) ->
   defined_somewhere s fs g gs tied -> defined_somewhere s fs g gs tied'.
 Proof. intros H (F & z & w & Z & W & T). exists F, z, w. auto. Qed.
 
-Theorem forward_correct_of s fs hints p g gs quotient_hints points :
-  forward_check_of s fs hints p g gs quotient_hints points = true -> forward_lumping_of s fs (listed p) g gs.
+Theorem forward_correct_of s fs hints p g gs quotient_hints m points :
+  forward_check_of s fs hints p g gs quotient_hints m points = true -> forward_lumping_of s fs (listed p) g gs.
 Proof.
   unfold forward_check_of. cbv zeta. set (block_of := lookup xH (to_map p)).
   assert (B : forall v, block_of v = listed p v) by (intros; apply lookup_to_map).
@@ -235,8 +334,8 @@ Proof.
     + intros k J. rewrite Row. now apply T.
 Qed.
 
-Theorem backward_correct_of s fs hints p g gs quotient_hints points :
-  backward_check_of s fs hints p g gs quotient_hints points = true -> backward_lumping_of s fs (listed p) g gs.
+Theorem backward_correct_of s fs hints p g gs quotient_hints m points :
+  backward_check_of s fs hints p g gs quotient_hints m points = true -> backward_lumping_of s fs (listed p) g gs.
 Proof.
   unfold backward_check_of. cbv zeta. set (block_of := lookup xH (to_map p)).
   assert (B : forall v, block_of v = listed p v) by (intros; apply lookup_to_map).
@@ -249,8 +348,8 @@ Proof.
     apply (copies_checked F z w _ _ _ _ _ _ _ C Z W); [|exact V]. intros u U. rewrite B. now apply T.
 Qed.
 
-Theorem linear_correct_of s fs hints rows g gs quotient_hints points :
-  linear_check_of s fs hints rows g gs quotient_hints points = true -> linear_lumping_of s fs rows g gs.
+Theorem linear_correct_of s fs hints rows g gs quotient_hints m points :
+  linear_check_of s fs hints rows g gs quotient_hints m points = true -> linear_lumping_of s fs rows g gs.
 Proof.
   unfold linear_check_of. cbv zeta. intros C. apply andb_prop in C as [C D].
   assert (Row : forall (A : algebra) (x : positive -> A) k,

@@ -119,8 +119,6 @@ let hint () =
   | "Fact" -> Fact
   | kind -> failwith ("the hint is not known: " ^ kind)
 
-let point () = let about = rational () in (about, list_of rational)
-
 (* With quotients and functions: what a check needs of them comes before blocks or rows. *)
 let with_functions () =
   let s = system () in
@@ -129,17 +127,18 @@ let with_functions () =
   let gs = symbols () in
   let hints = list_of hint in
   let quotient_hints = list_of hint in
-  let points = list_of point in
-  (s, fs, fun check parts -> check s fs hints parts g gs quotient_hints points)
+  let modulus = integer () in
+  let points = list_of positive in
+  (s, fs, g, gs, modulus, fun check parts -> check s fs hints parts g gs quotient_hints modulus points)
 
 let partition_claim_of check nothing_coarser_check =
-  let s, fs, run = with_functions () in
+  let s, fs, _, _, modulus, run = with_functions () in
   let blocks = list_of positive in
   say "lumping" (run check blocks);
-  inside_and_coarsest s blocks (nothing_coarser_check s fs) positive
+  inside_and_coarsest s blocks (nothing_coarser_check modulus s fs) positive
 
 let linear_claim_of () =
-  let s, fs, run = with_functions () in
+  let s, fs, g, gs, modulus, run = with_functions () in
   let matrix = list_of row in
   say "lumping" (run linear_check_of matrix);
   match token () with
@@ -149,11 +148,7 @@ let linear_claim_of () =
       let carried = list_of row in
       let start = list_of positive in
       let steps = list_of factor in
-      let echelon = list_of row in
-      let from_rows = list_of row in
-      let pivots = list_of positive in
-      say "smallest"
-        (nothing_smaller_check s fs matrix observables carried start steps echelon from_rows pivots (integer ()))
+      say "smallest" (nothing_smaller_check modulus s fs g gs matrix observables carried start steps)
 
 let () =
   match token () with

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
+from symlump.compression.collapse import TRIED, OutputWatch
 from symlump.compression.compression import Compression
 from symlump.compression.inputs import assume_inputs, samples_of
-from symlump.compression.merging.effect import outputs_of
-from symlump.compression.reduction import CompressionMethod, Reduction
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction
 from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.network import Network
@@ -19,8 +18,7 @@ from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.shared import refuse_rearranged, refuse_transposed
 from symlump.plan import Plan
 
-#: Inputs on which it is seen whether outputs still depend on them.
-_TRIED = 64
+_STILL = "the outputs no longer depend on the inputs; keep more, or take another method"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,30 +108,28 @@ class CompressionPlan(Plan[Compression]):
 
     def reach(self, target: int) -> Compression:
         """See :class:`symlump.plan.Plan`."""
-        return self._reported(self.method, self._watched(self.reductions.reach(target)))
+        return self._reported(self.method, self.reductions.reach(target))
 
     def retain(self, share: float) -> Compression:
         """See :class:`symlump.plan.Plan`."""
-        return self._reported(self.method, self._watched(self.reductions.retain(share)))
+        return self._reported(self.method, self.reductions.retain(share))
 
     def settled(self) -> Compression:
         """What the method itself asks for."""
-        reduction = self.method.settle(self.reductions)
-        asked = self.method.retain is not None
-        return self._reported(self.method, self._watched(reduction) if asked else reduction)
+        return self._reported(self.method, self.method.settle(self.reductions))
 
-    def _watched(self, reduction: Reduction) -> Reduction:
-        """What was made for a size; its note says so where the outputs no longer depend on the inputs."""
-        x = samples_of(assume_inputs(self.network), self.network, _TRIED)
-        with np.errstate(all="ignore"):
-            before, after = (outputs_of(n, x) for n in (self.network, reduction.network))
-            moves, still = np.ptp(before, axis=0).max(), np.ptp(after, axis=0).max()
-        if not (moves > 0 and still <= 1e-9 * moves):
-            return reduction
-        note = "the outputs no longer depend on the inputs; keep more, or take another method"
-        return replace(reduction, note="; ".join(filter(None, (reduction.note, note))))
+    @cached_property
+    def _watch(self) -> OutputWatch:
+        if isinstance(self.reductions, NetworkPlan):
+            return self.reductions.watch
+        return OutputWatch(
+            self.network, samples_of(assume_inputs(self.network), self.network, TRIED)
+        )
 
     def _reported(self, method: CompressionMethod, reduction: Reduction) -> Compression:
+        if not self._watch.moves(reduction.network):
+            note = "; ".join(filter(None, (reduction.note, _STILL)))
+            reduction = replace(reduction, note=note)
         reduction = reduction.in_its_dtype()
         return Compression(
             reduction.method or method, self.network, reduction, self._model(reduction)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from symlump.compression.collapse import FLOORS, TRIED, OutputWatch
+from symlump.compression.inputs import assume_inputs, samples_of
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
@@ -120,6 +122,60 @@ class NetworkPlan(Plan[Reduction]):
         """All parameters."""
         return int(self.network.parameters)
 
+    @cached_property
+    def watch(self) -> OutputWatch:
+        """Whether outputs of smaller networks still depend on the inputs."""
+        return OutputWatch(
+            self.network, samples_of(assume_inputs(self.network), self.network, TRIED)
+        )
+
+    def reach(self, target: int) -> Reduction:
+        """What has at most a target's size; its outputs depend on the inputs, if the method has such a network.
+
+        Where its nearest result has not, layers are made to keep more and more of their units, and then units
+        count in means by how much they vary; the first result whose outputs move is returned, with a note.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the target.
+        """
+        found = self.nearest(target)
+        if self.watch.moves(found.network):
+            return found
+        for lively in (False, True):
+            for floor in (0.0, *FLOORS)[not lively :]:
+                careful = self.guarded(floor, lively)
+                if careful is None or careful.size(careful.most) > target:
+                    break
+                other = careful.nearest(target)
+                if self.watch.moves(other.network):
+                    note = _kept(floor, lively)
+                    return replace(other, note="; ".join(filter(None, (note, other.note))))
+        return found
+
+    def nearest(self, target: int) -> Reduction:
+        """The method's own result of at most a target's size, whatever becomes of the outputs.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the target.
+        """
+        return super().reach(target)
+
+    def guarded(self, floor: float, lively: bool) -> NetworkPlan | None:
+        """The same plan, careful that outputs do not stand still; None where the method has no such thing.
+
+        Parameters
+        ----------
+        floor : float
+            The share of its units that no layer goes below.
+        lively : bool
+            Whether units count in means by how much they vary under the inputs.
+        """
+        return None
+
 
 PlanOfNetwork = TypeVar("PlanOfNetwork", bound=NetworkPlan)
 
@@ -131,6 +187,13 @@ class CompressionMethod(Method[Network, Reduction]):
     @abstractmethod
     def label(self) -> str:
         """Name for tables."""
+
+
+def _kept(floor: float, lively: bool) -> str:
+    """What keeps the outputs from standing still, in words."""
+    share = f"no layer below {floor:g} of its units" if floor else ""
+    means = "units count in means by how much they vary" if lively else ""
+    return f"{' and '.join(filter(None, (share, means)))}, or the outputs would stand still"
 
 
 def try_each(

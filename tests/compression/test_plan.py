@@ -347,9 +347,18 @@ def test_the_floor_is_named_where_it_decides():
     assert np.array_equal(again.network.layers[0].weight, result.network.layers[0].weight)
     free = sl.compress(net, sl.AFDE(retain=0.1, floor=0.0))
     assert free.network.widths[1] < 4 and "floor" not in str(free)
-    for options in ({"floor": 2}, {"floor": 0.1, "distance": "coefficients"}):
-        with pytest.raises(MethodError, match="share of its units"):
-            sl.AFDE(eps=0.1, **options)
+    with pytest.raises(MethodError, match="share of its units"):
+        sl.AFDE(eps=0.1, floor=2)
+
+
+@pytest.mark.parametrize("linkage", ["variance", "diameter", "closure"])
+def test_no_layer_goes_below_the_floor(linkage):
+    net = network(1)
+    for options in ({"distance": "coefficients"}, {"distance": "function"}):
+        result = sl.compress(net, sl.AFDE(eps=1e6, floor=0.5, linkage=linkage, **options))
+        assert [layer.units for layer in result.network.hidden] == [
+            (layer.units + 1) // 2 for layer in net.hidden
+        ]
 
 
 def test_a_unit_of_one_network_is_not_that_of_another_system():

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from symlump.compression.collapse import OutputWatch
 from symlump.compression.dependences.elimination import Readers, eliminate
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.dependences.kept_units import KeptWeights
@@ -257,15 +258,20 @@ class _Orders(NetworkPlan):
         """See :class:`symlump.plan.Plan`."""
         return self.ties.parameters(self.network, self._groups(eps))
 
-    def reach(self, target: int) -> Reduction:
+    @cached_property
+    def watch(self) -> OutputWatch:
+        """See :class:`symlump.compression.reduction.NetworkPlan`."""
+        return OutputWatch(self.network, self.samples)
+
+    def nearest(self, target: int) -> Reduction:
         """What has at most a target's size, in the unit of the method, or in the better of both."""
         if self.method.relative_to is not None:
-            return super().reach(target)
+            return super().nearest(target)
         plans = (self._like(relative_to=unit, steps=0) for unit in _UNITS)
-        found = try_each(plans, lambda plan: plan.reach(target))
+        found = try_each(plans, lambda plan: plan.nearest(target))
         plan, best = min(found, key=lambda pair: pair[1].defect)
         steps = self.method.steps
-        return plan._like(steps=steps).reach(target) if steps else best
+        return plan._like(steps=steps).nearest(target) if steps else best
 
     def _like(self, **options: Any) -> _Orders:
         return replace(self, method=replace(self.method, **options))

@@ -68,8 +68,9 @@ class AFDE(CompressionMethod):
         system, which then is further away. Recurrent cells are fitted by Adam, towards the original's states
         as they are read.
     floor : float, optional
-        For ``distance="function"``: the share of its units that no layer goes below. By default an eighth where
-        a size is asked for that can be had so, and 0 otherwise; the report names it where it decided.
+        The share of its units that no layer goes below. By default 0; where a size is asked for, an eighth
+        if it can be had so and functions are compared, and more where the outputs of the smaller network would
+        no longer depend on its inputs. The report names it where it decided.
     up_to : float, optional
         For ``distance="function"``: of the merges that ε allows, the dearest are left out one by one while
         at most this share of the parameters remains. ``AFDE(retain=0.3, up_to=0.3)`` comes as near to the size
@@ -152,12 +153,12 @@ class AFDE(CompressionMethod):
             ("floor", self.floor, "the share of its units that a layer keeps"),
             ("up_to", self.up_to, "the share of the parameters that may remain"),
         ):
-            fits = self.compared == "function" and self.on == "influence"
-            if share is not None and not (is_number(share) and 0 <= share <= 1 and fits):
-                raise MethodError(
-                    f"{name}={share!r}: {what} is from 0 to 1, and goes with distance='function' and "
-                    "on='influence'"
-                )
+            if share is not None and not (is_number(share) and 0 <= share <= 1):
+                raise MethodError(f"{name}={share!r}: {what} is from 0 to 1")
+        if self.up_to is not None and (self.on != "influence" or self.compared != "function"):
+            raise MethodError(
+                f"up_to={self.up_to!r} goes with distance='function' and on='influence'"
+            )
         if self.retain is not None and self.up_to is not None and self.up_to > self.retain:
             raise MethodError(
                 f"up_to={self.up_to!r} is more than retain={self.retain!r}, the share to keep at most"

@@ -8,13 +8,14 @@ the arrays that the network holds, and nothing else is built until a tolerance i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from scipy import sparse
 
 from symlump.compression.merging.effect import layer_effects
 from symlump.compression.merging.reference import Merged
-from symlump.lumping.tolerance.grouping import group_rows
+from symlump.lumping.tolerance.grouping import group_at_least
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import unit_labels
 from symlump.network.encode import encode
@@ -41,6 +42,8 @@ class CoefficientMerging:
     units : dict
         For each layer, by name, what distances are divided by; if that is not given, the mean norm of the
         layer's signatures when its turn comes.
+    floor : float
+        The share of its units that a layer keeps at any tolerance, as far as they are not equal.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class CoefficientMerging:
     ode: NetworkODE
     linkage: Linkage
     units: dict[str, float]
+    floor: float = 0.0
 
     @classmethod
     def of(
@@ -85,7 +89,8 @@ class CoefficientMerging:
             if node.bias is not None:
                 rows = np.hstack([rows, node.bias[:, None]])
             unit = self.units.get(node.name) or _mean_norm(rows, self.linkage.norm)
-            return group_rows(sparse.csr_array(rows / unit), eps, self.linkage)
+            fewest = ceil(self.floor * node.units)
+            return group_at_least(sparse.csr_array(rows / unit), eps, self.linkage, fewest)
         return equal_units(self.ode, labels, node)
 
     def merge(self, labels: IntArray) -> Merged:

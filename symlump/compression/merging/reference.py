@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
@@ -13,6 +14,7 @@ from symlump.lumping.forward import Forward
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import block_names
+from symlump.network.decode import decode, unit_maps
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.network import Network
@@ -112,3 +114,18 @@ class Merged:
             tuple(names[small.index[name]] for name in small.parameters),
         )
         return Lumping(ode, method, Partition(initial), partition, quotient, self.defect, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One merging of units: the network, the new unit of each, the distance; the equations on demand."""
+
+    small: Network
+    maps: tuple[IntArray, ...]
+    defect: float
+    lumping: Callable[[], Lumping]
+
+    @classmethod
+    def of(cls, lumping: Lumping) -> Part:
+        """That of a lumping."""
+        return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, reduce
 from math import hypot, inf, isfinite
 from sys import float_info
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symlump.compression.collapse import TRIED, OutputWatch
 from symlump.compression.images import Images
-from symlump.compression.inputs import advice, assume_inputs
+from symlump.compression.inputs import advice, assume_inputs, samples_of
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
 from symlump.compression.merging.effect import effect_scale, outputs_of
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
-from symlump.compression.merging.reference import Merged
+from symlump.compression.merging.reference import Merged, Part
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Memory, Values, memory_for, values_of
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
@@ -25,7 +25,7 @@ from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
-from symlump.network.decode import decode, unit_labels, unit_maps
+from symlump.network.decode import unit_labels
 from symlump.network.encode import encode
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.equations.shared_lumping import lump_together
@@ -45,21 +45,6 @@ _FUNCTION_UNITS = ("output", "parameters", "layer")
 _UNITS = ("output", "layer")
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One merging of units: the network, the new unit of each, the distance; the equations on demand."""
-
-    small: Network
-    maps: tuple[IntArray, ...]
-    defect: float
-    lumping: Callable[[], Lumping]
-
-    @classmethod
-    def of(cls, lumping: Lumping) -> Part:
-        """That of a lumping."""
-        return cls(decode(lumping), unit_maps(lumping), lumping.defect, lambda: lumping)
-
-
 class UnitPlan(NetworkPlan):
     """A network, and what its units merge to at any tolerance.
 
@@ -77,6 +62,8 @@ class UnitPlan(NetworkPlan):
         self._linkage = Linkage(method.linkage)
         self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
         self._latest: tuple[tuple[bytes, bool], Merged] | None = None
+        #: What units count in means of coefficients; all the same by default.
+        self._counting: FloatArray | None = None
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -100,7 +87,8 @@ class UnitPlan(NetworkPlan):
         """Distances of coefficients."""
         method = self.method
         unit = method.relative_to or "output"
-        return CoefficientMerging.of(self.network, self._linkage, method.relative, unit)
+        merging = CoefficientMerging.of(self.network, self._linkage, method.relative, unit)
+        return replace(merging, floor=method.floor or 0.0)
 
     def at(self, eps: float) -> Reduction:
         """See :class:`symlump.plan.Plan`."""
@@ -129,38 +117,70 @@ class UnitPlan(NetworkPlan):
             eps = smallest_tolerance(self._coefficient_size, target)
         return max(eps, float_info.min)
 
-    def reach(self, target: int) -> Reduction:
-        """What has at most a target's size; no layer collapses, if the size can be had without.
+    @cached_property
+    def watch(self) -> OutputWatch:
+        """See :class:`symlump.compression.reduction.NetworkPlan`."""
+        drawn = self.method.inputs is None
+        count = TRIED if drawn else None
+        samples = samples_of(self._inputs, self.network, count) if drawn else self._stated[1]
+        return OutputWatch(self.network, samples)
 
-        Where the method names no unit of distances, all are tried; what gives the outputs best under the
-        stated inputs is returned. Where nothing is stated of images, what is drawn for them is too rough a
-        guess to choose by.
+    def guarded(self, floor: float, lively: bool) -> UnitPlan | None:
+        """See :class:`symlump.compression.reduction.NetworkPlan`."""
+        if self.method.on == "state" or self._undecided:
+            return None  # sums are no means; and where several units are tried, each is guarded
+        floor = max(floor, self.method.floor or 0.0)
+        plan = self._like(replace(self.method, floor=floor))
+        counting = self.watch.liveliness(self._ties) if lively else None
+        if self.method.compared == "function":
+            merging = replace(self.merging, floor=floor)
+            if counting is not None:  # what other fits know is of other means
+                merging = replace(merging, effects=counting, memory=None)
+            plan.merging = merging
+        else:
+            plan.coefficients = replace(self.coefficients, floor=floor)
+            plan._counting = counting
+            plan._memory = self._memory if counting is None else None
+        return plan
 
-        Raises
-        ------
-        FailureError
-            If no tolerance reaches the target.
+    @property
+    def _undecided(self) -> bool:
+        """Whether a size is tried in all units of distances.
+
+        Where nothing is stated of images, what is drawn for them is too rough a guess to choose by.
         """
         method = self.method
         images = isinstance(self._inputs, Images) or any(
             max(layer.kernel, default=1) > 1 for layer in self.network.layers
         )
         guessed = method.inputs is None and images
-        decided = method.relative_to is not None or not method.relative
-        if guessed or decided or self._exact_size <= target:
-            return self._reach(target)
-        found = try_each(self._in_all_units(), lambda plan: plan._reach(target))
-        plan, best = min(found, key=lambda pair: self._error(pair[1].network))
-        if not method.steps:
-            return best
-        return plan._like(replace(plan.method, steps=method.steps))._reach(target)
+        return method.relative_to is None and method.relative and not guessed
 
-    def _reach(self, target: int) -> Reduction:
+    def nearest(self, target: int) -> Reduction:
+        """What has at most a target's size.
+
+        Where the method names no unit of distances, all are tried; what gives the outputs best under the
+        stated inputs is returned.
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the target.
+        """
+        if not self._undecided or self._exact_size <= target:
+            return self._nearest(target)
+        found = try_each(self._in_all_units(), lambda plan: plan.reach(target))
+        plan, best = min(found, key=lambda pair: self._error(pair[1].network))
+        if not self.method.steps:
+            return best
+        return plan._like(replace(plan.method, steps=self.method.steps)).reach(target)
+
+    def _nearest(self, target: int) -> Reduction:
         """The same in the one unit of the method."""
         method = self.method
         functions = method.on == "influence" and method.compared == "function"
         if not functions or self._exact_size <= target:
-            return super().reach(target)
+            return super().nearest(target)
         merging, floor, note = self.merging.with_budget(0), method.floor, ""
         careful = merging.with_floor()
         if method.floor is None and careful.parameters(inf) <= target:
@@ -206,7 +226,12 @@ class UnitPlan(NetworkPlan):
         return plan
 
     def _error(self, small: Network) -> float:
-        """The mean square of what the outputs move by under the stated inputs; infinite if they overflow."""
+        """The mean square of what the outputs move by under the stated inputs; infinite if they overflow.
+
+        It is infinite, too, if they stand still.
+        """
+        if not self.watch.moves(small):
+            return inf
         with np.errstate(over="ignore", invalid="ignore"):
             error = float(np.mean((outputs_of(small, self._stated[1]) - self._outputs) ** 2))
         return error if isfinite(error) else inf
@@ -224,7 +249,7 @@ class UnitPlan(NetworkPlan):
 
     def _coefficient_size(self, eps: float) -> int:
         labels = self.coefficients.labels(eps)
-        if self.method.refits or self.network.sharing:
+        if self.method.refits or self.network.sharing or self._counting is not None:
             return self._ties.parameters(self.network, self._tied_groups(labels))
         return self.coefficients.merge(labels).written.parameters
 
@@ -351,10 +376,11 @@ class UnitPlan(NetworkPlan):
         """The network with groups of units, or of variables of its equation, where these are compared."""
         if self.method.compared == "function":
             small = self.merging.merge(groups, refit)
-        elif refit or self.network.sharing:
-            ties, units, ones = self._ties, self._tied_groups(groups), np.ones(self._ties.count)
+        elif refit or self.network.sharing or self._counting is not None:
+            ties, units = self._ties, self._tied_groups(groups)
+            counting = np.ones(ties.count) if self._counting is None else self._counting
             values, memory = (self._stated[0], self._memory) if refit else (None, None)
-            small = merge_units(self.network, ties, units, ones, values, memory)
+            small = merge_units(self.network, ties, units, counting, values, memory)
         else:
             small = self.coefficients.merge(groups)
         if not (refit and self.method.steps):

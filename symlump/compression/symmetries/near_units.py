@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +19,7 @@ from scipy import sparse
 from symlump.compression.symmetries.allowed import Allowed
 from symlump.compression.symmetries.exact_rows import Rows, UnitLift
 from symlump.compression.symmetries.unit_merge import UnitMerge, constants
-from symlump.lumping.tolerance.grouping import group_rows
+from symlump.lumping.tolerance.grouping import group_at_least
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.activations.activation import Activation
 from symlump.ode.exact import FloatArray, IntArray
@@ -50,6 +51,7 @@ def merge_near(
     eps: float,
     effect: float,
     counts: FloatArray,
+    floor: float = 0.0,
 ) -> UnitMerge:
     """Group the units of a layer within a tolerance.
 
@@ -67,6 +69,8 @@ def merge_near(
         What distances of this layer are multiplied with.
     counts : ndarray, shape (units,)
         What each unit counts in the row of its block.
+    floor : float
+        The share of them that stay apart at any tolerance, as far as they are no multiples.
 
     Examples
     --------
@@ -84,9 +88,8 @@ def merge_near(
     scale_free, sign_free = allowed.factors(phi)
     # A row of zeros has no direction; such rows are equal, and one block.
     some = part.any(axis=1)
-    near = near_rows(
-        part[some], counts[live[some]], eps, effect, degree > 0 and scale_free, sign_free
-    )
+    free = degree > 0 and scale_free
+    near = near_rows(part[some], counts[live[some]], eps, effect, free, sign_free, floor)
     count = len(near.kept) + (not some.all())
     factor, shift = np.ones(start.count), np.zeros(start.count)
     block = np.full(start.count, -1)
@@ -141,7 +144,13 @@ class NearRows:
 
 
 def near_rows(
-    rows: FloatArray, counts: FloatArray, eps: float, effect: float, scale: bool, reflect: bool
+    rows: FloatArray,
+    counts: FloatArray,
+    eps: float,
+    effect: float,
+    scale: bool,
+    reflect: bool,
+    floor: float = 0.0,
 ) -> NearRows:
     """Group rows, none of them 0, within a tolerance.
 
@@ -153,6 +162,8 @@ def near_rows(
         What distances are multiplied with.
     scale, reflect : bool
         Whether positive factors, and the factor −1, do not matter.
+    floor : float
+        The share of rows that stay apart at any tolerance, as far as they are no multiples.
 
     Examples
     --------
@@ -160,7 +171,7 @@ def near_rows(
     >>> found.labels.tolist(), found.kept.round(9).tolist(), found.factors.round(3).tolist()
     ([0, 0], [[3.0, 0.0]], [0.667, -1.333])
     """
-    labels, signs = _grouped(rows, eps, effect, scale, reflect)
+    labels, signs = _grouped(rows, eps, effect, scale, reflect, floor)
     kept = np.zeros((int(labels.max(initial=-1)) + 1, rows.shape[1]))
     factors, square = np.ones(len(rows)), 0.0
     for number in range(len(kept)):
@@ -176,7 +187,7 @@ def near_rows(
 
 
 def _grouped(
-    rows: FloatArray, eps: float, effect: float, scale: bool, reflect: bool
+    rows: FloatArray, eps: float, effect: float, scale: bool, reflect: bool, floor: float
 ) -> tuple[IntArray, FloatArray]:
     """Block numbers by first appearance, and the sign with which each row enters its block."""
     count = len(rows)
@@ -188,7 +199,12 @@ def _grouped(
         points = points / lengths[:, None] * np.sqrt(np.mean(lengths**2))
     if reflect:  # each point and its mirror image: their groups are mirror images as well
         points = np.vstack([points, -points])
-    groups = group_rows(sparse.csr_array(points), eps, Linkage.VARIANCE)
+
+    def left(groups: IntArray) -> int:
+        return np.unique(np.minimum(groups[:count], groups[-count:])).size
+
+    fewest = ceil(floor * count)
+    groups = group_at_least(sparse.csr_array(points), eps, Linkage.VARIANCE, fewest, left)
     images = groups[-count:]
     groups = groups[:count]
     signs = np.where(groups <= images, 1.0, -1.0)

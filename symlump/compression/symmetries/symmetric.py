@@ -12,7 +12,7 @@ for all symmetries of the table of activations, for sums over blocks, and with p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,8 @@ from symlump.enclosures.boxes import as_box
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.shared import refuse_shared
-from symlump.ode.exact import IntArray
+from symlump.network.ties import find_ties
+from symlump.ode.exact import FloatArray, IntArray
 from symlump.plan import Plan, check_share, check_tolerance
 from symlump.proof.certificate import Certificate
 
@@ -135,14 +136,29 @@ class _Symmetries(NetworkPlan):
     network: Network
     pieces: dict[str, IntArray]
     proof: bool
+    floor: float = 0.0
+    lively: bool = False
 
     @cached_property
     def _effects(self) -> dict[str, float]:
         return layer_effects(self.network)
 
+    @cached_property
+    def _counts(self) -> dict[str, FloatArray] | None:
+        if not self.lively:
+            return None
+        ties = find_ties(self.network)
+        counts = self.watch.liveliness(ties)
+        return {layer.name: counts[ties.units[layer.name]] for layer in self.network.layers}
+
     def _written(self, eps: float) -> tuple[SymmetryWalk, Written]:
-        walk = SymmetryWalk(self.network, self.pieces, eps, self._effects if eps else None)
+        effects = self._effects if eps else None
+        walk = SymmetryWalk(self.network, self.pieces, eps, effects, self.floor, self._counts)
         return walk, Written(self.network, walk)
+
+    def guarded(self, floor: float, lively: bool) -> _Symmetries:
+        """See :class:`symlump.compression.reduction.NetworkPlan`."""
+        return replace(self, floor=floor, lively=lively)
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""

@@ -74,6 +74,11 @@ class SymmetryWalk:
         The tolerance; 0 compares exactly.
     effects : mapping of str to float, optional
         What distances in each layer are multiplied with; computed where they are not given.
+    floor : float
+        The share of its units that each layer keeps at any tolerance, as far as they are no multiples.
+    counts : mapping of str to ndarray, shape (units,), optional
+        For each layer what its units count in the rows of their blocks; by default the squares of the weights
+        with which they are read.
 
     Attributes
     ----------
@@ -98,11 +103,13 @@ class SymmetryWalk:
         pieces: Mapping[str, IntArray],
         eps: float,
         effects: Mapping[str, float] | None = None,
+        floor: float = 0.0,
+        counts: Mapping[str, FloatArray] | None = None,
     ) -> None:
-        self._network, self._pieces, self._eps = network, pieces, eps
+        self._network, self._pieces, self._eps, self._floor = network, pieces, eps, floor
         self._allowed = find_allowed(network)
         self._effects = effects or (layer_effects(network) if eps else {})
-        self._outgoing = _outgoing(network) if eps else {}
+        self._counts = (counts or _outgoing(network)) if eps else {}
         self._reader: dict[str, Node] = {}
         for node in network.nodes:
             self._reader |= dict.fromkeys(node.inputs, node)
@@ -160,8 +167,8 @@ class SymmetryWalk:
             merge = merge_units(rows, phi, self._pieces.get(node.name), own)
         else:
             pieces, effect = self._pieces.get(node.name), self._effects[node.name]
-            outgoing = self._outgoing[node.name]
-            merge = merge_near(rows, phi, pieces, own, self._eps, effect, outgoing)
+            counts = self._counts[node.name]
+            merge = merge_near(rows, phi, pieces, own, self._eps, effect, counts, self._floor)
         self.facts |= merge.facts
         self.steps[node.name] = LayerMerge(node, weight, node.bias, source, merge)
         self._keep(node.name, merge.lift, len(merge.kept.floats))

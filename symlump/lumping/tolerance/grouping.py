@@ -9,6 +9,8 @@ of variables sort the rows by name first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from scipy.cluster import hierarchy
@@ -72,6 +74,53 @@ def group_rows(rows: sparse.csr_array, eps: float, linkage: Linkage) -> IntArray
             labels[piece] = following
             following += 1
     return labels
+
+
+def count_groups(groups: IntArray) -> int:
+    """How many groups there are."""
+    return int(np.unique(groups).size)
+
+
+def group_at_least(
+    rows: sparse.csr_array,
+    eps: float,
+    linkage: Linkage,
+    fewest: int,
+    count: Callable[[IntArray], int] = count_groups,
+) -> IntArray:
+    """Group numbers of the rows or, where these are too few groups, those of the largest tolerance with enough.
+
+    Parameters
+    ----------
+    rows, eps, linkage
+        As for :func:`group_rows`.
+    fewest : int
+        So many groups, unless fewer rows are different.
+    count : callable
+        How many groups there are, from the group of each row; not more at larger tolerances.
+
+    Examples
+    --------
+    >>> rows = sparse.csr_array([[1.0], [1.25], [2.0], [2.0]])
+    >>> [group_at_least(rows, 9.0, Linkage.VARIANCE, fewest).tolist() for fewest in (1, 2, 4)]
+    [[0, 0, 0, 0], [1, 1, 0, 0], [1, 2, 0, 0]]
+    """
+    groups = group_rows(rows, eps, linkage)
+    rows = _trimmed(rows)
+    if count(groups) >= fewest or not rows.shape[1]:
+        return groups
+    if linkage is Linkage.VARIANCE:
+        tree = hierarchy.linkage(_euclidean(rows), "ward")
+    else:
+        way = "single" if linkage is Linkage.CLOSURE else "complete"
+        tree = hierarchy.linkage(_cityblock(rows), way)
+    heights = np.unique(np.append(0.0, tree[:, 2]))
+    low, high = 0, heights.size  # at 0 what is equal stays together
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = count(_cut(tree, heights[middle])) >= fewest
+        low, high = (middle, high) if enough else (low, middle)
+    return _cut(tree, heights[low])
 
 
 def group_distances(matrix: FloatArray, eps: float, linkage: Linkage) -> IntArray:

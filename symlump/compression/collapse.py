@@ -1,0 +1,84 @@
+"""Whether outputs of a smaller network still depend on its inputs, and what keeps a method from losing that.
+
+A layer whose units all became one that stands still, such as a mean of ReLU units that is negative for every
+input, makes the outputs constant. No size that is asked for gives such a network while the method has another
+of that size: see :meth:`symlump.compression.reduction.NetworkPlan.reach`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from symlump.compression.merging.effect import forward, outputs_of
+from symlump.compression.merging.values import columns
+from symlump.network.network import Network
+from symlump.network.ties import Ties
+from symlump.ode.exact import FloatArray
+
+#: Inputs on which it is seen whether outputs depend on them.
+TRIED = 64
+
+#: Shares of their units that layers are made to keep, one after the other, where outputs would stand still.
+FLOORS = (1 / 8, 1 / 4, 1 / 2)
+
+#: Outputs that move by less than this share of what the original's do stand still.
+_STILL = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class OutputWatch:
+    """Whether the outputs of networks move with the inputs, where those of the original do.
+
+    Parameters
+    ----------
+    network : Network
+        The original.
+    samples : tuple of ndarray
+        Of its inputs; a few of them are used.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0]], [[1.0]]], activation="relu")
+    >>> watch = OutputWatch(net, (np.array([[1.0], [2.0]]),))
+    >>> watch.moves(net), watch.moves(Network.dense([[[-1.0]], [[1.0]]], activation="relu"))
+    (True, False)
+    """
+
+    network: Network
+    samples: tuple[FloatArray, ...]
+
+    @cached_property
+    def _few(self) -> tuple[FloatArray, ...]:
+        step = max(1, len(self.samples[0]) // TRIED)
+        return tuple(x[::step][:TRIED] for x in self.samples)
+
+    @cached_property
+    def _range(self) -> float:
+        return self._range_of(self.network)
+
+    def _range_of(self, network: Network) -> float:
+        with np.errstate(all="ignore"):
+            return float(np.ptp(outputs_of(network, self._few), axis=0).max())
+
+    def moves(self, network: Network) -> bool:
+        """Whether the outputs of a smaller network depend on the inputs, if the original's do."""
+        return not (self._range > 0 and self._range_of(network) <= _STILL * self._range)
+
+    def liveliness(self, ties: Ties) -> FloatArray:
+        """What units count where a mean must not stand still: what varies most nearly is the mean.
+
+        Returns
+        -------
+        ndarray, shape (units,)
+            The sixth power of the variance of the unit's values in the original, where a layer reads it most.
+        """
+        found = np.zeros(ties.count)
+        with np.errstate(all="ignore"):
+            values = forward(self.network, self._few)
+            for name in {layer.inputs[0] for layer in self.network.layers}:
+                np.maximum.at(found, ties.units[name], columns(values[name]).var(axis=0))
+        found = np.nan_to_num(found, nan=0.0, posinf=0.0)
+        return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 6)

@@ -60,13 +60,32 @@ def test_rows(models, monkeypatch, capsys):
     assert main(["bench", "proofs", "--coq", "--models", str(models)]) == 0
     out = capsys.readouterr().out
     assert "4 of 4 proved" in out and "4 of 4 with the known number of blocks" in out
+    assert out.count("refused") == 4 and "ACCEPTED" not in out
     case = coq_proofs.cases(quick=True)[0]
     monkeypatch.setattr(coq_proofs, "cases", lambda quick: [case])
     assert main(["bench", "proofs", "--coq", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     (row,) = data["rows"]
     assert row["variables"] == 18 and row["blocks"] == 12 and row["proved"] and data["growth"] == {}
-    assert row["seconds_coqc"] > row["seconds_beyond_loading"] >= 0
+    assert row["seconds_coqc"] > row["seconds_beyond_loading"] >= 0 and row["false_refused"]
+
+
+def test_growth_is_printed_for_every_checker(monkeypatch, capsys):
+    sizes = ((100, 1.0, 0.0, 0.2), (10_000, 100.0, 1.0, 2.0))
+    rows = [
+        coq_proofs.CoqRow(
+            *("chain", "chain", "backward", 10, terms, 10, None, 0.1),
+            *(0.5 + coqc, coqc, program, python, True, True),
+        )
+        for terms, coqc, program, python in sizes
+    ]
+    cases = coq_proofs.cases(quick=True)[:2]
+    monkeypatch.setattr(coq_proofs, "cases", lambda quick: cases)
+    monkeypatch.setattr(coq_proofs, "seconds_to_load", lambda: 0.5)
+    monkeypatch.setattr(coq_proofs, "measure", lambda case, loading: rows[cases.index(case)])
+    assert main(["bench", "proofs", "--coq"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split() == ["chain,", "backward", "1.00", "-", "0.50"]
 
 
 def test_what_is_measured(models):

@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 
 _HEADER = (
     *("system", "method", "variables", "terms", "blocks", "MB", "coqc,s", "µs/term"),
-    *("verified,s", "check.py,s", "proved"),
+    *("verified,s", "check.py,s", "proved", "false one"),
 )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Measure and print."""
-    from symlump.bench.coq_proofs import cases, growth, measure, model_cases, seconds_to_load
+    from symlump.bench.coq_proofs import (
+        MEASURED,
+        cases,
+        growth,
+        measure,
+        model_cases,
+        seconds_to_load,
+    )
     from symlump.tables import table_text
 
     chosen = cases(options.quick) if options.models is None else model_cases(options.models)
@@ -41,7 +48,14 @@ def run(options: argparse.Namespace) -> Answer:
         if known:
             same = sum(row.known == row.blocks for row in known)
             lines.append(f"{same} of {len(known)} with the known number of blocks or rows")
-        lines += [f"{name}: seconds ~ terms^{power:.2f}" for name, power in exponents.items()]
+        if exponents:
+            lines += [
+                "",
+                "growth: p in seconds ~ terms^p, from the smallest to the largest of each",
+            ]
+            lines.append(
+                table_text(("", *MEASURED), [_powers(*item) for item in exponents.items()])
+            )
         return "\n".join(lines)
 
     return Answer(
@@ -54,6 +68,13 @@ def _cells(row: CoqRow) -> tuple[str, ...]:
     return (
         *(row.system, row.method, str(row.variables), str(row.terms), str(row.blocks)),
         *(f"{row.megabytes:.2f}", f"{row.seconds_coqc:.2f}", f"{row.microseconds_per_term:.0f}"),
-        *(f"{row.seconds_verified:.2f}", f"{row.seconds_check:.2f}"),
+        *(f"{row.seconds_verified:.2f}", f"{row.seconds_check:.3f}"),
         "yes" if row.proved else "no",
+        "refused" if row.false_refused else "ACCEPTED",
     )
+
+
+def _powers(name: str, found: dict[str, float]) -> tuple[str, ...]:
+    from symlump.bench.coq_proofs import MEASURED
+
+    return (name, *(f"{found[what]:.2f}" if what in found else "-" for what in MEASURED))

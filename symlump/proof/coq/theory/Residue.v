@@ -75,7 +75,7 @@ Section Modulo.
   Fixpoint euclid (fuel : nat) (a b u v : Z) : Z :=  (* a = u n, b = v n modulo m *)
     match fuel with
     | O => u
-    | S fuel => if Z.eqb b 0 then u else let (q, r) := Z.div_eucl a b in euclid fuel b r v (Z.modulo (u - q * v) m)
+    | S fuel => if Z.eqb b 0 then u else let (q, r) := Z.div_eucl a b in euclid fuel b r v (folded (u + q * (m - v)))
     end.
   Definition inverse (n : Z) : Z := Z.modulo (euclid (S (2 * Z.to_nat (Z.log2_up m + 2))) m (Z.modulo n m) 0 1) m.
   Definition checked_inverse (n : Z) : option Z :=

@@ -79,15 +79,20 @@ Definition copies_at (m : Z) (s : system) (fm : list (function * list terms)) (g
 Definition modular_rows (m : Z) (row : positive -> polynomial) (g : system) : option (list terms) :=
   every (fun '(b, _) => modular_terms m (row b)) (numbered g xH).
 
+Fixpoint some_point (f : positive -> bool) (points : list positive) : bool :=
+  match points with [] => false | point :: points => if f point then true else some_point f points end.
+Lemma some_point_exists f points : some_point f points = true -> exists point, f point = true.
+Proof. induction points as [|p l IH]; cbn; [easy|]. destruct (f p) eqn:E; [now exists p | exact IH]. Qed.
+
 Definition sums_defined (m : Z) s fs g gs (row : positive -> polynomial) (points : list positive) : bool :=
   match modular_symbols m fs, modular_symbols m gs, modular_rows m row g with
   | Some fm, Some gm, Some rows => let rows := to_map rows in
-    (Z.leb 2 m && existsb (fun point => match sums_at m s fm g gm rows point with Some _ => true | None => false end) points)%bool
+    (Z.leb 2 m && some_point (fun point => match sums_at m s fm g gm rows point with Some _ => true | None => false end) points)%bool
   | _, _, _ => false
   end.
 Definition copies_defined (m : Z) s fs g gs (block_of : positive -> positive) (points : list positive) : bool :=
   match modular_symbols m fs, modular_symbols m gs with
-  | Some fm, Some gm => (Z.leb 2 m && existsb (copies_at m s fm g gm block_of) points)%bool
+  | Some fm, Some gm => (Z.leb 2 m && some_point (copies_at m s fm g gm block_of) points)%bool
   | _, _ => false
   end.
 
@@ -286,7 +291,7 @@ Lemma sums_are_defined m s fs g gs row points : sums_defined m s fs g gs row poi
 Proof.
   unfold sums_defined. destruct (modular_symbols m fs) as [fm|] eqn:S; [|easy].
   destruct (modular_symbols m gs) as [gm|] eqn:G; [|easy]. destruct (modular_rows m row g) as [rows|] eqn:Rows; [|easy].
-  intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply existsb_exists in H as (point & _ & H).
+  intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply some_point_exists in H as [point H].
   destruct (sums_at m s fm g gm (to_map rows) point) as [[tz tw]|] eqn:E; [|easy].
   apply modular_symbols_of in S, G; trivial.
   destruct (sums_at_state m L (residues_of_rationals m L) s fs fm g gs gm row rows point tz tw
@@ -300,7 +305,7 @@ Lemma copies_are_defined m s fs g gs block_of points : copies_defined m s fs g g
 Proof.
   unfold copies_defined. destruct (modular_symbols m fs) as [fm|] eqn:S; [|easy].
   destruct (modular_symbols m gs) as [gm|] eqn:G; [|easy].
-  intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply existsb_exists in H as (point & _ & H).
+  intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply some_point_exists in H as [point H].
   apply modular_symbols_of in S, G; trivial.
   destruct (copies_at_state m L (residues_of_rationals m L) s fs fm g gs gm block_of point S G H) as (z & w & Z & W & T).
   exists (sample (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros v V. now rewrite T.

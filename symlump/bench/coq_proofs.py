@@ -232,7 +232,7 @@ def measure(case: Case, loading: float) -> CoqRow:
     coqc, (accepted, _) = _seconds_of_children(lambda: development.coqc(text))
     program, verdict = _seconds_of_children(lambda: verified.ask(claim))
     python, seconds = _shortest(certificate.check)
-    forged = falsified(data)
+    forged = falsify(data)
     refused = not verified.ask(number_claim(read_claim(forged)))["lumping"]
     refused = refused and not Certificate(forged).check().accepted
     return CoqRow(
@@ -253,14 +253,14 @@ def measure(case: Case, loading: float) -> CoqRow:
     )
 
 
-def falsified(data: dict[str, Any]) -> dict[str, Any]:
+def falsify(data: dict[str, Any]) -> dict[str, Any]:
     """A certificate with 1 added to the first number of its quotient.
 
     Examples
     --------
-    >>> falsified({"version": 1, "quotient": {"y": [["-1", [["y", 1]]]]}})["quotient"]
+    >>> falsify({"version": 1, "quotient": {"y": [["-1", [["y", 1]]]]}})["quotient"]
     {'y': [['0', [['y', 1]]]]}
-    >>> data = falsified({"version": 2, "values": ["2", []], "quotient": {"y": [[0, 1]]}})
+    >>> data = falsify({"version": 2, "values": ["2", []], "quotient": {"y": [[0, 1]]}})
     >>> data["values"], data["quotient"]
     (['2', [], '3'], {'y': [[2, 1]]})
     """

@@ -7,7 +7,8 @@ this one, too. (That the symbol and k determine each other is known here only wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -130,7 +131,8 @@ class PolynomialArithmetic:
         return self._function(operator, arguments, place)
 
     def _product(self, p: Polynomial, q: Polynomial) -> Polynomial:
-        product = algebra.multiply(p, q, self._budget)
+        with _not_multiplied_out():
+            product = algebra.multiply(p, q, self._budget)
         if not self._inverse:
             return product
         result: Polynomial = {}
@@ -177,7 +179,8 @@ class PolynomialArithmetic:
         low = algebra.constant_of(base)
         if low is not None:
             return algebra.constant(_power_of_number(low, int(exponent)))
-        return algebra.power(base, int(exponent), self._budget)
+        with _not_multiplied_out():
+            return algebra.power(base, int(exponent), self._budget)
 
     def _function(
         self,
@@ -323,6 +326,15 @@ class PolynomialArithmetic:
                 factors.insert(0, numerals.fraction_text(abs(value)))
             terms.append(("-" if value < 0 else "") + "*".join(factors))
         return " + ".join(terms).replace("+ -", "- ")
+
+
+@contextmanager
+def _not_multiplied_out() -> Iterator[None]:
+    """What is too large to be multiplied out may stand below a line, where it need not be."""
+    try:
+        yield
+    except InputError as problem:
+        raise NotPolynomialError(str(problem)) from None
 
 
 def _divided(p: Polynomial, q: Polynomial) -> Polynomial:

@@ -47,6 +47,11 @@ class Factored(dict[tuple[tuple[int, int], ...], Fraction]):
         self.factors = factors
 
 
+def _is_plain(p: Polynomial) -> bool:
+    """True for one term, of which there are no other factors to remember."""
+    return len(p) < 2 and not isinstance(p, Factored)
+
+
 def _factors(p: Polynomial) -> list[tuple[Polynomial, int]]:
     return p.factors if isinstance(p, Factored) else [(p, 1)]
 
@@ -123,10 +128,10 @@ class SymbolArithmetic:
         return self._function(operator, u)
 
     def _product(self, p: Polynomial, q: Polynomial) -> Polynomial:
-        product = self.table.multiply(p, q, self._budget)
-        if len(p) < 2 and len(q) < 2:
-            return product
-        return Factored(product, [*_factors(p), *_factors(q)])
+        if _is_plain(p) and _is_plain(q):
+            return self.table.multiply(p, q, self._budget)
+        factors = [*_factors(p), *_factors(q)]
+        return Factored(self._held(factors, lambda work: self.table.multiply(p, q, work)), factors)
 
     def _power(self, base: Polynomial, exponent: Polynomial) -> Polynomial:
         low, high = constant_of(base), constant_of(exponent)
@@ -139,15 +144,42 @@ class SymbolArithmetic:
             return self.table.power(base, exponent, self._budget)
         times = int(high)
         if times >= 0:
-            raised = self.table.power(base, exponent, self._budget)
+            if _is_plain(base):
+                return self.table.power(base, exponent, self._budget)
             factors = [(p, k * times) for p, k in _factors(base)]
-            return Factored(raised, factors) if len(base) > 1 else raised
+            return Factored(
+                self._held(factors, lambda work: self.table.power(base, exponent, work)), factors
+            )
         result: Polynomial = constant(1)
         for p, k in _factors(base):
             inverse = self.table.inverse(p, self._budget)
             raised = self.table.power(inverse, constant(-times * k), self._budget)
             result = self.table.multiply(result, raised, self._budget)
         return result
+
+    def _held(
+        self, factors: list[tuple[Polynomial, int]], multiplied: Callable[[Budget], Polynomial]
+    ) -> Polynomial:
+        """A product multiplied out; where that is too much, symbols for its factors.
+
+        They may only stand below a line: there a factor is a power of one symbol 1/p, and nothing has to be
+        multiplied out.
+        """
+        work = Budget(self._budget.left)
+        try:
+            product = multiplied(work)
+        except InputError as problem:
+            self._budget.left //= 2
+            product = constant(1)
+            for p, k in factors:
+                if len(p) > 1:
+                    raised = self.table.held_power(p, k, str(problem))
+                else:
+                    raised = self.table.power(p, constant(k), self._budget)
+                product = self.table.multiply(product, raised, self._budget)
+            return product
+        self._budget.left = work.left
+        return product
 
     def _say(self, value: Fraction, exact: bool, text: str) -> None:
         if not exact and len(self.notes) < 1000:

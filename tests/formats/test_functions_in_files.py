@@ -189,3 +189,57 @@ def test_an_sbml_file_is_read_back_as_it_was_written(tmp_path):
         assert again.ode == content.ode and again.initial_values == content.initial_values
         assert list(again.observables.values()) == list(content.observables.values())
     assert 'version="2"' in (tmp_path / "again.xml").read_text()  # which has max
+
+
+@pytest.mark.parametrize("kind", ["ode", "net", "xml", "txt"])
+def test_large_powers_below_a_line_are_kept_and_those_above_it_refused_by_name(tmp_path, kind):
+    """(1 + a)^1000 would have 1001 terms; 1/(1 + a)^1000 is the thousandth power of one symbol."""
+
+    def read(top, below):
+        rate = f"{top}/({below})" if below else top
+        path = tmp_path / f"m.{kind}"
+        if kind == "ode":
+            return sl.read(erode(tmp_path, "ODE", f"  d(a) = {rate}"))
+        if kind == "net":
+            path.write_text(
+                f"begin parameters\nend parameters\nbegin functions\n1 f() {rate}\nend functions\n"
+                "begin species\n1 A() 1\nend species\nbegin reactions\n1 0 1 f\nend reactions\n"
+                "begin groups\n1 a 1\nend groups\n"
+            )
+            return sl.read(path)
+        if kind == "txt":
+            path.write_text(f"a' = {rate}")
+            return sl.read(path)
+        one = "<cn>1</cn>"
+        power = f"<apply><power/><apply><plus/>{one}<ci>a</ci></apply><cn>{{}}</cn></apply>"
+        law = power.format(1000)
+        if below:
+            product = f"<cn>2</cn>{power.format(960)}{power.format(40)}"
+            law = f"<apply><divide/>{one}<apply><times/>{product}</apply></apply>"
+        reaction = REACTION.format("a", law).replace("listOfReactants", "listOfProducts")
+        path.write_text(SBML.format(species=SPECIES.format("a"), reactions=reaction))
+        return sl.read(path)
+
+    model = read("1", "2*(1 + a)^960*(1 + a)^40")
+    name = model.ode.variables[0]
+    assert str(model.ode).splitlines()[0] == f"{name}' = 1/2/(1 + {name})^1000"
+    assert float(model.ode.rhs([0.01] + [0] * (len(model.ode) - 1))[0]) == pytest.approx(
+        0.5 * 1.01**-1000
+    )
+    written = tmp_path / f"again.{kind}"
+    sl.write(model, written)
+    assert str(sl.read(written).ode) == str(model.ode)
+    assert sl.lump(model.ode, sl.Forward()).certificate().check().accepted
+    with pytest.raises(InputError, match="multiplying this out takes more than 2000000 steps"):
+        read("(1 + a)^1000", "")
+
+
+def test_a_power_that_cancels_is_no_obstacle_and_one_inside_a_function_is_named():
+    assert str(sl.ODE.from_text("x' = (1 + x)^1000 - (1 + x)^1000 + x")) == "x' = x"
+    for text in ("1/(1 + (1 + x)^1000)", "exp((1 + x)^1000)", "x*(1 + x)^1000"):
+        with pytest.raises(
+            InputError, match="the equation of 'x': multiplying this out takes more"
+        ):
+            sl.ODE.from_text(f"x' = {text}")
+    with pytest.raises(InputError, match="a monomial has a degree above 1000"):
+        sl.ODE.from_text("x' = x/(1 + x)^1000")

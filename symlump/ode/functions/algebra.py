@@ -162,6 +162,9 @@ def power(p: Polynomial, exponent: int, budget: Budget) -> Polynomial:
         return {raised: power_of_number(value, exponent)}
     if not p:
         return {} if exponent else constant(1)
+    # p^k has k + 1 terms then, and takes 5k − 2 steps or more.
+    if len(p) == 2 and 5 * exponent**2 > 2 * budget.left:
+        budget.spend(budget.left + 1)
     result = constant(1)
     for _ in range(exponent):
         result = multiply(result, p, budget)

@@ -111,6 +111,10 @@ def numbered_table(
     used = dict.fromkeys(s for p in equations for s in sorted(symbols_of(p)) if s >= table.count)
     generators = None
     if used:
+        for name, p in zip(names, equations, strict=True):
+            problem = table.held_in(p)
+            if problem:
+                raise InputError(f"the equation of {name!r}: {problem}")
         generators, number = Generators.of(table, list(used), floats)
         equations = [renumber(p, number) for p in equations]
     terms = Polynomials.of(equations, floats)

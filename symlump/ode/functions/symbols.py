@@ -61,6 +61,7 @@ class SymbolTable:
         self._by_residue: dict[object, list[int]] = {}
         self._inverse_of: dict[int, int] = {}  # of single symbols, to cancel x·(1/x)
         self._residues: list[int | None] = []
+        self._held: dict[int, str] = {}  # powers that were not multiplied out, and why
 
     @classmethod
     def of(cls, generators: Generators) -> SymbolTable:
@@ -163,6 +164,27 @@ class SymbolTable:
         if number == 0 and e is not None and e < 0:
             raise UndefinedError("division by zero")
         return symbol(self._equal_or_new("power", (dict(base), dict(exponent))))
+
+    def held_power(self, base: Polynomial, exponent: int, problem: str) -> Polynomial:
+        """base^exponent as one symbol, for as long as an expression is read; no system may contain it."""
+        s = self._symbol("power", (dict(base), constant(exponent)))
+        self._held[s] = problem
+        return symbol(s)
+
+    def held_in(self, p: Polynomial) -> str:
+        """Why a power in a polynomial was not multiplied out; empty if there is none."""
+        if not self._held:
+            return ""
+        seen: set[int] = set()
+        pending = symbols_of(p)
+        while pending:
+            s = pending.pop()
+            if s in self._held:
+                return self._held[s]
+            seen.add(s)
+            if s >= self.count:
+                pending |= {t for u in self.arguments[s - self.count] for t in symbols_of(u)} - seen
+        return ""
 
     def apply(self, name: str, arguments: Sequence[Polynomial]) -> Polynomial:
         """The function of some arguments: a number where that is a known fact, else a symbol (or minus one).

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import symlump as sl
 from symlump.errors import MethodError, PartitionError
+from symlump.lumping.elementary import backward as elementary
 from symlump.proof.check import FREE
 
 x1, x2, x3, x4, a, b, n, t = sympy.symbols("x1:5 a b n t")
@@ -254,3 +255,16 @@ def test_blocks_on_which_no_state_with_a_value_is_found_are_refused(rate, lost, 
         assert str(error.value).startswith(f"{lost} has no value at any of 64 states")
         blocks = [["x"], ["y"], ["z"]]
     assert len(sl.lump(ode, sl.Backward(eps=eps), blocks).partition) == len(blocks)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6))
+def test_a_quotient_is_the_same_with_and_without_what_was_compared_before(seed):
+    ode = sl.ODE.from_sympy(planted_backward(seed, True)[0])
+    found = sl.lump(ode, sl.Backward())
+    names = found.quotient.variables
+    again = elementary.quotient(ode, found.partition, names, ())
+    assert str(again) == str(found.quotient)
+    assert sl.Backward().agrees(ode, found.partition)
+    apart = elementary.quotient(ode, sl.Partition.discrete(len(ode)), ode.variables, ())
+    assert apart == ode  # what was compared is of another partition

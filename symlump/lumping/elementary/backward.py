@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from weakref import ReferenceType, ref
+
+import numpy as np
 
 from symlump.errors import PartitionError, UndefinedError
 from symlump.lumping.elementary.polynomial_rows import Involved
@@ -12,10 +15,38 @@ from symlump.lumping.partition import Partition
 from symlump.ode.exact import IntArray
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.domains import undefined_number
+from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.functions.undefined import STATES, without_value
 from symlump.ode.system import ODE
+
+
+class _Compared:
+    """Equations on blocks as they were compared last, for the quotient that follows: it is a part of them."""
+
+    def __init__(self) -> None:
+        self._of: ReferenceType[ODE] | None = None
+        self._found: tuple[IntArray, Polynomials, Generators] | None = None
+
+    def keep(self, ode: ODE, labels: IntArray, p: Polynomials, generators: Generators) -> None:
+        """Keep them until they are taken, others are kept, or the system is gone."""
+        self._of, self._found = ref(ode, lambda of: self._drop(of)), (labels, p, generators)
+
+    def take(self, ode: ODE, partition: Partition) -> tuple[Polynomials, Generators] | None:
+        """The equations of the first members, if they are there."""
+        found, same = self._found, self._of is not None and self._of() is ode
+        if not same or found is None or not np.array_equal(found[0], partition.labels):
+            return None
+        self._of = self._found = None
+        return found[1].select(partition.representatives), found[2]
+
+    def _drop(self, of: ReferenceType[ODE]) -> None:
+        if self._of is of:
+            self._of = self._found = None
+
+
+_COMPARED = _Compared()
 
 
 def signature(ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
@@ -30,6 +61,8 @@ def signature(ode: ODE, labels: IntArray, members: IntArray | None) -> Signature
         equations, known = Polynomials.of(chosen), lambda: table
     else:
         known = cache(lambda: SymbolTable.of(generators))
+        if members is None:
+            _COMPARED.keep(ode, labels, equations, generators)
     return SignatureTerms(
         equations.rows if members is None else members[equations.rows],
         equations.columns,
@@ -86,7 +119,8 @@ def quotient(
     """
     first = partition.representatives
     try:
-        equations, generators = relabel(ode, partition.labels, len(partition), first)
+        compared = _COMPARED.take(ode, partition)
+        equations, generators = compared or relabel(ode, partition.labels, len(partition), first)
     except Involved:
         table = SymbolTable(len(partition))
         every = _on_blocks(ode, table, partition.labels)

@@ -33,6 +33,7 @@ from symlump.ode.system import ODE
 
 #: In place of a new symbol: what is 0, and what has none.
 _ZERO, _NUMBER = -1, -2
+_NOTHING = Fraction(0)
 
 
 def relabel(
@@ -95,6 +96,8 @@ def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials
     doubtful = np.diff(equations.indptr) > 0
     prime = prime_for(equations.coefficients, generators.arguments.coefficients)
     for _ in range(2):
+        if not doubtful.any():
+            return equations
         point = draw.integers(1, prime, generators.first, dtype=np.uint64)
         try:
             symbols = ModularFunctions(generators, prime).values(point)
@@ -285,9 +288,9 @@ class _Images:
         """Where an argument is a number at which the value is known, as of exp(0)."""
         places: list[int] = []
         values: list[Fraction] = []
-        for place in fixed.tolist():
-            term = int(p.indptr[place])
-            u = p.coefficients[term] if p.indptr[place + 1] > term else Fraction(0)
+        first, after = p.indptr[fixed].tolist(), p.indptr[fixed + 1].tolist()
+        for place, term, end in zip(fixed.tolist(), first, after, strict=True):
+            u = p.coefficients[term] if end > term else _NOTHING
             if name == "log" and u <= 0:
                 raise Involved
             value = exact_value(name, u)

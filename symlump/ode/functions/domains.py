@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.ode.distinct import distinct
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.algebra import constant_of
-from symlump.ode.functions.images import functions_of
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.functions.printing import symbol_text
 
@@ -66,10 +66,16 @@ def undefined_number(ode: ODE) -> str:
     >>> [undefined_number(substitute(ode, {"y": Fraction(value)})) for value in (1, 2)]
     ['', 'asin(2)']
     """
-    for k, (name, arguments) in enumerate(functions_of(ode)):
-        u = [constant_of(p) for p in arguments]
+    generators = ode.generators
+    if generators is None:
+        return ""
+    moving = generators.owners[distinct(generators.arguments.occurrences()[0])]
+    arguments = np.diff(generators.starts)
+    arguments[moving] = 0
+    for k in np.flatnonzero(arguments).tolist():
+        name, u = generators.functions[k], map(constant_of, generators.arguments_of(k))
         numbers = [float(value) for value in u if value is not None]
-        if not u or len(numbers) < len(u) or name not in FUNCTIONS:
+        if name not in FUNCTIONS:
             continue
         with np.errstate(all="ignore"):
             value = float(FUNCTIONS[name].values(*map(np.float64, numbers)))

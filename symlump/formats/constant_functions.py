@@ -84,6 +84,17 @@ _AT: dict[tuple[str, Fraction], int] = {
 KNOWN = frozenset({*EXACT, *_FLOAT, "sqrt", "root", "factorial", "piecewise"})
 
 
+def not_read(name: str, why: str = "is not known here") -> str:
+    """What is said of a function that cannot be computed with.
+
+    Examples
+    --------
+    >>> not_read("wonder"), not_read("delay")
+    ("the function 'wonder' is not known here", 'delayed values are not supported')
+    """
+    return "delayed values are not supported" if name == "delay" else f"the function {name!r} {why}"
+
+
 def at_numbers(name: str, arguments: Sequence[Fraction]) -> tuple[Fraction, bool]:
     """The value of a function at numbers, and whether it is exact.
 
@@ -119,7 +130,7 @@ def at_numbers(name: str, arguments: Sequence[Fraction]) -> tuple[Fraction, bool
             return Fraction(whole), True
         return _nearest(_FLOAT[name](*map(float, arguments))), False
     except KeyError:
-        raise NotPolynomialError(f"the function {name!r} is not known here") from None
+        raise NotPolynomialError(not_read(name)) from None
     except OverflowError:
         raise FileFormatError(f"the value of {name} is too large") from None
     except ZeroDivisionError:

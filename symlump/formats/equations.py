@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from symlump.errors import VariableError
-from symlump.formats.expression import NAME, NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
+from symlump.formats.expression import NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
 from symlump.formats.source import Source, quote
 from symlump.formats.symbolic import SymbolArithmetic
+from symlump.formats.text.statements import statements, without_comments
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
 
-_STATEMENT = re.compile(r"[^;\n]+")
-_LEFT = re.compile(rf"\s*({NAME})\s*('|\+|⁺)\s*=")
+_EXPECTED = "an equation such as x' = -k*x/(1 + x), or x+ = x/2 of a map"
+_NONE_HERE = {
+    "value": "{0} = … is no equation: put {0} in where it stands, or make it one of parameters=; ",
+    "start": "{0}(0) = … is no equation: states are given to simulate; ",
+}
+_MODEL = "a model with values and initial values is a .txt file, read by sl.read"
 
 
 class Equations(NamedTuple):
@@ -28,9 +32,10 @@ class Equations(NamedTuple):
 
 
 def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
-    """Read equations ``x' = …``, one a line or separated by semicolons; ``#`` begins a comment.
+    """Read equations ``x' = …``, one a line or separated by semicolons; ``#`` and ``//`` begin comments.
 
-    All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations for the values after one step.
+    ``dx/dt = …`` and ``d(x) = …`` mean the same. All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations for
+    the values after one step.
 
     The grammar is that of model files: numbers, names, ``+ - * / ^``, functions; nothing is evaluated as
     Python. What ``print(ode)`` shows is read back, unless numbers or sums are cut ("…").
@@ -66,27 +71,20 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
     y⁺ = x*y
     a⁺ = a
     """
-    source = Source("equations", re.sub(r"#[^\n]*", lambda m: " " * len(m[0]), text))
+    source = without_comments(Source("equations", text))
     right: dict[str, tuple[int, int]] = {}
     discrete: bool | None = None
-    for statement in _STATEMENT.finditer(source.text):
-        if not statement[0].strip():
-            continue
-        left = _LEFT.match(source.text, statement.start(), statement.end())
-        if left is None:
-            at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
+    for kind, name, at, begin, end in statements(source, _EXPECTED):
+        if kind in _NONE_HERE:
+            raise source.error(at, _NONE_HERE[kind].format(name) + _MODEL)
+        if name in right:
+            raise source.error(at, f"{quote(name)} has two equations")
+        if discrete is not None and discrete != (kind == "next"):
             raise source.error(
-                at, f"expected an equation such as x' = -x, found {quote(statement[0].strip())}"
+                at, "x' = … (a derivative) and x+ = … (the next value) are not mixed in one system"
             )
-        if left[1] in right:
-            raise source.error(left.start(1), f"{quote(left[1])} has two equations")
-        if discrete is not None and discrete != (left[2] != "'"):
-            raise source.error(
-                left.start(2),
-                "x' = … (a derivative) and x+ = … (the next value) are not mixed in one system",
-            )
-        discrete = left[2] != "'"
-        right[left[1]] = left.end(), statement.end()
+        discrete = kind == "next"
+        right[name] = begin, end
     constants = list(dict.fromkeys(parameters))
     names = [*right, *(name for name in constants if name not in right)]
     arithmetic = SymbolArithmetic(SymbolTable(len(names)), exact=True)

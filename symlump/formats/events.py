@@ -166,7 +166,7 @@ def settled_events(
             raise FileFormatError(f"{place}: {problem}, in event {quote(event.name)}") from None
         if any(asks_for(expression, "delay") for expression in settled.expressions):
             raise FileFormatError(
-                f"{place}: event {quote(event.name)} needs a delayed value, which is not supported"
+                f"{place}: delayed values are not supported: event {quote(event.name)} needs one"
             )
         result.append(settled)
     return tuple(result)

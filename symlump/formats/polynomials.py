@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats import numerals
-from symlump.formats.constant_functions import KNOWN, at_numbers, power
+from symlump.formats.constant_functions import KNOWN, at_numbers, not_read, power
 from symlump.formats.flows import Flows
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import Budget, Monomial, Polynomial
@@ -191,7 +191,7 @@ class PolynomialArithmetic:
     ) -> Polynomial:
         if name == "time":
             raise NotPolynomialError("the time occurs: not polynomial")
-        problem = problem or f"the function {name!r} is not polynomial"
+        problem = problem or not_read(name, "is not polynomial")
         numbers = [algebra.constant_of(argument) for argument in arguments]
         if all(value is not None for value in numbers) and (numbers or name in KNOWN):
             given = [value for value in numbers if value is not None]

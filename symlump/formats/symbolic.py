@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 
 from symlump.errors import InputError, NotPolynomialError
-from symlump.formats.constant_functions import KNOWN, at_numbers
+from symlump.formats.constant_functions import KNOWN, at_numbers, not_read
 from symlump.formats.constant_functions import power as power_at_numbers
 from symlump.ode.functions.algebra import (
     Budget,
@@ -207,7 +207,7 @@ class SymbolArithmetic:
             pairs = [self._function(name, [a, b]) for a, b in zip(u, u[1:], strict=False)]
             return self._function("and", pairs)
         if name not in FUNCTIONS:
-            raise NotPolynomialError(f"the function {name!r} is not known here")
+            raise NotPolynomialError(not_read(name))
         return self.table.apply(name, u)
 
     def _pieces(self, u: list[Polynomial]) -> list[Polynomial]:

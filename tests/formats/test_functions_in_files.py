@@ -38,6 +38,9 @@ def test_equations_as_text():
         "y' = -y*exp(-t) + x*k/(1 + x)",
         "k' = 0",
     ]
+    assert sl.ODE.from_text("dx/dt = y // falls\nd(y) = -x # back") == sl.ODE.from_text(
+        "x' = y; y' = -x"
+    )
     assert type(sl.ODE.from_text("x' = -x^2 + 2*x")) is sl.PolynomialODE
     assert sl.ODE.from_text("x' = -x^2; t' = 1").variables == ("x", "t")
     kept = sl.ODE.from_text("x' = x/((2 + x)*(3 + x)^2)")
@@ -48,7 +51,14 @@ def test_equations_as_text():
     ("text", "words"),
     [
         ("x' = y", "'y' is not defined"),
-        ("x = 1", "1:1: expected an equation"),
+        ("x == 1", "1:1: expected an equation"),
+        (
+            "x' = -k*x;\nk = 2",
+            "2:1: k = … is no equation.*parameters=.*a .txt file, read by sl.read",
+        ),
+        ("x' = 1; x(0) = 1", r"1:9: x\(0\) = … .* given to simulate.*a .txt file, read by sl.read"),
+        ("dx/dt = 1; x' = 2", "two equations"),
+        ("x'' = -x", "for x'' write x' = v"),
         ("x' = 1; x' = 2", "two equations"),
         ("x' = gamma(x)", "unknown function"),
         ("x' = tfun(x)", "tfun"),

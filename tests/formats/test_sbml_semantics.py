@@ -414,7 +414,7 @@ def test_packages_that_change_the_model_are_refused_by_name(name):
         (model(A, reaction("<cn> 1e999 </cn>", ["A"])), "'1e999' is not finite"),
         (model(A, reaction("<cn> one </cn>", ["A"])), "'one' is not a number"),
         (model(A, reaction('<cn type="complex"> 1 </cn>', ["A"])), "a number of the type 'complex'"),
-        (model(A, reaction("A", ["A"]).replace('fast="false"', 'fast="true"')), "is fast"),
+        (model(A, reaction("A", ["A"]).replace('fast="false"', 'fast="true"')), "fast reactions are not"),
         (model(A, reaction("A", ["B"])), "the species 'B' is not defined"),
         (model(species("A", where="d")), "the compartment 'd' is not defined"),
         (model(A, rule("Z", 1)), "a rule for 'Z', which is not defined"),
@@ -444,9 +444,40 @@ def test_what_is_not_understood_is_refused_by_name(text_, message):
 def test_the_time_is_refused_by_name():
     with pytest.raises(NotPolynomialError, match="the time occurs"):
         read(model(A, reaction("time", ["A"])))
-    delay = f'<csymbol definitionURL="{SYMBOLS}delay">d</csymbol>'
-    with pytest.raises(NotPolynomialError, match="the function 'delay' is not polynomial"):
-        read(model(A, reaction((delay, "A", 1), ["A"])))
+
+
+DELAYED = (f'<csymbol encoding="text" definitionURL="{SYMBOLS}delay">d</csymbol>', "A", 1)
+LAMBDA = (
+    f'<functionDefinition id="f"><math xmlns="{MATHML}"><lambda><bvar><ci>x</ci></bvar>{{}}</lambda></math>'
+    "</functionDefinition>"
+)
+LATE = ("<gt/>", "A", 2)
+
+
+@pytest.mark.parametrize("functions", [False, True])
+@pytest.mark.parametrize("level", ["3/version2/core", "3/version1/core", "2/version4", "2"])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (reaction(DELAYED, ["A"]),),
+        (LAMBDA.format(inner(DELAYED).replace("A", "x")), reaction(("f", "A"), ["A"])),
+        (parameter("p"), rule("p", DELAYED), reaction("p", ["A"])),
+        (parameter("p", 1), rule("p", DELAYED, "rate")),
+        (parameter("p"), start("p", DELAYED), reaction("p", ["A"])),
+        (DECAY, event(("<gt/>", DELAYED, 2), {"A": 1})),
+        (DECAY, event(LATE, {"A": 1}, delay=DELAYED)),
+        (DECAY, event(LATE, {"A": DELAYED})),
+    ],
+)
+def test_delayed_values_are_refused_by_name_wherever_they_stand(parts, level, functions):
+    written = model(A, *parts).replace(CORE, f"http://www.sbml.org/sbml/level{level}")
+    number_, version = level[0], level.partition("version")[2][:1] or "1"
+    written = written.replace('level="3" version="1"', f'level="{number_}" version="{version}"')
+    if number_ == "2":
+        for new in (' initialValue="true"', ' persistent="true"', ' constant="true"'):
+            written = written.replace(new, "")
+    with pytest.raises(InputError, match="^m.xml:1:[0-9]+: delayed values are not supported"):
+        read(written, functions=functions)
 
 
 def test_constraints_are_left_out_and_said():

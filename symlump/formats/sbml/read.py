@@ -144,7 +144,7 @@ class ModelSymbols(Definitions):
             reaction = self.elements[name]
             if self.flag(reaction, "fast", False):
                 raise self.document.error(
-                    reaction, f"reaction {quote(name)} is fast, which is not supported"
+                    reaction, f"fast reactions are not supported: {quote(name)} is one"
                 )
             law = reaction.child("kineticLaw")
             if law is None:

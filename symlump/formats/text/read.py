@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from symlump.errors import FileFormatError
-from symlump.formats.expression import NAME, NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
+from symlump.formats.expression import NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
 from symlump.formats.flat import Call, Expression, FlatModel, Trees, asks_for, symbols
 from symlump.formats.functional_model import functional_model
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import polynomial_model
 from symlump.formats.source import Source, quote, quote_names
+from symlump.formats.text.statements import statements, without_comments
 from symlump.ode.maps import in_time
 
-_COMMENT = re.compile(r"(?:#|//)[^\n]*")
-_STATEMENT = re.compile(r"[^;\n]+")
-_LEFT = re.compile(
-    rf"\s*+(?:d\s*(?P<slope>{NAME})\s*/\s*dt|d\s*\((?P<erode>{NAME})\)(?:\s*/\s*dt)?"
-    rf"|(?P<start>{NAME})\s*\(\s*0\s*\)|(?P<name>{NAME})\s*(?P<mark>['′’]|\+(?=\s*=)|⁺)?)\s*=(?!=)"
-)
-_PRIMED = re.compile(rf"\s*+{NAME}(?:\[\w+\])?\s*['′’]")
-_SECOND = re.compile(rf"\s*+(?P<name>{NAME})\s*(?:['′’]{{2}}|[\"″])")
 _EXPECTED = "an equation such as x' = -k*x/(1 + x), a value such as k = 2, or x(0) = 1"
-
-
-def looks_like_statements(line: str) -> bool:
-    """True for what begins like one of these, or was meant to."""
-    return _LEFT.match(line) is not None or _PRIMED.match(line) is not None
 
 
 def read_statements(
@@ -59,28 +46,17 @@ def read_statements(
     >>> model.notes
     ("constants replaced by their values: 'k'", "put in where they occur, as rules define them: 'v'")
     """
-    source = Source(source.path, _COMMENT.sub(lambda m: " " * len(m[0]), source.text))
+    source = without_comments(source)
     found: dict[str, dict[str, tuple[int, int]]] = {
         "rate": {},
         "next": {},
         "start": {},
         "value": {},
     }
-    for statement in _STATEMENT.finditer(source.text):
-        if not statement[0].strip():
-            continue
-        left = _LEFT.match(source.text, statement.start(), statement.end())
-        if left is None:
-            at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
-            second = _SECOND.match(statement[0])
-            more = f"; for {second['name']}'' write {second['name']}' = v; v' = …" if second else ""
-            raise source.error(
-                at, f"expected {_EXPECTED}; found {quote(statement[0].strip())}{more}"
-            )
-        kind, name = _kind(left)
+    for kind, name, at, begin, end in statements(source, _EXPECTED):
         if name in found[kind]:
-            raise source.error(left.start(), f"{quote(name)} has two {_KINDS[kind]}")
-        found[kind][name] = left.end(), statement.end()
+            raise source.error(at, f"{quote(name)} has two {_KINDS[kind]}")
+        found[kind][name] = begin, end
     rates = found["rate"] or found["next"]
     for name in found["value"]:
         if name in rates:
@@ -147,15 +123,6 @@ def read_statements(
 
 _KINDS = {"rate": "equations", "next": "equations", "start": "initial values", "value": "values"}
 BUILT_IN: dict[str, Expression] = {"t": Call("time"), "time": Call("time"), "pi": Call("pi")}
-
-
-def _kind(left: re.Match[str]) -> tuple[str, str]:
-    if left["start"]:
-        return "start", left["start"]
-    if left["name"] and not left["mark"]:
-        return "value", left["name"]
-    is_next = left["mark"] in ("+", "⁺")
-    return "next" if is_next else "rate", left["slope"] or left["erode"] or left["name"]
 
 
 def _names(source: Source, span: tuple[int, int]) -> list[str]:

@@ -34,8 +34,8 @@ class Equations(NamedTuple):
 def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
     """Read equations ``x' = …``, one a line or separated by semicolons; ``#`` and ``//`` begin comments.
 
-    ``dx/dt = …`` and ``d(x) = …`` mean the same. All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations for
-    the values after one step.
+    ``dx/dt = …`` and ``d(x) = …`` mean the same. All of them ``x+ = …`` (or ``x⁺ = …``) make a map: equations
+    for the values after one step.
 
     The grammar is that of model files: numbers, names, ``+ - * / ^``, functions; nothing is evaluated as
     Python. What ``print(ode)`` shows is read back, unless numbers or sums are cut ("…").

@@ -49,7 +49,7 @@ class Monomials:
     @cached_property
     def lengths(self) -> IntArray:
         """Number of distinct variables in each monomial."""
-        return np.diff(self.indptr)
+        return self.indptr[1:] - self.indptr[:-1]
 
     @cached_property
     def owners(self) -> IntArray:
@@ -182,8 +182,8 @@ def modular_power(
 def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     """``concatenate([arange(s, s + l) for s, l in zip(starts, lengths)])`` without the loop."""
     total = int(lengths.sum())
-    before = np.cumsum(lengths) - lengths
-    return np.asarray(np.arange(total, dtype=np.int64) + np.repeat(starts - before, lengths))
+    before = lengths.cumsum() - lengths
+    return np.asarray(np.arange(total, dtype=np.int64) + (starts - before).repeat(lengths))
 
 
 def pair_order(first: IntArray, second: IntArray) -> IntArray:
@@ -216,8 +216,8 @@ def _row_order(matrix: IntArray) -> IntArray:
 
 def _ascend(owners: IntArray, variables: IntArray) -> bool:
     """True where factors are sorted by monomial and variable, and no variable occurs twice in one."""
-    step = np.diff(owners)
-    return bool((step >= 0).all() and (np.diff(variables)[step == 0] > 0).all())
+    step = owners[1:] - owners[:-1]
+    return bool((step >= 0).all() and ((variables[1:] > variables[:-1]) | (step > 0)).all())
 
 
 def _merge_equal(

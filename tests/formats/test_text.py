@@ -75,7 +75,7 @@ def test_a_file_is_read_as_text_where_that_is_said(tmp_path):
     [
         ("x' = -x/(1 + x\ny' = y", r"-:1:9: '\(' is never closed"),
         ("x' = 2x", r"-:1:7: expected an operator such as \*.* found 'x'"),
-        ("x' = x; x' = y", "-:1:8: 'x' has two equations"),
+        ("x' = x; x' = y", "-:1:9: 'x' has two equations"),
         ("x' = foo(x)", "-:1:6: unknown function 'foo'"),
         ("x' = log(x)", "'log' is not read; write ln or log10"),
         ("x = 3", "there is no equation, such as x' ="),

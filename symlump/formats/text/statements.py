@@ -61,15 +61,15 @@ def statements(source: Source, expected: str) -> Iterator[Statement]:
     for statement in _STATEMENT.finditer(source.text):
         if not statement[0].strip():
             continue
-        left = _LEFT.match(source.text, statement.start(), statement.end())
+        at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
+        left = _LEFT.match(source.text, at, statement.end())
         if left is None:
-            at = statement.start() + len(statement[0]) - len(statement[0].lstrip())
             second = _SECOND.match(statement[0])
             more = f"; for {second['name']}'' write {second['name']}' = v; v' = …" if second else ""
             raise source.error(
                 at, f"expected {expected}; found {quote(statement[0].strip())}{more}"
             )
-        yield Statement(*_kind(left), left.start(), left.end(), statement.end())
+        yield Statement(*_kind(left), at, left.end(), statement.end())
 
 
 def _kind(left: re.Match[str]) -> tuple[str, str]:

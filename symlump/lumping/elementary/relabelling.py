@@ -235,6 +235,8 @@ class _Images:
             if known.parity:
                 arguments = [self._turned(arguments[0], symbols, known.parity)]
             live[self._numbers(name, arguments[0], np.flatnonzero(fixed), symbols)] = False
+        if not live.any():  # all of them are numbers, or products of what there is
+            return
         own, place = members[live], np.flatnonzero(live)
         arguments, level = [p.select(place) for p in arguments], level[live]
         lower = bool((level != batch.level).any())
@@ -282,18 +284,20 @@ class _Images:
         if parity < 0:
             minus = -np.ones(turned.size, dtype=np.int64)
             self._multiplied(symbols[turned], ExactArray(minus, -minus))
-        return times_rows(p, ExactArray(signs, np.ones_like(signs)))
+        values = p.coefficients.times(signs[p.rows])
+        return Polynomials(p.count, p.monomials, p.rows, p.columns, values)
 
     def _numbers(self, name: str, p: Polynomials, fixed: IntArray, symbols: IntArray) -> IntArray:
         """Where an argument is a number at which the value is known, as of exp(0)."""
         places: list[int] = []
         values: list[Fraction] = []
+        at_zero = exact_value(name, _NOTHING)
         first, after = p.indptr[fixed].tolist(), p.indptr[fixed + 1].tolist()
         for place, term, end in zip(fixed.tolist(), first, after, strict=True):
             u = p.coefficients[term] if end > term else _NOTHING
             if name == "log" and u <= 0:
                 raise Involved
-            value = exact_value(name, u)
+            value = exact_value(name, u) if u else at_zero
             if value is not None:
                 places.append(place)
                 values.append(value)

@@ -135,37 +135,45 @@ class _Run:
             for solver in self.course.steps(t, x, bound):
                 path = solver.dense_output()
                 change = self.first_change(path, solver.t_old, solver.t)
-                end = solver.t if change is None else change
+                end, state = change or (float(solver.t), solver.y)
                 upto = int(np.searchsorted(times, end))  # the state at the end may still jump
                 found[:, done:upto] = path(times[done:upto])
                 if upto > done:
                     self.course.reached(float(times[upto - 1]))
-                t, done, x = end, max(upto, done), solver.y if change is None else path(end)
+                t, done, x = end, max(upto, done), state
                 if change is not None:
                     break
             x = self.settled(t, x)
         found[:, done:] = x[:, None]
         return found
 
-    def first_change(self, path: Callable[..., Floats], start: float, end: float) -> float | None:
-        """Where a trigger changes first in a step, if one does."""
+    def first_change(
+        self, path: Callable[..., Floats], start: float, end: float
+    ) -> tuple[float, Floats] | None:
+        """When a trigger changes first in a step, if one does, and the state at which it has changed."""
         points = np.linspace(start, end, _POINTS + 1)
         every = range(len(self.events))
-        changed = self.changed(points[1:], path(points[1:]), every)
+        states = path(points[1:])
+        changed = self.changed(points[1:], states, every)
         if not changed.any():
             return None
         looked_at: Sequence[int] = every
         while True:  # until two floats are neighbours: at the first nothing has changed yet
             first = int(np.argmax(changed.any(axis=0)))
-            low, high = float(points[first]), float(points[first + 1])
-            if np.nextafter(low, high) >= high:
-                return max(high, float(np.nextafter(start, end)))
+            low, high, state = float(points[first]), float(points[first + 1]), states[:, first]
+            if (
+                np.nextafter(low, high) >= high
+            ):  # computed again at that time alone it may be rounded otherwise
+                return max(high, float(np.nextafter(start, end))), state
             if points.size > _POINTS + 1:  # so near it is one of those that have changed at its end
                 here = np.flatnonzero(changed[:, first])
                 looked_at, changed = [looked_at[k] for k in here.tolist()], changed[here]
             points = np.linspace(low, high, _FINER + 1)
-            inside = self.changed(points[1:-1], path(points[1:-1]), looked_at)
-            changed = np.hstack([inside, changed[:, first : first + 1]])
+            inside = path(points[1:-1])
+            changed = np.hstack(
+                [self.changed(points[1:-1], inside, looked_at), changed[:, first : first + 1]]
+            )
+            states = np.column_stack([inside, state])
 
     def changed(self, times: Floats, states: Floats, which: Iterable[int]) -> npt.NDArray[np.bool_]:
         """Which triggers are not what they were, at which times."""

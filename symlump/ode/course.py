@@ -146,11 +146,14 @@ class Course:
         while path.status == "running":
             good, time = path.y, path.t
             if self._left <= 0:
+                length = (
+                    "" if path.t_old is None else f" the last of length {time - path.t_old:.2g},"
+                )
                 raise self._stopped(
                     time,
                     good,
-                    f"{self.max_steps} steps since time {self._since:.6g}, the last of length "
-                    f"{time - path.t_old:.2g}, as where a right-hand side jumps or has a kink, "
+                    f"{self.max_steps} steps since time {self._since:.6g},{length} "
+                    f"as where a right-hand side jumps or has a kink, "
                     "or a solution grows without bound; a larger max_steps allows more",
                 )
             try:

@@ -22,7 +22,7 @@ from test_sbml_semantics import (
 
 import symlump as sl
 from symlump import formats
-from symlump.errors import FailureError, FileFormatError, InputError, MethodError
+from symlump.errors import FailureError, FileFormatError, InputError, MethodError, SimulationError
 from symlump.formats.events import Event
 from symlump.formats.flat import Call
 from symlump.formats.model import Model
@@ -190,6 +190,32 @@ def test_events_a_few_floats_apart_keep_their_order(gap, delayed_is_first):
     early, late = sorted((due, other))
     found = solution(text, [0, early, late, 2])["A"]
     assert found.tolist() == ([1, 3, 5, 5] if delayed_is_first else [1, 5, 3, 3])
+
+
+@pytest.mark.parametrize("start_", [1.0, 0.7, 0.3, 0.1, -0.2, -3.3])
+@pytest.mark.parametrize(("slope", "operator"), [(-1, "<geq/>"), (1, "<gt/>"), (1, "<geq/>")])
+def test_a_change_that_rounding_could_undo_is_no_trap(start_, slope, operator):
+    """At the time of a change, computed anew, a state may be what it was before: the step goes on."""
+    text = model(
+        *(parameter("p", start_), parameter("q", 0), rule("p", slope, "rate")),
+        event((operator, "p", 1 if slope > 0 else start_), {"q": ("+", "q", 1)}),
+    )
+    found = read(text).simulate([0, 5], max_steps=2000)
+    assert found["p"][-1] == pytest.approx(start_ + 5 * slope)
+    at_first = {"<geq/>": start_ >= 1, "<gt/>": start_ > 1}[operator]
+    assert found["q"][-1] == (slope > 0 and not at_first)
+
+
+def test_more_events_than_steps_end_in_an_error():
+    """An event every hundredth: a solver that starts anew has not made a step yet, of which to say the length."""
+    every = ("<geq/>", ("-", "time", "p"), 0.01)
+    text = model(parameter("p", 0), event(every, {"p": "time"}))
+    read_ = read(text, functions=True)
+    for steps in range(20, 40):
+        with pytest.raises(
+            SimulationError, match=f"{steps} steps since time 0, (the last|as where)"
+        ):
+            read_.simulate([0, 5], max_steps=steps)
 
 
 def test_times_that_are_nearly_one_are_one_float_apart():

@@ -207,7 +207,7 @@ def test_a_change_that_rounding_could_undo_is_no_trap(start_, slope, operator):
 
 
 def test_more_events_than_steps_end_in_an_error():
-    """An event every hundredth: a solver that starts anew has not made a step yet, of which to say the length."""
+    """An event every hundredth: a solver that starts anew has not made a step yet to tell the length of."""
     every = ("<geq/>", ("-", "time", "p"), 0.01)
     text = model(parameter("p", 0), event(every, {"p": "time"}))
     read_ = read(text, functions=True)

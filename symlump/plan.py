@@ -362,6 +362,10 @@ def accept_old_names(**names: str) -> Callable[[_Class], _Class]:
     ...     warnings.simplefilter("always")
     ...     print(Method(tol=0.5).eps, said[0].message)
     0.5 Method(tol=…) is now Method(eps=…); the old name goes with the next release
+    >>> Method(tol=0.5, eps=0.1)
+    Traceback (most recent call last):
+    ...
+    symlump.errors.MethodError: Method(tol=…) is now Method(eps=…); give that one only
     """
 
     def decorate(kind: _Class) -> _Class:
@@ -372,6 +376,8 @@ def accept_old_names(**names: str) -> Callable[[_Class], _Class]:
             for old, new in names.items():
                 if old in options:
                     text = f"{kind.__name__}({old}=…) is now {kind.__name__}({new}=…)"
+                    if new in options:
+                        raise MethodError(f"{text}; give that one only")
                     warnings.warn(
                         f"{text}; the old name goes with the next release",
                         DeprecationWarning,

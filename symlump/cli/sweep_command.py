@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms, refuse
 from symlump.cli.networks.box import add_box
-from symlump.cli.networks.compress_methods import METHODS
+from symlump.cli.networks.compress_methods import METHODS, make_method
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.saved import add_shape, read_saved, refuse_unheeded
 from symlump.cli.outputs import add_picture, check_picture, draw_picture
@@ -252,7 +252,7 @@ def _network(options: argparse.Namespace) -> Sweep:
         steps=0,
         box=options.box,
     )
-    method = METHODS[options.method or "afde"].make({"eps": 0.0}, settings, data)
+    method = make_method(options.method or "afde", {"eps": 0.0}, settings, network, data)
     with bar("sweeping", 100) as advance:
         return sweep(
             network,

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from symlump.compression.merging.effect import forward, outputs_of
+from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.network.network import Network
 from symlump.network.ties import Ties
@@ -61,7 +61,7 @@ class OutputWatch:
 
     def _range_of(self, network: Network) -> float:
         with np.errstate(all="ignore"):
-            return float(np.ptp(outputs_of(network, self._few), axis=0).max())
+            return float(np.ptp(network.flat(*self._few), axis=0).max())
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""

@@ -9,8 +9,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from symlump.compression.inputs import as_parts, as_samples
 from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.compression.report import LayerReport, LayerwiseReport
 from symlump.errors import MethodError
@@ -158,13 +158,13 @@ class Compression(LayerwiseReport):
     def _has_equations(self) -> bool:
         return self.reduction.equations is not None
 
-    def mean_squared_error(self, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
+    def mean_squared_error(self, inputs: Any, targets: Any) -> float:
         """Mean squared error of the reduced network.
 
         Parameters
         ----------
-        inputs : array_like, shape (samples, inputs)
-        targets : array_like, shape (samples, outputs)
+        inputs, targets : array_like or tensor, shape (samples, …)
+            A network of several inputs or outputs has a tuple of them, one for each.
         """
         return mean_squared_error(self.network, inputs, targets)
 
@@ -216,16 +216,45 @@ class Compression(LayerwiseReport):
         return super()._repr_html_() + (f"<p>{escape(self.measure)}</p>" if self.eps else "")
 
 
-def mean_squared_error(network: Network, inputs: npt.ArrayLike, targets: npt.ArrayLike) -> float:
-    """Mean of (network(inputs) − targets)² over samples and outputs."""
-    expected = np.asarray(targets, dtype=np.float64)
-    predicted = network(inputs)
-    if expected.shape in {(len(predicted), prod(predicted.shape[1:])), predicted.shape[:1]}:
-        expected = expected.reshape(predicted.shape)  # a row of numbers for each sample
-    if predicted.shape != expected.shape:
-        raise MethodError(
-            f"targets have shape {expected.shape}, the network gives {predicted.shape}"
+def mean_squared_error(network: Network, inputs: Any, targets: Any) -> float:
+    """Mean of (network(inputs) − targets)² over samples and outputs.
+
+    Parameters
+    ----------
+    inputs, targets : array_like or tensor, shape (samples, …)
+        A network of several inputs or outputs has a tuple of them, one for each.
+
+    Raises
+    ------
+    MethodError
+        If they do not fit the network.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0]]])
+    >>> mean_squared_error(net, [[1.0, 1.0], [0.0, 0.0]], [3.0, 2.0])
+    2.0
+    """
+    predicted = network.flat(*map(as_samples, as_parts(inputs, len(network.inputs))))
+    shapes = [network.shapes[name] for name in network.outputs]
+    parts = [as_samples(part) for part in as_parts(targets, len(shapes))]
+    if len(parts) == 1:
+        shapes = shapes if len(shapes) == 1 else [predicted.shape[1:]]
+    fitting = len(parts) == len(shapes) and all(
+        len(part) == len(predicted)
+        and part.shape[1:] in {shape, (prod(shape),), *([()] if prod(shape) == 1 else [])}
+        for part, shape in zip(parts, shapes, strict=True)
+    )
+    if not fitting:
+        given, wanted = (
+            " and ".join(map(str, some))
+            for some in (
+                [part.shape for part in parts],
+                [(len(predicted), *shape) for shape in shapes],
+            )
         )
+        raise MethodError(f"targets have shape {given}, the network gives {wanted}")
+    expected = np.hstack([part.reshape(len(part), -1) for part in parts])
     return float(np.mean((predicted - expected) ** 2))
 
 

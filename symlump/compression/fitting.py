@@ -58,12 +58,14 @@ def fit_outputs(
     True
     """
     inputs = [torch.from_numpy(np.ascontiguousarray(part)) for part in x]
-    targets = torch.from_numpy(original(*x)).flatten(1)
+    targets = torch.from_numpy(original.flat(*x))
     variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
     model = to_torch(replace(small, dtype="float64"))
 
     def loss() -> torch.Tensor:
-        difference: torch.Tensor = model(*inputs).flatten(1) - targets
+        found = model(*inputs)
+        parts = found if isinstance(found, tuple) else (found,)
+        difference = torch.hstack([part.flatten(1) for part in parts]) - targets
         return difference.square().sum() / (len(targets) * variance)
 
     best, state = float(loss().detach()), {k: v.clone() for k, v in model.state_dict().items()}

@@ -101,9 +101,8 @@ def samples_of(
             else inputs.sample(drawn, prod(node.size), seed + number).reshape(drawn, *node.size)
             for number, node in enumerate(network.inputs)
         )
-    given = inputs if len(network.inputs) > 1 and isinstance(inputs, tuple) else (inputs,)
     try:
-        arrays = network.arranged(*map(_array, given))
+        arrays = network.arranged(*map(as_samples, as_parts(inputs, len(network.inputs))))
     except NetworkError as error:
         raise MethodError(f"inputs=…: {error}") from None
     if len({len(a) for a in arrays}) != 1 or not len(arrays[0]):
@@ -136,14 +135,25 @@ def _grids(network: Network) -> list[int]:
     return [prod(shape) for shape in network.shapes.values() if prod(shape[1:]) > 1]
 
 
-def _array(given: Any) -> npt.NDArray[Any]:
-    """An array of samples."""
+def as_parts(given: Any, count: int) -> tuple[Any, ...]:
+    """One for each of several inputs, or outputs, of a network: a tuple is that, anything else is one.
+
+    Examples
+    --------
+    >>> as_parts(([1.0], [2.0]), 2), as_parts(([1.0], [2.0]), 1)
+    (([1.0], [2.0]), (([1.0], [2.0]),))
+    """
+    return given if count > 1 and isinstance(given, tuple) else (given,)
+
+
+def as_samples(given: Any) -> npt.NDArray[Any]:
+    """An array of samples, of an array, a tensor, numbers or a loader."""
     if hasattr(given, "detach"):
         return np.asarray(given.detach().cpu().double().numpy())
     if hasattr(given, "__array__") or isinstance(given, list | tuple):
         return np.asarray(given, dtype=np.float64)
     if isinstance(given, Iterable) and not isinstance(given, str | bytes):  # a loader
-        batches = [_array(b[0] if isinstance(b, list | tuple) else b) for b in given]
+        batches = [as_samples(b[0] if isinstance(b, list | tuple) else b) for b in given]
         if batches:
             return np.concatenate(batches)
     raise MethodError("inputs=… holds no samples")

@@ -334,8 +334,15 @@ class Network:
         """
         if len(self.outputs) != 1:
             raise NetworkError(
-                f"this network has {len(self.outputs)} outputs; to_torch gives a tuple"
+                f"this network has {len(self.outputs)} outputs; flat(…) puts them side by side"
             )
+        return self._computed(*x)[0]
+
+    def flat(self, *x: npt.ArrayLike) -> FloatArray:
+        """The same of all outputs, side by side: a row of numbers for each sample."""
+        return np.hstack([y.reshape(len(y), -1) for y in self._computed(*x)])
+
+    def _computed(self, *x: npt.ArrayLike) -> list[FloatArray]:
         values = dict(zip((node.name for node in self.inputs), self.arranged(*x), strict=True))
         left = Counter(self.readers)
         for node in self.nodes:
@@ -345,7 +352,7 @@ class Network:
                 left[name] -= 1
                 if not left[name]:  # values that nothing reads any more are let go
                     values.pop(name, None)
-        return values[self.outputs[0]]
+        return [values[name] for name in self.outputs]
 
     def arranged(self, *x: npt.ArrayLike) -> list[FloatArray]:
         """Samples of the inputs as arrays of their shapes.

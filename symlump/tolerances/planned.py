@@ -75,6 +75,18 @@ def check_network(verb: str, subject: Any) -> None:
     )
 
 
+def check_data(data: Any) -> None:
+    """Refuse what is no pair of inputs and targets.
+
+    Raises
+    ------
+    MethodError
+        With what was meant.
+    """
+    if data is not None and not (isinstance(data, tuple | list) and len(data) == 2):
+        raise MethodError(f"data is a pair (inputs, targets); got a {type(data).__name__}")
+
+
 def identify(result: Any) -> Any:
     """What decides a result of one plan: many tolerances give the same."""
     if hasattr(result, "partition"):

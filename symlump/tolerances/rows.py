@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression, mean_squared_error
@@ -18,6 +17,8 @@ from symlump.lumping.linear.plan import ConstrainedPlan
 from symlump.lumping.linear.smallest import purpose
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.plan import EquivalencePlan
+from symlump.network.network import Network
+from symlump.ode.exact import FloatArray
 
 _SIMULATIONS = 20
 
@@ -119,7 +120,7 @@ def network_rows(
     plan: CompressionPlan,
     box: Any,
     horizon: float | None,
-    data: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+    data: tuple[Any, Any] | None,
     samples: int,
     seed: int,
 ) -> tuple[Measure, str]:
@@ -128,18 +129,16 @@ def network_rows(
     Raises
     ------
     MethodError
-        If there is a horizon, or a box for a network that is no chain.
+        If there is a horizon.
     """
     original = plan.network
     if horizon is not None:
         raise MethodError("horizon belongs to systems; a network takes box or data")
-    if original.chain is None and box is not None:
-        raise MethodError("box is for chains of dense layers, and this network is none")
-    x = _inputs(plan, box, samples, seed)
-    before = original(*x)
+    x = _inputs(original, box, samples, seed)
+    before = original.flat(*x)
 
     def measured(eps: float, result: Compression) -> SweepRow:
-        observed = float(np.abs(result.network(*x) - before).max())
+        observed = float(np.abs(result.network.flat(*x) - before).max())
         bound = None if box is None else _network_bound(result, box)
         loss = None if data is None else mean_squared_error(result.network, *data)
         small = result.network.chain or result.network
@@ -150,14 +149,13 @@ def network_rows(
     return measured, f"{repr(original).strip('<>')}, by {plan.method.within(0.0).label}"
 
 
-def _inputs(plan: CompressionPlan, box: Any, samples: int, seed: int) -> list[Any]:
+def _inputs(network: Network, box: Any, samples: int, seed: int) -> list[FloatArray]:
     """Uniform in the box, or else standard normal."""
     if box is None:
-        return standard_inputs(plan.network, samples, seed)
-    from symlump.enclosures.boxes import as_box, samples_of
+        return standard_inputs(network, samples, seed)
+    from symlump.network.bounds.inputs import box_of, samples_in
 
-    chain = plan.network.dense_chain("box")
-    return [samples_of(as_box(box, chain.inputs), samples, np.random.default_rng(seed))]
+    return samples_in(network, box_of(network, box), samples, seed)
 
 
 def _network_bound(result: Compression, box: Any) -> float | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy.typing as npt
-
 from symlump.compression.compression import Compression
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.linear.linear_lumping import LinearLumping
@@ -14,7 +12,7 @@ from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.system import ODE
 from symlump.plan import check_share
-from symlump.tolerances.planned import identify, make_plan
+from symlump.tolerances.planned import check_data, identify, make_plan
 
 _CUTTING = 20.0  # cutting the box does not make a bound so many times smaller
 
@@ -29,7 +27,7 @@ def search(
     max_loss: float | None = None,
     box: Any = None,
     horizon: float | None = None,
-    data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    data: tuple[Any, Any] | None = None,
     initial: Any = None,
     example: Any = None,
     seed: int = 0,
@@ -76,6 +74,7 @@ def search(
         raise MethodError(f"search takes exactly one of {', '.join(wishes)}")
     if (max_bound is None) != (box is None) or (max_loss is None) != (data is None):
         raise MethodError("max_bound goes with box, and max_loss with data; give both or neither")
+    check_data(data)
     system = isinstance(subject, ODE)
     if system and (max_loss is not None or (max_bound is None) != (horizon is None)):
         raise MethodError("a system has a bound on a box up to a horizon, and no loss")

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression
 from symlump.enclosures.wording import at_most
@@ -24,7 +22,7 @@ from symlump.memory import memory_errors
 from symlump.ode.system import ODE
 from symlump.plan import check_tolerance
 from symlump.tables import table_html, table_text
-from symlump.tolerances.planned import check_network, make_plan
+from symlump.tolerances.planned import check_data, check_network, make_plan
 from symlump.tolerances.rows import Result, SweepRow, linear_rows, network_rows, system_rows
 
 if TYPE_CHECKING:
@@ -144,7 +142,7 @@ def sweep(
     initial: Any = None,
     box: Any = None,
     horizon: float | None = None,
-    data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    data: tuple[Any, Any] | None = None,
     example: Any = None,
     samples: int = 2000,
     seed: int = 0,
@@ -207,6 +205,7 @@ def sweep(
     0.7929             1      2     0.7929
     """
     tolerances = None if eps is None else _given(eps)
+    check_data(data)
     if method is None:
         method = _usual(subject)
     if isinstance(method, Constrained) and initial is not None:

@@ -8,6 +8,8 @@ from planted_graph import residual
 
 import symlump as sl
 from symlump.cli.main import main
+from symlump.network.activations.table import activation
+from symlump.network.nodes import Affine, Apply, Combine, Input
 
 pytest.importorskip("onnx")
 
@@ -41,6 +43,64 @@ def test_compress_onnx(capsys, net, tmp_path):
     assert r"\dot{" in tex.read_text()
     code, out, _ = run(capsys, "compress", net, "--eps", "0")
     assert code == 0 and "exact, proof checked" in out and "output" not in out.split("observed")[1]
+
+
+@pytest.fixture
+def ends(tmp_path):
+    """Two inputs of 2 and 1 numbers, two outputs of 1 and 2; and samples of it."""
+    rng = np.random.default_rng(0)
+    net = sl.Network(
+        (
+            Input("x", (), (2,)), Input("y", (), (1,)),
+            Affine("a", ("x",), rng.normal(size=(6, 2))), Affine("b", ("y",), rng.normal(size=(6, 1))),
+            Combine("sum", ("a", "b"), "add"), Apply("t", ("sum",), activation("tanh")),
+            Affine("c", ("t",), rng.normal(size=(1, 6))), Affine("d", ("t",), rng.normal(size=(2, 6))),
+        ),
+        ("c", "d"),
+    )  # fmt: skip
+    x, y = rng.normal(size=(20, 2)), rng.normal(size=(20, 1))
+    sl.write_onnx(net, tmp_path / "ends.onnx")
+    np.savetxt(tmp_path / "ends.csv", np.hstack([x, y, net.flat(x, y)]), delimiter=",")
+    return tmp_path / "ends.onnx", tmp_path / "ends.csv"
+
+
+@pytest.mark.parametrize("name", ["afde", "dependence", "wanda"])
+def test_data_of_several_inputs_and_outputs_is_side_by_side(capsys, ends, name):
+    net, data = ends
+    asked = "--method", name, "--data", data
+    code, out, err = run(capsys, "compress", net, "--retain", "0.6", *asked, "--json")
+    assert code == 0, err
+    report = json.loads(out)["mean_squared_error"]
+    assert report["before"] < 1e-12 < report["after"] and report["samples"] == 20
+    code, out, err = run(
+        capsys, "sweep", net, "--eps", "0,0.3", *asked, "--box", "-1", "1", "--json"
+    )
+    assert code == 0, err
+    first, last = json.loads(out)["rows"]
+    assert first["loss"] < 1e-12 < last["loss"] and last["observed"] <= last["bound"]
+
+
+def test_a_bound_of_a_graph_that_symmetries_reduced(capsys, net):
+    """--box certifies; only in chains is it an option of the method, too."""
+    exactly = "--method", "symmetric", "--eps", "0"
+    code, out, err = run(capsys, "compress", net, *exactly, "--box", "-0.1", "0.1")
+    assert code == 0 and "certified: for all inputs" in out, err
+
+
+def test_only_what_is_stored_in_full_says_so(capsys, net, tmp_path):
+    for name, full in (
+        ("dependence", False),
+        ("svd", False),
+        ("magnitude", True),
+        ("quantise", True),
+    ):
+        small = tmp_path / f"{name}.onnx"
+        code, out, err = run(
+            capsys, "compress", net, "--method", name, "--retain", "0.7", "-o", small
+        )
+        assert code == 0, err
+        numbers = sl.read_onnx(small).parameters
+        assert (f"holds every weight in full, {numbers} numbers" in out) == full
 
 
 def test_chains_go_between_formats(capsys, tmp_path):

@@ -131,10 +131,54 @@ def test_a_network_with_branches_and_convolutions():
     graph = table.rows[0].result.original
     again = sl.sweep(graph, [0, 1.0, 1e6])
     assert again.to_csv() == table.to_csv()
-    with pytest.raises(MethodError, match="chains of dense layers"):
-        sl.sweep(graph, [0], box=(-1, 1))
+    (boxed,) = sl.sweep(model, [1.0], example=example[..., :3, :3], box=(-0.1, 0.1)).rows
+    assert 0 < boxed.observed <= boxed.bound < 1
     with pytest.raises(MethodError, match="example is an input of a torch module"):
         sl.sweep(graph, [0], example=example)
+
+
+class Ends(torch.nn.Module):
+    """Two inputs, two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Linear(3, 8), torch.nn.Linear(2, 8)
+        self.c, self.d = torch.nn.Linear(8, 2), torch.nn.Linear(8, 3)
+
+    def forward(self, x, y):
+        h = torch.tanh(self.a(x) + self.b(y))
+        return self.c(h), self.d(h)
+
+
+@pytest.mark.parametrize("method", [sl.AFDE(eps=0, steps=3), sl.Dependence(eps=0), sl.Quantize(8)])
+def test_a_network_of_several_inputs_and_outputs(method):
+    torch.manual_seed(0)
+    model, example = Ends().eval(), (torch.zeros(1, 3), torch.zeros(1, 2))
+    x = (torch.randn(50, 3), torch.randn(50, 2))
+    y = tuple(part.detach() for part in model(*x))
+    table = sl.sweep(model, [0.5, 5.0], method, example=example, box=(-1, 1), data=(x, y))
+    for row in table.rows:
+        gaps = [(a - b).detach() for a, b in zip(row.result.model(*x), model(*x), strict=True)]
+        seen = torch.hstack(gaps).square().mean().item()
+        assert row.loss == pytest.approx(seen, 1e-3, 1e-12) and 0 < row.observed <= row.bound
+        aside = torch.hstack(y)
+        assert row.result.mean_squared_error(x, aside) == pytest.approx(row.loss, abs=1e-14)
+    allowed = 1.01 * max(row.loss for row in table.rows)
+    found = sl.search(model, method, max_loss=allowed, data=(x, y), example=example)
+    assert found.mean_squared_error(x, y) <= allowed
+    with pytest.raises(MethodError, match=r"targets have shape \(50, 2\), the network gives"):
+        found.mean_squared_error(x, y[0])
+
+
+def test_data_is_a_pair():
+    x = np.zeros((4, 3))
+    for data in (x, (x,), "ab"):
+        with pytest.raises(MethodError, match=r"a pair \(inputs, targets\)|no samples"):
+            sl.sweep(network(), [0], data=data)
+        with pytest.raises(MethodError, match=r"a pair \(inputs, targets\)|no samples"):
+            sl.search(network(), sl.AFDE(eps=0), max_loss=1.0, data=data)
+    with pytest.raises(MethodError, match=r"targets have shape \(4,\), the network gives \(4, 2\)"):
+        sl.sweep(network(), [0], data=(x, np.zeros(4)))  # classes are no targets
 
 
 def test_what_is_no_subject_is_refused_at_once():

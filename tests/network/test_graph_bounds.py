@@ -154,6 +154,51 @@ def test_a_bound_of_a_graph_that_says_nothing_is_called_vacuous():
     assert f"only {bound.spread[worst]:.4g} apart on 1000 samples" in str(bound)
 
 
+class Moves(nn.Module):
+    """Steps that put entries elsewhere: shuffled pixels, zeros between and around, parts, enlarging."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 3, padding=1), nn.ConvTranspose2d(1, 2, 3, 2, 1)
+        self.pad, self.c = nn.ConstantPad2d((1, 0, 0, 1), 0.3), nn.Conv2d(2, 2, 3)
+
+    def forward(self, x):
+        h = nn.functional.pixel_shuffle(torch.tanh(self.a(x)), 2)
+        h = self.pad(nn.functional.silu(self.b(h))[:, :, 4:])
+        h = nn.functional.interpolate(h[:, :, :, ::2], scale_factor=2, mode="nearest")
+        return torch.tanh(self.c(h)).mean((2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_bounds_pass_steps_that_put_entries_elsewhere(dtype):
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    model, example = Moves().eval().to(kind), torch.zeros(1, 1, 2, 2, dtype=kind)
+    small = sl.compress(model, sl.Magnitude(0.8), example=example)
+    names = {getattr(node, "kind", type(node).__name__) for node in small.original.nodes}
+    assert {"Rearrange", "dilate", "pad", "take", "resize"} <= names
+    bound = small.bound((-1, 1), splits=0)
+    x = 2 * torch.rand(2000, 1, 2, 2).to(kind) - 1
+    with torch.no_grad():
+        gap = (model(x).double() - small.model(x).double()).abs().max(dim=0).values.numpy()
+        exact = (model.double()(x.double()) - small.model.double()(x.double())).abs()
+    assert (gap <= bound.computed).all()
+    seen = exact.max(dim=0).values.numpy()
+    assert (seen <= bound.values + 1e-12).all() and bound.largest < 200 * seen.max()
+
+
+def test_a_bound_of_several_inputs_that_says_nothing_is_called_vacuous():
+    nodes = (
+        Input("x", (), (1,)), Input("y", (), (1,)), Combine("sum", ("x", "y"), "add"),
+        Affine("a", ("sum",), np.ones((1, 1))), Affine("b", ("sum",), np.ones((1, 1))),
+    )  # fmt: skip
+    f = Network(nodes, ("a", "b"))
+    g = f.with_layers([Affine("b", ("sum",), np.array([[-1.0]]))])
+    bound = bound_difference(f, g, np.array([[0.0, 1.0], [0.0, 1.0]]))
+    assert bound.vacuous and bound.values[1] == pytest.approx(4.0)
+    assert "vacuous: output 1 has the bound 4" in str(bound)
+
+
 def test_what_bounds_do_not_pass_is_named():
     net = Network((Input("x", (), (2,)), Softmax("soft", ("x",))), ("soft",))
     with pytest.raises(

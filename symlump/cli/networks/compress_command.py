@@ -16,7 +16,7 @@ from symlump.cli.networks.compress_methods import (
     reduce_network,
 )
 from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
-from symlump.cli.networks.data import read_data
+from symlump.cli.networks.data import Data, read_data
 from symlump.cli.networks.saved import add_shape, is_onnx, norms_line, read_saved, refuse_unheeded
 from symlump.cli.outputs import (
     add_picture,
@@ -30,7 +30,6 @@ from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression
-    from symlump.datasets.dataset import Dataset
     from symlump.network.network import Network
     from symlump.network.state_dict import SavedNetwork
 
@@ -182,7 +181,7 @@ def run(options: argparse.Namespace) -> Answer:
     if options.output is not None:
         _write(options.output, suffix, result, saved)
         report["output"] = options.output
-        if result.reduction.stored is not None:
+        if result.network.parameters > result.retained_parameters:
             report["written_in_full"] = True
     if saved is not None and saved.norms:
         report["normalisations"] = saved.norms
@@ -240,7 +239,7 @@ def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | No
         write_network(path, result.network, saved)
 
 
-def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
+def _report(result: Compression, data: Data | None) -> dict[str, Any]:
     from symlump.compression.compression import mean_squared_error
     from symlump.compression.merging.effect import observed_difference
     from symlump.network.rewrite import reducible
@@ -258,7 +257,7 @@ def _report(result: Compression, data: Dataset | None) -> dict[str, Any]:
         report["mean_squared_error"] = {
             "before": mean_squared_error(result.original, data.inputs, data.targets),
             "after": mean_squared_error(result.network, data.inputs, data.targets),
-            "samples": len(data),
+            "samples": len(data.targets),
         }
     return report
 
@@ -295,8 +294,8 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
         lines.append(certificates_line(report["certificates"]))
     if "written_in_full" in report:
         lines.append(
-            "the file holds every weight in full: the smaller storage is that of symlump.compress(…).model "
-            "or of a packed format"
+            f"the file holds every weight in full, {result.network.parameters} numbers: what is kept is "
+            "counted as a packed or sparse format stores it"
         )
     return "\n".join(lines)
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from symlump.errors import MethodError
 
 if TYPE_CHECKING:
+    from symlump.cli.networks.data import Data
     from symlump.compression.compression import Compression
     from symlump.compression.reduction import CompressionMethod
-    from symlump.datasets.dataset import Dataset
     from symlump.network.network import Network
 
 #: A method from what it is asked for (eps, retain or bits), the options of the command, and the data.
-Make = Callable[[dict[str, Any], argparse.Namespace, "Dataset | None"], "CompressionMethod"]
+Make = Callable[[dict[str, Any], argparse.Namespace, "Data | None"], "CompressionMethod"]
 
 
-def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.merging.afde import AFDE
 
     return AFDE(
@@ -34,50 +34,50 @@ def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | Non
     )
 
 
-def _symmetric(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _symmetric(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.symmetries.symmetric import Symmetric
 
     return Symmetric(**wish, box=options.box)
 
 
-def _dependence(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _dependence(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.dependences.dependence import Dependence
 
     seen: dict[str, Any] = {} if data is None else {"inputs": data.inputs}
     return Dependence(**wish, **seen, steps=options.steps, relative_to=options.relative_to)
 
 
-def _hierarchical(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _hierarchical(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.hierarchical.method import Hierarchical
 
     return Hierarchical(**wish, inputs=None if data is None else data.inputs)
 
 
-def _svd(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _svd(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.baselines.svd import TruncatedSVD
 
     return TruncatedSVD(**wish, relative_to=options.relative_to)
 
 
-def _quantise(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _quantise(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.baselines.quantize import Quantize
 
     return Quantize(**wish)
 
 
-def _global(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _global(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.baselines.magnitude import Magnitude
 
     return Magnitude(**wish, scope="global")
 
 
-def _layerwise(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _layerwise(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.baselines.magnitude import Magnitude
 
     return Magnitude(**wish, scope="layerwise")
 
 
-def _wanda(wish: dict[str, Any], options: argparse.Namespace, data: Dataset | None) -> Any:
+def _wanda(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.baselines.wanda import Wanda
 
     if data is None:
@@ -109,7 +109,7 @@ METHODS = {
     "symmetric": Named(
         _symmetric,
         "merges units that are multiples of one another, exactly at --eps 0, with a proof; with --box "
-        "also folds ReLU units that never switch there",
+        "also folds ReLU units of a chain of dense layers that never switch there",
     ),
     "dependence": Named(
         _dependence,
@@ -144,6 +144,19 @@ _TAKEN_BY = {
     "relative_to": ("afde", "dependence", "svd"),
     "steps": ("afde", "dependence"),
 }
+
+
+def make_method(
+    name: str,
+    wish: dict[str, Any],
+    options: argparse.Namespace,
+    network: Network,
+    data: Data | None,
+) -> CompressionMethod:
+    """The method of a name, for a network."""
+    if network.chain is None:  # only in chains are units folded that never switch on the box
+        options = argparse.Namespace(**{**vars(options), "box": None})
+    return METHODS[name].make(wish, options, data)
 
 
 def describe_methods() -> str:
@@ -184,9 +197,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--bits", type=int, metavar="N", help="quantise: 2 to 16")
 
 
-def reduce_network(
-    options: argparse.Namespace, network: Network, data: Dataset | None
-) -> Compression:
+def reduce_network(options: argparse.Namespace, network: Network, data: Data | None) -> Compression:
     """Compress as the options say.
 
     Raises
@@ -209,7 +220,7 @@ def reduce_network(
             raise MethodError(f"{said}, not for --method {options.method}")
     searched = given in ("max_loss", "max_bound")
     wish = {"eps": 0.0} if searched else {given: getattr(options, given)}
-    method = METHODS[options.method].make(wish, options, data)
+    method = make_method(options.method, wish, options, network, data)
     if given == "max_loss":
         from symlump.tolerances.search import search
 

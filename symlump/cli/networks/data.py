@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from symlump.errors import FileFormatError, MethodError
+from symlump.errors import FileFormatError
 
 if TYPE_CHECKING:
-    from symlump.datasets.dataset import Dataset
     from symlump.network.network import Network
 
 
-def read_data(file: str, network: Network) -> Dataset:
-    """Inputs and targets of a network from a CSV file.
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Samples for a network.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (samples, numbers), or a tuple of one for each of several inputs
+    targets : ndarray, shape (samples, numbers of all outputs)
+    """
+
+    inputs: Any
+    targets: Any
+
+
+def read_data(file: str, network: Network) -> Data:
+    """Inputs and targets of a network from a CSV file; several inputs, or outputs, are side by side.
 
     Raises
     ------
@@ -22,9 +37,9 @@ def read_data(file: str, network: Network) -> Dataset:
     """
     import numpy as np
 
-    from symlump.datasets.dataset import Dataset
-
-    path, (inputs, outputs) = Path(file), _sizes(network)
+    sizes = [prod(node.size) for node in network.inputs]
+    path, inputs = Path(file), sum(sizes)
+    outputs = sum(prod(network.shapes[name]) for name in network.outputs)
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         if lines and not all(_is_number(part) for part in lines[0].split(",")):
@@ -40,13 +55,8 @@ def read_data(file: str, network: Network) -> Dataset:
             f"{path} has {table.shape[1]} columns; this network needs {inputs} inputs and {outputs} "
             "targets in each row, all finite numbers"
         )
-    return Dataset(
-        path.name,
-        table[:, :inputs],
-        table[:, inputs:],
-        tuple(f"x{i + 1}" for i in range(inputs)),
-        tuple(f"y{i + 1}" for i in range(outputs)),
-    )
+    parts = np.split(table[:, :inputs], np.cumsum(sizes)[:-1], axis=1)
+    return Data(parts[0] if len(parts) == 1 else tuple(parts), table[:, inputs:])
 
 
 def _is_number(text: str) -> bool:
@@ -55,12 +65,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _sizes(network: Network) -> tuple[int, int]:
-    """How many numbers a sample and its targets have."""
-    from math import prod
-
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise MethodError("--data is for networks with one input and one output")
-    return prod(network.inputs[0].size), prod(network.shapes[network.outputs[0]])

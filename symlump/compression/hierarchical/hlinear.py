@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,9 @@ from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
 from symlump.network.torch_io import layer_places
-from symlump.ode.exact import FloatArray
+from symlump.network.torch_module import with_arrays_of
+from symlump.network.torch_parts import array_of
+from symlump.network.written.grouped import held_by_parts
 
 # What one group of blocks, and one entry of a multiplied-out weight, cost beside the multiplications,
 # in multiplications; only decides which of two equal ways is taken.
@@ -148,7 +149,7 @@ class HLinear(nn.Module):
     def to_hmatrix(self) -> HMatrix:
         """The weight as it is now; its error counts from here."""
         blocks = [
-            Block(place, rows, columns, tuple(_numbers(stack[k]) for stack in parts), 0.0)
+            Block(place, rows, columns, tuple(array_of(stack[k]) for stack in parts), 0.0)
             for group, parts in zip(self._groups, self._stacks(), strict=True)
             for k, (place, rows, columns) in enumerate(group)
         ]
@@ -323,18 +324,20 @@ def factored_network(network: Network, model: nn.Module) -> Network:
     [(1, 16), (16, 1)]
     """
     places = layer_places(network, model)
+    modules = {name: model.get_submodule(place) for name, place in places.items()}
+    found = held_by_parts(network, modules)
     nodes: list[Node] = []
     for node in network.nodes:
         if not isinstance(node, Affine):
             nodes.append(node)
             continue
-        held: Any = model.get_submodule(places[node.name])
-        bias = None if held.bias is None else _numbers(held.bias)
-        own = replace(node, bias=bias, weight_name="", bias_name="")
+        held = found[node.name]
+        own = replace(node, weight_name="", bias_name="")
         if not isinstance(held, HLinear):
-            nodes.append(replace(own, weight=_numbers(held.weight).reshape(node.weight.shape)))
+            nodes.append(with_arrays_of(own, held))
             continue
-        right, left = (_numbers(part) for part in copy.deepcopy(held).double().factors())
+        own = replace(own, bias=None if held.bias is None else array_of(held.bias))
+        right, left = (array_of(part) for part in copy.deepcopy(held).double().factors())
         first = replace(own, name=f"{node.name}.right", weight=right, bias=None)
         nodes += [first, replace(own, inputs=(first.name,), weight=left)]
     return Network(tuple(nodes), network.outputs, network.dtype)
@@ -371,7 +374,3 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
         if bias is not None:
             linear.bias.copy_(bias)
     return linear
-
-
-def _numbers(part: torch.Tensor) -> FloatArray:
-    return np.array(part.detach().cpu().to(torch.float64).numpy())

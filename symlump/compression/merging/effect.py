@@ -203,13 +203,6 @@ def flat_outputs(values: dict[str, FloatArray], network: Network) -> FloatArray:
     return parts[0] if len(parts) == 1 else np.hstack(parts)
 
 
-def outputs_of(network: Network, x: Sequence[FloatArray]) -> FloatArray:
-    """All outputs of a network, side by side."""
-    if len(network.outputs) == 1:  # lets values go that nothing reads any more
-        return network(*x).reshape(len(x[0]), -1)
-    return flat_outputs(forward(network, x), network)
-
-
 def effect_scale(ode: NetworkODE) -> tuple[float, ...]:
     """What to divide distances by, for each variable of a network's differential equation.
 
@@ -255,7 +248,7 @@ def observed_difference(
     0.0
     """
     x = standard_inputs(original, samples, seed)
-    before, after = outputs_of(original, x), outputs_of(reduced, x)
+    before, after = original.flat(*x), reduced.flat(*x)
     gap = after - before
     return Difference(
         len(before),

@@ -15,7 +15,7 @@ from symlump.compression.collapse import TRIED, OutputWatch
 from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs, samples_of
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
-from symlump.compression.merging.effect import effect_scale, outputs_of
+from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
 from symlump.compression.merging.unit_lumping import UnitForward
@@ -233,13 +233,13 @@ class UnitPlan(NetworkPlan):
         if not self.watch.moves(small):
             return inf
         with np.errstate(over="ignore", invalid="ignore"):
-            error = float(np.mean((outputs_of(small, self._stated[1]) - self._outputs) ** 2))
+            error = float(np.mean((small.flat(*self._stated[1]) - self._outputs) ** 2))
         return error if isfinite(error) else inf
 
     @cached_property
     def _outputs(self) -> FloatArray:
         with np.errstate(over="ignore", invalid="ignore"):
-            return outputs_of(self.network, self._stated[1])
+            return self.network.flat(*self._stated[1])
 
     @cached_property
     def _exact_size(self) -> int:

@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from symlump.enclosures.boxes import as_box, ensure_finite, samples_of
+from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, grow
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.memory import memory_errors
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
+from symlump.network.bounds.inputs import box_of, samples_in
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
 from symlump.network.bounds.relaxation import ranges, relaxation_cost
 from symlump.network.bounds.unrolled import unroll
@@ -232,7 +233,7 @@ def bound_difference(
         isinstance(splits, bool) or not isinstance(splits, int) or splits < 0
     ):
         raise MethodError(f"splits={splits!r}: give how often to cut the box, such as 255, or 0")
-    whole = _box_of(original, box)
+    whole = box_of(original, box)
     first, second = unroll(meant(original)), unroll(meant(reduced))
     if original.chain is None or reduced.chain is None:
         # Where nothing merged each unit has its own; elsewhere partners are sought.
@@ -276,12 +277,9 @@ def bound_difference(
 
 
 def _spread(network: Network, box: Interval) -> FloatArray | None:
-    """How far each output's values are apart on samples; None where they are no numbers, or several arrays."""
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        return None
-    x = samples_of(box, _SPREAD_SAMPLES, np.random.default_rng(0))
+    """How far each output's values are apart on samples; None where they are no numbers."""
     with np.errstate(all="ignore"):
-        y = network(x.reshape(-1, *network.inputs[0].size)).reshape(len(x), -1)
+        y = network.flat(*samples_in(network, box, _SPREAD_SAMPLES))
     return np.asarray(y.max(axis=0) - y.min(axis=0)) if np.isfinite(y).all() else None
 
 
@@ -314,7 +312,7 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
     """
     if not isinstance(network, Network):
         raise MethodError(f"reachable needs a symlump.Network; got a {type(network).__name__}")
-    whole = _box_of(network, box)[None, :]
+    whole = box_of(network, box)[None, :]
     source = meant(network)
     names = [layer.name for layer in network.layers]
     if source is not network:
@@ -337,16 +335,6 @@ def _last_scale(network: Network, name: str) -> str:
             break
         name = reader.name
     return name
-
-
-def _box_of(network: Network, box: Any) -> Interval:
-    """A box of all entries of all inputs; two arrays may have the shape of the one input."""
-    count = sum(prod(node.size) for node in network.inputs)
-    if isinstance(box, tuple) and len(box) == 2 and len(network.inputs) == 1:
-        size = network.inputs[0].size
-        if len(size) > 1 and any(np.shape(end) == size for end in box):
-            box = tuple(np.broadcast_to(np.asarray(end), size).ravel() for end in box)
-    return as_box(box, count)
 
 
 def _branch(

@@ -31,7 +31,7 @@ from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, down, grow, up
 from symlump.network.activations.activation import Activation
 from symlump.network.bounds.curves import curve
-from symlump.network.bounds.matrices import entries, matrix, refusal, write_out
+from symlump.network.bounds.matrices import entries, is_moving, matrix, refusal, write_out
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -153,7 +153,7 @@ class _Walk:
                     ),
                     np.where(members, x.error, 0.0).max(axis=1),
                 )
-            case Affine() | GroupSum() | Select() | Pool():
+            case _ if isinstance(node, Affine | GroupSum | Select | Pool) or is_moving(node):
                 return self._linear(node, given[0], shapes[0], shape)
         raise refusal(node)
 

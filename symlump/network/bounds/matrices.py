@@ -11,11 +11,14 @@ from symlump.enclosures.affine import AffineMap
 from symlump.errors import FailureError, NetworkError
 from symlump.network.evaluate import evaluate
 from symlump.network.nodes import Affine, Node, Pool, Shape
-from symlump.network.step_nodes import Operation
+from symlump.network.step_nodes import Operation, Reorder
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Entries of one matrix, at most.
 MOST_ENTRIES = 1 << 24
+
+#: Operations that only put entries elsewhere, beside constants.
+_MOVING = ("dilate", "pad", "spread", "take")
 
 
 def ensure_small(size: int) -> None:
@@ -73,6 +76,14 @@ def matrix(node: Node, shape: Shape) -> FloatArray:
     return np.concatenate([[0.0], node.weight.ravel()])[np.rint(found).astype(np.int64)]
 
 
+def is_moving(node: Node) -> bool:
+    """Whether a step puts entries elsewhere, perhaps several times, beside constants, and does nothing else."""
+    if isinstance(node, Operation):
+        nearest = node.kind == "resize" and node.options["mode"].startswith("nearest")
+        return node.kind in _MOVING or nearest
+    return isinstance(node, Reorder)
+
+
 def write_out(node: Node, before: Shape, after: Shape) -> AffineMap:
     """A linear step as a map from entries to entries, with radii.
 
@@ -87,7 +98,10 @@ def write_out(node: Node, before: Shape, after: Shape) -> AffineMap:
     weight = matrix(node, before)
     radius, bias = np.zeros_like(weight), np.zeros(len(weight))
     doubt = np.zeros_like(bias)
-    if isinstance(node, Pool):
+    if is_moving(node):
+        bias = evaluate(node, np.zeros((1, *before))).ravel()
+        weight = weight - bias[:, None]
+    elif isinstance(node, Pool):
         inexact = (np.frexp(weight)[0] != 0.5) & (weight != 0)
         radius = np.where(inexact, np.spacing(weight), 0.0)
     elif isinstance(node, Affine):
@@ -106,6 +120,6 @@ def refusal(node: Node) -> NetworkError:
     what = node.options["name"] if kind == "function" and isinstance(node, Operation) else kind
     return node.refuse(
         f"certified bounds do not pass through the step {what!r}; they know dense layers, "
-        "convolutions, pooling, activations, sums, products, joins and parts. What samples show is no bound, "
-        "but needs none of this: result.mean_squared_error(inputs, targets), symlump compress --data"
+        "convolutions, pooling, activations, sums, products, joins, parts and padding. What samples show is "
+        "no bound, but needs none of this: result.mean_squared_error(inputs, targets), symlump compress --data"
     )

@@ -25,6 +25,7 @@ from symlump.network.bounds.matrices import (
     MOST_ENTRIES,
     ensure_small,
     entries,
+    is_moving,
     matrix,
     refusal,
     write_out,
@@ -229,7 +230,7 @@ class _Unroller:
                 return given[0].taken(places[index].ravel())
             case Affine() if node.is_scale:
                 return given[0].scaled(*_per_entry(node, shape))
-            case Affine() | GroupSum() | Pool():
+            case _ if isinstance(node, Affine | GroupSum | Pool) or is_moving(node):
                 return given[0].mapped(write_out(node, shapes[0], shape))
         raise refusal(node)
 

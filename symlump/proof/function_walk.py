@@ -19,6 +19,7 @@ from symlump.ode.notation import name_latex
 from symlump.proof.check import Claim, Polynomial
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import Formulas, facts
+from symlump.proof.latex import list_latex
 from symlump.proof.steps import Line, ProofWalk, Step
 from symlump.proof.walk import Walker
 
@@ -93,7 +94,7 @@ class FunctionWalker(Walker):
                 Line(
                     "Quotients are compared as functions, where no denominator is 0:",
                     "\n".join([*map(self._text, shown), *(["…"] if more else [])]),
-                    r",\quad ".join([*map(self._latex, shown), *([r"\ldots"] if more else [])]),
+                    list_latex([*map(self._latex, shown), *([r"\ldots"] if more else [])]),
                 )
             )
         functions = (*claim.functions.values(), *claim.quotient_functions.values())

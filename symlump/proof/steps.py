@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from symlump.proof.latex import display_formula, escape_words, spell_out
+
 
 @dataclass(frozen=True)
 class Line:
@@ -46,15 +48,18 @@ class Step:
         return ["This holds." if self.holds else "This does not hold."]
 
     def to_latex(self) -> str:
-        """The step as LaTeX: paragraphs and displayed formulas."""
-        parts = [rf"\paragraph{{{_escaped(self.title)}}}"]
+        """The step as LaTeX: paragraphs and displayed formulas, for a document that loads amsmath.
+
+        pdfTeX knows Latin and Greek letters; for names in other scripts use XeLaTeX or LuaLaTeX.
+        """
+        parts = [rf"\paragraph{{{escape_words(self.title)}}}"]
         for line in self.lines:
-            parts.append(_escaped(line.words))
+            parts.append(escape_words(line.words))
             if line.latex:
-                parts.append(rf"\[ {line.latex} \]")
+                parts.append(display_formula(line.latex))
             elif line.text:
-                parts.append(rf"\begin{{quote}}{_escaped(line.text)}\end{{quote}}")
-        return "\n".join([*parts, *self._verdict])
+                parts.append(rf"\begin{{quote}}{escape_words(line.text)}\end{{quote}}")
+        return spell_out("\n".join([*parts, *self._verdict]))
 
     def _repr_markdown_(self) -> str:
         parts = [f"**{_plain(self.title)}**"]
@@ -93,18 +98,11 @@ class ProofWalk:
     __repr__ = __str__
 
     def to_latex(self) -> str:
-        """All steps as LaTeX."""
+        """All steps as LaTeX, as for one :class:`Step`."""
         return "\n\n".join(step.to_latex() for step in self.steps)
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join(step._repr_markdown_() for step in self.steps)
-
-
-_IN_LATEX = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\textasciitilde{}"}
-
-
-def _escaped(text: str) -> str:
-    return "".join(_IN_LATEX.get(c) or ("\\" + c if c in "&%$#_{}" else c) for c in text)
 
 
 def _plain(text: str) -> str:

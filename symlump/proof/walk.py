@@ -13,6 +13,7 @@ from symlump.errors import MethodError
 from symlump.ode.functions.wording import list_names
 from symlump.ode.notation import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
+from symlump.proof.latex import WIDTH, break_sum, list_latex, write_latex
 from symlump.proof.steps import Line, ProofWalk, Step
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Walker:
     def _line(self, words: str, *equations: tuple[str, str, sympy.Expr]) -> Line:
         """A line with formulas, given as the left side in text and in LaTeX, and the right side."""
         rows = [f"{text} = {self._text(right)}" for text, _, right in equations]
-        aligned = [f"{left} &= {self._latex(right)}" for _, left, right in equations]
+        aligned = [f"{left} &= {break_sum(self._latex(right))}" for _, left, right in equations]
         return Line(
             words, "\n".join(rows), r"\begin{aligned}" + r" \\ ".join(aligned) + r"\end{aligned}"
         )
@@ -153,7 +154,7 @@ class Walker:
         return str(expression).replace("**", "^")
 
     def _latex(self, expression: sympy.Expr) -> str:
-        return str(self.sympy.latex(expression, symbol_names=self.names))
+        return write_latex(expression, self.names)
 
     def _compared(self, words: str, left: str, found: sympy.Expr, name: str) -> tuple[Line, bool]:
         claimed = self._expression(self.claim.quotient[name], self.new)
@@ -163,6 +164,13 @@ class Walker:
         latex = f"{left} = {self._latex(found)}"
         if not holds:
             latex += rf" \;\neq\; {self._latex(claimed)}"
+        if len(latex) > WIDTH:
+            sides = [
+                f"= {self._latex(found)}",
+                *([] if holds else [rf"\neq {self._latex(claimed)}"]),
+            ]
+            broken = r" \\ ".join(f"&{break_sum(side)}" for side in sides)
+            latex = rf"\begin{{aligned}}{left} {broken}\end{{aligned}}"
         return Line(words, shown, latex), holds
 
     def _forward(self, name: str, members: Sequence[str]) -> Step:
@@ -326,7 +334,7 @@ class Walker:
             else f"the derivatives, by {list_names(list(found))}, of the sum over the block of {target}"
         )
         rows = ", ".join(f"{m}: {value}" for m, value in found.items())
-        latex = r",\quad ".join(f"{name_latex(m)}: {self._latex(v)}" for m, v in found.items())
+        latex = list_latex([f"{name_latex(m)}: {self._latex(v)}" for m, v in found.items()])
         return f"The coefficients of {shown} in {what}:", rows, latex
 
     def _smallest(self) -> Step:

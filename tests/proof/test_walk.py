@@ -2,6 +2,8 @@
 
 import copy
 import json
+import shutil
+import subprocess
 
 import pytest
 import sympy
@@ -204,3 +206,75 @@ def test_names_without_a_formula_are_shown_everywhere():
     last = EXAMPLES["e2"]().explain()[-1]
     for shown in (str(last), last.to_latex(), last._repr_markdown_()):
         assert "x1, x2; x3" in shown and "they are the blocks" in shown
+
+
+ODD_NAMES = [
+    "α",
+    "x'",
+    "a^b",
+    "a_b_c",
+    "{",
+    "}",
+    "\\",
+    "#",
+    "%",
+    "~",
+    "é",
+    "x²",
+    "ϕ1",
+    "a b",
+    "<x>",
+    "",
+    "&",
+    "$",
+]
+
+
+def of_odd_names(kind):
+    """A claim about variables whose names mean something to TeX, or nothing."""
+    rates = {name: [["-1", [[name, 1]]]] for name in ODD_NAMES}
+    parts = {"blocks": {"ρ%": ODD_NAMES}}
+    if kind == "linear":
+        parts = {"matrix": {"ρ%": [["1", [[name, 1]]] for name in ODD_NAMES]}}
+    data = {"format": "symlump certificate", "version": 1, "kind": kind, "system": rates}
+    return sl.Certificate(data | parts | {"quotient": {"ρ%": [["-1", [["ρ%", 1]]]]}})
+
+
+def with_an_odd_function():
+    def applied(symbol, variable):
+        return {symbol: ["ƒ_%é{", [[["1", [[variable, 1]]]]]]}
+
+    data = {
+        **{"format": "symlump certificate", "version": 3, "kind": "backward"},
+        "system": {"x": [["1", [["f", 2]]]], "y": [["1", [["g", 2]]]]},
+        "functions": applied("f", "x") | applied("g", "y"),
+        "blocks": {"z": ["x", "y"]},
+        "quotient": {"z": [["1", [["h", 2]]]]},
+        "quotient_functions": applied("h", "z"),
+    }
+    return sl.Certificate(data)
+
+
+def test_a_function_of_any_name_is_walked_through():
+    walk = with_an_odd_function().explain()
+    assert walk.holds and r"\text{ƒ\_\%é\{}^{2}{\left(z \right)}" in walk[1].to_latex()
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_tex_takes_every_proof(tmp_path):
+    """One document of all examples, and of names that mean something to TeX."""
+    proofs = [make() for make in (EXAMPLES | FUNCTION_EXAMPLES).values()]
+    proofs += [of_odd_names(kind) for kind in ("forward", "backward", "linear")]
+    wrong = copy.deepcopy(EXAMPLES["e2"]().data) | {"quotient": {"y1": [], "x3": []}}
+    proofs += [sl.Certificate(wrong)]
+    proofs.append(with_an_odd_function())
+    body = "\n".join(proof.explain().to_latex() for proof in proofs)
+    source = (
+        "\\documentclass{article}\n\\usepackage{amsmath}\n\\begin{document}\n%s\n\\end{document}\n"
+    )
+    (tmp_path / "proofs.tex").write_text(source % body, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "proofs.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "proofs.log").read_text(errors="replace")
+    assert "Missing character" not in log and "Overfull \\vbox" not in log

@@ -28,7 +28,7 @@ from symlump.network.nodes import (
 )
 from symlump.network.precision import refuse_overflow
 from symlump.network.simplify import simplify
-from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.step_nodes import Attention, Rearrange, passes_units
 from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -139,11 +139,11 @@ class _Rewriter:
                 return self._attention(node, given)
             case Rearrange() if node.name in self._labels:
                 return self._rearrange(node, given[0])
-            case ByPlace() if node.is_alike:
+            case Input() | Flatten() | Concatenate():
                 pass
-            case Operation() if node.keeps_units:
+            case _ if passes_units(node):
                 pass
-            case Softmax() | Untouched() | Operation() | Rearrange() | ByPlace():
+            case _ if not isinstance(node, Select | GroupSum):
                 inputs = tuple(self.restore(n, f"{node.name}.{n}.all") for n in node.inputs)
                 self._add(replace(node, inputs=inputs))
                 return same

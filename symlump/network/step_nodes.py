@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from symlump.network.nodes import Node, Shape
+from symlump.network.nodes import Apply, Node, Pool, Shape, Squeeze, Unsqueeze
 from symlump.ode.exact import FloatArray, IntArray
 
 
@@ -299,3 +299,21 @@ class Untouched(Node):
     def shape(self, *given: Shape) -> Shape:
         """As it was seen."""
         return self.result
+
+
+def passes_units(node: Node) -> bool:
+    """Whether a node does the same to each unit of its one input, and reads no other: a step like pooling.
+
+    Of no other kind of node is that taken for granted: units stay alone before one that is not known.
+
+    Examples
+    --------
+    >>> passes_units(Squeeze("y", ("x",))), passes_units(Softmax("y", ("x",)))
+    (True, False)
+    """
+    match node:
+        case Operation():
+            return node.keeps_units
+        case ByPlace():
+            return node.is_alike
+    return isinstance(node, Apply | Pool | Regrid | Squeeze | Unsqueeze)

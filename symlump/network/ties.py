@@ -23,12 +23,10 @@ from symlump.network.nodes import (
     Combine,
     Concatenate,
     Flatten,
-    GroupSum,
-    Input,
     Node,
     Select,
 )
-from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Rearrange, passes_units
 from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import IntArray
 
@@ -58,6 +56,7 @@ class Ties:
 
     Examples
     --------
+    >>> from symlump.network.nodes import Input
     >>> x = Input("x", (), (2,))
     >>> a, b = (Affine(name, ("x",), np.eye(2)) for name in "ab")
     >>> net = Network((x, a, b, Combine("s", ("a", "b"), "add"), Affine("y", ("s",), np.eye(2))), ("y",))
@@ -123,18 +122,16 @@ class Ties:
             match node:
                 case Affine() | Combine() | Select() | Attention():
                     width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
-                case Operation() if node.keeps_units:
+                case _ if passes_units(node) or isinstance(node, ByPlace):
                     width[node.name] = before
                 case Rearrange() if node.name in self.rearranged:
                     width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
-                case Input() | Untouched() | Operation() | Rearrange() | Softmax() | GroupSum():
-                    width[node.name] = shape[0] if shape else 1
                 case Concatenate():
                     width[node.name] = sum(width[name] for name in node.inputs)
                 case Flatten():
                     width[node.name] = before * (shape[0] // network.shapes[node.inputs[0]][0])
                 case _:
-                    width[node.name] = before
+                    width[node.name] = shape[0] if shape else 1
             if isinstance(node, Affine):
                 reads = 1 if node.depthwise else before
                 offsets = int(np.prod(node.kernel, dtype=np.int64))
@@ -231,13 +228,8 @@ class _Finder:
             case Affine() if node.units != given[0][0].size:  # several units from each channel
                 self._fixed.append(given[0][0])
                 return self._made(node, fixed=True)
-            case Input():
-                return self._made(node, fixed=True)
-            case Operation() if node.keeps_units:
-                pass
-            case Untouched() | Operation() | Rearrange() | Softmax() | GroupSum():
-                self._fixed += [units for units, _ in given]
-                return self._made(node, fixed=True)
+            case _ if passes_units(node) or isinstance(node, Affine):
+                return given[0]
             case Attention(heads=heads):
                 self._fixed += [units for units, _ in given[:2]]
                 units, _ = given[2]
@@ -248,8 +240,9 @@ class _Finder:
                     return self._made(node, fixed=True)
                 self._heads.append((node.name, units, heads))
                 return given[2]
-            case ByPlace() if not node.is_alike:
+            case ByPlace():  # tells them apart
                 self._fixed += [units for units, _ in given]
+                return given[0]
             case Concatenate():
                 return (
                     np.concatenate([units for units, _ in given]),
@@ -274,7 +267,9 @@ class _Finder:
                         if not np.array_equal(positions, widest[1]):
                             self._fixed += [units, widest[0]]
                 return widest
-        return given[0]
+        # An input, or what mixes units, as a kind of node that is not known may.
+        self._fixed += [units for units, _ in given]
+        return self._made(node, fixed=True)
 
     def _found(self) -> Ties:
         count = self._count
@@ -351,6 +346,7 @@ def together(ties: Ties, labels: Mapping[str, IntArray]) -> IntArray:
     --------
     >>> a, b = (Affine(name, (x,), np.ones((2, 2)), weight_name="w") for name, x in ("ah", "ba"))
     >>> first, last = Affine("h", ("x",), np.ones((2, 1))), Affine("y", ("b",), np.ones((1, 2)))
+    >>> from symlump.network.nodes import Input
     >>> ties = find_ties(Network((Input("x", (), (1,)), first, a, b, last), ("y",)))
     >>> blocks = {"h": np.array([0, 0]), "a": np.array([0, 0]), "b": np.array([0, 1]), "y": np.zeros(1)}
     >>> together(ties, blocks).tolist() == list(range(ties.count))

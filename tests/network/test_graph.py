@@ -9,9 +9,20 @@ import symlump as sl
 from symlump.errors import MethodError, NetworkError
 from symlump.network.activations.table import activation
 from symlump.network.decode import unit_maps
-from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
+from symlump.network.nodes import (
+    Affine,
+    Apply,
+    Combine,
+    Concatenate,
+    Flatten,
+    Input,
+    Node,
+    Pool,
+    Select,
+)
 from symlump.network.simplify import simplify
 from symlump.network.step_nodes import Softmax
+from symlump.network.ties import find_ties
 
 rng = np.random.default_rng(0)
 
@@ -241,6 +252,30 @@ def test_outputs_and_what_mixes_units_stay_whole():
         _, found = reduced(graph)
         assert found.layers[0].units == 2
         assert_same_function(graph, found)
+
+
+class Running(Node):
+    """A sum along the channels: a node of a kind that nothing else knows."""
+
+    def shape(self, *given):
+        return given[0]
+
+
+def test_units_stay_alone_before_a_node_that_is_not_known():
+    net = sl.Network(
+        (
+            Input("x", (), (2,)),
+            Affine("a", ("x",), np.array([[1.0, 2.0], [1.0, 2.0], [0.0, 1.0]])),
+            Running("sums", ("a",)),
+            Affine("head", ("sums",), np.ones((1, 3))),
+        ),
+        ("head",),
+    )
+    assert find_ties(net).makers == ()
+    lumping = sl.lump(sl.encode(net), sl.Forward())
+    assert len(lumping.partition) == len(lumping.ode)
+    small = sl.decode(lumping)
+    assert small.shapes["sums"] == (3,) and small.named["sums"].inputs == ("a",)
 
 
 def test_scales_are_folded_where_they_can_be():

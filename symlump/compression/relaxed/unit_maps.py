@@ -17,13 +17,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from symlump.compression.relaxed.quotient import CONSTANT, STAYS, UNREAD, ZERO, Quotient, UnitMap
-from symlump.compression.symmetries.allowed import Allowed, find_allowed, passes_units
+from symlump.compression.symmetries.allowed import Allowed, find_allowed
 from symlump.errors import MethodError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Node, Select
-from symlump.network.step_nodes import ByPlace, Operation
+from symlump.network.step_nodes import ByPlace, Operation, passes_units
 from symlump.ode.exact import FloatArray, IntArray
 
 _SWEEPS = 3
@@ -182,9 +182,7 @@ class _Search:
                 return operation == "multiply" or set(inputs) <= names
             case Operation() | ByPlace():
                 return False
-        return isinstance(node, Affine | Apply | Flatten | Select | Concatenate) or passes_units(
-            node
-        )
+        return isinstance(node, Affine | Flatten | Select | Concatenate) or passes_units(node)
 
     def _features(self, axis: _Axis) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Rows of the units, with biases, by all layers whose inputs are matched; rows here; biases."""

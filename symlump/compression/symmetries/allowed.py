@@ -25,7 +25,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
-from symlump.network.step_nodes import ByPlace, Operation, Regrid
+from symlump.network.step_nodes import Regrid, passes_units
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,3 @@ def _before(node: Node, own: Allowed, network: Network) -> Allowed:
         case Combine():
             return _EQUAL
     return _EQUAL & own if passes_units(node) else _ALONE
-
-
-def passes_units(node: Node) -> bool:
-    """Whether a node passes on the units of its one input: pooling, and further steps of that kind."""
-    match node:
-        case Operation():
-            return node.keeps_units
-        case ByPlace():
-            return node.is_alike
-    return isinstance(node, Pool | Regrid | Squeeze | Unsqueeze)

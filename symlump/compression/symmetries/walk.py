@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.merging.effect import layer_effects
-from symlump.compression.symmetries.allowed import find_allowed, passes_units
+from symlump.compression.symmetries.allowed import find_allowed
 from symlump.compression.symmetries.exact_rows import Rows, UnitLift, aggregate
 from symlump.compression.symmetries.near_units import aggregate_floats, merge_near
 from symlump.compression.symmetries.unit_merge import UnitMerge, merge_units
@@ -31,6 +31,7 @@ from symlump.network.nodes import (
     Node,
     Select,
 )
+from symlump.network.step_nodes import passes_units
 from symlump.network.ties import find_ties
 from symlump.ode.exact import FloatArray, IntArray
 

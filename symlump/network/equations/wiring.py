@@ -24,8 +24,13 @@ from symlump.network.nodes import (
     Node,
     Select,
 )
-from symlump.network.step_nodes import Attention, ByPlace, Operation, Rearrange, Softmax, Untouched
+from symlump.network.step_nodes import Attention, ByPlace, Softmax, passes_units
 from symlump.ode.exact import IntArray
+
+#: Nodes beside :func:`passes_units` whose values have the units of others.
+_PASSING = (Concatenate, Flatten, GroupSum, Select, ByPlace, Softmax)
+#: Nodes beside it, and what is made of parts, that do not mix the units they read.
+_UNIT_WISE = (Input, Affine, Combine, Attention, Concatenate, Flatten, GroupSum, Select)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +140,9 @@ class Wiring:
         """The wires of a node's value."""
         shape = self.network.shapes[node.name]
         parts = parts_of(self.network, node)
-        passes_on = isinstance(node, Operation) and node.keeps_units
-        makes = Input | Affine | Combine | Untouched | Operation | Rearrange | Attention
-        if isinstance(node, makes) and not passes_on:
-            fixed = {Input: "input", Untouched: "output", Operation: "output", Rearrange: "output"}
-            kind = "unit" if parts is not None else fixed.get(type(node), "unit")
+        if not passes_units(node) and not isinstance(node, _PASSING):
+            own_units = isinstance(node, Affine | Combine | Attention) or parts is not None
+            kind = "unit" if own_units else "input" if isinstance(node, Input) else "output"
             width = shape[0] if shape else 1
             own = self._variables(kind, number, [""] * width)
             self.own[node.name] = own
@@ -187,10 +190,8 @@ class Wiring:
         kinds = np.array(self.kinds, dtype="<U6")
         fixed = [*self.network.outputs]
         for node in self.network.nodes:
-            apart = isinstance(node, ByPlace) and not node.is_alike
-            mixes = isinstance(node, Operation) and not node.keeps_units
-            turned = isinstance(node, Rearrange) and parts_of(self.network, node) is None
-            if isinstance(node, Softmax | Untouched) or turned or apart or mixes:
+            known = isinstance(node, _UNIT_WISE) or parts_of(self.network, node) is not None
+            if not known and not passes_units(node):
                 fixed += node.inputs
         for name in fixed:
             source = self.wires[name].source

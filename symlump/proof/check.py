@@ -959,13 +959,11 @@ def _compare(left: Polynomial, right: Polynomial, where: str, how: str) -> None:
 
 # Functions: 1/p is what it is, of any other one nothing is known but that equal arguments give equal values.
 
-_AT_ZERO = {"exp": 1, "cos": 1, "cosh": 1} | dict.fromkeys(
-    ("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "abs", "sign"), 0
-)
+_ODD = ("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "sign")
+_AT_ZERO = {"exp": 1, "cos": 1, "cosh": 1} | dict.fromkeys((*_ODD, "abs"), 0)
 _AT_ONE = dict.fromkeys(("log", "acos", "acosh"), 0)
-_PARITY = {"cos": 1, "cosh": 1, "abs": 1} | dict.fromkeys(
-    ("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "sign"), -1
-)
+_PARITY = {"cos": 1, "cosh": 1, "abs": 1} | dict.fromkeys(_ODD, -1)
+_ALONE = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"}  # one obeys no equation
 
 
 def _claim_size(claim: Claim) -> int:
@@ -1019,7 +1017,7 @@ class _Field(_Modular):
         self.below: System = {}  # the denominators
         self.inverses: dict[frozenset[tuple[Monomial, Fraction]], str] = {}
         self.alike: dict[Any, list[tuple[list[Polynomial], str]]] = {}
-        self.free: set[str] = set()  # symbols for functions other than 1/p
+        self.free: dict[str, str] = {}  # of other functions: "time", "alone" or ""
 
     def symbols(self, functions: Functions, images: Mapping[str, Polynomial]) -> System:
         """What every variable and every function becomes when variables are replaced."""
@@ -1047,7 +1045,10 @@ class _Field(_Modular):
                 if all(map(self.equal, signed, others)):
                     return {((symbol, 1),): Fraction(1 if sign == 1 else parity)}
         symbol = self._new()
-        self.free.add(symbol)
+        inside = {v for p in u for m in p for v, _ in m}
+        plain = all(v not in self.below and self.free.get(v, "time") == "time" for v in inside)
+        alone = "alone" if name in _ALONE and len(u) == 1 and inside and plain else ""
+        self.free[symbol] = "time" if name == "time" and not u else alone
         self.at[symbol] = _residue(self.prime, symbol)
         self._alike(name, u).append((u, symbol))
         return {((symbol, 1),): Fraction(1)}
@@ -1110,15 +1111,16 @@ class _Field(_Modular):
         if self.equal(left, right):
             return
         said = f"{where}: it is not what the quotient claims"
-        if any(self._is_free(p) for p in (left, right)):
+        found = [self.free[s] for s in self._free_in(left) | self._free_in(right)]
+        if found.count("alone") > 1 or "" in found:  # one alone, and the time, obey no equation
             raise Inconclusive(said + FREE)
         raise Rejected(said)
 
-    def _is_free(self, p: Polynomial) -> bool:
-        """True if functions other than 1/u occur, be it in a denominator."""
+    def _free_in(self, p: Polynomial) -> set[str]:
+        """The functions other than 1/u that occur, be it in a denominator."""
         symbols = {v for m in p for v, _ in m}
-        below = (self.below[s] for s in symbols if s in self.below)
-        return not self.free.isdisjoint(symbols) or any(map(self._is_free, below))
+        below = (self._free_in(self.below[s]) for s in symbols if s in self.below)
+        return set().union(symbols & self.free.keys(), *below)
 
 
 def _sum_of(names: Iterable[str]) -> Polynomial:
@@ -1144,9 +1146,8 @@ def _check_sums(claim: Claim, rows: System, prime: int) -> None:
             rate = _substituted(claim.system[monomial[0][0]], large, field.budget)
             for other, value in rate.items():
                 add_term(total, other, weight * value)
-        field.compare(
-            total, _substituted(claim.quotient[name], small, field.budget), f"equation of {name}"
-        )
+        claimed = _substituted(claim.quotient[name], small, field.budget)
+        field.compare(total, claimed, f"equation of {name}")
 
 
 def _check_copies(claim: Claim, of: dict[str, str], prime: int) -> None:
@@ -1242,8 +1243,7 @@ class _Point(_Modular):
             sign = 1 if 2 * u[0] < prime else -_PARITY[name]
             if not u[0] and _PARITY[name] == 1:
                 return 0
-            u = [min(u[0], prime - u[0])]
-            return _residue(prime, self.seed, name, "'", 0, *u) * sign % prime
+            return _residue(prime, self.seed, name, "'", 0, min(u[0], prime - u[0])) * sign % prime
         return _residue(prime, self.seed, name, "'", argument, *u)
 
 

@@ -244,7 +244,7 @@ def test_every_fact_and_no_other(name):
     for sign, names in ((1, EVEN), (-1, ODD)):
         found = equation("e", f"{sign}*f", {"e": (name, "x"), "f": (name, "-x")}).answer
         known = name in checker._ALONE and name in (*EVEN, *ODD)  # so both are one symbol
-            other = "rejected" if known else "inconclusive"
+        other = "rejected" if known else "inconclusive"
         assert found == ("accepted" if name in names else other)
     # Equal values stay together in a record; what is not known to be equal does not.
     pairs = [("e", "f", {"e": (name, "z"), "f": (name, "-z")}, name in EVEN)]

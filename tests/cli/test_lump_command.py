@@ -316,7 +316,7 @@ def test_what_was_done_while_reading_is_said(capsys, tmp_path):
     path = tmp_path / "c.tra"
     path.write_text(CTMC)
     note = "  rows sum to 0 … 3: taken as rates, a chain in continuous time; "
-    note += "if they are not, say --chain dtmc\n"
+    note += 'if they are not, say chain="dtmc" (on the command line: --chain dtmc)\n'
     code, out, _ = run(capsys, "show", path)
     assert code == 0 and f"while reading:\n{note}" in out and "S1' = -5/2*S1" in out
     code, out, _ = run(capsys, "show", path, "--chain", "ctmc")

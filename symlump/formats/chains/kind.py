@@ -37,7 +37,7 @@ def kind_of(
         return ("ctmc", "") if chain else ("dtmc", note)
     sums = _row_sums(start, values, len(names))
     off = np.flatnonzero(np.abs(sums - 1) * _PARTS > 1)
-    ask = "if they are not, say --chain"
+    ask = 'if they are not, say chain="{0}" (on the command line: --chain {0})'
     if chain == "dtmc" and len(off):
         rows = [f"{names[k]} ({_text(sums[k])})" for k in off[:_SHOWN].tolist()]
         rows += [f"{len(off) - _SHOWN} more"] if len(off) > _SHOWN else []
@@ -47,18 +47,19 @@ def kind_of(
     if not len(off):
         return (
             "dtmc",
-            f"all rows sum to 1: taken as probabilities, a chain in discrete time; {ask} ctmc",
+            "all rows sum to 1: taken as probabilities, a chain in discrete time; "
+            + ask.format("ctmc"),
         )
     # Absorbing states, which a file of either kind may leave out.
     if len(off) < len(names) and not sums[off].any():
         empty = quote_names(names[k] for k in off.tolist())
         return "ctmc", (
             f"rows sum to 1, except of states without transitions ({empty}): taken as rates, a chain in "
-            f"continuous time; {ask} dtmc"
+            f"continuous time; {ask.format('dtmc')}"
         )
     return "ctmc", (
         f"rows sum to {_text(sums.min())} … {_text(sums.max())}: taken as rates, a chain in continuous time; "
-        f"{ask} dtmc"
+        + ask.format("dtmc")
     )
 
 
@@ -90,7 +91,8 @@ def _check_generator(
         what = "probability" if chain == "dtmc" else "rate"
         raise FileFormatError(
             f"the {what} from {names[start[k]]} to {names[stop[k]]} is negative, {number_text(values[k])}; "
-            "negative may only be the diagonal of a generator (--chain ctmc)"
+            "negative may only be the diagonal of a generator, of a chain "
+            'in continuous time (chain="ctmc", on the command line: --chain ctmc)'
         )
     sums = _row_sums(start, values, len(names))
     sizes = _row_sums(start, ExactArray(np.abs(values.numerators), values.denominators), len(names))

@@ -66,7 +66,9 @@ def outline(source: Source) -> Outline:
     if not keys or keys[0][0].split() != ["begin", "model"] or text[: keys[0].start()].strip():
         at = len(text) - len(text.lstrip())
         line = text[at:].split("\n", 1)[0]
-        hint = "; equations alone are read with --format equations" if _TYPED.match(line) else ""
+        hint = ""
+        if _TYPED.match(line):
+            hint = '; equations alone are format="equations" (on the command line: --format equations)'
         raise source.error(
             min(at, len(text) - 1), f"expected 'begin model', found {quote(line)}{hint}"
         )

@@ -141,7 +141,8 @@ def initial_sets(lumping: Lumping, box: FloatArray, spread: float) -> tuple[Floa
             raise InputError(
                 f"no state of the box has members of the block {', '.join(names[:6])} within {spread:g} of "
                 f"each other: one starts at {least:g} or above, another at {most:g} or below. A backward "
-                "lumping is about members that start equal; say how far apart they may start: spread=…"
+                "lumping is about members that start equal; say how far apart they may start: spread=… "
+                "(on the command line: --spread)"
             )
         if spread == 0 or len(block) == 1:
             base[number] = least, most

@@ -68,7 +68,9 @@ def outline(source: Source) -> Outline:
         line = text[at:].split("\n", 1)[0]
         hint = ""
         if _TYPED.match(line):
-            hint = '; equations alone are format="equations" (on the command line: --format equations)'
+            hint = (
+                '; equations alone are format="equations" (on the command line: --format equations)'
+            )
         raise source.error(
             min(at, len(text) - 1), f"expected 'begin model', found {quote(line)}{hint}"
         )

@@ -102,12 +102,8 @@ class Certificate:
             If the data does not have the form of a certificate.
         """
         given = None if system is None else given_data(system)
-        if system is not None and system.discrete != (self.data.get("time") == "discrete"):
-            kinds = ("a map", "a system of differential equations")
-            said = kinds if system.discrete else kinds[::-1]
-            return Verdict(
-                "rejected", f"what was given is {said[0]}, the certificate is about {said[1]}"
-            )
+        if (other := self._of_another_time(system)) is not None:
+            return other
         try:
             verdict = check(self.data, given)
             if not verdict.accepted or "closure" not in self.data:
@@ -117,6 +113,15 @@ class Certificate:
             return Verdict(smallest.answer, reason, coarsest=smallest.accepted)
         except Unreadable as error:
             raise FileFormatError(str(error)) from None
+
+    def _of_another_time(self, system: ODE | None) -> Verdict | None:
+        """A refusal where a map is given for a differential equation, or the other way round."""
+        if system is None or system.discrete == (self.data.get("time") == "discrete"):
+            return None
+        kinds = ("a map", "a system of differential equations")
+        said = kinds if system.discrete else kinds[::-1]
+        reason = f"what was given is {said[0]}, the certificate is about {said[1]}"
+        return Verdict("rejected", reason)
 
     def without_system(self) -> Certificate:
         """The same with the system referred to by its digest only."""
@@ -159,6 +164,8 @@ class Certificate:
         """
         from symlump.proof.coq.verified import check_verified
 
+        if (other := self._of_another_time(system)) is not None:
+            return other
         try:
             given = None if system is None else given_data(system)
             return check_verified(self.data, given, coqc)

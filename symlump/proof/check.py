@@ -61,10 +61,7 @@ EXIT_CODES = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checker says: ``answer`` is accepted, rejected or inconclusive; ``reason`` says why.
-
-    ``coarsest`` is True if the record also proves that no coarser partition will do.
-    """
+    """The answer (accepted, rejected, inconclusive), why, and whether nothing coarser (or smaller) will do."""
 
     answer: str
     reason: str
@@ -82,6 +79,10 @@ class Rejected(Exception):
 
 class Inconclusive(Exception):
     """The claims can be neither verified nor refuted here."""
+
+
+class Exhausted(Inconclusive):
+    """A bound is reached, on work or on the length of numbers."""
 
 
 class Unlucky(Inconclusive):
@@ -111,9 +112,8 @@ def check(certificate: Mapping[str, Any], system: Mapping[str, Any] | None = Non
     Examples
     --------
     >>> x, y = [["1", [["x", 1]]]], [["1", [["y", 1]]]]
-    >>> claim = {"format": "symlump certificate", "version": 1, "kind": "forward",
-    ...          "system": {"x": x, "y": y}, "blocks": {"z": ["x", "y"]},
-    ...          "quotient": {"z": [["1", [["z", 1]]]]}}
+    >>> claim = {"format": "symlump certificate", "version": 1, "kind": "forward", "system": {"x": x, "y": y},
+    ...          "blocks": {"z": ["x", "y"]}, "quotient": {"z": [["1", [["z", 1]]]]}}
     >>> check(claim).answer
     'accepted'
     >>> print(check(claim | {"quotient": {"z": [["2", [["z", 1]]]]}}).reason)
@@ -152,7 +152,7 @@ class Budget:
         """Take steps, before they are done."""
         self.left -= steps
         if self.left < 0:
-            raise Inconclusive(f"{self.task} takes too long")
+            raise Exhausted(f"{self.task} takes too long")
 
 
 # Form: what stands where. Nothing below this section looks at types again.
@@ -1400,7 +1400,7 @@ def add_term(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> Non
 
 def _bounded(value: Fraction) -> Fraction:
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
-        raise Inconclusive(f"a coefficient grows beyond {MAX_BITS} bits")
+        raise Exhausted(f"a coefficient grows beyond {MAX_BITS} bits")
     return value
 
 

@@ -77,15 +77,16 @@ def check_closure(
     >>> print(check_closure(claim).reason)
     no linear lumping with fewer than 2 rows keeps the observables
     """
-    return verdict(lambda: _check(read_claim(certificate, system)))
+    return verdict(lambda: examine_closure(read_claim(certificate, system)))
 
 
 def closure_verdict(claim: Claim) -> Verdict:
     """The same for a claim that has been read."""
-    return verdict(lambda: _check(claim))
+    return verdict(lambda: examine_closure(claim))
 
 
-def _check(claim: Claim) -> Verdict:
+def examine_closure(claim: Claim) -> Verdict:
+    """The same as an exception where it is not accepted."""
     record, matrix = claim.closure, claim.matrix
     if record is None:
         raise Misplaced("this key is missing", "closure")

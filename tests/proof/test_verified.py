@@ -68,6 +68,26 @@ def test_a_record_of_points_that_is_too_short_shows_nothing():
     assert both(data) == [(False, False)] * 2
 
 
+def test_what_is_beyond_the_bounds_is_not_given_to_coq():
+    """To a power of 10 000 the checker in Coq would multiply for hours: it has no bounds."""
+    hill = copy.deepcopy(FUNCTION_EXAMPLES["hill"]().data)
+    del hill["digest"]
+    term = next(
+        t for p in hill["system"].values() for t in p if t[1] and t[1][0][0] in hill["functions"]
+    )
+    term[1][0][1] = 10_000
+    found, expected = sl.Certificate(hill).check_verified(), sl.Certificate(hill).check()
+    assert found == expected and found.answer == "inconclusive"
+
+
+def test_a_map_is_no_differential_equation_for_both():
+    ode = to_ode([{(0,): 1}, {(1,): 1}])
+    proof = sl.lump(ode, sl.Forward()).certificate()
+    for ask in (proof.check, proof.check_verified):
+        assert ask(ode).accepted
+        assert "what was given is a map" in ask(ode.as_map()).reason
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()], ids=str)
 def test_both_agree_on_mutants_with_functions(seed, method):

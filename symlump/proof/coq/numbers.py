@@ -178,6 +178,8 @@ def number_claim(claim: Claim) -> NumberedClaim:
     )
 
 
+#: Of all points at which residues are taken; short numbers are fast in Coq, and 2^31 - 1 is easily divided by.
+MODULUS = (1 << 31) - 1
 #: Points at which the system may be defined, and rounds beyond those of a certificate: one may be unlucky.
 _POINTS, _MORE_ROUNDS = 4, 3
 
@@ -233,7 +235,7 @@ def _modulus(claim: Claim) -> int:
         claim.system.values(), claim.matrix.values(), *(function.arguments for function in used)
     )
     denominators = {c.denominator for p in polynomials for c in p.values()}
-    for prime in PRIMES:
+    for prime in (MODULUS, *PRIMES):
         if all(denominator % prime for denominator in denominators):
             return prime
     raise Inconclusive("every prime that is tried divides a denominator")

@@ -274,20 +274,19 @@ Section Alike.
   Qed.
 End Alike.
 
-Lemma backward_lumping_equivalence s p g :
-  backward_check s p g = true -> backward_equivalence s (listed p).
+(* Where equations mention variables of the system only. *)
+Lemma backward_lumping_equivalence s P g : (forall v, In v (variables s) -> in_scope (to_map s) (equation s v) = true) ->
+  backward_lumping s P g -> backward_equivalence s P.
 Proof.
-  intros C x U i j I J E. pose proof (backward_checked s p g C) as H.
-  destruct (backward_correct s p g C) as [_ L].
-  set (y := fun b => match find (fun v => Pos.eqb (listed p v) b) (variables s) with Some v => x v | None => 0 end).
-  assert (Y : forall v, In v (variables s) -> x v == spread (A := rationals) (listed p) y v).
+  intros S [_ L] x U i j I J E.
+  set (y := fun b => match find (fun v => Pos.eqb (P v) b) (variables s) with Some v => x v | None => 0 end).
+  assert (Y : forall v, In v (variables s) -> x v == spread (A := rationals) P y v).
   { intros v V. unfold spread, y. destruct (find _ (variables s)) as [w|] eqn:F.
     - apply find_some in F as [W F]. apply Pos.eqb_eq in F. now apply U.
     - apply find_none with (x := v) in F; [|exact V]. now rewrite Pos.eqb_refl in F. }
   unfold field.
-  rewrite (eval_in_scope (A := rationals) s _ x _ (proj1 (proj2 (H i I))) Y).
-  rewrite (eval_in_scope (A := rationals) s _ x _ (proj1 (proj2 (H j J))) Y).
-  transitivity (spread (A := rationals) (listed p) (field g (y : state)) i); [exact (L rationals y i I)|].
+  rewrite (eval_in_scope (A := rationals) s _ x _ (S i I) Y), (eval_in_scope (A := rationals) s _ x _ (S j J) Y).
+  transitivity (spread (A := rationals) P (field g (y : state)) i); [exact (L rationals y i I)|].
   unfold spread at 1. rewrite E. symmetry. exact (L rationals y j J).
 Qed.
 
@@ -296,11 +295,12 @@ Theorem backward_coarsest_correct s p g initial rounds :
   coarsest backward_equivalence s (listed initial) (listed p).
 Proof.
   intros C M. unfold backward_coarsest_check in M. apply andb_prop in M as [M N].
-  apply inside_correct in M, N. split; [|split; [exact M|]].
-  - now apply backward_lumping_equivalence with g.
-  - assert (S : forall v, In v (variables s) -> in_scope (to_map s) (equation s v) = true)
-      by (intros v V; now apply (backward_checked s p g C)).
-    intros R B I i j A D E. apply N; trivial.
+  apply inside_correct in M, N.
+  assert (S : forall v, In v (variables s) -> in_scope (to_map s) (equation s v) = true)
+    by (intros v V; now apply (backward_checked s p g C)).
+  split; [|split; [exact M|]].
+  - apply backward_lumping_equivalence with g; [exact S | now apply backward_correct].
+  - intros R B I i j A D E. apply N; trivial.
     refine (replay_keeps backward_record _ s _ _ _ R _ _ initial rounds I i j A D E).
     + intros P q k v c J. apply is_there_to_map. now apply (in_found s S P q k v c).
     + now apply backward_alike.

@@ -25,7 +25,7 @@ Definition split_by (s : system) (labels : list positive) (table : option (trie 
   end.
 
 Section Tables.
-  Variables (m : Z) (s : system) (sm : list terms) (fm : list (function * list terms)).
+  Variables (m : Z) (s : system) (sm : list residue_terms) (fm : list (function * list residue_terms)).
 
   Definition backward_table (labels : list positive) (point : positive) : option (trie Z) :=
     let label := lookup xH (to_map labels) in
@@ -33,7 +33,7 @@ Section Tables.
     match evaluated m (drawn_functions m point) (first_symbol s) fm
       (assigned (fun v => v) (fun v => draw m point (xO (label v))) s) with
     | Some z => Some (assigned (fun v => v)
-        (fun v => (value_mod m (lookup 0 z) (lookup (X := terms) [] equations v) mod m)%Z) s)
+        (fun v => (value_mod m (lookup 0 z) (lookup (X := residue_terms) [] equations v) mod m)%Z) s)
     | None => None
     end.
 
@@ -58,7 +58,7 @@ Fixpoint split_until (table : list positive -> positive -> option (trie Z)) (s :
   | point :: points => split_until table s p (split_by s labels (table labels point)) points
   end.
 
-Definition nothing_coarser_check (table : list terms -> list (function * list terms) -> list positive -> positive -> option (trie Z))
+Definition nothing_coarser_check (table : list residue_terms -> list (function * list residue_terms) -> list positive -> positive -> option (trie Z))
   (m : Z) (s : system) (fs : symbols) (p initial points : list positive) : bool :=
   match every (modular_terms m) s, modular_symbols m fs with
   | Some sm, Some fm =>
@@ -99,7 +99,7 @@ Lemma stands_variable m (large : (2 <= m)%Z) point v : residues_of_jets m large 
 Proof. exact (reduces_integer m (draw m point (xO v))). Qed.
 
 Section Correct.
-  Variables (m : Z) (s : system) (fs : symbols) (sm : list terms) (fm : list (function * list terms)) (R : partition).
+  Variables (m : Z) (s : system) (fs : symbols) (sm : list residue_terms) (fm : list (function * list residue_terms)) (R : partition).
   Hypothesis large : (2 <= m)%Z.
   Hypothesis system_modular : every (modular_terms m) s = Some sm.
   Hypothesis symbols_modular : modular_symbols m fs = Some fm.
@@ -111,7 +111,7 @@ Section Correct.
   Qed.
   Lemma functions_modular : Forall2 (modular_symbol m) fs fm.
   Proof. now apply modular_symbols_of. Qed.
-  Lemma equation_modular v : modular_of m (equation s v) (lookup (X := terms) [] (to_map sm) v).
+  Lemma equation_modular v : modular_of m (equation s v) (lookup (X := residue_terms) [] (to_map sm) v).
   Proof.
     rewrite lookup_to_map. unfold equation, item. generalize (pred (Pos.to_nat v)) as i. pose proof equations_modular as H.
     clear system_modular symbols_modular. induction H as [|q l s' sm' Q _ IH]; intros [|i]; cbn [nth]; [constructor | constructor | exact Q | apply IH].

@@ -14,8 +14,8 @@ Local Open Scope Q_scope.
 Definition gradient_steps := list (positive * positive).
 
 Section Check.
-  Variables (m : Z) (s : system) (sm : list terms) (fm : list (function * list terms)).
-  Variables (g : system) (gm : list (function * list terms)) (rows : trie terms).
+  Variables (m : Z) (s : system) (sm : list residue_terms) (fm : list (function * list residue_terms)).
+  Variables (g : system) (gm : list (function * list residue_terms)) (rows : trie residue_terms).
 
   Fixpoint gradients (steps : gradient_steps) (found : trie (trie Z)) (next : positive) : option (list (trie Z)) :=
     match steps with
@@ -75,7 +75,7 @@ Lemma implied_same M (r q : row) : (forall d : state, combination r d == combina
 Proof. intros E I d D. rewrite <- E. now apply I. Qed.
 
 Section Meaning.
-  Variables (m : Z) (s : system) (fs : symbols) (sm : list terms) (fm : list (function * list terms)).
+  Variables (m : Z) (s : system) (fs : symbols) (sm : list residue_terms) (fm : list (function * list residue_terms)).
   Hypothesis large : (2 <= m)%Z.
   Hypothesis system_modular : every (modular_terms m) s = Some sm.
   Hypothesis symbols_modular : modular_symbols m fs = Some fm.
@@ -165,7 +165,7 @@ Section Meaning.
     - exact (reduces_add m _ _ _ _ E IH).
   Qed.
 
-  Variables (g : system) (gs : symbols) (gm : list (function * list terms)) (rows M : list row) (rows_m : list terms).
+  Variables (g : system) (gs : symbols) (gm : list (function * list residue_terms)) (rows M : list row) (rows_m : list residue_terms).
   Hypothesis quotient_modular : modular_symbols m gs = Some gm.
   Hypothesis rows_modular :
     modular_rows m (fun k => row_polynomial (lookup (X := row) [] (to_map rows) k)) g = Some rows_m.

@@ -219,7 +219,7 @@ End Functions.
 
 (* ------------------------------------------------------------------ Residues. *)
 
-Definition terms := list (Z * monomial).
+Definition residue_terms := list (Z * monomial).
 
 Section Modulo.
   Variable m : Z.
@@ -234,18 +234,18 @@ Section Modulo.
     let y := folded m (x * x + Zpos seed * 104729) in
     folded m (y * y + x))%Z.
 
-  Definition modular_terms (p : polynomial) : option terms :=
+  Definition modular_terms (p : polynomial) : option residue_terms :=
     every (fun '(c, n) => option_map (fun z => (z, n)) (residue m c)) p.
-  Definition modular_symbols (fs : symbols) : option (list (function * list terms)) :=
+  Definition modular_symbols (fs : symbols) : option (list (function * list residue_terms)) :=
     every (fun '(f, u) => option_map (fun l => (f, l)) (every modular_terms u)) fs.
 
-  Definition value_mod : (positive -> Z) -> terms -> Z := value_at add_mod mul_mod number_mod.
+  Definition value_mod : (positive -> Z) -> residue_terms -> Z := value_at add_mod mul_mod number_mod.
 
-  Definition before (k : positive) (p : terms) : bool :=
+  Definition before (k : positive) (p : residue_terms) : bool :=
     forallb (fun '(_, n) => forallb (fun '(v, _) => Pos.ltb v k) n) p.
 
   (* The values of symbols k, k + 1, …, each put beside those before it; none where a denominator has no inverse. *)
-  Fixpoint evaluated (chance : positive -> Z) (k : positive) (fs : list (function * list terms)) (t : trie Z)
+  Fixpoint evaluated (chance : positive -> Z) (k : positive) (fs : list (function * list residue_terms)) (t : trie Z)
     : option (trie Z) :=
     match fs with
     | [] => Some t
@@ -324,7 +324,7 @@ Section Modulo.
       destruct (_ && _)%bool; [apply zero_mod_same | apply zero_mod_folded].
     Qed.
 
-    Definition modular_of (p : polynomial) (l : terms) : Prop := same_terms (reduces m) p l.
+    Definition modular_of (p : polynomial) (l : residue_terms) : Prop := same_terms (reduces m) p l.
     Lemma modular_terms_of p l : modular_terms p = Some l -> modular_of p l.
     Proof.
       intros H. apply every_spec in H. induction H as [|[c n] [z k] p l E _ IH]; constructor; [|exact IH].
@@ -356,7 +356,7 @@ Section Modulo.
       apply Pos.ltb_lt in V. apply mul_proper; [|now apply IH]. apply power_proper; [now apply E | reflexivity].
     Qed.
 
-    Definition modular_symbol (a : function * list polynomial) (b : function * list terms) : Prop :=
+    Definition modular_symbol (a : function * list polynomial) (b : function * list residue_terms) : Prop :=
       fst a = fst b /\ Forall2 modular_of (snd a) (snd b).
     Lemma modular_symbols_of fs fm : modular_symbols fs = Some fm -> Forall2 modular_symbol fs fm.
     Proof.

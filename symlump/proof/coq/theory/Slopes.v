@@ -14,14 +14,14 @@ Section Modulo.
   Definition add_slopes (l : list (Z * positive)) (t : trie Z) : trie Z :=
     fold_left (fun t '(z, v) => update (fun old => match old with Some y => add_mod m y z | None => z end) v t) l t.
 
-  Fixpoint gathered (z : positive -> Z) (vector : trie Z) (equations : list (positive * terms)) (t : trie Z) : trie Z :=
+  Fixpoint gathered (z : positive -> Z) (vector : trie Z) (equations : list (positive * residue_terms)) (t : trie Z) : trie Z :=
     match equations with
     | [] => t
     | (u, q) :: equations => gathered z vector equations
       match lookup 0%Z vector u with Z0 => t | w => add_slopes (slopes (mul_mod m) (number_mod m) z w q) t end
     end.
 
-  Fixpoint unfolded (chance : positive -> Z) (z : positive -> Z) (l : list (positive * (function * list terms)))
+  Fixpoint unfolded (chance : positive -> Z) (z : positive -> Z) (l : list (positive * (function * list residue_terms)))
     (t : trie Z) : trie Z :=
     match l with
     | [] => t
@@ -29,8 +29,8 @@ Section Modulo.
       (add_slopes (symbol_slopes (add_mod m) (mul_mod m) (number_mod m) chance z (lookup 0%Z t k) k f u) (put k 0%Z t))
     end.
 
-  Definition gradient_mod (chance : positive -> Z) (z : positive -> Z) (first : positive) (sm : list terms)
-    (fm : list (function * list terms)) (vector : trie Z) : trie Z :=
+  Definition gradient_mod (chance : positive -> Z) (z : positive -> Z) (first : positive) (sm : list residue_terms)
+    (fm : list (function * list residue_terms)) (vector : trie Z) : trie Z :=
     unfolded chance z (rev (numbered fm first)) (gathered z vector (numbered sm xH) Empty).
 End Modulo.
 
@@ -180,7 +180,7 @@ Section Meaning.
     Qed.
 
     (* Symbols from the last to the first: k is f of symbols before it. *)
-    Fixpoint descend (first last : positive) (l : list (positive * (function * list terms))) : Prop :=
+    Fixpoint descend (first last : positive) (l : list (positive * (function * list residue_terms))) : Prop :=
       match l with
       | [] => last = first
       | (k, (f, u)) :: l => last = Pos.succ k /\ forallb (before k) u = true /\
@@ -261,7 +261,7 @@ End Meaning.
 
 (* The gradient of a combination of the equations at a point. *)
 Definition at_variables (m : Z) (point v : positive) : jets := (inject_Z (draw m point (xO v)), [(1, v)]).
-Definition last_symbol (s : system) (fm : list (function * list terms)) : positive := Pos.of_succ_nat (length s + length fm).
+Definition last_symbol (s : system) (fm : list (function * list residue_terms)) : positive := Pos.of_succ_nat (length s + length fm).
 
 Theorem gradient_meaning m (large : (2 <= m)%Z) s fs sm fm point start t x : Forall2 (modular_of m) s sm ->
   Forall2 (modular_symbol m) fs fm -> evaluated m (drawn_functions m point) (first_symbol s) fm start = Some t ->

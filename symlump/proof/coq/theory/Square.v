@@ -55,19 +55,19 @@ Section Check.
 End Check.
 
 (* Both systems evaluated at a point: where variables of the quotient are polynomials in those of the system, ... *)
-Definition sums_at (m : Z) (s : system) (fm : list (function * list terms)) (g : system) (gm : list (function * list terms))
-  (rows : trie terms) (point : positive) : option (trie Z * trie Z) :=
+Definition sums_at (m : Z) (s : system) (fm : list (function * list residue_terms)) (g : system) (gm : list (function * list residue_terms))
+  (rows : trie residue_terms) (point : positive) : option (trie Z * trie Z) :=
   match evaluated m (drawn_functions m point) (first_symbol s) fm (drawn m point s) with
   | None => None
   | Some z =>
     match evaluated m (drawn_functions m point) (first_symbol g) gm
-      (assigned (fun b => b) (fun b => value_mod m (lookup 0%Z z) (lookup (X := terms) [] rows b)) g) with
+      (assigned (fun b => b) (fun b => value_mod m (lookup 0%Z z) (lookup (X := residue_terms) [] rows b)) g) with
     | Some w => Some (z, w)
     | None => None
     end
   end.
 (* ... and where those of the system are copies of those of the quotient. *)
-Definition copies_at (m : Z) (s : system) (fm : list (function * list terms)) (g : system) (gm : list (function * list terms))
+Definition copies_at (m : Z) (s : system) (fm : list (function * list residue_terms)) (g : system) (gm : list (function * list residue_terms))
   (block_of : positive -> positive) (point : positive) : bool :=
   match evaluated m (drawn_functions m point) (first_symbol g) gm (drawn m point g) with
   | None => false
@@ -76,7 +76,7 @@ Definition copies_at (m : Z) (s : system) (fm : list (function * list terms)) (g
       (assigned (fun v => v) (fun v => lookup 0%Z w (block_of v)) s) with Some _ => true | None => false end
   end.
 
-Definition modular_rows (m : Z) (row : positive -> polynomial) (g : system) : option (list terms) :=
+Definition modular_rows (m : Z) (row : positive -> polynomial) (g : system) : option (list residue_terms) :=
   every (fun '(b, _) => modular_terms m (row b)) (numbered g xH).
 
 Fixpoint some_point (f : positive -> bool) (points : list positive) : bool :=
@@ -240,7 +240,7 @@ Section Points.
   Qed.
 
   Lemma modular_rows_of row g rows b : modular_rows m row g = Some rows -> In b (variables g) ->
-    modular_of m (row b) (lookup (X := terms) [] (to_map rows) b).
+    modular_of m (row b) (lookup (X := residue_terms) [] (to_map rows) b).
   Proof.
     unfold modular_rows. rewrite numbered_variables. intros E B. apply every_spec in E. rewrite lookup_to_map.
     unfold item. unfold variables in *. apply in_map_iff in B as (n & <- & I). apply in_seq in I.

@@ -12,6 +12,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms, refuse
 from symlump.cli.networks.box import add_box
 from symlump.cli.networks.compress_methods import METHODS, make_method
+from symlump.cli.networks.compress_recurrent import is_recurrent_file, read_cells
 from symlump.cli.networks.data import read_data
 from symlump.cli.networks.saved import add_shape, read_saved, refuse_unheeded
 from symlump.cli.outputs import add_picture, check_picture, draw_picture
@@ -44,6 +45,8 @@ examples:
     symlump sweep net.safetensors --activation tanh --method dependence --data test.csv
   a network on the inputs from -1 to 1, with a picture and a table:
     symlump sweep net.safetensors --activation tanh --box -1 1 --picture sweep.png --csv sweep.csv
+  recurrent cells, with a certified error over 10 steps for inputs from -1 to 1 at each:
+    symlump sweep gru.safetensors --box -1 1 --horizon 10
 
 exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
@@ -99,7 +102,10 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     )
     parser.add_argument("--relative", action="store_true", help="a system: relative tolerances")
     parser.add_argument(
-        "--horizon", type=float, metavar="T", help="a system: certify the error up to this time"
+        "--horizon",
+        type=float,
+        metavar="T",
+        help="a system: certify the error up to this time; recurrent cells: over so many steps",
     )
     parser.add_argument(
         "--spread",
@@ -138,7 +144,7 @@ def sweep_report(options: argparse.Namespace, table: Sweep) -> dict[str, Any]:
 def run_sweep(options: argparse.Namespace) -> Sweep:
     """The sweep that the arguments ask for."""
     if Path(options.file).suffix.lower() in NETWORKS:
-        return _network(options)
+        return _recurrent(options) if is_recurrent_file(options.file) else _network(options)
     if options.method == "constrained":
         return _linear(options)
     if getattr(options, "observable", None):
@@ -260,6 +266,34 @@ def _network(options: argparse.Namespace) -> Sweep:
             method,
             box=None if options.box is None else tuple(options.box),
             data=None if data is None else (data.inputs, data.targets),
+            progress=lambda done, total: advance(100 * done // total, ""),
+        )
+
+
+def _recurrent(options: argparse.Namespace) -> Sweep:
+    from symlump.compression.merging.afde import AFDE
+    from symlump.tolerances.sweep import sweep
+
+    what = f"{options.file} has recurrent cells"
+    of_systems = {name: value for name, value in _OF_SYSTEMS.items() if name != "horizon"}
+    refuse(options, of_systems, f"belongs to systems; {what}")
+    if options.method not in (None, "afde"):
+        raise MethodError(f"--method {options.method} is not for cells: they take afde; {what}")
+    refuse(options, {"data": None}, f"is for networks without recurrence; {what}")
+    if (options.box is None) != (options.horizon is None):
+        raise MethodError(
+            f"{what}: to certify the error give both --box LOW HIGH, of the inputs, and --horizon, the steps"
+        )
+    refuse_options_of_models(options)
+    network, _ = read_cells(options.file, options)
+    method = AFDE(eps=0.0, linkage=options.linkage or "variance")
+    with bar("sweeping", 100) as advance:
+        return sweep(
+            network,
+            _numbers(options.eps),
+            method,
+            box=None if options.box is None else tuple(options.box),
+            horizon=options.horizon,
             progress=lambda done, total: advance(100 * done // total, ""),
         )
 

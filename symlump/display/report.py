@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 
 from symlump.compression.compression import Compression
+from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.display.mathml import system_mathml
 from symlump.errors import MethodError
 from symlump.files import write_text
@@ -92,7 +93,7 @@ class Report:
 
 
 def _lumping(row: SweepRow) -> Lumping:
-    if isinstance(row.result, Compression):
+    if isinstance(row.result, Compression | RecurrentCompression):
         if not row.result.lumpings:
             raise MethodError("a report shows equations; this method has none")
         return row.result.lumpings[0]

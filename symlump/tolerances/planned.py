@@ -8,6 +8,7 @@ from typing import Any
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import LumpingMethod
 from symlump.network.network import Network
+from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.ode.system import ODE
 from symlump.plan import Plan
 
@@ -21,7 +22,7 @@ def make_plan(
     ----------
     verb : str
         Who asks, for errors.
-    subject : ODE, Network or torch module
+    subject : ODE, Network, RecurrentNetwork or torch module
     method : method object
         Its own tolerance or size plays no role.
     initial : optional
@@ -43,7 +44,7 @@ def make_plan(
             raise MethodError("example is an input of a torch module; a system has none")
         return method.plan(subject, initial, seed=seed)
     check_network(verb, subject)
-    from symlump.compression.compress import CompressionPlan, is_recurrent
+    from symlump.compression.compress import CompressionPlan, is_recurrent, recurrent_plan
     from symlump.compression.reduction import CompressionMethod
 
     if not isinstance(method, CompressionMethod):
@@ -56,18 +57,17 @@ def make_plan(
         raise MethodError(
             "example is an input of a torch module; what was given says its shapes itself"
         )
-    if not isinstance(subject, Network) and is_recurrent(subject):
-        raise MethodError(
-            f"{verb} takes networks without recurrence; of a module with recurrent cells ask compress at each "
-            "tolerance, such as compress(model, AFDE(eps=0.1))"
-        )
+    if is_recurrent(subject):
+        return recurrent_plan(subject, method, example, False)
     return CompressionPlan.of(subject, method, example)
 
 
 def check_network(verb: str, subject: Any) -> None:
     """Refuse what is neither a system nor a network, without loading torch for it."""
     torch = sys.modules.get("torch")
-    if isinstance(subject, Network) or (torch is not None and isinstance(subject, torch.nn.Module)):
+    if isinstance(subject, Network | RecurrentNetwork) or (
+        torch is not None and isinstance(subject, torch.nn.Module)
+    ):
         return
     of_model = "; give its .ode" if isinstance(getattr(subject, "ode", None), ODE) else ""
     raise MethodError(

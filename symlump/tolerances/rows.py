@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression, mean_squared_error
 from symlump.compression.merging.effect import standard_inputs
+from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.plan import ConstrainedPlan
 from symlump.lumping.linear.smallest import purpose
 from symlump.lumping.lumping import Lumping
+from symlump.lumping.map_bounds import check_steps
 from symlump.lumping.plan import EquivalencePlan
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
-_SIMULATIONS = 20
+if TYPE_CHECKING:
+    from symlump.compression.recurrent.plan import RecurrentPlan
 
-Result: TypeAlias = Lumping | LinearLumping | Compression
+_SIMULATIONS = 20
+#: Sequences on which the error of a recurrent network is observed.
+_SEQUENCES = 200
+
+Result: TypeAlias = Lumping | LinearLumping | Compression | RecurrentCompression
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +46,13 @@ class SweepRow:
     defect : float
         δ, the distance of the reference model.
     bound : float or None
-        The certified error, where a box was given; None also where no bound could be certified.
+        The certified error, where a box was given; None also where no bound could be certified. Of a recurrent
+        network, over as many steps as the horizon says.
     observed : float or None
         The largest error seen: for a network over samples of the box, for a system over simulations.
     loss : float or None
         Mean squared error, where data was given.
-    result : Lumping, LinearLumping or Compression
+    result : Lumping, LinearLumping, Compression or RecurrentCompression
     """
 
     eps: float
@@ -147,6 +155,46 @@ def network_rows(
         return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
 
     return measured, f"{repr(original).strip('<>')}, by {plan.method.within(0.0).label}"
+
+
+def recurrent_rows(
+    plan: RecurrentPlan,
+    box: Any,
+    horizon: float | None,
+    data: tuple[Any, Any] | None,
+    seed: int,
+) -> tuple[Measure, str]:
+    """How to measure compressions of a recurrent network, and the title of the table.
+
+    Errors are those of dense layers behind cells, or, where there are none, of states; observed ones are taken
+    over sequences with every input drawn from the box at every step.
+
+    Raises
+    ------
+    MethodError
+        If there is a box without a horizon, which is a number of steps, or a horizon without a box.
+    """
+    if (box is None) != (horizon is None):
+        raise MethodError(
+            "a bound for a recurrent network needs both a box of inputs and a horizon, the number of steps"
+        )
+
+    steps = None if horizon is None else check_steps(horizon)
+
+    def measured(eps: float, result: RecurrentCompression) -> SweepRow:
+        bound = observed = None
+        if steps is not None:
+            observed = result.observed(steps, box, _SEQUENCES, seed)
+            try:
+                bound = result.bound(steps, box).value
+            except FailureError:
+                bound = None
+        loss = None if data is None else result.mean_squared_error(*data)
+        units = sum(node.cell.units for node in result.network.cells)
+        kept = result.retained_parameters
+        return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
+
+    return measured, f"{repr(plan.network).strip('<>')}, by AFDE"
 
 
 def _inputs(network: Network, box: Any, samples: int, seed: int) -> list[FloatArray]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from symlump.compression.compress import is_recurrent
 from symlump.compression.compression import Compression
+from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.plan import ConstrainedPlan
@@ -31,20 +33,20 @@ def search(
     initial: Any = None,
     example: Any = None,
     seed: int = 0,
-) -> Lumping | LinearLumping | Compression:
+) -> Lumping | LinearLumping | Compression | RecurrentCompression:
     """Reduce a system or a network at the tolerance that a wish leads to.
 
     Parameters
     ----------
-    subject : ODE, torch module or Network
+    subject : ODE, torch module, Network or RecurrentNetwork
     method : method object
         Any method of :func:`symlump.lump` for a system, of :func:`symlump.compress` for a network; its own ε or
         share plays no role. The costly analysis is done once.
     retain : float, optional
         The smallest ε found that keeps at most this share of the variables, or of the parameters.
     max_bound : float, optional
-        The largest ε found whose certified error on ``box`` (for a system also up to ``horizon``) is at most
-        this.
+        The largest ε found whose certified error on ``box`` (for a system also up to ``horizon``, for a
+        recurrent network over so many steps) is at most this.
     max_loss : float, optional
         The largest ε found whose mean squared error on ``data``, (inputs, targets), is at most this. For
         networks.
@@ -78,9 +80,14 @@ def search(
     system = isinstance(subject, ODE)
     if system and (max_loss is not None or (max_bound is None) != (horizon is None)):
         raise MethodError("a system has a bound on a box up to a horizon, and no loss")
-    if not system and horizon is not None:
-        raise MethodError("horizon belongs to systems; a network takes box or data")
     plan = make_plan("search", subject, method, initial, example, seed)
+    recurrent = not system and is_recurrent(subject)
+    if recurrent and (max_bound is None) != (horizon is None):
+        raise MethodError(
+            "a recurrent network has a bound on a box over a horizon, a number of steps"
+        )
+    if not system and not recurrent and horizon is not None:
+        raise MethodError("horizon belongs to systems; a network takes box or data")
     if isinstance(plan, ConstrainedPlan) and max_bound is not None:
         raise MethodError("Constrained has a defect but no certified bound; say retain")
     if retain is not None:
@@ -95,6 +102,8 @@ def search(
         try:
             if system:
                 return bool(result.bound(horizon, box, samples=0).value <= max_bound)
+            if recurrent:
+                return bool(result.bound(horizon, box).value <= max_bound)
             quick = result.bound(box, splits=0).largest
             if quick <= max_bound or quick > _CUTTING * max_bound:
                 return bool(quick <= max_bound)

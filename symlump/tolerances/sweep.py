@@ -7,10 +7,11 @@ import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression
+from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.enclosures.wording import at_most
 from symlump.errors import FailureError, MethodError
 from symlump.files import write_text
@@ -23,10 +24,19 @@ from symlump.ode.system import ODE
 from symlump.plan import check_tolerance
 from symlump.tables import table_html, table_text
 from symlump.tolerances.planned import check_data, check_network, make_plan
-from symlump.tolerances.rows import Result, SweepRow, linear_rows, network_rows, system_rows
+from symlump.tolerances.rows import (
+    Result,
+    SweepRow,
+    linear_rows,
+    network_rows,
+    recurrent_rows,
+    system_rows,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from symlump.compression.recurrent.plan import RecurrentPlan
 
 __all__ = ["Progress", "Sweep", "SweepRow", "sweep"]
 
@@ -74,7 +84,8 @@ class Sweep:
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         optional = [n for n in ("bound", "observed", "loss") if self._has(n)]
         title = {"bound": "certified bound", "observed": "observed error", "loss": "loss"}
-        network = any(isinstance(row.result, Compression) for row in self.rows)
+        networks = Compression, RecurrentCompression
+        network = any(isinstance(row.result, networks) for row in self.rows)
         size = "parameters" if network else "terms"
         header = ("ε", self.counted, size, "defect δ", *(title[n] for n in optional))
         rows = [
@@ -152,7 +163,7 @@ def sweep(
 
     Parameters
     ----------
-    subject : ODE, torch module or Network
+    subject : ODE, torch module, Network or RecurrentNetwork
     eps : iterable of float, optional
         The tolerances; default: shares of the smallest one that merges all that may merge. For Constrained:
         those at which the dimension changes (30 of them, where there are more).
@@ -163,9 +174,9 @@ def sweep(
         For a system: what must never merge, as for :func:`symlump.lump`.
     box : optional
         Where bounds hold. Network: inputs, as for ``Compression.bound``. System: initial states, as for
-        ``Lumping.bound``, with ``horizon``.
+        ``Lumping.bound``, with ``horizon``. Recurrent network: inputs at every step, with ``horizon``.
     horizon : float, optional
-        For a system: how long a bound holds.
+        For a system: how long a bound holds. For a recurrent network: over how many steps.
     data : (inputs, targets), optional
         For a network: data to measure the loss on.
     example : Tensor of shape (samples, …), or a tuple of them, optional
@@ -215,9 +226,10 @@ def sweep(
         measured, title = linear_rows(plan, box, horizon, data)
     elif isinstance(plan, EquivalencePlan):
         measured, title = system_rows(plan, box, horizon, data, seed)
-    else:
-        assert isinstance(plan, CompressionPlan)
+    elif isinstance(plan, CompressionPlan):
         measured, title = network_rows(plan, box, horizon, data, samples, seed)
+    else:
+        measured, title = recurrent_rows(cast("RecurrentPlan", plan), box, horizon, data, seed)
     if tolerances is None:
         tolerances = plan.tolerances()
         if len(tolerances) == 1:

@@ -57,7 +57,7 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
         "--retain, --linkage, --steps, --layers, -o and --certificates",
     )
     _check_output(options)
-    network, saved = _read(options.model, options)
+    network, saved = read_cells(options.model, options)
     method = AFDE(
         eps=options.eps,
         retain=options.retain,
@@ -83,7 +83,7 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
 
     why = f"is for networks without recurrence; {options.file} has recurrent cells"
     refuse(options, _NOT_HERE, why)
-    network, _ = _read(options.file, options)
+    network, _ = read_cells(options.file, options)
     first = cell_map(network.cells[0].cell)
     if options.latex:
         return Answer(
@@ -112,12 +112,14 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
     return Answer(lambda: _described(options.file, network), text)
 
 
-def _read(path: str, options: argparse.Namespace) -> tuple[RecurrentNetwork, SavedRecurrent | None]:
+def read_cells(
+    path: str, options: argparse.Namespace
+) -> tuple[RecurrentNetwork, SavedRecurrent | None]:
     """The network, and the state dict that it came from, if it did."""
+    refuse_unheeded(options, path)
     if is_onnx(path):
         from symlump.network.recurrent.onnx_reading import read_recurrent_onnx
 
-        refuse_unheeded(options, path)
         with working(f"reading {path}"):
             return read_recurrent_onnx(path), None
     from symlump.network.recurrent.saved import read_saved

@@ -39,7 +39,11 @@ def refuse_unheeded(options: argparse.Namespace, *paths: str) -> None:
         )
         refuse(options, OF_STATE_DICTS, why)
     if not any(of_onnx):
-        refuse(options, OF_ONNX, "is for ONNX networks; a state dict holds dense layers only")
+        refuse(
+            options,
+            OF_ONNX,
+            "is for ONNX networks; a state dict has tensors of known shapes, and no operations",
+        )
 
 
 def read_saved(path: str, options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:

@@ -77,8 +77,8 @@ def bound_cells(
         If no enclosure was found.
     """
     count, m = check_steps(steps), arithmetic_named(arithmetic)
-    places, outside = _outside(original)
-    ends = _box(box, outside)
+    places, outside = places_outside(original)
+    ends = read_box(box, outside)
     pruned = {node.name: _without_padding(node, labels) for node in small.cells}
     off: dict[str, FloatArray] = {}
     arriving: dict[str, list[_Drive]] = {node.name: [] for node in original.cells}
@@ -211,7 +211,7 @@ def _most(letter: str, old: Cell, new: Cell, steps: int) -> float:
     return float(np.nextafter(start + steps, np.inf)) if letter == "c" else max(1.0, start)
 
 
-def _outside(network: RecurrentNetwork) -> tuple[dict[str, slice], int]:
+def places_outside(network: RecurrentNetwork) -> tuple[dict[str, slice], int]:
     """Where what each module reads from outside is in a box, and how much there is."""
     places: dict[str, slice] = {}
     first = 0
@@ -278,7 +278,14 @@ def _sum(parts: list[FloatArray]) -> FloatArray:
     return total
 
 
-def _box(box: Any, inputs: int) -> FloatArray:
+def read_box(box: Any, inputs: int) -> FloatArray:
+    """Ranges of inputs, one row for each.
+
+    Raises
+    ------
+    MethodError
+        If there is not one for each, or one is none.
+    """
     rows = np.asarray(box, dtype=np.float64)
     if rows.shape == (2,):
         rows = np.tile(rows, (inputs, 1))

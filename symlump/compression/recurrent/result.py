@@ -144,6 +144,70 @@ class RecurrentCompression(LayerwiseReport):
 
         return bound_cells(self.original, self.held, self.labels, steps, box, arithmetic)
 
+    def observed(self, steps: int, box: Any, samples: int, seed: int = 0) -> float:
+        """The largest of what :meth:`bound` bounds over sequences with every input drawn from the box.
+
+        Parameters
+        ----------
+        steps : int
+        box : (low, high) or ndarray, shape (inputs, 2)
+        samples : int
+        """
+        from symlump.compression.recurrent.bound import places_outside, read_box
+
+        generator = np.random.default_rng(seed)
+        places, count = places_outside(self.original)
+        low, high = read_box(box, count).T
+        drawn = generator.uniform(low, high, (samples, steps, count))
+        sequences = {module: drawn[..., place] for module, place in places.items()}
+        pairs = [
+            (self.original, self.original.run(sequences)),
+            (self.held, self.held.run(sequences)),
+        ]
+        old, new = (network.read(states) for network, states in pairs)
+        if not old:
+            states, merged = pairs[0][1], pairs[1][1]
+            old = {name: h[0] for name, h in states.items()}
+            new = {name: merged[name][0][..., labels] for name, labels in self.labels.items()}
+        return max(float(np.abs(old[name] - new[name]).max(initial=0.0)) for name in old)
+
+    def mean_squared_error(self, inputs: Any, targets: npt.ArrayLike) -> float:
+        """Mean of (model(inputs) − targets)² over samples, steps and outputs; of several outputs, the first.
+
+        Parameters
+        ----------
+        inputs : Tensor or array_like
+            Laid out as the model takes them.
+        targets : array_like
+            In the shape of what it gives.
+
+        Raises
+        ------
+        MethodError
+            If the model is no torch module, or the shapes do not fit.
+        """
+        import torch
+
+        if not isinstance(self.model, torch.nn.Module):
+            raise MethodError(
+                "a loss is taken of torch modules; what was read from a file is run by its own library"
+            )
+        weight = next(self.model.parameters())
+        given = torch.as_tensor(inputs, device=weight.device)
+        if given.is_floating_point():
+            given = given.to(weight.dtype)
+        training = self.model.training
+        with torch.no_grad():
+            found = self.model.eval()(given)
+            self.model.train(training)
+        predicted = (found[0] if isinstance(found, tuple) else found).double().cpu().numpy()
+        expected = np.asarray(targets, dtype=np.float64)
+        if expected.size != predicted.size:
+            raise MethodError(
+                f"targets have shape {expected.shape}, the model gives {predicted.shape}"
+            )
+        return float(np.mean((predicted - expected.reshape(predicted.shape)) ** 2))
+
     @property
     def held(self) -> RecurrentNetwork:
         """The smaller model as it is now: with the very weights it holds."""

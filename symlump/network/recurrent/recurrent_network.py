@@ -145,6 +145,23 @@ class RecurrentNetwork:
             found[node.name] = node.cell.run(x)
         return found
 
+    def read(self, states: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """What the dense layers that read units as they are give at each step, from the states of :meth:`run`.
+
+        Returns
+        -------
+        dict
+            By layer: arrays of shape (samples, steps, outputs).
+        """
+        found = {}
+        for reader in self.readers:
+            if reader.linear:
+                h = np.concatenate([states[name][0] for name in reader.reads], axis=-1)
+                found[reader.name] = h @ reader.weight.T + (
+                    0 if reader.bias is None else reader.bias
+                )
+        return found
+
     def __repr__(self) -> str:
         said = ", ".join(
             f"{node.name} {node.cell.kind} {node.cell.inputs}–{node.cell.units}"

@@ -51,9 +51,9 @@ examples:
 exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
 
-#: Options of systems with the values they have when they are not given.
+#: Options of systems with the values they have when they are not given. (Recurrent cells have a horizon, too.)
 _OF_SYSTEMS: dict[str, Any] = {
-    "horizon": None, "breakpoints": False, "spread": 0.0, "relative": False, "initial": "file",
+    "breakpoints": False, "spread": 0.0, "relative": False, "initial": "file",
     "observable": [],
 }  # fmt: skip
 
@@ -144,6 +144,7 @@ def sweep_report(options: argparse.Namespace, table: Sweep) -> dict[str, Any]:
 def run_sweep(options: argparse.Namespace) -> Sweep:
     """The sweep that the arguments ask for."""
     if Path(options.file).suffix.lower() in NETWORKS:
+        _refuse_of_systems(options)
         return _recurrent(options) if is_recurrent_file(options.file) else _network(options)
     if options.method == "constrained":
         return _linear(options)
@@ -237,14 +238,19 @@ def _system(options: argparse.Namespace) -> Sweep:
         )
 
 
-def _network(options: argparse.Namespace) -> Sweep:
-    from symlump.tolerances.sweep import sweep
-
+def _refuse_of_systems(options: argparse.Namespace) -> None:
     why = f"belongs to systems; {options.file} is a network"
     refuse(options, _OF_SYSTEMS, why)
     if options.method not in (None, *METHODS):
         raise MethodError(f"--method {why}")
     refuse_options_of_models(options)
+
+
+def _network(options: argparse.Namespace) -> Sweep:
+    from symlump.tolerances.sweep import sweep
+
+    why = f"belongs to systems and recurrent cells; {options.file} is a network without any"
+    refuse(options, {"horizon": None}, why)
     refuse_unheeded(options, options.file)
     network, _ = read_saved(options.file, options)
     if options.linkage is not None and options.method not in (None, "afde"):
@@ -275,8 +281,6 @@ def _recurrent(options: argparse.Namespace) -> Sweep:
     from symlump.tolerances.sweep import sweep
 
     what = f"{options.file} has recurrent cells"
-    of_systems = {name: value for name, value in _OF_SYSTEMS.items() if name != "horizon"}
-    refuse(options, of_systems, f"belongs to systems; {what}")
     if options.method not in (None, "afde"):
         raise MethodError(f"--method {options.method} is not for cells: they take afde; {what}")
     refuse(options, {"data": None}, f"is for networks without recurrence; {what}")
@@ -284,7 +288,6 @@ def _recurrent(options: argparse.Namespace) -> Sweep:
         raise MethodError(
             f"{what}: to certify the error give both --box LOW HIGH, of the inputs, and --horizon, the steps"
         )
-    refuse_options_of_models(options)
     network, _ = read_cells(options.file, options)
     method = AFDE(eps=0.0, linkage=options.linkage or "variance")
     with bar("sweeping", 100) as advance:

@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+import torch
 from test_lump_command import TREE, UNWRITABLE
 
 import symlump as sl
@@ -49,7 +50,6 @@ def test_bad_input_is_one_clear_message(capsys, tmp_path, case):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--horizon", "1"],
         ["--breakpoints"],
         ["--spread", "1"],
         ["--relative"],
@@ -63,6 +63,13 @@ def test_what_belongs_to_systems_is_refused_for_networks(capsys, tmp_path, argum
     path.write_bytes(b"")
     assert main(["sweep", str(path), *arguments]) == 2
     assert f"{arguments[0]} belongs to systems" in capsys.readouterr().err
+
+
+def test_a_horizon_is_refused_for_networks_without_recurrence(capsys, tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save(torch.nn.Linear(2, 1).state_dict(), path)
+    assert main(["sweep", str(path), "--activation", "tanh", "--horizon", "1"]) == 2
+    assert "--horizon belongs to systems and recurrent cells" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--parameters", "symbolic"], ["--chain", "dtmc"]])

@@ -150,14 +150,62 @@ def test_only_states_that_start_equal_may_merge() -> None:
     assert np.allclose(result.aggregate(result.lift(every)), every)
 
 
+class OfTime(Field):
+    """A field that looks at the time, in one of the ways in which people write it."""
+
+    def __init__(self, net: nn.Module, how: str) -> None:
+        super().__init__(net)
+        self.how = how
+
+    def forward(self, t: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        if self.how == "factor":
+            return self.net(h) * torch.cos(t)  # type: ignore[no-any-return]
+        column = torch.ones_like(h[:, :1]) * t if self.how == "ones" else t.expand(len(h), 1)
+        return self.net(torch.cat([h, column], dim=-1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("how", ["ones", "expand", "factor"])
+def test_fields_of_the_time(how: str) -> None:
+    _, large, of = field_with_copies([2, 1], [2, 1], seed=5)
+    first: Any = large[0]
+    if how != "factor":
+        with torch.no_grad():
+            column = torch.randint(-64, 64, (2, 1), generator=torch.Generator().manual_seed(0))
+            _, to = np.unique(first.bias.detach().numpy(), return_inverse=True)
+            first.weight = nn.Parameter(torch.cat([first.weight, column[to] * GRID], dim=1))
+    module = OfTime(large.double(), how)
+    field = sl.NeuralODE(module)
+    assert field.uses_time and field.states == 3 and "of the time" in repr(field)
+    result: Any = sl.compress(field, sl.AFDE(eps=0))
+    assert result.exact and result.field.states == 2 and result.field.uses_time
+    assert result.units.network.layers[0].weight.shape[0] == 2
+    start, times = np.array([0.3, -0.5]), np.linspace(0, 1, 5)
+    whole = sl.simulate(sl.encode(field), result.lift(start), times).states
+    part = sl.simulate(result.field.ode(), start, times).states
+    assert np.allclose(result.lift(part.T).T, whole, atol=1e-8)
+    h = torch.tensor(start)
+    with torch.no_grad():  # one state or several, as solvers call it
+        for t in (0.0, 1.7):
+            wanted = module(torch.tensor(t), torch.tensor(result.lift(h))[None])
+            found = result.model(torch.tensor(t), h)
+            assert np.allclose(result.lift(found), wanted[0], atol=1e-12)
+            assert torch.equal(result.model(torch.tensor(t), h[None])[0], found)
+    near: Any = sl.compress(field, sl.AFDE(retain=0.8, refit=False))
+    assert near.bound(0.1, [(0, 0.1)] * 3, steps=4).value >= 0
+
+
 def test_what_is_no_vector_field_is_named() -> None:
     class Timed(Field):
         def forward(self, t: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-            return self.net(h) * t.cos()  # type: ignore[no-any-return]
+            return self.net(h) * float(t)  # type: ignore[no-any-return]
 
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
-    with pytest.raises(NetworkError, match="this vector field uses the time"):
+    with pytest.raises(
+        NetworkError, match="a field that uses the time is read where this can be a column"
+    ):
         sl.NeuralODE(Timed(net))
+    with pytest.raises(NetworkError, match="does not give 1 derivatives for 1 states"):
+        sl.NeuralODE(Field(nn.Linear(2, 3)))
     with pytest.raises(NetworkError, match="one derivative for each of its 2 states"):
         sl.NeuralODE(nn.Linear(2, 3))
     with pytest.raises(NetworkError, match="a torch.nn.Module or a Network; got a function"):

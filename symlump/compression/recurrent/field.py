@@ -106,7 +106,7 @@ class FieldCompression(CompressionReport):
         **options
             Those of :func:`symlump.lumping.bounds.error_bound`.
         """
-        small = NeuralODE(self.held, inputs=self.field.inputs).ode()
+        small = self.field.of_network(self.held).ode()
         return error_bound(replace(self.lumping, quotient=small), horizon, box, **options)
 
     @property
@@ -157,9 +157,9 @@ def compress_field(
     lumping = lump(field.ode(), Backward(), field.initial)
     labels = lumping.partition.labels[: field.states]
     units = compress(merged_field(field.network, labels).rounded(), method)
-    small = NeuralODE(units.network, inputs=field.inputs)
+    small = field.of_network(units.network)
     with gradients():  # a module made inside inference_mode could never be trained
-        model = module_of_field(units.network, field.takes_time, field.field)
+        model = module_of_field(units.network, field.takes_time, field.uses_time, field.field)
     return FieldCompression(method, field, small, model, lumping, units)
 
 

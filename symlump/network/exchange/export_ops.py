@@ -20,7 +20,7 @@ from symlump.network.activations.torch_modules import activation_of
 from symlump.network.exchange.doubts import product
 from symlump.network.exchange.export_layer_ops import LayerOperations
 from symlump.network.exchange.export_shape_ops import constant_of
-from symlump.network.exchange.views import View
+from symlump.network.exchange.views import SAMPLES, View
 from symlump.network.nodes import Shape
 from symlump.network.torch_parts import array_of
 
@@ -191,6 +191,22 @@ class Operations(LayerOperations):
             return self.build.combine(name, "multiply", [x, y])
         factor = constant_of(y)
         return None if factor is None else self.build.scale(name, x, factor)
+
+    def on_full_like(self, name: str, a: Arguments) -> torch.Tensor | None:
+        """A constant of a value's shape: the same for all samples, so there is one."""
+        x, number = a["self"], a["fill_value"]
+        if not isinstance(x, View) or isinstance(number, bool | complex):
+            return None
+        sizes = [1 if size == SAMPLES else size for size in x.sizes]
+        return torch.full(sizes, float(number), dtype=torch.float64)
+
+    def on_ones_like(self, name: str, a: Arguments) -> torch.Tensor | None:
+        """1 everywhere."""
+        return self.on_full_like(name, {**a, "fill_value": 1.0})
+
+    def on_zeros_like(self, name: str, a: Arguments) -> torch.Tensor | None:
+        """0 everywhere."""
+        return self.on_full_like(name, {**a, "fill_value": 0.0})
 
     def on_square(self, name: str, a: Arguments) -> View | None:
         """A value times itself."""

@@ -1,4 +1,4 @@
-"""Neural ODEs: h' = f(h, u) with f a network, as the systems of differential equations they are.
+"""Neural ODEs: h' = f(h, t, u) with f a network, as the systems of differential equations they are.
 
 References
 ----------
@@ -21,13 +21,13 @@ from symlump.ode.system import ODE
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NeuralODE:
-    """A vector field f, given by a network: h' = f(h), or h' = f(h, u) with constant inputs u.
+    """A vector field f, given by a network: h' = f(h), also of the time t and of constant inputs u.
 
     Parameters
     ----------
     field : Network, or torch.nn.Module
-        A module is called as f(h), as f(t, h) (its first argument being named t or time) where the time is
-        not used, or as f(h, u).
+        A module is called as f(h) or f(h, u), or as solvers do, f(t, h) or f(t, h, u), its first argument
+        being named t or time. A network reads h, then t where ``uses_time``, then u.
     states : int, optional
         The number of states, where it cannot be told from the first dense layer.
     inputs : int
@@ -35,11 +35,13 @@ class NeuralODE:
     initial : sequence of sequences of str, optional
         Which states start equal, as blocks of h1, h2, …; only within a block may any merge. By default all of
         them in one block, which is up to the caller to see to.
+    uses_time : bool
+        Whether a network's second input is the time, one number. A module says so itself.
 
     Raises
     ------
     NetworkError
-        If the field cannot be read, uses the time, or does not give one derivative for each state.
+        If the field cannot be read, or does not give one derivative for each state.
 
     Examples
     --------
@@ -53,14 +55,16 @@ class NeuralODE:
     states: int = 0
     inputs: int = 0
     initial: Sequence[Sequence[str]] | None = None
+    uses_time: bool = False
     network: Network = field(init=False)
     takes_time: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        network, takes_time = self._read()
+        network, takes_time, uses_time = self._read()
         sizes = [node.size for node in network.inputs]
-        wanted = ["a state"] + ["inputs"] * (self.inputs > 0)
-        if len(sizes) != len(wanted) or any(len(size) != 1 for size in sizes):
+        wanted = ["a state"] + ["the time"] * uses_time + ["inputs"] * (self.inputs > 0)
+        vectors = len(sizes) == len(wanted) and all(len(size) == 1 for size in sizes)
+        if not vectors or (uses_time and sizes[1] != (1,)):
             raise NetworkError(
                 f"a vector field reads {' and '.join(wanted)}, vectors; this one reads {sizes}"
             )
@@ -73,10 +77,11 @@ class NeuralODE:
         object.__setattr__(self, "states", sizes[0][0])
         object.__setattr__(self, "network", network)
         object.__setattr__(self, "takes_time", takes_time)
+        object.__setattr__(self, "uses_time", uses_time)
 
-    def _read(self) -> tuple[Network, bool]:
+    def _read(self) -> tuple[Network, bool, bool]:
         if isinstance(self.field, Network):
-            return self.field, False
+            return self.field, False, self.uses_time
         from symlump.network.recurrent.torch_field import read_field
 
         return read_field(self.field, self.states, self.inputs)
@@ -85,6 +90,10 @@ class NeuralODE:
     def parameters(self) -> int:
         """Weights and biases."""
         return int(self.network.parameters)
+
+    def of_network(self, network: Network) -> NeuralODE:
+        """Another network as a field that reads the same."""
+        return NeuralODE(network, inputs=self.inputs, uses_time=self.uses_time)
 
     def ode(self) -> ODE:
         """The system h1' = f_1(h), …, exactly; inputs u1, … are parameters.
@@ -105,12 +114,15 @@ class NeuralODE:
         table = SymbolTable(len(names) + len(inputs))
         every = list(map(symbol, range(table.count)))
         given = {self.network.inputs[0].name: every[: self.states]}
+        if self.uses_time:
+            given[self.network.inputs[1].name] = [table.apply("time", [])]
         if inputs:
-            given[self.network.inputs[1].name] = every[self.states :]
+            given[self.network.inputs[-1].name] = every[self.states :]
         (equations,) = outputs_of(self.network, table, given)
         rest: list[Polynomial] = [{} for _ in inputs]
         return ODE.from_table([*names, *inputs], [*equations, *rest], table, inputs)
 
     def __repr__(self) -> str:
-        inputs = f", {self.inputs} inputs" if self.inputs else ""
+        inputs = ", of the time" if self.uses_time else ""
+        inputs += f", {self.inputs} inputs" if self.inputs else ""
         return f"<NeuralODE: {self.states} states{inputs}, {self.parameters} parameters>"

@@ -66,11 +66,13 @@ def _value(node: Node, given: list[list[Polynomial]], table: SymbolTable) -> lis
             ]
         case Apply():
             return [apply_activation(node.name, node.activation, z, table) for z in given[0]]
-        case Combine(operation="add"):
-            return [total(parts) for parts in zip(*given, strict=True)]
-        case Combine(operation="multiply"):
-            found = given[0]
-            for other in given[1:]:
+        case Combine(operation=operation):
+            size = max(map(len, given))
+            spread = [value * size if len(value) == 1 else value for value in given]  # one for all
+            if operation == "add":
+                return [total(parts) for parts in zip(*spread, strict=True)]
+            found = spread[0]
+            for other in spread[1:]:
                 found = [table.multiply(p, q) for p, q in zip(found, other, strict=True)]
             return found
         case Concatenate():

@@ -115,7 +115,10 @@ class SymbolArithmetic:
         if operator == "+":
             return total(u)
         if operator == "-":
-            return scale(u[0], _MINUS) if len(u) == 1 else add_to(dict(u[0]), u[1], _MINUS)
+            if len(u) > 1:
+                return add_to(dict(u[0]), u[1], _MINUS)
+            minus = constant(_MINUS)
+            return self._product(minus, *u) if isinstance(u[0], Factored) else scale(u[0], _MINUS)
         if operator == "*":
             result: Polynomial = constant(1)
             for factor in u:

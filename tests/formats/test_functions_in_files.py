@@ -246,6 +246,7 @@ def test_large_powers_below_a_line_are_kept_and_those_above_it_refused_by_name(t
 
 def test_a_power_that_cancels_is_no_obstacle_and_one_inside_a_function_is_named():
     assert str(sl.ODE.from_text("x' = (1 + x)^1000 - (1 + x)^1000 + x")) == "x' = x"
+    assert str(sl.ODE.from_text("x' = 1/(-(1 + x)^1000)")) == "x' = -1/(1 + x)^1000"
     for text in ("1/(1 + (1 + x)^1000)", "exp((1 + x)^1000)", "x*(1 + x)^1000"):
         with pytest.raises(
             InputError, match="the equation of 'x': multiplying this out takes more"

@@ -73,6 +73,11 @@ class CompressionPlan(Plan[Compression]):
         if not isinstance(model, torch.nn.Module):
             raise NetworkError(
                 f"compress takes a torch.nn.Module or a symlump.Network; got a {type(model).__name__}"
+                + (
+                    "; give its .module()"
+                    if isinstance(model, torch.export.ExportedProgram)
+                    else ""
+                )
             )
         with gradients():
             network = from_torch(model, example, leave_untouched)
@@ -191,7 +196,8 @@ def compress(
         Its ``model`` is of the kind that was given: torch in, torch out. Of a module with RNN, GRU or LSTM
         cells a :class:`symlump.compression.recurrent.result.RecurrentCompression`, which answers the same
         questions; its model is of the class that was given. Of a neural ODE a
-        :class:`symlump.compression.recurrent.field.FieldCompression`.
+        :class:`symlump.compression.recurrent.field.FieldCompression`. Its ``original`` is a snapshot: what
+        happens to the weights of ``model`` afterwards changes nothing in the result.
 
     Raises
     ------

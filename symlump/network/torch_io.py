@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.nn.parameter import is_lazy
 
 from symlump.errors import NetworkError
 from symlump.memory import memory_errors
@@ -62,7 +63,17 @@ def from_torch(
     if not isinstance(model, nn.Module):
         raise NetworkError(
             f"a torch.nn.Module is read here; got a {type(model).__name__}. Saved tensors are loaded into a "
-            "model first: model.load_state_dict(…)"
+            "model first, model.load_state_dict(…), and of a program of torch.export give .module()"
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise NetworkError(
+            f"a {type(model).__name__} is a program of torch.jit, which is not read; give the module that it "
+            "was made of, or what torch exports of it as ONNX: read_onnx(path)"
+        )
+    lazy = next((n for n, p in model.named_parameters() if is_lazy(p)), None)
+    if lazy is not None:
+        raise NetworkError(
+            f"{lazy!r} has no shape yet; call the model on an input once, and it gets one"
         )
     if any(p.is_meta for p in model.parameters()):
         raise NetworkError(

@@ -423,7 +423,7 @@ def _tolerance(value: Any, path: str) -> str:
     return value
 
 
-_TOLERANCE = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")
+_TOLERANCE = re.compile(r"0|(?=[^e]*[1-9])(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _RATIONAL = re.compile(r"-?[0-9]+(/[1-9][0-9]*)?")
 
 

@@ -240,6 +240,8 @@ def test_keys_inside_a_closure():
         ("forward", ("kind",), ["forward"], "a name is due here, not a list"),
         ("forward", ("tolerance",), "0.0.1", "text such as"),
         ("forward", ("tolerance",), "-1", "text such as"),
+        ("forward", ("tolerance",), "0.0", "text such as"),
+        ("forward", ("tolerance",), "0e3", "text such as"),
         ("forward", ("tolerance",), "inf", "text such as"),
         ("forward", ("tolerance",), "\u0661", "text such as"),
         ("forward", ("tolerance",), "0" * 41, "text such as"),

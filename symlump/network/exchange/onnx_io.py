@@ -29,6 +29,7 @@ from symlump.network.saved.onnx_file import (
     first_line,
     in_order,
     load_onnx,
+    loop_refusal,
     naming,
     onnx_library,
 )
@@ -118,16 +119,22 @@ class _Reader:
         if cell is not None and not leave_untouched:
             where = f"node {cell.name!r} ({cell.op_type})"
             raise NetworkError(f"{where}: recurrent cells are read by read_recurrent_onnx(path)")
+        loop = next((node for node in model.graph.node if node.op_type in ("Loop", "Scan")), None)
+        if loop is not None and not leave_untouched:
+            raise loop_refusal(loop)
         opset = max((s.version for s in model.opset_import if s.domain in _DOMAINS), default=0)
         self._operators = Operators(self._build, opset)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         if graph.sparse_initializer:
-            raise NetworkError("sparse weights are not read; save them as dense tensors")
+            name = graph.sparse_initializer[0].values.name
+            raise NetworkError(
+                f"tensor {name!r} is sparse, which is not read; save it as a dense one"
+            )
         for value in graph.input:
             if value.name not in self._initializers:
                 self._input(value)
         if not self._build.nodes:
-            raise NetworkError("the graph has no input")
+            raise NetworkError("the graph has no input; export the model with one, not its values")
         if self._given:
             raise NetworkError(
                 f"shape=… names {next(iter(self._given))!r}, which is no input; they are "
@@ -138,8 +145,13 @@ class _Reader:
         for number, node in in_order(graph.node):
             self._node(number, node)
         outputs = [self._value(value.name, "the result") for value in graph.output]
-        if not outputs or not all(isinstance(value, View) for value in outputs):
-            raise NetworkError("every output must depend on the input")
+        for given, value in zip(graph.output, outputs, strict=True):
+            if not isinstance(value, View):
+                raise NetworkError(
+                    f"output {given.name!r} does not depend on the input; leave it out of the outputs"
+                )
+        if not outputs:
+            raise NetworkError("the graph has no output; export the model with what it computes")
         built = self._build.network(outputs, DTYPES[self._dtype])
         self.network: Network = self._origins.marked(as_read(built), built.layers)
 

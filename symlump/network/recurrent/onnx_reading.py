@@ -39,6 +39,7 @@ from symlump.network.saved.onnx_file import (
     first_line,
     in_order,
     load_onnx,
+    loop_refusal,
     naming,
     onnx_library,
 )
@@ -117,10 +118,7 @@ class _Walk:
         if not self._nodes:
             loop = next((n for n in graph.node if n.op_type in ("Loop", "Scan")), None)
             if loop is not None:
-                raise NetworkError(
-                    f"node {loop.name!r} ({loop.op_type}): a recurrence written as a loop is not read; "
-                    "the operators RNN, GRU and LSTM are, as torch exports its modules and Keras its LSTM"
-                )
+                raise loop_refusal(loop)
             raise NetworkError("it has no node RNN, GRU or LSTM; read_onnx reads networks without")
 
     def network(self) -> RecurrentNetwork:
@@ -139,7 +137,10 @@ class _Walk:
                 )
             self._together.add_edges_from(zip(cells, cells[1:], strict=False))
         if len(self._dtypes) != 1:
-            raise NetworkError("cells of one type, float or double, are read; convert the file")
+            types = ", ".join(DTYPES.get(kind, str(kind)) for kind in sorted(self._dtypes))
+            raise NetworkError(
+                f"cells of one type, float or double, are read; these are of {types}: convert the file"
+            )
         whole = sum(self._others.values())
         whole += sum(node.cell.parameters for node in self._nodes)
         whole += sum(reader.parameters for reader in self._readers.values())

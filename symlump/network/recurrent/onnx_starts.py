@@ -109,7 +109,9 @@ def states_of(value: Any, samples_first: bool) -> FloatArray | None:
         )
     array = np.asarray(array.swapaxes(0, 1) if samples_first else array, dtype=np.float64)
     if (array != array[:, :1]).any():
-        raise NetworkError("its starting state differs between samples")
+        raise NetworkError(
+            "its starting state differs between samples; one that all share is read, or an input of the model"
+        )
     return array[:, 0] if array.any() else None
 
 

@@ -61,7 +61,10 @@ def read_recurrent(model: nn.Module) -> RecurrentNetwork:
         If units go somewhere where merging them would change what is computed; the message names the step.
     """
     if any(p.is_meta for p in model.parameters()):
-        raise NetworkError("weights on the meta device hold no numbers; load some first")
+        raise NetworkError(
+            f"the weights of this {type(model).__name__} are on the meta device, which holds no numbers; give "
+            "it some first: model.to_empty(device='cpu'), then model.load_state_dict(…)"
+        )
     parameters = sum(p.numel() for p in model.parameters())
     dtype = dtype_of(model)
     if isinstance(model, RECURRENT):
@@ -110,7 +113,10 @@ class _Walk:
         for node in graph.nodes:
             self._values[node] = self._value(node)
         if not self.cells:
-            raise NetworkError("no recurrent module is called in the forward pass")
+            raise NetworkError(
+                f"no recurrent module is called in the forward pass of this {type(model).__name__}; one that "
+                "is called as a whole is read, as in self.gru(x)"
+            )
 
     def _value(self, node: fx.Node) -> Any:
         given = fx.node.map_arg(node.args, lambda n: self._values[n])

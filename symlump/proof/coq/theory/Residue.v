@@ -62,13 +62,16 @@ Section Modulo.
       | _ => match Z.of_N low + c * Z.of_N high with Zpos q => folded_bits steps n c q | z => z end
       end
     end.
+  Definition folded_positive (n : nat) (c : Z) (p : positive) : Z :=
+    let b := folded_bits 8 n c p in
+    if Z.ltb b m then b else let d := b - m in if Z.ltb d m then d else Z.modulo d m.
   Definition folded : Z -> Z :=
     let n := match m with Zpos p => Pos.size_nat p | _ => O end in
     let c := 2 ^ Z.of_nat n - m in
     fun a => match a with
-             | Zpos p => let b := folded_bits 8 n c p in if Z.ltb b m then b else let d := b - m in if Z.ltb d m then d else Z.modulo d m
              | Z0 => Z0
-             | _ => Z.modulo a m
+             | Zpos p => folded_positive n c p
+             | Zneg p => match folded_positive n c p with Z0 => Z0 | b => m - b end
              end.
 
   (* A number e with n e = 1 modulo m, if the extended Euclidean algorithm finds one. *)
@@ -135,15 +138,25 @@ Section Modulo.
     replace (folded_bits steps n c q - Zpos p) with (folded_bits steps n c q - Zpos q + (Zpos q - Zpos p)) by ring.
     now apply zero_mod_add.
   Qed.
-  Lemma folded_mod a : zero_mod (folded a - a).
+  Lemma folded_positive_mod n p : zero_mod (folded_positive n (2 ^ Z.of_nat n - m) p - Zpos p).
   Proof.
-    unfold folded. set (n := match m with Zpos p => _ | _ => _ end). cbv zeta. destruct a as [|p|p]; [exists 0; ring | | now apply mod_zero_mod].
-    pose proof (folded_bits_mod 8 n p) as H. set (b := folded_bits _ _ _ p) in *.
+    unfold folded_positive. pose proof (folded_bits_mod 8 n p) as H. set (b := folded_bits _ _ _ p) in *. cbv zeta.
     destruct (Z.ltb b m); [exact H|]. assert (D : zero_mod (b - m - Zpos p)).
     { replace (b - m - Zpos p) with (b - Zpos p + -1 * m) by ring. apply zero_mod_add; [exact H | now exists (-1)]. }
     destruct (Z.ltb _ m); [exact D|].
     replace ((b - m) mod m - Zpos p) with ((b - m) mod m - (b - m) + (b - m - Zpos p)) by ring.
     apply zero_mod_add; [now apply mod_zero_mod | exact D].
+  Qed.
+  Lemma folded_mod a : zero_mod (folded a - a).
+  Proof.
+    unfold folded. set (n := match m with Zpos p => _ | _ => _ end). cbv zeta.
+    destruct a as [|p|p]; [exists 0; ring | apply folded_positive_mod|].
+    pose proof (folded_positive_mod n p) as H. set (b := folded_positive _ _ p) in *.
+    assert (Z : zero_mod (m - b - Zneg p)).
+    { replace (m - b - Zneg p) with (- (b - Zpos p) + 1 * m) by (rewrite <- Pos2Z.opp_pos; ring).
+      apply zero_mod_add; [now apply zero_mod_opp | now exists 1]. }
+    destruct b as [|q|q]; trivial. replace (0 - Zneg p) with (- (0 - Zpos p)) by (rewrite <- Pos2Z.opp_pos; ring).
+    now apply zero_mod_opp.
   Qed.
   Lemma zero_mod_iff a : a mod m = 0 -> zero_mod a.
   Proof. intros H. exists (a / m). rewrite Z.mul_comm. apply Z.div_exact; lia. Qed.

@@ -68,6 +68,18 @@ def test_a_record_of_points_that_is_too_short_shows_nothing():
     assert both(data) == [(False, False)] * 2
 
 
+@pytest.mark.parametrize(
+    "method", [sl.Forward(), sl.Backward(), sl.Constrained(["x + y"])], ids=str
+)
+def test_another_modulus_where_the_first_divides_a_denominator(method):
+    ode = sl.ODE.from_text(
+        "x' = -x/(1 + x + y)/2147483647 + exp(x + y); y' = -y/(1 + x + y)/2147483647 + exp(x + y)"
+    )
+    claim = number_claim(read_claim(sl.lump(ode, method).certificate().data))
+    assert claim.symbols.modulus != 2**31 - 1
+    assert both(sl.lump(ode, method).certificate().data) == [(True, True)] * 2
+
+
 def test_what_is_beyond_the_bounds_is_not_given_to_coq():
     """To a power of 10 000 the checker in Coq would multiply for hours: it has no bounds."""
     hill = copy.deepcopy(FUNCTION_EXAMPLES["hill"]().data)

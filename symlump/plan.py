@@ -9,7 +9,6 @@ larger than a target, and ``plan.reach(target)`` that result. A method says one 
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from symlump.errors import FailureError, MethodError
 
 Result = TypeVar("Result", covariant=True)
 Subject = TypeVar("Subject", contravariant=True)
-_Class = TypeVar("_Class", bound=type)
+_Question = TypeVar("_Question", bound=Callable[..., Any])
 
 #: What a method may be told, as an error names it; ``{}`` is the method's name.
 _WISHES = {
@@ -38,8 +37,23 @@ LARGEST = 1e12
 _SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
+def _checked(ask: _Question) -> _Question:
+    """A question to a plan that refuses what is no tolerance, or no size."""
+
+    @wraps(ask)
+    def asking(self: Any, *given: Any, **named: Any) -> Any:
+        check = check_tolerance if ask.__name__ in ("at", "size") else check_target
+        for value in (*given, *named.values()):
+            check(value)
+        return ask(self, *given, **named)
+
+    return asking  # type: ignore[return-value]
+
+
 class Plan(ABC, Generic[Result]):
     """What a method found out about a subject, good for every tolerance.
+
+    What is no tolerance, or no size, is refused before a plan is asked.
 
     Examples
     --------
@@ -52,10 +66,21 @@ class Plan(ABC, Generic[Result]):
     >>> plan = Halves()
     >>> plan.at(2.5), plan.reach(7), round(plan.tolerance(7), 4)
     ('xxxxxxxx', 'xxxxxxx', 3.0)
+    >>> plan.at(-1.0)
+    Traceback (most recent call last):
+    ...
+    symlump.errors.MethodError: eps=-1.0: a tolerance is a finite number, 0 or larger
     """
 
     #: What sizes count.
     counted: ClassVar[str] = "parameters"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have what a plan is asked checked in one place."""
+        super().__init_subclass__(**options)
+        for name in ("at", "size", "tolerance", "reach"):
+            if name in vars(cls):
+                setattr(cls, name, _checked(vars(cls)[name]))
 
     @property
     @abstractmethod
@@ -75,6 +100,7 @@ class Plan(ABC, Generic[Result]):
     def size(self, eps: float) -> int:
         """The size of the result at a tolerance, in the unit of :attr:`whole`."""
 
+    @_checked
     def tolerance(self, target: int) -> float:
         """The smallest tolerance found whose result has at most the target's size.
 
@@ -85,6 +111,7 @@ class Plan(ABC, Generic[Result]):
         """
         return smallest_tolerance(self.size, target, self.counted)
 
+    @_checked
     def reach(self, target: int) -> Result:
         """The result at the smallest tolerance found whose size is at most ``target``.
 
@@ -239,6 +266,18 @@ def check_tolerance(eps: float, name: str = "eps") -> None:
         raise MethodError(f"{name}={eps!r}: a tolerance is a finite number, 0 or larger")
 
 
+def check_target(size: int) -> None:
+    """Refuse what is no size.
+
+    Raises
+    ------
+    MethodError
+        With the value that was given.
+    """
+    if not is_number(size) or not 0 <= size < math.inf:
+        raise MethodError(f"target={size!r}: a size to be reached is a number, 0 or larger")
+
+
 def check_share(share: float, name: str = "retain") -> None:
     """Refuse a share outside (0, 1].
 
@@ -342,51 +381,3 @@ def _rounded_up(value: float) -> float:
     unit = 10.0 ** (math.floor(math.log10(value)) - 2)
     rounded = float(f"{math.ceil(value / unit) * unit:.3g}")
     return max(rounded, value)
-
-
-def accept_old_names(**names: str) -> Callable[[_Class], _Class]:
-    """Let a class accept options by names that it had before, each with a warning.
-
-    Parameters
-    ----------
-    names
-        The new name of each old one.
-
-    Examples
-    --------
-    >>> @accept_old_names(tol="eps")
-    ... class Method:
-    ...     def __init__(self, eps: float) -> None:
-    ...         self.eps = eps
-    >>> with warnings.catch_warnings(record=True) as said:
-    ...     warnings.simplefilter("always")
-    ...     print(Method(tol=0.5).eps, said[0].message)
-    0.5 Method(tol=…) is now Method(eps=…); the old name goes with the next release
-    >>> Method(tol=0.5, eps=0.1)
-    Traceback (most recent call last):
-    ...
-    symlump.errors.MethodError: Method(tol=…) is now Method(eps=…); give that one only
-    """
-
-    def decorate(kind: _Class) -> _Class:
-        original = kind.__init__  # type: ignore[misc]
-
-        @wraps(original)
-        def renaming(self: Any, *given: Any, **options: Any) -> None:
-            for old, new in names.items():
-                if old in options:
-                    text = f"{kind.__name__}({old}=…) is now {kind.__name__}({new}=…)"
-                    if new in options:
-                        raise MethodError(f"{text}; give that one only")
-                    warnings.warn(
-                        f"{text}; the old name goes with the next release",
-                        DeprecationWarning,
-                        stacklevel=2,
-                    )
-                    options[new] = options.pop(old)
-            original(self, *given, **options)
-
-        kind.__init__ = renaming  # type: ignore[misc]
-        return kind
-
-    return decorate

@@ -64,6 +64,10 @@ class CompressionPlan(Plan[Compression]):
                 f"compress(model, method) takes a method such as AFDE(eps=0.1); got {method!r}"
             )
         if isinstance(model, Network):
+            if example is not None or leave_untouched:
+                raise MethodError(
+                    "example=… and leave_untouched=… say how a torch module is read; what was given is read"
+                )
             return cls(method, model, _planned(model, method))
         import torch
 

@@ -58,7 +58,7 @@ def advice(network: Network, method: str) -> str:
     if sum(prod(node.size) for node in network.inputs) < _MANY:
         return ""
     drawn = "drawn images" if looks_like_images(network) else "standard normal inputs"
-    return f"measured on {drawn}; samples of your inputs help: {method}(inputs=X)"
+    return f"measured on {drawn}; samples of your inputs help: {method}(inputs=X), or --data"
 
 
 def samples_of(

@@ -53,10 +53,6 @@ def make_plan(
         )
     if initial is not None:
         raise MethodError("initial belongs to systems; a network takes box or data")
-    if example is not None and isinstance(subject, Network):
-        raise MethodError(
-            "example is an input of a torch module; what was given says its shapes itself"
-        )
     if is_recurrent(subject):
         return recurrent_plan(subject, method, example, False)
     return CompressionPlan.of(subject, method, example)

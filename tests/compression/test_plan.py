@@ -383,3 +383,46 @@ def test_plans_of_convolutions_and_branches():
         if isinstance(method, sl.AFDE):
             (lumping,) = plan.at(0.5).lumpings
             assert sl.lump(lumping.ode, lumping.method).partition == lumping.partition, name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_no_tolerance_and_no_size_is_refused(name):
+    plan = METHODS[name].plan(network(0))
+    for ask, values in (
+        (plan.at, (-1.0, np.nan, np.inf, "0.1", None)),
+        (plan.size, (-1.0, np.nan, np.inf, "0.1", None)),
+        (plan.reach, (-1, np.nan, "7", None)),
+        (plan.tolerance, (-1, np.nan, "7", None)),
+    ):
+        for value in values:
+            with pytest.raises(MethodError, match="a finite number|a number, 0 or larger"):
+                ask(value)
+
+
+def test_what_is_no_tolerance_of_a_system_is_refused():
+    ode = sl.PolynomialODE.from_text("x1' = -x1; x2' = -2*x2")
+    for method in (sl.Forward(), sl.Backward(), sl.Constrained(["x1"])):
+        plan = method.plan(ode)
+        for value in (-1.0, np.nan, None):
+            with pytest.raises(MethodError, match="a finite number"):
+                plan.size(value)
+            with pytest.raises(MethodError, match="a number, 0 or larger"):
+                plan.reach(value)
+
+
+def test_options_that_say_nothing_are_refused():
+    net = network(0)
+    for make, says in (
+        (lambda: sl.TruncatedSVD(rank=2, relative_to="output"), "says nothing to rank=2"),
+        (lambda: sl.Symmetric(eps=0.1, proof=True), "proof=True is for eps=0"),
+        (lambda: sl.compress(net, sl.Symmetric(), example=torch.zeros(1, 3)), "how a torch module"),
+        (lambda: sl.compress(net, sl.Symmetric(), leave_untouched=True), "how a torch module"),
+        (lambda: sl.sweep(net, [0], example=torch.zeros(1, 3)), "how a torch module"),
+    ):
+        with pytest.raises(MethodError, match=says):
+            make()
+
+
+def test_an_old_name_beside_the_new_one_is_refused():
+    with pytest.raises(MethodError, match=r"TruncatedSVD\(eps=…\); give that one only"):
+        sl.TruncatedSVD(tol=0.1, eps=0.2)

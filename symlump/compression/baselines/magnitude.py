@@ -18,7 +18,7 @@ from symlump.compression.baselines.pruning import (
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
-from symlump.plan import accept_old_names
+from symlump.old_names import accept_old_names
 
 
 @accept_old_names(keep="retain")

@@ -15,7 +15,8 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, accept_old_names, check_wish, is_whole
+from symlump.old_names import accept_old_names
+from symlump.plan import Plan, check_wish, is_whole
 
 
 @accept_old_names(tol="eps", keep="retain")
@@ -71,6 +72,10 @@ class TruncatedSVD(CompressionMethod):
         check_wish(self, eps=self.eps, rank=self.rank, retain=self.retain)
         if self.rank is not None and not is_whole(self.rank, 1):
             raise MethodError(f"rank={self.rank!r}: a rank is a whole number, 1 or larger")
+        if self.rank is not None and self.relative_to is not None:
+            raise MethodError(
+                f"relative_to={self.relative_to!r} is a unit of eps, and says nothing to rank={self.rank}"
+            )
         if self.relative_to not in (None, "layer", "output"):
             raise MethodError(
                 f"relative_to={self.relative_to!r} is unknown; choose 'layer' or 'output'"

@@ -23,7 +23,7 @@ from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
 from symlump.ode.exact import FloatArray
-from symlump.plan import accept_old_names
+from symlump.old_names import accept_old_names
 
 
 @accept_old_names(keep="retain")

@@ -45,7 +45,8 @@ from symlump.network.nodes import Affine, Apply, Flatten, Input
 from symlump.network.rewrite import rewrite, tidy
 from symlump.network.ties import Ties, find_ties
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.plan import Plan, accept_old_names, check_wish
+from symlump.old_names import accept_old_names
+from symlump.plan import Plan, check_wish
 
 # A unit whose part that no other unit contains is smaller than this, relative to the largest unit (each
 # weighed by its effect on the outputs), is a combination of the others up to the weights' rounding.

@@ -25,7 +25,8 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import accept_old_names, check_wish
+from symlump.old_names import accept_old_names
+from symlump.plan import check_wish
 
 if TYPE_CHECKING:
     from torch import nn

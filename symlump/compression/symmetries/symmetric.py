@@ -91,6 +91,10 @@ class Symmetric(CompressionMethod):
 
     def __post_init__(self) -> None:
         check_tolerance(self.eps)
+        if self.proof and self.eps:
+            raise MethodError(
+                f"proof=True is for eps=0; within eps={self.eps:g} there is none to make"
+            )
         if self.retain is not None:
             check_share(self.retain)
             if self.eps != 0:

@@ -95,6 +95,10 @@ def samples_of(
         return inputs.sample(network, count or sample_count(network), seed)
     if isinstance(inputs, Normal):
         drawn = count or sample_count(network)
+        if len(network.inputs) > 1 and (inputs.mean is not None or inputs.covariance is not None):
+            sizes = [prod(node.size) for node in network.inputs]  # of all inputs, side by side
+            together = inputs.sample(drawn, sum(sizes), seed)
+            return tuple(network.arranged(*np.split(together, np.cumsum(sizes)[:-1], axis=1)))
         return tuple(
             node.drawn(np.random.default_rng(seed + number), drawn)
             if node.values
@@ -136,23 +140,46 @@ def _grids(network: Network) -> list[int]:
 
 
 def as_parts(given: Any, count: int) -> tuple[Any, ...]:
-    """One for each of several inputs, or outputs, of a network: a tuple is that, anything else is one.
+    """One for each of several inputs, or outputs: a tuple, or the first parts of a loader's batches.
 
     Examples
     --------
     >>> as_parts(([1.0], [2.0]), 2), as_parts(([1.0], [2.0]), 1)
     (([1.0], [2.0]), (([1.0], [2.0]),))
     """
-    return given if count > 1 and isinstance(given, tuple) else (given,)
+    if count > 1 and isinstance(given, tuple):
+        return given
+    if count > 1 and _is_loader(given):
+        batches = [b for b in given if isinstance(b, list | tuple) and len(b) >= count]
+        if batches:
+            parts = ([as_samples(b[k]) for b in batches] for k in range(count))
+            return tuple(np.concatenate(part) for part in parts)
+    return (given,)
+
+
+def _is_loader(given: Any) -> bool:
+    numbers = hasattr(given, "__array__") or isinstance(given, list | tuple)
+    return isinstance(given, Iterable) and not numbers and not isinstance(given, str | bytes)
 
 
 def as_samples(given: Any) -> npt.NDArray[Any]:
-    """An array of samples, of an array, a tensor, numbers or a loader."""
+    """An array of samples, of an array, a tensor, numbers or a loader.
+
+    Raises
+    ------
+    MethodError
+        If they are no numbers in one array.
+    """
     if hasattr(given, "detach"):
         return np.asarray(given.detach().cpu().double().numpy())
     if hasattr(given, "__array__") or isinstance(given, list | tuple):
-        return np.asarray(given, dtype=np.float64)
-    if isinstance(given, Iterable) and not isinstance(given, str | bytes):  # a loader
+        try:
+            return np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise MethodError(
+                "samples are numbers, as many of each; of several inputs, or outputs, give a tuple"
+            ) from None
+    if _is_loader(given):
         batches = [as_samples(b[0] if isinstance(b, list | tuple) else b) for b in given]
         if batches:
             return np.concatenate(batches)

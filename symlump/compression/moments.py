@@ -107,7 +107,7 @@ class Normal:
             root = vectors * np.sqrt(np.maximum(values, 0.0))
         if mean.shape != (inputs,) or root.shape != (inputs, inputs):
             raise MethodError(
-                f"the network has {inputs} inputs; the mean has shape {mean.shape}, the covariance "
+                f"the network has {inputs} inputs in all; the mean has shape {mean.shape}, the covariance "
                 f"{root.shape}"
             )
         return mean, root

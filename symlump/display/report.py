@@ -12,13 +12,10 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from symlump.compression.compression import Compression
-from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.display.mathml import system_mathml
+from symlump.display.merged_units import Shown, shown_of
 from symlump.errors import MethodError
 from symlump.files import write_text
-from symlump.lumping.linear.linear_lumping import LinearLumping
-from symlump.lumping.lumping import Lumping
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.ode.exact import FloatArray
 from symlump.ode.system import ODE
@@ -58,13 +55,13 @@ class Report:
         Raises
         ------
         MethodError
-            If the sweep is empty, or its results show no equations.
+            If the sweep is empty, or its results are linear lumpings.
         """
-        lumpings = [_lumping(row) for row in sweep.rows]
-        if not lumpings:
+        shown = shown_of(sweep.rows)
+        if not shown:
             raise MethodError("a report needs at least one tolerance")
-        ode = lumpings[0].ode
-        steps = [_step(row, lumping) for row, lumping in zip(sweep.rows, lumpings, strict=True)]
+        ode = shown[0].ode
+        steps = [_step(row, what) for row, what in zip(sweep.rows, shown, strict=True)]
         header, rows = sweep._table()
         page = Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
         return cls(
@@ -74,7 +71,7 @@ class Report:
                 original=system_mathml(ode, _EQUATIONS),
                 variables=len(ode),
                 terms=ode.terms,
-                graph=_graph(lumpings[0]),
+                graph=_graph(ode),
                 curve=_curve(steps) + _key(steps),
                 table=table_html(header, rows),
                 last=len(steps) - 1,
@@ -92,30 +89,20 @@ class Report:
         return f"<Report: {len(self.html)} characters of HTML>"
 
 
-def _lumping(row: SweepRow) -> Lumping:
-    if isinstance(row.result, Compression | RecurrentCompression):
-        if not row.result.lumpings:
-            raise MethodError("a report shows equations; this method has none")
-        return row.result.lumpings[0]
-    if isinstance(row.result, LinearLumping):
-        raise MethodError("a report shows blocks, and a linear lumping has none; sweep it instead")
-    return row.result
-
-
-def _step(row: SweepRow, lumping: Lumping) -> dict[str, Any]:
+def _step(row: SweepRow, shown: Shown) -> dict[str, Any]:
     """What the slider shows at one tolerance."""
-    sizes, labels = lumping.partition.sizes, lumping.partition.labels
-    colour = np.full(len(sizes), -1)
-    colour[sizes > 1] = np.arange(int((sizes > 1).sum()))
-    styles = [_highlight(COLOURS[c % len(COLOURS)]) if c >= 0 else "" for c in colour.tolist()]
-    small = isinstance(row.result, Compression)
-    retained = row.result.retained if isinstance(row.result, Compression) else None
+    ode, quotient = shown.ode, shown.quotient
+    colour, styles = np.full(len(ode), -1), [""] * len(quotient)
+    for number, (place, members) in enumerate(shown.merged):
+        colour[[ode.index[name] for name in members]] = number
+        styles[place] = _highlight(COLOURS[number % len(COLOURS)])
+    retained = getattr(row.result, "retained", None)  # of networks
     return {
         "eps": f"{row.eps:.4g}",
         "headline": row.result.headline(),
         "blocks": row.blocks,
         "size": row.parameters,
-        "sizeName": "parameters" if small else "terms",
+        "sizeName": "terms" if retained is None else "parameters",
         "retained": None if retained is None else f"{100 * retained:.1f} %",
         "defect": f"{row.defect:.4g}",
         "bound": None if row.bound is None else f"{row.bound:.4g}",
@@ -123,16 +110,13 @@ def _step(row: SweepRow, lumping: Lumping) -> dict[str, Any]:
         "loss": None if row.loss is None else f"{row.loss:.4g}",
         "error": next((v for v in (row.loss, row.observed, row.defect) if v is not None), 0.0),
         "upper": row.bound,
-        "colour": colour[labels].tolist(),
+        "colour": colour.tolist(),
         "members": [
-            [name, list(block[:12]), len(block), int(colour[b])]
-            for b, (name, block) in enumerate(
-                zip(lumping.quotient.variables, lumping.blocks, strict=True)
-            )
-            if len(block) > 1
+            [quotient.variables[place], list(members[:12]), len(members), number]
+            for number, (place, members) in enumerate(shown.merged)
         ][:60],
-        "join": " + " if lumping.method.direction == "forward" else " = ",
-        "equations": system_mathml(lumping.quotient, _EQUATIONS, styles=styles),
+        "join": shown.join,
+        "equations": system_mathml(quotient, _EQUATIONS, styles=styles),
     }
 
 
@@ -141,12 +125,11 @@ def _highlight(colour: str) -> str:
     return f"background:{colour};box-shadow:0 -0.3em {colour}"
 
 
-def _graph(lumping: Lumping) -> str:
+def _graph(ode: ODE) -> str:
     """The dependency graph as SVG; the script colours its nodes."""
-    ode = lumping.ode
     if len(ode) > _MAX_NODES:
         return f"<p>The graph of {len(ode)} variables is too large to be seen.</p>"
-    place = _layout(lumping)
+    place = _layout(ode)
     sources, targets = ode.edges
     pairs = [(i, j) for i, j in zip(sources.tolist(), targets.tolist(), strict=True) if i != j]
     dropped = max(0, len(pairs) - _MAX_EDGES)
@@ -184,9 +167,8 @@ def _graph(lumping: Lumping) -> str:
     )
 
 
-def _layout(lumping: Lumping) -> FloatArray:
+def _layout(ode: ODE) -> FloatArray:
     """Places in the unit square: layers from left to right for a network, springs for a system."""
-    ode = lumping.ode
     if isinstance(ode, NetworkODE):
         layers = ode.depths.copy()
         layers[ode.kinds == "one"] = -1

@@ -170,6 +170,26 @@ def test_a_network_of_several_inputs_and_outputs(method):
         found.mean_squared_error(x, y[0])
 
 
+def test_inputs_of_several_inputs_as_people_have_them():
+    torch.manual_seed(0)
+    model, x, y = Ends().eval(), torch.randn(60, 3), torch.randn(60, 2)
+    sets = torch.utils.data.TensorDataset(x, y, torch.zeros(60))
+    together = sl.Normal(np.zeros(5), np.eye(5))
+    for make in (sl.AFDE, sl.Dependence, sl.Hierarchical):
+        one, other = (
+            sl.compress(model, make(eps=0.3, inputs=inputs), example=(x, y)).network
+            for inputs in ((x, y.numpy()), torch.utils.data.DataLoader(sets, batch_size=16))
+        )
+        for a, b in zip(one.layers, other.layers, strict=True):
+            assert np.array_equal(a.weight, b.weight)
+        assert sl.compress(model, make(eps=0.3, inputs=together), example=(x, y)).network.layers
+    for wrong in ([x, y], [["a", "b"]]):
+        with pytest.raises(MethodError, match="of several inputs, or outputs, give a tuple"):
+            sl.compress(model, sl.AFDE(eps=0.3, inputs=wrong), example=(x, y))
+    with pytest.raises(MethodError, match="has 5 inputs in all; the mean has shape"):
+        sl.compress(model, sl.AFDE(eps=0.3, inputs=sl.Normal(np.zeros(3))), example=(x, y))
+
+
 def test_data_is_a_pair():
     x = np.zeros((4, 3))
     for data in (x, (x,), "ab"):
@@ -192,7 +212,7 @@ def test_what_is_no_subject_is_refused_at_once():
     assert loaded == "False"
     ode = h_tree(2)
     with pytest.raises(MethodError, match=r"give its \.ode"):
-        sl.sweep(sl.formats.Model("m", ode, dict.fromkeys(ode.variables, 0)))
+        sl.sweep(sl.Model("m", ode, dict.fromkeys(ode.variables, 0)))
 
 
 def test_searching_by_size_bound_and_loss():

@@ -39,6 +39,37 @@ def test_the_page_needs_nothing_else(circuit, network):
     assert "H-tree &lt;4&gt;" in circuit.html and "<4>" not in circuit.html
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        sl.Dependence(eps=0), sl.Symmetric(), sl.TruncatedSVD(eps=0), sl.Quantize(8), sl.Magnitude(1.0),
+        sl.Hierarchical(eps=0),
+    ],
+    ids=lambda method: type(method).__name__,
+)  # fmt: skip
+def test_every_method_has_a_page(method):
+    generator = np.random.default_rng(0)
+    weights = [generator.normal(size=shape) for shape in ((8, 3), (6, 8), (2, 6))]
+    weights[0][3] = -weights[0][1]
+    net = sl.Network.dense(weights)
+    html = Report.of(sl.sweep(net, [0, 0.5, 1], method), "a network").html
+    steps = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])["steps"]
+    small = [sl.compress(net, method.within(step)) for step in (0, 0.5, 1)]
+    for step, result in zip(steps, small, strict=True):
+        assert step["size"] == result.retained_parameters and len(step["colour"]) == 3 + 8 + 6 + 3
+        merged = {
+            (layer, unit): np.flatnonzero(units == unit)
+            for layer, units in enumerate(result.unit_maps, 1)
+            for unit in set(units.tolist()) - {-1}
+            if (units == unit).sum() > 1
+        }
+        assert [names for _, names, _, _ in step["members"]] == [
+            [f"h{layer}_{1 + unit}" for unit in members] for (layer, _), members in merged.items()
+        ]
+    if isinstance(method, sl.Symmetric):
+        assert steps[0]["members"] == [["h1_2", ["h1_2", "h1_4"], 2, 0]]
+
+
 def test_names_are_data():
     name = "</script><img onerror=x>"
     ode = sl.PolynomialODE.from_sympy(

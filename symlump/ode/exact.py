@@ -66,10 +66,15 @@ class ExactArray:
     def from_fractions(cls, values: Iterable[Fraction | int]) -> ExactArray:
         """Store rationals, in machine integers where every one fits."""
         pairs = [value.as_integer_ratio() for value in values]
-        return cls._from_integers(
-            np.array([p for p, _ in pairs], dtype=object),
-            np.array([q for _, q in pairs], dtype=object),
-        )
+        above, below = [p for p, _ in pairs], [q for _, q in pairs]
+        dtype = _dtype(above, below)
+        return cls(np.array(above, dtype=dtype), np.array(below, dtype=dtype))
+
+    @classmethod
+    def from_integers(cls, values: Sequence[int]) -> ExactArray:
+        """The same for Python's integers."""
+        dtype = _dtype(values)
+        return cls(np.array(values, dtype=dtype), np.ones(len(values), dtype=dtype))
 
     @classmethod
     def _from_integers(cls, numerators: AnyArray, denominators: AnyArray) -> ExactArray:
@@ -338,6 +343,12 @@ def nearest_float(value: Fraction) -> float:
 
 #: The largest primes below 2^31: products of residues fit in 64 bits.
 PRIMES = tuple(2**31 - below for below in (1, 19, 61, 69, 85, 99, 105, 151))
+
+
+def _dtype(*parts: Sequence[int]) -> Any:
+    """Of arrays for some integers: int64 where everything fits."""
+    small = all(min(p) > -_INT64_SAFE and max(p) < _INT64_SAFE for p in parts if p)
+    return np.int64 if small else object
 
 
 def prime_for(*numbers: ExactArray) -> int:

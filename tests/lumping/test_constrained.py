@@ -16,7 +16,7 @@ import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
 from symlump.lumping.linear import approximate, linear_lumping, quotient, smallest
 from symlump.lumping.linear.readable import readable
-from symlump.lumping.linear.spaces import invariant
+from symlump.lumping.linear.spaces import invariant, small_quotient
 from symlump.lumping.linear.spaces import small as small_systems
 from symlump.lumping.linear.spaces.echelon import Echelon
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -188,8 +188,9 @@ def test_neither_seeds_nor_small_primes_change_the_result(case, seed):
     small = [p for p in range(3, 2000) if all(p % d for d in range(2, 45) if d < p)]
     for arrays in (False, True):
         with pytest.MonkeyPatch.context() as patch:
-            for module in (invariant, small_systems):
-                patch.setattr(module, "primes", lambda: iter(small))
+            patch.setattr(invariant, "primes", lambda: iter(small))
+            patch.setattr(small_systems, "small_primes", lambda: iter(small))
+            patch.setattr(small_systems, "_MODULI", (small[1:3], small[:4]))
             if arrays:
                 patch.setattr(smallest, "MOST_TERMS", -1)
             found = sl.lump(ode, method, seed=seed)
@@ -332,7 +333,7 @@ def test_a_small_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch
     ode, keep = ode_of({x: -x for x in X[:4]}), ["x1 + x2", "x2 + x3", "x3 + x4"]
     lumping = sl.lump(ode, sl.Constrained(keep))
     assert min(min(row.values()) for row in lumping.combinations.values()) > 0
-    monkeypatch.setattr(quotient, "_MOST_STEPS", 0)
+    monkeypatch.setattr(small_quotient, "MOST_STEPS", 0)
     echelon = sl.lump(ode, sl.Constrained(keep))
     assert min(min(row.values()) for row in echelon.combinations.values()) < 0
     for found in (lumping, echelon):
@@ -539,11 +540,14 @@ def test_nothing_is_called_exact_that_the_checker_did_not_accept(monkeypatch):
     assert fresh().check().accepted
 
 
-def test_a_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch):
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch, arrays):
+    if arrays:
+        monkeypatch.setattr(smallest, "MOST_TERMS", -1)
     rows = {x1: x1 * (x1 + x2), x2: x2 * x3 + x1 * x3, x3: x3 * (x2 + x3), x4: x4}
     observables = ["x1 + x2", "x2 + x3", "x1 + x3"]
     plain = sl.lump(ode_of(rows), sl.Constrained(observables))
-    monkeypatch.setattr(quotient, "_MOST_STEPS", 0)
+    monkeypatch.setattr(quotient if arrays else small_quotient, "MOST_STEPS", 0)
     echelon = sl.lump(ode_of(rows), sl.Constrained(observables))
     assert plain.exact and echelon.exact and len(plain) == len(echelon)
 

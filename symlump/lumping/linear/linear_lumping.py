@@ -363,9 +363,9 @@ class LinearLumping:
 
 def row_names(ode: ODE, rows: ExactMatrix) -> tuple[str, ...]:
     """A name for each row: its variable's where it is one variable, else y1, y2, … (or Y1, …)."""
-    lengths = np.diff(rows.indptr)
+    cuts, columns = rows.indptr.tolist(), rows.columns.tolist()
     single = [
-        int(lengths[i]) == 1 and rows.values[int(rows.indptr[i])] == 1 for i in range(len(lengths))
+        cuts[i + 1] == cuts[i] + 1 and rows.values[cuts[i]] == 1 for i in range(len(cuts) - 1)
     ]
     others = len(single) - sum(single)
     prefix = "y"
@@ -373,7 +373,7 @@ def row_names(ode: ODE, rows: ExactMatrix) -> tuple[str, ...]:
         prefix = "Y" if prefix == "y" else prefix + "_"
     numbers = iter(range(1, others + 1))
     return tuple(
-        ode.variables[int(rows.columns[rows.indptr[i]])] if alone else f"{prefix}{next(numbers)}"
+        ode.variables[columns[cuts[i]]] if alone else f"{prefix}{next(numbers)}"
         for i, alone in enumerate(single)
     )
 

@@ -64,7 +64,8 @@ class ConstrainedPlan(Plan[LinearLumping]):
 
     @cached_property
     def _exact(self) -> LinearLumping:
-        return lump_constrained(self.ode, self._forms, self.method.within(0.0), self.seed)
+        method = self.method if self.method.is_exact else self.method.within(0.0)
+        return lump_constrained(self.ode, self._forms, method, self.seed)
 
     def steps(self) -> tuple[ToleranceStep, ...]:
         """Which tolerance gives which dimension, from the observables alone to the exact lumping.

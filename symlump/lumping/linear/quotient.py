@@ -20,7 +20,7 @@ from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
-_MOST_STEPS = 3_000_000
+MOST_STEPS = 3_000_000
 
 Form = dict[int, Fraction]
 Powers = tuple[tuple[int, int], ...]
@@ -152,7 +152,7 @@ def _expanded(
             form = forms[int(place[variable])]
             for _ in range(power):
                 steps += len(product) * len(form)
-                if steps > _MOST_STEPS:
+                if steps > MOST_STEPS:
                     raise FailureError("the quotient in this basis takes too long to multiply out")
                 product = _times(product, form)
         for powers, value in product.items():

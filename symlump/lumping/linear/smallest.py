@@ -26,7 +26,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
-from symlump.lumping.linear.spaces.small_quotient import own_columns, small_quotient
+from symlump.lumping.linear.spaces.small_quotient import small_quotient
 from symlump.lumping.linear.spaces.small_terms import Terms
 from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray, prime_for
@@ -92,20 +92,15 @@ def lump_small(
     if closure is None:
         return None
     rows = readable_rows(closure.rows)
-    matrix, columns = ExactMatrix.from_rows(rows, len(ode)), own_columns(rows)
-    quotient = None
-    if len(rows) == len(ode):  # then they are the variables
-        quotient = ode
-    elif columns is None:
+    matrix = ExactMatrix.from_integers(rows, len(ode))
+    quotient = ode
+    if len(rows) < len(ode):  # else they are the variables
         try:
-            quotient = linear_quotient(ode, matrix, Section.of(matrix), row_names(ode, matrix))
+            quotient = small_quotient(terms, rows, row_names(ode, matrix), ode)
         except FailureError:  # products of long combinations; in the echelon basis there are none
             matrix = ExactMatrix.from_rows(closure.rows, len(ode)).primitive()
             rows = integer_rows(matrix)
-            columns = own_columns(rows)
-    if quotient is None:
-        assert columns is not None
-        quotient = small_quotient(terms, rows, columns, row_names(ode, matrix), ode)
+            quotient = small_quotient(terms, rows, row_names(ode, matrix), ode)
     steps = tuple(
         (parent, tuple((names[v], power) for v, power in factors))
         for parent, factors in closure.steps

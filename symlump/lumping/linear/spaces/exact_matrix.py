@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
 from math import gcd, lcm
 
 import numpy as np
@@ -68,6 +69,16 @@ class ExactMatrix:
             np.array([c for row in listed for c, _ in row], dtype=np.int64),
             ExactArray.from_fractions(v for row in listed for _, v in row),
             width,
+        )
+
+    @classmethod
+    def from_integers(cls, rows: Sequence[Mapping[int, int]], width: int) -> ExactMatrix:
+        """The same for integers that are not 0, by ascending columns."""
+        columns = [c for row in rows for c in row]
+        values = [value for row in rows for value in row.values()]
+        indptr = np.array([0, *accumulate(map(len, rows))], dtype=np.int64)
+        return cls(
+            indptr, np.array(columns, dtype=np.int64), ExactArray.from_integers(values), width
         )
 
     @property

@@ -7,8 +7,8 @@ answer is None, and the arrays take over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import isqrt, lcm, prod
 
@@ -17,86 +17,102 @@ import numpy as np
 from symlump.lumping.linear.spaces.closure import powers
 from symlump.lumping.linear.spaces.echelon import fold
 from symlump.lumping.linear.spaces.echelon import primes as small_primes
-from symlump.lumping.linear.spaces.residues import primes
 from symlump.lumping.linear.spaces.small_terms import Factors, Partial, Row, Terms, differentiate
+from symlump.ode.exact import PRIMES
 
 #: Systems of more terms are not tried; more products of numbers than this are not made.
 MOST_TERMS, MOST_WORK = 3000, 60_000
+#: What is done with a new row takes as long as so many products with each of its entries.
+_PASSES = 4
+#: What a row costs in arrays, and to begin with them, in such products.
+_ARRAY_ROW, _ARRAYS = 130, 400
 _MOST_PRIMES = 4
-#: Linear systems of more variables are closed in arrays: their rows fill up.
-_FEW_VARIABLES = 14
+#: First modulo two primes, then modulo more.
+_MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
+#: A number so many bits shorter than it could be is not so by chance.
+_TELLING_BITS = 40
 
 
 class ModularRows:
-    """Rows modulo a prime in reduced echelon form: 1 on the pivot of each, 0 on those of the others.
+    """Rows modulo a number in echelon form: 1 on the pivot of each, 0 on those of the rows before it.
 
     Examples
     --------
     >>> space = ModularRows(7)
-    >>> space.add({0: 2, 1: 4}), space.add({0: 1, 1: 2}), space.add({0: 1, 2: 3})
-    ({0: 1, 1: 2}, None, {2: 2, 1: 1})
-    >>> space.rows
-    {0: {0: 1, 2: 3}, 1: {2: 2, 1: 1}}
+    >>> space.add({0: 2, 1: 4}), space.add({0: 1, 1: 2}), space.add({0: 1, 1: 1, 2: 3})
+    ({0: 1, 1: 2}, None, {1: 1, 2: 4})
+    >>> space.reduced()
+    {1: {1: 1, 2: 4}, 0: {0: 1, 2: 6}}
     """
 
-    def __init__(self, prime: int) -> None:
-        self.prime = prime
+    def __init__(self, modulus: int) -> None:
+        self.modulus = modulus
         self.rows: dict[int, Row] = {}
         self.work = 0
 
     def add(self, vector: Row) -> Row | None:
-        """A multiple of the vector modulo the space, if it is not zero: that is a row from now on."""
-        rows, prime = self.rows, self.prime
-        rest = {c: r for c, value in vector.items() if (r := value % prime)}
-        for pivot in [c for c in rest if c in rows]:
-            self._subtract(rest, rest[pivot], rows[pivot])
+        """A multiple of the vector modulo the space, if it is not zero: that is a row from now on.
+
+        Raises
+        ------
+        ValueError
+            If the modulus is no prime, and what would be the pivot has no inverse.
+        """
+        modulus = self.modulus
+        rest = self._taken(vector, self.rows.items())
         if not rest:
             return None
+        self.work += _PASSES * len(rest)
         first = min(rest)
         if rest[first] != 1:
-            factor = pow(rest[first], -1, prime)
-            rest = {c: value * factor % prime for c, value in rest.items()}
-        for row in rows.values():
-            if first in row:
-                self._subtract(row, row[first], rest)
-        self.work += len(rows)
-        rows[first] = rest
-        return dict(rest)
+            factor = pow(rest[first], -1, modulus)
+            rest = {c: value * factor % modulus for c, value in rest.items()}
+        self.rows[first] = rest
+        return rest
 
-    def _subtract(self, target: Row, factor: int, row: Row) -> None:
-        prime = self.prime
-        self.work += len(row)
-        for c, value in row.items():
-            total = (target.get(c, 0) - factor * value) % prime
-            if total:
-                target[c] = total
-            else:
-                target.pop(c, None)
+    def reduced(self) -> dict[int, Row]:
+        """The reduced echelon form: 0 on the pivots of all others."""
+        found: dict[int, Row] = {}
+        for pivot in reversed(self.rows):  # those after it are done, and 0 on each other's pivots
+            found[pivot] = self._taken(self.rows[pivot], found.items())
+        return found
+
+    def _taken(self, vector: Row, rows: Iterable[tuple[int, Row]]) -> Row:
+        """The vector without its entries on the pivots of rows that are 0 on the pivots before theirs."""
+        modulus = self.modulus
+        rest = dict(vector)
+        get = rest.get
+        for pivot, row in rows:
+            if pivot in rest and (factor := rest[pivot] % modulus):
+                self.work += len(row)
+                for c, value in row.items():
+                    rest[c] = get(c, 0) - factor * value
+        return {c: r for c, value in rest.items() if (r := value % modulus)}
 
 
-def lift_rows(spaces: Sequence[ModularRows]) -> list[Row] | None:
+def lift_rows(spaces: Sequence[Mapping[int, Row]], moduli: Sequence[int]) -> list[Row] | None:
     """The rows over Q, each times the least number that makes it integers, in the order of the pivots.
 
-    None where an entry is not that of a fraction with numerator and denominator below √(Π p / 2), over the
-    primes p of the spaces.
+    None where an entry is not that of a fraction with numerator and denominator below √(Π m / 2), over the
+    moduli m, modulo which the reduced echelon forms are given.
     """
-    modulus = prod(space.prime for space in spaces)
+    modulus = prod(moduli)
     most = isqrt(modulus // 2)
     known: dict[int, tuple[int, int]] = {}
     result = []
-    for pivot in sorted(spaces[0].rows):
-        row = spaces[0].rows[pivot]
-        if any(space.rows.get(pivot, {}).keys() != row.keys() for space in spaces[1:]):
-            return None  # one of the primes divides a number that it should not
-        done = spaces[0].prime
-        for space in spaces[1:]:
-            # The number with the residues so far, and that of one more prime.
-            inverse = pow(done, -1, space.prime)
+    for pivot in sorted(spaces[0]):
+        row = spaces[0][pivot]
+        if any(space.get(pivot, {}).keys() != row.keys() for space in spaces[1:]):
+            return None  # one of the moduli divides a number that it should not
+        done = moduli[0]
+        for space, other in zip(spaces[1:], moduli[1:], strict=True):
+            # The number with the residues so far, and that of one more modulus.
+            inverse = pow(done, -1, other)
             row = {
-                c: value + done * ((space.rows[pivot][c] - value) * inverse % space.prime)
+                c: value + done * ((space[pivot][c] - value) * inverse % other)
                 for c, value in row.items()
             }
-            done *= space.prime
+            done *= other
         if all(value <= most for value in row.values()):
             result.append(row)
             continue
@@ -122,8 +138,10 @@ def read_fraction(residue: int, modulus: int, most: int) -> tuple[int, int] | No
     >>> read_fraction(2 * pow(3, -1, 101) % 101, 101, 7)
     (2, 3)
     """
+    # A fraction so much shorter than the modulus is no accident: the rest of the division is not needed.
+    short = modulus >> _TELLING_BITS
     a, b, s, t = modulus, residue, 0, 1
-    while b > most:
+    while b > most and b * abs(t) > short:
         q = a // b
         a, b, s, t = b, a - q * b, t, s - q * t
     if not t or abs(t) > most:
@@ -176,39 +194,79 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
     derive independent vectors from the given rows themselves:* the row is the derived vector plus derived
     vectors before it, and all their coefficients are in the space already when its own come.
 
-    What is found modulo a few primes is lifted, and verified over Q; None where they do not do.
+    What is found modulo primes is lifted to Q, and proved there; None where they do not do.
+
+    Linear systems whose rows fill up are closed in arrays.
     """
     linear = all(not f or (len(f) == 1 and f[0][1] == 1) for f in terms.monomials)
-    arrays = linear and len(terms.equations) > _FEW_VARIABLES
     partial = [differentiate(factors) for factors in terms.monomials]
-    spaces: list[ModularRows] = []
+    for primes in _MODULI:
+        if not all(terms.scale % prime for prime in primes):
+            break
+        try:
+            space, closure = _close_rows(terms, partial, start, primes, linear)
+        except ValueError:  # no inverse
+            break
+        if closure is None:
+            break
+        if len(closure.rows) == len(terms.equations):
+            return closure
+        rows = lift_rows([space.reduced()], [space.modulus])
+        if rows is not None and _is_closed(terms, partial, start, rows, space.modulus):
+            return replace(closure, rows=rows)
+    return _close_arrays(terms, partial, start) if linear else None
+
+
+def _close_arrays(
+    terms: Terms, partial: Sequence[Sequence[Partial]], start: Sequence[Row]
+) -> SmallClosure | None:
+    spaces: list[dict[int, Row]] = []
+    moduli: list[int] = []
     first: SmallClosure | None = None
-    for prime in islice(small_primes() if arrays else primes(), _MOST_PRIMES):
+    for prime in islice(small_primes(), _MOST_PRIMES):
         if not terms.scale % prime:
             return None
-        space, closure = (
-            _powers_modulo(terms, start, prime)
-            if arrays
-            else _close_modulo(terms, partial, start, prime)
-        )
-        if closure is None:
-            return None
+        space, closure = _powers_modulo(terms, start, prime)
         if first is None:
             first = closure
         if len(closure.rows) == len(terms.equations):
             return closure
         spaces.append(space)
-        rows = lift_rows(spaces)
-        if rows is None or not spans(rows, start):
-            continue
-        if all(spans(rows, (v for _, v in terms.gradient(row, partial))) for row in rows):
-            return SmallClosure(rows, first.kept, first.steps, first.prime)
+        moduli.append(prime)
+        rows = lift_rows(spaces, moduli)
+        if rows is not None and _is_closed(terms, partial, start, rows, prod(moduli)):
+            return replace(first, rows=rows)
     return None
+
+
+def _is_closed(
+    terms: Terms,
+    partial: Sequence[Sequence[Partial]],
+    start: Sequence[Row],
+    rows: list[Row],
+    modulus: int,
+) -> bool:
+    """True if the rows span some others and all their gradients, exactly, as they do modulo some number.
+
+    Let l be the least common multiple of the entries d on the pivots of the rows R. For a vector v of integers,
+    l·v − Σ (l/d)·v_pivot·R is 0 modulo that number. Where the vector is shorter, it is 0, and v a combination.
+    """
+    longest = max(sum(map(abs, row.values())) for row in rows)
+    largest = max(max(map(abs, row.values())) for row in rows)
+    coefficient = max((abs(v) for equation in terms.equations for _, v in equation), default=0)
+    power = max((power for factors in terms.monomials for _, power in factors), default=0)
+    entry = max(longest * coefficient * power, max(max(map(abs, row.values())) for row in start))
+    shared = lcm(*(row[min(row)] for row in rows))
+    if shared * entry * (1 + len(rows) * largest) < modulus // 2:
+        return True
+    if not spans(rows, start):
+        return False
+    return all(spans(rows, (v for _, v in terms.gradient(row, partial))) for row in rows)
 
 
 def _powers_modulo(
     terms: Terms, start: Sequence[Row], prime: int
-) -> tuple[ModularRows, SmallClosure]:
+) -> tuple[dict[int, Row], SmallClosure]:
     """For linear systems: all r·A^i, in arrays."""
     size = len(terms.equations)
     matrix, rows = np.zeros((size, size)), np.zeros((len(start), size))
@@ -220,20 +278,27 @@ def _powers_modulo(
         for c, value in row.items():
             rows[i, c] = value % prime
     found, kept, parents = powers(fold(matrix, prime), fold(rows, prime), prime)
-    space = ModularRows(prime)
-    space.rows = {c: {c: 1} for c in np.flatnonzero(found.unit).tolist()}
+    space = {c: {c: 1} for c in np.flatnonzero(found.unit).tolist()}
     others = np.mod(found.rows, prime).astype(np.int64).tolist()
     for pivot, line in zip(found.pivots.tolist(), others, strict=True):
-        space.rows[pivot] = {c: value for c, value in enumerate(line) if value}
+        space[pivot] = {c: value for c, value in enumerate(line) if value}
     steps: list[tuple[int, Factors]] = [(parent, ()) for parent in parents.tolist()]
-    whole = [{c: 1} for c in sorted(space.rows)]
+    whole = [{c: 1} for c in sorted(space)]
     return space, SmallClosure(whole, kept.tolist(), steps, prime)
 
 
-def _close_modulo(
-    terms: Terms, partial: Sequence[Sequence[Partial]], start: Iterable[Row], prime: int
+def _close_rows(
+    terms: Terms,
+    partial: Sequence[Sequence[Partial]],
+    start: Iterable[Row],
+    primes: Sequence[int],
+    linear: bool,
 ) -> tuple[ModularRows, SmallClosure | None]:
-    space = ModularRows(prime)
+    """In dictionaries, modulo the product of some primes; no closure where that is too much work.
+
+    Where each pivot has an inverse, elimination does the same modulo each of them.
+    """
+    space = ModularRows(prod(primes))
     found: list[Row] = []
     kept: list[int] = []
     for i, row in enumerate(start):
@@ -244,6 +309,7 @@ def _close_modulo(
     steps: list[tuple[int, Factors]] = []
     done, size = 0, len(terms.equations)
     while done < len(found) < size:
+        before = space.work
         for monomial, vector in terms.gradient(found[done], partial):
             fresh = space.add(vector)
             if fresh is not None:
@@ -251,6 +317,10 @@ def _close_modulo(
                 steps.append((done, monomial))
         if space.work > MOST_WORK:
             return space, None
+        if linear:  # what may still come, at the cost of the last row, against all of it in arrays
+            saved = min(size - len(found), 2 * len(found)) * (space.work - before - _ARRAY_ROW)
+            if saved > _ARRAYS + _ARRAY_ROW * len(found):
+                return space, None
         done += 1
     # Where there are as many rows as columns, so they are.
-    return space, SmallClosure([{c: 1} for c in sorted(space.rows)], kept, steps, prime)
+    return space, SmallClosure([{c: 1} for c in sorted(space.rows)], kept, steps, primes[0])

@@ -263,8 +263,12 @@ class _Multiplier:
         self.sparse: sparse.csr_array | None = None
         if not isinstance(matrix, np.ndarray):
             size = matrix.shape[0]
-            if size > 400 and matrix.nnz < size**2 // 8:
-                self.sparse = matrix.T.tocsr()
+            if size > 400 and matrix.nnz < size**2 // 3:
+                step = matrix.T.tocsr()
+                # No sum of a product may pass 53 bits; then floats are exact.
+                if int(abs(step).sum(axis=1).max()) * prime < 2**53:
+                    step = step.astype(np.float64)
+                self.sparse = step
             else:
                 matrix = matrix.toarray().astype(np.float64)
         self.dense = matrix
@@ -272,6 +276,8 @@ class _Multiplier:
     def __call__(self, rows: FloatArray) -> FloatArray:
         if self.sparse is None:
             return product(rows, self.dense, self.prime)
+        if self.sparse.dtype == np.float64:
+            return fold((self.sparse @ rows.T).T, self.prime)
         whole = (self.sparse @ rows.T.astype(np.int64)).T
         return fold(np.mod(whole, self.prime).astype(np.float64), self.prime)
 

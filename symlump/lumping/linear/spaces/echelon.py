@@ -93,13 +93,17 @@ def eliminate(block: FloatArray, prime: int, allowed: Mask | None = None) -> lis
         pivot = int(live.argmax())
         if not live[pivot]:
             continue
-        if row[pivot] != 1:
-            row *= inverse(row[pivot], prime)
+        first = pivot if allowed is None else 0  # there is nothing before
+        row = row[first:]
+        if block[i, pivot] != 1:
+            row *= inverse(block[i, pivot], prime)
             fold(row, prime)
         others = np.flatnonzero(block[:, pivot])
         if others.size > 1:
             others = others[others != i]
-            block[others] = fold(block[others] - block[others, pivot, None] * row, prime)
+            rest = block[others, first:]
+            rest -= block[others, pivot, None] * row
+            block[others, first:] = fold(rest, prime)
         found.append((i, pivot))
     return found
 
@@ -175,8 +179,10 @@ class Echelon:
             weights = self.rows[:, pivots]
             changed = np.flatnonzero(weights.any(axis=1))
             if changed.size:
-                rest = self.rows[changed] - product(weights[changed], fresh, self.prime)
-                self.rows[changed] = fold(rest, self.prime)
+                first = min(pivots) if self.allowed is None else 0  # there is nothing before
+                rest = self.rows[changed, first:]
+                rest -= product(weights[changed], fresh[:, first:], self.prime)
+                self.rows[changed, first:] = fold(rest, self.prime)
         size = old + len(fresh)
         if size > len(self._store):
             larger = np.zeros((min(self.width, max(2 * old, size, 16)), self.width))

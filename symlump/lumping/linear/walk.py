@@ -84,7 +84,8 @@ class FullWalk(SpaceWalk):
         size = len(self.whole)
         #: A basis of all coordinates whose first vectors span the space.
         self._frame = np.linalg.svd(start @ self.whole.T, full_matrices=True)[2]
-        self._triangle = np.zeros((0, size))
+        #: What the images of the space have outside it, up to a rotation, in coordinates of the frame's rest.
+        self._outside = np.zeros((0, size - self.start_rank))
         self._done, self._dimension, self._over = 0, self.start_rank, False
 
     def advance(self) -> tuple[int, float] | None:
@@ -95,18 +96,19 @@ class FullWalk(SpaceWalk):
         if dimension == len(self.whole):
             self._over = True
             return dimension, 0.0
-        whole, frame = self.whole, self._frame
-        # The triangle has the Gram matrix of all images of the space, without squaring them.
-        added = (self.images_inside(v @ whole) for v in frame[self._done : dimension])
-        stacked = np.vstack([self._triangle, *added])
+        frame = self._frame
+        added = [self.images_inside(v @ self.whole) for v in frame[self._done : dimension]]
+        stacked = np.vstack([self._outside, np.vstack(added) @ frame[dimension:].T])
         # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
         stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
-        self._triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
-        _, singular, turn = np.linalg.svd(self._triangle @ frame[dimension:].T)
+        _, singular, turn = np.linalg.svd(np.linalg.qr(stacked, mode="r"))
         # Rows before ``dimension`` stay: the frame holds every space of the path.
         frame[dimension:] = turn @ frame[dimension:]
+        # In coordinates of the turned rows the images are these numbers; those of the added rows are inside.
+        count = int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
+        self._outside = np.diag(np.pad(singular, (0, len(turn) - singular.size)))[count:, count:]
         self._done = dimension
-        self._dimension += int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
+        self._dimension += count
         self._over = singular[0] == 0
         return dimension, float(singular[0])
 

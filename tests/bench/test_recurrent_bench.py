@@ -12,5 +12,7 @@ def test_every_cell_at_every_share(capsys):
         (cell, units) for cell in ("RNN", "GRU", "LSTM") for units in (26, 22, 16)
     ]
     assert all(
-        0 < row[key] < 10 for row in rows for key in ("before", "refit", "sums", "magnitude")
+        0 < row[key] < 10
+        for row in rows
+        for key in ("before", "refit", "steps", "sums", "magnitude")
     )

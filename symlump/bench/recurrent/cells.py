@@ -19,6 +19,8 @@ from symlump.compression.merging.afde import AFDE
 _STEPS, _BATCH, _LENGTH, _UNITS = 1500, 128, 12, 32
 CELLS: dict[str, Any] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
 SHARES = (0.7, 0.5, 0.3)
+#: Steps in which the weights of smaller cells are fitted further.
+_FITTED = 300
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,10 @@ class CellRow:
     share : float
     units : int
         Hidden units that are left, of 32.
-    before, refit, sums, magnitude : float
+    before, refit, steps, sums, magnitude : float
         Mean squared errors: of the cell as it was trained; with units merged and what reads them refitted to
-        sample sequences, or added up; with as many weights left, the largest, in the full cell.
+        sample sequences; then all weights fitted to them further, by steps; or added up; with as many weights
+        left, the largest, in the full cell.
     """
 
     cell: str
@@ -41,6 +44,7 @@ class CellRow:
     units: int
     before: float
     refit: float
+    steps: float
     sums: float
     magnitude: float
 
@@ -74,9 +78,9 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[CellRow]:
         x, y = sequences(2000, generator)
         samples = sequences(500, generator)[0]
         for share in SHARES:
-            refit, sums = (
-                compress(model, AFDE(retain=share, refit=fit, inputs=samples))
-                for fit in (True, False)
+            refit, steps, sums = (
+                compress(model, AFDE(retain=share, inputs=samples, **how))
+                for how in ({}, {"steps": 5 if quick else _FITTED}, {"refit": False})
             )
             kept = int(refit.retained_parameters)
             yield CellRow(
@@ -85,6 +89,7 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[CellRow]:
                 int(refit.model.cell.hidden_size),
                 _error(model, x, y),
                 _error(refit.model, x, y),
+                _error(steps.model, x, y),
                 _error(sums.model, x, y),
                 _error(_pruned(model, kept), x, y),
             )

@@ -10,8 +10,9 @@ from symlump.progress import bar
 
 DESCRIPTION = """\
 Train an RNN, a GRU and an LSTM of 32 units on a sequence task, merge units until 70, 50 and 30 % of the
-parameters are left, and compare the test errors: with what reads merged units refitted, or added up, and with
-magnitude pruning to as many weights.
+parameters are left, and compare the test errors: with what reads merged units refitted, with all weights of the
+smaller cell fitted further in 300 steps, without targets, with sums of columns, and of magnitude pruning to as
+many weights.
 """
 
 
@@ -37,9 +38,12 @@ def run(options: argparse.Namespace) -> Answer:
             row.cell,
             f"{100 * row.share:.0f} %",
             str(row.units),
-            *(f"{error:.3g}" for error in (row.before, row.refit, row.sums, row.magnitude)),
+            *(
+                f"{error:.3g}"
+                for error in (row.before, row.refit, row.steps, row.sums, row.magnitude)
+            ),
         )
         for row in rows
     ]
-    header = ("cell", "kept", "units", "as trained", "refit", "added up", "magnitude")
+    header = ("cell", "kept", "units", "as trained", "refit", "300 steps", "added up", "magnitude")
     return Answer(lambda: [asdict(row) for row in rows], lambda: table_text(header, cells))

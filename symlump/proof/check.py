@@ -940,7 +940,7 @@ def _product(p: Polynomial, q: Polynomial, budget: Budget) -> Polynomial:
     result: Polynomial = {}
     for left, a in p.items():
         for right, b in q.items():
-            add_term(result, _sorted([*left, *right]), a * b)
+            add_term(result, _sorted((*left, *right)) if left else right, a if b == 1 else a * b)
     return result
 
 

@@ -165,6 +165,7 @@ class Moves(nn.Module):
     def forward(self, x):
         h = nn.functional.pixel_shuffle(torch.tanh(self.a(x)), 2)
         h = self.pad(nn.functional.silu(self.b(h))[:, :, 4:])
+        h = torch.cat([h[:, :, 1:], h[:, :, :1]], 2)
         h = nn.functional.interpolate(h[:, :, :, ::2], scale_factor=2, mode="nearest")
         return torch.tanh(self.c(h)).mean((2, 3))
 
@@ -176,7 +177,7 @@ def test_bounds_pass_steps_that_put_entries_elsewhere(dtype):
     model, example = Moves().eval().to(kind), torch.zeros(1, 1, 2, 2, dtype=kind)
     small = sl.compress(model, sl.Magnitude(0.8), example=example)
     names = {getattr(node, "kind", type(node).__name__) for node in small.original.nodes}
-    assert {"Rearrange", "dilate", "pad", "take", "resize"} <= names
+    assert {"Rearrange", "dilate", "pad", "take", "join", "resize"} <= names
     bound = small.bound((-1, 1), splits=0)
     x = 2 * torch.rand(2000, 1, 2, 2).to(kind) - 1
     with torch.no_grad():

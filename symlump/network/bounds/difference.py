@@ -199,9 +199,9 @@ def bound_difference(
     box : (low, high) or ndarray, shape (inputs, 2)
         A pair of numbers or of arrays of shape (inputs,); or one row (low, high) for each input.
     unit_maps : sequence of ndarray of int, optional
-        For each hidden layer, which unit of ``reduced`` stands for each unit of ``original``; without
-        it, partners are sought by comparing what units do. They decide how good the bound is, not
-        whether it holds.
+        For each hidden layer of two chains, which unit of ``reduced`` stands for each unit of ``original``;
+        without it, and in other networks, partners are sought by comparing what units do. They decide how good
+        the bound is, not whether it holds.
     splits : int, optional
         How often the box, or a part of it, is cut in two: always the part with the worst bound, across
         the input with the most weight. By default 255 times, less for wide networks.

@@ -31,7 +31,14 @@ from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, down, grow, up
 from symlump.network.activations.activation import Activation
 from symlump.network.bounds.curves import curve
-from symlump.network.bounds.matrices import entries, is_moving, matrix, refusal, write_out
+from symlump.network.bounds.matrices import (
+    entries,
+    is_moving,
+    joined_entries,
+    matrix,
+    refusal,
+    write_out,
+)
 from symlump.network.network import Network
 from symlump.network.nodes import (
     Affine,
@@ -50,6 +57,7 @@ from symlump.network.nodes import (
 )
 from symlump.network.precision import PRECISIONS, Precision
 from symlump.network.simplify import meant
+from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray
 
 #: Units of rounding of 1 + |z| + |φ(z)| by which a library may be off at an activation.
@@ -93,6 +101,12 @@ class _Known:
     range: Interval
     error: FloatArray
 
+    @classmethod
+    def joined(cls, given: list[_Known]) -> _Known:
+        """Values one after the other."""
+        ends = [[getattr(x.range, end) for x in given] for end in ("lower", "upper")]
+        return cls(Interval(*map(np.concatenate, ends)), np.concatenate([x.error for x in given]))
+
     @property
     def size(self) -> FloatArray:
         return np.asarray(self.range.magnitude + self.error)
@@ -131,13 +145,10 @@ class _Walk:
             case Flatten() | Squeeze() | Unsqueeze():
                 return given[0]
             case Concatenate():
-                return _Known(
-                    Interval(
-                        np.concatenate([x.range.lower for x in given]),
-                        np.concatenate([x.range.upper for x in given]),
-                    ),
-                    np.concatenate([x.error for x in given]),
-                )
+                return _Known.joined(given)
+            case Operation() if (places := joined_entries(node, shapes)) is not None:
+                found = _Known.joined(given)
+                return _Known(found.range[places], found.error[places])
             case Combine(operation=operation):
                 spread = [
                     _Known(x.range[places], x.error[places])

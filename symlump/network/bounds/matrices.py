@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -82,6 +83,23 @@ def is_moving(node: Node) -> bool:
         nearest = node.kind == "resize" and node.options["mode"].startswith("nearest")
         return node.kind in _MOVING or nearest
     return isinstance(node, Reorder)
+
+
+def joined_entries(node: Node, shapes: Sequence[Shape]) -> IntArray | None:
+    """For each entry of values that a step joins, which of theirs, one value after the other, it is.
+
+    None for other steps, and where constants are joined, too.
+    """
+    if not (
+        isinstance(node, Operation) and node.kind == "join" and min(node.options["order"]) >= 0
+    ):
+        return None
+    ends = np.cumsum([0, *map(prod, shapes)])
+    places = [
+        np.arange(first, last, dtype=np.float64).reshape(1, *shape)
+        for first, last, shape in zip(ends, ends[1:], shapes, strict=False)
+    ]
+    return evaluate(node, *places).ravel().astype(np.int64)
 
 
 def write_out(node: Node, before: Shape, after: Shape) -> AffineMap:

@@ -26,6 +26,7 @@ from symlump.network.bounds.matrices import (
     ensure_small,
     entries,
     is_moving,
+    joined_entries,
     matrix,
     refusal,
     write_out,
@@ -49,6 +50,7 @@ from symlump.network.nodes import (
     Squeeze,
     Unsqueeze,
 )
+from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
 
 #: A matrix, or a vector, with its radius.
@@ -228,6 +230,8 @@ class _Unroller:
             case Select(index=index):
                 places = np.arange(prod(shapes[0])).reshape(shapes[0])
                 return given[0].taken(places[index].ravel())
+            case Operation() if (joined := joined_entries(node, shapes)) is not None:
+                return self._joined(given).taken(joined)
             case Affine() if node.is_scale:
                 return given[0].scaled(*_per_entry(node, shape))
             case _ if isinstance(node, Affine | GroupSum | Pool) or is_moving(node):

@@ -276,3 +276,42 @@ def test_a_root_mean_square_is_one_normalisation_and_halves_of_heads_stay_channe
     result = sl.compress(network, sl.AFDE(eps=0))
     assert result.exact and result.network.layers[0].units == 6
     assert np.allclose(result.network(x.numpy()), model(x).detach().numpy())
+
+
+class Grouped(nn.Module):
+    """Four heads of queries, of which two share keys and values."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.q, self.kv, self.o = nn.Linear(8, 16), nn.Linear(8, 16), nn.Linear(16, 8)
+        self.how = how
+
+    def forward(self, x):
+        q = self.q(x).unflatten(-1, (4, 4)).transpose(1, 2)
+        k, v = (p.unflatten(-1, (2, 4)).transpose(1, 2) for p in self.kv(x).chunk(2, -1))
+        if self.how == "repeated":
+            k, v = k.repeat_interleave(2, 1), v.repeat_interleave(2, dim=1)
+        grouped = self.how == "grouped"
+        mixed = functional.scaled_dot_product_attention(q, k, v, enable_gqa=grouped)
+        return x + self.o(mixed.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("how", ["grouped", "repeated"])
+def test_queries_that_share_keys_and_values(how, tmp_path):
+    """What is read computes the same; a whole group that is another one is merged with it, exactly."""
+    torch.manual_seed(0)
+    model, x = Grouped(how).double(), torch.randn(3, 5, 8, dtype=torch.float64)
+    network = sl.from_torch(model, x)
+    assert np.allclose(network(x.numpy()), model(x).detach().numpy(), atol=1e-12)
+    assert far(graph_module(network), model, x) < 1e-12
+    with torch.no_grad():
+        for held in (model.q.weight, model.q.bias):
+            held[8:] = held[:8]
+        for held in (model.kv.weight, model.kv.bias):
+            held[4:8], held[12:] = held[:4], held[8:12]
+    small = sl.compress(model, sl.AFDE(eps=0), example=x)
+    assert small.exact and far(small.model, model, x) < 1e-12
+    assert [layer.weight.shape for layer in small.network.layers] == [(8, 8), (8, 8), (8, 8)]
+    sl.write_onnx(small.network, tmp_path / "small.onnx")
+    again = sl.read_onnx(tmp_path / "small.onnx")
+    assert np.allclose(again(x.numpy()), model(x).detach().numpy(), atol=1e-12)

@@ -221,11 +221,18 @@ class LayerOperations(ShapeOperations):
         size = tuple(n or x.shape[2 + k] for k, n in enumerate(sizes))
         return self.build.pool(name, x, operation, size, adaptive=True)
 
+    def on_repeat_interleave(self, name: str, a: Arguments) -> View | None:
+        """Heads that several queries share, each so often."""
+        x, times, axis = a["self"], a.get("repeats"), a.get("dim")
+        if not isinstance(x, View) or not isinstance(times, int) or axis not in (1, -3):
+            return None
+        return self.build.repeated_heads(name, x, times)
+
     def on_scaled_dot_product_attention(self, name: str, a: Arguments) -> View | None:
         """softmax(q·kᵀ/√d + mask)·v."""
         values = [a[part] for part in ("query", "key", "value")]
         mask = a["attn_mask"]
-        if not all(isinstance(v, View) and len(v.axes) > 2 for v in values) or a.get("enable_gqa"):
+        if not all(isinstance(v, View) and len(v.axes) > 2 for v in values):
             return None
         if a["dropout_p"] or (mask is not None and not isinstance(mask, torch.Tensor)):
             return None
@@ -238,7 +245,7 @@ class LayerOperations(ShapeOperations):
         causal = bool(a["is_causal"])
         q, k, v = values
         found = self.build.attention(name, (q, k, v), scale, causal, *arrays)
-        if found is not None:
+        if found is not None or a.get("enable_gqa"):
             return found
         names = [
             self.build.plain(f"{name}.{part}", v) for part, v in zip("qkv", values, strict=True)

@@ -16,7 +16,7 @@ from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import shape_text
 from symlump.network.exchange.building_steps import StepBuilder
 from symlump.network.exchange.views import Piece, View, all_of, join
-from symlump.network.nodes import Affine, Apply, Concatenate, Pool
+from symlump.network.nodes import Affine, Apply, Concatenate, Pool, Select
 from symlump.network.step_nodes import Attention, Operation, Softmax
 from symlump.ode.exact import FloatArray
 
@@ -214,7 +214,8 @@ class TokenBuilder(StepBuilder):
         Parameters
         ----------
         values : tuple of View
-            Each (samples, heads, tokens, channels), or without the axis of the heads.
+            Each (samples, heads, tokens, channels), or without the axis of the heads. Where keys and values
+            have fewer heads, as many queries share one (grouped queries).
         mask : ndarray, optional
             As the file holds it, to be spread over (samples, heads, tokens, tokens).
         """
@@ -224,10 +225,15 @@ class TokenBuilder(StepBuilder):
         names, sizes = [], []
         heads = values[0].shape[1] if rank == 4 else 1
         for part, v in zip("qkv", values, strict=True):
+            if rank == 4 and v.shape[1] != heads:
+                shared = self.repeated_heads(f"{name}.{part}.heads", v, heads // v.shape[1])
+                if shared is None or shared.shape[1] != heads:
+                    return None
+                v = shared
             own = (v.axes[1] if rank == 4 else (), v.axes[-1])
             inside = all(p.axis == 0 for axis in own for p in axis)
             apart = all(p.axis > 0 for p in v.axes[-2])
-            if not (inside and apart) or (rank == 4 and v.shape[1] != heads):
+            if not (inside and apart):
                 return None
             names.append(self.arranged(f"{name}.{part}", v, (join((*own[0], *own[1])), v.axes[-2])))
             sizes.append(v.shape[-1])
@@ -241,10 +247,35 @@ class TokenBuilder(StepBuilder):
             self.free(name), tuple(names), counted.repeat(sizes[0]), counted.repeat(sizes[2]),
             scale, causal, mask,
         )  # fmt: skip
-        tokens_of, width = self.shapes[self.add(node)][1], sizes[2]
-        heads_of = ((Piece(0, heads, width),) if heads > 1 else (),) if rank == 4 else ()
-        channels = (Piece(0, width),) if width > 1 else ()
-        return View(node.name, (values[0].axes[0], *heads_of, all_of(1, tokens_of), channels))
+        tokens_of = self.shapes[self.add(node)][1]
+        found = _by_heads(node.name, values[0], heads, tokens_of, sizes[2])
+        return found if rank == 4 else replace(found, axes=(found.axes[0], *found.axes[2:]))
+
+    def repeated_heads(self, name: str, x: View, times: int) -> View | None:
+        """Each head of a value so often, one after the other; None where they are no parts of the channels.
+
+        Parameters
+        ----------
+        x : View
+            (samples, heads, tokens, channels).
+        """
+        if len(x.axes) != 4 or not x.samples_first or times < 1:
+            return None
+        inside = all(p.axis == 0 for axis in (x.axes[1], x.axes[3]) for p in axis)
+        if not inside or not all(p.axis > 0 for p in x.axes[2]):
+            return None
+        _, heads, tokens, width = x.shape
+        plain = self.arranged(f"{name}.plain", x, (join((*x.axes[1], *x.axes[3])), x.axes[2]))
+        channels = np.arange(heads * width).reshape(heads, width).repeat(times, axis=0).ravel()
+        node = self.add(Select(self.free(name), (plain,), channels))
+        return _by_heads(node, x, heads * times, tokens, width)
+
+
+def _by_heads(name: str, like: View, heads: int, tokens: int, width: int) -> View:
+    """A value of shape (heads · width, tokens) as (samples, heads, tokens, width)."""
+    heads_of = (Piece(0, heads, width),) if heads > 1 else ()
+    channels = (Piece(0, width),) if width > 1 else ()
+    return View(name, (like.axes[0], heads_of, all_of(1, tokens), channels))
 
 
 def _opened(x: View) -> View:

@@ -20,7 +20,7 @@ from symlump.errors import MethodError
 
 @dataclass(frozen=True)
 class Beside:
-    """One file and its observables; seconds are the smallest of a few, each of a system that is new.
+    """One file and its observables; seconds of the processor, the smallest of a few, each of a new system.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def is_installed() -> bool:
     return find_spec("clue") is not None
 
 
-def beside(cases: Sequence[tuple[str, str]], tries: int = 5) -> list[Beside]:
+def beside(cases: Sequence[tuple[str, str]], tries: int = 9) -> list[Beside]:
     """Lump each file with both, keeping observables that are separated by semicolons.
 
     Raises
@@ -102,13 +102,13 @@ def _beside(clue: Any, file: str, observables: str, tries: int) -> Beside:
 def _timed(
     run: Callable[[Any], Any], tries: int, prepare: Callable[[], Any] = lambda: None
 ) -> tuple[float, Any]:
-    """The smallest wall time of a few runs, fewer of those that are long, and the last result."""
+    """The smallest time of the processor over a few runs, fewer of those that are long, and the last result."""
     best, spent, result = float("inf"), 0.0, None
     for _ in range(tries):
         given = prepare()
-        start = time.perf_counter()
+        start = time.process_time()
         result = run(given)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         best, spent = min(best, seconds), spent + seconds
         if spent > 2:
             break

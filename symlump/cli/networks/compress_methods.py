@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from symlump.errors import MethodError
@@ -22,7 +22,7 @@ Make = Callable[[dict[str, Any], argparse.Namespace, "Data | None"], "Compressio
 def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.merging.afde import AFDE
 
-    return AFDE(
+    method = AFDE(
         **wish,
         linkage=options.linkage or "variance",
         relative=options.relative_to != "nothing",
@@ -30,8 +30,10 @@ def _afde(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) 
         relative_to=None if options.relative_to == "nothing" else options.relative_to,
         distance=options.distance,
         steps=options.steps,
-        inputs=None if data is None or options.on == "state" else data.inputs,
     )
+    if data is None or not method.uses_inputs:
+        return method
+    return replace(method, inputs=data.inputs)
 
 
 def _symmetric(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:

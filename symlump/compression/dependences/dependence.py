@@ -143,10 +143,11 @@ class Dependence(CompressionMethod):
                 or self.retain is not None
                 or self.steps
                 or self.relative_to
+                or self.seed
             ):
                 raise MethodError(
                     "inputs='exact' removes what is redundant exactly and takes neither eps, retain nor steps, "
-                    "nor relative_to; use Dependence(retain=…) with samples or a Normal distribution"
+                    "nor relative_to or a seed; use Dependence(retain=…) with samples or a Normal distribution"
                 )
             return
         check_wish(self, eps=self.eps, retain=self.retain)

@@ -19,6 +19,7 @@ from symlump.compression.hierarchical.matrix_checks import check_leaf_size, chec
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
 from symlump.compression.inputs import Inputs, check_inputs, samples_of
 from symlump.compression.merging.effect import forward
+from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import NetworkError
 from symlump.network.network import Network
@@ -170,7 +171,7 @@ class Hierarchical(CompressionMethod):
         for layer, number in zip(network.layers, holders(network.layers), strict=True):
             if layer.is_dense:
                 first = network.layers[number].name
-                arriving.setdefault(first, []).append(values[layer.inputs[0]])
+                arriving.setdefault(first, []).append(columns(values[layer.inputs[0]]))
                 biased[first] = biased.get(first, True) and layer.bias is not None
         means: Arriving = {}
         moments: Arriving = {}

@@ -8,7 +8,8 @@ differential equivalence); Cardelli et al., arXiv:1807.06888 (the equivalence).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from symlump.compression.inputs import Inputs, check_inputs
 from symlump.compression.merging.units import UnitPlan
@@ -61,7 +62,7 @@ class AFDE(CompressionMethod):
     inputs : Normal, array, tensor or DataLoader, optional
         What the inputs are like: a distribution, or samples (their targets are not looked at). Default:
         standard normal, so that no data is needed; :class:`symlump.Images` where
-        inputs look like images.
+        inputs look like images. Where weights are compared as they are and added up, they serve for sizes only.
     steps : int
         After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
         samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
@@ -165,7 +166,25 @@ class AFDE(CompressionMethod):
             )
         if self.inputs is not None:
             check_inputs(self.inputs, "AFDE")
+            if not self.uses_inputs:
+                raise MethodError(
+                    "inputs=… says nothing to weights that are compared as they are and added up; choose "
+                    "distance='function' or refit=True, with on='influence' or 'both'"
+                )
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))
+
+    @property
+    def uses_inputs(self) -> bool:
+        """Whether inputs decide anything: distances, a fit, or what is had of a size.
+
+        Examples
+        --------
+        >>> [AFDE(eps=0.1, distance=distance).uses_inputs for distance in ("function", "coefficients")]
+        [True, False]
+        """
+        if self.on == "state":
+            return self.retain is not None and self.relative and self.relative_to is None
+        return self.compared == "function" or self.refits or self.retain is not None
 
     @property
     def label(self) -> str:
@@ -198,6 +217,16 @@ class AFDE(CompressionMethod):
         if not self.relative:
             return "in their own unit"
         return _UNITS[self.relative_to or "output"]
+
+    def within(self, eps: float) -> AFDE:
+        """See :class:`symlump.plan.Method`."""
+        return self.with_options(eps=eps, retain=None)
+
+    def with_options(self, **options: Any) -> AFDE:
+        """The method with other options, and the inputs if these still decide anything."""
+        bare = replace(self, inputs=None, **options)
+        used = self.inputs is not None and bare.uses_inputs
+        return replace(bare, inputs=self.inputs) if used else bare
 
     def plan(self, network: Network) -> UnitPlan:
         """See :class:`symlump.plan.Method`."""

@@ -15,14 +15,14 @@ from symlump.compression.collapse import TRIED, OutputWatch
 from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs, samples_of
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
-from symlump.compression.merging.effect import effect_scale
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
+from symlump.compression.merging.states import StateMerging, distance_scale, smaller_tolerance
 from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import Memory, Values, memory_for, values_of
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
+from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
-from symlump.lumping.lump import lump
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.decode import unit_labels
@@ -62,6 +62,7 @@ class UnitPlan(NetworkPlan):
         self._linkage = Linkage(method.linkage)
         self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
         self._latest: tuple[tuple[bytes, bool], Merged] | None = None
+        self._states = StateMerging(method)
         #: What units count in means of coefficients; all the same by default.
         self._counting: FloatArray | None = None
 
@@ -107,30 +108,37 @@ class UnitPlan(NetworkPlan):
 
     def tolerance(self, target: int) -> float:
         """See :class:`symlump.plan.Plan`."""
-        if self.method.on != "influence":
+        method = self.method
+        if method.on == "state":
             return super().tolerance(target)
         if self._exact_size <= target:
             return 0.0
-        if self.method.compared == "function":
-            eps = self.merging.with_budget(0).tolerance(target)
-        else:
-            eps = smallest_tolerance(self._coefficient_size, target)
+        try:
+            if method.compared == "function":
+                eps = self.merging.with_budget(0).tolerance(target)
+            else:
+                eps = smallest_tolerance(self._coefficient_size, target)
+        except FailureError:
+            if method.on == "influence":
+                raise
+            return super().tolerance(target)  # what is read alike may merge further
+        if method.on == "both":
+            eps = smaller_tolerance(self.size, target, eps)
         return max(eps, float_info.min)
 
     @cached_property
     def watch(self) -> OutputWatch:
         """See :class:`symlump.compression.reduction.NetworkPlan`."""
-        drawn = self.method.inputs is None
-        count = TRIED if drawn else None
-        samples = samples_of(self._inputs, self.network, count) if drawn else self._stated[1]
-        return OutputWatch(self.network, samples)
+        if self.method.inputs is not None:
+            return OutputWatch(self.network, self._stated[1])
+        return OutputWatch(self.network, samples_of(self._inputs, self.network, TRIED))
 
     def guarded(self, floor: float, lively: bool) -> UnitPlan | None:
         """See :class:`symlump.compression.reduction.NetworkPlan`."""
         if self.method.on == "state" or self._undecided:
             return None  # sums are no means; and where several units are tried, each is guarded
         floor = max(floor, self.method.floor or 0.0)
-        plan = self._like(replace(self.method, floor=floor))
+        plan = self._like(self.method.with_options(floor=floor))
         counting = self.watch.liveliness(self._ties) if lively else None
         if self.method.compared == "function":
             merging = replace(self.merging, floor=floor)
@@ -173,7 +181,7 @@ class UnitPlan(NetworkPlan):
         plan, best = min(found, key=lambda pair: self._error(pair[1].network))
         if not self.method.steps:
             return best
-        return plan._like(replace(plan.method, steps=self.method.steps)).reach(target)
+        return plan._like(plan.method.with_options(steps=self.method.steps)).reach(target)
 
     def _nearest(self, target: int) -> Reduction:
         """The same in the one unit of the method."""
@@ -214,22 +222,19 @@ class UnitPlan(NetworkPlan):
             {} if method.on == "state" else {"distance": compared, "refit": refit}
         )
         return [
-            self._like(replace(method, relative_to=unit, steps=0, **decided), **own)
+            self._like(method.with_options(relative_to=unit, steps=0, **decided), **own)
             for unit, own in zip(units, found, strict=True)
         ]
 
     def _like(self, method: AFDE, **found: object) -> UnitPlan:
         """A plan of the same network that shares what was found out, but for what is given."""
         plan = copy(self)
-        plan.method, plan._latest = method, None
+        plan.method, plan._latest, plan._states = method, None, StateMerging(method)
         vars(plan).update(found)
         return plan
 
     def _error(self, small: Network) -> float:
-        """The mean square of what the outputs move by under the stated inputs; infinite if they overflow.
-
-        It is infinite, too, if they stand still.
-        """
+        """The mean square of what the outputs move by; infinite if they overflow, or stand still."""
         if not self.watch.moves(small):
             return inf
         with np.errstate(over="ignore", invalid="ignore"):
@@ -260,8 +265,7 @@ class UnitPlan(NetworkPlan):
             parts.append(self._by_influence(eps, refit))
             small = parts[-1].small
         if self.method.on != "influence":
-            ode = encode(small, "state")
-            parts.append(Part.of(lump(ode, self.method.forward(eps, self._scale(ode)))))
+            parts.append(self._states.part(small, eps))
             small = parts[-1].small
         maps = reduce(_compose, [part.maps for part in parts])
         defect = hypot(*(part.defect for part in parts))
@@ -289,12 +293,9 @@ class UnitPlan(NetworkPlan):
             if left
             else ""
         )
-        helps = "" if eps == 0 or method.inputs is not None else advice(self.network, "AFDE")
+        idle = eps == 0 or method.inputs is not None or not method.uses_inputs
+        helps = "" if idle else advice(self.network, "AFDE")
         return "; ".join(filter(None, (undone, helps)))
-
-    def _scale(self, ode: NetworkODE) -> tuple[float, ...] | None:
-        by_output = self.method.relative and self.method.relative_to != "layer"
-        return effect_scale(ode) if by_output else None
 
     @cached_property
     def _stated(self) -> tuple[Values, tuple[FloatArray, ...]]:
@@ -348,7 +349,7 @@ class UnitPlan(NetworkPlan):
         method = self.method
         if method.compared == "function":
             return UnitForward(eps, method.linkage, units=self)
-        scale = self._scale(self.ode)
+        scale = distance_scale(method, self.ode)
         relative = method.relative and scale is None
         return UnitForward(eps, method.linkage, relative, scale, units=self)
 

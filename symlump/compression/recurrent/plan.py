@@ -81,8 +81,11 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             )
         odd = {
             "on": method.on != "influence",
+            "relative": not method.relative,
+            "relative_to": method.relative_to is not None,
             "distance": method.compared != "function",
             "floor": method.floor is not None,
+            "up_to": method.up_to is not None,
         }
         for option, given in odd.items():
             if given:

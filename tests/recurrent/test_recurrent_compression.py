@@ -291,8 +291,6 @@ def test_what_is_not_followed_is_named() -> None:
         sl.compress(nn.LSTM(2, 4, proj_size=2), sl.AFDE(eps=0))
     with pytest.raises(NetworkError, match="gru: a network without recurrence is read here"):
         sl.from_torch(nn.Sequential(OrderedDict(gru=gru)))
-    with pytest.raises(MethodError, match="sweep takes networks without recurrence"):
-        sl.sweep(gru, method=sl.AFDE(eps=0), eps=[0.0])
     with pytest.raises(MethodError, match="recurrent cells take AFDE"):
         sl.compress(gru, sl.Magnitude(retain=0.5))
     with pytest.raises(MethodError, match=r"AFDE\(on=…\) is for networks without recurrence"):

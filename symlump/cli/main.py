@@ -27,7 +27,7 @@ COMMANDS = {
     "show": ("show_command", "what is in a model file or a network"),
     "sweep": ("sweep_command", "one reduction at many tolerances, as a table and a picture"),
     "report": ("report_command", "one page about a model, with a slider over the tolerance"),
-    "conserved": ("linear.conserved_command", "all linear combinations that stay constant"),
+    "conserved": ("linear.conserved_command", "linear combinations that stay constant"),
     "hierarchy": ("linear.hierarchy_command", "a maximal chain of linear lumpings"),
     "check": ("check_command", "verify a certificate"),
     "explain": ("explain_command", "why are two variables together, or not?"),

@@ -133,6 +133,23 @@ def note_lines(model: Model) -> list[str]:
     return ["while reading:", *indent_lines(list(model.notes[:_NOTES]), len(model.notes), "notes")]
 
 
+def missed_notes(model: Model, missed: str) -> list[str]:
+    """The note on what could have been missed, where functions are taken as unknown.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> from symlump.formats import Model
+    >>> missed_notes(Model("m", sl.ODE.from_text("x' = exp(x)"), {}), "a conserved quantity")
+    ['exp is taken as an unknown function, so a conserved quantity that uses more of it may exist']
+    """
+    from symlump.ode.functions.wording import taken_as_unknown, unknown_note
+
+    if not taken_as_unknown(model.ode):
+        return []
+    return [unknown_note(model.ode, missed).removeprefix("note: ")]
+
+
 def sizes(model: Model) -> str:
     """Variables, symbolic parameters where there are any, and terms.
 

@@ -131,6 +131,30 @@ def test_what_is_conserved(folder, capsys):
     assert capsys.readouterr().out.endswith("\n0 conserved quantities, exact, proof checked\n")
 
 
+def test_what_may_be_conserved_beside_is_said(tmp_path, capsys):
+    """x + y + z never changes, as sin² + cos² = 1; that nothing was found is no proof of the contrary."""
+    path = tmp_path / "m.txt"
+    path.write_text("x' = sin(u)^2\ny' = cos(u)^2\nz' = -1\nu' = u^2\n")
+    found = "0 conserved quantities, with cos and sin taken as unknown, exact, proof checked\n"
+    note = "cos and sin are taken as unknown functions, so {} that uses more of them may exist"
+    assert main(["conserved", str(path)]) == 0
+    assert capsys.readouterr().out.endswith(
+        f"\n{found}note: {note.format('a conserved quantity')}\n"
+    )
+    assert main(["conserved", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [note.format("a conserved quantity")]
+    assert main(["hierarchy", str(path)]) == 0
+    assert "with cos and sin taken as unknown" in capsys.readouterr().out
+    assert main(["hierarchy", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [
+        note.format("a longer chain of lumpings")
+    ]
+    with pytest.raises(SystemExit):
+        main(["conserved", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Find all" not in said and "taken as unknown, more may exist" in said
+
+
 def test_levels_of_a_hierarchy(folder, capsys):
     capsys.readouterr()
     assert main(["hierarchy", "tree.ode", "--picture", "chain.svg"]) == 0

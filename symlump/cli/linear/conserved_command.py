@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
-from symlump.cli.reading import READ, add_reading, count_text, note_lines, read_model, sizes
+from symlump.cli.reading import (
+    READ,
+    add_reading,
+    count_text,
+    missed_notes,
+    note_lines,
+    read_model,
+    sizes,
+)
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -17,9 +25,10 @@ if TYPE_CHECKING:
     from symlump.lumping.linear.linear_lumping import LinearLumping
 
 _DESCRIPTION = """\
-Find all linear conserved quantities of a model: combinations of variables whose derivative is zero, such as
-the total amount of an enzyme, free and bound. They are a basis of the left kernel of the coefficient matrix
-over the rationals. The result is proved; the values are those at the file's initial state.
+Find linear conserved quantities of a model: combinations of variables whose derivative is zero, such as the
+total amount of an enzyme, free and bound. They are a basis of the left kernel of the coefficient matrix over
+the rationals, so all there are; with functions such as sin, which are taken as unknown, more may exist, and a
+note says so. The result is proved; the values are those at the file's initial state.
 """
 
 _EXAMPLES = """\
@@ -29,6 +38,8 @@ examples:
 
 exit codes: 0 done (also where nothing is conserved), 1 the result does not fit, 2 the file cannot be read
 """
+
+_MISSED = "a conserved quantity"  # where functions are taken as unknown
 
 
 def fill(parser: argparse.ArgumentParser) -> None:
@@ -83,13 +94,14 @@ def _report(
             }
             for row in found.combinations.values()
         ],
-        "notes": list(model.notes),
+        "notes": [*model.notes, *missed_notes(model, _MISSED)],
     }
 
 
 def _text(options: argparse.Namespace, model: Model, found: LinearLumping, exact: bool) -> str:
     from symlump.formats.model import combination_text
     from symlump.formats.numerals import fraction_text
+    from symlump.ode.functions.wording import with_unknown
 
     proved = ", exact, proof checked" if exact else ""
     count = count_text(len(found), "conserved quantity").replace("quantitys", "quantities")
@@ -97,11 +109,12 @@ def _text(options: argparse.Namespace, model: Model, found: LinearLumping, exact
         [
             f"{Path(options.file).name}: {sizes(model)}",
             *note_lines(model),
-            f"{count}{proved}",
+            f"{count}{with_unknown(model.ode)}{proved}",
             *(
                 f"  {combination_text(row)} = {fraction_text(_value(model, row))}"
                 + (", until an event sets it" if _moved(model, row) else "")
                 for row in found.combinations.values()
             ),
+            *(f"note: {note}" for note in missed_notes(model, _MISSED)),
         ]
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.outputs import add_picture, draw_picture
-from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, missed_notes, note_lines, read_model, sizes
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> Answer:
 def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict[str, Any]:
     from symlump.formats.numerals import fraction_text
 
+    missed = missed_notes(model, "a longer chain of lumpings") if chain.maximal else []
     return {
         "file": options.file,
         "parameters": options.parameters,
@@ -91,5 +92,5 @@ def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict
             }
             for lumping in chain
         ],
-        "notes": list(model.notes),
+        "notes": [*model.notes, *missed],
     }

@@ -14,7 +14,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.memory import memory_errors
 from symlump.ode.functions.algebra import add_to, symbol
-from symlump.ode.functions.wording import taken_as_unknown
+from symlump.ode.functions.wording import with_unknown
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -53,9 +53,7 @@ def conserved(ode: ODE) -> LinearLumping:
     y1⁺ = y1
     """
     check_system(ode, "conserved")
-    purpose = "to all linear first integrals"
-    if taken_as_unknown(ode):
-        purpose += f", with {taken_as_unknown(ode)} taken as unknown"
+    purpose = "to all linear first integrals" + with_unknown(ode)
     variable = np.ones(len(ode), dtype=bool)
     variable[[ode.index[name] for name in ode.parameters]] = False
     own = np.flatnonzero(variable)

@@ -41,7 +41,7 @@ from symlump.lumping.linear.splitting.submodules import (
 )
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.memory import memory_errors
-from symlump.ode.functions.wording import taken_as_unknown
+from symlump.ode.functions.wording import with_unknown
 from symlump.ode.notation import signed_sum
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
@@ -126,8 +126,8 @@ class Hierarchy:
         kind = "maximal chain" if self.maximal else "chain"
         shown = ", ".join(map(str, self.dimensions)) or "none but 0 and all variables"
         text = f"{len(self.ode)} variables, {kind} of exact linear lumpings of dimensions {shown}"
-        if self.maximal and taken_as_unknown(self.ode):
-            text += f", with {taken_as_unknown(self.ode)} taken as unknown"
+        if self.maximal:
+            text += with_unknown(self.ode)
         if not self.lumpings:
             return text
         if self.ode.terms * len(self) > CHECKED_TERMS:

@@ -18,7 +18,7 @@ from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
-from symlump.ode.functions.wording import taken_as_unknown, unknown_note
+from symlump.ode.functions.wording import taken_as_unknown, unknown_note, with_unknown
 from symlump.ode.maps import in_time
 from symlump.ode.notation import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
@@ -297,7 +297,7 @@ class LinearLumping:
         smallest = "the smallest " if self.smallest else ""
         kind = f"{sizes} by {smallest}linear lumping" + f" {self.purpose}".rstrip()
         if self._may_be_smaller:
-            kind += f", with {taken_as_unknown(self.ode)} taken as unknown"
+            kind += with_unknown(self.ode)
         if self.at_least is not None:
             kind += f" (nearly all is needed: none has fewer than {self.at_least} rows)"
         if self.exact:
@@ -334,7 +334,7 @@ class LinearLumping:
         lines = [self.headline(), *self._shown(max_rows, latex=False)]
         lines.append(self.quotient.to_text(max_equations=max_equations))
         if self._may_be_smaller:
-            lines.append(unknown_note(self.ode, "smaller"))
+            lines.append(unknown_note(self.ode, "a smaller lumping"))
         return "\n".join(lines)
 
     def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:

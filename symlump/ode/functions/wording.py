@@ -53,20 +53,33 @@ def taken_as_unknown(ode: ODE) -> str:
     return listed_functions(unknown_functions(ode))
 
 
-def unknown_note(ode: ODE, better: str) -> str:
-    """What could have been missed, as functions are taken as unknown; ``better`` is what it would be.
+def with_unknown(ode: ODE) -> str:
+    """What a headline says of them, behind what was found; empty where there are none.
 
     Examples
     --------
     >>> import symlump as sl
-    >>> unknown_note(sl.ODE.from_text("x' = exp(-t)*x"), "coarser")
+    >>> with_unknown(sl.ODE.from_text("x' = exp(-t)*x")), with_unknown(sl.ODE.from_text("x' = x^2"))
+    (', with exp taken as unknown', '')
+    """
+    names = taken_as_unknown(ode)
+    return f", with {names} taken as unknown" if names else ""
+
+
+def unknown_note(ode: ODE, missed: str) -> str:
+    """What could have been missed, as functions are taken as unknown.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> unknown_note(sl.ODE.from_text("x' = exp(-t)*x"), "a coarser lumping")
     'note: exp is taken as an unknown function, so a coarser lumping that uses more of it may exist'
     """
     names = taken_as_unknown(ode)
     what, whose = "is taken as an unknown function", "it"
     if " and " in names or names in ("powers", "comparisons"):
         what, whose = "are taken as unknown functions", "them"
-    return f"note: {names} {what}, so a {better} lumping that uses more of {whose} may exist"
+    return f"note: {names} {what}, so {missed} that uses more of {whose} may exist"
 
 
 def has_unknown_slopes(text: str) -> bool:

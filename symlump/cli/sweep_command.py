@@ -228,7 +228,7 @@ def _system(options: argparse.Namespace) -> Sweep:
             box[name] = (float(value) - half, float(value) + half)
     with bar("sweeping", 100) as advance:
         return sweep(
-            model.ode,
+            model.ode if options.horizon is None else model.course,
             eps,
             method,
             initial=initial,

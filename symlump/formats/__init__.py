@@ -194,9 +194,12 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
 
 def _text(model: Model, chosen: str) -> str:
+    if model.discrete and chosen != "mrmc":
+        model = replace(model, ode=model.course, discrete=False)
     if model.ode.discrete and chosen != "equations":
         raise FileFormatError(
-            f"{chosen} files hold differential equations, not a map; write equations as text (.txt)"
+            f"{chosen} files hold differential equations, not a map; write equations as text (.txt), "
+            "or a chain in discrete time as .tra"
         )
     if model.ode.generators is not None and chosen == "mrmc":
         raise FileFormatError(

@@ -1,6 +1,7 @@
 """All example models of other projects, where they are present."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,13 +24,15 @@ def test_polynomial_models_read(name, tmp_path):
     if model.partition is not None:
         assert sorted(v for block in model.partition for v in block) == sorted(model.ode.variables)
     if model.ode.terms < 3000:
+        text = model  # of a chain in discrete time the map; the matrix is written on purpose
+        model = replace(model, discrete=False)
         formats.write(model, tmp_path / "copy.ode")
         again = formats.read(tmp_path / "copy.ode", parameters="symbolic")
         assert again.ode == model.ode
         assert again.initial_values == model.initial_values
         assert again.partition == model.partition
         assert (again.observables, again.other_views) == (model.observables, model.other_views)
-        read_as_text(model, tmp_path / "copy.txt")
+        read_as_text(text, tmp_path / "copy.txt")
 
 
 @pytest.mark.parametrize("name", [f for f in FILES if "/rational/" in f])
@@ -49,7 +52,7 @@ def read_as_text(model, path):
     assert len(again.ode) == len(model.ode) and again.ode.terms == model.ode.terms
     if all(name.isidentifier() for name in model.ode.variables):
         order = np.array([again.ode.index[name] for name in model.ode.variables], dtype=np.int64)
-        assert again.ode.reordered(order) == model.ode
+        assert again.ode.reordered(order) == model.course
         assert again.initial_values == model.initial_values
 
 

@@ -292,6 +292,53 @@ def test_refusals_of_files_beside(files, message):
         beside(**files)
 
 
+def test_a_chain_in_discrete_time_is_a_map(tmp_path, capsys):
+    """From S0 to S1 or S2, where it stays: of the map S0 + 2*S1 never changes, and S0 does, which is 0 a
+    step later."""
+    path = tmp_path / "c.tra"
+    path.write_text("3 4\n0 1 0.5\n0 2 0.5\n1 1 1\n2 2 1\n")
+    assert main(["conserved", str(path), "--json"]) == 0
+    found = [q["coefficients"] for q in json.loads(capsys.readouterr().out)["quantities"]]
+    assert found == [{"S0": "1", "S1": "2"}, {"S0": "1", "S2": "2"}]
+    assert main(["conserved", str(path), "--chain", "ctmc", "--json"]) == 0
+    rates = json.loads(capsys.readouterr().out)[
+        "quantities"
+    ]  # with the outflow 1, the same increments
+    assert [q["coefficients"] for q in rates] == found
+    labels = Source("c.lab", '0="init"\n0: 0\n')
+    read = read_tra(Source("c.tra", path.read_text()), labels=labels)
+    assert read.course == read.ode.as_map() and read.initial_values["S0"] == 1
+    assert read.simulate(range(3)).states.T.tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
+    with pytest.raises(InputError, match="in discrete time there are no derivatives"):
+        sl.read(path, constants="values")
+    small = read.quotient(sl.lump(read.ode, sl.Constrained("S0 - S1")))
+    assert small.discrete and small.course.discrete
+    with pytest.raises(FileFormatError, match="hold differential equations, not a map"):
+        sl.write(small, tmp_path / "small.xml")
+
+
+def test_negative_numbers_are_no_chain_in_discrete_time(tmp_path):
+    """A quotient whose rows sum to 0 would be read as a generator, in continuous time."""
+    ode = sl.ODE.from_text("a' = -a + b; b' = a - b")
+    start = {"a": Q(1), "b": Q(0)}
+    sl.write(Model("m", ode, start), tmp_path / "m.tra")
+    again = sl.read(tmp_path / "m.tra")
+    assert not again.discrete and again.course == again.ode
+    with pytest.raises(
+        FileFormatError, match="holds Markov chains: the probability .* is negative"
+    ):
+        sl.write(Model("m", ode, start, discrete=True), tmp_path / "no.tra")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "discrete"),
+    [(PRISM, None, True), (PRISM, "ctmc", False), ("dtmc\n0 1 1\n1 0 1\n", None, True)]
+    + [("ctmc\n0 1 1\n1 0 1\n", None, False), ("2 0\n", None, False), ("2 0\n", "dtmc", True)],
+)
+def test_which_chains_are_in_discrete_time(text, kind, discrete):
+    assert chain(text, kind).discrete == discrete
+
+
 def test_on_the_command_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "c.tra").write_text(PRISM)
     (tmp_path / "c.lab").write_text(LABELS)
@@ -300,9 +347,17 @@ def test_on_the_command_line(tmp_path, capsys, monkeypatch):
     command = ["lump", f"{tmp_path}/c.tra", "--method", "forward", *files]
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["partition"] == [["S0"], ["S1", "S2"], ["S3"]]
-    assert main([*command, "--keep", "c", "-o", f"{tmp_path}/small.ode"]) == 0
+    for suffix in ("ode", "net", "xml"):
+        assert main([*command, "--keep", "c", "-o", f"{tmp_path}/no.{suffix}"]) == 2
+        assert "hold differential equations, not a map" in capsys.readouterr().err
+        assert not (tmp_path / f"no.{suffix}").exists()
+    rates = [*command, "--keep", "c", "--chain", "ctmc", "-o", f"{tmp_path}/small.ode"]
+    assert main(rates) == 0
     assert "4 → 4" in capsys.readouterr().out
     assert sl.read(tmp_path / "small.ode").observables["c"] == {"S1": 2}
+    assert main([*command, "-o", f"{tmp_path}/small.txt"]) == 0
+    capsys.readouterr()
+    assert "y1⁺ = S0" in str(sl.read(tmp_path / "small.txt").ode)
     assert main([*command, "-o", f"{tmp_path}/c.lab"]) == 2
     assert "would overwrite the labels that are read" in capsys.readouterr().err
     assert main(command) == 0

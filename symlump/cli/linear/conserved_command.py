@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symlump.lumping.linear.linear_lumping import LinearLumping
 
 _DESCRIPTION = """\
-Find linear conserved quantities of a model: combinations of variables whose derivative is zero, such as the
+Find linear conserved quantities of a model: combinations of variables that stay constant, such as the
 total amount of an enzyme, free and bound. They are a basis of the left kernel of the coefficient matrix over
 the rationals, so all there are; with functions such as sin, which are taken as unknown, more may exist, and a
 note says so. The result is proved; the values are those at the file's initial state.
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     model = read_model(options, partition=False)
     with working(f"combining {len(model.ode)} variables"):
-        found = conserved(model.ode)
+        found = conserved(model.course)
         exact = found.exact
     return Answer(
         lambda: _report(options, model, found, exact), lambda: _text(options, model, found, exact)

@@ -4,7 +4,8 @@ MRMC's files begin with ``STATES n`` and ``TRANSITIONS m``, and number states fr
 on one line, Storm's with ``dtmc`` or ``ctmc`` or with the first transition, and both number states from 0.
 
 The numbers of a chain in discrete time are probabilities, and the system is d(S_j) = Σ_i P[i, j]·S_i, with
-variables S1 … Sn. In continuous time they are rates, and what arrives has left somewhere:
+variables S1 … Sn, whose course is that of the map (:attr:`Model.course`). In continuous time they are rates,
+and what arrives has left somewhere:
 d(S_j) = Σ_i R[i, j]·S_i − (Σ_k R[j, k])·S_j. The format does not say which of the two it holds; the sums of
 its rows do, nearly always.
 """
@@ -135,11 +136,15 @@ def read_tra(
     if count is None:
         count = 1 + int(max(start.max(initial=0), stop.max(initial=0)))
     rows = start, stop, values
+    asked = chain or head.chain
     names = [f"S{k + head.first}" for k in range(count)]
     try:
-        chain, note = kind_of(names, start, stop, values, chain or head.chain)
+        chain, note = kind_of(names, start, stop, values, asked)
     except FileFormatError as problem:
         raise FileFormatError(f"{source.path}: {problem}") from None
+    # Unless it is said, a matrix that holds its outflow or nothing is no matrix of probabilities.
+    rates = asked is None and (not len(start) or bool((values.numerators < 0).any()))
+    discrete = chain == "dtmc" and not rates
     repeated = _repeated(names, start, stop)
     if chain == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
@@ -160,7 +165,7 @@ def read_tra(
     )
     zeros = dict.fromkeys(ode.variables, Fraction(0))
     notes = tuple(text for text in (note_of_actions, repeated, note) if text)
-    model = Model(Path(source.path).stem, ode, zeros, notes=notes)
+    model = Model(Path(source.path).stem, ode, zeros, notes=notes, discrete=discrete)
     if labels is not None:
         model = with_labels(model, labels, head.first)
     if states is not None:
@@ -286,7 +291,10 @@ def write_tra(model: Model) -> str:
         )
     start = ode.monomials.variables[ode.columns]
     try:
-        kind, _ = kind_of(ode.variables, start, ode.rows, ode.coefficients, None)
+        # Negative numbers would be read as a generator, in continuous time.
+        negative = model.discrete and bool((ode.coefficients.numerators < 0).any())
+        asked: Chain | None = "dtmc" if negative else None
+        kind, _ = kind_of(ode.variables, start, ode.rows, ode.coefficients, asked)
     except FileFormatError as problem:
         raise FileFormatError(f"a .tra file holds Markov chains: {problem}; write .ode") from None
     if kind == "ctmc":

@@ -184,14 +184,13 @@ class Certificate:
         Raises
         ------
         FileFormatError
-            If the checker does not accept the certificate, or it holds no system: only what was verified is
-            stated.
+            If the checker does not accept the certificate, the verified one does not read its record, or it
+            holds no system: only what was verified is stated.
         MethodError
             If lemmas are asked for and the system is too large for them, or contains functions.
         """
         from symlump.proof.coq import lemmas as readable
-        from symlump.proof.coq.numbers import number_claim
-        from symlump.proof.coq.script import script
+        from symlump.proof.coq.script import script_of
 
         if lemmas:
             self._refuse_functions("lemmas are written")
@@ -205,8 +204,7 @@ class Certificate:
             raise FileFormatError(f"the checker does not accept this certificate: {verdict.reason}")
         if lemmas:
             return readable.to_coq(self.data)
-        claim = read_claim(self.data)
-        return script(number_claim(claim), reference=claim.tolerance != "0")
+        return script_of(read_claim(self.data))
 
     def _refuse_functions(self, what: str) -> None:
         try:

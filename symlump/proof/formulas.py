@@ -7,13 +7,49 @@ not use: equal arguments give equal values, and there are the few facts that the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
-from symlump.proof.check import _AT_ONE, _AT_ZERO, _PARITY, Functions, Polynomial
+from symlump.proof.check import (
+    _AT_ONE,
+    _AT_ZERO,
+    _PARITY,
+    Claim,
+    Functions,
+    Polynomial,
+    one_line,
+)
 
 if TYPE_CHECKING:
     import sympy
+
+
+def check_shown(claim: Claim) -> None:
+    """Raise if a claim cannot be written in formulas: for its names, its blocks or its equations.
+
+    Raises
+    ------
+    MethodError
+        If a name is empty or could end a line or steer a terminal, the blocks are no partition of the
+        variables, or there is not one equation for each block or row.
+    """
+    called = chain(claim.functions.values(), claim.quotient_functions.values())
+    for name in chain(claim.system, claim.quotient, (f.name for f in called)):
+        if not name or not name.isprintable():
+            raise MethodError(
+                f"the name '{one_line(name)}' cannot be written in a formula: it is empty or holds characters "
+                "that are not printed; rename it in the model"
+            )
+    linear = claim.kind == "linear"
+    partitions = [] if linear else [list(claim.blocks.values())]
+    partitions += [] if claim.initial is None else [claim.initial]
+    for partition in partitions:
+        members = [m for block in partition for m in block]
+        if sorted(members) != sorted(claim.system) or not all(partition):
+            raise MethodError("the blocks are no partition of the variables: nothing to explain")
+    if (claim.matrix if linear else claim.blocks).keys() != claim.quotient.keys():
+        raise MethodError("the quotient has not one equation for each block or row")
 
 
 class Formulas:

@@ -205,6 +205,8 @@ class FunctionWalker(Walker):
         claim = self.claim
         if claim.evaluations is not None and claim.initial is not None:
             return self._separated(claim.initial)
+        if claim.maximality is not None and claim.initial is not None:
+            return self._coarsest(claim.initial)  # only the quotient has functions
         return [] if claim.closure is None else [self._counted()]
 
     def _separated(self, initial: Sequence[Sequence[str]]) -> list[Step]:

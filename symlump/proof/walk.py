@@ -13,6 +13,7 @@ from symlump.errors import MethodError
 from symlump.ode.functions.wording import list_names
 from symlump.ode.notation import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
+from symlump.proof.formulas import check_shown
 from symlump.proof.latex import WIDTH, break_sum, list_latex, write_latex
 from symlump.proof.steps import Line, ProofWalk, Step
 
@@ -80,7 +81,7 @@ class Walker:
         claim = self.claim
         parts = claim.matrix if claim.kind == "linear" else claim.blocks
         chosen = list(parts) if blocks is None else list(blocks)
-        self._check_names()
+        check_shown(claim)
         for name in chosen:
             if name not in parts or name not in claim.quotient:
                 raise MethodError(
@@ -98,7 +99,7 @@ class Walker:
         ]
         steps = [*self._assumed(), *(one(name, members[name]) for name in chosen)]
         if blocks is None:
-            steps += self._best()
+            steps += self._best() or self._inside()
         return ProofWalk(tuple(steps))
 
     def _assumed(self) -> list[Step]:
@@ -112,19 +113,15 @@ class Walker:
             return self._coarsest(claim.initial)
         return [] if claim.closure is None else [self._smallest()]
 
-    def _check_names(self) -> None:
-        claim = self.claim
-        parts = claim.matrix if claim.kind == "linear" else claim.blocks
-        partitions = [] if claim.kind == "linear" else [list(claim.blocks.values())]
-        partitions += [] if claim.initial is None else [claim.initial]
-        for partition in partitions:
-            members = [m for block in partition for m in block]
-            if sorted(members) != sorted(claim.system) or not all(partition):
-                raise MethodError(
-                    "the blocks are no partition of the variables: nothing to explain"
-                )
-        if parts.keys() != claim.quotient.keys():
-            raise MethodError("the quotient has not one equation for each block or row")
+    def _inside(self) -> list[Step]:
+        """Whether no block leaves the initial partition; where a record is replayed, that shows it."""
+        if self.claim.initial is None:
+            return []
+        of = {m: number for number, block in enumerate(self.claim.initial) for m in block}
+        out = [b for b, ms in self.claim.blocks.items() if len({of[m] for m in ms}) > 1]
+        says = f"These hold members of several: {', '.join(out)}" if out else "Each is inside one."
+        lines = (Line("The blocks and those of the initial partition:", says),)
+        return [Step("Inside the initial partition", lines, not out)]
 
     def _members(self, name: str) -> list[str]:
         if self.claim.kind == "linear":
@@ -384,9 +381,20 @@ class Walker:
             )
         rank = s.Matrix([[v.coeff(x) for x in order] for v in vectors]).rank() if vectors else 0
         count = len(claim.matrix)
+        rows = {self.new[row]: self._expression(w, self.old) for row, w in claim.matrix.items()}
+        kept = all(
+            s.expand(
+                self._expression(form, self.old)
+                - self._expression(carried, self.new).subs(rows, simultaneous=True)
+            )
+            == 0
+            for form, carried in closure.observables
+        )
+        if not kept:
+            lines.append(Line("An observable is not the combination of rows that is claimed."))
         lines.append(
             Line(
                 f"{rank} of these are independent, and the lumping has {count} rows: none has fewer."
             )
         )
-        return Step("Nothing smaller will do", tuple(lines), rank == count)
+        return Step("Nothing smaller will do", tuple(lines), kept and rank == count)

@@ -149,7 +149,8 @@ def number_claim(claim: Claim) -> NumberedClaim:
         If the blocks are no partition of the variables, there is not one equation for each block or row, or a
         denominator is 0 where variables are replaced.
     Inconclusive
-        If following the functions takes too long.
+        If following the functions takes too long, or a record by monomials, of a system without functions,
+        stands beside a quotient with some.
     """
     names, parts = list(claim.system), claim.matrix if claim.kind == "linear" else claim.blocks
     if claim.quotient.keys() != parts.keys():
@@ -158,6 +159,10 @@ def number_claim(claim: Claim) -> NumberedClaim:
     part = {name: number for number, name in enumerate([*parts, *claim.quotient_functions], 1)}
     linear = claim.kind == "linear"
     with_functions = bool(claim.functions or claim.quotient_functions)
+    by_monomials = claim.maximality is not None or (claim.closure and not claim.functions)
+    if with_functions and by_monomials:
+        # With functions a record names points; one by monomials is neither dropped nor taken for such.
+        raise Inconclusive("a record by monomials is not read where the quotient has functions")
     return NumberedClaim(
         claim.kind,
         names,

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from symlump.proof.coq.numbers import Factors, NumberedClaim, NumberedSymbols, Row, Terms
+from symlump.errors import FileFormatError
+from symlump.proof.check import Claim, Inconclusive
+from symlump.proof.coq.numbers import (
+    Factors,
+    NumberedClaim,
+    NumberedSymbols,
+    Row,
+    Terms,
+    number_claim,
+)
 
 #: A longer list is written in pieces: Coq reads nested terms by recursion.
 _PIECE = 200
@@ -47,7 +56,6 @@ def script(claim: NumberedClaim, reference: bool = False) -> str:
     Examples
     --------
     >>> from symlump.proof.check import read_claim
-    >>> from symlump.proof.coq.numbers import number_claim
     >>> x, y = [["-1", [["x", 1]]]], [["-1", [["y", 1]]]]
     >>> data = {"format": "symlump certificate", "version": 1, "kind": "forward", "system": {"x": x, "y": y},
     ...         "blocks": {"z": ["x", "y"]}, "quotient": {"z": [["-1", [["z", 1]]]]}}
@@ -59,6 +67,21 @@ def script(claim: NumberedClaim, reference: bool = False) -> str:
     Print Assumptions accepted.
     """
     return _Script(claim, reference).text()
+
+
+def script_of(claim: Claim) -> str:
+    """The Coq file of a claim that has names.
+
+    Raises
+    ------
+    FileFormatError
+        If the verified checker does not read the record of the claim.
+    """
+    try:
+        numbered = number_claim(claim)
+    except Inconclusive as reason:
+        raise FileFormatError(f"the verified checker cannot decide this: {reason}") from None
+    return script(numbered, reference=claim.tolerance != "0")
 
 
 class _Script:

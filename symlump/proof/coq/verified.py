@@ -62,25 +62,34 @@ def check_verified(
 
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
-        _stay_within_bounds(claim)
+        refuted = _is_refuted(claim)
         found = _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
         if found.accepted and claim.evaluations is not None and not _separates(claim):
             raise Inconclusive(f"{found.reason}; not by the record in the file, which is too short")
+        if (
+            found.answer == "rejected"
+            and (claim.functions or claim.quotient_functions)
+            and not refuted
+        ):
+            raise Inconclusive(found.reason)  # with functions, what is not proved need not be false
         return found
 
     return verdict(examine)
 
 
-def _stay_within_bounds(claim: Claim) -> None:
-    """What exhausts the bounds of the checkers in Python is not given to Coq, which has none."""
+def _is_refuted(claim: Claim) -> bool:
+    """Whether the checkers in Python refute a claim; what exhausts them is not for Coq, which has no bounds."""
     examinations = [_check] if claim.closure is None else [_check, examine_closure]
     for examine in examinations:
         try:
             examine(claim)
         except Exhausted:
             raise
-        except (Rejected, Inconclusive):
-            return  # Coq will see
+        except Rejected:
+            return True
+        except Inconclusive:
+            return False  # Coq will see
+    return False
 
 
 def _separates(claim: Claim) -> bool:

@@ -219,7 +219,6 @@ Section Slopes.
   Qed.
 
   Notation formula_jets := (formula (X := jets) add mul number_of).
-  Notation same_value := (fun (a : jets) (b : Q) => fst a == b).
 
   Lemma slope_number n : slope_along d (number_of n) == 0.
   Proof. reflexivity. Qed.

@@ -16,7 +16,6 @@ Definition times (v : positive) (m : monomial) : monomial := (v, xH) :: m.
 Definition times_power (v e : positive) (m : monomial) : monomial := (v, e) :: m.
 Definition plus (c : Q) (m : monomial) (p : polynomial) : polynomial := (c, m) :: p.
 Definition unit : monomial := [].
-Definition end_ : polynomial := [].
 
 (* What they mean. *)
 Fixpoint product {A : algebra} (x : positive -> A) (m : monomial) : A :=

@@ -152,9 +152,6 @@ Proof.
     + destruct (Pos.eqb_spec b c) as [->|C]; [exact Erased || (rewrite Erased; reflexivity) | apply Old].
 Qed.
 
-Lemma partitioned_fresh s P next : partitioned s P -> partitioned s (Blocks (label P) (contents P) (weight P) next).
-Proof. exact (fun H => H). Qed.
-
 Lemma partitioned_start weights s : partitioned s (start weights s).
 Proof.
   intros b v. unfold members_of, lookup, block_of. cbn [contents start label]. rewrite get_put.
@@ -179,14 +176,6 @@ Qed.
 
 Definition value_in (t : trie (positive * Q)) (v : positive) : Q := match get v t with Some (_, q) => q | None => 0 end.
 Definition keyed (t : trie (positive * Q)) : Prop := forall v w q, get v t = Some (w, q) -> w = v.
-
-Lemma number_all_there keys : forall t next t' next', number_all keys t next = (t', next') ->
-  forall k x, get k t = Some x -> get k t' = Some x.
-Proof.
-  induction keys as [|j keys IH]; intros t next t' next' E k x G; cbn [number_all] in E; [now injection E as <- _|].
-  destruct (is_there t j) eqn:T; [exact (IH _ _ _ _ E k x G)|]. apply (IH _ _ _ _ E). rewrite get_put.
-  destruct (Pos.eqb_spec k j) as [->|]; [|exact G]. unfold is_there in T. now rewrite G in T.
-Qed.
 
 Lemma fold_move weights (g : positive * Q -> positive) l P u : NoDup (map fst l) ->
   (forall q, In (u, q) l -> block_of (fold_left (fun P vq => move weights (fst vq) (g vq) P) l P) u = g (u, q)) /\

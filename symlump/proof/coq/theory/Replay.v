@@ -26,8 +26,6 @@ Section Sums.
   Proof. induction l as [|x l IH]; cbn; [reflexivity | rewrite IH; ring]. Qed.
   Lemma sum_of_add (f g : X -> Q) l : sum_of (fun x => f x + g x) l == sum_of f l + sum_of g l.
   Proof. induction l as [|x l IH]; cbn; [ring | rewrite IH; ring]. Qed.
-  Lemma sum_of_scale c (f : X -> Q) l : sum_of (fun x => c * f x) l == c * sum_of f l.
-  Proof. induction l as [|x l IH]; cbn; [ring | rewrite IH; ring]. Qed.
   Lemma sum_of_map (f : Y -> Q) (g : X -> Y) l : sum_of f (map g l) = sum_of (fun x => f (g x)) l.
   Proof. induction l as [|x l IH]; cbn; [reflexivity | now rewrite IH]. Qed.
   Lemma sum_of_filter (f : X -> Q) p l : sum_of f (filter p l) == sum_of (fun x => if p x then f x else 0) l.

@@ -26,9 +26,6 @@ Proof.
   destruct (f x) eqn:E, (every f l); try discriminate. intros [= <-]. auto.
 Qed.
 
-Lemma every_length {X Y : Type} (f : X -> option Y) l k : every f l = Some k -> length k = length l.
-Proof. intros H. apply every_spec in H. induction H; cbn; congruence. Qed.
-
 (* The lowest n bits of a number, and the others. *)
 Fixpoint split_bits (n : nat) (p : positive) : N * N :=
   match n with

@@ -205,9 +205,7 @@ class FunctionWalker(Walker):
         claim = self.claim
         if claim.evaluations is not None and claim.initial is not None:
             return self._separated(claim.initial)
-        if claim.maximality is not None and claim.initial is not None:
-            return self._coarsest(claim.initial)  # only the quotient has functions
-        return [] if claim.closure is None else [self._counted()]
+        return super()._best()  # with a record by monomials only the quotient has functions
 
     def _separated(self, initial: Sequence[Sequence[str]]) -> list[Step]:
         """Blocks split by functions that differ, until none does."""
@@ -312,7 +310,7 @@ class FunctionWalker(Walker):
                 judged[variable][about] = slope
         return judged
 
-    def _counted(self) -> Step:
+    def _smallest(self) -> Step:
         """The derivation of a smallest lumping, which is numbers modulo a prime."""
         claim = self.claim
         closure = claim.closure

@@ -29,9 +29,9 @@ from symlump.network.saved.onnx_file import (
     first_line,
     in_order,
     load_onnx,
-    loop_refusal,
     naming,
     onnx_library,
+    refuse_loops,
 )
 from symlump.network.shared import Origins
 from symlump.network.simplify import as_read
@@ -119,9 +119,8 @@ class _Reader:
         if cell is not None and not leave_untouched:
             where = f"node {cell.name!r} ({cell.op_type})"
             raise NetworkError(f"{where}: recurrent cells are read by read_recurrent_onnx(path)")
-        loop = next((node for node in model.graph.node if node.op_type in ("Loop", "Scan")), None)
-        if loop is not None and not leave_untouched:
-            raise loop_refusal(loop)
+        if not leave_untouched:
+            refuse_loops(graph)
         opset = max((s.version for s in model.opset_import if s.domain in _DOMAINS), default=0)
         self._operators = Operators(self._build, opset)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}

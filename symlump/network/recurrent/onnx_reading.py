@@ -39,9 +39,9 @@ from symlump.network.saved.onnx_file import (
     first_line,
     in_order,
     load_onnx,
-    loop_refusal,
     naming,
     onnx_library,
+    refuse_loops,
 )
 
 _HINT = (
@@ -116,9 +116,7 @@ class _Walk:
         for number, node in in_order(graph.node):
             self._node(number, node)
         if not self._nodes:
-            loop = next((n for n in graph.node if n.op_type in ("Loop", "Scan")), None)
-            if loop is not None:
-                raise loop_refusal(loop)
+            refuse_loops(graph)
             raise NetworkError("it has no node RNN, GRU or LSTM; read_onnx reads networks without")
 
     def network(self) -> RecurrentNetwork:

@@ -132,14 +132,16 @@ def clean(name: str) -> str:
     return ".".join(part for part in plain.split(".") if part)
 
 
-def loop_refusal(node: Any) -> NetworkError:
-    """Of a recurrence that an exporter wrote as a loop."""
-    return NetworkError(
-        f"node {node.name!r} ({node.op_type}): a recurrence written as a loop is not read. The operators RNN, "
-        "GRU and LSTM are, as torch exports its modules, and Keras its LSTM; the weights of Keras's GRU and "
-        "SimpleRNN can be copied into torch.nn.GRU (gates in the order r, z, n, where Keras has z, r, n) and "
-        "torch.nn.RNN"
-    )
+def refuse_loops(graph: Any) -> None:
+    """Raise, by the name of its node, if an exporter wrote a recurrence as a loop."""
+    loop = next((node for node in graph.node if node.op_type in ("Loop", "Scan")), None)
+    if loop is not None:
+        raise NetworkError(
+            f"node {loop.name!r} ({loop.op_type}): a recurrence written as a loop is not read. The operators "
+            "RNN, GRU and LSTM are, as torch exports its modules, and Keras its LSTM; the weights of Keras's "
+            "GRU and SimpleRNN can be copied into torch.nn.GRU (gates in the order r, z, n, where Keras has "
+            "z, r, n) and torch.nn.RNN"
+        )
 
 
 def first_line(error: BaseException) -> str:

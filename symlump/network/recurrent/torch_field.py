@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.calls import evaluating
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 
@@ -97,9 +98,10 @@ def read_field(module: Any, states: int, inputs: int) -> tuple[Network, bool, bo
             f"this vector field does not give {states} derivatives for {states} states and the time; say how "
             "many states there are: NeuralODE(f, states=4)"
         )
-    if timed and _uses_time(module, example):
-        return _read_with_time(module, example), True, True
     if timed:
+        drawn, wanted = _at_times(module, example)
+        if not all(torch.equal(wanted[0], value) for value in wanted[1:]):
+            return _read_with_time(module, example, drawn, wanted), True, True
         module = _AtTime(module, 0.0)
     return from_torch(module, tuple(example) if inputs else example[0]), timed, False
 
@@ -120,19 +122,21 @@ def _example(states: int, inputs: int, weight: torch.Tensor) -> list[torch.Tenso
 
 def _fits(module: nn.Module, example: list[torch.Tensor]) -> bool:
     """Whether a field takes so many states beside the time, and gives a derivative for each."""
-    training = module.training
     try:
-        with torch.no_grad():
-            found = module.eval()(torch.zeros((), dtype=example[0].dtype), *example)
+        with evaluating(module), torch.no_grad():
+            found = module(torch.zeros((), dtype=example[0].dtype), *example)
     except (RuntimeError, TypeError, ValueError, IndexError):  # what torch raises on sizes
         return False
-    finally:
-        module.train(training)
     return isinstance(found, torch.Tensor) and found.shape == example[0].shape
 
 
-def _read_with_time(module: nn.Module, example: list[torch.Tensor]) -> Network:
-    """The field with the time as one more input, as it is at some times."""
+def _read_with_time(
+    module: nn.Module,
+    example: list[torch.Tensor],
+    drawn: list[torch.Tensor],
+    wanted: list[torch.Tensor],
+) -> Network:
+    """The field with the time as one more input, as it is at some times: see :func:`_at_times`."""
     time = torch.zeros(len(example[0]), 1, dtype=example[0].dtype)
     advice = (
         "; a field that uses the time is read where this can be a column beside the states, as in "
@@ -143,7 +147,6 @@ def _read_with_time(module: nn.Module, example: list[torch.Tensor]) -> Network:
         network = from_torch(_WithTime(module), (example[0], time, *example[1:]))
     except NetworkError as error:
         raise NetworkError(f"{error}{advice}") from None
-    drawn, wanted = _at_times(module, example)
     for t, value in zip(_TIMES, wanted, strict=True):
         column = np.full((len(drawn[0]), 1), t)
         found = network(drawn[0].double().numpy(), column, *(x.double().numpy() for x in drawn[1:]))
@@ -159,20 +162,12 @@ def _takes_time(module: nn.Module) -> bool:
     return len(names) > 1 and names[0] in ("t", "time")
 
 
-def _uses_time(module: nn.Module, example: list[torch.Tensor]) -> bool:
-    _, values = _at_times(module, example)
-    return not all(torch.equal(values[0], value) for value in values[1:])
-
-
 def _at_times(
     module: nn.Module, example: list[torch.Tensor]
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Some states and inputs, and the field there at some times, called as solvers do."""
     generator = torch.Generator().manual_seed(0)
     drawn = [torch.randn(e.shape, generator=generator).to(e) for e in example]
-    training = module.training
-    with torch.no_grad():
-        module.eval()
+    with evaluating(module), torch.no_grad():
         values = [module(torch.tensor(t, dtype=drawn[0].dtype), *drawn) for t in _TIMES]
-        module.train(training)
     return drawn, values

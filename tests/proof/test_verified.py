@@ -46,17 +46,12 @@ def both(data):
 ALL = EXAMPLES | FUNCTION_EXAMPLES
 
 
-def x(name):
-    return [["1", [[name, 1]]]]
-
-
 @pytest.mark.parametrize("initial", [[["x", "y"]], [["x"], ["y"]]])
 def test_a_record_by_monomials_beside_functions_is_not_dropped(initial):
     """Only the quotient has functions: nothing shows that x and y must be apart."""
-    data = {"format": "symlump certificate", "version": 3, "kind": "forward", "initial": initial,
-            "system": {"x": x("x"), "y": x("y")}, "blocks": {"a": ["x"], "b": ["y"]},
-            "quotient": {"a": x("a"), "b": x("b")}, "quotient_functions": {"s": ["sin", [x("a")]]},
-            "maximality": []}  # fmt: skip
+    system, quotient, blocks = {"x": "x", "y": "y"}, {"a": "a", "b": "b"}, {"a": ["x"], "b": ["y"]}
+    sine, record = {"s": ("sin", "a")}, {"initial": initial, "maximality": []}
+    data = claimed("forward", system, quotient, quotient_functions=sine, blocks=blocks, **record)
     proof = sl.Certificate(data)
     assert proof.check_verified().answer == "inconclusive"
     assert proof.explain().holds == proof.check().accepted == (len(initial) == 2)
@@ -65,13 +60,11 @@ def test_a_record_by_monomials_beside_functions_is_not_dropped(initial):
 
 
 def test_a_denominator_that_vanishes_modulo_the_prime_is_no_refutation():
-    below = [[str(2**31 - 1), [["x", 1]]]]
-    data = {"format": "symlump certificate", "version": 3, "kind": "forward", "blocks": {"x": ["x"]},
-            "system": {"x": x("f")}, "functions": {"f": ["inverse", [below]]},
-            "quotient": {"x": x("f")}, "quotient_functions": {"f": ["inverse", [below]]}}  # fmt: skip
+    below = {"f": ("inverse", f"{2**31 - 1}*x")}
+    data = claimed("forward", {"x": "f"}, {"x": "f"}, below, below)
     assert sl.Certificate(data).check().accepted
     assert sl.Certificate(data).check_verified().answer == "inconclusive"
-    false = data | {"quotient": {"x": x("x")}}
+    false = claimed("forward", {"x": "f"}, {"x": "x"}, below, below)
     assert sl.Certificate(false).check_verified().answer == "rejected"
 
 

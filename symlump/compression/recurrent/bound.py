@@ -10,7 +10,9 @@ read.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from symlump.compression.recurrent.horizon import RecurrentBound
 from symlump.enclosures.arithmetics import Arithmetic
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
+from symlump.enclosures.interval import Interval
 from symlump.errors import MethodError
 from symlump.lumping.backward import Backward
 from symlump.lumping.lumping import Lumping
@@ -87,7 +90,8 @@ def bound_cells(
         old, new = node.cell, pruned[node.name]
         if node.reads:
             parts = arriving[node.name]
-            drive = _Drive(_sum([p.reach for p in parts]), _sum([p.off for p in parts]))
+            reach = _sum_of_ranges([part.reach for part in parts])
+            drive = _Drive(reach, _sum([part.off for part in parts]))
             read_as = _per_gate(labels[node.name], len(old.input_weight))
             old, new = _driven(old), _driven(new)
         else:
@@ -268,14 +272,23 @@ def _columns(network: RecurrentNetwork, reads: tuple[str, ...], place: int) -> I
     return np.arange(ends[place], ends[place + 1])
 
 
-def _sum(parts: list[FloatArray]) -> FloatArray:
-    """A sum of ends or of bounds, rounded outward."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-        away = np.where(total < 0, -np.inf, np.inf)
-        total = np.where((total == 0) & (part == 0), 0.0, np.nextafter(total, away))
-    return total
+def _sum(bounds: list[FloatArray]) -> FloatArray:
+    """At least the sum of bounds."""
+    return reduce(add, map(Interval.point, bounds)).upper
+
+
+def _sum_of_ranges(parts: list[FloatArray]) -> FloatArray:
+    """Where sums of numbers are, one from each part; a row (low, high) for each.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> low, high = map(Fraction, _sum_of_ranges([np.full((1, 2), 0.1), np.full((1, 2), 0.2)])[0])
+    >>> low < Fraction(0.1) + Fraction(0.2) < high
+    True
+    """
+    total = reduce(add, (Interval(*ends.T) for ends in parts))
+    return np.stack([total.lower, total.upper], axis=1)
 
 
 def read_box(box: Any, inputs: int) -> FloatArray:

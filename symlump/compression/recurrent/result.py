@@ -136,7 +136,7 @@ class RecurrentCompression(LayerwiseReport):
         Raises
         ------
         MethodError
-            If the box does not fit.
+            If the box does not fit, or units that were added to fill a module up are no longer 0.
         FailureError
             If no enclosure was found.
         """
@@ -160,13 +160,10 @@ class RecurrentCompression(LayerwiseReport):
         low, high = read_box(box, count).T
         drawn = generator.uniform(low, high, (samples, steps, count))
         sequences = {module: drawn[..., place] for module, place in places.items()}
-        pairs = [
-            (self.original, self.original.run(sequences)),
-            (self.held, self.held.run(sequences)),
-        ]
-        old, new = (network.read(states) for network, states in pairs)
+        held = self.held
+        states, merged = self.original.run(sequences), held.run(sequences)
+        old, new = self.original.read(states), held.read(merged)
         if not old:
-            states, merged = pairs[0][1], pairs[1][1]
             old = {name: h[0] for name, h in states.items()}
             new = {name: merged[name][0][..., labels] for name, labels in self.labels.items()}
         return max(float(np.abs(old[name] - new[name]).max(initial=0.0)) for name in old)
@@ -188,6 +185,8 @@ class RecurrentCompression(LayerwiseReport):
         """
         import torch
 
+        from symlump.network.exchange.calls import evaluating
+
         if not isinstance(self.model, torch.nn.Module):
             raise MethodError(
                 "a loss is taken of torch modules; what was read from a file is run by its own library"
@@ -196,10 +195,8 @@ class RecurrentCompression(LayerwiseReport):
         given = torch.as_tensor(inputs, device=weight.device)
         if given.is_floating_point():
             given = given.to(weight.dtype)
-        training = self.model.training
-        with torch.no_grad():
-            found = self.model.eval()(given)
-            self.model.train(training)
+        with torch.no_grad(), evaluating(self.model):
+            found = self.model(given)
         predicted = (found[0] if isinstance(found, tuple) else found).double().cpu().numpy()
         expected = np.asarray(targets, dtype=np.float64)
         if expected.size != predicted.size:

@@ -11,6 +11,7 @@ from torch import nn
 from symlump.compression.inputs import Inputs
 from symlump.compression.moments import Normal
 from symlump.errors import MethodError, NetworkError
+from symlump.network.exchange.calls import evaluating
 from symlump.network.recurrent.onnx_source import OnnxSource
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.recurrent.torch_cells import SEQUENCES
@@ -69,10 +70,8 @@ def sequences_of(
         model.get_submodule(name).register_forward_pre_hook(recorder(name), with_kwargs=True)
         for name in outer
     ]
-    training = model.training
     try:
-        with torch.no_grad():
-            model.eval()
+        with torch.no_grad(), evaluating(model):
             model(*(g.to(weight) if g.is_floating_point() else g.to(weight.device) for g in given))
     except MethodError:
         raise
@@ -81,7 +80,6 @@ def sequences_of(
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(training)
     return {name: _arranged(model.get_submodule(name), parts) for name, parts in recorded.items()}
 
 

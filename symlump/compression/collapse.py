@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from symlump.compression.inputs import Inputs, assume_inputs, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.network.network import Network
@@ -19,7 +20,7 @@ from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray
 
 #: Inputs on which it is seen whether outputs depend on them.
-TRIED = 64
+_TRIED = 64
 
 #: Shares of their units that layers are made to keep, one after the other, where outputs would stand still.
 FLOORS = (1 / 8, 1 / 4, 1 / 2)
@@ -50,10 +51,16 @@ class OutputWatch:
     network: Network
     samples: tuple[FloatArray, ...]
 
+    @classmethod
+    def of(cls, network: Network, inputs: Inputs = None) -> OutputWatch:
+        """On inputs as they are stated or, by default, as they are taken to be."""
+        assumed = assume_inputs(network) if inputs is None else inputs
+        return cls(network, samples_of(assumed, network, _TRIED))
+
     @cached_property
     def _few(self) -> tuple[FloatArray, ...]:
-        step = max(1, len(self.samples[0]) // TRIED)
-        return tuple(x[::step][:TRIED] for x in self.samples)
+        step = max(1, len(self.samples[0]) // _TRIED)
+        return tuple(x[::step][:_TRIED] for x in self.samples)
 
     @cached_property
     def _range(self) -> float:
@@ -68,12 +75,17 @@ class OutputWatch:
         return not (self._range > 0 and self._range_of(network) <= _STILL * self._range)
 
     def liveliness(self, ties: Ties) -> FloatArray:
-        """What units count where a mean must not stand still: what varies most nearly is the mean.
+        """What units count in means that must not stand still.
+
+        A mean of live units and many dead ones may be dead. With a high power of their variances the unit that
+        varies most makes nearly all of the mean, which then varies as it does; units that vary alike still
+        count alike.
 
         Returns
         -------
         ndarray, shape (units,)
-            The sixth power of the variance of the unit's values in the original, where a layer reads it most.
+            The sixth power of the variance of the unit's values in the original, over that of the unit that
+            varies most; of values that layers read.
         """
         found = np.zeros(ties.count)
         with np.errstate(all="ignore"):

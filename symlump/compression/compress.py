@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-from symlump.compression.collapse import TRIED, OutputWatch
+from symlump.compression.collapse import OutputWatch
 from symlump.compression.compression import Compression
-from symlump.compression.inputs import assume_inputs, samples_of
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction
 from symlump.errors import MethodError, NetworkError
 from symlump.memory import memory_errors
@@ -131,9 +130,7 @@ class CompressionPlan(Plan[Compression]):
     def _watch(self) -> OutputWatch:
         if isinstance(self.reductions, NetworkPlan):
             return self.reductions.watch
-        return OutputWatch(
-            self.network, samples_of(assume_inputs(self.network), self.network, TRIED)
-        )
+        return OutputWatch.of(self.network)
 
     def _reported(self, method: CompressionMethod, reduction: Reduction) -> Compression:
         if not self._watch.moves(reduction.network):

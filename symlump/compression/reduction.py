@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from symlump.compression.collapse import FLOORS, TRIED, OutputWatch
-from symlump.compression.inputs import assume_inputs, samples_of
+from symlump.compression.collapse import FLOORS, OutputWatch
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
@@ -125,9 +124,7 @@ class NetworkPlan(Plan[Reduction]):
     @cached_property
     def watch(self) -> OutputWatch:
         """Whether outputs of smaller networks still depend on the inputs."""
-        return OutputWatch(
-            self.network, samples_of(assume_inputs(self.network), self.network, TRIED)
-        )
+        return OutputWatch.of(self.network)
 
     def reach(self, target: int) -> Reduction:
         """What has at most a target's size; its outputs depend on the inputs, if the method has such a network.

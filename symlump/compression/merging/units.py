@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.compression.collapse import TRIED, OutputWatch
+from symlump.compression.collapse import OutputWatch
 from symlump.compression.images import Images
-from symlump.compression.inputs import advice, assume_inputs, samples_of
+from symlump.compression.inputs import advice, assume_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
@@ -131,7 +131,7 @@ class UnitPlan(NetworkPlan):
         """See :class:`symlump.compression.reduction.NetworkPlan`."""
         if self.method.inputs is not None:
             return OutputWatch(self.network, self._stated[1])
-        return OutputWatch(self.network, samples_of(self._inputs, self.network, TRIED))
+        return OutputWatch.of(self.network, self._inputs)
 
     def guarded(self, floor: float, lively: bool) -> UnitPlan | None:
         """See :class:`symlump.compression.reduction.NetworkPlan`."""

@@ -164,7 +164,6 @@ def _only_systems(options: argparse.Namespace) -> None:
 
 def _linear(options: argparse.Namespace) -> Sweep:
     from symlump.lumping.linear.constrained import Constrained
-    from symlump.tolerances.sweep import sweep
 
     _only_systems(options)
     partitions = (
@@ -183,20 +182,13 @@ def _linear(options: argparse.Namespace) -> Sweep:
     eps = _numbers(options.eps)
     model = read_model(options)
     method = Constrained(kept_forms(options, model))
-    with bar("sweeping", 100) as advance:
-        return sweep(
-            model.ode,
-            eps,
-            method,
-            progress=lambda done, total: advance(100 * done // total, ""),
-        )
+    return _swept(model.ode, eps, method)
 
 
 def _system(options: argparse.Namespace) -> Sweep:
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.tolerance.breakpoints import breakpoints
-    from symlump.tolerances.sweep import sweep
 
     _only_systems(options)
     if not 0 <= options.spread < math.inf:
@@ -226,16 +218,8 @@ def _system(options: argparse.Namespace) -> Sweep:
         for name, value in model.initial_values.items():
             half = abs(float(value)) * options.spread
             box[name] = (float(value) - half, float(value) + half)
-    with bar("sweeping", 100) as advance:
-        return sweep(
-            model.ode if options.horizon is None else model.course,
-            eps,
-            method,
-            initial=initial,
-            box=box,
-            horizon=options.horizon,
-            progress=lambda done, total: advance(100 * done // total, ""),
-        )
+    ode = model.ode if options.horizon is None else model.course
+    return _swept(ode, eps, method, initial=initial, box=box, horizon=options.horizon)
 
 
 def _refuse_of_systems(options: argparse.Namespace) -> None:
@@ -247,8 +231,6 @@ def _refuse_of_systems(options: argparse.Namespace) -> None:
 
 
 def _network(options: argparse.Namespace) -> Sweep:
-    from symlump.tolerances.sweep import sweep
-
     why = f"belongs to systems and recurrent cells; {options.file} is a network without any"
     refuse(options, {"horizon": None}, why)
     refuse_unheeded(options, options.file)
@@ -265,20 +247,12 @@ def _network(options: argparse.Namespace) -> Sweep:
         box=options.box,
     )
     method = make_method(options.method or "afde", {"eps": 0.0}, settings, network, data)
-    with bar("sweeping", 100) as advance:
-        return sweep(
-            network,
-            _numbers(options.eps),
-            method,
-            box=None if options.box is None else tuple(options.box),
-            data=None if data is None else (data.inputs, data.targets),
-            progress=lambda done, total: advance(100 * done // total, ""),
-        )
+    pair = None if data is None else (data.inputs, data.targets)
+    return _swept(network, _numbers(options.eps), method, box=options.box, data=pair)
 
 
 def _recurrent(options: argparse.Namespace) -> Sweep:
     from symlump.compression.merging.afde import AFDE
-    from symlump.tolerances.sweep import sweep
 
     what = f"{options.file} has recurrent cells"
     if options.method not in (None, "afde"):
@@ -290,13 +264,20 @@ def _recurrent(options: argparse.Namespace) -> Sweep:
         )
     network, _ = read_cells(options.file, options)
     method = AFDE(eps=0.0, linkage=options.linkage or "variance")
+    eps = _numbers(options.eps)
+    return _swept(network, eps, method, box=options.box, horizon=options.horizon)
+
+
+def _swept(subject: Any, eps: list[float] | None, method: Any, **more: Any) -> Sweep:
+    """The sweep, with a bar; ``more`` are further arguments of it."""
+    from symlump.tolerances.sweep import sweep
+
     with bar("sweeping", 100) as advance:
         return sweep(
-            network,
-            _numbers(options.eps),
+            subject,
+            eps,
             method,
-            box=None if options.box is None else tuple(options.box),
-            horizon=options.horizon,
+            **more,
             progress=lambda done, total: advance(100 * done // total, ""),
         )
 

@@ -230,12 +230,10 @@ class TokenBuilder(StepBuilder):
                 if shared is None or shared.shape[1] != heads:
                     return None
                 v = shared
-            own = (v.axes[1] if rank == 4 else (), v.axes[-1])
-            inside = all(p.axis == 0 for axis in own for p in axis)
-            apart = all(p.axis > 0 for p in v.axes[-2])
-            if not (inside and apart):
+            plain = self._by_tokens(f"{name}.{part}", v)
+            if plain is None:
                 return None
-            names.append(self.arranged(f"{name}.{part}", v, (join((*own[0], *own[1])), v.axes[-2])))
+            names.append(plain)
             sizes.append(v.shape[-1])
         if mask is not None:
             tokens = (values[0].shape[-2], values[1].shape[-2])
@@ -261,14 +259,21 @@ class TokenBuilder(StepBuilder):
         """
         if len(x.axes) != 4 or not x.samples_first or times < 1:
             return None
-        inside = all(p.axis == 0 for axis in (x.axes[1], x.axes[3]) for p in axis)
-        if not inside or not all(p.axis > 0 for p in x.axes[2]):
+        plain = self._by_tokens(f"{name}.plain", x)
+        if plain is None:
             return None
         _, heads, tokens, width = x.shape
-        plain = self.arranged(f"{name}.plain", x, (join((*x.axes[1], *x.axes[3])), x.axes[2]))
         channels = np.arange(heads * width).reshape(heads, width).repeat(times, axis=0).ravel()
         node = self.add(Select(self.free(name), (plain,), channels))
         return _by_heads(node, x, heads * times, tokens, width)
+
+    def _by_tokens(self, name: str, x: View) -> str | None:
+        """The stored value (heads · channels, tokens); None where those are no parts of the channels."""
+        *heads, tokens, channels = x.axes[1:]
+        units = tuple(p for axis in (*heads, channels) for p in axis)
+        if all(p.axis == 0 for p in units) and all(p.axis > 0 for p in tokens):
+            return self.arranged(name, x, (join(units), tokens))
+        return None
 
 
 def _by_heads(name: str, like: View, heads: int, tokens: int, width: int) -> View:

@@ -6,8 +6,8 @@
    What is equal over Q has equal residues, so residues that differ tell apart what differs over Q. *)
 
 From Coq Require Import QArith List Lia Setoid ZArith.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Refinement Replay ForwardReplay.
-From Symlump Require Import Residue Modular Functions Sample Square Jets Slopes.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Refinement Replay ForwardReplay.
+From Symlump Require Import Residue Functions Sample Square Jets Slopes.
 Import ListNotations.
 Local Open Scope Q_scope.
 

@@ -5,7 +5,7 @@
    rows, independent modulo a number, leave no room for fewer. *)
 
 From Coq Require Import QArith List Lia Setoid ZArith.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Linear Residue Modular Smallest.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Residue Modular Smallest.
 From Symlump Require Import Functions Sample Square Jets Slopes Coarsest.
 Import ListNotations.
 Local Open Scope Q_scope.

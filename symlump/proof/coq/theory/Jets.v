@@ -4,7 +4,7 @@
    combination of symbols' gradients stays what it is when the last symbol is replaced by what it is made from. *)
 
 From Coq Require Import QArith List Lia Ring Setoid.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Residue Modular Functions Sample.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Residue Functions Sample.
 Import ListNotations.
 Local Open Scope Q_scope.
 

@@ -4,7 +4,7 @@
    first, is replaced by what its derivative is made from, until only variables are left. *)
 
 From Coq Require Import QArith List Lia Setoid ZArith.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Residue Modular Smallest Functions Sample Square Jets.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Residue Smallest Functions Sample Square Jets.
 Import ListNotations.
 Local Open Scope Q_scope.
 

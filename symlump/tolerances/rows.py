@@ -147,7 +147,7 @@ def network_rows(
 
     def measured(eps: float, result: Compression) -> SweepRow:
         observed = float(np.abs(result.network.flat(*x) - before).max())
-        bound = None if box is None else _network_bound(result, box)
+        bound = None if box is None else _certified(lambda: result.bound(box).largest)
         loss = None if data is None else mean_squared_error(result.network, *data)
         small = result.network.chain or result.network
         units = sum(layer.weight.shape[0] for layer in small.hidden)
@@ -185,10 +185,7 @@ def recurrent_rows(
         bound = observed = None
         if steps is not None:
             observed = result.observed(steps, box, _SEQUENCES, seed)
-            try:
-                bound = result.bound(steps, box).value
-            except FailureError:
-                bound = None
+            bound = _certified(lambda: result.bound(steps, box).value)
         loss = None if data is None else result.mean_squared_error(*data)
         units = sum(node.cell.units for node in result.network.cells)
         kept = result.retained_parameters
@@ -206,10 +203,10 @@ def _inputs(network: Network, box: Any, samples: int, seed: int) -> list[FloatAr
     return samples_in(network, box_of(network, box), samples, seed)
 
 
-def _network_bound(result: Compression, box: Any) -> float | None:
-    """The certified bound on the difference of outputs, or None where nothing could be certified."""
+def _certified(bound: Callable[[], float]) -> float | None:
+    """A bound, or None where nothing could be certified."""
     try:
-        return float(result.bound(box).largest)
+        return float(bound())
     except FailureError:
         return None
 

@@ -141,28 +141,27 @@ class _Symmetries(NetworkPlan):
     pieces: dict[str, IntArray]
     proof: bool
     floor: float = 0.0
-    lively: bool = False
+    counts: dict[str, FloatArray] | None = None
 
     @cached_property
     def _effects(self) -> dict[str, float]:
         return layer_effects(self.network)
 
     @cached_property
-    def _counts(self) -> dict[str, FloatArray] | None:
-        if not self.lively:
-            return None
+    def _lively(self) -> dict[str, FloatArray]:
+        """For each layer what its units count in means that must not stand still."""
         ties = find_ties(self.network)
         counts = self.watch.liveliness(ties)
         return {layer.name: counts[ties.units[layer.name]] for layer in self.network.layers}
 
     def _written(self, eps: float) -> tuple[SymmetryWalk, Written]:
         effects = self._effects if eps else None
-        walk = SymmetryWalk(self.network, self.pieces, eps, effects, self.floor, self._counts)
+        walk = SymmetryWalk(self.network, self.pieces, eps, effects, self.floor, self.counts)
         return walk, Written(self.network, walk)
 
     def guarded(self, floor: float, lively: bool) -> _Symmetries:
         """See :class:`symlump.compression.reduction.NetworkPlan`."""
-        return replace(self, floor=floor, lively=lively)
+        return replace(self, floor=floor, counts=self._lively if lively else None)
 
     def size(self, eps: float) -> int:
         """See :class:`symlump.plan.Plan`."""

@@ -145,9 +145,7 @@ def missed_notes(model: Model, missed: str) -> list[str]:
     """
     from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 
-    if not taken_as_unknown(model.ode):
-        return []
-    return [unknown_note(model.ode, missed).removeprefix("note: ")]
+    return [unknown_note(model.ode, missed)] if taken_as_unknown(model.ode) else []
 
 
 def sizes(model: Model) -> str:

@@ -30,7 +30,7 @@ def lumping_text(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
     # Where all that was allowed is merged, nothing coarser can be missed.
     split = len(lumping.partition) > len(lumping.initial)
     if split and lumping.method.is_exact and taken_as_unknown(lumping.ode):
-        lines.append(unknown_note(lumping.ode, "a coarser lumping"))
+        lines.append(f"note: {unknown_note(lumping.ode, 'a coarser lumping')}")
     return "\n".join(lines)
 
 

@@ -334,7 +334,7 @@ class LinearLumping:
         lines = [self.headline(), *self._shown(max_rows, latex=False)]
         lines.append(self.quotient.to_text(max_equations=max_equations))
         if self._may_be_smaller:
-            lines.append(unknown_note(self.ode, "a smaller lumping"))
+            lines.append(f"note: {unknown_note(self.ode, 'a smaller lumping')}")
         return "\n".join(lines)
 
     def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:

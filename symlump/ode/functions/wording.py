@@ -73,13 +73,13 @@ def unknown_note(ode: ODE, missed: str) -> str:
     --------
     >>> import symlump as sl
     >>> unknown_note(sl.ODE.from_text("x' = exp(-t)*x"), "a coarser lumping")
-    'note: exp is taken as an unknown function, so a coarser lumping that uses more of it may exist'
+    'exp is taken as an unknown function, so a coarser lumping that uses more of it may exist'
     """
     names = taken_as_unknown(ode)
     what, whose = "is taken as an unknown function", "it"
     if " and " in names or names in ("powers", "comparisons"):
         what, whose = "are taken as unknown functions", "them"
-    return f"note: {names} {what}, so {missed} that uses more of {whose} may exist"
+    return f"{names} {what}, so {missed} that uses more of {whose} may exist"
 
 
 def has_unknown_slopes(text: str) -> bool:

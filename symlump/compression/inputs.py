@@ -12,6 +12,7 @@ import numpy.typing as npt
 from symlump.compression.images import Images, looks_like_images
 from symlump.compression.moments import SAMPLES, Normal
 from symlump.errors import MethodError, NetworkError
+from symlump.network.bounds.inputs import split_inputs
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
@@ -96,9 +97,8 @@ def samples_of(
     if isinstance(inputs, Normal):
         drawn = count or sample_count(network)
         if len(network.inputs) > 1 and (inputs.mean is not None or inputs.covariance is not None):
-            sizes = [prod(node.size) for node in network.inputs]  # of all inputs, side by side
-            together = inputs.sample(drawn, sum(sizes), seed)
-            return tuple(network.arranged(*np.split(together, np.cumsum(sizes)[:-1], axis=1)))
+            entries = sum(prod(node.size) for node in network.inputs)
+            return tuple(split_inputs(network, inputs.sample(drawn, entries, seed)))
         return tuple(
             node.drawn(np.random.default_rng(seed + number), drawn)
             if node.values

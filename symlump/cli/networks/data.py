@@ -19,7 +19,7 @@ class Data:
 
     Parameters
     ----------
-    inputs : ndarray, shape (samples, numbers), or a tuple of one for each of several inputs
+    inputs : ndarray, shape (samples, …), or a tuple of one for each of several inputs
     targets : ndarray, shape (samples, numbers of all outputs)
     """
 
@@ -37,8 +37,9 @@ def read_data(file: str, network: Network) -> Data:
     """
     import numpy as np
 
-    sizes = [prod(node.size) for node in network.inputs]
-    path, inputs = Path(file), sum(sizes)
+    from symlump.network.bounds.inputs import split_inputs
+
+    path, inputs = Path(file), sum(prod(node.size) for node in network.inputs)
     outputs = sum(prod(network.shapes[name]) for name in network.outputs)
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -55,7 +56,7 @@ def read_data(file: str, network: Network) -> Data:
             f"{path} has {table.shape[1]} columns; this network needs {inputs} inputs and {outputs} "
             "targets in each row, all finite numbers"
         )
-    parts = np.split(table[:, :inputs], np.cumsum(sizes)[:-1], axis=1)
+    parts = split_inputs(network, table[:, :inputs])
     return Data(parts[0] if len(parts) == 1 else tuple(parts), table[:, inputs:])
 
 

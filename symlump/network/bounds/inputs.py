@@ -1,4 +1,4 @@
-"""Boxes of all inputs of a network, entry by entry, and samples of them."""
+"""All inputs of a network side by side, entry by entry: boxes of them, and samples."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def samples_in(network: Network, box: Interval, count: int, seed: int = 0) -> li
     >>> [x.shape for x in samples_in(net, box_of(net, (0, 1)), 5)]
     [(5, 2)]
     """
-    x = samples_of(box, count, np.random.default_rng(seed))
+    return split_inputs(network, samples_of(box, count, np.random.default_rng(seed)))
+
+
+def split_inputs(network: Network, x: FloatArray) -> list[FloatArray]:
+    """Samples of all inputs side by side, as arrays of the shapes of the inputs.
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 2.0]]])
+    >>> [part.tolist() for part in split_inputs(net, np.array([[3.0, 4.0]]))]
+    [[[3.0, 4.0]]]
+    """
     ends = np.cumsum([prod(node.size) for node in network.inputs])[:-1]
     return network.arranged(*np.split(x, ends, axis=1))

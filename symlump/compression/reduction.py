@@ -140,11 +140,11 @@ class NetworkPlan(Plan[Reduction]):
         found = self.nearest(target)
         if self.watch.moves(found.network):
             return found
-        for lively in (False, True):
-            for floor in (0.0, *FLOORS)[not lively :]:
+        for lively, floors in ((False, FLOORS), (True, (0.0, *FLOORS))):
+            for floor in floors:
                 careful = self.guarded(floor, lively)
                 if careful is None or careful.size(careful.most) > target:
-                    break
+                    break  # higher floors keep more
                 other = careful.nearest(target)
                 if self.watch.moves(other.network):
                     note = _kept(floor, lively)

@@ -59,8 +59,8 @@ def bound_cells(
     """Bound |h − U·ĥ| of every cell and the difference of what dense layers read, over some steps.
 
     Both networks are what is held: every weight the number that it is. A state of a cell with tanh or of a GRU
-    stays within 1, as h⁺ is a value of tanh, or between one and h; so does the h of an LSTM, and its c grows by
-    at most 1 a step.
+    stays within 1, or the size of where it starts, as h⁺ is a value of tanh, or between one and h; so does the
+    h of an LSTM, and its c grows by at most 1 a step.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class RecurrentCompression(LayerwiseReport):
     method : CompressionMethod
     original, network : RecurrentNetwork
         Before and after, as they were read.
-    model : torch.nn.Module
+    model : torch.nn.Module or RecurrentNetwork
         The smaller model, of the class that was given.
     eps : float
         The tolerance.

@@ -8,9 +8,10 @@ of M are multiplied out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ MOST_STEPS = 3_000_000
 
 Form = dict[int, Fraction]
 Powers = tuple[tuple[int, int], ...]
+Number = TypeVar("Number", int, Fraction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,7 @@ def _expanded(
                 steps += len(product) * len(form)
                 if steps > MOST_STEPS:
                     raise FailureError("the quotient in this basis takes too long to multiply out")
-                product = _times(product, form)
+                product = times(product, form)
         for powers, value in product.items():
             factors += [(len(owners), v, e) for v, e in powers]
             owners.append(m)
@@ -169,12 +171,23 @@ def _expanded(
     )
 
 
-def _times(product: dict[Powers, Fraction], form: Form) -> dict[Powers, Fraction]:
-    result: dict[Powers, Fraction] = {}
+def times(product: Mapping[Powers, Number], form: Mapping[int, Number]) -> dict[Powers, Number]:
+    """A polynomial times a linear form, multiplied out.
+
+    Examples
+    --------
+    >>> times({((0, 1),): 2}, {0: 1, 3: 5})
+    {((0, 2),): 2, ((0, 1), (3, 1)): 10}
+    """
+    if len(product) == 1 and () in product:
+        return {((variable, 1),): product[()] * value for variable, value in form.items()}
+    result: dict[Powers, Number] = {}
     for powers, left in product.items():
         for variable, right in form.items():
             raised = dict(powers)
             raised[variable] = raised.get(variable, 0) + 1
             key = tuple(sorted(raised.items()))
-            result[key] = result.get(key, Fraction(0)) + left * right
+            result[key] = result.get(key, 0) + left * right
+    if all(result.values()):
+        return result
     return {powers: value for powers, value in result.items() if value}

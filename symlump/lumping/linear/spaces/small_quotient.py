@@ -13,7 +13,7 @@ from math import lcm
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.quotient import MOST_STEPS, Section
+from symlump.lumping.linear.quotient import MOST_STEPS, Section, times
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms
 from symlump.ode.exact import ExactArray
@@ -103,21 +103,8 @@ def _expanded(
                 steps += len(product) * len(forms[variable]) - 1
                 if steps > MOST_STEPS:
                     raise FailureError("the quotient in this basis takes too long to multiply out")
-                product = _times(product, forms[variable])
-        result[m] = [(key, value) for key, value in product.items() if value]
-    return result
-
-
-def _times(product: Mapping[Factors, int], form: Row) -> dict[Factors, int]:
-    if len(product) == 1 and () in product:
-        return {((row, 1),): product[()] * weight for row, weight in form.items()}
-    result: dict[Factors, int] = {}
-    for factors, value in product.items():
-        for row, weight in form.items():
-            raised = dict(factors)
-            raised[row] = raised.get(row, 0) + 1
-            key = tuple(sorted(raised.items()))
-            result[key] = result.get(key, 0) + value * weight
+                product = times(product, forms[variable])
+        result[m] = list(product.items())
     return result
 
 

@@ -1,4 +1,4 @@
-"""Whether the numbers of a chain are probabilities or rates, by the sums of its rows."""
+"""Whether the numbers of a chain are probabilities, rates or the whole matrix, by the sums of its rows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from symlump.ode.exact import ExactArray
 from symlump.ode.notation import number_text
 
 Chain = Literal["dtmc", "ctmc"]
+#: The third one is a matrix that holds its outflow, or nothing.
+Kind = Literal["dtmc", "ctmc", "matrix"]
 Ints = NDArray[np.int64]
 _PARTS = 10_000  # printed probabilities are rounded to so many
 _SHOWN = 8  # rows that a note names
@@ -23,7 +25,7 @@ _TINY, _HUGE = 1e-150, 1e150  # numbers whose sums floats hold, with their signs
 
 def kind_of(
     names: Sequence[str], start: Ints, stop: Ints, values: ExactArray, chain: Chain | None
-) -> tuple[Chain, str]:
+) -> tuple[Kind, str]:
     """What the numbers are, and the note on what nobody asked for.
 
     Raises
@@ -34,7 +36,7 @@ def kind_of(
     if (values.numerators < 0).any():
         _check_generator(names, start, stop, values, chain)
         note = "the diagonal is negative: taken as the whole matrix, a generator with its outflow"
-        return ("ctmc", "") if chain else ("dtmc", note)
+        return ("ctmc", "") if chain else ("matrix", note)
     sums = _row_sums(start, values, len(names))
     off = np.flatnonzero(np.abs(sums - 1) * _PARTS > 1)
     ask = 'if they are not, say chain="{0}" (on the command line: --chain {0})'
@@ -43,7 +45,7 @@ def kind_of(
         rows += [f"{len(off) - _SHOWN} more"] if len(off) > _SHOWN else []
         return chain, f"taken as probabilities, though some rows do not sum to 1: {', '.join(rows)}"
     if chain is not None or not len(start):
-        return chain or "dtmc", ""
+        return chain or "matrix", ""
     if not len(off):
         return (
             "dtmc",

@@ -136,17 +136,13 @@ def read_tra(
     if count is None:
         count = 1 + int(max(start.max(initial=0), stop.max(initial=0)))
     rows = start, stop, values
-    asked = chain or head.chain
     names = [f"S{k + head.first}" for k in range(count)]
     try:
-        chain, note = kind_of(names, start, stop, values, asked)
+        kind, note = kind_of(names, start, stop, values, chain or head.chain)
     except FileFormatError as problem:
         raise FileFormatError(f"{source.path}: {problem}") from None
-    # Unless it is said, a matrix that holds its outflow or nothing is no matrix of probabilities.
-    rates = asked is None and (not len(start) or bool((values.numerators < 0).any()))
-    discrete = chain == "dtmc" and not rates
     repeated = _repeated(names, start, stop)
-    if chain == "ctmc":
+    if kind == "ctmc":
         # What leaves a state is the sum of its rates to others; a rate to itself changes nothing.
         moves = start != stop
         if not moves.all():
@@ -165,7 +161,7 @@ def read_tra(
     )
     zeros = dict.fromkeys(ode.variables, Fraction(0))
     notes = tuple(text for text in (note_of_actions, repeated, note) if text)
-    model = Model(Path(source.path).stem, ode, zeros, notes=notes, discrete=discrete)
+    model = Model(Path(source.path).stem, ode, zeros, notes=notes, discrete=kind == "dtmc")
     if labels is not None:
         model = with_labels(model, labels, head.first)
     if states is not None:

@@ -97,7 +97,7 @@ def enclose_derivative(
     Parameters
     ----------
     name : str
-        One of ``ENCLOSED``.
+        One of ``ENCLOSED``, or ``abs``, which has no second derivative about 0.
     order : {0, 1, 2}
     arithmetic : str
         As for :func:`symlump.enclosures.functions.interval_functions`.

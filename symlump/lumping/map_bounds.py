@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
 
 _MOST_STEPS = 1 << 16
+_ANYWHERE = -np.inf, np.inf
 
 
 def map_bound(
@@ -51,13 +52,15 @@ def map_bound(
     count = check_steps(steps)
     start = read_box(lumping.ode, box)
     base, error = initial_sets(lumping, start, spread)
-    system, found = _followed(lumping, base, error, count, arithmetic)
+    system = _error_system(lumping, base, error, arithmetic)
     forward = lumping.method.direction == "forward"
     size = len(lumping.quotient if forward else lumping.ode)
     during, at_end = np.zeros((count, size)), np.zeros(size)
     defect, value = 0.0, 0.0
     reach: FloatArray | None = None
-    if found is not None:
+    if system.live.size:  # else no error ever is other than 0
+        anywhere = np.full_like(base, _ANYWHERE), np.full_like(error, _ANYWHERE)
+        found = _iterated(lumping, system, base, error, anywhere, count)
         during[:, system.live], at_end[system.live] = found.during, found.at_end
         order = NORMS.index(norm)
         defect = float(norms(found.defect)[order])
@@ -110,8 +113,8 @@ def follow_error(
     FailureError
         If no enclosure was found.
     """
-    system, found = _followed(lumping, base, error, steps, arithmetic, within)
-    assert found is not None
+    system = _error_system(lumping, base, error, arithmetic)
+    found = _iterated(lumping, system, base, error, within, steps)
     off = np.zeros((steps, len(lumping.ode)))
     off[:, system.live] = found.during
     return off, found.reach
@@ -137,24 +140,28 @@ def check_steps(steps: object) -> int:
     return int(steps)
 
 
-def _followed(
-    lumping: Lumping,
-    base: FloatArray,
-    error: FloatArray,
-    steps: int,
-    arithmetic: Arithmetic,
-    within: tuple[FloatArray, FloatArray] | None = None,
-) -> tuple[ErrorSystem, Iteration | None]:
-    """The error system and its steps; without ``within`` None where no error ever is other than 0."""
+def _error_system(
+    lumping: Lumping, base: FloatArray, error: FloatArray, arithmetic: Arithmetic
+) -> ErrorSystem:
+    """What the base and the error of a map obey, from where they begin."""
     followed = lumping
     if lumping.ode.generators is not None:
         followed = autonomous(lumping)
         if len(followed.ode) > len(lumping.ode):
             raise MethodError("a bound of a map whose equations contain the time is not made")
     moved = np.asarray((error != 0).any(axis=1))
-    system = ErrorSystem.of(followed, np.zeros(len(base), dtype=bool), moved, arithmetic)
-    if not system.live.size and within is None:
-        return system, None
+    return ErrorSystem.of(followed, np.zeros(len(base), dtype=bool), moved, arithmetic)
+
+
+def _iterated(
+    lumping: Lumping,
+    system: ErrorSystem,
+    base: FloatArray,
+    error: FloatArray,
+    within: tuple[FloatArray, FloatArray],
+    steps: int,
+) -> Iteration:
+    """Some steps of it, inside what is known of the base and of every component of the error."""
     forward = lumping.method.direction == "forward"
     pair = lumping.ode, lumping.quotient
     of_base, of_error = pair if forward else pair[::-1]
@@ -164,7 +171,5 @@ def _followed(
             np.isin(of_error.variables, of_error.parameters)[system.live],
         ]
     )
-    known = np.tile([-np.inf, np.inf], (inputs.size, 1))
-    if within is not None:
-        known = np.concatenate([within[0], within[1][system.live]])
-    return system, iterate(system, base, error[system.live], inputs, known, steps)
+    known = np.concatenate([within[0], within[1][system.live]])
+    return iterate(system, base, error[system.live], inputs, known, steps)

@@ -275,13 +275,13 @@ def autonomous(lumping: Lumping) -> Lumping:
     """
     systems = (lumping.ode, lumping.quotient)
     names = {f for s in systems if s.generators is not None for f in s.generators.functions}
-    known = ENCLOSED | {"inverse", "power", "time", "pi"}
+    enclosed = ENCLOSED
     if lumping.ode.discrete:  # a step of a map takes slopes, and no derivative of them
-        known |= {"abs", *_LARGEST}
-    unknown = sorted(names - known)
+        enclosed |= {"abs", *_LARGEST}
+    unknown = sorted(names - enclosed - {"inverse", "power", "time", "pi"})
     if unknown:
         raise MethodError(
-            f"a bound encloses quotients, powers, the time and {', '.join(sorted(ENCLOSED))}; this system "
+            f"a bound encloses quotients, powers, the time and {', '.join(sorted(enclosed))}; this system "
             f"contains {', '.join(unknown)}. simulate(…) shows errors without certainty"
         )
     clock = "time" in names

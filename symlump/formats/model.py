@@ -244,9 +244,8 @@ class Model:
         """
         from symlump.lumping.lumping import Lumping
 
-        if not isinstance(
-            lumping, Lumping
-        ):  # a linear one, which is not imported for this question
+        if not isinstance(lumping, Lumping):
+            # A linear one, which is not imported for this question.
             from symlump.formats.linear import linear_quotient_model
 
             return linear_quotient_model(self, lumping)

@@ -161,9 +161,8 @@ class _Run:
         while True:  # until two floats are neighbours: at the first nothing has changed yet
             first = int(np.argmax(changed.any(axis=0)))
             low, high, state = float(points[first]), float(points[first + 1]), states[:, first]
-            if (
-                np.nextafter(low, high) >= high
-            ):  # computed again at that time alone it may be rounded otherwise
+            if np.nextafter(low, high) >= high:
+                # Computed again at that time alone, the state may be rounded otherwise.
                 return max(high, float(np.nextafter(start, end))), state
             if points.size > _POINTS + 1:  # so near it is one of those that have changed at its end
                 here = np.flatnonzero(changed[:, first])

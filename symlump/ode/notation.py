@@ -51,9 +51,8 @@ def number_text(value: Fraction, digits: int = 6) -> str:
 def _beyond_floats(value: Fraction, digits: int) -> str:
     """The same where no float is near; not by str(), which refuses integers of thousands of digits."""
     size = abs(value)
-    power = floor(
-        log10(size.numerator) - log10(size.denominator)
-    )  # perhaps one too much or too little
+    # Perhaps one too much or too little.
+    power = floor(log10(size.numerator) - log10(size.denominator))
     power += (size >= Fraction(10) ** (power + 1)) - (size < Fraction(10) ** power)
     scaled = size / Fraction(10) ** (power - digits + 1)
     leading = round(scaled)

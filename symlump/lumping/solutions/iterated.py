@@ -106,9 +106,8 @@ def _image(system: ErrorSystem, box: Enclosures) -> FloatArray:
     centre = m.point(middle)
     try:
         low, high = system.slopes(centre, (-radius, radius))
-    except (
-        Undefined
-    ):  # slopes that have no derivative, as of |x| about 0: the terms as they stand are left
+    except Undefined:
+        # Slopes have no derivative, as of |x| about 0: the terms as they stand are left.
         return np.stack([m.lower(plain), m.upper(plain)], axis=1)
     size = low.shape[0]
     moves = m.between(low.ravel(), high.ravel()) * m.between(

@@ -13,11 +13,11 @@ from symlump.ode.distinct import distinct
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.functions.domains import ENTIRE
 from symlump.ode.functions.known import FUNCTIONS
+from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.functions.printing import symbol_text
 
 if TYPE_CHECKING:
     from symlump.ode.functions.generators import Batch, Generators
-    from symlump.ode.functions.polynomials import Polynomials
     from symlump.ode.system import ODE
 
 #: How many states are tried, of sizes from one to the other end of this range of powers of 10.
@@ -58,7 +58,7 @@ def without_value(ode: ODE, labels: IntArray, seed: int = 0) -> str:
     generators = ode.generators
     if generators is None:
         return ""
-    symbols = distinct(ode.monomials.variables[_factors(ode)])
+    symbols = distinct(Polynomials.of_system(ode).occurrences()[1])
     doubtful = symbols[symbols >= len(ode)] - len(ode)
     draw = np.random.default_rng(seed)
     count = int(labels.max(initial=-1)) + 1
@@ -76,13 +76,6 @@ def without_value(ode: ODE, labels: IntArray, seed: int = 0) -> str:
         if np.isfinite(value).any():
             return symbol_text(ode, len(ode) + int(doubtful[np.isfinite(value)][0]))
     return ""
-
-
-def _factors(ode: ODE) -> Any:
-    """The positions of all factors of the monomials that equations contain."""
-    used = np.zeros(len(ode.monomials), dtype=bool)
-    used[ode.columns] = True
-    return used[ode.monomials.owners]
 
 
 def _state(draw: np.random.Generator, count: int, number: int) -> tuple[FloatArray, float]:

@@ -99,6 +99,11 @@ def group_at_least(
     count : callable
         How many groups there are, from the group of each row; not more at larger tolerances.
 
+    Raises
+    ------
+    FailureError
+        If more than 2^28 distances would be needed at once, as closure does, too, where groups are too few.
+
     Examples
     --------
     >>> rows = sparse.csr_array([[1.0], [1.25], [2.0], [2.0]])
@@ -109,11 +114,7 @@ def group_at_least(
     rows = _trimmed(rows)
     if count(groups) >= fewest or not rows.shape[1]:
         return groups
-    if linkage is Linkage.VARIANCE:
-        tree = hierarchy.linkage(_euclidean(rows), "ward")
-    else:
-        way = "single" if linkage is Linkage.CLOSURE else "complete"
-        tree = hierarchy.linkage(_cityblock(rows), way)
+    tree = _tree(rows, linkage)
     heights = np.unique(np.append(0.0, tree[:, 2]))
     low, high = 0, heights.size  # at 0 what is equal stays together
     while high - low > 1:
@@ -144,7 +145,7 @@ def _group_piece(rows: sparse.csr_array, limit: float, linkage: Linkage) -> IntA
     if not rows.shape[1]:
         return np.zeros(rows.shape[0], dtype=np.int64)
     if linkage is Linkage.VARIANCE:
-        return _cut(hierarchy.linkage(_euclidean(rows), "ward"), limit)
+        return _cut(_tree(rows, linkage), limit)
     labels = near_components(rows, limit)
     if linkage is Linkage.CLOSURE:
         return labels
@@ -152,10 +153,18 @@ def _group_piece(rows: sparse.csr_array, limit: float, linkage: Linkage) -> IntA
     for component in range(following):
         inside = np.flatnonzero(labels == component)
         if inside.size > 2:  # two rows of one component are within the limit
-            inner = _cut(hierarchy.linkage(_cityblock(_trimmed(rows[inside])), "complete"), limit)
+            inner = _cut(_tree(_trimmed(rows[inside]), linkage), limit)
             labels[inside[inner > 0]] = following + inner[inner > 0] - 1
             following += int(inner.max())
     return labels
+
+
+def _tree(rows: sparse.csr_array, linkage: Linkage) -> FloatArray:
+    """In which order the rows merge, and at which tolerances."""
+    if linkage is Linkage.VARIANCE:
+        return np.asarray(hierarchy.linkage(_euclidean(rows), "ward"))
+    method = "single" if linkage is Linkage.CLOSURE else "complete"
+    return np.asarray(hierarchy.linkage(_cityblock(rows), method))
 
 
 def _cut(tree: FloatArray, limit: float) -> IntArray:

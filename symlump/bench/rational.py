@@ -156,8 +156,7 @@ def _few(function: Callable[[], T]) -> tuple[float, T]:
     seconds, result = _once(function)
     if seconds > _QUICK:
         return seconds, result
-    again = [_once(function)[0] for _ in range(_REPETITIONS - 1)]
-    return float(np.median([seconds, *again])), result
+    return _median(lambda: function)
 
 
 def _median(prepare: Callable[[], Callable[[], T]]) -> tuple[float, T]:

@@ -238,21 +238,16 @@ def mean_squared_error(network: Network, inputs: Any, targets: Any) -> float:
     predicted = network.flat(*map(as_samples, as_parts(inputs, len(network.inputs))))
     shapes = [network.shapes[name] for name in network.outputs]
     parts = [as_samples(part) for part in as_parts(targets, len(shapes))]
-    if len(parts) == 1:
-        shapes = shapes if len(shapes) == 1 else [predicted.shape[1:]]
+    if len(parts) == 1 < len(shapes):  # targets of all outputs, side by side
+        shapes = [predicted.shape[1:]]
     fitting = len(parts) == len(shapes) and all(
         len(part) == len(predicted)
         and part.shape[1:] in {shape, (prod(shape),), *([()] if prod(shape) == 1 else [])}
         for part, shape in zip(parts, shapes, strict=True)
     )
     if not fitting:
-        given, wanted = (
-            " and ".join(map(str, some))
-            for some in (
-                [part.shape for part in parts],
-                [(len(predicted), *shape) for shape in shapes],
-            )
-        )
+        given = " and ".join(str(part.shape) for part in parts)
+        wanted = " and ".join(str((len(predicted), *shape)) for shape in shapes)
         raise MethodError(f"targets have shape {given}, the network gives {wanted}")
     expected = np.hstack([part.reshape(len(part), -1) for part in parts])
     return float(np.mean((predicted - expected) ** 2))

@@ -11,9 +11,6 @@ from dataclasses import dataclass, replace
 
 from symlump.formats.source import Source, quote
 
-#: How equations begin that are typed without a model around them.
-_TYPED = re.compile(r"\w+\s*(?:'|\+|⁺)\s*=")
-
 SECTIONS = {
     "parameters": "parameters",
     "init": "init",
@@ -64,10 +61,12 @@ def outline(source: Source) -> Outline:
         if not _WORD.match(text, max(0, match.start() - 1), match.start())
     ]
     if not keys or keys[0][0].split() != ["begin", "model"] or text[: keys[0].start()].strip():
+        from symlump.formats.text import looks_like_statements
+
         at = len(text) - len(text.lstrip())
         line = text[at:].split("\n", 1)[0]
         hint = ""
-        if _TYPED.match(line):
+        if looks_like_statements(line):  # typed without a model around them
             hint = (
                 '; equations alone are format="equations" (on the command line: --format equations)'
             )

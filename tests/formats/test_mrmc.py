@@ -301,9 +301,8 @@ def test_a_chain_in_discrete_time_is_a_map(tmp_path, capsys):
     found = [q["coefficients"] for q in json.loads(capsys.readouterr().out)["quantities"]]
     assert found == [{"S0": "1", "S1": "2"}, {"S0": "1", "S2": "2"}]
     assert main(["conserved", str(path), "--chain", "ctmc", "--json"]) == 0
-    rates = json.loads(capsys.readouterr().out)[
-        "quantities"
-    ]  # with the outflow 1, the same increments
+    # With the outflow 1, the same increments.
+    rates = json.loads(capsys.readouterr().out)["quantities"]
     assert [q["coefficients"] for q in rates] == found
     labels = Source("c.lab", '0="init"\n0: 0\n')
     read = read_tra(Source("c.tra", path.read_text()), labels=labels)

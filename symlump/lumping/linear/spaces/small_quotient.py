@@ -82,9 +82,10 @@ def small_quotient(
                     found[key] = found.get(key, 0) + value * weight
     single = {ode.variables[next(iter(row))] for row in rows if len(row) == 1}
     parameters = [name for name in ode.parameters if name in single and name in names]
-    scales = [terms.scale]  # by degree
-    while below != 1 and len(scales) <= max((sum(e for _, e in f) for _, f in found), default=0):
-        scales.append(scales[-1] * below)
+    degree = 0
+    if below != 1:
+        degree = max((sum(e for _, e in factors) for _, factors in found), default=0)
+    scales = [terms.scale * below**k for k in range(degree + 1)]  # by degree
     return _system(names, {key: value for key, value in found.items() if value}, scales, parameters)
 
 

@@ -46,7 +46,7 @@ def readable(basis: ExactMatrix) -> ExactMatrix:
     >>> [{c: int(v) for c, v in row.items()} for row in readable(echelon).rows()]
     [{0: 2, 1: 2, 3: 1}, {1: 2, 2: 2, 3: 1}]
     """
-    return ExactMatrix.from_rows(readable_rows(integer_rows(basis)), basis.width)
+    return ExactMatrix.from_integers(readable_rows(integer_rows(basis)), basis.width)
 
 
 def integer_rows(basis: ExactMatrix) -> list[Row]:

@@ -200,7 +200,7 @@ class ExactMatrix:
             if 2 * positive < len(row) or (2 * positive == len(row) and row and row[0] < 0):
                 divisor = -divisor
             scaled += [value // divisor for value in row]
-        return ExactMatrix(self.indptr, self.columns, ExactArray.from_fractions(scaled), self.width)
+        return ExactMatrix(self.indptr, self.columns, ExactArray.from_integers(scaled), self.width)
 
 
 def products(a: ExactArray, b: ExactArray) -> ExactArray:

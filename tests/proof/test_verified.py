@@ -102,6 +102,30 @@ def test_another_modulus_where_the_first_divides_a_denominator(method):
     assert both(sl.lump(ode, method).certificate().data) == [(True, True)] * 2
 
 
+#: Where lines have equal slopes, and third and sixth differences of polynomials of low degree vanish.
+ONLY_OF_POLYNOMIALS = (
+    "a' = sqrt(x) + sqrt(y); x' = 0; y' = 0",
+    "a' = x^w + y^w; w' = 1; x' = 0; y' = 0",
+    "a' = exp(x + y + z) - exp(x + y) - exp(y + z) - exp(x + z) + exp(x) + exp(y) + exp(z); b' = 1; "
+    "x' = x; y' = y; z' = z",
+    "a' = sin(5*x) - 4*sin(4*x) + 5*sin(3*x) - 5*sin(x); b' = 0; x' = 1",
+    "a' = x1 - 6*x2 + 15*x3 - 20*x4 + 15*x5 - 6*x6 + x7; b' = 0; c' = exp(c); "
+    + "; ".join(f"x{i}' = {i}" for i in range(1, 8)),
+)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [sl.Forward(), sl.Backward(), sl.Constrained(["a"])],
+    ids=["forward", "backward", "linear"],
+)
+def test_points_tell_apart_what_polynomials_do_not(method):
+    for text in ONLY_OF_POLYNOMIALS:
+        assert (
+            both(sl.lump(sl.ODE.from_text(text), method).certificate().data) == [(True, True)] * 2
+        )
+
+
 def test_what_is_beyond_the_bounds_is_not_given_to_coq():
     """To a power of 10 000 the checker in Coq would multiply for hours: it has no bounds."""
     hill = copy.deepcopy(FUNCTION_EXAMPLES["hill"]().data)

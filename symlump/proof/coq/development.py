@@ -28,6 +28,7 @@ THEORY = tuple(
         *("Linear", "Residue", "Modular", "Derivation", "Smallest"),
         *(
             "Functions",
+            "Chance",
             "Symbols",
             "Sample",
             "Square",

@@ -7,7 +7,7 @@
 
 From Coq Require Import QArith List Lia Setoid ZArith.
 From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Refinement Replay ForwardReplay.
-From Symlump Require Import Residue Functions Sample Square Jets Slopes.
+From Symlump Require Import Residue Functions Chance Sample Square Jets Slopes.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -203,7 +203,7 @@ Section Correct.
     assert (Ee : forall d u, e d u == slope_along d (eval x (equation s u))) by (intros; apply slope_field).
     assert (Totals : forall b, total s R (e d : state) b == total s R (e (fun _ => 0) : state) b).
     { assert (F : forall b, (total s R (field s (at_ d)) b == total s R (field s (at_ (fun _ => 0%Q))) b)%A).
-      { apply (B jets (sample (drawn_functions m point))); try (apply along_state; exact S). intros b. split.
+      { apply (B jets (sample (residues_of_jets m large) (drawn_functions m point))); try (apply along_state; exact S). intros b. split.
         - rewrite !fst_total. reflexivity.
         - assert (Z : forall d f : state, total s R d b == 0 -> combination (snd (total s R (at_ d) b)) f == 0).
           { intros d' f Zd. change (combination (snd (total s R (at_ d') b)) f) with (slope_along f (total s R (at_ d') b)).

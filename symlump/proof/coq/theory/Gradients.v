@@ -6,7 +6,7 @@
 
 From Coq Require Import QArith List Lia Setoid ZArith.
 From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Compose Residue Modular Smallest.
-From Symlump Require Import Functions Sample Square Jets Slopes Coarsest.
+From Symlump Require Import Functions Chance Sample Square Jets Slopes Coarsest.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -100,18 +100,18 @@ Section Meaning.
   Proof. intros r _. apply combination_zero. Qed.
 
   Lemma invariant_balanced point x M : in_variables_of s M -> invariant_of s fs M ->
-    state_of (sample (drawn_functions m point)) s fs x -> (forall v, In v (variables s) -> x v = at_variables m point v) ->
+    state_of (sample (residues_of_jets m large) (drawn_functions m point)) s fs x -> (forall v, In v (variables s) -> x v = at_variables m point v) ->
     balanced x M.
   Proof.
-    intros I Inv S X d D. apply (Inv jets (sample (drawn_functions m point))); try (apply along_state; exact S).
+    intros I Inv S X d D. apply (Inv jets (sample (residues_of_jets m large) (drawn_functions m point))); try (apply along_state; exact S).
     intros k. split; [unfold combinations; now rewrite !fst_combination|]. intros f.
     etransitivity; [exact (combination_along point x M k d f I X D)|]. symmetry.
     exact (combination_along point x M k _ f I X (annihilated_zero M)).
   Qed.
 
   Lemma lumping_balanced point x w rows g gs : in_variables_of s rows -> length rows = length g ->
-    linear_lumping_of s fs rows g gs -> state_of (sample (drawn_functions m point)) s fs x ->
-    state_of (sample (drawn_functions m point)) g gs w -> (forall v, In v (variables s) -> x v = at_variables m point v) ->
+    linear_lumping_of s fs rows g gs -> state_of (sample (residues_of_jets m large) (drawn_functions m point)) s fs x ->
+    state_of (sample (residues_of_jets m large) (drawn_functions m point)) g gs w -> (forall v, In v (variables s) -> x v = at_variables m point v) ->
     weighted rows g x w -> balanced x rows.
   Proof.
     intros I L [_ H] S W X T d D k. pose (w' := fun b => along (fun _ => 0%Q) (w b)).
@@ -122,7 +122,7 @@ Section Meaning.
         unfold w'. cbn [snd along]. rewrite combination_one, no_slope. ring. }
     destruct (in_dec Pos.eq_dec k (variables g)) as [K|K].
     - assert (At : forall d, annihilated rows d -> (field g w' k == combinations rows (field s (fun v => along d (x v))) k)%A).
-      { intros d' D'. apply (H jets (sample (drawn_functions m point))); trivial; try (apply along_state; assumption).
+      { intros d' D'. apply (H jets (sample (residues_of_jets m large) (drawn_functions m point))); trivial; try (apply along_state; assumption).
         now apply Tied. }
       rewrite <- (At d D). apply At. apply annihilated_zero.
     - unfold combinations, item. rewrite nth_overflow; [reflexivity|]. rewrite in_variables in K. lia.

@@ -4,7 +4,7 @@
    combination of symbols' gradients stays what it is when the last symbol is replaced by what it is made from. *)
 
 From Coq Require Import QArith List Lia Ring Setoid.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Residue Functions Sample.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Residue Functions Chance Sample.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -53,10 +53,45 @@ Proof.
   - intros. jet.
 Defined.
 
+(* Functions of jets: the values of functions of rationals, and some derivatives by each argument. *)
+Fixpoint along_arguments (slopes : list Z) (u : list jets) : row :=
+  match slopes, u with n :: slopes, x :: u => scaled (inject_Z n) (snd x) ++ along_arguments slopes u | _, _ => [] end.
+
+Definition functions_of_jets m (large : (2 <= m)%Z) (chance : positive -> Z) : interpretation jets.
+Proof.
+  pose (classes := fun u : list jets => map (fun x : jets => class m (fst x)) u).
+  refine {| apply := fun f (u : list jets) =>
+    (inject_Z (answer m chance f (classes u)), along_arguments (answer_slopes m chance f (classes u)) u) : jets |}.
+  - intros f u v H. assert (E : classes u = classes v).
+    { unfold classes. induction H as [|x y u v [E _] _ IH]; cbn; f_equal; [now apply class_eq | exact IH]. }
+    rewrite E. split; [reflexivity|]. cbn [snd]. clear E. generalize (answer_slopes m chance f (classes v)) as n. intros n d.
+    revert n. induction H as [|x y u v [_ E] _ IH]; intros [|n l]; cbn [along_arguments]; try reflexivity.
+    now rewrite !combination_app, !combination_scaled, IH, E.
+  - intros f c H. cbn [classes map zero jets fst]. rewrite (class_zero m large). split; cbn [fst snd scalar jets].
+    + now rewrite (answer_at_zero m chance f c H).
+    + intros d. destruct (answer_slopes _ _ _ _) as [|n [|n' l]]; reflexivity.
+  - intros f c H. cbn [classes map one jets fst]. rewrite (class_one m large). split; cbn [fst snd scalar jets].
+    + now rewrite (answer_at_one m chance f c H).
+    + intros d. destruct (answer_slopes _ _ _ _) as [|n [|n' l]]; reflexivity.
+  - intros f c u H. destruct (parity_sign _ _ H) as (s & -> & S). cbn [classes map opp jets jet_opp fst].
+    pose proof (class_below m large (fst u)) as B. rewrite (class_opp m large).
+    destruct (slopes_opposite m chance large f s _ H B) as (z & E & E'). rewrite E, E', (answer_opposite m chance large f s _ H B).
+    split; cbn [fst snd mul scalar jets jet_mul along_arguments].
+    + now rewrite inject_Z_mult.
+    + intros d. repeat rewrite ?combination_app, ?combination_scaled, ?combination_none. cbn [jet_opp snd].
+      rewrite combination_scaled, inject_Z_mult, inject_Z_opp. ring.
+  - intros u. cbn [classes map one jets fst]. rewrite (class_one m large). split; cbn [fst snd].
+    + now rewrite answer_power.
+    + intros d. destruct (slopes_power m chance (map (fun x : jets => class m (fst x)) u)) as [z E].
+      rewrite E. cbn [along_arguments snd]. rewrite combination_app, combination_scaled, combination_none, Qmult_0_r, Qplus_0_l.
+      clear E. induction u as [|x u IH]; cbn [map along_arguments]; [reflexivity|].
+      rewrite combination_app, combination_scaled, IH. change (inject_Z 0) with 0. ring.
+Defined.
+
 Definition residues_of_jets m (large : (2 <= m)%Z) : residues_in m jets.
 Proof.
   pose (R := residues_of_rationals m large).
-  refine {| stands := fun (x : jets) y => R (fst x) y |}.
+  refine {| stands := fun (x : jets) y => R (fst x) y; sample := functions_of_jets m large |}.
   - intros a b y z [E _]. now apply (stands_eq R).
   - intros a b y z. apply (stands_add _ _ R).
   - intros a b y z. apply (stands_mul _ _ R).
@@ -66,6 +101,9 @@ Proof.
     cbn [fst] in *. assert (E : b * a == 1) by exact M. split; cbn [fst snd mul jets jet_mul one]; [exact E|].
     intros d. rewrite combination_app, !combination_scaled, combination_none.
     transitivity (b * combination g d * (1 - b * a)); [ring | rewrite E; ring].
+  - intros chance f u y H. cbn [apply functions_of_jets fst].
+    replace (map (fun x : jets => class m (fst x)) u) with (map (fun z => (z mod m)%Z) y); [apply reduces_integer|].
+    induction H; cbn [map]; f_equal; [symmetry; now apply class_reduces | assumption].
 Defined.
 
 (* ------------------------------------------------------------------ Along one direction. *)
@@ -108,26 +146,30 @@ Section Along.
     now rewrite along_add, along_mul, along_scalar, IH, along_product.
   Qed.
 
-  Lemma along_function chance f u : (along (sample chance f u) == sample chance f (map along u))%A.
+  Section Functions.
+  Variables (m : Z) (large : (2 <= m)%Z) (chance : positive -> Z).
+  Notation F := (sample (residues_of_jets m large) chance).
+
+  Lemma along_function f u : (along (F f u) == F f (map along u))%A.
   Proof.
-    apply (R_formula add mul number_of add mul number_of (fun x y => along x == y)%A).
-    - intros a b c e <- <-. apply along_add.
-    - intros a b c e <- <-. apply along_mul.
-    - intros n. apply along_scalar.
-    - induction u; [constructor | constructor; [reflexivity | assumption]].
+    cbn [sample residues_of_jets apply functions_of_jets]. rewrite map_map. cbn [fst along].
+    split; [reflexivity|]. intros e. unfold along. cbn [fst snd]. rewrite combination_one. unfold slope_along. cbn [snd].
+    generalize (answer_slopes m chance f (map (fun x : jets => class m (fst x)) u)) as l.
+    induction u as [|x u IH]; intros [|n l]; cbn [map along_arguments]; try (rewrite !combination_none; ring).
+    rewrite !combination_app, !combination_scaled, <- IH. cbn [snd]. rewrite combination_one. unfold slope_along. ring.
   Qed.
 
-  Lemma along_state chance s fs (z : positive -> jets) : state_of (sample chance) s fs z ->
-    state_of (sample chance) s fs (fun v => along (z v)).
+  Lemma along_state s fs (z : positive -> jets) : state_of F s fs z -> state_of F s fs (fun v => along (z v)).
   Proof.
     intros S j f u J. specialize (S j f u J). set (k := Pos.of_succ_nat (length s + j)) in *.
-    assert (O : f <> Inverse -> (along (z k) == sample chance f (map (eval (fun v => along (z v))) u))%A).
-    { intros N. assert (E : (z k == sample chance f (map (eval z) u))%A) by (destruct f; try exact S; now destruct N).
-      rewrite (along_eq _ _ E), along_function, map_map. apply (apply_eq (sample chance)).
+    assert (O : f <> Inverse -> (along (z k) == F f (map (eval (fun v => along (z v))) u))%A).
+    { intros N. assert (E : (z k == F f (map (eval z) u))%A) by (destruct f; try exact S; now destruct N).
+      rewrite (along_eq _ _ E), along_function, map_map. apply (apply_eq F).
       clear. induction u as [|p u IH]; cbn [map]; constructor; [apply along_eval | exact IH]. }
     destruct f; try (apply O; discriminate). cbn [has_value] in *.
     rewrite <- along_eval, <- along_mul. rewrite (along_eq _ _ S). exact (along_scalar 1).
   Qed.
+  End Functions.
 
   (* Sums and combinations. *)
   Lemma slope_total s P (z : positive -> jets) b :
@@ -159,7 +201,7 @@ Qed.
 (* ------------------------------------------------------------------ What formulas for derivatives mean. *)
 
 Section Slopes.
-  Variables (x : positive -> jets) (d : state) (chance : positive -> Z).
+  Variables (x : positive -> jets) (d : state).
   Definition at_point (v : positive) : Q := fst (x v).
   Definition tangent : state := fun v => slope_along d (x v).
   Notation raised := (raised_to Qmult inject_Z).
@@ -218,69 +260,27 @@ Section Slopes.
     now rewrite combination_app, slopes_mean, IH.
   Qed.
 
-  Notation formula_jets := (formula (X := jets) add mul number_of).
-
-  Lemma slope_number n : slope_along d (number_of n) == 0.
-  Proof. reflexivity. Qed.
-  Lemma fst_number n : fst (number_of (A := jets) n) = inject_Z n.
-  Proof. reflexivity. Qed.
-
-  Lemma fst_mixed r u : fst (mixed (X := jets) add mul number_of r u) == mixed Qplus Qmult inject_Z r (map fst u).
-  Proof. induction u as [|a u IH]; [reflexivity|]. cbn [mixed map]. cbn [fst add mul jets jet_mul jet_add]. now rewrite IH. Qed.
-  Lemma slope_cubic c (a : jets) : slope_along d (cubic add mul number_of c a) ==
-    cubic_slope Qplus Qmult inject_Z c (fst a) * slope_along d a.
-  Proof.
-    destruct c as [[[p q] r] s]. cbn [cubic cubic_slope]. unfold number_of. repeat rewrite
-      ?slope_add, ?slope_mul, ?slope_scalar. cbn [fst add mul scalar jets jet_mul jet_add].
-    rewrite !inject_Z_mult. change (inject_Z 2) with (1 + 1). change (inject_Z 3) with (1 + 1 + 1). ring.
-  Qed.
-  Lemma slope_mixed r w u : pairing (mixed_slopes Qmult inject_Z r w (map fst u)) (map (slope_along d) u) ==
-    w * slope_along d (mixed (X := jets) add mul number_of r u).
-  Proof.
-    revert w. induction u as [|a u IH]; intros w; cbn [map mixed_slopes mixed pairing].
-    - unfold number_of. rewrite slope_scalar. ring.
-    - rewrite IH, slope_add, slope_mul. unfold number_of at 2. rewrite slope_scalar. cbn [fst scalar jets number_of]. ring.
-  Qed.
-
-  Lemma partials_mean f w (u : list jets) :
-    pairing (partials Qplus Qmult inject_Z chance f w (map fst u)) (map (slope_along d) u) ==
-    w * slope_along d (formula_jets chance f u).
-  Proof.
-    assert (Cubic : forall c, pairing match map fst u with [] => [] | a :: _ => [w * cubic_slope Qplus Qmult inject_Z c a] end
-        (map (slope_along d) u) == w * slope_along d (cubic add mul number_of c (hd (number_of 0) u))).
-    { intros c. rewrite slope_cubic. destruct u as [|a u]; cbn [map pairing hd]; [|ring].
-      unfold number_of. rewrite slope_scalar. ring. }
-    assert (E : forall p : list Q, match map fst u with [] => [] | _ :: _ => p end = match u with [] => [] | _ => p end)
-      by now destruct u.
-    destruct f; unfold partials, formula; cbv zeta; try exact (Cubic _).
-    - destruct u as [|a u]; cbn [map pairing hd tl]; [change (0 == w * 0); ring|].
-      rewrite slope_mixed, slope_add, slope_number, slope_mul. unfold less_one. rewrite slope_add, slope_number, <- fst_mixed.
-      cbn [fst add jets jet_add]. rewrite fst_number. ring.
-    - assert (C : cubic_slope Qplus Qmult inject_Z (shape chance (Named n)) (mixed Qplus Qmult inject_Z (chance (code (Named n))) (map fst u)) ==
-        cubic_slope Qplus Qmult inject_Z (shape chance (Named n)) (fst (mixed (X := jets) add mul number_of (chance (code (Named n))) u))).
-      { apply (R_cubic_slope Qplus Qmult inject_Z Qplus Qmult inject_Z Qeq);
-          [intros ? ? ? ? E1 E2; now rewrite E1, E2 | intros ? ? ? ? E1 E2; now rewrite E1, E2 | reflexivity |].
-        symmetry. apply fst_mixed. }
-      transitivity (pairing (mixed_slopes Qmult inject_Z (chance (code (Named n)))
-        (w * cubic_slope Qplus Qmult inject_Z (shape chance (Named n)) (mixed Qplus Qmult inject_Z (chance (code (Named n))) (map fst u)))
-        (map fst u)) (map (slope_along d) u)); [now destruct u|].
-      rewrite slope_mixed, slope_cubic, C. ring.
-  Qed.
-
   Lemma pairing_eq ws vs ds : Forall2 Qeq ws vs -> pairing ws ds == pairing vs ds.
   Proof. intros H. revert ds. induction H; intros [|e ds]; cbn; try reflexivity. now rewrite H, IHForall2. Qed.
 
-  Lemma symbol_slopes_mean w k f u : has_value (sample chance) x k f u ->
-    combination (symbol_slopes Qplus Qmult inject_Z chance at_point w k f u) tangent == w * tangent k.
+  Variables (m : Z) (large : (2 <= m)%Z) (chance : positive -> Z).
+  (* The derivatives of a function by its arguments; then by the symbols in them. *)
+  Definition function_slopes (f : function) (u : list polynomial) : list Z :=
+    answer_slopes m chance f (map (fun p => class m (fst (eval x p))) u).
+
+  Lemma symbol_slopes_mean w k f u : has_value (sample (residues_of_jets m large) chance) x k f u ->
+    combination (symbol_slopes Qmult inject_Z at_point w k f (function_slopes f u) u) tangent == w * tangent k.
   Proof.
     intros V.
     assert (Other : f <> Inverse -> combination (chained Qmult inject_Z at_point
-        (partials Qplus Qmult inject_Z chance f w (map (value_q at_point) u)) u) tangent == w * tangent k).
-    { intros N. assert (W : (x k == formula_jets chance f (map (eval x) u))%A) by (destruct f; try exact V; now destruct N).
-      unfold tangent at 2. rewrite (slope_eq d _ _ W), <- partials_mean, chained_mean, !map_map. apply pairing_eq.
-      apply (R_partials Qplus Qmult inject_Z Qplus Qmult inject_Z Qeq); try reflexivity.
-      1, 2: intros ? ? ? ? E1 E2; now rewrite E1, E2.
-      clear. induction u as [|p u IH]; cbn; constructor; [symmetry; apply fst_eval | exact IH]. }
+        (map (fun n => w * inject_Z n) (function_slopes f u)) u) tangent == w * tangent k).
+    { intros N. assert (W : (x k == sample (residues_of_jets m large) chance f (map (eval x) u))%A)
+        by (destruct f; try exact V; now destruct N).
+      unfold tangent at 2. rewrite (slope_eq d _ _ W), chained_mean. unfold function_slopes, slope_along.
+      cbn [sample residues_of_jets apply functions_of_jets snd]. rewrite map_map.
+      generalize (answer_slopes m chance f (map (fun p => class m (fst (eval x p))) u)) as l. clear.
+      induction u as [|p u IH]; intros [|n l]; cbn [map pairing along_arguments]; try (rewrite combination_none; ring).
+      rewrite IH, combination_app, combination_scaled. ring. }
     destruct f; try (apply Other; discriminate). cbn [has_value symbol_slopes] in *. rewrite slopes_mean.
     pose proof (slope_eq d _ _ V) as S. rewrite slope_mul, (slope_scalar d 1 : slope_along d one == 0) in S.
     destruct V as [F _]. cbn [fst mul one jets jet_mul] in F. unfold tangent, at_point.

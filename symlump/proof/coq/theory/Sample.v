@@ -1,21 +1,13 @@
 (* Symbols evaluated at a point, modulo a number.
 
-   The functions that are used there are simple ones which obey the facts: exp is a parabola, sin a cubic. Being
-   polynomials they are there in every algebra. What is computed are residues: a value that has an inverse modulo m is not
-   zero, so where all denominators have one there is a state of the system, and the residues are those of its values. *)
+   What is computed are residues: a value that has an inverse modulo m is not zero, so where all denominators have one
+   there is a state of the system, and the residues are those of its values. Functions are those of Chance.v. *)
 
 From Coq Require Import QArith List Lia Ring Setoid ZArith.
-From Symlump Require Import Algebra Trie Polynomial Systems Lookup Residue Functions.
+From Symlump Require Import Algebra Trie Polynomial Systems Lookup Residue Functions Chance.
 Import ListNotations.
 
 (* ------------------------------------------------------------------ Formulas, for numbers of any kind. *)
-
-Definition code (f : function) : positive :=
-  match f with
-  | Inverse => 1 | Exp => 2 | Log => 3 | Power => 4 | Abs => 5 | Sign => 6 | Sin => 7 | Cos => 8 | Tan => 9
-  | Asin => 10 | Acos => 11 | Atan => 12 | Sinh => 13 | Cosh => 14 | Tanh => 15 | Asinh => 16 | Acosh => 17
-  | Atanh => 18 | Named n => 18 + n
-  end.
 
 Section Formulas.
   Context {X : Type} (add mul : X -> X -> X) (number : Z -> X).
@@ -26,33 +18,7 @@ Section Formulas.
   Fixpoint value_at (z : positive -> X) (p : list (X * monomial)) : X :=
     match p with [] => number 0 | (c, m) :: p => add (mul c (product_at z m)) (value_at z p) end.
 
-  Variable chance : positive -> Z.
-
-  (* Coefficients of a cubic polynomial. *)
-  Definition shape (f : function) : Z * Z * Z * Z :=
-    let a := chance (xO (code f)) in
-    let b := chance (xI (code f)) in
-    match f with
-    | Cos | Cosh => (1, 0, a, 0)
-    | Abs => (0, 0, a, 0)
-    | Sin | Tan | Asin | Atan | Sinh | Tanh | Asinh | Atanh | Sign => (0, a, 0, b)
-    | Log | Acos | Acosh => (0, a, - a, 0)
-    | Exp | Inverse | Power | Named _ => (1, a, b, 0)
-    end%Z.
-  Definition cubic (c : Z * Z * Z * Z) (a : X) : X :=
-    let '(p, q, r, s) := c in add (number p) (mul a (add (number q) (mul a (add (number r) (mul a (number s)))))).
-  Fixpoint mixed (r : Z) (u : list X) : X :=
-    match u with [] => number r | a :: u => add a (mul (number r) (mixed r u)) end.
-  Definition less_one (a : X) : X := add a (number (-1)).
-  Definition formula (f : function) (u : list X) : X :=
-    let r := chance (code f) in
-    match f with
-    | Power => add (number 1) (mul (less_one (hd (number 0) u)) (mixed r (tl u)))
-    | Named _ => cubic (shape f) (mixed r u)
-    | _ => cubic (shape f) (hd (number 0) u)
-    end.
-
-  (* A product, and w times its derivatives; w times those of a polynomial by its variables, of a function by its arguments. *)
+  (* A product, and w times its derivatives; w times those of a polynomial by its variables. *)
   Fixpoint product_slopes (z : positive -> X) (w : X) (m : monomial) : X * list (X * positive) :=
     match m with
     | [] => (number 1, [])
@@ -65,27 +31,14 @@ Section Formulas.
   Definition slopes (z : positive -> X) (w : X) (p : list (X * monomial)) : list (X * positive) :=
     flat_map (fun '(c, m) => snd (product_slopes z (mul w c) m)) p.
 
-  Definition cubic_slope (c : Z * Z * Z * Z) (a : X) : X :=
-    let '(p, q, r, s) := c in add (number q) (mul a (add (number (2 * r)) (mul a (number (3 * s))))).
-  Fixpoint mixed_slopes (r : Z) (w : X) (u : list X) : list X :=
-    match u with [] => [] | _ :: u => w :: mixed_slopes r (mul w (number r)) u end.
-  Definition partials (f : function) (w : X) (u : list X) : list X :=
-    let r := chance (code f) in
-    match f, u with
-    | _, [] => []
-    | Power, a :: u => mul w (mixed r u) :: mixed_slopes r (mul w (less_one a)) u
-    | Named _, _ => mixed_slopes r (mul w (cubic_slope (shape f) (mixed r u))) u
-    | _, a :: _ => [mul w (cubic_slope (shape f) a)]
-    end.
-
   Fixpoint chained (z : positive -> X) (ws : list X) (u : list (list (X * monomial))) : list (X * positive) :=
     match ws, u with w :: ws, p :: u => slopes z w p ++ chained z ws u | _, _ => [] end.
 
-  (* w times the derivative of symbol k, which is f of u, by the symbols in u. *)
-  Definition symbol_slopes (z : positive -> X) (w : X) (k : positive) (f : function) (u : list (list (X * monomial))) :=
+  (* w times the derivative of symbol k, which is f of u, by the symbols in u; those by u are the numbers d. *)
+  Definition symbol_slopes (z : positive -> X) (w : X) (k : positive) (f : function) (d : list Z) (u : list (list (X * monomial))) :=
     match f with
     | Inverse => slopes z (mul w (mul (number (-1)) (mul (z k) (z k)))) (hd [] u)
-    | _ => chained z (partials f w (map (value_at z) u)) u
+    | _ => chained z (map (fun n => mul w (number n)) d) u
     end.
 End Formulas.
 
@@ -111,21 +64,6 @@ Section Related.
   Proof.
     intros H S. induction S as [|[c m] [d n] p q [E C] _ IH]; cbn in *; [apply R_number|]. subst n. auto using R_product.
   Qed.
-  Lemma R_cubic c a b : R a b -> R (cubic addX mulX numberX c a) (cubic addY mulY numberY c b).
-  Proof. destruct c as [[[p q] r] s]. cbn. auto 10. Qed.
-  Lemma R_mixed r u v : Forall2 R u v -> R (mixed addX mulX numberX r u) (mixed addY mulY numberY r v).
-  Proof. intros H. induction H; cbn; auto. Qed.
-  Lemma R_hd u v : Forall2 R u v -> R (hd (numberX 0) u) (hd (numberY 0) v).
-  Proof. intros []; cbn; auto. Qed.
-  Lemma R_tl u v : Forall2 R u v -> Forall2 R (tl u) (tl v).
-  Proof. intros []; cbn; auto. Qed.
-  Lemma R_formula chance f u v : Forall2 R u v ->
-    R (formula addX mulX numberX chance f u) (formula addY mulY numberY chance f v).
-  Proof.
-    intros H. pose proof (R_hd _ _ H). pose proof (R_tl _ _ H).
-    destruct f; unfold formula, less_one; auto using R_cubic, R_mixed.
-  Qed.
-
   Lemma R_product_slopes x y w w' m : (forall v, R (x v) (y v)) -> R w w' ->
     R (fst (product_slopes mulX numberX x w m)) (fst (product_slopes mulY numberY y w' m)) /\
     same_rows (snd (product_slopes mulX numberX x w m)) (snd (product_slopes mulY numberY y w' m)).
@@ -144,78 +82,36 @@ Section Related.
     intros H W S. induction S as [|[c m] [d n] p q [E C] _ IH]; cbn in *; [constructor|]. subst n.
     apply Forall2_app; [|exact IH]. now apply R_product_slopes; [exact H | apply R_mul].
   Qed.
-  Lemma R_mixed_slopes r w w' u v : R w w' -> Forall2 R u v ->
-    Forall2 R (mixed_slopes mulX numberX r w u) (mixed_slopes mulY numberY r w' v).
-  Proof. intros W H. revert w w' W. induction H; intros w w' W; cbn; constructor; auto. Qed.
-  Lemma R_cubic_slope c a b : R a b -> R (cubic_slope addX mulX numberX c a) (cubic_slope addY mulY numberY c b).
-  Proof. destruct c as [[[p q] r] s]. cbn [cubic_slope]. auto 10. Qed.
-  Lemma R_partials chance f w w' u v : R w w' -> Forall2 R u v ->
-    Forall2 R (partials addX mulX numberX chance f w u) (partials addY mulY numberY chance f w' v).
-  Proof.
-    intros W H. inversion H as [|a b u' v' A U]; subst; [destruct f; constructor|].
-    destruct f; unfold partials; cbv zeta; try (constructor; [auto using R_cubic_slope | constructor]).
-    - constructor; [auto using R_mixed|]. apply R_mixed_slopes; unfold less_one; auto.
-    - apply R_mixed_slopes; [|exact H]. apply R_mul; [exact W|]. apply R_cubic_slope. now apply R_mixed.
-  Qed.
-  Lemma R_values x y u v : (forall v, R (x v) (y v)) -> Forall2 same_terms u v ->
-    Forall2 R (map (value_at addX mulX numberX x) u) (map (value_at addY mulY numberY y) v).
-  Proof. intros H S. induction S; cbn; constructor; auto using R_value. Qed.
   Lemma R_chained x y ws ws' u v : (forall v, R (x v) (y v)) -> Forall2 R ws ws' -> Forall2 same_terms u v ->
     same_rows (chained mulX numberX x ws u) (chained mulY numberY y ws' v).
   Proof.
     intros H W S. revert ws ws' W. induction S as [|p q u v P _ IH]; intros ws ws' W; destruct W; cbn; try (constructor; fail).
     apply Forall2_app; [now apply R_slopes | now apply IH].
   Qed.
-  Lemma R_symbol_slopes chance x y w w' k f u v : (forall v, R (x v) (y v)) -> R w w' -> Forall2 same_terms u v ->
-    same_rows (symbol_slopes addX mulX numberX chance x w k f u) (symbol_slopes addY mulY numberY chance y w' k f v).
+  Lemma R_symbol_slopes x y w w' k f d u v : (forall v, R (x v) (y v)) -> R w w' -> Forall2 same_terms u v ->
+    same_rows (symbol_slopes mulX numberX x w k f d u) (symbol_slopes mulY numberY y w' k f d v).
   Proof.
-    intros H W S. pose proof (R_values x y u v H S).
-    destruct f; unfold symbol_slopes; try (apply R_chained; auto using R_partials).
+    intros H W S. assert (D : Forall2 R (map (fun n => mulX w (numberX n)) d) (map (fun n => mulY w' (numberY n)) d)).
+    { induction d; cbn; constructor; auto. }
+    destruct f; unfold symbol_slopes; try (apply R_chained; assumption).
     apply R_slopes; auto 10. destruct S; [constructor | assumption].
   Qed.
 End Related.
 
-(* ------------------------------------------------------------------ In an algebra they obey the facts. *)
+(* ------------------------------------------------------------------ Numbers in an algebra. *)
 
-Section Functions.
+Section Numbers.
   Context {A : algebra}.
   Add Ring ring_of_A : (ring_laws A) (setoid (eqv_equivalence A) (operations_respect_eqv A)).
   Open Scope algebra_scope.
 
   Definition number_of (n : Z) : A := scalar (inject_Z n).
-  Notation sample_function := (formula add mul number_of).
 
   Lemma number_of_zero : number_of 0 == 0.
   Proof. exact scalar_zero. Qed.
   Lemma number_of_one : number_of 1 == 1.
   Proof. exact (scalar_one A). Qed.
-  Lemma number_of_add a b : number_of (a + b) == number_of a + number_of b.
-  Proof. unfold number_of. now rewrite inject_Z_plus, scalar_add. Qed.
-  Lemma number_of_opp a : number_of (- a) == opp (number_of a).
-  Proof.
-    assert (E : number_of a + number_of (- a) == 0) by (rewrite <- number_of_add, Z.add_opp_diag_r; apply number_of_zero).
-    transitivity (opp (number_of a) + (number_of a + number_of (- a))); [ring | rewrite E; ring].
-  Qed.
-  Lemma number_of_minus_one : number_of (-1) == opp 1.
-  Proof. rewrite <- number_of_one. exact (number_of_opp 1). Qed.
-
-  Definition sample (chance : positive -> Z) : interpretation A.
-  Proof.
-    refine {| apply := sample_function chance |}.
-    - intros f u v H. apply (R_formula add mul number_of add mul number_of eqv); trivial.
-      + intros a b c d E F. now rewrite E, F.
-      + intros a b c d E F. now rewrite E, F.
-      + reflexivity.
-    - intros f c. change (@scalar A 1) with (number_of 1). destruct f; cbn; intros H; try discriminate; injection H as <-;
-        change (@scalar A 1) with (number_of 1); change (@scalar A 0) with (number_of 0); rewrite ?number_of_zero; ring.
-    - intros f c. destruct f; cbn; intros H; try discriminate; injection H as <-;
-        change (@scalar A 0) with (number_of 0); rewrite ?number_of_opp, ?number_of_zero; ring.
-    - intros f c u. destruct f; cbn; intros H; try discriminate; injection H as <-;
-        change (@scalar A 1) with (number_of 1); change (@scalar A (-1)) with (number_of (-1));
-        rewrite ?number_of_minus_one, ?number_of_one, ?number_of_zero; ring.
-    - intros u. cbn. unfold less_one. rewrite number_of_minus_one, number_of_one. ring.
-  Defined.
-End Functions.
+End Numbers.
 
 (* ------------------------------------------------------------------ Residues. *)
 
@@ -228,18 +124,14 @@ Section Modulo.
   Definition mul_mod (a b : Z) : Z := if Z.eqb a 1 then b else if Z.eqb b 1 then a else folded m (a * b).
   Definition number_mod (n : Z) : Z := if (Z.leb 0 n && Z.ltb n m)%bool then n else folded m n.
 
-  (* Numbers that look random; which they are does not matter. *)
-  Definition draw (seed k : positive) : Z :=
-    (let x := folded m (Zpos k * 1000003 + Zpos seed * 7919 + 12345) in
-    let y := folded m (x * x + Zpos seed * 104729) in
-    folded m (y * y + x))%Z.
-
   Definition modular_terms (p : polynomial) : option residue_terms :=
     every (fun '(c, n) => option_map (fun z => (z, n)) (residue m c)) p.
   Definition modular_symbols (fs : symbols) : option (list (function * list residue_terms)) :=
     every (fun '(f, u) => option_map (fun l => (f, l)) (every modular_terms u)) fs.
 
   Definition value_mod : (positive -> Z) -> residue_terms -> Z := value_at add_mod mul_mod number_mod.
+
+  Definition residues_at (z : positive -> Z) (u : list residue_terms) : list Z := map (fun p => (value_mod z p mod m)%Z) u.
 
   Definition before (k : positive) (p : residue_terms) : bool :=
     forallb (fun '(_, n) => forallb (fun '(v, _) => Pos.ltb v k) n) p.
@@ -256,8 +148,7 @@ Section Modulo.
                      | Some b => evaluated chance (Pos.succ k) fs (put k b t)
                      | None => None
                      end
-        | _ => evaluated chance (Pos.succ k) fs
-          (put k (formula add_mod mul_mod number_mod chance f (map (value_mod (lookup 0%Z t)) u)) t)
+        | _ => evaluated chance (Pos.succ k) fs (put k (number_mod (answer m chance f (residues_at (lookup 0%Z t) u))) t)
         end
       else None
     end.
@@ -265,7 +156,7 @@ Section Modulo.
   Hypothesis m_large : (2 <= m)%Z.
   Notation zero_mod := (zero_mod m).
 
-  (* What it is for elements of an algebra to have residues. *)
+  (* What it is for elements of an algebra to have residues, and functions that are determined by them. *)
   Record residues_in (A : algebra) := Residues {
     stands :> A -> Z -> Prop;
     stands_eq : forall (a b : A) y z, (a == b)%A -> zero_mod (y - z)%Z -> stands a y -> stands b z;
@@ -273,12 +164,13 @@ Section Modulo.
     stands_mul : forall (a b : A) y z, stands a y -> stands b z -> stands (a * b)%A (y * z)%Z;
     stands_scalar : forall q z, reduces m q z -> stands (scalar q) z;
     stands_inverse : forall (a : A) y e, stands a y -> zero_mod (y * e - 1)%Z ->
-      exists b : A, (b * a == 1)%A /\ stands b e }.
+      exists b : A, (b * a == 1)%A /\ stands b e;
+    sample : (positive -> Z) -> interpretation A;
+    stands_sample : forall chance f u y, Forall2 stands u y ->
+      stands (sample chance f u) (answer m chance f (map (fun z => (z mod m)%Z) y)) }.
   Arguments stands {_}. Arguments stands_eq {_}. Arguments stands_add {_}. Arguments stands_mul {_}.
-  Arguments stands_scalar {_}. Arguments stands_inverse {_}.
+  Arguments stands_scalar {_}. Arguments stands_inverse {_}. Arguments sample {_}. Arguments stands_sample {_}.
 
-  Lemma zero_mod_same a : zero_mod (a - a)%Z.
-  Proof. exists 0%Z. ring. Qed.
   Lemma zero_mod_folded a : zero_mod (a - folded m a)%Z.
   Proof.
     replace (a - folded m a)%Z with (- (folded m a - a))%Z by ring. apply zero_mod_opp, folded_mod, m_large.
@@ -286,7 +178,7 @@ Section Modulo.
 
   Definition residues_of_rationals : residues_in rationals.
   Proof.
-    refine {| stands := reduces m : rationals -> Z -> Prop |}.
+    refine {| stands := reduces m : rationals -> Z -> Prop; sample := functions_of_rationals m m_large |}.
     - exact (reduces_eq m).
     - exact (reduces_add m).
     - exact (reduces_mul m).
@@ -301,6 +193,8 @@ Section Modulo.
       exists (/ q). split; [cbn; rewrite Qmult_comm; now apply Qmult_inv_r|].
       exists n, d. split; [now exists (e * f)%Z|]. split; [rewrite <- E; now field|].
       replace (n * e - d)%Z with (- e * (d * y - n) + d * (y * e - 1))%Z by ring. apply zero_mod_add; now apply zero_mod_mul.
+    - intros chance f u y H. cbn [apply functions_of_rationals]. rewrite (classes_reduce m m_large u y H).
+      apply reduces_integer.
   Defined.
 
   Section Algebra.
@@ -375,17 +269,17 @@ Section Modulo.
     Theorem evaluated_state chance fs fm : Forall2 modular_symbol fs fm -> forall n t t' x,
       evaluated chance (Pos.of_succ_nat n) fm t = Some t' -> has_residues x t ->
       exists x', (forall v, (v < Pos.of_succ_nat n)%positive -> x' v = x v) /\ has_residues x' t' /\
-        forall j f u, nth_error fs j = Some (f, u) -> has_value (sample chance) x' (Pos.of_succ_nat (n + j)) f u.
+        forall j f u, nth_error fs j = Some (f, u) -> has_value (sample R chance) x' (Pos.of_succ_nat (n + j)) f u.
     Proof.
       intros H. induction H as [|[f u] [f' l] fs fm [E L] _ IH]; intros n t t' x Ev V; cbn [evaluated] in Ev.
       - injection Ev as <-. exists x. split; [reflexivity|]. split; [exact V|]. now intros [|j].
       - cbn [fst snd] in E, L. subst f'. set (k := Pos.of_succ_nat n) in *.
         destruct (forallb (before k) l) eqn:B; [|easy]. rewrite forallb_forall in B.
         assert (Step : forall a y, R a y -> evaluated chance (Pos.succ k) fm (put k y t) = Some t' ->
-          (forall x', (forall v, (v < k)%positive -> x' v = x v) -> x' k = a -> has_value (sample chance) x' k f u) ->
+          (forall x', (forall v, (v < k)%positive -> x' v = x v) -> x' k = a -> has_value (sample R chance) x' k f u) ->
           exists x', (forall v, (v < k)%positive -> x' v = x v) /\ has_residues x' t' /\
             forall j g w, nth_error ((f, u) :: fs) j = Some (g, w) ->
-              has_value (sample chance) x' (Pos.of_succ_nat (n + j)) g w).
+              has_value (sample R chance) x' (Pos.of_succ_nat (n + j)) g w).
         { intros a y A' E K. change (Pos.succ k) with (Pos.of_succ_nat (Datatypes.S n)) in E.
           destruct (IH _ _ _ _ E (has_residues_put x t k a y V A')) as (x' & Same & T & W). exists x'.
           assert (Below : forall v, (v < k)%positive -> x' v = x v).
@@ -399,16 +293,18 @@ Section Modulo.
           - apply eval_before with k q; [exact P | apply B; now left|]. intros v W. now rewrite S.
           - apply IHl. intros. apply B. now right. }
         assert (Other : f <> Inverse -> evaluated chance (Pos.succ k) fm
-            (put k (formula add_mod mul_mod number_mod chance f (map (value_mod (lookup 0%Z t)) l)) t) = Some t' ->
+            (put k (number_mod (answer m chance f (residues_at (lookup 0%Z t) l))) t) = Some t' ->
           exists x', (forall v, (v < k)%positive -> x' v = x v) /\ has_residues x' t' /\
             forall j g w, nth_error ((f, u) :: fs) j = Some (g, w) ->
-              has_value (sample chance) x' (Pos.of_succ_nat (n + j)) g w).
-        { intros N E. apply (Step (sample chance f (map (eval x) u))) with (2 := E).
-          - apply (R_formula add mul number_of add_mod mul_mod number_mod R);
-              [intros; now apply stands_add_mod | intros; now apply stands_mul_mod | exact stands_number |].
-            clear - L V m_large. induction L as [|p q u l P _ IHl]; cbn; constructor; [|exact IHl]. now apply stands_eval.
-          - intros x' S Ek. enough (W : (x' k == sample chance f (map (eval x') u))%A) by (destruct f; try exact W; easy).
-            rewrite Ek. apply (apply_eq (sample chance)). now apply Args. }
+              has_value (sample R chance) x' (Pos.of_succ_nat (n + j)) g w).
+        { intros N E. apply (Step (sample R chance f (map (eval x) u))) with (2 := E).
+          - assert (P : Forall2 R (map (eval x) u) (map (value_mod (lookup 0%Z t)) l)).
+            { clear - L V m_large. induction L as [|p q u l P _ IHl]; cbn; constructor; [|exact IHl]. now apply stands_eval. }
+            apply (stands_sample R chance f) in P. rewrite map_map in P.
+            apply (stands_eq R) with (3 := P); [reflexivity|]. unfold residues_at, number_mod.
+            destruct (_ && _)%bool; [apply zero_mod_same | apply zero_mod_folded].
+          - intros x' S Ek. enough (W : (x' k == sample R chance f (map (eval x') u))%A) by (destruct f; try exact W; easy).
+            rewrite Ek. apply (apply_eq (sample R chance)). now apply Args. }
         destruct f; try (apply Other; [discriminate | exact Ev]).
         destruct (checked_inverse m _) as [e|] eqn:I; [|easy]. apply (checked_inverse_spec m m_large) in I.
         assert (D : R (eval x (hd [] u)) (value_mod (lookup 0%Z t) (hd [] l))).
@@ -419,4 +315,4 @@ Section Modulo.
     Qed.
   End Algebra.
 End Modulo.
-Arguments stands {_ _}. Arguments stands_eq {_ _}.
+Arguments stands {_ _}. Arguments stands_eq {_ _}. Arguments sample {_ _}. Arguments stands_sample {_ _}.

@@ -4,7 +4,7 @@
    first, is replaced by what its derivative is made from, until only variables are left. *)
 
 From Coq Require Import QArith List Lia Setoid ZArith.
-From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Residue Smallest Functions Sample Square Jets.
+From Symlump Require Import Algebra Trie Polynomial Vanishing Systems Lookup Residue Smallest Functions Chance Sample Square Jets.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -26,7 +26,8 @@ Section Modulo.
     match l with
     | [] => t
     | (k, (f, u)) :: l => unfolded chance z l
-      (add_slopes (symbol_slopes (add_mod m) (mul_mod m) (number_mod m) chance z (lookup 0%Z t k) k f u) (put k 0%Z t))
+      (add_slopes (symbol_slopes (mul_mod m) (number_mod m) z (lookup 0%Z t k) k f (answer_slopes m chance f (residues_at m z u)) u)
+        (put k 0%Z t))
     end.
 
   Definition gradient_mod (chance : positive -> Z) (z : positive -> Z) (first : positive) (sm : list residue_terms)
@@ -150,6 +151,15 @@ Section Meaning.
     Variables (chance : positive -> Z) (x : positive -> jets) (z : positive -> Z).
     Hypothesis point : forall v, reduces (fst (x v)) (z v).
     Notation at_x := (at_point x).
+    Notation functions := (sample (residues_of_jets m m_large) chance).
+
+    Lemma same_slopes f p u : Forall2 (modular_of m) p u ->
+      answer_slopes m chance f (residues_at m z u) = function_slopes x m chance f p.
+    Proof.
+      intros H. unfold function_slopes. f_equal. unfold residues_at. induction H as [|q l p u E _ IH]; cbn [map]; f_equal; trivial.
+      symmetry. apply class_reduces; [exact m_large|].
+      exact (stands_eval m m_large (residues_of_jets m m_large) x z q l point E).
+    Qed.
 
     Definition entries_below (k : positive) (r : row) : Prop := forall w v, In (w, v) r -> (v < k)%positive.
 
@@ -169,7 +179,7 @@ Section Meaning.
     Qed.
 
     Lemma below_symbol k w j f u l : Forall2 (modular_of m) u l -> forallb (before k) l = true ->
-      entries_below k (symbol_slopes Qplus Qmult inject_Z chance at_x w j f u).
+      entries_below k (symbol_slopes Qmult inject_Z at_x w j f (function_slopes x m chance f u) u).
     Proof.
       intros S B. rewrite forallb_forall in B.
       assert (C : forall ws, entries_below k (chained Qmult inject_Z at_x ws u)).
@@ -184,11 +194,11 @@ Section Meaning.
       match l with
       | [] => last = first
       | (k, (f, u)) :: l => last = Pos.succ k /\ forallb (before k) u = true /\
-        (exists p, Forall2 (modular_of m) p u /\ has_value (sample chance) x k f p) /\ descend first k l
+        (exists p, Forall2 (modular_of m) p u /\ has_value functions x k f p) /\ descend first k l
       end.
 
     Lemma descend_snoc first last l f u p : descend (Pos.succ first) last l -> forallb (before first) u = true ->
-      Forall2 (modular_of m) p u -> has_value (sample chance) x first f p ->
+      Forall2 (modular_of m) p u -> has_value functions x first f p ->
       descend first last (l ++ [(first, (f, u))]).
     Proof.
       intros D B M V. revert last D. induction l as [|[k [g v]] l IH]; intros last D; cbn [app descend] in *.
@@ -198,7 +208,7 @@ Section Meaning.
 
     Lemma descend_symbols fs fm t t' : Forall2 (modular_symbol m) fs fm -> forall n,
       evaluated m chance (Pos.of_succ_nat n) fm t = Some t' ->
-      (forall j f u, nth_error fs j = Some (f, u) -> has_value (sample chance) x (Pos.of_succ_nat (n + j)) f u) ->
+      (forall j f u, nth_error fs j = Some (f, u) -> has_value functions x (Pos.of_succ_nat (n + j)) f u) ->
       descend (Pos.of_succ_nat n) (Pos.of_succ_nat (n + length fm)) (rev (numbered fm (Pos.of_succ_nat n))).
     Proof.
       intros H. revert t. induction H as [|[f u] [g l] fs fm [E L] _ IH]; intros t n Ev V.
@@ -222,11 +232,12 @@ Section Meaning.
       - subst last. exists r. split; [exact M|]. split; [exact B | reflexivity].
       - destruct D as (-> & Bk & (p & P & V) & D).
         set (w := combination r (unit_state k : state)).
-        set (new := symbol_slopes Qplus Qmult inject_Z chance at_x w k f p).
+        set (new := symbol_slopes Qmult inject_Z at_x w k f (function_slopes x m chance f p) p).
         destruct (IH k D (dropped k r ++ new)) with (t := add_slopes m
-          (symbol_slopes add_m mul_m number_m chance z (lookup 0%Z t k) k f u) (put k 0%Z t)) as (r' & M' & B' & C).
+          (symbol_slopes mul_m number_m z (lookup 0%Z t k) k f (answer_slopes m chance f (residues_at m z u)) u) (put k 0%Z t)) as (r' & M' & B' & C).
         + apply matches_add; [now apply matches_dropped|].
-          apply (R_symbol_slopes Qplus Qmult inject_Z add_m mul_m number_m reduces); auto. apply M.
+          rewrite (same_slopes f p u P).
+          apply (R_symbol_slopes Qmult inject_Z mul_m number_m reduces); auto. apply M.
         + apply below_app; [|now apply below_symbol with u].
           intros a v I. apply filter_In in I as [I N]. apply B in I.
           destruct (Pos.eqb_spec k v) as [->|N']; [easy | lia].
@@ -265,7 +276,7 @@ Definition last_symbol (s : system) (fm : list (function * list residue_terms)) 
 
 Theorem gradient_meaning m (large : (2 <= m)%Z) s fs sm fm point start t x : Forall2 (modular_of m) s sm ->
   Forall2 (modular_symbol m) fs fm -> evaluated m (drawn_functions m point) (first_symbol s) fm start = Some t ->
-  has_residues m (residues_of_jets m large) x t -> state_of (sample (drawn_functions m point)) s fs x ->
+  has_residues m (residues_of_jets m large) x t -> state_of (sample (residues_of_jets m large) (drawn_functions m point)) s fs x ->
   (forall v, In v (variables s) -> x v = at_variables m point v) -> forallb (before (last_symbol s fm)) sm = true ->
   forall (c : positive -> Q) vector, (forall u, reduces m (c u) (lookup 0%Z vector u)) ->
   exists c' : positive -> Q,
@@ -285,7 +296,7 @@ Proof.
   - now intros ? ?.
   - destruct (unfolded_meaning m large chance x (lookup 0%Z t) P (first_symbol s) (last_symbol s fm) (rev (numbered fm (first_symbol s))))
       with (r := r) (t := gathered m (lookup 0%Z t) vector (numbered sm xH) Empty) as (r' & M' & B' & C'); trivial.
-    { apply (descend_symbols m chance x fs fm start t F (length s) E). exact X. }
+    { apply (descend_symbols m large chance x fs fm start t F (length s) E). exact X. }
     exists (fun u => combination r' (unit_state u : state)). split; [exact M'|]. intros d.
     assert (I : forall w v, In (w, v) r' -> In v (variables s)).
     { intros w v W. apply B' in W. apply in_variables. unfold first_symbol in W. lia. }

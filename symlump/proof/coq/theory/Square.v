@@ -4,7 +4,7 @@
    on one side are polynomials in those of the other; then both sides of each equation are compared. *)
 
 From Coq Require Import QArith List Lia Setoid ZArith.
-From Symlump Require Import Algebra Trie Polynomial Systems Lookup Compose Linear Residue Functions Symbols Sample.
+From Symlump Require Import Algebra Trie Polynomial Systems Lookup Compose Linear Residue Functions Chance Symbols Sample.
 Import ListNotations.
 Local Open Scope Q_scope.
 
@@ -226,7 +226,7 @@ Section Points.
   Lemma evaluated_at chance s fs fm (f : positive -> A) f' t : Forall2 (modular_symbol m) fs fm ->
     evaluated m chance (first_symbol s) fm (assigned (fun v => v) f' s) = Some t ->
     (forall v, In v (variables s) -> R (f v) (f' v)) ->
-    exists x, (forall v, In v (variables s) -> x v = f v) /\ has_residues m R x t /\ state_of (sample chance) s fs x.
+    exists x, (forall v, In v (variables s) -> x v = f v) /\ has_residues m R x t /\ state_of (sample R chance) s fs x.
   Proof.
     intros S E F. pose (x0 := fun v => if in_dec Pos.eq_dec v (variables s) then f v else zero).
     destruct (get_assigned (fun v => v) f' s (fun _ _ e => e)) as [G N].
@@ -260,7 +260,7 @@ Section Points.
     sums_at m s fm g gm (to_map rows) point = Some (tz, tw) ->
     (forall v, In v (variables s) -> R (f v) (draw m point (xO v))) ->
     exists z w, (forall v, In v (variables s) -> z v = f v) /\ has_residues m R z tz /\
-      state_of (sample (drawn_functions m point)) s fs z /\ state_of (sample (drawn_functions m point)) g gs w /\
+      state_of (sample R (drawn_functions m point)) s fs z /\ state_of (sample R (drawn_functions m point)) g gs w /\
       forall b, In b (variables g) -> w b = eval z (row b).
   Proof.
     intros S G Rows E F. unfold sums_at in E. destruct (evaluated m _ _ fm _) as [z'|] eqn:Ez; [|easy].
@@ -273,8 +273,8 @@ Section Points.
 
   Lemma copies_at_state s fs fm g gs gm block_of point :
     Forall2 (modular_symbol m) fs fm -> Forall2 (modular_symbol m) gs gm -> copies_at m s fm g gm block_of point = true ->
-    exists z w : positive -> A, state_of (sample (drawn_functions m point)) s fs z /\
-      state_of (sample (drawn_functions m point)) g gs w /\ forall v, In v (variables s) -> z v = w (block_of v).
+    exists z w : positive -> A, state_of (sample R (drawn_functions m point)) s fs z /\
+      state_of (sample R (drawn_functions m point)) g gs w /\ forall v, In v (variables s) -> z v = w (block_of v).
   Proof.
     intros S G E. unfold copies_at in E. destruct (evaluated m _ _ gm _) as [tw|] eqn:Ew; [|easy].
     destruct (evaluated m _ _ fm _) as [tz|] eqn:Ez; [|easy].
@@ -297,7 +297,7 @@ Proof.
   destruct (sums_at_state m L (residues_of_rationals m L) s fs fm g gs gm row rows point tz tw
     (fun v => number_of (draw m point (xO v))) S G Rows E) as (z & w & _ & _ & Z & W & T).
   { intros v _. apply stands_integer. }
-  exists (sample (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros b B. now rewrite T.
+  exists (sample (residues_of_rationals m L) (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros b B. now rewrite T.
 Qed.
 
 Lemma copies_are_defined m s fs g gs block_of points : copies_defined m s fs g gs block_of points = true ->
@@ -308,7 +308,7 @@ Proof.
   intros H. apply andb_prop in H as [L H]. apply Z.leb_le in L. apply some_point_exists in H as [point H].
   apply modular_symbols_of in S, G; trivial.
   destruct (copies_at_state m L (residues_of_rationals m L) s fs fm g gs gm block_of point S G H) as (z & w & Z & W & T).
-  exists (sample (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros v V. now rewrite T.
+  exists (sample (residues_of_rationals m L) (drawn_functions m point)), z, w. split; [exact Z|]. split; [exact W|]. intros v V. now rewrite T.
 Qed.
 
 Lemma defined_with s fs g gs (tied tied' : state -> state -> Prop) : (forall z w, tied z w -> tied' z w) ->

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from symlump.network.recurrent.onnx_reading import read_recurrent_onnx
     from symlump.network.recurrent.recurrent_network import RecurrentNetwork
     from symlump.network.saved.program import write_program
+    from symlump.network.saved.writing import write_safetensors
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import from_torch, to_torch
     from symlump.network.torch_parts import BlockSum
@@ -105,6 +106,7 @@ _HOME = {
     "read_onnx": "symlump.network.exchange.onnx_io",
     "write_onnx": "symlump.network.exchange.onnx_write",
     "write_program": "symlump.network.saved.program",
+    "write_safetensors": "symlump.network.saved.writing",
     "bound_difference": "symlump.network.bounds.difference",
     "reachable": "symlump.network.bounds.difference",
     "surrogate": "symlump.network.surrogate",
@@ -218,6 +220,7 @@ __all__ = [
     "write",
     "write_onnx",
     "write_program",
+    "write_safetensors",
 ]
 
 

@@ -100,6 +100,10 @@ VERBS = {
         lambda: sl.write_program(system(), "a.pt2"),
         refused("takes a Network.*; got ODE"),
     ),
+    "write_safetensors": (
+        lambda: sl.write_safetensors(system(), "a.safetensors"),
+        refused("takes a Network.*; got ODE"),
+    ),
     "write_onnx": (
         lambda: sl.write_onnx(system(), "a.onnx"),
         refused("takes a Network.*; got ODE"),

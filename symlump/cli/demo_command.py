@@ -141,7 +141,7 @@ def _write(shown: Demonstration, folder: Path) -> None:
     from symlump.display.document import equations_document
     from symlump.display.drawing import draw_tradeoff, save_picture
     from symlump.files import write_text
-    from symlump.network.state_dict import write_network
+    from symlump.network.saved.writing import write_network
 
     write_network(folder / "reduced.safetensors", shown.reduced.network)
     write_text(folder / "equations.tex", equations_document(shown.reduced))

@@ -60,7 +60,7 @@ def fit_outputs(
     inputs = [torch.from_numpy(np.ascontiguousarray(part)) for part in x]
     targets = torch.from_numpy(original.flat(*x))
     variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
-    model = to_torch(replace(small, dtype="float64"))
+    model = to_torch(replace(small, dtype="float64", as_dict=False))
 
     def loss() -> torch.Tensor:
         found = model(*inputs)

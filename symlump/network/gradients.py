@@ -1,11 +1,12 @@
-"""Gradients where symlump needs them, whatever mode of torch the caller is in."""
+"""Gradients and evaluation where symlump needs them, whatever mode torch and its modules are in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
+from torch import nn
 
 
 @contextmanager
@@ -26,3 +27,16 @@ def gradients() -> Iterator[None]:
     """
     with torch.inference_mode(False), torch.enable_grad():
         yield
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """With a module as in evaluation."""
+    modes = [(module, module.training) for module in model.modules()]
+    with suppress(NotImplementedError):  # what torch.export made has no modes
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

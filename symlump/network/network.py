@@ -40,6 +40,10 @@ class Network:
         What the weights were when they came, and will be when they leave.
     rearranged : tuple of pairs of str
         Layers that were read from one array of a file, in two arrangements, as by tied autoencoders.
+    output_names : tuple of str
+        What the outputs are called where the network came from, and will be where it goes; none if nothing.
+    as_dict : bool
+        Whether a module of torch gives a dict with these keys.
 
     Raises
     ------
@@ -64,6 +68,8 @@ class Network:
     outputs: tuple[str, ...] = ()
     dtype: Dtype = "float64"
     rearranged: tuple[tuple[str, str], ...] = ()
+    output_names: tuple[str, ...] = ()
+    as_dict: bool = False
     source: Network | None = field(default=None, init=False)  # see simplify.as_read
 
     def __post_init__(self) -> None:
@@ -300,7 +306,7 @@ class Network:
         """
         given = {layer.name: layer for layer in layers}
         nodes = tuple(given.get(node.name, node) for node in self.nodes)
-        return Network(nodes, self.outputs, self.dtype)
+        return replace(self, nodes=nodes)
 
     def with_chain(self, chain: Chain) -> Network:
         """Other dense layers between the same ends; as many with the same activations keep their names.
@@ -322,7 +328,7 @@ class Network:
         nodes = (*first, *dense_nodes(chain, first[-1].name)[1:])
         for node in after:
             nodes += (Squeeze(node.name, (nodes[-1].name,)),)
-        return Network(nodes, (nodes[-1].name,), chain.dtype)
+        return replace(self, nodes=nodes, outputs=(nodes[-1].name,), dtype=chain.dtype)
 
     def __call__(self, *x: npt.ArrayLike) -> FloatArray:
         """The forward pass in float64, for a network with one output.

@@ -99,7 +99,7 @@ def rewrite(network: Network, labels: Mapping[str, IntArray], weights: Weights) 
     """
     rewriter = _Rewriter(network, labels, weights)
     outputs = [rewriter.restore(name, f"{name}.all") for name in network.outputs]
-    return Network(tuple(rewriter.nodes), tuple(outputs), network.dtype)
+    return replace(network, nodes=tuple(rewriter.nodes), outputs=tuple(outputs))
 
 
 def tidy(network: Network) -> Network:

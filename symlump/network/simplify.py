@@ -108,7 +108,7 @@ def simplify(network: Network, fold: bool = True) -> Network:
             kept = replace(node, inputs=before.inputs, index=before.index[node.index])
         nodes[kept.name] = kept
     outputs = tuple(instead.get(name, name) for name in network.outputs)
-    small = Network(tuple(nodes.values()), outputs, network.dtype)
+    small = replace(network, nodes=tuple(nodes.values()), outputs=outputs)
     needed = _needed(small)
     if len(needed) < len(nodes):
         small = replace(small, nodes=tuple(node for node in small.nodes if node.name in needed))

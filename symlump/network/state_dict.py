@@ -10,14 +10,13 @@ layer before them; names then are in natural order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from symlump.errors import ActivationMissingError, FileFormatError, NetworkError
-from symlump.files import is_stream
+from symlump.errors import ActivationMissingError, NetworkError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation, polynomial
 from symlump.network.chain import Layer
@@ -25,59 +24,20 @@ from symlump.network.exchange.calls import identity_of
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
-from symlump.network.saved.architecture import KEY, architecture, graph_architecture
 from symlump.network.saved.normed import is_norm, model_with_norms, pair_norms
-from symlump.network.saved.tensors import (
-    as_in_file,
-    as_in_torch,
-    natural_order,
-    quote,
-    read_tensors,
-    write_safetensors,
-    write_torch,
-)
+from symlump.network.saved.tensors import as_in_torch, natural_order, quote, read_tensors
+from symlump.network.saved.writing import ACTIVATION_KEY, OUTPUT_KEY, SavedNetwork
 from symlump.network.shared import keep_shared
-from symlump.network.torch_io import from_torch, to_torch
+from symlump.network.torch_io import from_torch
 from symlump.network.torch_module import DTYPES
 from symlump.network.torch_parts import array_of
 
-#: Suffixes of the files that are read and written here.
-SUFFIXES = (".safetensors", ".pt", ".pth")
-_ACTIVATION_KEY = "symlump.activation"
-_OUTPUT_KEY = "symlump.output_activation"
 _WHOLE = (
     "What stands between the layers a state dict does not say: convolutions and embeddings are "
     "read from the module itself, symlump.compress(model, …), or from its export as ONNX"
 )
 _MAX_ORDERED, _MAX_STEPS = 64, 10_000  # of layers whose order shapes tell
 _MAX_NAME = 1000  # polynomials are named by their coefficients, and have at most 13
-
-
-@dataclass(frozen=True, eq=False)
-class SavedNetwork:
-    """A network with the names its tensors had in the file.
-
-    Parameters
-    ----------
-    network : Network
-    prefixes : tuple of str
-        The name of each layer.
-    extras : dict of str to Tensor
-        Tensors that are not weights, kept as they are.
-    names : dict of str to str
-        What the file calls a tensor, where that is not as torch would.
-    places : dict of str to str
-        Where there are normalisations: the prefix of each module of the network's.
-    norms : dict of str to str
-        For each normalisation the dense layer that it was taken to stand behind.
-    """
-
-    network: Network
-    prefixes: tuple[str, ...]
-    extras: dict[str, torch.Tensor]
-    names: dict[str, str] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
-    norms: dict[str, str] = field(default_factory=dict)
 
 
 def read_network(
@@ -107,8 +67,8 @@ def read_network(
     stored, metadata = read_tensors(Path(path))
     tensors, file_names = as_in_torch(stored)
     in_order = Path(path).suffix.lower() != ".safetensors"  # those are sorted by name
-    phi = phi or metadata.get(_ACTIVATION_KEY)
-    output = activation(output_phi or metadata.get(_OUTPUT_KEY) or "identity")
+    phi = phi or metadata.get(ACTIVATION_KEY)
+    output = activation(output_phi or metadata.get(OUTPUT_KEY) or "identity")
     layers: list[Layer] = []
     prefixes: list[str] = []
     extras: dict[str, torch.Tensor] = {}
@@ -216,99 +176,6 @@ def _shared(
         for layer, prefix in zip(network.layers, prefixes, strict=True)
     ]
     return network.with_layers(keep_shared(named))
-
-
-def write_network(path: str | Path, network: Network, like: SavedNetwork | None = None) -> None:
-    """Write a network as a state dict, whole or not at all.
-
-    The names are those of ``like`` where given, else (and where units are summed in groups, or the number of
-    layers differs) those of :func:`symlump.to_torch`. ``.safetensors`` files also name the activations, and
-    hold the architecture as JSON (:mod:`symlump.network.saved.architecture`) where all of it is torch's own.
-
-    Raises
-    ------
-    NetworkError
-        If the network is no chain of dense layers, and the file no ``.safetensors``, or a step has no name
-        there.
-    FileFormatError
-        If the suffix is neither .safetensors nor .pt / .pth.
-    OutputError
-        If the file cannot be written.
-    """
-    chain = network.chain
-    if chain is None and like is not None and like.places:
-        _write_normed(path, network, like)
-        return
-    if chain is None:
-        _write_graph(path, network)
-        return
-    model = to_torch(network)
-    state, prefixes = model.state_dict(), None
-    plain = all(layer.groups is None for layer in chain.layers)
-    if like is not None and plain and len(like.prefixes) == len(chain.layers):
-        weights = [t for name, t in state.items() if name.endswith((".weight", ".bias"))]
-        names: list[str] = []
-        prefixes = like.prefixes
-        for prefix, layer in zip(like.prefixes, chain.layers, strict=True):
-            names += [f"{prefix}.weight"] + ([] if layer.bias is None else [f"{prefix}.bias"])
-        state = dict(zip(names, weights, strict=True)) | like.extras
-        state = {
-            like.names.get(name, name): as_in_file(tensor, like.names.get(name, name))
-            for name, tensor in state.items()
-        }
-    hidden = [layer.activation.name for layer in chain.hidden]
-    metadata = {_OUTPUT_KEY: chain.layers[-1].activation.name}
-    if hidden:  # one name for all, or one for each
-        metadata[_ACTIVATION_KEY] = hidden[0] if len(set(hidden)) == 1 else ";".join(hidden)
-    suffix = Path(path).suffix.lower() or (SUFFIXES[0] if is_stream(path) else "")
-    if suffix not in SUFFIXES:
-        raise FileFormatError(
-            f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth (.onnx: write_onnx)"
-        )
-    if suffix == ".safetensors":
-        built = None if like is not None and like.names else architecture(model, prefixes)
-        if built is not None:
-            metadata[KEY] = built
-        write_safetensors(path, state, metadata)
-        return
-    write_torch(path, state)
-
-
-def _write_graph(path: str | Path, network: Network) -> None:
-    """The tensors of any network with its architecture, which only safetensors hold."""
-    if not is_stream(path) and Path(path).suffix.lower() != SUFFIXES[0]:
-        raise NetworkError(
-            f"{path}: {network!r} is no chain of dense layers, and a plain state dict does not say what stands "
-            "between its layers; write it as .safetensors, with its architecture, as ONNX (write_onnx) or as a "
-            "program of torch (write_program)"
-        )
-    model = to_torch(network)
-    write_safetensors(path, model.state_dict(), {KEY: graph_architecture(model)})
-
-
-def _write_normed(path: str | Path, network: Network, like: SavedNetwork) -> None:
-    """The tensors of a network with normalisations, under their names in the file that it is from."""
-    state, order = {}, list(like.places)
-    held = sorted(
-        to_torch(network).state_dict().items(),
-        key=lambda item: order.index(p) if (p := item[0].partition(".")[0]) in order else -1,
-    )
-    for name, tensor in held:
-        place, _, part = name.partition(".")
-        if place not in like.places:
-            raise NetworkError(
-                f"{name} has no name in the file that the network is from; write it as ONNX (write_onnx) or as "
-                "a program of torch (write_program)"
-            )
-        plain = f"{like.places[place]}.{part}"
-        tensor = tensor.ravel() if like.places[place] in like.norms else tensor
-        state[like.names.get(plain, plain)] = as_in_file(tensor, like.names.get(plain, plain))
-    if Path(path).suffix.lower() == SUFFIXES[0]:
-        write_safetensors(path, state, {})
-    elif Path(path).suffix.lower() in SUFFIXES:
-        write_torch(path, state)
-    else:
-        raise FileFormatError(f"{path}: write {', '.join(SUFFIXES)} (.onnx: write_onnx)")
 
 
 _Groups = list[tuple[str, dict[str, torch.Tensor]]]

@@ -206,7 +206,7 @@ def to_torch(network: Network) -> nn.Module:
     if not isinstance(network, Network):
         raise NetworkError(f"to_torch takes a Network; got {type(network).__name__}")
     chain = network.chain
-    if chain is None:
+    if chain is None or network.as_dict:
         return graph_module(network)
     dtype: torch.dtype = getattr(torch, network.dtype)
     modules: list[nn.Module] = [nn.Flatten()] if isinstance(network.nodes[1], Flatten) else []

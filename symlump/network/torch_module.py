@@ -92,7 +92,7 @@ def with_weights_of(network: Network, module: fx.GraphModule) -> Network:
                 node = with_arrays_of(node, held)
         nodes.append(node)
     dtype = DTYPES.get(dtypes.pop(), network.dtype) if len(dtypes) == 1 else network.dtype
-    return Network(tuple(nodes), network.outputs, dtype)
+    return replace(network, nodes=tuple(nodes), dtype=dtype)
 
 
 def with_arrays_of(node: Affine, held: Any) -> Affine:
@@ -130,8 +130,14 @@ class Writer:
                 value.meta["symlump"] = node.name
                 self.values[node.name] = value
         results = [self._value(name) for name in graph.outputs]
-        self.calls.output(results[0] if len(results) == 1 else tuple(results))
+        self.calls.output(self._given(results))
         self.module = fx.GraphModule(self._root, self.calls)
+
+    def _given(self, results: list[fx.Node]) -> Any:
+        """The outputs as the module that was read gives them."""
+        if self.graph.as_dict:
+            return dict(zip(self.graph.output_names, results, strict=True))
+        return results[0] if len(results) == 1 else tuple(results)
 
     def _read(self, node: Node) -> tuple[str, ...]:
         """What a node reads; a transposed convolution what is before its zeros."""

@@ -45,7 +45,7 @@ def test_onnx_files(files, capsys):
 
 
 def test_files_that_name_their_activation_need_no_option(files, capsys):
-    from symlump.network.state_dict import write_network
+    from symlump.network.saved.writing import write_network
 
     for name in files:
         write_network(name, sl.from_torch(_module(name)))

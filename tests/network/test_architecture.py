@@ -17,7 +17,7 @@ import symlump as sl
 from symlump.cli.main import main
 from symlump.errors import NetworkError
 from symlump.network.saved.architecture import FUNCTIONS
-from symlump.network.state_dict import write_network
+from symlump.network.saved.writing import write_network
 
 
 def run(path: Path, *inputs: torch.Tensor) -> Any:
@@ -35,14 +35,16 @@ def run(path: Path, *inputs: torch.Tensor) -> Any:
             ((kind, what),) = a.items()
             find: dict[str, Any] = {"value": seen.get, "tensor": tensors.get}
             find |= {"dtype": vars(torch).get, "slice": lambda s: slice(*s)}
+            find |= {"dict": lambda d: {key: value(part) for key, part in d.items()}}
             return find[kind](what)
         return tuple(map(value, a)) if isinstance(a, list) else a
 
     for name, kind, which, given, options in net["steps"]:
         assert kind == "module" or which in FUNCTIONS
-        homes = [home for home in (torch.Tensor, functional, torch) if hasattr(home, which)]
+        values = value(given)
+        homes = [home for home in (type(values[0]), functional, torch) if hasattr(home, which)]
         call = parts[which] if kind == "module" else getattr(homes[0], which)
-        seen[name] = call(*value(given), **{key: value(a) for key, a in options.items()})
+        seen[name] = call(*values, **{key: value(a) for key, a in options.items()})
     return value(net["output"])
 
 

@@ -14,7 +14,8 @@ from torch import nn
 import symlump as sl
 from symlump.cli.main import main
 from symlump.errors import NetworkError
-from symlump.network.state_dict import read_network, write_network
+from symlump.network.saved.writing import write_network
+from symlump.network.state_dict import read_network
 
 NORMS: dict[str, Any] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 X = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))

@@ -16,7 +16,8 @@ from symlump.errors import FileFormatError, MethodError, NetworkError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.nodes import Affine, Concatenate, Input, Select
-from symlump.network.state_dict import read_network, write_network
+from symlump.network.saved.writing import write_network
+from symlump.network.state_dict import read_network
 from symlump.network.ties import find_ties
 from symlump.network.torch_io import read_back
 

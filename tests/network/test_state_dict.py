@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import symlump as sl
 from symlump.errors import FileFormatError, NetworkError, SymlumpError
-from symlump.network.state_dict import read_network, write_network
+from symlump.network.saved.writing import write_network
+from symlump.network.state_dict import read_network
 
 
 def chain(**more):

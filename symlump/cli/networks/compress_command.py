@@ -31,7 +31,7 @@ from symlump.progress import working
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression
     from symlump.network.network import Network
-    from symlump.network.state_dict import SavedNetwork
+    from symlump.network.saved.writing import SavedNetwork
 
 _DESCRIPTION = """\
 Read a network saved as a plain state dict or as ONNX, make it smaller within one tolerance (by default
@@ -211,7 +211,7 @@ def _suffix(options: argparse.Namespace) -> str:
         If the suffix is unknown.
     """
     from symlump.files import is_stream
-    from symlump.network.state_dict import SUFFIXES
+    from symlump.network.saved.writing import SUFFIXES
 
     suffix = Path(options.output).suffix.lower()
     if not suffix and is_stream(options.output):
@@ -234,7 +234,7 @@ def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | No
 
         write_program(result.network, path)
     else:
-        from symlump.network.state_dict import write_network
+        from symlump.network.saved.writing import write_network
 
         write_network(path, result.network, saved)
 

@@ -38,7 +38,7 @@ def is_recurrent_file(path: str) -> bool:
         return Path(path).is_file() and holds_cells(load_onnx(path))
     from symlump.network.recurrent.saved import is_saved_recurrent
     from symlump.network.saved.tensors import read_tensors
-    from symlump.network.state_dict import SUFFIXES
+    from symlump.network.saved.writing import SUFFIXES
 
     if Path(path).suffix.lower() not in SUFFIXES or not Path(path).is_file():
         return False

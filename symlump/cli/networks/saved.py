@@ -12,7 +12,7 @@ from symlump.errors import ActivationMissingError, MethodError
 
 if TYPE_CHECKING:
     from symlump.network.network import Network
-    from symlump.network.state_dict import SavedNetwork
+    from symlump.network.saved.writing import SavedNetwork
 
 #: Options that say something of a state dict, and of an ONNX file, as they are when they are not given.
 OF_STATE_DICTS: dict[str, Any] = {"activation": None, "output_activation": None, "layers": None}

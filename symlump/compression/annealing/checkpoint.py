@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from symlump.errors import FileFormatError
-from symlump.network.saved.tensors import write_safetensors
+from symlump.network.saved.tensors import save_tensors
 
 _KEY = "symlump"
 
@@ -29,7 +29,7 @@ def write_checkpoint(
     OutputError
         If it cannot be written.
     """
-    write_safetensors(path, tensors, {_KEY: json.dumps(data)})
+    save_tensors(path, tensors, {_KEY: json.dumps(data)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -175,7 +175,7 @@ class _Ranks(NetworkPlan):
                 nodes.append(node)
             if isinstance(node, Affine):
                 places.append(sum(isinstance(n, Affine) for n in nodes) - 1)
-        small = Network(tuple(nodes), network.outputs, network.dtype)
+        small = replace(network, nodes=tuple(nodes))
         return Reduction(
             small,
             own_units(network),

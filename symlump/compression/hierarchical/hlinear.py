@@ -340,7 +340,7 @@ def factored_network(network: Network, model: nn.Module) -> Network:
         right, left = (array_of(part) for part in copy.deepcopy(held).double().factors())
         first = replace(own, name=f"{node.name}.right", weight=right, bias=None)
         nodes += [first, replace(own, inputs=(first.name,), weight=left)]
-    return Network(tuple(nodes), network.outputs, network.dtype)
+    return replace(network, nodes=tuple(nodes))
 
 
 def dense_model(model: nn.Module) -> nn.Module:

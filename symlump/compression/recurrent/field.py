@@ -106,12 +106,12 @@ class FieldCompression(CompressionReport):
         **options
             Those of :func:`symlump.lumping.bounds.error_bound`.
         """
-        small = self.field.of_network(self.held).ode()
+        small = self.field.of_network(self.network).ode()
         return error_bound(replace(self.lumping, quotient=small), horizon, box, **options)
 
     @property
-    def held(self) -> Network:
-        """The smaller field as it is now: with the very weights it holds."""
+    def network(self) -> Network:
+        """The smaller field as it is now, with the very weights it holds: it reads h, then t, then u."""
         from symlump.network.recurrent.torch_field import TimedField
 
         model = self.model.net if isinstance(self.model, TimedField) else self.model

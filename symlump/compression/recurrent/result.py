@@ -185,7 +185,7 @@ class RecurrentCompression(LayerwiseReport):
         """
         import torch
 
-        from symlump.network.exchange.calls import evaluating
+        from symlump.network.gradients import evaluating
 
         if not isinstance(self.model, torch.nn.Module):
             raise MethodError(

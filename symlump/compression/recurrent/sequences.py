@@ -11,7 +11,7 @@ from torch import nn
 from symlump.compression.inputs import Inputs
 from symlump.compression.moments import Normal
 from symlump.errors import MethodError, NetworkError
-from symlump.network.exchange.calls import evaluating
+from symlump.network.gradients import evaluating
 from symlump.network.recurrent.onnx_source import OnnxSource
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.recurrent.torch_cells import SEQUENCES

@@ -79,7 +79,7 @@ def _composed(network: Network) -> Network:
             nodes.remove(first)
         nodes.append(node)
         named[node.name] = node
-    return Network(tuple(nodes), network.outputs, network.dtype)
+    return replace(network, nodes=tuple(nodes))
 
 
 def _is_place_by_place(node: Affine) -> bool:
@@ -119,7 +119,7 @@ def _renamed(original: Network, reduced: Network) -> Network:
     outputs = tuple(names[name] for name in reduced.outputs)
     if outputs != original.outputs:
         raise _differ("their outputs are other steps")
-    network = Network(tuple(nodes), outputs, reduced.dtype)
+    network = replace(reduced, nodes=tuple(nodes), outputs=outputs)
     for name in outputs:
         if network.shapes[name] != original.shapes[name]:
             raise _differ(

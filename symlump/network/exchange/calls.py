@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
-from torch import nn
+from torch.utils._pytree import tree_leaves, tree_unflatten
 
 from symlump.errors import NetworkError
 from symlump.network.exchange.views import SAMPLES
@@ -66,24 +65,30 @@ def parts_of(value: Any) -> Iterator[Any]:
         yield value
 
 
+def refuse_examples(given: tuple[Any, ...]) -> None:
+    """Refuse what is no example of the arguments of a module."""
+    for tensor in given:
+        least = 2 if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else 1
+        if not isinstance(tensor, torch.Tensor) or tensor.ndim < least or not tensor.shape[0]:
+            raise NetworkError(
+                "example is a tensor of shape (samples, …), or a tuple of them, one per argument of forward; "
+                f"got {tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else tensor!r}"
+            )
+
+
 def ordinary(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that operations may record, wherever it was made."""
     return tensor.clone() if tensor.is_inference() else tensor
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """With a module as in evaluation."""
-    modes = [(module, module.training) for module in model.modules()]
-    with suppress(NotImplementedError):  # what torch.export made has no modes
-        model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def first_line(error: BaseException) -> str:
     """Of an error's text, cut when long."""
     return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
+
+
+def keys_of(program: Any, outputs: list[Any]) -> tuple[str, ...]:
+    """The keys of a model that gives a dict of tensors; what is None in it is left out."""
+    given = tree_unflatten(outputs, program.call_spec.out_spec)
+    if not isinstance(given, dict) or any(tree_leaves(v) != [v] for v in given.values()):
+        return ()
+    return tuple(str(key) for key, value in given.items() if value is not None)

@@ -11,6 +11,7 @@ import operator
 import re
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -24,19 +25,21 @@ from symlump.errors import NetworkError
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.calls import (
     MOVES,
-    evaluating,
     first_line,
     has,
     identity_of,
+    keys_of,
     operation_of,
     ordinary,
     parts_of,
+    refuse_examples,
     size_of,
     sizes_of,
 )
 from symlump.network.exchange.export_ops import Operations
 from symlump.network.exchange.export_shape_ops import Arguments, SampleCount
 from symlump.network.exchange.views import SAMPLES, View
+from symlump.network.gradients import evaluating
 from symlump.network.network import Network
 from symlump.network.nodes import Shape
 from symlump.network.simplify import as_read
@@ -83,13 +86,7 @@ def read_exported(
     several = isinstance(example, list | tuple)
     given: tuple[Any, ...] = tuple(example) if several else (example,)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    for tensor in given:
-        least = 2 if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else 1
-        if not isinstance(tensor, torch.Tensor) or tensor.ndim < least or not tensor.shape[0]:
-            raise NetworkError(
-                "example is a tensor of shape (samples, …), or a tuple of them, one per argument of forward; "
-                f"got {tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else tensor!r}"
-            )
+    refuse_examples(given)
     given = tuple(ordinary(tensor).to(device) for tensor in given)
     if any(t.is_inference() for t in chain(model.parameters(), model.buffers())):
         model = deepcopy(model)  # torch.export takes no tensors that were made in inference_mode
@@ -137,7 +134,7 @@ def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -
         )
     with torch.no_grad():
         result = graph_module(network).eval()(*(x.cpu() for x in given))
-    found = (result,) if isinstance(result, torch.Tensor) else result
+    found = tree_leaves(result)
     slack = {"float64": 1e-8, "float32": 1e-3}.get(network.dtype, 0.05)
     for a, b in zip(found, wanted, strict=True):
         b = b.cpu() if b.is_floating_point() else b.cpu().to(a.dtype)
@@ -167,6 +164,7 @@ class _Reader:
         self._made: dict[int, Any] = {}  # tensors that torch computed of them, kept for their ids
         self._held(program)
         outputs: list[Any] = []
+        keys: tuple[str, ...] = ()
         for node in program.graph.nodes:
             if node.op == "placeholder" and node not in self._values:
                 self._input(node)
@@ -174,17 +172,20 @@ class _Reader:
                 self._values[node] = self._call(node)
             elif node.op == "output":
                 specs = program.graph_signature.output_specs
-                outputs = [
+                found = [
                     self._value(value)
                     for value, spec in zip(node.args[0], specs, strict=True)
                     if spec.kind == OutputKind.USER_OUTPUT
                 ]
+                keys = keys_of(program, found)
+                outputs = [value for value in found if value is not None]
         if not outputs or not all(isinstance(value, View) for value in outputs):
             raise NetworkError(
                 f"the outputs of a {type(model).__name__} must be tensors that depend on its input; "
                 "wrap it in a module that returns these only"
             )
-        self.network: Network = self._build.network(outputs, DTYPES[self._real])
+        network = self._build.network(outputs, DTYPES[self._real])
+        self.network: Network = replace(network, output_names=keys, as_dict=bool(keys))
 
     def _held(self, program: Any) -> None:
         """Parameters, buffers and constants, by their placeholders."""

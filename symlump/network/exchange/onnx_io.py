@@ -7,6 +7,7 @@ symlump hold is bounded by its own size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,8 @@ class _Reader:
                 )
         if not outputs:
             raise NetworkError("the graph has no output; export the model with what it computes")
-        built = self._build.network(outputs, DTYPES[self._dtype])
+        names = tuple(value.name for value in graph.output)
+        built = replace(self._build.network(outputs, DTYPES[self._dtype]), output_names=names)
         self.network: Network = self._origins.marked(as_read(built), built.layers)
 
     def _input(self, value: Any) -> None:

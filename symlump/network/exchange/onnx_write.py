@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,14 +83,36 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     write_bytes(path, model.SerializeToString())
 
 
+def _renamed(graph: Network, used: set[str]) -> Network:
+    """The same network, none of whose steps has one of these names."""
+    taken = {*graph.shapes, *used}
+    names = {name: take_name(name, taken) for name in graph.shapes if name in used}
+    if not names:
+        return graph
+    nodes = tuple(
+        replace(
+            node,
+            name=names.get(node.name, node.name),
+            inputs=tuple(names.get(name, name) for name in node.inputs),
+        )
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes, outputs=tuple(names.get(n, n) for n in graph.outputs))
+
+
 class _Writer:
     """Adds the nodes of ONNX for each node of the graph."""
 
     def __init__(self, onnx: Any, graph: Network) -> None:
-        self._helper, self._numpy, self._graph = onnx.helper, onnx.numpy_helper, graph
+        self._helper, self._numpy = onnx.helper, onnx.numpy_helper
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
-        self._taken = set(graph.shapes)
+        given = {node.name for node in graph.inputs}
+        self._taken = {*given}
+        names = graph.output_names or ("output",) * len(graph.outputs)
+        outputs = [self._free(name) for name in names]
+        graph = self._graph = _renamed(graph, {*outputs}.difference(given))
+        self._taken.update(graph.shapes)
         self._written: dict[tuple[str, tuple[int, ...]], str] = {}  # weights that layers share
         if graph.dtype == "bfloat16":
             raise NetworkError(
@@ -104,7 +127,8 @@ class _Writer:
         for node in graph.nodes:
             if node.name not in within:
                 self._write(node)
-        outputs = [self._output(name) for name in graph.outputs]
+        for output, name in zip(outputs, graph.outputs, strict=True):
+            self._add("Identity", [name], output)  # two may be the same value, or an input
         described = [
             [
                 self._helper.make_tensor_value_info(name, kind, ["samples", *graph.shapes[of]])
@@ -126,10 +150,6 @@ class _Writer:
                 "the network is larger than the 2 GB that one ONNX file holds; write it as a program of torch "
                 "(write_program)"
             )
-
-    def _output(self, name: str) -> str:
-        """Outputs are written once more: two may be the same value, or an input."""
-        return self._add("Identity", [name], self._free("output"))
 
     def _free(self, name: str) -> str:
         return take_name(name, self._taken)

@@ -25,10 +25,10 @@ from symlump.network.saved.tensors import (
     natural_order,
     quote,
     read_tensors,
-    write_safetensors,
+    save_tensors,
     write_torch,
 )
-from symlump.network.state_dict import SUFFIXES
+from symlump.network.saved.writing import SUFFIXES
 from symlump.network.torch_module import DTYPES
 from symlump.network.torch_parts import array_of
 from symlump.ode.exact import FloatArray
@@ -165,7 +165,7 @@ def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurren
         if reader.bias is not None:
             put(f"{reader.name}.bias", reader.bias)
     if Path(path).suffix.lower() == SUFFIXES[0]:
-        write_safetensors(path, state, {})
+        save_tensors(path, state, {})
         return
     write_torch(path, state)
 

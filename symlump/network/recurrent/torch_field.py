@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from symlump.errors import NetworkError
-from symlump.network.exchange.calls import evaluating
+from symlump.network.gradients import evaluating
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch, to_torch
 

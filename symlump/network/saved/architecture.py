@@ -8,7 +8,8 @@ Of any other network it is an object with what :mod:`symlump.network.torch_modul
 and its arguments; ``steps``, each with a name, what is done (``module`` or ``function``), which (a prefix, or
 a name of ``torch.Tensor``, ``torch.nn.functional`` or ``torch``), the arguments, and those with names;
 ``output``. An argument is a number, a word, a list of arguments (a tuple where it is called), ``{"value":
-name}``, ``{"tensor": name}``, ``{"dtype": name}`` or ``{"slice": [start, stop, step]}``.
+name}``, ``{"tensor": name}``, ``{"dtype": name}``, ``{"slice": [start, stop, step]}`` or
+``{"dict": {key: argument}}``. The module is the one in evaluation: dropout is an ``Identity``.
 """
 
 from __future__ import annotations
@@ -66,15 +67,24 @@ FUNCTIONS = frozenset({
     "conv_transpose2d", "cos", "div", "elu", "embedding", "eq", "erf", "exp", "flatten", "floor", "gelu",
     "hardsigmoid", "hardswish", "index_select", "interpolate", "layer_norm", "leaky_relu", "log",
     "log_softmax", "long", "matmul", "maximum", "mean", "minimum", "mish", "mul", "narrow", "neg", "pad",
-    "permute", "pow", "reciprocal", "relu", "reshape", "round", "rsqrt", "scaled_dot_product_attention",
+    "permute", "pow", "reciprocal", "relu", "reshape", "round", "rsqrt", "rsub", "scaled_dot_product_attention",
     "selu", "sigmoid", "sign", "silu", "sin", "size", "softmax", "softplus", "softsign", "sqrt", "square",
     "squeeze", "sub", "sum", "tanh", "to", "transpose", "unflatten", "unsqueeze", "view",
 })  # fmt: skip
+_OTHER_NAMES: dict[Any, str] = {operator.getitem: "__getitem__", operator.truediv: "div"}
+_TURNED = {"add": "add", "mul": "mul", "sub": "rsub"}
 _OPTIONS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.LayerNorm: ("normalized_shape", "eps", "elementwise_affine"),
     nn.RMSNorm: ("normalized_shape", "eps", "elementwise_affine"),
     nn.Flatten: ("start_dim", "end_dim"),
+    nn.Embedding: ("num_embeddings", "embedding_dim", "padding_idx"),
+    **dict.fromkeys((nn.RNNCell, nn.GRUCell, nn.LSTMCell), ("input_size", "hidden_size")),
+    **dict.fromkeys(
+        (nn.RNN, nn.GRU, nn.LSTM),
+        ("input_size", "hidden_size", "num_layers", "batch_first", "bidirectional"),
+    ),
 }
+_DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _CONVOLUTION = (
     "in_channels",
     "out_channels",
@@ -118,7 +128,14 @@ def graph_architecture(model: nn.Module) -> str:
      ['add', 'function', 'add', [{'value': 'x'}, {'value': 'relu'}], {}]]
     """
     # symlump's own modules are followed to the functions that they call, torch's are not.
-    graph = fx.Tracer().trace(model)
+    try:
+        graph = fx.Tracer().trace(model)
+    except Exception as error:  # the model's own code runs here, and can raise anything
+        reason = str(error).strip().split("\n")[0][:200]
+        raise NetworkError(
+            f"a {type(model).__name__} cannot be followed step by step: {reason}; write it as a program of "
+            "torch (write_program(model, path, example=…))"
+        ) from None
     found: dict[str, Any] = {"inputs": [], "modules": {}, "steps": [], "output": None}
     for node in graph.nodes:
         options = {name: _argument(node, value) for name, value in node.kwargs.items()}
@@ -133,13 +150,14 @@ def graph_architecture(model: nn.Module) -> str:
                 found["modules"][place] = _described(node, model.get_submodule(place))
                 found["steps"].append([node.name, "module", place, given, options])
             case "call_function" | "call_method":
-                found["steps"].append([node.name, "function", _function(node), given, options])
+                which, given = _value_first(node, _function(node), given)
+                found["steps"].append([node.name, "function", which, given, options])
     return json.dumps(found)
 
 
 def _function(node: fx.Node) -> str:
     name = str(getattr(node.target, "__name__", node.target))
-    name = "__getitem__" if node.target is operator.getitem else name
+    name = _OTHER_NAMES.get(node.target, name)
     own = name in FUNCTIONS and (
         node.op == "call_method"
         or node.target is getattr(functional, name, None)
@@ -151,11 +169,22 @@ def _function(node: fx.Node) -> str:
     return name
 
 
+def _value_first(node: fx.Node, name: str, given: list[Any]) -> tuple[str, list[Any]]:
+    """Torch's functions take a value first, Python's operators also a number."""
+    if name in _TURNED and isinstance(given[0], int | float):
+        return _TURNED[name], given[::-1]
+    if name in ("div", "pow") and isinstance(given[0], int | float):
+        raise _refused(node, f"{name} of a number by a value")
+    return name, given
+
+
 def _argument(node: fx.Node, value: Any) -> Any:
     if isinstance(value, fx.Node):
         return {"tensor": str(value.target)} if value.op == "get_attr" else {"value": value.name}
     if isinstance(value, list | tuple):
         return [_argument(node, part) for part in value]
+    if isinstance(value, dict):
+        return {"dict": {str(key): _argument(node, part) for key, part in value.items()}}
     if isinstance(value, slice):
         return {"slice": [value.start, value.stop, value.step]}
     if isinstance(value, torch.dtype):
@@ -176,13 +205,21 @@ def _described(node: fx.Node, module: nn.Module) -> tuple[str, dict[str, Any]]:
         names = (*_CONVOLUTION, "output_padding")
     elif kind in _POOLS:
         names = tuple(name for name in _POOLING if hasattr(module, name))
+    elif kind in _DROPPED:
+        return "Identity", {}
     elif names is None and phi is not None and phi.torch_class == kind.__name__:
         return kind.__name__, dict(phi.torch_options)
     if names is None:
         raise _refused(node, kind.__name__)
     options = {name: getattr(module, name) for name in names}
+    if isinstance(module, nn.RNN | nn.RNNCell):
+        options["nonlinearity"] = module.nonlinearity
+    if isinstance(module, nn.RNNBase) and module.proj_size:
+        raise _refused(node, f"{kind.__name__} with projections")
     if hasattr(module, "bias") and kind is not nn.RMSNorm:
-        options["bias"] = module.bias is not None
+        options["bias"] = (
+            bool(module.bias) if isinstance(module.bias, bool) else module.bias is not None
+        )
     return kind.__name__, options
 
 

@@ -25,7 +25,7 @@ _NESTED = ("state_dict", "model_state_dict", "model", "params")  # where checkpo
 _MAX_SHARING = 64  # how many times its size the tensors of a file may take
 
 
-def write_safetensors(
+def save_tensors(
     path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
 ) -> None:
     """Write named tensors, whole or not at all.

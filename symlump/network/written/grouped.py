@@ -7,7 +7,7 @@ smaller convolution again has g groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -137,7 +137,7 @@ def as_written(network: Network) -> Network:
             nodes += _written(network, found[node.name])
         elif node.name not in inside:
             nodes.append(node)
-    return Network(tuple(nodes), network.outputs, network.dtype)
+    return replace(network, nodes=tuple(nodes))
 
 
 def _written(network: Network, family: Family) -> list[Node]:

@@ -8,7 +8,7 @@ that these make, and those that they read, number by number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from symlump.network.equations.rearranged import owned_parts
 from symlump.network.network import Network
-from symlump.network.nodes import (
-    Affine,
-    Combine,
-    Concatenate,
-    Flatten,
-    Node,
-    Select,
-)
+from symlump.network.nodes import Affine, Combine, Concatenate, Flatten, Node, Select
 from symlump.network.step_nodes import Attention, ByPlace, Rearrange, passes_units
 from symlump.network.written.grouped import groups_of
 from symlump.ode.exact import IntArray
@@ -100,9 +93,8 @@ class Ties:
         >>> find_ties(Network.dense([np.ones((2, 1)), np.ones((1, 2))])).table("layers.0", 0).tolist()
         [[0], [1]]
         """
-        units, positions = self.units[name], self.positions[name]
-        order = np.lexsort((positions, units))
-        wanted = self.axes[axis]
+        units, wanted = self.units[name], self.axes[axis]
+        order = np.lexsort((self.positions[name], units))
         inside = order[np.isin(units[order], wanted)]
         if inside.size < wanted.size or inside.size % wanted.size:
             return np.empty((0, 0), dtype=np.int64)
@@ -139,8 +131,11 @@ class Ties:
                     total += width[node.name] * reads * offsets
                 if node.bias is not None and f"bias {node.bias_name}" not in held:
                     total += width[node.name]
-                held |= {f"weight {node.weight_name}"} if node.weight_name else set()
-                held |= {f"bias {node.bias_name}"} if node.bias_name else set()
+                held |= {
+                    f"{w} {n}"
+                    for w, n in (("weight", node.weight_name), ("bias", node.bias_name))
+                    if n
+                }
         return total
 
     def shares(self, network: Network) -> list[float]:
@@ -160,6 +155,10 @@ class Ties:
             joined[units[1:2]] = units[0]
             found.append(max(1, whole - self.parameters(network, joined)) / whole)
         return found
+
+
+def _distinct(rows: Sequence[IntArray]) -> int:
+    return int(np.unique(np.stack(rows), axis=1).shape[1])
 
 
 def find_ties(network: Network) -> Ties:
@@ -233,9 +232,8 @@ class _Finder:
             case Attention(heads=heads):
                 self._fixed += [units for units, _ in given[:2]]
                 units, _ = given[2]
-                if (
-                    np.unique(units).size < units.size
-                ):  # what two heads make of a unit are two values
+                # What two heads make of a unit are two values.
+                if np.unique(units).size < units.size:
                     self._fixed.append(units)
                     return self._made(node, fixed=True)
                 self._heads.append((node.name, units, heads))
@@ -260,7 +258,11 @@ class _Finder:
                 inside = np.tile(np.arange(places), units.size)
                 return units.repeat(places), position.repeat(places) * places + inside
             case Combine():
-                widest = max(given, key=lambda pair: pair[0].size)
+                widest = max(given, key=lambda pair: (pair[0].size, _distinct(pair)))
+                wide = [part for pair in given for part in pair if part.size == widest[0].size]
+                if _distinct(wide) > _distinct(widest):  # it tells more apart than each
+                    self._fixed += [units for units, _ in given]
+                    return self._made(node, fixed=True)
                 for units, positions in given:
                     if units.size == widest[0].size:
                         self._pairs.append((widest[0], units))
@@ -271,25 +273,36 @@ class _Finder:
         self._fixed += [units for units, _ in given]
         return self._made(node, fixed=True)
 
+    def _components(
+        self, first: IntArray, second: IntArray
+    ) -> tuple[int, IntArray, list[list[str]]]:
+        """What is one unit if these pairs are: how many there are, which each is, and the makers of each."""
+        links = coo_array((np.ones(first.size), (first, second)), shape=(self._count, self._count))
+        count, unit = connected_components(links, directed=False)
+        members: list[list[str]] = [[] for _ in range(count)]
+        for number, name in enumerate(self._owner):
+            members[unit[number]].append(name)
+        return count, unit, members
+
     def _found(self) -> Ties:
-        count = self._count
         first = np.concatenate([np.empty(0, dtype=np.int64), *(a for a, _ in self._pairs)])
         second = np.concatenate([np.empty(0, dtype=np.int64), *(b for _, b in self._pairs)])
-        links = coo_array((np.ones(first.size), (first, second)), shape=(count, count))
-        components, unit = connected_components(links, directed=False)
+        components, unit, members = self._components(first, second)
+        # Two units of one layer that meet, as where a rotary position turns its halves, are two all the same.
+        met = np.array([len(set(names)) < len(names) for names in members], dtype=bool)[unit]
+        if met.any():
+            self._fixed.append(np.flatnonzero(met))
+            components, unit, members = self._components(first[~met[first]], second[~met[first]])
         fixed: npt.NDArray[np.bool_] = np.zeros(components, dtype=bool)
         for units in self._fixed:
             fixed[unit[units]] = True
-        members: list[list[str]] = [[] for _ in range(components)]
-        for number, name in enumerate(self._owner):
-            members[unit[number]].append(name)
         read: list[set[tuple[str, int]]] = [set() for _ in range(components)]
         for name, units, heads in self._heads:  # only units of one head are mixed alike
             for number, head in zip(unit[units].tolist(), heads.tolist(), strict=True):
                 read[number].add((name, head))
         groups: dict[tuple[tuple[str, ...], frozenset[tuple[str, int]]], list[int]] = {}
         for number, names in enumerate(members):
-            if not fixed[number] and len(set(names)) == len(names):
+            if not fixed[number]:
                 groups.setdefault((tuple(names), frozenset(read[number])), []).append(number)
         axes = {names: np.array(units) for names, units in groups.items() if len(units) > 1}
         owners = {name: np.asarray(unit[own], dtype=np.int64) for name, own in self._units.items()}

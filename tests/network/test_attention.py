@@ -11,7 +11,7 @@ from transformer import Gate, ViT, copied, vit
 
 import symlump as sl
 from symlump.errors import NetworkError
-from symlump.network.nodes import Affine, Input
+from symlump.network.nodes import Affine, Combine, Concatenate, Input
 from symlump.network.step_nodes import Attention, Rearrange
 from symlump.network.ties import find_ties
 from symlump.network.torch_module import graph_module
@@ -315,3 +315,67 @@ def test_queries_that_share_keys_and_values(how, tmp_path):
     sl.write_onnx(small.network, tmp_path / "small.onnx")
     again = sl.read_onnx(tmp_path / "small.onnx")
     assert np.allclose(again(x.numpy()), model(x).detach().numpy(), atol=1e-12)
+
+
+class Rotary(nn.Module):
+    """Queries and keys turned by the place of their token: each half meets the other."""
+
+    def __init__(self, d=16, heads=2, tokens=5):
+        super().__init__()
+        self.heads = heads
+        self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
+        self.up, self.down = nn.Linear(d, 32), nn.Linear(32, d)
+        turns = 10.0 ** -torch.arange(0, d // heads, 2)
+        angles = (torch.arange(tokens)[:, None] * turns).repeat(1, 2)
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+
+    def turned(self, x):
+        a, b = x.chunk(2, -1)
+        return x * self.cos + torch.cat([-b, a], -1) * self.sin
+
+    def forward(self, x):
+        q, k, v = (
+            part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in (self.q, self.k, self.v)
+        )
+        mixed = functional.scaled_dot_product_attention(self.turned(q), self.turned(k), v)
+        x = x + self.o(mixed.transpose(1, 2).flatten(2))
+        return x + self.down(functional.gelu(self.up(x)))
+
+
+def test_halves_that_a_rotary_position_exchanges_stay_two():
+    """The sum pairs a unit with its other half; that makes them no one unit, at no tolerance."""
+    torch.manual_seed(0)
+    model, x = Rotary().double().eval(), torch.randn(3, 5, 16, dtype=torch.float64)
+    network = sl.from_torch(model, x)
+    ties = find_ties(network)
+    for name in ("q", "k"):
+        assert np.unique(ties.units[name]).size == 16
+    for method in (sl.AFDE(eps=0), sl.AFDE(eps=1e-9), sl.AFDE(retain=0.97), sl.AFDE(retain=0.6)):
+        small = sl.compress(network, method)
+        kept = {layer.name: layer.units for layer in small.network.layers}
+        assert kept["q"] == kept["k"] == 16
+        if method.eps is not None:
+            assert small.retained == 1 and far(sl.to_torch(small.network), model, x) < 1e-12
+    assert small.retained <= 0.6
+
+
+def test_units_that_a_sum_meets_twice_stay_apart():
+    """h read twice beside the two halves of another layer: these halves are tied to one, and are two."""
+    rng = np.random.default_rng(0)
+    network = sl.Network(
+        (
+            Input("x", (), (3,)),
+            Affine("h", ("x",), rng.normal(size=(4, 3))),
+            Affine("s", ("x",), rng.normal(size=(8, 3))),
+            Concatenate("twice", ("h", "h")),
+            Combine("sum", ("twice", "s"), "add"),
+            Affine("out", ("sum",), rng.normal(size=(1, 8))),
+        ),
+        ("out",),
+    )
+    x = rng.normal(size=(20, 3))
+    small = sl.compress(network, sl.AFDE(eps=1e-9))
+    assert np.allclose(small.network(x), network(x), atol=1e-8)
+    assert {layer.name: layer.units for layer in small.network.layers}["s"] == 8

@@ -118,7 +118,7 @@ class MergedWeights:
 
     def _maker(self, name: str) -> Affine | None:
         """The layer that makes the units of a value, if it reads nothing that changed."""
-        node = self._network.named[name]
+        node = self._network.named.get(name)  # none of a selection that the new network has alone
         while isinstance(node, Apply):
             node = self._network.named[node.inputs[0]]
         if not isinstance(node, Affine) or node.depthwise or self._changed[node.inputs[0]]:

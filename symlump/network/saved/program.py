@@ -72,7 +72,7 @@ def write_program(
 
 def _of_network(network: Network, example: object) -> Any:
     if example is not None:
-        raise NetworkError("example=… is for modules; a Network knows the shapes of its inputs")
+        raise NetworkError(f"example=… is for modules; {network!r} knows the shapes of its inputs")
     model = to_torch(network).eval()
     dtype: torch.dtype = getattr(torch, network.dtype)
     # Whole numbers are given as such; two samples, for one would be taken for a constant.

@@ -12,15 +12,17 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms, refuse
 from symlump.cli.networks.box import add_box
 from symlump.cli.networks.compress_methods import METHODS, make_method
-from symlump.cli.networks.compress_recurrent import is_recurrent_file, read_cells
+from symlump.cli.networks.compress_recurrent import read_cells
 from symlump.cli.networks.data import read_data
-from symlump.cli.networks.saved import add_shape, read_saved, refuse_unheeded
+from symlump.cli.networks.saved import add_shape, has_cells, open_saved, read_saved, refuse_unheeded
 from symlump.cli.outputs import add_picture, check_picture, draw_picture
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model, refuse_options_of_models
 from symlump.errors import FileFormatError, MethodError
 from symlump.progress import bar, working
 
 if TYPE_CHECKING:
+    from symlump.network.saved.onnx_file import OnnxFile
+    from symlump.network.saved.tensors import TensorFile
     from symlump.tolerances.sweep import Sweep
 
 _DESCRIPTION = """\
@@ -145,7 +147,8 @@ def run_sweep(options: argparse.Namespace) -> Sweep:
     """The sweep that the arguments ask for."""
     if Path(options.file).suffix.lower() in NETWORKS:
         _refuse_of_systems(options)
-        return _recurrent(options) if is_recurrent_file(options.file) else _network(options)
+        file = open_saved(options.file)
+        return _recurrent(options, file) if has_cells(file) else _network(options, file)
     if options.method == "constrained":
         return _linear(options)
     if getattr(options, "observable", None):
@@ -230,11 +233,11 @@ def _refuse_of_systems(options: argparse.Namespace) -> None:
     refuse_options_of_models(options)
 
 
-def _network(options: argparse.Namespace) -> Sweep:
+def _network(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Sweep:
     why = f"belongs to systems and recurrent cells; {options.file} is a network without any"
     refuse(options, {"horizon": None}, why)
     refuse_unheeded(options, options.file)
-    network, _ = read_saved(options.file, options)
+    network, _ = read_saved(file, options)
     if options.linkage is not None and options.method not in (None, "afde"):
         raise MethodError(f"--linkage is for afde, not for --method {options.method}")
     data = None if options.data is None else read_data(options.data, network)
@@ -251,7 +254,7 @@ def _network(options: argparse.Namespace) -> Sweep:
     return _swept(network, _numbers(options.eps), method, box=options.box, data=pair)
 
 
-def _recurrent(options: argparse.Namespace) -> Sweep:
+def _recurrent(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Sweep:
     from symlump.compression.merging.afde import AFDE
 
     what = f"{options.file} has recurrent cells"
@@ -262,7 +265,7 @@ def _recurrent(options: argparse.Namespace) -> Sweep:
         raise MethodError(
             f"{what}: to certify the error give both --box LOW HIGH, of the inputs, and --horizon, the steps"
         )
-    network, _ = read_cells(options.file, options)
+    network, _ = read_cells(file, options)
     method = AFDE(eps=0.0, linkage=options.linkage or "variance")
     eps = _numbers(options.eps)
     return _swept(network, eps, method, box=options.box, horizon=options.horizon)

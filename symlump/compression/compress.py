@@ -197,8 +197,8 @@ def compress(
         Its ``model`` is of the kind that was given: torch in, torch out. Of a module with RNN, GRU or LSTM
         cells a :class:`symlump.compression.recurrent.result.RecurrentCompression`, which answers the same
         questions; its model is of the class that was given. Of a neural ODE a
-        :class:`symlump.compression.recurrent.field.FieldCompression`. Its ``original`` is a snapshot: what
-        happens to the weights of ``model`` afterwards changes nothing in the result.
+        :class:`symlump.compression.recurrent.field.FieldCompression`. What was read is a snapshot: what
+        happens to the weights of ``model`` afterwards changes nothing in any of these results.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
 from symlump.network.saved.normed import is_norm, model_with_norms, pair_norms
-from symlump.network.saved.tensors import as_in_torch, natural_order, quote, read_tensors
+from symlump.network.saved.tensors import TensorFile, as_in_torch, natural_order, quote
 from symlump.network.saved.writing import ACTIVATION_KEY, OUTPUT_KEY, SavedNetwork
 from symlump.network.shared import keep_shared
 from symlump.network.torch_io import from_torch
@@ -41,7 +41,7 @@ _MAX_NAME = 1000  # polynomials are named by their coefficients, and have at mos
 
 
 def read_network(
-    path: str | Path,
+    path: str | Path | TensorFile,
     phi: str | None = None,
     output_phi: str | None = None,
     order: Sequence[str] | None = None,
@@ -64,9 +64,10 @@ def read_network(
     NetworkError
         If the tensors do not form a chain of dense layers, or the activation is not known.
     """
-    stored, metadata = read_tensors(Path(path))
-    tensors, file_names = as_in_torch(stored)
-    in_order = Path(path).suffix.lower() != ".safetensors"  # those are sorted by name
+    file = TensorFile.of(path)
+    path, metadata = file.path, file.metadata
+    tensors, file_names = as_in_torch(file.tensors)
+    in_order = path.suffix.lower() != ".safetensors"  # those are sorted by name
     phi = phi or metadata.get(ACTIVATION_KEY)
     output = activation(output_phi or metadata.get(OUTPUT_KEY) or "identity")
     layers: list[Layer] = []

@@ -70,6 +70,7 @@ def from_torch(
             f"a {type(model).__name__} is a program of torch.jit, which is not read; give the module that it "
             "was made of, or what torch exports of it as ONNX: read_onnx(path)"
         )
+    _refuse_quantized(model)
     lazy = next((n for n, p in model.named_parameters() if is_lazy(p)), None)
     if lazy is not None:
         raise NetworkError(
@@ -94,6 +95,17 @@ def from_torch(
         if guessed and "traced" in str(error):
             raise NetworkError(f"{error}. Give an input: example=torch.zeros(…)") from None
         raise
+
+
+def _refuse_quantized(model: nn.Module) -> None:
+    for place, module in model.named_modules():
+        kind = type(module)
+        if ".quantized." in f"{kind.__module__}." and ".ao." in kind.__module__:
+            raise NetworkError(
+                f"{place or 'this module'}: a quantized {kind.__name__} holds its weights packed, as whole "
+                "numbers; compress the model that it was made from, and quantize what comes back, as in "
+                "torch.ao.quantization.quantize_dynamic(compress(model, …).model)"
+            )
 
 
 def _refuse_recurrent(model: nn.Module) -> None:

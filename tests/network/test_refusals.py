@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 import symlump as sl
 from symlump.errors import FileFormatError, NetworkError
+from symlump.network.state_dict import read_network
 
 READERS = Path(sl.__file__).parent / "network"
 FOLDERS = ("exchange", "recurrent", "saved")
@@ -123,6 +125,37 @@ def test_outputs_that_do_not_depend_on_inputs_are_named(tmp_path: Path) -> None:
         sl.read_onnx(tmp_path / "n.onnx")
 
 
+def quantized(model: nn.Module) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: nn.Module = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, torch.qint8)
+    return found
+
+
+def test_state_dicts_of_quantized_models_name_what_is_no_tensor(tmp_path: Path) -> None:
+    model = quantized(nn.Sequential(nn.Linear(2, 4), nn.Tanh()))
+    torch.save(model.state_dict(), tmp_path / "net.pt")
+    with pytest.raises(FileFormatError, match=r"packed_params.* is a .*that of the model before"):
+        read_network(tmp_path / "net.pt", "tanh")
+
+
+def test_operators_of_quantized_files_say_what_to_read_instead(tmp_path: Path) -> None:
+    onnx: Any = pytest.importorskip("onnx")
+    from onnx import helper
+
+    x, y = (helper.make_tensor_value_info(name, 1, [1, 2]) for name in "xy")
+    scale = onnx.numpy_helper.from_array(np.ones((), np.float32), "s")
+    nodes = [helper.make_node("QuantizeLinear", ["x", "s"], ["q"], name="quantize")]
+    nodes.append(helper.make_node("DequantizeLinear", ["q", "s"], ["y"]))
+    onnx.save(
+        helper.make_model(helper.make_graph(nodes, "g", [x], [y], [scale])), tmp_path / "n.onnx"
+    )
+    with pytest.raises(
+        NetworkError, match=r"'quantize' \(QuantizeLinear\).*file with real numbers"
+    ):
+        sl.read_onnx(tmp_path / "n.onnx")
+
+
 def test_what_torch_modules_are_not_read() -> None:
     chain = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     program = torch.export.export(chain, (torch.zeros(3, 2),))
@@ -131,6 +164,10 @@ def test_what_torch_modules_are_not_read() -> None:
         (torch.jit.script(chain), "a program of torch.jit, which is not read; give the module"),
         (program, r"give its .module\(\)"),
         (nn.GRU(2, 3, device="meta"), "on the meta device, which holds no numbers; give it some"),
+        (
+            quantized(chain),
+            r"0: a quantized Linear holds its weights packed.*quantize what comes back",
+        ),
     ):
         with pytest.raises(NetworkError, match=said):
             sl.compress(given, sl.AFDE(eps=0))  # type: ignore[call-overload]

@@ -15,9 +15,17 @@ from symlump.cli.networks.compress_methods import (
     describe_methods,
     reduce_network,
 )
-from symlump.cli.networks.compress_recurrent import is_recurrent_file, run_recurrent
+from symlump.cli.networks.compress_recurrent import run_recurrent
 from symlump.cli.networks.data import Data, read_data
-from symlump.cli.networks.saved import add_shape, is_onnx, norms_line, read_saved, refuse_unheeded
+from symlump.cli.networks.saved import (
+    add_shape,
+    has_cells,
+    is_onnx,
+    norms_line,
+    open_saved,
+    read_saved,
+    refuse_unheeded,
+)
 from symlump.cli.outputs import (
     add_picture,
     certificates_line,
@@ -31,6 +39,8 @@ from symlump.progress import working
 if TYPE_CHECKING:
     from symlump.compression.compression import Compression
     from symlump.network.network import Network
+    from symlump.network.saved.onnx_file import OnnxFile
+    from symlump.network.saved.tensors import TensorFile
     from symlump.network.saved.writing import SavedNetwork
 
 _DESCRIPTION = """\
@@ -157,11 +167,12 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
-    if is_recurrent_file(options.model):
-        return run_recurrent(options)
+    file = open_saved(options.model)
+    if has_cells(file):
+        return run_recurrent(options, file)
     check_picture(options)
     suffix = "" if options.output is None else _suffix(options)
-    network, saved = _read(options)
+    network, saved = _read(options, file)
     data = None
     if options.data is not None:
         data = read_data(options.data, network)
@@ -189,10 +200,12 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(lambda: report, lambda: _text(result, report))
 
 
-def _read(options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
+def _read(
+    options: argparse.Namespace, file: OnnxFile | TensorFile
+) -> tuple[Network, SavedNetwork | None]:
     """The network, and the state dict it came from, if it did."""
     refuse_unheeded(options, options.model)
-    network, saved = read_saved(options.model, options)
+    network, saved = read_saved(file, options)
     whole = options.output is None or _suffix(options) in (".onnx", ".pt2", ".safetensors")
     if saved is None and network.chain is None and not whole:
         raise MethodError(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from symlump.compression.recurrent.result import RecurrentCompression
     from symlump.network.recurrent.recurrent_network import RecurrentNetwork
     from symlump.network.recurrent.saved import SavedRecurrent
+    from symlump.network.saved.onnx_file import OnnxFile
+    from symlump.network.saved.tensors import TensorFile
 
 #: Equations longer than this are not shown.
 _LONGEST = 4_000
@@ -29,23 +31,7 @@ _NOT_HERE = {
 }  # fmt: skip
 
 
-def is_recurrent_file(path: str) -> bool:
-    """Whether a file is a state dict or an ONNX file with recurrent cells."""
-    if is_onnx(path):
-        from symlump.network.recurrent.onnx_reading import holds_cells
-        from symlump.network.saved.onnx_file import load_onnx
-
-        return Path(path).is_file() and holds_cells(load_onnx(path))
-    from symlump.network.recurrent.saved import is_saved_recurrent
-    from symlump.network.saved.tensors import read_tensors
-    from symlump.network.saved.writing import SUFFIXES
-
-    if Path(path).suffix.lower() not in SUFFIXES or not Path(path).is_file():
-        return False
-    return is_saved_recurrent(read_tensors(Path(path))[0])
-
-
-def run_recurrent(options: argparse.Namespace) -> Answer:
+def run_recurrent(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Answer:
     """Run the command for a recurrent network."""
     from symlump.compression.merging.afde import AFDE
     from symlump.compression.recurrent.plan import RecurrentPlan
@@ -57,7 +43,7 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
         "--retain, --linkage, --steps, --layers, -o and --certificates",
     )
     _check_output(options)
-    network, saved = read_cells(options.model, options)
+    network, saved = read_cells(file, options)
     method = AFDE(
         eps=options.eps,
         retain=options.retain,
@@ -77,13 +63,13 @@ def run_recurrent(options: argparse.Namespace) -> Answer:
     return Answer(lambda: report, lambda: _text(result, report))
 
 
-def show_recurrent(options: argparse.Namespace) -> Answer:
+def show_recurrent(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Answer:
     """Show the cells of a recurrent network, and the map of the first."""
     from symlump.network.recurrent.equations import cell_map
 
     why = f"is for networks without recurrence; {options.file} has recurrent cells"
     refuse(options, _NOT_HERE, why)
-    network, _ = read_cells(options.file, options)
+    network, _ = read_cells(file, options)
     first = cell_map(network.cells[0].cell)
     if options.latex:
         return Answer(
@@ -113,20 +99,20 @@ def show_recurrent(options: argparse.Namespace) -> Answer:
 
 
 def read_cells(
-    path: str, options: argparse.Namespace
+    file: OnnxFile | TensorFile, options: argparse.Namespace
 ) -> tuple[RecurrentNetwork, SavedRecurrent | None]:
     """The network, and the state dict that it came from, if it did."""
-    refuse_unheeded(options, path)
-    if is_onnx(path):
+    from symlump.network.saved.onnx_file import OnnxFile
+
+    refuse_unheeded(options, str(file.path))
+    if isinstance(file, OnnxFile):
         from symlump.network.recurrent.onnx_reading import read_recurrent_onnx
 
-        with working(f"reading {path}"):
-            return read_recurrent_onnx(path), None
+        return read_recurrent_onnx(file), None
     from symlump.network.recurrent.saved import read_saved
 
     order = getattr(options, "layers", None)
-    with working(f"reading {path}"):
-        saved = read_saved(path, options.activation, None if order is None else names(order))
+    saved = read_saved(file, options.activation, None if order is None else names(order))
     return saved.network, saved
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from symlump.cli.answer import Answer
 from symlump.cli.networks.box import certified_line, certify
-from symlump.cli.networks.saved import read_saved, refuse_unheeded
+from symlump.cli.networks.saved import open_saved, read_saved, refuse_unheeded
 from symlump.compression.relaxed.explain_reduction import explain_reduction
 from symlump.progress import working
 
@@ -16,7 +16,7 @@ def explain_networks(options: argparse.Namespace) -> Answer:
     paths = options.file, options.x
     refuse_unheeded(options, *paths)
     with working("reading the networks"):
-        original, reduced = (read_saved(path, options)[0] for path in paths)
+        original, reduced = (read_saved(open_saved(path), options)[0] for path in paths)
     with working("looking for the units that stand on each other"):
         explanation = explain_reduction(original, reduced)
     report = {"original": options.file, "reduced": options.x, **explanation.to_dict()}

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.arguments import names, refuse
 from symlump.errors import ActivationMissingError, MethodError
+from symlump.progress import working
 
 if TYPE_CHECKING:
     from symlump.network.network import Network
+    from symlump.network.saved.onnx_file import OnnxFile
+    from symlump.network.saved.tensors import TensorFile
     from symlump.network.saved.writing import SavedNetwork
 
 #: Options that say something of a state dict, and of an ONNX file, as they are when they are not given.
@@ -46,7 +49,37 @@ def refuse_unheeded(options: argparse.Namespace, *paths: str) -> None:
         )
 
 
-def read_saved(path: str, options: argparse.Namespace) -> tuple[Network, SavedNetwork | None]:
+def open_saved(path: str) -> OnnxFile | TensorFile:
+    """The content of a file, read once, to be asked what it is and then read as that.
+
+    Raises
+    ------
+    FileFormatError
+        If the file cannot be read.
+    """
+    from symlump.network.saved.onnx_file import OnnxFile
+    from symlump.network.saved.tensors import TensorFile
+
+    with working(f"reading {path}"):
+        return OnnxFile.of(path) if is_onnx(path) else TensorFile.of(path)
+
+
+def has_cells(file: OnnxFile | TensorFile) -> bool:
+    """Whether a file is a state dict or an ONNX file with recurrent cells."""
+    from symlump.network.saved.onnx_file import OnnxFile
+
+    if isinstance(file, OnnxFile):
+        from symlump.network.recurrent.onnx_reading import holds_cells
+
+        return holds_cells(file.model)
+    from symlump.network.recurrent.saved import is_saved_recurrent
+
+    return is_saved_recurrent(file.tensors)
+
+
+def read_saved(
+    file: OnnxFile | TensorFile, options: argparse.Namespace
+) -> tuple[Network, SavedNetwork | None]:
     """Read a network as those options say that the command has; and the state dict it came from, if it did.
 
     Raises
@@ -54,18 +87,20 @@ def read_saved(path: str, options: argparse.Namespace) -> tuple[Network, SavedNe
     FileFormatError, NetworkError
         If the file cannot be read, or holds no such network.
     """
-    if is_onnx(path):
+    from symlump.network.saved.onnx_file import OnnxFile
+
+    if isinstance(file, OnnxFile):
         from symlump.network.exchange.onnx_io import read_onnx
 
-        return read_onnx(path, getattr(options, "leave_untouched", False), shapes_of(options)), None
+        return read_onnx(file, getattr(options, "leave_untouched", False), shapes_of(options)), None
     from symlump.network.state_dict import read_network
 
     output, layers = (getattr(options, name, None) for name in ("output_activation", "layers"))
     order = None if layers is None else names(layers)
     try:
-        saved = read_network(path, options.activation, output, order)
+        saved = read_network(file, options.activation, output, order)
     except ActivationMissingError as error:
-        raise ActivationMissingError(f"{path}: {error}") from None
+        raise ActivationMissingError(f"{file.path}: {error}") from None
     return saved.network, saved
 
 

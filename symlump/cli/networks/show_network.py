@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.networks.compress_recurrent import is_recurrent_file, show_recurrent
-from symlump.cli.networks.saved import read_saved, refuse_unheeded
+from symlump.cli.networks.compress_recurrent import show_recurrent
+from symlump.cli.networks.saved import has_cells, open_saved, read_saved, refuse_unheeded
 from symlump.errors import ActivationMissingError, MethodError
 from symlump.network.encode import encode
 from symlump.network.network import Network
@@ -20,20 +20,25 @@ from symlump.ode.polynomial import PolynomialODE
 from symlump.progress import working
 from symlump.tables import table_text
 
+if TYPE_CHECKING:
+    from symlump.network.saved.onnx_file import OnnxFile
+    from symlump.network.saved.tensors import TensorFile
+
 _ROWS = 100
 _ENCODED = 5_000_000  # parameters; above, no equations are shown
 
 
 def run_network(options: argparse.Namespace) -> Answer:
     """Run the command for a network."""
-    if is_recurrent_file(options.file):
-        return show_recurrent(options)
+    file = open_saved(options.file)
+    if has_cells(file):
+        return show_recurrent(options, file)
     if options.picture is not None:
         raise MethodError(
             "--picture draws models; a network is drawn by symlump compress --picture"
         )
     with working(f"reading {options.file}"):
-        network, known = _read(options)
+        network, known = _read(options, file)
         ode = None
         if options.latex and not known:
             raise MethodError(
@@ -52,13 +57,16 @@ def run_network(options: argparse.Namespace) -> Answer:
     )
 
 
-def _read(options: argparse.Namespace) -> tuple[Network, bool]:
+def _read(options: argparse.Namespace, file: OnnxFile | TensorFile) -> tuple[Network, bool]:
     """The network, and whether its activations are known."""
     refuse_unheeded(options, options.file)
     try:
-        return read_saved(options.file, options)[0], True
+        return read_saved(file, options)[0], True
     except ActivationMissingError:
-        return read_network(options.file, "identity").network, False
+        from symlump.network.saved.tensors import TensorFile
+
+        assert isinstance(file, TensorFile)  # an ONNX file says its activations
+        return read_network(file, "identity").network, False
 
 
 def _described(network: Network, known: bool) -> str:

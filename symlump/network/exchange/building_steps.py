@@ -12,7 +12,7 @@ import numpy as np
 from symlump.errors import NetworkError
 from symlump.network.exchange.arranging import Arranger, shape_text
 from symlump.network.exchange.views import Piece, View, all_of, join
-from symlump.network.nodes import Affine, Concatenate, Input, Pool, Shape
+from symlump.network.nodes import Affine, Concatenate, Input, Pool, Select, Shape
 from symlump.network.step_nodes import Operation
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -215,8 +215,46 @@ class StepBuilder(Arranger):
         )
         if sizes == view.shape:
             return view
+        copied = self._copied_heads(name, view, sizes)
+        if copied is not None:
+            return copied
         plain = self.plain(name, view)
         return self.step(name, "spread", [plain], {"size": sizes[1:]})
+
+    def _copied_heads(self, name: str, x: View, sizes: Shape) -> View | None:
+        """Heads with copies of theirs beside them, as keys have that several queries share; else None.
+
+        The copies are further channels, so that what is the same stays seen to be the same.
+        """
+        grown = [k for k, (n, m) in enumerate(zip(sizes, x.shape, strict=True)) if n != m]
+        if len(grown) != 1 or len(sizes) != 5 or grown[0] not in (1, 2) or not x.samples_first:
+            return None
+        k, count = grown[0], self.shapes[x.name][0]
+        heads, width = x.axes[3 - k], x.axes[-1]
+        if not all(axis and all(p.axis == 0 for p in axis) for axis in (heads, width)):
+            return None
+        index = np.tile(np.arange(count), sizes[k])
+        node = self.add(Select(self.free(name), (x.name,), index))
+        axes = list(x.axes)
+        axes[k] = (Piece(0, sizes[k], count),)
+        return View(node, tuple(axes))
+
+    def repeat(self, name: str, x: View, times: Sequence[int]) -> View | None:
+        """A value so often along each axis, one after the other; None where that is several axes."""
+        rank = len(times)
+        view = replace(x, axes=((),) * (rank - len(x.axes)) + x.axes)
+        grown = [k for k, n in enumerate(times) if n != 1]
+        if not grown:
+            return view
+        if len(grown) > 1 or not 1 <= grown[0] < len(view.axes):
+            return None
+        k, shape = grown[0], view.shape
+        if shape[k] == 1:
+            return self.spread(name, view, (*shape[:k], times[k], *shape[k + 1 :]))
+        opened = view.reshaped((*shape[:k], 1, *shape[k:]))
+        assert opened is not None
+        found = self.spread(name, opened, (*shape[:k], times[k], *shape[k:]))
+        return found.reshaped((*shape[:k], times[k] * shape[k], *shape[k + 1 :]))
 
     def spread_over(self, name: str, x: View, shape: Shape) -> View:
         """A value spread over a constant that is larger along axes where the value has length 1."""

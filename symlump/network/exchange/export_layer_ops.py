@@ -221,6 +221,15 @@ class LayerOperations(ShapeOperations):
         size = tuple(n or x.shape[2 + k] for k, n in enumerate(sizes))
         return self.build.pool(name, x, operation, size, adaptive=True)
 
+    def on_repeat(self, name: str, a: Arguments) -> View | None:
+        """A value so often along each axis."""
+        x, times = a["self"], a["repeats"]
+        if not isinstance(x, View) or not all(isinstance(n, int) for n in times):
+            return None
+        return self.build.repeat(name, x, times)
+
+    on_tile = on_repeat
+
     def on_repeat_interleave(self, name: str, a: Arguments) -> View | None:
         """Heads that several queries share, each so often."""
         x, times, axis = a["self"], a.get("repeats"), a.get("dim")

@@ -95,7 +95,7 @@ def _slice(x: list[Any], a: dict[str, Any]) -> Array | None:
 
 _FREE = ("Identity", "Transpose", "Reshape", "Shape", "Unsqueeze", "Squeeze")
 _ENTRYWISE = (
-    *("Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Reciprocal", "Pow", "Equal", "Where"),
+    *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Sqrt", "Reciprocal", "Pow", "Equal", "Where"),
     *("Floor", "Ceil", "Cast"),
 )
 _FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Array | None]] = {
@@ -113,6 +113,7 @@ _FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Array | None]] = {
     "Sub": lambda x, a: x[0] - x[1],
     "Mul": lambda x, a: x[0] * x[1],
     "Div": _divided,
+    "Mod": lambda x, a: np.asarray(np.fmod(*x) if a.get("fmod") else np.mod(*x)),
     "Neg": lambda x, a: -x[0],
     "Sqrt": lambda x, a: np.sqrt(x[0]),
     "Reciprocal": lambda x, a: 1 / x[0],

@@ -24,12 +24,12 @@ from symlump.network.nodes import Shape
 from symlump.network.saved.onnx_file import (
     DTYPES,
     MISFITS,
+    OnnxFile,
     array_of_tensor,
     attribute_value,
     clean,
     first_line,
     in_order,
-    load_onnx,
     naming,
     onnx_library,
     refuse_loops,
@@ -49,7 +49,7 @@ _UNKNOWN = "this operator is not known, or not in this form"
 
 @memory_errors()
 def read_onnx(
-    path: str | Path,
+    path: str | Path | OnnxFile,
     leave_untouched: bool = False,
     shape: Mapping[str, Sequence[int]] | None = None,
 ) -> Network:
@@ -85,9 +85,9 @@ def read_onnx(
     >>> read_onnx(path)
     <Network: 2–2–1, tanh, 6 parameters>
     """
-    onnx, model = onnx_library(), load_onnx(path)
-    with naming(path):
-        return _Reader(onnx, model, leave_untouched, shape or {}).network
+    onnx, file = onnx_library(), OnnxFile.of(path)
+    with naming(file.path):
+        return _Reader(onnx, file.model, leave_untouched, shape or {}).network
 
 
 class _Reader:
@@ -254,7 +254,7 @@ class _Reader:
             )
             if self._told:
                 offer = f"it cannot be left untouched either: {self._told}"
-            raise NetworkError(f"{shown}: {why or _UNKNOWN}; {offer}")
+            raise NetworkError(f"{shown}: {why or _unknown(node.op_type)}; {offer}")
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))
         results = result if isinstance(result, tuple) else (result,)
@@ -313,6 +313,20 @@ class _Reader:
             if name in self._initializers and name.endswith(".weight"):
                 return clean(name.removesuffix(".weight")) or node.op_type
         return clean(node.name) or f"{node.op_type}_{number}"
+
+
+def _unknown(operator: str) -> str:
+    """What is to be said of an operator that is not read."""
+    if (
+        "QuantizeLinear" in operator
+        or operator.startswith("QLinear")
+        or operator.endswith("Integer")
+    ):
+        return (
+            "it is of a quantized network, which is not read; read the file with real numbers that it was made "
+            "from, and quantize what is written"
+        )
+    return _UNKNOWN
 
 
 def _counted(samples: int) -> str:

@@ -90,6 +90,12 @@ class ShapeOperators:
             return None
         return self.build.spread(name, x[0], tuple(int(n) for n in x[1].ravel()))
 
+    def on_Tile(self, name: str, x: Inputs, a: Attributes) -> View | None:
+        """A value so often along each axis."""
+        if not isinstance(x[0], View) or not isinstance(x[1], np.ndarray):
+            return None
+        return self.build.repeat(name, x[0], [int(n) for n in x[1].ravel()])
+
     def on_Pad(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Constants around the grid; nothing, where nothing is added."""
         pads = x[1] if len(x) > 1 else np.array(a.get("pads", a.get("paddings", ())))

@@ -62,6 +62,9 @@ class TokenBuilder(StepBuilder):
             axes = list(first.axes)
             axes[axis] = join([outer, *own])
             return View(joint.name, tuple(axes))
+        if alike and not own and len({v.name for v in views}) == 1 and len(views) == len(parts):
+            copies = tuple(len(views) if k == axis else n for k, n in enumerate(first.shape))
+            return self.spread(name, first, copies)
         order = self._channels_first(views, axis)
         names: list[str] = []
         places: list[int] = []

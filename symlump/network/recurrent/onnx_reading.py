@@ -33,12 +33,12 @@ from symlump.network.recurrent.recurrent_network import CellNode, Reader, Recurr
 from symlump.network.saved.onnx_file import (
     DTYPES,
     MISFITS,
+    OnnxFile,
     array_of_tensor,
     attribute_value,
     clean,
     first_line,
     in_order,
-    load_onnx,
     naming,
     onnx_library,
     refuse_loops,
@@ -51,7 +51,7 @@ _HINT = (
 
 
 @memory_errors()
-def read_recurrent_onnx(path: str | Path) -> RecurrentNetwork:
+def read_recurrent_onnx(path: str | Path | OnnxFile) -> RecurrentNetwork:
     """Read the recurrent cells of an ONNX file, and the dense layers behind them.
 
     Parameters
@@ -75,9 +75,9 @@ def read_recurrent_onnx(path: str | Path) -> RecurrentNetwork:
         If onnx is not installed.
     """
     onnx = onnx_library()
-    model = load_onnx(path)
-    with naming(path):
-        return _Walk(onnx, model).network()
+    file = OnnxFile.of(path)
+    with naming(file.path):
+        return _Walk(onnx, file.model).network()
 
 
 def holds_cells(model: Any) -> bool:

@@ -22,9 +22,9 @@ from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
 from symlump.network.recurrent.torch_cells import PARTS, cell_of, rows_of
 from symlump.network.saved.tensors import (
+    TensorFile,
     natural_order,
     quote,
-    read_tensors,
     save_tensors,
     write_torch,
 )
@@ -67,7 +67,9 @@ def is_saved_recurrent(tensors: dict[str, torch.Tensor]) -> bool:
 
 
 def read_saved(
-    path: str | Path, activation: str | None = None, readers: Sequence[str] | None = None
+    path: str | Path | TensorFile,
+    activation: str | None = None,
+    readers: Sequence[str] | None = None,
 ) -> SavedRecurrent:
     """Read a saved state dict with recurrent cells.
 
@@ -83,7 +85,7 @@ def read_saved(
     FileFormatError, NetworkError
         If the file cannot be read, or its tensors do not form recurrent modules.
     """
-    return saved_recurrent(read_tensors(Path(path))[0], activation, readers)
+    return saved_recurrent(TensorFile.of(path).tensors, activation, readers)
 
 
 def saved_recurrent(

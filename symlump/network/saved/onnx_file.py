@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,25 @@ def onnx_library() -> Any:
             "ONNX files need the extra onnx; install it with: pip install 'symlump[onnx]'"
         ) from None
     return onnx
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxFile:
+    """An ONNX file that was opened, once for all who look into it.
+
+    Parameters
+    ----------
+    path : Path
+    model : onnx.ModelProto
+    """
+
+    path: Path
+    model: Any
+
+    @classmethod
+    def of(cls, path: str | Path | OnnxFile) -> OnnxFile:
+        """The file at a path, read; one that was read already is returned."""
+        return path if isinstance(path, cls) else cls(Path(str(path)), load_onnx(str(path)))
 
 
 def load_onnx(path: str | Path) -> Any:
@@ -136,8 +156,11 @@ def refuse_loops(graph: Any) -> None:
     """Raise, by the name of its node, if an exporter wrote a recurrence as a loop."""
     loop = next((node for node in graph.node if node.op_type in ("Loop", "Scan")), None)
     if loop is not None:
+        body = [node.op_type for a in loop.attribute if a.HasField("g") for node in a.g.node]
+        inside = ", ".join(list(dict.fromkeys(body))[:8])
         raise NetworkError(
-            f"node {loop.name!r} ({loop.op_type}): a recurrence written as a loop is not read. The operators "
+            f"node {loop.name!r} ({loop.op_type}): a recurrence written as a loop is not read, here one over "
+            f"{len(body)} nodes, with {inside or 'nothing'}. The operators "
             "RNN, GRU and LSTM are, as torch exports its modules, and Keras its LSTM; the weights of Keras's "
             "GRU and SimpleRNN can be copied into torch.nn.GRU (gates in the order r, z, n, where Keras has "
             "z, r, n) and torch.nn.RNN"

@@ -11,6 +11,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,29 @@ def write_torch(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
             raise OSError(str(error.__context__ or error).split("\n")[0]) from None
 
 
+@dataclass(frozen=True, eq=False)
+class TensorFile:
+    """A file of tensors that was opened, once for all who look into it.
+
+    Parameters
+    ----------
+    path : Path
+    tensors : dict of str to Tensor
+    metadata : dict of str to str
+    """
+
+    path: Path
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, path: str | Path | TensorFile) -> TensorFile:
+        """The file at a path, read; one that was read already is returned."""
+        if isinstance(path, cls):
+            return path
+        return cls(Path(str(path)), *read_tensors(Path(str(path))))
+
+
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """All tensors of a file by name, and its metadata; nothing in the file is executed.
 
@@ -98,12 +122,22 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     for _ in _NESTED:  # as training scripts save it, beside other things, and perhaps twice
         inside = [content.get(k) for k in _NESTED] if isinstance(content, dict) else []
         content = next((part for part in inside if isinstance(part, dict)), content)
-    if not isinstance(content, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
-    ):
+    held = content.items() if isinstance(content, dict) else ()
+    other = next(
+        (k for k, v in held if not (isinstance(k, str) and isinstance(v, torch.Tensor))), None
+    )
+    if not isinstance(content, dict) or other is not None:
+        what = f"a {type(content).__name__}"
+        what += (
+            ""
+            if other is None
+            else f" in which {quote(str(other))} is a {type(content[other]).__name__}"
+        )
+        packed = (
+            "; of a quantized model, that of the model before" if "packed" in str(other) else ""
+        )
         raise FileFormatError(
-            f"{path} holds a {type(content).__name__}, not a plain state dict of named tensors; save "
-            "model.state_dict()"
+            f"{path} holds {what}, not a plain state dict of named tensors; save model.state_dict(){packed}"
         )
     _check_plain(path, content)
     return {name: tensor.detach() for name, tensor in content.items()}, {}

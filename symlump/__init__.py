@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     )
     from symlump.compression.symmetries.symmetric import Symmetric
     from symlump.display.graph_text import to_dot, to_mermaid
+    from symlump.display.matrix_picture import draw_blocks
     from symlump.display.refinement import Refinement, draw_refinement
     from symlump.display.result_pictures import draw
-    from symlump.display.system_pictures import draw_blocks, draw_trajectories
+    from symlump.display.trajectory_picture import draw_trajectories
     from symlump.formats import read, write
     from symlump.formats.model import Model
     from symlump.lumping.backward import Backward
@@ -116,8 +117,8 @@ _HOME = {
     "draw": "symlump.display.result_pictures",
     "to_mermaid": "symlump.display.graph_text",
     "to_dot": "symlump.display.graph_text",
-    "draw_trajectories": "symlump.display.system_pictures",
-    "draw_blocks": "symlump.display.system_pictures",
+    "draw_trajectories": "symlump.display.trajectory_picture",
+    "draw_blocks": "symlump.display.matrix_picture",
     "draw_refinement": "symlump.display.refinement",
     "Refinement": "symlump.display.refinement",
     "from_torch": "symlump.network.torch_io",

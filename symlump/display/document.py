@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from symlump.compression.compression import Compression
 from symlump.lumping.lumping import Lumping
-from symlump.ode.notation import left_latex, name_latex
+from symlump.ode.notation import left_latex, name_latex, words_latex
 from symlump.ode.printing import equation_latex
-
-_GREEK = {"ε": r"$\varepsilon$", "δ": r"$\delta$", "→": r"$\to$", "%": r"\%", "–": "--"}
 
 
 def equations_document(compression: Compression, digits: int = 5) -> str:
@@ -23,7 +21,7 @@ def equations_document(compression: Compression, digits: int = 5) -> str:
         r"\setlength{\parindent}{0pt}\setlength{\parskip}{4pt}\allowdisplaybreaks",
         r"\begin{document}",
         r"\raggedright",
-        rf"\section*{{{_plain(compression.headline())}}}",
+        rf"\section*{{{words_latex(compression.headline())}}}",
     ]
     for lumping in compression.lumpings:
         parts += _lumping(lumping, digits)
@@ -32,7 +30,7 @@ def equations_document(compression: Compression, digits: int = 5) -> str:
 
 def _lumping(lumping: Lumping, digits: int) -> list[str]:
     join = " + " if lumping.method.direction == "forward" else " = "
-    parts = [rf"\subsection*{{{_plain(lumping.headline())}}}", r"\subsubsection*{Blocks}"]
+    parts = [rf"\subsection*{{{words_latex(lumping.headline())}}}", r"\subsubsection*{Blocks}"]
     for name, block in zip(lumping.quotient.variables, lumping.blocks, strict=True):
         if len(block) > 1:
             parts.append(f"${name_latex(name)} = {join.join(map(name_latex, block))}$\n")
@@ -42,9 +40,3 @@ def _lumping(lumping: Lumping, digits: int) -> list[str]:
         left = left_latex(name_latex(name), lumping.quotient.discrete)
         parts.append(f"${left} = {right}$\n")
     return parts
-
-
-def _plain(text: str) -> str:
-    for symbol, latex in _GREEK.items():
-        text = text.replace(symbol, latex)
-    return text

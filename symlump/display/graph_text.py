@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from symlump.colours import Look, block_numbers
 from symlump.errors import MethodError
 from symlump.memory import memory_errors
 
@@ -12,13 +13,19 @@ if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
 
 _MAX_NODES = 2000
-#: Fill colours of merged blocks (light, so that black text reads on them).
-_FILLS = ("#F5D9A6", "#BFE3F7", "#B3E0D2", "#FAF4B5", "#B3D3EA", "#F2C2A6", "#EBD1DF", "#DDDDDD")
 
 
 @memory_errors()
 def to_dot(lumping: Lumping) -> str:
     """The dependency graph in Graphviz's language; the blocks are clusters.
+
+    Parameters
+    ----------
+    lumping : Lumping
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -36,8 +43,8 @@ def to_dot(lumping: Lumping) -> str:
       node [shape=circle, style=filled, fillcolor=white];
       subgraph cluster_0 {
         label="y1";
-        "a" [fillcolor="#F5D9A6"];
-        "b" [fillcolor="#F5D9A6"];
+        "a" [fillcolor="#44BB99"];
+        "b" [fillcolor="#44BB99"];
       }
       "c";
       "a" -> "c";
@@ -51,13 +58,16 @@ def to_dot(lumping: Lumping) -> str:
         "  rankdir=LR;",
         "  node [shape=circle, style=filled, fillcolor=white];",
     ]
-    for number, (name, block) in enumerate(_blocks(lumping)):
+    blocks = _blocks(lumping)
+    looks = block_numbers([len(block) for _, block in blocks])
+    for number, (name, block) in enumerate(blocks):
         if len(block) == 1:
             lines.append(f"  {_quoted(block[0])};")
             continue
-        fill = _FILLS[number % len(_FILLS)]
+        look = Look.of(looks[number])
+        more = ', style="filled,dashed"' if look.hatch else ""
         lines += [f"  subgraph cluster_{number} {{", f"    label={_quoted(name)};"]
-        lines += [f'    {_quoted(variable)} [fillcolor="{fill}"];' for variable in block]
+        lines += [f'    {_quoted(variable)} [fillcolor="{look.fill}"{more}];' for variable in block]
         lines.append("  }")
     lines += [f"  {_quoted(x)} -> {_quoted(y)};" for x, y in _edges(lumping)]
     return "\n".join([*lines, "}"])
@@ -66,6 +76,14 @@ def to_dot(lumping: Lumping) -> str:
 @memory_errors()
 def to_mermaid(lumping: Lumping) -> str:
     """The dependency graph in Mermaid's language, which many code hosts draw; the blocks are subgraphs.
+
+    Parameters
+    ----------
+    lumping : Lumping
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -109,7 +127,8 @@ def _blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:
         )
     if len(lumping.ode) > _MAX_NODES:
         raise MethodError(
-            f"a graph of {len(lumping.ode)} variables cannot be read; at most {_MAX_NODES} are written"
+            f"a graph of {len(lumping.ode)} variables is too large to draw legibly (at most {_MAX_NODES}); "
+            "use draw(lumping)"
         )
     return list(zip(lumping.quotient.variables, lumping.blocks, strict=True))
 

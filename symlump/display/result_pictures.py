@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import numpy as np
 
-from symlump.display.drawing import PALETTE, draw_graphs, draw_lumping, draw_system, new_figure
+from symlump.display.drawing import PALETTE, new_figure
+from symlump.display.graph_picture import draw_graphs, draw_lumping, draw_system
 from symlump.display.hmatrix_picture import draw_hmatrix
+from symlump.display.matrix_picture import draw_matrix
 from symlump.display.sweep_picture import draw_sweep
-from symlump.display.system_pictures import draw_matrix
+from symlump.display.trajectory_picture import draw_trajectory
 from symlump.errors import MethodError
 from symlump.memory import memory_errors
 from symlump.ode.notation import name_latex
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from symlump.lumping.conditions import Conditions
     from symlump.lumping.linear.hierarchy import Hierarchy
     from symlump.lumping.linear.linear_lumping import LinearLumping
-    from symlump.ode.simulate import Trajectory
     from symlump.proof.certificate import Certificate
 
 _MAX_VARIABLES = 2000
@@ -31,21 +32,21 @@ _LABELLED = 40
 _WRITTEN = 12
 _BARS = 40
 _LINES = 14
-_CURVES = 8
 
 
 def draw_linear(lumping: LinearLumping) -> Figure:
     """The matrix L of y = L·x, one row for each variable of the quotient, and the quotient's own matrix."""
     if len(lumping.ode) > _MAX_VARIABLES:
         raise MethodError(
-            f"a matrix of {len(lumping.ode)} variables cannot be seen; draw at most {_MAX_VARIABLES}"
+            f"a matrix of {len(lumping.ode)} columns is too large to draw legibly (at most {_MAX_VARIABLES}); "
+            "use lumping.matrix"
         )
     if not len(lumping):
         raise MethodError("a lumping without rows has no picture")
     figure = new_figure(9.0, 4.6)
     left, right = figure.subplots(1, 2)
     _coefficients(left, lumping.matrix.toarray(), lumping.quotient.variables, lumping.ode.variables)
-    draw_matrix(right, lumping.quotient, np.arange(len(lumping)), np.empty(0))
+    draw_matrix(right, lumping.quotient, np.arange(len(lumping)))
     left.set_title("y = L·x")
     right.set_title("the quotient: who acts on whom")
     figure.suptitle(lumping.headline(), fontsize=11, wrap=True)
@@ -72,7 +73,9 @@ def draw_hierarchy(chain: Hierarchy) -> Figure:
     """A bar for each lumping, as high as its dimension; the step to it is the dark part."""
     heights = [*chain.dimensions, len(chain.ode)]
     if len(heights) > _BARS:
-        raise MethodError(f"{len(heights)} steps cannot be seen; draw at most {_BARS}")
+        raise MethodError(
+            f"{len(heights)} steps are too many to draw legibly (at most {_BARS}); use chain.dimensions"
+        )
     figure = new_figure(max(5.5, 0.8 * len(heights) + 2), 4.4)
     from matplotlib.ticker import MaxNLocator
 
@@ -112,7 +115,9 @@ def draw_compression(compression: Compression) -> Figure:
     """Two bars a layer: its parameters, and those that remain; with units → blocks."""
     layers = compression.layers
     if len(layers) > _BARS:
-        raise MethodError(f"{len(layers)} layers cannot be seen; draw at most {_BARS}")
+        raise MethodError(
+            f"{len(layers)} layers are too many to draw legibly (at most {_BARS}); use compression.layers"
+        )
     figure = new_figure(7.5, 0.55 * len(layers) + 1.8)
     axes = figure.subplots()
     at = np.arange(len(layers))
@@ -187,7 +192,8 @@ def draw_certificate(certificate: Certificate) -> Figure:
     rows, columns = tuple(data["matrix"]), tuple(data["system"])
     if len(columns) > _MAX_VARIABLES:
         raise MethodError(
-            f"a matrix of {len(columns)} variables cannot be seen; draw at most {_MAX_VARIABLES}"
+            f"a matrix of {len(columns)} columns is too large to draw legibly (at most {_MAX_VARIABLES}); "
+            "use certificate.data"
         )
     from symlump.proof.check import read_polynomial
 
@@ -213,32 +219,6 @@ def _dependencies(system: Mapping[str, Any]) -> nx.DiGraph:
         for factor in monomial
     )
     return graph
-
-
-def draw_trajectory(trajectory: Trajectory) -> Figure:
-    """The variables that change most, against time."""
-    figure = new_figure(7.5, 4.6)
-    axes = figure.subplots()
-    spread = np.ptp(trajectory.states, axis=1)
-    shown = np.sort(np.argsort(-spread, kind="stable")[:_CURVES])
-    styles = ("-", "--", "-.", ":")
-    for number, row in enumerate(shown.tolist()):
-        axes.plot(
-            trajectory.times,
-            trajectory.states[row],
-            styles[number % len(styles)],
-            color=PALETTE[(4, 5, 2, 6, 0, 1, 7, 3)[number]],
-            label=f"${name_latex(trajectory.variables[row])}$",
-        )
-    if len(trajectory.variables) > len(shown):
-        axes.set_title(
-            f"the {len(shown)} of {len(trajectory.variables)} variables that change most",
-            fontsize=11,
-        )
-    axes.set_xlabel("time")
-    axes.legend(frameon=False, ncols=2)
-    axes.grid(True, alpha=0.25)
-    return figure
 
 
 #: By the name of the class, so that drawing one thing does not import all the others.
@@ -277,14 +257,24 @@ def draw(result: Any) -> Figure:
     PolynomialODE         the dependency graph
     ====================  ==========================================================================
 
-    In a dependency graph an arrow x → y says that x occurs in the equation of y; a ring around a node, that
-    it occurs in its own.
+    In a dependency graph an arrow x → y says that x occurs in the equation of y; a black ring around a node,
+    that it occurs in its own. Merged blocks have colours, beyond eight also hatches; what stays alone is grey.
+    A system or lumping of more than 150 variables is drawn as a matrix, its quotient as a graph where that is
+    small enough; the picture says so.
+
+    Parameters
+    ----------
+    result : object
+        One of the above.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
     MethodError
-        If there is no picture of such an object, or it is too large to be seen (a graph: more than 150
-        variables).
+        If there is no picture of such an object, or it is too large to draw legibly.
     MissingExtraError
         If matplotlib is not installed.
 

@@ -27,6 +27,7 @@ from symlump.lumping.vanishing import Letters, Polynomial, Powers, add_term, van
 from symlump.memory import memory_errors
 from symlump.ode.functions.algebra import Budget, Monomial, symbols_of
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.notation import words_latex
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -163,7 +164,7 @@ class Conditions:
         import sympy
 
         if self.holds or self.impossible:
-            return rf"$\text{{{self}}}$"
+            return rf"$\text{{{words_latex(str(self))}}}$"
         rows = r" \\ ".join(sympy.latex(e) + " &= 0" for e in self.expressions)
         word = "if" if self.unknown else "iff"
         return (

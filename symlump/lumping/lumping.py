@@ -16,6 +16,7 @@ from symlump.lumping.refinement.maximality import Split, splits
 from symlump.lumping.rendering import lumping_latex, lumping_text
 from symlump.ode.exact import FloatArray
 from symlump.ode.maps import in_time
+from symlump.ode.notation import words_latex
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, check_accepted, claim
 from symlump.proof.check import STEPS_PER_ITEM, Verdict, check
@@ -377,6 +378,6 @@ class Lumping:
     def _repr_latex_(self) -> str:
         body = self.to_latex()
         return (
-            rf"$\displaystyle \begin{{gathered}} \text{{{self.headline()}}} \\[1ex] {body} "
+            rf"$\displaystyle \begin{{gathered}} \text{{{words_latex(self.headline())}}} \\[1ex] {body} "
             r"\end{gathered}$"
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from symlump.colours import ink_name
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note
 from symlump.ode.notation import name_latex
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
 
-#: Colours of blocks, dark enough for text on white and distinguishable with all common colour deficiencies.
-TEXT_COLOURS = ("#0072B2", "#C04A00", "#007A5A", "#A64D79", "#7A5C00", "#3D3D8F")
 #: A system of more variables or terms is not set beside its quotient.
 _BESIDE = 12
 _BESIDE_TERMS = 60
@@ -61,15 +60,17 @@ def merged_blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _coloured_names(lumping: Lumping) -> tuple[list[str], list[str]]:
-    """LaTeX of the variables of the system and of its quotient; one colour a merged block."""
+    """LaTeX of the variables of the system and of its quotient; merged blocks in colour."""
     number = 0
     old = [name_latex(name) for name in lumping.ode.variables]
     new = [name_latex(name) for name in lumping.quotient.variables]
     for b, block in enumerate(lumping.partition.blocks):
         if len(block) < 2:
             continue
-        colour = TEXT_COLOURS[number % len(TEXT_COLOURS)]
+        colour = ink_name(number)
         number += 1
+        if colour is None:  # the number in its name tells it apart
+            continue
         new[b] = _coloured(new[b], colour)
         for v in block.tolist():
             old[v] = _coloured(old[v], colour)

@@ -13,6 +13,18 @@ Term = tuple[tuple[tuple[int, int], ...], Fraction]
 _LEAST = 2.3e-308  # below it floats lose digits
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
 
+_WORDS = {c: f"$\\{c}$" for c in "&%#_{}"} | {
+    "→": r"$\to$",
+    "ε": r"$\varepsilon$",
+    "δ": r"$\delta$",
+    "≤": r"$\le$",
+    "·": r"$\cdot$",
+    "–": "--",
+}
+
+_COLOURED = re.compile(r"(\{\\color\{[^{}]*\}\{)(.*)\}\}")
+_STEM = re.compile(r"([A-Za-z]|\\mathrm\{[A-Za-z]+\})(_\{[^{}]*\})")
+
 _ESCAPES = {c: "\\" + c for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -103,6 +115,17 @@ def name_latex(name: str) -> str:
     return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
 
 
+def words_latex(words: str) -> str:
+    r"""Words between formulas, or in a ``\text``, as TeX and browsers both take them.
+
+    Examples
+    --------
+    >>> print(words_latex("7 → 3 variables, ε = 0.1 (50 %)"))
+    7 $\to$ 3 variables, $\varepsilon$ = 0.1 (50 $\%$)
+    """
+    return "".join(_WORDS.get(c, c) for c in words)
+
+
 def left_text(name: str, discrete: bool = False) -> str:
     """What stands on the left of an equation: the derivative, or in discrete time the next value.
 
@@ -115,8 +138,22 @@ def left_text(name: str, discrete: bool = False) -> str:
 
 
 def left_latex(latex: str, discrete: bool = False) -> str:
-    """The same in LaTeX, of a name in LaTeX."""
-    return f"{{{latex}}}^{{+}}" if discrete else rf"\dot{{{latex}}}"
+    r"""The same in LaTeX, of a name in LaTeX, coloured or not; the dot is over the letter, not over its index.
+
+    Examples
+    --------
+    >>> print(left_latex("h_{1,1}"), left_latex("h_{1,1}", discrete=True))
+    \dot{h}_{1,1} {h_{1,1}}^{+}
+    >>> print(left_latex(r"{\color{teal}{x_{1}}}"))
+    {\color{teal}{\dot{x}_{1}}}
+    """
+    if discrete:
+        return f"{{{latex}}}^{{+}}"
+    coloured = _COLOURED.fullmatch(latex)
+    if coloured:
+        return f"{coloured[1]}{left_latex(coloured[2])}}}}}"
+    stem = _STEM.fullmatch(latex)
+    return rf"\dot{{{stem[1]}}}{stem[2]}" if stem else rf"\dot{{{latex}}}"
 
 
 def signed_sum(

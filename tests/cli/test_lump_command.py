@@ -304,7 +304,7 @@ def test_show_json_and_latex(capsys, tree):
         "equations": [{"variable": "x1", "initial_value": "1/2", "derivative": "-3*x1 + x3"}],
     }
     code, out, _ = run(capsys, "show", tree, "--latex")
-    assert code == 0 and out.startswith("\\begin{aligned}\n\\dot{x_{1}} &= -3")
+    assert code == 0 and out.startswith("\\begin{aligned}\n\\dot{x}_{1} &= -3")
     code, out, _ = run(capsys, "show", tree, "--equations", "0")
     assert code == 0 and "x1'" not in out
 

@@ -10,10 +10,14 @@ import pytest
 import sympy
 
 import symlump as sl
+from symlump.colours import Look, block_numbers, ink_name
 from symlump.datasets.systems import chain, h_tree, multisite_phosphorylation
+from symlump.display.drawing import described, save_picture
+from symlump.display.trajectory_picture import time_window
 from symlump.errors import MethodError
 
 pytest.importorskip("matplotlib")
+from matplotlib.colors import to_hex
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +76,112 @@ def test_hostile_names_stay_names():
     assert r'"a\"]; end' in sl.to_dot(lumping)
 
 
-def test_too_large_to_see():
+def test_what_is_large_is_drawn_in_another_way():
     large = sl.lump(chain(2001), sl.Backward(1e9))
-    for draw in (sl.draw, sl.draw_blocks, sl.to_dot, sl.to_mermaid):
-        with pytest.raises(MethodError, match="of 2001 variables cannot"):
-            draw(large)
+    for write in (sl.to_dot, sl.to_mermaid):
+        with pytest.raises(MethodError, match="2001 variables is too large to draw legibly"):
+            write(large)
     with pytest.raises(MethodError, match="at most 40 variables"):
         sl.draw_refinement(sl.lump(chain(41), sl.Backward()))
+    matrix, graph = sl.draw(large).axes
+    assert matrix.get_title() == "2001 variables, sorted by block\n(a cell is 4 × 4 variables)"
+    assert matrix.images[0].get_array().shape == (501, 501)
+    assert [text.get_text() for text in graph.texts] == ["$y_{1}$", "×2001"]
+    finest = sl.lump(chain(200), sl.Backward())
+    with pytest.raises(MethodError, match="200 variables is too large to draw legibly"):
+        sl.draw(finest.certificate())
+    assert [len(axes.images) for axes in sl.draw(finest).axes] == [1, 1]
+    assert sl.draw(chain(200)).axes[0].images[0].get_array().shape == (200, 200)
+
+
+def test_the_matrix_counts_variables_inside_of_functions():
+    from symlump.display.matrix_picture import _entries
+
+    rows, columns, weight = _entries(sl.ODE.from_text("x' = 2*y/(1 + z); y' = -x; z' = exp(x*y)"))
+    found = {}
+    for i, j, w in zip(rows.tolist(), columns.tolist(), weight.tolist(), strict=True):
+        found[i, j] = found.get((i, j), 0) + w
+    assert found == {(0, 1): 2, (0, 2): 2, (1, 0): 1, (2, 0): 1, (2, 1): 1}
+
+
+def test_forty_rounds_are_a_table_of_bars():
+    refinement = sl.Refinement.of(sl.lump(chain(40), sl.Backward()))
+    axes = refinement.figure().axes[0]
+    assert len(refinement.rounds) == 40
+    assert len(axes.patches) == sum(len(step.partition) for step in refinement.rounds)
+    assert len(axes.texts) == 0 and len(axes.get_xticks()) == 40
+
+
+def test_one_block_one_look():
+    """The same colour in equations, graph, rounds and curves; no two blocks of a lumping share one."""
+    lumping = sl.lump(multisite_phosphorylation(3), sl.Forward())
+    merged = [block for block in lumping.blocks if len(block) > 1]
+    numbers = block_numbers([len(block) for block in lumping.blocks])
+    looks = [Look.of(n) for n in numbers]
+    assert len(merged) == 16 and len({(look.fill, look.hatch) for look in looks}) == len(looks)
+    owner = {v: look for block, look in zip(lumping.blocks, looks, strict=True) for v in block}
+    graph = sl.draw(lumping).axes[0]
+    drawn = {
+        (to_hex(nodes.get_facecolor()[0]).upper(), nodes.get_hatch() or "")
+        for nodes in graph.collections
+        if len(nodes.get_offsets()) > 1
+    }
+    expected = {(owner[v].fill, owner[v].hatch) for block in merged for v in block}
+    assert expected <= drawn
+    x1, x2, x3 = sympy.symbols("x1:4")
+    tree = sl.PolynomialODE.from_sympy({x1: -x1 + x3, x2: -x2 + x3, x3: x1 + x2})
+    small = sl.lump(tree, sl.Forward())
+    curves = sl.draw_trajectories(small, [1, 0, 0]).axes[0].lines
+    assert curves[0].get_color() == Look.of(0).ink and ink_name(0) == "teal"
+    assert r"{\color{teal}{\dot{x}_{1}}}" in small._repr_latex_()
+
+
+def test_the_window_of_time_is_chosen():
+    assert time_window(sl.ODE.from_text("x' = -x/1000"), [1.0])[-1] == 8000
+    swing = time_window(sl.ODE.from_text("x' = y; y' = -x"), [1.0, 0.0])[-1]
+    assert 10 * np.pi <= swing <= 20 * np.pi
+    assert time_window(sl.ODE.from_text("x' = x^2"), [1.0])[-1] < 1
+    assert time_window(sl.ODE.from_text("x+ = x/2"), [1.0]).tolist() == list(range(61))
+    circuit = sl.lump(multisite_phosphorylation(2), sl.Forward())
+    axes = sl.draw_trajectories(circuit, np.ones(18)).axes[0]
+    assert "the 8 of 12 blocks that change most" in axes.get_title()
+
+
+def test_formulas_of_results_pass_through_tex(tmp_path, lumping):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    tree, spiral = systems()
+    k1, k2, x, y = sympy.symbols("k1 k2 x y")
+    rates = sl.PolynomialODE.from_sympy({x: -k1 * x, y: -k2 * y}, parameters=[k1, k2])
+    results = [
+        tree, lumping, sl.lump(tree, sl.Forward(eps=0.1)), sl.lump(spiral, sl.Constrained(["x1"])),
+        sl.ODE.from_text("a_b' = 2*c/(1 + exp(a_b)); c' = -c^k; k' = 0"),
+        sl.lump(tree, sl.Forward()).explain("x1", "x3"),
+        sl.conditions(rates, [["x", "y"]], sl.Forward()),
+        sl.lump(sl.encode(sl.Network.dense([[[1.0, 2.0], [1.0, 2.0]], [[1.0, 1.0]]])), sl.Forward()),
+    ]  # fmt: skip
+    # The two names of colours that xcolor has and the smaller package does not.
+    colours = r"\definecolor{teal}{rgb}{0,.5,.5}\definecolor{olive}{rgb}{.5,.5,0}"
+    text = [
+        r"\documentclass{article}\usepackage{amsmath,amssymb,color}",
+        colours,
+        r"\begin{document}",
+    ]
+    text += [result._repr_latex_() + "\n" for result in results]
+    (tmp_path / "formulas.tex").write_text("\n".join([*text, r"\end{document}"]))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "formulas.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_pictures_have_an_alternative_text(tmp_path, lumping):
+    figure = sl.draw(lumping)
+    words = (
+        "18 → 12 variables by forward equivalence, exact, proof checked; 18 variables; 12 blocks"
+    )
+    assert described(figure) == words and figure._repr_png_()[1] == {"alt": words}
+    save_picture(figure, tmp_path / "graph.svg")
+    assert words in (tmp_path / "graph.svg").read_text(encoding="utf-8")
 
 
 def test_the_system_stands_beside_its_quotient_in_colour(lumping):
@@ -86,7 +189,7 @@ def test_the_system_stands_beside_its_quotient_in_colour(lumping):
     ode = sl.PolynomialODE.from_sympy({x1: -x1 + x3, x2: -x2 + x3, x3: x1 + x2})
     small = sl.lump(ode, sl.Forward())._repr_latex_()
     assert small.count(r"\begin{aligned}") == 3
-    assert r"{\color{#0072B2}{x_{1}}}" in small and r"{\color{#0072B2}{y_{1}}}" in small
+    assert r"{\color{teal}{x_{1}}}" in small and r"{\color{teal}{y_{1}}}" in small
     large = lumping._repr_latex_()
     assert large.count(r"\begin{aligned}") == 2  # too large for both
 

@@ -20,7 +20,7 @@ from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note, with_unknown
 from symlump.ode.maps import in_time
-from symlump.ode.notation import Term, name_latex, signed_sum
+from symlump.ode.notation import Term, name_latex, signed_sum, words_latex
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, check_accepted, linear_claim
 from symlump.proof.check import Verdict, check
@@ -355,9 +355,9 @@ class LinearLumping:
         return f"<LinearLumping: {self.headline()}>"
 
     def _repr_latex_(self) -> str:
+        title, body = words_latex(self.headline()), self.to_latex()
         return (
-            rf"$\displaystyle \begin{{gathered}} \text{{{self.headline()}}} \\[1ex] {self.to_latex()} "
-            r"\end{gathered}$"
+            rf"$\displaystyle \begin{{gathered}} \text{{{title}}} \\[1ex] {body} \end{{gathered}}$"
         )
 
 

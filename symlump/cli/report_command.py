@@ -12,7 +12,8 @@ from symlump.cli.sweep_command import add_sweeping, run_sweep, sweep_report
 
 _DESCRIPTION = """\
 Write one self-contained HTML page about a model file or a saved network: its equations, its dependency graph
-with the blocks in colour, and a slider over the tolerance that shows blocks, size, error and certified bound.
+with the blocks in colour, and a slider over the tolerance that shows blocks, size, error and certified bound,
+and of a model with initial values the trajectories beside those of the smaller system.
 The page needs no network, works with the keyboard, and prints.
 """
 
@@ -44,8 +45,10 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.display.report import Report
 
-    table = run_sweep(options)
-    Report.of(table, f"symlump: {Path(options.file).name}").write(options.output)
+    table, model = run_sweep(options)
+    # Events change solutions beside the equations, so trajectories without them would be wrong.
+    initial = None if model is None or model.events else model.initial_values
+    Report.of(table, f"symlump: {Path(options.file).name}", initial).write(options.output)
     return Answer(
         lambda: sweep_report(options, table) | {"output": options.output},
         lambda: f"{table}\nreport written to {shown_path(options.output)}; open it in a browser",

@@ -21,6 +21,7 @@ from symlump.errors import FileFormatError, MethodError
 from symlump.progress import bar, working
 
 if TYPE_CHECKING:
+    from symlump.formats.model import Model
     from symlump.network.saved.onnx_file import OnnxFile
     from symlump.network.saved.tensors import TensorFile
     from symlump.tolerances.sweep import Sweep
@@ -129,7 +130,7 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     check_picture(options)
-    table = run_sweep(options)
+    table, _ = run_sweep(options)
     if options.csv is not None:
         table.to_csv(options.csv)
     draw_picture(options, table)
@@ -143,12 +144,12 @@ def sweep_report(options: argparse.Namespace, table: Sweep) -> dict[str, Any]:
     return {"file": options.file, "subject": table.subject, "rows": rows}
 
 
-def run_sweep(options: argparse.Namespace) -> Sweep:
-    """The sweep that the arguments ask for."""
+def run_sweep(options: argparse.Namespace) -> tuple[Sweep, Model | None]:
+    """The sweep that the arguments ask for, and the model that was read, if it was one."""
     if Path(options.file).suffix.lower() in NETWORKS:
         _refuse_of_systems(options)
         file = open_saved(options.file)
-        return _recurrent(options, file) if has_cells(file) else _network(options, file)
+        return (_recurrent(options, file) if has_cells(file) else _network(options, file)), None
     if options.method == "constrained":
         return _linear(options)
     if getattr(options, "observable", None):
@@ -165,7 +166,7 @@ def _only_systems(options: argparse.Namespace) -> None:
     refuse(options, unset, f"belongs to networks; {options.file} is a system")
 
 
-def _linear(options: argparse.Namespace) -> Sweep:
+def _linear(options: argparse.Namespace) -> tuple[Sweep, Model]:
     from symlump.lumping.linear.constrained import Constrained
 
     _only_systems(options)
@@ -185,10 +186,10 @@ def _linear(options: argparse.Namespace) -> Sweep:
     eps = _numbers(options.eps)
     model = read_model(options)
     method = Constrained(kept_forms(options, model))
-    return _swept(model.ode, eps, method)
+    return _swept(model.ode, eps, method), model
 
 
-def _system(options: argparse.Namespace) -> Sweep:
+def _system(options: argparse.Namespace) -> tuple[Sweep, Model]:
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
     from symlump.lumping.tolerance.breakpoints import breakpoints
@@ -222,7 +223,7 @@ def _system(options: argparse.Namespace) -> Sweep:
             half = abs(float(value)) * options.spread
             box[name] = (float(value) - half, float(value) + half)
     ode = model.ode if options.horizon is None else model.course
-    return _swept(ode, eps, method, initial=initial, box=box, horizon=options.horizon)
+    return _swept(ode, eps, method, initial=initial, box=box, horizon=options.horizon), model
 
 
 def _refuse_of_systems(options: argparse.Namespace) -> None:

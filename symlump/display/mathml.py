@@ -17,21 +17,38 @@ if TYPE_CHECKING:
 _MAX_DEPTH, _MAX_TERMS = 6, 8
 
 
-def name_mathml(name: str, style: str = "") -> str:
+def name_mathml(name: str, style: str = "", dotted: bool = False) -> str:
     """A variable; digits and what follows an underscore become subscripts.
+
+    Parameters
+    ----------
+    name : str
+    style : str
+        CSS, such as "color:#007055".
+    dotted : bool
+        Whether its derivative is meant: a dot over the letter.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
     >>> name_mathml("x12")
     '<msub><mi>x</mi><mn>12</mn></msub>'
+    >>> name_mathml("x12", dotted=True)
+    '<msub><mover accent="true"><mi>x</mi><mo>˙</mo></mover><mn>12</mn></msub>'
     """
     attribute = f' style="{escape(style)}"' if style else ""
     plain = re.fullmatch(r"([A-Za-z]+)(\d[\d_]*|_\w+)", name)
+    stem = f"<mi>{escape(plain[1] if plain else name)}</mi>"
+    if dotted:
+        stem = f'<mover accent="true">{stem}<mo>˙</mo></mover>'
     if plain is None:
-        return f"<mi{attribute}>{escape(name)}</mi>"
-    stem, rest = plain[1], plain[2].strip("_").replace("_", ",")
+        return f"<mrow{attribute}>{stem}</mrow>" if attribute else stem
+    rest = plain[2].strip("_").replace("_", ",")
     kind = "mn" if rest.replace(",", "").isdigit() else "mi"
-    return f"<msub{attribute}><mi>{escape(stem)}</mi><{kind}>{escape(rest)}</{kind}></msub>"
+    return f"<msub{attribute}>{stem}<{kind}>{escape(rest)}</{kind}></msub>"
 
 
 def system_mathml(
@@ -58,14 +75,19 @@ def system_mathml(
     rows = []
     for i in range(min(len(ode), max_equations)):
         right = symbols.sum(*equation_terms(ode, i, max_terms))
-        left = f"<mover><mrow>{written[i]}</mrow><mo>˙</mo></mover>"
+        style = "" if styles is None else styles[i]
+        if ode.discrete:
+            left = f"<msup><mrow>{written[i]}</mrow><mo>+</mo></msup>"
+        else:
+            left = name_mathml(ode.variables[i], style, dotted=True)
         rows.append(
             f'<mtr><mtd style="text-align:right">{left}</mtd><mtd><mo>=</mo></mtd>'
             f'<mtd style="text-align:left">{right}</mtd></mtr>'
         )
     table = f'<math display="block"><mtable>{"".join(rows)}</mtable></math>'
     hidden = len(ode) - max_equations
-    return table + (f"<p>… {hidden} more equations</p>" if hidden > 0 else "")
+    more = f"<p>… {hidden} more equation{'' if hidden == 1 else 's'}</p>"
+    return table + (more if hidden > 0 else "")
 
 
 class _Symbols:

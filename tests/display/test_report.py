@@ -14,13 +14,20 @@ from symlump.cli.main import main
 from symlump.datasets.systems import h_tree, multisite_phosphorylation
 from symlump.display.mathml import system_mathml
 from symlump.display.report import Report
+from symlump.display.report_curve import curve_svg
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def data_of(report):
+    return json.loads(re.search(r'id="data">(.*?)</script>', report.html, re.S)[1])
+
+
 @pytest.fixture(scope="module")
 def circuit():
-    return Report.of(sl.sweep(h_tree(4, 0.01), [0, 6e-4, 1, 3], sl.Backward()), "H-tree <4>")
+    ode = h_tree(4, 0.01)
+    table = sl.sweep(ode, [0, 6e-4, 1, 3], sl.Backward())
+    return Report.of(table, "H-tree <4>", dict.fromkeys(ode.variables, 0))
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +35,13 @@ def network():
     generator = np.random.default_rng(0)
     weights = [generator.normal(size=shape) for shape in ((8, 3), (6, 8), (2, 6))]
     net = sl.Network.dense(weights, [np.zeros(8), np.zeros(6), None])
-    return Report.of(sl.sweep(net, [0, 0.1, 0.5], box=(-1, 1)), "a network")
+    return Report.of(sl.sweep(net, [0, 0.5, 1], box=(-1, 1)), "a network")
 
 
 def test_the_page_needs_nothing_else(circuit, network):
     for report in (circuit, network):
         assert not re.search(r"https?://|src=|<link|@import|url\((?!#)", report.html)
-        data = re.search(r'id="data">(.*?)</script>', report.html, re.S)[1]
-        assert len(json.loads(data)["steps"]) in (3, 4)
+        assert len(data_of(report)["steps"]) in (3, 4)
     assert "H-tree &lt;4&gt;" in circuit.html and "<4>" not in circuit.html
 
 
@@ -52,8 +58,8 @@ def test_every_method_has_a_page(method):
     weights = [generator.normal(size=shape) for shape in ((8, 3), (6, 8), (2, 6))]
     weights[0][3] = -weights[0][1]
     net = sl.Network.dense(weights)
-    html = Report.of(sl.sweep(net, [0, 0.5, 1], method), "a network").html
-    steps = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])["steps"]
+    data = data_of(Report.of(sl.sweep(net, [0, 0.5, 1], method), "a network"))
+    steps = [data["steps"][stop] for stop in data["stops"]]
     small = [sl.compress(net, method.within(step)) for step in (0, 0.5, 1)]
     for step, result in zip(steps, small, strict=True):
         assert step["size"] == result.retained_parameters and len(step["colour"]) == 3 + 8 + 6 + 3
@@ -70,6 +76,67 @@ def test_every_method_has_a_page(method):
         assert steps[0]["members"] == [["h1_2", ["h1_2", "h1_4"], 2, 0]]
 
 
+def test_the_slider_stops_where_something_changes():
+    """Seven tolerances of which five give the same are three stops; the table keeps all rows."""
+    x, y, z = sympy.symbols("x y z")
+    ode = sl.PolynomialODE.from_sympy({x: -x + z, y: -sympy.Rational(11, 10) * y + z, z: x + y})
+    report = Report.of(sl.sweep(ode, [0, 0.01, 0.02, 0.03, 0.04, 0.5, 9], sl.Forward()), "three")
+    data = data_of(report)
+    assert data["stops"] == [0, 0, 0, 0, 0, 1, 2]
+    assert [step["blocks"] for step in data["steps"]] == [3, 2, 1]
+    assert data["steps"][0]["until"] == "0.04" and report.html.count("<tr>") == 8
+    last = data["steps"][2]
+    assert (last["blocksName"], last["sizeName"]) == ("block", "term")
+    assert "The original: 3 variables, 6 terms" in report.html
+
+
+def test_curves_are_step_functions_of_the_true_tolerance():
+    steps = [
+        {"tolerance": t, "blocks": b, "error": e, "upper": None, "observed": None, "loss": None}
+        for t, b, e in ((0, 12, 0.0), (1e-3, 7, 1e-4), (1e-1, 3, 1e-2))
+    ]
+    svg = curve_svg(steps)
+    (blocks,) = re.findall(r'class="blocks" d="M([^"]*)"', svg)
+    moves = re.findall(r"[HV]([\d.]+)", blocks)
+    marks = [
+        tuple(map(float, m)) for m in re.findall(r'class="mark" cx="([\d.]+)" cy="([\d.]+)"', svg)
+    ]
+    # Across to the next tolerance, then down: never slanted. The last goes on to the axis at the right.
+    (x0, _), (x1, y1), (x2, y2) = marks
+    assert [float(v) for v in moves] == [x1, y1, x2, y2, 690]
+    assert x0 == 58 and x1 > x0 + 40 and "L" not in blocks
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert [w for w in words if w in ("0.1", "0")][-2:] == ["0", "0.1"] and "1e-3" in words
+    assert {"0", "2", "4", "12", "blocks", "error", "1e-4", "0.01"} <= set(words)
+    line = re.search(r'class="error" d="M([\d.]+) ', svg)[1]
+    assert float(line) == x1  # an error of 0 has no logarithm
+
+
+def test_trajectories_are_those_of_the_simulator(circuit):
+    data = data_of(circuit)
+    ode = h_tree(4, 0.01)
+    path = sl.simulate(ode, np.zeros(15), data["times"])
+    exact, _, coarse = data["steps"]
+    for name, _, full, small in exact["paths"]["curves"]:
+        assert np.abs(path[name] - full).max() < 1e-3 and np.abs(path[name] - small).max() < 1e-3
+    apart = [np.abs(np.array(full) - small).max() for *_, full, small in coarse["paths"]["curves"]]
+    assert max(apart) > 0.1 and coarse["paths"]["of"] == coarse["blocks"] == len(apart)
+    without = data_of(Report.of(sl.sweep(ode, [0], sl.Backward()), "H-tree"))
+    assert without["times"] is None and without["steps"][0]["paths"] is None
+
+
+def test_beyond_eight_blocks_there_are_hatches():
+    lumping = multisite_phosphorylation(3)
+    data = data_of(Report.of(sl.sweep(lumping, [0], sl.Forward()), "phosphorylation"))
+    looks = data["looks"]
+    assert len(looks) == 16 == len({look[2] for look in looks.values()})
+    assert (
+        looks["0"][0] == "#44BB99"
+        and looks["8"][0] == "url(#hatch8)"
+        and "<pattern" in looks["8"][1]
+    )
+
+
 def test_names_are_data():
     name = "</script><img onerror=x>"
     ode = sl.PolynomialODE.from_sympy(
@@ -84,6 +151,8 @@ def test_equations_as_mathml():
     text = system_mathml(sl.PolynomialODE.from_sympy({x: -x * y**2 / 3 + 1, y: 0}))
     assert "<mn>1</mn><mo>−</mo><mfrac><mn>1</mn><mn>3</mn></mfrac>" in text
     assert "<msub><mi>x</mi><mn>1</mn></msub><msup><mrow><mi>y</mi></mrow><mn>2</mn></msup>" in text
+    assert '<mover accent="true"><mi>x</mi><mo>˙</mo></mover><mn>1</mn></msub>' in text
+    assert "<mo>˙</mo>" not in system_mathml(sl.ODE.from_text("x+ = x/2"))
     assert "… 14 more equations" in system_mathml(multisite_phosphorylation(2), max_equations=4)
 
 
@@ -112,6 +181,11 @@ def test_the_slider_moves_the_picture(which, request, tmp_path):
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda r: problems.append(r.url) if "http" in r.url[:5] else None)
         page.goto(path.as_uri())
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert over <= 0, width
+        assert page.locator("#paths path.small").count() == (8 if which == "circuit" else 0)
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             assert not barriers(page)

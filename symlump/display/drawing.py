@@ -45,14 +45,14 @@ def new_figure(width: float, height: float) -> Figure:
         def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
             buffer = BytesIO()
             self.savefig(buffer, format="png")
-            return buffer.getvalue(), {"alt": described(self)}
+            return buffer.getvalue(), {"alt": alternative_text(self)}
 
     figure = Picture(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def counted(number: int, what: str) -> str:
+def number_of(number: int, what: str) -> str:
     """A number of things, in the singular where it is one.
 
     Parameters
@@ -66,13 +66,13 @@ def counted(number: int, what: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "block"), counted(12, "block")
+    >>> number_of(1, "block"), number_of(12, "block")
     ('1 block', '12 blocks')
     """
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def described(figure: Figure) -> str:
+def alternative_text(figure: Figure) -> str:
     """The alternative text of a figure: its titles, and what its axes measure.
 
     Parameters
@@ -88,7 +88,7 @@ def described(figure: Figure) -> str:
     >>> figure = new_figure(3, 2)
     >>> axes = figure.subplots()
     >>> _ = axes.set(title="two curves", xlabel="time", ylabel="state")
-    >>> described(figure)
+    >>> alternative_text(figure)
     'two curves: state against time'
     """
     parts = [figure.get_suptitle().replace("\n", " ")]
@@ -137,7 +137,7 @@ def save_picture(figure: Figure, path: str | Path) -> None:
         If the file cannot be written.
     """
     kind = picture_format(path)
-    words = described(figure)
+    words = alternative_text(figure)
     about: dict[str, Any] = {
         "png": {"Description": words},
         "svg": {"Date": None, "Description": words},

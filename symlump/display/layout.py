@@ -14,7 +14,7 @@ _MAX_COLUMNS = 8
 _SECONDS = 20
 
 
-def layered(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[str, Any]:
+def block_columns(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[str, Any]:
     """One column a block, neighbours near each other; with more than eight blocks as :func:`places`.
 
     Parameters

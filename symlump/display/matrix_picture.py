@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.colours import Look, block_numbers
-from symlump.display.drawing import counted, new_figure
+from symlump.display.drawing import new_figure, number_of
 from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray, IntArray
@@ -58,7 +58,7 @@ def draw_blocks(lumping: Lumping) -> Figure:
     left, right = figure.subplots(1, 2)
     draw_sorted(left, lumping)
     draw_matrix(right, lumping.quotient, np.arange(len(lumping.quotient)))
-    right.set_title(counted(len(lumping.partition), "block"))
+    right.set_title(number_of(len(lumping.partition), "block"))
     figure.suptitle(lumping.headline(), fontsize=11)
     return figure
 
@@ -74,7 +74,7 @@ def draw_sorted(axes: Any, lumping: Lumping) -> None:
     sizes = lumping.partition.sizes
     order, ends = np.concatenate(lumping.partition.blocks), np.cumsum(sizes)
     cell = draw_matrix(axes, lumping.ode, order)
-    title = f"{counted(len(lumping.ode), 'variable')}, sorted by block"
+    title = f"{number_of(len(lumping.ode), 'variable')}, sorted by block"
     if cell > 1:
         title += f"\n(a cell is {cell} × {cell} variables)"
     axes.set_title(title)

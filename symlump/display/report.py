@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symlump.colours import Look
-from symlump.display.drawing import counted
+from symlump.display.drawing import number_of
 from symlump.display.mathml import system_mathml
 from symlump.display.merged_units import Shown, shown_of
 from symlump.display.patterns import css_background, svg_fill
@@ -98,7 +98,7 @@ class Report:
                 title=escape(title),
                 subject=escape(sweep.subject),
                 original=system_mathml(ode, _EQUATIONS),
-                size=f"{counted(len(ode), 'variable')}, {counted(ode.terms, 'term')}",
+                size=f"{number_of(len(ode), 'variable')}, {number_of(ode.terms, 'term')}",
                 graph=graph_svg(ode),
                 curve=curve_svg(steps),
                 table=table_html(header, rows),

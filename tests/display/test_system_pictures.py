@@ -12,7 +12,7 @@ import sympy
 import symlump as sl
 from symlump.colours import Look, block_numbers, ink_name
 from symlump.datasets.systems import chain, h_tree, multisite_phosphorylation
-from symlump.display.drawing import described, save_picture
+from symlump.display.drawing import alternative_text, save_picture
 from symlump.display.trajectory_picture import time_window
 from symlump.errors import MethodError
 
@@ -179,7 +179,7 @@ def test_pictures_have_an_alternative_text(tmp_path, lumping):
     words = (
         "18 → 12 variables by forward equivalence, exact, proof checked; 18 variables; 12 blocks"
     )
-    assert described(figure) == words and figure._repr_png_()[1] == {"alt": words}
+    assert alternative_text(figure) == words and figure._repr_png_()[1] == {"alt": words}
     save_picture(figure, tmp_path / "graph.svg")
     assert words in (tmp_path / "graph.svg").read_text(encoding="utf-8")
 

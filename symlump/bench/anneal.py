@@ -1,4 +1,4 @@
-"""Annealing on handwritten digits: an over-parametrised network down to 1 % of its parameters."""
+"""Annealing on handwritten digits: an over-parametrized network down to 1 % of its parameters."""
 
 from __future__ import annotations
 

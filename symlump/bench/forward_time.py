@@ -62,7 +62,7 @@ class ResidualNet(nn.Module):
 
 
 class TokenNet(nn.Module):
-    """Two dense layers at a time on tokens, behind a normalisation, with a sum around them."""
+    """Two dense layers at a time on tokens, behind a normalization, with a sum around them."""
 
     def __init__(self, inside: list[int]) -> None:
         super().__init__()

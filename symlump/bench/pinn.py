@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from symlump.bench.pinn_forms import METHODS, Compressed, compress_form, recompress_to
-from symlump.bench.pinn_train import Loss, minimise, pinn, train_pinn
+from symlump.bench.pinn_train import Loss, minimize, pinn, train_pinn
 from symlump.compression.hierarchical.hlinear import rank_penalty
 from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_change
 from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function
@@ -177,7 +177,7 @@ def measure(
     if in_steps:
         history = _in_steps(model, small.model, loss, share, evaluations)
     else:
-        history = minimise(small.model, loss, evaluations)
+        history = minimize(small.model, loss, evaluations)
     reached = np.flatnonzero(np.array(history) <= target)
     parameters = sum(p.numel() for p in model.parameters())
     stored = sum(p.numel() for p in small.model.parameters())
@@ -209,10 +209,10 @@ def _in_steps(
     parameters = sum(p.numel() for p in original.parameters())
     history: list[float] = []
     for number in range(2, _STEPS + 1):
-        found = minimise(model, lambda m: loss(m) + _PENALTY * rank_penalty(m), evaluations // 8)
+        found = minimize(model, lambda m: loss(m) + _PENALTY * rank_penalty(m), evaluations // 8)
         history += [np.inf] * len(found)
         recompress_to(model, parameters, share ** (number / _STEPS))
-    return history + minimise(model, loss, max(evaluations - len(history), 1))
+    return history + minimize(model, loss, max(evaluations - len(history), 1))
 
 
 def _kernel(

@@ -32,7 +32,7 @@ class Compressed:
     Parameters
     ----------
     retained : float
-        Stored numbers by those of the original; for quantised weights in words of 32 bits.
+        Stored numbers by those of the original; for quantized weights in words of 32 bits.
     model : torch.nn.Module
         In float64, with the stored numbers as parameters.
     dense : Network
@@ -123,7 +123,7 @@ def _on_grid(found: Compression) -> nn.Module:
     return module
 
 
-def _quantise(model: nn.Sequential, share: float, points: npt.ArrayLike) -> Compression:
+def _quantize(model: nn.Sequential, share: float, points: npt.ArrayLike) -> Compression:
     """The most bits that fit."""
     for bits in range(16, 1, -1):
         found = compress(model, Quantize(bits))
@@ -183,5 +183,5 @@ METHODS: dict[str, tuple[Reduce, Callable[[Compression], nn.Module]]] = {
     ),
     "truncated SVD": (lambda m, share, x: compress(m, TruncatedSVD(retain=share)), _plain),
     "magnitude pruning": (lambda m, share, x: compress(m, Magnitude(share)), _masked),
-    "quantised": (_quantise, _on_grid),
+    "quantized": (_quantize, _on_grid),
 }

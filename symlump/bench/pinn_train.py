@@ -24,7 +24,7 @@ def pinn(
 
     The first layer maps the box to [−1, 1] and multiplies by random weights of standard deviation
     ``scale``/√coordinates; larger ones let the network bend more often. The others are
-    Xavier-initialised.
+    Xavier-initialized.
 
     Examples
     --------
@@ -78,11 +78,11 @@ def train_pinn(
         schedule.step()
         if each_step is not None:
             each_step(step, float(found.detach()))
-    minimise(model, loss, lbfgs, each_step, adam)
+    minimize(model, loss, lbfgs, each_step, adam)
     return float(loss(model).detach())
 
 
-def minimise(
+def minimize(
     model: nn.Module,
     loss: Loss,
     evaluations: int,

@@ -137,7 +137,7 @@ METHODS: Mapping[str, NamedMethod] = {
     ),
     "truncated SVD": NamedMethod(lambda share, x: TruncatedSVD(retain=share)),
     "hierarchical": NamedMethod(lambda share, x: Hierarchical(retain=share), slow=True),
-    "quantised": NamedMethod(lambda share, x: Quantize(retain=share), tunable=False),
+    "quantized": NamedMethod(lambda share, x: Quantize(retain=share), tunable=False),
     "magnitude, global": NamedMethod(lambda share, x: Magnitude(share)),
     "magnitude, layerwise": NamedMethod(lambda share, x: Magnitude(share, "layerwise")),
     "Wanda": NamedMethod(lambda share, x: Wanda(share, x), data=True),
@@ -149,7 +149,7 @@ PRUNING = ("magnitude, global", "magnitude, layerwise", "Wanda")
 
 @cache
 def prepare(name: str, samples: int, seed: int, folder: str | None) -> tuple[Dataset, Dataset]:
-    """Training and test part of a data set, standardised; at most so many samples in all."""
+    """Training and test part of a data set, standardized; at most so many samples in all."""
     source = SOURCES[name]
     if source.file is None:
         return source.load(samples=samples, seed=seed).split(seed=seed)

@@ -48,7 +48,7 @@ def train(
     seed: int = 0,
     each_epoch: Callable[[int, float], None] | None = None,
 ) -> nn.Sequential:
-    """Minimise the mean squared error with Adam and a cosine schedule; returns the same model.
+    """Minimize the mean squared error with Adam and a cosine schedule; returns the same model.
 
     Parameters
     ----------

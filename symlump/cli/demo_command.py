@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> Answer:
         )
     if not options.json:
         print(
-            f"data     {training!r}, {len(test)} more for testing; standardised, seed {options.seed}"
+            f"data     {training!r}, {len(test)} more for testing; standardized, seed {options.seed}"
         )
         print(f"network  {network!r}")
         print(_equations(network), flush=True)
@@ -118,7 +118,7 @@ def _table_text(shown: Demonstration) -> str:
         for best in [min(row.errors.values())]
     ]
     return (
-        f"test error (mean squared, standardised targets; uncompressed {shown.base_error:.5f}), no "
+        f"test error (mean squared, standardized targets; uncompressed {shown.base_error:.5f}), no "
         "retraining, * = best;\nε is a share of the outputs' spread:\n"
         + table_text(("kept, %", "parameters", "ε of AFDE", *labels), rows)
     )

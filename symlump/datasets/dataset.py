@@ -49,7 +49,7 @@ class Dataset:
         return self.take(np.random.default_rng(seed).permutation(len(self))[:most])
 
     def split(self, test_share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Shuffle and split into training and test parts, both standardised by the training part.
+        """Shuffle and split into training and test parts, both standardized by the training part.
 
         Every column of the training part gets mean 0 and standard deviation 1. With groups the sizes are
         met up to one group.
@@ -69,8 +69,8 @@ class Dataset:
             scaled.append(
                 replace(
                     part,
-                    inputs=_standardised(part.inputs, train.inputs),
-                    targets=_standardised(part.targets, train.targets),
+                    inputs=_standardized(part.inputs, train.inputs),
+                    targets=_standardized(part.targets, train.targets),
                 )
             )
         return scaled[0], scaled[1]
@@ -82,6 +82,6 @@ class Dataset:
         )
 
 
-def _standardised(values: FloatArray, reference: FloatArray) -> FloatArray:
+def _standardized(values: FloatArray, reference: FloatArray) -> FloatArray:
     deviation = reference.std(axis=0)
     return np.asarray((values - reference.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0))

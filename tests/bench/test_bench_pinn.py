@@ -13,7 +13,7 @@ from symlump.bench.hmatrix import measure
 from symlump.bench.hmatrix import text as kernel_text
 from symlump.bench.pinn import IN_STEPS, QUICK, PinnExperiment, csv_text, markdown, run, text
 from symlump.bench.pinn_forms import METHODS, compress_form
-from symlump.bench.pinn_train import minimise, pinn
+from symlump.bench.pinn_train import minimize, pinn
 from symlump.datasets.pinn import loss_function, poisson
 from symlump.errors import MethodError
 
@@ -60,12 +60,12 @@ def test_the_form_that_is_trained_is_the_compressed_function_and_stays_compresse
     before = small.model(x).detach()
     weights = [p for p in small.model.parameters() if p.ndim == 2]
     zeros = [int((p == 0).sum()) for p in weights]
-    minimise(small.model, loss_function(poisson(), 64), 8)
+    minimize(small.model, loss_function(poisson(), 64), 8)
     assert not torch.equal(small.model(x), before)
     if name == "magnitude pruning":
         assert [int((p == 0).sum()) for p in weights] == zeros
         assert sum(zeros) > 0
-    if name == "quantised":
+    if name == "quantized":
         layer = small.model[2]
         grid = layer.integers
         assert torch.equal(grid, grid.round()) and grid.abs().max() > 1

@@ -1,4 +1,4 @@
-"""The evaluation at a small size: what is computed, kept, summarised and drawn."""
+"""The evaluation at a small size: what is computed, kept, summarized and drawn."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ PLAN = bench.Evaluation(
     methods=(
         "AFDE",
         "truncated SVD",
-        "quantised",
+        "quantized",
         "magnitude, global",
         "magnitude, layerwise",
         "Wanda",
@@ -50,7 +50,7 @@ def test_every_row_is_there(rows):
         else:
             assert row["retained_parameters"] <= row["share"] * row["parameters"]
             assert row["mse"] >= 0 and row["seconds"] > 0 and row["mse_base"] > 0
-            assert (row["mse_tuned"] is None) == (row["method"] == "quantised")
+            assert (row["mse_tuned"] is None) == (row["method"] == "quantized")
 
 
 def test_a_row_is_what_the_library_gives(rows):

@@ -36,7 +36,7 @@ def compress(capsys, folder, *arguments):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_reaches_its_size_and_its_change_is_certified(capsys, folder, name):
     small = folder / f"{name}.safetensors"
-    size = ["--bits", "6"] if name == "quantise" else ["--retain", "0.6"]
+    size = ["--bits", "6"] if name == "quantize" else ["--retain", "0.6"]
     code, out, err = compress(
         capsys, folder, "--method", name, *size, "--data", folder / "data.csv", "--box", "-1", "1",
         "-o", small, "--json",
@@ -88,7 +88,7 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
         (["--method", "svd", "--bits", "8"], "give --eps or --retain"),
         (["--method", "svd", "--eps", "0", "--steps", "5"], "--steps is for afde and dependence"),
         (["--method", "svd", "--eps", "0", "--on", "state"], "--on is for afde, not"),
-        (["--method", "quantise", "--eps", "0", "--linkage", "closure"], "--linkage is for afde"),
+        (["--method", "quantize", "--eps", "0", "--linkage", "closure"], "--linkage is for afde"),
         (
             ["--method", "magnitude", "--eps", "0", "--relative-to", "output"],
             "--relative-to is for afde and dependence and svd",
@@ -145,7 +145,7 @@ def test_a_sweep_with_options_of_another_method(capsys, folder):
 
 def test_a_file_that_is_no_smaller_says_so(capsys, folder):
     small = folder / "rounded.safetensors"
-    _, out, _ = compress(capsys, folder, "--method", "quantise", "--bits", "8", "-o", small)
+    _, out, _ = compress(capsys, folder, "--method", "quantize", "--bits", "8", "-o", small)
     assert "holds every weight in full" in out
 
 

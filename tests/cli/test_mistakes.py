@@ -57,7 +57,7 @@ MISTAKES = {
     # values
     "a mistyped method": (["lump", "tree.ode", "--method", "foward"], 2, "did you mean 'forward'?"),
     "a method in capitals": (["lump", "tree.ode", "--method", "FORWARD"], 2, "mean 'forward'?"),
-    "the British spelling": ([*NET, "--bits", "4", "--method", "quantize"], 2, "'quantise'"),
+    "the British spelling": ([*NET, "--bits", "4", "--method", "quantise"], 2, "'quantize'"),
     "a word for a number": ([*LUMP, "--eps", "small"], 2, "--eps: 'small' is not a number"),
     "a comma in a number": ([*LUMP, "--eps", "0,1"], 2, "--eps: '0,1' is not a number"),
     "a broken whole number": ([*NET, "--eps", "0", "--steps", "1.5"], 2, "is not a whole number"),

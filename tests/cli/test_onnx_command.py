@@ -92,7 +92,7 @@ def test_only_what_is_stored_in_full_says_so(capsys, net, tmp_path):
         ("dependence", False),
         ("svd", False),
         ("magnitude", True),
-        ("quantise", True),
+        ("quantize", True),
     ):
         small = tmp_path / f"{name}.onnx"
         code, out, err = run(
@@ -196,7 +196,7 @@ def test_one_clear_line_and_exit_code_2(capsys, net, tmp_path, arguments, says):
 
 
 def test_what_merging_cannot_reach_is_said(capsys, tmp_path):
-    """Two outputs, and a normalisation that keeps the units before it alone."""
+    """Two outputs, and a normalization that keeps the units before it alone."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from symlump.bench.pinn_train import minimise, pinn, train_pinn
+from symlump.bench.pinn_train import minimize, pinn, train_pinn
 from symlump.datasets.pinn import PROBLEMS, burgers, helmholtz, loss_function, poisson
 from symlump.errors import MethodError
 
@@ -95,6 +95,6 @@ def test_a_small_network_learns_the_equation_and_training_repeats():
         errors.append(problem.error(model))
     assert errors[0] == errors[1] < 0.7 * before
     assert last < 0.05 * steps[0][1]
-    history = minimise(model, loss_function(problem), 5)
+    history = minimize(model, loss_function(problem), 5)
     assert history[0] == pytest.approx(last)
-    assert minimise(model, loss_function(problem), 0) == []
+    assert minimize(model, loss_function(problem), 0) == []

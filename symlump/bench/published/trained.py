@@ -41,7 +41,7 @@ METHODS: dict[str, Make] = {
     "dependence": lambda share, x: Dependence(retain=share, inputs=x),
     "symmetric": lambda share, x: Symmetric(retain=share) if x is None else None,
     "hierarchical": lambda share, x: Hierarchical(retain=share, inputs=x),
-    "quantised": lambda share, x: Quantize(retain=share) if x is None else None,
+    "quantized": lambda share, x: Quantize(retain=share) if x is None else None,
     "truncated SVD": lambda share, x: TruncatedSVD(retain=share) if x is None else None,
     "magnitude": lambda share, x: Magnitude(share) if x is None else None,
     "Wanda": lambda share, x: None if x is None else Wanda(share, x),

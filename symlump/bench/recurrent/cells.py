@@ -98,13 +98,13 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[CellRow]:
 def _trained(cell: Any, steps: int, seed: int) -> SequenceModel:
     torch.manual_seed(seed)
     model, generator = SequenceModel(cell), torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(model.parameters(), 5e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         x, y = sequences(_BATCH, generator)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (model(x) - y).pow(2).mean().backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     return model.eval()
 

@@ -1,7 +1,7 @@
 """A small transformer that counts, trained here, and what every method makes of it.
 
 The task: how often does the last letter of a sequence occur in it? 16 letters of an alphabet of 6, equally
-likely. The network is a transformer with a normalisation before each part: two blocks, 48 channels, 4 heads.
+likely. The network is a transformer with a normalization before each part: two blocks, 48 channels, 4 heads.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a dense part, each after a normalisation and beside a way around it."""
+    """Attention and a dense part, each after a normalization and beside a way around it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 
 DESCRIPTION = """\
-Train an over-parametrised ReLU network on the handwritten digits that come with scikit-learn, remove linearly
+Train an over-parametrized ReLU network on the handwritten digits that come with scikit-learn, remove linearly
 dependent units in steps with training between them until 1 % of the parameters are left, and compare with
 removing them at once and with a small network trained from scratch. Some minutes; seconds with --quick.
 

@@ -12,7 +12,7 @@ from symlump.progress import bar
 
 DESCRIPTION = """\
 Train tanh networks on Poisson's, Burgers' and Helmholtz' equation, compress each to the same storage by
-hierarchical matrices, truncated SVD, pruning and quantisation, compare solution, tangent kernel and time
+hierarchical matrices, truncated SVD, pruning and quantization, compare solution, tangent kernel and time
 with the original's, and train each further in its compressed form.
 """
 

@@ -195,7 +195,7 @@ def run(options: argparse.Namespace) -> Answer:
         if result.network.parameters > result.retained_parameters:
             report["written_in_full"] = True
     if saved is not None and saved.norms:
-        report["normalisations"] = saved.norms
+        report["normalizations"] = saved.norms
     draw_picture(options, result)
     return Answer(lambda: report, lambda: _text(result, report))
 
@@ -288,8 +288,8 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
             f"{report['reducible']} of {result.parameters} parameters are in layers whose units, or inputs, "
             "may merge"
         )
-    if "normalisations" in report:
-        lines.append(norms_line(report["normalisations"]))
+    if "normalizations" in report:
+        lines.append(norms_line(report["normalizations"]))
     if "bound" in report:
         lines.append(certified_line(report["bound"], "no output moves"))
     if "mean_squared_error" in report:

@@ -61,7 +61,7 @@ def _svd(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -
     return TruncatedSVD(**wish, relative_to=options.relative_to)
 
 
-def _quantise(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
+def _quantize(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.baselines.quantize import Quantize
 
     return Quantize(**wish)
@@ -124,8 +124,8 @@ METHODS = {
         "on the inputs of --data if given",
     ),
     "svd": Named(_svd, "makes each weight matrix a product of two thin ones"),
-    "quantise": Named(
-        _quantise,
+    "quantize": Named(
+        _quantize,
         "rounds the weights to --bits bits, or to as few as ε (relative to the largest of a row) allows",
     ),
     "magnitude": Named(_global, "zeroes the smallest weights of all; ε is the share that goes"),
@@ -196,7 +196,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="the largest tolerance with at most this certified change of outputs on --box",
     )
-    size.add_argument("--bits", type=int, metavar="N", help="quantise: 2 to 16")
+    size.add_argument("--bits", type=int, metavar="N", help="quantize: 2 to 16")
 
 
 def reduce_network(options: argparse.Namespace, network: Network, data: Data | None) -> Compression:
@@ -214,7 +214,7 @@ def reduce_network(options: argparse.Namespace, network: Network, data: Data | N
         for name in ("eps", "retain", "max_loss", "max_bound", "bits")
         if getattr(options, name) is not None
     )
-    if given == "bits" and options.method != "quantise":
+    if given == "bits" and options.method != "quantize":
         raise MethodError(f"--method {options.method} does not take --bits; give --eps or --retain")
     for option, takers in _TAKEN_BY.items():
         if getattr(options, option) and options.method not in takers:

@@ -105,7 +105,7 @@ def read_saved(
 
 
 def norms_line(norms: dict[str, str]) -> str:
-    """What was taken of normalisations in a state dict, which does not say it.
+    """What was taken of normalizations in a state dict, which does not say it.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def fold(values: FloatArray, prime: int) -> FloatArray:
     [-1.0, 3.0, -1.0, 0.0]
     """
     # The quotient may be off by one where it lies half-way, which moves a residue to the other end of
-    # its range; a multiple of the prime is always recognised.
+    # its range; a multiple of the prime is always recognized.
     quotient = values * (1.0 / prime)
     np.rint(quotient, out=quotient)
     quotient *= prime

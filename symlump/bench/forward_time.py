@@ -79,6 +79,54 @@ class TokenNet(nn.Module):
         return scores
 
 
+class RotaryNet(nn.Module):
+    """Attention with rotary positions and two dense layers, each behind a normalisation, with a sum around it.
+
+    Parameters
+    ----------
+    inside : list of pairs of int
+        For each block, how many numbers the values of a head have, and the hidden layer.
+    """
+
+    def __init__(self, inside: list[tuple[int, int]], heads: int = 4, width: int = 64) -> None:
+        super().__init__()
+        self.heads, blocks = heads, range(len(inside))
+        self.before = nn.ModuleList(nn.LayerNorm(width) for _ in blocks)
+        self.q = nn.ModuleList(nn.Linear(width, width) for _ in blocks)
+        self.k = nn.ModuleList(nn.Linear(width, width) for _ in blocks)
+        self.v = nn.ModuleList(nn.Linear(width, heads * values) for values, _ in inside)
+        self.o = nn.ModuleList(nn.Linear(heads * values, width) for values, _ in inside)
+        self.between = nn.ModuleList(nn.LayerNorm(width) for _ in blocks)
+        self.up = nn.ModuleList(nn.Linear(width, n) for _, n in inside)
+        self.down = nn.ModuleList(nn.Linear(n, width) for _, n in inside)
+        turns = 10_000.0 ** -torch.arange(0, 1, 2 * heads / width)
+        angles = (torch.arange(32)[:, None] * turns).repeat(1, 2)
+        self.cos: torch.Tensor
+        self.sin: torch.Tensor
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+
+    def _turned(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = x.chunk(2, -1)
+        turned: torch.Tensor = x * self.cos + torch.cat([-b, a], -1) * self.sin
+        return turned
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """A sequence for each sequence."""
+        for k in range(len(self.q)):
+            h = self.before[k](x)
+            q, key, value = (
+                part[k](h).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+                for part in (self.q, self.k, self.v)
+            )
+            mixed = nn.functional.scaled_dot_product_attention(
+                self._turned(q), self._turned(key), value
+            )
+            x = x + self.o[k](mixed.transpose(1, 2).flatten(2))
+            x = x + self.down[k](nn.functional.gelu(self.up[k](self.between[k](x))))
+        return x
+
+
 def _dense(inside: list[int]) -> nn.Module:
     widths = [64, *inside]
     layers: list[nn.Module] = []
@@ -124,6 +172,19 @@ def _cases(width: int) -> dict[str, _Case]:
             (8, 32, 64),
             lambda small: TokenNet([small.get_submodule(f"up.{k}").out_features for k in range(3)]),
         ),
+        "rotary attention, 3 blocks of 64–256–64": _Case(
+            lambda: RotaryNet([(16, 256)] * 3),
+            (8, 32, 64),
+            lambda small: RotaryNet(
+                [
+                    (
+                        small.get_submodule(f"v.{k}").out_features // 4,
+                        small.get_submodule(f"up.{k}").out_features,
+                    )
+                    for k in range(3)
+                ]
+            ),
+        ),
         f"residual, width {width}": _Case(lambda: ResidualNet(width, inside), image, _residual(1)),
         f"residual, width {width}, 4 groups": _Case(
             lambda: ResidualNet(width, inside, 4), image, _residual(4)
@@ -138,7 +199,9 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[ForwardTime]:
         model, x = case.build().eval(), torch.randn(case.shape)
         result = compress(model, AFDE(retain=0.5), example=x)
         same = case.fresh(result.model).eval()
-        if sum(p.numel() for p in same.parameters()) != result.retained_parameters:
+        # The tables of rotary positions are buffers of the class, and constants of what was read.
+        held = [p for name, p in result.model.named_parameters() if not name.endswith("constant")]
+        if sum(p.numel() for p in same.parameters()) != sum(p.numel() for p in held):
             raise AssertionError(f"{name}: the fresh network has another shape")
         times = _times([result.model, same, model], x, 2 if quick else 60)
         yield ForwardTime(name, result.retained, times[0] / times[1], times[0] / times[2])

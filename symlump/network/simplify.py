@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Apply, Concatenate, Flatten, Node, Select
+from symlump.network.nodes import Affine, Apply, Concatenate, Flatten, Node, Select, take_name
 from symlump.network.shared import keep_shared
-from symlump.ode.exact import FloatArray
+from symlump.network.step_nodes import ByPlace
+from symlump.ode.exact import FloatArray, IntArray
 
 
 def as_read(network: Network) -> Network:
@@ -37,11 +39,93 @@ def as_read(network: Network) -> Network:
     >>> [layer.weight.item() for layer in found.source.layers]
     [3.0, 0.1]
     """
-    source = simplify(network, fold=False)
+    source = simplify(_Gathering(network).network, fold=False)
     found = simplify(source)
     if any(layer.is_scale or layer.doubt for layer in source.layers):
         object.__setattr__(found, "source", source)  # no argument, so that replace() drops it
     return found
+
+
+class _Gathering:
+    """Parts of one value that are joined again, as halves by rotary positions: one selection of it.
+
+    What follows changes places with the selection P, its order, signs s and a constant c for each place, and ±1
+    times a number is exact: c∘(s∘(P·x)) = (s∘c)∘(P·x), and P·(c∘x) = (P·c)∘(P·x).
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._readers, self._taken = network.readers, {*network.named}
+        self._made: dict[str, Node] = {}
+        self._gathered: set[str] = set()
+        for node in network.nodes:
+            self._made |= {made.name: made for made in self._written(node)}
+        self.network = replace(network, nodes=tuple(self._made.values()))
+
+    def _written(self, node: Node) -> list[Node]:
+        match node:
+            case Concatenate():
+                parts = [part for name in node.inputs if (part := self._part(name)) is not None]
+                if len(parts) == len(node.inputs) and len({source for source, _, _ in parts}) == 1:
+                    index = np.concatenate([part for _, part, _ in parts])
+                    signs = np.concatenate([part for _, _, part in parts])
+                    return self._joined(node.name, parts[0][0], index, signs)
+            case Select() if self._is_gathered(node.inputs[0]):
+                return self._ordered(node.name, node.inputs[0], node.index)
+            case ByPlace(operation="multiply", constant=c) if self._is_gathered(node.inputs[0]):
+                before = self._made[node.inputs[0]]
+                if _is_signs(before):
+                    signs = before.weight.reshape(-1, *(1,) * (c.ndim - 1))
+                    return [replace(node, inputs=before.inputs, constant=c * signs)]
+        return [node]
+
+    def _part(self, name: str) -> tuple[str, IntArray, FloatArray] | None:
+        """Of which value this is a part, which channels of it, and with which signs."""
+        node = self._made[name]
+        signs = node.weight[:, 0] if _is_signs(node) else None
+        node = node if signs is None else self._made[node.inputs[0]]
+        if not isinstance(node, Select):
+            return None
+        return node.inputs[0], node.index, np.ones(node.index.size) if signs is None else signs
+
+    def _joined(self, name: str, source: str, index: IntArray, signs: FloatArray) -> list[Node]:
+        self._gathered.add(name)
+        if (signs == 1).all():
+            return [Select(name, (source,), index)]
+        parts = take_name(f"{name}.parts", self._taken)
+        return [
+            Select(parts, (source,), index),
+            Affine(name, (parts,), signs[:, None], None, depthwise=True),
+        ]
+
+    def _is_gathered(self, name: str) -> bool:
+        """Whether a value that is read once was joined so, perhaps with a constant for each place."""
+        node = self._made[name]
+        if self._readers[name] != 1:
+            return False
+        return name in self._gathered or (
+            isinstance(node, ByPlace)
+            and (node.inputs[0] not in self._readers or self._is_gathered(node.inputs[0]))
+        )
+
+    def _ordered(self, name: str, value: str, index: IntArray) -> list[Node]:
+        """Such a value in another order."""
+        node = self._made[value]
+        if isinstance(node, Select):
+            return [replace(node, name=name, index=node.index[index])]
+        inner = take_name(f"{value}.order", self._taken)
+        before = self._ordered(inner, node.inputs[0], index)
+        if isinstance(node, Affine):
+            return [*before, replace(node, name=name, inputs=(inner,), weight=node.weight[index])]
+        assert isinstance(node, ByPlace)
+        constant = node.constant if node.is_alike else node.constant[index]
+        return [*before, replace(node, name=name, inputs=(inner,), constant=constant)]
+
+
+def _is_signs(node: Node) -> TypeGuard[Affine]:
+    """Whether a step multiplies each unit with 1 or −1, and says so of nothing else."""
+    if not isinstance(node, Affine) or not node.is_scale or node.bias is not None:
+        return False
+    return not node.weight_name and bool((np.abs(node.weight) == 1).all())
 
 
 def meant(network: Network) -> Network:

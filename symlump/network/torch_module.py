@@ -215,11 +215,13 @@ class Writer:
         )
 
     def operation(self, node: Operation, given: list[fx.Node]) -> fx.Node:
-        """The calls of torch that its function makes, recorded."""
+        """The calls of torch that its function makes, recorded, or that of a module which is this function."""
+        shape = self.graph.shapes.get(node.name, ())
+        along_last = node.kind == "normalise" and node.options["axes"] == (len(shape),)
+        if along_last and all(array.size == shape[-1] for array in node.arrays):
+            return self.call(node.name, self.norm(node, shape[-1]), given)
         arrays = [self.parameter(f"{node.name}.{name}", array) for name, array in node.held]
-        values, held = (
-            [fx.Proxy(value, self._recorder) for value in part] for part in (given, arrays)
-        )
+        values, held = ([fx.Proxy(v, self._recorder) for v in part] for part in (given, arrays))
         result: fx.Node = apply(node, values, held).node
         return result
 

@@ -11,6 +11,7 @@ def test_compressed_networks_have_the_shape_of_fresh_ones(capsys):
     assert [row["network"].split(",")[0] for row in rows] == [
         "dense",
         "tokens",
+        "rotary attention",
         "residual",
         "residual",
     ]

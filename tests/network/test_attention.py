@@ -399,3 +399,15 @@ def test_units_that_a_sum_meets_twice_stay_apart():
     small = sl.compress(network, sl.AFDE(eps=1e-9))
     assert np.allclose(small.network(x), network(x), atol=1e-8)
     assert {layer.name: layer.units for layer in small.network.layers}["s"] == 8
+
+
+def test_what_rotary_positions_exchange_is_one_selection():
+    """cat(−b, a)∘sin is P·x times a table that holds the signs: no join, no further order, nothing negated."""
+    torch.manual_seed(0)
+    model, x = Rotary().double().eval(), torch.randn(3, 5, 16, dtype=torch.float64)
+    network = sl.from_torch(model, x)
+    kinds = [type(node).__name__ for node in network.nodes]
+    assert kinds.count("Select") == 2 and "Concatenate" not in kinds
+    assert not any(layer.is_scale for layer in network.layers)
+    assert np.allclose(network(x.numpy()), model(x).detach().numpy(), atol=1e-12)
+    assert far(graph_module(network), model, x) < 1e-12

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from symlump.cli.answer import Answer
 from symlump.progress import bar
 
-_NETWORKS = 4
+_NETWORKS = 5
 DESCRIPTION = """\
 Compress networks of random weights to half of their parameters, and time a forward pass in torch on one thread:
 over that of a module of the same class, built with as many units from the start, and over that before. The

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
-from symlump.errors import FailureError, SymlumpError
+from symlump.errors import FailureError, MissingExtraError, SymlumpError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.network import Network
@@ -78,7 +79,7 @@ def _row(path: Path, share: float) -> PublishedRow:
     generator = np.random.default_rng(0)
     x = [node.drawn(generator, _SAMPLES) for node in network.inputs]
     error = 0.0
-    for before, after in zip(_outputs(network, x), _outputs(small.network, x), strict=True):
+    for before, after in zip(outputs(network, x), outputs(small.network, x), strict=True):
         spread = float(np.sum((before - before.mean(axis=0)) ** 2)) or 1.0
         error = max(error, float(np.sum((after - before) ** 2)) / spread)
     return PublishedRow(
@@ -87,12 +88,13 @@ def _row(path: Path, share: float) -> PublishedRow:
         touched,
         small.retained,
         error,
-        _ratio(network, small.network),
+        time_ratio(network, small.network),
         _difference(path, network, [part[:1] for part in x]),
     )
 
 
-def _outputs(network: Network, x: list[FloatArray]) -> list[FloatArray]:
+def outputs(network: Network, x: list[FloatArray]) -> list[FloatArray]:
+    """In float64, by torch."""
     import torch
 
     module = to_torch(network).double().eval()
@@ -101,8 +103,8 @@ def _outputs(network: Network, x: list[FloatArray]) -> list[FloatArray]:
     return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
 
 
-def _ratio(network: Network, small: Network) -> float:
-    """Forward times, the runs taken in turns."""
+def time_ratio(network: Network, small: Network) -> float:
+    """The forward time of the second over that of the first, the runs taken in turns."""
     import torch
 
     modules = [to_torch(n).eval() for n in (network, small)]
@@ -119,31 +121,41 @@ def _ratio(network: Network, small: Network) -> float:
     return after / before
 
 
-def _difference(path: Path, network: Network, x: list[FloatArray]) -> float | None:
-    try:
-        from importlib import import_module
+def run_onnx(path: Path, x: list[FloatArray]) -> list[FloatArray]:
+    """The outputs of a file by onnxruntime.
 
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
         onnxruntime: Any = import_module("onnxruntime")
     except ImportError:
+        raise MissingExtraError(
+            "this needs onnxruntime; install it with: pip install onnxruntime"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    feeds = {
+        given.name: array.astype(_TYPES.get(given.type, np.float32))
+        for given, array in zip(session.get_inputs(), x, strict=True)
+    }
+    return [np.asarray(part, dtype=np.float64) for part in session.run(None, feeds)]
+
+
+def _difference(path: Path, network: Network, x: list[FloatArray]) -> float | None:
+    try:
+        expected = run_onnx(path, x)
+    except MissingExtraError:
         return None
-
-    def run(file: Path) -> list[FloatArray]:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = 1, 3
-        session = onnxruntime.InferenceSession(str(file), options, ["CPUExecutionProvider"])
-        feeds = {
-            given.name: array.astype(_TYPES.get(given.type, np.float32))
-            for given, array in zip(session.get_inputs(), x, strict=True)
-        }
-        return [np.asarray(part, dtype=np.float64) for part in session.run(None, feeds)]
-
-    expected = run(path)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "again.onnx"
         write_onnx(network, again)
-        written = run(again)
+        written = run_onnx(again, x)
     largest = 0.0
-    for found in (_outputs(network, x), written):
+    for found in (outputs(network, x), written):
         for a, b in zip(found, expected, strict=True):
             largest = max(largest, float(np.abs(a - b).max() / (np.abs(b).max() or 1.0)))
     return largest

@@ -12,6 +12,7 @@ from symlump.cli.arguments import names as comma_separated
 from symlump.cli.bench import (
     afde,
     anneal,
+    architectures,
     bounds,
     channels,
     coq_proofs,
@@ -315,6 +316,13 @@ EXPERIMENTS = (
         published.add_options,
         published.run,
         published.DESCRIPTION,
+    ),
+    Experiment(
+        "architectures",
+        "models of timm with planted copies: read, restored, reduced, written",
+        architectures.add_options,
+        architectures.run,
+        architectures.DESCRIPTION,
     ),
     Experiment(
         "linear",

@@ -29,6 +29,9 @@ LOOKED_AT = (
 )
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     for module in ("sphinx", "myst_nb", "numpydoc", "pydata_sphinx_theme", "sphinx_design"):
@@ -54,6 +57,19 @@ def test_documentation_builds(site):
 def test_every_public_name_is_on_one_page():
     text = (ROOT / "docs" / "look-up" / "api.md").read_text()
     assert sorted(re.findall(r"^   (\w+)$", text, re.M)) == sorted(symlump.__all__)
+
+
+def test_the_gallery_is_drawn_by_its_lines(tmp_path):
+    """Every picture of the page is written by the listing below it, and has a text instead."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "gallery.py", tmp_path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    text = (ROOT / "docs" / "gallery.md").read_text()
+    shown = re.findall(r"^!\[(.{20,})\]\(pictures/(.*)\)$", text, re.M)
+    assert {name for _, name in shown} == {path.name for path in tmp_path.iterdir()}
+    assert len(shown) == len(re.findall(r"^!\[", text, re.M)) >= 12
+    assert all((ROOT / "docs" / "pictures" / name).exists() for _, name in shown)
 
 
 def test_every_lesson_is_on_the_site(site):

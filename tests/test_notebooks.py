@@ -38,6 +38,18 @@ def test_exercises_have_checks_and_folded_solutions(path):
     assert exercises == len(solutions(cells)) >= 1
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_slides_leave_exercises_out(path):
+    """Each heading starts a slide; what belongs to exercises is on none."""
+    exercising = False
+    for cell in nbformat.read(path, as_version=4).cells:
+        exercising = exercising or cell.source.startswith("**Exercise ")
+        kind = cell.metadata.get("slideshow", {}).get("slide_type")
+        heading = cell.cell_type == "markdown" and cell.source.startswith("#")
+        assert kind == ("skip" if exercising else "slide" if heading else None)
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs(path, tmp_path):

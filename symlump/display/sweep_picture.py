@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import floor, log10
 from typing import TYPE_CHECKING
 
+from symlump.colours import PLAIN_INK
 from symlump.display.drawing import PALETTE, new_figure
 
 if TYPE_CHECKING:
@@ -16,12 +17,22 @@ _ERRORS = {
     "bound": ("certified bound", PALETTE[5], "s", "-"),
     "observed": ("observed error", PALETTE[2], "^", "--"),
     "loss": ("loss", PALETTE[6], "D", "-."),
-    "defect": ("defect δ", PALETTE[7], "v", ":"),
+    "defect": ("defect δ", PLAIN_INK, "v", ":"),
 }
 
 
 def draw_sweep(sweep: Sweep) -> Figure:
     """Blocks or the dimension (above) and errors (below) against ε; zeros stand at the lower edge.
+
+    A value holds up to the next tolerance.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
@@ -47,7 +58,8 @@ def draw_sweep(sweep: Sweep) -> Figure:
         points = [(row.eps, getattr(row, name)) for row in sweep.rows]
         known = [(e, v) for e, v in points if v is not None]
         if known:
-            lower.plot(*zip(*known, strict=True), line, label=label, color=colour, marker=marker)
+            x, y = zip(*known, strict=True)
+            lower.step(x, y, line, where="post", label=label, color=colour, marker=marker)
     positive = [e for e in eps if e > 0]
     if positive:
         lower.set_xscale("symlog", linthresh=_decade(positive))

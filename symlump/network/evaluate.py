@@ -154,12 +154,15 @@ def _pulled_back_by_torch(
 ) -> list[FloatArray | None]:
     import torch
 
-    tensors = [torch.from_numpy(np.array(a, order="C")).requires_grad_() for a in given]
-    value = _with_torch(node)(*tensors)
-    if not value.requires_grad:
-        return [None] * len(given)
-    upstream = torch.from_numpy(np.ascontiguousarray(gradient))
-    found = torch.autograd.grad(value, tensors, upstream, allow_unused=True)
+    from symlump.network.gradients import gradients
+
+    with gradients():
+        tensors = [torch.from_numpy(np.array(a, order="C")).requires_grad_() for a in given]
+        value = _with_torch(node)(*tensors)
+        if not value.requires_grad:
+            return [None] * len(given)
+        upstream = torch.from_numpy(np.ascontiguousarray(gradient))
+        found = torch.autograd.grad(value, tensors, upstream, allow_unused=True)
     return [None if g is None else np.asarray(g.numpy()) for g in found]
 
 

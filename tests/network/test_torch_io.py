@@ -133,3 +133,27 @@ def test_compiled_and_parametrized_modules():
     for wrapped in (model, torch.compile(model)):
         with torch.no_grad():
             assert np.allclose(sl.from_torch(wrapped)(x.numpy()), model(x))
+
+
+def test_an_example_that_does_not_fit_is_told_how_to():
+    model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU()).half()
+    with pytest.raises(
+        NetworkError, match=r"weights are of torch\.float16 .*example\.to\(torch\.float16\)"
+    ):
+        sl.from_torch(model, torch.zeros(1, 1, 5))
+    with pytest.raises(NetworkError, match=r"\(1, 1, 5\) is on the meta device"):
+        sl.from_torch(model.float(), torch.zeros(1, 1, 5, device="meta"))
+
+
+def test_sensitivities_are_measured_in_inference_mode_too():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv1d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(6, 2)
+    ).eval()
+    network = sl.from_torch(model, torch.zeros(1, 1, 8))
+    outside = sl.compress(network, sl.AFDE(retain=0.6))
+    with torch.inference_mode():
+        inside = sl.compress(network, sl.AFDE(retain=0.6))
+    assert str(inside) == str(outside)
+    for a, b in zip(inside.network.layers, outside.network.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight)

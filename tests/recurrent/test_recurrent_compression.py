@@ -299,3 +299,21 @@ def test_what_is_not_followed_is_named() -> None:
         sl.compress(Tagger(gru, head), sl.AFDE(eps=0), example=torch.zeros(1, 2, 2))
     with pytest.raises(MethodError, match="l0 has 4 units"):
         sl.compress(gru, sl.AFDE(eps=0)).lift(np.zeros(3))
+
+
+def test_compiled_modules_are_the_modules_that_were_compiled():
+    torch.manual_seed(0)
+    gru = torch.nn.GRU(2, 4)
+    with torch.no_grad():
+        for p in gru.parameters():
+            p.view(3, 4, -1)[:, 2:] = p.view(3, 4, -1)[:, :2]
+    small = sl.compress(torch.compile(gru), sl.AFDE(eps=0))
+    assert type(small.model) is torch.nn.GRU and small.model.hidden_size == 2
+
+
+def test_computed_weights_of_cells_are_named():
+    gru = torch.nn.utils.parametrizations.weight_norm(torch.nn.GRU(2, 4), "weight_hh_l0")
+    with pytest.raises(
+        NetworkError, match=r"'weight_hh_l0' of this .*GRU.*remove_parametrizations"
+    ):
+        sl.compress(gru, sl.AFDE(eps=0))

@@ -70,6 +70,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         MethodError
             If the method, or an option of it, is for networks without recurrence.
         """
+        model = getattr(model, "_orig_mod", model)  # what torch.compile made is called as it
         return replace(cls.of_network(read_recurrent(model), method), model=model)
 
     @classmethod

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._pytree import tree_leaves, tree_unflatten
 
 from symlump.errors import NetworkError
@@ -68,6 +69,11 @@ def parts_of(value: Any) -> Iterator[Any]:
 def refuse_examples(given: tuple[Any, ...]) -> None:
     """Refuse what is no example of the arguments of a module."""
     for tensor in given:
+        if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+            raise NetworkError(
+                f"the example of shape {tuple(tensor.shape)} is on the meta device, and the model runs on it; "
+                f"give one with numbers, torch.zeros({tuple(tensor.shape)})"
+            )
         least = 2 if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() else 1
         if not isinstance(tensor, torch.Tensor) or tensor.ndim < least or not tensor.shape[0]:
             raise NetworkError(
@@ -92,3 +98,13 @@ def keys_of(program: Any, outputs: list[Any]) -> tuple[str, ...]:
     if not isinstance(given, dict) or any(tree_leaves(v) != [v] for v in given.values()):
         return ()
     return tuple(str(key) for key, value in given.items() if value is not None)
+
+
+def instead_of(model: nn.Module, given: tuple[torch.Tensor, ...]) -> str:
+    """What to try where a module cannot be traced on an example."""
+    kinds = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    other = next((x.dtype for x in given if x.is_floating_point() and x.dtype not in kinds), None)
+    if len(kinds) == 1 and other is not None:
+        (kind,) = kinds
+        return f"Its weights are of {kind} and the example is of {other}; give it as example.to({kind})"
+    return "What torch exports as ONNX is read, too: read_onnx(path)"

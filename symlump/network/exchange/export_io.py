@@ -28,6 +28,7 @@ from symlump.network.exchange.calls import (
     first_line,
     has,
     identity_of,
+    instead_of,
     keys_of,
     operation_of,
     ordinary,
@@ -120,8 +121,7 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
             reason = first_line(error)
     raise NetworkError(
         f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
-        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}. What torch exports as ONNX is read, too: "
-        "read_onnx(path)"
+        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}. {instead_of(model, given)}"
     )
 
 

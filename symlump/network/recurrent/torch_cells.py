@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from symlump.errors import NetworkError
 from symlump.network.recurrent.cells import GATES, Cell, Kind
@@ -49,6 +50,12 @@ def cells_of(module: nn.Module, name: str = "") -> tuple[tuple[Cell, ...], ...]:
     """
     kind, place = _kind(module), f"{name}: " if name else ""
     if type(module) not in RECURRENT or module._forward_hooks or module._forward_pre_hooks:
+        if is_parametrized(module):
+            first = next(name for name, _ in module.parametrizations.named_children())  # type: ignore[union-attr]
+            raise NetworkError(
+                f"{place}the weight {first!r} of this {type(module).__name__} is computed from others; make it "
+                f"plain first: torch.nn.utils.parametrize.remove_parametrizations(module, {first!r})"
+            )
         raise NetworkError(
             f"{place}a {type(module).__name__} with a forward pass or hooks of its own is not read; torch's "
             "own RNN, GRU and LSTM are"

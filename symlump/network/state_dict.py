@@ -24,7 +24,7 @@ from symlump.network.exchange.calls import identity_of
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
-from symlump.network.saved.normed import is_norm, model_with_norms, pair_norms
+from symlump.network.saved.normed import epsilon_of, is_norm, model_with_norms, pair_norms
 from symlump.network.saved.tensors import TensorFile, as_in_torch, natural_order, quote
 from symlump.network.saved.writing import ACTIVATION_KEY, OUTPUT_KEY, SavedNetwork
 from symlump.network.shared import keep_shared
@@ -154,12 +154,14 @@ def _normed(
     norms = {layer: (norm, tensors[norm]) for norm, layer in found.items()}
     last = len(dense) - 1
     activations = [_hidden(phi, i, len(dense)) for i in range(last)] + [output]
-    model, places = model_with_norms(dense, norms, activations)
+    epsilons = {norm: epsilon_of(norm, tensors[norm], names) for norm in found}
+    model, places = model_with_norms(dense, norms, activations, epsilons)
     with gradients():
         network = from_torch(
             model, torch.zeros(2, dense[0][1]["weight"].shape[1]).to(dense[0][1]["weight"])
         )
-    return SavedNetwork(network, tuple(p for p, _ in dense), {}, names, places, found)
+    prefixes = tuple(prefix for prefix, _ in dense)
+    return SavedNetwork(network, prefixes, {}, names, places, found, epsilons)
 
 
 def _shared(

@@ -118,3 +118,35 @@ def test_the_command_line_says_where_they_were_taken_to_stand(tmp_path: Path, ca
     assert main(arguments) == 0
     assert "n1 behind fc1, n2 behind fc2, before the activation" in capsys.readouterr().out
     assert read_network(small).network.parameters <= 0.7 * 108
+
+
+@pytest.mark.parametrize("library", ["keras", "flax", "flax, layers"])
+def test_normalisations_of_keras_and_flax(library: str, tmp_path: Path) -> None:
+    """Their names, their layout, and the ε that each of them has where nothing is said."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(4, 8)), rng.normal(size=(8, 2))
+    factor, constant, mean = rng.normal(size=(3, 8))
+    variance = rng.uniform(1e-3, 2e-3, 8)  # so that ε counts
+    x = rng.normal(size=(50, 4))
+    h = x @ first
+    if library == "flax, layers":
+        mean, variance = h.mean(axis=1, keepdims=True), h.var(axis=1, keepdims=True)
+    epsilon = {"keras": 1e-3, "flax": 1e-5, "flax, layers": 1e-6}[library]
+    expected = np.tanh(factor * (h - mean) / np.sqrt(variance + epsilon) + constant) @ second
+    names = {
+        "keras": ["dense/kernel:0", "bn/gamma:0", "bn/beta:0", "bn/moving_mean:0", "bn/moving_variance:0",
+                  "out/kernel:0"],
+        "flax": ["params.Dense_0.kernel", "params.BatchNorm_0.scale", "params.BatchNorm_0.bias",
+                 "batch_stats.BatchNorm_0.mean", "batch_stats.BatchNorm_0.var", "params.Dense_1.kernel"],
+        "flax, layers": ["params.Dense_0.kernel", "params.LayerNorm_0.scale", "params.LayerNorm_0.bias", "", "",
+                         "params.Dense_1.kernel"],
+    }[library]  # fmt: skip
+    arrays = [first, factor, constant, mean, variance, second]
+    held = {n: torch.from_numpy(a.copy()) for n, a in zip(names, arrays, strict=True) if n}
+    found = read_network(saved(held, "sorted", tmp_path), "tanh")
+    assert list(found.epsilons.values()) == [epsilon]
+    assert np.allclose(found.network(x), expected, atol=1e-9)
+    small = sl.compress(found.network, sl.AFDE(eps=0)).network
+    write_network(tmp_path / "small.safetensors", small, found)
+    again = read_network(tmp_path / "small.safetensors", "tanh")
+    assert np.allclose(again.network(x), expected, atol=1e-9)

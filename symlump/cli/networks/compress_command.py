@@ -196,6 +196,7 @@ def run(options: argparse.Namespace) -> Answer:
             report["written_in_full"] = True
     if saved is not None and saved.norms:
         report["normalizations"] = saved.norms
+        report["epsilons"] = saved.epsilons
     draw_picture(options, result)
     return Answer(lambda: report, lambda: _text(result, report))
 
@@ -289,7 +290,7 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
             "may merge"
         )
     if "normalizations" in report:
-        lines.append(norms_line(report["normalizations"]))
+        lines.append(norms_line(report["normalizations"], report["epsilons"]))
     if "bound" in report:
         lines.append(certified_line(report["bound"], "no output moves"))
     if "mean_squared_error" in report:

@@ -104,20 +104,19 @@ def read_saved(
     return saved.network, saved
 
 
-def norms_line(norms: dict[str, str]) -> str:
+def norms_line(norms: dict[str, str], epsilons: dict[str, float]) -> str:
     """What was taken of normalizations in a state dict, which does not say it.
 
     Examples
     --------
-    >>> norms_line({"bn1": "fc1"})
+    >>> norms_line({"bn1": "fc1"}, {"bn1": 1e-5})
     'read with bn1 behind fc1, before the activation, and ε = 1e-05, which a state dict does not say'
     """
     from symlump.network.saved.tensors import quote
 
     pairs = ", ".join(f"{quote(norm)} behind {quote(layer)}" for norm, layer in norms.items())
-    return (
-        f"read with {pairs}, before the activation, and ε = 1e-05, which a state dict does not say"
-    )
+    taken = ", ".join(f"{eps:g}" for eps in sorted({*epsilons.values()}))
+    return f"read with {pairs}, before the activation, and ε = {taken}, which a state dict does not say"
 
 
 def add_shape(parser: argparse.ArgumentParser) -> None:

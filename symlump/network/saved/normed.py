@@ -2,11 +2,13 @@
 
 A batch normalisation is known by its ``running_mean`` and ``running_var``, a layer normalisation by a weight
 and a bias of one dimension, an RMS normalisation by such a weight alone. Each belongs to the dense layer before
-it, and stands before the activation; its ε is 1e-5, as a state dict says neither.
+it, and stands before the activation; its ε is the default of the library whose names the file has, as a state
+dict says neither.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,8 +22,8 @@ from symlump.network.activations.torch_modules import activation_module
 from symlump.network.saved.tensors import quote
 
 Parts = Mapping[str, torch.Tensor]
-#: Torch's default, which most models have.
-EPSILON = 1e-5
+#: The default of torch, which most models have, of Keras, and of Flax for layer normalisations.
+EPSILONS = {"weight": 1e-5, "gamma": 1e-3, "scale": 1e-6}
 _STATISTICS = ("running_mean", "running_var")
 _WHOLE = "num_batches_tracked"  # counts, which nothing reads
 
@@ -93,6 +95,7 @@ def model_with_norms(
     dense: Sequence[tuple[str, Parts]],
     norms: Mapping[str, tuple[str, Parts]],
     activations: Sequence[Activation],
+    epsilons: Mapping[str, float],
 ) -> tuple[nn.Sequential, dict[str, str]]:
     """The module that a state dict is of, and by its places the prefixes in the file.
 
@@ -103,6 +106,8 @@ def model_with_norms(
         By the prefix of a dense layer, the prefix and tensors of the normalisation behind it.
     activations : sequence of Activation
         One behind each dense layer.
+    epsilons : mapping of str to float
+        By the prefix of a normalisation.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     places: dict[str, str] = {}
@@ -120,7 +125,8 @@ def model_with_norms(
         dtype = parts["weight"].dtype
         add(prefix, nn.Linear(inputs, units, "bias" in parts, dtype=dtype), parts)
         if prefix in norms:
-            add(norms[prefix][0], _norm(norms[prefix][1], units, dtype), norms[prefix][1])
+            name, held = norms[prefix]
+            add(name, _norm(held, units, dtype, epsilons[name]), held)
         if phi.name != "identity":
             modules[f"activation{number}"] = activation_module(phi)
     return nn.Sequential(modules).eval(), places
@@ -130,13 +136,29 @@ def _size(parts: Parts) -> int:
     return len(parts["running_mean"] if "running_mean" in parts else parts["weight"])
 
 
-def _norm(parts: Parts, units: int, dtype: torch.dtype) -> nn.Module:
+def epsilon_of(prefix: str, parts: Parts, names: Mapping[str, str]) -> float:
+    """What is added to the variance, by default, in the library whose names a normalisation has.
+
+    Examples
+    --------
+    >>> epsilon_of("bn", nn.LayerNorm(2).state_dict(), {"bn.weight": "bn/gamma:0"})
+    0.001
+    """
+    named = (names.get(f"{prefix}.{part}", part) for part in ("weight", "bias"))
+    last = {re.split(r"[./]", name.removesuffix(":0"))[-1] for name in named}
+    if last & {"gamma", "beta"}:
+        return EPSILONS["gamma"]
+    is_flax = "scale" in last and "running_mean" not in parts
+    return EPSILONS["scale" if is_flax else "weight"]
+
+
+def _norm(parts: Parts, units: int, dtype: torch.dtype, epsilon: float) -> nn.Module:
     wrong = [n for n, t in parts.items() if n != _WHOLE and tuple(t.shape) != (units,)]
     if wrong:
         raise NetworkError(
             f"{wrong[0]} of a normalisation of {units} units has shape {tuple(parts[wrong[0]].shape)}"
         )
-    options: dict[str, Any] = {"eps": EPSILON, "dtype": dtype}
+    options: dict[str, Any] = {"eps": epsilon, "dtype": dtype}
     if "running_mean" in parts:
         return nn.BatchNorm1d(units, affine="weight" in parts, **options)
     if "bias" in parts:

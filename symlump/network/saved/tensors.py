@@ -1,7 +1,9 @@
 """Files of named tensors: safetensors, and torch files read with ``weights_only``; nothing is executed.
 
 Layers that Keras and Flax wrote hold a ``kernel``, inputs × units, where torch has a ``weight``, units ×
-inputs; a name's parts stand between slashes, perhaps with ``:0`` at its end.
+inputs; a name's parts stand between slashes, perhaps with ``:0`` at its end. Normalisations hold ``gamma``,
+``beta``, ``moving_mean`` and ``moving_variance`` in Keras, and ``scale`` in Flax, which keeps the ``mean`` and
+``var`` of a batch normalisation apart, under ``batch_stats``.
 """
 
 from __future__ import annotations
@@ -218,6 +220,14 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
+_IN_TORCH = {
+    "kernel": "weight", "gamma": "weight", "scale": "weight", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+    "mean": "running_mean", "var": "running_var",
+}  # fmt: skip
+_OF_FLAX = ("mean", "var")  # under batch_stats, beside params
+
+
 def as_in_torch(
     tensors: Mapping[str, torch.Tensor],
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -234,7 +244,10 @@ def as_in_torch(
     for name, tensor in tensors.items():
         prefix, dot, part = re.sub(r":0$", "", name).replace("/", ".").rpartition(".")
         if part == "kernel":
-            part, tensor = "weight", as_in_file(tensor, "kernel")
+            tensor = as_in_file(tensor, "kernel")
+        apart = re.sub(r"^batch_stats\.", "params.", prefix)
+        if part not in _OF_FLAX or apart != prefix:
+            prefix, part = apart, _IN_TORCH.get(part, part)
         plain = f"{prefix}{dot}{part}"
         if plain in found:
             raise FileFormatError(

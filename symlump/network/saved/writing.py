@@ -39,6 +39,8 @@ class SavedNetwork:
         Where there are normalisations: the prefix of each module of the network's.
     norms : dict of str to str
         For each normalisation the dense layer that it was taken to stand behind.
+    epsilons : dict of str to float
+        For each normalisation the ε that it was taken to have.
     """
 
     network: Network
@@ -47,6 +49,7 @@ class SavedNetwork:
     names: dict[str, str] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     norms: dict[str, str] = field(default_factory=dict)
+    epsilons: dict[str, float] = field(default_factory=dict)
 
 
 @memory_errors()

@@ -1,8 +1,9 @@
 """Architectures of timm with drawn weights: planted copies found again, read twice, reduced, written back.
 
-Nothing is downloaded. Whatever stands still at the start (the last normalisation of a residual block is 0, the
-scales of ConvNeXt's layers are 1e-6) gets numbers, and in chosen layers the second half of the units is made a
-copy of the first; so it is known beforehand how many units have to be left where ε is 0.
+Nothing is downloaded. Whatever stands still at the start (the last normalisation of a residual block is 0,
+the scales of ConvNeXt's layers are 1e-6, the last layer of a mixer is 0) gets numbers, and in chosen layers
+the second half of the units is made a copy of the first; so it is known beforehand how many units have to
+be left where ε is 0.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def _row(name: str, model: nn.Module, case: Planted) -> ArchitectureRow:
 
 
 def _draw(model: nn.Module) -> None:
-    """Numbers for normalisations and scales."""
+    """Numbers for normalisations, scales, and layers that begin at zero."""
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
@@ -190,6 +191,8 @@ def _draw(model: nn.Module) -> None:
         for name, parameter in model.named_parameters():
             if name.endswith("gamma"):
                 parameter.uniform_(0.1, 0.5)
+            elif parameter.ndim > 1 and not parameter.any():
+                parameter.normal_(0, 0.02)
 
 
 def _plant(model: nn.Module, case: Planted) -> dict[str, int]:

@@ -112,7 +112,7 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse before the work what could not be written after it.
+    """Raise before the work if an output could not be written after it.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def check_outputs(
     inputs: Mapping[str, str | Path | None],
     force: bool = False,
 ) -> None:
-    """Refuse outputs that cannot be written, that are an input, or that are the same file.
+    """Raise if an output cannot be written, is an input, or is the same file as another.
 
     Parameters
     ----------

@@ -255,7 +255,7 @@ def is_whole(value: object, least: int) -> bool:
 
 
 def check_tolerance(eps: float, name: str = "eps") -> None:
-    """Refuse a tolerance that is negative, infinite, or not a number.
+    """Raise if a tolerance is negative, infinite, or not a number.
 
     Raises
     ------
@@ -267,7 +267,7 @@ def check_tolerance(eps: float, name: str = "eps") -> None:
 
 
 def check_target(size: int) -> None:
-    """Refuse what is no size.
+    """Raise if a size is not a finite number of at least 0.
 
     Raises
     ------
@@ -279,7 +279,7 @@ def check_target(size: int) -> None:
 
 
 def check_share(share: float, name: str = "retain") -> None:
-    """Refuse a share outside (0, 1].
+    """Raise if a share is outside (0, 1].
 
     Raises
     ------

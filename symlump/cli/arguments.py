@@ -62,7 +62,7 @@ def shares(given: str) -> tuple[float, ...]:
 
 
 def refuse(options: argparse.Namespace, unset: Mapping[str, Any], why: str) -> None:
-    """Refuse options that were given and say nothing here.
+    """Raise if options were given that do not apply here.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def add_many(parser: argparse.ArgumentParser) -> None:
 
 
 def check_one(options: argparse.Namespace) -> None:
-    """Refuse many files where there is no table.
+    """Raise if there are many files and no table is asked for.
 
     Raises
     ------

@@ -27,7 +27,7 @@ def add_picture(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def check_picture(options: argparse.Namespace) -> None:
-    """Refuse before the work a picture that could not be drawn after it.
+    """Raise before the work if a picture could not be drawn after it.
 
     Raises
     ------

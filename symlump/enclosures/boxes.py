@@ -12,7 +12,7 @@ from symlump.ode.exact import FloatArray
 
 
 def ensure_finite(x: Interval, what: str) -> None:
-    """Refuse numbers that left the range of float64.
+    """Raise if numbers left the range of float64.
 
     Raises
     ------

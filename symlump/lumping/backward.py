@@ -36,6 +36,11 @@ class Backward(Equivalence):
 
     The distance is ``d(i, j) = ‖q_i|_H − q_j|_H‖₁``, where ``|_H`` replaces each variable by its block's.
 
+    Parameters
+    ----------
+    eps, linkage, relative, scale, retain
+        See :class:`symlump.lumping.equivalence.Equivalence`.
+
     Examples
     --------
     >>> import sympy
@@ -52,11 +57,45 @@ class Backward(Equivalence):
     direction: ClassVar[str] = "backward"
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> EquivalencePlan:
-        """See :class:`symlump.lumping.equivalence.LumpingMethod`."""
+        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+
+        Parameters
+        ----------
+        subject : ODE
+        initial : Partition or blocks of names, optional
+            What may merge; default: everything.
+        seed : int
+            Of the random points.
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -a; b' = -1.1*b")
+        >>> plan = Backward().plan(ode)
+        >>> [len(plan.at(eps).partition) for eps in (0, 0.2)]
+        [2, 1]
+        """
         return EquivalencePlan.of(subject, self, initial, seed)
 
     def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
-        """Key: the monomial with blocks in place of variables."""
+        """Key: the monomial with blocks in place of variables.
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+        members : ndarray of int, or None
+            The variables that are asked for; None: all.
+
+        Returns
+        -------
+        SignatureTerms
+        """
         if ode.generators is not None:
             return elementary.signature(ode, labels, members)
         if members is None:
@@ -76,23 +115,66 @@ class Backward(Equivalence):
         return SignatureTerms(owners, keys, values, describe)
 
     def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
-        """The right-hand side at a random point that is constant on blocks."""
+        """The right-hand side at a random point that is constant on blocks.
+
+        Parameters
+        ----------
+        ode : ODE
+        prime : int
+            The field's characteristic.
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        Fingerprints
+        """
         return ValueFingerprints(ode, prime)
 
     def check_defined(self, ode: ODE, labels: IntArray) -> None:
-        """Refuse a partition on whose blocks a denominator is always 0."""
+        """Raise if a denominator is always 0 on the blocks of a partition.
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+
+        Raises
+        ------
+        PartitionError
+            Then backward equivalence has no meaning there.
+        """
         if ode.generators is not None:
             elementary.check_defined(ode, labels)
 
     def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
-        """x_i must know the blocks of the variables in its equation."""
+        """x_i must know the blocks of the variables in its equation.
+
+        Parameters
+        ----------
+        ode : ODE
+
+        Returns
+        -------
+        pair of ndarray of int, shape (links,)
+        """
         sources, targets = ode.edges
         return targets, sources
 
     def quotient_terms(
         self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
-        """The equation of each block's representative."""
+        """The equation of each block's representative.
+
+        Parameters
+        ----------
+        ode : ODE
+        partition : Partition
+
+        Returns
+        -------
+        rows, columns, coefficients
+        """
         chosen = np.zeros(len(ode), dtype=bool)
         chosen[partition.representatives] = True
         keep = chosen[ode.rows]

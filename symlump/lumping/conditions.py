@@ -57,6 +57,13 @@ class Conditions:
     unknown : tuple of str
         Functions of variables that are taken as unknown: with any of them the conditions suffice, and other
         values of the parameters might do, too.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("x' = -k*x; y' = -m*y", parameters=["k", "m"])
+    >>> print(sl.conditions(ode, [["x", "y"]], sl.Forward()))
+    forward equivalence iff  k - m = 0
     """
 
     direction: str
@@ -86,6 +93,10 @@ class Conditions:
         values : mapping of name or symbol to number, name or expression
             Floats are the rationals that they denote.
 
+        Returns
+        -------
+        Conditions
+
         Raises
         ------
         VariableError
@@ -110,6 +121,10 @@ class Conditions:
 
     def basis(self) -> tuple[sympy.Expr, ...]:
         """A Groebner basis of the conditions; it is (1,) iff they have no common complex solution.
+
+        Returns
+        -------
+        tuple of sympy expressions
 
         Raises
         ------
@@ -192,6 +207,10 @@ def conditions(
         Variables that no block mentions form one more. Parameters always stand alone, mentioned or not.
     method : Forward() or Backward()
         Default: ``Forward()``.
+
+    Returns
+    -------
+    Conditions
 
     Raises
     ------

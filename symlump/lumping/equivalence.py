@@ -220,7 +220,7 @@ class Equivalence(LumpingMethod[Any]):
         return None
 
     def check_defined(self, ode: ODE, labels: IntArray) -> None:
-        """Refuse a partition on whose blocks a denominator is always 0 (where that can be)."""
+        """Raise if a denominator is always 0 on the blocks of a partition (where that can be)."""
         del ode, labels
 
     def pair_distances(self, ode: ODE, labels: IntArray, members: IntArray) -> FloatArray | None:
@@ -271,7 +271,7 @@ def slices(indptr: IntArray, members: IntArray) -> IntArray:
 
 
 def check_system(ode: object, verb: str) -> None:
-    """Refuse what is no system, such as a model.
+    """Raise if `ode` is not an ODE, such as a model.
 
     Raises
     ------

@@ -39,6 +39,13 @@ class Explanation:
         The round of refinement in which the two were separated; 0 if the initial partition does.
     text, latex : str
         The identity that both satisfy, or the coefficient in which they differ.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+    >>> sl.lump(ode, sl.Forward()).explain("a", "b").together
+    True
     """
 
     together: bool

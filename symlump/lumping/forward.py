@@ -80,7 +80,20 @@ class Forward(Equivalence):
             )
 
     def pair_distances(self, ode: ODE, labels: IntArray, members: IntArray) -> FloatArray | None:
-        """The substitution norm, if that was asked for."""
+        """The substitution norm, if that was asked for.
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+        members : ndarray of int
+            The variables that are asked for.
+
+        Returns
+        -------
+        ndarray, or None
+        """
         if not self.erode:
             return None
         instead = "Forward(eps) without it measures derivatives"
@@ -89,11 +102,45 @@ class Forward(Equivalence):
         return substitution_distances(polynomial_only(ode, "erode=True", instead), labels, members)
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> Plan[Lumping]:
-        """See :class:`symlump.lumping.equivalence.LumpingMethod`."""
+        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+
+        Parameters
+        ----------
+        subject : ODE
+        initial : Partition or blocks of names, optional
+            What may merge; default: everything.
+        seed : int
+            Of the random points.
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -a; b' = -1.1*b")
+        >>> plan = Forward().plan(ode)
+        >>> [len(plan.at(eps).partition) for eps in (0, 0.2)]
+        [2, 1]
+        """
         return EquivalencePlan.of(subject, self, initial, seed)
 
     def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
-        """Key (B, monomial): the coefficient of the monomial in ∂f_B/∂x_i."""
+        """Key (B, monomial): the coefficient of the monomial in ∂f_B/∂x_i.
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+        members : ndarray of int, or None
+            The variables that are asked for; None: all.
+
+        Returns
+        -------
+        SignatureTerms
+        """
         if ode.generators is not None:
             everything = np.arange(len(ode))
             return elementary.signature(ode, labels, everything if members is None else members)
@@ -111,23 +158,64 @@ class Forward(Equivalence):
         return SignatureTerms(d.variables[at], keys, d.coefficients.take(at), describe)
 
     def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
-        """Gradient of Σ_k r_{B(k)}·q_k at a random point: one vector–Jacobian product."""
+        """Gradient of Σ_k r_{B(k)}·q_k at a random point: one vector–Jacobian product.
+
+        Parameters
+        ----------
+        ode : ODE
+        prime : int
+            The field's characteristic.
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        Fingerprints
+        """
         return GradientFingerprints(ode, prime, generator)
 
     def agrees(self, ode: ODE, partition: Partition) -> bool:
-        """True if a partition is an exact equivalence."""
+        """True if a partition is an exact equivalence.
+
+        Parameters
+        ----------
+        ode : ODE
+        partition : Partition
+
+        Returns
+        -------
+        bool
+        """
         if ode.generators is not None:
             return elementary.agrees(ode, partition)
         return super().agrees(ode, partition)
 
     def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
-        """x_i must know the blocks of the equations it occurs in."""
+        """x_i must know the blocks of the equations it occurs in.
+
+        Parameters
+        ----------
+        ode : ODE
+
+        Returns
+        -------
+        pair of ndarray of int, shape (links,)
+        """
         return ode.edges
 
     def quotient_terms(
         self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
-        """f_B restricted to the monomials in representatives only (the other members are 0)."""
+        """f_B restricted to the monomials in representatives only (the other members are 0).
+
+        Parameters
+        ----------
+        ode : ODE
+        partition : Partition
+
+        Returns
+        -------
+        rows, columns, coefficients
+        """
         table = ode.monomials
         other = np.ones(len(ode), dtype=bool)
         other[partition.representatives] = False

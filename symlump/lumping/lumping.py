@@ -51,6 +51,19 @@ class Lumping:
         How far the coefficients of ``ode`` must move (2-norm) for the partition to be exact.
     rounds : int
         Rounds of refinement.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+    >>> result = sl.lump(ode, sl.Forward())
+    >>> print(result)
+    3 → 2 variables by forward equivalence, exact, proof checked
+    y1 = a + b
+    y1' = -y1 + 2*c
+    c'  = -y1
+    >>> result.blocks, result.exact
+    ((('a', 'b'), ('c',)), True)
     """
 
     ode: ODE
@@ -73,6 +86,17 @@ class Lumping:
         """Have the independent checker verify partition and quotient, exactly.
 
         Cost: linear in the number of terms, in plain Python (about a second per 10⁵ terms).
+
+        Returns
+        -------
+        Verdict
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).check().answer
+        'accepted'
         """
         try:
             claimed = claim(self.method.direction, self.ode, self.blocks, self.quotient)
@@ -138,11 +162,22 @@ class Lumping:
         With a tolerance the certificate is that of :attr:`reference`, and its checker says so: the partition
         and the quotient are exact for the reference system, and nothing is claimed of the coarsest.
 
+        Returns
+        -------
+        Certificate
+
         Raises
         ------
         FailureError
             If the lumping has a tolerance and its reference system is too large to write down, or if checking
             would exceed the checker's bounds (above 200 000 terms its work is only estimated).
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).certificate().check().coarsest
+        True
         """
         certificate = self._certificate(maximality)
         lengths, terms = self.ode.monomials.lengths[self.ode.columns], self.ode.terms
@@ -205,6 +240,10 @@ class Lumping:
         Parameters
         ----------
         x, y : name, symbol or index of a variable
+
+        Returns
+        -------
+        Explanation
 
         Examples
         --------
@@ -285,6 +324,22 @@ class Lumping:
         Parameters
         ----------
         x : array_like, shape (variables,) or (variables, k)
+
+        Returns
+        -------
+        ndarray, shape (blocks,) or (blocks, k)
+
+        Raises
+        ------
+        PartitionError
+            If the state has another shape.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).aggregate([1, 2, 5]).tolist()
+        [3.0, 5.0]
         """
         state = self._state(x, len(self.ode), "the system")
         sums = np.zeros((len(self.partition), *state.shape[1:]))
@@ -302,6 +357,22 @@ class Lumping:
         Parameters
         ----------
         y : array_like, shape (blocks,) or (blocks, k)
+
+        Returns
+        -------
+        ndarray, shape (variables,) or (variables, k)
+
+        Raises
+        ------
+        PartitionError
+            If the state has another shape.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).lift([3, 5]).tolist()
+        [1.5, 1.5, 5.0]
         """
         state = self._state(y, len(self.partition), "the quotient")
         if self.method.direction == "forward":
@@ -326,13 +397,44 @@ class Lumping:
             Initial states to be simulated; what they show is observed, not certified.
         **options
             Those of :func:`symlump.lumping.bounds.error_bound`: norm, steps, pieces, spread, arithmetic, seed.
+
+        Returns
+        -------
+        ErrorBound
+
+        Raises
+        ------
+        MethodError
+            If the box does not fit the system.
+        FailureError
+            If no bound can be certified that far.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -a; b' = -1.1*b")
+        >>> bound = sl.lump(ode, sl.Forward(eps=0.2)).bound(1.0, {"a": (1, 1), "b": (1, 1)})
+        >>> bool(0 < bound.value < 0.1)
+        True
         """
         from symlump.lumping.bounds import error_bound
 
         return error_bound(self, horizon, box, samples=samples, **options)
 
     def graph(self) -> networkx.DiGraph:
-        """The dependency graph of the system; each node has its block's name as attribute ``block``."""
+        """The dependency graph of the system; each node has its block's name as attribute ``block``.
+
+        Returns
+        -------
+        networkx.DiGraph
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).graph().nodes["a"]["block"]
+        'y1'
+        """
         graph = self.ode.dependency_graph()
         for name, block in zip(self.quotient.variables, self.blocks, strict=True):
             for variable in block:
@@ -340,14 +442,38 @@ class Lumping:
         return graph
 
     def quotient_graph(self) -> networkx.DiGraph:
-        """The dependency graph of the quotient; each node has its members as attribute ``members``."""
+        """The dependency graph of the quotient; each node has its members as attribute ``members``.
+
+        Returns
+        -------
+        networkx.DiGraph
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).quotient_graph().nodes["y1"]["members"]
+        ('a', 'b')
+        """
         graph = self.quotient.dependency_graph()
         for name, block in zip(self.quotient.variables, self.blocks, strict=True):
             graph.nodes[name]["members"] = block
         return graph
 
     def headline(self) -> str:
-        """One line: sizes, method, and what is known of the result."""
+        """One line: sizes, method, and what is known of the result.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = c - a; b' = c - b; c' = -a - b")
+        >>> sl.lump(ode, sl.Forward()).headline()
+        '3 → 2 variables by forward equivalence, exact, proof checked'
+        """
         sizes = f"{len(self.ode)} → {len(self.partition)} variables"
         kind = f"{self.method.direction} equivalence"
         if not self.method.is_exact:
@@ -362,11 +488,31 @@ class Lumping:
         return f"{sizes} by {kind}, defect 0, proof not checked ({why})"
 
     def to_text(self, max_blocks: int = 12, max_equations: int = 20) -> str:
-        """Headline, blocks of more than one variable, and the quotient system."""
+        """Headline, blocks of more than one variable, and the quotient system.
+
+        Parameters
+        ----------
+        max_blocks, max_equations : int
+            How many are shown.
+
+        Returns
+        -------
+        str
+        """
         return lumping_text(self, max_blocks, max_equations)
 
     def to_latex(self, max_blocks: int = 12, max_equations: int = 20) -> str:
-        """The system beside its quotient in LaTeX, merged blocks in colour."""
+        """The system beside its quotient in LaTeX, merged blocks in colour.
+
+        Parameters
+        ----------
+        max_blocks, max_equations : int
+            How many are shown.
+
+        Returns
+        -------
+        str
+        """
         return lumping_latex(self, max_blocks, max_equations)
 
     def __str__(self) -> str:

@@ -48,17 +48,54 @@ class Partition:
 
     @classmethod
     def single(cls, n: int) -> Partition:
-        """One block."""
+        """One block.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        Partition
+
+        Examples
+        --------
+        >>> Partition.single(3)
+        {0, 1, 2}; 1
+        """
         return cls(np.zeros(n, dtype=np.int64))
 
     @classmethod
     def discrete(cls, n: int) -> Partition:
-        """Each element alone."""
+        """Each element alone.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        Partition
+
+        Examples
+        --------
+        >>> Partition.discrete(3)
+        {0}, {1}, {2}; 3
+        """
         return cls(np.arange(n))
 
     @classmethod
     def from_names(cls, ode: ODE, blocks: Iterable[Iterable[Any]]) -> Partition:
         """Blocks given by variable names or symbols; variables not mentioned form one more block.
+
+        Parameters
+        ----------
+        ode : ODE
+        blocks : iterable of iterables of str or Symbol
+
+        Returns
+        -------
+        Partition
 
         Raises
         ------
@@ -66,6 +103,12 @@ class Partition:
             If a variable is mentioned twice.
         VariableError
             If a name is not a variable of ``ode``.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> Partition.from_names(sl.ODE.from_text("x' = y; y' = z; z' = x"), [["y"]])
+        {0, 2}, {1}; 2
         """
         labels = np.full(len(ode), -1, dtype=np.int64)
         for number, block in enumerate(blocks):
@@ -116,12 +159,40 @@ class Partition:
         return len(self.meet(other)) == len(self)
 
     def meet(self, other: Partition) -> Partition:
-        """The coarsest partition that refines both."""
+        """The coarsest partition that refines both.
+
+        Parameters
+        ----------
+        other : Partition
+
+        Returns
+        -------
+        Partition
+
+        Examples
+        --------
+        >>> Partition([0, 0, 1, 1]).meet(Partition([0, 0, 0, 1]))
+        {0, 1}, {2}, {3}; 3
+        """
         self._same_ground(other)
         return Partition(self.labels * max(1, len(other)) + other.labels)
 
     def join(self, other: Partition) -> Partition:
-        """The finest partition that both refine."""
+        """The finest partition that both refine.
+
+        Parameters
+        ----------
+        other : Partition
+
+        Returns
+        -------
+        Partition
+
+        Examples
+        --------
+        >>> Partition([0, 0, 1, 2]).join(Partition([0, 1, 1, 2]))
+        {0, 1, 2}, {3}; 2
+        """
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -143,7 +214,21 @@ class Partition:
             )
 
     def named(self, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """The blocks with names in place of numbers."""
+        """The blocks with names in place of numbers.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Returns
+        -------
+        tuple of tuple of str
+
+        Examples
+        --------
+        >>> Partition([0, 1, 0]).named(["x", "y", "z"])
+        (('x', 'z'), ('y',))
+        """
         return tuple(tuple(names[i] for i in block) for block in self.blocks)
 
     def __repr__(self) -> str:

@@ -73,6 +73,20 @@ class PolynomialODE(ODE):
     ) -> PolynomialODE:
         """Build a system from loose terms; equal terms are added exactly and zeros dropped.
 
+        Parameters
+        ----------
+        variables : iterable of str
+        rows, columns : ndarray of int, shape (terms,)
+            Equation and monomial of each term.
+        coefficients : ExactArray, shape (terms,)
+        monomials : Monomials
+        parameters : iterable of str
+            Variables without an equation.
+
+        Returns
+        -------
+        PolynomialODE
+
         Raises
         ------
         VariableError
@@ -93,7 +107,21 @@ class PolynomialODE(ODE):
         monomials: Monomials,
         parameters: Iterable[str] = (),
     ) -> PolynomialODE:
-        """The same for terms sorted by their key, row · max(1, number of monomials) + column."""
+        """The same for terms sorted by their key, row · max(1, number of monomials) + column.
+
+        Parameters
+        ----------
+        variables : iterable of str
+        keys : ndarray of int, shape (terms,)
+            Ascending.
+        coefficients : ExactArray, shape (terms,)
+        monomials : Monomials
+        parameters : iterable of str
+
+        Returns
+        -------
+        PolynomialODE
+        """
         names, parameters = tuple(variables), tuple(parameters)
         index = index_of(names)
         width = max(1, len(monomials))
@@ -131,12 +159,24 @@ class PolynomialODE(ODE):
         time : None
             A polynomial system does not contain time.
 
+        Returns
+        -------
+        PolynomialODE
+
         Raises
         ------
         NotPolynomialError
             If a right-hand side is not a polynomial with rational coefficients.
         VariableError
             If a symbol on the right is neither a variable nor a parameter.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> x, y = sympy.symbols("x y")
+        >>> print(PolynomialODE.from_sympy({x: -x*y, y: x*y}))
+        x' = -x*y
+        y' = x*y
         """
         from symlump.ode import sympy_io
 
@@ -178,6 +218,10 @@ class PolynomialODE(ODE):
         parameters : iterable of str
             Symbolic rate constants.
 
+        Returns
+        -------
+        PolynomialODE
+
         Raises
         ------
         InputError
@@ -196,7 +240,18 @@ class PolynomialODE(ODE):
     def from_flows(
         cls, flows: FlowArrays, variables: Iterable[str], parameters: Iterable[str] = ()
     ) -> PolynomialODE:
-        """The system that flows make; equal terms are added exactly."""
+        """The system that flows make; equal terms are added exactly.
+
+        Parameters
+        ----------
+        flows : FlowArrays
+        variables : iterable of str
+        parameters : iterable of str
+
+        Returns
+        -------
+        PolynomialODE
+        """
         return cls.from_sorted_terms(variables, *flows.terms(), parameters)
 
     def __eq__(self, other: object) -> bool:
@@ -219,7 +274,17 @@ class PolynomialODE(ODE):
     __hash__ = ODE.__hash__
 
     def reordered(self, order: IntArray) -> ODE:
-        """See :meth:`symlump.ode.system.ODE.reordered`."""
+        """See :meth:`symlump.ode.system.ODE.reordered`.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (variables,)
+            The old position of each new variable.
+
+        Returns
+        -------
+        PolynomialODE
+        """
         place = np.argsort(order)
         monomials, position = self.monomials.relabel(place)
         moved = PolynomialODE.from_terms(

@@ -38,6 +38,15 @@ class Trajectory:
     states : ndarray, shape (variables, times)
         In the layout that ``Lumping.aggregate`` and ``Lumping.lift`` take.
     variables : tuple of str
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> path = sl.simulate(sl.ODE.from_text("x' = -x"), [1.0], [0, 1, 2])
+    >>> path
+    <Trajectory: 1 variables at 3 times, 0 … 2>
+    >>> path["x"].round(3).tolist()
+    [1.0, 0.368, 0.135]
     """
 
     times: FloatArray
@@ -185,6 +194,10 @@ def simulate(
     max_steps : int
         Steps that the solver may take between two of the times: a solution that jumps to and fro across a
         kink would take them for ever.
+
+    Returns
+    -------
+    Trajectory
 
     Raises
     ------

@@ -99,12 +99,23 @@ class ODE:
         time : Symbol, optional
             The symbol of time.
 
+        Returns
+        -------
+        ODE
+
         Raises
         ------
         NotPolynomialError
             If an expression contains a function that is not known.
         VariableError
             If a symbol on the right is neither a variable nor a parameter.
+
+        Examples
+        --------
+        >>> import sympy
+        >>> x = sympy.Symbol("x")
+        >>> print(ODE.from_sympy({x: -x/(1 + x)}))
+        x' = -x/(1 + x)
         """
         from symlump.ode.functions.sympy_io import read_functions
 
@@ -112,7 +123,35 @@ class ODE:
 
     @staticmethod
     def from_text(text: str, parameters: Iterable[str] = ()) -> ODE:
-        """Read ``"x' = -k*x; y' = …"`` or ``"x+ = …"``: :func:`symlump.formats.equations.read_equations`."""
+        """Read equations as one types them, ``"x' = -k*x; y' = …"``, or of a map ``"x+ = …"``.
+
+        The language is that of :func:`symlump.formats.equations.read_equations`.
+
+        Parameters
+        ----------
+        text : str
+            One equation a line, or separated by semicolons.
+        parameters : iterable of str
+            Symbolic constants that occur on the right and have no equation.
+
+        Returns
+        -------
+        ODE
+
+        Raises
+        ------
+        FileFormatError
+            If the text cannot be read; the message says where.
+        VariableError
+            If a name on the right is neither a variable nor a parameter.
+
+        Examples
+        --------
+        >>> print(ODE.from_text("x' = -k*x; y' = k*x", parameters=["k"]))
+        x' = -x*k
+        y' = x*k
+        k' = 0
+        """
         from symlump.formats.equations import read_equations
 
         read = read_equations(text, parameters)
@@ -132,6 +171,21 @@ class ODE:
         Only what the equations need is taken over; without functions it is a :class:`PolynomialODE`. With
         ``floats`` coefficients are stored as floats where all are.
 
+        Parameters
+        ----------
+        variables : iterable of str
+        equations : sequence of Polynomial
+            One for each variable, in the symbols of the table.
+        table : SymbolTable
+        parameters : iterable of str
+            Variables without an equation.
+        floats : bool
+            Whether coefficients are stored as floats where all of them are.
+
+        Returns
+        -------
+        ODE
+
         Raises
         ------
         VariableError
@@ -146,7 +200,22 @@ class ODE:
         functions: Generators,
         parameters: Iterable[str],
     ) -> ODE:
-        """The same of equations in the symbols of some functions, numbered in the order of their need."""
+        """The same of equations in the symbols of some functions, numbered in the order of their need.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Of the variables.
+        equations : Polynomials
+            One for each variable.
+        functions : Generators
+            The functions that are symbols.
+        parameters : iterable of str
+
+        Returns
+        -------
+        ODE
+        """
         return _of_kind(images.numbered_arrays(names, equations, functions, parameters))
 
     def into(
@@ -177,6 +246,15 @@ class ODE:
 
         Symbols are plain, ``sympy.Symbol(name)``; time is ``Symbol("t")``, or
         ``Symbol("time()")`` where a variable is called t.
+
+        Returns
+        -------
+        dict of Symbol to Expr
+
+        Examples
+        --------
+        >>> ODE.from_text("x' = -x/3").to_sympy()
+        {x: -x/3}
         """
         if self.generators is not None:
             from symlump.ode.functions.sympy_io import write_functions
@@ -227,6 +305,10 @@ class ODE:
         order : ndarray of int64, shape (variables,)
             The old position of each new variable.
 
+        Returns
+        -------
+        ODE
+
         Examples
         --------
         >>> import sympy
@@ -242,6 +324,10 @@ class ODE:
     def as_map(self) -> ODE:
         """The map x⁺ = q(x) with these right-hand sides; parameters keep their values.
 
+        Returns
+        -------
+        ODE
+
         Examples
         --------
         >>> print(ODE.from_text("x' = x/2 + y; y' = x*y").as_map())
@@ -253,10 +339,23 @@ class ODE:
     def position(self, variable: Any) -> int:
         """Position of a variable given as a name, a symbol or an index.
 
+        Parameters
+        ----------
+        variable : str, Symbol or int
+
+        Returns
+        -------
+        int
+
         Raises
         ------
         VariableError
             If there is no such variable.
+
+        Examples
+        --------
+        >>> ODE.from_text("x' = y; y' = x").position("y")
+        1
         """
         return position_of(variable, self.index)
 
@@ -278,7 +377,22 @@ class ODE:
         return SymbolTable(len(self)) if functions is None else SymbolTable.of(functions)
 
     def equation(self, i: int) -> Polynomial:
-        """One right-hand side, as a polynomial in symbols."""
+        """One right-hand side, as a polynomial in symbols.
+
+        Parameters
+        ----------
+        i : int
+
+        Returns
+        -------
+        dict of tuple to Fraction
+            The coefficient of each monomial; a monomial is a tuple of (symbol, power).
+
+        Examples
+        --------
+        >>> ODE.from_text("x' = 3*x*y^2; y' = 0").equation(0)
+        {((0, 1), (1, 2)): Fraction(3, 1)}
+        """
         first, last = (int(t) for t in np.searchsorted(self.rows, [i, i + 1]))
         return {
             tuple(self.monomials.factors(int(self.columns[t]))): self.coefficients[t]
@@ -298,6 +412,16 @@ class ODE:
         Returns
         -------
         ndarray of the same shape.
+
+        Raises
+        ------
+        VariableError
+            If the state has another shape.
+
+        Examples
+        --------
+        >>> ODE.from_text("x' = -x; y' = x*y").rhs([2.0, 3.0]).tolist()
+        [-2.0, 6.0]
         """
         state = np.asarray(x, dtype=np.float64)
         if state.ndim not in (1, 2) or state.shape[0] != len(self):
@@ -314,6 +438,21 @@ class ODE:
         """The Jacobian matrix ∂q_k/∂x_v at a state, shape (variables, variables), in float64.
 
         Where a function has no derivative that could be evaluated, its entries are not numbers.
+
+        Parameters
+        ----------
+        x : array_like, shape (variables,)
+        time : float
+            For a system whose equations contain it.
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (variables, variables)
+
+        Examples
+        --------
+        >>> ODE.from_text("x' = -x; y' = x*y").jacobian([2.0, 3.0]).toarray().tolist()
+        [[-1.0, 0.0], [3.0, 2.0]]
         """
         from scipy import sparse
 
@@ -347,7 +486,17 @@ class ODE:
         return dependency_edges(self)
 
     def dependency_graph(self) -> networkx.DiGraph:
-        """Who acts on whom: an arrow x → y wherever x occurs in the equation of y."""
+        """Who acts on whom: an arrow x → y wherever x occurs in the equation of y.
+
+        Returns
+        -------
+        networkx.DiGraph
+
+        Examples
+        --------
+        >>> sorted(ODE.from_text("x' = -x; y' = x*y").dependency_graph().edges)
+        [('x', 'x'), ('x', 'y'), ('y', 'y')]
+        """
         from symlump.ode.graph import dependency_graph
 
         return dependency_graph(self)
@@ -356,6 +505,19 @@ class ODE:
         """Block numbers of the coarsest partition that may be considered.
 
         Here: each parameter alone, all other variables together.
+
+        Parameters
+        ----------
+        direction : {"forward", "backward"}
+
+        Returns
+        -------
+        ndarray of int, shape (variables,)
+
+        Examples
+        --------
+        >>> ODE.from_text("x' = -k*x; y' = x", parameters=["k"]).initial_labels("forward").tolist()
+        [0, 0, 1]
         """
         labels = np.zeros(len(self), dtype=np.int64)
         for number, name in enumerate(self.parameters, start=1):
@@ -363,7 +525,22 @@ class ODE:
         return labels
 
     def to_text(self, max_equations: int = 20, max_terms: int = 12, digits: int = 6) -> str:
-        """Plain text, one equation a line; it says where systems, sums and numbers go on ("…")."""
+        """Plain text, one equation a line; it says where systems, sums and numbers go on ("…").
+
+        Parameters
+        ----------
+        max_equations, max_terms, digits : int
+            Equations, terms of each and digits of a number that are shown.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> print(ODE.from_text("x' = 1 + x + x^2 + x^3").to_text(max_terms=2))
+        x' = 1 + x + … (2 more)
+        """
         return printing.system_text(self, max_equations, max_terms, digits)
 
     def to_latex(
@@ -376,6 +553,24 @@ class ODE:
         """An aligned LaTeX block, with the same limits as :meth:`to_text`.
 
         ``written`` gives LaTeX for each variable, in place of its name.
+
+        Parameters
+        ----------
+        max_equations, max_terms, digits : int
+            As for :meth:`to_text`.
+        written : sequence of str, optional
+            LaTeX for each variable, in place of its name.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> print(ODE.from_text("x1' = -x1/3").to_latex())
+        \\begin{aligned}
+        \\dot{x}_{1} &= -\\frac{1}{3}\\,x_{1}
+        \\end{aligned}
         """
         return printing.system_latex(self, max_equations, max_terms, digits, written)
 

@@ -59,7 +59,7 @@ def make_plan(
 
 
 def check_network(verb: str, subject: Any) -> None:
-    """Refuse what is neither a system nor a network, without loading torch for it."""
+    """Raise if `subject` is neither a system nor a network, without loading torch for it."""
     torch = sys.modules.get("torch")
     if isinstance(subject, Network | RecurrentNetwork) or (
         torch is not None and isinstance(subject, torch.nn.Module)
@@ -72,7 +72,7 @@ def check_network(verb: str, subject: Any) -> None:
 
 
 def check_data(data: Any) -> None:
-    """Refuse what is no pair of inputs and targets.
+    """Raise if `data` is not a pair of inputs and targets.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def search(
     example: Any = None,
     seed: int = 0,
 ) -> Lumping | LinearLumping | Compression | RecurrentCompression:
-    """Reduce a system or a network at the tolerance that a wish leads to.
+    """Reduce a system or a network at the tolerance found for the requested size, bound or loss.
 
     Parameters
     ----------
@@ -56,6 +56,10 @@ def search(
         For a torch module with convolutions or branches, as for :func:`symlump.compress`.
     seed : int
         For a system: of the random evaluation points, which change the work and never the result.
+
+    Returns
+    -------
+    Lumping, LinearLumping, Compression or RecurrentCompression
 
     Raises
     ------

@@ -54,6 +54,14 @@ class Sweep:
         What was reduced and how.
     rows : tuple of SweepRow
         In ascending order of ε.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("a' = -a; b' = -1.1*b")
+    >>> table = sl.sweep(ode, [0, 0.2], sl.Forward())
+    >>> [row.blocks for row in table.rows]
+    [2, 1]
     """
 
     subject: str
@@ -62,12 +70,30 @@ class Sweep:
     def largest(self, max_bound: float | None = None, max_loss: float | None = None) -> Result:
         """The result at the largest ε that satisfies what is asked.
 
+        Parameters
+        ----------
+        max_bound : float, optional
+            The certified error may be so large.
+        max_loss : float, optional
+            The loss may be so large.
+
+        Returns
+        -------
+        Lumping, LinearLumping, Compression or RecurrentCompression
+
         Raises
         ------
         MethodError
             If nothing is asked, or the sweep was made without what is asked for.
         FailureError
             If no row satisfies it.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> net = sl.Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]])
+        >>> sl.sweep(net, [0.0, 0.5], box=(-1, 1)).largest(max_bound=0.5).parameters
+        6
         """
         asked = {"bound": max_bound, "loss": max_loss}
         if max_bound is None and max_loss is None:
@@ -110,7 +136,24 @@ class Sweep:
         return any(getattr(row, name) is not None for row in self.rows)
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """All columns as CSV text; written to a file too, if one is named."""
+        """All columns as CSV text; written to a file too, if one is named.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -a; b' = -b")
+        >>> print(sl.sweep(ode, [0], sl.Forward()).to_csv(), end="")
+        eps,blocks,parameters,defect,bound,observed,loss
+        0.0,1,1,0.0,,,
+        """
         columns = ("eps", "blocks", "parameters", "defect", "bound", "observed", "loss")
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -125,10 +168,22 @@ class Sweep:
     def figure(self) -> Figure:
         """Blocks (or the dimension) and errors against ε.
 
+        Returns
+        -------
+        matplotlib.figure.Figure
+
         Raises
         ------
         MissingExtraError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -a; b' = -1.1*b")
+        >>> figure = sl.sweep(ode, [0, 0.2], sl.Forward()).figure()
+        >>> [axes.get_ylabel() for axes in figure.axes]
+        ['blocks', 'error']
         """
         from symlump.display.sweep_picture import draw_sweep
 

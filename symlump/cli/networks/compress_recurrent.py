@@ -117,7 +117,7 @@ def read_cells(
 
 
 def _check_output(options: argparse.Namespace) -> None:
-    """Refuse an output of the other kind of file before anything is done."""
+    """Raise before any work if the output is of the other kind of file."""
     if options.output is not None and is_onnx(options.output) != is_onnx(options.model):
         kind = "ONNX" if is_onnx(options.model) else "a state dict"
         raise FileFormatError(

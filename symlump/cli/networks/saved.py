@@ -28,7 +28,7 @@ def is_onnx(path: str) -> bool:
 
 
 def refuse_unheeded(options: argparse.Namespace, *paths: str) -> None:
-    """Refuse options that say nothing of any of these files.
+    """Raise if an option does not apply to any of these files.
 
     Raises
     ------

@@ -73,7 +73,7 @@ def signature(ode: ODE, labels: IntArray, members: IntArray | None) -> Signature
 
 
 def check_defined(ode: ODE, labels: IntArray) -> None:
-    """Refuse blocks on which a denominator is always 0.
+    """Raise if a denominator is always 0 on the blocks.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def check_defined(ode: ODE, labels: IntArray) -> None:
 
 
 def check_values(ode: ODE, labels: IntArray) -> None:
-    """Refuse blocks on which a function has no value at any of the states that are tried.
+    """Raise if a function has no value on the blocks, at any of the states that are tried.
 
     Raises
     ------

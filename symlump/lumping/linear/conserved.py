@@ -32,10 +32,18 @@ def conserved(ode: ODE) -> LinearLumping:
 
     Of a map x⁺ = q(x) it is the same kernel for the increments q(x) − x, and the quotient is y⁺ = y.
 
+    Parameters
+    ----------
+    ode : ODE
+
+    Returns
+    -------
+    LinearLumping
+
     Raises
     ------
     MethodError
-        If what is given is no system.
+        If `ode` is not an ODE.
     FailureError
         If the coefficients of the first integrals do not fit two thousand primes.
 

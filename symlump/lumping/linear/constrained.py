@@ -93,6 +93,17 @@ class Constrained(LumpingMethod[LinearLumping]):
     def plan(self, subject: ODE, initial: object = None, *, seed: int = 0) -> ConstrainedPlan:
         """See :class:`symlump.lumping.equivalence.LumpingMethod`.
 
+        Parameters
+        ----------
+        subject : ODE
+        initial : None
+            Observables say what is kept, so there is no initial partition.
+        seed : int
+
+        Returns
+        -------
+        ConstrainedPlan
+
         Raises
         ------
         MethodError
@@ -108,12 +119,27 @@ class Constrained(LumpingMethod[LinearLumping]):
     def forms(self, ode: ODE) -> dict[str, Form]:
         """The observables as linear forms in the variables of a system, by the text that shows them.
 
+        Parameters
+        ----------
+        ode : ODE
+
+        Returns
+        -------
+        dict of str to Form
+
         Raises
         ------
         VariableError
             If a name is not a variable of the system.
         MethodError
             If an observable is not linear, or zero.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("x' = y; y' = -x")
+        >>> {text: dict(form) for text, form in sl.Constrained(["x + 2*y"]).forms(ode).items()}
+        {'x + 2*y': {'x': Fraction(1, 1), 'y': Fraction(2, 1)}}
         """
         forms: dict[str, Form] = {}
         for observable in self.observables:

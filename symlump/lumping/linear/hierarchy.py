@@ -81,6 +81,13 @@ class Hierarchy:
         Of ascending dimension; without the trivial ones of dimension 0 and of all variables.
     factors : tuple of Factor
         The steps from 0 to the first lumping, from each to the next, and from the last to all variables.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> chain = sl.hierarchy(sl.ODE.from_text("x' = -x; y' = x - y"))
+    >>> chain.dimensions
+    (1,)
     """
 
     ode: ODE
@@ -122,7 +129,12 @@ class Hierarchy:
         return self.lumpings[index]
 
     def headline(self) -> str:
-        """One line: sizes, and what is known of the chain."""
+        """One line: sizes, and what is known of the chain.
+
+        Returns
+        -------
+        str
+        """
         kind = "maximal chain" if self.maximal else "chain"
         shown = ", ".join(map(str, self.dimensions)) or "none but 0 and all variables"
         text = f"{len(self.ode)} variables, {kind} of exact linear lumpings of dimensions {shown}"
@@ -137,7 +149,17 @@ class Hierarchy:
         return f"{text}; some proofs not checked, see .verdict of each lumping"
 
     def to_text(self, max_lines: int = 20) -> str:
-        """Headline, what each lumping adds to the one before, and what is irrational."""
+        """Headline, what each lumping adds to the one before, and what is irrational.
+
+        Parameters
+        ----------
+        max_lines : int
+            How many are shown.
+
+        Returns
+        -------
+        str
+        """
         lines = [self.headline()]
         before: LinearLumping | None = None
         for lumping in self.lumpings[:max_lines]:
@@ -183,6 +205,10 @@ def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
         :func:`symlump.lumping.linear.evaluated.jacobian_span`.
     seed : int
         Seed of the random matrices. It may change which of several maximal chains is found.
+
+    Returns
+    -------
+    Hierarchy
 
     Examples
     --------

@@ -89,6 +89,16 @@ class LinearLumping:
         Where a search stopped early, as nearly everything is needed: no lumping that keeps the observables has
         fewer rows. See :mod:`symlump.lumping.linear.nearly`.
 
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("a' = c - a; b' = 2*c - b; c' = -a - b")
+    >>> print(sl.lump(ode, sl.Constrained(["c"])))
+    3 → 2 variables by the smallest linear lumping that keeps c, exact, proof checked
+    y1 = a + b
+    y1' = -y1 + 3*c
+    c'  = -y1
+
     References
     ----------
     Ovchinnikov, Pérez Verona, Pogudin, Tribastone, "CLUE: exact maximal reduction of kinetic models by
@@ -133,6 +143,15 @@ class LinearLumping:
     def express(self, form: Mapping[str, Fraction | int]) -> dict[str, Fraction] | None:
         """A linear form in the variables as a linear form in the rows; None where it is not one, exactly.
 
+        Parameters
+        ----------
+        form : mapping of str to number
+            The coefficient of each variable.
+
+        Returns
+        -------
+        dict of str to Fraction, or None
+
         Examples
         --------
         >>> import sympy, symlump as sl
@@ -166,7 +185,12 @@ class LinearLumping:
         return self.eps == 0
 
     def claim(self) -> dict[str, Any]:
-        """What the independent checker reads, with the record that shows the lumping to be the smallest."""
+        """What the independent checker reads, with the record that shows the lumping to be the smallest.
+
+        Returns
+        -------
+        dict
+        """
         if not self.is_exact:
             raise MethodError(
                 f"a certificate is made for exact lumpings; this one has a tolerance (eps={self.eps:g})"
@@ -186,6 +210,10 @@ class LinearLumping:
 
         It multiplies the quotient out, so its cost grows with the products of the rows' lengths; past its
         bound it answers "inconclusive".
+
+        Returns
+        -------
+        Verdict
         """
         return check(self.claim())
 
@@ -196,6 +224,10 @@ class LinearLumping:
         ----------
         smallest : bool
             Also the derivation that shows it to be the smallest, if there is one.
+
+        Returns
+        -------
+        Certificate
 
         Raises
         ------
@@ -265,6 +297,10 @@ class LinearLumping:
         Parameters
         ----------
         x : array_like, shape (variables,) or (variables, k)
+
+        Returns
+        -------
+        ndarray, shape (m,) or (m, k)
         """
         return np.asarray(self.matrix @ self._state(x, len(self.ode), "the system"))
 
@@ -274,6 +310,10 @@ class LinearLumping:
         Parameters
         ----------
         y : array_like, shape (rows,) or (rows, k)
+
+        Returns
+        -------
+        ndarray, shape (variables,) or (variables, k)
         """
         state = self._state(y, len(self), "the quotient")
         if not len(self):
@@ -290,7 +330,12 @@ class LinearLumping:
         return state
 
     def headline(self) -> str:
-        """One line: sizes, what was asked for, and what is known of the result."""
+        """One line: sizes, what was asked for, and what is known of the result.
+
+        Returns
+        -------
+        str
+        """
         sizes = f"{len(self.ode)} → {len(self)} variables"
         if not self.is_exact:
             return f"{sizes} by ε-linear lumping {self.purpose}, ε = {self.eps:g}, defect {self.defect:.4g}"
@@ -328,7 +373,17 @@ class LinearLumping:
         return lines
 
     def to_text(self, max_rows: int = 12, max_equations: int = 20) -> str:
-        """Headline, rows of more than one variable, and the quotient system."""
+        """Headline, rows of more than one variable, and the quotient system.
+
+        Parameters
+        ----------
+        max_rows, max_equations : int
+            How many are shown.
+
+        Returns
+        -------
+        str
+        """
         if not len(self):
             return f"{self.headline()}; there are none"
         lines = [self.headline(), *self._shown(max_rows, latex=False)]
@@ -338,7 +393,17 @@ class LinearLumping:
         return "\n".join(lines)
 
     def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:
-        """The system (if it is small), the rows and the quotient, side by side."""
+        """The system (if it is small), the rows and the quotient, side by side.
+
+        Parameters
+        ----------
+        max_rows, max_equations : int
+            How many are shown.
+
+        Returns
+        -------
+        str
+        """
         rows = self._shown(max_rows, latex=True)
         parts = []
         if len(self.ode) <= _BESIDE and self.ode.terms <= _BESIDE_TERMS:

@@ -32,7 +32,21 @@ MAX_VARIABLES = 300
 
 @dataclass(frozen=True)
 class Breakpoint:
-    """From ``eps`` on, up to the next breakpoint, the closure partition is ``partition``."""
+    """From ``eps`` on, up to the next breakpoint, the closure partition is ``partition``.
+
+    Parameters
+    ----------
+    eps : Fraction
+        The tolerance from which on the partition holds.
+    partition : Partition
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("a' = -a; b' = -3/2*b")
+    >>> print(sl.breakpoints(ode, sl.Forward())[1])
+    ε ≥ 0.5: 1 blocks
+    """
 
     eps: Fraction
     partition: Partition
@@ -57,6 +71,10 @@ def breakpoints(
     method : Forward() or Backward()
         Its ``eps`` plays no role; ``linkage`` is closure and distances are absolute.
     initial : as for :func:`symlump.lump`
+
+    Returns
+    -------
+    tuple of Breakpoint
 
     Raises
     ------

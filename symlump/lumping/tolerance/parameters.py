@@ -34,6 +34,14 @@ class NearestParameters:
         2-norm of the change.
     system : ODE
         The system at these values.
+
+    Examples
+    --------
+    >>> import symlump as sl
+    >>> ode = sl.ODE.from_text("x' = -k*x; y' = -m*y", parameters=["k", "m"])
+    >>> found = sl.nearest_parameters(ode, [["x", "y"]], sl.Forward(), {"k": 1, "m": 3})
+    >>> {str(name): float(value) for name, value in found.values.items()}
+    {'k': 2.0, 'm': 2.0}
     """
 
     values: dict[str, Fraction]
@@ -61,6 +69,10 @@ def nearest_parameters(
         A value for every parameter.
     move : iterable of str, optional
         The parameters that may move; default: all.
+
+    Returns
+    -------
+    NearestParameters
 
     Raises
     ------

@@ -25,7 +25,7 @@ from symlump.ode.system import ODE
 class TolerantRefinement:
     """A system in the order of its names, to be refined within any tolerance.
 
-    A distance is taken under the partition of the moment, and coarser partitions only shrink it. For
+    A distance is taken under the current partition, and coarser partitions only shrink it. For
     ``linkage="closure"`` the result is therefore the unique largest fixpoint, and a larger ε never gives a
     finer one.
 

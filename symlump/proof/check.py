@@ -517,22 +517,17 @@ _rows = partial(read_system, linear=True)
 
 
 def _partition(value: Any, path: str) -> list[list[str]]:
-    return [
-        _block(block, f"{path}[{number}]")
-        for number, block in enumerate(_list(value, path, "a list of blocks"))
-    ]
+    blocks = enumerate(_list(value, path, "a list of blocks"))
+    return [_block(block, f"{path}[{number}]") for number, block in blocks]
 
 
 def _named_blocks(value: Any, path: str) -> Blocks:
-    return {
-        name: _block(block, f"{path}[{json.dumps(name[:40])}]")
-        for name, block in _object(value, path).items()
-    }
+    blocks = _object(value, path).items()
+    return {name: _block(b, f"{path}[{json.dumps(name[:40])}]") for name, b in blocks}
 
 
 def _block(value: Any, path: str) -> list[str]:
-    names = enumerate(_list(value, path, "a list of names"))
-    return [_name(name, f"{path}[{at}]") for at, name in names]
+    return [_name(n, f"{path}[{at}]") for at, n in enumerate(_list(value, path, "a list of names"))]
 
 
 def _rounds(value: Any, path: str) -> list[list[Record]]:
@@ -564,10 +559,8 @@ def _closure(value: Any, path: str) -> Closure:
             _wrong(pair, "a pair of linear forms", where)
         forms = [_linear_form(form, f"{where}[{side}]") for side, form in enumerate(pair)]
         observables.append((forms[0], forms[1]))
-    start = [
-        _natural(number, f"{path}.start[{at}]")
-        for at, number in enumerate(_list(value["start"], f"{path}.start"))
-    ]
+    numbers = enumerate(_list(value["start"], f"{path}.start"))
+    start = [_natural(number, f"{path}.start[{at}]") for at, number in numbers]
     prime = _prime(value["prime"], f"{path}.prime")
     steps: list[tuple[int, Any]] = []
     for at, step in enumerate(_list(value["steps"], f"{path}.steps")):
@@ -610,10 +603,6 @@ def read_functions(value: Any, path: str = "functions") -> Functions:
     return result
 
 
-def _system_functions(value: Any, path: str) -> Functions:
-    return read_functions(value, path) or _wrong(value, "an object of functions", path)
-
-
 def _evaluations(value: Any, path: str) -> Evaluations:
     keys = ("prime", "seed", "rounds")
     _has_keys(keys, value, path, "evaluations have")
@@ -630,7 +619,10 @@ _SHARED: dict[str, Reader] = {
     "digest": (False, _digest),
     "system": (False, read_system),
     "quotient": (True, read_system),
-    "functions": (False, _system_functions),
+    "functions": (
+        False,
+        lambda v, at: read_functions(v, at) or _wrong(v, "an object of functions", at),
+    ),
     "quotient_functions": (False, read_functions),
 }
 _WITH_FUNCTIONS = {"functions", "quotient_functions", "evaluations"}
@@ -873,8 +865,7 @@ def _check_forward(system: System, blocks: Blocks, of: dict[str, str], quotient:
     for block, members in blocks.items():
         total: Polynomial = {}
         for member in members:
-            for monomial, value in system[member].items():
-                add_term(total, monomial, value)
+            add_terms(total, system[member])
         gradient: dict[str, Polynomial] = {}
         for monomial, value in total.items():
             budget.spend(len(monomial) ** 2 // 8)  # a term more per factor, each almost as long
@@ -915,8 +906,7 @@ def _check_linear(system: System, rows: System, quotient: System) -> None:
         for monomial, weight in row.items():
             (variable, _) = monomial[0]
             budget.spend(cost[variable] + _digits(weight) * len(system[variable]))
-            for other, value in system[variable].items():
-                add_term(total, other, weight * value)
+            add_terms(total, system[variable], weight)
         _compare(total, _substituted(quotient[name], rows, products), f"row {name}", CLAIMS)
 
 
@@ -929,8 +919,7 @@ def _substituted(
         product: Polynomial = {(): value}
         for name in (v for v, power in monomial for _ in range(power)):
             product = _product(product, rows[name], budget)
-        for other, value in product.items():
-            add_term(result, other, value)
+        add_terms(result, product)
     return result
 
 
@@ -963,6 +952,7 @@ _ODD = ("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "sign")
 _AT_ZERO = {"exp": 1, "cos": 1, "cosh": 1} | dict.fromkeys((*_ODD, "abs"), 0)
 _AT_ONE = dict.fromkeys(("log", "acos", "acosh"), 0)
 _PARITY = {"cos": 1, "cosh": 1, "abs": 1} | dict.fromkeys(_ODD, -1)
+_WHOLE = 1_000  # u^n is a product for whole n up to this, and its inverse down to minus this
 _ALONE = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"}  # one obeys no equation
 
 
@@ -1004,6 +994,15 @@ class _Modular:
         """The value of a polynomial."""
         return sum(self.residue(v) * self.product(m) for m, v in polynomial.items()) % self.prime
 
+    def exponent(self, name: str, u: list[int]) -> int | None:
+        """The n of u^n, if it is whole and small: −1 for 1/u."""
+        if name != "power" or len(u) != 2:
+            return -1 if name == "inverse" else None
+        if self.prime <= 2 * _WHOLE:
+            raise Inconclusive(f"powers are evaluated modulo primes above {2 * _WHOLE}")
+        n = min(u[1], u[1] - self.prime, key=abs)
+        return n if abs(n) <= _WHOLE else None
+
 
 class _Field(_Modular):
     """Polynomials in variables and in symbols for functions of them, compared as functions.
@@ -1033,6 +1032,12 @@ class _Field(_Modular):
         if name == "inverse":
             return self._inverse(u[0])
         one: Polynomial = {(): Fraction(1)}
+        n = self.exponent(name, list(map(self.value, u))) if name == "power" else None
+        if n is not None and all(self.equal(e, {(): Fraction(n)} if n else {}) for e in u[1:]):
+            base = self._inverse(u[0]) if n < 0 else u[0]
+            for _ in range(abs(n)):
+                one = _product(one, base, self.budget)
+            return one
         if name == "power" and u and self.equal(u[0], one):
             return one
         for argument, known in (({}, _AT_ZERO), (one, _AT_ONE)) if len(u) == 1 else ():
@@ -1067,8 +1072,7 @@ class _Field(_Modular):
             raise Rejected("a denominator is 0 where variables are replaced")
         leading = above[min(above)]
         monic = {m: _bounded(v / leading) for m, v in above.items()}
-        key = frozenset(monic.items())
-        if key not in self.inverses:
+        if (key := frozenset(monic.items())) not in self.inverses:
             symbol = self.inverses[key] = self._new()
             self.below[symbol], value = monic, self.value(monic)
             self.at[symbol] = pow(value, -1, self.prime) if value else 0
@@ -1094,16 +1098,14 @@ class _Field(_Modular):
             for symbol, power in powers.items():
                 for _ in range(power - have.get(symbol, 0)):
                     part = _product(part, self.below[symbol], self.budget)
-            for monomial, value in part.items():
-                add_term(above, monomial, value)
+            add_terms(above, part)
         return above, powers
 
     def equal(self, left: Polynomial, right: Polynomial) -> bool:
         """True if both are the same function, whatever the functions other than 1/p are."""
         self.budget.spend(len(left) + len(right))
         difference = dict(left)
-        for monomial, value in right.items():
-            add_term(difference, monomial, -value)
+        add_terms(difference, right, Fraction(-1))
         return not difference or not self._cleared(difference)[0]
 
     def compare(self, left: Polynomial, right: Polynomial, where: str) -> None:
@@ -1144,8 +1146,7 @@ def _check_sums(claim: Claim, rows: System, prime: int) -> None:
         total: Polynomial = {}
         for monomial, weight in row.items():
             rate = _substituted(claim.system[monomial[0][0]], large, field.budget)
-            for other, value in rate.items():
-                add_term(total, other, weight * value)
+            add_terms(total, rate, weight)
         claimed = _substituted(claim.quotient[name], small, field.budget)
         field.compare(total, claimed, f"equation of {name}")
 
@@ -1206,8 +1207,7 @@ class _Point(_Modular):
         size = _claim_size(claim)
         budget = Budget.of("replaying the evaluations", 4 * size * size.bit_length())
         super().__init__(record.prime, budget)
-        self.functions, self.names = claim.functions, list(claim.functions)
-        self.seed = record.seed
+        self.functions, self.names, self.seed = claim.functions, list(claim.functions), record.seed
         self.order = {name: number for number, name in enumerate(claim.functions)}
         self.at = {name: _residue(record.prime, record.seed, "x", name) for name in claim.system}
         self.inside: dict[str, list[int]] = {}  # values of the arguments
@@ -1218,13 +1218,12 @@ class _Point(_Modular):
     def function(self, symbol: str) -> int:
         """The value of a function where its arguments have theirs."""
         name, u, prime = self.functions[symbol].name, self.inside[symbol], self.prime
-        if name == "inverse":
-            if not u[0]:
-                said = "a denominator is 0 at a point of the evaluations; take another seed"
-                raise Inconclusive(said)
-            return pow(u[0], -1, prime)
         if name == "power" and u[:1] == [1]:
             return 1
+        if (n := self.exponent(name, u)) is not None:
+            if n < 0 and not u[0]:
+                raise Inconclusive("a denominator is 0 where it is evaluated; take another seed")
+            return pow(u[0], n, prime)
         for value, known in ((0, _AT_ZERO), (1, _AT_ONE)):
             if u == [value] and name in known:
                 return known[name]
@@ -1233,10 +1232,10 @@ class _Point(_Modular):
         return _residue(prime, self.seed, name, *u)
 
     def slope(self, symbol: str, argument: int) -> int:
-        """The derivative of a function by an argument: that of 1/u is −1/u², of others one more hash."""
+        """The derivative of a function by an argument: that of u^n is n·u^(n−1), of others one more hash."""
         name, u, prime = self.functions[symbol].name, self.inside[symbol], self.prime
-        if name == "inverse":
-            return -self.at[symbol] * self.at[symbol] % prime
+        if not argument and (n := self.exponent(name, u)) is not None:
+            return n * pow(u[0], n - 1, prime) % prime if n else 0
         if name == "power" and argument and u[0] == 1:
             return 0
         if name in _PARITY and len(u) == 1:  # that of an even function is odd
@@ -1348,18 +1347,14 @@ class _Slopes(_Point):
         return changes
 
     def _add(
-        self,
-        changes: dict[str, int],
-        waiting: list[int],
-        gradient: list[tuple[str, int]],
-        factor: int,
+        self, changes: dict[str, int], waiting: list[int], gradient: list[tuple[str, int]], by: int
     ) -> None:
         self.budget.spend(1 + 2 * len(gradient))
         for symbol, slope in gradient:
             before = changes.get(symbol)
             if before is None and symbol in self.order:
                 heappush(waiting, -self.order[symbol])
-            changes[symbol] = ((before or 0) + factor * slope) % self.prime
+            changes[symbol] = ((before or 0) + by * slope) % self.prime
 
 
 def system_digest(system: System, functions: Functions | None = None, time: bool = False) -> str:
@@ -1396,6 +1391,12 @@ def add_term(polynomial: Polynomial, monomial: Monomial, value: Fraction) -> Non
         polynomial[monomial] = total
     else:
         polynomial.pop(monomial, None)
+
+
+def add_terms(polynomial: Polynomial, other: Polynomial, factor: Fraction = Fraction(1)) -> None:
+    """Add another polynomial, times a factor, in place."""
+    for monomial, value in other.items():
+        add_term(polynomial, monomial, value if factor == 1 else factor * value)
 
 
 def _bounded(value: Fraction) -> Fraction:
@@ -1482,11 +1483,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         systems = [(read_ode if p.endswith("ode") else read_json)(p) for p in arguments[1:]]
         verdict = check(read_json(arguments[0]), *systems)
-    except (Inconclusive, MemoryError) as doubt:
-        scarce = (
-            isinstance(doubt, MemoryError) and "it takes more memory than there is; raise the limit"
-        )
-        verdict = Verdict("inconclusive", scarce or one_line(doubt))
+    except Inconclusive as doubt:
+        verdict = Verdict("inconclusive", one_line(doubt))
+    except MemoryError:
+        verdict = Verdict("inconclusive", "it takes more memory than there is; raise the limit")
     except (Unreadable, ValueError) as error:
         print(f"unreadable: {one_line(error)}", file=sys.stderr)
         return 2

@@ -15,6 +15,7 @@ from symlump.proof.check import (
     _AT_ONE,
     _AT_ZERO,
     _PARITY,
+    _WHOLE,
     Claim,
     Functions,
     Polynomial,
@@ -99,6 +100,12 @@ class Formulas:
         u = [s.cancel(s.together(argument)) for argument in arguments]
         if name == "power" and u[:1] == [1]:
             return s.Integer(1)
+        n = _whole_exponent(name, u)
+        if n is not None:
+            if n < 0 and not u[0]:
+                said = "a denominator is 0 where variables are replaced: nothing to explain"
+                raise MethodError(said)
+            return u[0] ** n
         for value, known in ((0, _AT_ZERO), (1, _AT_ONE)):
             if u == [value] and name in known:
                 return s.Integer(known[name])
@@ -117,6 +124,9 @@ class Formulas:
         at_zero = parity == -1 and u == [0]  # that of an even function is odd
         if at_zero or (name == "power" and number and u[0] == 1):
             return s.Integer(0)
+        n = None if number else _whole_exponent(name, u)
+        if n is not None:
+            return n * u[0] ** (n - 1) if n else s.Integer(0)
         return self._applied(name + "'" + (str(number + 1) if len(u) > 1 else ""), u, parity)
 
     def is_zero(self, expression: sympy.Expr) -> bool:
@@ -144,6 +154,13 @@ class Formulas:
         return expression.replace(is_written, written)
 
 
+def _whole_exponent(name: str, u: Sequence[sympy.Expr]) -> int | None:
+    """The n of u^n, where n is a whole number and the power a product."""
+    if name != "power" or len(u) != 2 or not u[1].is_Integer or abs(u[1]) > _WHOLE:
+        return None
+    return int(u[1])
+
+
 _CONSTANTS = {"time": "t", "pi": "pi"}
 
 
@@ -153,10 +170,13 @@ def facts(name: str) -> list[str]:
     Examples
     --------
     >>> facts("sin"), facts("power"), facts("floor")
-    (['sin(0) = 0', 'sin(-u) = -sin(u)'], ['1^u = 1'], [])
+    (['sin(0) = 0', 'sin(-u) = -sin(u)'], ['1^u = 1', 'u^0 = 1', 'u^n = u*u^(n-1) for whole n'], [])
     """
     found = [f"{name}(0) = {_AT_ZERO[name]}"] if name in _AT_ZERO else []
     found += [f"{name}(1) = {_AT_ONE[name]}"] if name in _AT_ONE else []
     if name in _PARITY:
         found.append(f"{name}(-u) = {'-' if _PARITY[name] < 0 else ''}{name}(u)")
-    return [*found, *(["1^u = 1"] if name == "power" else [])]
+    return [*found, *(_OF_POWERS if name == "power" else [])]
+
+
+_OF_POWERS = ["1^u = 1", "u^0 = 1", "u^n = u*u^(n-1) for whole n"]

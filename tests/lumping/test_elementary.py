@@ -154,6 +154,46 @@ def test_facts_are_known_where_values_are_drawn():
     assert lumped(even, sl.Backward()).blocks == (("x1", "x2", "x3", "x4"),)
 
 
+@pytest.mark.parametrize(
+    ("text", "quotient"),
+    [
+        ("x' = 2^(x - y); y' = 1", "y1' = 1"),
+        ("x' = z^(x - y); y' = 1; z' = z", "y1' = 1\nz'  = z"),
+        ("x' = z^(1 + x - y); y' = z; z' = -1", "y1' = z\nz'  = -1"),
+        ("x' = 2^(3 + x - y)*x; y' = 8*y", "y1' = 8*y1"),
+        ("x' = z^(x - y - 2); y' = 1/z^2; z' = 1", "y1' = 1/z^2\nz'  = 1"),
+        ("x' = z^(x/(x + y) + y/(x + y)); y' = z; z' = 1", "y1' = z\nz'  = 1"),
+        ("x' = exp(x/(x + y) + y/(x + y) - 1); y' = 1", "y1' = 1"),
+        ("x' = exp(x/(y + z) + z/(x + z) - 1); y' = 1; z' = z", "y1' = 1\nz'  = z"),
+        ("x' = sin(x/(y + z) + z/(x + z) - 1); y' = 0; z' = z", "y1' = 0\nz'  = z"),
+        ("x' = z^(x/(y + z) + z/(x + z)); y' = z; z' = -1", "y1' = z\nz'  = -1"),
+        ("x' = (x/(y + z) + z/(x + z))^z; y' = 1; z' = z", "y1' = 1\nz'  = z"),
+        ("x' = z^(2000 + x - y); y' = z^(2000 + y - x); z' = 1", "y1' = z^(2000)\nz'  = 1"),
+    ],
+)
+def test_powers_whose_exponents_become_whole_numbers(text, quotient):
+    """u^n is a product to the finder, to its random values and to the checker alike."""
+    lumping = sl.lump(sl.ODE.from_text(text), sl.Backward())
+    assert str(lumping.quotient) == quotient and lumping.blocks[0] == ("x", "y")
+    assert lumping.certificate().check().coarsest and "proof checked" in str(lumping)
+
+
+@pytest.mark.parametrize(
+    "text", ["x' = z^(x - y); y' = 2; z' = 1", "x' = z^(x - y + 1); y' = 1; z' = 1"]
+)
+def test_powers_that_become_other_numbers_are_told_apart(text):
+    lumping = sl.lump(sl.ODE.from_text(text), sl.Backward(), [["x", "y"], ["z"]])
+    assert len(lumping.partition) == 3 and lumping.certificate().check().coarsest
+
+
+def test_sums_in_exponents():
+    """x/(x + y) + y/(x + y) is 1, so the quotient has z and z^2 and no powers."""
+    text = "x' = z^(x/(x + y) + y/(x + y)); y' = z^(2*x/(x + y) + 2*y/(x + y)); z' = 0"
+    lumping = sl.lump(sl.ODE.from_text(text), sl.Forward())
+    assert str(lumping.quotient) == "y1' = z + z^2\nz'  = 0"
+    assert lumping.certificate().check().coarsest and "proof checked" in str(lumping)
+
+
 def test_explanations():
     system = {x1: x1 / (x1 + x2), x2: x2 / (x1 + x2), x3: sympy.exp(-t) * sympy.sin(x1 + x2)}
     forward = lumped(system, sl.Forward(), time=t)

@@ -8,9 +8,10 @@ import sympy
 from elementary_systems import planted_backward, planted_forward, symmetric_system
 
 import symlump as sl
-from symlump.lumping.elementary.modular import function_slopes
+from symlump.lumping.elementary.modular import function_slopes, function_values
 from symlump.lumping.elementary.slopes import GradientFingerprints
 from symlump.lumping.elementary.values import ValueFingerprints
+from symlump.lumping.refinement.field import VanishingDenominator
 from symlump.lumping.refinement.refine import PRIME, coarsest
 
 t = sympy.Symbol("t")
@@ -83,6 +84,30 @@ def test_slopes_know_the_facts():
     base = np.array([1, 2], dtype=np.uint64)
     by_exponent = function_slopes("power", 1, [base, base], base, PRIME)
     assert by_exponent[0] == 0 != by_exponent[1]
+
+
+@pytest.mark.parametrize("n", [-1000, -2, -1, 0, 1, 5, 1000])
+def test_whole_powers_are_products(n):
+    """u^n and n·u^(n−1), also where u is 0 and n is not negative."""
+    u = np.array([1, 2, PRIME - 3, *([0] if n >= 0 else [])], dtype=np.uint64)
+    exponents = np.full(u.size, n % PRIME, dtype=np.uint64)
+    values = function_values("power", [u, exponents], u.size, PRIME)
+    assert values.tolist() == [pow(int(v), n, PRIME) for v in u]
+    found = function_slopes("power", 0, [u, exponents], values, PRIME)
+    assert found.tolist() == [n * pow(int(v), n - 1, PRIME) % PRIME if n else 0 for v in u]
+
+
+def test_beyond_a_thousand_nothing_is_known_of_powers():
+    u = np.full(2, 2, dtype=np.uint64)
+    for n in (1001, -1001):
+        found = function_values("power", [u, np.full(2, n % PRIME, dtype=np.uint64)], 2, PRIME)
+        assert found[0] == found[1] != pow(2, n, PRIME)
+
+
+def test_a_negative_whole_power_of_0_is_a_denominator_that_is_0():
+    u, minus = np.zeros(1, dtype=np.uint64), np.full(1, PRIME - 1, dtype=np.uint64)
+    with pytest.raises(VanishingDenominator):
+        function_values("power", [u, minus], 1, PRIME)
 
 
 @pytest.mark.parametrize("kind", ["forward", "backward"])

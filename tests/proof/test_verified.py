@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proof.claims import EXAMPLES, FUNCTION_EXAMPLES, claimed
 from test_certificate import mutations
-from test_function_claims import TRUE, UNTRUE
+from test_function_claims import TRUE, UNTRUE, WHOLE_POWERS
 from test_linear_certificates import lie_about, lumpings
 from test_refine import planted_forward, systems, to_ode
 
@@ -81,6 +81,17 @@ def test_both_know_the_same_of_functions(kind):
         for left, right, functions, *_ in claims:
             data = claimed(kind, {"x": left}, {"x": right}, functions, functions)
             assert both(data) == [(true, False)] * 2, (left, right, functions)
+
+
+def test_of_whole_powers_the_theory_knows_only_that_with_exponent_0():
+    for left, right, functions in WHOLE_POWERS:
+        proof = sl.Certificate(claimed("forward", {"x": left}, {"x": right}, functions, functions))
+        assert proof.check().accepted
+        assert proof.check_verified().answer == "inconclusive", (left, right, functions)
+    ode = sl.ODE.from_text("x' = z^(x - y); y' = 1; z' = 2^(y - x)*z")
+    lumping = sl.lump(ode, sl.Backward())
+    assert lumping.blocks == (("x", "y"), ("z",))
+    assert both(lumping.certificate().data) == [(True, True)] * 2
 
 
 def test_a_record_of_points_that_is_too_short_shows_nothing():

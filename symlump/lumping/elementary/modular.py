@@ -18,8 +18,9 @@ from symlump.lumping.refinement.field import (
     VanishingDenominator,
     inverses,
 )
+from symlump.ode.exact import IntArray
 from symlump.ode.functions.generators import Generators
-from symlump.ode.functions.known import FUNCTIONS
+from symlump.ode.functions.known import FUNCTIONS, MAX_EXPONENT
 from symlump.ode.functions.polynomials import Polynomials
 
 
@@ -103,7 +104,10 @@ def function_values(
             raise VanishingDenominator("a denominator is 0 at this point")
         return inverses(u, prime)
     if name == "power":
-        return np.where(u == 1, np.uint64(1), random_function(name, arguments, count, prime, salt))
+        values = random_function(name, arguments, count, prime, salt)
+        at, exponents = _whole(arguments[1], prime)
+        values[at] = _powers(u[at], exponents, prime)
+        return np.where(u == 1, np.uint64(1), values)
     if len(arguments) > 1:
         return random_function(name, arguments, count, prime, salt)
     if function.parity:
@@ -111,8 +115,8 @@ def function_values(
         values = np.where((u > p - u) & (function.parity < 0), p - values, values)
     else:
         values = random_function(name, [u], count, prime, salt)
-    for at, exact in function.exact.items():
-        values = np.where(u == at, np.uint64(exact), values)
+    for number, exact in function.exact.items():
+        values = np.where(u == number, np.uint64(exact), values)
     return values
 
 
@@ -147,6 +151,14 @@ def function_slopes(
     if name == "power" and number == 1:  # 1 to any power is 1
         found = random_function(slope, arguments, count, prime, salt)
         return np.where(arguments[0] == 1, np.uint64(0), found)
+    if name == "power":
+        found = random_function(slope, arguments, count, prime, salt)
+        at, exponents = _whole(arguments[1], prime)
+        at, exponents = at[exponents != 0], exponents[exponents != 0]
+        found[_whole(arguments[1], prime)[0]] = 0
+        factors = (exponents % prime).astype(np.uint64)
+        found[at] = factors * _powers(arguments[0][at], exponents - 1, prime) % p
+        return found
     if function is None or not function.parity or len(arguments) > 1:
         return random_function(slope, arguments, count, prime, salt)
     u = arguments[0]  # the derivative of an even function is odd
@@ -155,6 +167,22 @@ def function_slopes(
         return found
     found = np.where(u > p - u, p - found, found)
     return np.where(u == 0, np.uint64(0), found)
+
+
+def _whole(exponents: Residues, prime: int) -> tuple[IntArray, IntArray]:
+    """Where exponents are whole numbers, if these are small, and which."""
+    signed = exponents.astype(np.int64)
+    signed = np.where(signed > prime // 2, signed - prime, signed)
+    at = np.flatnonzero(abs(signed) <= MAX_EXPONENT)
+    return at, signed[at]
+
+
+def _powers(u: Residues, exponents: IntArray, prime: int) -> Residues:
+    """u^n, where n may be negative."""
+    if not u[exponents < 0].all():
+        raise VanishingDenominator("a denominator is 0 at this point")
+    found = [pow(*pair, prime) for pair in zip(u.tolist(), exponents.tolist(), strict=True)]
+    return np.array(found, dtype=np.uint64)
 
 
 def all_slopes(

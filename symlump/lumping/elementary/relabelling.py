@@ -243,8 +243,7 @@ class _Images:
         if nested and lower:
             raise Involved
         ids, fresh = self._named(name, arguments, own, lower)
-        parity = known is not None and known.parity != 0
-        if nested and self._distinct_values([r[live] for r in rows], parity) < fresh.size:
+        if nested and self._distinct_values(name, [r[live] for r in rows]) < fresh.size:
             raise Involved
         new = ids[fresh]
         self.symbol[self.first + own] = ids
@@ -334,8 +333,12 @@ class _Images:
             np.minimum.at(self.place, self.singles + shared, hosts)
         return p
 
-    def _distinct_values(self, rows: list[IntArray], parity: bool) -> int:
-        """How many functions have different arguments, at least: by their values at two random points."""
+    def _distinct_values(self, name: str, rows: list[IntArray]) -> int:
+        """How many functions have different arguments, at least: by their values at two random points.
+
+        0 where an argument has the same at both and values at numbers are known: it may be one, as
+        x/(x + y) + y/(x + y) is.
+        """
         generators = self.generators
         if self._points is None:
             self._prime = prime_for(generators.arguments.coefficients)
@@ -352,7 +355,14 @@ class _Images:
         prime = self._prime
         parts = [ModularPolynomials.of(generators.arguments.select(own), prime) for own in rows]
         seen = [part.values(symbols) for part in parts for symbols in self._points]
-        if parity:  # f(u) and f(−u) are one function: (u, v) for (−u, −v), u < p/2
+        known = FUNCTIONS.get(name)
+        if name == "power" or (known is not None and known.exact):
+            pairs = zip(rows, seen[::2], seen[1::2], strict=True)
+            if any(((u == v) & ~self.constant[own]).any() for own, u, v in pairs):
+                return 0
+        if (
+            known is not None and known.parity
+        ):  # f(u) and f(−u) are one function: (u, v) for (−u, −v), u < p/2
             low = seen[0] < prime - seen[0]
             seen = [np.where(low, u, (prime - u) % prime) for u in seen]
         order = np.lexsort(seen)

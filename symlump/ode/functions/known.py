@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from symlump.ode.functions.symbols import SymbolTable
     from symlump.ode.system import ODE
 
+#: Where an exponent becomes a whole number n, u^n is a product for −MAX_EXPONENT ≤ n ≤ MAX_EXPONENT.
+MAX_EXPONENT = 1_000
+
 #: Given the table, the symbol f(u) itself and the arguments: ∂f/∂u_a for each argument, as polynomials in
 #: symbols.
 Slopes = Callable[["SymbolTable", Polynomial, Sequence[Polynomial]], list[Polynomial]]
@@ -166,8 +169,9 @@ def _factorial(u: Any) -> Any:
 def exact_value(name: str, argument: Fraction) -> Fraction | None:
     """The value at a number where it is used as a fact, else None.
 
-    Only these facts, the parities, and that 1 to any power is 1 are known of functions other than 1/u: to the
-    table of symbols, to values in a prime field, and to the checker alike.
+    Only these facts, the parities, that 1 to any power is 1, and that u^n is a product for whole n (up to
+    :data:`MAX_EXPONENT`, for −n its inverse) are known of functions other than 1/u: to the table of symbols,
+    to values in a prime field, and to the checker alike.
 
     Examples
     --------

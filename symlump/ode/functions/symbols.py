@@ -29,7 +29,7 @@ from symlump.ode.functions.algebra import (
     symbol,
     symbols_of,
 )
-from symlump.ode.functions.known import FUNCTIONS, exact_value
+from symlump.ode.functions.known import FUNCTIONS, MAX_EXPONENT, exact_value
 
 if TYPE_CHECKING:
     from symlump.ode.functions.generators import Generators
@@ -153,7 +153,7 @@ class SymbolTable:
         """
         budget = budget or Budget()
         e = constant_of(exponent)
-        number = constant_of(base)
+        number = self._number(base)
         if e is not None and e.denominator == 1:
             if e < 0:
                 return self.power(self.inverse(base, budget), constant(-e), budget)
@@ -198,14 +198,19 @@ class SymbolTable:
         if name == "inverse":
             return self.inverse(u[0])
         if name == "power":
-            return self.power(u[0], u[1])
+            exponent = self._number(u[1])
+            if exponent is None or exponent.denominator > 1:
+                return self.power(u[0], u[1])
+            if abs(exponent) <= MAX_EXPONENT or self._number(u[0]) == 1:
+                return self.power(u[0], constant(exponent))
+            return symbol(self._equal_or_new("power", (u[0], constant(exponent))))
         sign = Fraction(1)
         function = FUNCTIONS.get(name)
         if function is not None:
             if function.parity and u[0] and u[0][max(u[0], key=_order)] < 0:
                 u[0] = scale(u[0], Fraction(-1))
                 sign = Fraction(function.parity)
-            number = constant_of(u[0]) if len(u) == 1 else None
+            number = self._number(u[0]) if len(u) == 1 else None
             if number is not None:
                 value = exact_value(name, number)
                 if value is not None:
@@ -218,6 +223,19 @@ class SymbolTable:
                 if opposite is not None:
                     return scale(symbol(opposite), sign * function.parity)
         return scale(symbol(self._equal_or_new(name, tuple(u))), sign)
+
+    def _number(self, p: Polynomial) -> Fraction | None:
+        """The number that p is as a function; of quotients, such as x/(x + y) + y/(x + y), if it is small."""
+        number = constant_of(p)
+        if number is not None or not any(map(self.is_inverse, symbols_of(p))):
+            return number
+        value = self._residue_of(p)
+        if value is None:
+            return None
+        small = Fraction(min(value, value - _PRIME, key=abs))
+        if abs(small) > MAX_EXPONENT or not self.is_zero(add_to(constant(-small), p)):
+            return None
+        return small
 
     def derivatives(self, s: int) -> list[Polynomial]:
         """∂f/∂u_a of the function behind a symbol by each of its arguments; new symbols may be needed."""

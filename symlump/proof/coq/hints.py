@@ -141,7 +141,11 @@ class _Followed:
         return result
 
     def _function(self, symbol: str, name: str, u: list[Polynomial]) -> tuple[Hint, Polynomial]:
-        if name == "power" and u and self._equal(u[0], _ONE):
+        # Of whole powers u^n the theory knows that u^0 is 1.
+        exponents = u[1:] if name == "power" and len(u) == 2 else []
+        if any(self._equal(e, {}) for e in exponents) or (
+            name == "power" and u and self._equal(u[0], _ONE)
+        ):
             return Hint("Fact"), _ONE
         for argument, known in ((_ONE, _AT_ONE), ({}, _AT_ZERO)) if len(u) == 1 else ():
             if name in known and self._equal(u[0], argument):

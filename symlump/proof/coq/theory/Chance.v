@@ -3,7 +3,7 @@
    Which values a function has does not matter, as long as equal arguments give equal ones and the facts hold. So it may be
    anything in a table; here it is computed from residues by a hash, and so are its derivatives. *)
 
-From Coq Require Import QArith Qreduction List Lia ZArith Znumtheory.
+From Coq Require Import QArith Qreduction List Lia ZArith Znumtheory Bool.
 From Coq Require Qcanon.
 From Symlump Require Import Algebra Residue Functions.
 Import ListNotations.
@@ -40,6 +40,7 @@ Section Modulo.
     (* The value where the arguments have residues a. *)
     Definition answer (f : function) (a : list Z) : Z :=
       match f, a with
+      | Power, [b; e] => if (Z.eqb b 1 || Z.eqb e 0)%bool then 1 else hashed f a
       | Power, b :: _ => if Z.eqb b 1 then 1 else hashed f a
       | _, [b] =>
         match at_zero f, at_one f, parity f with
@@ -57,6 +58,7 @@ Section Modulo.
       match a with [] => [] | _ :: a => slope_of h i :: slopes_from h (i + 1) a end.
     Definition answer_slopes (f : function) (a : list Z) : list Z :=
       match f, a with
+      | Power, [b; 0] => [0; if Z.eqb b 1 then 0 else slope_of (hashed f a) 2]
       | Power, b :: rest =>
         slope_of (hashed f a) 1 :: if Z.eqb b 1 then map (fun _ => 0) rest else slopes_from (hashed f a) 2 rest
       | _, [b] =>
@@ -94,8 +96,12 @@ Section Modulo.
     Lemma answer_at_one f c : at_one f = Some c -> inject_Z (answer f [1]) = c.
     Proof. destruct f; try discriminate; intros [= <-]; reflexivity. Qed.
     Lemma answer_power a : answer Power (1 :: a) = 1.
-    Proof. reflexivity. Qed.
+    Proof. now destruct a as [|e [|]]. Qed.
     Lemma slopes_power a : exists z, answer_slopes Power (1 :: a) = z :: map (fun _ => 0) a.
+    Proof. destruct a as [|[| |] [|]]; eexists; reflexivity. Qed.
+    Lemma answer_power_zero b : answer Power [b; 0] = 1.
+    Proof. cbn [answer Z.eqb]. now rewrite orb_true_r. Qed.
+    Lemma slopes_power_zero b : exists z, answer_slopes Power [b; 0] = [0; z].
     Proof. eexists. reflexivity. Qed.
     Lemma answer_opposite f c a : parity f = Some (inject_Z c) -> 0 <= a < m ->
       answer f [(- a) mod m] = c * answer f [a].
@@ -204,5 +210,6 @@ Section Modulo.
       change (inject_Z (s * answer chance f [class u]) == inject_Z s * inject_Z (answer chance f [class u]))%Q.
       now rewrite inject_Z_mult.
     - intros u. cbn [map]. change (@one rationals) with 1%Q. now rewrite class_one, answer_power.
+    - intros u. cbn [map]. change (@zero rationals) with 0%Q. now rewrite class_zero, answer_power_zero.
   Defined.
 End Modulo.

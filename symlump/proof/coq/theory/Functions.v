@@ -38,9 +38,10 @@ Record interpretation (A : algebra) := Interpretation {
   apply_at_zero : forall f c, at_zero f = Some c -> (apply f [zero] == scalar c)%A;
   apply_at_one : forall f c, at_one f = Some c -> (apply f [one] == scalar c)%A;
   apply_opposite : forall f c u, parity f = Some c -> (apply f [opp u] == scalar c * apply f [u])%A;
-  apply_power_of_one : forall u, (apply Power (one :: u) == 1)%A }.
+  apply_power_of_one : forall u, (apply Power (one :: u) == 1)%A;
+  apply_power_zero : forall u, (apply Power [u; zero] == 1)%A }.
 Arguments apply {_}. Arguments apply_eq {_}. Arguments apply_at_zero {_}. Arguments apply_at_one {_}.
-Arguments apply_opposite {_}. Arguments apply_power_of_one {_}.
+Arguments apply_opposite {_}. Arguments apply_power_of_one {_}. Arguments apply_power_zero {_}.
 
 (* The value z of a symbol is that of its function; the product of 1/u and u is 1. *)
 Definition has_value {A : algebra} (F : interpretation A) (z : positive -> A) (k : positive)

@@ -86,6 +86,12 @@ Proof.
       rewrite E. cbn [along_arguments snd]. rewrite combination_app, combination_scaled, combination_none, Qmult_0_r, Qplus_0_l.
       clear E. induction u as [|x u IH]; cbn [map along_arguments]; [reflexivity|].
       rewrite combination_app, combination_scaled, IH. change (inject_Z 0) with 0. ring.
+  - intros u. cbn [classes map zero jets fst]. rewrite (class_zero m large). split; cbn [fst snd].
+    + now rewrite answer_power_zero.
+    + intros d. destruct (slopes_power_zero m chance (class m (fst u))) as [z ->].
+      cbn [along_arguments snd]. rewrite !combination_app, !combination_scaled.
+      change (combination (snd (one : jets)) d) with (combination [] d). change (inject_Z 0) with 0.
+      rewrite combination_none. ring.
 Defined.
 
 Definition residues_of_jets m (large : (2 <= m)%Z) : residues_in m jets.

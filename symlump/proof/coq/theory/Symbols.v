@@ -90,7 +90,11 @@ Definition fact (zero : polynomial -> bool) (f : function) (u : list polynomial)
   | p :: rest =>
     if zero (minus p (number 1)) then
       match f, rest with Power, _ => Some 1 | _, [] => at_one f | _, _ => None end
-    else match rest with [] => if zero p then at_zero f else None | _ => None end
+    else match rest, f with
+         | [], _ => if zero p then at_zero f else None
+         | [e], Power => if zero e then Some 1 else None
+         | _, _ => None
+         end
   end.
 
 Definition follow (k : positive) (f : function) (u : list polynomial) (h : hint) (K : known) : option known :=
@@ -258,8 +262,13 @@ Section Meaning.
       + intros [= <-]. rewrite (apply_eq F _ _ _ (P rest)), apply_power_of_one. symmetry. apply scalar_one.
       + intros G. assert (R : rest = [] /\ at_one f = Some c) by (destruct f, rest; try easy; now destruct NP).
         destruct R as [-> G']. rewrite (apply_eq F _ _ _ (P [])). now apply apply_at_one.
-    - destruct rest; [|discriminate]. destruct (zero p) eqn:E0; [|discriminate]. intros G.
-      rewrite <- (apply_at_zero F f c G). apply apply_eq. cbn. constructor; [now apply Z | constructor].
+    - destruct rest as [|e [|]].
+      + destruct (zero p) eqn:E0; [|discriminate]. intros G.
+        rewrite <- (apply_at_zero F f c G). apply apply_eq. cbn. constructor; [now apply Z | constructor].
+      + destruct f; try discriminate. destruct (zero e) eqn:E0; [|discriminate]. intros [= <-].
+        rewrite scalar_one, <- (apply_power_zero F (eval x p)). apply apply_eq. cbn.
+        constructor; [reflexivity | constructor; [now apply Z | constructor]].
+      + destruct f; discriminate.
   Qed.
 
   Lemma same_arguments t u : images_hold t -> Forall2 eqv (map (eval x) u) (map (eval x) (map (substituted t) u)).

@@ -11,7 +11,7 @@ logarithm or trigonometric function of variables obeys none, and the conditions 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from symlump.errors import MethodError, VariableError
 from symlump.lumping.elementary.explain import write_functions
 from symlump.lumping.equivalence import Equivalence, check_system
 from symlump.lumping.forward import Forward
+from symlump.lumping.parameter_functions import in_sympy, with_meaning, without_value
 from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Letters, Polynomial, Powers, add_term, vanishing, vanishing_of
 from symlump.memory import memory_errors
@@ -346,9 +347,16 @@ def _of_functions(
                     add_term(split.setdefault(rest, {}), tuple(powers), value)
                     met |= dict.fromkeys(s for s, _ in rest if s in moving)
                 found += [polynomial for polynomial in split.values() if polynomial]
-    symbols, letters = _as_sympy(table, parameter, ode.parameters), Letters()
-    names = [*ode.parameters, *(letters.put(symbols[s]).name for s in of_parameters)]
-    expressions = tuple(map(letters.back, vanishing(found, names)))
+    symbols = in_sympy(table, parameter, ode.parameters)
+    letters = [f"\0{k}" for k in range(len(of_parameters))]  # no name has this character
+    meant = dict(zip(letters, (symbols[s] for s in of_parameters), strict=True))
+    expressions = vanishing(found, [*ode.parameters, *letters])
+    lost = without_value(expressions, meant)
+    if lost:
+        one: dict[Monomial, Fraction] = {((of_parameters[letters.index(lost)], 1),): _ONE}
+        ((text, _),) = write_functions(list(ode.variables), table, one)
+        raise MethodError(f"{text} has no real value, so nothing can be said of this system")
+    expressions = with_meaning(expressions, meant, ode.parameters)
     named = list(ode.variables)
     if not forward:
         named = [ode.variables[k] for k in partition.representatives.tolist()]
@@ -356,7 +364,7 @@ def _of_functions(
         met = {}  # a transcendental function of the variables fulfils no equation, so all conditions are needed
     shown: list[dict[Monomial, Fraction]] = [{((s, 1),): _ONE} for s in met]
     texts = [text for text, _ in write_functions(named, table, *shown)]
-    return tuple(e for e in expressions if e != 0), tuple(dict.fromkeys(texts))
+    return expressions, tuple(dict.fromkeys(texts))
 
 
 #: Functions that no polynomial equation with their argument holds for.
@@ -383,22 +391,3 @@ def _kinds(table: SymbolTable, parameter: Mapping[int, int]) -> tuple[list[int],
     called = {s: table.functions[s - table.count] for s in outer}
     moving = {s: simple[s] and not set_by[s] for s in outer if moves[s] and called[s] != "time"}
     return [s for s in outer if not moves[s] and "'" not in called[s]], moving
-
-
-def _as_sympy(
-    table: SymbolTable, parameter: Mapping[int, int], names: Sequence[str]
-) -> dict[int, sympy.Expr]:
-    """Parameters and functions of them alone as expressions."""
-    import sympy
-
-    from symlump.ode.functions.sympy_io import apply_function, in_symbols
-
-    found = {s: sympy.Symbol(names[k]) for s, k in parameter.items()}
-    for k, (name, arguments) in enumerate(zip(table.functions, table.arguments, strict=True)):
-        if (
-            name != "time"
-            and "'" not in name
-            and all(s in found for u in arguments for s in symbols_of(u))
-        ):
-            found[table.count + k] = apply_function(name, [in_symbols(u, found) for u in arguments])
-    return found

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symlump as sl
-from symlump.errors import MethodError, PartitionError, VariableError
+from symlump.errors import InputError, MethodError, PartitionError, VariableError
 from symlump.lumping.conditions import conditions
 from symlump.lumping.tolerance.reference import exact_quotient
 from symlump.proof.certificate import claim
@@ -264,3 +264,47 @@ def test_parameters_inside_functions_make_conditions_that_suffice():
 def test_functions_say_whether_conditions_are_needed(text, parameters, method, says):
     ode = sl.ODE.from_text(text, parameters=list(parameters))
     assert says in str(sl.conditions(ode, [["x", "y"]], method))
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        ("sin(pi)", "k"),
+        ("cos(pi)", "k + 1"),
+        ("ln(exp(1))", "k - 1"),
+        ("mod(k, k)", "k"),
+        ("mod(7, 4)", "k - 3"),
+        ("abs(-pi)", "k - pi"),
+        ("exp(abs(-pi))", "k - exp(pi)"),
+        ("(k == k)", "k - 1"),
+        ("(k != k)", "k"),
+        ("not(k)", "k - Piecewise((1, Eq(k, 0)), (0, True))"),
+        ("and(k, pi)", "k - Piecewise((1, Ne(k, 0)), (0, True))"),
+        ("(k < 2)", "k - Piecewise((1, k < 2), (0, True))"),
+        ("piecewise(1, pi, 2)", "k - 1"),
+        ("piecewise(2, k == k, 1/k)", "k - 2"),
+        ("ln(k) - ln(k) + tan(pi)", "k"),
+        ("min(k, k)", None),
+        ("exp(ln(k))", None),
+    ],
+)
+def test_functions_of_parameters_that_sympy_evaluates(rate, expected):
+    """sympy knows that sin(π) is 0: a function of parameters may be a number, another one, or a condition."""
+    ode = sl.ODE.from_text(f"x' = {rate}*x + z; y' = k*y + z; z' = -z", parameters=["k"])
+    for method in (sl.Forward(), sl.Backward()):
+        found = sl.conditions(ode, [["x", "y"], ["z"]], method)
+        wanted = () if expected is None else (sympy.sympify(expected),)
+        assert len(found.expressions) == len(wanted)
+        assert all(
+            sympy.simplify(a - b) in (0, -2 * b)
+            for a, b in zip(found.expressions, wanted, strict=True)
+        )
+        assert found.unknown == () and str(found) and found._repr_latex_()
+        assert found.substitute({"k": 5}).holds == (expected is None)
+
+
+@pytest.mark.parametrize("rate", ["mod(k, 0)", "ln(-pi)", "(-pi)^(1/2)", "1/sin(pi)", "asin(pi)"])
+def test_functions_of_parameters_without_a_value_are_refused(rate):
+    ode = sl.ODE.from_text(f"x' = {rate}*x; y' = k*y", parameters=["k"])
+    with pytest.raises(InputError, match=r"value|denominator"):
+        sl.conditions(ode, [["x", "y"]])

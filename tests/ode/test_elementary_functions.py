@@ -1,5 +1,6 @@
 """Right-hand sides with quotients and functions: read, evaluated, differentiated, printed."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -148,3 +149,26 @@ def test_conditions_in_text_and_in_latex():
     assert [str(e) for e in time.to_sympy().values()] == ["time()", "pi"]
     again = sl.ODE.from_sympy(time.to_sympy(), time=sympy.Symbol("time()"))
     assert again == time
+
+
+@pytest.mark.parametrize(
+    ("rate", "same"),
+    [
+        ("(k < 2)", True),
+        ("2*(k < 2)", True),
+        ("k*(k == 2) + (k > 1)", True),
+        ("piecewise(1, k < 2, 3)", True),
+        ("piecewise(k, k < 2, 3, k > 4)", True),
+        ("piecewise(1, not(k), x)", False),  # sympy makes k = 0 of it
+        ("xor(k, x < 1)", False),
+        ("or(k - 3, 1 < x)*(k < x)", False),
+    ],
+)
+def test_conditions_as_numbers_go_to_sympy_and_back(rate, same):
+    ode = sl.ODE.from_text(f"x' = {rate} + x; y' = {rate}; k' = 0")
+    again = sl.ODE.from_sympy(ode.to_sympy())
+    assert not same or again == ode
+    states = itertools.product([-1, 0, 1, 3, 5], [0, 1, 2], [0, 1, 2, 3, 5])
+    for state in states:
+        x = np.array(state, dtype=float)
+        assert np.array_equal(ode.rhs(x), again.rhs(x), equal_nan=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from symlump.errors import InputError, NotPolynomialError, VariableError
+from symlump.errors import InputError, NotPolynomialError, UndefinedError, VariableError
 from symlump.ode.functions.algebra import (
     Budget,
     Polynomial,
@@ -140,8 +140,12 @@ class _Reader:
             return table.apply("exp", [constant(1)])
         if e in (sympy.true, sympy.false):
             return constant(int(e is sympy.true))
+        if isinstance(e, sympy.Piecewise) and e.args[0].expr == 1 and e.args[1:] == _ELSE_0:
+            return self._read(e.args[0].cond)
         if isinstance(e, sympy.Piecewise):
-            return table.apply("piecewise", [self._read(u) for pair in e.args for u in pair.args])
+            parts = [u for pair in e.args for u in pair.args]
+            parts = parts[:-1] if parts[-1] is sympy.true else parts
+            return table.apply("piecewise", list(map(self._read, parts)))
         name = _NAMES.get(e.func)
         if name is None:
             raise NotPolynomialError(
@@ -179,15 +183,49 @@ def write_functions(ode: ODE) -> dict[sympy.Symbol, sympy.Expr]:
     for name, arguments in functions_of(ode):
         u = [in_symbols(p, symbols) for p in arguments]
         symbols.append(time if name == "time" else apply_function(name, u))
-    return {symbols[i]: in_symbols(ode.equation(i), symbols) for i in range(len(ode))}
+    return {symbols[i]: as_number(in_symbols(ode.equation(i), symbols)) for i in range(len(ode))}
+
+
+#: What follows the value 1 of a condition where it is taken as a number.
+_ELSE_0 = (sympy.functions.elementary.piecewise.ExprCondPair(0, True),)
+_OF_CONDITIONS = ("and", "or", "xor", "not")
 
 
 def apply_function(name: str, u: list[Any]) -> Any:
-    """A function of expressions."""
+    """A function of expressions, evaluated where sympy knows how; of conditions and comparisons a condition.
+
+    Raises
+    ------
+    UndefinedError
+        If it has no value, as mod(k, 0).
+    """
     if name == "piecewise":
-        pairs = list(zip(u[::2], u[1::2], strict=False))
-        return sympy.Piecewise(*pairs, *([(u[-1], True)] if len(u) % 2 else []))
-    return _CLASSES[name](*u)
+        values, conditions = list(map(as_number, u[::2])), map(_as_condition, u[1::2])
+        rest = [(values[-1], True)] if len(u) % 2 else []
+        return sympy.Piecewise(*zip(values, conditions, strict=False), *rest)
+    try:
+        return _CLASSES[name](*map(_as_condition if name in _OF_CONDITIONS else as_number, u))
+    except ZeroDivisionError:
+        raise UndefinedError(f"{name}({', '.join(map(str, u))}) has no value") from None
+
+
+def as_number(e: Any) -> Any:
+    """A condition as 1 where it holds and 0 elsewhere; what is a number as it is.
+
+    Examples
+    --------
+    >>> k = sympy.Symbol("k")
+    >>> as_number(k < 2), as_number(sympy.true), as_number(k)
+    (Piecewise((1, k < 2), (0, True)), 1, k)
+    """
+    is_condition = isinstance(e, sympy.logic.boolalg.Boolean) and not e.is_Symbol
+    return sympy.Piecewise((1, e), (0, True)) if is_condition else e
+
+
+def _as_condition(e: Any) -> Any:
+    """A number as the condition that it is not 0."""
+    is_condition = isinstance(e, sympy.logic.boolalg.Boolean) and not e.is_Symbol
+    return e if is_condition else sympy.Ne(e, 0)
 
 
 def in_symbols(p: Polynomial, symbols: Sequence[Any] | Mapping[int, Any]) -> Any:
@@ -200,7 +238,7 @@ def in_symbols(p: Polynomial, symbols: Sequence[Any] | Mapping[int, Any]) -> Any
         *(
             sympy.Mul(
                 sympy.Rational(value.numerator, value.denominator),
-                *(symbols[s] ** k for s, k in monomial),
+                *(as_number(symbols[s]) ** k for s, k in monomial),
             )
             for monomial, value in p.items()
         )

@@ -285,6 +285,51 @@ def check_system(ode: object, verb: str) -> None:
         )
 
 
+#: In size; sums of many such coefficients and products of two are still floats.
+_SMALLEST, _LARGEST = 1e-150, 1e150
+
+
+def check_magnitudes(ode: ODE) -> None:
+    """Refuse coefficients that are too large or too small to be compared as floats, as a tolerance does.
+
+    Raises
+    ------
+    MethodError
+        With the equation that one stands in.
+
+    Examples
+    --------
+    >>> check_magnitudes(ODE.from_text("x' = 2*x + 3^1000*y; y' = y"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    symlump.errors.MethodError: a coefficient in the equation of x is about 10^477; a tolerance ...
+    """
+    rows, inside = ode.rows, ode.generators
+    at = _out_of_range(ode.coefficients)
+    if at is not None:
+        _refuse_size(ode.coefficients[at], f"the equation of {ode.variables[rows[at]]}")
+    at = None if inside is None else _out_of_range(inside.arguments.coefficients)
+    if inside is not None and at is not None:
+        k = int(inside.owners[inside.arguments.rows[at]])
+        _refuse_size(inside.arguments.coefficients[at], symbol_text(ode, len(ode) + k))
+
+
+def _out_of_range(values: ExactArray) -> int | None:
+    with np.errstate(over="ignore", under="ignore"):
+        sizes = abs(values.to_float())
+    bad = np.flatnonzero((sizes < _SMALLEST) | (sizes > _LARGEST))
+    return int(bad[0]) if bad.size else None
+
+
+def _refuse_size(value: Fraction, where: str) -> None:
+    size = abs(value)
+    digits = round((size.numerator.bit_length() - size.denominator.bit_length()) * 0.30103)
+    raise MethodError(
+        f"a coefficient in {where} is about 10^{digits}; a tolerance compares coefficients as floats, which "
+        f"takes sizes from {_SMALLEST:g} to {_LARGEST:g}: rescale the variables or the time, or ask for no "
+        "tolerance"
+    )
+
+
 def polynomial_only(ode: ODE, what: str, instead: str = "") -> PolynomialODE:
     """The system, if its equations are polynomials; ``instead`` says what else there is.
 

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from symlump.lumping.equivalence import check_magnitudes
 from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.factored import FactoredODE
 from symlump.lumping.linear.function_quotient import nearby_quotient
@@ -163,6 +164,7 @@ class Path:
     """The row spaces from the observables to the smallest exact lumping."""
 
     def __init__(self, ode: ODE, forms: Mapping[str, Mapping[str, Any]], seed: int) -> None:
+        check_magnitudes(ode)
         self.ode, self.forms, self.names = ode, forms, tuple(forms)
         start = form_matrix(forms.values(), ode)
         self.start = start.to_float().toarray()

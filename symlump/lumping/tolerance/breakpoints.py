@@ -18,7 +18,7 @@ import networkx as nx
 import numpy as np
 
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import Equivalence, check_system
+from symlump.lumping.equivalence import Equivalence, check_magnitudes, check_system
 from symlump.lumping.forward import Forward
 from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.functional import exact_part
@@ -107,6 +107,7 @@ def breakpoints(
             "breakpoints are those of linkage='closure' with absolute distances, as in "
             "breakpoints(ode, Forward())"
         )
+    check_magnitudes(ode)
     start = initial_partition(ode, method, initial)
     labels, exact = start.labels, None
     if ode.generators is not None:

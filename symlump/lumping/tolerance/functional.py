@@ -22,7 +22,7 @@ from math import prod
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.elementary import backward, forward
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.equivalence import Equivalence, check_magnitudes
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import coarsest
 from symlump.lumping.tolerance.reference import multiplicity, square_norm
@@ -141,6 +141,7 @@ class FunctionalRefinement:
     """
 
     def __init__(self, ode: ODE, method: Equivalence, initial: Partition, seed: int = 0) -> None:
+        check_magnitudes(ode)
         self.ode, self.direction = ode, method.direction
         self.exact, self.merged = exact_part(ode, method, initial, seed)
         first = self.exact.representatives

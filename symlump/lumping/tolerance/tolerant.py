@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from symlump.errors import MethodError
-from symlump.lumping.equivalence import Equivalence
+from symlump.lumping.equivalence import Equivalence, check_magnitudes
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.refine import work_order
 from symlump.lumping.tolerance.grouping import group_distances, group_rows
@@ -37,7 +37,7 @@ class TolerantRefinement:
     Raises
     ------
     MethodError
-        If ``method.scale`` does not fit the system.
+        If ``method.scale`` does not fit the system, or coefficients are too large or small for floats.
 
     Notes
     -----
@@ -47,6 +47,7 @@ class TolerantRefinement:
     def __init__(self, ode: ODE, method: Equivalence, initial: Partition) -> None:
         if method.scale is not None and len(method.scale) != len(ode):
             raise MethodError(f"scale has {len(method.scale)} numbers for {len(ode)} variables")
+        check_magnitudes(ode)
         self._order = order = ode.canonical_order
         if order is not None:
             ode = ode.reordered(order)

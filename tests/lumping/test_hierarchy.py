@@ -22,6 +22,7 @@ from symlump.lumping.linear.splitting.charpoly import (
     factors,
     roots_modulo,
 )
+from symlump.lumping.linear.splitting.commuting import _squarefree as squarefree
 from symlump.lumping.linear.splitting.commuting import commuting
 from symlump.ode.exact import ExactArray
 
@@ -309,3 +310,13 @@ def test_what_a_step_adds_is_written_without_two_signs():
     """w = −x + y + z has w' = w − w²."""
     ode = sl.PolynomialODE.from_text("x' = y^2; y' = y^2 - x + y + z; z' = -(y + z - x)^2")
     assert str(sl.hierarchy(ode)).splitlines()[1] == "1: adds -x + y + z"
+
+
+@pytest.mark.parametrize("number", [10**400, 10**400 + 69])
+def test_long_coefficients_are_not_factorized(number):
+    """What the irrational numbers would bring is said in a polynomial with the same roots up to squares."""
+    ode = sl.ODE.from_text(f"x' = -x + {number}*z; y' = -y + {number}*z; z' = x + y")
+    chain = sl.hierarchy(ode)
+    assert [len(lumping) for lumping in chain.lumpings] == [1]
+    assert "nothing over the rationals" in str(chain)
+    assert squarefree(4 * 10**401) == 10 and squarefree(-50) == -2

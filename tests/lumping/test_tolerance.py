@@ -13,6 +13,7 @@ from scipy.spatial.distance import pdist
 from test_refine import systems, to_ode
 
 import symlump as sl
+from symlump.cli.main import main
 from symlump.datasets.systems import h_tree
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.grouping import group_rows
@@ -420,3 +421,41 @@ def test_defects_of_large_and_small_coefficients():
                 other = sl.lump(scaled, method(eps=eps * 10.0**exponent))
                 assert one.partition == other.partition
                 assert other.defect == pytest.approx(one.defect * 10.0**exponent, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x' = {0}*x + z; y' = 2*{0}*y + z; z' = x - y",
+        "x' = {0}*x/(1 + z); y' = 3*x/(1 + z); z' = x + y",
+        "x' = exp({0}*x); y' = exp(y); z' = x + y",
+        "x' = x/(1 + {0}*z); y' = y/(1 + z); z' = x + y",
+    ],
+)
+@pytest.mark.parametrize("number", ["10^200", "10^400", "(1/10^400)", "10^5000"])
+def test_a_tolerance_refuses_coefficients_that_floats_do_not_hold(text, number, tmp_path, capsys):
+    (tmp_path / "m.txt").write_text(text.format(number))
+    ode = sl.read(tmp_path / "m.txt").ode
+    for method in (
+        *(kind(eps=0.1, linkage=how) for kind in (sl.Forward, sl.Backward) for how in Linkage),
+        sl.Forward(eps=0.1, relative=True),
+        sl.Backward(retain=0.5),
+        sl.Constrained("z", eps=0.1),
+        sl.Constrained("z", retain=0.7),
+    ):
+        with pytest.raises(
+            MethodError, match=r"about 10\^-?\d+; a tolerance compares .* as floats"
+        ):
+            sl.lump(ode, method)
+    with pytest.raises(MethodError, match="as floats"):
+        sl.breakpoints(ode, sl.Forward())
+    for verb in (["explain", "x", "y", "--eps", "0.1"], ["sweep"], ["sweep", "--breakpoints"]):
+        assert main([verb[0], str(tmp_path / "m.txt"), *verb[1:]]) == 2
+        assert "as floats" in capsys.readouterr().err
+    exact = sl.lump(ode, sl.Forward())
+    assert len(exact.quotient) == 3 and "nan" not in str(exact)
+
+
+def test_coefficients_that_floats_hold_are_compared():
+    ode = sl.ODE.from_text("x' = 10^140*x; y' = 10^140*y + x/10^140; z' = x*y/10^140")
+    assert np.isfinite(sl.lump(ode, sl.Forward(eps=1e-130)).defect)

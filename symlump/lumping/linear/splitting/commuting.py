@@ -182,12 +182,18 @@ def _scalar(matrix: AnyArray) -> int | None:
     return None if np.any(off) else value
 
 
+#: Longer numbers take minutes to factorize.
+_MAX_FACTORED_BITS, _SMALL_PRIMES = 160, 2**15
+
+
 def _squarefree(value: int) -> int:
-    """The value without square factors."""
+    """The value without square factors; of a long one, without those of small primes."""
     from sympy import factorint
 
     result = 1 if value > 0 else -1
-    for prime, power in factorint(abs(value)).items():
+    long = value.bit_length() > _MAX_FACTORED_BITS
+    how = {"limit": _SMALL_PRIMES, "use_rho": False, "use_pm1": False, "use_ecm": False} if long else {}
+    for prime, power in factorint(abs(value), **how).items():
         result *= int(prime) ** (power % 2)
     return result
 

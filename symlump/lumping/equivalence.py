@@ -285,8 +285,8 @@ def check_system(ode: object, verb: str) -> None:
         )
 
 
-#: In size; sums of many such coefficients and products of two are still floats.
-_SMALLEST, _LARGEST = 1e-150, 1e150
+#: In size; sums of many such coefficients are still floats.
+_SMALLEST, _LARGEST = 1e-300, 1e300
 
 
 def check_magnitudes(ode: ODE) -> None:

@@ -154,7 +154,9 @@ def explain_within(
     zero = Fraction(0)
     gap = {key: abs(a.get(key, zero) - b.get(key, zero)) for key in a.keys() | b.keys()}
     norm = Linkage(method.linkage).norm
-    widest = max(gap.values(), default=zero) or Fraction(1)  # the squares of others may be no floats
+    widest = max(gap.values(), default=zero) or Fraction(
+        1
+    )  # the squares of others may be no floats
     distance = float(widest) * sum(float(g / widest) ** norm for g in gap.values()) ** (1 / norm)
     unit = _unit(ode, method, initial, final, x)
     said = method.distance_text(x, y)

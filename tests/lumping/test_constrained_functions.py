@@ -384,3 +384,23 @@ def test_functions_of_time_alone_are_different_at_every_point():
     assert len(kept({x1: t, x2: sympy.exp(-t)}, "x1", time=t)) == 1
     constant = sl.ODE.from_sympy({x1: sympy.pi, x2: sympy.Integer(1), x3: 3 * sympy.pi})
     assert len(sl.conserved(constant)) == 1
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        "a' = {0}; b' = -{0}; c' = -c".format("(ln(a) + ln(1 - a))"),
+        "a' = {0}; b' = -{0}; c' = -c".format("(ln(-a) + c*ln(2 + a))"),
+        "a' = {0}; b' = -{0}; c' = -c".format("ln(a - 20)*ln(30 - a)"),
+        "a' = {0}; b' = -{0}; c' = -c".format("(1/(a - b)*ln(a - b)*ln(2*a + b)*ln(5 - a))"),
+        "a' = {0}; b' = -{0}; c' = -c".format("(a*(1 - a^2)^0.5)"),
+    ],
+)
+def test_numbers_at_which_functions_have_values(rates):
+    """On a + b the others stay as numbers, which are drawn from the domain of what they stand in."""
+    ode = sl.ODE.from_text(rates)
+    for lumping in (sl.conserved(ode), sl.lump(ode, sl.Constrained("a + b"))):
+        assert lumping.certificate().check().accepted
+        assert [str(e) for e in lumping.quotient.to_sympy().values()] == ["0"]
+    both = sl.lump(ode, sl.Constrained(["a + b", "c"]))
+    assert str(both.quotient).split("\n") == ["y1' = 0", "c'  = -c"]

@@ -2,7 +2,8 @@
 
 As g(L·x) is known to be a function of L·x, one x per y is enough. The section of polynomial systems, 0 outside
 some columns, is tried first; where a denominator is 0 on it (or a logarithm has no value), the other variables
-are numbers that are not 0: x_J = M·(y − L_rest·c), and c on the others.
+are numbers that are not 0: x_J = M·(y − L_rest·c), and c on the others. They are drawn anew until functions of
+them alone have values, as ln(c) and ln(1 − c) have where c is between 0 and 1.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.errors import FailureError, InputError
 from symlump.lumping.linear.quotient import Section
@@ -22,8 +24,14 @@ from symlump.ode.system import ODE
 
 #: What this much is not seen as: a difference from a fraction whose denominator is at most the second.
 _ROUNDING, _SHORT = 1e-12, 1000
-#: Seeds of the numbers that the other variables are given, one after the other.
-_TRIES = 6
+#: Seeds of the numbers that the other variables are given, and how often some of these are drawn anew.
+_TRIES, _REDRAWS = 6, 200
+#: The numbers that are tried first; where they do not do, those of one digit, and then of two.
+_WHOLE = [Fraction(k) for k in range(1, 10)]
+_SHORT_ONES = [s * k * Fraction(10) ** e for k in _WHOLE for e in (0, -1, 1) for s in (1, -1)]
+_LONGER_ONES = [
+    s * k * Fraction(10) ** e for k in range(10, 100) for e in range(-3, 3) for s in (1, -1)
+]
 
 
 def functional_quotient(ode: ODE, rows: ExactMatrix, names: Sequence[str]) -> ODE:
@@ -42,7 +50,7 @@ def functional_quotient(ode: ODE, rows: ExactMatrix, names: Sequence[str]) -> OD
     y' = -y/(1 + y)
     """
     problem: Exception | None = None
-    for images in _sections(rows):
+    for images in _sections(ode, rows):
         try:
             return _on_section(ode, rows, names, images, ode.coefficients.is_float)
         except InputError as error:
@@ -117,16 +125,34 @@ def _on_section(
     return ODE.from_table(names, combined, table, parameters, floats)
 
 
-def _sections(rows: ExactMatrix) -> Iterator[list[Polynomial]]:
+def _numbers(ode: ODE, free: npt.NDArray[np.bool_], seed: int) -> list[Fraction]:
+    """A number for each free variable, at which functions of these alone have values, if such are found."""
+    draw = np.random.default_rng(seed)
+    found = [_WHOLE[draw.integers(9)] if own else Fraction(0) for own in free.tolist()]
+    generators = ode.generators
+    if generators is None:
+        return found
+    occurring = generators.support
+    settled = np.flatnonzero((occurring @ ~free == 0) & (occurring @ free > 0))
+    inside = occurring[settled]
+    for count in range(_REDRAWS):
+        values = generators.values(np.array(found, dtype=np.float64))[len(ode) + settled]
+        lost = np.flatnonzero(~np.isfinite(values))
+        if not lost.size:
+            break
+        others = _LONGER_ONES if 4 * count > _REDRAWS else _SHORT_ONES
+        for variable in np.unique(inside[lost].indices).tolist():
+            found[variable] = others[draw.integers(len(others))]
+    return found
+
+
+def _sections(ode: ODE, rows: ExactMatrix) -> Iterator[list[Polynomial]]:
     """One x for each y, as linear polynomials in y."""
     section = Section.of(rows)
-    inside = set(section.columns.tolist())
+    free = np.ones(rows.width, dtype=bool)
+    free[section.columns] = False
     for seed in range(_TRIES):
-        draw = np.random.default_rng(seed)
-        constants = [
-            Fraction(int(draw.integers(1, 10))) if seed and c not in inside else Fraction(0)
-            for c in range(rows.width)
-        ]
+        constants = _numbers(ode, free, seed) if seed else [Fraction(0)] * rows.width
         # What the numbers add to each row is taken off y.
         moved = [
             -sum((v * constants[c] for c, v in rows.row(i).items()), Fraction(0))

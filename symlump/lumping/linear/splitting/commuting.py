@@ -192,7 +192,11 @@ def _squarefree(value: int) -> int:
 
     result = 1 if value > 0 else -1
     long = value.bit_length() > _MAX_FACTORED_BITS
-    how = {"limit": _SMALL_PRIMES, "use_rho": False, "use_pm1": False, "use_ecm": False} if long else {}
+    how = (
+        {"limit": _SMALL_PRIMES, "use_rho": False, "use_pm1": False, "use_ecm": False}
+        if long
+        else {}
+    )
     for prime, power in factorint(abs(value), **how).items():
         result *= int(prime) ** (power % 2)
     return result

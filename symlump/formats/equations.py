@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from symlump.errors import VariableError
 from symlump.formats.expression import NAMES_OF_NONE, TYPED, ExpressionReader, Tokens
 from symlump.formats.source import Source, quote
-from symlump.formats.symbolic import SymbolArithmetic
+from symlump.formats.symbolic import SymbolArithmetic, left_out
 from symlump.formats.text.statements import statements, without_comments
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
@@ -59,6 +60,11 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
     VariableError
         If a parameter moves.
 
+    Warns
+    -----
+    UserWarning
+        If a function cancels that has not a value everywhere, as in 0*ln(x) and x/x.
+
     Examples
     --------
     >>> from symlump import ODE
@@ -104,4 +110,7 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
                 raise VariableError(f"{quote(name)} is a parameter, so it does not move")
             equations[name] = {}
     rows = [equations.get(name, {}) for name in names]
+    lost = left_out(names, rows, arithmetic.table)
+    if lost:
+        warnings.warn(lost, stacklevel=3)  # at the caller of ODE.from_text
     return Equations(names, rows, arithmetic.table, constants, bool(discrete))

@@ -12,9 +12,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from symlump.formats.symbolic import SymbolArithmetic, left_out
 from symlump.ode.exact import ExactArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, multiply_monomials
-from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
@@ -115,10 +115,20 @@ class Flows:
         return PolynomialODE.from_flows(flows, variables, parameters)
 
     def build_over(
-        self, table: SymbolTable, variables: Sequence[str], parameters: Iterable[str] = ()
+        self,
+        arithmetic: SymbolArithmetic,
+        variables: Sequence[str],
+        parameters: Iterable[str] = (),
+        first: int = 0,
     ) -> ODE:
-        """The same where monomials are made of the symbols of a table, whose variables these are."""
+        """The same where monomials are made of the symbols of a table, whose variables these are.
+
+        Functions that cancel are among the notes of the arithmetic, but for the ``first`` ones of the table.
+        """
+        table = arithmetic.table
         equations = [table.cancel(p) for p in self.polynomials(len(variables))]
+        lost = left_out(variables, equations, table, first)
+        arithmetic.notes |= {lost: None} if lost else {}
         return ODE.from_table(variables, equations, table, parameters)
 
 

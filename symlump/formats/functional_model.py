@@ -10,7 +10,7 @@ from symlump.formats.flat import FlatModel
 from symlump.formats.model import Model
 from symlump.formats.polynomial_model import put_in, value_of, values_at_start, views_of
 from symlump.formats.source import quote_names
-from symlump.formats.symbolic import SymbolArithmetic
+from symlump.formats.symbolic import SymbolArithmetic, left_out
 from symlump.ode.functions.algebra import Polynomial, constant, symbol
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.system import ODE
@@ -66,6 +66,8 @@ def functional_model(flat: FlatModel, *, symbolic: bool) -> Model:
         ode = ODE.from_table(names, [*equations, *({} for _ in letters)], arithmetic.table, letters)
     except InputError as problem:
         raise FileFormatError(f"{flat.path}: {problem}") from None
+    lost = left_out(names, equations, arithmetic.table)
+    notes |= {lost: None} if lost else {}
     observables, others = views_of(flat, values, tuple(names))
     notes |= put_in(flat, names, start) | arithmetic.notes
     zero = Fraction(0)

@@ -6,19 +6,24 @@ product remembers its factors until something is added to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from fractions import Fraction
+
+import numpy as np
 
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats.constant_functions import KNOWN, at_numbers, not_read
 from symlump.formats.constant_functions import power as power_at_numbers
+from symlump.lumping.elementary.explain import write_functions
 from symlump.ode.functions.algebra import (
     Budget,
+    Monomial,
     Polynomial,
     add_to,
     constant,
     constant_of,
     scale,
+    symbols_of,
     total,
 )
 from symlump.ode.functions.known import FUNCTIONS
@@ -36,6 +41,11 @@ SAME = {
     "==": "eq",
     "!=": "neq",
 }
+#: Functions that have no value somewhere.
+_PARTIAL = frozenset(
+    ("inverse", "power", "log", "tan", "asin", "acos", "acosh", "atanh", "mod", "factorial")
+)
+_SHOWN = 5
 CHAINS = {"lt", "leq", "gt", "geq", "eq"}
 
 
@@ -228,9 +238,82 @@ class SymbolArithmetic:
             raise NotPolynomialError("piecewise has no value here")
         return left
 
+    def _truncated(self, x: Polynomial, y: Polynomial) -> Polynomial:
+        """x/y rounded toward 0: sign(x/y)·⌊|x/y|⌋."""
+        whole = self._product(x, self._power(y, constant(-1)))
+        return self._product(
+            self._function("sign", [whole]),
+            self._function("floor", [self._function("abs", [whole])]),
+        )
+
     def _over(self, top: Polynomial, name: str, u: Sequence[Polynomial]) -> Polynomial:
         below = self._function(name, list(u))
         return self.table.multiply(top, self.table.inverse(below), self._budget)
+
+
+def left_out(
+    names: Sequence[str], equations: Iterable[Polynomial], table: SymbolTable, first: int = 0
+) -> str:
+    """What is said of functions that were met and cancel, where they have not a value everywhere; else empty.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The variables of the table.
+    equations : iterable of polynomials
+        In its symbols.
+    first : int
+        So many functions of the table are not looked at.
+
+    Examples
+    --------
+    >>> from symlump.ode.functions.algebra import symbol
+    >>> arithmetic = SymbolArithmetic(SymbolTable(2))
+    >>> x, y = symbol(0), symbol(1)
+    >>> logarithm = arithmetic.apply("ln", [arithmetic.apply("-", [x, y])])
+    >>> nothing = arithmetic.apply("*", [arithmetic.number(Fraction(0)), logarithm])
+    >>> print(left_out(["x", "y"], [nothing, x], arithmetic.table))
+    left out, as it cancels: ln(x - y). The equations are taken to hold also where that has no value
+    """
+    used = _needed(table, {s for p in equations for s in symbols_of(p)})
+    rest = range(table.count + first, table.count + len(table.functions))
+    lost = [s for s in rest if s not in used and _is_partial(table, s)]
+    inside = {t for s in lost for u in table.arguments[s - table.count] for t in symbols_of(u)}
+    inner = _needed(table, inside)
+    lost = [s for s in lost if s not in inner]
+    if not lost:
+        return ""
+    one: list[dict[Monomial, Fraction]] = [{((s, 1),): Fraction(1)} for s in lost[:_SHOWN]]
+    shown = ", ".join(text for text, _ in write_functions(list(names), table, *one))
+    they, that = ("it cancels", "that has") if len(lost) == 1 else ("they cancel", "these have")
+    return (
+        f"left out, as {they}: {shown}{', …' if len(lost) > _SHOWN else ''}. The equations are taken to hold "
+        f"also where {that} no value"
+    )
+
+
+def _needed(table: SymbolTable, symbols: Iterable[int]) -> set[int]:
+    """Symbols and those in their arguments."""
+    found, pending = set[int](), list(symbols)
+    while pending:
+        s = pending.pop()
+        if s not in found:
+            found.add(s)
+            if s >= table.count:
+                pending += [t for u in table.arguments[s - table.count] for t in symbols_of(u)]
+    return found
+
+
+def _is_partial(table: SymbolTable, s: int) -> bool:
+    """True if there may be states at which a function has no value."""
+    name, u = table.functions[s - table.count], table.arguments[s - table.count]
+    if name not in _PARTIAL or table.is_held(s):
+        return False
+    numbers = [float(n) for n in map(constant_of, u) if n is not None]
+    if len(numbers) < len(u):
+        return not (name == "power" and (constant_of(u[0]) or 0) > 0)
+    with np.errstate(all="ignore"):
+        return not np.isfinite(FUNCTIONS[name].values(*map(np.float64, numbers)))
 
 
 def _reciprocal(name: str) -> Callable[..., Polynomial]:
@@ -272,5 +355,7 @@ _MADE: dict[str, Callable[..., Polynomial]] = {
     "asech": _of_reciprocal("acosh"),
     "acsch": _of_reciprocal("asinh"),
     "acoth": _of_reciprocal("atanh"),
+    "quotient": lambda a, x, y: a._truncated(x, y),
+    "rem": lambda a, x, y: add_to(dict(x), a._product(y, a._truncated(x, y)), _MINUS),
     "implies": lambda a, p, q: a._function("or", [a._function("not", [p]), q]),
 }

@@ -254,3 +254,61 @@ def test_a_power_that_cancels_is_no_obstacle_and_one_inside_a_function_is_named(
             sl.ODE.from_text(f"x' = {text}")
     with pytest.raises(InputError, match="a monomial has a degree above 1000"):
         sl.ODE.from_text("x' = x/(1 + x)^1000")
+
+
+LEFT_OUT = [
+    ("0*ln(x - y)", "ln(x - y)"),
+    ("x/x", "1/x"),
+    ("ln(x) - ln(x) + y", "ln(x)"),
+    ("(y/x)^0", "1/x"),
+    ("1/(1/x + 1/y)", "1/x, 1/y"),
+    ("0*ln(tan(x))", "ln(tan(x))"),
+]
+ONE_RATE = "begin model m\nbegin init\nx = 1\ny = 2\nend init\nbegin ODE\nd(x) = {}\nd(y) = 0\nend ODE\nend model"
+ONE_REACTION = """begin species
+1 x 1
+2 y 2
+end species
+begin functions
+1 f() {}
+2 unused() ln(y)
+end functions
+begin reactions
+1 1 2 {}
+end reactions
+begin groups
+1 x 1
+2 y 2
+end groups
+"""
+
+
+def notes_of(path, text):
+    path.write_text(text)
+    return [note for note in sl.read(path).notes if "cancel" in note]
+
+
+@pytest.mark.parametrize(("rate", "lost"), LEFT_OUT)
+def test_what_cancels_is_said(tmp_path, rate, lost):
+    """The right-hand side has no value where ln(x − y) has none, and what is read has one there."""
+    for name, text in (("m.txt", f"x' = {rate}; y' = 0"), ("m.ode", ONE_RATE.format(rate))):
+        (note,) = notes_of(tmp_path / name, text)
+        assert f": {lost}. The equations are taken to hold also where" in note
+    with pytest.warns(UserWarning, match="left out, as"):
+        sl.ODE.from_text(f"x' = {rate}; y' = 0")
+
+
+def test_functions_that_no_reaction_calls_do_not_cancel(tmp_path):
+    assert notes_of(tmp_path / "m.net", ONE_REACTION.format("x/(1 + y)", "f")) == []
+    (note,) = notes_of(tmp_path / "n.net", ONE_REACTION.format("x/(1 + y)", "0*f*ln(x)"))
+    assert "cancels: ln(x)." in note
+
+
+@pytest.mark.parametrize(
+    "rate",
+    ["0*exp(x) + sin(y) - sin(y)", "log10(x) + 2^x - 2^x", "1/(1 + x)^1000", "0*ln(2)", "sec(x)"],
+)
+def test_what_has_a_value_everywhere_may_cancel(tmp_path, rate):
+    (tmp_path / "m.txt").write_text(f"x' = {rate}; y' = 0")
+    assert not [note for note in sl.read(tmp_path / "m.txt").notes if "cancel" in note]
+    sl.ODE.from_text(f"x' = {rate}; y' = 0")

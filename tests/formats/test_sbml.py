@@ -1,5 +1,6 @@
 """SBML: what species mean, kinetic laws, and what is refused."""
 
+import math
 from fractions import Fraction as Q
 
 import numpy as np
@@ -210,6 +211,14 @@ def test_refusals(read, text, kind, message):
 def test_laws_that_are_no_polynomials(read, law, expected):
     text = document(reaction(law), size="1")
     assert read(text).ode.rhs([0.7, 0.4]) == pytest.approx([-expected, expected])
+
+
+@pytest.mark.parametrize("a", [7.5, -7.5, 0.25, -0.25, 0.0])
+@pytest.mark.parametrize("b", [2.0, -2.0, 0.75])
+def test_quotients_and_remainders_of_variables_are_rounded_toward_0(read, a, b):
+    for operator, expected in (("quotient", math.trunc(a / b)), ("rem", math.fmod(a, b))):
+        text = document(reaction(apply(operator, name("A"), name("B"))), size="1")
+        assert read(text).ode.rhs([a, b]) == pytest.approx([-expected, expected])
 
 
 def test_deep_mathematics(read):

@@ -168,11 +168,13 @@ class _Reader:
         for line in blocks.get("functions", ()):
             self._function(line)
         self.names |= ambiguous  # in a reaction only parameters and functions can be meant
+        # Functions that no reaction calls are no part of the system.
+        before = len(arithmetic.table.functions) if isinstance(arithmetic, SymbolArithmetic) else 0
         self._reactions(blocks.get("reactions", ()))
         ode: ODE
         more: dict[str, Fraction] = {}
         if isinstance(arithmetic, SymbolArithmetic):
-            ode = self.flows.build_over(arithmetic.table, tuple(variables), letters)
+            ode = self.flows.build_over(arithmetic, tuple(variables), letters, before)
         else:
             ode, more = settle(arithmetic, self.flows, letters, self._refuse)
         title = _TITLE.search(self.source.text)

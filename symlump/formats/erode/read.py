@@ -134,7 +134,7 @@ class _Reader:
         letters: dict[str, Fraction] = {}
         blocks = self._partition()
         if isinstance(arithmetic, SymbolArithmetic):
-            ode = self.flows.build_over(arithmetic.table, tuple(variables), symbolic)
+            ode = self.flows.build_over(arithmetic, tuple(variables), symbolic)
             observables, other_views = self._views(tuple(variables))
         else:
             arithmetic.constants.clear()  # a view with such a quotient is a text

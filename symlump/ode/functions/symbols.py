@@ -171,6 +171,10 @@ class SymbolTable:
         self._held[s] = problem
         return symbol(s)
 
+    def is_held(self, s: int) -> bool:
+        """True for a power that stands for a product that was not multiplied out."""
+        return s in self._held
+
     def held_in(self, p: Polynomial) -> str:
         """Why a power in a polynomial was not multiplied out; empty if there is none."""
         if not self._held:

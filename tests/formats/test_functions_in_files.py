@@ -264,7 +264,16 @@ LEFT_OUT = [
     ("1/(1/x + 1/y)", "1/x, 1/y"),
     ("0*ln(tan(x))", "ln(tan(x))"),
 ]
-ONE_RATE = "begin model m\nbegin init\nx = 1\ny = 2\nend init\nbegin ODE\nd(x) = {}\nd(y) = 0\nend ODE\nend model"
+ONE_RATE = """begin model m
+begin init
+x = 1
+y = 2
+end init
+begin ODE
+d(x) = {}
+d(y) = 0
+end ODE
+end model"""
 ONE_REACTION = """begin species
 1 x 1
 2 y 2

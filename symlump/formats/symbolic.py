@@ -14,10 +14,8 @@ import numpy as np
 from symlump.errors import InputError, NotPolynomialError
 from symlump.formats.constant_functions import KNOWN, at_numbers, not_read
 from symlump.formats.constant_functions import power as power_at_numbers
-from symlump.lumping.elementary.explain import write_functions
 from symlump.ode.functions.algebra import (
     Budget,
-    Monomial,
     Polynomial,
     add_to,
     constant,
@@ -27,6 +25,7 @@ from symlump.ode.functions.algebra import (
     total,
 )
 from symlump.ode.functions.known import FUNCTIONS
+from symlump.ode.functions.printing import function_text
 from symlump.ode.functions.symbols import SymbolTable
 
 _MINUS = Fraction(-1)
@@ -283,8 +282,7 @@ def left_out(
     lost = [s for s in lost if s not in inner]
     if not lost:
         return ""
-    one: list[dict[Monomial, Fraction]] = [{((s, 1),): Fraction(1)} for s in lost[:_SHOWN]]
-    shown = ", ".join(text for text, _ in write_functions(list(names), table, *one))
+    shown = ", ".join(function_text(names, table, s) for s in lost[:_SHOWN])
     they, that = ("it cancels", "that has") if len(lost) == 1 else ("they cancel", "these have")
     return (
         f"left out, as {they}: {shown}{', …' if len(lost) > _SHOWN else ''}. The equations are taken to hold "

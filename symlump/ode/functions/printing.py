@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from symlump.ode.functions.algebra import Polynomial
+from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.known import FUNCTIONS
 from symlump.ode.notation import Term, free_name, join_terms, name_latex, style
 
 if TYPE_CHECKING:
+    from symlump.ode.functions.symbols import SymbolTable
     from symlump.ode.system import ODE
 
 _MAX_TERMS = 12
@@ -45,6 +48,22 @@ def written_name(function: str) -> str:
     return "ln" + function.removeprefix("log") if function in ("log", "log'") else function
 
 
+class HasFunctions(Protocol):
+    """Variables with their names, and functions of them: a system, or what is needed of one."""
+
+    @property
+    def variables(self) -> Sequence[str]:
+        """Their names."""
+        ...
+
+    @property
+    def generators(self) -> Generators | None:
+        """The functions."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 class FunctionWriter:
     """Writes polynomials in the symbols of a system: 1/d below a line, other functions by their names.
 
@@ -61,7 +80,7 @@ class FunctionWriter:
 
     def __init__(
         self,
-        ode: ODE,
+        ode: HasFunctions,
         latex: bool,
         digits: int,
         written: Sequence[str] | None,
@@ -223,6 +242,30 @@ class FunctionWriter:
         if not self._is_inverse(s):
             return written[0]
         return self._quotient(style(self._latex)[0](Fraction(self._multiple(s)), 6), [written])
+
+
+@dataclass(frozen=True)
+class _OfTable:
+    variables: Sequence[str]
+    generators: Generators
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+
+def function_text(names: Sequence[str], table: SymbolTable, s: int) -> str:
+    """A function of a table, whose variables have these names, as text.
+
+    Examples
+    --------
+    >>> from symlump.ode.functions.symbols import SymbolTable
+    >>> table = SymbolTable(1)
+    >>> _ = table.apply("log", [table.inverse({((0, 1),): Fraction(1), (): Fraction(1)})])
+    >>> [function_text(["x"], table, s) for s in (1, 2)]
+    ['1/(1 + x)', 'ln(1/(1 + x))']
+    """
+    generators, number = Generators.of(table, [s])
+    return FunctionWriter(_OfTable(names, generators), False, 6, None).symbol(number[s])
 
 
 def symbol_text(ode: ODE, s: int) -> str:

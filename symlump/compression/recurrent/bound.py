@@ -9,6 +9,7 @@ read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from symlump.compression.recurrent.as_network import bound_unrolled, can_be_unrolled
 from symlump.compression.recurrent.horizon import RecurrentBound
 from symlump.enclosures.arithmetics import Arithmetic
 from symlump.enclosures.arithmetics import arithmetic as arithmetic_named
@@ -99,6 +101,10 @@ def bound_cells(
             drive, read_as = _Drive(reach, np.zeros(old.inputs)), np.arange(old.inputs)
         reads = _reads(node.name, original, small, labels, pruned)
         during, reach = _followed(old, new, labels[node.name], reads, read_as, drive, count, m)
+        if not node.reads and can_be_unrolled(old, new, count):
+            during = _together(
+                old, new, labels[node.name], reads, ends[places[node.module]], during
+            )
         off[node.name] = during[:, : old.units]
         first, low = old.units * len(old.compared), new.units * len(new.compared)
         for read in reads:
@@ -205,6 +211,32 @@ def _followed(
                 far = most if cell is new else 2 * most
                 ends[s * cell.units : (s + 1) * cell.units] = -far, far
     return follow_error(lumping, base, error, (within, errors), steps, arithmetic)
+
+
+def _together(
+    old: Cell,
+    new: Cell,
+    labels: IntArray,
+    reads: list[_Read],
+    box: FloatArray,
+    during: FloatArray,
+) -> FloatArray:
+    """The smaller of two bounds: of each step by itself, and of all steps as one network."""
+    lifted = np.eye(new.units)[labels]
+    whole = _stacked([(np.eye(old.units), None), *(read.whole for read in reads)])
+    parts: list[Dense] = [(lifted, None)]
+    for read in reads:
+        weight, bias = read.part
+        parts.append((weight[read.rows_as], None if bias is None else bias[read.rows_as]))
+    found, rows = during.copy(), len(whole[0])
+    unrolled = bound_unrolled((old, new), (whole, _stacked(parts)), box, len(during))
+    found[:, :rows] = np.minimum(during[:, :rows], unrolled)
+    return found
+
+
+def _stacked(parts: Sequence[Dense]) -> Dense:
+    biases = [np.zeros(len(w)) if b is None else b for w, b in parts]
+    return np.vstack([w for w, _ in parts]), np.concatenate(biases)
 
 
 def _most(letter: str, old: Cell, new: Cell, steps: int) -> float:

@@ -11,6 +11,8 @@ from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray
 
+_HOW = "each step enclosed, and cells without gates also over all steps at once"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RecurrentBound:
@@ -79,7 +81,7 @@ class RecurrentBound:
         lines = [
             f"{name:<{width}}  {at_most(float(part.max(initial=0.0))):>10}" for name, part in parts
         ]
-        return "\n".join([self.headline(), *lines, f"{self.arithmetic}; each step enclosed"])
+        return "\n".join([self.headline(), *lines, f"{self.arithmetic}; {_HOW}"])
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"

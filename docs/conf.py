@@ -49,6 +49,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+html_sidebars = {"index": [], "start": [], "gallery": []}  # pages without others below them
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -74,6 +74,7 @@ class Zonotope:
             return Zonotope(self.centre, generators)
         scale = np.abs(generators).sum(axis=1, keepdims=True)
         relative = np.abs(generators) / np.where(scale > 0, scale, 1.0)
+        # A generator along an axis loses nothing when it becomes a side of a box.
         order = np.argsort(relative.sum(axis=0) - relative.max(axis=0), kind="stable")
         boxed = order[: generators.shape[1] - limit + rows]
         kept = np.delete(generators, boxed, axis=1)
@@ -131,17 +132,22 @@ def advance(
     shift, off = m.ball(m.point(state.centre) - m.point(c))
     first = _widened((shift, shift), state.radius())
     guess = about.wider(_hull(first, (first[0] - 2 * shift, first[1] - 2 * shift)))
+    # w = (b, e) − c obeys w' = N·w + N's last column, with N a mean of slopes between c and c + w. It is
+    # replaced by the middle A of its bounds; what that changes is the remainder, which the majorant's flow
+    # bounds.
     matrix, _ = Interval(*about.matrix(guess)).ball()
     if not norm(matrix)[0] <= LARGEST_NORM:  # also where it is not a number
         return None
     majorant, growing = majorants(matrix)
 
+    # The affine part is a further variable that is 1, so one exponential moves centre and generators.
     columns = np.column_stack([shift, state.generators])
     columns = np.vstack([columns, np.eye(1, columns.shape[1])])
     end, rounding = m.ball(exponential(m, matrix) @ m.point(columns))
     local = _up(sum_up(rounding)[:-1] + action(m, growing, np.append(off, 0.0)[:, None], 0)[:-1, 0])
     last = end[:-1, 0], end[:-1, 0]
     last = _widened(last, Zonotope(c, end[:-1, 1:]).radius())
+    # Between its ends the linear flow stays in their hull, but for how far it bends.
     core = _hull(first, last)
     above, below = _bends(m, matrix, growing, columns)
     core = core[0] - below, core[1] + above
@@ -189,6 +195,8 @@ def _confirmed(
         implied = _widened(core, about.remainder(about.inside(guess), matrix, majorant))
         if not (np.isfinite(implied[0]).all() and np.isfinite(implied[1]).all()):
             return None
+        # As long as w is in the guess it is in the interior of it, so it can never leave: a solution is
+        # continuous.
         if (implied[0] > guess[0]).all() and (implied[1] < guess[1]).all():
             return about.inside(implied)
         guess = about.wider(implied)

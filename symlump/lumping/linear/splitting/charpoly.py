@@ -26,6 +26,7 @@ def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
     table = np.zeros((size + 1, size + 1), dtype=np.int64)
     table[0, 0] = 1
     below = np.ones(0, dtype=np.int64)  # products of subdiagonal entries, from row r to the last
+    # Expansion of det(x − H_k) along the last column: p_k = (x − h_kk)·p_(k−1) − Σ_r h_rk·(Π below r)·p_(r−1).
     for k in range(1, size + 1):
         table[k, 1:] = table[k - 1, :-1]
         table[k] = centre(table[k] - centre(h[k - 1, k - 1] * table[k - 1], prime), prime)
@@ -47,6 +48,7 @@ def _hessenberg(h: IntArray, prime: int) -> IntArray:
         h[[k, pivot]] = h[[pivot, k]]
         h[:, [k, pivot]] = h[:, [pivot, k]]
         factors = centre(h[k + 1 :, k - 1] * pow(int(h[k, k - 1]), -1, prime), prime)
+        # Rows are eliminated, and the inverse operation is done to the columns, so the matrix stays similar.
         h[k + 1 :] = centre(h[k + 1 :] - centre(factors[:, None] * h[k], prime), prime)
         h[:, k] = centre(h[:, k] + centre(h[:, k + 1 :] * factors, prime).sum(axis=1), prime)
     return h
@@ -60,10 +62,13 @@ def charpoly(matrix: AnyArray) -> list[int]:
     >>> charpoly(np.array([[10**20, 1], [1, 0]], dtype=object)) == [1, -10**20, -1]
     True
     """
+    # Every coefficient is a sum of minors, and by expansion their absolute values add up to at most
+    # Π (1 + row sums). Twice that, for the sign, is what the product of the primes must exceed.
     bits = 2 + sum(log2(1 + int(sum(abs(v) for v in row))) for row in matrix)
     modulus, values = 1, [0] * (len(matrix) + 1)
     for prime in primes():
         residues = charpoly_modulo(np.mod(matrix, prime).astype(np.int64), prime)
+        # Chinese remaindering, one prime at a time.
         inverse = pow(modulus, -1, prime)
         values = [
             v + modulus * ((r - v) * inverse % prime) for v, r in zip(values, residues, strict=True)

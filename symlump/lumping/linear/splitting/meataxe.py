@@ -94,11 +94,17 @@ def _norton_modulo_prime(
     for _ in range(_MODULAR_TRIES):
         element = _random_residues(rows, generator)
         roots = roots_modulo(charpoly_modulo(element, prime), prime)
+        # Linear factors λ − root of the characteristic polynomial; of a random element they are frequent.
         for root in roots[:3]:
             shifted = centre(element - root * np.eye(size, dtype=np.int64), prime)
             left = orthogonal(sparse.csr_array(shifted.T.copy()), prime)
+            # The criterion asks for a kernel of dimension deg f = 1; a larger one decides nothing.
             if len(left) != 1:
                 continue
+            # Let W be a proper invariant space. Where the shifted element is singular on W, the line of its
+            # kernel lies in W, and generates a proper space. Else it is singular on the quotient by W, so
+            # the line of the transpose's kernel lies in what vanishes on W, and generates a proper space
+            # there. If neither line generates a proper space there is no W.
             space = close(rows, left.basis).space
             matrix, pivots = space.matrix(), space.columns()
             if len(space) == size:
@@ -108,6 +114,7 @@ def _norton_modulo_prime(
                     return Irreducible(1)
                 annihilating = orthogonal(dual.matrix(), prime)
                 matrix, pivots = annihilating.basis, annihilating.pivots
+            # What is invariant modulo a prime is a guess over Q, which `contains` verifies exactly.
             basis = lift([(prime, matrix)])
             if basis is not None and contains(basis, pivots, family.images(basis)[0]):
                 return basis, pivots
@@ -135,6 +142,8 @@ def _from_coordinates(
     turned = family.transpose()
     for acting in (family, turned):
         modular = acting.modulo(FIRST_PRIME)
+        # The closure modulo a prime is never larger than over Q, so only what is smaller there is computed
+        # exactly.
         for i in range(family.size):
             unit = ExactMatrix.from_rows([{i: 1}], family.size)
             if len(close(modular, unit.residues(FIRST_PRIME)).space) < family.size:
@@ -165,6 +174,7 @@ def _norton(family: MatrixFamily, generator: np.random.Generator) -> Subspace | 
             if found is None:
                 continue
             kernel = found[0]
+            # A kernel larger than deg f proves nothing, but its vectors are likely to lie in a proper space.
             if kernel.shape[0] > degree:
                 vectors = (kernel.take_rows(np.array([i])) for i in range(min(3, kernel.shape[0])))
                 sides = [(family, vector) for vector in vectors]
@@ -178,6 +188,8 @@ def _norton(family: MatrixFamily, generator: np.random.Generator) -> Subspace | 
                 space = smallest_invariant(acting, vector)
                 if space.pivots.size < family.size:
                     return _as_rows(space, acting is turned)
+            # Both vectors generated everything, so it is irreducible. The commuting matrices form a field
+            # that acts on every such kernel, so its degree divides the dimension of each of them.
             if kernel.shape[0] == degree:
                 common, proofs = gcd(common, degree), proofs + 1
                 if common == 1 or proofs == _PROOFS:

@@ -49,6 +49,8 @@ def on_quotient(
         values.take(kept),
         (rest.size * family.count, family.size),
     )
+    # A row v is, modulo the space, v minus the combination of basis rows with its entries at the pivots,
+    # where the basis is the identity: zero there, and v_rest − v_pivots·basis_rest elsewhere.
     reduced = flat.take_columns(rest) - flat.take_columns(pivots) @ basis.take_columns(rest)
     smaller = MatrixFamily.from_entries(
         reduced.owners % family.count,
@@ -68,6 +70,7 @@ def simplify(family: MatrixFamily) -> MatrixFamily:
     flat = ExactMatrix.from_entries(
         generators, rows * size + columns, values, (family.count, size * size)
     ).primitive()
+    # Sparse matrices first: of dependent ones those with the fewest entries are kept.
     order = np.argsort(np.diff(flat.indptr), kind="stable")
     flat = flat.take_rows(order[np.diff(flat.indptr)[order] > 0])
     used, place = np.unique(flat.columns, return_inverse=True)  # size² columns, few of them used
@@ -123,6 +126,7 @@ def on_coordinates(family: MatrixFamily, coordinates: IntArray) -> MatrixFamily:
 def annihilator(basis: ExactMatrix, pivots: IntArray) -> tuple[ExactMatrix, IntArray]:
     """All rows that are orthogonal to a space given by a basis that is the identity on its pivots."""
     rest = np.setdiff1d(np.arange(basis.width), pivots)
+    # With the basis (1 | B) the rows (−Bᵀ | 1) are orthogonal to it, and as many as are missing.
     across = basis.take_columns(rest).transpose()
     minus = across.values.times(np.full(len(across.values), -1, dtype=np.int64))
     columns = np.concatenate([rest, pivots[across.columns]])

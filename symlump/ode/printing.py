@@ -107,7 +107,9 @@ def system_latex(
     ]
     gap = r"&\;\;\vdots \quad (\text{{{} more equations}})"
     lines = _with_gap(lines, len(ode), max_equations, gap)
-    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+    # Fractions of neighbouring equations would touch one another.
+    end = " \\\\\n" if ode.generators is None else " \\\\[4pt]\n"
+    return "\\begin{aligned}\n" + end.join(lines) + "\n\\end{aligned}"
 
 
 def _shown(count: int, limit: int) -> list[int]:

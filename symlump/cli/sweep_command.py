@@ -222,8 +222,7 @@ def _system(options: argparse.Namespace) -> tuple[Sweep, Model]:
         for name, value in model.initial_values.items():
             half = abs(float(value)) * options.spread
             box[name] = (float(value) - half, float(value) + half)
-    ode = model.ode if options.horizon is None else model.course
-    return _swept(ode, eps, method, initial=initial, box=box, horizon=options.horizon), model
+    return _swept(model.ode, eps, method, initial=initial, box=box, horizon=options.horizon), model
 
 
 def _refuse_of_systems(options: argparse.Namespace) -> None:

@@ -194,9 +194,7 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
 
 def _text(model: Model, chosen: str) -> str:
-    if model.discrete and chosen != "mrmc":
-        model = replace(model, ode=model.course, discrete=False)
-    if model.ode.discrete and chosen != "equations":
+    if model.ode.discrete and chosen not in ("equations", "mrmc"):
         raise FileFormatError(
             f"{chosen} files hold differential equations, not a map; write equations as text (.txt), "
             "or a chain in discrete time as .tra"

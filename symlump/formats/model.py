@@ -56,9 +56,6 @@ class Model:
         model between events; :meth:`simulate` heeds them.
     format : str
         What kind of file it was read from, as in :func:`symlump.write`; empty where from none.
-    discrete : bool
-        Whether it is a chain in discrete time: ``ode`` has its matrix as it stands, written as derivatives,
-        and :attr:`course` says what follows in time.
     """
 
     name: str
@@ -71,16 +68,6 @@ class Model:
     notes: tuple[str, ...] = ()
     events: tuple[Event, ...] = ()
     format: str = field(default="", compare=False)
-    discrete: bool = False
-
-    @property
-    def course(self) -> ODE:
-        """The system whose solutions are the model's: ``ode``, of a chain in discrete time as a map.
-
-        Which lumpings there are does not depend on the time, so that ``ode`` is lumped; what is conserved, and
-        every solution, does.
-        """
-        return self.ode.as_map() if self.discrete else self.ode
 
     def __repr__(self) -> str:
         return f"<Model {self.name!r}: {len(self.ode)} variables, {self.ode.terms} terms>"
@@ -329,7 +316,7 @@ def substitute_constants(model: Model) -> Model:
         If a power of an initial value is too long to compute, or the model is one in discrete time.
     """
     ode = model.ode
-    if model.course.discrete:  # what has no terms there becomes 0
+    if model.ode.discrete:  # what has no terms there becomes 0
         raise InputError(
             "constants='values' replaces what has derivative 0, and in discrete time there are no derivatives; "
             "leave it out"

@@ -53,7 +53,7 @@ def simulate_model(
     max_steps = MAX_STEPS if max_steps is None else max_steps
     start = [float(model.initial_values[name]) for name in model.ode.variables]
     if not model.events:
-        return simulate(model.course, start, times, method, rtol, atol, max_steps=max_steps)
+        return simulate(model.ode, start, times, method, rtol, atol, max_steps=max_steps)
     at = checked_times(times)
     options = {"rtol": rtol, "atol": atol, **exact_jacobian(model.ode, method)}
     with np.errstate(all="ignore"), solver_warnings() as said:

@@ -117,7 +117,7 @@ def test_equivalences_of_chains_are_lumpabilities(kind, method):
 def test_the_map_of_a_chain_in_discrete_time_is_the_chain():
     matrix = [[0, Q(1, 2), Q(1, 2), 0], [0, 0, 0, 1], [0, 0, 0, 1], [Q(1, 2), 0, 0, Q(1, 2)]]
     read = read_tra(Source("c.tra", written(matrix)), chain="dtmc")
-    lumping = sl.lump(read.ode.as_map(), sl.Forward(), [["S0"], ["S1", "S2"], ["S3"]])
+    lumping = sl.lump(read.ode, sl.Forward(), [["S0"], ["S1", "S2"], ["S3"]])
     assert lumping.blocks == (("S0",), ("S1", "S2"), ("S3",))
     after = sl.simulate(lumping.quotient, [1, 0, 0], [0, 1, 2, 3])
     assert after.states.T.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0, 0.5]]

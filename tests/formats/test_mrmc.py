@@ -30,7 +30,7 @@ CTMC = "STATES 4\nTRANSITIONS 6\n1 2 1\n1 3 1\n2 3 7\n2 4 2\n3 4 2\n4 1 1\n"
 def test_probability_flows_from_row_to_column():
     read = chain(FLOW, "dtmc")
     assert read.name == "c"
-    assert str(read.ode) == "S1' = 1/3*S3\nS2' = 3/5*S1\nS3' = S2"
+    assert str(read.ode) == "S1⁺ = 1/3*S3\nS2⁺ = 3/5*S1\nS3⁺ = S2"
     assert read.initial_values == {"S1": 0, "S2": 0, "S3": 0}
     assert read.notes == (
         "transitions given more than once were added: 'S1 → S2'",
@@ -59,7 +59,7 @@ def test_sums_of_rows_tell_probabilities_from_rates():
         + "".join(f"1 {k} 0.333333\n" for k in (2, 3, 4))
         + "".join(f"{k} 1 1\n" for k in (2, 3, 4))
     )
-    assert "S1' = S2 + S3 + S4" in str(chain(thirds).ode)
+    assert "S1⁺ = S2 + S3 + S4" in str(chain(thirds).ode)
     assert "all rows sum to 1: taken as probabilities" in chain(thirds).notes[0]
     generator = "STATES 2\nTRANSITIONS 4\n1 1 -3\n1 2 3\n2 1 1\n2 2 -1\n"
     read = chain(generator)
@@ -76,9 +76,9 @@ def test_rows_of_states_without_transitions_count():
     (note,) = read.notes
     assert "without transitions ('S3', 'S4'): taken as rates" in note and "--chain dtmc" in note
     known = chain(text, "dtmc")
-    assert str(known.ode) == "S1' = 0\nS2' = 1/2*S1\nS3' = 1/2*S1\nS4' = S2"
+    assert str(known.ode) == "S1⁺ = 0\nS2⁺ = 1/2*S1\nS3⁺ = 1/2*S1\nS4⁺ = S2"
     assert known.notes[0].endswith("do not sum to 1: S3 (0), S4 (0)")
-    with pytest.raises(FileFormatError, match=r"rows do not sum to 1; write \.ode"):
+    with pytest.raises(FileFormatError, match=r"rows do not sum to 1; write \.txt"):
         write_tra(known)
     many = chain("dtmc\n" + "".join(f"{k} {k + 1} 0.5\n" for k in range(10)))
     assert many.notes[0].endswith("S6 (0.5), S7 (0.5), 3 more")
@@ -107,7 +107,7 @@ def test_a_generator_is_one():
 
 
 def test_what_would_be_read_as_rates_is_not_written():
-    with pytest.raises(FileFormatError, match=r"its rows do not sum to 1; write \.ode"):
+    with pytest.raises(FileFormatError, match=r"its rows do not sum to 1; write \.txt"):
         write_tra(chain(FLOW, "dtmc"))
     for text in (CTMC, FLOW):
         model = chain(text, "ctmc")
@@ -219,7 +219,7 @@ def test_the_same_chain_of_prism_storm_and_mrmc():
     body = PRISM.partition("\n")[2]
     read = chain(PRISM)
     assert read.ode.variables == ("S0", "S1", "S2", "S3")
-    assert str(read.ode).split("\n")[1:3] == ["S1' = 1/2*S0", "S2' = 1/2*S0"]
+    assert str(read.ode).split("\n")[1:3] == ["S1⁺ = 1/2*S0", "S2⁺ = 1/2*S0"]
     assert chain("dtmc\n" + body).ode == chain(body).ode == read.ode
     assert chain("dtmc\n" + body).notes == () and "all rows sum to 1" in chain(body).notes[0]
     lines = [line.split() for line in body.splitlines()]
@@ -306,12 +306,12 @@ def test_a_chain_in_discrete_time_is_a_map(tmp_path, capsys):
     assert [q["coefficients"] for q in rates] == found
     labels = Source("c.lab", '0="init"\n0: 0\n')
     read = read_tra(Source("c.tra", path.read_text()), labels=labels)
-    assert read.course == read.ode.as_map() and read.initial_values["S0"] == 1
+    assert read.ode.discrete and read.initial_values["S0"] == 1
     assert read.simulate(range(3)).states.T.tolist() == [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
     with pytest.raises(InputError, match="in discrete time there are no derivatives"):
         sl.read(path, constants="values")
     small = read.quotient(sl.lump(read.ode, sl.Constrained("S0 - S1")))
-    assert small.discrete and small.course.discrete
+    assert small.ode.discrete
     with pytest.raises(FileFormatError, match="hold differential equations, not a map"):
         sl.write(small, tmp_path / "small.xml")
 
@@ -322,11 +322,11 @@ def test_negative_numbers_are_no_chain_in_discrete_time(tmp_path):
     start = {"a": Q(1), "b": Q(0)}
     sl.write(Model("m", ode, start), tmp_path / "m.tra")
     again = sl.read(tmp_path / "m.tra")
-    assert not again.discrete and again.course == again.ode
+    assert not again.ode.discrete and again.ode.rhs([1, 0]).tolist() == [-1, 1]
     with pytest.raises(
         FileFormatError, match="holds Markov chains: the probability .* is negative"
     ):
-        sl.write(Model("m", ode, start, discrete=True), tmp_path / "no.tra")
+        sl.write(Model("m", ode.as_map(), start), tmp_path / "no.tra")
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_negative_numbers_are_no_chain_in_discrete_time(tmp_path):
     + [("ctmc\n0 1 1\n1 0 1\n", None, False), ("2 0\n", None, False), ("2 0\n", "dtmc", True)],
 )
 def test_which_chains_are_in_discrete_time(text, kind, discrete):
-    assert chain(text, kind).discrete == discrete
+    assert chain(text, kind).ode.discrete == discrete
 
 
 def test_on_the_command_line(tmp_path, capsys, monkeypatch):
@@ -382,7 +382,7 @@ def test_numbers_beyond_floats_are_summed_exactly():
     assert large.ode.coefficients[0] in (Q(10) ** 400, -(Q(10) ** 400))
     said = chain("0 1 1e-400\n1 0 1\n", "dtmc").notes[0]
     assert said.endswith("some rows do not sum to 1: S0 (1e-400)")
-    assert "S0' = S1\nS1' = 1e-400*S0" in str(chain("0 1 1e-400\n1 0 1\n", "dtmc").ode)
+    assert "S0⁺ = S1\nS1⁺ = 1e-400*S0" in str(chain("0 1 1e-400\n1 0 1\n", "dtmc").ode)
     generator = chain("0 0 -1e400\n0 1 1e400\n1 0 1e-400\n1 1 -1e-400\n")
     assert "the diagonal is negative" in generator.notes[0]
     for text, said in (
@@ -391,3 +391,31 @@ def test_numbers_beyond_floats_are_summed_exactly():
     ):
         with pytest.raises(FileFormatError, match=re.escape(said)):
             chain(text)
+
+
+def test_a_chain_in_discrete_time_is_printed_as_a_map(tmp_path, capsys):
+    path = tmp_path / "c.tra"
+    path.write_text("3 4\n0 1 0.5\n0 2 0.5\n1 1 1\n2 2 1\n")
+    for command in (
+        ["show"],
+        ["lump", "--method", "backward"],
+        ["lump", "--method", "constrained", "--observable", "S0"],
+    ):
+        assert main([command[0], str(path), *command[1:]]) == 0
+        said = capsys.readouterr().out
+        assert "⁺ = " in said and "' = " not in said
+    assert main(["show", str(path), "--latex"]) == 0
+    assert r"\dot" not in capsys.readouterr().out
+    assert "discrete" in sl.lump(sl.read(path).ode, sl.Forward()).certificate().check().reason
+
+
+def test_a_chain_is_not_written_where_it_would_be_read_in_another_time(tmp_path):
+    ode = sl.ODE.from_text("a' = a/2 + b/2; b' = a/2 + b/2")
+    with pytest.raises(FileFormatError, match="would be read as a chain in discrete time"):
+        sl.write(ode, tmp_path / "m.tra")
+    sl.write(ode.as_map(), tmp_path / "m.tra")
+    assert sl.read(tmp_path / "m.tra").ode.discrete
+    map_of_others = sl.ODE.from_text("a+ = a/2; b+ = a + b")
+    with pytest.raises(FileFormatError, match=r"in continuous time.*; write \.txt"):
+        sl.write(map_of_others, tmp_path / "n.tra")
+    assert not (tmp_path / "n.tra").exists()

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> Answer:
 
     model = read_model(options, partition=False)
     with working(f"combining {len(model.ode)} variables"):
-        found = conserved(model.course)
+        found = conserved(model.ode)
         exact = found.exact
     return Answer(
         lambda: _report(options, model, found, exact), lambda: _text(options, model, found, exact)

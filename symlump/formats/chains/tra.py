@@ -3,10 +3,9 @@
 MRMC's files begin with ``STATES n`` and ``TRANSITIONS m``, and number states from 1. PRISM's begin with n and m
 on one line, Storm's with ``dtmc`` or ``ctmc`` or with the first transition, and both number states from 0.
 
-The numbers of a chain in discrete time are probabilities, and the system is d(S_j) = Σ_i P[i, j]·S_i, with
-variables S1 … Sn, whose course is that of the map (:attr:`Model.course`). In continuous time they are rates,
-and what arrives has left somewhere:
-d(S_j) = Σ_i R[i, j]·S_i − (Σ_k R[j, k])·S_j. The format does not say which of the two it holds; the sums of
+The numbers of a chain in discrete time are probabilities, and the system is the map S_j⁺ = Σ_i P[i, j]·S_i,
+with variables S1 … Sn. In continuous time they are rates, and what arrives has left somewhere:
+S_j' = Σ_i R[i, j]·S_i − (Σ_k R[j, k])·S_j. The format does not say which of the two it holds; the sums of
 its rows do, nearly always.
 """
 
@@ -30,6 +29,7 @@ from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, quote, quote_names
 from symlump.ode.exact import ExactArray
+from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
@@ -117,8 +117,8 @@ def read_tra(
     S1' = -3*S1 + 1/2*S2
     S2' = 3*S1 - 1/2*S2
     >>> print(read_tra(Source("c.tra", text), chain="dtmc").ode)
-    S1' = 1/2*S2
-    S2' = 3*S1
+    S1⁺ = 1/2*S2
+    S2⁺ = 3*S1
 
     Raises
     ------
@@ -161,7 +161,8 @@ def read_tra(
     )
     zeros = dict.fromkeys(ode.variables, Fraction(0))
     notes = tuple(text for text in (note_of_actions, repeated, note) if text)
-    model = Model(Path(source.path).stem, ode, zeros, notes=notes, discrete=kind == "dtmc")
+    in_steps = in_time(ode, kind == "dtmc")
+    model = Model(Path(source.path).stem, in_steps, zeros, notes=notes)
     if labels is not None:
         model = with_labels(model, labels, head.first)
     if states is not None:
@@ -273,8 +274,8 @@ def write_tra(model: Model) -> str:
     Raises
     ------
     FileFormatError
-        If a derivative is not a linear combination of variables, or a parameter is symbolic; or if
-        a reader would refuse the numbers, or take them for rates and add an outflow.
+        If an equation is not a linear combination of variables, or a parameter is symbolic; or if a reader
+        would refuse the numbers, take them for rates and add an outflow, or read the other kind of time.
     """
     ode = model.ode
     if ode.parameters:
@@ -285,18 +286,26 @@ def write_tra(model: Model) -> str:
             "a .tra file holds linear systems without constant terms; this one has a term that is "
             "not a number times a variable"
         )
-    start = ode.monomials.variables[ode.columns]
+    start, instead = (
+        ode.monomials.variables[ode.columns],
+        f"write {'.txt' if ode.discrete else '.ode'}",
+    )
     try:
         # Negative numbers would be read as a generator, in continuous time.
-        negative = model.discrete and bool((ode.coefficients.numerators < 0).any())
+        negative = ode.discrete and bool((ode.coefficients.numerators < 0).any())
         asked: Chain | None = "dtmc" if negative else None
         kind, _ = kind_of(ode.variables, start, ode.rows, ode.coefficients, asked)
     except FileFormatError as problem:
-        raise FileFormatError(f"a .tra file holds Markov chains: {problem}; write .ode") from None
-    if kind == "ctmc":
+        raise FileFormatError(f"a .tra file holds Markov chains: {problem}; {instead}") from None
+    if kind == "dtmc" and not ode.discrete:
+        raise FileFormatError(
+            "in a .tra file this system would be read as a chain in discrete time, since its rows sum to 1; "
+            "write .ode, or the map system.as_map() if it is one"
+        )
+    if kind == "ctmc" or (kind != "dtmc" and ode.discrete):
         raise FileFormatError(
             "in a .tra file this system would be read as a chain in continuous time, since its rows do "
-            "not sum to 1; write .ode"
+            f"not sum to 1; {instead}"
         )
     lines = [f"STATES {len(ode)}", f"TRANSITIONS {ode.terms}"]
     for t in np.lexsort((ode.rows, start)).tolist():

@@ -328,7 +328,7 @@ def test_what_was_done_while_reading_is_said(capsys, tmp_path):
     code, out, _ = run(capsys, "lump", path, "--method", "constrained", "--observable", "S3")
     assert code == 0 and note in out
     code, out, _ = run(capsys, "show", path, "--chain", "dtmc", "--equations", "1")
-    assert code == 0 and "S1' = 0" in out
+    assert code == 0 and "S1⁺ = 0" in out
     assert "though some rows do not sum to 1: S1 (2.5), S2 (3), S3 (0)\n" in out
     other = tmp_path / "m.ode"
     other.write_text(TREE)

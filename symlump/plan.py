@@ -16,6 +16,7 @@ from functools import wraps
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from symlump.errors import FailureError, MethodError
+from symlump.plain_numbers import is_number, with_plain_numbers
 
 Result = TypeVar("Result", covariant=True)
 Subject = TypeVar("Subject", contravariant=True)
@@ -168,6 +169,13 @@ class Method(ABC, Generic[Subject, Result]):
     #: Instead, the share of the size to keep.
     retain: float | None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have numbers of any kind taken as options, in one place."""
+        super().__init_subclass__(**options)
+        own = vars(cls).get("__post_init__")
+        if own is not None or not hasattr(cls, "__post_init__"):
+            cls.__post_init__ = with_plain_numbers(own)  # type: ignore[attr-defined]
+
     @abstractmethod
     def plan(self, subject: Subject) -> Plan[Result]:
         """Analyse a subject, once for all tolerances."""
@@ -232,28 +240,6 @@ def check_exact_wish(method: object, eps: float, retain: float | None) -> None:
     check_wish(method, eps=None if retain is not None and eps == 0 else eps, retain=retain)
 
 
-def is_number(value: object) -> bool:
-    """Whether it is a real number; True and False are none, though Python calculates with them.
-
-    Examples
-    --------
-    >>> is_number(0.5), is_number(2), is_number(True), is_number("2")
-    (True, True, False, False)
-    """
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_whole(value: object, least: int) -> bool:
-    """Whether it is a whole number, written as one, and at least so large.
-
-    Examples
-    --------
-    >>> is_whole(2, 1), is_whole(0, 1), is_whole(2.0, 1), is_whole(True, 1)
-    (True, False, False, False)
-    """
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
 def check_tolerance(eps: float, name: str = "eps") -> None:
     """Raise if a tolerance is negative, infinite, or not a number.
 
@@ -292,7 +278,7 @@ def check_share(share: float, name: str = "retain") -> None:
 
 def share_of(size: int, share: float) -> int:
     """The largest whole number within a share (which is a rounded float itself)."""
-    return int(share * size * (1 + 1e-12))
+    return int(float(share) * size * (1 + 1e-12))
 
 
 def smallest_tolerance(

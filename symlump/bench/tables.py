@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.bench.tasks import METHODS, PRUNING, SOURCES
+from symlump.bench.tasks import METHODS, PRUNING, REFITTED, SOURCES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,12 +102,18 @@ class Summary:
         seeds = {r["seed"]: r["mse_base"] for r in self.rows if r["dataset"] == dataset}
         return TableCell.of(seeds.values())
 
-    def against_pruning(self, method: str, share: float, what: str = "mse") -> MethodComparison:
+    def against_pruning(
+        self,
+        method: str,
+        share: float,
+        what: str = "mse",
+        rivals: Sequence[str] = PRUNING,
+    ) -> MethodComparison:
         """Compare a method with all three pruning baselines, on each data set."""
         ratios, excess = {}, {}
         for dataset in self.datasets:
             mine = self.cell(dataset, method, share, what)
-            others = [self.cell(dataset, name, share, what) for name in PRUNING]
+            others = [self.cell(dataset, name, share, what) for name in rivals]
             reached = [cell.mean for cell in others if cell is not None]
             base = self.base(dataset)
             if mine is None or not reached or base is None:
@@ -179,17 +185,17 @@ def csv_text(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def headline(summary: Summary) -> str:
+def headline(summary: Summary, rivals: Sequence[str] = PRUNING) -> str:
     """The comparison with pruning, as a Markdown table: one line per method and share."""
     lines = [
         "| method | kept | lower than all pruning | at most half | cost at most half | mean ratio |",
         "|---|---|---|---|---|---|",
     ]
     for method in summary.methods:
-        if method in PRUNING:
+        if method in rivals:
             continue
         for share in summary.shares:
-            found = summary.against_pruning(method, share)
+            found = summary.against_pruning(method, share, rivals=rivals)
             if not found.ratios:
                 continue
             counts = (found.lower, found.half, found.half_excess)
@@ -261,6 +267,9 @@ def markdown(rows: Sequence[Row], shown: Sequence[float] = (0.6, 0.3, 0.1)) -> s
         parts.append(f"## {activation}, hidden widths {hidden}, {summary.seeds_text}\n")
         parts.append("Against magnitude pruning (both scopes) and Wanda, no retraining:\n")
         parts.append(headline(summary) + "\n")
+        if any(name in REFITTED for name in summary.methods):
+            parts.append("Against the same three with a least-squares refit, no retraining:\n")
+            parts.append(headline(summary, REFITTED) + "\n")
         for share in summary.shares:
             if share in shown or len(summary.shares) <= len(shown):
                 parts.append(f"Test error at {share:.0%} of the parameters, no retraining:\n")

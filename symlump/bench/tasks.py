@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from symlump.bench.demo import refit
 from symlump.bench.train import multilayer, train, tune
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
@@ -27,7 +28,7 @@ from symlump.compression.compression import Compression, mean_squared_error
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.hierarchical.method import Hierarchical
 from symlump.compression.merging.afde import AFDE
-from symlump.compression.moments import Normal
+from symlump.compression.moments import SAMPLES, Normal
 from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.datasets import dynamics, regression
 from symlump.datasets.dataset import Dataset
@@ -82,6 +83,8 @@ class NamedMethod:
         Whether it is measured on the first architecture of a plan only.
     bounded : bool
         Whether certified bounds are computed where they are asked for.
+    refitted : bool
+        Whether what pruning left is fitted by least squares: over training inputs where the method sees them.
     """
 
     make: Callable[[float, FloatArray], Any]
@@ -89,21 +92,26 @@ class NamedMethod:
     tunable: bool = True
     slow: bool = False
     bounded: bool = False
+    refitted: bool = False
 
 
 #: One unit, in which what else a method can be asked for is compared, one option at a time.
-_BY_OUTPUT: dict[str, Any] = {"relative_to": "output"}
+_BY_OUTPUT: dict[str, Any] = {"relative_to": "output", "up_to": 0}
+_OUTPUT: dict[str, Any] = {"relative_to": "output"}
+_REFIT: dict[str, bool] = {"refitted": True, "tunable": False}
 
 METHODS: Mapping[str, NamedMethod] = {
     "AFDE": NamedMethod(lambda share, x: AFDE(retain=share), bounded=True),
     "AFDE, sums": NamedMethod(lambda share, x: AFDE(retain=share, refit=False), bounded=True),
+    "AFDE, nothing spent": NamedMethod(lambda share, x: AFDE(retain=share, up_to=0), bounded=True),
+    "AFDE, sums, nothing spent": NamedMethod(
+        lambda share, x: AFDE(retain=share, refit=False, up_to=0), bounded=True
+    ),
     "AFDE, fitted": NamedMethod(
         lambda share, x: AFDE(retain=share, **_BY_OUTPUT, steps=_STEPS), slow=True
     ),
     "AFDE, by output": NamedMethod(lambda share, x: AFDE(retain=share, **_BY_OUTPUT)),
-    "AFDE, by output, sums": NamedMethod(
-        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, refit=False)
-    ),
+    "AFDE, by output, sums": NamedMethod(lambda s, x: AFDE(retain=s, **_BY_OUTPUT, refit=False)),
     "AFDE, by layer": NamedMethod(lambda share, x: AFDE(retain=share, relative_to="layer")),
     "AFDE, by layer, sums": NamedMethod(
         lambda share, x: AFDE(retain=share, relative_to="layer", refit=False)
@@ -115,25 +123,25 @@ METHODS: Mapping[str, NamedMethod] = {
         lambda share, x: AFDE(retain=share, **_BY_OUTPUT, linkage="closure")
     ),
     "AFDE, on state": NamedMethod(
-        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, on="state"), slow=True
+        lambda share, x: AFDE(retain=share, **_OUTPUT, on="state"), slow=True
     ),
     "AFDE, on both": NamedMethod(
-        lambda share, x: AFDE(retain=share, **_BY_OUTPUT, on="both"), slow=True
+        lambda share, x: AFDE(retain=share, **_OUTPUT, on="both"), slow=True
     ),
     "AFDE, covariance": NamedMethod(
         lambda share, x: AFDE(retain=share, **_BY_OUTPUT, inputs=Normal.of(x)), data=True
     ),
     "symmetric": NamedMethod(lambda share, x: Symmetric(retain=share), bounded=True),
     "dependence": NamedMethod(lambda share, x: Dependence(retain=share)),
-    "dependence, by output": NamedMethod(lambda share, x: Dependence(retain=share, **_BY_OUTPUT)),
+    "dependence, by output": NamedMethod(lambda share, x: Dependence(retain=share, **_OUTPUT)),
     "dependence, fitted": NamedMethod(
-        lambda share, x: Dependence(retain=share, **_BY_OUTPUT, steps=_STEPS), slow=True
+        lambda share, x: Dependence(retain=share, **_OUTPUT, steps=_STEPS), slow=True
     ),
     "dependence, covariance": NamedMethod(
-        lambda share, x: Dependence(retain=share, **_BY_OUTPUT, inputs=Normal.of(x)), data=True
+        lambda share, x: Dependence(retain=share, **_OUTPUT, inputs=Normal.of(x)), data=True
     ),
     "dependence, data": NamedMethod(
-        lambda share, x: Dependence(retain=share, **_BY_OUTPUT, inputs=x), data=True
+        lambda share, x: Dependence(retain=share, **_OUTPUT, inputs=x), data=True
     ),
     "truncated SVD": NamedMethod(lambda share, x: TruncatedSVD(retain=share)),
     "hierarchical": NamedMethod(lambda share, x: Hierarchical(retain=share), slow=True),
@@ -141,10 +149,15 @@ METHODS: Mapping[str, NamedMethod] = {
     "magnitude, global": NamedMethod(lambda share, x: Magnitude(share)),
     "magnitude, layerwise": NamedMethod(lambda share, x: Magnitude(share, "layerwise")),
     "Wanda": NamedMethod(lambda share, x: Wanda(share, x), data=True),
+    "magnitude, global, refit": NamedMethod(lambda share, x: Magnitude(share), **_REFIT),
+    "magnitude, layerwise, refit": NamedMethod(lambda s, x: Magnitude(s, "layerwise"), **_REFIT),
+    "Wanda, refit": NamedMethod(lambda share, x: Wanda(share, x), data=True, **_REFIT),
 }
 
 #: The baselines that the comparison is about.
 PRUNING = ("magnitude, global", "magnitude, layerwise", "Wanda")
+#: The same with the refit that AFDE has.
+REFITTED = tuple(f"{name}, refit" for name in PRUNING)
 
 
 @cache
@@ -277,12 +290,16 @@ def measure(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[str
         try:
             start = time.perf_counter()
             result = compress(network, method.make(share, training.inputs))
+            small = result.network
+            if method.refitted:
+                seen = training.inputs if method.data else _drawn(network)
+                small = refit(network, small, seen)
             row["seconds"] = time.perf_counter() - start
         except (MethodError, FailureError) as error:
             row |= {"mse": None, "reason": str(error)}
             continue
         row |= {
-            "mse": _finite(result.mean_squared_error(test.inputs, test.targets)),
+            "mse": _finite(mean_squared_error(small, test.inputs, test.targets)),
             "retained_parameters": result.retained_parameters,
             "eps": result.eps,
         }
@@ -291,6 +308,11 @@ def measure(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[str
         if description["bound"] and method.bounded:
             row |= _bound(result, training.inputs, description["bound"])
     return rows
+
+
+def _drawn(network: Network) -> FloatArray:
+    """As many standard normal inputs as AFDE's own fit takes."""
+    return np.random.default_rng(0).standard_normal((SAMPLES, network.inputs[0].size[0]))
 
 
 def check_measured(description: dict[str, Any], rows: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -19,14 +20,14 @@ from symlump.network.network import Network
 from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray
 
-#: Inputs on which it is seen whether outputs depend on them.
-_TRIED = 64
+#: Inputs on which it is seen whether outputs depend on them: so many at most and at least, and numbers in all.
+_TRIED, _LEAST, _NUMBERS = 4096, 64, 1 << 18
 
 #: Shares of their units that layers are made to keep, one after the other, where outputs would stand still.
 FLOORS = (1 / 8, 1 / 4, 1 / 2)
 
-#: Outputs that move by less than this share of what the original's do stand still.
-_STILL = 1e-6
+#: Outputs whose spread is less than this share of the original's stand still, but for rare inputs.
+_STILL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,24 +56,27 @@ class OutputWatch:
     def of(cls, network: Network, inputs: Inputs = None) -> OutputWatch:
         """On inputs as they are stated or, by default, as they are taken to be."""
         assumed = assume_inputs(network) if inputs is None else inputs
-        return cls(network, samples_of(assumed, network, _TRIED))
+        return cls(network, samples_of(assumed, network, _tried(network)))
 
     @cached_property
     def _few(self) -> tuple[FloatArray, ...]:
-        step = max(1, len(self.samples[0]) // _TRIED)
-        return tuple(x[::step][:_TRIED] for x in self.samples)
+        tried = _tried(self.network)
+        step = max(1, len(self.samples[0]) // tried)
+        return tuple(x[::step][:tried] for x in self.samples)
 
     @cached_property
-    def _range(self) -> float:
-        return self._range_of(self.network)
+    def _spread(self) -> float:
+        return self._spread_of(self.network)
 
-    def _range_of(self, network: Network) -> float:
+    def _spread_of(self, network: Network) -> float:
+        """The mean distance from the median of the output that varies most: rare inputs hardly count."""
         with np.errstate(all="ignore"):
-            return float(np.ptp(network.flat(*self._few), axis=0).max())
+            y = network.flat(*self._few)
+            return float(np.abs(y - np.median(y, axis=0)).mean(axis=0).max())
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""
-        return not (self._range > 0 and self._range_of(network) <= _STILL * self._range)
+        return not (self._spread > 0 and self._spread_of(network) <= _STILL * self._spread)
 
     def liveliness(self, ties: Ties) -> FloatArray:
         """What units count in means that must not stand still.
@@ -94,3 +98,9 @@ class OutputWatch:
                 np.maximum.at(found, ties.units[name], columns(values[name]).var(axis=0))
         found = np.nan_to_num(found, nan=0.0, posinf=0.0)
         return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 6)
+
+
+def _tried(network: Network) -> int:
+    """On how many inputs outputs are watched."""
+    numbers = sum(prod(shape) for shape in network.shapes.values())
+    return int(np.clip(_NUMBERS // max(1, numbers), _LEAST, _TRIED))

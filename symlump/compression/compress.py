@@ -17,7 +17,7 @@ from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.network.shared import refuse_rearranged, refuse_transposed
 from symlump.plan import Plan
 
-_STILL = "the outputs no longer depend on the inputs; keep more, or take another method"
+_STILL = "the outputs hardly depend on the inputs any more; keep more, or take another method"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

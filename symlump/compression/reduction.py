@@ -14,7 +14,8 @@ from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
-from symlump.plan import Method, Plan, is_whole
+from symlump.plain_numbers import is_whole
+from symlump.plan import Method, Plan
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:

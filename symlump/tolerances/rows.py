@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from symlump.compression.recurrent.plan import RecurrentPlan
 
 _SIMULATIONS = 20
+#: Inputs on which the error of a network is observed: so many at least and at most, and multiplications in all.
+_SAMPLES, _WORK = (64, 2000), 1 << 26
 #: Sequences on which the error of a recurrent network is observed.
 _SEQUENCES = 200
 
@@ -129,7 +132,7 @@ def network_rows(
     box: Any,
     horizon: float | None,
     data: tuple[Any, Any] | None,
-    samples: int,
+    samples: int | None,
     seed: int,
 ) -> tuple[Measure, str]:
     """How to measure compressions of a network, and the title of the table.
@@ -194,8 +197,14 @@ def recurrent_rows(
     return measured, f"{repr(plan.network).strip('<>')}, by AFDE"
 
 
-def _inputs(network: Network, box: Any, samples: int, seed: int) -> list[FloatArray]:
+def _inputs(network: Network, box: Any, samples: int | None, seed: int) -> list[FloatArray]:
     """Uniform in the box, or else standard normal."""
+    if samples is None:  # where a sample is much work, less than a row's fits take
+        grids = (prod(network.shapes[layer.name][1:]) for layer in network.layers)
+        work = sum(
+            layer.weight.size * grid for layer, grid in zip(network.layers, grids, strict=True)
+        )
+        samples = int(np.clip(_WORK // max(1, work), *_SAMPLES))
     if box is None:
         return standard_inputs(network, samples, seed)
     from symlump.network.bounds.inputs import box_of, samples_in

@@ -210,7 +210,7 @@ def sweep(
     horizon: float | None = None,
     data: tuple[Any, Any] | None = None,
     example: Any = None,
-    samples: int = 2000,
+    samples: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Sweep:
@@ -236,8 +236,11 @@ def sweep(
         For a network: data to measure the loss on.
     example : Tensor of shape (samples, …), or a tuple of them, optional
         For torch modules with convolutions or branches: an input, as for :func:`symlump.compress`.
-    samples, seed : int
-        Of the inputs on which the observed error is taken.
+    samples : int, optional
+        On how many inputs the observed error of a network is taken; default: 2000, in wide networks fewer,
+        but at least 64.
+    seed : int
+        Of these inputs.
     progress : callable, optional
         Called with the number of tolerances done and their total.
 

@@ -73,9 +73,9 @@ def _row(path: Path, share: float) -> PublishedRow:
     network = read_onnx(path)
     touched = reducible(network) / network.parameters
     try:
-        small = compress(network, AFDE(retain=share))
+        small = compress(network, AFDE(retain=share, up_to=0))
     except FailureError:
-        small = compress(network, AFDE(retain=1 - touched * (1 - share)))
+        small = compress(network, AFDE(retain=1 - touched * (1 - share), up_to=0))
     generator = np.random.default_rng(0)
     x = [node.drawn(generator, _SAMPLES) for node in network.inputs]
     error = 0.0

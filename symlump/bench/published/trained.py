@@ -34,6 +34,7 @@ Make = Callable[[float, FloatArray | None], CompressionMethod | None]
 
 METHODS: dict[str, Make] = {
     "AFDE": lambda share, x: AFDE(retain=share, inputs=x),
+    "AFDE, nothing spent": lambda share, x: AFDE(retain=share, inputs=x, up_to=0),
     "AFDE, sums": lambda share, x: AFDE(retain=share, inputs=x, refit=False),
     "AFDE, coefficients": lambda share, x: (
         AFDE(retain=share, distance="coefficients") if x is None else None

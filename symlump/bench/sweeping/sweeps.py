@@ -16,7 +16,9 @@ from symlump.datasets.systems import h_tree
 from symlump.lumping.backward import Backward
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
+from symlump.network.activations.table import activation
 from symlump.network.network import Network
+from symlump.network.nodes import Affine, Apply, Flatten, Input, Node
 from symlump.tolerances.sweep import sweep
 
 #: Half of the size: what one compression, or one lumping, is asked for.
@@ -48,21 +50,47 @@ class TimedSweep:
 
 def measure(quick: bool = False, seed: int = 0) -> Iterator[TimedSweep]:
     """The rows, one after the other."""
-    width, depth = (32, 5) if quick else (256, 8)
+    width, depth, channels = (32, 5, 6) if quick else (256, 8, 24)
     generator = np.random.default_rng(seed)
     shapes = ((width, 4), (width, width), (1, width))
     weights = [generator.standard_normal(shape) / np.sqrt(shape[1]) for shape in shapes]
     biases = [generator.standard_normal(shape[0]) for shape in shapes]
     network, tree = Network.dense(weights, biases, "tanh"), h_tree(depth, 0.01)
+    convolutions = _convolutions(channels, generator)
+    samples = generator.standard_normal((3000, 4))
     for about, method in (
         ("AFDE, function", AFDE(retain=_HALF)),
+        ("AFDE, function, sums", AFDE(retain=_HALF, refit=False)),
+        ("AFDE, function, samples", AFDE(retain=_HALF, inputs=samples)),
         ("AFDE, function, one unit", AFDE(retain=_HALF, relative_to="output")),
         ("AFDE, coefficients", AFDE(retain=_HALF, distance="coefficients")),
     ):
         yield from _rows((f"4–{width}–{width}–1, tanh", about), network, method, compress)
+        if "samples" not in about:
+            name = f"{channels}, {2 * channels}, {2 * channels} channels", about
+            yield from _rows(name, convolutions, method, compress)
     for equivalence in (Forward(retain=_HALF), Backward(retain=_HALF)):
         name = f"H-tree of {depth} levels", f"{equivalence.direction} equivalence"
         yield from _rows(name, tree, equivalence, lump)
+
+
+def _convolutions(channels: int, generator: np.random.Generator) -> Network:
+    """Three convolutions of pictures of 16 × 16, and a dense layer."""
+    nodes: list[Node] = [Input("x", (), (1, 16, 16))]
+    for number, (given, made) in enumerate(
+        ((1, channels), (channels, 2 * channels), (2 * channels, 2 * channels))
+    ):
+        weight = generator.standard_normal((made, given, 3, 3)) / np.sqrt(9 * given)
+        bias = generator.standard_normal(made) / 10
+        step = (1, 1) if number == 0 else (2, 2)
+        layer = Affine(f"c{number}", (nodes[-1].name,), weight, bias, step, (1, 1), (1, 1))
+        nodes += [layer, Apply(f"h{number}", (layer.name,), activation("relu"))]
+    head = generator.standard_normal((10, 2 * channels * 16)) / np.sqrt(2 * channels * 16)
+    nodes += [
+        Flatten("flat", (nodes[-1].name,)),
+        Affine("head", ("flat",), head, None),
+    ]
+    return Network(tuple(nodes), ("head",))
 
 
 def _rows(

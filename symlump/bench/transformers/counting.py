@@ -31,8 +31,8 @@ _SAMPLES = 2048  # of the test; as many of what calibrates
 Make = Callable[[float, Any], CompressionMethod]
 
 METHODS: dict[str, Make] = {
-    "AFDE": lambda share, x: AFDE(retain=share),
-    "AFDE, data": lambda share, x: AFDE(retain=share, inputs=x),
+    "AFDE": lambda share, x: AFDE(retain=share, up_to=0),
+    "AFDE, data": lambda share, x: AFDE(retain=share, inputs=x, up_to=0),
     "dependence": lambda share, x: Dependence(retain=share),
     "dependence, data": lambda share, x: Dependence(retain=share, inputs=x),
     "truncated SVD": lambda share, x: TruncatedSVD(retain=share),

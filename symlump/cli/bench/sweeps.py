@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.tables import table_text
 
     rows = []
-    with bar("sweeping", 10) as step:
+    with bar("sweeping", 22) as step:
         for row in measure(options.quick):
             rows.append(row)
             step(len(rows), row.method)

@@ -30,7 +30,8 @@ from symlump.memory import memory_errors
 from symlump.network.chain import Chain
 from symlump.network.gradients import gradients
 from symlump.network.torch_io import from_torch, to_torch
-from symlump.plan import check_tolerance, is_whole
+from symlump.plain_numbers import is_whole
+from symlump.plan import check_tolerance
 
 
 @runtime_checkable

@@ -11,7 +11,8 @@ from symlump.errors import FailureError, MethodError
 from symlump.network.network import Network
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
-from symlump.plan import Plan, check_wish, is_whole
+from symlump.plain_numbers import is_whole
+from symlump.plan import Plan, check_wish
 
 _FEWEST, _MOST = 2, 16
 

@@ -16,7 +16,8 @@ from symlump.network.nodes import Affine, Node
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.old_names import accept_old_names
-from symlump.plan import Plan, check_wish, is_whole
+from symlump.plain_numbers import is_whole
+from symlump.plan import Plan, check_wish
 
 
 @accept_old_names(tol="eps", keep="retain")

@@ -55,7 +55,6 @@ class KeptWeights(MergedWeights):
         wanted: FloatArray,
         spread: csr_array,
         constant: bool,
-        known: object = None,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
         moments = self._values.moments

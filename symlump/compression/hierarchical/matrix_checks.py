@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from symlump.errors import MethodError
 from symlump.ode.exact import FloatArray
-from symlump.plan import is_number, is_whole
+from symlump.plain_numbers import is_number, is_whole
 
 _LARGEST = 2.0**1000  # far enough from the largest float, 2^1024, for products and sums
 

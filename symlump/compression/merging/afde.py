@@ -18,7 +18,8 @@ from symlump.errors import MethodError
 from symlump.lumping.forward import Forward
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
-from symlump.plan import check_wish, is_number
+from symlump.plain_numbers import is_number
+from symlump.plan import check_wish
 
 #: The units of a relative ε, in words.
 _UNITS = {
@@ -38,7 +39,7 @@ class AFDE(CompressionMethod):
         The tolerance; 0 merges only what is exactly equivalent.
     retain : float, optional
         Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest ε found that keeps
-        no more is used; ``up_to`` spends what it leaves of the share.
+        no more is used, and what it leaves of the share is spent; see ``up_to``.
     linkage : {"variance", "closure", "diameter"}
         How ε groups units; see :mod:`symlump.lumping.tolerance.linkage`.
     relative : bool
@@ -74,8 +75,8 @@ class AFDE(CompressionMethod):
         no longer depend on its inputs. The report names it where it decided.
     up_to : float, optional
         For ``distance="function"``: of the merges that ε allows, the dearest are left out one by one while
-        at most this share of the parameters remains. ``AFDE(retain=0.3, up_to=0.3)`` comes as near to the size
-        as units allow, where large ones merge last. By default 0: none is left out.
+        at most this share of the parameters remains. By default the share that ``retain`` says, which is come
+        as near to as units allow, where large ones merge last; for ``eps``, 0: none is left out.
     distance : {"function", "coefficients"}, optional
         What is compared. "function": how far what two units give to the next layers differs, in root mean
         square over ``inputs``, each counting by its effect on the outputs; see

@@ -42,6 +42,7 @@ from symlump.compression.merging.values import (
     Values,
     memory_for,
     values_of,
+    values_to_fit,
 )
 from symlump.compression.merging.ward import cut_to
 from symlump.errors import FailureError
@@ -65,7 +66,7 @@ class Merging:
     ties : Ties
         Which units may merge.
     values : Values
-        Of the units, under the stated inputs.
+        Of the units, under the stated inputs, as fits use them.
     samples : tuple of ndarray
         Of these inputs.
     effects : ndarray, shape (units,)
@@ -137,6 +138,7 @@ class Merging:
                 repr(inputs),
                 memory,
             )
+            values, memory = values_to_fit(network, values, memory)
         found = {
             unit: cls(network, ties, values, samples, effects, own, memory=memory)
             for unit, own in trees.items()

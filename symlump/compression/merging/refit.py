@@ -11,8 +11,15 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.sparse import csr_array
 
-from symlump.compression.merging.known_units import KnownUnits
-from symlump.compression.merging.values import Memory, Values, ValueWalk, chosen_rows, columns
+from symlump.compression.merging.known_units import KnownUnits, SeenGroups
+from symlump.compression.merging.values import (
+    Memory,
+    Values,
+    ValueWalk,
+    chosen_rows,
+    columns,
+    rows_of,
+)
 from symlump.compression.moments import Moments
 from symlump.lumping.partition import Partition
 from symlump.network.network import Network
@@ -96,10 +103,9 @@ class MergedWeights:
         wanted: FloatArray,
         spread: csr_array,
         constant: bool,
-        known: KnownUnits | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
-        return fit_members(self._values.moments, h, wanted, spread, constant, known)
+        return fit_members(self._values.moments, h, wanted, spread, constant)
 
     def _known(self, name: str) -> KnownUnits | None:
         """What is known of a value's units from other tolerances.
@@ -112,7 +118,10 @@ class MergedWeights:
             known = None
             if self._memory is not None and maker is not None and self._old is not None:
                 unit = Partition(self._ties.channels(maker.name, self._groups)).labels
-                known = KnownUnits(self._memory, name, self._old.until(name), unit)
+                if name not in self._memory.groups:
+                    self._memory.groups[name] = SeenGroups(self._old.until(name))
+                seen = self._memory.groups[name]
+                known = KnownUnits(seen, unit, partial(self._some, name))
             self._found[name] = known
         return self._found[name]
 
@@ -149,7 +158,7 @@ class MergedWeights:
         """A value of the new network that changed, computed when it is asked for."""
         assert self._values is not None
         if name not in self._new and (known := self._known(name)) is not None:
-            self._new[name] = known.values(partial(self._some, name))
+            self._new[name] = known.values()
         elif name not in self._new:
             node = self._written.pop(name)
             given = [self._value(n) for n in node.inputs]
@@ -216,22 +225,26 @@ class MergedWeights:
             if self._values is not None:
                 spread, constant = self._together(node.weight_name, spread, unit, inside)
         elif self._old is not None and self._values is not None:
-            h = _by_position(self._value(name), count, inside)
-            wanted = _by_position(self._old.until(name), units, inside)
             on_grid = inside > 1 or len(self._network.shapes[name]) > 1
             known = None if on_grid else self._known(name)
-            rows = chosen_rows(len(h), h.shape[1]) if on_grid else None
-            if rows is not None:
-                h, wanted = h[rows], wanted[rows]
-            if weight.shape[2] * inside == 1 and len(weight) < units:
-                # Few rows read many units: what they read is fitted, which is the same for less.
-                read = weight[:, :, 0]
-                sums = csr_array(read @ spread)
-                known = None if known is None else known.reading(read)
-                wanted = wanted if known is not None else wanted @ read.T
-                small, constant = self._fit(h, wanted, sums, with_constant, known)
-                return small[:, :, None], None if node.bias is None else node.bias + constant
-            spread, constant = self._fit(h, wanted, spread, with_constant, known)
+            # Few rows may read many units: what they read is fitted, which is the same for less.
+            few = weight.shape[2] * inside == 1 and len(weight) < units
+            read = weight[:, :, 0] if few else None
+            sums = spread if read is None else csr_array(read @ spread)
+            if known is not None:
+                chosen = known if read is None else known.reading(read)
+                products = chosen.products(self._values.moments, with_constant)
+                fit, constant = solve_members(*products, sums)
+            else:
+                value, before = self._value(name), self._old.until(name)
+                rows = chosen_rows(value.size // count, count) if on_grid else None
+                h = _by_position(value, count, inside, rows)
+                wanted = _by_position(before, units, inside, rows)
+                wanted = wanted if read is None else wanted @ read.T
+                fit, constant = self._fit(h, wanted, sums, with_constant)
+            if read is not None:
+                return fit[:, :, None], None if node.bias is None else node.bias + constant
+            spread = fit
             if known is not None and known.moved.size:
                 moved = known.moved
                 self._gaps[node.name] = moved, spread[moved], constant[moved], weight[:, moved, 0]
@@ -285,12 +298,7 @@ class MergedWeights:
 
 
 def fit_members(
-    moments: Moments,
-    h: FloatArray,
-    wanted: FloatArray,
-    sums: csr_array,
-    constant: bool,
-    known: KnownUnits | None = None,
+    moments: Moments, h: FloatArray, wanted: FloatArray, sums: csr_array, constant: bool
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide.
 
@@ -300,30 +308,35 @@ def fit_members(
     sums : sparse array, shape (columns of wanted, columns of h)
     constant : bool
         Whether there may be constants.
-    known : KnownUnits, optional
-        Of which h and ``wanted`` are the values.
     """
-    if known is None:
-        means = (moments.mean(h), moments.mean(wanted)) if constant else None
-        gram, right = moments.products(h, wanted, means)
-    else:
-        gram, right, means = known.products(moments, h, constant)
+    means = (moments.mean(h), moments.mean(wanted)) if constant else None
+    return solve_members(*moments.products(h, wanted, means), means, sums)
+
+
+def solve_members(
+    gram: FloatArray,
+    right: FloatArray,
+    means: tuple[FloatArray, FloatArray] | None,
+    sums: csr_array,
+) -> tuple[FloatArray, FloatArray]:
+    """The same from second moments of h, those with what is wanted, and means of both; overwrites moments."""
     right -= (sums @ gram).T  # a member is its block so far: what is left of it
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
     matrix = np.zeros((right.shape[1], len(gram)))
     matrix[left] = solve(gram, right[:, left], assume_a="pos", overwrite_a=True, overwrite_b=True).T
-    matrix[sums.nonzero()] += sums.data
+    matrix[np.repeat(np.arange(len(matrix)), np.diff(sums.indptr)), sums.indices] += sums.data
     if means is None:
         return matrix, np.zeros(len(matrix))
     return matrix, means[1] - matrix @ means[0]
 
 
-def _by_position(value: FloatArray, units: int, inside: int) -> FloatArray:
-    """A value with its units as columns."""
-    if inside == 1:
-        return columns(value)
-    return np.moveaxis(value.reshape(len(value), units, inside), 1, -1).reshape(-1, units)
+def _by_position(
+    value: FloatArray, units: int, inside: int, rows: IntArray | None = None
+) -> FloatArray:
+    """A value with its units as columns, and all rows or some."""
+    by_unit = value if inside == 1 else value.reshape(len(value), units, inside)
+    return columns(by_unit) if rows is None else rows_of(by_unit, rows)
 
 
 def _dense(matrix: Any) -> FloatArray:

@@ -19,7 +19,7 @@ from symlump.compression.merging.merge import Merging, has_equal_units, merge_un
 from symlump.compression.merging.reference import Merged, Part
 from symlump.compression.merging.states import StateMerging, distance_scale, smaller_tolerance
 from symlump.compression.merging.unit_lumping import UnitForward
-from symlump.compression.merging.values import Memory, Values, memory_for, values_of
+from symlump.compression.merging.values import Memory, Values, memory_for, values_of, values_to_fit
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
@@ -198,8 +198,11 @@ class UnitPlan(NetworkPlan):
             merging, floor = careful, careful.floor
         else:
             eps = self.tolerance(target)
-        found = merging.with_budget(self._budget)
-        named = replace(method, eps=eps, retain=None, floor=floor)
+        found = merging.with_budget(target if method.up_to is None else self._budget)
+        share = method.up_to
+        if share is None and found.undone(eps):
+            share = method.retain or target / self.whole
+        named = replace(method, eps=eps, retain=None, floor=floor, up_to=share)
         reduction = self._like(named, merging=found).at(eps)
         return replace(reduction, note="; ".join(filter(None, (note, reduction.note))))
 
@@ -288,21 +291,18 @@ class UnitPlan(NetworkPlan):
         if eps and method.up_to and method.on == "influence" and method.compared == "function":
             left = self.merging.undone(eps)
         merges = "1 merge" if left == 1 else f"{left} merges"
-        undone = (
-            f"{merges} within ε left out, as the size allows (up_to={method.up_to:g})"
-            if left
-            else ""
-        )
+        said = f"{merges} within ε left out, as the size allows (up_to={method.up_to or 0:g})"
         idle = eps == 0 or method.inputs is not None or not method.uses_inputs
         helps = "" if idle else advice(self.network, "AFDE")
-        return "; ".join(filter(None, (undone, helps)))
+        return "; ".join(filter(None, (said * bool(left), helps)))
 
     @cached_property
     def _stated(self) -> tuple[Values, tuple[FloatArray, ...]]:
-        """Values under the stated inputs, and samples of these."""
+        """Values under the stated inputs, as fits use them, and samples of these inputs."""
         if self.method.on != "state" and self.method.compared == "function":
             return self.merging.values, self.merging.samples
-        return values_of(self.network, self._inputs)
+        values, samples = values_of(self.network, self._inputs)
+        return values_to_fit(self.network, values, None)[0], samples
 
     @cached_property
     def _memory(self) -> Memory | None:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from symlump.compression.inputs import samples_of
+from symlump.compression.merging.known_units import SeenGroups
 from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidden_degree, moments_of
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
@@ -24,8 +25,11 @@ from symlump.ode.exact import FloatArray, IntArray
 #: Rows that fits and distances are made of, where a value has more: so many, and a few for each column.
 _ROWS = 1 << 14
 _ROWS_PER_COLUMN = 12
+#: Fits of dense layers take samples with so many numbers in all, and at least so many for each unit.
+_FITTED = 1 << 19
+_ROWS_PER_UNIT = 4
 #: Values of a network are kept from one tolerance to the next if they are at most so many numbers.
-_REMEMBERED = 1 << 23
+_REMEMBERED = 1 << 25
 
 
 class Values(Protocol):
@@ -115,22 +119,12 @@ class Memory:
     ----------
     values : dict
         Of the original nodes, by name.
-    means : dict
-        Of all units of a value, by its name.
-    grams : dict
-        Second moments of all units of a value, by its name, and whether about their means.
-    columns : dict
-        Of merged units the values, by the name of the value and their members; see
-        :class:`symlump.compression.merging.known_units.KnownUnits`.
-    across : dict
-        Their second moments with all units of the original value.
+    groups : dict
+        Of values whose layers read nothing that changed, by their names, the merged units that occurred.
     """
 
     values: dict[str, FloatArray] = field(default_factory=dict)
-    means: dict[str, FloatArray] = field(default_factory=dict)
-    grams: dict[tuple[str, bool], FloatArray] = field(default_factory=dict)
-    columns: dict[tuple[str, bytes], FloatArray] = field(default_factory=dict)
-    across: dict[tuple[str, bytes, bool], FloatArray] = field(default_factory=dict)
+    groups: dict[str, SeenGroups] = field(default_factory=dict)
 
 
 def memory_for(network: Network, values: Values) -> Memory | None:
@@ -196,6 +190,19 @@ def columns(value: FloatArray, units: IntArray | None = None) -> FloatArray:
     return value if value.ndim == 2 else np.moveaxis(value, 1, -1).reshape(-1, value.shape[1])
 
 
+def rows_of(value: FloatArray, rows: IntArray) -> FloatArray:
+    """Some rows of the columns of a value, without the others.
+
+    Examples
+    --------
+    >>> rows_of(np.arange(8.0).reshape(1, 2, 2, 2), np.array([1, 3])).tolist()
+    [[1.0, 5.0], [3.0, 7.0]]
+    """
+    flat = value.reshape(*value.shape[:2], -1)
+    sample, place = np.divmod(rows, flat.shape[2])
+    return np.asarray(flat[sample, :, place])
+
+
 def chosen_rows(rows: int, width: int) -> IntArray | None:
     """Which rows to use where there are very many; None for all of them.
 
@@ -208,6 +215,35 @@ def chosen_rows(rows: int, width: int) -> IntArray | None:
     if rows <= most:
         return None
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def fitted_rows(rows: int, width: int) -> IntArray | None:
+    """Which samples fits use in wide networks of dense layers; None for all of them.
+
+    Every tolerance has values of its own in deeper layers, so they are what takes time.
+
+    Examples
+    --------
+    >>> [rows if (rows := fitted_rows(4096, width)) is None else rows.size for width in (64, 256, 512, 1024)]
+    [None, 2048, 2048, None]
+    """
+    most = max(_ROWS_PER_UNIT * width, _FITTED // max(1, width))
+    return None if rows <= most else np.arange(most) * rows // most
+
+
+def values_to_fit(
+    network: Network, values: Values, memory: Memory | None
+) -> tuple[Values, Memory | None]:
+    """The values that fits use, of all or fewer of the samples, and what is known of them."""
+    grids = any(len(shape) > 1 for shape in network.shapes.values())
+    if grids or not isinstance(values, SampledValues):
+        return values, memory
+    widest = max((layer.units for layer in network.layers), default=1)
+    rows = fitted_rows(len(values.samples[0]), widest)
+    if rows is None:
+        return values, memory
+    known = None if memory is None else Memory({n: h[rows] for n, h in memory.values.items()})
+    return SampledValues(tuple(x[rows] for x in values.samples)), known
 
 
 def features(h: FloatArray, at: IntArray) -> FloatArray:
@@ -224,15 +260,11 @@ def features(h: FloatArray, at: IntArray) -> FloatArray:
     >>> features(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[0, 1], [2, 3]])).tolist()
     [[1.0, 3.0], [2.0, 4.0]]
     """
-    if at.shape[1] == 1:
-        part = (
-            h if np.array_equal(at[:, 0], np.arange(h.shape[1])) else np.take(h, at[:, 0], axis=1)
-        )
-        if part.ndim == 2:
-            return part
-        part = np.moveaxis(part, 1, -1)
-    else:
-        part = np.moveaxis(np.take(h, at.ravel(), axis=1).reshape(len(h), *at.shape), 1, -1)
-    columns = part.reshape(-1, len(at))
-    rows = chosen_rows(len(columns), 0)
-    return columns if rows is None else columns[rows]
+    everything = np.array_equal(at.ravel(), np.arange(h.shape[1]))
+    by_unit = h if everything else np.take(h, at.ravel(), axis=1)
+    if at.shape[1] > 1:
+        by_unit = by_unit.reshape(len(h), *at.shape)
+    if by_unit.ndim == 2:
+        return by_unit
+    rows = chosen_rows(by_unit.size // len(at), 0)
+    return columns(by_unit) if rows is None else rows_of(by_unit, rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import inf, isnan, prod
 
 import numpy as np
 
@@ -76,7 +76,14 @@ class OutputWatch:
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""
-        return not (self._spread > 0 and self._spread_of(network) <= _STILL * self._spread)
+        return self.share(network) > _STILL
+
+    def share(self, network: Network) -> float:
+        """How far the outputs of a smaller network move, as a share of how far the original's do."""
+        if not self._spread > 0:
+            return 1.0
+        share = self._spread_of(network) / self._spread
+        return inf if isnan(share) else share  # what overflows does not stand still
 
     def liveliness(self, ties: Ties) -> FloatArray:
         """What units count in means that must not stand still.
@@ -88,7 +95,7 @@ class OutputWatch:
         Returns
         -------
         ndarray, shape (units,)
-            The sixth power of the variance of the unit's values in the original, over that of the unit that
+            The 24th power of the variance of the unit's values in the original, over that of the unit that
             varies most; of values that layers read.
         """
         found = np.zeros(ties.count)
@@ -97,7 +104,7 @@ class OutputWatch:
             for name in {layer.inputs[0] for layer in self.network.layers}:
                 np.maximum.at(found, ties.units[name], columns(values[name]).var(axis=0))
         found = np.nan_to_num(found, nan=0.0, posinf=0.0)
-        return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 6)
+        return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 24)
 
 
 def _tried(network: Network) -> int:

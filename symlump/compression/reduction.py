@@ -131,7 +131,8 @@ class NetworkPlan(Plan[Reduction]):
         """What has at most a target's size; its outputs depend on the inputs, if the method has such a network.
 
         Where its nearest result has not, layers are made to keep more and more of their units, and then units
-        count in means by how much they vary; the first result whose outputs move is returned, with a note.
+        count in means by how much they vary; the first result whose outputs move is returned, with a note. If
+        none moves as it should, it is the one that moves most.
 
         Raises
         ------
@@ -141,15 +142,19 @@ class NetworkPlan(Plan[Reduction]):
         found = self.nearest(target)
         if self.watch.moves(found.network):
             return found
+        most = self.watch.share(found.network)
         for lively, floors in ((False, FLOORS), (True, (0.0, *FLOORS))):
             for floor in floors:
                 careful = self.guarded(floor, lively)
                 if careful is None or careful.size(careful.most) > target:
                     break  # higher floors keep more
                 other = careful.nearest(target)
+                share = self.watch.share(other.network)
+                if share > most:
+                    note = "; ".join(filter(None, (_kept(floor, lively), other.note)))
+                    found, most = replace(other, note=note), share
                 if self.watch.moves(other.network):
-                    note = _kept(floor, lively)
-                    return replace(other, note="; ".join(filter(None, (note, other.note))))
+                    return found
         return found
 
     def nearest(self, target: int) -> Reduction:

@@ -95,7 +95,7 @@ class OutputWatch:
         Returns
         -------
         ndarray, shape (units,)
-            The 24th power of the variance of the unit's values in the original, over that of the unit that
+            The 48th power of the variance of the unit's values in the original, over that of the unit that
             varies most; of values that layers read.
         """
         found = np.zeros(ties.count)
@@ -104,7 +104,7 @@ class OutputWatch:
             for name in {layer.inputs[0] for layer in self.network.layers}:
                 np.maximum.at(found, ties.units[name], columns(values[name]).var(axis=0))
         found = np.nan_to_num(found, nan=0.0, posinf=0.0)
-        return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 24)
+        return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 48)
 
 
 def _tried(network: Network) -> int:

@@ -6,8 +6,9 @@ not use: equal arguments give equal values, and there are the few facts that the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count, islice
+from math import prod
 from typing import TYPE_CHECKING
 
 from symlump.errors import MethodError
@@ -53,23 +54,92 @@ def check_shown(claim: Claim) -> None:
         raise MethodError("the quotient has not one equation for each block or row")
 
 
-class Formulas:
-    """What symbols stand for."""
+#: A function in more parts than this gets a name, so that what is nested and repeated is written once.
+SHORT = 24
+#: No formula has more parts than the first, or more terms when multiplied out than the second.
+MAX_PARTS, MAX_EXPANDED = 5_000, 20_000
+
+
+class TooLongError(MethodError):
+    """A formula is longer than one can read."""
 
     def __init__(self) -> None:
+        super().__init__(
+            "a formula of this proof is longer than one can read; `check` verifies it, and "
+            "explain(blocks=[…]) shows single blocks"
+        )
+
+
+class Formulas:
+    """What symbols stand for.
+
+    Parameters
+    ----------
+    taken : iterable of str
+        Names of variables, which no value gets.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
         import sympy
 
         self.sympy = sympy
+        #: Functions of long arguments by their names, in the order in which they were met.
+        self.values: dict[sympy.Symbol, sympy.Expr] = {}
+        self._name: dict[sympy.Expr, sympy.Symbol] = {}
+        numbered = {name.rstrip("0123456789") for name in taken}
+        stems = chain("uvw", ("u" + "_" * more for more in count(1)))
+        self._stem = next(stem for stem in stems if stem not in numbered)
 
     def polynomial(self, polynomial: Polynomial, values: Mapping[str, sympy.Expr]) -> sympy.Expr:
-        """A polynomial with these values of its symbols."""
+        """A polynomial with these values of its symbols.
+
+        Raises
+        ------
+        TooLongError
+            If it is longer than one can read.
+        """
         s = self.sympy
-        return s.Add(
-            *(
-                s.Rational(c.numerator, c.denominator) * s.Mul(*(values[v] ** e for v, e in m))
-                for m, c in polynomial.items()
+        return self.readable(
+            s.Add(
+                *(
+                    s.Rational(c.numerator, c.denominator) * s.Mul(*(values[v] ** e for v, e in m))
+                    for m, c in polynomial.items()
+                )
             )
         )
+
+    def readable(self, expression: sympy.Expr) -> sympy.Expr:
+        """The expression itself, if one can read it; else an error."""
+        if self._is_longer(expression, MAX_PARTS):
+            raise TooLongError
+        return expression
+
+    def _is_longer(self, expression: sympy.Expr, parts: int) -> bool:
+        every = self.sympy.preorder_traversal(expression)
+        return sum(1 for _ in islice(every, parts + 1)) > parts
+
+    def expanded(self, expression: sympy.Expr, deep: bool = True) -> sympy.Expr:
+        """The expression multiplied out, if that is not too long.
+
+        Raises
+        ------
+        TooLongError
+            If it is.
+        """
+        if self._terms(expression) > MAX_EXPANDED:
+            raise TooLongError
+        return self.sympy.expand(expression, deep=deep)
+
+    def _terms(self, e: sympy.Expr) -> int:
+        """At least as many terms as there are when it is multiplied out."""
+        if e.is_Add:
+            return sum(map(self._terms, e.args))
+        if e.is_Mul:
+            return prod(map(self._terms, e.args))
+        if e.is_Pow and e.exp.is_Integer:
+            one, power = self._terms(e.base), abs(int(e.exp))
+            return one if one == 1 else one ** min(power, 64)
+        return 1
 
     def images(
         self, functions: Functions, values: Mapping[str, sympy.Expr]
@@ -97,7 +167,7 @@ class Formulas:
     def _applied(self, name: str, arguments: Sequence[sympy.Expr], parity: int) -> sympy.Expr:
         """A function of arguments in normal form, with the facts that are known of it."""
         s = self.sympy
-        u = [s.cancel(s.together(argument)) for argument in arguments]
+        u = [self._normal(argument) for argument in arguments]
         if name == "power" and u[:1] == [1]:
             return s.Integer(1)
         n = _whole_exponent(name, u)
@@ -112,14 +182,28 @@ class Formulas:
         sign = 1
         if len(u) == 1 and parity and u[0].could_extract_minus_sign():
             u, sign = [s.cancel(-u[0])], parity
-        return sign * s.Function(name)(*u)
+        return sign * self._named(s.Function(name)(*u))
+
+    def _normal(self, argument: sympy.Expr) -> sympy.Expr:
+        s = self.sympy
+        above, below = s.fraction(s.together(argument))
+        return s.cancel(self.expanded(above) / self.expanded(below))
+
+    def _named(self, value: sympy.Expr) -> sympy.Expr:
+        """A name instead of a long value; equal values have one name."""
+        if not self._is_longer(value, SHORT):
+            return value
+        if value not in self._name:
+            name = self.sympy.Symbol(f"{self._stem}{len(self.values) + 1}")
+            self._name[value], self.values[name] = name, value
+        return self._name[value]
 
     def slope(self, name: str, number: int, arguments: Sequence[sympy.Expr]) -> sympy.Expr:
         """The derivative of a function by an argument: of 1/u it is −1/u², else one more unknown function."""
         s = self.sympy
         if name == "inverse":
             return -1 / arguments[0] ** 2
-        u = [s.cancel(s.together(argument)) for argument in arguments]
+        u = [self._normal(argument) for argument in arguments]
         parity = -_PARITY.get(name, 0) if len(u) == 1 else 0
         at_zero = parity == -1 and u == [0]  # that of an even function is odd
         if at_zero or (name == "power" and number and u[0] == 1):
@@ -132,7 +216,7 @@ class Formulas:
     def is_zero(self, expression: sympy.Expr) -> bool:
         """True if the numerator vanishes."""
         s = self.sympy
-        return bool(s.expand(s.fraction(s.together(expression))[0]) == 0)
+        return bool(self.expanded(s.fraction(s.together(expression))[0]) == 0)
 
     def shown(self, expression: sympy.Expr) -> sympy.Expr:
         """Powers, the time and π as one writes them."""

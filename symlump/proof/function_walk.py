@@ -7,6 +7,7 @@ modulo a prime, which show the same and are no reading.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from symlump.ode.functions.wording import (
@@ -18,7 +19,7 @@ from symlump.ode.functions.wording import (
 from symlump.ode.notation import name_latex
 from symlump.proof.check import Claim, Polynomial
 from symlump.proof.closure import closure_verdict
-from symlump.proof.formulas import Formulas, facts
+from symlump.proof.formulas import TooLongError, facts
 from symlump.proof.latex import list_latex
 from symlump.proof.steps import Line, ProofWalk, Step
 from symlump.proof.walk import Walker
@@ -65,14 +66,29 @@ class FunctionWalker(Walker):
 
     def __init__(self, claim: Claim) -> None:
         super().__init__(claim)
-        self.formulas = Formulas()
+        self.mentioned: set[sympy.Symbol] = set()  # names of long values in what is shown
         self.large = self.formulas.images(claim.functions, self.old)
         self.small = self.formulas.images(claim.quotient_functions, self.new)
 
+    def walk(self, blocks: Iterable[str] | None) -> ProofWalk:
+        """The walk; names of long values are said first."""
+        steps = super().walk(blocks).steps
+        said = []
+        for name, value in reversed(self.formulas.values.items()):
+            if name in self.mentioned:
+                said.append((name.name, name_latex(name.name), value))
+                self._text(value)  # mentions those before it
+        if not said:
+            return ProofWalk(steps)
+        line = self._line("Names of values that are long:", *reversed(said))
+        return ProofWalk((replace(steps[0], lines=(*steps[0].lines, line)), *steps[1:]))
+
     def _text(self, expression: sympy.Expr) -> str:
+        self.mentioned |= expression.free_symbols & self.formulas.values.keys()
         return super()._text(self.formulas.shown(expression))
 
     def _latex(self, expression: sympy.Expr) -> str:
+        self.names |= {name: name_latex(name.name) for name in self.formulas.values}
         return super()._latex(self.formulas.shown(expression))
 
     def _equation(self, name: str) -> sympy.Expr:
@@ -183,7 +199,8 @@ class FunctionWalker(Walker):
         (above_f, below_f), (above_g, below_g) = (s.fraction(s.together(e)) for e in (f, g))
         below = s.lcm(below_f, below_g)
         both = [
-            s.expand(s.cancel(below / b) * a) for a, b in ((above_f, below_f), (above_g, below_g))
+            self.formulas.expanded(s.cancel(below / b) * a)
+            for a, b in ((above_f, below_f), (above_g, below_g))
         ]
         if not self.formulas.is_zero(f - g):
             rest = s.cancel(s.together(f - g))
@@ -198,8 +215,8 @@ class FunctionWalker(Walker):
 
     def _multiplied_out(self, f: sympy.Expr) -> sympy.Expr:
         """The sum with numerators multiplied out, and denominators as they are."""
-        s = self.sympy
-        return s.Add(*(s.expand(term, deep=False) for term in s.Add.make_args(f)))
+        s, expanded = self.sympy, self.formulas.expanded
+        return s.Add(*(expanded(term, deep=False) for term in s.Add.make_args(f)))
 
     def _best(self) -> list[Step]:
         claim = self.claim
@@ -209,14 +226,19 @@ class FunctionWalker(Walker):
 
     def _separated(self, initial: Sequence[Sequence[str]]) -> list[Step]:
         """Blocks split by functions that differ, until none does."""
+        total = sum(map(len, self.claim.system.values()))
+        many = f"{total} terms are more than are compared here."
+        try:
+            if total <= self.max_terms:
+                return self._rounds(initial)
+        except TooLongError:
+            many = "What would be compared is longer than one can read."
+        recorded = "The record in the certificate shows it, by values modulo a prime; the checkers replay it."
+        line = Line(f"{many} {recorded}")
+        return [Step("Nothing coarser will do", (line,), True, claims=False)]
+
+    def _rounds(self, initial: Sequence[Sequence[str]]) -> list[Step]:
         claim, blocks, steps = self.claim, [list(block) for block in initial], list[Step]()
-        total = sum(map(len, claim.system.values()))
-        if total > self.max_terms:
-            said = (
-                f"{total} terms are more than are compared here. The record in the certificate shows it, "
-                "by values modulo a prime; the checkers replay it."
-            )
-            return [Step("Nothing coarser will do", (Line(said),), True, claims=False)]
         while True:
             judged = self._rates(blocks) if claim.kind == "backward" else self._slopes(blocks)
             parts, lines = list[list[str]](), list[Line]()
@@ -292,7 +314,8 @@ class FunctionWalker(Walker):
             for name in dict.fromkeys(v for m in p for v, _ in m):
                 factor = outer * s.diff(expression, held[name]).subs(value, simultaneous=True)
                 for variable, slope in slopes[name].items():
-                    found[variable] = found.get(variable, 0) + factor * slope
+                    known = found.get(variable, 0)
+                    found[variable] = self.formulas.readable(known + factor * slope)
 
         for name, function in claim.functions.items():
             arguments = [self._expression(p, self.large) for p in function.arguments]

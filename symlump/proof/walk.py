@@ -13,7 +13,7 @@ from symlump.errors import MethodError
 from symlump.ode.functions.wording import list_names
 from symlump.ode.notation import left_latex, left_text, name_latex
 from symlump.proof.check import Claim, Monomial, Polynomial
-from symlump.proof.formulas import check_shown
+from symlump.proof.formulas import Formulas, check_shown
 from symlump.proof.latex import WIDTH, break_sum, list_latex, write_latex
 from symlump.proof.steps import Line, ProofWalk, Step
 
@@ -69,6 +69,7 @@ class Walker:
         import sympy
 
         self.claim, self.sympy = claim, sympy
+        self.formulas = Formulas([*claim.system, *claim.quotient])
         self.old = {name: sympy.Symbol(name or "?") for name in claim.system}
         self.new = {name: sympy.Symbol(name or "?") for name in claim.quotient}
         # A block may have the name of one of its members; while both occur, it is a dummy.
@@ -131,13 +132,7 @@ class Walker:
     def _expression(
         self, polynomial: Polynomial, symbols: Mapping[str, sympy.Symbol]
     ) -> sympy.Expr:
-        s = self.sympy
-        return s.Add(
-            *(
-                s.Rational(c.numerator, c.denominator) * s.Mul(*(symbols[v] ** e for v, e in m))
-                for m, c in polynomial.items()
-            )
-        )
+        return self.formulas.polynomial(polynomial, symbols)
 
     def _line(self, words: str, *equations: tuple[str, str, sympy.Expr]) -> Line:
         """A line with formulas, given as the left side in text and in LaTeX, and the right side."""

@@ -218,6 +218,45 @@ def test_a_smallest_linear_lumping_with_functions():
     assert "vectors, the lumping 2 rows" in str(sl.Certificate(data).explain()[-1])
 
 
+def nested(depth, last="exp"):
+    """x' = f(… exp(exp(x) + exp(x)²) …), which is twice as long at each depth when written out."""
+    inner = [f"f{i} + f{i}^2" for i in range(1, depth)]
+    names = ["exp"] * (depth - 1) + [last]
+    functions = {
+        f"f{i}": (name, u) for i, (name, u) in enumerate(zip(names, ["x", *inner], strict=True), 1)
+    }
+    equation = {"x": f"f{depth}"}
+    return claimed("backward", equation, equation, functions, functions, blocks={"x": ["x"]})
+
+
+def test_what_is_nested_is_written_once():
+    short, long = (sl.Certificate(nested(depth)).explain() for depth in (20, 40))
+    assert short.holds and long.holds
+    assert len(str(long)) < 2.5 * len(str(short))
+    assert len(long.to_latex()) < 2.5 * len(short.to_latex())
+    names = [line for line in str(long[0]).splitlines() if line.startswith("    u")]
+    assert [name.split()[0] for name in names] == [f"u{i}" for i in range(1, len(names) + 1)]
+    assert r"u_{1} &= \operatorname{exp}" in long.to_latex()
+
+
+def test_long_values_are_equal_where_their_names_are():
+    data = nested(20)
+    data["quotient_functions"] = nested(20, "tanh")["quotient_functions"]
+    assert not sl.Certificate(data).explain().holds
+    ode = sl.ODE.from_text("u1' = exp(exp(exp(exp(exp(u1 + x) + x*u1) + u1^2 + x) + x^2) + x*u1^2); x' = 1")
+    walk = sl.lump(ode, sl.Forward()).certificate().explain()
+    assert walk.holds and "    v1 = exp(" in str(walk[0])  # a name that no variable has
+
+
+def test_what_is_too_long_is_refused_at_once():
+    deep = "x"
+    for _ in range(7):
+        deep = f"({deep})/(1 + {deep})"
+    ode = sl.ODE.from_text(f"x' = {deep}; y' = {deep.replace('x', 'y')}")
+    with pytest.raises(MethodError, match="longer than one can read"):
+        sl.lump(ode, sl.Backward()).certificate().explain()
+
+
 def test_the_command_line_prints_it(tmp_path, capsys):
     path = tmp_path / "c.json"
     proof = FUNCTION_EXAMPLES["cascade"]()

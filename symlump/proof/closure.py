@@ -42,6 +42,7 @@ from symlump.proof.check import (
     _Slopes,
     add_term,
     read_claim,
+    unknown_functions,
     verdict,
 )
 
@@ -114,7 +115,7 @@ def examine_closure(claim: Claim) -> Verdict:
         raise Inconclusive(
             f"the derivation has {len(vectors)} vectors, the lumping {len(matrix)} rows"
         )
-    unknown = any(f.name != "inverse" and f.arguments for f in claim.functions.values())
+    unknown = bool(unknown_functions(claim.functions))
     return Verdict(
         "accepted",
         f"no linear lumping with fewer than {len(vectors)} rows keeps the observables"

@@ -226,7 +226,7 @@ class Formulas:
             if not isinstance(e, s.core.function.AppliedUndef):
                 return False
             name, count = e.func.__name__, len(e.args)
-            return (count == 2 and name.startswith("power")) or (not count and name in _CONSTANTS)
+            return (count == 2 and name in _POWERS) or (not count and name in _CONSTANTS)
 
         def written(e: sympy.Expr) -> sympy.Expr:
             name, u = e.func.__name__, e.args
@@ -245,6 +245,8 @@ def _whole_exponent(name: str, u: Sequence[sympy.Expr]) -> int | None:
     return int(u[1])
 
 
+#: A power, and its derivatives by base and exponent.
+_POWERS = ("power", "power'1", "power'2")
 _CONSTANTS = {"time": "t", "pi": "pi"}
 
 

@@ -17,7 +17,7 @@ from symlump.ode.functions.wording import (
     listed_functions,
 )
 from symlump.ode.notation import name_latex
-from symlump.proof.check import Claim, Polynomial
+from symlump.proof.check import Claim, Polynomial, unknown_functions
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import TooLongError, facts
 from symlump.proof.latex import list_latex
@@ -113,8 +113,7 @@ class FunctionWalker(Walker):
                     list_latex([*map(self._latex, shown), *([r"\ldots"] if more else [])]),
                 )
             )
-        functions = (*claim.functions.values(), *claim.quotient_functions.values())
-        unknown = sorted({f.name for f in functions if f.name != "inverse" and f.arguments})
+        unknown = sorted(unknown_functions(claim.functions, claim.quotient_functions))
         if unknown:
             known = [fact for name in unknown for fact in facts(name)]
             said = f"Of {listed_functions(unknown)} nothing is used but that equal arguments give equal values"

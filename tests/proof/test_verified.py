@@ -1,8 +1,10 @@
 """The checker extracted from Coq agrees with the one in Python."""
 
 import copy
+import re
 import resource
 import shutil
+import subprocess
 from fractions import Fraction
 
 import pytest
@@ -19,9 +21,9 @@ from test_refine import planted_forward, systems, to_ode
 import symlump as sl
 from symlump.cli.main import main
 from symlump.datasets.systems import chain
-from symlump.errors import FileFormatError
+from symlump.errors import FailureError, FileFormatError
 from symlump.proof.check import read_claim
-from symlump.proof.coq import verified
+from symlump.proof.coq import development, verified
 from symlump.proof.coq.numbers import number_claim
 
 pytestmark = pytest.mark.skipif(
@@ -222,6 +224,55 @@ def test_numbers_do_not_grow_with_the_depth_of_a_derivation():
     assert both(data) == [(True, True)] * 2
     del data["closure"]["steps"][-1]
     assert both(data) == [(False, False)] * 2
+
+
+def many_steps(count):
+    """A derivation whose steps add nothing, and whose length is the depth of a recursion."""
+    x, r = [["1", [["x", 1]]]], [["1", [["r", 1]]]]
+    closure = {"observables": [[x, r]], "start": [0], "prime": 101, "steps": [[0, []]] * count}
+    return claimed("linear", {"x": "x"}, {"r": "r"}, matrix={"r": "x"}, closure=closure)
+
+
+def test_deep_recursion_has_all_the_stack_there_may_be():
+    """With the usual 8 MB the program would stop."""
+    found = sl.Certificate(many_steps(120_000)).check_verified()
+    assert found.reason == "linear lumping (1 variable, 1 row) proved; not that it is the smallest"
+
+
+def test_too_little_stack_is_said(monkeypatch):
+    claim = number_claim(read_claim(many_steps(20_000)))
+    verified.ask(claim)  # compiles it, with what that takes
+    run = subprocess.run
+
+    def with_little(command, **options):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_STACK, (1 << 19, 1 << 19))
+
+        return run(command, preexec_fn=limit, **options)
+
+    monkeypatch.setattr(subprocess, "run", with_little)
+    with pytest.raises(FailureError, match="the verified checker ran out of stack"):
+        verified.ask(claim)
+
+
+def test_long_numbers_are_read_by_coq():
+    """In decimals Coq takes seconds for one of them, and Python writes none of more than 4 300 digits."""
+    long = f"{10**3000 + 7}"
+    below = {"f": ("inverse", f"3/7 + {long}*x + 1/{10**3000 + 9}*x^2")}
+    data = claimed("backward", {"x": "f"}, {"x": "f"}, below, below)
+    text = sl.Certificate(data).to_coq()
+    assert "0x" in text and max(map(len, re.findall(r"\b[0-9]+\b", text))) < 100
+    assert sl.Certificate(data).check_verified(coqc=True).accepted
+
+
+@pytest.mark.parametrize("given", ["cache", "./cache", ""])
+def test_a_cache_that_is_no_absolute_path_is_ignored(given, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    made = development.make_cached("test", ["Extract.v"], [["coqc", "--version"]])
+    assert made.parent == tmp_path / "home" / ".cache" / "symlump" and made.is_dir()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_command_line(tmp_path, capsys):

@@ -243,7 +243,9 @@ def test_long_values_are_equal_where_their_names_are():
     data = nested(20)
     data["quotient_functions"] = nested(20, "tanh")["quotient_functions"]
     assert not sl.Certificate(data).explain().holds
-    ode = sl.ODE.from_text("u1' = exp(exp(exp(exp(exp(u1 + x) + x*u1) + u1^2 + x) + x^2) + x*u1^2); x' = 1")
+    ode = sl.ODE.from_text(
+        "u1' = exp(exp(exp(exp(exp(u1 + x) + x*u1) + u1^2 + x) + x^2) + x*u1^2); x' = 1"
+    )
     walk = sl.lump(ode, sl.Forward()).certificate().explain()
     assert walk.holds and "    v1 = exp(" in str(walk[0])  # a name that no variable has
 
@@ -327,6 +329,14 @@ def with_an_odd_function():
         "quotient_functions": applied("h", "z"),
     }
     return sl.Certificate(data)
+
+
+@pytest.mark.parametrize("name", ["powerful", "power", "powers"])
+def test_only_a_power_is_shown_as_one(name):
+    f = {"f": (name, "x", "x")}
+    walk = sl.Certificate(claimed("backward", {"x": "f"}, {"x": "f"}, f, f)).explain()
+    assert ("x' = x^x" in str(walk)) == (name == "power")
+    assert (f"x' = {name}(x, x)" in str(walk)) == (name != "power")
 
 
 def test_a_function_of_any_name_is_walked_through():

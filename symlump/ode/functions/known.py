@@ -185,7 +185,7 @@ def exact_value(name: str, argument: Fraction) -> Fraction | None:
 
 
 def unknown_functions(ode: ODE) -> list[str]:
-    """The functions in a system of which little but equal arguments is used, by name: all but quotients and t.
+    """The functions in a system of which little is used but equal arguments, by name: all but quotients and t.
 
     Examples
     --------
@@ -196,5 +196,4 @@ def unknown_functions(ode: ODE) -> list[str]:
     generators = ode.generators
     if generators is None:
         return []
-    counts = zip(generators.functions, np.diff(generators.starts).tolist(), strict=True)
-    return sorted({name for name, arguments in counts if name != "inverse" and arguments})
+    return sorted(set(generators.functions) - {"inverse", "time"})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ THEORY = tuple(
         *("Linear", "Residue", "Modular", "Derivation", "Smallest"),
         *(
             "Functions",
+            "Trajectories",
             "Chance",
             "Symbols",
             "Sample",
@@ -68,8 +70,32 @@ def coqc(text: str) -> tuple[bool, str]:
     with tempfile.TemporaryDirectory() as place:
         Path(place, "certificate.v").write_text(text, encoding="utf-8")
         command = [program("coqc"), "-Q", str(folder), "Symlump", "certificate.v"]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+        done = run_deep(command, cwd=place)
     return done.returncode == 0, done.stdout + done.stderr
+
+
+def run_deep(
+    command: Sequence[str], given: str | None = None, cwd: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program whose recursion is as deep as its data is long: with all the stack that it may have.
+
+    Raises
+    ------
+    FailureError
+        If that is not enough.
+    """
+    deep = ["sh", "-c", 'ulimit -s "$(ulimit -H -s)"; exec "$0" "$@"', *command]
+    done = subprocess.run(
+        deep, input=given, cwd=cwd, capture_output=True, text=True, errors="replace"
+    )
+    called = "coqc" if Path(command[0]).name == "coqc" else "the verified checker"
+    overflow = "stack overflow" in done.stderr.lower().replace("_", " ")
+    if done.returncode and (overflow or done.returncode in (-signal.SIGSEGV, 128 + signal.SIGSEGV)):
+        raise FailureError(
+            f"{called} ran out of stack: its recursion is as deep as the certificate is long; "
+            "raise the limit (ulimit -s) or ask check.py"
+        )
+    return done
 
 
 def program(name: str) -> str:
@@ -107,7 +133,9 @@ def make_cached(
     key = hashlib.sha256(_version(program("coqc")))
     for source in (*needed, *sources):
         key.update((SOURCES / source).read_bytes())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symlump"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # A relative path is not valid there, says the specification: it is to be ignored.
+    home = (given if given.is_absolute() else Path.home() / ".cache") / "symlump"
     target = home / f"coq-{name}-{key.hexdigest()[:16]}"
     if target.is_dir():
         return target

@@ -19,6 +19,7 @@ from symlump.proof.check import (
     Polynomial,
     Rejected,
     System,
+    unknown_functions,
 )
 from symlump.proof.coq.hints import QUOTIENT, SYSTEM, Hint, hints
 
@@ -73,6 +74,8 @@ class NumberedSymbols:
         Where the systems may be defined: numbers from which values are computed.
     rounds : list of int or None
         A point for each round that splits the initial partition by values.
+    unknown : bool
+        Whether there are functions of which only little is used.
     gradients : Gradients or None
         For a linear lumping that claims to be the smallest.
     """
@@ -84,13 +87,8 @@ class NumberedSymbols:
     modulus: int
     points: list[int]
     rounds: list[int] | None
+    unknown: bool
     gradients: NumberedGradients | None = None
-
-    @property
-    def unknown(self) -> bool:
-        """Whether there are functions other than quotients."""
-        functions = (*self.system, *self.quotient)
-        return any(name != "inverse" and arguments for name, arguments in functions)
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,8 @@ class NumberedClaim:
         For a linear lumping that claims to be the smallest.
     symbols : Symbols or None
         Quotients and functions; their numbers follow those of the variables.
+    time : bool
+        Whether it is discrete.
     """
 
     kind: str
@@ -128,6 +128,7 @@ class NumberedClaim:
     matrix: list[Row]
     derivation: NumberedDerivation | None
     symbols: NumberedSymbols | None = None
+    time: bool = False
 
     @property
     def terms(self) -> int:
@@ -180,6 +181,7 @@ def number_claim(claim: Claim) -> NumberedClaim:
         [_row(row, at) for row in claim.matrix.values()],
         None if with_functions else _derivation(claim, at, part),
         _symbols(claim, at, part) if with_functions else None,
+        claim.time,
     )
 
 
@@ -213,6 +215,7 @@ def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Nu
         _modulus(claim),
         list(range(2, 2 + _POINTS)),
         rounds,
+        bool(unknown_functions(claim.functions, claim.quotient_functions)),
         _gradients(claim, at, part),
     )
 

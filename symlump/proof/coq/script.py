@@ -23,6 +23,21 @@ from symlump.proof.coq.numbers import (
 #: A longer list is written in pieces: Coq reads nested terms by recursion.
 _PIECE = 200
 
+#: What becomes of a state, by kind of lumping; and what ties values of the system to those of the quotient.
+_AGGREGATED = {
+    "forward": "total the_system (listed blocks)",
+    "backward": "spread (listed blocks)",
+    "linear": "combinations matrix",
+}
+_TIED = {
+    "forward": "sums the_system (listed blocks) quotient",
+    "backward": "copies the_system (listed blocks) quotient",
+    "linear": "weighted matrix quotient",
+}
+
+#: Longer numbers are hexadecimal: of decimals Coq takes quadratic time to read, and Python writes 4 300 digits.
+_DECIMAL_BITS = 256
+
 #: Functions of which something is known, as ``theory/Functions.v`` calls them.
 KNOWN_FUNCTIONS = {
     name: name.capitalize()
@@ -64,7 +79,11 @@ def script(claim: NumberedClaim, reference: bool = False) -> str:
     Theorem accepted : forward_lumping the_system (listed blocks) quotient.
     Proof. apply forward_accepted. vm_compute. reflexivity. Qed.
     <BLANKLINE>
-    Print Assumptions accepted.
+    Theorem solutions : forall (A : algebra) (D : Algebra.derivation A) (x : positive -> A),
+      solves D the_system x -> solves D quotient (total the_system (listed blocks) x).
+    Proof. apply forward_solutions, accepted. Qed.
+    <BLANKLINE>
+    Print Assumptions solutions.
     """
     return _Script(claim, reference).text()
 
@@ -96,7 +115,9 @@ class _Script:
     def text(self) -> str:
         claim = self.claim
         parts = "rows" if claim.kind == "linear" else "blocks"
-        what = f"A {claim.kind} lumping of {len(claim.names)} variables to {len(claim.quotient_names)} {parts}."
+        what = (
+            f"A {claim.kind} lumping: {len(claim.names)} → {len(claim.quotient_names)} variables."
+        )
         if self.reference:
             what += " The system is a reference model."
         where = "Systems.v" if claim.symbols is None else "Functions.v and Systems.v"
@@ -113,7 +134,8 @@ class _Script:
             self._linear()
         else:
             self._partitions()
-        return "\n".join(self.lines) + "\n\nPrint Assumptions accepted.\n"
+        name = self._meaning()
+        return "\n".join(self.lines) + f"\n\nPrint Assumptions {name}.\n"
 
     def _derived(self) -> int:
         """The highest number that a derivation uses."""
@@ -274,6 +296,37 @@ class _Script:
             f"\nTheorem accepted : {statement}.\nProof. apply {theorem}. vm_compute. reflexivity. Qed."
         )
 
+    def _meaning(self) -> str:
+        """What follows for solutions, or for the trajectories of a map; the name of the theorem."""
+        claim, kind, backward = self.claim, self.claim.kind, self.claim.kind == "backward"
+        name = "trajectories" if claim.time else "solutions"
+        follows = "moves N" if claim.time else "solves D"
+        given = ["(N : shift_operator A)" if claim.time else "(D : Algebra.derivation A)"]
+        large, small, assumed = "x", f"({_AGGREGATED[kind]} x)", ""
+        if claim.symbols is not None:
+            given = ["(F : interpretation A)", *given, "(z w : positive -> A)"]
+            large, small = "z", "w"
+            defined = (
+                "state_of F the_system functions z -> state_of F quotient quotient_functions w"
+            )
+            assumed = f"\n  {defined} ->\n  {_TIED[kind]} z w ->"
+        elif backward:
+            given.append("(y : positive -> A)")
+            large, small = f"({_AGGREGATED[kind]} y)", "y"
+        else:
+            given.append("(x : positive -> A)")
+        both = [f"{follows} the_system {large}", f"{follows} quotient {small}"]
+        theorem = f"{kind}_{name}" + ("" if claim.symbols is None else "_of")
+        proof = f"apply {theorem}, accepted."
+        if kind == "linear":  # also that the rows are of variables
+            rows = "apply rows_checked; vm_compute; reflexivity"
+            proof = f"apply {theorem}; [apply accepted | {rows}]."
+        self.lines.append(
+            f"\nTheorem {name} : forall (A : algebra) {' '.join(given)},{assumed}\n"
+            f"  {' -> '.join(reversed(both) if backward else both)}.\nProof. {proof} Qed."
+        )
+        return name
+
     def _names(self, what: str, names: Sequence[str]) -> None:
         shown = ", ".join(f"{n} = {comment(name)}" for n, name in enumerate(names, 1))
         self.lines.append(f"(* {what}: {shown}. *)")
@@ -302,7 +355,8 @@ class _Script:
         name = self.coefficients.get(value)
         if name is None:
             name = self.coefficients[value] = f"c{len(self.coefficients) + 1}"
-            self.lines.append(f"Definition {name} := ({value.numerator} # {value.denominator})%Q.")
+            shown = f"{_numeral(value.numerator)} # {_numeral(value.denominator)}"
+            self.lines.append(f"Definition {name} := ({shown})%Q.")
         return name
 
     def _nested(self, name: str, kind: str, before: str, items: Sequence[str]) -> None:
@@ -316,6 +370,10 @@ class _Script:
                 f"Definition {whole} : {kind} := {body}{tail}{')' * len(pieces[at])}."
             )
             tail = whole
+
+
+def _numeral(number: int) -> str:
+    return str(number) if number.bit_length() <= _DECIMAL_BITS else hex(number)
 
 
 def _monomial(factors: Iterable[tuple[int, int]]) -> str:

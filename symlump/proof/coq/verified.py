@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -21,6 +20,7 @@ from symlump.proof.check import (
     read_claim,
     replay_evaluations,
     verdict,
+    where_defined,
 )
 from symlump.proof.closure import examine_closure
 from symlump.proof.coq import development
@@ -63,6 +63,7 @@ def check_verified(
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
         known = _answer_in_python(claim)
+        where_defined(claim)
         found = _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
         if found.accepted and known != "accepted" and not _separates(claim):
             raise Inconclusive(f"{found.reason}; not by the record in the file, which is too short")
@@ -113,8 +114,8 @@ def _judged(
             if any(value.denominator % found.modulus == 0 for value, _ in terms):
                 raise Inconclusive(f"{found.modulus} divides a denominator")
     answers = answers_of(claim)
-    linear = claim.kind == "linear"
-    size = f"{len(claim.names)} variables, {len(claim.quotient_names)} {'rows' if linear else 'blocks'}"
+    part = "row" if claim.kind == "linear" else "block"
+    size = f"{_count(len(claim.names), 'variable')}, {_count(len(claim.quotient_names), part)}"
     what = f"{claim.kind} lumping ({size})" + (" of a reference model" if reference else "")
     unknown = claim.symbols is not None and claim.symbols.unknown
     free = FREE if unknown else ""
@@ -132,6 +133,10 @@ def _judged(
             return Verdict("accepted", f"{what}, the {best}{free}: proved", coarsest=True)
     inside = " inside the initial partition" if "inside" in answers else ""
     return Verdict("accepted", f"{what}{inside}: proved")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _proved(claim: NumberedClaim) -> dict[str, bool]:
@@ -162,9 +167,7 @@ def ask(claim: NumberedClaim) -> dict[str, bool]:
     FailureError
         If the program fails, for want of memory for one.
     """
-    done = subprocess.run(
-        [str(program_path())], input=_input(claim), capture_output=True, text=True, check=False
-    )
+    done = development.run_deep([str(program_path())], _input(claim))
     if done.returncode:
         raise FailureError(f"the verified checker failed: {done.stderr.strip()[:400]}")
     return {what: holds == "true" for what, holds in map(str.split, done.stdout.splitlines())}

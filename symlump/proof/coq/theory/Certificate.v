@@ -3,9 +3,13 @@
 From Coq Require Export QArith List.
 From Symlump Require Export Algebra Polynomial Systems Backward Forward Replay ForwardReplay BackwardReplay.
 From Symlump Require Export Linear Modular Derivation Smallest.
-From Symlump Require Export Functions Symbols Sample Square Coarsest Gradients.
+From Symlump Require Export Functions Trajectories Symbols Sample Square Coarsest Gradients.
 Export ListNotations.
 Local Open Scope bool_scope.
+
+(* The rows of a certificate are rows of variables, as is computed. *)
+Lemma rows_checked s L : in_variables_check s L = true -> in_variables_of s L.
+Proof. apply in_variables_checked. Qed.
 
 (* How lists are written. *)
 Definition next {X : Type} (x : X) (l : list X) : list X := x :: l.

@@ -112,13 +112,12 @@ Proof.
   now apply S, E.
 Qed.
 
-Theorem linear_solutions_of s fs rows g gs : linear_lumping_of s fs rows g gs ->
-  (forall k w v, In (w, v) (item [] rows k) -> In v (variables s)) ->
+Theorem linear_solutions_of s fs rows g gs : linear_lumping_of s fs rows g gs -> in_variables_of s rows ->
   forall (A : algebra) (F : interpretation A) (D : derivation A) (z w : positive -> A),
     state_of F s fs z -> state_of F g gs w -> weighted rows g z w -> solves D s z -> solves D g w.
 Proof.
   intros (_ & H) I A F D z w Z W T S k K. rewrite (H A F z w Z W T k K), (derive_eq D _ _ (T k K)).
-  exact (derive_combination D s z _ S (I k)).
+  exact (derive_combination D s z _ S (row_in_variables s rows I k)).
 Qed.
 
 (* ------------------------------------------------------------------ Which is the coarsest.
@@ -141,9 +140,6 @@ Definition nothing_coarser (equivalence : system -> symbols -> partition -> Prop
   inside s P initial /\ forall R, equivalence s fs R -> inside s R initial -> inside s R P.
 
 (* ------------------------------------------------------------------ Which linear lumping is the smallest. *)
-
-Definition in_variables_of (s : system) (L : rows) : Prop :=
-  forall r w v, In r L -> In (w, v) r -> In v (variables s).
 
 (* Whatever the functions are, the values of these rows determine those of their derivatives. *)
 Definition invariant_of (s : system) (fs : symbols) (L : rows) : Prop :=

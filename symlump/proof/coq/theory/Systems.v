@@ -69,6 +69,10 @@ Definition linear_lumping (s : system) (rows : list (list (Q * positive))) (g : 
   forall (A : algebra) (x : positive -> A) (k : positive), In k (variables g) ->
     (combinations rows (field s x) k == field g (combinations rows x) k)%A.
 
+(* Rows of variables of the system. *)
+Definition in_variables_of (s : system) (L : list (list (Q * positive))) : Prop :=
+  forall r w v, In r L -> In (w, v) r -> In v (variables s).
+
 (* ------------------------------------------------------------------ Solutions. *)
 
 Lemma in_variables s v : In v (variables s) <-> (Pos.to_nat v <= length s)%nat.
@@ -114,12 +118,18 @@ Proof.
   - rewrite (Radd_comm (ring_laws A)). apply (Radd_0_l (ring_laws A)).
 Qed.
 
+Lemma row_in_variables s L : in_variables_of s L -> forall k w v, In (w, v) (item [] L k) -> In v (variables s).
+Proof.
+  intros H k w v I. unfold item in I. destruct (nth_in_or_default (pred (Pos.to_nat k)) L []) as [R|E].
+  - exact (H _ _ _ R I).
+  - now rewrite E in I.
+Qed.
+
 (* The combinations of a solution are a solution of the quotient. *)
-Theorem linear_solutions s rows g : linear_lumping s rows g ->
-  (forall k w v, In (w, v) (item [] rows k) -> In v (variables s)) ->
+Theorem linear_solutions s rows g : linear_lumping s rows g -> in_variables_of s rows ->
   forall (A : algebra) (D : derivation A) (x : positive -> A), solves D s x -> solves D g (combinations rows x).
 Proof.
-  intros H W A D x S k K. rewrite <- H by trivial. exact (derive_combination D s x _ S (W k)).
+  intros H W A D x S k K. rewrite <- H by trivial. exact (derive_combination D s x _ S (row_in_variables s rows W k)).
 Qed.
 
 (* ------------------------------------------------------------------ Equivalences, and which is the coarsest.

@@ -1,4 +1,4 @@
-"""symlump: lumping of polynomial differential equations, and of neural networks as such equations.
+"""symlump: lumping of differential equations, and of neural networks as such equations.
 
 A system goes in, a lumping comes out, with its proof; a network is a system with a way back.
 """
@@ -238,6 +238,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
+    if name == "ode":  # sl.ode("x' = -x") on its own
+        return import_module("symlump.ode")
     if name == "NetworkGraph":
         import warnings
 

@@ -59,7 +59,7 @@ def build_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(
         prog="symlump",
-        description="Lumping of polynomial differential equations and of neural networks.",
+        description="Lumping of differential equations and of neural networks, with proofs.",
         epilog="Exit codes: 0 done, 1 the request cannot be met or a file cannot be written,\n"
         "2 the input cannot be used, 130 interrupted.",
     )

@@ -179,8 +179,8 @@ def claim(events: tuple[Event, ...]) -> str:
     --------
     >>> from symlump.formats.flat import Call
     >>> print(claim((Event("e", Call(">", ("x", Fraction(2))), {"x": Fraction(0)}),)))
-    1 event is kept, and 'x', which it reads or sets, is not merged: so an exact lumping holds across \
-events, too; whatever else is said of the equations holds between them
+    1 event is kept; lumpings by blocks, and those that keep observables, do not merge 'x', which it reads or \
+sets, and hold across events where they are exact; whatever else is said of the equations holds between events
     """
     names = names_in(events)
     one = len(events) == 1
@@ -188,8 +188,8 @@ events, too; whatever else is said of the equations holds between them
     if not names:
         return kept
     who = "it reads or sets" if one else "they read or set"
-    alone = "is not merged" if len(names) == 1 else "are not merged"
     return (
-        f"{kept}, and {quote_names(names)}, which {who}, {alone}: so an exact lumping holds across events, "
-        "too; whatever else is said of the equations holds between them"
+        f"{kept}; lumpings by blocks, and those that keep observables, do not merge {quote_names(names)}, "
+        f"which {who}, and hold across events where they are exact; whatever else is said of the equations "
+        "holds between events"
     )

@@ -44,10 +44,7 @@ def test_an_event_in_terms_of_variables_and_numbers():
     (found,) = read(text).events
     assert str(found) == "e: when 3*A > 2 (after 3) (priority B), B = 3*A + 3"
     assert found.variables == ("A", "B")
-    assert (
-        "1 event is kept, and 'A', 'B', which it reads or sets, are not merged"
-        in read(text).notes[-1]
-    )
+    assert "do not merge 'A', 'B', which it reads or sets" in read(text).notes[-1]
     (letters,) = read(text, parameters="symbolic").events
     assert str(letters) == "e: when k*A > 2 (after k) (priority B), B = k*A + k"
     assert letters.variables == ("k", "A", "B")
@@ -386,8 +383,16 @@ def test_commands_of_a_model_with_events(tmp_path, capsys):
     (shown,) = json.loads(capsys.readouterr().out)["events"]
     assert shown["text"] == "e: when z > 4, k = k/4" and shown["variables"] == ["z", "k"]
     assert main(["lump", str(path), "--method", "forward", "-o", f"{tmp_path}/small.xml"]) == 0
-    assert "an exact lumping holds across events, too" in capsys.readouterr().out
+    assert "hold across events where they are exact" in capsys.readouterr().out
     assert formats.read(tmp_path / "small.xml").events == read(planted()).events
+    assert main(["hierarchy", str(path), "--json"]) == 0
+    levels = json.loads(capsys.readouterr().out)["levels"]
+    assert [level["across_events"] for level in levels] == [False, False, False]
+    assert main(["hierarchy", str(path)]) == 0
+    assert (
+        "hold between events only, as they merge what events read or set: "
+        in capsys.readouterr().out
+    )
     linear = ["--method", "constrained", "--observable", "z"]
     assert main(["lump", str(path), *linear, "-o", f"{tmp_path}/rows.xml"]) == 0
     assert "k" in formats.read(tmp_path / "rows.xml").ode.variables

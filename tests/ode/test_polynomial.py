@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from fractions import Fraction
 
 import networkx as nx
@@ -139,3 +141,9 @@ def test_numbers_are_shown_truly(value):
     shown = number_text(value)
     if not shown.endswith("…"):
         assert Fraction(shown) == value or Fraction(float(shown)) == value
+
+
+def test_the_package_reads_equations():
+    code = 'import symlump as sl; print(sl.ode("x\' = -k*x/(1 + x); y\' = x", ["k"]))'
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == str(sl.ODE.from_text("x' = -k*x/(1 + x); y' = x", ["k"])) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from symlump.progress import working
 if TYPE_CHECKING:
     from symlump.formats.model import Model
     from symlump.lumping.linear.hierarchy import Hierarchy
+    from symlump.lumping.linear.linear_lumping import LinearLumping
 
 _DESCRIPTION = """\
 Find a maximal chain of exact linear lumpings of a model: each has all combinations of the one before it and
@@ -64,9 +66,28 @@ def run(options: argparse.Namespace) -> Answer:
                 f"{Path(options.file).name}: {sizes(model)}",
                 *note_lines(model),
                 chain.to_text(max_lines=1000),
+                *_event_lines(model, chain),
             ]
         ),
     )
+
+
+def _across_events(model: Model, lumping: LinearLumping) -> bool:
+    """Whether a lumping has all that events read or set among its rows, and so holds across events."""
+    from symlump.formats.events import names_in
+
+    names = [name for name in names_in(model.events) if name in model.ode.index]
+    return all(lumping.express({name: Fraction(1)}) is not None for name in names)
+
+
+def _event_lines(model: Model, chain: Hierarchy) -> list[str]:
+    """Which levels hold between events only."""
+    between = [str(len(lumping)) for lumping in chain if not _across_events(model, lumping)]
+    if not between:
+        return []
+    return [
+        f"hold between events only, as they merge what events read or set: {', '.join(between)}"
+    ]
 
 
 def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict[str, Any]:
@@ -85,6 +106,7 @@ def _report(options: argparse.Namespace, model: Model, chain: Hierarchy) -> dict
             {
                 "dimension": len(lumping),
                 "exact": lumping.exact,
+                "across_events": _across_events(model, lumping),
                 "combinations": {
                     name: {variable: fraction_text(value) for variable, value in row.items()}
                     for name, row in lumping.combinations.items()

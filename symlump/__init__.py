@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from symlump.ode.simulate import Trajectory, simulate
     from symlump.ode.system import ODE
     from symlump.proof.certificate import Certificate
+    from symlump.store.lump_store import StoreLumping, lump_store
+    from symlump.store.store import Store, read_store
+    from symlump.store.writing import write_store
     from symlump.tolerances.search import search
     from symlump.tolerances.sweep import Sweep, sweep
 
@@ -144,6 +147,11 @@ _HOME = {
     "Annealing": "symlump.compression.annealing.result",
     "anneal": "symlump.compression.annealing.anneal",
     "compress": "symlump.compression.compress",
+    "Store": "symlump.store.store",
+    "StoreLumping": "symlump.store.lump_store",
+    "lump_store": "symlump.store.lump_store",
+    "read_store": "symlump.store.store",
+    "write_store": "symlump.store.writing",
     "ReductionExplanation": "symlump.compression.relaxed.explain_reduction",
     "explain_reduction": "symlump.compression.relaxed.explain_reduction",
 }
@@ -184,6 +192,8 @@ __all__ = [
     "RecurrentNetwork",
     "ReductionExplanation",
     "Refinement",
+    "Store",
+    "StoreLumping",
     "Sweep",
     "Symmetric",
     "Trajectory",
@@ -205,11 +215,13 @@ __all__ = [
     "from_torch",
     "hierarchy",
     "lump",
+    "lump_store",
     "nearest_parameters",
     "reachable",
     "read",
     "read_onnx",
     "read_recurrent_onnx",
+    "read_store",
     "search",
     "simulate",
     "surrogate",
@@ -222,6 +234,7 @@ __all__ = [
     "write_onnx",
     "write_program",
     "write_safetensors",
+    "write_store",
 ]
 
 

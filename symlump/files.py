@@ -73,6 +73,45 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder, which takes the name ``path`` (new) when the block ends without an error.
+
+    Raises
+    ------
+    OutputError
+        If there is something of this name, or the folder cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with replacing_folder(folder / "a") as temporary:
+    ...     _ = (temporary / "b.txt").write_text("whole")
+    >>> [p.name for p in folder.rglob("*")]
+    ['a', 'b.txt']
+    """
+    target = Path(path)
+    if _status(target) is not None:
+        raise OutputError(f"cannot write {path}: it exists; give another name, or remove it")
+    parent = target.absolute().parent
+    if not parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {parent}")
+    temporary = parent / f".symlump-{secrets.token_hex(8)}.tmp"
+    try:
+        temporary.mkdir()
+        yield temporary
+        for written in temporary.rglob("*"):
+            if written.is_file():
+                with written.open("rb+") as content:
+                    os.fsync(content.fileno())  # a full disk may be told only now
+        temporary.rename(target)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     r"""Write a text file, whole or not at all: UTF-8, with ``\n`` at the ends of lines.
 

@@ -92,6 +92,36 @@ def _usage() -> tuple[str, int | None]:
     return "with an unknown amount taken", None
 
 
+def available_memory() -> int:
+    """Bytes that this process may still take: what the machine has free, and what limits leave.
+
+    Examples
+    --------
+    >>> available_memory() > 0
+    True
+    """
+    free, taken = [], 0
+    with suppress(OSError, ValueError, IndexError):
+        fields = dict(line.split()[:2] for line in open("/proc/meminfo", encoding="ascii"))  # noqa: SIM115
+        free.append(1024 * int(fields["MemAvailable:"]))
+    with (
+        suppress(OSError, ValueError, IndexError),
+        open("/proc/self/statm", encoding="ascii") as file,
+    ):
+        taken = mmap.PAGESIZE * int(file.read().split()[1])
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            free.append(int(file.read()) - taken)
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such module
+        import resource
+
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+            limit = resource.getrlimit(kind)[0]
+            if limit != resource.RLIM_INFINITY:
+                free.append(limit - taken)
+    return max(0, min(free, default=4 << 30))
+
+
 def size_text(count: int) -> str:
     """A number of bytes for people.
 

@@ -54,6 +54,8 @@ examples:
     symlump lump tree.ode --method backward --eps 0.01
   the smallest linear lumping that determines x1 and x2 + 2*x3:
     symlump lump tree.ode --method constrained --observable x1 --observable "x2 + 2*x3"
+  a system on disk that is larger than memory (see symlump convert):
+    symlump lump chain --method forward --memory 2GB -o small
   every model of a folder, in two processes:
     symlump lump models --method backward --table sizes.csv --jobs 2
 
@@ -78,7 +80,7 @@ _COLUMNS = (
 )
 #: Options that are for one model, when they are not given.
 _OF_ONE = {
-    **dict.fromkeys(("output", "certificate", "picture", "labels", "states", "rewards")),
+    **dict.fromkeys(("output", "memory", "certificate", "picture", "labels", "states", "rewards")),
     **dict.fromkeys(("partition", "by_digest"), False),
 }
 
@@ -141,7 +143,13 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="write the reduced model here; the suffix decides how",
+        help="write the reduced model here; the suffix decides how; of a folder: a folder",
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="of a folder that symlump convert has written: what may be taken, such as 2GB (default: what is "
+        "free); what does not fit is lumped on disk",
     )
     parser.add_argument(
         "--partition",
@@ -175,6 +183,16 @@ def run(options: argparse.Namespace) -> Answer:
 
         return run_many(options, __name__, _COLUMNS, IN_FOLDERS, _OF_ONE)
     check_one(options)
+    store = model = None
+    if Path(options.file).is_dir():
+        from symlump.cli.store.lump_folder import open_folder, run_folder, small_model
+
+        store = open_folder(options)
+        model = small_model(options, store)
+        if model is None:
+            return run_folder(options, store, _method(options))
+    else:
+        refuse(options, {"memory": None}, "is for folders that symlump convert has written")
     if options.output is not None:
         output_format(options)
     check_picture(options)
@@ -183,11 +201,11 @@ def run(options: argparse.Namespace) -> Answer:
     if options.method == "constrained":
         from symlump.cli.linear.lump_linear import run_linear
 
-        return run_linear(options)
+        return run_linear(options, model)
     if options.observable:
         raise MethodError("--observable is for --method constrained; here say --keep")
     method = _method(options)
-    model = read_model(options)
+    model = model or read_model(options)
     keep = [name for given in options.keep for name in names(given)]
     initial = model.initial_partition(options.initial, observables=keep)
     with working(f"lumping {len(model.ode)} variables"):

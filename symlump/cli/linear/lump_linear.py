@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _LISTED = 2000
 
 
-def run_linear(options: argparse.Namespace) -> Answer:
-    """Run the command for a linear lumping."""
+def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answer:
+    """Run the command for a linear lumping; the file is read unless that is done."""
     from symlump.lumping.linear.constrained import Constrained
     from symlump.lumping.lump import lump
 
@@ -36,7 +36,7 @@ def run_linear(options: argparse.Namespace) -> Answer:
         (options.partition, "--partition"),
     )
     check_linear(options, partitions)
-    model = read_model(options)
+    model = model or read_model(options)
     method = Constrained(kept_forms(options, model), eps=options.eps, retain=options.retain)
     with working(f"lumping {len(model.ode)} variables"):
         start = time.perf_counter()

@@ -1,0 +1,251 @@
+"""The embedded engine: DuckDB in a folder of its own, under a memory limit, beyond which it spills to disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symlump.errors import (
+    FailureError,
+    InputError,
+    MethodError,
+    MissingExtraError,
+    OutOfMemoryError,
+    OutputError,
+)
+from symlump.memory import available_memory, size_text
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+#: What Python, numpy and the engine's own code take beside what the engine counts.
+_BESIDE = 200 << 20
+#: The share of the rest that the engine may take: what it counts is not all that it asks the system for.
+_SHARE = 0.7
+#: Below this the engine cannot sort or join at all.
+LEAST_MEMORY = 350 << 20
+#: Each thread has buffers of its own.
+_A_THREAD = 160 << 20
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def memory_bytes(given: int | str) -> int:
+    """A size in bytes, as a number or as text such as ``2GB`` (10⁹ bytes each) or ``2GiB`` (2³⁰).
+
+    Raises
+    ------
+    MethodError
+        If it is something else, or less than 350 MiB, which the engine needs.
+
+    Examples
+    --------
+    >>> memory_bytes("2GB"), memory_bytes("1.5 GiB"), memory_bytes(10**9)
+    (2000000000, 1610612736, 1000000000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(i?)B?\s*", str(given), re.IGNORECASE)
+    if found is None or (found[3] and not found[2]):
+        raise MethodError(f"memory {given!r}: give a size such as 2GB, 800MB or 1.5GiB")
+    unit = found[2].upper()
+    size = int(float(found[1]) * (_BINARY[unit] if found[3] else _UNITS[unit]))
+    if size < LEAST_MEMORY:
+        raise MethodError(
+            f"memory {given}: the engine needs {size_text(LEAST_MEMORY)} or more to sort on disk"
+        )
+    return size
+
+
+class Engine:
+    """A database in a temporary folder; tables are made, replaced and asked in SQL."""
+
+    def __init__(self, connection: Any, folder: Path) -> None:
+        self._connection = connection
+        self.folder = folder
+
+    def run(self, sql: str) -> None:
+        """Carry out a statement."""
+        with engine_errors():
+            self._connection.execute(sql)
+
+    def table(self, name: str, sql: str) -> None:
+        """Make a table of what a query returns, or replace it."""
+        self.run(f"create or replace table {name} as {sql}")
+
+    def drop(self, *names: str) -> None:
+        """Remove tables; the space is used again."""
+        for name in names:
+            self.run(f"drop table if exists {name}")
+
+    def one(self, sql: str) -> tuple[Any, ...]:
+        """The first row of the answer."""
+        with engine_errors():
+            found: tuple[Any, ...] = self._connection.execute(sql).fetchone()
+        return found
+
+    def number(self, sql: str) -> int:
+        """The one number of the answer; 0 where it is null."""
+        return int(self.one(sql)[0] or 0)
+
+    def rows(self, sql: str, at_once: int = 10_000) -> Iterator[tuple[Any, ...]]:
+        """The rows of the answer, some at a time."""
+        with engine_errors():
+            cursor = self._connection.cursor()
+            cursor.execute(sql)
+            while found := cursor.fetchmany(at_once):
+                yield from found
+
+    def arrays(self, sql: str) -> dict[str, npt.NDArray[Any]]:
+        """The columns of the answer, which fits in memory."""
+        with engine_errors():
+            found: dict[str, npt.NDArray[Any]] = self._connection.execute(sql).fetchnumpy()
+        return found
+
+    def save(self, sql: str, path: Path, chunk: Columns | None = None) -> None:
+        """Write what a query returns as a Parquet file; ``chunk`` are arrays that it may call ``chunk``."""
+        with engine_errors():
+            if chunk is not None:
+                self._connection.register(
+                    "chunk", {k: np.ascontiguousarray(v) for k, v in chunk.items()}
+                )
+            self._connection.execute(
+                f"copy ({sql}) to {quoted(path)} (format parquet, compression zstd)"
+            )
+            if chunk is not None:
+                self._connection.unregister("chunk")
+
+
+@contextmanager
+def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[Engine]:
+    """An engine whose files are in a temporary folder in ``beside``, removed at the end.
+
+    Parameters
+    ----------
+    beside : Path
+        A folder that exists.
+    memory : int
+        Bytes that this process may take in all.
+    threads : int, optional
+        Default: one a processor, and no more than the memory allows.
+
+    Raises
+    ------
+    MissingExtraError
+        If DuckDB is not installed.
+    OutputError
+        If no folder can be made there.
+    """
+    duckdb = load_engine()
+    limit = int((memory - _BESIDE) * _SHARE)
+    most = max(1, limit // _A_THREAD)
+    threads = min(threads or os.cpu_count() or 1, most)
+    folder = beside / f".symlump-{secrets.token_hex(8)}.tmp"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise OutputError(f"cannot make a folder in {beside}: {error.strerror}") from None
+    try:
+        connection = duckdb.connect(
+            str(folder / "work.db"),
+            config={
+                "memory_limit": f"{limit}B",
+                "threads": threads,
+                "temp_directory": str(folder / "spilled"),
+                "preserve_insertion_order": False,
+                # Nothing is fetched from anywhere.
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        try:
+            connection.execute("set enable_progress_bar = false")
+            connection.execute("set enable_external_file_cache = false")
+            yield Engine(connection, folder)
+        finally:
+            connection.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def temporary_engine() -> Iterator[Engine]:
+    """An engine for what fits in memory anyway; it leaves no trace beside a store."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        engine(Path(folder), max(LEAST_MEMORY, available_memory())) as db,
+    ):
+        yield db
+
+
+def load_engine() -> Any:
+    """The module ``duckdb``.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingExtraError(
+            "systems on disk need DuckDB: pip install 'symlump[store]'"
+        ) from None
+    return duckdb
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Turn what the engine says into errors of symlump."""
+    duckdb = load_engine()
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        said = _first_line(error)
+        full = "temp" in said and "directory" in said
+        if full:
+            raise FailureError(f"the disk does not suffice for what is spilled: {said}") from None
+        raise OutOfMemoryError(f"the memory limit does not suffice: {said}") from None
+    except duckdb.OutOfRangeException as error:
+        raise FailureError(
+            f"a sum or a coefficient of the quotient is too large for the engine: {_first_line(error)}"
+        ) from None
+    except duckdb.IOException as error:
+        raise FailureError(f"the engine cannot read or write: {_first_line(error)}") from None
+    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        raise InputError(_first_line(error)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a text in SQL.
+
+    Examples
+    --------
+    >>> quoted("it's")
+    "'it''s'"
+    """
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def parquet(files: Iterable[Path]) -> str:
+    """What reads Parquet files in SQL: their names as they are, none a pattern.
+
+    Examples
+    --------
+    >>> parquet([Path("a[1].parquet")])
+    "read_parquet(['a[[]1].parquet'], hive_partitioning = false)"
+    """
+    names = (quoted(re.sub(r"([*?\[])", r"[\1]", str(path))) for path in files)
+    return f"read_parquet([{', '.join(names)}], hive_partitioning = false)"

@@ -1,0 +1,193 @@
+"""What a lumping on disk works on: integer terms in small types, and the initial blocks.
+
+All coefficients are multiplied by their least common denominator, which changes no equality of sums; from then
+on everything is arithmetic with integers, in rounds modulo a prime and exact in the comparison. A block is
+called by its first variable, so that equal partitions have equal tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+from typing import Literal
+
+from symlump.errors import FailureError, MethodError, VariableError
+from symlump.formats.source import quote
+from symlump.store.engine import Engine, quoted
+from symlump.store.store import Store
+from symlump.suggest import did_you_mean
+
+#: The Mersenne prime 2^31 − 1, modulo which rounds are.
+PRIME = 2**31 - 1
+#: Sums of this many bits are exact in the engine's widest integers.
+_WIDEST = 126
+_MACHINE = 62
+
+
+@dataclass(frozen=True)
+class Working:
+    """The tables of one lumping in an engine.
+
+    ``t`` (own, other, c) has the terms of a linear system: backward, own is the equation and other the variable
+    in it, and forward the other way round, for then both ask whether sums of c over blocks of ``other`` agree.
+    Of any other system ``t`` is (row, monomial, c), and ``f`` (monomial, variable, power) has the factors.
+    ``v`` (variable, block) is the partition.
+
+    Parameters
+    ----------
+    db : Engine
+    store : Store
+    direction : {"forward", "backward"}
+    linear : bool
+        Whether each monomial is one variable.
+    scale : int
+        The common denominator.
+    type, sum_type : str
+        The types of coefficients, and of exact sums of them.
+    id_type : str
+        The type of variables and monomials.
+    """
+
+    db: Engine
+    store: Store
+    direction: str
+    linear: bool
+    scale: int
+    type: str
+    sum_type: str
+    id_type: str
+
+    @property
+    def residue(self) -> str:
+        """A coefficient in SQL, so small that its product with a residue fits in 64 bits."""
+        return "t.c::bigint" if self.type == "integer" else f"(t.c % {PRIME})::bigint"
+
+
+def prepare(db: Engine, store: Store, direction: str) -> Working:
+    """Make the tables of a store, all but the partition.
+
+    Raises
+    ------
+    FailureError
+        If the coefficients have a common denominator too large for the engine's integers.
+    """
+    terms, factors = store.sql("terms"), store.sql("monomials")
+    scale = _common_denominator(db, store)
+    widest = db.number(
+        f"select max(abs(numerator)::hugeint * ({scale}::hugeint // denominator)) from {terms}"
+    )
+    power = db.number(f"select max(power) from {factors}")
+    bound = widest * max(1, store.terms) * max(1, power)
+    if bound.bit_length() > _WIDEST:
+        raise _too_wide(store, bound.bit_length())
+    kind = "integer" if widest < PRIME else "bigint" if widest < 2**_MACHINE else "hugeint"
+    ids = "integer" if max(store.variables, store.monomials) < 2**31 else "bigint"
+    single, all_one = db.one(
+        f"select count(distinct monomial), coalesce(bool_and(power = 1), true) from {factors}"
+    )
+    linear = single == store.factors == store.monomials and all_one
+    work = Working(
+        db,
+        store,
+        direction,
+        linear,
+        scale,
+        kind,
+        "bigint" if bound.bit_length() <= _MACHINE else "hugeint",
+        ids,
+    )
+    value = f"(numerator * ({scale}::hugeint // denominator))::{kind} as c"
+    if scale == 1:
+        value = f"numerator::{kind} as c"
+    if not linear:
+        db.table(
+            "t",
+            f"select row::{ids} as row, monomial::{ids} as monomial, {value} from {terms} "
+            "where numerator <> 0",
+        )
+        db.table(
+            "f",
+            f"select monomial::{ids} as monomial, variable::{ids} as variable, "
+            f"sum(power)::bigint as power from {factors} group by all",
+        )
+        return work
+    same = db.number(f"select count(*) from {factors} where monomial <> variable") == 0
+    variable = "monomial" if same else "variable"
+    joined = "" if same else f"join (select monomial, variable from {factors}) using (monomial)"
+    own, other = (variable, "row") if direction == "forward" else ("row", variable)
+    db.table(
+        "t",
+        f"select {own}::{ids} as own, {other}::{ids} as other, {value} from {terms} {joined} "
+        "where numerator <> 0",
+    )
+    return work
+
+
+def _common_denominator(db: Engine, store: Store) -> int:
+    scale = 1
+    for (denominator,) in db.rows(f"select distinct denominator from {store.sql('terms')}"):
+        scale = lcm(scale, denominator)
+        if scale.bit_length() > 64:
+            raise _too_wide(store, scale.bit_length())
+    return scale
+
+
+def _too_wide(store: Store, bits: int) -> FailureError:
+    return FailureError(
+        f"{store.path}: over a common denominator the coefficients have sums of {bits} bits or more, and the "
+        f"engine adds exactly up to {_WIDEST}; in memory there is no such limit: lump(store.model().ode, …)"
+    )
+
+
+def start_blocks(
+    work: Working, initial: Literal["one", "file", "values"], keep: Sequence[str]
+) -> int:
+    """Make the table ``v`` of what may merge; returns the number of blocks.
+
+    Parameters
+    ----------
+    work : Working
+    initial : {"one", "file", "values"}
+        Everything; what has one part; what has equal initial values.
+    keep : sequence of str
+        Variables that stay alone, as parameters do.
+
+    Raises
+    ------
+    MethodError
+        If ``initial`` is none of these, or initial values are not known.
+    VariableError
+        If a name is unknown.
+    """
+    db, table, ids = work.db, work.store.sql("variables"), work.id_type
+    keys = {
+        "one": "0",
+        "file": "part",
+        "values": "numerator // gcd(numerator, denominator), denominator // gcd(numerator, denominator)",
+    }
+    if initial not in keys:
+        raise MethodError(f"initial={initial!r} is none of 'one', 'file', 'values'")
+    if initial == "values" and db.number(
+        f"select count(*) from {table} where denominator is null and not parameter"
+    ):
+        raise MethodError(f"{work.store.path} does not know the initial values of all variables")
+    names = ", ".join(quoted(name) for name in keep) or "null"
+    known = {name for (name,) in db.rows(f"select name from {table} where name in ({names})")}
+    for name in keep:
+        if name not in known:
+            some = [n for (n,) in db.rows(f"select name from {table} order by variable limit 1000")]
+            raise VariableError(
+                f"{quote(name)} is no variable of {work.store.path}"
+                f"{did_you_mean(name, some, 'the first are ')}{', '.join(some[:8])}"
+            )
+    alone = f"if(parameter or name in ({names}), variable, null)"
+    group = (
+        f"{keys[initial]}, {alone}" if keep else f"{keys[initial]}, if(parameter, variable, null)"
+    )
+    db.table(
+        "v",
+        f"select variable::{ids} as variable, "
+        f"(min(variable) over (partition by {group}))::{ids} as block from {table}",
+    )
+    return db.number("select count(*) from v where variable = block")

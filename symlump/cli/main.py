@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": ("demo_command", "train a small network, compress it, compare"),
     "compress": ("networks.compress_command", "a saved network in, a smaller one out"),
     "lump": ("lump_command", "a model file in, its reduced model out"),
+    "convert": ("store.convert_command", "a model file into a folder that need not fit in memory"),
     "show": ("show_command", "what is in a model file or a network"),
     "sweep": ("sweep_command", "one reduction at many tolerances, as a table and a picture"),
     "report": ("report_command", "one page about a model, with a slider over the tolerance"),

@@ -28,6 +28,8 @@ class Source:
         Shown at the head of every error.
     text : str
         Line ends are ``\\n``, whatever the file has.
+    first_line : int
+        The number of its first line, of a part of a file.
 
     Examples
     --------
@@ -37,6 +39,7 @@ class Source:
 
     path: str
     text: str
+    first_line: int = 1
 
     @classmethod
     def read(cls, path: str | Path) -> Source:
@@ -112,7 +115,8 @@ class Source:
     def where(self, position: int) -> str:
         """``PATH:LINE:COLUMN`` of a position in the text."""
         line = bisect_right(self._line_starts, position)
-        return f"{self.path}:{line}:{position - self._line_starts[line - 1] + 1}"
+        number = line + self.first_line - 1
+        return f"{self.path}:{number}:{position - self._line_starts[line - 1] + 1}"
 
     def lines(self, blank: str | None = None) -> Iterator[tuple[int, int]]:
         """Where each line begins and ends without blanks (by default white space), but for the empty ones.

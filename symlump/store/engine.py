@@ -110,17 +110,27 @@ class Engine:
         return found
 
     def save(self, sql: str, path: Path, chunk: Columns | None = None) -> None:
-        """Write what a query returns as a Parquet file; ``chunk`` are arrays that it may call ``chunk``."""
+        """Write what a query returns as a Parquet file; it may call arrays ``chunk``."""
+        with self._with_chunk(chunk):
+            self.run(f"copy ({sql}) to {quoted(path)} (format parquet, compression zstd)")
+
+    def append(self, table: str, sql: str, chunk: Columns) -> None:
+        """Add what a query returns to a table; it may call arrays ``chunk``."""
+        with self._with_chunk(chunk):
+            self.run(f"insert into {table} {sql}")
+
+    @contextmanager
+    def _with_chunk(self, chunk: Columns | None) -> Iterator[None]:
+        if chunk is None:
+            yield
+            return
+        arrays = {name: np.ascontiguousarray(array) for name, array in chunk.items()}
         with engine_errors():
-            if chunk is not None:
-                self._connection.register(
-                    "chunk", {k: np.ascontiguousarray(v) for k, v in chunk.items()}
-                )
-            self._connection.execute(
-                f"copy ({sql}) to {quoted(path)} (format parquet, compression zstd)"
-            )
-            if chunk is not None:
-                self._connection.unregister("chunk")
+            self._connection.register("chunk", arrays)
+        try:
+            yield
+        finally:
+            self._connection.unregister("chunk")
 
 
 @contextmanager

@@ -254,8 +254,7 @@ def _on_disk(
             return blocks, rounds, False, None
         monomials = write_quotient(work, writer)
         quotient = writer.finish(store.name, store.discrete, monomials)
-    assert output is not None
-    return blocks, rounds, False, replace(quotient, path=Path(output))
+    return blocks, rounds, False, quotient
 
 
 @contextmanager
@@ -291,7 +290,6 @@ def _in_memory(
             labels = {"variable": np.arange(len(model.ode)), "block": lumping.partition.labels}
             writer.add_blocks("select * from chunk", labels)
             quotient = writer.finish(store.name, store.discrete, count)
-        quotient = replace(quotient, path=Path(output))
     return len(lumping.partition), lumping.rounds, lumping.exact, quotient
 
 

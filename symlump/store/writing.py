@@ -78,8 +78,8 @@ class TableWriter:
 class StoreWriter:
     """The tables of a store that is being written."""
 
-    def __init__(self, folder: Path, db: Engine) -> None:
-        self.folder, self.db = folder, db
+    def __init__(self, folder: Path, db: Engine, target: Path) -> None:
+        self.folder, self.db, self._target = folder, db, target
         self.terms, self.monomials, self.variables = (
             TableWriter(folder, table, db) for table in ("terms", "monomials", "variables")
         )
@@ -96,9 +96,12 @@ class StoreWriter:
             table.flush()
         counts = (self.variables.count, monomials, self.monomials.count, self.terms.count)
         store = Store(self.folder, name, discrete, *counts)
-        check_store(store, self.db)
+        try:
+            check_store(store, self.db)
+        except FileFormatError as problem:
+            raise FileFormatError(f"{self._target}: {problem}") from None
         write_text(self.folder / HEAD, json.dumps(store.head(), indent=1) + "\n")
-        return store
+        return replace(store, path=self._target)
 
     def add_system(self, system: Model | ODE) -> int:
         """Write what is in memory; returns the number of its monomials.
@@ -126,14 +129,9 @@ def writing_store(path: Path, memory: int) -> Iterator[StoreWriter]:
     ------
     OutputError
         If there is something of this name.
-    FileFormatError
-        If what was written is no system; it is gone then.
     """
     with replacing_folder(path) as folder, engine(folder.parent, memory) as db:
-        try:
-            yield StoreWriter(folder, db)
-        except FileFormatError as problem:
-            raise FileFormatError(f"{path}: {problem}") from None
+        yield StoreWriter(folder, db, path)
 
 
 def write_store(
@@ -200,8 +198,7 @@ def write_store(
             if variables is None:
                 raise MethodError("chunks of terms need variables=, their names or how many")
             count = _add_chunks(writer, system, variables, monomials, parts)
-        store = writer.finish(name, discrete, count)
-    return replace(store, path=Path(path))
+        return writer.finish(name, discrete, count)
 
 
 def _add_system(writer: StoreWriter, system: Model | ODE) -> int:

@@ -124,7 +124,7 @@ def test_what_would_be_read_as_rates_is_not_written():
         ("STATES 2\nTRANSITIONS 1\n1 2 p", "c.tra:3:1: expected 'from to probability'"),
         ("STATES 2\nTRANSITIONS 1\n1 2 1/0", "c.tra:3:5: division by zero"),
         ("STATES 2\nTRANSITIONS 1\n1 2 1e99999", "c.tra:3:5: the exponent of a number"),
-        ("STATES 999999999999\nTRANSITIONS 0\n", "c.tra:1:8: more than"),
+        ("STATES 999999999999\nTRANSITIONS 0\n", "c.tra:1:8: 999999999999 states take about"),
         ("2 1\n0 2 0.5", "c.tra:2:1: state outside 0 … 1"),
         ("2 2\n0 1 0.5", "c.tra:1:3: 2 transitions announced, 1"),
         ("states", "c.tra:1:1: expected 'STATES n' and 'TRANSITIONS m' (MRMC), 'n m' (PRISM)"),

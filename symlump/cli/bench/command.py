@@ -23,6 +23,7 @@ from symlump.cli.bench import (
     published,
     recurrent,
     sbml_suite,
+    store,
     sweeps,
     trained,
     transformer,
@@ -330,6 +331,13 @@ EXPERIMENTS = (
         linear.add_options,
         linear.run,
         linear.DESCRIPTION,
+    ),
+    Experiment(
+        "store",
+        "systems larger than memory, against one sort on disk (minutes)",
+        store.add_options,
+        store.run,
+        store.DESCRIPTION,
     ),
     Experiment(
         "anneal",

@@ -28,13 +28,14 @@ from symlump.formats.chains.numbers import PATTERN, written_number
 from symlump.formats.chains.states import with_labels, with_rewards, with_states
 from symlump.formats.model import Model
 from symlump.formats.source import Source, quote, quote_names
+from symlump.memory import available_memory, size_text
 from symlump.ode.exact import ExactArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
-MAX_STATES = 2_000_000
-#: How far from 1 a sum of probabilities in print may be.
+#: Bytes of memory that a state takes, with its name and its initial value.
+_A_STATE = 1000
 
 _MRMC = re.compile(
     r"\s*STATES[ \t]+([0-9]{1,12})[ \t]*\n"
@@ -127,7 +128,10 @@ def read_tra(
         the announced one, or a number is negative and the matrix is no generator.
     """
     source, head, note_of_actions = _without_actions(source)
-    start, stop, values = _transitions(source, head)
+    most = available_memory() // _A_STATE
+    if head.states is not None and head.states > most:
+        raise source.error(source.text.index(str(head.states)), _too_many(head.states, most))
+    start, stop, values = read_transitions(source, head, most)
     if head.transitions not in (None, len(start)):
         raise source.error(
             head.at, f"{head.transitions} transitions announced, {len(start)} in the file"
@@ -170,7 +174,22 @@ def read_tra(
     return with_rewards(model, list(rewards), head.first, rows)
 
 
-def _head(source: Source) -> Head:
+def _too_many(states: int, most: int) -> str:
+    return (
+        f"{states} states take about {size_text(states * _A_STATE)} of memory, and "
+        f"{size_text(most * _A_STATE)} are free; symlump convert writes a chain of any size to a folder, "
+        "which symlump lump takes"
+    )
+
+
+def read_head(source: Source) -> Head:
+    """How a file begins.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no chain.
+    """
     text = source.text
     choices = _CHOICES.match(text)
     if choices is not None:
@@ -182,8 +201,6 @@ def _head(source: Source) -> Head:
     for first, pattern in ((1, _MRMC), (0, _PRISM)):
         head = pattern.match(text)
         if head is not None:
-            if int(head[1]) > MAX_STATES:
-                raise source.error(head.start(1), f"more than {MAX_STATES} states")
             return Head(first, int(head[1]), int(head[2]), None, head.start(2), head.end())
     head = _STORM.match(text)
     if head is not None:
@@ -202,18 +219,31 @@ def _without_actions(source: Source) -> tuple[Source, Head, str]:
     """The file without names of actions behind its transitions, which PRISM may write."""
     lines = _TWO_LINES.match(source.text)
     if lines is None:
-        return source, _head(source), ""
+        return source, read_head(source), ""
     first, second = lines[1].split(), lines[2].split()
     if len(first) != 2 or len(second) != 4:
-        return source, _head(source), ""
+        return source, read_head(source), ""
     plain = Source(source.path, _ACTION.sub(r"\1", source.text))
-    return plain, _head(plain), "names of actions are not read: a chain has no choices"
+    return plain, read_head(plain), "names of actions are not read: a chain has no choices"
 
 
-def _transitions(source: Source, head: Head) -> tuple[Ints, Ints, ExactArray]:
-    """Where transitions start and stop, counted from 0, and their numbers."""
+def read_transitions(source: Source, head: Head, most: int) -> tuple[Ints, Ints, ExactArray]:
+    """Where transitions start and stop, counted from 0, and their numbers.
+
+    Parameters
+    ----------
+    source : Source
+    head : Head
+    most : int
+        How many states there may be where the head does not say it.
+
+    Raises
+    ------
+    FileFormatError
+        If a line is none, or a state is outside.
+    """
     columns, position, first = None, head.end, head.first
-    last = first + MAX_STATES - 1 if head.states is None else first + head.states - 1
+    last = first + most - 1 if head.states is None else first + head.states - 1
     with suppress(InputError):  # then a line is wrong, and is found below
         columns = read_columns(source.text, position, written_number)
     if columns is not None:

@@ -1,0 +1,104 @@
+"""``symlump convert``: a model file in, a folder of Parquet files out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files
+from symlump.cli.reading import READ, add_reading, note_lines, read_model
+from symlump.files import STANDARD
+from symlump.memory import size_text
+from symlump.progress import working
+
+if TYPE_CHECKING:
+    from symlump.store.store import Store
+
+_DESCRIPTION = """\
+Write the system of a model file into a folder of Parquet files, which symlump lump takes when it does not fit
+in memory. A Markov chain (.tra) is read piece by piece, whatever its size, if no labels, states or rewards are
+given; every other file is read whole. The folder holds polynomials (exactly), names, initial values and the
+initial partition; views and notes are left out, and functions and events refused.
+"""
+
+_EXAMPLES = """\
+examples:
+  symlump convert chain.tra chain
+  symlump lump chain --method forward --memory 2GB -o small
+
+exit codes: 0 done, 1 the folder cannot be written, 2 the input cannot be used
+"""
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Describe the command, and add its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EXAMPLES
+    parser.set_defaults(run=run)
+    add_reading(parser)
+    parser.add_argument("output", metavar="DIR", help="the folder, which must not exist")
+    parser.add_argument(
+        "--memory",
+        default="1GB",
+        metavar="SIZE",
+        help="what writing may take beside a file that is read whole (default: 1GB)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    declare_files(parser, reads=READ, writes=("output",))
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Run the command."""
+    from symlump.store.chains import convert_chain
+    from symlump.store.writing import write_store
+
+    if _is_plain_chain(options):
+        with working(f"converting {options.file}"):
+            store, note = convert_chain(
+                options.file, options.output, chain=options.chain, memory=options.memory
+            )
+        return _answer(options, store, [note] if note else [], [f"note: {note}"] if note else [])
+    model = read_model(options)
+    with working(f"writing {options.output}"):
+        store = write_store(options.output, model, memory=options.memory)
+    lines = note_lines(model)
+    left_out = [*model.observables, *model.other_views]
+    if left_out:
+        more = ", …" if len(left_out) > 8 else ""
+        lines.append(f"views left out: {', '.join(left_out[:8])}{more}")
+    return _answer(options, store, list(model.notes), lines)
+
+
+def _is_plain_chain(options: argparse.Namespace) -> bool:
+    """Whether the file is a chain that can be read piece by piece."""
+    if options.labels or options.states or options.rewards or options.file == STANDARD:
+        return False
+    if options.parameters != "values" or options.constants != "keep":
+        return False
+    if options.format is not None:
+        return bool(options.format == "mrmc")
+    return Path(options.file).suffix.lower() == ".tra"
+
+
+def _answer(
+    options: argparse.Namespace, store: Store, notes: list[str], lines: list[str]
+) -> Answer:
+    report: dict[str, Any] = {
+        "file": options.file,
+        "output": options.output,
+        "kind": "map" if store.discrete else "ode",
+        "variables": store.variables,
+        "monomials": store.monomials,
+        "terms": store.terms,
+        "bytes": store.size,
+        "memory_estimate": store.memory_needed,
+        "notes": notes,
+    }
+
+    def text() -> str:
+        said = f"{store}; to lump it in memory takes about {size_text(store.memory_needed)}"
+        return "\n".join([said, *lines])
+
+    return Answer(lambda: report, text)

@@ -101,16 +101,13 @@ def available_memory() -> int:
     True
     """
     free, taken = [], 0
-    with suppress(OSError, ValueError, IndexError):
-        fields = dict(line.split()[:2] for line in open("/proc/meminfo", encoding="ascii"))  # noqa: SIM115
-        free.append(1024 * int(fields["MemAvailable:"]))
-    with (
-        suppress(OSError, ValueError, IndexError),
-        open("/proc/self/statm", encoding="ascii") as file,
-    ):
+    with suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as file:
+        line = next(line for line in file if line.startswith("MemAvailable"))
+        free.append(1024 * int(line.split()[1]))
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm") as file:
         taken = mmap.PAGESIZE * int(file.read().split()[1])
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+        with suppress(OSError, ValueError), open(path) as file:
             free.append(int(file.read()) - taken)
     with suppress(ImportError, OSError, ValueError):  # Windows has no such module
         import resource

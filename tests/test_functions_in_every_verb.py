@@ -72,12 +72,17 @@ VERBS = {
     "from_torch": (lambda: sl.from_torch(system()), refused("torch")),
     "hierarchy": (lambda: sl.hierarchy(system()), "maximal chain .* proofs checked"),
     "lump": (lambda: [lumped(m) for m in METHODS], "exact, proof checked"),
+    "lump_store": (
+        lambda: sl.lump_store(system(), sl.Forward()),
+        refused("takes a Store.*got ODE. Systems in memory go to lump"),
+    ),
     "nearest_parameters": (
         lambda: sl.nearest_parameters(system(), APART, sl.Forward(), {"V": 1, "K": 2}).system,
         r"s1' = -s1/\(2 \+ s1 \+ s2\)",
     ),
     "reachable": (lambda: sl.reachable(system(), (0, 1)), refused(NETWORK)),
     "read": (lambda: sl.read, "function read"),  # in tests/formats
+    "read_store": (lambda: sl.read_store("model.ode"), refused("model.ode is no store")),
     "read_recurrent_onnx": (lambda: sl.read_recurrent_onnx("model.ode"), refused("onnx|model.ode")),
     "read_onnx": (lambda: sl.read_onnx("model.ode"), refused("onnx|model.ode")),
     "search": (lambda: sl.search(system(), sl.Forward(), retain=0.9), "ε-forward|forward"),
@@ -103,6 +108,10 @@ VERBS = {
     "write_safetensors": (
         lambda: sl.write_safetensors(system(), "a.safetensors"),
         refused("takes a Network.*; got ODE"),
+    ),
+    "write_store": (
+        lambda: sl.write_store("s", system()),
+        refused("a store holds polynomials; this system contains 1/"),
     ),
     "write_onnx": (
         lambda: sl.write_onnx(system(), "a.onnx"),

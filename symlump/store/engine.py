@@ -30,7 +30,7 @@ Columns = Mapping[str, npt.NDArray[Any]]
 #: What Python, numpy and the engine's own code take beside what the engine counts.
 _BESIDE = 200 << 20
 #: The share of the rest that the engine may take: what it counts is not all that it asks the system for.
-_SHARE = 0.7
+_SHARE = 0.5
 #: Below this the engine cannot sort or join at all.
 LEAST_MEMORY = 350 << 20
 #: Each thread has buffers of its own.
@@ -112,7 +112,7 @@ class Engine:
     def save(self, sql: str, path: Path, chunk: Columns | None = None) -> None:
         """Write what a query returns as a Parquet file; it may call arrays ``chunk``."""
         with self._with_chunk(chunk):
-            self.run(f"copy ({sql}) to {quoted(path)} (format parquet, compression zstd)")
+            self.run(f"copy ({sql}) to {quote_text(path)} (format parquet, compression zstd)")
 
     def append(self, table: str, sql: str, chunk: Columns) -> None:
         """Add what a query returns to a table; it may call arrays ``chunk``."""
@@ -238,12 +238,12 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def quoted(path: Path | str) -> str:
+def quote_text(path: Path | str) -> str:
     """A path as a text in SQL.
 
     Examples
     --------
-    >>> quoted("it's")
+    >>> quote_text("it's")
     "'it''s'"
     """
     return "'" + str(path).replace("'", "''") + "'"
@@ -257,5 +257,5 @@ def parquet(files: Iterable[Path]) -> str:
     >>> parquet([Path("a[1].parquet")])
     "read_parquet(['a[[]1].parquet'], hive_partitioning = false)"
     """
-    names = (quoted(re.sub(r"([*?\[])", r"[\1]", str(path))) for path in files)
+    names = (quote_text(re.sub(r"([*?\[])", r"[\1]", str(path))) for path in files)
     return f"read_parquet([{', '.join(names)}], hive_partitioning = false)"

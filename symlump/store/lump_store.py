@@ -200,6 +200,11 @@ def lump_store(
     """
     from symlump.lumping.equivalence import Equivalence
 
+    if not isinstance(store, Store):
+        raise MethodError(
+            f"lump_store takes a Store, of read_store or write_store; got {type(store).__name__}. Systems in "
+            "memory go to lump"
+        )
     if not isinstance(method, Equivalence) or not method.is_exact:
         raise MethodError(
             f"lump_store takes Forward() or Backward() without a tolerance; got {method!r}"

@@ -14,7 +14,7 @@ from typing import Literal
 
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.formats.source import quote
-from symlump.store.engine import Engine, quoted
+from symlump.store.engine import Engine, quote_text
 from symlump.store.store import Store
 from symlump.suggest import did_you_mean
 
@@ -172,7 +172,7 @@ def start_blocks(
         f"select count(*) from {table} where denominator is null and not parameter"
     ):
         raise MethodError(f"{work.store.path} does not know the initial values of all variables")
-    names = ", ".join(quoted(name) for name in keep) or "null"
+    names = ", ".join(quote_text(name) for name in keep) or "null"
     known = {name for (name,) in db.rows(f"select name from {table} where name in ({names})")}
     for name in keep:
         if name not in known:

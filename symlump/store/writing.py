@@ -185,6 +185,8 @@ def write_store(
     a' = 2*b
     b' = 3*a - 1/2*b
     """
+    if isinstance(system, Model | ODE):
+        _polynomial(system)
     with writing_store(Path(path), memory_bytes(memory)) as writer:
         if isinstance(system, Model | ODE):
             if variables is not None or monomials is not None or parts is not None or discrete:
@@ -203,15 +205,7 @@ def write_store(
 
 def _add_system(writer: StoreWriter, system: Model | ODE) -> int:
     """Write a system in memory; returns the number of its monomials."""
-    if isinstance(system, Model) and system.events:
-        raise MethodError(
-            f"the model has events ({system.events[0].name}, …), which a store does not hold"
-        )
-    ode = system.ode if isinstance(system, Model) else system
-    if not isinstance(ode, PolynomialODE):
-        raise MethodError(
-            f"a store holds polynomials; this system contains {symbol_text(ode, len(ode))}"
-        )
+    ode = _polynomial(system)
     values = ode.coefficients.as_integers().in_lowest_terms()
     assert values.denominators is not None
     numbers = _small(values.numerators), _small(values.denominators)
@@ -239,6 +233,20 @@ def _add_system(writer: StoreWriter, system: Model | ODE) -> int:
     writer.monomials.add([table.owners, table.variables, table.powers])
     writer.terms.add([ode.rows, ode.columns, *numbers])
     return len(table)
+
+
+def _polynomial(system: Model | ODE) -> PolynomialODE:
+    """The system of a model, if a store can hold it."""
+    if isinstance(system, Model) and system.events:
+        raise MethodError(
+            f"the model has events ({system.events[0].name}, …), which a store does not hold"
+        )
+    ode = system.ode if isinstance(system, Model) else system
+    if not isinstance(ode, PolynomialODE):
+        raise MethodError(
+            f"a store holds polynomials; this system contains {symbol_text(ode, len(ode))}"
+        )
+    return ode
 
 
 def _small(numbers: npt.NDArray[Any]) -> IntArray:

@@ -35,6 +35,8 @@ MODEL = ["--method", "forward", "-o", "small.ode", "--certificate", "c.json"]
 NET = ["net.safetensors", "--activation", "tanh"]
 CALLS = {
     "lump, forward and backward": ["lump", "tree.ode", *MODEL],
+    "lump, of a folder": ["lump", "tree", "--method", "backward", "-o", "small"],
+    "convert": ["convert", "tree.ode", "tree2"],
     "lump, constrained": ["lump", "tree.ode", "--observable", "x1", *MODEL, "--method=constrained"],
     "show, of a model": ["show", "tree.ode"],
     "show, of a network": ["show", "net.safetensors"],
@@ -63,6 +65,8 @@ CALLS = {
     "export": ["export", "c.json", "--coq", "-o", "c.v"],
     "completion": ["completion", "bash"],
 }
+#: What some need beside symlump.
+NEEDED = {"completion": "shtab", "lump, of a folder": "duckdb", "convert": "duckdb"}
 #: What the calls above do not ask for.
 NOT_ASKED = {"compress": {"written_in_full"}}
 
@@ -93,12 +97,13 @@ def folder(tmp_path, monkeypatch):
     save_file(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).state_dict(), NET[0])
     Path("data.csv").write_text("1,2,3\n4,5,6\n")
     main(["lump", "tree.ode", *MODEL])
+    main(["convert", "tree.ode", "tree"])
 
 
 @pytest.mark.parametrize("section", CALLS)
 def test_the_page_names_all_keys(folder, capsys, section):
-    if section == "completion":
-        pytest.importorskip("shtab")
+    if section in NEEDED:
+        pytest.importorskip(NEEDED[section])
     capsys.readouterr()
     assert main([*CALLS[section], "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

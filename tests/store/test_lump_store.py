@@ -1,0 +1,194 @@
+"""Lumping on disk: the partition, the quotient and the initial values of the engine in memory."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_refine import systems, to_ode
+
+import symlump as sl
+from symlump.errors import FailureError, MethodError, VariableError
+
+pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra store")
+
+from symlump.bench.store.chain import PlantedChain
+from symlump.bench.store.measure import measure
+from symlump.store import lump_store as verb
+from symlump.store import rounds, writing
+from symlump.store.engine import LEAST_MEMORY
+from symlump.store.lump_store import estimate
+
+METHODS = {"forward": sl.Forward(), "backward": sl.Backward()}
+LEAST = LEAST_MEMORY
+
+
+def compare(folder, model, method, initial="file", keep=()):
+    """Lump on disk, with as little memory as possible, and in memory; the result on disk."""
+    store = sl.write_store(folder / "s", model)
+    found = sl.lump_store(
+        store, method, folder / "q", initial=initial, keep=keep, memory=LEAST, place="disk"
+    )
+    model = store.model()
+    lumping = sl.lump(model.ode, method, model.initial_partition(initial, observables=keep))
+    small = found.quotient.model()
+    assert found.quotient.partition() == lumping.partition
+    assert small.ode == lumping.quotient
+    assert found.blocks == len(lumping.partition) and found.place == "on disk"
+    assert "exact" not in found.headline().replace("compared exactly", "")
+    return found, lumping
+
+
+@pytest.mark.parametrize("direction", METHODS)
+@settings(max_examples=6)
+@given(data=st.data())
+def test_random_systems(direction, data, tmp_path_factory):
+    system = data.draw(systems())
+    n = len(system)
+    parts = data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
+    ode = to_ode(system)
+    blocks = sl.Partition(parts).named(ode.variables)
+    model = sl.Model("m", ode, dict.fromkeys(ode.variables, Fraction(0)), blocks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "_AT_ONCE", 2)
+        compare(tmp_path_factory.mktemp("random"), model, METHODS[direction])
+
+
+MODELS = [
+    ("partition/clue_ProteinPhosphorylation2.ode", "forward", "one"),
+    ("partition/clue_ProteinPhosphorylation3.ode", "backward", "values"),
+    ("partition/mln_ERODE_INPUT_out_arenasPLsynth2_100_0._ode", "forward", "file"),
+    ("partition/mln_ERODE_INPUT_crn_out_arenasPLsynth2_100_0._ode", "backward", "file"),
+]
+
+
+@pytest.mark.parametrize(("file", "direction", "initial"), MODELS)
+def test_models_of_others(tmp_path, shared, file, direction, initial):
+    model = sl.read(shared / "models" / file)
+    found, lumping = compare(tmp_path, model, METHODS[direction], initial)
+    assert len(lumping.partition) < len(lumping.ode)
+    if direction == "forward" or initial == "values":
+        values = found.quotient.model().initial_values
+        assert values == model.quotient(lumping).initial_values
+
+
+def test_fractions_powers_constants_and_names(tmp_path):
+    text = "a' = 1/3 - a^2*c + y1; b' = 1/3 - b^2*c + y1; c' = -c/7 + 2; y1' = 5/11*y1^3; d' = 0"
+    ode = sl.ODE.from_text(text)
+    for k, method in enumerate(METHODS.values()):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        found, lumping = compare(folder, ode, method)
+    assert found.quotient.model().ode.variables == ("Y1", "c", "y1", "d")
+    assert lumping.partition.labels.tolist() == [0, 0, 1, 2, 3]
+
+
+def test_parameters_and_what_is_kept_stay_alone(tmp_path):
+    ode = sl.ODE.from_text("a' = k*a; b' = k*b; c' = l*c; d' = k*d", parameters=["k", "l"])
+    found, lumping = compare(tmp_path, ode, sl.Backward(), keep=["d"])
+    assert found.quotient.model().ode.parameters == ("k", "l")
+    assert lumping.partition.labels.tolist() == [0, 0, 1, 2, 3, 4]
+    with pytest.raises(VariableError, match="'e' is no variable"):
+        sl.lump_store(found.store, sl.Backward(), keep=["e"], place="disk")
+
+
+def test_initial_values(tmp_path):
+    """Sums forward; backward what members share, and unknown where they do not."""
+    ode = sl.ODE.from_text("a' = -a; b' = -b; c' = -2*c; d' = -2*d")
+    half, third = Fraction(1, 2), Fraction(1, 3)
+    model = sl.Model("m", ode, {"a": half, "b": third, "c": half, "d": half})
+    store = sl.write_store(tmp_path / "s", model)
+    for place in ("disk", "memory"):
+        small = sl.lump_store(store, sl.Backward(), tmp_path / f"b{place}", place=place).quotient
+        values = small.model().initial_values  # unknown is 0
+        assert values["y2"] == (half if place == "disk" else 0)
+        apart = sl.lump_store(
+            store, sl.Backward(), tmp_path / f"v{place}", initial="values", place=place
+        )
+        assert list(apart.quotient.model().initial_values.values()) == [half, third, half]
+    forward = sl.lump_store(store, sl.Forward(), tmp_path / "f", place="disk").quotient.model()
+    assert list(forward.initial_values.values()) == [half + third, 1]
+    with pytest.raises(MethodError, match="does not know the initial values"):
+        unknown = sl.write_store(tmp_path / "u", ode)
+        sl.lump_store(unknown, sl.Backward(), initial="values", place="disk")
+
+
+def test_in_memory_where_it_fits(tmp_path):
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a; b' = -b"))
+    found = sl.lump_store(store, sl.Backward(), tmp_path / "q", memory="1GB")
+    assert found.place == "in memory" and found.checked
+    assert str(found) == "2 → 1 variables by backward equivalence, in memory: exact, proof checked"
+    assert found.quotient.partition() == sl.Partition([0, 0])
+    assert sl.lump_store(store, sl.Backward(), memory=LEAST, place="disk").quotient is None
+    assert estimate(store, "1GB").fits
+
+
+def test_bad_luck_is_found_out(tmp_path, monkeypatch):
+    """Values that separate nothing are followed by others; the exact comparison demands them."""
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a + c^2; b' = -2*b; c' = a*b"))
+    honest, calls = rounds._values, []
+
+    def unlucky(work, seed):
+        calls.append(1)
+        if len(calls) > unlucky.until:
+            return honest(work, seed)
+        return work.db.table("s", "select variable, 0 as a, 0 as b from v")
+
+    monkeypatch.setattr(rounds, "_values", unlucky)
+    for method in METHODS.values():
+        unlucky.until = len(calls) + 3
+        found = sl.lump_store(store, method, place="disk")
+        assert found.blocks == 3 and found.rounds >= 4
+    unlucky.until = 10**9
+    monkeypatch.setattr(verb, "_MAX_DRAWS", 3)
+    with pytest.raises(FailureError, match="3 draws did not separate all variables"):
+        sl.lump_store(store, sl.Forward(), place="disk")
+
+
+def test_coefficients_that_the_engine_cannot_add(tmp_path):
+    """Refused before the work, with the way out; the engine in memory has no such limit."""
+    text = "; ".join(f"x{p}' = x{p}/{p}^10" for p in (53, 59, 61, 67))
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text(text))
+    with pytest.raises(FailureError, match="in memory there is no such limit"):
+        sl.lump_store(store, sl.Backward(), tmp_path / "q", place="disk")
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    assert sl.lump_store(store, sl.Backward()).blocks == 4
+    wide = sl.ODE.from_text("a' = 4000000000*a + b/3; b' = 4000000000*b + a/3")  # beyond 31 bits
+    (tmp_path / "wide").mkdir()
+    found, _ = compare(tmp_path / "wide", wide, sl.Forward())
+    assert found.blocks == 1
+
+
+def test_a_disk_that_is_too_small(tmp_path, monkeypatch):
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a"))
+    monkeypatch.setattr(verb.shutil, "disk_usage", lambda path: type("", (), {"free": 100}))
+    with pytest.raises(FailureError, match="does not fit: in memory about .* of 100 bytes free"):
+        sl.lump_store(store, sl.Forward(), place="disk")
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        (sl.Forward(0.1), {}, "without a tolerance"),
+        ("forward", {}, "without a tolerance"),
+        (sl.Forward(), {"place": "cloud"}, "none of 'auto'"),
+        (sl.Forward(), {"initial": "some", "place": "disk"}, "none of 'one'"),
+    ],
+)
+def test_options_that_are_none(tmp_path, method, options, said):
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a"))
+    with pytest.raises(MethodError, match=said):
+        sl.lump_store(store, method, **options)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_planted_blocks_come_back_under_a_limit(tmp_path, seed):
+    row = measure(10_000, tmp_path, LEAST + 20_000_000, seed)
+    assert row.planted and row.blocks == PlantedChain(1000, seed).blocks == 10
+    assert row.peak < LEAST and not list(tmp_path.iterdir())
+
+
+def test_a_step_that_fails_is_said(tmp_path):
+    (tmp_path / "chain").mkdir()
+    with pytest.raises(FailureError, match="the step 'write' .* exists"):
+        measure(10_000, tmp_path, "1GB")

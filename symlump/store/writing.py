@@ -194,7 +194,7 @@ def write_store(
                     "variables, monomials, parts and discrete describe chunks; a system has its own"
                 )
             count = writer.add_system(system)
-            discrete = system.course.discrete if isinstance(system, Model) else system.discrete
+            discrete = (system.ode if isinstance(system, Model) else system).discrete
             name = name or (system.name if isinstance(system, Model) else "")
         else:
             if variables is None:

@@ -267,7 +267,7 @@ def test_a_chain_piece_by_piece_is_the_chain(tmp_path, text, chain, monkeypatch)
         assert [path.name for path in tmp_path.iterdir()] == ["c.tra"]
         return
     store, note = convert_chain(file, tmp_path / "s", chain=chain)
-    assert store.model().ode == model.course
+    assert store.model().ode == model.ode
     assert store.model().initial_values == model.initial_values
     assert bool(note) == any("taken as" in note for note in model.notes)
 

@@ -17,7 +17,7 @@ from symlump.ode.functions.wording import (
     listed_functions,
 )
 from symlump.ode.notation import name_latex
-from symlump.proof.check import Claim, Polynomial, unknown_functions
+from symlump.proof.check import FREE, Claim, Polynomial, unknown_functions
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import TooLongError, facts
 from symlump.proof.latex import list_latex
@@ -67,6 +67,8 @@ class FunctionWalker(Walker):
     def __init__(self, claim: Claim) -> None:
         super().__init__(claim)
         self.mentioned: set[sympy.Symbol] = set()  # names of long values in what is shown
+        self.unknown = sorted(unknown_functions(claim.functions, claim.quotient_functions))
+        self.taken = FREE if self.unknown else ""
         self.large = self.formulas.images(claim.functions, self.old)
         self.small = self.formulas.images(claim.quotient_functions, self.new)
 
@@ -113,10 +115,10 @@ class FunctionWalker(Walker):
                     list_latex([*map(self._latex, shown), *([r"\ldots"] if more else [])]),
                 )
             )
-        unknown = sorted(unknown_functions(claim.functions, claim.quotient_functions))
-        if unknown:
-            known = [fact for name in unknown for fact in facts(name)]
-            said = f"Of {listed_functions(unknown)} nothing is used but that equal arguments give equal values"
+        if self.unknown:
+            known = [fact for name in self.unknown for fact in facts(name)]
+            said = f"Of {listed_functions(self.unknown)} nothing is used but that "
+            said += "equal arguments give equal values"
             latex = r",\quad ".join(rf"\text{{{fact}}}".replace("^", r"\^{}") for fact in known)
             lines.append(Line(said + (", and" if known else "."), ", ".join(known), latex))
         return [Step("What is used", tuple(lines), True, claims=False)] if lines else []
@@ -294,9 +296,8 @@ class FunctionWalker(Walker):
         """Backward: the equations, with every variable replaced by the first of its block."""
         of = {m: self.old[block[0]] for block in blocks for m in block}
         at_blocks = self.formulas.images(self.claim.functions, of)
-        about = (
-            "The equations of {} differ, with every variable replaced by the first of its block:"
-        )
+        at_first = "where every variable is replaced by the first of its block:"
+        about = f"The equations of {{}} differ{self.taken}, {at_first}"
         return {
             name: {about: self._expression(p, at_blocks)} for name, p in self.claim.system.items()
         }
@@ -328,7 +329,9 @@ class FunctionWalker(Walker):
             for member in block:
                 add(found, claim.system[member], s.Integer(1))
             for variable, slope in found.items():
-                about = f"The derivatives, by {{}}, of {of} of {list_names(block)} differ:"
+                about = (
+                    f"The derivatives, by {{}}, of {of} of {list_names(block)} differ{self.taken}:"
+                )
                 judged[variable][about] = slope
         return judged
 
@@ -341,7 +344,7 @@ class FunctionWalker(Walker):
         of = "next value" if claim.time else "derivative"
         words = (
             f"Whatever the functions are, the {of} of a row that must be there is a function of the rows, "
-            "so at every point its gradient is a combination of them. The record begins with "
+            "so at every point its gradient is a combination of them{self.taken}. The record begins with "
             f"{_count(len(closure.start), 'observable')} and takes "
             f"{_count(len(closure.steps), 'such gradient')}, modulo {closure.prime}:"
         )

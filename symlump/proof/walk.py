@@ -64,6 +64,8 @@ class Walker:
     """Formulas of one claim; each name is one symbol, and so is each name of the quotient."""
 
     max_terms = MAX_TERMS
+    #: What is said behind what was found of functions.
+    taken = ""
 
     def __init__(self, claim: Claim) -> None:
         import sympy
@@ -291,6 +293,8 @@ class Walker:
         same = {frozenset(b) for b in reached} == {frozenset(b) for b in self.claim.blocks.values()}
         says = "they are the blocks" if same else "the blocks are others"
         words = f"No equivalence inside the initial partition puts together what differs in {what}. After that,"
+        if self.taken:
+            words = f"{self.taken.lstrip(', ').capitalize()}, n{words[1:]}"
         if not rounds:
             words = "Nothing tells members of the initial partition apart:"
         shown = "; ".join(", ".join(b) for b in reached)

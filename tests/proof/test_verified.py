@@ -48,6 +48,17 @@ def both(data):
 ALL = EXAMPLES | FUNCTION_EXAMPLES
 
 
+@pytest.mark.parametrize("equation", ["exp(x + y)", "cos(x + y)", "sqrt(x + y)", "1/(1 + x + y)"])
+def test_what_python_refutes_is_rejected(equation):
+    ode = sl.ODE.from_text(f"x' = {equation}; y' = {equation}")
+    data = dict(sl.lump(ode, sl.Forward()).certificate().data)
+    false = data | {
+        "quotient": {name: [*terms, ["1", []]] for name, terms in data["quotient"].items()}
+    }
+    certificate = sl.Certificate(false)
+    assert certificate.check_verified().answer == certificate.check().answer != "accepted"
+
+
 @pytest.mark.parametrize("initial", [[["x", "y"]], [["x"], ["y"]]])
 def test_a_record_by_monomials_beside_functions_is_not_dropped(initial):
     """Only the quotient has functions: nothing shows that x and y must be apart."""

@@ -170,7 +170,8 @@ def test_the_rounds_of_the_pendulums():
     walk = FUNCTION_EXAMPLES["pendulums"]().explain()
     assert str(walk[-2]).splitlines() == [
         "Round 1: what must be apart",
-        "  The equations of a1, w1, a2 and w2 differ, with every variable replaced by the first of its block:",
+        "  The equations of a1, w1, a2 and w2 differ, with functions taken as unknown, "
+        "where every variable is replaced by the first of its block:",
         "    a1, a2: a1",
         "    w1, w2: -a1/10 - sin(a1) + cos(2*t)",
         "  This holds.",
@@ -362,3 +363,13 @@ def test_tex_takes_every_proof(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
     log = (tmp_path / "proofs.log").read_text(errors="replace")
     assert "Missing character" not in log and "Overfull \\vbox" not in log
+
+
+def test_functions_obey_no_identities_that_the_proof_does_not_use():
+    proof = sl.lump(sl.ODE.from_text("x' = sqrt(x)*sqrt(x); y' = y"), sl.Backward()).certificate()
+    text = str(proof.explain())
+    assert "x: (sqrt(x))^2\n    y: x" in text and "x' = (sqrt(x))^2" in text
+    assert "x and y differ, with functions taken as unknown, where" in text
+    assert "With functions taken as unknown, no equivalence inside the initial partition" in text
+    plain = sl.lump(sl.ODE.from_text("x' = x/(1 + x); y' = y"), sl.Backward()).certificate()
+    assert "taken as unknown" not in str(plain.explain())

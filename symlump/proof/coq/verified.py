@@ -117,10 +117,9 @@ def _judged(
     part = "row" if claim.kind == "linear" else "block"
     size = f"{_count(len(claim.names), 'variable')}, {_count(len(claim.quotient_names), part)}"
     what = f"{claim.kind} lumping ({size})" + (" of a reference model" if reference else "")
-    unknown = claim.symbols is not None and claim.symbols.unknown
-    free = FREE if unknown else ""
+    free = FREE if claim.symbols is not None and claim.symbols.unknown else ""
     if not answers["lumping"]:
-        return Verdict("inconclusive" if unknown else "rejected", f"not proved: {what}{free}")
+        return Verdict("rejected", f"not proved: {what}{free}")
     if answers.get("inside") is False:
         return Verdict("rejected", f"{what} proved; not inside the initial partition")
     symbols = claim.symbols

@@ -49,6 +49,7 @@ _FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 _FIRST_LINES = {
     "begin model": "erode",
     "begin": "bionetgen",
+    "setModelName": "bionetgen",
     "STATES": "mrmc",
     "dtmc": "mrmc",
     "ctmc": "mrmc",
@@ -236,6 +237,8 @@ def _format_by_content(source: Source) -> str:
     --------
     >>> _format_by_content(Source("-", "// mine\\nbegin model m\\n"))
     'erode'
+    >>> _format_by_content(Source("-", 'setModelName("m")\\nbegin parameters\\n'))
+    'bionetgen'
     """
     lines = (line.strip() for line in source.text.split("\n"))
     first = next((line for line in lines if line and not line.startswith(("#", "//"))), "")

@@ -368,8 +368,9 @@ def test_a_network_where_a_model_is_meant(tmp_path, capsys):
 def test_bench_sweeps_quick(capsys):
     code, out, _ = run(capsys, "bench", "sweeps", "--quick", "--json")
     rows = json.loads(out)
-    assert code == 0 and len(rows) == 10 and all(row["ratio"] > 0 for row in rows)
-    assert {row["subject"] for row in rows} == {"4–32–32–1, tanh", "H-tree of 5 levels"}
+    assert code == 0 and len(rows) == 22 and all(row["ratio"] > 0 for row in rows)
+    subjects = {"4–32–32–1, tanh", "6, 12, 12 channels", "H-tree of 5 levels"}
+    assert {row["subject"] for row in rows} == subjects
 
 
 def test_bench_networks_quick(capsys):

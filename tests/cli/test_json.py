@@ -226,7 +226,7 @@ def test_the_script_completes(tmp_path, capsys):
     assert done.stdout.splitlines() == [
         "--method",
         "forward backward constrained",
-        "compress conserved completion",
+        "compress convert conserved completion",
     ], done
 
 

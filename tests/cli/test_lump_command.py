@@ -195,7 +195,7 @@ def test_a_large_system_is_said_not_to_be_checked(capsys, tree, monkeypatch):
 
 BAD = {
     "missing": (None, [], "nothing.ode does not exist"),
-    "folder": (None, [], "cannot be read: Is a directory"),
+    "folder": (None, [], "--format says how a file is read; "),
     "empty": ("", [], "m.ode:1:1: the file is empty"),
     "syntax": (TREE.replace("d(x3) =", "d(x3) +"), [], "m.ode:14:7: expected '=', found '+'"),
     "function": (

@@ -115,9 +115,9 @@ class _Script:
     def text(self) -> str:
         claim = self.claim
         parts = "rows" if claim.kind == "linear" else "blocks"
-        what = (
-            f"A {claim.kind} lumping: {len(claim.names)} → {len(claim.quotient_names)} variables."
-        )
+        large, small = len(claim.names), len(claim.quotient_names)
+        part = parts if small != 1 else parts[:-1]
+        what = f"A {claim.kind} lumping of {large} variable{'s' * (large != 1)} to {small} {part}."
         if self.reference:
             what += " The system is a reference model."
         where = "Systems.v" if claim.symbols is None else "Functions.v and Systems.v"

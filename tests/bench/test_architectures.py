@@ -1,5 +1,6 @@
 """``symlump bench architectures``: every step, on a stand-in for timm; its own models take minutes each."""
 
+import gc
 import json
 import sys
 from types import SimpleNamespace
@@ -10,6 +11,14 @@ from torch import nn
 
 from symlump.bench.published.architectures import ArchitectureRow, table
 from symlump.cli.main import main
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget():
+    """torch.export leaves millions of objects, through which each later collection of garbage would go."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 class Block(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -84,12 +85,38 @@ def _usage() -> tuple[str, int | None]:
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
-            with open("/proc/self/status", encoding="ascii") as status:
-                peak = next(line.split()[1] for line in status if line.startswith("VmPeak"))
-            return f"with {size_text(1024 * int(peak))} taken", limit
-        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return f"with {size_text(1024 * peak_kib)} taken", None
+            return f"with {size_text(_status('VmPeak'))} taken", limit
+        return f"with {size_text(peak_memory())} taken", None
     return "with an unknown amount taken", None
+
+
+def _status(key: str) -> int:
+    """Bytes that Linux says of this process."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return 1024 * int(next(line.split()[1] for line in file if line.startswith(key)))
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has had; elsewhere than on Linux its parent may count, too.
+
+    Examples
+    --------
+    >>> peak_memory() > 2**20
+    True
+    """
+    with suppress(OSError, ValueError, StopIteration):
+        return _status("VmHWM")
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process has now; 0 where the system does not say it."""
+    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm") as file:
+        return mmap.PAGESIZE * int(file.read().split()[1])
+    return 0
 
 
 def available_memory() -> int:
@@ -100,12 +127,10 @@ def available_memory() -> int:
     >>> available_memory() > 0
     True
     """
-    free, taken = [], 0
+    free, taken = [], resident_memory()
     with suppress(OSError, ValueError, StopIteration), open("/proc/meminfo") as file:
         line = next(line for line in file if line.startswith("MemAvailable"))
         free.append(1024 * int(line.split()[1]))
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm") as file:
-        taken = mmap.PAGESIZE * int(file.read().split()[1])
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError), open(path) as file:
             free.append(int(file.read()) - taken)

@@ -7,7 +7,6 @@ Each row runs in a process of its own, so its peak memory is its own.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+
+from symlump.memory import peak_memory
 
 
 @dataclass(frozen=True)
@@ -283,10 +284,10 @@ def measure(name: str, quick: bool = False) -> EngineRow:
     """Run one row in a fresh process, with its peak memory."""
     function, full, small = ROWS[name]
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_with_peak, function, small if quick else full).result()
+        return pool.submit(with_peak, function, small if quick else full).result()
 
 
-def _with_peak(function: Callable[[int], EngineRow], size: int) -> EngineRow:
-    row = function(size)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return replace(row, peak_mb=round(peak))
+def with_peak(function: Callable[..., EngineRow], *arguments: object) -> EngineRow:
+    """The row with the peak memory of this process."""
+    row = function(*arguments)
+    return replace(row, peak_mb=round(peak_memory() / 2**20))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from symlump.memory import peak_memory, resident_memory
 
 if TYPE_CHECKING:
     from symlump.network.network import Network
@@ -54,9 +54,9 @@ def encoding(width: int) -> WideRow:
     network = _network(width)
     weights = [layer.weight for layer in network.layers]
     copy = min(_seconds(lambda: [weight.copy() for weight in weights]) for _ in range(3))
-    before = _resident()
+    before = resident_memory() or peak_memory()
     seconds = min(_seconds(lambda: encode(network)) for _ in range(3))
-    peak = (_peak() - before) / sum(weight.nbytes for weight in weights)
+    peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
     return WideRow("encode", width, seconds, "one copy of the weights", seconds / copy, 20.0, peak)
 
 
@@ -69,9 +69,9 @@ def compressing(width: int) -> WideRow:
 
     network = _network(width)
     weights = [layer.weight for layer in network.layers]
-    before = _resident()
+    before = resident_memory() or peak_memory()
     seconds = _seconds(lambda: compress(network, AFDE(retain=0.5)))
-    peak = (_peak() - before) / sum(weight.nbytes for weight in weights)
+    peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
     matrices = [torch.from_numpy(weight.astype(np.float32)) for weight in weights]
     svd = _seconds(lambda: [torch.linalg.svd(matrix) for matrix in matrices])
     return WideRow(
@@ -107,18 +107,6 @@ def _seconds(task: Callable[[], object]) -> float:
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def _resident() -> float:
-    """Bytes in memory now; where the system does not say, the peak so far."""
-    status = Path("/proc/self/statm")
-    if not status.exists():
-        return _peak()
-    return int(status.read_text().split()[1]) * float(resource.getpagesize())
 
 
 HEADER = ("task", "width", "seconds", "measured", "target", "peak / weights", "yardstick")

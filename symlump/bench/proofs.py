@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CHECK = """
-import gc, json, os, resource, runpy, sys, time
+import gc, json, runpy, sys, time
 checker, path = sys.argv[1:]
 gc.disable()
 start = time.process_time()
@@ -26,12 +26,8 @@ main = runpy.run_path(checker)["main"]
 begun = time.process_time()
 code = main([path])
 seconds = time.process_time() - begun
-if os.path.exists("/proc/self/status"):  # elsewhere than there, the peak of the parent may be inherited
-    with open("/proc/self/status") as file:
-        peak = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
-else:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([code, loaded - start, seconds, peak]))
+from symlump.memory import peak_memory  # not before: the checker runs alone
+print(json.dumps([code, loaded - start, seconds, peak_memory()]))
 """
 
 

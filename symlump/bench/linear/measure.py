@@ -7,18 +7,14 @@ a file of other people: its row is measured where a folder is given that holds `
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.bench.engine import EngineRow
+from symlump.bench.engine import EngineRow, with_peak
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
@@ -83,18 +79,11 @@ def receptor(folder: str) -> EngineRow:
     return EngineRow(what, seconds, "", seconds, "s", 1.0, True)
 
 
-def with_peak(function: Callable[[], EngineRow]) -> EngineRow:
-    """The row with the peak memory of this process."""
-    row = function()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return replace(row, peak_mb=round(peak))
-
-
 def measure(quick: bool = False, models: str | None = None) -> list[EngineRow]:
     """All rows, each in a fresh process."""
     rows = []
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        rows.append(pool.submit(with_peak, partial(multisite, 3 if quick else 6)).result())
+        rows.append(pool.submit(with_peak, multisite, 3 if quick else 6).result())
         if models is not None:
-            rows.append(pool.submit(with_peak, partial(receptor, models)).result())
+            rows.append(pool.submit(with_peak, receptor, models).result())
     return rows

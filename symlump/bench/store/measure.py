@@ -19,6 +19,7 @@ import numpy as np
 
 from symlump.bench.store.chain import PlantedChain
 from symlump.errors import FailureError
+from symlump.memory import peak_memory
 from symlump.store.engine import engine, memory_bytes
 from symlump.store.store import Store, read_store
 from symlump.store.writing import write_store
@@ -180,17 +181,8 @@ def lump_step(path: str, output: str, memory: str) -> dict[str, Any]:
         "read": read,
         "blocks": found.blocks,
         "rounds": found.rounds,
-        "peak": _peak(),
+        "peak": peak_memory(),
     }
-
-
-def _peak() -> int:
-    """The most memory that this process has had; elsewhere than on Linux its parent's may be inherited."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def sort_step(path: str, memory: str) -> dict[str, Any]:

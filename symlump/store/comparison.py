@@ -12,8 +12,8 @@ from symlump.store.working import Working
 def agree(work: Working) -> bool:
     """Make the table ``a`` (own, k, l, c), the sums that are not 0, and compare them.
 
-    The key (k, l) of a linear system is a block and 0. Of others it is, backward, a monomial of blocks and 0;
-    and forward a block and a monomial of the derivative.
+    The key (k, l) of a linear system is a block and 0. Of others it is, backward, a monomial of blocks and 0,
+    by the table ``m`` (item, key); and forward a block and a monomial of the derivative.
     """
     db, total = work.db, work.sum_type
     if work.linear:
@@ -23,7 +23,7 @@ def agree(work: Working) -> bool:
             "on t.other = v.variable group by all having sum(t.c) <> 0",
         )
     elif work.direction == "backward":
-        mapped_monomials(work, "m")
+        _mapped_monomials(work)
         db.table(
             "a",
             f"select t.row as own, m.key as k, 0 as l, sum(t.c)::{total} as c from t join m "
@@ -52,7 +52,6 @@ def _derivatives(work: Working) -> None:
     db.table("i", "select row_number() over () as item, * from f")
     canonical_keys(
         work,
-        "m",
         "select item from i",
         "select j.item, i.variable, i.power - (i.variable = j.variable)::bigint as power "
         "from i as j join i using (monomial) where i.power > 1 or i.variable <> j.variable",
@@ -65,25 +64,22 @@ def _derivatives(work: Working) -> None:
     db.drop("i", "m")
 
 
-def mapped_monomials(work: Working, name: str) -> None:
-    """Make a table (item, key): monomials with one key are equal with blocks in place of variables."""
+def _mapped_monomials(work: Working) -> None:
+    """Make the table ``m`` (item, key): monomials with one key are equal with blocks in place of variables."""
     canonical_keys(
         work,
-        name,
         f"select range::{work.id_type} as item from range({work.store.monomials})",
         "select monomial as item, v.block as variable, sum(power)::bigint as power "
         "from f join v using (variable) group by all",
     )
 
 
-def canonical_keys(work: Working, name: str, items: str, factors: str) -> None:
-    """Make a table (item, key), the key being the first item with the same factors.
+def canonical_keys(work: Working, items: str, factors: str) -> None:
+    """Make the table ``m`` (item, key), the key being the first item with the same factors.
 
     Parameters
     ----------
     work : Working
-    name : str
-        Of the table.
     items : str
         A query of the items.
     factors : str
@@ -116,5 +112,5 @@ def canonical_keys(work: Working, name: str, items: str, factors: str) -> None:
         )
     # An item that ends on a node and one that goes on from there have different lengths.
     db.table("h", "select node, length, min(item) as key from k group by all")
-    db.table(name, "select k.item, h.key from k join h using (node, length)")
+    db.table("m", "select k.item, h.key from k join h using (node, length)")
     db.drop("p", "k", "q", "h")

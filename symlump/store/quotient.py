@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import lcm
 
-from symlump.store.comparison import canonical_keys, mapped_monomials
+from symlump.store.comparison import canonical_keys
 from symlump.store.engine import Engine
 from symlump.store.store import Store
 from symlump.store.working import Working
@@ -49,7 +49,6 @@ def _write_terms(work: Working, writer: StoreWriter, blocks: int) -> int:
         _write_coefficients(work, writer)
         return blocks
     if work.direction == "backward":
-        mapped_monomials(work, "m")
         terms = "select a.own as block, a.k as key, a.c from a join b on a.own = b.block"
     else:
         first = (
@@ -60,7 +59,6 @@ def _write_terms(work: Working, writer: StoreWriter, blocks: int) -> int:
         )
         canonical_keys(
             work,
-            "m",
             f"select monomial as item from ({first})",
             f"select f.monomial as item, f.variable, f.power from f semi join ({first}) using (monomial)",
         )

@@ -344,7 +344,7 @@ class FunctionWalker(Walker):
         of = "next value" if claim.time else "derivative"
         words = (
             f"Whatever the functions are, the {of} of a row that must be there is a function of the rows, "
-            "so at every point its gradient is a combination of them{self.taken}. The record begins with "
+            f"so at every point its gradient is a combination of them{self.taken}. The record begins with "
             f"{_count(len(closure.start), 'observable')} and takes "
             f"{_count(len(closure.steps), 'such gradient')}, modulo {closure.prime}:"
         )

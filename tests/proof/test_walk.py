@@ -214,6 +214,7 @@ def test_a_smallest_linear_lumping_with_functions():
     proof = sl.lump(ode, sl.Constrained("x")).certificate()
     walk = proof.explain()
     assert walk.holds and "all of them are independent, and there are 2 rows" in str(walk[-1])
+    assert "a combination of them, with functions taken as unknown. The record" in str(walk[-1])
     data = copy.deepcopy(proof.data)
     data["closure"]["steps"] = []
     assert "vectors, the lumping 2 rows" in str(sl.Certificate(data).explain()[-1])

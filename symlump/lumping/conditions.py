@@ -27,6 +27,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.vanishing import Letters, Polynomial, Powers, add_term, vanishing, vanishing_of
 from symlump.memory import memory_errors
 from symlump.ode.functions.algebra import Budget, Monomial, symbols_of
+from symlump.ode.functions.printing import function_text
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.notation import words_latex
 from symlump.ode.polynomial import PolynomialODE
@@ -351,15 +352,14 @@ def _of_functions(
     letters = [f"\0{k}" for k in range(len(of_parameters))]  # no name has this character
     meant = dict(zip(letters, (symbols[s] for s in of_parameters), strict=True))
     expressions = vanishing(found, [*ode.parameters, *letters])
-    lost = without_value(expressions, meant)
-    if lost:
-        one: dict[Monomial, Fraction] = {((of_parameters[letters.index(lost)], 1),): _ONE}
-        ((text, _),) = write_functions(list(ode.variables), table, one)
-        raise MethodError(f"{text} has no real value, so nothing can be said of this system")
-    expressions = with_meaning(expressions, meant, ode.parameters)
     named = list(ode.variables)
     if not forward:
         named = [ode.variables[k] for k in partition.representatives.tolist()]
+    lost = without_value(expressions, meant)
+    if lost:
+        text = function_text(named, table, of_parameters[letters.index(lost)])
+        raise MethodError(f"{text} has no real value, so nothing can be said of this system")
+    expressions = with_meaning(expressions, meant, ode.parameters)
     if len(met) == 1 and all(moving[s] for s in met):
         met = {}  # a transcendental function of the variables fulfils no equation, so all conditions are needed
     shown: list[dict[Monomial, Fraction]] = [{((s, 1),): _ONE} for s in met]

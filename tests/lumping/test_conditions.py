@@ -308,3 +308,11 @@ def test_functions_of_parameters_without_a_value_are_refused(rate):
     ode = sl.ODE.from_text(f"x' = {rate}*x; y' = k*y", parameters=["k"])
     with pytest.raises(InputError, match=r"value|denominator"):
         sl.conditions(ode, [["x", "y"]])
+
+
+@pytest.mark.parametrize("method", [sl.Forward(), sl.Backward()])
+def test_a_function_without_a_value_is_named(method):
+    """Also where blocks stand for variables: in the merged system k has another number."""
+    ode = sl.ODE.from_text("x' = ln(-abs(k))*x; y' = 3*y", parameters=["k"])
+    with pytest.raises(MethodError, match=r"^ln\(-abs\(k\)\) has no real value"):
+        sl.conditions(ode, [["x", "y"]], method)

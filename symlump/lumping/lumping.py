@@ -13,10 +13,9 @@ from symlump.errors import CertificateError, FailureError, MethodError, Partitio
 from symlump.lumping.equivalence import Equivalence, polynomial_only
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split, splits
-from symlump.lumping.rendering import lumping_latex, lumping_text
+from symlump.lumping.rendering import lumping_latex, lumping_text, titled_latex
 from symlump.ode.exact import FloatArray
 from symlump.ode.maps import in_time
-from symlump.ode.notation import words_latex
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, check_accepted, claim
 from symlump.proof.check import STEPS_PER_ITEM, Verdict, check
@@ -341,7 +340,7 @@ class Lumping:
         >>> sl.lump(ode, sl.Forward()).aggregate([1, 2, 5]).tolist()
         [3.0, 5.0]
         """
-        state = self._state(x, len(self.ode), "the system")
+        state = check_state(x, len(self.ode), "the system")
         sums = np.zeros((len(self.partition), *state.shape[1:]))
         np.add.at(sums, self.partition.labels, state)
         if self.method.direction == "forward":
@@ -374,16 +373,10 @@ class Lumping:
         >>> sl.lump(ode, sl.Forward()).lift([3, 5]).tolist()
         [1.5, 1.5, 5.0]
         """
-        state = self._state(y, len(self.partition), "the quotient")
+        state = check_state(y, len(self.partition), "the quotient")
         if self.method.direction == "forward":
             state = state / self.partition.sizes.reshape(-1, *(1,) * (state.ndim - 1))
         return state[self.partition.labels]
-
-    def _state(self, x: npt.ArrayLike, n: int, of: str) -> FloatArray:
-        state = np.asarray(x, dtype=np.float64)
-        if state.ndim not in (1, 2) or state.shape[0] != n:
-            raise PartitionError(f"a state of {of} has {n} entries; got shape {state.shape}")
-        return state
 
     def bound(self, horizon: float, box: Any, *, samples: int = 100, **options: Any) -> ErrorBound:
         """A certified bound of the quotient's error until a horizon, beside the error that samples show.
@@ -522,8 +515,18 @@ class Lumping:
         return f"<Lumping: {self.headline()}>"
 
     def _repr_latex_(self) -> str:
-        body = self.to_latex()
-        return (
-            rf"$\displaystyle \begin{{gathered}} \text{{{words_latex(self.headline())}}} \\[1ex] {body} "
-            r"\end{gathered}$"
-        )
+        return titled_latex(self.headline(), self.to_latex())
+
+
+def check_state(x: npt.ArrayLike, n: int, of: str) -> FloatArray:
+    """A state, or several as columns, of a system or a quotient with n variables.
+
+    Raises
+    ------
+    PartitionError
+        If it has another shape.
+    """
+    state = np.asarray(x, dtype=np.float64)
+    if state.ndim not in (1, 2) or state.shape[0] != n:
+        raise PartitionError(f"a state of {of} has {n} entries; got shape {state.shape}")
+    return state

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from symlump.colours import ink_name
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note
-from symlump.ode.notation import name_latex
+from symlump.ode.notation import name_latex, words_latex
+from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -44,13 +46,32 @@ def lumping_latex(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
     ]
     if len(merged) > max_blocks:
         rows.append(rf"&\;\;\vdots \quad (\text{{{len(merged) - max_blocks} more blocks}})")
+    quotient = lumping.quotient.to_latex(max_equations=max_equations, written=new)
+    return side_by_side(lumping.ode, rows, quotient, old)
+
+
+def side_by_side(
+    ode: ODE, rows: Sequence[str], quotient: str, written: Sequence[str] | None = None
+) -> str:
+    """LaTeX of a system (if it is small), of what is lumped, and of the quotient."""
     parts = []
-    if len(lumping.ode) <= _BESIDE and lumping.ode.terms <= _BESIDE_TERMS:
-        parts.append(lumping.ode.to_latex(written=old))
+    if len(ode) <= _BESIDE and ode.terms <= _BESIDE_TERMS:
+        parts.append(ode.to_latex(written=written))
     if rows:
         parts.append("\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}")
-    parts.append(lumping.quotient.to_latex(max_equations=max_equations, written=new))
-    return r" \qquad ".join(parts)
+    return r" \qquad ".join([*parts, quotient])
+
+
+def titled_latex(headline: str, body: str) -> str:
+    r"""A formula under a headline, as notebooks show it.
+
+    Examples
+    --------
+    >>> print(titled_latex("2 → 1 variables", r"\dot{x} = x"))
+    $\displaystyle \begin{gathered} \text{2 $\to$ 1 variables} \\[1ex] \dot{x} = x \end{gathered}$
+    """
+    title = words_latex(headline)
+    return rf"$\displaystyle \begin{{gathered}} \text{{{title}}} \\[1ex] {body} \end{{gathered}}$"
 
 
 def merged_blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:

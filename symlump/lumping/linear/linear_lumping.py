@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from symlump.errors import CertificateError, FailureError, MethodError, PartitionError
+from symlump.errors import CertificateError, FailureError, MethodError
 from symlump.lumping.linear.quotient import Section
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.lumping import CHECKED_TERMS
+from symlump.lumping.lumping import CHECKED_TERMS, check_state
+from symlump.lumping.rendering import side_by_side, titled_latex
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note, with_unknown
 from symlump.ode.maps import in_time
-from symlump.ode.notation import Term, name_latex, signed_sum, words_latex
+from symlump.ode.notation import Term, name_latex, signed_sum
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, check_accepted, linear_claim
 from symlump.proof.check import Verdict, check
@@ -28,9 +29,6 @@ from symlump.proof.closure import check_closure
 
 if TYPE_CHECKING:
     from symlump.lumping.linear.constrained import Constrained
-
-#: A system of more variables or terms is not set beside its quotient.
-_BESIDE, _BESIDE_TERMS = 12, 60
 
 
 @dataclass(frozen=True)
@@ -302,7 +300,7 @@ class LinearLumping:
         -------
         ndarray, shape (m,) or (m, k)
         """
-        return np.asarray(self.matrix @ self._state(x, len(self.ode), "the system"))
+        return np.asarray(self.matrix @ check_state(x, len(self.ode), "the system"))
 
     def lift(self, y: npt.ArrayLike) -> FloatArray:
         """The shortest state x of the system with ``aggregate(x) == y``: x = Lᵀ(LLᵀ)⁻¹·y.
@@ -315,19 +313,13 @@ class LinearLumping:
         -------
         ndarray, shape (variables,) or (variables, k)
         """
-        state = self._state(y, len(self), "the quotient")
+        state = check_state(y, len(self), "the quotient")
         if not len(self):
             return np.zeros((len(self.ode), *state.shape[1:]))
         from scipy.sparse.linalg import spsolve
 
         weights = spsolve((self.matrix @ self.matrix.T).tocsc(), state)
         return np.asarray(self.matrix.T @ np.asarray(weights).reshape(state.shape))
-
-    def _state(self, x: npt.ArrayLike, n: int, of: str) -> FloatArray:
-        state = np.asarray(x, dtype=np.float64)
-        if state.ndim not in (1, 2) or state.shape[0] != n:
-            raise PartitionError(f"a state of {of} has {n} entries; got shape {state.shape}")
-        return state
 
     def headline(self) -> str:
         """One line: sizes, what was asked for, and what is known of the result.
@@ -405,13 +397,7 @@ class LinearLumping:
         str
         """
         rows = self._shown(max_rows, latex=True)
-        parts = []
-        if len(self.ode) <= _BESIDE and self.ode.terms <= _BESIDE_TERMS:
-            parts.append(self.ode.to_latex())
-        if rows:
-            parts.append("\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}")
-        parts.append(self.quotient.to_latex(max_equations=max_equations))
-        return r" \qquad ".join(parts)
+        return side_by_side(self.ode, rows, self.quotient.to_latex(max_equations=max_equations))
 
     def __str__(self) -> str:
         return self.to_text()
@@ -420,10 +406,7 @@ class LinearLumping:
         return f"<LinearLumping: {self.headline()}>"
 
     def _repr_latex_(self) -> str:
-        title, body = words_latex(self.headline()), self.to_latex()
-        return (
-            rf"$\displaystyle \begin{{gathered}} \text{{{title}}} \\[1ex] {body} \end{{gathered}}$"
-        )
+        return titled_latex(self.headline(), self.to_latex())
 
 
 def row_names(ode: ODE, rows: ExactMatrix) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ _TRIED, _LEAST, _NUMBERS = 4096, 64, 1 << 18
 FLOORS = (1 / 8, 1 / 4, 1 / 2)
 
 #: Outputs whose spread is less than this share of the original's stand still, but for rare inputs.
-_STILL = 0.05
+STILL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class OutputWatch:
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""
-        return self.share(network) > _STILL
+        return self.share(network) > STILL
 
     def share(self, network: Network) -> float:
         """How far the outputs of a smaller network move, as a share of how far the original's do."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from symlump.compression.collapse import FLOORS, OutputWatch
+from symlump.compression.collapse import FLOORS, STILL, OutputWatch
 from symlump.errors import FailureError, MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.network import Network
@@ -140,11 +140,11 @@ class NetworkPlan(Plan[Reduction]):
             If no tolerance reaches the target.
         """
         found = self.nearest(target)
-        if self.watch.moves(found.network):
-            return found
         most = self.watch.share(found.network)
         for lively, floors in ((False, FLOORS), (True, (0.0, *FLOORS))):
             for floor in floors:
+                if most > STILL:
+                    return found
                 careful = self.guarded(floor, lively)
                 if careful is None or careful.size(careful.most) > target:
                     break  # higher floors keep more
@@ -153,8 +153,6 @@ class NetworkPlan(Plan[Reduction]):
                 if share > most:
                     note = "; ".join(filter(None, (_kept(floor, lively), other.note)))
                     found, most = replace(other, note=note), share
-                if self.watch.moves(other.network):
-                    return found
         return found
 
     def nearest(self, target: int) -> Reduction:

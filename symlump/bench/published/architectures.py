@@ -17,11 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from symlump.bench.published.files import outputs, run_onnx, time_ratio
+from symlump.bench.published.files import apart, outputs, relative_error, run_onnx, time_ratio
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 from symlump.errors import MethodError, MissingExtraError, SymlumpError
@@ -30,7 +29,6 @@ from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.network import Network
 from symlump.network.rewrite import reducible
 from symlump.network.torch_io import from_torch
-from symlump.ode.exact import FloatArray
 
 _SAMPLES = 16  # that errors are measured on
 
@@ -148,7 +146,6 @@ def _row(name: str, model: nn.Module, case: Planted) -> ArchitectureRow:
     merged = compress(network, AFDE(eps=0)).network
     half = compress(network, AFDE(retain=0.5))
     after = outputs(half.network, given)[0]
-    spread = float(np.sum((expected - expected.mean(axis=0)) ** 2))
     with tempfile.TemporaryDirectory() as folder:
         path, written = Path(folder) / "net.onnx", Path(folder) / "half.onnx"
         with warnings.catch_warnings():
@@ -158,10 +155,11 @@ def _row(name: str, model: nn.Module, case: Planted) -> ArchitectureRow:
         of_file = compress(again, AFDE(eps=0)).network
         write_onnx(half.network, written)
         one = [given[0][:1]]
+        said = run_onnx(path, one)[0]
         difference = max(
-            _apart(outputs(again, one)[0], run_onnx(path, one)[0]),
-            _apart(outputs(of_file, one)[0], run_onnx(path, one)[0]),
-            _apart(run_onnx(written, one)[0], after[:1]),
+            apart(outputs(again, one)[0], said),
+            apart(outputs(of_file, one)[0], said),
+            apart(run_onnx(written, one)[0], after[:1]),
         )
     return ArchitectureRow(
         name,
@@ -169,9 +167,9 @@ def _row(name: str, model: nn.Module, case: Planted) -> ArchitectureRow:
         reducible(network) / network.parameters,
         len(planted),
         min(_restored(part, planted) for part in (merged, of_file)),
-        max(_apart(outputs(part, given)[0], expected) for part in (network, merged)),
+        max(apart(outputs(part, given)[0], expected) for part in (network, merged)),
         half.retained,
-        float(np.sum((after - expected) ** 2)) / spread,
+        relative_error(after, expected),
         time_ratio(network, half.network),
         difference,
     )
@@ -220,10 +218,6 @@ def _restored(network: Network, planted: dict[str, int]) -> int:
         any(name.endswith(place) and count == left for name, count in units.items())
         for place, left in planted.items()
     )
-
-
-def _apart(found: FloatArray, expected: FloatArray) -> float:
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 HEADER = (

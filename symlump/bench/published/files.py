@@ -78,16 +78,13 @@ def _row(path: Path, share: float) -> PublishedRow:
         small = compress(network, AFDE(retain=1 - touched * (1 - share), up_to=0))
     generator = np.random.default_rng(0)
     x = [node.drawn(generator, _SAMPLES) for node in network.inputs]
-    error = 0.0
-    for before, after in zip(outputs(network, x), outputs(small.network, x), strict=True):
-        spread = float(np.sum((before - before.mean(axis=0)) ** 2)) or 1.0
-        error = max(error, float(np.sum((after - before) ** 2)) / spread)
+    pairs = zip(outputs(small.network, x), outputs(network, x), strict=True)
     return PublishedRow(
         path.name,
         network.parameters,
         touched,
         small.retained,
-        error,
+        max(relative_error(after, before) for after, before in pairs),
         time_ratio(network, small.network),
         _difference(path, network, [part[:1] for part in x]),
     )
@@ -101,6 +98,17 @@ def outputs(network: Network, x: list[FloatArray]) -> list[FloatArray]:
     with torch.no_grad():
         found = module(*map(torch.from_numpy, x))
     return [part.numpy() for part in (found if isinstance(found, tuple) else (found,))]
+
+
+def relative_error(found: FloatArray, expected: FloatArray) -> float:
+    """The mean squared error of outputs, by the variance of what is expected."""
+    spread = float(np.sum((expected - expected.mean(axis=0)) ** 2)) or 1.0
+    return float(np.sum((found - expected) ** 2)) / spread
+
+
+def apart(found: FloatArray, expected: FloatArray) -> float:
+    """The largest difference of outputs, relative to the largest that is expected."""
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
 
 
 def time_ratio(network: Network, small: Network) -> float:
@@ -154,11 +162,8 @@ def _difference(path: Path, network: Network, x: list[FloatArray]) -> float | No
         again = Path(folder) / "again.onnx"
         write_onnx(network, again)
         written = run_onnx(again, x)
-    largest = 0.0
-    for found in (outputs(network, x), written):
-        for a, b in zip(found, expected, strict=True):
-            largest = max(largest, float(np.abs(a - b).max() / (np.abs(b).max() or 1.0)))
-    return largest
+    both = (outputs(network, x), written)
+    return max(apart(a, b) for found in both for a, b in zip(found, expected, strict=True))
 
 
 _TYPES: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from torch import nn
 
 import symlump as sl
@@ -150,3 +150,12 @@ def test_normalisations_of_keras_and_flax(library: str, tmp_path: Path) -> None:
     write_network(tmp_path / "small.safetensors", small, found)
     again = read_network(tmp_path / "small.safetensors", "tanh")
     assert np.allclose(again.network(x), expected, atol=1e-9)
+
+
+def test_standard_output(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    path = tmp_path / "net.pt"
+    torch.save(Model(nn.LayerNorm).eval().state_dict(), path)
+    found = read_network(path, "tanh")
+    assert found.network.chain is None
+    write_network("-", found.network, found)
+    assert {*load(capfdbinary.readouterr().out)} == {*torch.load(path, weights_only=True)}

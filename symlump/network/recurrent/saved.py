@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symlump.errors import FileFormatError, NetworkError
+from symlump.errors import NetworkError
 from symlump.network.recurrent.cells import Cell, Kind
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
 from symlump.network.recurrent.torch_cells import PARTS, cell_of, rows_of
@@ -25,10 +25,8 @@ from symlump.network.saved.tensors import (
     TensorFile,
     natural_order,
     quote,
-    save_tensors,
-    write_torch,
 )
-from symlump.network.saved.writing import SUFFIXES
+from symlump.network.saved.writing import save_state
 from symlump.network.torch_module import DTYPES
 from symlump.network.torch_parts import array_of
 from symlump.ode.exact import FloatArray
@@ -150,8 +148,6 @@ def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurren
     OutputError
         If the file cannot be written.
     """
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise FileFormatError(f"{path}: recurrent networks are written as {', '.join(SUFFIXES)}")
     state = dict(like.tensors)
     dtype = getattr(torch, network.dtype)
 
@@ -166,10 +162,7 @@ def write_saved(path: str | Path, network: RecurrentNetwork, like: SavedRecurren
         put(f"{reader.name}.weight", reader.weight)
         if reader.bias is not None:
             put(f"{reader.name}.bias", reader.bias)
-    if Path(path).suffix.lower() == SUFFIXES[0]:
-        save_tensors(path, state, {})
-        return
-    write_torch(path, state)
+    save_state(path, state)
 
 
 def _cell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,18 +144,33 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     metadata = {OUTPUT_KEY: chain.layers[-1].activation.name}
     if hidden:  # one name for all, or one for each
         metadata[ACTIVATION_KEY] = hidden[0] if len(set(hidden)) == 1 else ";".join(hidden)
+    built = None if like is not None and like.names else architecture(model, prefixes)
+    if built is not None:
+        metadata[KEY] = built
+    save_state(path, state, metadata)
+
+
+def save_state(
+    path: str | Path, state: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write named tensors as the suffix says, on standard output as safetensors; only these hold metadata.
+
+    Raises
+    ------
+    FileFormatError
+        If the suffix is neither .safetensors nor .pt / .pth.
+    OutputError
+        If the file cannot be written.
+    """
     suffix = Path(path).suffix.lower() or (SUFFIXES[0] if is_stream(path) else "")
     if suffix not in SUFFIXES:
         raise FileFormatError(
             f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth (.onnx: write_onnx)"
         )
-    if suffix == ".safetensors":
-        built = None if like is not None and like.names else architecture(model, prefixes)
-        if built is not None:
-            metadata[KEY] = built
-        save_tensors(path, state, metadata)
-        return
-    write_torch(path, state)
+    if suffix == SUFFIXES[0]:
+        save_tensors(path, state, metadata or {})
+    else:
+        write_torch(path, state)
 
 
 def _write_graph(path: str | Path, network: Network) -> None:
@@ -186,9 +202,4 @@ def _write_normed(path: str | Path, network: Network, like: SavedNetwork) -> Non
         plain = f"{like.places[place]}.{part}"
         tensor = tensor.ravel() if like.places[place] in like.norms else tensor
         state[like.names.get(plain, plain)] = as_in_file(tensor, like.names.get(plain, plain))
-    if Path(path).suffix.lower() == SUFFIXES[0]:
-        save_tensors(path, state, {})
-    elif Path(path).suffix.lower() in SUFFIXES:
-        write_torch(path, state)
-    else:
-        raise FileFormatError(f"{path}: write {', '.join(SUFFIXES)} (.onnx: write_onnx)")
+    save_state(path, state)

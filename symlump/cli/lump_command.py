@@ -16,8 +16,9 @@ from symlump.cli.outputs import (
     output_lines,
     write_outputs,
 )
-from symlump.cli.reading import READ, add_reading, count_text, note_lines, read_model, sizes
+from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
 from symlump.errors import MethodError
+from symlump.ode.notation import count_text
 from symlump.progress import working
 
 if TYPE_CHECKING:

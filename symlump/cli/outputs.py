@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.arguments import shown_path
-from symlump.cli.reading import count_text
 from symlump.errors import FileFormatError
+from symlump.ode.notation import count_text
 from symlump.progress import working
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from symlump.cli.arguments import refuse
 from symlump.errors import FileFormatError
+from symlump.ode.notation import count_text
 from symlump.progress import working
 
 if TYPE_CHECKING:
@@ -166,17 +167,6 @@ def sizes(model: Model) -> str:
         what = "a symbolic parameter" if symbolic == 1 else "symbolic parameters"
         parts.append(f"{symbolic} of them {what}")
     return ", ".join([*parts, count_text(model.ode.terms, "term")])
-
-
-def count_text(number: int, what: str) -> str:
-    """A number with its noun.
-
-    Examples
-    --------
-    >>> count_text(1, "block"), count_text(3, "block")
-    ('1 block', '3 blocks')
-    """
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def indent_lines(lines: list[str], count: int, what: str) -> list[str]:

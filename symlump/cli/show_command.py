@@ -14,7 +14,6 @@ from symlump.cli.reading import (
     NETWORKS,
     READ,
     add_reading,
-    count_text,
     indent_lines,
     note_lines,
     read_model,
@@ -22,6 +21,7 @@ from symlump.cli.reading import (
     sizes,
 )
 from symlump.errors import MethodError
+from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model

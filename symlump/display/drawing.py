@@ -52,26 +52,6 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def number_of(number: int, what: str) -> str:
-    """A number of things, in the singular where it is one.
-
-    Parameters
-    ----------
-    number : int
-    what : str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> number_of(1, "block"), number_of(12, "block")
-    ('1 block', '12 blocks')
-    """
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def alternative_text(figure: Figure) -> str:
     """The alternative text of a figure: its titles, and what its axes measure.
 

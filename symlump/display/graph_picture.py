@@ -9,13 +9,13 @@ import networkx as nx
 import numpy as np
 
 from symlump.colours import PLAIN_FILL, Look, block_numbers
-from symlump.display.drawing import new_figure, number_of
+from symlump.display.drawing import new_figure
 from symlump.display.layout import block_columns, places
 from symlump.display.matrix_picture import draw_matrix, draw_sorted
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
 from symlump.network.equations.network_ode import NetworkODE
-from symlump.ode.notation import name_latex
+from symlump.ode.notation import count_text, name_latex
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +60,7 @@ def draw_lumping(lumping: Lumping) -> Figure:
         _quotient(right, lumping, blocks)
     else:
         draw_matrix(right, lumping.quotient, np.arange(len(blocks)))
-    right.set_title(number_of(len(blocks), "block"))
+    right.set_title(count_text(len(blocks), "block"))
     figure.suptitle(lumping.headline(), fontsize=11)
     figure.supxlabel(
         f"more than {MAX_NODES} nodes are too many to draw legibly: who acts on whom is shown as a matrix",
@@ -127,8 +127,8 @@ def draw_graphs(
     _graph(left, graph, position, {v: looks[b] for v, b in owner.items()})
     centre = {name: np.mean([position[v] for v in block], axis=0) for name, block in blocks.items()}
     _graph(right, quotient, centre, looks)
-    left.set_title(number_of(len(owner), "variable"))
-    right.set_title(number_of(len(blocks), "block"))
+    left.set_title(count_text(len(owner), "variable"))
+    right.set_title(count_text(len(blocks), "block"))
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -163,7 +163,7 @@ def draw_system(ode: ODE) -> Figure:
         columns = _network_columns(ode)
         position = places(graph) if columns is None else _in_columns(columns, ode.variables)
         _graph(axes, graph, position, dict.fromkeys(graph))
-    figure.suptitle(number_of(len(ode), "variable"), fontsize=11)
+    figure.suptitle(count_text(len(ode), "variable"), fontsize=11)
     return figure
 
 

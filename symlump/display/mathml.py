@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from symlump.ode.notation import Term, number_text
+from symlump.ode.notation import Term, count_text, number_text
 from symlump.ode.printing import equation_terms
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def system_mathml(
         )
     table = f'<math display="block"><mtable>{"".join(rows)}</mtable></math>'
     hidden = len(ode) - max_equations
-    more = f"<p>… {hidden} more equation{'' if hidden == 1 else 's'}</p>"
+    more = f"<p>… {count_text(hidden, 'more equation')}</p>"
     return table + (more if hidden > 0 else "")
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.colours import Look, block_numbers
-from symlump.display.drawing import new_figure, number_of
+from symlump.display.drawing import new_figure
 from symlump.lumping.lumping import Lumping
 from symlump.memory import memory_errors
 from symlump.ode.exact import FloatArray, IntArray
 from symlump.ode.monomials import ranges
-from symlump.ode.notation import name_latex
+from symlump.ode.notation import count_text, name_latex
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def draw_blocks(lumping: Lumping) -> Figure:
     left, right = figure.subplots(1, 2)
     draw_sorted(left, lumping)
     draw_matrix(right, lumping.quotient, np.arange(len(lumping.quotient)))
-    right.set_title(number_of(len(lumping.partition), "block"))
+    right.set_title(count_text(len(lumping.partition), "block"))
     figure.suptitle(lumping.headline(), fontsize=11)
     return figure
 
@@ -74,7 +74,7 @@ def draw_sorted(axes: Any, lumping: Lumping) -> None:
     sizes = lumping.partition.sizes
     order, ends = np.concatenate(lumping.partition.blocks), np.cumsum(sizes)
     cell = draw_matrix(axes, lumping.ode, order)
-    title = f"{number_of(len(lumping.ode), 'variable')}, sorted by block"
+    title = f"{count_text(len(lumping.ode), 'variable')}, sorted by block"
     if cell > 1:
         title += f"\n(a cell is {cell} × {cell} variables)"
     axes.set_title(title)

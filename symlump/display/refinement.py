@@ -18,7 +18,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.maximality import Split
 from symlump.memory import memory_errors
 from symlump.ode.exact import IntArray
-from symlump.ode.notation import name_latex, number_text, signed_sum
+from symlump.ode.notation import count_text, name_latex, number_text, signed_sum
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ class Refinement:
         return "\n".join([*lines, f"  nothing splits: this is the coarsest {kind} equivalence"])
 
     def __repr__(self) -> str:
-        count = len(self.rounds) - 1
-        return f"<Refinement: {count} round{'' if count == 1 else 's'}>"
+        return f"<Refinement: {count_text(len(self.rounds) - 1, 'round')}>"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from symlump.colours import Look
-from symlump.display.drawing import number_of
 from symlump.display.mathml import system_mathml
 from symlump.display.merged_units import Shown, shown_of
 from symlump.display.patterns import css_background, svg_fill
@@ -22,6 +21,7 @@ from symlump.display.report_graph import graph_svg
 from symlump.display.report_paths import Paths
 from symlump.errors import MethodError
 from symlump.files import write_text
+from symlump.ode.notation import count_text
 from symlump.tables import table_html
 from symlump.tolerances.sweep import Sweep, SweepRow
 
@@ -98,7 +98,7 @@ class Report:
                 title=escape(title),
                 subject=escape(sweep.subject),
                 original=system_mathml(ode, _EQUATIONS),
-                size=f"{number_of(len(ode), 'variable')}, {number_of(ode.terms, 'term')}",
+                size=f"{count_text(len(ode), 'variable')}, {count_text(ode.terms, 'term')}",
                 graph=graph_svg(ode),
                 curve=curve_svg(steps),
                 table=table_html(header, rows),

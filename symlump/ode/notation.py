@@ -77,6 +77,17 @@ def _beyond_floats(value: Fraction, digits: int) -> str:
     return f"{sign}{text[0]}{point}{text[1:]}e{power:+}{mark}"
 
 
+def count_text(number: int, what: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> count_text(1, "block"), count_text(3, "block")
+    ('1 block', '3 blocks')
+    """
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def number_latex(value: Fraction, digits: int = 6) -> str:
     """The same number in LaTeX."""
     text = number_text(value, digits)

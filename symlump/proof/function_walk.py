@@ -16,7 +16,7 @@ from symlump.ode.functions.wording import (
     list_names,
     listed_functions,
 )
-from symlump.ode.notation import name_latex
+from symlump.ode.notation import count_text, name_latex
 from symlump.proof.check import FREE, Claim, Polynomial, unknown_functions
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import TooLongError, facts
@@ -345,15 +345,13 @@ class FunctionWalker(Walker):
         words = (
             f"Whatever the functions are, the {of} of a row that must be there is a function of the rows, "
             f"so at every point its gradient is a combination of them{self.taken}. The record begins with "
-            f"{_count(len(closure.start), 'observable')} and takes "
-            f"{_count(len(closure.steps), 'such gradient')}, modulo {closure.prime}:"
+            f"{count_text(len(closure.start), 'observable')} and takes "
+            f"{count_text(len(closure.steps), 'such gradient')}, modulo {closure.prime}:"
         )
         if verdict.accepted:
-            shown = f"all of them are independent, and there are {_count(len(claim.matrix), 'row')}"
+            shown = (
+                f"all of them are independent, and there are {count_text(len(claim.matrix), 'row')}"
+            )
         else:
             shown = verdict.reason
         return Step("Nothing smaller will do", (Line(words, shown),), verdict.accepted)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

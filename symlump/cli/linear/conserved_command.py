@@ -12,12 +12,12 @@ from symlump.cli.arguments import declare_files
 from symlump.cli.reading import (
     READ,
     add_reading,
-    count_text,
     missed_notes,
     note_lines,
     read_model,
     sizes,
 )
+from symlump.ode.notation import count_text
 from symlump.progress import working
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names, refuse
-from symlump.cli.reading import count_text
 from symlump.errors import MethodError
 from symlump.formats import SUFFIXES
 from symlump.memory import size_text
+from symlump.ode.notation import count_text
 from symlump.progress import working
 from symlump.store.lump_store import StoreLumping, estimate, lump_store
 from symlump.store.store import read_store

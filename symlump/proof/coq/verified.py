@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from symlump.errors import FailureError
+from symlump.ode.notation import count_text
 from symlump.proof.check import (
     FREE,
     Claim,
@@ -115,7 +116,9 @@ def _judged(
                 raise Inconclusive(f"{found.modulus} divides a denominator")
     answers = answers_of(claim)
     part = "row" if claim.kind == "linear" else "block"
-    size = f"{_count(len(claim.names), 'variable')}, {_count(len(claim.quotient_names), part)}"
+    size = (
+        f"{count_text(len(claim.names), 'variable')}, {count_text(len(claim.quotient_names), part)}"
+    )
     what = f"{claim.kind} lumping ({size})" + (" of a reference model" if reference else "")
     free = FREE if claim.symbols is not None and claim.symbols.unknown else ""
     if not answers["lumping"]:
@@ -132,10 +135,6 @@ def _judged(
             return Verdict("accepted", f"{what}, the {best}{free}: proved", coarsest=True)
     inside = " inside the initial partition" if "inside" in answers else ""
     return Verdict("accepted", f"{what}{inside}: proved")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _proved(claim: NumberedClaim) -> dict[str, bool]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from symlump.colours import PLAIN_FILL, Look, block_numbers
 from symlump.display.drawing import new_figure
-from symlump.display.layout import block_columns, places
+from symlump.display.layout import MAX_COLUMNS, block_columns, places
 from symlump.display.matrix_picture import draw_matrix, draw_sorted
 from symlump.errors import MethodError
 from symlump.lumping.lumping import Lumping
@@ -120,12 +120,16 @@ def draw_graphs(
     left, right = figure.subplots(1, 2)
     looks = _looks(blocks)
     graph, quotient = full(), small()
-    if columns is None:
-        position = block_columns(graph, list(blocks.values()))
+    if columns is None and len(blocks) > MAX_COLUMNS:
+        # Blocks surround one another here: nodes at their centres would hide one another.
+        position, centre = places(graph), places(quotient)
     else:
-        position = _in_columns(columns, [name for block in blocks.values() for name in block])
+        if columns is None:
+            position = block_columns(graph, list(blocks.values()))
+        else:
+            position = _in_columns(columns, [name for block in blocks.values() for name in block])
+        centre = {b: np.mean([position[v] for v in block], axis=0) for b, block in blocks.items()}
     _graph(left, graph, position, {v: looks[b] for v, b in owner.items()})
-    centre = {name: np.mean([position[v] for v in block], axis=0) for name, block in blocks.items()}
     _graph(right, quotient, centre, looks)
     left.set_title(count_text(len(owner), "variable"))
     right.set_title(count_text(len(blocks), "block"))

@@ -10,12 +10,13 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-_MAX_COLUMNS = 8
+#: More blocks than this have no column each.
+MAX_COLUMNS = 8
 _SECONDS = 20
 
 
 def block_columns(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """One column a block, neighbours near each other; with more than eight blocks as :func:`places`.
+    """One column a block, neighbours near each other; for at most eight blocks.
 
     Parameters
     ----------
@@ -27,8 +28,6 @@ def block_columns(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[st
     -------
     dict of str to ndarray, shape (2,)
     """
-    if len(blocks) > _MAX_COLUMNS:
-        return places(graph)
     order = {name: k for k, name in enumerate(name for block in blocks for name in block)}
     links = graph.to_undirected()
     quotient = nx.quotient_graph(links, [frozenset(block) for block in blocks])

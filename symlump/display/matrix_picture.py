@@ -128,6 +128,8 @@ def draw_matrix(axes: Any, ode: ODE, order: IntArray) -> int:
         logs = np.log10(shown[live])
         values[live] = 0.35 + 0.65 * (logs - logs.min()) / max(float(np.ptp(logs)), 1e-9)
     axes.imshow(values, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
+    # Cells are squares; the plain layout does not know beforehand, and cuts long names below them.
+    axes.figure.set_layout_engine("compressed")
     if n <= _LABELLED:
         labels = [f"${name_latex(ode.variables[v])}$" for v in order.tolist()]
         axes.set_xticks(range(n), labels, rotation=90 if n > 12 else 0)
@@ -147,10 +149,8 @@ def _entries(ode: ODE) -> tuple[IntArray, IntArray, FloatArray]:
     weight = np.asarray(np.repeat(weight, lengths), dtype=np.float64)
     if ode.generators is None:
         return rows, symbols, weight
-    n, support = (
-        len(ode),
-        ode.generators.support.tocsr(),
-    )  # a function counts for all variables in it
+    # A function counts for all variables in it.
+    n, support = len(ode), ode.generators.support.tocsr()
     plain = symbols < n
     inner = symbols[~plain] - n
     inside = np.diff(support.indptr)[inner]

@@ -184,8 +184,8 @@ def draw_certificate(certificate: Certificate) -> Figure:
     title = f"{verdict.answer}: {verdict.reason}"
     if "blocks" in data:
         return draw_graphs(
-            lambda: _dependencies(data["system"]),
-            lambda: _dependencies(data["quotient"]),
+            lambda: _dependencies(data["system"], data.get("functions", {})),
+            lambda: _dependencies(data["quotient"], data.get("quotient_functions", {})),
             data["blocks"],
             title,
         )
@@ -208,16 +208,18 @@ def draw_certificate(certificate: Certificate) -> Figure:
     return figure
 
 
-def _dependencies(system: Mapping[str, Any]) -> nx.DiGraph:
-    """An edge x → y where x occurs in the equation of y."""
+def _dependencies(system: Mapping[str, Any], functions: Mapping[str, Any]) -> nx.DiGraph:
+    """An edge x → y where x occurs in the equation of y, also inside of functions."""
+    inside: dict[str, set[str]] = {name: {name} for name in system}
+
+    def occurring(terms: Any) -> set[str]:
+        return set().union(*(inside.get(s, ()) for _, monomial in terms for s, _ in monomial))
+
+    for symbol, (_, arguments) in functions.items():  # arguments name earlier functions only
+        inside[symbol] = set().union(*map(occurring, arguments))
     graph: nx.DiGraph = nx.DiGraph()
     graph.add_nodes_from(system)
-    graph.add_edges_from(
-        (str(factor[0]), name)
-        for name, terms in system.items()
-        for _, monomial in terms
-        for factor in monomial
-    )
+    graph.add_edges_from((x, y) for y, terms in system.items() for x in sorted(occurring(terms)))
     return graph
 
 

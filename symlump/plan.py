@@ -178,18 +178,86 @@ class Method(ABC, Generic[Subject, Result]):
 
     @abstractmethod
     def plan(self, subject: Subject) -> Plan[Result]:
-        """Analyse a subject, once for all tolerances."""
+        """Analyse a subject, once for all tolerances.
+
+        Parameters
+        ----------
+        subject : ODE or Network
+            Of the kind that the method reduces.
+
+        Returns
+        -------
+        Plan
+            What gives the result at any tolerance, or of any size.
+        """
 
     def apply(self, subject: Subject) -> Result:
-        """The result that the method asks of its own plan."""
+        """The result that the method asks of its own plan.
+
+        Parameters
+        ----------
+        subject : ODE or Network
+            Of the kind that the method reduces.
+
+        Returns
+        -------
+        Lumping, LinearLumping or Reduction
+            What the verb makes its result of.
+
+        Examples
+        --------
+        >>> from symlump import Forward, ODE
+        >>> len(Forward(eps=0.2).apply(ODE.from_text("a' = -a; b' = -1.1*b")).partition)
+        1
+        """
         return self.settle(self.plan(subject))
 
     def within(self, eps: float) -> Self:
-        """The method with a tolerance, in the unit in which its plans measure one."""
+        """The method with a tolerance, in the unit in which its plans measure one.
+
+        Parameters
+        ----------
+        eps : float
+            The tolerance, 0 or larger.
+
+        Returns
+        -------
+        Method
+            Of the same class; a share that was asked for is dropped.
+
+        Examples
+        --------
+        >>> from symlump import Magnitude
+        >>> Magnitude(retain=0.5).within(0.1).eps
+        0.1
+        """
         return replace(self, eps=eps, retain=None)  # type: ignore[type-var]
 
     def settle(self, plan: Plan[Result]) -> Result:
-        """What a plan gives for the tolerance, or the share, that was said."""
+        """What a plan gives for the tolerance, or the share, that was said.
+
+        Parameters
+        ----------
+        plan : Plan
+            One that the method has made.
+
+        Returns
+        -------
+        Lumping, LinearLumping or Reduction
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the share.
+
+        Examples
+        --------
+        >>> from symlump import Forward, ODE
+        >>> method = Forward(retain=0.5)
+        >>> plan = method.plan(ODE.from_text("a' = -a; b' = -1.1*b"))
+        >>> len(method.settle(plan).partition)
+        1
+        """
         if self.retain is not None:
             return plan.retain(self.retain)
         assert self.eps is not None

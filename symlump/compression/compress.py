@@ -208,6 +208,14 @@ def compress(
         If an option does not fit the model.
     FailureError
         If a requested size cannot be reached.
+
+    Examples
+    --------
+    >>> from symlump import AFDE
+    >>> net = Network.dense([[[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0]], [[0.5, 0.25, 1.0]]])
+    >>> small = compress(net, AFDE(eps=0))
+    >>> small.network, small.exact
+    (<Network: 2–2–1, tanh, 6 parameters>, True)
     """
     if isinstance(model, NeuralODE):
         from symlump.compression.recurrent.field import compress_field

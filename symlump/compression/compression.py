@@ -165,6 +165,18 @@ class Compression(LayerwiseReport):
         ----------
         inputs, targets : array_like or tensor, shape (samples, …)
             A network of several inputs or outputs has a tuple of them, one for each.
+
+        Returns
+        -------
+        float
+            In the squared unit of the targets.
+
+        Examples
+        --------
+        >>> from symlump import AFDE, compress
+        >>> net = Network.dense([[[1.0], [1.0]], [[0.5, 0.5]]], activation="identity")
+        >>> compress(net, AFDE(eps=0)).mean_squared_error([[1.0], [3.0]], [[1.0], [2.0]])
+        0.5
         """
         return mean_squared_error(self.network, inputs, targets)
 
@@ -182,12 +194,24 @@ class Compression(LayerwiseReport):
             How often to cut the box; more is tighter and slower. See
             :func:`symlump.network.bounds.difference.bound_difference`.
 
+        Returns
+        -------
+        NetworkBound
+            One number for each output, in the unit of the outputs.
+
         Raises
         ------
         NetworkError
             If bounds do not pass through a step of the network, such as a softmax.
         FailureError
             If numbers overflow on this box, or a layer written out as a matrix is too large.
+
+        Examples
+        --------
+        >>> from symlump import AFDE, compress
+        >>> net = Network.dense([[[1.0, 2.0], [1.1, 2.0]], [[0.5, 0.25]]])
+        >>> compress(net, AFDE(eps=0.2, refit=False)).bound((-1, 1)).largest < 0.1
+        True
         """
         from symlump.network.bounds.difference import bound_difference
 

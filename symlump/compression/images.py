@@ -37,7 +37,26 @@ class Images:
     """
 
     def sample(self, network: Network, count: int, seed: int = 0) -> tuple[FloatArray, ...]:
-        """Draw samples of each input."""
+        """Draw samples of each input.
+
+        Parameters
+        ----------
+        network : Network
+        count : int
+            How many samples.
+        seed : int
+            Of the random numbers.
+
+        Returns
+        -------
+        tuple of ndarray, shape (count, …)
+            One array for each input.
+
+        Examples
+        --------
+        >>> Images().sample(Network.dense([np.ones((2, 3))]), 5)[0].shape
+        (5, 3)
+        """
         generator = np.random.default_rng(seed)
         parts = [
             _directions(network, min(_CHUNK, count - start), generator)

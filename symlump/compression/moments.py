@@ -86,6 +86,20 @@ class Normal:
         Parameters
         ----------
         inputs : array_like, shape (samples, inputs)
+
+        Returns
+        -------
+        Normal
+
+        Raises
+        ------
+        MethodError
+            If the samples are not an array of two axes.
+
+        Examples
+        --------
+        >>> Normal.of([[0.0, 1.0], [2.0, 1.0]]).mean.tolist()
+        [1.0, 1.0]
         """
         x = np.asarray(inputs, dtype=np.float64)
         if x.ndim != 2 or not x.size:
@@ -95,10 +109,26 @@ class Normal:
     def affine(self, inputs: int) -> tuple[FloatArray, FloatArray]:
         """μ and A such that μ + A·ξ has this distribution for standard normal ξ.
 
+        Parameters
+        ----------
+        inputs : int
+            The number of inputs.
+
+        Returns
+        -------
+        mean : ndarray, shape (inputs,)
+        root : ndarray, shape (inputs, inputs)
+
         Raises
         ------
         MethodError
             If mean and covariance are not of this number of inputs.
+
+        Examples
+        --------
+        >>> mean, root = Normal(mean=[1.0, 2.0]).affine(2)
+        >>> mean.tolist(), root.tolist()
+        ([1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]])
         """
         mean = np.zeros(inputs) if self.mean is None else np.asarray(self.mean)
         root = np.eye(inputs)
@@ -115,9 +145,23 @@ class Normal:
     def sample(self, count: int, inputs: int, seed: int = 0) -> FloatArray:
         """Draw samples.
 
+        Parameters
+        ----------
+        count : int
+            How many samples.
+        inputs : int
+            The number of inputs.
+        seed : int
+            Of the random numbers.
+
         Returns
         -------
         ndarray, shape (count, inputs)
+
+        Examples
+        --------
+        >>> Normal(mean=[1.0, 2.0]).sample(100, 2).shape
+        (100, 2)
         """
         mean, root = self.affine(inputs)
         drawn = np.random.default_rng(seed).standard_normal((count, inputs))

@@ -38,7 +38,12 @@ class CompressionReport(ABC):
 
     @abstractmethod
     def headline(self) -> str:
-        """One line: sizes, method, what is known of the result."""
+        """One line: sizes, method, what is known of the result.
+
+        Returns
+        -------
+        str
+        """
 
     @property
     def parameters(self) -> int:
@@ -110,7 +115,21 @@ class LayerwiseReport(CompressionReport):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data, for JSON."""
+        """The report as plain data, for JSON.
+
+        Returns
+        -------
+        dict
+            Sizes, the tolerance, what is known, and a dict for each layer.
+
+        Examples
+        --------
+        >>> from symlump import AFDE, Network, compress
+        >>> net = Network.dense([[[1.0, 2.0], [1.0, 2.0]], [[0.5, 0.25]]])
+        >>> report = compress(net, AFDE(eps=0)).to_dict()
+        >>> report["parameters"], report["retained_parameters"], report["exact"]
+        (6, 3, True)
+        """
         return {
             "method": self._label,
             "eps": self.eps,
@@ -125,7 +144,18 @@ class LayerwiseReport(CompressionReport):
         }
 
     def headline(self) -> str:
-        """One line: method, sizes, what is known of the result."""
+        """One line: method, sizes, what is known of the result.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> from symlump import AFDE, Network, compress
+        >>> compress(Network.dense([[[1.0, 2.0], [1.0, 2.0]], [[0.5, 0.25]]]), AFDE(eps=0)).headline()
+        'AFDE (influence), ε = 0: 6 → 3 parameters (50.0 % retained), exact, proof checked'
+        """
         eps = "" if self.eps is None else f", ε = {self.eps:.6g}"
         return (
             f"{self._label}{eps}: {self.parameters} → {self.retained_parameters} parameters "

@@ -87,6 +87,13 @@ class Refinement:
         ------
         MethodError
             If the lumping has a tolerance, or more than 40 variables.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("a' = -a; b' = -b; c' = -2*c"), sl.Forward())
+        >>> len(Refinement.of(small).rounds)
+        2
         """
         if len(lumping.ode) > _MAX_VARIABLES:
             raise MethodError(

@@ -95,6 +95,11 @@ def read(
         One of erode, bionetgen, mrmc, sbml, antimony, bngl, equations; by default the suffix of the file
         decides, and of standard input the first line.
 
+    Returns
+    -------
+    Model
+        The system, its initial values, its observables, and what the file says of its own partition.
+
     Raises
     ------
     FileFormatError
@@ -104,6 +109,14 @@ def read(
     MissingExtraError
         If an SBML file has submodels and python-libsbml is not installed, or an Antimony or BNGL file the tool
         that translates it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.txt"
+    >>> _ = path.write_text("a' = -a + b; b' = a - b")
+    >>> read(path).ode
+    <PolynomialODE: 2 variables, 4 terms>
     """
     if parameters not in ("values", "symbolic"):
         raise MethodError(f"parameters={parameters!r} is neither 'values' nor 'symbolic'")
@@ -180,12 +193,29 @@ def write(model: Model | ODE, path: str | Path, *, format: str | None = None) ->
 
     Coefficients are written exactly; an :class:`ODE` alone starts at 0.
 
+    Parameters
+    ----------
+    model : Model or ODE
+    path : str or Path
+        The suffix says the format.
+    format : str, optional
+        One of erode, bionetgen, mrmc, sbml, equations, instead of the suffix.
+
     Raises
     ------
     FileFormatError
         If the suffix is unknown, or the format cannot hold the system.
     OutputError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from symlump import ODE
+    >>> path = Path(tempfile.mkdtemp()) / "model.ode"
+    >>> write(ODE.from_text("a' = -a + b; b' = a - b"), path)
+    >>> read(path).ode.variables
+    ('a', 'b')
     """
     chosen = _format_of(path, format)
     if isinstance(model, ODE):

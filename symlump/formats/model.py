@@ -56,6 +56,13 @@ class Model:
         model between events; :meth:`simulate` heeds them.
     format : str
         What kind of file it was read from, as in :func:`symlump.write`; empty where from none.
+
+    Examples
+    --------
+    >>> from symlump import ODE
+    >>> model = Model("decay", ODE.from_text("x' = -x/2"), {"x": Fraction(3)})
+    >>> model.simulate([0, 1])["x"].round(4).tolist()
+    [3.0, 1.8196]
     """
 
     name: str
@@ -91,6 +98,10 @@ class Model:
             What the quotient must still show: names of variables, which then stay alone, and names
             of observables, whose variables merge only where they have the same coefficient. A
             name that is both is taken as both.
+
+        Returns
+        -------
+        Partition
 
         Raises
         ------
@@ -168,8 +179,22 @@ class Model:
     ) -> Trajectory:
         """Integrate the system from the model's initial values, with its events.
 
-        Parameters are those of :func:`symlump.simulate`. A time at which an event happens shows the state
-        after it.
+        A time at which an event happens shows the state after it.
+
+        Parameters
+        ----------
+        times : array_like, shape (points,)
+            Ascending, in the model's unit of time; the first is that of the initial values.
+        method : str
+            As for :func:`symlump.simulate`.
+        rtol, atol : float
+            Tolerances of the solver, relative and in the unit of the variables.
+        max_steps : int, optional
+            How many steps the solver may take.
+
+        Returns
+        -------
+        Trajectory
 
         Raises
         ------
@@ -207,6 +232,10 @@ class Model:
         ----------
         lumping : Lumping
             Of the system of this model.
+
+        Returns
+        -------
+        Model
 
         Raises
         ------

@@ -95,6 +95,13 @@ class Backward(Equivalence):
         Returns
         -------
         SignatureTerms
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a*c; b' = -b*c; c' = a - b")
+        >>> terms = Backward().signature(ode, np.array([0, 0, 1]), None)
+        >>> terms.agree(Partition([0, 0, 1]))
+        True
         """
         if ode.generators is not None:
             return elementary.signature(ode, labels, members)
@@ -127,6 +134,13 @@ class Backward(Equivalence):
         Returns
         -------
         Fingerprints
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a; b' = -b; c' = -2*c")
+        >>> values = Backward().fingerprints(ode, 101, np.random.default_rng(0))
+        >>> values.evaluate(np.full(3, 3, dtype=np.uint64), np.arange(3)).tolist()
+        [98, 98, 95]
         """
         return ValueFingerprints(ode, prime)
 
@@ -143,6 +157,15 @@ class Backward(Equivalence):
         ------
         PartitionError
             Then backward equivalence has no meaning there.
+
+        Examples
+        --------
+        >>> Backward().check_defined(ODE.from_text("a' = 1/(a + b); b' = 1"), np.array([0, 0]))
+        >>> Backward().check_defined(  # doctest: +ELLIPSIS
+        ...     ODE.from_text("a' = 1/(a - b); b' = 1"), np.array([0, 0]))
+        Traceback (most recent call last):
+        ...
+        symlump.errors.PartitionError: division by zero: 1/(a - b) where the variables of a block are equal, ...
         """
         if ode.generators is not None:
             elementary.check_defined(ode, labels)
@@ -157,6 +180,11 @@ class Backward(Equivalence):
         Returns
         -------
         pair of ndarray of int, shape (links,)
+
+        Examples
+        --------
+        >>> [ends.tolist() for ends in Backward().needs(ODE.from_text("a' = -a; b' = a"))]
+        [[0, 1], [0, 0]]
         """
         sources, targets = ode.edges
         return targets, sources
@@ -174,6 +202,13 @@ class Backward(Equivalence):
         Returns
         -------
         rows, columns, coefficients
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -b; b' = -a")
+        >>> rows, columns, coefficients = Backward().quotient_terms(ode, Partition([0, 0]))
+        >>> rows.tolist(), [ode.monomials.factors(int(c)) for c in columns], coefficients.to_float().tolist()
+        ([0], [[(1, 1)]], [-1.0])
         """
         chosen = np.zeros(len(ode), dtype=bool)
         chosen[partition.representatives] = True

@@ -105,6 +105,16 @@ class Conditions:
             If a name is not a parameter.
         MethodError
             If a value is not a polynomial in the parameters with rational coefficients.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -k*a; b' = -m*b", parameters=["k", "m"])
+        >>> found = sl.conditions(ode, [["a", "b"]])
+        >>> print(found)
+        forward equivalence iff  k - m = 0
+        >>> print(found.substitute({"k": 2}))
+        forward equivalence iff  m - 2 = 0
         """
         import sympy
 
@@ -132,6 +142,13 @@ class Conditions:
         ------
         MethodError
             If the conditions are too large for it (200 terms).
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("a' = -k*a; b' = -m*b", parameters=["k", "m"])
+        >>> sl.conditions(ode, [["a", "b"]]).basis()
+        (k - m,)
         """
         import sympy
 

@@ -153,7 +153,15 @@ class LumpingMethod(Method[ODE, Found]):
 
         Parameters
         ----------
-        initial, seed : as for :func:`symlump.lump`
+        subject : ODE
+        initial : Partition, or iterable of blocks of names, optional
+            What may merge; default: everything.
+        seed : int
+            Of the random points, which change the work and never the result.
+
+        Returns
+        -------
+        Plan
         """
 
 
@@ -204,10 +212,40 @@ class Equivalence(LumpingMethod[Any]):
 
     @abstractmethod
     def signature(self, ode: ODE, labels: IntArray, members: IntArray | None) -> SignatureTerms:
-        """Terms of the signatures of ``members`` (ascending; None for all variables)."""
+        """Terms of the signatures of ``members`` (ascending; None for all variables).
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+        members : ndarray of int, or None
+            The variables that are asked for, in ascending order; None: all.
+
+        Returns
+        -------
+        SignatureTerms
+        """
 
     def agrees(self, ode: ODE, partition: Partition) -> bool:
-        """True if a partition is an exact equivalence."""
+        """True if a partition is an exact equivalence.
+
+        Parameters
+        ----------
+        ode : ODE
+        partition : Partition
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> from symlump import Backward
+        >>> ode = ODE.from_text("a' = -a; b' = -b; c' = -2*c")
+        >>> [Backward().agrees(ode, Partition(labels)) for labels in ([0, 0, 1], [0, 1, 0])]
+        [True, False]
+        """
         return self.signature(ode, partition.labels, None).agree(partition)
 
     @property
@@ -216,30 +254,116 @@ class Equivalence(LumpingMethod[Any]):
         return ""
 
     def distance_text(self, x: int, y: int) -> str | None:
-        """How far apart two variables are, where distances are not those of the signatures; else None."""
+        """How far apart two variables are, where distances are not those of the signatures; else None.
+
+        Parameters
+        ----------
+        x, y : int
+            Positions of the variables.
+
+        Returns
+        -------
+        str, or None
+
+        Examples
+        --------
+        >>> from symlump import Forward
+        >>> Forward().distance_text(0, 1) is None
+        True
+        """
         return None
 
     def check_defined(self, ode: ODE, labels: IntArray) -> None:
-        """Raise if a denominator is always 0 on the blocks of a partition (where that can be)."""
+        """Raise if a denominator is always 0 on the blocks of a partition (where that can be).
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+
+        Raises
+        ------
+        PartitionError
+            By methods that set the members of a block equal.
+
+        Examples
+        --------
+        >>> from symlump import Forward
+        >>> Forward().check_defined(ODE.from_text("a' = 1/(a - b); b' = 1"), np.array([0, 0]))
+        """
         del ode, labels
 
     def pair_distances(self, ode: ODE, labels: IntArray, members: IntArray) -> FloatArray | None:
-        """Distances of all pairs, where they are not those of the signatures; else None."""
+        """Distances of all pairs, where they are not those of the signatures; else None.
+
+        Parameters
+        ----------
+        ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
+        members : ndarray of int
+            The variables that are asked for.
+
+        Returns
+        -------
+        ndarray, shape (members, members), or None
+            In the unit of the coefficients.
+
+        Examples
+        --------
+        >>> from symlump import Backward
+        >>> Backward().pair_distances(ODE.from_text("a' = -a"), np.array([0]), np.array([0])) is None
+        True
+        """
         return None
 
     @abstractmethod
     def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
-        """An evaluator of signatures at random points of a prime field."""
+        """An evaluator of signatures at random points of a prime field.
+
+        Parameters
+        ----------
+        ode : ODE
+        prime : int
+            The field's characteristic.
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        Fingerprints
+        """
 
     @abstractmethod
     def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
-        """Pairs (i, k): the signature of variable i depends on the block of variable k."""
+        """Pairs (i, k): the signature of variable i depends on the block of variable k.
+
+        Parameters
+        ----------
+        ode : ODE
+
+        Returns
+        -------
+        pair of ndarray of int, shape (links,)
+        """
 
     @abstractmethod
     def quotient_terms(
         self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
-        """Block, old monomial and coefficient of the terms of an exact quotient."""
+        """Block, old monomial and coefficient of the terms of an exact quotient.
+
+        Parameters
+        ----------
+        ode : ODE
+        partition : Partition
+            An exact equivalence of the system.
+
+        Returns
+        -------
+        rows, columns : ndarray of int, shape (terms,)
+        coefficients : ExactArray, shape (terms,)
+        """
 
 
 class Fingerprints(ABC):

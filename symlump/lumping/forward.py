@@ -92,7 +92,14 @@ class Forward(Equivalence):
 
         Returns
         -------
-        ndarray, or None
+        ndarray, shape (members, members), or None
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a; b' = -1.5*b")
+        >>> distances = Forward(eps=1, erode=True).pair_distances(ode, np.array([0, 0]), np.array([0, 1]))
+        >>> distances.tolist(), Forward().pair_distances(ode, np.array([0, 0]), np.array([0, 1]))
+        ([[0.0, 1.5], [1.5, 0.0]], None)
         """
         if not self.erode:
             return None
@@ -140,6 +147,13 @@ class Forward(Equivalence):
         Returns
         -------
         SignatureTerms
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a*c; b' = -2*b*c; c' = 0")
+        >>> terms = Forward().signature(ode, np.array([0, 0, 1]), None)
+        >>> terms.agree(Partition([0, 0, 1])), terms.agree(Partition([0, 1, 2]))
+        (False, True)
         """
         if ode.generators is not None:
             everything = np.arange(len(ode))
@@ -170,6 +184,13 @@ class Forward(Equivalence):
         Returns
         -------
         Fingerprints
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a; b' = -b; c' = -2*c")
+        >>> values = Forward().fingerprints(ode, 101, np.random.default_rng(0))
+        >>> values.evaluate(np.ones(3, dtype=np.uint64), np.arange(3)).tolist()
+        [100, 100, 99]
         """
         return GradientFingerprints(ode, prime, generator)
 
@@ -184,6 +205,12 @@ class Forward(Equivalence):
         Returns
         -------
         bool
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a*c; b' = -b*c; c' = 0")
+        >>> Forward().agrees(ode, Partition([0, 0, 1]))
+        True
         """
         if ode.generators is not None:
             return elementary.agrees(ode, partition)
@@ -199,6 +226,11 @@ class Forward(Equivalence):
         Returns
         -------
         pair of ndarray of int, shape (links,)
+
+        Examples
+        --------
+        >>> [ends.tolist() for ends in Forward().needs(ODE.from_text("a' = -a; b' = a"))]
+        [[0, 0], [0, 1]]
         """
         return ode.edges
 
@@ -215,6 +247,13 @@ class Forward(Equivalence):
         Returns
         -------
         rows, columns, coefficients
+
+        Examples
+        --------
+        >>> ode = ODE.from_text("a' = -a*c; b' = -b*c; c' = 0")
+        >>> rows, columns, coefficients = Forward().quotient_terms(ode, Partition([0, 0, 1]))
+        >>> rows.tolist(), [ode.monomials.factors(int(c)) for c in columns], coefficients.to_float().tolist()
+        ([0], [[(0, 1), (2, 1)]], [-1.0])
         """
         table = ode.monomials
         other = np.ones(len(ode), dtype=bool)

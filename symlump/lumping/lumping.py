@@ -491,11 +491,21 @@ class Lumping:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("a' = -a + c; b' = -b + c; c' = -c"), sl.Forward())
+        >>> print(small.to_text())
+        3 → 2 variables by forward equivalence, exact, proof checked
+        y1 = a + b
+        y1' = -y1 + 2*c
+        c'  = -c
         """
         return lumping_text(self, max_blocks, max_equations)
 
     def to_latex(self, max_blocks: int = 12, max_equations: int = 20) -> str:
-        """The system beside its quotient in LaTeX, merged blocks in colour.
+        r"""The system beside its quotient in LaTeX, merged blocks in colour.
 
         Parameters
         ----------
@@ -505,6 +515,13 @@ class Lumping:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("a' = -a; b' = -b"), sl.Forward())
+        >>> r"\dot{y}_{1}" in small.to_latex()
+        True
         """
         return lumping_latex(self, max_blocks, max_equations)
 

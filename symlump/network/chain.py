@@ -27,6 +27,12 @@ class Layer:
     activation : Activation
     groups : ndarray of int, shape (units,), or None
         If given, output g of the layer is the sum of the units with ``groups == g``.
+
+    Examples
+    --------
+    >>> layer = Layer(np.array([[1.0, 2.0]]), np.array([0.5]), ACTIVATIONS["relu"])
+    >>> layer(np.array([[1.0, 1.0], [-1.0, 0.0]])).tolist()
+    [[3.5], [0.0]]
     """
 
     weight: FloatArray
@@ -55,7 +61,21 @@ class Layer:
         return int(self.weight.size) + (0 if self.bias is None else int(self.bias.size))
 
     def pre_activation(self, x: FloatArray) -> FloatArray:
-        """W·x + b for rows of ``x``."""
+        """W·x + b for rows of ``x``.
+
+        Parameters
+        ----------
+        x : ndarray, shape (samples, inputs)
+
+        Returns
+        -------
+        ndarray, shape (samples, units)
+
+        Examples
+        --------
+        >>> Layer(np.array([[1.0, 2.0]]), np.array([0.5])).pre_activation(np.array([[-1.0, 0.0]])).tolist()
+        [[-0.5]]
+        """
         z = np.asarray(x @ self.weight.T)
         if self.bias is not None:
             z += self.bias
@@ -115,7 +135,33 @@ class Chain:
         output_activation: str | Activation = "identity",
         dtype: Dtype = "float64",
     ) -> Chain:
-        """A network from weight matrices (units × inputs), one activation for all hidden layers."""
+        """A network from weight matrices (units × inputs), one activation for all hidden layers.
+
+        Parameters
+        ----------
+        weights : iterable of array_like, shape (units, inputs)
+            One matrix for each layer.
+        biases : iterable of array_like or None, shape (units,), optional
+            One for each layer; None: without a bias.
+        activation, output_activation : str or Activation
+            Of the hidden layers, and of the last one.
+        dtype : str
+            The format in which the weights are kept when they are written.
+
+        Returns
+        -------
+        Chain
+
+        Raises
+        ------
+        NetworkError
+            If shapes do not fit, or an activation is not known.
+
+        Examples
+        --------
+        >>> Chain.dense([[[1.0, 2.0], [3.0, 4.0]], [[0.5, 0.25]]], biases=[[0.0, 1.0], None])
+        <Chain: 2–2–1, tanh, 8 parameters>
+        """
         from symlump.network.activations.table import activation as look_up
 
         hidden, last = (
@@ -176,7 +222,27 @@ class Chain:
         return self.activations(x)[-1]
 
     def activations(self, x: npt.ArrayLike) -> list[FloatArray]:
-        """What each layer passes on, for the given inputs (first entry: the inputs themselves)."""
+        """What each layer passes on, for the given inputs (first entry: the inputs themselves).
+
+        Parameters
+        ----------
+        x : array_like, shape (samples, inputs)
+
+        Returns
+        -------
+        list of ndarray, shape (samples, units)
+
+        Raises
+        ------
+        NetworkError
+            If the inputs have another shape.
+
+        Examples
+        --------
+        >>> chain = Chain.dense([[[1.0, 2.0]], [[3.0]]], activation="relu")
+        >>> [h.tolist() for h in chain.activations([[1.0, 1.0]])]
+        [[[1.0, 1.0]], [[3.0]], [[9.0]]]
+        """
         h = np.asarray(x, dtype=np.float64)
         if h.ndim != 2 or h.shape[1] != self.inputs:
             raise NetworkError(

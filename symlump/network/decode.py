@@ -31,6 +31,10 @@ def decode(lumping: Lumping) -> Network:
         Of ``encode(network, form="influence")`` by forward equivalence, or of
         ``encode(network, form="state")`` by either.
 
+    Returns
+    -------
+    Network
+
     Raises
     ------
     MethodError

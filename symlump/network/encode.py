@@ -61,6 +61,12 @@ def encode(network: Any, form: Form = "influence") -> ODE:
     form : {"influence", "state"}
         The state form is for chains of dense layers.
 
+    Returns
+    -------
+    ODE
+        A :class:`symlump.PolynomialODE` that knows which variable is which unit; of a recurrent cell a map,
+        of a neural ODE its own system.
+
     Raises
     ------
     MethodError

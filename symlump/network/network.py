@@ -89,12 +89,42 @@ class Network:
 
     @classmethod
     def from_layers(cls, layers: Iterable[Layer], dtype: Dtype = "float64") -> Network:
-        """Dense layers one after the other."""
+        """Dense layers one after the other.
+
+        Parameters
+        ----------
+        layers : iterable of Layer
+        dtype : str
+            The format in which the weights are kept when they are written.
+
+        Returns
+        -------
+        Network
+
+        Examples
+        --------
+        >>> Network.from_layers([Layer(np.ones((3, 2)), None), Layer(np.ones((1, 3)), np.zeros(1))])
+        <Network: 2–3–1, identity, 10 parameters>
+        """
         return cls.from_chain(Chain(tuple(layers), dtype))
 
     @classmethod
     def from_chain(cls, chain: Chain) -> Network:
-        """The network of a chain."""
+        """The network of a chain.
+
+        Parameters
+        ----------
+        chain : Chain
+
+        Returns
+        -------
+        Network
+
+        Examples
+        --------
+        >>> Network.from_chain(Chain.dense([[[1.0, 2.0]], [[3.0]]]))
+        <Network: 2–1–1, tanh, 3 parameters>
+        """
         nodes = dense_nodes(chain)
         return cls(nodes, (nodes[-1].name,), chain.dtype)
 
@@ -107,7 +137,33 @@ class Network:
         output_activation: str | Activation = "identity",
         dtype: Dtype = "float64",
     ) -> Network:
-        """Dense layers from matrices (units × inputs), one activation for all hidden layers."""
+        """Dense layers from matrices (units × inputs), one activation for all hidden layers.
+
+        Parameters
+        ----------
+        weights : iterable of array_like, shape (units, inputs)
+            One matrix for each layer.
+        biases : iterable of array_like or None, shape (units,), optional
+            One for each layer; None: without a bias.
+        activation, output_activation : str or Activation
+            Of the hidden layers, and of the last one.
+        dtype : str
+            The format in which the weights are kept when they are written.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        NetworkError
+            If shapes do not fit, or an activation is not known.
+
+        Examples
+        --------
+        >>> Network.dense([[[1.0, 2.0], [3.0, 4.0]], [[0.5, 0.25]]], biases=[[0.0, 1.0], None])
+        <Network: 2–2–1, tanh, 8 parameters>
+        """
         return cls.from_chain(Chain.dense(weights, biases, activation, output_activation, dtype))
 
     @cached_property
@@ -242,6 +298,10 @@ class Network:
         what : str
             The method, for the error's text.
 
+        Returns
+        -------
+        Chain
+
         Raises
         ------
         NetworkError
@@ -270,6 +330,10 @@ class Network:
     def rounded(self) -> Network:
         """The network with weights that its dtype holds: each the nearest number of that format.
 
+        Returns
+        -------
+        Network
+
         Raises
         ------
         NetworkError
@@ -296,6 +360,15 @@ class Network:
     def with_layers(self, layers: Iterable[Affine]) -> Network:
         """Other weights in the layers of the same names.
 
+        Parameters
+        ----------
+        layers : iterable of Affine
+            Those that are not given stay.
+
+        Returns
+        -------
+        Network
+
         Examples
         --------
         >>> from dataclasses import replace
@@ -310,6 +383,15 @@ class Network:
 
     def with_chain(self, chain: Chain) -> Network:
         """Other dense layers between the same ends; as many with the same activations keep their names.
+
+        Parameters
+        ----------
+        chain : Chain
+            With the same inputs and outputs.
+
+        Returns
+        -------
+        Network
 
         Examples
         --------
@@ -345,7 +427,27 @@ class Network:
         return self._computed(*x)[0]
 
     def flat(self, *x: npt.ArrayLike) -> FloatArray:
-        """The same of all outputs, side by side: a row of numbers for each sample."""
+        """The same of all outputs, side by side: a row of numbers for each sample.
+
+        Parameters
+        ----------
+        x : array_like, shape (samples, …)
+            One array for each input.
+
+        Returns
+        -------
+        ndarray, shape (samples, numbers)
+
+        Raises
+        ------
+        NetworkError
+            If the inputs do not fit.
+
+        Examples
+        --------
+        >>> Network.dense([[[1.0, 2.0], [0.0, 1.0]]]).flat([[1.0, 1.0]]).tolist()
+        [[3.0, 1.0]]
+        """
         return np.hstack([y.reshape(len(y), -1) for y in self._computed(*x)])
 
     def _computed(self, *x: npt.ArrayLike) -> list[FloatArray]:
@@ -363,10 +465,25 @@ class Network:
     def arranged(self, *x: npt.ArrayLike) -> list[FloatArray]:
         """Samples of the inputs as arrays of their shapes.
 
+        Parameters
+        ----------
+        x : array_like, shape (samples, …)
+            One array for each input; the entries of a sample may be one row of numbers.
+
+        Returns
+        -------
+        list of ndarray, shape (samples, …)
+
         Raises
         ------
         NetworkError
             If they do not fit.
+
+        Examples
+        --------
+        >>> net = Network((Input("x", (), (1, 2, 2)), Flatten("flat", ("x",))), ("flat",))
+        >>> net.arranged([[1.0, 2.0, 3.0, 4.0]])[0].shape
+        (1, 1, 2, 2)
         """
         arrays = [np.asarray(array, dtype=np.float64) for array in x]
         wanted = [node.size for node in self.inputs]

@@ -120,6 +120,11 @@ def surrogate(
     degree : int
         0 to 12.
 
+    Returns
+    -------
+    Surrogate
+        The polynomial, with a certified bound of its error on the interval.
+
     Raises
     ------
     MethodError
@@ -208,6 +213,7 @@ def with_surrogates(
 
     Parameters
     ----------
+    network : Network
     box : (low, high) or ndarray, shape (inputs, 2)
         As for :func:`symlump.bound_difference`.
     degree : int
@@ -216,6 +222,11 @@ def with_surrogates(
         Also replace activations without kinks, which are exact in the state form as they stand.
     splits : int, optional
         As for :func:`symlump.bound_difference`.
+
+    Returns
+    -------
+    Surrogates
+        The network, the polynomials, and a certified bound of the change of the outputs.
 
     Raises
     ------

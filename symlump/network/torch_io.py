@@ -46,6 +46,10 @@ def from_torch(
     leave_untouched : bool
         Carry operations that symlump does not know along as they are; the units they read stay alone.
 
+    Returns
+    -------
+    Network
+
     Raises
     ------
     NetworkError
@@ -214,6 +218,28 @@ def to_torch(network: Network) -> nn.Module:
 
     A chain of dense layers becomes an ``nn.Sequential``, any other network a ``torch.fx.GraphModule``, whose
     ``code`` is its forward pass and whose modules keep their names.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    NetworkError
+        If a step cannot be written as a module of torch.
+
+    Examples
+    --------
+    >>> to_torch(Network.dense([[[1.0, 2.0]], [[3.0]]], activation="relu"))
+    Sequential(
+      (0): Linear(in_features=2, out_features=1, bias=False)
+      (1): ReLU()
+      (2): Linear(in_features=1, out_features=1, bias=False)
+    )
     """
     if not isinstance(network, Network):
         raise NetworkError(f"to_torch takes a Network; got {type(network).__name__}")

@@ -88,6 +88,13 @@ class TorchCall:
 class BlockSum(nn.Module):
     """Sums over groups of units: output g is Σ of the inputs i with ``groups[i] == g``.
 
+    Parameters
+    ----------
+    groups : sequence or ndarray of int, shape (units,)
+        The output that each unit is added to, counted from 0.
+    axis : int
+        The axis of the units.
+
     Examples
     --------
     >>> BlockSum([0, 1, 0])(torch.tensor([[1.0, 2.0, 4.0]])).tolist()
@@ -103,13 +110,39 @@ class BlockSum(nn.Module):
         self.count = int(self.groups.max()) + 1
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Sum along the axis, by default the last."""
+        """Sum along the axis, by default the last.
+
+        Parameters
+        ----------
+        h : Tensor
+            With the units along the axis.
+
+        Returns
+        -------
+        Tensor
+            The same shape, with the groups along the axis.
+
+        Examples
+        --------
+        >>> BlockSum([0, 0], axis=1)(torch.ones(2, 2, 3)).tolist()
+        [[[2.0, 2.0, 2.0]], [[2.0, 2.0, 2.0]]]
+        """
         shape = list(h.shape)
         shape[self.axis] = self.count
         return h.new_zeros(shape).index_add(self.axis, self.groups, h)
 
     def extra_repr(self) -> str:
-        """Sizes, for printing."""
+        """Sizes, for printing.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> BlockSum([0, 1, 0])
+        BlockSum(3 → 2)
+        """
         return f"{self.groups.numel()} → {self.count}"
 
 

@@ -42,6 +42,15 @@ class PolynomialODE(ODE):
         Exact rationals, one per term.
     parameters : tuple of str
         Variables that stand for symbolic constants: derivative 0, always alone in their block.
+    generators : None
+        There are no functions; see :class:`symlump.ODE`.
+    discrete : bool
+        Whether it is a map x⁺ = q(x).
+
+    References
+    ----------
+    Cardelli, Tribastone, Tschaikowski, Vandin, "Maximal aggregation of polynomial dynamical
+    systems", PNAS 2017, doi:10.1073/pnas.1702697114.
 
     Examples
     --------
@@ -54,11 +63,6 @@ class PolynomialODE(ODE):
     x3' = x1 + x2 - 2*x3
     >>> ode.rhs([1.0, 2.0, 3.0])
     array([ 0., -3., -3.])
-
-    References
-    ----------
-    Cardelli, Tribastone, Tschaikowski, Vandin, "Maximal aggregation of polynomial dynamical
-    systems", PNAS 2017, doi:10.1073/pnas.1702697114.
     """
 
     @classmethod
@@ -91,6 +95,14 @@ class PolynomialODE(ODE):
         ------
         VariableError
             If a name occurs twice, or a parameter is not a variable or has an equation.
+
+        Examples
+        --------
+        >>> source = PolynomialODE.from_text("x' = 2*x; y' = x*y")
+        >>> built = PolynomialODE.from_terms(
+        ...     ["x", "y"], source.rows, source.columns, source.coefficients, source.monomials)
+        >>> built == source
+        True
         """
         keys = rows.astype(np.int64) * max(1, len(monomials)) + columns
         order = np.argsort(keys)
@@ -121,6 +133,18 @@ class PolynomialODE(ODE):
         Returns
         -------
         PolynomialODE
+
+        Raises
+        ------
+        VariableError
+            If a name occurs twice, or a parameter is not a variable or has an equation.
+
+        Examples
+        --------
+        >>> source = PolynomialODE.from_text("x' = 2*x; y' = x*y")
+        >>> keys = source.rows * len(source.monomials) + source.columns
+        >>> PolynomialODE.from_sorted_terms(["x", "y"], keys, source.coefficients, source.monomials) == source
+        True
         """
         names, parameters = tuple(variables), tuple(parameters)
         index = index_of(names)
@@ -251,6 +275,13 @@ class PolynomialODE(ODE):
         Returns
         -------
         PolynomialODE
+
+        Examples
+        --------
+        >>> flows, names, fixed = read_reactions([({"A": 1}, {"B": 1}, 3)], None, ())
+        >>> print(PolynomialODE.from_flows(flows, names, fixed))
+        A' = -3*A
+        B' = 3*A
         """
         return cls.from_sorted_terms(variables, *flows.terms(), parameters)
 
@@ -284,6 +315,12 @@ class PolynomialODE(ODE):
         Returns
         -------
         PolynomialODE
+
+        Examples
+        --------
+        >>> print(PolynomialODE.from_text("x' = 2*x; y' = x*y").reordered(np.array([1, 0])))
+        y' = y*x
+        x' = 2*x
         """
         place = np.argsort(order)
         monomials, position = self.monomials.relabel(place)

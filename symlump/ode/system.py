@@ -190,6 +190,13 @@ class ODE:
         ------
         VariableError
             If a name occurs twice, or a parameter is not a variable or has an equation.
+
+        Examples
+        --------
+        >>> from symlump.ode.functions.algebra import symbol
+        >>> table = SymbolTable(1)
+        >>> print(ODE.from_table(["x"], [table.apply("exp", [symbol(0)])], table))
+        x' = exp(x)
         """
         return _of_kind(images.numbered_table(variables, equations, table, parameters, floats))
 
@@ -215,6 +222,14 @@ class ODE:
         Returns
         -------
         ODE
+
+        Examples
+        --------
+        >>> from symlump.ode.functions.polynomials import Polynomials
+        >>> ode = ODE.from_text("x' = exp(x)")
+        >>> rows = Polynomials(1, ode.monomials, ode.rows, ode.columns, ode.coefficients)
+        >>> ODE.from_arrays(ode.variables, rows, ode.generators, []) == ode
+        True
         """
         return _of_kind(images.numbered_arrays(names, equations, functions, parameters))
 
@@ -225,6 +240,8 @@ class ODE:
 
         Parameters
         ----------
+        table : SymbolTable
+            Of the new symbols; functions that are missing there are added.
         of : sequence of Polynomial, optional
             What replaces each variable; default: the variable itself.
 
@@ -238,6 +255,14 @@ class ODE:
         ------
         InputError
             If a denominator becomes 0, or multiplying out takes too many steps.
+
+        Examples
+        --------
+        >>> from symlump.ode.functions.algebra import symbol
+        >>> table = SymbolTable(1)
+        >>> equations, _ = ODE.from_text("x' = y^2; y' = x").into(table, [symbol(0), symbol(0)])
+        >>> print(ODE.from_table(["z"], equations[:1], table))
+        z' = z^2
         """
         return images.images_of(self, table, of)
 

@@ -72,10 +72,27 @@ class Certificate:
     def read(cls, path: str | Path) -> Certificate:
         """Read a certificate; nothing in it is trusted before :meth:`check`.
 
+        Parameters
+        ----------
+        path : str or Path
+            The JSON file.
+
+        Returns
+        -------
+        Certificate
+
         Raises
         ------
         FileFormatError
             If the file is not a JSON object.
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> path = Path(tempfile.mkdtemp()) / "certificate.json"
+        >>> sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate().write(path)
+        >>> Certificate.read(path).check().accepted
+        True
         """
         try:
             data = read_json(str(path))
@@ -96,10 +113,25 @@ class Certificate:
         system : ODE, optional
             The system, if the certificate holds only its digest.
 
+        Returns
+        -------
+        Verdict
+            "accepted", "rejected" or "inconclusive", with the reason.
+
         Raises
         ------
         FileFormatError
             If the data does not have the form of a certificate.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> certificate = sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate()
+        >>> certificate.check().answer
+        'accepted'
+        >>> false = {**certificate.data, "quotient": {"y1": [["-2", [["y1", 1]]]]}}
+        >>> Certificate(false).check().answer
+        'rejected'
         """
         given = None if system is None else given_data(system)
         if (other := self._of_another_time(system)) is not None:
@@ -124,14 +156,36 @@ class Certificate:
         return Verdict("rejected", reason)
 
     def without_system(self) -> Certificate:
-        """The same with the system referred to by its digest only."""
+        """The same with the system referred to by its digest only.
+
+        Returns
+        -------
+        Certificate
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("x' = -x; y' = -y")
+        >>> short = sl.lump(ode, sl.Forward()).certificate().without_system()
+        >>> short.check(ode).accepted
+        True
+        """
         return Certificate({key: value for key, value in self.data.items() if key != "system"})
 
     def explain(self, blocks: Iterable[str] | None = None) -> ProofWalk:
         """The proof in plain words and formulas, one block at a time; see :mod:`symlump.proof.walk`.
 
-        ``blocks`` are the variables of the quotient to explain; if missing, all, and why nothing coarser (or
-        smaller) will do. A step of a false certificate says where it fails.
+        A step of a false certificate says where it fails.
+
+        Parameters
+        ----------
+        blocks : iterable of str, optional
+            The variables of the quotient to explain; by default all, and why nothing coarser (or smaller)
+            will do.
+
+        Returns
+        -------
+        ProofWalk
 
         Raises
         ------
@@ -139,6 +193,21 @@ class Certificate:
             If the data does not have the form of a certificate with its system.
         MethodError
             If there is more to show than can be read, or a block is not one of the quotient's.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> certificate = sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate()
+        >>> print(certificate.explain(["y1"]))
+        Block y1 = x + y
+          The derivatives of the members add up to
+            f = -x - y
+          Its derivatives by x and y agree, so f depends on the sum x + y only:
+            ∂f/∂x = -1
+            ∂f/∂y = -1
+          Put y1 for x and 0 for the other members; the quotient claims for y1'
+            f = -y1
+          This holds.
         """
         from symlump.proof import function_walk, walk
 
@@ -153,7 +222,16 @@ class Certificate:
     def check_verified(self, system: ODE | None = None, coqc: bool = False) -> Verdict:
         """Have the checker that was proved correct in Coq verify all claims; see :mod:`symlump.proof.coq`.
 
-        With ``coqc``, Coq itself computes the proof; else a program does that was extracted to OCaml.
+        Parameters
+        ----------
+        system : ODE, optional
+            The system, if the certificate holds only its digest.
+        coqc : bool
+            Have Coq itself compute the proof; else a program does that was extracted to OCaml.
+
+        Returns
+        -------
+        Verdict
 
         Raises
         ------
@@ -161,6 +239,13 @@ class Certificate:
             If the data does not have the form of a certificate.
         MissingProgramError
             If Coq, or OCaml for the program, is not installed.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> certificate = sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate()
+        >>> certificate.check_verified().answer  # doctest: +SKIP
+        'accepted'
         """
         from symlump.proof.coq.verified import check_verified
 
@@ -181,6 +266,10 @@ class Certificate:
             Instead one readable lemma for each block, proved by ``ring``, and no further library: for small
             systems, and for teaching. Nothing is said there of the coarsest or the smallest lumping.
 
+        Returns
+        -------
+        str
+
         Raises
         ------
         FileFormatError
@@ -188,6 +277,13 @@ class Certificate:
             holds no system: only what was verified is stated.
         MethodError
             If lemmas are asked for and the system is too large for them, or contains functions.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> certificate = sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate()
+        >>> certificate.to_coq(lemmas=True).count("Lemma")
+        1
         """
         from symlump.proof.coq import lemmas as readable
         from symlump.proof.coq.script import script_of
@@ -228,10 +324,22 @@ class Certificate:
             1 is for people, 2 is shorter by half and more; by default 2 above 20 000 terms. (A system with
             functions is written in version 3.)
 
+        Returns
+        -------
+        str
+            One line of JSON.
+
         Raises
         ------
         FailureError
             If it would be larger than the checker reads.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> certificate = sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate()
+        >>> Certificate(json.loads(certificate.to_json())).check().accepted
+        True
         """
         if version is None:
             system = self.data.get("system") or self.data.get("quotient")
@@ -248,7 +356,25 @@ class Certificate:
         return text
 
     def write(self, path: str | Path) -> None:
-        """Write a certificate file, whole or not at all."""
+        """Write a certificate file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> path = Path(tempfile.mkdtemp()) / "certificate.json"
+        >>> sl.lump(sl.ODE.from_text("x' = -x; y' = -y"), sl.Forward()).certificate().write(path)
+        >>> path.read_text()[:1]
+        '{'
+        """
         write_text(path, self.to_json())
 
     def __repr__(self) -> str:

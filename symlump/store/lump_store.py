@@ -111,6 +111,14 @@ class StoreLumping:
     quotient : Store or None
         The reduced system, which holds the partition; None where no output was asked for.
     seconds : float
+
+    Examples
+    --------
+    >>> import tempfile, symlump as sl
+    >>> store = sl.write_store(Path(tempfile.mkdtemp()) / "s", sl.ODE.from_text("x' = -x; y' = -y"))
+    >>> found = sl.lump_store(store, sl.Forward())
+    >>> found.blocks, found.place
+    (1, 'in memory')
     """
 
     store: Store
@@ -123,7 +131,19 @@ class StoreLumping:
     seconds: float
 
     def headline(self) -> str:
-        """One line: sizes, method, and what is known of the result."""
+        """One line: sizes, method, and what is known of the result.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> store = sl.write_store(Path(tempfile.mkdtemp()) / "s", sl.ODE.from_text("x' = -x; y' = -y"))
+        >>> sl.lump_store(store, sl.Forward()).headline()
+        '2 → 1 variables by forward equivalence, in memory: exact, proof checked'
+        """
         known = (
             "exact, proof checked"
             if self.checked

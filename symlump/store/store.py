@@ -87,11 +87,46 @@ class Store:
     terms: int
 
     def files(self, table: str) -> list[Path]:
-        """The Parquet files of a table, in order."""
+        """The Parquet files of a table, in order.
+
+        Parameters
+        ----------
+        table : str
+            "terms", "monomials", "variables" or "blocks".
+
+        Returns
+        -------
+        list of Path
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> store = sl.write_store(Path(tempfile.mkdtemp()) / "s", sl.ODE.from_text("x' = -x"))
+        >>> [path.suffix for path in store.files("terms")]
+        ['.parquet']
+        """
         return sorted((self.path / table).glob("*.parquet"))
 
     def sql(self, table: str) -> str:
-        """What reads a table in SQL; an empty table where there are no files."""
+        """What reads a table in SQL; an empty table where there are no files.
+
+        Parameters
+        ----------
+        table : str
+            "terms", "monomials", "variables" or "blocks".
+
+        Returns
+        -------
+        str
+            An expression for the clause ``from``.
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> store = sl.write_store(Path(tempfile.mkdtemp()) / "s", sl.ODE.from_text("x' = -x"))
+        >>> store.sql("blocks")
+        '(select null::BIGINT as variable, null::BIGINT as block limit 0)'
+        """
         columns = BLOCKS if table == "blocks" else TABLES[table]
         found = self.files(table)
         if found:
@@ -121,10 +156,21 @@ class Store:
         memory : int or str, optional
             Bytes, or text such as ``2GB``; default: what is free.
 
+        Returns
+        -------
+        Model
+
         Raises
         ------
         OutOfMemoryError
             If it needs more than that.
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> store = sl.write_store(Path(tempfile.mkdtemp()) / "s", sl.ODE.from_text("x' = -x/2"))
+        >>> print(store.model().ode)
+        x' = -1/2*x
         """
         from symlump.store.loading import load_model
 
@@ -139,10 +185,22 @@ class Store:
     def partition(self) -> Partition:
         """The blocks of the lumping that this is the quotient of, which must fit in memory.
 
+        Returns
+        -------
+        Partition
+
         Raises
         ------
         PartitionError
             If it is none.
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> store = sl.write_store(folder / "s", sl.ODE.from_text("x' = -x; y' = -y"))
+        >>> sl.lump_store(store, sl.Forward(), folder / "q").quotient.partition()
+        {0, 1}; 1
         """
         from symlump.lumping.partition import Partition
 
@@ -153,7 +211,19 @@ class Store:
         return Partition(np.asarray(found["block"]))
 
     def head(self) -> dict[str, Any]:
-        """What ``store.json`` says."""
+        """What ``store.json`` says.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> import tempfile, symlump as sl
+        >>> store = sl.write_store(Path(tempfile.mkdtemp()) / "s", sl.ODE.from_text("x' = -x"), name="decay")
+        >>> store.head()["name"]
+        'decay'
+        """
         counts = {k: v for k, v in asdict(self).items() if k not in ("path", "discrete")}
         return {
             "format": "symlump store",
@@ -180,6 +250,10 @@ def read_store(path: str | Path, memory: int | str = "1GB") -> Store:
     memory : int or str
         What the look may take: bytes, or text such as ``2GB``.
 
+    Returns
+    -------
+    Store
+
     Raises
     ------
     FileFormatError
@@ -187,6 +261,14 @@ def read_store(path: str | Path, memory: int | str = "1GB") -> Store:
         there are more or fewer rows than announced.
     MissingExtraError
         If DuckDB is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, symlump as sl
+    >>> path = Path(tempfile.mkdtemp()) / "s"
+    >>> _ = sl.write_store(path, sl.ODE.from_text("x' = -x; y' = x"))
+    >>> read_store(path).variables
+    2
     """
     store = _read_head(Path(path))
     with engine(store.path.resolve().parent, memory_bytes(memory)) as db:

@@ -167,6 +167,10 @@ def write_store(
     memory : int or str
         What writing may take: bytes, or text such as ``2GB``.
 
+    Returns
+    -------
+    Store
+
     Raises
     ------
     FileFormatError

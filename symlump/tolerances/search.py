@@ -46,10 +46,15 @@ def search(
         The smallest ε found that keeps at most this share of the variables, or of the parameters.
     max_bound : float, optional
         The largest ε found whose certified error on ``box`` (for a system also up to ``horizon``, for a
-        recurrent network over so many steps) is at most this.
+        recurrent network over so many steps) is at most this, in the unit of the variables or outputs.
     max_loss : float, optional
-        The largest ε found whose mean squared error on ``data``, (inputs, targets), is at most this. For
-        networks.
+        The largest ε found whose mean squared error on ``data`` is at most this. For networks.
+    box : (low, high) or ndarray, shape (variables, 2) or (inputs, 2), optional
+        For ``max_bound``: the initial states, or the inputs, that the bound is for.
+    horizon : float, optional
+        For ``max_bound``: the time up to which it holds, or the number of steps.
+    data : pair of array_like or Tensor, shape (samples, …), optional
+        For ``max_loss``: inputs and targets.
     initial : optional
         For a system: what must never merge, as for :func:`symlump.lump`.
     example : optional

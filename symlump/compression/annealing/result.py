@@ -56,6 +56,18 @@ class Annealing:
         What it began with.
     steps : tuple of AnnealingStep
         The record; the first line is the network before anything was removed.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> net = Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]])
+    >>> first = AnnealingStep("start", None, 0.2, None, 4, 1.0, 0.2, None)
+    >>> second = AnnealingStep("AFDE", 0.1, 0.5, None, 2, 0.5, 0.25, None)
+    >>> print(Annealing(nn.Identity(), net, (first, second)))
+    annealing in 1 steps: 4 → 2 parameters (50 % retained), loss 0.2 → 0.25
+    step   tolerance  parameters  retained  loss before  loss
+    start                      4     100 %          0.2   0.2
+    AFDE         0.1           2      50 %          0.5  0.25
     """
 
     model: nn.Module
@@ -73,7 +85,19 @@ class Annealing:
         return self.steps[-1].retained
 
     def headline(self) -> str:
-        """One line: sizes, and accuracy or loss before and after."""
+        """One line: sizes, and accuracy or loss before and after.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> step = AnnealingStep("start", None, 0.2, 0.9, 4, 1.0, 0.2, 0.9)
+        >>> Annealing(nn.Identity(), Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]]), (step, step)).headline()
+        'annealing in 1 steps: 4 → 4 parameters (100 % retained), accuracy 90.00 % → 90.00 %'
+        """
         first, last = self.steps[0], self.steps[-1]
         if first.accuracy is None or last.accuracy is None:
             known = f"loss {first.loss:.4g} → {last.loss:.4g}"
@@ -87,10 +111,22 @@ class Annealing:
     def draw(self) -> Figure:
         """Accuracy, or the loss, against the share of retained parameters, before and after training.
 
+        Returns
+        -------
+        matplotlib Figure
+
         Raises
         ------
         MissingExtraError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> step = AnnealingStep("start", None, 0.2, 0.9, 4, 1.0, 0.2, 0.9)
+        >>> record = Annealing(nn.Identity(), Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]]), (step, step))
+        >>> record.draw().axes[0].get_ylabel()
+        'accuracy, %'
         """
         from symlump.display.drawing import draw_tradeoff
 

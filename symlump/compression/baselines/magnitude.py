@@ -69,7 +69,23 @@ class Magnitude(CompressionMethod):
         return f"magnitude ({self.scope})"
 
     def plan(self, network: Network) -> Pruning:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> net = Network.dense([[[1.0, 0.1], [2.0, 3.0]]])
+        >>> Magnitude(retain=0.75).plan(net).retain(0.75).network.layers[0].weight.tolist()
+        [[1.0, 0.0], [2.0, 3.0]]
+        """
         scores = [np.abs(layer.weight) for layer in holding(network)]
 
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:

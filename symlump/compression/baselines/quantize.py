@@ -77,18 +77,71 @@ class Quantize(CompressionMethod):
         return f"quantised ({bits}a step per {self.steps})"
 
     def plan(self, network: Network) -> _Rounding:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> Quantize(bits=3).plan(Network.dense([[[1.0, 0.34], [-6.0, 1.9]]])).whole
+        4
+        """
         return _Rounding(network, self.steps == "row")
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        plan : Plan
+            One that the method has made.
+
+        Returns
+        -------
+        Reduction
+
+        Raises
+        ------
+        FailureError
+            If not even 2 bits keep the share.
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> method = Quantize(bits=3)
+        >>> plan = method.plan(Network.dense([[[1.0, 0.34], [-6.0, 1.9]]]))
+        >>> method.settle(plan).network.layers[0].weight.round(6).tolist()
+        [[1.0, 0.333333], [-6.0, 2.0]]
+        """
         if self.bits is None:
             return super().settle(plan)
         assert isinstance(plan, _Rounding)
         return plan.rounded(self.bits)
 
     def within(self, eps: float) -> Quantize:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        eps : float
+            How far a weight may move, relative to the largest that shares its step.
+
+        Returns
+        -------
+        Quantize
+
+        Examples
+        --------
+        >>> Quantize(bits=3, steps="matrix").within(0.1)
+        Quantize(bits=None, steps='matrix', eps=0.1, retain=None)
+        """
         return Quantize(steps=self.steps, eps=eps)
 
 

@@ -88,11 +88,43 @@ class TruncatedSVD(CompressionMethod):
         return "truncated SVD"
 
     def plan(self, network: Network) -> _Ranks:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> import numpy as np
+        >>> net = Network.dense([np.ones((16, 16)), np.ones((1, 16))])
+        >>> TruncatedSVD(eps=0.1).plan(net).size(0.1) < net.parameters
+        True
+        """
         return _Ranks(network, self._unit == "output")
 
     def within(self, eps: float) -> TruncatedSVD:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        eps : float
+            The tolerance.
+
+        Returns
+        -------
+        TruncatedSVD
+
+        Examples
+        --------
+        >>> TruncatedSVD(rank=2).within(0.1).eps
+        0.1
+        """
         return TruncatedSVD(eps, relative_to=self._unit)
 
     @property
@@ -100,7 +132,31 @@ class TruncatedSVD(CompressionMethod):
         return self.relative_to or ("output" if self.eps is None else "layer")
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        plan : Plan
+            One that the method has made.
+
+        Returns
+        -------
+        Reduction
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the share.
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> import numpy as np
+        >>> method = TruncatedSVD(rank=1)
+        >>> plan = method.plan(Network.dense([np.ones((16, 16)), np.ones((1, 16))]))
+        >>> method.settle(plan).retained_parameters
+        48
+        """
         if self.rank is None:
             return super().settle(plan)
         assert isinstance(plan, _Ranks)

@@ -81,7 +81,24 @@ class Wanda(CompressionMethod):
         return "Wanda"
 
     def plan(self, network: Network) -> Pruning:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> net = Network.dense([[[1.0, 0.1], [2.0, 3.0]]])
+        >>> plan = Wanda(retain=0.75, inputs=[[1.0, 5.0], [1.0, -5.0]]).plan(net)
+        >>> plan.retain(0.75).network.layers[0].weight.tolist()
+        [[1.0, 0.0], [0.0, 3.0]]
+        """
         grids = any(len(shape) > 1 for shape in network.shapes.values())
         given = samples_of(self.inputs, network, all_given=not grids)
         together = _norms_together(network, given)

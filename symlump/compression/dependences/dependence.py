@@ -170,14 +170,53 @@ class Dependence(CompressionMethod):
         )
 
     def plan(self, network: Network) -> Plan[Reduction]:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> net = Network.dense([[[1.0], [2.0], [3.0]], [[1.0, 1.0, 1.0]]], activation="identity")
+        >>> Dependence(eps=0.01).plan(net).size(0.01)
+        2
+        """
         if isinstance(self.inputs, str):
             _refuse_other_shapes(network)
             return _Exactly(network, network.dense_chain("Dependence(inputs='exact')"))
         return _Orders.of(network, self)
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        plan : Plan
+            One that the method has made.
+
+        Returns
+        -------
+        Reduction
+
+        Raises
+        ------
+        FailureError
+            If no tolerance reaches the share.
+
+        Examples
+        --------
+        >>> from symlump import Network
+        >>> net = Network.dense([[[1.0], [2.0], [3.0]], [[1.0, 1.0, 1.0]]], activation="identity")
+        >>> method = Dependence(retain=0.5)
+        >>> method.settle(method.plan(net)).retained_parameters
+        2
+        """
         return plan.at(0.0) if isinstance(self.inputs, str) else super().settle(plan)
 
 

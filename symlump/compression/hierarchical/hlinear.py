@@ -122,7 +122,22 @@ class HLinear(nn.Module):
         return values.new_zeros(m * n).index_copy(0, at, values).view(m, n)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply to the last axis, group by group where that is quicker than multiplying out."""
+        """Apply to the last axis, group by group where that is quicker than multiplying out.
+
+        Parameters
+        ----------
+        x : Tensor, shape (…, inputs)
+
+        Returns
+        -------
+        Tensor, shape (…, outputs)
+
+        Examples
+        --------
+        >>> layer = HLinear(HMatrix.from_dense(np.ones((32, 32)), 1e-6))
+        >>> layer(torch.ones(2, 32, dtype=layer.weight.dtype)).shape
+        torch.Size([2, 32])
+        """
         samples = x.shape[:-1].numel()
         whole = self.in_features * self.out_features * (samples + _PER_ENTRY)
         calls = len(self._groups) * -(-samples // _SAMPLES)
@@ -147,7 +162,18 @@ class HLinear(nn.Module):
         return y.T
 
     def to_hmatrix(self) -> HMatrix:
-        """The weight as it is now; its error counts from here."""
+        """The weight as it is now; its error counts from here.
+
+        Returns
+        -------
+        HMatrix
+
+        Examples
+        --------
+        >>> layer = HLinear(HMatrix.from_dense(np.ones((32, 32)), 1e-6))
+        >>> layer.to_hmatrix().shape
+        (32, 32)
+        """
         blocks = [
             Block(place, rows, columns, tuple(array_of(stack[k]) for stack in parts), 0.0)
             for group, parts in zip(self._groups, self._stacks(), strict=True)
@@ -163,7 +189,20 @@ class HLinear(nn.Module):
         return HMatrix(self._tree, tuple(blocks), norm, 0.0, *self._orders)
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two matrices R and L with Ŵ = L·R: the factors of the blocks, dense ones as D times the identity."""
+        """Two matrices R and L with Ŵ = L·R: the factors of the blocks, dense ones as D times the identity.
+
+        Returns
+        -------
+        pair of Tensor, shapes (rank, inputs) and (outputs, rank)
+            R and L; rank is the sum of the blocks' ranks.
+
+        Examples
+        --------
+        >>> layer = HLinear(HMatrix.from_dense(np.ones((32, 32)), 1e-6))
+        >>> right, left = layer.factors()
+        >>> bool(torch.allclose(left @ right, torch.ones_like(left @ right)))
+        True
+        """
         right: list[torch.Tensor] = []
         left: list[torch.Tensor] = []
         like = self._like()
@@ -179,7 +218,17 @@ class HLinear(nn.Module):
         return torch.cat(right), torch.cat(left, dim=1)
 
     def to_linear(self) -> nn.Linear:
-        """The same layer with a dense weight."""
+        """The same layer with a dense weight.
+
+        Returns
+        -------
+        torch.nn.Linear
+
+        Examples
+        --------
+        >>> HLinear(HMatrix.from_dense(np.ones((32, 32)), 1e-6)).to_linear()
+        Linear(in_features=32, out_features=32, bias=False)
+        """
         return _linear(self.weight.detach(), None if self.bias is None else self.bias.detach())
 
     def rank_penalty(self) -> torch.Tensor:
@@ -187,6 +236,16 @@ class HLinear(nn.Module):
 
         The least value over all factors of a product is its nuclear norm, ‖L·R‖_*, so both kinds are
         penalised alike.
+
+        Returns
+        -------
+        Tensor, shape ()
+
+        Examples
+        --------
+        >>> layer = HLinear(HMatrix.from_dense(np.ones((32, 32)), 1e-6))
+        >>> round(layer.rank_penalty().item(), 3)
+        32.0
         """
         total = self._like().new_zeros(())
         for parts in self._stacks():
@@ -202,10 +261,21 @@ class HLinear(nn.Module):
         Where the result is smaller it replaces the parameters, so make a new optimizer; else nothing
         changes.
 
+        Parameters
+        ----------
+        tol : float
+            The relative error, 0 or larger.
+
         Returns
         -------
         bool
             True if the parameters were replaced.
+
+        Examples
+        --------
+        >>> layer = HLinear(HMatrix.from_dense(np.eye(32), 0.0))
+        >>> layer.recompress_(1e-6)
+        False
         """
         smaller = self.to_hmatrix().recompress(tol)
         if smaller.storage >= self.storage:

@@ -96,10 +96,19 @@ class HMatrix:
             Cut rows and columns as they stand, or in an order in which similar ones are neighbours; the
             two permutations are then stored, and counted.
 
+        Returns
+        -------
+        HMatrix
+
         Raises
         ------
         MethodError
             If the matrix is empty or not finite, or an option is out of range.
+
+        Examples
+        --------
+        >>> HMatrix.from_dense(np.ones((64, 64)), 1e-6).storage
+        128
         """
         check_tol(tol)
         check_leaf_size(leaf_size)
@@ -108,7 +117,24 @@ class HMatrix:
 
     @classmethod
     def from_fit(cls, fit: Fit, tol: float) -> HMatrix:
-        """Cut a decomposed matrix at a tolerance; where permutations cost too much, it stays dense."""
+        """Cut a decomposed matrix at a tolerance; where permutations cost too much, it stays dense.
+
+        Parameters
+        ----------
+        fit : Fit
+            The singular values of every block that may be cut.
+        tol : float
+            The relative error, 0 or larger.
+
+        Returns
+        -------
+        HMatrix
+
+        Examples
+        --------
+        >>> HMatrix.from_fit(Fit.of(np.ones((64, 64)), 1e-6, 16, "given"), 1e-6).storage
+        128
+        """
         blocks = fit.blocks(tol)
         orders = fit.row_order, fit.column_order
         found = cls(fit.tree, blocks, fit.norm, fit.error(blocks), *orders)
@@ -168,6 +194,12 @@ class HMatrix:
         Returns
         -------
         ndarray, shape (m, n)
+
+        Examples
+        --------
+        >>> w = np.add.outer(np.arange(4.0), np.arange(4.0))
+        >>> bool(np.allclose(HMatrix.from_dense(w, 1e-12).to_dense(), w))
+        True
         """
         tiled = self._tiled()
         dense = np.empty(self.shape)
@@ -212,6 +244,11 @@ class HMatrix:
         HMatrix
             Within ``tol`` of ``matrix``, by the same guarantee as :meth:`from_dense`.
 
+        Raises
+        ------
+        MethodError
+            If the matrix has another shape or is not finite, or the tolerance is none.
+
         Examples
         --------
         >>> w = np.add.outer(np.arange(64.0), np.arange(64.0)) ** 0.5
@@ -230,6 +267,27 @@ class HMatrix:
         """Reduce further, within a tolerance relative to this matrix; no original is needed.
 
         ``result.error`` bounds the distance to the original: the two errors add up.
+
+        Parameters
+        ----------
+        tol : float
+            The relative error, 0 or larger.
+
+        Returns
+        -------
+        HMatrix
+
+        Raises
+        ------
+        MethodError
+            If the tolerance is negative or not a number.
+
+        Examples
+        --------
+        >>> w = np.add.outer(np.arange(64.0), np.arange(64.0)) ** 0.5
+        >>> fine = HMatrix.from_dense(w, 1e-9)
+        >>> fine.recompress(1e-2).storage < fine.storage
+        True
         """
         check_tol(tol)
         found = self._following(self._tiled(), self.blocks, tol)
@@ -249,6 +307,15 @@ class HMatrix:
         delta : array_like of shape (m, n), or a pair of shapes (m, k) and (k, n)
             The addition, or its factors.
         tol : float
+
+        Returns
+        -------
+        HMatrix
+
+        Raises
+        ------
+        MethodError
+            If shapes do not fit, an entry is not finite, or the tolerance is none.
 
         Examples
         --------

@@ -138,10 +138,25 @@ class Hierarchical(CompressionMethod):
     def plan(self, network: Network) -> _Matrices:
         """See :class:`symlump.plan.Method`.
 
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+            The matrices, decomposed block by block.
+
         Raises
         ------
         NetworkError
             If no layer is a matrix, or some share only a part of what they hold.
+
+        Examples
+        --------
+        >>> net = Network.dense([np.ones((64, 64)), np.ones((1, 64))])
+        >>> Hierarchical(eps=1e-6).plan(net).size(1e-6) < net.parameters
+        True
         """
         if not dense_layers(network):
             raise NetworkError(

@@ -220,17 +220,72 @@ class AFDE(CompressionMethod):
         return _UNITS[self.relative_to or "output"]
 
     def within(self, eps: float) -> AFDE:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        eps : float
+            The tolerance, in the unit that the method has.
+
+        Returns
+        -------
+        AFDE
+
+        Examples
+        --------
+        >>> AFDE(retain=0.5).within(0.1).eps
+        0.1
+        """
         return self.with_options(eps=eps, retain=None)
 
     def with_options(self, **options: Any) -> AFDE:
-        """The method with other options, and the inputs if these still decide anything."""
+        """The method with other options, and the inputs if these still decide anything.
+
+        Parameters
+        ----------
+        **options
+            Options of the class, by name.
+
+        Returns
+        -------
+        AFDE
+
+        Raises
+        ------
+        MethodError
+            If the options do not fit each other.
+
+        Examples
+        --------
+        >>> AFDE(eps=0.1).with_options(linkage="diameter").linkage.value
+        'diameter'
+        """
         bare = replace(self, inputs=None, **options)
         used = self.inputs is not None and bare.uses_inputs
         return replace(bare, inputs=self.inputs) if used else bare
 
     def plan(self, network: Network) -> UnitPlan:
-        """See :class:`symlump.plan.Method`."""
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        UnitPlan
+
+        Raises
+        ------
+        NetworkError
+            If ``on`` is not "influence" and the network is no chain of dense layers.
+
+        Examples
+        --------
+        >>> net = Network.dense([[[1.0, 2.0], [1.0, 2.0], [-1.0, 0.0]], [[0.5, 0.25, 1.0]]])
+        >>> AFDE(eps=0).plan(net).size(0.0)
+        6
+        """
         return UnitPlan(self, network)
 
     @property
@@ -246,7 +301,24 @@ class AFDE(CompressionMethod):
         return self.distance != "coefficients" if self.refit is None else self.refit
 
     def forward(self, eps: float, scale: tuple[float, ...] | None) -> Forward:
-        """The equivalence of the differential equation that the options ask for."""
+        """The equivalence of the differential equation that the options ask for.
+
+        Parameters
+        ----------
+        eps : float
+            The tolerance.
+        scale : tuple of float, or None
+            What the distances of each variable are divided by.
+
+        Returns
+        -------
+        Forward
+
+        Examples
+        --------
+        >>> AFDE(eps=0.1).forward(0.1, None).eps, AFDE(eps=0).forward(0, None).is_exact
+        (0.1, True)
+        """
         if eps == 0:
             return Forward()
         return Forward(eps, self.linkage, self.relative and scale is None, scale)

@@ -111,12 +111,26 @@ class Symmetric(CompressionMethod):
     def plan(self, network: Network) -> Plan[Reduction]:
         """See :class:`symlump.plan.Method`.
 
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
         Raises
         ------
         MethodError
             If a box is given, and the network is no chain of dense layers.
         NetworkError
             If layers share their weights, or sum their units in groups.
+
+        Examples
+        --------
+        >>> net = Network.dense([[[1, 2], [2, 4]], [[0.5, 0.25]]], activation="relu")
+        >>> Symmetric().plan(net).size(0.0)
+        3
         """
         refuse_shared(network.layers, "Symmetric")
         if network.chain is None and self.box is not None:

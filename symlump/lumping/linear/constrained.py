@@ -108,6 +108,12 @@ class Constrained(LumpingMethod[LinearLumping]):
         ------
         MethodError
             If there is an initial partition.
+
+        Examples
+        --------
+        >>> plan = Constrained(["x"]).plan(ODE.from_text("x' = -x; y' = x - y"))
+        >>> plan.size(0.0)
+        1
         """
         from symlump.lumping.linear.plan import ConstrainedPlan
 

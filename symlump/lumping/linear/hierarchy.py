@@ -134,6 +134,11 @@ class Hierarchy:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> hierarchy(ODE.from_text("x' = -x; y' = x - y")).headline()
+        '2 variables, maximal chain of exact linear lumpings of dimensions 1; proofs checked'
         """
         kind = "maximal chain" if self.maximal else "chain"
         shown = ", ".join(map(str, self.dimensions)) or "none but 0 and all variables"
@@ -159,6 +164,12 @@ class Hierarchy:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> print(hierarchy(ODE.from_text("x' = -x; y' = x - y")).to_text())
+        2 variables, maximal chain of exact linear lumpings of dimensions 1; proofs checked
+        1: adds x
         """
         lines = [self.headline()]
         before: LinearLumping | None = None

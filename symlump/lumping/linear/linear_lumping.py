@@ -188,6 +188,18 @@ class LinearLumping:
         Returns
         -------
         dict
+
+        Raises
+        ------
+        MethodError
+            If the lumping has a tolerance.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"]))
+        >>> small.claim()["kind"], "closure" in small.claim()
+        ('linear', True)
         """
         if not self.is_exact:
             raise MethodError(
@@ -212,6 +224,13 @@ class LinearLumping:
         Returns
         -------
         Verdict
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"]))
+        >>> print(small.check().answer)
+        accepted
         """
         return check(self.claim())
 
@@ -233,6 +252,13 @@ class LinearLumping:
             If the lumping has a tolerance.
         FailureError
             If checking it would exceed the bounds of the checkers.
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"]))
+        >>> small.certificate().check().accepted
+        True
         """
         claim = self.claim()
         verdict, closure = self.verdicts
@@ -299,6 +325,13 @@ class LinearLumping:
         Returns
         -------
         ndarray, shape (m,) or (m, k)
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"]))
+        >>> small.aggregate([2.0, 5.0]).tolist()
+        [2.0]
         """
         return np.asarray(self.matrix @ check_state(x, len(self.ode), "the system"))
 
@@ -312,6 +345,13 @@ class LinearLumping:
         Returns
         -------
         ndarray, shape (variables,) or (variables, k)
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"]))
+        >>> small.lift([2.0]).round(6).tolist()
+        [2.0, 0.0]
         """
         state = check_state(y, len(self), "the quotient")
         if not len(self):
@@ -327,6 +367,12 @@ class LinearLumping:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"])).headline()
+        '2 → 1 variables by the smallest linear lumping that keeps x, exact, proof checked'
         """
         sizes = f"{len(self.ode)} → {len(self)} variables"
         if not self.is_exact:
@@ -375,6 +421,16 @@ class LinearLumping:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> ode = sl.ODE.from_text("x' = y - z; y' = -y; z' = -z + x")
+        >>> print(sl.lump(ode, sl.Constrained(["x"])).to_text())
+        3 → 2 variables by the smallest linear lumping that keeps x, exact, proof checked
+        y1 = y - z
+        x'  = y1
+        y1' = -x - y1
         """
         if not len(self):
             return f"{self.headline()}; there are none"
@@ -385,7 +441,7 @@ class LinearLumping:
         return "\n".join(lines)
 
     def to_latex(self, max_rows: int = 12, max_equations: int = 20) -> str:
-        """The system (if it is small), the rows and the quotient, side by side.
+        r"""The system (if it is small), the rows and the quotient, side by side.
 
         Parameters
         ----------
@@ -395,6 +451,13 @@ class LinearLumping:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import symlump as sl
+        >>> small = sl.lump(sl.ODE.from_text("x' = -x; y' = x - y"), sl.Constrained(["x"]))
+        >>> r"\dot{x}" in small.to_latex()
+        True
         """
         rows = self._shown(max_rows, latex=True)
         return side_by_side(self.ode, rows, self.quotient.to_latex(max_equations=max_equations))

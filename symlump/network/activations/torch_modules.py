@@ -62,6 +62,11 @@ def module_of(phi: Activation) -> nn.Module:
 class Polynomial(nn.Module):
     """The activation φ(z) = Σ c_k z^k, lowest power first.
 
+    Parameters
+    ----------
+    coefficients : sequence of float
+        c_0, c_1, …
+
     Examples
     --------
     >>> Polynomial([0.0, 1.0, 0.5])(torch.tensor([2.0])).tolist()
@@ -77,7 +82,22 @@ class Polynomial(nn.Module):
         )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Evaluate by Horner's rule, in the precision of ``z``."""
+        """Evaluate by Horner's rule, in the precision of ``z``.
+
+        Parameters
+        ----------
+        z : Tensor
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+
+        Examples
+        --------
+        >>> Polynomial([1.0, 0.0, 2.0])(torch.tensor([3.0])).tolist()
+        [19.0]
+        """
         result = torch.zeros_like(z)
         for c in self.coefficients.tolist()[::-1]:
             result = result * z + c

@@ -206,6 +206,11 @@ def bound_difference(
         How often the box, or a part of it, is cut in two: always the part with the worst bound, across
         the input with the most weight. By default 255 times, less for wide networks.
 
+    Returns
+    -------
+    NetworkBound
+        One number for each output, in the unit of the outputs.
+
     Raises
     ------
     MethodError
@@ -289,6 +294,7 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
 
     Parameters
     ----------
+    network : Network
     box : (low, high) or ndarray, shape (inputs, 2)
         As for :func:`bound_difference`.
 

@@ -66,6 +66,10 @@ def read_onnx(
         Carry operators that are not known along as they are, instead of refusing the file. The units they
         read stay alone; onnx's reference implementation computes them, and ``write_onnx`` writes them back.
 
+    Returns
+    -------
+    Network
+
     Raises
     ------
     FileFormatError

@@ -50,6 +50,12 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     The number of samples stays open. Weights are float or double, as the network's dtype says. Recurrent cells
     that were read from an ONNX file are written into its graph, the rest of which stays as it is.
 
+    Parameters
+    ----------
+    network : Network or RecurrentNetwork
+    path : path
+        With the suffix .onnx.
+
     Raises
     ------
     NetworkError

@@ -92,11 +92,31 @@ class NeuralODE:
         return int(self.network.parameters)
 
     def of_network(self, network: Network) -> NeuralODE:
-        """Another network as a field that reads the same."""
+        """Another network as a field that reads the same.
+
+        Parameters
+        ----------
+        network : Network
+            It reads the same inputs and gives one derivative for each state.
+
+        Returns
+        -------
+        NeuralODE
+
+        Examples
+        --------
+        >>> field = NeuralODE(Network.dense([[[1.0, 2.0], [0.0, 1.0]]]))
+        >>> field.of_network(Network.dense([[[1.0, 0.0], [0.0, 1.0]]]))
+        <NeuralODE: 2 states, 4 parameters>
+        """
         return NeuralODE(network, inputs=self.inputs, uses_time=self.uses_time)
 
     def ode(self) -> ODE:
         """The system h1' = f_1(h), …, exactly; inputs u1, … are parameters.
+
+        Returns
+        -------
+        ODE
 
         Raises
         ------

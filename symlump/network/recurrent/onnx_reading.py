@@ -73,6 +73,19 @@ def read_recurrent_onnx(path: str | Path | OnnxFile) -> RecurrentNetwork:
         where merging them would change what is computed; the message names the node.
     MissingExtraError
         If onnx is not installed.
+
+    Examples
+    --------
+    >>> import onnx, tempfile
+    >>> from onnx.helper import make_graph, make_model, make_node, make_tensor_value_info
+    >>> path = Path(tempfile.mkdtemp()) / "gru.onnx"
+    >>> ends = [make_tensor_value_info(name, 1, [7, None, *rest]) for name, rest in (("x", [2]), ("y", [1, 3]))]
+    >>> sizes = {"w": (1, 9, 2), "r": (1, 9, 3)}
+    >>> weights = [onnx.numpy_helper.from_array(np.ones(n, np.float32), k) for k, n in sizes.items()]
+    >>> step = make_node("GRU", ["x", "w", "r"], ["y"], name="gru", hidden_size=3)
+    >>> onnx.save(make_model(make_graph([step], "g", ends[:1], ends[1:], weights)), path)
+    >>> read_recurrent_onnx(path)
+    <RecurrentNetwork: gru gru_reset_first 2–3, 45 parameters>
     """
     onnx = onnx_library()
     file = OnnxFile.of(path)

@@ -114,7 +114,29 @@ class RecurrentNetwork:
         )
 
     def labels(self, reads: Sequence[str], of: dict[str, IntArray], inputs: int) -> IntArray:
-        """The number of the value in each place of an input, units of one block being one value."""
+        """The number of the value in each place of an input, units of one block being one value.
+
+        Parameters
+        ----------
+        reads : sequence of str
+            The cells whose units are the inputs, side by side; empty for what comes from outside.
+        of : dict
+            By cell: an array of int with the block of each unit.
+        inputs : int
+            The number of inputs from outside.
+
+        Returns
+        -------
+        ndarray of int, shape (inputs,)
+
+        Examples
+        --------
+        >>> from symlump.network.recurrent.reading import read_recurrent
+        >>> from torch import nn
+        >>> network = read_recurrent(nn.GRU(3, 2))
+        >>> network.labels(["l0"], {"l0": np.array([0, 0])}, 3).tolist(), network.labels([], {}, 3).tolist()
+        ([0, 0], [0, 1, 2])
+        """
         if not reads:
             return np.arange(inputs)
         parts, first = [], 0
@@ -135,6 +157,14 @@ class RecurrentNetwork:
         -------
         dict
             By cell: arrays of shape (states, samples, steps, units).
+
+        Examples
+        --------
+        >>> from symlump.network.recurrent.reading import read_recurrent
+        >>> from torch import nn
+        >>> states = read_recurrent(nn.LSTM(3, 5)).run({"": np.zeros((2, 4, 3))})
+        >>> {name: array.shape for name, array in states.items()}
+        {'l0': (2, 2, 4, 5)}
         """
         found: dict[str, FloatArray] = {}
         for node in self.cells:
@@ -148,10 +178,23 @@ class RecurrentNetwork:
     def read(self, states: dict[str, FloatArray]) -> dict[str, FloatArray]:
         """What the dense layers that read units as they are give at each step, from the states of :meth:`run`.
 
+        Parameters
+        ----------
+        states : dict
+            By cell: arrays of shape (states, samples, steps, units).
+
         Returns
         -------
         dict
             By layer: arrays of shape (samples, steps, outputs).
+
+        Examples
+        --------
+        >>> from symlump.network.recurrent.reading import read_recurrent
+        >>> from torch import nn
+        >>> network = read_recurrent(nn.GRU(3, 5))
+        >>> network.read(network.run({"": np.zeros((2, 4, 3))}))
+        {}
         """
         found = {}
         for reader in self.readers:

@@ -123,7 +123,8 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="a network: inputs, then targets, a sample a row: show the loss; methods that look at inputs do",
+        help="a network: inputs, then targets (show the loss) or one class number from 0 (show the accuracy), "
+        "a sample a row; methods that look at inputs do",
     )
 
 
@@ -139,7 +140,9 @@ def run(options: argparse.Namespace) -> Answer:
 
 def sweep_report(options: argparse.Namespace, table: Sweep) -> dict[str, Any]:
     """The rows of a sweep as plain data, for JSON."""
-    names = ("eps", "blocks", "parameters", "defect", "bound", "observed", "loss")
+    from symlump.tolerances.rows import MEASURED
+
+    names = ("eps", "blocks", "parameters", *MEASURED)
     rows = [{name: getattr(row, name) for name in names} for row in table.rows]
     return {"file": options.file, "subject": table.subject, "rows": rows}
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from symlump.network.bounds.difference import NetworkBound
 
 
+#: Said of one number a sample.
+_OF_CLASSES = "; of class numbers there is an accuracy (in sweep and report), and no loss"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Compression(LayerwiseReport):
     """The report of one compression.
@@ -272,7 +276,10 @@ def mean_squared_error(network: Network, inputs: Any, targets: Any) -> float:
     if not fitting:
         given = " and ".join(str(part.shape) for part in parts)
         wanted = " and ".join(str((len(predicted), *shape)) for shape in shapes)
-        raise MethodError(f"targets have shape {given}, the network gives {wanted}")
+        raise MethodError(
+            f"targets have shape {given}, the network gives {wanted}"
+            + _OF_CLASSES * (len(shapes) == 1 and len(parts) == 1 and parts[0].ndim == 1)
+        )
     expected = np.hstack([part.reshape(len(part), -1) for part in parts])
     return float(np.mean((predicted - expected) ** 2))
 

@@ -19,6 +19,7 @@ from symlump.display.patterns import css_background, svg_fill
 from symlump.display.report_curve import curve_svg
 from symlump.display.report_graph import graph_svg
 from symlump.display.report_paths import Paths
+from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.files import write_text
 from symlump.ode.notation import count_text
@@ -27,7 +28,17 @@ from symlump.tolerances.sweep import Sweep, SweepRow
 
 _EQUATIONS = 24
 #: Where all of these agree, two tolerances are one stop of the slider.
-_CHANGES = ("blocks", "size", "colour", "defect", "bound", "observed", "loss", "equations")
+_CHANGES = (
+    "blocks",
+    "size",
+    "colour",
+    "defect",
+    "bound",
+    "observed",
+    "loss",
+    "accuracy",
+    "equations",
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,6 +136,7 @@ def _step(row: SweepRow, shown: Shown) -> dict[str, Any]:
         colour[[ode.index[name] for name in members]] = number
         styles[place] = _highlight(css_background(number))
     retained = getattr(row.result, "retained", None)  # of networks
+    wrong = None if row.accuracy is None else 1 - row.accuracy
     size = "term" if retained is None else "parameter"
     return {
         "tolerance": row.eps,
@@ -136,10 +148,13 @@ def _step(row: SweepRow, shown: Shown) -> dict[str, Any]:
         "sizeName": size if row.parameters == 1 else f"{size}s",
         "retained": None if retained is None else f"{100 * retained:.1f} %",
         "defect": f"{row.defect:.4g}",
-        "bound": None if row.bound is None else f"{row.bound:.4g}",
+        "bound": None if row.bound is None else at_most(row.bound),
         "observed": None if row.observed is None else f"{row.observed:.4g}",
         "loss": None if row.loss is None else f"{row.loss:.4g}",
-        "error": next((v for v in (row.loss, row.observed, row.defect) if v is not None), 0.0),
+        "accuracy": None if row.accuracy is None else f"{100 * row.accuracy:.2f} %",
+        "error": next(
+            (v for v in (wrong, row.loss, row.observed, row.defect) if v is not None), 0.0
+        ),
         "upper": row.bound,
         "colour": colour.tolist(),
         "members": [

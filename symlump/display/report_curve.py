@@ -159,8 +159,14 @@ def _stairs(x: Sequence[float], y: Sequence[float], end: float | None = None) ->
 
 def _key(steps: Sequence[dict[str, Any]]) -> str:
     """What the lines mean, of those that are there."""
-    errors = next((s for s in ("loss", "observed") if steps[0][s] is not None), "defect")
-    names = {"loss": "loss", "observed": "observed error", "defect": "defect δ"}
+    kinds = ("accuracy", "loss", "observed")
+    errors = next((s for s in kinds if steps[0].get(s) is not None), "defect")
+    names = {
+        "accuracy": "share told wrong",
+        "loss": "loss",
+        "observed": "observed error",
+        "defect": "defect δ",
+    }
     entries = [("blocks", "blocks"), ("error", names[errors])]
     if any(step["upper"] is not None for step in steps):
         entries.append(("bound", "certified bound"))

@@ -11,6 +11,7 @@ import numpy as np
 
 from symlump.compression.compress import CompressionPlan
 from symlump.compression.compression import Compression, mean_squared_error
+from symlump.compression.labels import accuracy, class_numbers
 from symlump.compression.merging.effect import standard_inputs
 from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.errors import FailureError, MethodError
@@ -31,6 +32,9 @@ _SIMULATIONS = 20
 _SAMPLES, _WORK = (64, 2000), 1 << 26
 #: Sequences on which the error of a recurrent network is observed.
 _SEQUENCES = 200
+
+#: What a row may hold beside its sizes.
+MEASURED = ("defect", "bound", "observed", "loss", "accuracy")
 
 Result: TypeAlias = Lumping | LinearLumping | Compression | RecurrentCompression
 
@@ -56,6 +60,8 @@ class SweepRow:
     loss : float or None
         Mean squared error, where data was given.
     result : Lumping, LinearLumping, Compression or RecurrentCompression
+    accuracy : float or None
+        The share of samples told right, where data with class numbers was given.
     """
 
     eps: float
@@ -66,6 +72,7 @@ class SweepRow:
     observed: float | None
     loss: float | None
     result: Result
+    accuracy: float | None = None
 
 
 #: A result at a tolerance as a row.
@@ -147,15 +154,20 @@ def network_rows(
         raise MethodError("horizon belongs to systems; a network takes box or data")
     x = _inputs(original, box, samples, seed)
     before = original.flat(*x)
+    labelled = data is not None and class_numbers(original, data[1]) is not None
 
     def measured(eps: float, result: Compression) -> SweepRow:
         observed = float(np.abs(result.network.flat(*x) - before).max())
         bound = None if box is None else _certified(lambda: result.bound(box).largest)
-        loss = None if data is None else mean_squared_error(result.network, *data)
+        loss = right = None
+        if data is not None and labelled:
+            right = accuracy(result.network, *data)
+        elif data is not None:
+            loss = mean_squared_error(result.network, *data)
         small = result.network.chain or result.network
         units = sum(layer.weight.shape[0] for layer in small.hidden)
         kept = result.retained_parameters
-        return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result)
+        return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result, right)
 
     return measured, f"{repr(original).strip('<>')}, by {plan.method.within(0.0).label}"
 

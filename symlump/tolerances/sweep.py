@@ -25,6 +25,7 @@ from symlump.plan import check_tolerance
 from symlump.tables import table_html, table_text
 from symlump.tolerances.planned import check_data, check_network, make_plan
 from symlump.tolerances.rows import (
+    MEASURED,
     Result,
     SweepRow,
     linear_rows,
@@ -108,8 +109,13 @@ class Sweep:
         raise FailureError("no tolerance of this sweep satisfies that; add smaller ones")
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        optional = [n for n in ("bound", "observed", "loss") if self._has(n)]
-        title = {"bound": "certified bound", "observed": "observed error", "loss": "loss"}
+        title = {
+            "bound": "certified bound",
+            "observed": "observed error",
+            "loss": "loss",
+            "accuracy": "accuracy",
+        }
+        optional = [n for n in title if self._has(n)]
         networks = Compression, RecurrentCompression
         network = any(isinstance(row.result, networks) for row in self.rows)
         size = "parameters" if network else "terms"
@@ -151,10 +157,10 @@ class Sweep:
         >>> import symlump as sl
         >>> ode = sl.ODE.from_text("a' = -a; b' = -b")
         >>> print(sl.sweep(ode, [0], sl.Forward()).to_csv(), end="")
-        eps,blocks,parameters,defect,bound,observed,loss
-        0.0,1,1,0.0,,,
+        eps,blocks,parameters,defect,bound,observed,loss,accuracy
+        0.0,1,1,0.0,,,,
         """
-        columns = ("eps", "blocks", "parameters", "defect", "bound", "observed", "loss")
+        columns = ("eps", "blocks", "parameters", *MEASURED)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
@@ -233,7 +239,8 @@ def sweep(
     horizon : float, optional
         For a system: how long a bound holds. For a recurrent network: over how many steps.
     data : (inputs, targets), optional
-        For a network: data to measure the loss on.
+        For a network: data to measure the loss on; or the accuracy, if targets are class numbers, one a sample
+        for a network with an output for each class.
     example : Tensor of shape (samples, …), or a tuple of them, optional
         For torch modules with convolutions or branches: an input, as for :func:`symlump.compress`.
     samples : int, optional
@@ -324,7 +331,9 @@ def _usual(subject: Any) -> Any:
 
 
 def _number(value: float | None, name: str) -> str:
-    """In four digits; a bound is never rounded down."""
+    """In four digits; a bound is never rounded down, an accuracy in percent."""
     if value is None:
         return "–"
+    if name == "accuracy":
+        return f"{100 * value:.2f} %"
     return at_most(value) if name == "bound" else f"{value:.4g}"

@@ -198,7 +198,7 @@ def test_data_is_a_pair():
         with pytest.raises(MethodError, match=r"a pair \(inputs, targets\)|no samples"):
             sl.search(network(), sl.AFDE(eps=0), max_loss=1.0, data=data)
     with pytest.raises(MethodError, match=r"targets have shape \(4,\), the network gives \(4, 2\)"):
-        sl.sweep(network(), [0], data=(x, np.zeros(4)))  # classes are no targets
+        sl.search(network(), sl.AFDE(eps=0), max_loss=1.0, data=(x, np.zeros(4)))  # of classes
 
 
 def test_what_is_no_subject_is_refused_at_once():

@@ -145,8 +145,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="numbers, one sample a row, targets in the last columns: report the error before and "
-        "after; afde, wanda, dependence and hierarchical also look at its inputs",
+        help="numbers, one sample a row, targets in the last columns, or one class number (from 0): report "
+        "the error, or the accuracy, before and after; afde, wanda, dependence and hierarchical also look at "
+        "its inputs",
     )
     add_box(parser, "a range of all inputs: certify there how far the outputs move")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
@@ -255,6 +256,7 @@ def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | No
 
 def _report(result: Compression, data: Data | None) -> dict[str, Any]:
     from symlump.compression.compression import mean_squared_error
+    from symlump.compression.labels import accuracy, class_numbers
     from symlump.compression.merging.effect import observed_difference
     from symlump.network.rewrite import reducible
 
@@ -268,9 +270,11 @@ def _report(result: Compression, data: Data | None) -> dict[str, Any]:
         "output_root_mean_square": difference.output_root_mean_square,
     }
     if data is not None:
-        report["mean_squared_error"] = {
-            "before": mean_squared_error(result.original, data.inputs, data.targets),
-            "after": mean_squared_error(result.network, data.inputs, data.targets),
+        labelled = class_numbers(result.original, data.targets) is not None
+        measure = accuracy if labelled else mean_squared_error
+        report["accuracy" if labelled else "mean_squared_error"] = {
+            "before": measure(result.original, data.inputs, data.targets),
+            "after": measure(result.network, data.inputs, data.targets),
             "samples": len(data.targets),
         }
     return report
@@ -298,6 +302,12 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
         lines.append(
             f"mean squared error on {error['samples']} samples: {error['before']:.6g} before, "
             f"{error['after']:.6g} after"
+        )
+    if "accuracy" in report:
+        share = report["accuracy"]
+        lines.append(
+            f"told right of {share['samples']} samples: {100 * share['before']:.2f} % before, "
+            f"{100 * share['after']:.2f} % after"
         )
     lines += [
         f"{what} written to {shown_path(report[what])}"

@@ -20,7 +20,7 @@ class Data:
     Parameters
     ----------
     inputs : ndarray, shape (samples, …), or a tuple of one for each of several inputs
-    targets : ndarray, shape (samples, numbers of all outputs)
+    targets : ndarray, shape (samples, numbers of all outputs), or (samples,) for class numbers
     """
 
     inputs: Any
@@ -51,13 +51,18 @@ def read_data(file: str, network: Network) -> Data:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None
-    if table.shape[1] != inputs + outputs or not np.isfinite(table).all():
+    labelled = outputs > 1 and table.shape[1] == inputs + 1
+    if not (labelled or table.shape[1] == inputs + outputs) or not np.isfinite(table).all():
+        classes = ", or one class number," if outputs > 1 else ""
         raise FileFormatError(
             f"{path} has {table.shape[1]} columns; this network needs {inputs} inputs and {outputs} "
-            "targets in each row, all finite numbers"
+            f"targets{classes} in each row, all finite numbers"
         )
     parts = split_inputs(network, table[:, :inputs])
-    return Data(parts[0] if len(parts) == 1 else tuple(parts), table[:, inputs:])
+    return Data(
+        parts[0] if len(parts) == 1 else tuple(parts),
+        table[:, inputs] if labelled else table[:, inputs:],
+    )
 
 
 def _is_number(text: str) -> bool:

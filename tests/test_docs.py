@@ -59,6 +59,20 @@ def test_every_public_name_is_on_one_page():
     assert sorted(re.findall(r"^   (\w+)$", text, re.M)) == sorted(symlump.__all__)
 
 
+def test_the_reading_order_names_every_page():
+    folder = ROOT / "docs" / "learn"
+    text = (folder / "index.md").read_text()
+    order, contents = text.split("```{toctree}")
+    pages = {path.stem for path in folder.glob("*.md")} - {"index"}
+    assert set(re.findall(r"\]\((\S+)\.md\)", order)) == pages == set(contents.split()[1:-1])
+
+
+def test_rooms_are_named_where_one_looks():
+    rooms = {path.parent.name for path in (ROOT / "symlump").glob("*/__init__.py")}
+    for page in (ROOT / "README.md", ROOT / "docs" / "look-up" / "layout.md"):
+        assert not {room for room in rooms if f"`{room}`" not in page.read_text()}, page.name
+
+
 def test_the_gallery_is_drawn_by_its_lines(tmp_path):
     """Every picture of the page is written by the listing below it, and has a text instead."""
     done = subprocess.run(

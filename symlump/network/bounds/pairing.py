@@ -200,6 +200,7 @@ def choose(
         ones = np.ones(z.shape[1])
         best = best.or_better(_Candidate(found, partner, sign * ones, s * ones, c * ones))
         if same and phi.degree == 1:
+            # The scale a > 0 for which a·v is nearest to z in least squares; φ(a·v) = a·φ(v) holds for any.
             target = sign * v[:, partner]
             size = (target**2).sum(axis=0)
             scale = (z * target).sum(axis=0) / np.where(size > 0, size, 1.0)
@@ -257,6 +258,7 @@ def _nearest(z: FloatArray, h: FloatArray, v: FloatArray, g: FloatArray) -> IntA
 
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    # |a − b|² = |a|² + |b|² − 2·a·b for all pairs of columns in one product; it can round to below 0.
     squares = (a**2).sum(axis=0)[:, None] + (b**2).sum(axis=0) - 2 * a.T @ b
     return np.asarray(np.maximum(squares, 0.0) / a.shape[0])
 
@@ -296,6 +298,8 @@ def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -
     scale, partner = pairs.before, pairs.partner
     taken = two.weight[partner], two.weight_radius[partner]
     most = 1
+    # h = δh + S·ĥ + c of the stage before, so W·h = W·δh + W·S·ĥ + W·c. In the first stage both networks
+    # read the same inputs: there is no δh, and S is the identity.
     if before is None:
         through, size, radius = one.weight, np.abs(one.weight), one.weight_radius
         shift, shift_size = np.zeros_like(one.bias), np.zeros_like(one.bias)
@@ -307,7 +311,10 @@ def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -
         shift = one.weight @ before.offset
         shift_size = np.abs(one.weight) @ np.abs(before.offset)
         radius_shift = one.weight_radius @ np.abs(before.offset)
+        # An entry of W·S adds up the weights of all units with one partner; rounding grows with their number.
         most = int(np.bincount(before.partner[before.after != 0]).max(initial=1))
+    # The coefficients of ĥ in δz = z − a·ẑ_p. Where units are exactly mergeable this is 0 up to rounding, so
+    # the rounding of both terms is bounded by their sizes, not by that of the difference.
     difference = through - scale[:, None] * taken[0]
     error = gamma(most + 2) * size + 3 * UNIT * np.abs(scale[:, None] * taken[0])
     error += radius + np.abs(scale)[:, None] * taken[1]
@@ -317,6 +324,7 @@ def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -
     doubt += one.bias_radius + np.abs(scale) * two.bias_radius[partner]
     if before is not None:
         doubt += radius_shift
+    # Above the rows of δz, below those of ẑ, which does not depend on δh.
     weight, weight_radius = difference, grow(error, most + 8)
     zero = np.zeros((two.weight.shape[0], one.weight.shape[1]))
     below, below_radius = two.weight, two.weight_radius

@@ -137,6 +137,8 @@ def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Ma
     units, partner = pairs.partner.size, pairs.partner
     relative = gamma(sum(joint.weight.shape) + 16)
     error = joint.error(before, relative)
+    # ĥ = slope·ẑ + offset ± radius, with ẑ put in by its rows of J: a band of the inputs of the stage. What J
+    # and e round is multiplied by the slope, too.
     two = straight(how.reduced, now.reduced)
     matrix = two.slope[..., None] * joint.weight[units:]
     constant = two.slope * joint.bias[units:] + two.offset
@@ -144,6 +146,7 @@ def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Ma
     if not units:
         return matrix, constant, radius, np.zeros((radius.shape[0], 0))
     one = straight(how.original, now.original)
+    # The same of δh = d·δz + t·ẑ_p + c: d weighs the rows of δz, t those of the partners' ẑ.
     d, t, c, rho, spread = _straight_difference(stage, now, how, one, two)
     below = joint.weight[units:][partner], joint.bias[units:][partner]
     above = d[..., None] * joint.weight[:units] + t[..., None] * below[0]
@@ -172,6 +175,7 @@ def _straight_difference(
     # for which the caller pays.
     size = now.reduced.magnitude[..., partner]
     rounding = np.abs(s * slope) * size + np.abs(s * offset) + np.abs(pairs.offset)
+    # h − s·ĥ_p − c with z = δz + a·ẑ_p: the slope of h weighs both, so ẑ_p has what is left of the two slopes.
     separate = one.radius + np.abs(s) * two.radius[..., partner]
     separate = separate + 4 * UNIT * rounding + 2 * SMALLEST * size
     return _narrowest(
@@ -192,6 +196,7 @@ def _narrowest(
 ) -> tuple[FloatArray, ...]:
     """Unit by unit the best of two bands and of the range; the last three entries are c, ρ, rad."""
     level, half = now.output_difference.ball()
+    # Each of the three is right, so any may be chosen unit by unit; the guess of |δz| decides only how good.
     width = close[-2] + _TYPICAL * close[-1] * now.difference.magnitude
     first = apart[-2] < width
     last = half < np.minimum(apart[-2], width)
@@ -218,6 +223,8 @@ def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: boo
     whole = _Affine(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
     difference = _Affine(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
     matrix, constant, radius = _composed(how.original, now.original, whole, squared, relative)
+    # Both are functions of the same inputs here, so the coefficients of h and s·ĥ_p cancel before any
+    # absolute value is taken.
     s = pairs.after
     apart = (
         matrix - s[:, None] * own[0][:, partner],
@@ -263,6 +270,8 @@ def _composed(
         return band.slope[..., None] * inner.sides, offset, radius
     band = bent(phi, z, inner.middle)
     slope, bend = np.abs(band.slope), np.abs(band.bend)
+    # With u = sides·t and z = middle + u ± error: slope·u + bend·u², the square written in products of two
+    # inputs. An error e of u changes that by at most (|slope| + |bend|·(2·|u| + e))·e.
     constant, rest = product(inner.sides, inner.sides)
     matrix = np.concatenate(
         [band.slope[..., None] * inner.sides, band.bend[..., None] * rest], axis=-1
@@ -299,6 +308,8 @@ def _close(
         reach = np.abs(sides).sum(axis=-1)
         off = off + relative * (size + whole.reach + np.abs(a) * reduced.reach[:, partner])
         tilt = np.abs(line.slope)
+        # (β0 + β1·(m − centre))·δz with both factors affine in the inputs: terms of one input, and products
+        # of two, which stand for themselves.
         constant, rest = product(sides, difference.sides)
         first = line.offset[..., None] * difference.sides
         first = first + (line.slope * difference.middle)[..., None] * sides

@@ -19,26 +19,16 @@ from symlump.display.patterns import css_background, svg_fill
 from symlump.display.report_curve import curve_svg
 from symlump.display.report_graph import graph_svg
 from symlump.display.report_paths import Paths
-from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
 from symlump.files import write_text
 from symlump.ode.notation import count_text
 from symlump.tables import table_html
-from symlump.tolerances.sweep import Sweep, SweepRow
+from symlump.tolerances.rows import MEASURED, SweepRow
+from symlump.tolerances.sweep import Sweep, measured_text
 
 _EQUATIONS = 24
 #: Where all of these agree, two tolerances are one stop of the slider.
-_CHANGES = (
-    "blocks",
-    "size",
-    "colour",
-    "defect",
-    "bound",
-    "observed",
-    "loss",
-    "accuracy",
-    "equations",
-)
+_CHANGES = ("blocks", "size", "colour", *MEASURED, "equations")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -147,11 +137,10 @@ def _step(row: SweepRow, shown: Shown) -> dict[str, Any]:
         "size": row.parameters,
         "sizeName": size if row.parameters == 1 else f"{size}s",
         "retained": None if retained is None else f"{100 * retained:.1f} %",
-        "defect": f"{row.defect:.4g}",
-        "bound": None if row.bound is None else at_most(row.bound),
-        "observed": None if row.observed is None else f"{row.observed:.4g}",
-        "loss": None if row.loss is None else f"{row.loss:.4g}",
-        "accuracy": None if row.accuracy is None else f"{100 * row.accuracy:.2f} %",
+        **{
+            name: None if (value := getattr(row, name)) is None else measured_text(value, name)
+            for name in MEASURED
+        },
         "error": next(
             (v for v in (wrong, row.loss, row.observed, row.defect) if v is not None), 0.0
         ),

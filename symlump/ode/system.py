@@ -62,14 +62,9 @@ class ODE:
 
     Examples
     --------
-    >>> import sympy
-    >>> x, y = sympy.symbols("x y")
-    >>> ode = ODE.from_sympy({x: -x/(1 + x + y), y: -y/(1 + x + y)})
-    >>> print(ode)
+    >>> print(ODE.from_text("x' = -x/(1 + x + y); y' = -y/(1 + x + y)"))
     x' = -x/(1 + x + y)
     y' = -y/(1 + x + y)
-    >>> ode.rhs([1.0, 2.0])
-    array([-0.25, -0.5 ])
     """
 
     variables: tuple[str, ...]
@@ -168,8 +163,7 @@ class ODE:
     ) -> ODE:
         """Build a system from polynomials in the symbols of a table, one per variable.
 
-        Only what the equations need is taken over; without functions it is a :class:`PolynomialODE`. With
-        ``floats`` coefficients are stored as floats where all are.
+        Only what the equations need is taken over; without functions it is a :class:`PolynomialODE`.
 
         Parameters
         ----------
@@ -193,10 +187,9 @@ class ODE:
 
         Examples
         --------
-        >>> from symlump.ode.functions.algebra import symbol
-        >>> table = SymbolTable(1)
-        >>> print(ODE.from_table(["x"], [table.apply("exp", [symbol(0)])], table))
-        x' = exp(x)
+        >>> ode = ODE.from_text("x' = exp(x)")
+        >>> print(ODE.from_table(["y"], [ode.equation(0)], ode.table))
+        y' = exp(y)
         """
         return _of_kind(images.numbered_table(variables, equations, table, parameters, floats))
 
@@ -258,11 +251,8 @@ class ODE:
 
         Examples
         --------
-        >>> from symlump.ode.functions.algebra import symbol
-        >>> table = SymbolTable(1)
-        >>> equations, _ = ODE.from_text("x' = y^2; y' = x").into(table, [symbol(0), symbol(0)])
-        >>> print(ODE.from_table(["z"], equations[:1], table))
-        z' = z^2
+        >>> ODE.from_text("x' = y^2; y' = x").into(SymbolTable(2))[0]
+        [{((1, 2),): Fraction(1, 1)}, {((0, 1),): Fraction(1, 1)}]
         """
         return images.images_of(self, table, of)
 
@@ -336,9 +326,7 @@ class ODE:
 
         Examples
         --------
-        >>> import sympy
-        >>> x, y = sympy.symbols("x y")
-        >>> print(ODE.from_sympy({x: -y, y: x*y}).reordered(np.array([1, 0])))
+        >>> print(ODE.from_text("x' = -y; y' = x*y").reordered(np.array([1, 0])))
         y' = y*x
         x' = -y
         """
@@ -451,8 +439,7 @@ class ODE:
         state = np.asarray(x, dtype=np.float64)
         if state.ndim not in (1, 2) or state.shape[0] != len(self):
             raise VariableError(
-                f"a state of this system has {len(self)} entries; got an array of shape "
-                f"{state.shape}"
+                f"a state of this system has {len(self)} entries; got an array of shape {state.shape}"
             )
         if self.generators is not None:
             state = self.generators.values(state, time)
@@ -527,9 +514,7 @@ class ODE:
         return dependency_graph(self)
 
     def initial_labels(self, direction: str) -> IntArray:
-        """Block numbers of the coarsest partition that may be considered.
-
-        Here: each parameter alone, all other variables together.
+        """Block numbers of the coarsest partition that may be considered: parameters alone, the rest together.
 
         Parameters
         ----------
@@ -576,8 +561,6 @@ class ODE:
         written: Sequence[str] | None = None,
     ) -> str:
         """An aligned LaTeX block, with the same limits as :meth:`to_text`.
-
-        ``written`` gives LaTeX for each variable, in place of its name.
 
         Parameters
         ----------

@@ -126,7 +126,7 @@ class Sweep:
                 str(row.blocks),
                 str(row.parameters),
                 f"{row.defect:.4g}",
-                *(_number(getattr(row, name), name) for name in optional),
+                *(measured_text(getattr(row, name), name) for name in optional),
             )
             for row in self.rows
         ]
@@ -330,8 +330,14 @@ def _usual(subject: Any) -> Any:
     return AFDE(eps=0.0)
 
 
-def _number(value: float | None, name: str) -> str:
-    """In four digits; a bound is never rounded down, an accuracy in percent."""
+def measured_text(value: float | None, name: str) -> str:
+    """What a row holds, for people: four digits; a bound is never rounded down, an accuracy is in percent.
+
+    Examples
+    --------
+    >>> measured_text(0.123441, "bound"), measured_text(0.123441, "loss"), measured_text(0.5, "accuracy")
+    ('0.1235', '0.1234', '50.00 %')
+    """
     if value is None:
         return "–"
     if name == "accuracy":

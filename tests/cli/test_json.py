@@ -68,7 +68,7 @@ CALLS = {
 #: What some need beside symlump.
 NEEDED = {"completion": "shtab", "lump, of a folder": "duckdb", "convert": "duckdb"}
 #: What the calls above do not ask for.
-NOT_ASKED = {"compress": {"written_in_full"}}
+NOT_ASKED = {"compress": {"written_in_full", "accuracy"}}
 
 
 def documented():

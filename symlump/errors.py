@@ -58,7 +58,7 @@ class MissingExtraError(InputError):
 
 
 class MissingProgramError(InputError):
-    """A program that is no part of Python is not installed; the message names its package."""
+    """A program that is no part of Python is not installed, or has no place; the message names its package."""
 
 
 class FailureError(SymlumpError, RuntimeError):

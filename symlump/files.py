@@ -24,6 +24,13 @@ from symlump.errors import MethodError, OutputError
 STANDARD = "-"
 
 
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/symlump``, by default ``~/.cache/symlump``."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # A relative path is not valid there, says the specification: it is to be ignored.
+    return (given if given.is_absolute() else Path.home() / ".cache") / "symlump"
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path, whose content goes to ``path`` when the block ends without an error.

@@ -23,7 +23,7 @@ from typing import IO
 from urllib.error import HTTPError
 
 from symlump.errors import FailureError, FileFormatError
-from symlump.files import make_folder, write_bytes
+from symlump.files import cache_folder, make_folder, write_bytes
 from symlump.progress import bar
 
 #: The environment variable that names a folder of data files.
@@ -56,12 +56,6 @@ class PublicFile:
     member: str
     digest: str
     convert: Callable[[Iterable[bytes]], bytes] = b"".join
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/symlump``, by default ``~/.cache/symlump``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "symlump"
 
 
 def locate(public: PublicFile, folder: str | Path | None = None) -> Path:

@@ -13,14 +13,38 @@ Term = tuple[tuple[tuple[int, int], ...], Fraction]
 _LEAST = 2.3e-308  # below it floats lose digits
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*\Z")
 
-_WORDS = {c: f"$\\{c}$" for c in "&%#_{}"} | {
-    "→": r"$\to$",
-    "ε": r"$\varepsilon$",
-    "δ": r"$\delta$",
-    "≤": r"$\le$",
-    "·": r"$\cdot$",
-    "–": "--",
+_GREEK = {
+    chr(first + number): name
+    for first, names in (
+        (
+            0x3B1,
+            "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
+            "varsigma sigma tau upsilon varphi chi psi omega",
+        ),
+        (
+            0x391,
+            "A B Gamma Delta E Z H Theta I K Lambda M N Xi O Pi P - Sigma T Upsilon Phi X Psi Omega",
+        ),
+    )
+    for number, name in enumerate(names.split())
+    if name != "-"
+} | {"ϕ": "phi", "ϵ": "epsilon", "ϑ": "vartheta"}
+#: What pdfTeX does not know by itself; it stands in words and in formulas.
+SPELLED_OUT = {c: name if len(name) == 1 else "\\" + name for c, name in _GREEK.items()} | {
+    "∂": r"\partial",
+    "→": r"\to",
+    "≠": r"\neq",
+    "⁺": "^{+}",
+    "′": "'",
+    "−": "-",
+    "≤": r"\le",
+    "·": r"\cdot",
 }
+
+
+_WORDS = (
+    {c: f"$\\{c}$" for c in "&%#_{}"} | {c: f"${f}$" for c, f in SPELLED_OUT.items()} | {"–": "--"}
+)
 
 _COLOURED = re.compile(r"(\{\\color\{[^{}]*\}\{)(.*)\}\}")
 _STEM = re.compile(r"([A-Za-z]|\\mathrm\{[A-Za-z]+\})(_\{[^{}]*\})")
@@ -123,7 +147,18 @@ def name_latex(name: str) -> str:
             stem = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
             subscript = ",".join(([digits] if digits else []) + rest)
             return f"{stem}_{{{subscript}}}" if subscript else stem
-    return r"\text{" + "".join(_ESCAPES.get(c, c) for c in name) + "}"
+    return rf"\text{{{escape_words(name)}}}"
+
+
+def escape_words(text: str) -> str:
+    """Words outside formulas, as TeX takes them.
+
+    Examples
+    --------
+    >>> print(escape_words("100% of x_1"))
+    100\\% of x\\_1
+    """
+    return "".join(_ESCAPES.get(c, c) for c in text)
 
 
 def words_latex(words: str) -> str:

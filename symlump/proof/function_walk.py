@@ -16,7 +16,7 @@ from symlump.ode.functions.wording import (
     list_names,
     listed_functions,
 )
-from symlump.ode.notation import count_text, name_latex
+from symlump.ode.notation import count_text, escape_words, name_latex
 from symlump.proof.check import FREE, Claim, Polynomial, unknown_functions
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import TooLongError, facts
@@ -119,7 +119,7 @@ class FunctionWalker(Walker):
             known = [fact for name in self.unknown for fact in facts(name)]
             said = f"Of {listed_functions(self.unknown)} nothing is used but that "
             said += "equal arguments give equal values"
-            latex = r",\quad ".join(rf"\text{{{fact}}}".replace("^", r"\^{}") for fact in known)
+            latex = r",\quad ".join(rf"\text{{{escape_words(fact)}}}" for fact in known)
             lines.append(Line(said + (", and" if known else "."), ", ".join(known), latex))
         return [Step("What is used", tuple(lines), True, claims=False)] if lines else []
 

@@ -6,39 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from symlump.ode.notation import name_latex
+from symlump.ode.notation import SPELLED_OUT, name_latex
 
 if TYPE_CHECKING:
     import sympy
 
 #: Names that sympy writes as it should: letters and digits, also with primes, as derivatives have.
 _PLAIN_FUNCTION = re.compile(r"[A-Za-z0-9]+'*[0-9]*\Z")
-_IN_WORDS = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\textasciitilde{}"}
-_GREEK = {
-    chr(first + number): name
-    for first, names in (
-        (
-            0x3B1,
-            "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi o pi rho "
-            "varsigma sigma tau upsilon varphi chi psi omega",
-        ),
-        (
-            0x391,
-            "A B Gamma Delta E Z H Theta I K Lambda M N Xi O Pi P - Sigma T Upsilon Phi X Psi Omega",
-        ),
-    )
-    for number, name in enumerate(names.split())
-    if name != "-"
-} | {"ϕ": "phi", "ϵ": "epsilon", "ϑ": "vartheta"}
-#: What pdfTeX does not know by itself; it stands in words and in formulas.
-_UNKNOWN = {c: name if len(name) == 1 else "\\" + name for c, name in _GREEK.items()} | {
-    "∂": r"\partial",
-    "→": r"\to",
-    "≠": r"\neq",
-    "⁺": "^{+}",
-    "′": "'",
-    "−": "-",
-}
 
 
 def write_latex(expression: sympy.Expr, names: Mapping[sympy.Symbol, str]) -> str:
@@ -127,17 +101,6 @@ def display_formula(latex: str) -> str:
     return rf"{{\allowdisplaybreaks\begin{{{kind}*}}{lines}\end{{{kind}*}}}}"
 
 
-def escape_words(text: str) -> str:
-    """Words outside formulas.
-
-    Examples
-    --------
-    >>> print(escape_words("100% of x_1"))
-    100\\% of x\\_1
-    """
-    return "".join(_IN_WORDS.get(c) or ("\\" + c if c in "&%$#_{}" else c) for c in text)
-
-
 def spell_out(text: str) -> str:
     """LaTeX in which pdfTeX knows each character, Greek letters for one; not those of other scripts.
 
@@ -146,4 +109,4 @@ def spell_out(text: str) -> str:
     >>> print(spell_out("α + é"))
     \\ensuremath{\\alpha} + é
     """
-    return "".join(rf"\ensuremath{{{_UNKNOWN[c]}}}" if c in _UNKNOWN else c for c in text)
+    return "".join(rf"\ensuremath{{{SPELLED_OUT[c]}}}" if c in SPELLED_OUT else c for c in text)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from symlump.proof.latex import display_formula, escape_words, spell_out
+from symlump.ode.notation import escape_words
+from symlump.proof.latex import display_formula, spell_out
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ TRUE = [
     ("e", "-1*f", {"i": ("inverse", "x"), "e": ("sin", "x"), "f": ("sin", "-1*x^2*i")}),
 ]  # fmt: skip
 
-#: Of these the theory in Coq knows nothing.
+#: Powers with whole exponents are products.
 WHOLE_POWERS = [
     ("e", "x^3", {"e": ("power", "x", "3")}),
     ("e", "1/32", {"e": ("power", "2", "-5")}),

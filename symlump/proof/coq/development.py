@@ -2,22 +2,26 @@
 
 Sources lie in the folder ``theory`` of this package. What is made of them is kept in a cache
 (``$XDG_CACHE_HOME/symlump``, or ``~/.cache/symlump``) under a name that depends on the sources and
-on the version of Coq, so a change of either compiles anew.
+on the version of Coq, so a change of either compiles anew. What was made of others goes when it is old.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from symlump.errors import FailureError, MissingProgramError
+from symlump.files import cache_folder
 
 SOURCES = Path(__file__).parent / "theory"
 #: Each file uses only those before it.
@@ -51,8 +55,7 @@ def compile_development() -> Path:
     ------
     MissingProgramError
         If there is no coqc.
-    FailureError
-        If coqc refuses the development, or the cache cannot be written.
+        Or if coqc refuses the development, or the cache cannot be written.
     """
     commands = [["coqc", "-Q", ".", "Symlump", source] for source in THEORY]
     return make_cached("theory", THEORY, commands)
@@ -129,21 +132,27 @@ def make_cached(
     """A folder of the cache in which the commands were run beside copies of the sources.
 
     A change of what is ``needed`` makes it anew, too; this is not copied.
+
+    Raises
+    ------
+    MissingProgramError
+        If the cache cannot be written, or a command fails: then there is no verified checker to ask.
     """
     key = hashlib.sha256(_version(program("coqc")))
     for source in (*needed, *sources):
         key.update((SOURCES / source).read_bytes())
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # A relative path is not valid there, says the specification: it is to be ignored.
-    home = (given if given.is_absolute() else Path.home() / ".cache") / "symlump"
+    home = cache_folder()
     target = home / f"coq-{name}-{key.hexdigest()[:16]}"
-    if target.is_dir():
+    if _touched(target):
         return target
     try:
         home.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix="coq-", dir=home))
+        place = Path(tempfile.mkdtemp(prefix=_BEING_MADE, dir=home))
     except OSError as error:
-        raise FailureError(f"{home}: cannot be written: {error.strerror}") from None
+        raise MissingProgramError(
+            f"there is no place for the verified checker, which is compiled once: {home} cannot be written "
+            f"({error.strerror}); set XDG_CACHE_HOME to a folder that can be"
+        ) from None
     try:
         for source in sources:
             shutil.copy(SOURCES / source, place)
@@ -153,12 +162,52 @@ def make_cached(
             )
             if done.returncode:
                 shown = " ".join([first, *others])
-                raise FailureError(f"{shown} failed:\n{(done.stderr or done.stdout).strip()}")
+                raise MissingProgramError(
+                    f"the verified checker could not be compiled in {home}: "
+                    f"{shown} failed:\n{(done.stderr or done.stdout).strip()}"
+                )
         try:
             place.rename(target)
         except OSError:  # somebody else was faster
             if not target.is_dir():
                 raise
+    except OSError as error:  # a full disk, for one
+        raise MissingProgramError(
+            f"the verified checker could not be compiled in {home}: {error.strerror}"
+        ) from None
     finally:
         shutil.rmtree(place, ignore_errors=True)
+    _remove_old(home, f"coq-{name}-")
     return target
+
+
+#: How the name of a folder begins that is being made, or removed.
+_BEING_MADE = "coq-making-"
+_MADE = ("coq-theory-", "coq-checker-")
+#: As many are kept, the last ones used; of others what was not used for so many seconds goes.
+_KEPT, _OLD = 3, 24 * 3600.0
+
+
+def _touched(folder: Path) -> bool:
+    """Whether the folder is there; if so it is used now."""
+    try:
+        os.utime(folder)
+    except OSError:  # also where the cache may be read only
+        return folder.is_dir()
+    return True
+
+
+def _remove_old(home: Path, prefix: str) -> None:
+    """Remove what was made of other sources, or left behind when making it, unless it may be in use."""
+    used: dict[Path, float] = {}
+    for folder in home.glob("coq-*"):
+        with suppress(OSError):  # somebody else removed it
+            used[folder] = folder.stat().st_mtime
+    made = sorted((f for f in used if f.name.startswith(prefix)), key=used.__getitem__)
+    left = [f for f in used if not f.name.startswith(_MADE)]
+    for folder in [*made[:-_KEPT], *left]:
+        if time.time() - used[folder] > _OLD:
+            with suppress(OSError):
+                # Whoever comes now finds it whole or not at all.
+                going = folder.rename(home / f"{_BEING_MADE}{secrets.token_hex(8)}")
+                shutil.rmtree(going, ignore_errors=True)

@@ -1,9 +1,10 @@
 """What each symbol for a function is equal to, as hints to the checker in Coq, which verifies them.
 
-Symbols are followed in their order, those of the system before those of the quotient, with variables of one
+Symbols are followed in their order, those of the quotient before those of the system, with variables of one
 side replaced by polynomials in those of the other. A symbol is *fresh*, or it *is* a polynomial in others, or
-*like* (or *opposite* to) one before it, or a *fact* such as exp(0) = 1 says what it is. What to try is found by
-values modulo a prime and by numerators; that it is true is for ``theory/Symbols.v`` to check.
+*like* (or *opposite* to) one before it, or a *whole* power, which is a product, or a *fact* such as exp(0) = 1
+says what it is. What to try is found by values modulo a prime and by numerators; that it is true is for
+``theory/Symbols.v`` to check.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from typing import NamedTuple
 
 from symlump.proof.check import (
     _AT_ONE,
@@ -38,18 +40,34 @@ from symlump.proof.check import (
 SYSTEM, QUOTIENT = "s", "q"
 _ONE: Polynomial = {(): Fraction(1)}
 
+Monic = frozenset[tuple[Monomial, Fraction]]
+Denominators = dict[str, int]  # inverses, with their powers
+
 
 @dataclass(frozen=True)
 class Hint:
-    """What is said of one symbol: ``kind`` is Fresh, Is, Like, Opposite or Fact, as in ``theory/Symbols.v``."""
+    """What is said of one symbol; the kinds are those of ``theory/Symbols.v``, such as Fresh, Is or Like."""
 
     kind: str
     polynomial: Polynomial | None = None
     symbol: str = ""
+    exponent: int = 0
 
 
-def hints(claim: Claim, of: Mapping[str, str]) -> tuple[list[Hint], list[Hint]]:
+class Hints(NamedTuple):
     """Hints for the functions of the system, and for those of the quotient.
+
+    ``unused`` says that there is a power with a negative whole exponent that is not used as a product,
+    as no quotient before it divides by its base.
+    """
+
+    system: list[Hint]
+    quotient: list[Hint]
+    unused: bool
+
+
+def hints(claim: Claim, of: Mapping[str, str]) -> Hints:
+    """What each function of the system and of the quotient is equal to.
 
     Parameters
     ----------
@@ -70,16 +88,15 @@ def hints(claim: Claim, of: Mapping[str, str]) -> tuple[list[Hint], list[Hint]]:
     >>> import symlump as sl
     >>> ode = sl.ODE.from_text("x' = -x/(1 + x + y); y' = -y/(1 + x + y)")
     >>> claim = read_claim(sl.lump(ode, sl.Forward()).certificate().data)
-    >>> [[hint.kind for hint in part] for part in hints(claim, {"x": "y1", "y": "y1"})]
-    [['Fresh'], ['Is']]
+    >>> found = hints(claim, {"x": "y1", "y": "y1"})
+    >>> [hint.kind for hint in found.system], [hint.kind for hint in found.quotient]
+    (['Is'], ['Fresh'])
     """
-    found: tuple[list[Hint], list[Hint]] = in_some_field(partial(_hints_in_field, claim, of))
+    found: Hints = in_some_field(partial(_hints_in_field, claim, of))
     return found
 
 
-def _hints_in_field(
-    claim: Claim, of: Mapping[str, str], prime: int
-) -> tuple[list[Hint], list[Hint]]:
+def _hints_in_field(claim: Claim, of: Mapping[str, str], prime: int) -> Hints:
     found = _Followed(claim, prime)
     rows = {
         "forward": {b: _sum_of(members) for b, members in claim.blocks.items()},
@@ -93,10 +110,8 @@ def _hints_in_field(
         found.name(SYSTEM, claim.system)
         for name, row in rows[claim.kind].items():
             found.images[QUOTIENT + name] = tag_names(row, SYSTEM)
-    return (
-        found.follow(SYSTEM, claim.functions),
-        found.follow(QUOTIENT, claim.quotient_functions),
-    )
+    of_quotient = found.follow(QUOTIENT, claim.quotient_functions)
+    return Hints(found.follow(SYSTEM, claim.functions), of_quotient, found.unused)
 
 
 def tag_names(p: Polynomial, tag: str) -> Polynomial:
@@ -113,10 +128,9 @@ class _Followed:
         self.images: System = {}
         self.below: dict[str, Polynomial] = {}  # arguments of fresh inverses, in order
         self.rank: dict[str, int] = {}
+        self.unused = False
         # By numerators without a common factor in numbers: an inverse, that factor, and denominators.
-        self.inverses: dict[
-            frozenset[tuple[Monomial, Fraction]], tuple[str, Fraction, dict[str, int]]
-        ] = {}
+        self.inverses: dict[Monic, tuple[str, Fraction, Denominators]] = {}
         self.alike: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def name(self, tag: str, system: System) -> None:
@@ -141,16 +155,14 @@ class _Followed:
         return result
 
     def _function(self, symbol: str, name: str, u: list[Polynomial]) -> tuple[Hint, Polynomial]:
-        # Of whole powers u^n the theory knows that u^0 is 1.
-        exponents = u[1:] if name == "power" and len(u) == 2 else []
-        if any(self._equal(e, {}) for e in exponents) or (
-            name == "power" and u and self._equal(u[0], _ONE)
-        ):
+        if name == "power" and u and self._equal(u[0], _ONE):
             return Hint("Fact"), _ONE
         for argument, known in ((_ONE, _AT_ONE), ({}, _AT_ZERO)) if len(u) == 1 else ():
             if name in known and self._equal(u[0], argument):
                 return Hint("Fact"), _ONE if known[name] else {}
         values = tuple(map(self.field.value, u))
+        if (name, values) not in self.alike and (whole := self._whole_power(name, u, values)):
+            return whole
         parity = _PARITY.get(name, 0) if len(u) == 1 else 0
         opposite = tuple(-v % self.field.prime for v in values)
         if (name, values) in self.alike:
@@ -162,13 +174,39 @@ class _Followed:
         self.alike[name, values] = symbol
         return self._fresh(symbol, _residue(self.field.prime, symbol))
 
+    def _whole_power(
+        self, name: str, u: list[Polynomial], values: tuple[int, ...]
+    ) -> tuple[Hint, Polynomial] | None:
+        """A product, or a product of inverses if the inverse of the base is known."""
+        n = self.field.exponent(name, list(values)) if name == "power" else None
+        if n is None or not self._equal(u[1], {(): Fraction(n)} if n else {}):
+            return None
+        base = self._inverse_of(u[0])[0] if n < 0 else u[0]
+        if base is None:
+            self.unused = True
+            return None
+        image = _ONE
+        for _ in range(abs(n)):
+            image = _product(image, base, self.budget)
+        return Hint("Whole", polynomial=image, exponent=n), image
+
     def _fresh(self, symbol: str, value: int) -> tuple[Hint, Polynomial]:
         self.field.at[symbol] = value
         return Hint("Fresh"), _sum_of([symbol])
 
     def _inverse(self, symbol: str, name: str, u: list[Polynomial]) -> tuple[Hint, Polynomial]:
-        """The inverse of a numerator over denominators; one before it may have the same numerator."""
-        above, powers = self._cleared(u[0])
+        image, monic, leading, powers = self._inverse_of(u[0])
+        if image is not None:
+            return Hint("Is", polynomial=image), image
+        self.inverses[monic] = symbol, leading, powers
+        self.rank[symbol] = len(self.below)
+        self.below[symbol] = u[0]
+        value = self.field.value(u[0])
+        return self._fresh(symbol, pow(value, -1, self.field.prime) if value else 0)
+
+    def _inverse_of(self, u: Polynomial) -> tuple[Polynomial | None, Monic, Fraction, Denominators]:
+        """The inverse of a numerator over denominators, if one before it has the same numerator; and these."""
+        above, powers = self._cleared(u)
         if not above:
             raise Rejected("a denominator is 0 where variables are replaced")
         leading = above[min(above)]
@@ -182,12 +220,8 @@ class _Followed:
                 exponents[inverse] = exponents.get(inverse, 0) - power
             image = self._with_denominators({((other, 1),): factor / leading}, exponents)
         else:
-            self.inverses[monic] = symbol, leading, powers
-            self.rank[symbol] = len(self.below)
-            self.below[symbol] = u[0]
-            value = self.field.value(u[0])
-            return self._fresh(symbol, pow(value, -1, self.field.prime) if value else 0)
-        return Hint("Is", polynomial=image), image
+            image = None
+        return image, monic, leading, powers
 
     def _with_denominators(self, p: Polynomial, powers: Mapping[str, int]) -> Polynomial:
         """A product with powers of denominators; where they are negative, of their inverses."""

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
+from typing import NamedTuple
 
 from symlump.proof.check import (
+    _WHOLE,
     PRIMES,
     Claim,
     Closure,
@@ -57,6 +59,17 @@ class NumberedGradients:
     steps: list[tuple[int, int]]
 
 
+class NumberedHint(NamedTuple):
+    """A hint: its kind, the exponent of a whole power, and the polynomial or symbol that it names.
+
+    In the last two, number k of the system is 2·k, number k of the quotient 2·k + 1.
+    """
+
+    kind: str
+    exponent: int | None
+    what: Terms | int | None
+
+
 @dataclass(frozen=True)
 class NumberedSymbols:
     """Quotients and functions of a system and its quotient, and what helps to verify them.
@@ -65,9 +78,8 @@ class NumberedSymbols:
     ----------
     system, quotient : list of pairs
         For each symbol its function, by name, and the arguments.
-    hints, quotient_hints : list of pairs
-        For each symbol the kind of a hint, and the polynomial or the symbol that it names; in these, number k
-        of the system is 2·k, number k of the quotient 2·k + 1.
+    hints, quotient_hints : list of NumberedHint
+        For each symbol one.
     modulus : int
         What residues are modulo.
     points : list of int
@@ -76,18 +88,21 @@ class NumberedSymbols:
         A point for each round that splits the initial partition by values.
     unknown : bool
         Whether there are functions of which only little is used.
+    unused : bool
+        Whether a power with a negative whole exponent is not used as a product.
     gradients : Gradients or None
         For a linear lumping that claims to be the smallest.
     """
 
     system: list[tuple[str, list[Terms]]]
     quotient: list[tuple[str, list[Terms]]]
-    hints: list[tuple[str, Terms | int | None]]
-    quotient_hints: list[tuple[str, Terms | int | None]]
+    hints: list[NumberedHint]
+    quotient_hints: list[NumberedHint]
     modulus: int
     points: list[int]
     rounds: list[int] | None
     unknown: bool
+    unused: bool
     gradients: NumberedGradients | None = None
 
 
@@ -187,6 +202,8 @@ def number_claim(claim: Claim) -> NumberedClaim:
 
 #: Of all points at which residues are taken; short numbers are fast in Coq, and 2^31 - 1 is easily divided by.
 MODULUS = (1 << 31) - 1
+#: Modulo less, two of the exponents of whole powers could be one: ``least`` in ``theory/Chance.v``.
+LEAST_MODULUS = 2 * _WHOLE + 1
 #: Points at which the system may be defined, and rounds beyond those of a certificate: one may be unlucky.
 _POINTS, _MORE_ROUNDS = 4, 3
 
@@ -197,25 +214,26 @@ def _symbols(claim: Claim, at: Mapping[str, int], part: Mapping[str, int]) -> Nu
     both = {SYSTEM + name: 2 * number for name, number in at.items()}
     both |= {QUOTIENT + name: 2 * number + 1 for name, number in part.items()}
 
-    def numbers(hint: Hint) -> tuple[str, Terms | int | None]:
+    def numbers(hint: Hint) -> NumberedHint:
+        what: Terms | int | None = both[hint.symbol] if hint.symbol else None
         if hint.polynomial is not None:
-            return hint.kind, [(c, _factors(m, both)) for m, c in hint.polynomial.items()]
-        return hint.kind, both[hint.symbol] if hint.symbol else None
+            what = [(c, _factors(m, both)) for m, c in hint.polynomial.items()]
+        return NumberedHint(hint.kind, hint.exponent if hint.kind == "Whole" else None, what)
 
     rounds = None
     if claim.evaluations is not None:
         count = min(claim.evaluations.rounds, len(claim.system)) + _MORE_ROUNDS
         rounds = list(range(2, 2 + count))
-    first, second = (list(map(numbers, part_of)) for part_of in found)
     return NumberedSymbols(
         _applied(claim.functions, at),
         _applied(claim.quotient_functions, part),
-        first,
-        second,
+        list(map(numbers, found.system)),
+        list(map(numbers, found.quotient)),
         _modulus(claim),
         list(range(2, 2 + _POINTS)),
         rounds,
         bool(unknown_functions(claim.functions, claim.quotient_functions)),
+        found.unused,
         _gradients(claim, at, part),
     )
 
@@ -235,8 +253,8 @@ def _gradients(
 
 
 def _modulus(claim: Claim) -> int:
-    """The prime of a derivation; without one, a prime that divides no denominator."""
-    if claim.closure is not None:
+    """The prime of a derivation, if whole exponents differ modulo it; else one that divides no denominator."""
+    if claim.closure is not None and claim.closure.prime >= LEAST_MODULUS:
         return claim.closure.prime
     used = [*claim.functions.values(), *claim.quotient_functions.values()]
     polynomials = chain(

@@ -118,6 +118,8 @@ class _Script:
         large, small = len(claim.names), len(claim.quotient_names)
         part = parts if small != 1 else parts[:-1]
         what = f"A {claim.kind} lumping of {large} variable{'s' * (large != 1)} to {small} {part}."
+        if claim.time:
+            what += " The system is a map: its equations say next values."
         if self.reference:
             what += " The system is a reference model."
         where = "Systems.v" if claim.symbols is None else "Functions.v and Systems.v"
@@ -165,13 +167,14 @@ class _Script:
         self._functions("quotient_functions", "h", symbols.quotient)
         for name, hints in (("hints", symbols.hints), ("quotient_hints", symbols.quotient_hints)):
             items = []
-            for number, (kind, what) in enumerate(hints, 1):
+            for number, (kind, exponent, what) in enumerate(hints, 1):
+                words = [kind] if exponent is None else [kind, f"({exponent})%Z"]
                 if isinstance(what, list):
-                    stem = f"{name}_{number}"
-                    self._polynomial(stem, what)
-                    items.append(f"({kind} {stem})")
-                else:
-                    items.append(kind if what is None else f"({kind} x{what})")
+                    words.append(f"{name}_{number}")
+                    self._polynomial(words[-1], what)
+                elif what is not None:
+                    words.append(f"x{what}")
+                items.append(f"({' '.join(words)})")
             self._nested(name, "list hint", "next", items)
         self.lines.append(f"Definition modulus := {symbols.modulus}%Z.")
         for name, points in (("points", symbols.points), ("rounds", symbols.rounds)):

@@ -27,9 +27,11 @@ from symlump.proof.closure import examine_closure
 from symlump.proof.coq import development
 from symlump.proof.coq.development import THEORY, compile_development, make_cached, program
 from symlump.proof.coq.numbers import (
+    LEAST_MODULUS,
     Factors,
     NumberedClaim,
     NumberedGradients,
+    NumberedHint,
     NumberedSymbols,
     Row,
     Terms,
@@ -66,8 +68,8 @@ def check_verified(
         known = _answer_in_python(claim)
         where_defined(claim)
         found = _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
-        if found.accepted and known != "accepted" and not _separates(claim):
-            raise Inconclusive(f"{found.reason}; not by the record in the file, which is too short")
+        if found.accepted and known != "accepted" and (fault := _fault_of_record(claim)):
+            raise Inconclusive(f"{found.reason}; not by the record in the file, {fault}")
         if (
             found.answer == "rejected"
             and (claim.functions or claim.quotient_functions)
@@ -94,16 +96,25 @@ def _answer_in_python(claim: Claim) -> str:
     return "accepted"
 
 
-def _separates(claim: Claim) -> bool:
-    """Whether the points in the file, if any, split as claimed; Coq takes its own, and more of them."""
+def _fault_of_record(claim: Claim) -> str:
+    """Why the points in the file, if any, do not show what Coq shows with its own, of which it takes more."""
     if claim.evaluations is None:
-        return True
+        small = claim.functions and claim.closure and claim.closure.prime < LEAST_MODULUS
+        return "whose prime is too small" if small else ""
     assert claim.initial is not None
     initial = {name: number for number, block in enumerate(claim.initial) for name in block}
     of = {member: block for block, members in claim.blocks.items() for member in members}
     first: dict[int, str] = {}
     reached = replay_evaluations(claim, initial, claim.evaluations)
-    return all(of[first.setdefault(label, name)] == of[name] for name, label in reached.items())
+    same = all(of[first.setdefault(label, name)] == of[name] for name, label in reached.items())
+    return "" if same else "which is too short"
+
+
+#: Said where it could be the reason.
+_UNUSED = (
+    "; of a power with exponent -1, -2, … of a base that no quotient divides by, nothing was used "
+    "but that equal arguments give equal values"
+)
 
 
 def _judged(
@@ -119,13 +130,15 @@ def _judged(
     size = (
         f"{count_text(len(claim.names), 'variable')}, {count_text(len(claim.quotient_names), part)}"
     )
-    what = f"{claim.kind} lumping ({size})" + (" of a reference model" if reference else "")
+    what = f"{claim.kind} lumping{' of a map' * claim.time} ({size})"
+    what += " of a reference model" * reference
     free = FREE if claim.symbols is not None and claim.symbols.unknown else ""
+    symbols = claim.symbols
     if not answers["lumping"]:
-        return Verdict("rejected", f"not proved: {what}{free}")
+        unused = _UNUSED if symbols is not None and symbols.unused else ""
+        return Verdict("rejected", f"not proved: {what}{free}{unused}")
     if answers.get("inside") is False:
         return Verdict("rejected", f"{what} proved; not inside the initial partition")
-    symbols = claim.symbols
     coarsest = claim.rounds if symbols is None else symbols.rounds
     smallest = found if symbols is None else symbols.gradients
     for best, claimed in (("coarsest", coarsest), ("smallest", smallest)):
@@ -258,11 +271,12 @@ def _gradients(found: NumberedGradients | None) -> list[str]:
     return words + _list([f"{parent:x}", f"{point:x}"] for parent, point in found.steps)
 
 
-def _hint(hint: tuple[str, Terms | int | None]) -> list[str]:
-    kind, what = hint
+def _hint(hint: NumberedHint) -> list[str]:
+    kind, exponent, what = hint
+    words = [kind] if exponent is None else [kind, f"{exponent:x}"]
     if isinstance(what, list):
-        return [kind, *_terms(what)]
-    return [kind] if what is None else [kind, f"{what:x}"]
+        return words + _terms(what)
+    return words if what is None else [*words, f"{what:x}"]
 
 
 def _list(items: Iterable[Iterable[str]]) -> list[str]:

@@ -62,7 +62,7 @@ Definition nothing_coarser_check (table : list residue_terms -> list (function *
   (m : Z) (s : system) (fs : symbols) (p initial points : list positive) : bool :=
   match every (modular_terms m) s, modular_symbols m fs with
   | Some sm, Some fm =>
-    (Z.leb 2 m && inside_check s p initial && forallb (before (last_symbol s fm)) sm &&
+    (Z.leb least m && inside_check s p initial && forallb (before (last_symbol s fm)) sm &&
      split_until (table sm fm) s p initial points)%bool
   | _, _ => false
   end.
@@ -74,9 +74,9 @@ Definition backward_nothing_coarser_check (m : Z) (s : system) : symbols -> list
 
 (* ------------------------------------------------------------------ What the check means. *)
 
-Lemma reduces_equal m p q y z : (2 <= m)%Z -> p == q -> reduces m p y -> reduces m q z -> (y mod m = z mod m)%Z.
+Lemma reduces_equal m p q y z : (least <= m)%Z -> p == q -> reduces m p y -> reduces m q z -> (y mod m = z mod m)%Z.
 Proof.
-  intros M E P Q. assert (D : reduces m (p + -1 * q) (y + -1 * z)).
+  intros M E P Q. apply at_least_two in M. assert (D : reduces m (p + -1 * q) (y + -1 * z)).
   { apply reduces_add; [exact P|]. apply reduces_mul; [exact (reduces_integer m (-1)) | exact Q]. }
   apply reduces_zero in D; [|rewrite E; ring]. destruct D as [k K].
   replace y with (z + k * m)%Z by lia. apply Z.mod_add. lia.
@@ -95,12 +95,12 @@ Proof.
 Qed.
 Lemma slope_variable d m point v : slope_along d (at_variables m point v) == d v.
 Proof. unfold slope_along, at_variables. cbn [snd]. rewrite combination_one. qring. Qed.
-Lemma stands_variable m (large : (2 <= m)%Z) point v : residues_of_jets m large (at_variables m point v) (draw m point (xO v)).
+Lemma stands_variable m (large : (least <= m)%Z) point v : residues_of_jets m large (at_variables m point v) (draw m point (xO v)).
 Proof. exact (reduces_integer m (draw m point (xO v))). Qed.
 
 Section Correct.
   Variables (m : Z) (s : system) (fs : symbols) (sm : list residue_terms) (fm : list (function * list residue_terms)) (R : partition).
-  Hypothesis large : (2 <= m)%Z.
+  Hypothesis large : (least <= m)%Z.
   Hypothesis system_modular : every (modular_terms m) s = Some sm.
   Hypothesis symbols_modular : modular_symbols m fs = Some fm.
 
@@ -236,7 +236,7 @@ Section Correct.
 End Correct.
 
 Theorem nothing_coarser_correct table (equivalence : system -> symbols -> partition -> Prop) m s fs p initial points :
-  (forall sm fm R labels point t, (2 <= m)%Z -> every (modular_terms m) s = Some sm -> modular_symbols m fs = Some fm ->
+  (forall sm fm R labels point t, (least <= m)%Z -> every (modular_terms m) s = Some sm -> modular_symbols m fs = Some fm ->
     forallb (before (last_symbol s fm)) sm = true -> equivalence s fs R -> inside s R (listed labels) ->
     table sm fm labels point = Some t -> agrees s R t) ->
   nothing_coarser_check table m s fs p initial points = true -> nothing_coarser equivalence s fs (listed initial) (listed p).

@@ -31,6 +31,9 @@ Definition parity (f : function) : option Q :=
   | _ => None
   end.
 
+(* A power is a product where its exponent is a whole number between this and its opposite. *)
+Definition most_whole : Z := 1000.
+
 (* What functions may be: anything that obeys the facts. *)
 Record interpretation (A : algebra) := Interpretation {
   apply :> function -> list A -> A;
@@ -39,9 +42,12 @@ Record interpretation (A : algebra) := Interpretation {
   apply_at_one : forall f c, at_one f = Some c -> (apply f [one] == scalar c)%A;
   apply_opposite : forall f c u, parity f = Some c -> (apply f [opp u] == scalar c * apply f [u])%A;
   apply_power_of_one : forall u, (apply Power (one :: u) == 1)%A;
-  apply_power_zero : forall u, (apply Power [u; zero] == 1)%A }.
+  apply_whole_power : forall n u, (Z.of_nat n <= most_whole)%Z ->
+    (apply Power [u; scalar (inject_Z (Z.of_nat n))] == power u n)%A;
+  apply_negative_power : forall n u v, (Z.of_nat n <= most_whole)%Z -> (v * u == 1)%A ->
+    (apply Power [u; scalar (inject_Z (- Z.of_nat n))] == power v n)%A }.
 Arguments apply {_}. Arguments apply_eq {_}. Arguments apply_at_zero {_}. Arguments apply_at_one {_}.
-Arguments apply_opposite {_}. Arguments apply_power_of_one {_}. Arguments apply_power_zero {_}.
+Arguments apply_opposite {_}. Arguments apply_power_of_one {_}. Arguments apply_whole_power {_}. Arguments apply_negative_power {_}.
 
 (* The value z of a symbol is that of its function; the product of 1/u and u is 1. *)
 Definition has_value {A : algebra} (F : interpretation A) (z : positive -> A) (k : positive)

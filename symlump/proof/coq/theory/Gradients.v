@@ -46,7 +46,7 @@ Definition nothing_smaller_check (m : Z) (s : system) (fs : symbols) (g : system
   match every (modular_terms m) s, modular_symbols m fs, modular_symbols m gs,
     modular_rows m (fun k => row_polynomial (row_of k)) g, every (modular_row m) first with
   | Some sm, Some fm, Some gm, Some rows_m, Some first_m =>
-    (Z.leb 2 m && Nat.eqb (length rows) (length g) && in_variables_check s rows && in_variables_check s first &&
+    (Z.leb least m && Nat.eqb (length rows) (length g) && in_variables_check s rows && in_variables_check s first &&
      forallb (before (last_symbol s fm)) sm && carried_check rows observables carried &&
      match gradients m s sm fm g gm (to_map rows_m) steps (to_map first_m) (Pos.of_nat (S (length first_m))) with
      | Some more => let vectors := map (vector_residues s) (first_m ++ more) in
@@ -76,7 +76,7 @@ Proof. intros E I d D. rewrite <- E. now apply I. Qed.
 
 Section Meaning.
   Variables (m : Z) (s : system) (fs : symbols) (sm : list residue_terms) (fm : list (function * list residue_terms)).
-  Hypothesis large : (2 <= m)%Z.
+  Hypothesis large : (least <= m)%Z.
   Hypothesis system_modular : every (modular_terms m) s = Some sm.
   Hypothesis symbols_modular : modular_symbols m fs = Some fm.
   Hypothesis scope : forallb (before (last_symbol s fm)) sm = true.
@@ -151,7 +151,7 @@ Section Meaning.
     apply (matches_add m large [] Empty r l); [intros v; exact (reduces_integer m 0)|].
     apply every_spec in E. induction E as [|[q v] [z u] r l E _ IH]; constructor; [|exact IH].
     unfold option_map in E. destruct (residue m q) as [y|] eqn:Y; [|easy]. injection E as -> <-.
-    split; [reflexivity|]. now apply residue_reduces.
+    split; [reflexivity|]. now apply (residue_reduces m (at_least_two m large)).
   Qed.
 
   Lemma represents_vector c t : (forall u, reduces m (c u) (lookup 0%Z t u)) ->

@@ -54,47 +54,80 @@ Proof.
 Defined.
 
 (* Functions of jets: the values of functions of rationals, and some derivatives by each argument. *)
-Fixpoint along_arguments (slopes : list Z) (u : list jets) : row :=
-  match slopes, u with n :: slopes, x :: u => scaled (inject_Z n) (snd x) ++ along_arguments slopes u | _, _ => [] end.
+Fixpoint along_arguments (slopes : list Q) (u : list jets) : row :=
+  match slopes, u with c :: slopes, x :: u => scaled c (snd x) ++ along_arguments slopes u | _, _ => [] end.
 
-Definition functions_of_jets m (large : (2 <= m)%Z) (chance : positive -> Z) : interpretation jets.
+Definition jet_inverse (x : jets) : jets := (/ fst x, scaled (- (/ fst x * / fst x)) (snd x)).
+
+Lemma jet_inverse_eq x y : (x == y)%A -> (jet_inverse x == jet_inverse y)%A.
+Proof. intros [E F]. unfold jet_inverse. split; cbn [fst snd]; [now rewrite E | intros d; rewrite !combination_scaled, E, F; reflexivity]. Qed.
+Lemma inverse_of_jet (a b : jets) : (b * a == 1)%A -> (jet_inverse a == b)%A.
 Proof.
-  pose (classes := fun u : list jets => map (fun x : jets => class m (fst x)) u).
-  refine {| apply := fun f (u : list jets) =>
-    (inject_Z (answer m chance f (classes u)), along_arguments (answer_slopes m chance f (classes u)) u) : jets |}.
-  - intros f u v H. assert (E : classes u = classes v).
+  intros [E F]. cbn [fst mul one jets jet_mul] in E. assert (I : / fst a == fst b) by exact (inverse_of_rational _ _ E).
+  unfold jet_inverse. split; cbn [fst snd]; [exact I|]. intros d. specialize (F d). cbn [snd mul one jets jet_mul] in F.
+  rewrite combination_app, !combination_scaled, combination_none in F. rewrite combination_scaled, I.
+  set (p := combination (snd a) d) in *. set (q := combination (snd b) d) in *.
+  transitivity (fst b * fst a * q - fst b * (fst b * p + fst a * q)); [ring | rewrite E, F; ring].
+Qed.
+Lemma value_of_power (x : jets) n : fst (power x n) == power (fst x : rationals) n.
+Proof. induction n as [|n IH]; [reflexivity|]. cbn [power]. cbn [fst mul jets jet_mul]. rewrite IH. reflexivity. Qed.
+
+Definition hashed_jet m (chance : positive -> Z) (f : function) (u : list jets) : jets :=
+  let classes := map (fun x : jets => class m (fst x)) u in
+  (inject_Z (answer m chance f classes), along_arguments (map inject_Z (answer_slopes m chance f classes)) u).
+Definition applied_jets m (chance : positive -> Z) : function -> list jets -> jets :=
+  applied m (fun x : jets => class m (fst x)) jet_inverse (hashed_jet m chance).
+
+Definition functions_of_jets m (large : (least <= m)%Z) (chance : positive -> Z) : interpretation jets.
+Proof.
+  assert (Eq : forall f (u v : list jets), Forall2 eqv u v -> (hashed_jet m chance f u == hashed_jet m chance f v)%A).
+  { intros f u v H. unfold hashed_jet. set (classes := map (fun x : jets => class m (fst x))). assert (E : classes u = classes v).
     { unfold classes. induction H as [|x y u v [E _] _ IH]; cbn; f_equal; [now apply class_eq | exact IH]. }
-    rewrite E. split; [reflexivity|]. cbn [snd]. clear E. generalize (answer_slopes m chance f (classes v)) as n. intros n d.
-    revert n. induction H as [|x y u v [_ E] _ IH]; intros [|n l]; cbn [along_arguments]; try reflexivity.
-    now rewrite !combination_app, !combination_scaled, IH, E.
-  - intros f c H. cbn [classes map zero jets fst]. rewrite (class_zero m large). split; cbn [fst snd scalar jets].
+    rewrite E. split; [reflexivity|]. cbn [snd]. clear E. generalize (map inject_Z (answer_slopes m chance f (classes v))) as n.
+    intros n d. revert n. induction H as [|x y u v [_ E] _ IH]; intros [|n l]; cbn [along_arguments]; try reflexivity.
+    now rewrite !combination_app, !combination_scaled, IH, E. }
+  assert (Class : forall a b : jets, (a == b)%A -> class m (fst a) = class m (fst b)) by (intros a b [E _]; now apply class_eq).
+  assert (Integer : forall z, class m (fst (scalar (inject_Z z) : jets)) = (z mod m)%Z) by (intros z; now apply class_integer).
+  refine {| apply := applied_jets m chance |}.
+  - exact (applied_eq m _ jet_inverse _ Class jet_inverse_eq Eq).
+  - intros f c H. unfold applied_jets. rewrite applied_other by now destruct f. unfold hashed_jet. cbn [map zero jets fst]. rewrite (class_zero m large). split; cbn [fst snd scalar jets].
     + now rewrite (answer_at_zero m chance f c H).
-    + intros d. destruct (answer_slopes _ _ _ _) as [|n [|n' l]]; reflexivity.
-  - intros f c H. cbn [classes map one jets fst]. rewrite (class_one m large). split; cbn [fst snd scalar jets].
+    + intros d. destruct (map inject_Z _) as [|n [|n' l]]; reflexivity.
+  - intros f c H. unfold applied_jets. rewrite applied_other by now destruct f. unfold hashed_jet. cbn [map one jets fst]. rewrite (class_one m large). split; cbn [fst snd scalar jets].
     + now rewrite (answer_at_one m chance f c H).
-    + intros d. destruct (answer_slopes _ _ _ _) as [|n [|n' l]]; reflexivity.
-  - intros f c u H. destruct (parity_sign _ _ H) as (s & -> & S). cbn [classes map opp jets jet_opp fst].
+    + intros d. destruct (map inject_Z _) as [|n [|n' l]]; reflexivity.
+  - intros f c u H. unfold applied_jets. rewrite !applied_other by now destruct f. unfold hashed_jet.
+    destruct (parity_sign _ _ H) as (s & -> & S). cbn [map opp jets jet_opp fst].
     pose proof (class_below m large (fst u)) as B. rewrite (class_opp m large).
     destruct (slopes_opposite m chance large f s _ H B) as (z & E & E'). rewrite E, E', (answer_opposite m chance large f s _ H B).
-    split; cbn [fst snd mul scalar jets jet_mul along_arguments].
+    split; cbn [map fst snd mul scalar jets jet_mul along_arguments].
     + now rewrite inject_Z_mult.
     + intros d. repeat rewrite ?combination_app, ?combination_scaled, ?combination_none. cbn [jet_opp snd].
       rewrite combination_scaled, inject_Z_mult, inject_Z_opp. ring.
-  - intros u. cbn [classes map one jets fst]. rewrite (class_one m large). split; cbn [fst snd].
+  - intros u. apply applied_one; [exact inverse_of_jet|]. unfold hashed_jet. cbn [map one jets fst].
+    rewrite (class_one m large). split; cbn [fst snd].
     + now rewrite answer_power.
     + intros d. destruct (slopes_power m chance (map (fun x : jets => class m (fst x)) u)) as [z E].
-      rewrite E. cbn [along_arguments snd]. rewrite combination_app, combination_scaled, combination_none, Qmult_0_r, Qplus_0_l.
+      rewrite E. cbn [map along_arguments snd]. rewrite combination_app, combination_scaled, combination_none, Qmult_0_r, Qplus_0_l.
       clear E. induction u as [|x u IH]; cbn [map along_arguments]; [reflexivity|].
       rewrite combination_app, combination_scaled, IH. change (inject_Z 0) with 0. ring.
-  - intros u. cbn [classes map zero jets fst]. rewrite (class_zero m large). split; cbn [fst snd].
-    + now rewrite answer_power_zero.
-    + intros d. destruct (slopes_power_zero m chance (class m (fst u))) as [z ->].
-      cbn [along_arguments snd]. rewrite !combination_app, !combination_scaled.
-      change (combination (snd (one : jets)) d) with (combination [] d). change (inject_Z 0) with 0.
-      rewrite combination_none. ring.
+  - now apply applied_whole.
+  - apply applied_negative; trivial. exact inverse_of_jet.
 Defined.
 
-Definition residues_of_jets m (large : (2 <= m)%Z) : residues_in m jets.
+Lemma fst_applied m chance f u : fst (applied_jets m chance f u) == applied_rationals m chance f (map fst u).
+Proof.
+  unfold applied_jets, applied_rationals, applied.
+  assert (E : map (fun x : jets => class m (fst x)) u = @map rationals Z (class m) (map fst u)) by now rewrite map_map.
+  rewrite <- E. destruct (exponent m f _) as [n|]; [destruct u as [|x u]|].
+  - reflexivity.
+  - cbn [map]. unfold whole_value. destruct (Z.leb 0 n); rewrite value_of_power; reflexivity.
+  - destruct u; cbn [map]; unfold hashed_jet; cbn [fst]; rewrite E; reflexivity.
+Qed.
+Lemma fst_reduces m (u : list jets) y : Forall2 (fun (x : jets) z => reduces m (fst x) z) u y -> Forall2 (reduces m) (map fst u) y.
+Proof. intros H. induction H; cbn; constructor; assumption. Qed.
+
+Definition residues_of_jets m (large : (least <= m)%Z) : residues_in m jets.
 Proof.
   pose (R := residues_of_rationals m large).
   refine {| stands := fun (x : jets) y => R (fst x) y; sample := functions_of_jets m large |}.
@@ -107,9 +140,8 @@ Proof.
     cbn [fst] in *. assert (E : b * a == 1) by exact M. split; cbn [fst snd mul jets jet_mul one]; [exact E|].
     intros d. rewrite combination_app, !combination_scaled, combination_none.
     transitivity (b * combination g d * (1 - b * a)); [ring | rewrite E; ring].
-  - intros chance f u y H. cbn [apply functions_of_jets fst].
-    replace (map (fun x : jets => class m (fst x)) u) with (map (fun z => (z mod m)%Z) y); [apply reduces_integer|].
-    induction H; cbn [map]; f_equal; [symmetry; now apply class_reduces | assumption].
+  - intros chance f u y H a V. cbn [apply functions_of_jets]. apply (reduces_eq m) with (3 := reduces_value m large chance f (map fst u) y a
+      (fst_reduces m u y H) V); [symmetry; apply fst_applied | exists 0%Z; ring].
 Defined.
 
 (* ------------------------------------------------------------------ Along one direction. *)
@@ -140,11 +172,18 @@ Section Along.
   Lemma along_scalar c : (along (scalar c) == scalar c)%A.
   Proof. along. change (slope_along (c, [])) with 0. ring. Qed.
 
+  Lemma along_power x n : (along (power x n) == power (along x) n)%A.
+  Proof. induction n as [|n IH]; cbn [power]; [exact (along_scalar 1) | now rewrite along_mul, IH]. Qed.
+  Lemma along_inverse x : (along (jet_inverse x) == jet_inverse (along x))%A.
+  Proof.
+    unfold jet_inverse. split; [reflexivity|]. intros e. cbn [along snd fst]. rewrite combination_scaled, !combination_one.
+    unfold slope_along. cbn [snd]. rewrite combination_scaled. ring.
+  Qed.
+
   Lemma along_product z m : (along (product z m) == product (fun v => along (z v)) m)%A.
   Proof.
     induction m as [|[v e] m IH]; cbn [product]; [exact (along_scalar 1)|]. rewrite along_mul, IH.
-    apply mul_proper; [|reflexivity].
-    induction (Pos.to_nat e) as [|n IHn]; cbn [power]; [exact (along_scalar 1) | now rewrite along_mul, IHn].
+    apply mul_proper; [apply along_power | reflexivity].
   Qed.
   Lemma along_eval z p : (along (eval z p) == eval (fun v => along (z v)) p)%A.
   Proof.
@@ -153,16 +192,27 @@ Section Along.
   Qed.
 
   Section Functions.
-  Variables (m : Z) (large : (2 <= m)%Z) (chance : positive -> Z).
+  Variables (m : Z) (large : (least <= m)%Z) (chance : positive -> Z).
   Notation F := (sample (residues_of_jets m large) chance).
+
+  Lemma along_hashed f u : (along (hashed_jet m chance f u) == hashed_jet m chance f (map along u))%A.
+  Proof.
+    unfold hashed_jet. rewrite map_map. cbn [fst along].
+    split; [reflexivity|]. intros e. unfold along. cbn [fst snd]. rewrite combination_one. unfold slope_along. cbn [snd].
+    generalize (map inject_Z (answer_slopes m chance f (map (fun x : jets => class m (fst x)) u))) as l.
+    induction u as [|x u IH]; intros [|n l]; cbn [map along_arguments]; try (rewrite !combination_none; ring).
+    rewrite !combination_app, !combination_scaled, <- IH. cbn [snd]. rewrite combination_one. unfold slope_along. ring.
+  Qed.
 
   Lemma along_function f u : (along (F f u) == F f (map along u))%A.
   Proof.
-    cbn [sample residues_of_jets apply functions_of_jets]. rewrite map_map. cbn [fst along].
-    split; [reflexivity|]. intros e. unfold along. cbn [fst snd]. rewrite combination_one. unfold slope_along. cbn [snd].
-    generalize (answer_slopes m chance f (map (fun x : jets => class m (fst x)) u)) as l.
-    induction u as [|x u IH]; intros [|n l]; cbn [map along_arguments]; try (rewrite !combination_none; ring).
-    rewrite !combination_app, !combination_scaled, <- IH. cbn [snd]. rewrite combination_one. unfold slope_along. ring.
+    cbn [sample residues_of_jets apply functions_of_jets]. unfold applied_jets, applied. rewrite map_map. cbn [fst along].
+    destruct (exponent m f _) as [n|]; [destruct u as [|x u]|].
+    - exact (along_hashed f []).
+    - cbn [map]. unfold whole_value. destruct (Z.leb 0 n); rewrite along_power; [reflexivity|].
+      apply power_proper; [apply along_inverse | reflexivity].
+    - assert (E : (along (hashed_jet m chance f u) == hashed_jet m chance f (map along u))%A) by apply along_hashed.
+      destruct u; exact E.
   Qed.
 
   Lemma along_state s fs (z : positive -> jets) : state_of F s fs z -> state_of F s fs (fun v => along (z v)).
@@ -205,6 +255,36 @@ Proof.
 Qed.
 
 (* ------------------------------------------------------------------ What formulas for derivatives mean. *)
+
+(* The derivatives of functions of rationals by their arguments, and their residues. *)
+Definition whole_slope (a : Q) (n : Z) : Q :=
+  inject_Z n * (if Z.leb 0 n then raised_to Qmult inject_Z a (pred (Z.to_nat n)) else raised_to Qmult inject_Z (/ a) (S (Z.to_nat (- n)))).
+Definition exact_slopes m (chance : positive -> Z) (f : function) (u : list Q) : list Q :=
+  match exponent m f (map (class m) u), u with
+  | Some n, a :: _ => [whole_slope a n; 0]
+  | _, _ => map inject_Z (answer_slopes m chance f (map (class m) u))
+  end.
+
+Lemma reduces_slopes m (large : (least <= m)%Z) chance f u y v : Forall2 (reduces m) u y ->
+  value_of m chance f (map (fun z => (z mod m)%Z) y) = Some v ->
+  Forall2 (reduces m) (exact_slopes m chance f u) (map (number_mod m) (slopes_of m chance f (map (fun z => (z mod m)%Z) y))).
+Proof.
+  intros H V. pose proof (at_least_two m large) as two.
+  assert (Number : forall q z, reduces m q z -> reduces m q (number_mod m z)).
+  { intros q z Z. unfold number_mod. destruct (_ && _)%bool; [exact Z | now apply reduces_folded]. }
+  assert (Raised : forall q z n, reduces m q z -> reduces m (raised_to Qmult inject_Z q n) (power_mod m z n)).
+  { intros q z n Z. induction n as [|n IH]; cbn [raised_to power_mod]; [exact (reduces_integer m 1)|].
+    apply (reduces_folded m two), reduces_mul; assumption. }
+  unfold exact_slopes, slopes_of, value_of in *. rewrite (classes_reduce m large u y H).
+  destruct (exponent m f _) as [n|] eqn:X.
+  - destruct H as [|a b u y B _]; [now destruct f|]. cbn [map hd] in *. apply (reduces_mod m two) in B.
+    constructor; [apply Number, reduces_mul; [apply reduces_integer|] | constructor; [apply Number, (reduces_integer m 0) | constructor]].
+    destruct (Z.leb 0 n); [now apply Raised|]. destruct (checked_inverse m (b mod m)) as [c|] eqn:I; [|easy].
+    apply Raised, (reduces_inverse m large a (b mod m) c B). now apply (checked_inverse_spec m two).
+  - assert (E : forall l, Forall2 (reduces m) (map inject_Z l) (map (number_mod m) l)).
+    { intros l. induction l; cbn [map]; constructor; [apply Number, reduces_integer | assumption]. }
+    destruct u; apply E.
+Qed.
 
 Section Slopes.
   Variables (x : positive -> jets) (d : state).
@@ -269,24 +349,40 @@ Section Slopes.
   Lemma pairing_eq ws vs ds : Forall2 Qeq ws vs -> pairing ws ds == pairing vs ds.
   Proof. intros H. revert ds. induction H; intros [|e ds]; cbn; try reflexivity. now rewrite H, IHForall2. Qed.
 
-  Variables (m : Z) (large : (2 <= m)%Z) (chance : positive -> Z).
+  Variables (m : Z) (large : (least <= m)%Z) (chance : positive -> Z).
   (* The derivatives of a function by its arguments; then by the symbols in them. *)
-  Definition function_slopes (f : function) (u : list polynomial) : list Z :=
-    answer_slopes m chance f (map (fun p => class m (fst (eval x p))) u).
+  Definition function_slopes (f : function) (u : list polynomial) : list Q :=
+    exact_slopes m chance f (map (fun p => fst (eval x p)) u).
+
+  Lemma slope_whole a n : slope_along d (whole_value jet_inverse a n) == whole_slope (fst a) n * slope_along d a.
+  Proof.
+    unfold whole_value, whole_slope. destruct (Z.leb_spec 0 n) as [P|N]; rewrite slope_power.
+    - rewrite Z2Nat.id by exact P. reflexivity.
+    - assert (E : slope_along d (jet_inverse a) == - (/ fst a * / fst a) * slope_along d a) by apply combination_scaled.
+      rewrite Z2Nat.id, E by lia. assert (M : exists k, Z.to_nat (- n) = S k) by (exists (pred (Z.to_nat (- n))); lia).
+      destruct M as [k ->]. cbn [pred raised_to jet_inverse fst]. rewrite inject_Z_opp. ring.
+  Qed.
 
   Lemma symbol_slopes_mean w k f u : has_value (sample (residues_of_jets m large) chance) x k f u ->
     combination (symbol_slopes Qmult inject_Z at_point w k f (function_slopes f u) u) tangent == w * tangent k.
   Proof.
     intros V.
     assert (Other : f <> Inverse -> combination (chained Qmult inject_Z at_point
-        (map (fun n => w * inject_Z n) (function_slopes f u)) u) tangent == w * tangent k).
+        (map (Qmult w) (function_slopes f u)) u) tangent == w * tangent k).
     { intros N. assert (W : (x k == sample (residues_of_jets m large) chance f (map (eval x) u))%A)
         by (destruct f; try exact V; now destruct N).
-      unfold tangent at 2. rewrite (slope_eq d _ _ W), chained_mean. unfold function_slopes, slope_along.
-      cbn [sample residues_of_jets apply functions_of_jets snd]. rewrite map_map.
-      generalize (answer_slopes m chance f (map (fun p => class m (fst (eval x p))) u)) as l. clear.
-      induction u as [|p u IH]; intros [|n l]; cbn [map pairing along_arguments]; try (rewrite combination_none; ring).
-      rewrite IH, combination_app, combination_scaled. ring. }
+      unfold tangent at 2. rewrite (slope_eq d _ _ W), chained_mean. unfold function_slopes, exact_slopes.
+      cbn [sample residues_of_jets apply functions_of_jets]. unfold applied_jets, applied. rewrite !map_map.
+      destruct (exponent m f _) as [n|] eqn:X.
+      - destruct f; try discriminate. destruct u as [|p [|q [|]]]; try discriminate. cbn [map pairing].
+        rewrite slope_whole. ring.
+      - assert (E : pairing (map (Qmult w) (map inject_Z (answer_slopes m chance f (map (fun p => class m (fst (eval x p))) u))))
+          (map (fun p => slope_along d (eval x p)) u) == w * slope_along d (hashed_jet m chance f (map (eval x) u))).
+        { unfold hashed_jet, slope_along. cbn [snd]. rewrite !map_map.
+          generalize (answer_slopes m chance f (map (fun p => class m (fst (eval x p))) u)) as l. clear.
+          induction u as [|p u IH]; intros [|n l]; cbn [map pairing along_arguments]; try (rewrite combination_none; ring).
+          rewrite IH, combination_app, combination_scaled. ring. }
+        destruct u; exact E. }
     destruct f; try (apply Other; discriminate). cbn [has_value symbol_slopes] in *. rewrite slopes_mean.
     pose proof (slope_eq d _ _ V) as S. rewrite slope_mul, (slope_scalar d 1 : slope_along d one == 0) in S.
     destruct V as [F _]. cbn [fst mul one jets jet_mul] in F. unfold tangent, at_point.

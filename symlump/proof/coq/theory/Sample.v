@@ -34,11 +34,11 @@ Section Formulas.
   Fixpoint chained (z : positive -> X) (ws : list X) (u : list (list (X * monomial))) : list (X * positive) :=
     match ws, u with w :: ws, p :: u => slopes z w p ++ chained z ws u | _, _ => [] end.
 
-  (* w times the derivative of symbol k, which is f of u, by the symbols in u; those by u are the numbers d. *)
-  Definition symbol_slopes (z : positive -> X) (w : X) (k : positive) (f : function) (d : list Z) (u : list (list (X * monomial))) :=
+  (* w times the derivative of symbol k, which is f of u, by the symbols in u; those by u are d. *)
+  Definition symbol_slopes (z : positive -> X) (w : X) (k : positive) (f : function) (d : list X) (u : list (list (X * monomial))) :=
     match f with
     | Inverse => slopes z (mul w (mul (number (-1)) (mul (z k) (z k)))) (hd [] u)
-    | _ => chained z (map (fun n => mul w (number n)) d) u
+    | _ => chained z (map (mul w) d) u
     end.
 End Formulas.
 
@@ -88,11 +88,10 @@ Section Related.
     intros H W S. revert ws ws' W. induction S as [|p q u v P _ IH]; intros ws ws' W; destruct W; cbn; try (constructor; fail).
     apply Forall2_app; [now apply R_slopes | now apply IH].
   Qed.
-  Lemma R_symbol_slopes x y w w' k f d u v : (forall v, R (x v) (y v)) -> R w w' -> Forall2 same_terms u v ->
-    same_rows (symbol_slopes mulX numberX x w k f d u) (symbol_slopes mulY numberY y w' k f d v).
+  Lemma R_symbol_slopes x y w w' k f d e u v : (forall v, R (x v) (y v)) -> R w w' -> Forall2 R d e -> Forall2 same_terms u v ->
+    same_rows (symbol_slopes mulX numberX x w k f d u) (symbol_slopes mulY numberY y w' k f e v).
   Proof.
-    intros H W S. assert (D : Forall2 R (map (fun n => mulX w (numberX n)) d) (map (fun n => mulY w' (numberY n)) d)).
-    { induction d; cbn; constructor; auto. }
+    intros H W E S. assert (D : Forall2 R (map (mulX w) d) (map (mulY w') e)) by (induction E; cbn; constructor; auto).
     destruct f; unfold symbol_slopes; try (apply R_chained; assumption).
     apply R_slopes; auto 10. destruct S; [constructor | assumption].
   Qed.
@@ -148,12 +147,15 @@ Section Modulo.
                      | Some b => evaluated chance (Pos.succ k) fs (put k b t)
                      | None => None
                      end
-        | _ => evaluated chance (Pos.succ k) fs (put k (number_mod (answer m chance f (residues_at (lookup 0%Z t) u))) t)
+        | _ => match value_of m chance f (residues_at (lookup 0%Z t) u) with
+               | Some a => evaluated chance (Pos.succ k) fs (put k (number_mod a) t)
+               | None => None
+               end
         end
       else None
     end.
 
-  Hypothesis m_large : (2 <= m)%Z.
+  Hypothesis m_large : (least <= m)%Z.
   Notation zero_mod := (zero_mod m).
 
   (* What it is for elements of an algebra to have residues, and functions that are determined by them. *)
@@ -167,13 +169,13 @@ Section Modulo.
       exists b : A, (b * a == 1)%A /\ stands b e;
     sample : (positive -> Z) -> interpretation A;
     stands_sample : forall chance f u y, Forall2 stands u y ->
-      stands (sample chance f u) (answer m chance f (map (fun z => (z mod m)%Z) y)) }.
+      forall a, value_of m chance f (map (fun z => (z mod m)%Z) y) = Some a -> stands (sample chance f u) a }.
   Arguments stands {_}. Arguments stands_eq {_}. Arguments stands_add {_}. Arguments stands_mul {_}.
   Arguments stands_scalar {_}. Arguments stands_inverse {_}. Arguments sample {_}. Arguments stands_sample {_}.
 
   Lemma zero_mod_folded a : zero_mod (a - folded m a)%Z.
   Proof.
-    replace (a - folded m a)%Z with (- (folded m a - a))%Z by ring. apply zero_mod_opp, folded_mod, m_large.
+    replace (a - folded m a)%Z with (- (folded m a - a))%Z by ring. apply zero_mod_opp, folded_mod, at_least_two, m_large.
   Qed.
 
   Definition residues_of_rationals : residues_in rationals.
@@ -183,18 +185,9 @@ Section Modulo.
     - exact (reduces_add m).
     - exact (reduces_mul m).
     - intros q z H. exact H.
-    - intros q y e (d & n & [f F] & E & N) I.
-      assert (U : zero_mod (n * (e * f) - 1)%Z).
-      { replace (n * (e * f) - 1)%Z with (- (e * f) * (d * y - n) + (d * f * (y * e - 1) + (d * f - 1)))%Z by ring.
-        apply zero_mod_add; [now apply zero_mod_mul|]. apply zero_mod_add; [now apply zero_mod_mul | exact F]. }
-      assert (NZ : ~ q == 0).
-      { intros Z. rewrite Z, Qmult_0_r in E. assert (n = 0%Z) as -> by (apply inject_Z_injective; symmetry; exact E).
-        destruct U as [k K]. assert (k = 0 \/ k <= -1 \/ 1 <= k)%Z by lia. nia. }
-      exists (/ q). split; [cbn; rewrite Qmult_comm; now apply Qmult_inv_r|].
-      exists n, d. split; [now exists (e * f)%Z|]. split; [rewrite <- E; now field|].
-      replace (n * e - d)%Z with (- e * (d * y - n) + d * (y * e - 1))%Z by ring. apply zero_mod_add; now apply zero_mod_mul.
-    - intros chance f u y H. cbn [apply functions_of_rationals]. rewrite (classes_reduce m m_large u y H).
-      apply reduces_integer.
+    - intros q y e H I. destruct (reduces_inverse m m_large q y e H I) as [N S].
+      exists (/ q). split; [cbn; rewrite Qmult_comm; now apply Qmult_inv_r | exact S].
+    - intros chance f u y H a. now apply reduces_value.
   Defined.
 
   Section Algebra.
@@ -223,7 +216,7 @@ Section Modulo.
     Proof.
       intros H. apply every_spec in H. induction H as [|[c n] [z k] p l E _ IH]; constructor; [|exact IH].
       unfold option_map in E. destruct (residue m c) as [y|] eqn:Y; [|easy]. injection E as -> <-.
-      split; [reflexivity|]. now apply residue_reduces.
+      split; [reflexivity|]. now apply (residue_reduces m (at_least_two m m_large)).
     Qed.
 
     Lemma stands_eval (x : positive -> A) z p l : (forall v, R (x v) (z v)) -> modular_of p l ->
@@ -292,21 +285,24 @@ Section Modulo.
         { intros x' S. clear - L B S. induction L as [|p q u l P _ IHl]; cbn; constructor.
           - apply eval_before with k q; [exact P | apply B; now left|]. intros v W. now rewrite S.
           - apply IHl. intros. apply B. now right. }
-        assert (Other : f <> Inverse -> evaluated chance (Pos.succ k) fm
-            (put k (number_mod (answer m chance f (residues_at (lookup 0%Z t) l))) t) = Some t' ->
+        assert (Other : f <> Inverse -> match value_of m chance f (residues_at (lookup 0%Z t) l) with
+            | Some a => evaluated chance (Pos.succ k) fm (put k (number_mod a) t)
+            | None => None end = Some t' ->
           exists x', (forall v, (v < k)%positive -> x' v = x v) /\ has_residues x' t' /\
             forall j g w, nth_error ((f, u) :: fs) j = Some (g, w) ->
               has_value (sample R chance) x' (Pos.of_succ_nat (n + j)) g w).
-        { intros N E. apply (Step (sample R chance f (map (eval x) u))) with (2 := E).
+        { intros N E. destruct (value_of m chance f _) as [a|] eqn:Va; [|easy].
+          apply (Step (sample R chance f (map (eval x) u))) with (2 := E).
           - assert (P : Forall2 R (map (eval x) u) (map (value_mod (lookup 0%Z t)) l)).
             { clear - L V m_large. induction L as [|p q u l P _ IHl]; cbn; constructor; [|exact IHl]. now apply stands_eval. }
-            apply (stands_sample R chance f) in P. rewrite map_map in P.
-            apply (stands_eq R) with (3 := P); [reflexivity|]. unfold residues_at, number_mod.
+            unfold residues_at in Va. rewrite <- (map_map (value_mod (lookup 0%Z t)) (fun z => (z mod m)%Z)) in Va.
+            pose proof (stands_sample R chance f _ _ P a Va) as Q.
+            apply (stands_eq R) with (3 := Q); [reflexivity|]. unfold number_mod.
             destruct (_ && _)%bool; [apply zero_mod_same | apply zero_mod_folded].
           - intros x' S Ek. enough (W : (x' k == sample R chance f (map (eval x') u))%A) by (destruct f; try exact W; easy).
             rewrite Ek. apply (apply_eq (sample R chance)). now apply Args. }
         destruct f; try (apply Other; [discriminate | exact Ev]).
-        destruct (checked_inverse m _) as [e|] eqn:I; [|easy]. apply (checked_inverse_spec m m_large) in I.
+        destruct (checked_inverse m _) as [e|] eqn:I; [|easy]. apply (checked_inverse_spec m (at_least_two m m_large)) in I.
         assert (D : R (eval x (hd [] u)) (value_mod (lookup 0%Z t) (hd [] l))).
         { destruct L as [|p q u l P _]; cbn [hd]; [|now apply stands_eval].
           apply (stands_eval x (lookup 0%Z t) [] [] V). constructor. }

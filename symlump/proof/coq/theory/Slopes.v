@@ -21,12 +21,15 @@ Section Modulo.
       match lookup 0%Z vector u with Z0 => t | w => add_slopes (slopes (mul_mod m) (number_mod m) z w q) t end
     end.
 
+  Definition slopes_mod (chance : positive -> Z) (f : function) (a : list Z) : list Z :=
+    map (number_mod m) (slopes_of m chance f a).
+
   Fixpoint unfolded (chance : positive -> Z) (z : positive -> Z) (l : list (positive * (function * list residue_terms)))
     (t : trie Z) : trie Z :=
     match l with
     | [] => t
     | (k, (f, u)) :: l => unfolded chance z l
-      (add_slopes (symbol_slopes (mul_mod m) (number_mod m) z (lookup 0%Z t k) k f (answer_slopes m chance f (residues_at m z u)) u)
+      (add_slopes (symbol_slopes (mul_mod m) (number_mod m) z (lookup 0%Z t k) k f (slopes_mod chance f (residues_at m z u)) u)
         (put k 0%Z t))
     end.
 
@@ -72,7 +75,7 @@ Qed.
 
 Section Meaning.
   Variable m : Z.
-  Hypothesis m_large : (2 <= m)%Z.
+  Hypothesis m_large : (least <= m)%Z.
   Notation add_m := (add_mod m).
   Notation mul_m := (mul_mod m).
   Notation number_m := (number_mod m).
@@ -153,11 +156,14 @@ Section Meaning.
     Notation at_x := (at_point x).
     Notation functions := (sample (residues_of_jets m m_large) chance).
 
-    Lemma same_slopes f p u : Forall2 (modular_of m) p u ->
-      answer_slopes m chance f (residues_at m z u) = function_slopes x m chance f p.
+    Definition has_slopes (f : function) (u : list residue_terms) : Prop :=
+      exists a, value_of m chance f (residues_at m z u) = Some a.
+    Lemma same_slopes f p u : Forall2 (modular_of m) p u -> has_slopes f u ->
+      Forall2 reduces (function_slopes x m chance f p) (slopes_mod m chance f (residues_at m z u)).
     Proof.
-      intros H. unfold function_slopes. f_equal. unfold residues_at. induction H as [|q l p u E _ IH]; cbn [map]; f_equal; trivial.
-      symmetry. apply class_reduces; [exact m_large|].
+      intros H [a V]. unfold function_slopes, slopes_mod, residues_at in *. rewrite <- (map_map (value_mod m z) (fun y => (y mod m)%Z)) in *.
+      apply (reduces_slopes m m_large) with a; [|exact V].
+      clear V. induction H as [|q l p u E _ IH]; cbn [map]; constructor; [|exact IH].
       exact (stands_eval m m_large (residues_of_jets m m_large) x z q l point E).
     Qed.
 
@@ -193,34 +199,62 @@ Section Meaning.
     Fixpoint descend (first last : positive) (l : list (positive * (function * list residue_terms))) : Prop :=
       match l with
       | [] => last = first
-      | (k, (f, u)) :: l => last = Pos.succ k /\ forallb (before k) u = true /\
+      | (k, (f, u)) :: l => last = Pos.succ k /\ forallb (before k) u = true /\ has_slopes f u /\
         (exists p, Forall2 (modular_of m) p u /\ has_value functions x k f p) /\ descend first k l
       end.
 
-    Lemma descend_snoc first last l f u p : descend (Pos.succ first) last l -> forallb (before first) u = true ->
+    Lemma descend_snoc first last l f u p : descend (Pos.succ first) last l -> forallb (before first) u = true -> has_slopes f u ->
       Forall2 (modular_of m) p u -> has_value functions x first f p ->
       descend first last (l ++ [(first, (f, u))]).
     Proof.
-      intros D B M V. revert last D. induction l as [|[k [g v]] l IH]; intros last D; cbn [app descend] in *.
+      intros D B H M V. revert last D. induction l as [|[k [g v]] l IH]; intros last D; cbn [app descend] in *.
       - repeat split; trivial. now exists p.
-      - destruct D as (-> & Bk & E & D). auto.
+      - destruct D as (-> & Bk & Hk & E & D). auto 10.
+    Qed.
+
+    (* What is put beside values leaves those before it as they are. *)
+    Lemma evaluated_keeps fm : forall t n t', evaluated m chance (Pos.of_succ_nat n) fm t = Some t' ->
+      forall v, (v < Pos.of_succ_nat n)%positive -> lookup 0%Z t' v = lookup 0%Z t v.
+    Proof.
+      induction fm as [|[f u] fm IH]; intros t n t' E v V; cbn [evaluated] in E; [now injection E as <-|].
+      destruct (forallb _ u); [|easy]. change (Pos.succ (Pos.of_succ_nat n)) with (Pos.of_succ_nat (S n)) in E.
+      assert (Step : exists y, evaluated m chance (Pos.of_succ_nat (S n)) fm (put (Pos.of_succ_nat n) y t) = Some t').
+      { destruct f; try (destruct (value_of _ _ _ _); [eexists; exact E | easy]).
+        destruct (checked_inverse m _); [eexists; exact E | easy]. }
+      destruct Step as [y Ey]. rewrite (IH _ _ _ Ey v) by lia. unfold lookup. rewrite get_put.
+      destruct (Pos.eqb_spec v (Pos.of_succ_nat n)); [lia | reflexivity].
+    Qed.
+    Lemma residues_before y k u : forallb (before k) u = true -> (forall v, (v < k)%positive -> z v = y v) ->
+      residues_at m z u = residues_at m y u.
+    Proof.
+      intros B E. unfold residues_at. apply map_ext_in. intros p P. rewrite forallb_forall in B. specialize (B p P). f_equal.
+      unfold value_mod. clear P. induction p as [|[c n] p IH]; [reflexivity|]. cbn [before forallb value_at] in *.
+      apply andb_prop in B as [N B]. rewrite (IH B). f_equal. f_equal. clear - N E.
+      induction n as [|[v e] n IH]; [reflexivity|]. cbn [forallb product_at] in *. apply andb_prop in N as [V N].
+      apply Pos.ltb_lt in V. now rewrite (IH N), (E v V).
     Qed.
 
     Lemma descend_symbols fs fm t t' : Forall2 (modular_symbol m) fs fm -> forall n,
-      evaluated m chance (Pos.of_succ_nat n) fm t = Some t' ->
+      evaluated m chance (Pos.of_succ_nat n) fm t = Some t' -> (forall v, z v = lookup 0%Z t' v) ->
       (forall j f u, nth_error fs j = Some (f, u) -> has_value functions x (Pos.of_succ_nat (n + j)) f u) ->
       descend (Pos.of_succ_nat n) (Pos.of_succ_nat (n + length fm)) (rev (numbered fm (Pos.of_succ_nat n))).
     Proof.
-      intros H. revert t. induction H as [|[f u] [g l] fs fm [E L] _ IH]; intros t n Ev V.
+      intros H. revert t. induction H as [|[f u] [g l] fs fm [E L] _ IH]; intros t n Ev Same V.
       - cbn. now rewrite Nat.add_0_r.
       - cbn [fst snd] in E, L. subst g. cbn [evaluated] in Ev. cbn [numbered rev length].
         destruct (forallb (before (Pos.of_succ_nat n)) l) eqn:B; [|easy].
-        apply descend_snoc with u; [| exact B | exact L | specialize (V 0%nat f u eq_refl); now rewrite Nat.add_0_r in V].
+        assert (Slopes : has_slopes f l).
+        { unfold has_slopes. rewrite (residues_before (lookup 0%Z t) (Pos.of_succ_nat n) l B).
+          - destruct f; try (destruct (value_of _ _ _ _) as [a|]; [now exists a | easy]). eexists. reflexivity.
+          - intros v P. rewrite Same. assert (Ev' := Ev). change (Pos.succ (Pos.of_succ_nat n)) with (Pos.of_succ_nat (S n)) in Ev'.
+            apply (evaluated_keeps ((f, l) :: fm) t n t'); [|exact P]. cbn [evaluated]. rewrite B. exact Ev. }
+        apply descend_snoc with u; [| exact B | exact Slopes | exact L | specialize (V 0%nat f u eq_refl); now rewrite Nat.add_0_r in V].
         replace (n + S (length fm))%nat with (S n + length fm)%nat by lia.
         change (Pos.succ (Pos.of_succ_nat n)) with (Pos.of_succ_nat (S n)) in *.
         assert (X : exists t0, evaluated m chance (Pos.of_succ_nat (S n)) fm t0 = Some t').
-        { destruct f; try (eexists; exact Ev). destruct (checked_inverse m _); [eexists; exact Ev | easy]. }
-        destruct X as [t0 X]. apply (IH t0 (S n) X). intros j g w J.
+        { destruct f; try (destruct (value_of _ _ _ _); [eexists; exact Ev | easy]).
+          destruct (checked_inverse m _); [eexists; exact Ev | easy]. }
+        destruct X as [t0 X]. apply (IH t0 (S n) X Same). intros j g w J.
         replace (S n + j)%nat with (n + S j)%nat by lia. now apply V.
     Qed.
 
@@ -230,14 +264,13 @@ Section Meaning.
     Proof.
       revert last. induction l as [|[k [f u]] l IH]; intros last D r t M B; cbn [descend unfolded] in *.
       - subst last. exists r. split; [exact M|]. split; [exact B | reflexivity].
-      - destruct D as (-> & Bk & (p & P & V) & D).
+      - destruct D as (-> & Bk & Hk & (p & P & V) & D).
         set (w := combination r (unit_state k : state)).
         set (new := symbol_slopes Qmult inject_Z at_x w k f (function_slopes x m chance f p) p).
         destruct (IH k D (dropped k r ++ new)) with (t := add_slopes m
-          (symbol_slopes mul_m number_m z (lookup 0%Z t k) k f (answer_slopes m chance f (residues_at m z u)) u) (put k 0%Z t)) as (r' & M' & B' & C).
+          (symbol_slopes mul_m number_m z (lookup 0%Z t k) k f (slopes_mod m chance f (residues_at m z u)) u) (put k 0%Z t)) as (r' & M' & B' & C).
         + apply matches_add; [now apply matches_dropped|].
-          rewrite (same_slopes f p u P).
-          apply (R_symbol_slopes Qmult inject_Z mul_m number_m reduces); auto. apply M.
+          apply (R_symbol_slopes Qmult inject_Z mul_m number_m reduces); auto; [apply M | now apply same_slopes].
         + apply below_app; [|now apply below_symbol with u].
           intros a v I. apply filter_In in I as [I N]. apply B in I.
           destruct (Pos.eqb_spec k v) as [->|N']; [easy | lia].
@@ -274,7 +307,7 @@ End Meaning.
 Definition at_variables (m : Z) (point v : positive) : jets := (inject_Z (draw m point (xO v)), [(1, v)]).
 Definition last_symbol (s : system) (fm : list (function * list residue_terms)) : positive := Pos.of_succ_nat (length s + length fm).
 
-Theorem gradient_meaning m (large : (2 <= m)%Z) s fs sm fm point start t x : Forall2 (modular_of m) s sm ->
+Theorem gradient_meaning m (large : (least <= m)%Z) s fs sm fm point start t x : Forall2 (modular_of m) s sm ->
   Forall2 (modular_symbol m) fs fm -> evaluated m (drawn_functions m point) (first_symbol s) fm start = Some t ->
   has_residues m (residues_of_jets m large) x t -> state_of (sample (residues_of_jets m large) (drawn_functions m point)) s fs x ->
   (forall v, In v (variables s) -> x v = at_variables m point v) -> forallb (before (last_symbol s fm)) sm = true ->
@@ -296,7 +329,7 @@ Proof.
   - now intros ? ?.
   - destruct (unfolded_meaning m large chance x (lookup 0%Z t) P (first_symbol s) (last_symbol s fm) (rev (numbered fm (first_symbol s))))
       with (r := r) (t := gathered m (lookup 0%Z t) vector (numbered sm xH) Empty) as (r' & M' & B' & C'); trivial.
-    { apply (descend_symbols m large chance x fs fm start t F (length s) E). exact X. }
+    { apply (descend_symbols m large chance x (lookup 0%Z t) fs fm start t F (length s) E); [reflexivity | exact X]. }
     exists (fun u => combination r' (unit_state u : state)). split; [exact M'|]. intros d.
     assert (I : forall w v, In (w, v) r' -> In v (variables s)).
     { intros w v W. apply B' in W. apply in_variables. unfold first_symbol in W. lia. }

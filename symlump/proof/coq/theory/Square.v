@@ -1,7 +1,7 @@
 (* Lumpings of systems with quotients and functions, checked.
 
-   Symbols of both systems are followed at once: those of the system are even numbers, those of the quotient odd. The variables
-   on one side are polynomials in those of the other; then both sides of each equation are compared. *)
+   Symbols of both systems are followed at once: first those of the quotient, which are odd numbers, then those of the
+   system, which are even. The variables on one side are polynomials in those of the other; then both sides of each equation are compared. *)
 
 From Coq Require Import QArith List Lia Setoid ZArith.
 From Symlump Require Import Algebra Trie Polynomial Systems Lookup Compose Linear Residue Functions Chance Symbols Sample.
@@ -33,7 +33,7 @@ Section Check.
   Definition first_symbol (s : system) : positive := Pos.of_succ_nat (length s).
 
   Definition followed (start : trie polynomial) : option known :=
-    follow_all (entries xO (first_symbol s) fs hints ++ entries xI (first_symbol g) gs quotient_hints)
+    follow_all (entries xI (first_symbol g) gs quotient_hints ++ entries xO (first_symbol s) fs hints)
       (Known start Empty Empty).
 
   (* Sums of variables: each variable of the quotient is a polynomial, [row], and its equation is [total]. *)
@@ -87,12 +87,12 @@ Proof. induction points as [|p l IH]; cbn; [easy|]. destruct (f p) eqn:E; [now e
 Definition sums_defined (m : Z) s fs g gs (row : positive -> polynomial) (points : list positive) : bool :=
   match modular_symbols m fs, modular_symbols m gs, modular_rows m row g with
   | Some fm, Some gm, Some rows => let rows := to_map rows in
-    (Z.leb 2 m && some_point (fun point => match sums_at m s fm g gm rows point with Some _ => true | None => false end) points)%bool
+    (Z.leb least m && some_point (fun point => match sums_at m s fm g gm rows point with Some _ => true | None => false end) points)%bool
   | _, _, _ => false
   end.
 Definition copies_defined (m : Z) s fs g gs (block_of : positive -> positive) (points : list positive) : bool :=
   match modular_symbols m fs, modular_symbols m gs with
-  | Some fm, Some gm => (Z.leb 2 m && some_point (copies_at m s fm g gm block_of) points)%bool
+  | Some fm, Some gm => (Z.leb least m && some_point (copies_at m s fm g gm block_of) points)%bool
   | _, _ => false
   end.
 
@@ -172,8 +172,8 @@ Section Meaning.
     intros Z W I E. unfold followed in E. apply follow_all_holds with (3 := E).
     - split; [exact I | split; intros k; cbn; destruct k; discriminate].
     - intros k f u h H. apply in_app_iff in H as [H|H].
-      + exact (entry_has_value xO z _ fs hints (fun v => eq_refl) Z k f u h H).
       + exact (entry_has_value xI w _ gs quotient_hints (fun v => eq_refl) W k f u h H).
+      + exact (entry_has_value xO z _ fs hints (fun v => eq_refl) Z k f u h H).
   Qed.
 
   Lemma sums_checked s fs hints g gs quotient_hints row total :
@@ -209,7 +209,7 @@ End Meaning.
 
 Section Points.
   Variable m : Z.
-  Hypothesis m_large : (2 <= m)%Z.
+  Hypothesis m_large : (least <= m)%Z.
   Context {A : algebra} (R : residues_in m A).
 
   Lemma below_first s v : In v (variables s) -> (v < first_symbol s)%positive.

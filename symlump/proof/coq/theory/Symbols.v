@@ -5,12 +5,13 @@
    multiplied by denominators, each of which has an inverse. Hints come from whoever wrote the certificate,
    and are verified. *)
 
-From Coq Require Import QArith List Lia Ring Setoid.
+From Coq Require Import QArith List Lia Ring Setoid ZArith.
 From Symlump Require Import Algebra Trie Polynomial Systems Lookup Compose Linear Functions.
 Import ListNotations.
 Local Open Scope Q_scope.
 
-Inductive hint := Fresh | Is (p : polynomial) | Like (k : positive) | Opposite (k : positive) | Fact.
+Inductive hint := Fresh | Is (p : polynomial) | Like (k : positive) | Opposite (k : positive) | Fact
+| Whole (n : Z) (p : polynomial).
 
 Definition function_eq_dec (f g : function) : {f = g} + {f <> g}.
 Proof. repeat decide equality. Defined.
@@ -44,12 +45,12 @@ Definition cleared (i : positive) (d p : polynomial) : polynomial :=
   let e := highest_power i p in
   flat_map (fun '(c, m) => raised collected [(c, without i m)] d (e - degree m i)) p.
 
-(* The last inverse that occurs: symbols of the quotient, which are odd, come after those of the system. *)
+(* The last inverse that occurs: symbols of the system, which are even, come after those of the quotient. *)
 Definition later (a b : positive) : bool :=
   match a, b with
   | xI a, xI b | xO a, xO b => Pos.ltb b a
-  | xI _, xO _ => true
-  | xO _, xI _ => false
+  | xO _, xI _ => true
+  | xI _, xO _ => false
   | _, xH => true
   | xH, _ => false
   end.
@@ -97,6 +98,16 @@ Definition fact (zero : polynomial -> bool) (f : function) (u : list polynomial)
          end
   end.
 
+(* Whether p is b^n, where u is b and n; for negative n, whether the product of p and b^(-n) is 1. *)
+Definition is_whole_power (zero : polynomial -> bool) (n : Z) (p : polynomial) (u : list polynomial) : bool :=
+  match u with
+  | [b; e] =>
+    (Z.leb (Z.abs n) most_whole && zero (minus e (number (inject_Z n))) &&
+     if Z.leb 0 n then zero (minus (raised collected (number 1) b (Z.to_nat n)) p)
+     else zero (minus (raised collected p b (Z.to_nat (- n))) (number 1)))%bool
+  | _ => false
+  end.
+
 Definition follow (k : positive) (f : function) (u : list polynomial) (h : hint) (K : known) : option known :=
   let u := map (substituted (image K)) u in
   let zero := vanishes (size (below K)) (below K) in
@@ -119,6 +130,7 @@ Definition follow (k : positive) (f : function) (u : list polynomial) (h : hint)
       if function_eq_dec f f' then if zero (p ++ q) then equal_to [(c, [(j, xH)])] else None else None
     | _, _, _ => None
     end
+  | _, Whole n p => if function_eq_dec f Power then if is_whole_power zero n p u then equal_to p else None else None
   | _, Is _ => None
   end.
 
@@ -250,6 +262,34 @@ Section Meaning.
     - apply andb_prop in H as [_ H]. now apply IH.
   Qed.
 
+  Lemma power_of_zero a : F Power [a; 0] == 1.
+  Proof.
+    rewrite <- (apply_whole_power F 0 a) by discriminate. apply apply_eq.
+    constructor; [reflexivity | constructor; [symmetry; apply scalar_zero | constructor]].
+  Qed.
+
+  Lemma whole_power_holds zero n p u : (forall p, zero p = true -> eval x p == 0) ->
+    is_whole_power zero n p u = true -> F Power (map (eval x) u) == eval x p.
+  Proof.
+    intros Z. destruct u as [|b [|e [|]]]; try discriminate. cbn [is_whole_power map]. intros C.
+    apply andb_prop in C as [C P]. apply andb_prop in C as [B E]. apply Z.leb_le in B.
+    apply Z, minus_zero in E. rewrite eval_number in E.
+    assert (At : forall a, scalar (inject_Z n) == a -> F Power [eval x b; eval x e] == F Power [eval x b; a]).
+    { intros a H. apply apply_eq. constructor; [reflexivity | constructor; [now rewrite E | constructor]]. }
+    destruct (Z.leb_spec 0 n) as [Pos|Neg]; apply Z, minus_zero in P;
+      rewrite (eval_raised collected x (eval_collected x)), eval_number in P.
+    - rewrite <- P, (At (scalar (inject_Z (Z.of_nat (Z.to_nat n))))) by (now rewrite Z2Nat.id).
+      rewrite apply_whole_power by lia. rewrite scalar_one. ring.
+    - set (N := Z.to_nat (- n)) in *. assert (M : exists k, N = S k) by (exists (pred N); lia). destruct M as [k M].
+      rewrite (At (scalar (inject_Z (- Z.of_nat N)))) by (unfold N; now rewrite Z2Nat.id, Z.opp_involutive by lia).
+      set (v := eval x p * power (eval x b) k). rewrite scalar_one in P.
+      assert (I : v * eval x b == 1) by (rewrite <- P, M; unfold v; cbn [power]; ring).
+      rewrite (apply_negative_power F N _ v) by (trivial; lia).
+      assert (I' := power_inverse _ _ N I).
+      transitivity (power v N * (eval x p * power (eval x b) N)); [rewrite P; ring|].
+      transitivity (eval x p * (power v N * power (eval x b) N)); [ring | rewrite I'; ring].
+  Qed.
+
   Lemma fact_holds zero f u c : (forall p, zero p = true -> eval x p == 0) -> f <> Inverse ->
     fact zero f u = Some c -> F f (map (eval x) u) == scalar c.
   Proof.
@@ -266,7 +306,7 @@ Section Meaning.
       + destruct (zero p) eqn:E0; [|discriminate]. intros G.
         rewrite <- (apply_at_zero F f c G). apply apply_eq. cbn. constructor; [now apply Z | constructor].
       + destruct f; try discriminate. destruct (zero e) eqn:E0; [|discriminate]. intros [= <-].
-        rewrite scalar_one, <- (apply_power_zero F (eval x p)). apply apply_eq. cbn.
+        rewrite scalar_one, <- (power_of_zero (eval x p)). apply apply_eq. cbn.
         constructor; [reflexivity | constructor; [now apply Z | constructor]].
       + destruct f; discriminate.
   Qed.
@@ -290,7 +330,7 @@ Section Meaning.
       assert (D : x k * eval x (hd [] u') == 1).
       { rewrite <- V. apply mul_proper; [reflexivity|]. unfold u'. destruct u as [|p u]; cbn; [reflexivity|].
         now apply eval_substituted. }
-      destruct h as [|p| | |]; try discriminate.
+      destruct h as [|p| | | |]; try discriminate.
       + intros [= <-]. split; [|split]; cbn; trivial.
         exact (put_holds _ k (hd [] u') (fun i d => x i * eval x d == 1) HB D).
       + destruct (zero _) eqn:E; [|discriminate]. intros [= <-]. apply Image. apply Z, minus_zero in E.
@@ -305,6 +345,8 @@ Section Meaning.
       assert (E' : match h with
         | Fresh => Some (Known (image K) (below K) (put k (f, u') (made K)))
         | Is _ => None
+        | Whole n p => if function_eq_dec f Power then if is_whole_power zero n p u' then
+            Some (Known (put k p (image K)) (below K) (made K)) else None else None
         | Fact => match fact zero f u' with
                   | Some c => Some (Known (put k (number c) (image K)) (below K) (made K))
                   | None => None end
@@ -317,7 +359,7 @@ Section Meaning.
               Some (Known (put k [(c, [(j, xH)])] (image K)) (below K) (made K)) else None else None
           | _, _, _ => None end
         end = Some K') by (rewrite <- E; destruct f; try reflexivity; now destruct N).
-      clear E. destruct h as [|p|j|j|]; try discriminate.
+      clear E. destruct h as [|p|j|j| |n p]; try discriminate.
       + injection E' as <-. split; [|split]; cbn; trivial. intros v f' w. rewrite get_put.
         destruct (Pos.eqb_spec v k) as [->|]; [intros [= <- <-]; exact W | apply HM].
       + destruct (get j (made K)) as [[f' v]|] eqn:G; [|discriminate].
@@ -337,6 +379,9 @@ Section Meaning.
         transitivity (eval x p + eval x q + opp (eval x q)); [ring | rewrite O; ring].
       + destruct (fact zero f u') as [c|] eqn:G; [|discriminate]. injection E' as <-. apply Image.
         rewrite W, (fact_holds _ _ _ _ Z N G). symmetry. apply eval_number.
+      + destruct (function_eq_dec f Power) as [->|]; [|discriminate].
+        destruct (is_whole_power zero n p u') eqn:G; [|discriminate]. injection E' as <-. apply Image.
+        rewrite W. exact (whole_power_holds _ _ _ _ Z G).
   Qed.
 
   Lemma follow_all_holds l K K' : all_hold K -> (forall k f u h, In (k, (f, u), h) l -> has_value F x k f u) ->

@@ -117,6 +117,7 @@ let hint () =
   | "Like" -> Like (positive ())
   | "Opposite" -> Opposite (positive ())
   | "Fact" -> Fact
+  | "Whole" -> let n = integer () in Whole (n, polynomial ())
   | kind -> failwith ("the hint is not known: " ^ kind)
 
 (* With quotients and functions: what a check needs of them comes before blocks or rows. *)

@@ -88,6 +88,19 @@ def test_growth_is_printed_for_every_checker(monkeypatch, capsys):
     assert last.split() == ["chain,", "backward", "1.00", "-", "0.50"]
 
 
+@pytest.mark.parametrize(
+    ("system", "blocks", "best"),
+    [("E1", 2, True), ("E2", 2, True), ("E3", 2, True), ("E5", 2, True), ("E6", 4, False)]
+    + [("E7 influence", 6, True), ("E7 state", 9, True)],
+)
+def test_worked_examples(system, blocks, best):
+    (case,) = [case for case in coq_proofs.cases(quick=True) if case.system.startswith(system)]
+    lumping = case.reduced()
+    verdict = lumping.certificate().check()
+    assert verdict.accepted and verdict.coarsest == best
+    assert len(lumping.quotient) == blocks
+
+
 def test_what_is_measured(models):
     small, large = coq_proofs.cases(True), coq_proofs.cases(False)
     assert {(c.family, c.method) for c in small} == {(c.family, c.method) for c in large}

@@ -1,10 +1,12 @@
 """The checker extracted from Coq agrees with the one in Python."""
 
 import copy
+import os
 import re
 import resource
 import shutil
 import subprocess
+import time
 from fractions import Fraction
 
 import pytest
@@ -21,7 +23,7 @@ from test_refine import planted_forward, systems, to_ode
 import symlump as sl
 from symlump.cli.main import main
 from symlump.datasets.systems import chain
-from symlump.errors import FailureError, FileFormatError
+from symlump.errors import FailureError, FileFormatError, MissingProgramError
 from symlump.proof.check import read_claim
 from symlump.proof.coq import development, verified
 from symlump.proof.coq.numbers import number_claim
@@ -208,6 +210,9 @@ def test_a_map_is_no_differential_equation_for_both():
     for ask in (proof.check, proof.check_verified):
         assert ask(ode).accepted
         assert "what was given is a map" in ask(ode.as_map()).reason
+    of_map = sl.lump(ode.as_map(), sl.Forward()).certificate()
+    assert of_map.check_verified().reason.startswith("forward lumping of a map (2 variables, ")
+    assert "map" not in proof.check_verified().reason
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -324,6 +329,46 @@ def test_a_cache_that_is_no_absolute_path_is_ignored(given, monkeypatch, tmp_pat
     made = development.make_cached("test", ["Extract.v"], [["coqc", "--version"]])
     assert made.parent == tmp_path / "home" / ".cache" / "symlump" and made.is_dir()
     assert not (tmp_path / "cache").exists()
+
+
+ECHO = (["Extract.v"], [["coqc", "--version"]])
+
+
+def test_what_was_made_of_old_sources_goes(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    home = tmp_path / "symlump"
+    days = 24 * 3600
+    now = time.time()
+    ages = [("theory", 9, n * days) for n in range(1, 6)] + [("checker", 8, 9 * days)]
+    for number, (name, digit, age) in enumerate(ages):
+        folder = home / f"coq-{name}-{digit}{number:015x}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (now - age, now - age))
+    for name, age in (("coq-making-a", 2 * days), ("coq-making-b", 60), ("digits.csv", 99 * days)):
+        (home / name).mkdir()
+        os.utime(home / name, (now - age, now - age))
+    made = development.make_cached("theory", *ECHO)
+    left = {path.name for path in home.iterdir()}
+    theories = {made.name, *(f"coq-theory-9{n:015x}" for n in range(2))}  # the last three
+    assert left == theories | {"coq-checker-8000000000000005", "coq-making-b", "digits.csv"}
+    used = home / "coq-theory-9000000000000001"
+    os.utime(made, (now - 9 * days, now - 9 * days))
+    assert development.make_cached("theory", *ECHO) == made  # used again, so it is young
+    assert made.stat().st_mtime > used.stat().st_mtime
+
+
+def test_without_a_place_there_is_no_verdict(monkeypatch, tmp_path, capsys):
+    (tmp_path / "symlump").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    EXAMPLES["e2"]().write(tmp_path / "c.json")
+    for asked in ("--verified", "--coq"):
+        assert main(["check", str(tmp_path / "c.json"), asked]) == 2
+        said = capsys.readouterr()
+        assert "set XDG_CACHE_HOME" in said.err and not said.out
+    with pytest.raises(MissingProgramError, match="could not be compiled in"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new"))
+        development.make_cached("theory", ["Extract.v"], [["coqc", "absent.v"]])
+    assert not list((tmp_path / "new" / "symlump").iterdir())
 
 
 def test_command_line(tmp_path, capsys):

@@ -1,17 +1,19 @@
-"""coqc itself accepts exactly those mutants of small certificates that ``check.py`` accepts.
+"""coqc itself, and the program, accept exactly those mutants of small certificates that ``check.py`` accepts.
 
-All mutants stand in one file, which is checked once: a proof for each that is true, and for each other one that
-its computation does not end in ``true``. ``SYMLUMP_MUTANTS=400`` asks for more of them.
+For coqc all mutants stand in one file, which is checked once: a proof for each that is true, and for each other
+one that its computation does not end in ``true``. ``SYMLUMP_MUTANTS=400`` asks for more of them.
 """
 
 import copy
 import os
 import random
 import re
+from collections import Counter
 from fractions import Fraction
 
 from proof.claims import EXAMPLES, FUNCTION_EXAMPLES
 from test_coq import needs_coq, together
+from test_verified import both, needs_program
 
 import symlump as sl
 from symlump.errors import FileFormatError
@@ -68,14 +70,21 @@ def mutate(data, draw):
     return data
 
 
-def mutants(count):
-    """Changed certificates that are still read, with what ``check.py`` says and their numbers."""
+def drawn():
+    """Changed certificates, without end."""
     draw = random.Random(0)
     originals = {}
     for name in SMALL:
         originals[name] = {k: v for k, v in ALL[name]().data.items() if k != "digest"}
-    while count:
-        data = mutate(copy.deepcopy(originals[draw.choice(SMALL)]), draw)
+    while True:
+        yield mutate(copy.deepcopy(originals[draw.choice(SMALL)]), draw)
+
+
+def mutants(count):
+    """Those that are still read, with what ``check.py`` says and their numbers."""
+    for data in drawn():
+        if not count:
+            return
         try:
             accepted = sl.Certificate(data).check().accepted
             claim = number_claim(read_claim(data))
@@ -98,3 +107,17 @@ def test_coqc_accepts_what_the_checker_accepts():
     assert done, said
     assert COUNT // 20 < accepted < COUNT
     print(f"{COUNT} mutants, {accepted} accepted by both, the others by none")
+
+
+@needs_program
+def test_the_program_accepts_what_the_checker_accepts():
+    found = Counter()
+    for _, data in zip(range(COUNT), drawn(), strict=False):
+        python, coq = both(data)
+        assert python == coq, data
+        found[python if python == "unreadable" else python[0]] += 1
+    assert found[True] and found[False]
+    print(
+        f"{COUNT} mutants: {found[True]} accepted by both, {found[False]} by none, "
+        f"{found['unreadable']} not read"
+    )

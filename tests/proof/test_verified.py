@@ -28,10 +28,11 @@ from symlump.proof.check import read_claim
 from symlump.proof.coq import development, verified
 from symlump.proof.coq.numbers import number_claim
 
-pytestmark = pytest.mark.skipif(
+needs_program = pytest.mark.skipif(
     shutil.which("coqc") is None or shutil.which("ocamlopt") is None,
     reason="coqc or ocamlopt is not installed, so there is no verified checker",
 )
+pytestmark = needs_program
 
 
 def both(data):

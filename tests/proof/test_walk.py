@@ -149,6 +149,7 @@ def test_every_step_with_functions_holds(name):
     assert (walk[-1].title == "Nothing coarser will do") == best
     for name in list(proof.data["quotient"])[:1]:
         assert [step.title.split()[1].rstrip(":") for step in proof.explain([name])][1:] == [name]
+    assert "{" not in str(walk)  # every sentence is filled in
 
 
 def test_the_words_of_the_cascade():

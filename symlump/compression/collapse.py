@@ -7,9 +7,11 @@ of that size: see :meth:`symlump.compression.reduction.NetworkPlan.reach`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import inf, isnan, prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from symlump.network.network import Network
 from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray
 
+if TYPE_CHECKING:
+    from symlump.compression.merging.reference import Merged
+
 #: Inputs on which it is seen whether outputs depend on them: so many at most and at least, and numbers in all.
 _TRIED, _LEAST, _NUMBERS = 4096, 64, 1 << 18
 
@@ -28,6 +33,8 @@ FLOORS = (1 / 8, 1 / 4, 1 / 2)
 
 #: Outputs whose spread is less than this share of the original's stand still, but for rare inputs.
 STILL = 0.05
+#: Above this share few inputs are enough to say that they do not.
+_CLEARLY = 4 * STILL
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,35 +83,62 @@ class OutputWatch:
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""
-        return self.share(network) > STILL
+        return self._glance.share(network) > _CLEARLY or self.share(network) > STILL
+
+    @cached_property
+    def _glance(self) -> OutputWatch:
+        """On the fewest inputs, where most networks are seen to move."""
+        return OutputWatch(self.network, tuple(x[:_LEAST] for x in self._few))
 
     def share(self, network: Network) -> float:
         """How far the outputs of a smaller network move, as a share of how far the original's do."""
-        if not self._spread > 0:
-            return 1.0
-        share = self._spread_of(network) / self._spread
-        return inf if isnan(share) else share  # what overflows does not stand still
+        return self._latest_share(network)
 
-    def liveliness(self, ties: Ties) -> FloatArray:
+    @cached_property
+    def _latest_share(self) -> Callable[[Network], float]:
+        """The same, remembered of one network: near tolerances give the same one."""
+
+        @lru_cache(maxsize=1)
+        def share(network: Network) -> float:
+            if not self._spread > 0:
+                return 1.0
+            share = self._spread_of(network) / self._spread
+            return inf if isnan(share) else share  # what overflows does not stand still
+
+        return share
+
+    def liveliness(self, ties: Ties, merged: Merged | None = None) -> FloatArray:
         """What units count in means that must not stand still.
 
         A mean of live units and many dead ones may be dead. With a high power of their variances the unit that
         varies most makes nearly all of the mean, which then varies as it does; units that vary alike still
         count alike.
 
+        Parameters
+        ----------
+        merged : Merged, optional
+            In which the units are seen: the original with some of its units merged; by default none.
+
         Returns
         -------
         ndarray, shape (units,)
-            The 48th power of the variance of the unit's values in the original, over that of the unit that
-            varies most; of values that layers read.
+            The 48th power of the variance of what layers read of the unit, over that of the unit of its axis
+            that varies most.
         """
         found = np.zeros(ties.count)
+        network = self.network if merged is None else merged.written
         with np.errstate(all="ignore"):
-            values = forward(self.network, self._few)
-            for name in {layer.inputs[0] for layer in self.network.layers}:
-                np.maximum.at(found, ties.units[name], columns(values[name]).var(axis=0))
+            values = forward(network, self._few)
+            for layer in self.network.layers:
+                if layer.depthwise:
+                    continue  # it passes units on
+                seen = columns(values[network.named[layer.name].inputs[0]]).var(axis=0)
+                own = seen if merged is None else seen[merged.places[layer.name]]
+                np.maximum.at(found, ties.units[layer.inputs[0]], own)
         found = np.nan_to_num(found, nan=0.0, posinf=0.0)
-        return np.asarray((found / (found.max(initial=0.0) or 1.0)) ** 48)
+        for units in ties.axes:
+            found[units] /= found[units].max(initial=0.0) or 1.0
+        return np.asarray(np.minimum(found, 1.0) ** 48)
 
 
 def _tried(network: Network) -> int:

@@ -137,15 +137,17 @@ class NetworkPlan(Plan[Reduction]):
         Raises
         ------
         FailureError
-            If no tolerance reaches the target.
+            If no tolerance reaches the target, or none whose outputs depend on the inputs at all though layers
+            were guarded.
         """
         found = self.nearest(target)
-        most = self.watch.share(found.network)
+        most, guarded = self.watch.share(found.network), False
         for lively, floors in ((False, FLOORS), (True, (0.0, *FLOORS))):
             for floor in floors:
                 if most > STILL:
                     return found
                 careful = self.guarded(floor, lively)
+                guarded = guarded or careful is not None
                 if careful is None or careful.size(careful.most) > target:
                     break  # higher floors keep more
                 other = careful.nearest(target)
@@ -153,6 +155,11 @@ class NetworkPlan(Plan[Reduction]):
                 if share > most:
                     note = "; ".join(filter(None, (_kept(floor, lively), other.note)))
                     found, most = replace(other, note=note), share
+        if guarded and not most:
+            raise FailureError(
+                f"all networks of at most {target} parameters that were found give the same outputs whatever "
+                "the inputs; ask for a larger share, or another method"
+            )
         return found
 
     def nearest(self, target: int) -> Reduction:

@@ -39,10 +39,8 @@ class Partition:
 
     def __init__(self, labels: npt.ArrayLike) -> None:
         given = np.asarray(labels, dtype=np.int64).ravel()
-        _, first, inverse = np.unique(given, return_index=True, return_inverse=True)
-        rank = np.empty(first.size, dtype=np.int64)
-        rank[np.argsort(first)] = np.arange(first.size)
-        canonical = rank[inverse.ravel()]
+        begins = _first_of_each(given)  # the first element of the block of each
+        canonical = (np.cumsum(begins == np.arange(given.size)) - 1)[begins]
         canonical.flags.writeable = False
         object.__setattr__(self, "labels", canonical)
 
@@ -237,3 +235,14 @@ class Partition:
             for block in self.blocks[:8]
         ]
         return ", ".join(shown) + (", …" if len(self) > 8 else "") + f"; {len(self)}"
+
+
+def _first_of_each(labels: IntArray) -> IntArray:
+    """For each element the first one that has its label."""
+    if labels.size and labels.min() >= 0 and labels.max() < 4 * labels.size:  # no need to sort them
+        first = np.empty(int(labels.max()) + 1, dtype=np.int64)
+        first[labels[::-1]] = np.arange(labels.size - 1, -1, -1)  # of equal ones the last is kept
+    else:
+        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        labels = inverse.ravel()
+    return np.asarray(first[labels])

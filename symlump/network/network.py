@@ -345,8 +345,11 @@ class Network:
         >>> net.rounded().layers[0].weight.item()
         0.10000000149011612
         """
-        if self.dtype == "float64":
-            return self
+        return self if self.dtype == "float64" else self._nearest
+
+    @cached_property
+    def _nearest(self) -> Network:
+        """The same where weights may change: made once, so that what is measured of it need not be again."""
         nearest = PRECISIONS[self.dtype].nearest
         return self.with_layers(
             replace(

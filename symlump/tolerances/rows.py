@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SIMULATIONS = 20
 #: Inputs on which the error of a network is observed: so many at least and at most, and multiplications in all.
-_SAMPLES, _WORK = (64, 2000), 1 << 26
+_SAMPLES, _WORK = (64, 2000), 1 << 24
 #: Sequences on which the error of a recurrent network is observed.
 _SEQUENCES = 200
 
@@ -156,18 +156,28 @@ def network_rows(
     before = original.flat(*x)
     labelled = data is not None and class_numbers(original, data[1]) is not None
 
+    latest: Network | None = None
+    kept: dict[str, float | None] = {}
+
     def measured(eps: float, result: Compression) -> SweepRow:
-        observed = float(np.abs(result.network.flat(*x) - before).max())
-        bound = None if box is None else _certified(lambda: result.bound(box).largest)
-        loss = right = None
-        if data is not None and labelled:
-            right = accuracy(result.network, *data)
-        elif data is not None:
-            loss = mean_squared_error(result.network, *data)
+        nonlocal latest, kept
+        if latest is not result.network:  # near tolerances give the same network
+            latest, kept = result.network, qualities(result)
         small = result.network.chain or result.network
         units = sum(layer.weight.shape[0] for layer in small.hidden)
-        kept = result.retained_parameters
-        return SweepRow(eps, units, kept, result.defect, bound, observed, loss, result, right)
+        size, defect = result.retained_parameters, result.defect
+        return SweepRow(eps, units, size, defect, **kept, result=result)
+
+    def qualities(result: Compression) -> dict[str, float | None]:
+        found: dict[str, float | None] = dict.fromkeys(("bound", "loss", "accuracy"))
+        found["observed"] = float(np.abs(result.network.flat(*x) - before).max())
+        if box is not None:
+            found["bound"] = _certified(lambda: result.bound(box).largest)
+        if data is not None and labelled:
+            found["accuracy"] = accuracy(result.network, *data)
+        elif data is not None:
+            found["loss"] = mean_squared_error(result.network, *data)
+        return found
 
     return measured, f"{repr(original).strip('<>')}, by {plan.method.within(0.0).label}"
 

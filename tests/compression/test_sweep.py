@@ -328,3 +328,19 @@ def test_command_line(tmp_path, capsys):
     assert main([*sweep, "--eps", "0,much"]) == 2
     assert "is not a list of numbers" in capsys.readouterr().err
     assert main([*sweep, "--eps", "0", "--breakpoints"]) == 2
+
+
+def test_a_network_is_measured_once_however_many_tolerances_give_it(monkeypatch):
+    """Also where its weights are rounded to float32."""
+    from symlump.compression.compression import Compression
+
+    asked = []
+    bound = Compression.bound
+    monkeypatch.setattr(Compression, "bound", lambda *a, **k: asked.append(a) or bound(*a, **k))
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((4, 2)), rng.standard_normal((1, 4))]
+    net = sl.Network.dense(weights, dtype="float32")
+    table = sl.sweep(net, [1e-9, 2e-9, 3e-9, 100, 200], sl.AFDE(eps=0), box=(-1, 1))
+    assert len(asked) == 2 and [row.blocks for row in table.rows] == [4, 4, 4, 1, 1]
+    assert len({row.bound for row in table.rows}) == 2
+    assert table.rows[0].result.network is table.rows[2].result.network

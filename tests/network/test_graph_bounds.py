@@ -188,6 +188,40 @@ def test_bounds_pass_steps_that_put_entries_elsewhere(dtype):
     assert (seen <= bound.values + 1e-12).all() and bound.largest < 200 * seen.max()
 
 
+class Extremes(nn.Module):
+    """The larger and the smaller of two values, and extremes, sums and means along axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 3, 2), nn.Conv2d(1, 3, 2)
+        self.c = nn.Linear(3, 2)
+
+    def forward(self, x):
+        u, v = torch.tanh(self.a(x)), self.b(x)
+        top, low = torch.maximum(u, v), torch.minimum(u, v)
+        rows = top.amax(1) + low.mean(1) + (u * v).amin(1) + (top - low).sum(1)
+        return self.c(rows.amax(1) + rows.amin(2) / 3)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_bounds_pass_extremes_sums_and_means(dtype):
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    model, example = Extremes().eval().to(kind), torch.zeros(1, 1, 4, 4, dtype=kind)
+    small = sl.compress(model, sl.Magnitude(0.8), example=example)
+    how = {node.options.get("how") for node in small.original.nodes if hasattr(node, "options")}
+    assert {"maximum", "minimum", "mean", "sum"} <= how
+    bound = small.bound((-1, 1), splits=0)
+    x = (2 * torch.rand(4000, 1, 4, 4) - 1).to(kind)
+    x[:1000] = x[:1000].sign()  # corners
+    with torch.no_grad():
+        gap = (model(x).double() - small.model(x).double()).abs().max(dim=0).values.numpy()
+        exact = (model.double()(x.double()) - small.model.double()(x.double())).abs()
+    assert (gap <= bound.computed).all()
+    seen = exact.max(dim=0).values.numpy()
+    assert (seen <= bound.values + 1e-12).all() and bound.largest < 40 * seen.max()
+
+
 def test_a_bound_of_several_inputs_that_says_nothing_is_called_vacuous():
     nodes = (
         Input("x", (), (1,)), Input("y", (), (1,)), Combine("sum", ("x", "y"), "add"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class SeenGroups:
         self.places: dict[bytes, int] = {}
         self._values: list[FloatArray] = []
         self._moments: dict[bool, GroupMoments] = {}
+
+    @cached_property
+    def units(self) -> FloatArray:
+        """The original value with its units first, so that some of them are read in one piece each."""
+        return np.ascontiguousarray(np.moveaxis(self.original, 1, 0))
 
     def values(self, members: list[bytes], evaluate: Callable[[IntArray], FloatArray]) -> IntArray:
         """Where groups are found, after ``evaluate`` gave the values of those that are new, by number."""
@@ -150,10 +156,12 @@ class KnownUnits:
 
     def values(self) -> FloatArray:
         """The value with its new units."""
-        value = np.take(self._seen.original, self._first, axis=1)
+        seen = self._seen
+        value = np.empty((self._first.size, *seen.units.shape[1:]))
+        value[self._new] = seen.units[self._old]
         for number, group in zip(self._rest, self._groups, strict=True):
-            value[:, number] = self._seen.of(group)
-        return value
+            value[number] = seen.of(group)
+        return np.moveaxis(value, 0, 1)
 
     def reading(self, weights: FloatArray) -> KnownUnits:
         """The same, of which some linear functions of the original units are wanted, one a row of weights."""

@@ -52,16 +52,23 @@ class Merged:
     @property
     def unit_maps(self) -> tuple[IntArray, ...]:
         """For each hidden layer the new unit of each unit."""
-        return tuple(Partition(self.labels[layer.name]).labels for layer in self.original.hidden)
+        return tuple(self._blocks[layer.name] for layer in self.original.hidden)
 
-    @property
+    @cached_property
+    def _blocks(self) -> dict[str, IntArray]:
+        """The new unit of each unit of each layer."""
+        return {
+            layer.name: Partition(self.labels[layer.name]).labels for layer in self.original.layers
+        }
+
+    @cached_property
     def defect(self) -> float:
         """‖reference − original‖₂: a gap in the sum over a block is spread evenly over its members."""
         total = 0.0
         for layer in self.original.layers:
             other, places = self.written.named[layer.name], self.places[layer.name]
             assert isinstance(other, Affine)
-            group = Partition(self.labels[layer.name]).labels
+            group = self._blocks[layer.name]
             sizes = np.bincount(places)
             if layer.depthwise:
                 gap = layer.weight - other.weight[group]

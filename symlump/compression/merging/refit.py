@@ -64,6 +64,7 @@ class MergedWeights:
         self._changed: dict[str, bool] = {}
         self._gaps: dict[str, tuple[IntArray, FloatArray, FloatArray, FloatArray]] = {}
         self._found: dict[str, KnownUnits | None] = {}
+        self._joined: dict[str, Partition] = {}
         self._bias: FloatArray | None = None
         self._shared: dict[str, tuple[FloatArray, FloatArray]] = {}
         #: For each layer the new channel of each channel that it reads.
@@ -78,7 +79,7 @@ class MergedWeights:
         self.places[node.name] = places
         weight = node.weight.reshape(*node.weight.shape[:2], -1)
         bias = node.bias
-        blocks = Partition(self._ties.channels(node.name, self._groups)).labels
+        blocks = self._blocks(node.name).labels
         count = members.size
         if not node.depthwise:
             weight, bias = self._read(node, weight, places)
@@ -88,6 +89,12 @@ class MergedWeights:
             bias = None if bias is None else mean @ bias
         self._bias = bias
         return weight
+
+    def _blocks(self, name: str) -> Partition:
+        """Which of a layer's units are one."""
+        if name not in self._joined:
+            self._joined[name] = Partition(self._ties.channels(name, self._groups))
+        return self._joined[name]
 
     def _standing_for(self, blocks: IntArray, units: IntArray) -> csr_array:
         """What stands for each block, as a matrix: the mean of its units."""
@@ -117,7 +124,7 @@ class MergedWeights:
             maker = self._maker(name)
             known = None
             if self._memory is not None and maker is not None and self._old is not None:
-                unit = Partition(self._ties.channels(maker.name, self._groups)).labels
+                unit = self._blocks(maker.name).labels
                 if name not in self._memory.groups:
                     self._memory.groups[name] = SeenGroups(self._old.until(name))
                 seen = self._memory.groups[name]
@@ -177,7 +184,7 @@ class MergedWeights:
         """
         moved, matrix, constant, weight = self._gaps[name]
         assert self._old is not None
-        blocks = Partition(self._ties.channels(name, self._groups))
+        blocks = self._blocks(name)
         count, sizes = len(blocks), np.bincount(blocks.labels)
         joined = np.flatnonzero(sizes[blocks.labels] > 1)
         if moved.size * (h.shape[1] + count) + joined.size * count > h.shape[1] * count / 2:
@@ -348,12 +355,12 @@ def _mean_matrix(group: IntArray, weight: FloatArray, count: int) -> csr_array:
     total = np.bincount(group, weights=weight, minlength=count)
     share = np.where(total[group] > 0, weight, 1.0)
     mean = share / np.bincount(group, weights=share)[group]
-    return csr_array((mean, (group, np.arange(group.size))), shape=(count, group.size))
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=count))
+    return csr_array((mean[order], order, np.append(0, ends)), shape=(count, group.size))
 
 
 def _members(group: IntArray) -> csr_array:
     """The matrix with a 1 where a unit (row) is a member of a group (column)."""
-    units = np.arange(group.size)
-    return csr_array(
-        (np.ones(group.size), (units, group)), shape=(group.size, int(group.max()) + 1)
-    )
+    rows = np.arange(group.size + 1)
+    return csr_array((np.ones(group.size), group, rows), shape=(group.size, int(group.max()) + 1))

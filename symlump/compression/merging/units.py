@@ -15,6 +15,7 @@ from symlump.compression.collapse import OutputWatch
 from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
+from symlump.compression.merging.lively import merge_lively
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
 from symlump.compression.merging.states import StateMerging, distance_scale, smaller_tolerance
@@ -63,8 +64,8 @@ class UnitPlan(NetworkPlan):
         self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
         self._latest: tuple[tuple[bytes, bool], Merged] | None = None
         self._states = StateMerging(method)
-        #: What units count in means of coefficients; all the same by default.
-        self._counting: FloatArray | None = None
+        #: Whether units count in means by how much they vary; see :mod:`symlump.compression.merging.lively`.
+        self._lively = False
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -139,16 +140,11 @@ class UnitPlan(NetworkPlan):
             return None  # sums are no means; and where several units are tried, each is guarded
         floor = max(floor, self.method.floor or 0.0)
         plan = self._like(self.method.with_options(floor=floor))
-        counting = self.watch.liveliness(self._ties) if lively else None
         if self.method.compared == "function":
-            merging = replace(self.merging, floor=floor)
-            if counting is not None:  # what other fits know is of other means
-                merging = replace(merging, effects=counting, memory=None)
-            plan.merging = merging
+            plan.merging = replace(self.merging, floor=floor)
         else:
             plan.coefficients = replace(self.coefficients, floor=floor)
-            plan._counting = counting
-            plan._memory = self._memory if counting is None else None
+        plan._lively = lively
         return plan
 
     @property
@@ -257,7 +253,7 @@ class UnitPlan(NetworkPlan):
 
     def _coefficient_size(self, eps: float) -> int:
         labels = self.coefficients.labels(eps)
-        if self.method.refits or self.network.sharing or self._counting is not None:
+        if self.method.refits or self.network.sharing or self._lively:
             return self._ties.parameters(self.network, self._tied_groups(labels))
         return self.coefficients.merge(labels).written.parameters
 
@@ -375,13 +371,17 @@ class UnitPlan(NetworkPlan):
 
     def _merge(self, groups: IntArray, refit: bool) -> Merged:
         """The network with groups of units, or of variables of its equation, where these are compared."""
-        if self.method.compared == "function":
+        functions = self.method.compared == "function"
+        values = self._stated[0] if refit else None
+        if self._lively:
+            units = groups if functions else self._tied_groups(groups)
+            small = merge_lively(self.network, self._ties, units, self.watch, values)
+        elif functions:
             small = self.merging.merge(groups, refit)
-        elif refit or self.network.sharing or self._counting is not None:
-            ties, units = self._ties, self._tied_groups(groups)
-            counting = np.ones(ties.count) if self._counting is None else self._counting
-            values, memory = (self._stated[0], self._memory) if refit else (None, None)
-            small = merge_units(self.network, ties, units, counting, values, memory)
+        elif refit or self.network.sharing:
+            units, same = self._tied_groups(groups), np.ones(self._ties.count)
+            memory = self._memory if refit else None
+            small = merge_units(self.network, self._ties, units, same, values, memory)
         else:
             small = self.coefficients.merge(groups)
         if not (refit and self.method.steps):

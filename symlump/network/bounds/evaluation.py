@@ -26,6 +26,7 @@ from functools import reduce
 from math import exp, expm1, prod
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import Interval, down, grow, up
@@ -33,9 +34,11 @@ from symlump.network.activations.activation import Activation
 from symlump.network.bounds.curves import curve
 from symlump.network.bounds.matrices import (
     entries,
+    extreme_of,
     is_moving,
+    is_sum,
     joined_entries,
-    matrix,
+    members,
     refusal,
     write_out,
 )
@@ -150,23 +153,22 @@ class _Walk:
                 found = _Known.joined(given)
                 return _Known(found.range[places], found.error[places])
             case Combine(operation=operation):
-                spread = [
-                    _Known(x.range[places], x.error[places])
-                    for x, places in zip(given, (entries(s, shape) for s in shapes), strict=True)
-                ]
+                spread = self._spread(given, shapes, shape)
                 return reduce(self._sum if operation == "add" else self._product, spread)
-            case Pool(operation="maximum"):
-                members, x = matrix(node, shapes[0]) > 0, given[0]
-                return _Known(
-                    Interval(
-                        np.where(members, x.range.lower, -np.inf).max(axis=1),
-                        np.where(members, x.range.upper, -np.inf).max(axis=1),
-                    ),
-                    np.where(members, x.error, 0.0).max(axis=1),
-                )
-            case _ if isinstance(node, Affine | GroupSum | Select | Pool) or is_moving(node):
+            case Pool() | Operation() if (extreme := extreme_of(node)) is not None:
+                spread = given if len(given) == 1 else self._spread(given, shapes, shape)
+                return _extreme(extreme, members(node, shapes), _Known.joined(spread))
+            case _ if isinstance(node, Affine | GroupSum | Select | Pool):
+                return self._linear(node, given[0], shapes[0], shape)
+            case _ if is_moving(node) or is_sum(node):
                 return self._linear(node, given[0], shapes[0], shape)
         raise refusal(node)
+
+    @staticmethod
+    def _spread(given: list[_Known], shapes: list[Shape], shape: Shape) -> list[_Known]:
+        """Values that are combined, each over the entries of what they give."""
+        places = [entries(before, shape) for before in shapes]
+        return [_Known(x.range[at], x.error[at]) for x, at in zip(given, places, strict=True)]
 
     def _linear(self, node: Node, x: _Known, before: Shape, after: Shape) -> _Known:
         f = write_out(node, before, after)
@@ -214,6 +216,16 @@ class _Walk:
         spread = a.size * b.error + a.error * b.size
         own = self._unit * a.size * b.size + self._precision.smallest
         return _Known(a.range * b.range, grow(spread + own, 6))
+
+
+def _extreme(extreme: str, members: npt.NDArray[np.bool_], x: _Known) -> _Known:
+    """The largest, or smallest, of each window: nothing is rounded."""
+    sign = 1.0 if extreme == "maximum" else -1.0
+    ends = [
+        sign * np.where(members, sign * end, -np.inf).max(axis=1)
+        for end in (x.range.lower, x.range.upper)
+    ]
+    return _Known(Interval(*ends), np.where(members, x.error, 0.0).max(axis=1))
 
 
 def _own(phi: Activation, z: Interval, value: FloatArray, precision: Precision) -> FloatArray:

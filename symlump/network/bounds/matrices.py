@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.enclosures.affine import AffineMap
 from symlump.errors import FailureError, NetworkError
@@ -85,6 +86,49 @@ def is_moving(node: Node) -> bool:
     return isinstance(node, Reorder)
 
 
+def is_sum(node: Node) -> bool:
+    """Whether a step adds up, or averages, along some axes."""
+    return (
+        isinstance(node, Operation)
+        and node.kind == "reduce"
+        and node.options["how"] in ("sum", "mean")
+    )
+
+
+def extreme_of(node: Node) -> str | None:
+    """What a step takes of a window, along axes, or of several values: "maximum" or "minimum"; else None."""
+    if isinstance(node, Pool):
+        return "maximum" if node.operation == "maximum" else None
+    if isinstance(node, Operation) and node.kind in ("reduce", "pair"):
+        how = str(node.options["how"])
+        return how if how in ("maximum", "minimum") else None
+    return None
+
+
+def members(node: Node, shapes: Sequence[Shape]) -> npt.NDArray[np.bool_]:
+    """Which entries such a step takes the largest, or smallest, of: a row for each of its own.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Of the values that it reads. Where they are several, each is spread over the entries of the step's
+        value, and the entries of one stand after those of the other.
+
+    Examples
+    --------
+    >>> pair = Operation("top", ("x", "y"), "pair", {"how": "maximum"})
+    >>> members(pair, [(2,), (2,)]).astype(int).tolist()
+    [[1, 0, 1, 0], [0, 1, 0, 1]]
+    """
+    if len(shapes) > 1:
+        size = prod(np.broadcast_shapes(*shapes))
+        ensure_small(size)
+        return np.tile(np.eye(size, dtype=bool), len(shapes))
+    if isinstance(node, Operation):  # the least of a unit vector would not tell
+        node = replace(node, options={**node.options, "how": "sum"})
+    return matrix(node, shapes[0]) > 0
+
+
 def joined_entries(node: Node, shapes: Sequence[Shape]) -> IntArray | None:
     """For each entry of values that a step joins, which of theirs, one value after the other, it is.
 
@@ -119,7 +163,7 @@ def write_out(node: Node, before: Shape, after: Shape) -> AffineMap:
     if is_moving(node):
         bias = evaluate(node, np.zeros((1, *before))).ravel()
         weight = weight - bias[:, None]
-    elif isinstance(node, Pool):
+    elif isinstance(node, Pool | Operation):
         inexact = (np.frexp(weight)[0] != 0.5) & (weight != 0)
         radius = np.where(inexact, np.spacing(weight), 0.0)
     elif isinstance(node, Affine):
@@ -137,7 +181,7 @@ def refusal(node: Node) -> NetworkError:
     kind = getattr(node, "kind", type(node).__name__.lower())  # an operation's name in its table
     what = node.options["name"] if kind == "function" and isinstance(node, Operation) else kind
     return node.refuse(
-        f"certified bounds do not pass through the step {what!r}; they know dense layers, "
-        "convolutions, pooling, activations, sums, products, joins, parts and padding. What samples show is "
+        f"certified bounds do not pass through the step {what!r}; they know dense layers, convolutions, "
+        "pooling, activations, sums, means, products, maxima, joins, parts and padding. What samples show is "
         "no bound, but needs none of this: result.mean_squared_error(inputs, targets), symlump compress --data"
     )

@@ -2,7 +2,8 @@
 
 Every value is an affine function of *atoms*: the inputs, and the results of activations. Dense layers,
 convolutions, averages, sums, joins and parts are affine, so they only compose such functions (what that rounds
-is kept in radii). A maximum of two is b + relu(a − b), a product (a + b)²/4 − (a − b)²/4. Atoms are computed
+is kept in radii). A maximum of two is b + relu(a − b), a minimum a − relu(a − b), a product
+(a + b)²/4 − (a − b)²/4. Atoms are computed
 level by level: those of a stage read the ones before it, and an atom that is read later still goes on by the
 identity. A chain of dense layers has one atom a level, and nothing to pass on.
 """
@@ -25,9 +26,11 @@ from symlump.network.bounds.matrices import (
     MOST_ENTRIES,
     ensure_small,
     entries,
+    extreme_of,
     is_moving,
+    is_sum,
     joined_entries,
-    matrix,
+    members,
     refusal,
     write_out,
 )
@@ -220,13 +223,11 @@ class _Unroller:
             case Concatenate():
                 return self._joined(given)
             case Combine(operation=operation):
-                spread = [
-                    value.taken(entries(before, shape))
-                    for value, before in zip(given, shapes, strict=True)
-                ]
+                spread = self._spread(given, shapes, shape)
                 return reduce(_Value.plus if operation == "add" else self._product, spread)
-            case Pool(operation="maximum"):
-                return self._maximum(matrix(node, shapes[0]) > 0, given[0])
+            case Pool() | Operation() if (extreme := extreme_of(node)) is not None:
+                spread = given if len(given) == 1 else self._spread(given, shapes, shape)
+                return self._extreme(extreme, members(node, shapes), self._joined(spread))
             case Select(index=index):
                 places = np.arange(prod(shapes[0])).reshape(shapes[0])
                 return given[0].taken(places[index].ravel())
@@ -234,9 +235,14 @@ class _Unroller:
                 return self._joined(given).taken(joined)
             case Affine() if node.is_scale:
                 return given[0].scaled(*_per_entry(node, shape))
-            case _ if isinstance(node, Affine | GroupSum | Pool) or is_moving(node):
+            case _ if isinstance(node, Affine | GroupSum | Pool) or is_moving(node) or is_sum(node):
                 return given[0].mapped(write_out(node, shapes[0], shape))
         raise refusal(node)
+
+    @staticmethod
+    def _spread(given: list[_Value], shapes: list[Shape], shape: Shape) -> list[_Value]:
+        """Values that are combined, each over the entries of what they give."""
+        return [value.taken(entries(s, shape)) for value, s in zip(given, shapes, strict=True)]
 
     @staticmethod
     def _joined(given: list[_Value]) -> _Value:
@@ -261,17 +267,21 @@ class _Unroller:
         quarter = polynomial([0.0, 0.0, 0.25])
         return self._applied(quarter, a.plus(b)).minus(self._applied(quarter, a.minus(b)))
 
-    def _maximum(self, members: npt.NDArray[np.bool_], value: _Value) -> _Value:
-        """The largest of each window: a tournament, in which an absent entry stands back for another."""
+    def _better(self, extreme: str, a: _Value, b: _Value) -> _Value:
+        """The larger of two, or the smaller, entry by entry."""
+        above = self._applied(activation("relu"), a.minus(b))
+        return b.plus(above) if extreme == "maximum" else a.minus(above)
+
+    def _extreme(self, extreme: str, members: npt.NDArray[np.bool_], value: _Value) -> _Value:
+        """The largest, or smallest, of each window: a tournament; an absent entry stands back for another."""
         most = int(members.sum(axis=1).max())
         order = np.argsort(~members, axis=1, kind="stable")[:, :most]
         present = np.take_along_axis(members, order, axis=1)
         order = np.where(present, order, order[:, :1])
         round_of = [value.taken(order[:, k]) for k in range(most)]
-        relu = activation("relu")
         while len(round_of) > 1:
             pairs = zip(round_of[::2], round_of[1::2], strict=False)
-            winners = [b.plus(self._applied(relu, a.minus(b))) for a, b in pairs]
+            winners = [self._better(extreme, a, b) for a, b in pairs]
             round_of = winners + (round_of[-1:] if len(round_of) % 2 else [])
         return round_of[0]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symlump.bench.train import multilayer
 from symlump.compression.annealing.anneal import anneal
-from symlump.compression.annealing.result import Annealing
+from symlump.compression.annealing.result import AnnealingStep
 from symlump.compression.dependences.dependence import Dependence
-from symlump.errors import MissingExtraError
+from symlump.errors import FailureError, MissingExtraError
+from symlump.jobs import Job, run_jobs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,10 +89,20 @@ class AnnealRow:
 
 @dataclass(frozen=True, eq=False)
 class Digit:
-    """The experiment for one seed, with its record."""
+    """The experiment for one seed.
+
+    Parameters
+    ----------
+    row : AnnealRow
+    steps : tuple of AnnealingStep
+        The record of its annealing.
+    text : str
+        The same as a table.
+    """
 
     row: AnnealRow
-    annealing: Annealing
+    steps: tuple[AnnealingStep, ...]
+    text: str
 
 
 def run(
@@ -97,6 +110,8 @@ def run(
     quick: bool = False,
     folder: str | Path | None = None,
     each: Callable[[int, str], None] | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> tuple[Digit, ...]:
     """Anneal a network for each seed, and compare.
 
@@ -107,22 +122,48 @@ def run(
     quick : bool
         Instead a small version: seconds.
     folder : path, optional
-        Where checkpoints are kept; a run that was interrupted goes on from there.
+        Where checkpoints and the results of seeds are kept; a run that was interrupted goes on from there.
     each : callable, optional
         Called with the number of finished seeds and a remark.
+    workers, scheduler
+        Where seeds are computed; see :func:`symlump.jobs.run_jobs`.
 
     Raises
     ------
     MissingExtraError
         If scikit-learn, which brings the data, is not installed.
     """
+    from symlump import __version__
+
     plan = QUICK if quick else plan or AnnealExperiment()
-    results: list[Digit] = []
-    for seed in plan.seeds:
-        results.append(_one(plan, seed, None if folder is None else Path(folder)))
-        if each is not None:
-            each(len(results), f"seed {seed}")
-    return tuple(results)
+    common = asdict(plan) | {"version": __version__}
+    del common["seeds"]
+    place = None if folder is None else os.path.abspath(folder)
+    jobs = [Job(anneal_seed, common | {"seed": seed}, place or "") for seed in plan.seeds]
+    with TemporaryDirectory() as temporary:
+        cache = Path(temporary if place is None else place) / "results"
+        results = run_jobs(jobs, cache, workers, scheduler, check=_check, step=each)
+    return tuple(
+        Digit(
+            AnnealRow(**found["row"] | {"widths": tuple(found["row"]["widths"])}),
+            tuple(AnnealingStep(**step) for step in found["steps"]),
+            found["text"],
+        )
+        for found in results
+    )
+
+
+def anneal_seed(description: dict[str, Any], folder: str = "") -> dict[str, Any]:
+    """The task of one seed; checkpoints are kept in a folder, if it has a name."""
+    given = {k: v for k, v in description.items() if k not in ("seed", "version")}
+    plan = AnnealExperiment(**given | {"hidden": tuple(given["hidden"])})
+    return _one(plan, description["seed"], Path(folder) if folder else None)
+
+
+def _check(job: Job, result: dict[str, Any]) -> None:
+    row = result["row"]
+    if row["seed"] != job.description["seed"] or row["retained"] > job.description["retained"]:
+        raise FailureError(f"the result of seed {job.description['seed']} cannot be right: {row}")
 
 
 def digits(seed: int, test_share: float = 0.25) -> tuple[Digits, Digits]:
@@ -168,7 +209,7 @@ def draw(results: Sequence[Digit]) -> Figure:
     def mean(values: list[float | None]) -> float:
         return float(np.mean([value or 0.0 for value in values]))
 
-    columns = list(zip(*(result.annealing.steps for result in results), strict=True))
+    columns = list(zip(*(result.steps for result in results), strict=True))
     shares = [mean([step.retained for step in steps]) for steps in columns]
     after = [100 * mean([step.accuracy for step in steps]) for steps in columns]
     before = [100 * mean([step.accuracy_before for step in steps]) for steps in columns]
@@ -194,7 +235,7 @@ def draw(results: Sequence[Digit]) -> Figure:
     return figure
 
 
-def _one(plan: AnnealExperiment, seed: int, folder: Path | None) -> Digit:
+def _one(plan: AnnealExperiment, seed: int, folder: Path | None) -> dict[str, Any]:
     training, test = digits(seed)
     options: dict[str, Any] = {
         "rate": plan.rate,
@@ -242,4 +283,5 @@ def _one(plan: AnnealExperiment, seed: int, folder: Path | None) -> Digit:
         (64, *widths),
         *last,
     )
-    return Digit(row, annealed)
+    steps = [asdict(step) for step in annealed.steps]
+    return {"row": asdict(row), "steps": steps, "text": str(annealed)}

@@ -179,10 +179,10 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.lumping.lump import lump
 
     if options.table is not None:
-        from symlump.cli.many import run_many
+        from symlump.cli.many import Many, run_many
         from symlump.formats import IN_FOLDERS
 
-        return run_many(options, __name__, _COLUMNS, IN_FOLDERS, _OF_ONE)
+        return run_many(options, Many(__name__, _COLUMNS, IN_FOLDERS, _OF_ONE))
     check_one(options)
     store = model = None
     if Path(options.file).is_dir():

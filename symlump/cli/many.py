@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import refuse
-from symlump.errors import FileFormatError, MethodError, SymlumpError
+from symlump.errors import FailureError, FileFormatError, MethodError, SymlumpError
 from symlump.files import STANDARD, write_text
 from symlump.jobs import Job, forget, run_jobs
 from symlump.memory import memory_errors
@@ -24,87 +25,139 @@ _LOST = "the process that worked on it was killed, as a rule for want of memory"
 _SHOWN = 10
 
 
-def run_many(
-    options: argparse.Namespace,
-    command: str,
-    columns: Sequence[str],
-    suffixes: Sequence[str],
-    of_one: dict[str, Any],
-) -> Answer:
-    """Run a command on each file; what fails is a row of its own.
+@dataclass(frozen=True)
+class Many:
+    """How a command takes many files.
 
     Parameters
     ----------
-    options : Namespace
     command : str
         The module whose ``run`` is called with the options for one file.
     columns : sequence of str
-        What of its report the table has.
+        What of its report the table has. A report with a list of ``rows`` makes as many, any other one.
     suffixes : sequence of str
         The files of a folder that are taken.
     of_one : dict
         Options that are for one file, and their values when they are not given.
+    file : str
+        The argument that names the file.
+    """
+
+    command: str
+    columns: Sequence[str]
+    suffixes: Sequence[str]
+    of_one: Mapping[str, Any]
+    file: str = "file"
+
+
+def run_many(options: argparse.Namespace, many: Many) -> Answer:
+    """Run a command on each file; what fails is a row of its own.
 
     Raises
     ------
     MethodError
-        If one of these is given, or standard input.
+        If an option for one file is given, or standard input.
     FileFormatError
         If a folder holds no file.
     """
-    refuse(options, of_one, "is for one file, and --table makes a row of each")
-    if STANDARD in (options.file, *options.others):
+    refuse(options, many.of_one, "is for one file, and --table makes a row of each")
+    given = [getattr(options, many.file), *options.others]
+    if STANDARD in given:
         raise MethodError("--table reads files, which can be read again; standard input cannot")
-    files = list(_files([options.file, *options.others], suffixes))
-    plain = {k: v for k, v in vars(options).items() if _is_plain(v)}
-    plain |= {"others": [], "table": None, "jobs": 1, "scheduler": None}
-    jobs = [
-        Job(
-            row,
-            {"command": command, "options": plain | {"file": str(path)}, "digest": _digest(path)},
-        )
-        for path in files
-    ]
+    files = list(_files(given, many.suffixes))
     parts = Path(f"{options.table}.parts")
-    with bar("files", len(jobs)) as step:
+    with bar("files", len(files)) as step:
         reports = run_jobs(
-            jobs,
+            _jobs(options, many, files),
             parts,
             options.jobs,
             options.scheduler,
+            check=_check,
             step=step,
-            lost=lambda job: {"file": job.description["options"]["file"], "error": _LOST},
+            lost=lambda job: [{"file": job.description["file"], "error": _LOST}],
         )
-    header = ("file", *columns, "error")
-    rows = [{name: report.get(name) for name in header} for report in reports]
+    header = ("file", *many.columns, "error")
+    rows = [{name: row.get(name) for name in header} for report in reports for row in report]
     text = StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(options.table, text.getvalue())
     forget(parts)
-    failed = [r for r in rows if r["error"] is not None]
-    report = {"table": options.table, "files": len(rows), "failed": len(failed), "rows": rows}
+    failed = [row for row in rows if row["error"] is not None]
+    report = {"table": options.table, "files": len(files), "failed": len(failed), "rows": rows}
     return Answer(lambda: report, lambda: _text(report, failed), 1 if failed else 0)
 
 
-def row(description: dict[str, Any]) -> dict[str, Any]:
-    """The report about one file; of one that cannot be used its name and the error."""
+def _jobs(options: argparse.Namespace, many: Many, files: Sequence[Path]) -> list[Job]:
+    """A task for each file; what its result depends on is in its description."""
+    from symlump import __version__
+
+    plain = {k: v for k, v in vars(options).items() if _is_plain(v)}
+    plain |= {"others": [], "table": None, "jobs": 1, "scheduler": None}
+    read = [name for name in options.reads if name not in (many.file, "others")]
+    beside = {
+        name: _digest(Path(path)) for name in read if isinstance(path := plain.get(name), str)
+    }
+    common = {"command": many.command, "version": __version__, "beside": beside}
+    return [
+        Job(
+            rows_of,
+            common
+            | {
+                "file": str(path),
+                "options": plain | {many.file: str(path)},
+                "digest": _digest(path),
+            },
+        )
+        for path in files
+    ]
+
+
+def rows_of(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows about one file; of one that cannot be used its name and the error."""
+    file = description["file"]
     options = argparse.Namespace(**description["options"])
     run: Callable[[argparse.Namespace], Answer] = import_module(description["command"]).run
     try:
         with quiet(), memory_errors():
             report = run(options).data()
     except SymlumpError as error:
-        said = " ".join(str(error).splitlines()).removeprefix(f"{options.file}:").strip()
-        return {"file": options.file, "error": said}
+        said = " ".join(str(error).splitlines()).removeprefix(f"{file}:").strip()
+        return [{"file": file, "error": said}]
     except OSError as error:
-        return {"file": options.file, "error": error.strerror or str(error)}
+        return [{"file": file, "error": error.strerror or str(error)}]
     except Exception as error:  # a fault of symlump: the other files need not wait for its repair
         said = f"internal error, please report it: {type(error).__name__}: {error}"
-        return {"file": options.file, "error": said}
-    # What is long or nested is not part of a table.
+        return [{"file": file, "error": said}]
+    rows = report["rows"] if isinstance(report.get("rows"), list) else [{}]
+    return [_flat(report) | _flat(row) | {"file": file} for row in rows]
+
+
+def _flat(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What is long or nested is not part of a table."""
     return {k: v for k, v in report.items() if v is None or isinstance(v, str | int | float)}
+
+
+def _check(job: Job, rows: Any) -> None:
+    """Raise if rows cannot be those of the file: they say so many blocks of so many variables, say.
+
+    Raises
+    ------
+    FailureError
+        If so.
+    """
+    file = job.description["file"]
+    sound = isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
+    sound = sound and all(row.get("file") == file for row in rows)
+    for row in rows if sound else ():
+        blocks, variables = row.get("blocks"), row.get("variables")
+        sound = sound and (blocks is None or variables is None or 0 <= blocks <= variables)
+    if not sound:
+        raise FailureError(
+            f"the result for {file} cannot be right: {str(rows)[:200]}; if it lies in a folder of parts, "
+            "remove that"
+        )
 
 
 def _files(given: Sequence[str], suffixes: Sequence[str]) -> Iterator[Path]:

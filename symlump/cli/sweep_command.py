@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import add_observable, check_linear, declare_files, kept_forms, refuse
+from symlump.cli.arguments import (
+    add_many,
+    add_observable,
+    check_linear,
+    check_one,
+    declare_files,
+    kept_forms,
+    refuse,
+)
 from symlump.cli.networks.box import add_box
 from symlump.cli.networks.compress_methods import METHODS, make_method
 from symlump.cli.networks.compress_recurrent import read_cells
@@ -50,10 +58,16 @@ examples:
     symlump sweep net.safetensors --activation tanh --box -1 1 --picture sweep.png --csv sweep.csv
   recurrent cells, with a certified error over 10 steps for inputs from -1 to 1 at each:
     symlump sweep gru.safetensors --box -1 1 --horizon 10
+  a folder of models, a row for each and each tolerance, in four processes; again after an interruption:
+    symlump sweep models --method backward --table sweeps.csv --jobs 4
 
 exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
 
+#: What a table of many files has of each tolerance.
+_COLUMNS = ("subject", "eps", "blocks", "parameters", "defect", "bound", "observed", "loss")
+#: Options that are for one file, when they are not given.
+_OF_ONE = dict.fromkeys(("csv", "picture", "labels", "states", "rewards"))
 #: Options of systems with the values they have when they are not given. (Recurrent cells have a horizon, too.)
 _OF_SYSTEMS: dict[str, Any] = {
     "breakpoints": False, "spread": 0.0, "relative": False, "initial": "file",
@@ -67,11 +81,12 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.set_defaults(run=run)
     add_sweeping(parser, linear=True)
+    add_many(parser)
     add_observable(parser, "must still be determined")
     parser.add_argument("--csv", metavar="FILE", help="write all columns here")
     add_picture(parser, "the table")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    declare_files(parser, reads=(*READ, "data"), writes=("csv", "picture"))
+    declare_files(parser, reads=(*READ, "data", "others"), writes=("csv", "picture", "table"))
 
 
 def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
@@ -130,6 +145,13 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    if options.table is not None:
+        from symlump.cli.many import Many, run_many
+        from symlump.formats import IN_FOLDERS
+
+        suffixes = (*IN_FOLDERS, *NETWORKS)
+        return run_many(options, Many(__name__, _COLUMNS, suffixes, _OF_ONE))
+    check_one(options)
     check_picture(options)
     table, _ = run_sweep(options)
     if options.csv is not None:

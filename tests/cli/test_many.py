@@ -10,7 +10,9 @@ import time
 
 import pytest
 
+from symlump.cli import lump_command
 from symlump.cli.main import main
+from symlump.jobs import digest
 
 
 def chain(n):
@@ -71,26 +73,85 @@ def test_nothing_else_is_removed(tmp_path, models):
     assert main(given) == 0 and [p.name for p in parts.iterdir()] == ["notes.json"]
 
 
-def test_an_interrupted_table_goes_on(tmp_path, models):
+def test_an_interrupted_table_goes_on(tmp_path, models, monkeypatch):
+    """Killed half-way, nothing is lost but the file it was at, and nothing that is there is computed again."""
     table, parts = tmp_path / "out.csv", tmp_path / "out.csv.parts"
-    call = [sys.executable, "-m", "symlump", "lump", str(models), "--method", "backward"]
-    call += ["--table", str(table)]
+    given = ["lump", str(models), "--method", "backward", "--table", str(table)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "symlump", *given], stdout=subprocess.DEVNULL, env=environment
+    )
     while not (parts.is_dir() and len(list(parts.iterdir())) >= 2) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = (
-        {path: path.stat().st_mtime_ns for path in parts.glob("*.json")} if parts.is_dir() else {}
-    )
+    done = []
+    for path in parts.glob("*.json"):
+        description = json.loads(path.read_text())["description"]  # whole, whenever it was killed
+        done.append(description["file"].rpartition("/")[2])
     assert done or table.exists()  # on a quick machine all may be done by then
     (models / "m9.ode").write_text(chain(9).replace("a9 = 1", "a9 = 1.0"))  # changed meanwhile
-    assert (
-        subprocess.run(call, stdout=subprocess.DEVNULL, env=environment, check=False).returncode
-        == 1
-    )
+    computed = []
+    run = lump_command.run
+
+    def counted(options):
+        if options.table is None:
+            computed.append(options.file.rpartition("/")[2])
+        return run(options)
+
+    monkeypatch.setattr(lump_command, "run", counted)
+    monkeypatch.setattr("symlump.cli.many.import_module", lambda name: lump_command)
+    assert main(given) == 1
     checked(read(table))
+    assert sorted(computed) == [
+        f"m{n}.ode" for n in range(2, 10) if n == 9 or f"m{n}.ode" not in done
+    ]
+
+
+def test_what_cannot_be_right_is_not_taken_from_disk(tmp_path, models, capsys, monkeypatch):
+    table, parts = tmp_path / "out.csv", tmp_path / "out.csv.parts"
+    given = ["lump", str(models / "m2.ode"), "--method", "backward", "--table", str(table)]
+    with monkeypatch.context() as patch:
+        patch.setattr("symlump.cli.many.forget", lambda parts: None)
+        assert main(given) == 0
+    path = next(parts.iterdir())
+    record = json.loads(path.read_text())
+    record["result"][0]["blocks"] = 5
+    path.write_text(json.dumps(record | {"digest": digest(record["result"])}))
+    assert main(given) == 1
+    assert "m2.ode cannot be right" in capsys.readouterr().err
+    monkeypatch.setattr("symlump.__version__", "0.0.0", raising=False)
+    assert main(given) == 0  # of another version: computed again
+
+
+def test_a_folder_of_sweeps(tmp_path, models, capsys):
+    table = tmp_path / "out.csv"
+    given = ["sweep", str(models), "--method", "backward", "--eps", "0,0.5", "--table", str(table)]
+    assert main(given) == 1
+    rows = read(table)
+    assert len(rows) == 6 * 2 + 2  # two tolerances of each; two files are broken
+    assert [row["eps"] for row in rows if "m4" in row["file"]] == ["0.0", "0.5"]
+    assert rows[0]["blocks"] == "2" and "backward" in rows[0]["subject"]
+    assert main([*given, "--csv", "x.csv"]) == 2
+    assert "--csv is for one file" in capsys.readouterr().err
+
+
+def test_a_folder_of_networks(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    folder, table = tmp_path / "networks", tmp_path / "out.csv"
+    folder.mkdir()
+    for n in (3, 4):
+        torch.manual_seed(n)
+        layers = [torch.nn.Linear(2, n), torch.nn.Tanh(), torch.nn.Linear(n, 1)]
+        torch.save(torch.nn.Sequential(*layers).state_dict(), folder / f"net{n}.pt")
+    (folder / "broken.pt").write_bytes(b"PK")
+    given = ["compress", str(folder), "--activation", "tanh", "--eps", "0", "--table", str(table)]
+    assert main(given) == 1
+    rows = read(table)
+    assert [row["parameters"] for row in rows] == ["", "13", "17"]
+    assert [bool(row["error"]) for row in rows] == [True, False, False]
+    assert main(["compress", *map(str, sorted(folder.iterdir())), *given[2:6]]) == 2
+    assert "several files make one table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
+from symlump.progress import bar
 
 DESCRIPTION = """\
 Train an over-parametrized ReLU network on the handwritten digits that come with scikit-learn, remove linearly
@@ -26,6 +27,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--checkpoints",
         metavar="DIR",
         help="an existing folder; an interrupted run goes on from there",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share the seeds (default: 1)",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="share them among the workers of a Dask cluster"
     )
     parser.add_argument("--picture", metavar="FILE", help="write the curve, as .png, .svg or .pdf")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
@@ -47,7 +58,14 @@ def run(options: argparse.Namespace) -> Answer:
     plan = (
         QUICK if options.quick else replace(AnnealExperiment(), seeds=tuple(range(options.seeds)))
     )
-    results = measure(plan, folder=options.checkpoints)
+    with bar("seeds", len(plan.seeds)) as step:
+        results = measure(
+            plan,
+            folder=options.checkpoints,
+            each=step,
+            workers=options.jobs,
+            scheduler=options.scheduler,
+        )
     rows = [result.row for result in results]
     if options.picture is not None:
         save_picture(draw(results), options.picture)
@@ -71,5 +89,5 @@ def run(options: argparse.Namespace) -> Answer:
     ]
     return Answer(
         lambda: [asdict(row) | {"points_lost": row.points_lost} for row in rows],
-        lambda: f"{results[0].annealing}\n\n{table_text(header, cells)}",
+        lambda: f"{results[0].text}\n\n{table_text(header, cells)}",
     )

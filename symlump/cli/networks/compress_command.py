@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, shown_path
+from symlump.cli.arguments import add_many, check_one, declare_files, shown_path
 from symlump.cli.networks.box import add_box, certified_line, certify
 from symlump.cli.networks.compress_methods import (
     METHODS,
@@ -33,6 +33,7 @@ from symlump.cli.outputs import (
     draw_picture,
     write_certificates,
 )
+from symlump.cli.reading import NETWORKS
 from symlump.errors import FileFormatError, MethodError
 from symlump.progress import working
 
@@ -74,6 +75,9 @@ examples:
   the same size by pruning, for comparison:
     symlump compress net.safetensors --activation tanh --method magnitude --retain 0.4
 
+  a folder of networks, a row for each, in two processes; the same again after an interruption:
+    symlump compress networks --activation tanh --retain 0.5 --table sizes.csv --jobs 2
+
   as a program that needs nothing but torch:
     symlump compress net.onnx --retain 0.5 -o small.pt2
 
@@ -85,6 +89,20 @@ reading the result in Python, without symlump:
 exit codes: 0 done, 1 the size cannot be reached or a file cannot be written, 2 the input cannot be used
 """
 
+#: What a table of many networks has of each.
+_COLUMNS = (
+    "method",
+    "eps",
+    "parameters",
+    "retained_parameters",
+    "retained",
+    "exact",
+    "defect",
+    "rounding",
+)
+#: Options that are for one network, when they are not given.
+_OF_ONE = dict.fromkeys(("output", "equations", "certificates", "picture"))
+
 
 def fill(parser: argparse.ArgumentParser) -> None:
     """Describe the command, and add its arguments."""
@@ -94,6 +112,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help=".safetensors, torch.save(state_dict), or .onnx"
     )
+    add_many(parser)
     parser.add_argument(
         "--activation",
         metavar="NAME",
@@ -163,11 +182,20 @@ def fill(parser: argparse.ArgumentParser) -> None:
     add_shape(parser)
     add_picture(parser, "the size of each layer")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=("model", "data"), writes=("output", "equations", "picture"))
+    declare_files(
+        parser,
+        reads=("model", "data", "others"),
+        writes=("output", "equations", "picture", "table"),
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    if options.table is not None:
+        from symlump.cli.many import Many, run_many
+
+        return run_many(options, Many(__name__, _COLUMNS, sorted(NETWORKS), _OF_ONE, "model"))
+    check_one(options)
     file = open_saved(options.model)
     if has_cells(file):
         return run_recurrent(options, file)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,19 +220,11 @@ def _on_cluster(
     jobs: Sequence[Job], scheduler: str, lost: Callable[[Job], Any] | None
 ) -> Iterator[tuple[Job, Any]]:
     """Workers that die lose their tasks to others; Dask gives up on a task after several deaths."""
-    try:
-        from distributed import Client, KilledWorker, as_completed
-    except ImportError:
-        raise MissingExtraError(
-            "a scheduler needs Dask: pip install 'symlump[dask]' (or: pip install distributed)"
-        ) from None
     if not jobs:
         return
-    try:
-        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise FailureError(f"no Dask scheduler answers at {scheduler}: {error}") from None
-    with client:
+    with cluster_client(scheduler) as client:
+        from distributed import KilledWorker, as_completed
+
         futures = {client.submit(job.run, key=job.key, pure=True): job for job in jobs}
         for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
             job = futures[future]
@@ -244,6 +236,31 @@ def _on_cluster(
                 result = lost(job)
             future.release()
             yield job, result
+
+
+@contextmanager
+def cluster_client(scheduler: str) -> Iterator[Any]:
+    """A client of a Dask scheduler.
+
+    Raises
+    ------
+    FailureError
+        If none answers there.
+    MissingExtraError
+        If ``distributed`` is not installed.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingExtraError(
+            "a scheduler needs Dask: pip install 'symlump[dask]' (or: pip install distributed)"
+        ) from None
+    try:
+        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise FailureError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    with client:
+        yield client
 
 
 def _killed(job: Job) -> str:

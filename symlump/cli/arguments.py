@@ -163,12 +163,21 @@ def add_many(parser: argparse.ArgumentParser) -> None:
         help="processes that share the files (default: 1)",
     )
     many.add_argument(
-        "--scheduler", metavar="ADDRESS", help="share the files among the workers of a Dask cluster"
+        "--scheduler",
+        metavar="ADDRESS",
+        help="share the files among the workers of a Dask cluster; of "
+        "symlump lump DIR, a system on disk, the partitions of its terms",
     )
 
 
-def check_one(options: argparse.Namespace) -> None:
+def check_one(options: argparse.Namespace, cluster: bool = False) -> None:
     """Raise if there are many files and no table is asked for.
+
+    Parameters
+    ----------
+    options : Namespace
+    cluster : bool
+        Whether a scheduler serves one file, too.
 
     Raises
     ------
@@ -177,7 +186,8 @@ def check_one(options: argparse.Namespace) -> None:
     """
     if options.others:
         raise MethodError("several files make one table: add --table OUT.csv")
-    refuse(options, {"jobs": 1, "scheduler": None}, "is for many files: add --table OUT.csv")
+    unset = {"jobs": 1} if cluster else {"jobs": 1, "scheduler": None}
+    refuse(options, unset, "is for many files: add --table OUT.csv")
 
 
 def declare_files(

@@ -183,9 +183,10 @@ def run(options: argparse.Namespace) -> Answer:
         from symlump.formats import IN_FOLDERS
 
         return run_many(options, Many(__name__, _COLUMNS, IN_FOLDERS, _OF_ONE))
-    check_one(options)
+    is_folder = Path(options.file).is_dir()
+    check_one(options, cluster=is_folder)
     store = model = None
-    if Path(options.file).is_dir():
+    if is_folder:
         from symlump.cli.store.lump_folder import open_folder, run_folder, small_model
 
         store = open_folder(options)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,9 @@ import numpy as np
 
 from symlump.errors import FailureError, MethodError
 from symlump.files import check_writable
+from symlump.jobs import cluster_client
 from symlump.memory import available_memory, size_text
+from symlump.store.cluster import ClusterRounds
 from symlump.store.comparison import agree
 from symlump.store.engine import LEAST_MEMORY, Engine, engine, memory_bytes, temporary_engine
 from symlump.store.quotient import write_quotient
@@ -105,7 +108,7 @@ class StoreLumping:
         How many.
     rounds : int
         Rounds of refinement.
-    place : {"in memory", "on disk"}
+    place : {"in memory", "on disk", "on a cluster"}
     checked : bool
         Whether the independent checker accepted it, which it is asked in memory only.
     quotient : Store or None
@@ -167,6 +170,7 @@ def lump_store(
     keep: Sequence[str] = (),
     memory: int | str | None = None,
     place: Literal["auto", "memory", "disk"] = "auto",
+    scheduler: str | None = None,
     seed: int = 0,
 ) -> StoreLumping:
     """Reduce a system on disk by the coarsest equivalence inside its initial partition.
@@ -187,6 +191,9 @@ def lump_store(
         The memory that may be taken: bytes, or text such as ``2GB``; default: what is free.
     place : {"auto", "memory", "disk"}
         Where to work; by itself in memory, if the estimate is that the system fits.
+    scheduler : str, optional
+        Address of a Dask scheduler (extra ``dask``), on whose workers the rounds are made; they must see the
+        store, and the folder beside the output, under the same names. Comparison and quotient are made here.
     seed : int
         It changes the work, never the result.
 
@@ -231,18 +238,20 @@ def lump_store(
         )
     if place not in ("auto", "memory", "disk"):
         raise MethodError(f"place={place!r} is none of 'auto', 'memory', 'disk'")
+    if scheduler is not None and place == "memory":
+        raise MethodError("a scheduler makes rounds on a cluster; leave place='memory' out")
     if output is not None:
         check_writable(output)
     start = time.perf_counter()
     sizes = estimate(store, memory, output)
-    if place == "memory" or (place == "auto" and sizes.fits):
+    if place == "memory" or (place == "auto" and sizes.fits and scheduler is None):
         found = _in_memory(store, method, output, initial, keep, seed)
         where = "in memory"
     else:
         if sizes.disk > sizes.free:
             raise FailureError(f"{store.path} does not fit: {sizes}")
-        found = _on_disk(store, method, output, initial, keep, sizes.limit, seed)
-        where = "on disk"
+        found = _on_disk(store, method, output, initial, keep, sizes.limit, scheduler, seed)
+        where = "on disk" if scheduler is None else "on a cluster"
     blocks, rounds, checked, quotient = found
     seconds = time.perf_counter() - start
     return StoreLumping(store, method, blocks, rounds, where, checked, quotient, seconds)
@@ -258,15 +267,19 @@ def _on_disk(
     initial: Initial,
     keep: Sequence[str],
     memory: int,
+    scheduler: str | None,
     seed: int,
 ) -> Found:
     chance = random.Random(seed)
-    with _place_to_work(store, output, memory) as (db, writer):
+    with _place_to_work(store, output, memory) as (db, writer), ExitStack() as stack:
         work = prepare(db, store, method.direction)
         blocks = start_blocks(work, initial, keep)
+        split: Callable[[int, random.Random], tuple[int, int]] = partial(refine, work)
+        if scheduler is not None:
+            split = ClusterRounds(work, stack.enter_context(cluster_client(scheduler))).refine
         rounds = 0
         for _ in range(_MAX_DRAWS):
-            blocks, more = refine(work, blocks, chance)
+            blocks, more = split(blocks, chance)
             rounds += more
             if agree(work):
                 break

@@ -14,6 +14,9 @@ DESCRIPTION = """\
 Write a Markov chain with planted blocks, chunk by chunk, look through it, lump it on disk, compare the blocks
 with the planted ones, and sort its terms once with the same engine. Every step is a process of its own
 under RLIMIT_DATA, a limit on all private memory that it asks for, touched or not, set before it starts.
+
+With --workers the rounds are made by so many processes of a Dask cluster on this machine, each under the
+limit as Dask keeps it, and one of them is killed in the second round.
 """
 _SIZES = "1e6,1e7"
 
@@ -27,6 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"how many transitions, powers of ten from 1e4 (default: {_SIZES}; 1e8 takes 20 GB of disk)",
     )
     parser.add_argument("--memory", default="2GB", metavar="SIZE", help="the limit (default: 2GB)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="on a cluster of so many processes, 2 or more"
+    )
     parser.add_argument(
         "--folder", metavar="DIR", help="where to work (default: a temporary folder)"
     )
@@ -52,6 +58,8 @@ def run(options: argparse.Namespace) -> Answer:
         if size < 10**4 or str(size).strip("0") != "1":
             raise MethodError(f"--transitions {text}: give powers of ten from 1e4 on")
         sizes.append(size)
+    if options.workers is not None:
+        return _on_cluster(options, sizes)
     rows: list[StoreRow] = []
     parent = make_folder(options.folder) if options.folder else None
     with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
@@ -83,4 +91,45 @@ def run(options: argparse.Namespace) -> Answer:
         lambda: [asdict(row) | {"ratio": row.ratio, "reached": row.reached} for row in rows],
         lambda: table_text(header, cells),
         0 if all(row.planted for row in rows) else 1,
+    )
+
+
+def _on_cluster(options: argparse.Namespace, sizes: list[int]) -> Answer:
+    """Measure on a cluster, of which a worker is killed."""
+    from symlump.bench.store.killed import ClusterRow, measure_cluster
+    from symlump.errors import MethodError
+    from symlump.files import make_folder
+    from symlump.tables import table_text
+
+    if options.workers < 2:
+        raise MethodError(f"--workers {options.workers}: one is killed, so give 2 or more")
+    rows: list[ClusterRow] = []
+    parent = make_folder(options.folder) if options.folder else None
+    with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
+        for size in sizes:
+            step(len(rows), f"{size} transitions")
+            place = Path(folder)
+            rows.append(measure_cluster(size, place, options.memory, options.workers, options.seed))
+    header = (
+        *("transitions", "blocks", "planted", "workers", "killed", "tasks", "done again"),
+        *("rounds", "lump s"),
+    )
+    cells = [
+        (
+            f"{row.transitions:.0e}".replace("e+0", "e"),
+            str(row.blocks),
+            "yes" if row.planted else "no",
+            str(row.workers),
+            "1" if row.killed else "0",
+            str(row.tasks),
+            str(row.again),
+            str(row.rounds),
+            f"{row.lump:.1f}",
+        )
+        for row in rows
+    ]
+    return Answer(
+        lambda: [asdict(row) for row in rows],
+        lambda: table_text(header, cells),
+        0 if all(row.planted and row.killed for row in rows) else 1,
     )

@@ -51,7 +51,7 @@ def open_folder(options: argparse.Namespace) -> Store:
 
 
 def small_model(options: argparse.Namespace, store: Store) -> Model | None:
-    """The system in memory, if it fits there and the output, if any, is a file.
+    """The system in memory, if it fits there, no cluster is named, and the output, if any, is a file.
 
     Raises
     ------
@@ -60,14 +60,15 @@ def small_model(options: argparse.Namespace, store: Store) -> Model | None:
     """
     sizes = estimate(store, options.memory, options.output)
     is_file = options.output is not None and Path(options.output).suffix.lower() in SUFFIXES
-    if sizes.fits and (is_file or options.output is None):
+    if sizes.fits and options.scheduler is None and (is_file or options.output is None):
         return store.model()
     why = f"needs the system in memory, which {options.file} "
-    why += (
-        f"does not fit ({sizes})"
-        if not sizes.fits
-        else "has, where --output is a file or not given"
-    )
+    if not sizes.fits:
+        why += f"does not fit ({sizes})"
+    elif options.scheduler is not None:
+        why += "has without --scheduler"
+    else:
+        why += "has, where --output is a file or not given"
     refuse(options, _IN_MEMORY, why)
     if is_file:
         raise MethodError(f"--output {options.output} {why}; name a folder")
@@ -82,7 +83,13 @@ def run_folder(options: argparse.Namespace, store: Store, method: Equivalence) -
     keep = [name for given in options.keep for name in names(given)]
     with working(f"lumping {store.variables} variables: {sizes}"):
         found = lump_store(
-            store, method, options.output, initial=options.initial, keep=keep, memory=options.memory
+            store,
+            method,
+            options.output,
+            initial=options.initial,
+            keep=keep,
+            memory=options.memory,
+            scheduler=options.scheduler,
         )
     report: dict[str, Any] = {
         "file": options.file,

@@ -134,14 +134,30 @@ def available_memory() -> int:
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError), open(path) as file:
             free.append(int(file.read()) - taken)
-    with suppress(ImportError, OSError, ValueError):  # Windows has no such module
+    left = memory_within_limits()
+    return max(0, min(free if left is None else [*free, left], default=4 << 30))
+
+
+def memory_within_limits() -> int | None:
+    """Bytes that ``ulimit -v`` and ``ulimit -d`` leave to this process; None where there is no such limit.
+
+    The first counts addresses, those of libraries too, so that some hundred megabytes are taken from the start.
+
+    Examples
+    --------
+    >>> left = memory_within_limits()
+    >>> left is None or left >= 0
+    True
+    """
+    left = []
+    with suppress(ImportError, OSError, ValueError, StopIteration):  # Windows has no such module
         import resource
 
-        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        for kind, key in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
             limit = resource.getrlimit(kind)[0]
             if limit != resource.RLIM_INFINITY:
-                free.append(limit - taken)
-    return max(0, min(free, default=4 << 30))
+                left.append(max(0, limit - _status(key)))
+    return min(left, default=None)
 
 
 def size_text(count: int) -> str:

@@ -23,7 +23,7 @@ from symlump.errors import (
     OutOfMemoryError,
     OutputError,
 )
-from symlump.memory import available_memory, size_text
+from symlump.memory import available_memory, memory_within_limits, size_text
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -154,7 +154,8 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
         If no folder can be made there.
     """
     duckdb = load_engine()
-    limit = int((memory - _BESIDE) * _SHARE)
+    left = memory_within_limits()  # libraries are loaded by now
+    limit = int(min(memory - _BESIDE, memory if left is None else left) * _SHARE)
     most = max(1, limit // _A_THREAD)
     threads = min(threads or os.cpu_count() or 1, most)
     folder = beside / f".symlump-{secrets.token_hex(8)}.tmp"

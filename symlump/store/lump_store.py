@@ -18,6 +18,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.files import check_writable
 from symlump.jobs import cluster_client
 from symlump.memory import available_memory, size_text
+from symlump.store.certificate import check_certificate, write_certificate
 from symlump.store.cluster import ClusterRounds
 from symlump.store.comparison import agree
 from symlump.store.engine import LEAST_MEMORY, Engine, engine, memory_bytes, temporary_engine
@@ -110,10 +111,12 @@ class StoreLumping:
         Rounds of refinement.
     place : {"in memory", "on disk", "on a cluster"}
     checked : bool
-        Whether the independent checker accepted it, which it is asked in memory only.
+        Whether the independent checker accepted it: it is asked in memory, and of a certificate.
     quotient : Store or None
         The reduced system, which holds the partition; None where no output was asked for.
     seconds : float
+    certificate : str
+        What the checker said of the certificate, or why it was not asked; empty where none was written.
 
     Examples
     --------
@@ -132,6 +135,7 @@ class StoreLumping:
     checked: bool
     quotient: Store | None
     seconds: float
+    certificate: str = ""
 
     def headline(self) -> str:
         """One line: sizes, method, and what is known of the result.
@@ -171,6 +175,7 @@ def lump_store(
     memory: int | str | None = None,
     place: Literal["auto", "memory", "disk"] = "auto",
     scheduler: str | None = None,
+    certificate: str | Path | None = None,
     seed: int = 0,
 ) -> StoreLumping:
     """Reduce a system on disk by the coarsest equivalence inside its initial partition.
@@ -194,6 +199,9 @@ def lump_store(
     scheduler : str, optional
         Address of a Dask scheduler (extra ``dask``), on whose workers the rounds are made; they must see the
         store, and the folder beside the output, under the same names. Comparison and quotient are made here.
+    certificate : str or Path, optional
+        A file for the certificate, with an output. On disk it is written in one pass, without a record why
+        nothing coarser will do, and the checker is asked if it and the memory suffice for it.
     seed : int
         It changes the work, never the result.
 
@@ -240,24 +248,29 @@ def lump_store(
         raise MethodError(f"place={place!r} is none of 'auto', 'memory', 'disk'")
     if scheduler is not None and place == "memory":
         raise MethodError("a scheduler makes rounds on a cluster; leave place='memory' out")
-    if output is not None:
-        check_writable(output)
+    if certificate is not None and output is None:
+        raise MethodError("a certificate names the quotient; give it an output, too")
+    for path in (output, certificate):
+        if path is not None:
+            check_writable(path)
     start = time.perf_counter()
     sizes = estimate(store, memory, output)
     if place == "memory" or (place == "auto" and sizes.fits and scheduler is None):
-        found = _in_memory(store, method, output, initial, keep, seed)
+        found = _in_memory(store, method, output, initial, keep, certificate, seed)
         where = "in memory"
     else:
         if sizes.disk > sizes.free:
             raise FailureError(f"{store.path} does not fit: {sizes}")
-        found = _on_disk(store, method, output, initial, keep, sizes.limit, scheduler, seed)
+        found = _on_disk(
+            *(store, method, output, initial, keep, sizes.limit, scheduler, certificate, seed)
+        )
         where = "on disk" if scheduler is None else "on a cluster"
-    blocks, rounds, checked, quotient = found
+    blocks, rounds, checked, quotient, said = found
     seconds = time.perf_counter() - start
-    return StoreLumping(store, method, blocks, rounds, where, checked, quotient, seconds)
+    return StoreLumping(store, method, blocks, rounds, where, checked, quotient, seconds, said)
 
 
-Found = tuple[int, int, bool, Store | None]
+Found = tuple[int, int, bool, Store | None, str]
 
 
 def _on_disk(
@@ -268,12 +281,15 @@ def _on_disk(
     keep: Sequence[str],
     memory: int,
     scheduler: str | None,
+    certificate: str | Path | None,
     seed: int,
 ) -> Found:
     chance = random.Random(seed)
     with _place_to_work(store, output, memory) as (db, writer), ExitStack() as stack:
         work = prepare(db, store, method.direction)
         blocks = start_blocks(work, initial, keep)
+        if certificate is not None:
+            db.table("v0", "select * from v")
         split: Callable[[int, random.Random], tuple[int, int]] = partial(refine, work)
         if scheduler is not None:
             split = ClusterRounds(work, stack.enter_context(cluster_client(scheduler))).refine
@@ -289,10 +305,15 @@ def _on_disk(
                 "report the system"
             )
         if writer is None:
-            return blocks, rounds, False, None
+            return blocks, rounds, False, None, ""
         monomials = write_quotient(work, writer)
         quotient = writer.finish(store.name, store.discrete, monomials)
-    return blocks, rounds, False, quotient
+        if certificate is not None:
+            write_certificate(work, replace(quotient, path=writer.folder), certificate)
+    if certificate is None:
+        return blocks, rounds, False, quotient, ""
+    accepted, said = check_certificate(certificate, memory)
+    return blocks, rounds, accepted, quotient, said
 
 
 @contextmanager
@@ -314,6 +335,7 @@ def _in_memory(
     output: str | Path | None,
     initial: Initial,
     keep: Sequence[str],
+    certificate: str | Path | None,
     seed: int,
 ) -> Found:
     from symlump.lumping.lump import lump
@@ -328,7 +350,11 @@ def _in_memory(
             labels = {"variable": np.arange(len(model.ode)), "block": lumping.partition.labels}
             writer.add_blocks("select * from chunk", labels)
             quotient = writer.finish(store.name, store.discrete, count)
-    return len(lumping.partition), lumping.rounds, lumping.exact, quotient
+    if certificate is None:
+        return len(lumping.partition), lumping.rounds, lumping.exact, quotient, ""
+    lumping.certificate().write(certificate)
+    accepted, said = check_certificate(certificate, available_memory())
+    return len(lumping.partition), lumping.rounds, lumping.exact or accepted, quotient, said
 
 
 def _reduced(model: Model, lumping: Lumping, store: Store) -> Model | ODE:

@@ -1,5 +1,6 @@
 """Lumping on disk: the partition, the quotient and the initial values of the engine in memory."""
 
+import json
 from fractions import Fraction
 
 import pytest
@@ -8,14 +9,15 @@ from hypothesis import strategies as st
 from test_refine import systems, to_ode
 
 import symlump as sl
+from symlump.cli.main import main
 from symlump.errors import FailureError, MethodError, VariableError
 
 pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra store")
 
 from symlump.bench.store.chain import PlantedChain
 from symlump.bench.store.measure import measure
+from symlump.store import certificate, rounds, writing
 from symlump.store import lump_store as verb
-from symlump.store import rounds, writing
 from symlump.store.engine import LEAST_MEMORY
 from symlump.store.lump_store import estimate
 
@@ -121,6 +123,62 @@ def test_in_memory_where_it_fits(tmp_path):
     assert found.quotient.partition() == sl.Partition([0, 0])
     assert sl.lump_store(store, sl.Backward(), memory=LEAST, place="disk").quotient is None
     assert estimate(store, "1GB").fits
+
+
+CERTIFIED = [
+    "a' = k*a - a^2*c/6 + 4/6; b' = k*b - b^2*c/6 + 2/3; c' = -c/7; d' = 0",
+    "a+ = k*a + c; b+ = k*b + c; c+ = a*b",
+    "",
+]
+
+
+@pytest.mark.parametrize("direction", METHODS)
+@pytest.mark.parametrize("text", CERTIFIED)
+def test_a_certificate_in_one_pass(tmp_path, direction, text):
+    """Written equation by equation, the checker accepts it: with functions of time, powers, any names."""
+    system, names = (
+        sl.ODE.from_text(text, ["k"]) if text else ODD,
+        None if text else ["é", '"', "]"],
+    )
+    store = sl.write_store(tmp_path / "s", system, variables=names)
+    path = tmp_path / "c.json"
+    found = sl.lump_store(store, METHODS[direction], tmp_path / "q", place="disk", certificate=path)
+    assert found.checked and found.certificate.startswith("accepted")
+    assert str(found).endswith("on disk: exact, proof checked")
+    verdict = sl.Certificate.read(path).check(store.model().ode)
+    assert verdict.accepted and not verdict.coarsest
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert len(data["blocks"]) == found.blocks and ("time" in data) == ("+" in text[:3])
+    lumping = sl.lump(store.model().ode, METHODS[direction])
+    assert sorted(map(tuple, data["blocks"].values())) == sorted(lumping.blocks)
+
+
+#: x' = -x of three variables, in chunks.
+ODD = [([0, 1, 2], [0, 1, 2], [-1, -1, -1])]
+
+
+def test_a_certificate_that_is_not_checked(tmp_path, monkeypatch, capsys):
+    store = sl.write_store(tmp_path / "s", ODD, variables=3)
+    with pytest.raises(MethodError, match="give it an output, too"):
+        sl.lump_store(store, sl.Forward(), place="disk", certificate=tmp_path / "c.json")
+    for name, value, said in (
+        ("MAX_CHARACTERS", 10, "the checker reads"),
+        ("_A_CHARACTER", 10**9, "of memory"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(certificate, name, value)
+            path, quotient = tmp_path / f"{name}.json", tmp_path / name
+            found = sl.lump_store(store, sl.Forward(), quotient, place="disk", certificate=path)
+        assert (
+            not found.checked
+            and found.certificate.startswith("not checked")
+            and said in found.certificate
+        )
+        assert "not checked independently" in str(found)
+        assert sl.Certificate.read(path).check().accepted
+    given = ["lump", str(store.path), "--method", "forward", "-o", str(tmp_path / "q")]
+    assert main([*given, "--certificate", str(tmp_path / "c.json")]) == 0
+    assert "c.json, accepted" in capsys.readouterr().out
 
 
 def test_bad_luck_is_found_out(tmp_path, monkeypatch):

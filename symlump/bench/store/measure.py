@@ -86,10 +86,10 @@ def measure(transitions: int, folder: Path, memory: int | str, seed: int = 0) ->
     limit = memory_bytes(memory)
     source, quotient = folder / "chain", folder / "quotient"
     try:
-        write = _step("write", [str(source), str(chain.states), str(seed)], limit)
-        lump = _step("lump", [str(source), str(quotient), str(limit)], limit, watched=folder)
-        sort = _step("sort", [str(source), str(limit)], limit)
-        same = _step("compare", [str(quotient), str(chain.states), str(seed)], limit)
+        write = run_step("write", [str(source), str(chain.states), str(seed)], limit)
+        lump = run_step("lump", [str(source), str(quotient), str(limit)], limit, watched=folder)
+        sort = run_step("sort", [str(source), str(limit)], limit)
+        same = run_step("compare", [str(quotient), str(chain.states), str(seed)], limit)
     finally:
         for path in (source, quotient):
             shutil.rmtree(path, ignore_errors=True)
@@ -110,10 +110,20 @@ def measure(transitions: int, folder: Path, memory: int | str, seed: int = 0) ->
     )
 
 
-def _step(
-    name: str, arguments: Sequence[str], limit: int, watched: Path | None = None
+def run_step(
+    name: str,
+    arguments: Sequence[str],
+    limit: int,
+    watched: Path | None = None,
+    module: str = "symlump.bench.store.measure",
 ) -> dict[str, Any]:
-    """Run a step of this module in a process that may take ``limit`` bytes of data; what it says."""
+    """Run a step of a module in a process that may take ``limit`` bytes of data; what it says.
+
+    Raises
+    ------
+    FailureError
+        With the last line that the process said, if it failed.
+    """
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -125,7 +135,7 @@ def _step(
         watcher.start()
     try:
         run = subprocess.run(
-            [sys.executable, "-m", "symlump.bench.store.measure", name, *arguments],
+            [sys.executable, "-m", module, name, *arguments],
             preexec_fn=limited,
             capture_output=True,
             text=True,

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from symlump.cli.answer import Answer
-from symlump.progress import bar
+from symlump.progress import bar, working
 
 DESCRIPTION = """\
 Write a Markov chain with planted blocks, chunk by chunk, look through it, lump it on disk, compare the blocks
@@ -34,6 +34,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="on a cluster of so many processes, 2 or more"
     )
     parser.add_argument(
+        "--engines",
+        action="store_true",
+        help="instead: DuckDB and Polars at one round's join and sums, and at one sort",
+    )
+    parser.add_argument(
+        "--models",
+        metavar="DIR",
+        help="instead: lump every model below a folder in memory and on disk, and compare",
+    )
+    parser.add_argument(
         "--folder", metavar="DIR", help="where to work (default: a temporary folder)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the chain (default: 0)")
@@ -49,6 +59,8 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.memory import size_text
     from symlump.tables import table_text
 
+    if options.models is not None:
+        return _models(options)
     sizes = []
     for text in names(options.transitions):
         try:
@@ -58,6 +70,8 @@ def run(options: argparse.Namespace) -> Answer:
         if size < 10**4 or str(size).strip("0") != "1":
             raise MethodError(f"--transitions {text}: give powers of ten from 1e4 on")
         sizes.append(size)
+    if options.engines:
+        return _engines(options, sizes)
     if options.workers is not None:
         return _on_cluster(options, sizes)
     rows: list[StoreRow] = []
@@ -133,3 +147,43 @@ def _on_cluster(options: argparse.Namespace, sizes: list[int]) -> Answer:
         lambda: table_text(header, cells),
         0 if all(row.planted and row.killed for row in rows) else 1,
     )
+
+
+def _engines(options: argparse.Namespace, sizes: list[int]) -> Answer:
+    """Measure DuckDB and Polars."""
+    from symlump.bench.store.engines import EngineRow, measure_engines
+    from symlump.files import make_folder
+    from symlump.memory import size_text
+    from symlump.tables import table_text
+
+    rows: list[EngineRow] = []
+    parent = make_folder(options.folder) if options.folder else None
+    with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
+        for number, size in enumerate(sizes):
+            step(number, f"{size} transitions")
+            rows += measure_engines(size, Path(folder), options.memory, options.seed)
+    cells = [
+        (
+            f"{row.transitions:.0e}".replace("e+0", "e"),
+            row.task,
+            row.engine,
+            "–" if row.seconds is None else f"{row.seconds:.1f}",
+            "–" if row.peak is None else size_text(row.peak),
+            row.said or ("yes" if row.right else "no"),
+        )
+        for row in rows
+    ]
+    header = ("transitions", "task", "engine", "seconds", "peak memory", "right")
+    return Answer(lambda: [asdict(row) for row in rows], lambda: table_text(header, cells))
+
+
+def _models(options: argparse.Namespace) -> Answer:
+    """Compare models lumped in memory and on disk; what is done stays in --folder, if there is one."""
+    from symlump.bench.store.models import compare_models, summary
+    from symlump.files import make_folder
+
+    parent = make_folder(options.folder) if options.folder else None
+    with working("comparing"), tempfile.TemporaryDirectory(dir=parent) as folder:
+        rows = compare_models(Path(options.models), parent or Path(folder))
+    good = all(row.get("same") or "error" in row for row in rows)
+    return Answer(lambda: rows, lambda: summary(rows), 0 if good else 1)

@@ -29,7 +29,7 @@ _OF_FILES = {
 }
 #: Options that need the system in memory, when they are not given.
 _IN_MEMORY = {
-    **dict.fromkeys(("certificate", "picture", "retain")),
+    **dict.fromkeys(("picture", "retain")),
     **dict.fromkeys(("partition", "by_digest", "relative", "erode"), False),
     **{"eps": 0.0, "linkage": "closure", "observable": []},
 }
@@ -90,6 +90,7 @@ def run_folder(options: argparse.Namespace, store: Store, method: Equivalence) -
             keep=keep,
             memory=options.memory,
             scheduler=options.scheduler,
+            certificate=options.certificate,
         )
     report: dict[str, Any] = {
         "file": options.file,
@@ -110,6 +111,8 @@ def run_folder(options: argparse.Namespace, store: Store, method: Equivalence) -
         "seconds": found.seconds,
         "output": options.output,
     }
+    if options.certificate is not None:
+        report |= {"certificate": options.certificate, "certificate_check": found.certificate}
     return Answer(lambda: report, lambda: _text(found, str(sizes), options))
 
 
@@ -126,4 +129,6 @@ def _text(found: StoreLumping, sizes: str, options: argparse.Namespace) -> str:
             f"{count_text(small.variables, 'variable')}, {count_text(small.terms, 'term')} and "
             f"the blocks written to {options.output}, {size_text(small.size)}"
         )
+    if options.certificate is not None:
+        lines.append(f"certificate written to {options.certificate}, {found.certificate}")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ _NUMPY = re.compile(r"Unable to allocate (?P<size>[\d.]+ \w+)")
 _TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
 #: Set aside (as addresses, which take no memory) for what has to be done and said once all is taken.
 _RESERVE = 4 << 20
+_A_THREAD = 64 << 20
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -138,10 +139,14 @@ def available_memory() -> int:
     return max(0, min(free if left is None else [*free, left], default=4 << 30))
 
 
-def memory_within_limits() -> int | None:
+def memory_within_limits(threads: int = 0) -> int | None:
     """Bytes that ``ulimit -v`` and ``ulimit -d`` leave to this process; None where there is no such limit.
 
-    The first counts addresses, those of libraries too, so that some hundred megabytes are taken from the start.
+    Parameters
+    ----------
+    threads : int
+        How many there will be. The first of the limits counts addresses: those of libraries, and those that
+        the C library reserves for every thread that allocates, 64 MiB.
 
     Examples
     --------
@@ -156,7 +161,8 @@ def memory_within_limits() -> int | None:
         for kind, key in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
             limit = resource.getrlimit(kind)[0]
             if limit != resource.RLIM_INFINITY:
-                left.append(max(0, limit - _status(key)))
+                reserved = threads * _A_THREAD if kind == resource.RLIMIT_AS else 0
+                left.append(max(0, limit - _status(key) - reserved))
     return min(left, default=None)
 
 

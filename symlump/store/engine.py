@@ -33,6 +33,8 @@ _BESIDE = 200 << 20
 _SHARE = 0.5
 #: Below this the engine cannot sort or join at all.
 LEAST_MEMORY = 350 << 20
+#: As many threads are started in all, whatever is asked for.
+_THREADS = 9
 #: Each thread has buffers of its own.
 _A_THREAD = 160 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -154,7 +156,7 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
         If no folder can be made there.
     """
     duckdb = load_engine()
-    left = memory_within_limits()  # libraries are loaded by now
+    left = memory_within_limits(_THREADS)  # libraries are loaded by now
     limit = int(min(memory - _BESIDE, memory if left is None else left) * _SHARE)
     most = max(1, limit // _A_THREAD)
     threads = min(threads or os.cpu_count() or 1, most)

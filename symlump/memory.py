@@ -15,7 +15,8 @@ _NUMPY = re.compile(r"Unable to allocate (?P<size>[\d.]+ \w+)")
 _TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
 #: Set aside (as addresses, which take no memory) for what has to be done and said once all is taken.
 _RESERVE = 4 << 20
-_A_THREAD = 64 << 20
+#: Of an engine with ten threads: code, and what is reserved for threads.
+_ADDRESSES = 700 << 20
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -135,35 +136,40 @@ def available_memory() -> int:
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError), open(path) as file:
             free.append(int(file.read()) - taken)
-    left = memory_within_limits()
-    return max(0, min(free if left is None else [*free, left], default=4 << 30))
+    for key, limit in _limits().items():
+        with suppress(OSError, ValueError, StopIteration):
+            taken = _status(key)
+        free.append(limit - taken)
+    return max(0, min(free, default=4 << 30))
 
 
-def memory_within_limits(threads: int = 0) -> int | None:
-    """Bytes that ``ulimit -v`` and ``ulimit -d`` leave to this process; None where there is no such limit.
+def memory_limit() -> int | None:
+    """Bytes of memory that ``ulimit -v`` and ``ulimit -d`` allow in all; None where there is no such limit.
 
-    Parameters
-    ----------
-    threads : int
-        How many there will be. The first of the limits counts addresses: those of libraries, and those that
-        the C library reserves for every thread that allocates, 64 MiB.
+    The first counts addresses, not memory: also those of code, and the 64 MiB that the C library reserves for
+    each thread that allocates. So much is taken off.
 
     Examples
     --------
-    >>> left = memory_within_limits()
-    >>> left is None or left >= 0
+    >>> limit = memory_limit()
+    >>> limit is None or limit >= 0
     True
     """
-    left = []
-    with suppress(ImportError, OSError, ValueError, StopIteration):  # Windows has no such module
+    allowed = [limit - _ADDRESSES * (key == "VmSize") for key, limit in _limits().items()]
+    return max(0, min(allowed)) if allowed else None
+
+
+def _limits() -> dict[str, int]:
+    """Limits that are set, by what Linux calls the size that they limit."""
+    found = {}
+    with suppress(ImportError):  # Windows has no such module
         import resource
 
         for kind, key in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
             limit = resource.getrlimit(kind)[0]
             if limit != resource.RLIM_INFINITY:
-                reserved = threads * _A_THREAD if kind == resource.RLIMIT_AS else 0
-                left.append(max(0, limit - _status(key) - reserved))
-    return min(left, default=None)
+                found[key] = limit
+    return found
 
 
 def size_text(count: int) -> str:

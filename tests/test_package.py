@@ -60,7 +60,7 @@ BELOW = {
     "network": {"ode", "lumping", "enclosures"},
     "compression": {"ode", "proof", "enclosures", "lumping", "network"},
     "tolerances": {"ode", "enclosures", "lumping", "network", "compression"},
-    "store": {"ode", "lumping", "formats"},
+    "store": {"ode", "proof", "lumping", "formats"},
     "datasets": {"ode", "network"},
     "display": {"ode", "proof", "lumping", "network", "compression", "tolerances"},
 }

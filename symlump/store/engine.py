@@ -23,7 +23,7 @@ from symlump.errors import (
     OutOfMemoryError,
     OutputError,
 )
-from symlump.memory import available_memory, memory_within_limits, size_text
+from symlump.memory import available_memory, memory_limit, size_text
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -33,8 +33,6 @@ _BESIDE = 200 << 20
 _SHARE = 0.5
 #: Below this the engine cannot sort or join at all.
 LEAST_MEMORY = 350 << 20
-#: As many threads are started in all, whatever is asked for.
-_THREADS = 9
 #: Each thread has buffers of its own.
 _A_THREAD = 160 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -156,8 +154,8 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
         If no folder can be made there.
     """
     duckdb = load_engine()
-    left = memory_within_limits(_THREADS)  # libraries are loaded by now
-    limit = int(min(memory - _BESIDE, memory if left is None else left) * _SHARE)
+    allowed = memory_limit()
+    limit = int((min(memory, memory if allowed is None else allowed) - _BESIDE) * _SHARE)
     most = max(1, limit // _A_THREAD)
     threads = min(threads or os.cpu_count() or 1, most)
     folder = beside / f".symlump-{secrets.token_hex(8)}.tmp"

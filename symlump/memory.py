@@ -15,8 +15,10 @@ _NUMPY = re.compile(r"Unable to allocate (?P<size>[\d.]+ \w+)")
 _TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
 #: Set aside (as addresses, which take no memory) for what has to be done and said once all is taken.
 _RESERVE = 4 << 20
-#: Of an engine with ten threads: code, and what is reserved for threads.
-_ADDRESSES = 700 << 20
+#: Of code, and of two reserves for threads.
+_ADDRESSES = 400 << 20
+#: What ``mallopt`` of glibc sets: from which size on blocks are given back, and how many reserves there are.
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -146,8 +148,8 @@ def available_memory() -> int:
 def memory_limit() -> int | None:
     """Bytes of memory that ``ulimit -v`` and ``ulimit -d`` allow in all; None where there is no such limit.
 
-    The first counts addresses, not memory: also those of code, and the 64 MiB that the C library reserves for
-    each thread that allocates. So much is taken off.
+    The first counts addresses, not memory: also those of code, and the reserves of the C library, of 64 MiB
+    each. So much is taken off.
 
     Examples
     --------
@@ -157,6 +159,24 @@ def memory_limit() -> int | None:
     """
     allowed = [limit - _ADDRESSES * (key == "VmSize") for key, limit in _limits().items()]
     return max(0, min(allowed)) if allowed else None
+
+
+def give_back_blocks() -> None:
+    """Have the C library return what is freed to the system, in place of keeping addresses for later.
+
+    By itself glibc keeps the addresses of large blocks once some have been freed, and reserves more for each
+    thread: under a limit of addresses a program fails that uses half of them. Other libraries are left alone.
+
+    Examples
+    --------
+    >>> give_back_blocks()
+    """
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, 128 << 10)
+        library.mallopt(_ARENA_MAX, 2)
 
 
 def _limits() -> dict[str, int]:

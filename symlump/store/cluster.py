@@ -1,6 +1,6 @@
 """Rounds of refinement on a Dask cluster: the same sums as in one engine, by frames that are spread by key.
 
-What :mod:`symlump.store.rounds` does in SQL is made of one operation. Values lie at keys (variables or
+What :mod:`symlump.store.rounds` does in SQL is made of one operation. RoundValues lie at keys (variables or
 monomials), an edge leads from a key to a target with a coefficient, and a target gets the sum of coefficient
 times value. A frame is spread over partitions by a hash of its key, so that edges and values of one key lie
 in one partition; partial sums go to the partitions of their targets. Edges are spread once, and their
@@ -21,7 +21,7 @@ from symlump.errors import FailureError, MissingExtraError
 from symlump.files import make_folder
 from symlump.store.cluster_tasks import (
     ROWS,
-    Values,
+    RoundValues,
     count_names,
     empty,
     empty_edges,
@@ -95,7 +95,7 @@ class ClusterRounds:
         seed = chance.getrandbits(63)
         now = self._folder / f"blocks{self._state}"
         after = make_folder(self._folder / f"blocks{self._state + 1}")
-        values = Values(str(now), seed, self._short or self._work.direction == "forward")
+        values = RoundValues(str(now), seed, self._short or self._work.direction == "forward")
         first = self._terms if self._short or self._work.direction == "forward" else self._factors
         sums = self._frames.from_map(
             spread_blocks, range(self.parts), edges=first, values=values, meta=empty()

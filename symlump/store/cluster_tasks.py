@@ -143,7 +143,7 @@ def _products(target: Ints, c: Ints, a: Ints, b: Ints) -> Any:
 
 
 @dataclass(frozen=True)
-class Values:
+class RoundValues:
     """The random values of variables: of their blocks."""
 
     folder: str
@@ -156,7 +156,7 @@ class Values:
         return frame["variable"].to_numpy(), _mix(frame["block"].to_numpy(), self.seed)
 
 
-def spread_blocks(number: int, edges: str, values: Values) -> Any:
+def spread_blocks(number: int, edges: str, values: RoundValues) -> Any:
     """What the values of one partition add to their targets: modulo the prime, or 64 bits in all."""
     import pandas
 

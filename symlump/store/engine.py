@@ -23,7 +23,7 @@ from symlump.errors import (
     OutOfMemoryError,
     OutputError,
 )
-from symlump.memory import available_memory, memory_limit, size_text
+from symlump.memory import available_memory, give_back_blocks, memory_limit, size_text
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -155,6 +155,8 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
     """
     duckdb = load_engine()
     allowed = memory_limit()
+    if allowed is not None:
+        give_back_blocks()
     limit = int((min(memory, memory if allowed is None else allowed) - _BESIDE) * _SHARE)
     most = max(1, limit // _A_THREAD)
     threads = min(threads or os.cpu_count() or 1, most)

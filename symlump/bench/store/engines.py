@@ -24,7 +24,7 @@ _FACTOR, _SHIFT = 2654435761, 12345
 
 
 @dataclass(frozen=True)
-class EngineRow:
+class EngineTime:
     """One engine at one task.
 
     Parameters
@@ -56,7 +56,7 @@ class EngineRow:
 
 def measure_engines(
     transitions: int, folder: Path, memory: int | str, seed: int = 0
-) -> list[EngineRow]:
+) -> list[EngineTime]:
     """Measure both engines at both tasks, in a folder that is empty afterwards.
 
     Raises
@@ -83,7 +83,7 @@ def measure_engines(
                     )
                 except FailureError as error:
                     said = str(error).partition("failed: ")[2]
-                    rows.append(EngineRow(transitions, limit, name, task, None, None, None, said))
+                    rows.append(EngineTime(transitions, limit, name, task, None, None, None, said))
                     continue
                 if task == "round":
                     sums.append(found["check"])
@@ -93,7 +93,7 @@ def measure_engines(
                     else found["check"] == chain.transitions + chain.states
                 )
                 rows.append(
-                    EngineRow(
+                    EngineTime(
                         *(transitions, limit, name, task, found["seconds"], found["peak"], right)
                     )
                 )

@@ -151,12 +151,12 @@ def _on_cluster(options: argparse.Namespace, sizes: list[int]) -> Answer:
 
 def _engines(options: argparse.Namespace, sizes: list[int]) -> Answer:
     """Measure DuckDB and Polars."""
-    from symlump.bench.store.engines import EngineRow, measure_engines
+    from symlump.bench.store.engines import EngineTime, measure_engines
     from symlump.files import make_folder
     from symlump.memory import size_text
     from symlump.tables import table_text
 
-    rows: list[EngineRow] = []
+    rows: list[EngineTime] = []
     parent = make_folder(options.folder) if options.folder else None
     with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
         for number, size in enumerate(sizes):

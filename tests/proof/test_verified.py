@@ -125,6 +125,15 @@ def test_an_exponent_becomes_a_number_where_variables_are_equal(n):
     assert both(lumping.certificate().data) == [(True, True)] * 2
 
 
+@pytest.mark.parametrize("member", ["e", "absent"])
+def test_a_member_that_is_no_variable_is_refused(member):
+    e = {"e": ("inverse", "1 + x")}
+    blocks = {"b": ["x", member]}
+    data = claimed("forward", {"x": "e", "y": "e"}, {"b": "2*e"}, e, e, blocks=blocks)
+    certificate = sl.Certificate(data)
+    assert certificate.check_verified().answer == certificate.check().answer == "rejected"
+
+
 def test_gradients_through_whole_powers():
     """Exponents that are 3 and -2 wherever they have a value; the modulus of a small prime is not taken."""
     functions = {

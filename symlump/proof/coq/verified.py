@@ -66,8 +66,9 @@ def check_verified(
     def examine() -> Verdict:
         claim = read_claim(certificate, system)
         known = _answer_in_python(claim)
+        numbered = number_claim(claim)  # no claim but about a partition
         where_defined(claim)
-        found = _judged(number_claim(claim), claim.tolerance != "0", _proved if coqc else ask)
+        found = _judged(numbered, claim.tolerance != "0", _proved if coqc else ask)
         if found.accepted and known != "accepted" and (fault := _fault_of_record(claim)):
             raise Inconclusive(f"{found.reason}; not by the record in the file, {fault}")
         if (

@@ -17,6 +17,7 @@ from symlump.formats.events import Event, names_in, replace_names
 from symlump.formats.source import quote
 from symlump.lumping.partition import Partition
 from symlump.ode.functions import algebra
+from symlump.ode.notation import count_text
 from symlump.ode.substitute import substitute
 from symlump.ode.system import ODE
 from symlump.suggest import did_you_mean
@@ -77,7 +78,8 @@ class Model:
     format: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
-        return f"<Model {self.name!r}: {len(self.ode)} variables, {self.ode.terms} terms>"
+        sizes = f"{count_text(len(self.ode), 'variable')}, {count_text(self.ode.terms, 'term')}"
+        return f"<Model {self.name!r}: {sizes}>"
 
     def initial_partition(
         self,

@@ -15,6 +15,7 @@ from symlump.errors import MethodError, SimulationError
 from symlump.lumping.observed import ObservedError, observed_error
 from symlump.lumping.solutions.comparison import NORMS
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
     from symlump.lumping.lumping import Lumping
@@ -219,7 +220,7 @@ class ErrorBound:
                 line += f"  {seen[name]:>10.4g}  {ratio}".rstrip()
             lines.append(line)
         if len(self.blocks) > max_blocks:
-            lines.append(f"… {len(self.blocks) - max_blocks} more blocks")
+            lines.append(f"… {count_text(len(self.blocks) - max_blocks, 'more block')}")
         if self.discrete:
             lines.append(f"D = {at_most(self.defect)}; each step enclosed")
         elif self.logarithmic_norm is None:

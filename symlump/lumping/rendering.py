@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from symlump.colours import ink_name
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note
-from symlump.ode.notation import name_latex, words_latex
+from symlump.ode.notation import count_text, name_latex, words_latex
 from symlump.ode.system import ODE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def lumping_text(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
     for name, block in merged[:max_blocks]:
         lines.append(f"{name} = " + _joined(block, join))
     if len(merged) > max_blocks:
-        lines.append(f"… {len(merged) - max_blocks} more blocks")
+        lines.append(f"… {count_text(len(merged) - max_blocks, 'more block')}")
     lines.append(lumping.quotient.to_text(max_equations=max_equations))
     # Where all that was allowed is merged, nothing coarser can be missed.
     split = len(lumping.partition) > len(lumping.initial)
@@ -45,7 +45,8 @@ def lumping_latex(lumping: Lumping, max_blocks: int, max_equations: int) -> str:
         for b, block in merged[:max_blocks]
     ]
     if len(merged) > max_blocks:
-        rows.append(rf"&\;\;\vdots \quad (\text{{{len(merged) - max_blocks} more blocks}})")
+        left = count_text(len(merged) - max_blocks, "more block")
+        rows.append(rf"&\;\;\vdots \quad (\text{{{left}}})")
     quotient = lumping.quotient.to_latex(max_equations=max_equations, written=new)
     return side_by_side(lumping.ode, rows, quotient, old)
 

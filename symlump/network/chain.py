@@ -14,6 +14,7 @@ from symlump.network.activations.table import ACTIVATIONS
 from symlump.network.nodes import Affine, Apply, GroupSum, Input, Node
 from symlump.network.precision import Dtype
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.notation import count_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +257,7 @@ class Chain:
     def __repr__(self) -> str:
         widths = "–".join(map(str, self.widths))
         kinds = list(dict.fromkeys(layer.activation.name for layer in self.hidden)) or ["linear"]
-        return f"<Chain: {widths}, {', '.join(kinds)}, {self.parameters} parameters>"
+        return f"<Chain: {widths}, {', '.join(kinds)}, {count_text(self.parameters, 'parameter')}>"
 
 
 def dense_nodes(chain: Chain, x: str | None = None) -> tuple[Node, ...]:

@@ -20,6 +20,7 @@ from symlump.network.precision import PRECISIONS, Dtype
 from symlump.network.shared import check_shared, held_by_each, refuse_shared, sharing
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Untouched
 from symlump.ode.exact import FloatArray
+from symlump.ode.notation import count_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -310,7 +311,7 @@ class Network:
         Examples
         --------
         >>> Network.dense([[[1.0]]]).dense_chain("Quantize")
-        <Chain: 1–1, linear, 1 parameters>
+        <Chain: 1–1, linear, 1 parameter>
         """
         chain = self.chain
         if chain is None:
@@ -506,14 +507,15 @@ class Network:
         chain = self.chain
         if chain is not None:
             shown = repr(chain).replace("<Chain", "<Network")
-            return shown.replace(f"{chain.parameters} param", f"{self.parameters} param")
+            counts = (count_text(net.parameters, "parameter") for net in (chain, self))
+            return shown.replace(*counts)
         ends = " → ".join(
             " + ".join(f"({_plain(self.shapes[name])})" for name in names)
             for names in ([node.name for node in self.inputs], self.outputs)
         )
-        layers = f"{len(self.layers)} layer" + ("" if len(self.layers) == 1 else "s")
+        layers = count_text(len(self.layers), "layer")
         rest = f", {len(self.untouched)} left untouched" if self.untouched else ""
-        return f"<Network: {ends}, {layers}, {self.parameters} parameters{rest}>"
+        return f"<Network: {ends}, {layers}, {count_text(self.parameters, 'parameter')}{rest}>"
 
 
 def _plain(shape: Iterable[int]) -> str:

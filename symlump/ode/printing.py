@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.ode.notation import Term, left_latex, left_text, name_latex, signed_sum
+from symlump.ode.notation import Term, count_text, left_latex, left_text, name_latex, signed_sum
 
 if TYPE_CHECKING:
     from symlump.ode.system import ODE
@@ -25,7 +25,7 @@ def system_text(ode: ODE, max_equations: int, max_terms: int, digits: int) -> st
         + equation_text(ode, i, max_terms, digits)
         for i in _shown(len(ode), max_equations)
     ]
-    lines = _with_gap(lines, len(ode), max_equations, "… {} more equations")
+    lines = _with_gap(lines, len(ode), max_equations, "… {}")
     if any(map(_CUT_NUMBER.search, lines)):
         lines.append(f"(numbers with … are rounded to {digits} digits here, not in the system)")
     return "\n".join(lines)
@@ -105,7 +105,7 @@ def system_latex(
         + equation_latex(ode, i, max_terms, digits, written)
         for i in _shown(len(ode), max_equations)
     ]
-    gap = r"&\;\;\vdots \quad (\text{{{} more equations}})"
+    gap = r"&\;\;\vdots \quad (\text{{{}}})"
     lines = _with_gap(lines, len(ode), max_equations, gap)
     # Fractions of neighbouring equations would touch one another.
     end = " \\\\\n" if ode.generators is None else " \\\\[4pt]\n"
@@ -124,7 +124,11 @@ def _with_gap(lines: list[str], count: int, limit: int, gap: str) -> list[str]:
     if count <= limit:
         return lines
     tail = limit // 4
-    return [*lines[: limit - tail], gap.format(count - limit), *lines[limit - tail :]]
+    return [
+        *lines[: limit - tail],
+        gap.format(count_text(count - limit, "more equation")),
+        *lines[limit - tail :],
+    ]
 
 
 def equation_terms(ode: ODE, row: int, limit: int) -> tuple[list[Term], int]:

@@ -21,6 +21,7 @@ from symlump.ode.course import (
 )
 from symlump.ode.exact import FloatArray
 from symlump.ode.maps import checked_steps
+from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -62,7 +63,8 @@ class Trajectory:
 
     def __repr__(self) -> str:
         span = f", {self.times[0]:g} … {self.times[-1]:g}" if self.times.size else ""
-        return f"<Trajectory: {len(self.variables)} variables at {self.times.size} times{span}>"
+        many = count_text(len(self.variables), "variable")
+        return f"<Trajectory: {many} at {count_text(self.times.size, 'time')}{span}>"
 
 
 def jacobian(ode: ODE, x: FloatArray) -> sparse.csr_array:

@@ -24,6 +24,7 @@ from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.symbols import SymbolTable
 from symlump.ode.monomials import Monomials
+from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
     import networkx
@@ -142,9 +143,8 @@ class ODE:
 
         Examples
         --------
-        >>> print(ODE.from_text("x' = -k*x; y' = k*x", parameters=["k"]))
+        >>> print(ODE.from_text("x' = -k*x", parameters=["k"]))
         x' = -x*k
-        y' = x*k
         k' = 0
         """
         from symlump.formats.equations import read_equations
@@ -259,8 +259,7 @@ class ODE:
     def to_sympy(self) -> dict[sympy.Symbol, sympy.Expr]:
         """The system as ``{Symbol: Expr}``; floats become the exact rationals they denote.
 
-        Symbols are plain, ``sympy.Symbol(name)``; time is ``Symbol("t")``, or
-        ``Symbol("time()")`` where a variable is called t.
+        Symbols are ``sympy.Symbol(name)``; time is ``Symbol("t")``, or ``Symbol("time()")`` if t is a variable.
 
         Returns
         -------
@@ -587,7 +586,8 @@ class ODE:
 
     def __repr__(self) -> str:
         time = ", discrete time" if self.discrete else ""
-        return f"<{type(self).__name__}: {len(self)} variables, {self.terms} terms{time}>"
+        sizes = f"{count_text(len(self), 'variable')}, {count_text(self.terms, 'term')}"
+        return f"<{type(self).__name__}: {sizes}{time}>"
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.to_latex()}$"

@@ -23,6 +23,7 @@ from symlump.lumping.map_bounds import check_steps
 from symlump.lumping.plan import EquivalencePlan
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
+from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
     from symlump.compression.recurrent.plan import RecurrentPlan
@@ -101,7 +102,7 @@ def linear_rows(
         return SweepRow(eps, len(lumping), terms, lumping.defect, None, None, None, lumping)
 
     forms = plan.method.forms(plan.ode)
-    return measure, f"{len(plan.ode)} variables, by ε-linear lumping {purpose(forms)}"
+    return measure, f"{count_text(len(plan.ode), 'variable')}, by ε-linear lumping {purpose(forms)}"
 
 
 def system_rows(
@@ -131,7 +132,7 @@ def system_rows(
     method = plan.method
     relative = " relative" if method.relative else ""
     kind = f"by{relative} ε-{method.direction} equivalence ({method.linkage})"
-    return measured, f"{len(plan.ode)} variables, {kind}"
+    return measured, f"{count_text(len(plan.ode), 'variable')}, {kind}"
 
 
 def network_rows(

@@ -125,7 +125,7 @@ def test_names_and_equality() -> None:
     system = sl.ODE.from_text("x⁺ = x/2 + tanh(x)")
     assert system == sl.ODE.from_text("x' = x/2 + tanh(x)").as_map()
     assert system != sl.ODE.from_text("x' = x/2 + tanh(x)")
-    assert repr(system) == "<ODE: 1 variables, 2 terms, discrete time>"
+    assert repr(system) == "<ODE: 1 variable, 2 terms, discrete time>"
     assert system.to_latex().splitlines()[1] == r"{x}^{+} &= \frac{1}{2}\,x + \tanh\left(x\right)"
     assert sl.ODE.from_text(str(system)) == system
     assert "a⁺ = b⁺" in str(

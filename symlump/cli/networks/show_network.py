@@ -16,6 +16,7 @@ from symlump.network.nodes import Affine, Apply, Combine, Node, Pool
 from symlump.network.rewrite import reducible
 from symlump.network.state_dict import read_network
 from symlump.network.step_nodes import ByPlace, Operation, Untouched
+from symlump.ode.notation import count_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.progress import working
 from symlump.tables import table_text
@@ -175,7 +176,7 @@ def _text(
         table_text(columns, table),
     ]
     if len(rows) > _ROWS:
-        lines.append(f"… {len(rows) - _ROWS} more nodes")
+        lines.append(f"… {count_text(len(rows) - _ROWS, 'more node')}")
     if ode is not None:
         lines += ["", "influence form:", ode.to_text(options.equations, options.terms)]
     return "\n".join(lines)

@@ -42,7 +42,7 @@ from symlump.lumping.linear.splitting.submodules import (
 from symlump.lumping.lumping import CHECKED_TERMS
 from symlump.memory import memory_errors
 from symlump.ode.functions.wording import with_unknown
-from symlump.ode.notation import signed_sum
+from symlump.ode.notation import count_text, signed_sum
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -142,7 +142,7 @@ class Hierarchy:
         """
         kind = "maximal chain" if self.maximal else "chain"
         shown = ", ".join(map(str, self.dimensions)) or "none but 0 and all variables"
-        text = f"{len(self.ode)} variables, {kind} of exact linear lumpings of dimensions {shown}"
+        text = f"{count_text(len(self.ode), 'variable')}, {kind} of exact linear lumpings of dimensions {shown}"
         if self.maximal:
             text += with_unknown(self.ode)
         if not self.lumpings:
@@ -179,7 +179,7 @@ class Hierarchy:
             lines.append(f"{len(lumping)}: adds " + ", ".join(added[:4]) + more)
             before = lumping
         if len(self) > max_lines:
-            lines.append(f"… {len(self) - max_lines} more lumpings")
+            lines.append(f"… {count_text(len(self) - max_lines, 'more lumping')}")
         total = 0
         for factor in self.factors:
             where = f"between {total} and {total + factor.dimension}"

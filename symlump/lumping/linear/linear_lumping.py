@@ -21,7 +21,7 @@ from symlump.lumping.rendering import side_by_side, titled_latex
 from symlump.ode.exact import FloatArray
 from symlump.ode.functions.wording import taken_as_unknown, unknown_note, with_unknown
 from symlump.ode.maps import in_time
-from symlump.ode.notation import Term, name_latex, signed_sum
+from symlump.ode.notation import Term, count_text, name_latex, signed_sum
 from symlump.ode.system import ODE
 from symlump.proof.certificate import Certificate, check_accepted, linear_claim
 from symlump.proof.check import Verdict, check
@@ -405,7 +405,7 @@ class LinearLumping:
             text = linear_form_text(self.rows.row(i), self.ode.variables, latex)
             lines.append(f"{name_latex(names[i])} &= {text}" if latex else f"{names[i]} = {text}")
         if len(longer) > most:
-            more = f"{len(longer) - most} more rows"
+            more = count_text(len(longer) - most, "more row")
             gap = rf"&\;\;\vdots \quad (\text{{{more}}})" if latex else f"… {more}"
             lines.append(gap)
         return lines

@@ -16,6 +16,7 @@ from symlump.network.network import Network
 from symlump.network.recurrent.symbolic import outputs_of
 from symlump.ode.functions.algebra import Polynomial, symbol
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.notation import count_text
 from symlump.ode.system import ODE
 
 
@@ -143,6 +144,6 @@ class NeuralODE:
         return ODE.from_table([*names, *inputs], [*equations, *rest], table, inputs)
 
     def __repr__(self) -> str:
-        inputs = ", of the time" if self.uses_time else ""
-        inputs += f", {self.inputs} inputs" if self.inputs else ""
-        return f"<NeuralODE: {self.states} states{inputs}, {self.parameters} parameters>"
+        said = [count_text(self.states, "state"), *["of the time"] * self.uses_time]
+        said += [count_text(self.inputs, "input")] * (self.inputs > 0)
+        return f"<NeuralODE: {', '.join([*said, count_text(self.parameters, 'parameter')])}>"

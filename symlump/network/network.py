@@ -507,8 +507,8 @@ class Network:
         chain = self.chain
         if chain is not None:
             shown = repr(chain).replace("<Chain", "<Network")
-            counts = (count_text(net.parameters, "parameter") for net in (chain, self))
-            return shown.replace(*counts)
+            before, own = (count_text(net.parameters, "parameter") for net in (chain, self))
+            return shown.replace(before, own)
         ends = " → ".join(
             " + ".join(f"({_plain(self.shapes[name])})" for name in names)
             for names in ([node.name for node in self.inputs], self.outputs)

@@ -59,10 +59,16 @@ class Input(Node):
     values : int
         Where it holds whole numbers: how many there are, from 0 on (1 where that is not known); 0 for real
         numbers.
+    called : str
+        Its name where the network came from, and will be where it goes; empty where that is its own.
+    whole : str
+        The type of whole numbers there, as numpy names it.
     """
 
     size: Shape
     values: int = 0
+    called: str = ""
+    whole: str = "int64"
 
     def drawn(self, generator: np.random.Generator, count: int) -> FloatArray:
         """Samples: standard normal, or whole numbers of equal chances."""

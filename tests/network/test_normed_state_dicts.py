@@ -120,7 +120,7 @@ def test_the_command_line_says_where_they_were_taken_to_stand(tmp_path: Path, ca
     assert read_network(small).network.parameters <= 0.7 * 108
 
 
-@pytest.mark.parametrize("library", ["keras", "flax", "flax, layers"])
+@pytest.mark.parametrize("library", ["keras", "keras 3", "flax", "flax, layers"])
 def test_normalisations_of_keras_and_flax(library: str, tmp_path: Path) -> None:
     """Their names, their layout, and the ε that each of them has where nothing is said."""
     rng = np.random.default_rng(0)
@@ -131,11 +131,12 @@ def test_normalisations_of_keras_and_flax(library: str, tmp_path: Path) -> None:
     h = x @ first
     if library == "flax, layers":
         mean, variance = h.mean(axis=1, keepdims=True), h.var(axis=1, keepdims=True)
-    epsilon = {"keras": 1e-3, "flax": 1e-5, "flax, layers": 1e-6}[library]
+    epsilon = {"keras": 1e-3, "keras 3": 1e-3, "flax": 1e-5, "flax, layers": 1e-6}[library]
     expected = np.tanh(factor * (h - mean) / np.sqrt(variance + epsilon) + constant) @ second
     names = {
         "keras": ["dense/kernel:0", "bn/gamma:0", "bn/beta:0", "bn/moving_mean:0", "bn/moving_variance:0",
                   "out/kernel:0"],
+        "keras 3": ["dense/vars/0", *(f"bn/vars/{k}" for k in range(4)), "out/vars/0"],
         "flax": ["params.Dense_0.kernel", "params.BatchNorm_0.scale", "params.BatchNorm_0.bias",
                  "batch_stats.BatchNorm_0.mean", "batch_stats.BatchNorm_0.var", "params.Dense_1.kernel"],
         "flax, layers": ["params.Dense_0.kernel", "params.LayerNorm_0.scale", "params.LayerNorm_0.bias", "", "",

@@ -1,9 +1,11 @@
 """ONNX files: written, read, compared with onnxruntime, and damaged on purpose."""
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
+import torch
 from planted_graph import residual
 
 import symlump as sl
@@ -29,8 +31,9 @@ def run(path, *x):
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
-    results = session.run(None, dict(zip(names, (a.astype(np.float32) for a in x), strict=True)))
+    kinds = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float16)": np.float16}
+    given = zip(session.get_inputs(), x, strict=True)
+    results = session.run(None, {v.name: a.astype(kinds.get(v.type, np.float32)) for v, a in given})
     return [result.astype(np.float64) for result in results]
 
 
@@ -294,6 +297,82 @@ def test_names_come_from_the_weights(tmp_path):
     ]
     path = save(model_of(nodes, {"body.0.fc.weight": normal(6, 6)}, ROW), tmp_path / "a.onnx")
     assert [layer.name for layer in sl.read_onnx(path).layers] == ["body.0.fc"]
+
+
+class Tokens(torch.nn.Module):
+    """A table of more rows than half precision counts, whose numbers are also used as such."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.fc = torch.nn.Embedding(5000, 6), torch.nn.Linear(6, 3)
+
+    def forward(self, ids, mask):
+        h = torch.tanh(self.fc(self.table(ids))) * mask.unsqueeze(-1)
+        return h, self.table(ids[:, 1:])
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32])
+def test_inputs_keep_their_names_and_their_types(tmp_path, kind, half):
+    torch.manual_seed(0)
+    model = Tokens().half() if half else Tokens()
+    names = ["input_ids.1", "onnx::Mul_1"]
+    ids, mask = torch.randint(4000, 5000, (4, 5)).to(kind), torch.randint(2, (4, 5))
+    path, small = str(tmp_path / "in.onnx"), str(tmp_path / "out.onnx")
+    axes = {name: {0: "n"} for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model, (ids, mask), path, input_names=names, dynamic_axes=axes, dynamo=False
+        )
+    network = sl.read_onnx(path)
+    assert [node.name for node in network.inputs] == ["input_ids", "x"]
+    sl.write_onnx(sl.compress(network, sl.AFDE(eps=0)).network, small)
+    whole = {torch.int64: 7, torch.int32: 6}[kind]
+    given = [(v.name, v.type.tensor_type.elem_type) for v in onnx.load(small).graph.input]
+    assert given == [(names[0], whole), (names[1], 7)]
+    assert [v.name for v in onnx.load(small).graph.output] == [
+        v.name for v in onnx.load(path).graph.output
+    ]
+    assert [node.called for node in sl.read_onnx(small).inputs] == names
+    for found, expected in zip(
+        run(small, ids.numpy(), mask.numpy()), model(ids, mask), strict=True
+    ):
+        assert np.allclose(found, expected.detach().numpy(), atol=2e-3 if half else 1e-6)
+
+
+def test_an_input_may_be_called_as_a_step_is(tmp_path):
+    """The names of the file go first; those of steps make way."""
+    nodes = [one("MatMul", "h", "w", output="x", name="g"), one("Tanh", "x", output="y", name="h")]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("h", FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("y", FLOAT, ["n", 2])],
+        [onnx.numpy_helper.from_array(normal(6, 2).astype(np.float32), "w")],
+    )
+    path, again = str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx")
+    onnx.save(helper.make_model(graph, ir_version=9), path)
+    sl.write_onnx(sl.read_onnx(path), again)
+    x = normal(3, 6)
+    assert [v.name for v in onnx.load(again).graph.input] == ["h"]
+    assert np.allclose(run(again, x)[0], run(path, x)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_weights_stored_as_whole_numbers_are_read(tmp_path, axis):
+    size = () if axis is None else ((6, 2)[axis],)
+    q, scale = rng.integers(0, 256, (6, 2)).astype(np.uint8), normal(*size).astype(np.float32)
+    zero = rng.integers(0, 256, size).astype(np.uint8)
+    nodes = [
+        one("DequantizeLinear", "q", "s", "z", output="w", axis=1 if axis is None else axis),
+        one("MatMul", "x", "w"),
+    ]
+    spread = np.expand_dims(scale, 1 - axis) if axis is not None else scale
+    away = np.expand_dims(zero, 1 - axis) if axis is not None else zero
+    w = (q.astype(np.float32) - away.astype(np.float32)) * spread
+    path = save(model_of(nodes, {"q": q, "s": scale, "z": zero}, ROW), tmp_path / "a.onnx")
+    assert np.array_equal(sl.read_onnx(path).layers[0].weight, w.T)
 
 
 def test_refused_files(tmp_path):

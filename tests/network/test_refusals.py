@@ -174,3 +174,120 @@ def test_what_torch_modules_are_not_read() -> None:
     x = torch.randn(3, 2)
     small = sl.compress(program.module(), sl.AFDE(eps=0), example=x)
     assert torch.allclose(small.model(x), chain(x), atol=1e-6)
+
+
+def one_node(path: Path, operator: str, initializers: Any = (), **attributes: Any) -> None:
+    """Tokens in, a dense layer, one operator, and another dense layer."""
+    onnx: Any = pytest.importorskip("onnx")
+    from onnx import helper
+
+    held = {
+        "W": np.ones((4, 8), np.float32),
+        "V": np.ones((8, 3), np.float32),
+        **dict(initializers),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["tokens.1", "W"], ["h"], name="fc1"),
+        helper.make_node(operator, ["h", *dict(initializers)], ["k"], name="odd", **attributes),
+        helper.make_node("MatMul", ["k", "V"], ["y"], name="fc2"),
+    ]
+    x, y = (helper.make_tensor_value_info(name, 1, ["n", 4]) for name in ("tokens.1", "y"))
+    tensors = [
+        onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in held.items()
+    ]
+    graph = helper.make_graph(nodes, "g", [x], [y], tensors)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+
+
+ONE = [("i", np.array([0]))]
+WHERE_IT_STANDS = {
+    "CumSum": (
+        [("i", np.array(1))],
+        {},
+        r"read_onnx\(path, leave_untouched=True\), or --leave-untouched$",
+    ),
+    "Sinh": ((), {}, r"read_onnx\(path, leave_untouched=True\), or --leave-untouched$"),
+    "NonZero": ((), {}, r"extract_model\(path, 'part.onnx', \['tokens.1'\], \['h'\]\)$"),
+    "Bernoulli": ((), {}, r"random numbers.*after model.eval\(\)$"),
+    "RandomNormalLike": ((), {}, r"random numbers.*after model.eval\(\)$"),
+    "QuantizeLinear": (
+        [("s", np.float32(0.5))],
+        {},
+        "quantized network.*real numbers that it was made from",
+    ),
+    "SplitToSequence": ((), {"axis": 1}, "lists of tensors are not read.*torch.split"),
+    "ReduceMean": ((), {"axes": [0]}, "the same for each sample. What stands before it"),
+    "Gather": (ONE, {"axis": 0}, "takes some of the samples; .*keep axis 0 for the samples"),
+}
+
+
+@pytest.mark.parametrize("operator", WHERE_IT_STANDS)
+def test_what_would_work_instead_of_an_operator_is_true(operator: str, tmp_path: Path) -> None:
+    """Leaving it untouched is offered where the file is then read, and nowhere else."""
+    initializers, attributes, said = WHERE_IT_STANDS[operator]
+    one_node(tmp_path / "n.onnx", operator, initializers, **attributes)
+    with pytest.raises(NetworkError, match=rf"node 'odd' \({operator}\).*{said}"):
+        sl.read_onnx(tmp_path / "n.onnx")
+    if "leave_untouched" in said:
+        assert len(sl.read_onnx(tmp_path / "n.onnx", leave_untouched=True).untouched) == 1
+    else:
+        with pytest.raises(NetworkError, match=rf"node 'odd' \({operator}\).*{said}"):
+            sl.read_onnx(tmp_path / "n.onnx", leave_untouched=True)
+
+
+def test_inputs_of_other_types_and_of_unknown_shape_are_named(tmp_path: Path) -> None:
+    onnx: Any = pytest.importorskip("onnx")
+    from onnx import helper
+
+    path, y = tmp_path / "n.onnx", helper.make_tensor_value_info("y", 1, ["n", 3])
+    w = onnx.numpy_helper.from_array(np.ones((4, 3), np.float32), "w")
+    for kind, said in (
+        (9, "'x' is of type bool.*the mask as 0 and 1"),
+        (16, "'x' is of type bfloat16"),
+    ):
+        x = helper.make_tensor_value_info("x", kind, ["n", 4])
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+        onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], [w])), path)
+        with pytest.raises(NetworkError, match=said):
+            sl.read_onnx(path)
+    x = helper.make_tensor_value_info("x", 1, None)
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], [w])), path)
+    with pytest.raises(NetworkError, match=r"read_onnx\(path, shape=\{'x': \(1, 64\)\}\)"):
+        sl.read_onnx(path)
+    assert sl.read_onnx(path, shape={"x": (1, 4)}).parameters == 12
+
+
+class Step(nn.Module):
+    def __init__(self, step: Any) -> None:
+        super().__init__()
+        self.step, self.fc1, self.fc2 = step, nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.fc2(self.step(self.fc1(x)))
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (torch.sinh, r"sinh in a Step at test_refusals.py:\d+ .*leave_untouched=True"),
+        (lambda h: h.sort(1)[0], "sort in a Step.*no single tensor.*ends before it"),
+        (lambda h: h + torch.randn_like(h), "randn_like in a Step.*draws random numbers"),
+        (lambda h: h * torch.rand(8), "rand in a Step.*draws random numbers"),
+        (lambda h: h - h.mean(0), "mean in a Step.*one part for each sample.*keep axis 0"),
+        (lambda h: torch.cdist(h, h) @ h, "cdist in a Step.*one part for each sample.*keep axis 0"),
+        (lambda h: h * (h > 0), "gt in a Step.*gives torch.bool in a network of torch.float32"),
+        (lambda h: h.double().float(), "to in a Step.*gives torch.float64 in a network of"),
+        (lambda h: h if h.sum() > 0 else -h, "what a value is .*a module that takes one branch"),
+    ],
+)
+def test_what_would_work_instead_of_an_operation_is_true(step: Any, said: str) -> None:
+    model, x = Step(step), torch.randn(2, 4)
+    with pytest.raises(NetworkError, match=said):
+        sl.from_torch(model, x)
+    if "leave_untouched" in said:
+        assert len(sl.from_torch(model, x, leave_untouched=True).untouched) == 1
+    else:
+        with pytest.raises(NetworkError, match=said):
+            sl.from_torch(model, x, leave_untouched=True)

@@ -104,7 +104,8 @@ def test_nothing_is_executed(tmp_path, archive):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
-    "keys", [("state_dict",), ("model",), ("model_state_dict",), ("model", "state_dict")]
+    "keys",
+    [("state_dict",), ("model",), ("model_state_dict",), ("model", "state_dict"), ("ema", "model")],
 )
 def test_checkpoints_of_training_scripts(tmp_path, keys, dtype):
     """The weights beside an epoch and an optimizer's state, with the prefix of a parallel module."""
@@ -118,15 +119,37 @@ def test_checkpoints_of_training_scripts(tmp_path, keys, dtype):
     assert saved.network.parameters == 12
 
 
+def test_averages_are_read_where_a_checkpoint_holds_nothing_else(tmp_path):
+    trained, averaged = chain(), {name: tensor + 1 for name, tensor in chain().items()}
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 2), torch.nn.Tanh(), torch.nn.Linear(2, 2, bias=False)
+    )
+    swa = torch.optim.swa_utils.AveragedModel(model)
+    for key in ("ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "params_ema"):
+        for content, expected in (
+            ({key: averaged, "step": 7}, averaged["0.weight"]),
+            ({key: averaged, "model": trained}, trained["0.weight"]),
+            ({key: swa.state_dict()}, model[0].weight),
+        ):
+            torch.save(content, tmp_path / "net.pt")
+            network = read_network(tmp_path / "net.pt", "tanh").network
+            assert np.array_equal(network.layers[0].weight, expected.detach().double().numpy())
+
+
 def test_the_names_and_shapes_of_keras_and_flax(tmp_path):
     """Kernels are inputs × units, and go back as such under the names they had."""
     plain = chain()
-    for name, ending in (("params/Dense_{}/{}", ""), ("dense_{}.{}", ":0")):
+    for name, ending, parts in (
+        ("params/Dense_{}/{}", "", ("kernel", "bias")),
+        ("dense_{}.{}", ":0", ("kernel", "bias")),
+        ("layers/dense_{}/vars/{}", "", (0, 1)),
+    ):
         held = {}
         for number, place in enumerate("02"):
-            held[name.format(number, "kernel") + ending] = plain[f"{place}.weight"].T.contiguous()
+            kernel = plain[f"{place}.weight"].T.contiguous()
+            held[name.format(number, parts[0]) + ending] = kernel
             if not number:
-                held[name.format(number, "bias") + ending] = plain["0.bias"]
+                held[name.format(number, parts[1]) + ending] = plain["0.bias"]
         save_file(held, tmp_path / "in.safetensors")
         saved = read_network(tmp_path / "in.safetensors", "tanh")
         for layer, place in zip(saved.network.layers, "02", strict=True):
@@ -135,6 +158,15 @@ def test_the_names_and_shapes_of_keras_and_flax(tmp_path):
         again = load_file(tmp_path / "out.safetensors")
         assert again.keys() == held.keys()
         assert all(torch.equal(again[key], held[key]) for key in held)
+
+
+def test_what_keras_numbered_is_refused_where_numbers_do_not_tell(tmp_path):
+    held = {f"bn/vars/{k}": torch.ones(4) for k in range(3)} | {"dense/vars/0": torch.ones(3, 4)}
+    save_file(held, tmp_path / "in.safetensors")
+    with pytest.raises(
+        FileFormatError, match=r"bn/vars/0 is, its number does not tell.*gamma, beta"
+    ):
+        read_network(tmp_path / "in.safetensors", "tanh")
 
 
 class Named(torch.nn.Module):

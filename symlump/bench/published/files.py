@@ -6,11 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from symlump.bench.forward_time import times_in_turns
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 from symlump.errors import FailureError, MissingExtraError, SymlumpError
@@ -22,7 +22,7 @@ from symlump.network.torch_io import to_torch
 from symlump.ode.exact import FloatArray
 
 _SAMPLES = 64  # that the error is measured on
-_BATCH, _RUNS = 16, 9  # of what is timed
+_BATCH, _RUNS = 16, 20  # of what is timed
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,8 @@ def time_ratio(network: Network, small: Network) -> float:
 
     modules = [to_torch(n).eval() for n in (network, small)]
     generator = np.random.default_rng(1)
-    x = [torch.from_numpy(node.drawn(generator, _BATCH)).float() for node in network.inputs]
-    times: list[list[float]] = [[], []]
-    with torch.no_grad():
-        for _ in range(_RUNS + 1):
-            for module, own in zip(modules, times, strict=True):
-                start = perf_counter()
-                module(*x)
-                own.append(perf_counter() - start)
-    before, after = (min(own[1:]) for own in times)
+    x = tuple(torch.from_numpy(node.drawn(generator, _BATCH)).float() for node in network.inputs)
+    before, after = times_in_turns(modules, x, _RUNS)
     return after / before
 
 

@@ -12,7 +12,7 @@ _NETWORKS = 5
 DESCRIPTION = """\
 Compress networks of random weights to half of their parameters, and time a forward pass in torch on one thread:
 over that of a module of the same class, built with as many units from the start, and over that before. The
-three are timed in turns, and the median of 60 is taken.
+three are timed in turns, in all orders, and the median of 120 is taken.
 """
 
 

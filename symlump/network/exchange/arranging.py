@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,9 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: Numbers that a reader may make itself, such as one factor per channel: a file can ask for any amount.
 _MAX_MADE = 1 << 24
+
+#: What to do instead of mixing samples.
+EACH_SAMPLE = "what is read computes each sample on its own, so keep axis 0 for the samples"
 
 
 class Arranger:
@@ -124,9 +128,9 @@ class Arranger:
         """A node's value, as it is stored."""
         return whole(name, self.shapes[name], self.samples)
 
-    def given(self, name: str, sizes: Shape, whole_numbers: bool) -> View:
+    def given(self, name: str, sizes: Shape, whole_numbers: bool, **known: Any) -> View:
         """An input of a shape, without the samples; a number for each sample is stored as one feature."""
-        stored = self.add(Input(self.free(name), (), sizes, int(whole_numbers)))
+        stored = self.add(Input(self.free(name), (), sizes, int(whole_numbers), **known))
         if sizes:
             return self.view(stored)
         feature = self.add(Unsqueeze(self.free(f"{name}.feature"), (stored,), 1))
@@ -152,7 +156,7 @@ class Arranger:
         shape = self.shapes[x]
         sizes = tuple(prod(piece.size for piece in axis) for axis in wanted)
         if prod(sizes) != prod(shape):
-            raise NetworkError(f"{name}: the samples are mixed with other axes here")
+            raise NetworkError(f"{name}: the samples are mixed with other axes here; {EACH_SAMPLE}")
         if wanted == tuple(all_of(k, n) for k, n in enumerate(shape)):
             return x
         own = wanted[0] if wanted else ()
@@ -212,7 +216,8 @@ class Arranger:
         """
         if not x.samples_first:
             raise NetworkError(
-                f"{name}: axis 0 of a value of shape {shape_text(x.shape)} is not that of the samples alone"
+                f"{name}: axis 0 of a value of shape {shape_text(x.shape)} is not that of the samples alone; "
+                f"{EACH_SAMPLE}"
             )
         stored = self.arranged(name, x, x.axes[1:])
         if number and len(x.axes) == 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NetworkError
-from symlump.network.exchange.arranging import Arranger, shape_text
+from symlump.network.exchange.arranging import EACH_SAMPLE, Arranger, shape_text
 from symlump.network.exchange.views import Piece, View, all_of, join
 from symlump.network.nodes import Affine, Concatenate, Input, Pool, Select, Shape
 from symlump.network.step_nodes import Operation
@@ -24,7 +24,7 @@ class StepBuilder(Arranger):
         """Some places of an axis of the file, by number; those of channels are a selection of units."""
         pieces = x.axes[axis]
         if any(p.axis < 0 for p in pieces):
-            raise NetworkError(f"{name}: takes some of the samples, which symlump does not do")
+            raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
         others = [p for k, a in enumerate(x.axes) if k != axis for p in a if p.axis >= 0]
         if pieces and not others:  # places of a value that was flattened
             x = self.flattened(name, x)
@@ -137,7 +137,7 @@ class StepBuilder(Arranger):
         axis %= len(x.axes)
         length = x.shape[axis]
         if any(p.axis < 0 for p in x.axes[axis]):
-            raise NetworkError(f"{name}: takes some of the samples, which symlump does not do")
+            raise NetworkError(f"{name}: takes some of the samples; {EACH_SAMPLE}")
         index = np.arange(*slice(start, stop, step).indices(length))
         return x if index.size == length and step == 1 else self.taken(name, x, axis, index)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_unflatten
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.arranging import EACH_SAMPLE
 from symlump.network.exchange.views import SAMPLES
 from symlump.network.nodes import Shape
 
@@ -20,6 +22,11 @@ MOVES = {
     "_unsafe_view", "flatten", "squeeze", "unsqueeze", "expand", "expand_as", "t", "numpy_T", "mT",
     "transpose", "permute", "select", "slice", "cat", "stack", "split", "chunk", "neg", "abs", "flip",
 }  # fmt: skip
+
+#: What draws random numbers.
+_DRAWS = re.compile(
+    r"(.*_)?dropout|rand(n|int|perm)?(_like)?|bernoulli|multinomial|normal|exponential|uniform|empty(_like)?"
+)
 
 
 def operation_of(schema: Any) -> str:
@@ -78,8 +85,20 @@ def refuse_examples(given: tuple[Any, ...]) -> None:
         if not isinstance(tensor, torch.Tensor) or tensor.ndim < least or not tensor.shape[0]:
             raise NetworkError(
                 "example is a tensor of shape (samples, …), or a tuple of them, one per argument of forward; "
-                f"got {tuple(tensor.shape) if isinstance(tensor, torch.Tensor) else tensor!r}"
+                f"got {_what(tensor)}"
             )
+
+
+def _what(value: Any) -> str:
+    """A value that is no example, in a few words."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, dict):
+        return (
+            f"a dict of {', '.join(repr(k) for k in list(value)[:8])}; a module whose forward takes the tensors "
+            "of that one by one is read"
+        )
+    return f"a {type(value).__name__}"
 
 
 def ordinary(tensor: torch.Tensor) -> torch.Tensor:
@@ -100,11 +119,72 @@ def keys_of(program: Any, outputs: list[Any]) -> tuple[str, ...]:
     return tuple(str(key) for key, value in given.items() if value is not None)
 
 
-def instead_of(model: nn.Module, given: tuple[torch.Tensor, ...]) -> str:
+def draws(operation: str) -> str:
+    """What is said of an operation that draws random numbers; nothing of others.
+
+    Examples
+    --------
+    >>> draws("randn_like").partition(";")[0], draws("normalize")
+    ('it draws random numbers, where a network gives the same for the same input', '')
+    """
+    if not _DRAWS.fullmatch(operation):
+        return ""
+    return (
+        "it draws random numbers, where a network gives the same for the same input; make it depend on "
+        "self.training, as dropout does, or take it out"
+    )
+
+
+def not_one_step(operation: str, value: Any, real: torch.dtype, samples: str) -> str:
+    """Why a call cannot be carried along as it is, and what to do instead; nothing where it can.
+
+    Parameters
+    ----------
+    value : Tensor, or what else it gives
+    real : torch.dtype
+        Of the network's numbers.
+    samples : str
+        The number of samples, as torch.export writes it.
+    """
+    if draws(operation):
+        return draws(operation)
+    if not isinstance(value, torch.Tensor):
+        return (
+            "it gives no single tensor, so it cannot be left untouched either; a module that ends before it is "
+            "read, and one that begins behind it"
+        )
+    first, others = value.shape[:1], value.shape[1:]
+    if str(first) != f"torch.Size([{samples}])" or not all(isinstance(n, int) for n in others):
+        return (
+            f"its value of shape {tuple(value.shape)} has not one part for each sample, along axis 0, so it "
+            f"cannot be left untouched either; {EACH_SAMPLE}"
+        )
+    if value.dtype != real:
+        return (
+            f"it gives {value.dtype} in a network of {real}, so it cannot be left untouched either; what stays "
+            f"in {real} is read"
+        )
+    return ""
+
+
+def source_of(node: Any) -> str:
+    """Where in a model's own code a call stands, as far as torch.export tells: the file and the line."""
+    own = Path(torch.__file__).parent
+    places = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    found = [f"{Path(file).name}:{line}" for file, line in places if own not in Path(file).parents]
+    return f" at {found[-1]}" if found else ""
+
+
+def instead_of(model: nn.Module, given: tuple[torch.Tensor, ...], reason: str) -> str:
     """What to try where a module cannot be traced on an example."""
     kinds = {p.dtype for p in model.parameters() if p.is_floating_point()}
     other = next((x.dtype for x in given if x.is_floating_point() and x.dtype not in kinds), None)
     if len(kinds) == 1 and other is not None:
         (kind,) = kinds
         return f"Its weights are of {kind} and the example is of {other}; give it as example.to({kind})"
+    if "data-dependent" in reason or ".numpy()" in reason:
+        return (
+            "Its forward pass asks what a value is (if, while, .item(), .numpy()), and a network takes the "
+            "same steps for every input; give a module that takes one branch"
+        )
     return "What torch exports as ONNX is read, too: read_onnx(path)"

@@ -22,20 +22,24 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils._pytree import tree_leaves
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.arranging import EACH_SAMPLE
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.calls import (
     MOVES,
+    draws,
     first_line,
     has,
     identity_of,
     instead_of,
     keys_of,
+    not_one_step,
     operation_of,
     ordinary,
     parts_of,
     refuse_examples,
     size_of,
     sizes_of,
+    source_of,
 )
 from symlump.network.exchange.export_ops import Operations
 from symlump.network.exchange.export_shape_ops import Arguments, SampleCount
@@ -121,7 +125,7 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
             reason = first_line(error)
     raise NetworkError(
         f"a {type(model).__name__} cannot be traced by torch.export on an example of shape "
-        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}. {instead_of(model, given)}"
+        f"{', '.join(str(tuple(x.shape)) for x in given)}: {reason}. {instead_of(model, given, reason)}"
     )
 
 
@@ -137,7 +141,11 @@ def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -
     found = tree_leaves(result)
     slack = {"float64": 1e-8, "float32": 1e-3}.get(network.dtype, 0.05)
     for a, b in zip(found, wanted, strict=True):
-        b = b.cpu() if b.is_floating_point() else b.cpu().to(a.dtype)
+        # Some steps on whole numbers give real ones in one of the two, and whole ones in the other.
+        a, b = (
+            c.cpu() if c.is_floating_point() else c.cpu().to(getattr(torch, network.dtype))
+            for c in (a, b)
+        )
         size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
         if a.shape != b.shape or not torch.allclose(a, b, slack, slack * size, equal_nan=True):
             raise NetworkError(
@@ -220,7 +228,10 @@ class _Reader:
         self._samples = str(count)
         # A model that asks for len(x) fixes it after the fact, which its expression then says.
         self._build.samples = size_of(count) or SAMPLES
-        self._values[node] = self._build.given(node.name, sizes_of(value), whole_numbers)
+        kind = str(value.dtype).removeprefix("torch.")
+        self._values[node] = self._build.given(
+            node.name, sizes_of(value), whole_numbers, whole=kind
+        )
 
     def _value(self, argument: Any) -> Any:
         """An argument with nodes replaced by what they stand for."""
@@ -255,16 +266,15 @@ class _Reader:
             shape = tuple(n for n in found if n is not None)
             known = len(shape) == len(found)
         made = len(self._build.nodes)
-        value = None
+        value, why = None, ""
         if known and not self._is_rounded(operation, a, result):
             try:
                 value = self._operations.read(operation, self._name(node), a, shape)
             except NetworkError as error:
-                if not self._leave:
-                    raise NetworkError(f"{error} (operation {operation}); {_OFFER}") from None
+                why = str(error).removeprefix(f"{self._name(node)}: ")
         self._build.name_arrays(made, self._held_in(operation, a))
         if value is None:
-            value = self._unknown(node, operation)
+            value = self._unknown(node, operation, why)
         if self._computed(a):
             self._build.mark_computed(made)
         if schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
@@ -308,6 +318,8 @@ class _Reader:
             if alone and sizes[0] == SampleCount() and not has(sizes[1:], SampleCount):
                 return held.expand(1, *sizes[1:])  # the same for all samples
             return self._unknown(node, str(node.target))
+        if draws(operation_of(node.target._schema)) and node.users:
+            return self._unknown(node, operation_of(node.target._schema))
         found = node.target(
             *map(self._value, node.args), **{k: self._value(v) for k, v in node.kwargs.items()}
         )
@@ -324,31 +336,28 @@ class _Reader:
         """Whether a tensor among the arguments is one that torch rounded."""
         return any(id(part) in self._made for part in parts_of(a))
 
-    def _unknown(self, node: Any, operation: str) -> Any:
+    def _unknown(self, node: Any, operation: str, why: str = "") -> Any:
         if not node.users:
             return None  # such as an assertion
         result = node.meta.get("val")
         place = self._name(node)
-        if self._leave and isinstance(result, torch.Tensor) and result.dtype == self._real:
+        stays = not_one_step(operation, result, self._real, self._samples)
+        if self._leave and not stays:
             return self._untouched(node, operation, place, result)
         stack = node.meta.get("nn_module_stack") or {}
         owner = str(list(stack.values())[-1][1]).rpartition(".")[2] if stack else ""
-        within = f" in a {owner}" if owner else ""
-        offer = (
-            "it gives no single tensor of the network's type, so it cannot be left untouched either"
-            if self._leave
-            else _OFFER
-        )
-        raise NetworkError(
-            f"{place}: the operation {operation}{within} is not known, or not in this form; {offer}"
-        )
+        what = f"the operation {operation}{f' in a {owner}' if owner else ''}{source_of(node)}"
+        if draws(operation):
+            raise NetworkError(f"{place}: {what}: {stays}")
+        if not why:
+            raise NetworkError(
+                f"{place}: {what} is not known, or not in this form; {stays or _OFFER}"
+            )
+        if EACH_SAMPLE in stays:
+            why = why.removesuffix(f"; {EACH_SAMPLE}")
+        raise NetworkError(f"{place}: {why} ({what}); {stays or _OFFER}")
 
     def _untouched(self, node: Any, operation: str, place: str, result: torch.Tensor) -> View:
-        if str(result.shape[:1]) != f"torch.Size([{self._samples}])":
-            raise NetworkError(
-                f"{place}: the operation {operation} gives a value of shape {tuple(result.shape)}, whose axis "
-                "0 is not that of the samples, so it cannot be left untouched either"
-            )
         inputs: list[str] = []
         held: dict[str, torch.Tensor] = {}
 

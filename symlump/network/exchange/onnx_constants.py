@@ -86,6 +86,19 @@ def _divided(x: list[Any], a: dict[str, Any]) -> Array | None:
     return np.asarray(signs * (np.abs(x[0]) // np.abs(x[1])))
 
 
+def _dequantized(x: list[Any], a: dict[str, Any]) -> Array | None:
+    """(q − zero)·scale, of one scale or one for each place of an axis."""
+    scale, zero = x[1], x[2] if len(x) > 2 else np.zeros((), dtype=x[0].dtype)
+    if scale.ndim > 1 or a.get("block_size"):
+        return None
+    if scale.ndim:
+        shape = [1] * x[0].ndim
+        shape[a.get("axis", 1)] = -1
+        scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.ndim else zero
+    whole = x[0].astype(np.int64) - zero.astype(np.int64)  # of 32 bits or fewer
+    return np.asarray(whole.astype(scale.dtype) * scale)
+
+
 def _slice(x: list[Any], a: dict[str, Any]) -> Array | None:
     if x[0].ndim != 1 or len(x) < 3:
         return None
@@ -93,7 +106,7 @@ def _slice(x: list[Any], a: dict[str, Any]) -> Array | None:
     return np.asarray(x[0][int(x[1][0]) : int(x[2][0]) : step])
 
 
-_FREE = ("Identity", "Transpose", "Reshape", "Shape", "Unsqueeze", "Squeeze")
+_FREE = ("Identity", "Transpose", "Reshape", "Shape", "Unsqueeze", "Squeeze", "DequantizeLinear")
 _ENTRYWISE = (
     *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Sqrt", "Reciprocal", "Pow", "Equal", "Where"),
     *("Floor", "Ceil", "Cast"),
@@ -125,6 +138,7 @@ _FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Array | None]] = {
     "ReduceProd": lambda x, a: np.asarray(np.prod(x[0])) if not axes_of(x, a) else None,
     "Gather": lambda x, a: np.take(x[0], x[1], a.get("axis", 0)),
     "Slice": _slice,
+    "DequantizeLinear": _dequantized,
 }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from symlump.errors import FileFormatError, NetworkError
 from symlump.memory import memory_errors
+from symlump.network.exchange.arranging import EACH_SAMPLE, shape_text
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
@@ -28,8 +29,11 @@ from symlump.network.saved.onnx_file import (
     array_of_tensor,
     attribute_value,
     clean,
+    clean_input,
     first_line,
     in_order,
+    instead_of,
+    instead_of_domain,
     naming,
     onnx_library,
     refuse_loops,
@@ -39,6 +43,7 @@ from symlump.network.simplify import as_read
 from symlump.network.step_nodes import Untouched
 
 _WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)  # whole numbers
+_BOOL = 9
 _DOMAINS = ("", "ai.onnx")
 #: Operators whose weights may be of another type than what else they read.
 _OTHER_TYPES = ("Cast", "CastLike", "Pow", "Resize", "Upsample")
@@ -105,6 +110,7 @@ class _Reader:
         shape: Mapping[str, Sequence[int]],
     ) -> None:
         self._onnx, self._leave, self._given = onnx, leave_untouched, dict(shape)
+        self._stated, self._model = shape, model
         self._shapes: dict[str, tuple[int, Shape]] = {}
         self._told = ""  # why nothing can be left untouched
         if leave_untouched:
@@ -124,8 +130,7 @@ class _Reader:
         if cell is not None and not leave_untouched:
             where = f"node {cell.name!r} ({cell.op_type})"
             raise NetworkError(f"{where}: recurrent cells are read by read_recurrent_onnx(path)")
-        if not leave_untouched:
-            refuse_loops(graph)
+        refuse_loops(graph)
         opset = max((s.version for s in model.opset_import if s.domain in _DOMAINS), default=0)
         self._operators = Operators(self._build, opset)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
@@ -154,6 +159,11 @@ class _Reader:
                 raise NetworkError(
                     f"output {given.name!r} does not depend on the input; leave it out of the outputs"
                 )
+            if not value.samples_first:
+                raise NetworkError(
+                    f"output {given.name!r} has the shape {shape_text(value.shape)}, whose axis 0 is not that "
+                    f"of the samples alone; {EACH_SAMPLE}"
+                )
         if not outputs:
             raise NetworkError("the graph has no output; export the model with what it computes")
         names = tuple(value.name for value in graph.output)
@@ -164,9 +174,11 @@ class _Reader:
         kind = value.type.tensor_type.elem_type
         whole_numbers = kind in _WHOLE
         if not whole_numbers and (kind not in DTYPES or self._dtype not in (None, kind)):
+            found = self._onnx.TensorProto.DataType.Name(kind).lower()
             raise NetworkError(
-                f"input {value.name!r} is not of type float, double or float16; symlump reads one of "
-                "them throughout, and whole numbers beside them, so convert the file to float"
+                f"input {value.name!r} is of type {found}; symlump reads float, double or float16, one of them "
+                "throughout, and whole numbers beside them: convert the file to float"
+                + (", and give the mask as 0 and 1" if kind == _BOOL else "")
             )
         self._dtype = self._dtype if whole_numbers else kind
         sizes, samples = self._sizes(value)
@@ -176,15 +188,22 @@ class _Reader:
                 f"{_counted(self._build.samples)}; leave that axis open, or state it with shape=…"
             )
         self._build.samples = samples
-        name = clean(value.name) or "x"
-        self._values[value.name] = self._build.given(name, sizes, whole_numbers)
+        self._values[value.name] = self._build.given(
+            clean_input(value.name),
+            sizes,
+            whole_numbers,
+            called=value.name,
+            whole=self._onnx.helper.tensor_dtype_to_np_dtype(kind).name,
+        )
 
     def _sizes(self, value: Any) -> tuple[Shape, int]:
         """The shape of an input without the samples, and their number."""
         dims = value.type.tensor_type.shape.dim
         sizes = [int(d.dim_value) if d.dim_value > 0 else 0 for d in dims]
+        unknown = not value.type.tensor_type.HasField("shape")
         if value.name in self._given:
             told = [int(n) for n in self._given.pop(value.name)]
+            sizes = [0] * len(told) if unknown else sizes
             fits = len(told) == len(sizes) and all(
                 n > 0 and m in (0, n) for n, m in zip(told[1:], sizes[1:], strict=True)
             )
@@ -195,7 +214,7 @@ class _Reader:
                 )
             sizes[1:] = told[1:]
         if not sizes or 0 in sizes[1:]:
-            example = ", ".join(["1", *(str(n or 64) for n in sizes[1:])])
+            example = ", ".join(["1", *(str(n or 64) for n in sizes[1:] or [0])])
             raise NetworkError(
                 f"input {value.name!r} has no constant shape behind the samples (axis 0); state it: "
                 f"read_onnx(path, shape={{{value.name!r}: ({example})}}), or --shape "
@@ -228,8 +247,8 @@ class _Reader:
         shown = f"node {node.name or number!r} ({node.op_type})"
         if node.domain not in _DOMAINS and node.op_type not in _LEARNED:
             raise NetworkError(
-                f"{shown} is of the domain {node.domain!r}; symlump reads, and leaves untouched, the operators "
-                "of ONNX itself: export the model with these (torch.onnx.export without custom operators)"
+                f"{shown} is of the domain {node.domain!r}; "
+                f"{instead_of(node.op_type) or instead_of_domain(node.domain)}"
             )
         inputs = [self._value(name, shown) for name in node.input]
         self._same_type(node)
@@ -247,18 +266,14 @@ class _Reader:
         except MISFITS as error:
             raise FileFormatError(f"{shown} is damaged: {first_line(error)}") from None
         if result is None:
-            result = self._untouched(node, name, inputs) if self._leave else None
+            may_stay = self._leave and not instead_of(node.op_type)
+            result = self._untouched(node, name, inputs) if may_stay else None
         if result is None:
-            offer = (
-                "onnx does not know it as one step from values of the network to values of the same type "
-                "and of constant shape, so it cannot be left untouched either"
-                if self._leave
-                else "to carry it along as it is (the units it reads then stay alone): "
-                "read_onnx(path, leave_untouched=True)"
-            )
-            if self._told:
-                offer = f"it cannot be left untouched either: {self._told}"
-            raise NetworkError(f"{shown}: {why or _unknown(node.op_type)}; {offer}")
+            known = instead_of(node.op_type)
+            if known:
+                raise NetworkError(f"{shown}: {known}")
+            said = f"{shown}: {why.removeprefix(f'{name}: ') or _UNKNOWN}; "
+            raise NetworkError(said + self._instead(said, node, inputs))
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))
         results = result if isinstance(result, tuple) else (result,)
@@ -311,26 +326,47 @@ class _Reader:
             results.append(self._build.view(self._build.add(step)))
         return tuple(results)
 
+    def _instead(self, said: str, node: Any, inputs: list[Any]) -> str:
+        """The nearest thing to a file with a node that would work."""
+        if not self._leave:
+            try:
+                _Reader(self._onnx, self._model, True, self._stated)
+            except NetworkError as error:
+                also = str(error)
+                return also.removeprefix(said) if also.startswith(said) else f"then, {also}"
+            except FileFormatError as error:
+                return f"it cannot be left untouched either, for the file {error}"
+            return (
+                "to carry it along as it is (the units it reads then stay alone): "
+                "read_onnx(path, leave_untouched=True), or --leave-untouched"
+            )
+        told = self._told or (
+            "onnx does not know it as one step from values of the network to values of the same type and of "
+            "constant shape, the same for each sample"
+        )
+        return f"it cannot be left untouched either, for {told}{self._rest(node, inputs)}"
+
+    def _rest(self, node: Any, inputs: list[Any]) -> str:
+        """How to make a file of what stands before a node, or else behind it, if anything does."""
+        values = [n for n, v in zip(node.input, inputs, strict=True) if isinstance(v, View)]
+        given = [v.name for v in self._model.graph.input if v.name not in self._initializers]
+        results = [v.name for v in self._model.graph.output]
+        where, ends = "before", (given, values)
+        if set(values) <= set(given):
+            where, ends = "behind", ([name for name in node.output if name], results)
+        if where == "behind" and set(ends[0]) & set(results):
+            return ""
+        return (
+            f". What stands {where} it can be read alone: "
+            f"onnx.utils.extract_model(path, 'part.onnx', {ends[0]}, {ends[1]})"
+        )
+
     def _place(self, node: Any, number: int) -> str:
         """The name of the weight without its ending, or the node's own."""
         for name in node.input[1:]:
             if name in self._initializers and name.endswith(".weight"):
                 return clean(name.removesuffix(".weight")) or node.op_type
         return clean(node.name) or f"{node.op_type}_{number}"
-
-
-def _unknown(operator: str) -> str:
-    """What is to be said of an operator that is not read."""
-    if (
-        "QuantizeLinear" in operator
-        or operator.startswith("QLinear")
-        or operator.endswith("Integer")
-    ):
-        return (
-            "it is of a quantized network, which is not read; read the file with real numbers that it was made "
-            "from, and quantize what is written"
-        )
-    return _UNKNOWN
 
 
 def _counted(samples: int) -> str:

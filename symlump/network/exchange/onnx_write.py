@@ -35,6 +35,7 @@ from symlump.network.saved.onnx_file import onnx_library
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.written.grouped import Grouped, as_written
 from symlump.network.written.transposed import geometry, spread_grids, turn_round
+from symlump.network.written.whole_numbers import Real, with_real_values
 from symlump.ode.exact import FloatArray
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ _IR_VERSION = 9  # of opset 20
 def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     """Write a network as an ONNX file (opset 20), whole or not at all.
 
-    The number of samples stays open. Weights are float or double, as the network's dtype says. Recurrent cells
-    that were read from an ONNX file are written into its graph, the rest of which stays as it is.
+    The number of samples stays open. Weights are float or double, as the network's dtype says; inputs that are
+    whole numbers stay so, and inputs and outputs keep the names of the file that they came from. Recurrent
+    cells that were read from an ONNX file are written into its graph, the rest of which stays as it is.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
 
     onnx = onnx_library()
     if isinstance(network, Network):
-        model = _Writer(onnx, as_written(network)).model
+        model = _Writer(onnx, with_real_values(as_written(network))).model
     elif isinstance(network, RecurrentNetwork):
         model = written_model(onnx, network)
     else:
@@ -89,12 +91,10 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     write_bytes(path, model.SerializeToString())
 
 
-def _renamed(graph: Network, used: set[str]) -> Network:
-    """The same network, none of whose steps has one of these names."""
+def _renamed(graph: Network, names: dict[str, str], used: set[str]) -> Network:
+    """The same network with other names for some steps, and none of the others with one that is used."""
     taken = {*graph.shapes, *used}
-    names = {name: take_name(name, taken) for name in graph.shapes if name in used}
-    if not names:
-        return graph
+    names = {n: take_name(n, taken) for n in graph.shapes if n in used and n not in names} | names
     nodes = tuple(
         replace(
             node,
@@ -113,11 +113,11 @@ class _Writer:
         self._helper, self._numpy = onnx.helper, onnx.numpy_helper
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
-        given = {node.name for node in graph.inputs}
-        self._taken = {*given}
+        self._taken: set[str] = set()
+        given = {node.name: self._free(node.called or node.name) for node in graph.inputs}
         names = graph.output_names or ("output",) * len(graph.outputs)
         outputs = [self._free(name) for name in names]
-        graph = self._graph = _renamed(graph, {*outputs}.difference(given))
+        graph = self._graph = _renamed(graph, given, {*self._taken})
         self._taken.update(graph.shapes)
         self._written: dict[tuple[str, tuple[int, ...]], str] = {}  # weights that layers share
         if graph.dtype == "bfloat16":
@@ -127,7 +127,6 @@ class _Writer:
             )
         self._float = np.dtype(graph.dtype)
         self._operations = OperationWriter(self._add, self._constant, self._free, self._float)
-        kind = onnx.helper.np_dtype_to_tensor_dtype(self._float)
         self._zeros = spread_grids(graph)
         within = {zeros.name for zeros in self._zeros.values()}
         for node in graph.nodes:
@@ -135,18 +134,22 @@ class _Writer:
                 self._write(node)
         for output, name in zip(outputs, graph.outputs, strict=True):
             self._add("Identity", [name], output)  # two may be the same value, or an input
-        described = [
-            [
-                self._helper.make_tensor_value_info(name, kind, ["samples", *graph.shapes[of]])
-                for name, of in pairs
-            ]
-            for pairs in (
-                [(node.name, node.name) for node in graph.inputs],
-                list(zip(outputs, graph.outputs, strict=True)),
-            )
+
+        def described(name: str, of: str, type_: Any) -> Any:
+            kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(type_))
+            shape = ["samples", *graph.shapes[of]]
+            return self._helper.make_tensor_value_info(name, kind, shape)
+
+        inputs = [
+            described(node.name, node.name, node.whole if node.values else self._float)
+            for node in graph.inputs
+        ]
+        results = [
+            described(name, of, self._float)
+            for name, of in zip(outputs, graph.outputs, strict=True)
         ]
         self.model = self._helper.make_model(
-            self._helper.make_graph(self._nodes, "network", *described, self._weights),
+            self._helper.make_graph(self._nodes, "network", inputs, results, self._weights),
             opset_imports=[self._helper.make_opsetid("", OPSET)],
             ir_version=_IR_VERSION,
             producer_name="symlump",
@@ -189,6 +192,9 @@ class _Writer:
         match node:
             case Input():
                 pass
+            case Real():
+                to = self._helper.np_dtype_to_tensor_dtype(self._float)
+                self._add("Cast", inputs, name, to=to)
             case Affine():
                 self._affine(node)
             case Apply():

@@ -144,9 +144,9 @@ def epsilon_of(prefix: str, parts: Parts, names: Mapping[str, str]) -> float:
     >>> epsilon_of("bn", nn.LayerNorm(2).state_dict(), {"bn.weight": "bn/gamma:0"})
     0.001
     """
-    named = (names.get(f"{prefix}.{part}", part) for part in ("weight", "bias"))
+    named = [names.get(f"{prefix}.{part}", part) for part in ("weight", "bias")]
     last = {re.split(r"[./]", name.removesuffix(":0"))[-1] for name in named}
-    if last & {"gamma", "beta"}:
+    if last & {"gamma", "beta"} or any("/vars/" in name for name in named):
         return EPSILONS["gamma"]
     is_flax = "scale" in last and "running_mean" not in parts
     return EPSILONS["scale" if is_flax else "weight"]

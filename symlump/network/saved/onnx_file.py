@@ -152,6 +152,18 @@ def clean(name: str) -> str:
     return ".".join(part for part in plain.split(".") if part)
 
 
+def clean_input(name: str) -> str:
+    """The name of an input without what exporters add: the operator that reads it, and a number.
+
+    Examples
+    --------
+    >>> [clean_input(name) for name in ("onnx::Gemm_0", "input.1", "serving/x:0", "mask")]
+    ['x', 'input', 'serving.x', 'mask']
+    """
+    plain = re.sub(r"^onnx::.*|(?<=.)([:.]\d+)+$", "", name)
+    return clean(plain) or "x"
+
+
 def refuse_loops(graph: Any) -> None:
     """Raise, by the name of its node, if an exporter wrote a recurrence as a loop."""
     loop = next((node for node in graph.node if node.op_type in ("Loop", "Scan")), None)
@@ -165,6 +177,66 @@ def refuse_loops(graph: Any) -> None:
             "GRU and SimpleRNN can be copied into torch.nn.GRU (gates in the order r, z, n, where Keras has "
             "z, r, n) and torch.nn.RNN"
         )
+
+
+_EVALUATION = "export the model in evaluation, after model.eval()"
+_INSTEAD = {
+    ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"): (
+        f"it draws random numbers, where a network gives the same for the same input; {_EVALUATION}"
+    ),
+    ("BatchNormalization", "Dropout"): f"in training it depends on all samples or on chance; {_EVALUATION}",
+    ("If",): (
+        "a branch is chosen while the model runs, and a network takes the same steps for every input; export a "
+        "module that takes one branch"
+    ),
+    ("SplitToSequence", "ConcatFromSequence", "SequenceConstruct", "SequenceAt", "SequenceMap"): (
+        "lists of tensors are not read; export the model with torch.split, torch.stack and torch.cat instead"
+    ),
+    ("TreeEnsembleRegressor", "TreeEnsembleClassifier", "TreeEnsemble"): (
+        "trees are no layers; of scikit-learn, MLPClassifier and MLPRegressor are read"
+    ),
+}  # fmt: skip
+
+
+def instead_of(operator: str) -> str:
+    """What to read instead of a file with an operator; empty where that depends on the file.
+
+    Examples
+    --------
+    >>> instead_of("Bernoulli").partition("; ")[2]
+    'export the model in evaluation, after model.eval()'
+    >>> instead_of("Sinh")
+    ''
+    """
+    if "quantizelinear" in operator.lower() or re.search(r"^QLinear|Integer$", operator):
+        return (
+            "it is of a quantized network, which is not read; read the file with real numbers that it was made "
+            "from, and quantize what is written"
+        )
+    return next((said for names, said in _INSTEAD.items() if operator in names), "")
+
+
+def instead_of_domain(domain: str) -> str:
+    """What to read instead of a file with operators that are not of ONNX itself.
+
+    Examples
+    --------
+    >>> instead_of_domain("com.microsoft")
+    "onnxruntime's optimizer joins operators to such ones; read the file that it was given"
+    """
+    if domain.startswith("com.microsoft"):
+        return (
+            "onnxruntime's optimizer joins operators to such ones; read the file that it was given"
+        )
+    if domain.startswith("ai.onnx.ml"):
+        return (
+            "of that domain Scaler, ArrayFeatureExtractor and ZipMap are read, as stand around MLPClassifier "
+            "and MLPRegressor of scikit-learn"
+        )
+    return (
+        "symlump reads, and leaves untouched, the operators of ONNX itself: export the model with these "
+        "(torch.onnx.export without custom operators)"
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 Layers that Keras and Flax wrote hold a ``kernel``, inputs × units, where torch has a ``weight``, units ×
 inputs; a name's parts stand between slashes, perhaps with ``:0`` at its end. Normalisations hold ``gamma``,
 ``beta``, ``moving_mean`` and ``moving_variance`` in Keras, and ``scale`` in Flax, which keeps the ``mean`` and
-``var`` of a batch normalisation apart, under ``batch_stats``.
+``var`` of a batch normalisation apart, under ``batch_stats``. Keras 3 numbers them instead, ``dense/vars/0``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from safetensors.torch import save_file
 from symlump.errors import FileFormatError
 from symlump.files import replacing
 
-_NESTED = ("state_dict", "model_state_dict", "model", "params")  # where checkpoints hold theirs
+# Where checkpoints hold theirs; averages over the training, where there is nothing else.
+_NESTED = (
+    *("state_dict", "model_state_dict", "model", "params"),
+    *("ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "params_ema"),
+)
+_COUNT = "n_averaged"  # of torch.optim.swa_utils.AveragedModel, beside the module that it averages
 _MAX_SHARING = 64  # how many times its size the tensors of a file may take
 
 
@@ -226,6 +231,7 @@ _IN_TORCH = {
     "mean": "running_mean", "var": "running_var",
 }  # fmt: skip
 _OF_FLAX = ("mean", "var")  # under batch_stats, beside params
+_NUMBERED = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 def as_in_torch(
@@ -242,7 +248,10 @@ def as_in_torch(
     found: dict[str, torch.Tensor] = {}
     names: dict[str, str] = {}
     for name, tensor in tensors.items():
-        prefix, dot, part = re.sub(r":0$", "", name).replace("/", ".").rpartition(".")
+        if name == _COUNT:
+            continue
+        plain = _as_named(name, tensors).replace("/", ".")
+        prefix, dot, part = re.sub(r":0$", "", plain).rpartition(".")
         if part == "kernel":
             tensor = as_in_file(tensor, "kernel")
         apart = re.sub(r"^batch_stats\.", "params.", prefix)
@@ -259,6 +268,23 @@ def as_in_torch(
     return found, names
 
 
+def _as_named(name: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """The name that Keras 2 had for what Keras 3 numbers."""
+    layer, vars_, number = name.rpartition("/vars/")
+    if not vars_:
+        return name
+    first, count = tensors.get(f"{layer}/vars/0"), 0
+    while f"{layer}/vars/{count}" in tensors:
+        count += 1
+    parts = _NUMBERED if first is not None and first.dim() < 2 else ("kernel", "bias")
+    if not number.isdecimal() or int(number) >= min(count, len(parts)) or count == 3:
+        raise FileFormatError(
+            f"what {quote(name)} is, its number does not tell: a layer of Keras has a kernel and a bias, a "
+            "normalisation 2 or 4 numbered arrays (gamma, beta, mean, variance); name them so"
+        )
+    return f"{layer}/{parts[int(number)]}"
+
+
 def as_in_file(tensor: torch.Tensor, name: str) -> torch.Tensor:
     """A weight as a file holds it under a name: a kernel of a dense layer has the inputs first.
 
@@ -267,5 +293,5 @@ def as_in_file(tensor: torch.Tensor, name: str) -> torch.Tensor:
     >>> as_in_file(torch.ones(2, 3), "dense/kernel:0").shape
     torch.Size([3, 2])
     """
-    is_kernel = re.search(r"(^|[./])kernel(:0)?$", name) is not None
+    is_kernel = re.search(r"(^|[./])kernel(:0)?$|/vars/0$", name) is not None
     return tensor.T.contiguous() if is_kernel and tensor.dim() == 2 else tensor

@@ -95,8 +95,8 @@ def _what(value: Any) -> str:
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, dict):
         return (
-            f"a dict of {', '.join(repr(k) for k in list(value)[:8])}; a module whose forward takes the tensors "
-            "of that one by one is read"
+            f"a dict of {', '.join(repr(k) for k in list(value)[:8])}; a module whose forward takes these "
+            "tensors one by one is read"
         )
     return f"a {type(value).__name__}"
 

@@ -331,7 +331,9 @@ class Transformed(nn.Module):
 
 
 def test_unknown_operations_are_named_with_their_place():
-    with pytest.raises(NetworkError, match=r"norm: the operation prelu in a PReLU at test_export.py:\d+ is not") as e:
+    with pytest.raises(
+        NetworkError, match=r"norm: .* prelu in a PReLU at test_export.py:\d+ is not"
+    ) as e:
         sl.from_torch(Transformed(), torch.zeros(2, 1, 4, 4))
     assert "leave_untouched=True" in str(e.value)
     model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Hardshrink()), nn.Linear(2, 2))
@@ -355,7 +357,9 @@ def test_what_loses_the_samples_cannot_be_left_untouched():
     model = Module(
         lambda m, x: m.a(torch.flip(x.transpose(0, 1), (0,)).transpose(0, 1)), a=nn.Linear(3, 3)
     )
-    with pytest.raises(NetworkError, match=r"operation flip in .*not one part for each sample, along axis 0"):
+    with pytest.raises(
+        NetworkError, match=r"operation flip in .*not one part for each sample, along axis 0"
+    ):
         sl.from_torch(model, torch.ones(2, 3), leave_untouched=True)
 
 

@@ -450,6 +450,16 @@ def test_huge_claims_are_refused(tmp_path):
     save(model_of([*shapes, one("Reshape", "x", "s60")], {}, ROW), path)
     with pytest.raises(NetworkError, match="not known"):
         sl.read_onnx(path)
+    conv = {"k": normal(6, 1, 3, 3)}
+    for groups in (2**31, 2**62, -3, 4):
+        save(model_of([one("Conv", "x", "k", group=groups)], conv, (3, 8, 8)), path)
+        with pytest.raises(NetworkError, match="groups do not divide the 3 channels"):
+            sl.read_onnx(path)
+    for reach in (2**31, 2**40):  # what is left untouched is tried, and could be any size
+        windows = {"dilations": [reach, 1], "kernel_shape": [3, 3], "auto_pad": "SAME_UPPER"}
+        save(model_of([one("LpPool", "x", **windows)], {}, (3, 8, 8)), path)
+        with pytest.raises(NetworkError, match="cannot be left untouched"):
+            sl.read_onnx(path, leave_untouched=True)
 
 
 def test_not_onnx_at_all(tmp_path):

@@ -344,7 +344,12 @@ class StepBuilder(Arranger):
     ) -> View:
         """A convolution for each group, on its part of the channels, and their units side by side."""
         stored = self.plain(name, x)
-        channels = np.array_split(np.arange(self.shapes[stored][0]), groups)
+        read, units = self.shapes[stored][0], len(weight)
+        if groups < 1 or read % groups or units % groups:
+            raise NetworkError(
+                f"{name}: {groups} groups do not divide the {read} channels that it reads and its {units} units"
+            )
+        channels = np.split(np.arange(read), groups)
         biases = [None] * groups if bias is None else np.split(bias.ravel(), groups)
         parts = []
         for k, (own, rows, constants) in enumerate(

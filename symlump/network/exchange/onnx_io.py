@@ -108,9 +108,13 @@ class _Reader:
         model: Any,
         leave_untouched: bool,
         shape: Mapping[str, Sequence[int]],
+        tried: bool = True,
     ) -> None:
         self._onnx, self._leave, self._given = onnx, leave_untouched, dict(shape)
         self._stated, self._model = shape, model
+        self._tried = (
+            tried  # whether what is left untouched is computed once, as large as it may be
+        )
         self._shapes: dict[str, tuple[int, Shape]] = {}
         self._told = ""  # why nothing can be left untouched
         if leave_untouched:
@@ -318,7 +322,8 @@ class _Reader:
                 continue
             call = one_operator(self._onnx, node, inputs, position)
             what, shape = node.op_type, self._shapes[output][1]
-            if not keeps_samples(call, [self._build.shapes[v] for v in values.values()], shape):
+            given = [self._build.shapes[v] for v in values.values()]
+            if self._tried and not keeps_samples(call, given, shape):
                 return None
             numbers = sum(p.numel() for p in call.parameters())
             place = self._build.free(name)
@@ -330,7 +335,7 @@ class _Reader:
         """The nearest thing to a file with a node that would work."""
         if not self._leave:
             try:
-                _Reader(self._onnx, self._model, True, self._stated)
+                _Reader(self._onnx, self._model, True, self._stated, tried=False)
             except NetworkError as error:
                 also = str(error)
                 return also.removeprefix(said) if also.startswith(said) else f"then, {also}"

@@ -24,6 +24,9 @@ OPSET = 20
 _SAMPLES = "samples"  # the name of axis 0 while shapes are found
 _STEP = 1e-3
 _ENTRIES = 4096  # of a sample; above, no derivative is taken
+#: What is computed to try an operator, which a file can make any size: entries, and how far a window reaches.
+_MOST, _MOST_STEPS = 1 << 26, 1 << 12
+_RANK, _LONGEST = 8, 1 << 16  # numbers in a shape, and in what shapes are put together to
 
 
 class OnnxOperator(nn.Module):
@@ -184,6 +187,9 @@ def keeps_samples(operator: OnnxOperator, given: list[Shape], shape: Shape) -> b
         Of the result.
     """
     weights = [p.dtype for p in operator.parameters()]
+    numbers = [n for a in _node(operator.model).attribute for n in (a.i, *a.ints)]
+    if prod(shape) > _MOST or max(map(abs, numbers), default=0) > _MOST_STEPS:
+        return False
     for samples in (2, 3):
         values = tuple(
             torch.zeros(samples, *size, dtype=(*weights, torch.float32)[0]) for size in given
@@ -268,7 +274,7 @@ def with_shapes(
         del opened.graph.value_info[:]
         for value in opened.graph.output:
             value.type.tensor_type.ClearField("shape")
-        found = shape_inference.infer_shapes(opened, data_prop=True).graph
+        found = shape_inference.infer_shapes(opened, data_prop=_is_short(opened.graph)).graph
     except Exception as error:  # the same
         raise NetworkError(
             f"onnx cannot bring it from opset {version} to {OPSET}, which leaving operators untouched needs: "
@@ -282,6 +288,22 @@ def with_shapes(
         if len(axes) and not axes[0].dim_value and all(a.dim_value > 0 for a in axes[1:]):
             shapes[value.name] = (kind.elem_type, tuple(int(a.dim_value) for a in axes[1:]))
     return model, shapes
+
+
+def _is_short(graph: Any) -> bool:
+    """Whether what is put together to shapes stays short: onnx follows their numbers, however many there are."""
+    lengths = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            held = max((prod(a.t.dims) for a in node.attribute), default=0)
+            lengths.update(dict.fromkeys(node.output, held))
+            continue
+        parts = [lengths.get(name, _RANK) for name in node.input]
+        length = sum(parts) if node.op_type == "Concat" else max(parts, default=_RANK)
+        if length > _LONGEST:
+            return False
+        lengths.update(dict.fromkeys(node.output, length))
+    return True
 
 
 def _first(error: BaseException) -> str:

@@ -27,6 +27,7 @@ _ENTRIES = 4096  # of a sample; above, no derivative is taken
 #: What is computed to try an operator, which a file can make any size: entries, and how far a window reaches.
 _MOST, _MOST_STEPS = 1 << 26, 1 << 12
 _RANK, _LONGEST = 8, 1 << 16  # numbers in a shape, and in what shapes are put together to
+_INTEGERS = (6, 7)  # int32 and int64, as ONNX numbers them
 
 
 class OnnxOperator(nn.Module):
@@ -291,14 +292,15 @@ def with_shapes(
 
 
 def _is_short(graph: Any) -> bool:
-    """Whether what is put together to shapes stays short: onnx follows their numbers, however many there are."""
-    lengths = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
+    """Whether shapes are put together to short rows only: onnx follows all of their numbers."""
+
+    def count(tensor: Any) -> int:
+        return prod(tensor.dims) if len(tensor.dims) < 2 and tensor.data_type in _INTEGERS else 0
+
+    lengths = {tensor.name: count(tensor) for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant":
-            held = max((prod(a.t.dims) for a in node.attribute), default=0)
-            lengths.update(dict.fromkeys(node.output, held))
-            continue
         parts = [lengths.get(name, _RANK) for name in node.input]
+        parts += [count(attribute.t) for attribute in node.attribute]
         length = sum(parts) if node.op_type == "Concat" else max(parts, default=_RANK)
         if length > _LONGEST:
             return False

@@ -59,8 +59,10 @@ def run(options: argparse.Namespace) -> Answer:
     write_text(options.output, text)
 
     def said() -> str:
-        command = "coqc" if options.lemmas else _command()
-        return f"Coq written to {options.output}; compile it with {command} {options.output}"
+        command, missing = ("coqc", "") if options.lemmas else _command()
+        return (
+            f"Coq written to {options.output}; compile it with {command} {options.output}{missing}"
+        )
 
     return Answer(
         lambda: {"file": options.certificate, "output": options.output},
@@ -68,14 +70,15 @@ def run(options: argparse.Namespace) -> Answer:
     )
 
 
-def _command() -> str:
-    """How to call coqc with the development, which is compiled for it if there is a coqc."""
+def _command() -> tuple[str, str]:
+    """How to call coqc with the development, which is compiled for it; and why it was not."""
     from symlump.errors import MissingProgramError
     from symlump.proof.coq.development import compile_development
 
     try:
         with working("compiling the development, once"):
             folder = str(compile_development())
-    except MissingProgramError:
-        folder = "FOLDER"  # to be compiled where Coq is
-    return f"coqc -Q {shlex.quote(folder)} Symlump"
+    except MissingProgramError as error:
+        missing = f"\n(FOLDER is what symlump compiles and names where Coq is; here: {error})"
+        return "coqc -Q FOLDER Symlump", missing
+    return f"coqc -Q {shlex.quote(folder)} Symlump", ""

@@ -11,6 +11,7 @@ import pytest
 from proof.claims import EXAMPLES, FUNCTION_EXAMPLES
 
 import symlump as sl
+from symlump.cli.main import main
 from symlump.errors import MissingProgramError
 from symlump.proof.check import Rejected, read_claim
 from symlump.proof.coq import development
@@ -291,6 +292,18 @@ def test_without_coq_the_message_names_the_package(monkeypatch):
         development.coqc("")
     with pytest.raises(MissingProgramError, match="package coq"):
         EXAMPLES["e1"]().check_verified()
+
+
+def test_without_coq_a_file_is_written_and_the_way_to_compile_it_said(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("PATH", "")
+    EXAMPLES["e1"]().write(tmp_path / "c.json")
+    written = tmp_path / "c.v"
+    assert main(["export", str(tmp_path / "c.json"), "--coq", "-o", str(written)]) == 0
+    said = capsys.readouterr().out
+    assert written.read_text().startswith("(* A forward lumping") and "Symlump" in said
+    assert "FOLDER is what symlump compiles" in said and "coqc is not on the PATH" in said
 
 
 def test_a_false_certificate_is_not_written():

@@ -138,8 +138,8 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="a network: inputs, then targets (show the loss) or one class number from 0 (show the accuracy), "
-        "a sample a row; methods that look at inputs do",
+        help="a network: inputs (or an array, FILE.npy), then targets (show the loss), one class number from "
+        "0 (show the accuracy) or neither, a sample a row; methods that look at inputs do",
     )
 
 
@@ -275,7 +275,7 @@ def _network(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Sweep:
         box=options.box,
     )
     method = make_method(options.method or "afde", {"eps": 0.0}, settings, network, data)
-    pair = None if data is None else (data.inputs, data.targets)
+    pair = None if data is None else data.pair
     return _swept(network, _numbers(options.eps), method, box=options.box, data=pair)
 
 

@@ -105,6 +105,38 @@ def test_what_does_not_go_together(capsys, folder, arguments, says):
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_data_without_targets_serves_methods_that_look_at_inputs(capsys, folder, name):
+    """As a table and as an array; the others say that it tells them nothing."""
+    x = 3 * np.loadtxt(folder / "data.csv", delimiter=",")[:, :3]
+    np.savetxt(folder / "x.csv", x, delimiter=",")
+    np.save(folder / "x.npy", x.reshape(100, 1, 3).astype(np.float32))
+    asked, found = ("--method", name, "--retain", "0.7", "--json"), []
+    for file in ("x.csv", "x.npy"):
+        code, out, err = compress(capsys, folder, *asked, "--data", folder / file)
+        if name in ("afde", "dependence", "hierarchical", "wanda"):
+            assert code == 0 and "mean_squared_error" not in out, err
+            found.append(round(json.loads(out)["difference"]["root_mean_square"], 4))
+        else:
+            assert code == 2 and "--data has no targets, so it serves methods that look at" in err
+    assert len(set(found)) <= 1
+    code, _, err = compress(capsys, folder, "--max-loss", "1", "--data", folder / "x.csv")
+    assert code == 2 and "data with targets" in err
+
+
+def test_what_is_no_array_of_samples(capsys, folder):
+    np.save(folder / "odd.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(folder / "flat.npy", np.zeros(6))
+    np.save(folder / "nan.npy", np.full((2, 3), np.nan))
+    (folder / "cut.npy").write_bytes((folder / "flat.npy").read_bytes()[:-8])
+    (folder / "text.npy").write_text("1,2,3")
+    for name in ("odd", "flat", "nan", "cut", "text", "absent"):
+        code, out, err = compress(
+            capsys, folder, "--retain", ".5", "--data", folder / f"{name}.npy"
+        )
+        assert code == 2 and not out and f"{name}.npy" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_searched_and_swept(capsys, folder, name):
     data = ["--data", str(folder / "data.csv")]
     asked = ("--method", name, "--max-loss", "0.02", *data, "--json")

@@ -164,9 +164,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="numbers, one sample a row, targets in the last columns, or one class number (from 0): report "
-        "the error, or the accuracy, before and after; afde, wanda, dependence and hierarchical also look at "
-        "its inputs",
+        help="numbers, one sample a row (or an array, FILE.npy), which afde, wanda, dependence and "
+        "hierarchical look at; with targets in the last columns, or one class number (from 0), report the "
+        "error, or the accuracy, before and after",
     )
     add_box(parser, "a range of all inputs: certify there how far the outputs move")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
@@ -297,7 +297,7 @@ def _report(result: Compression, data: Data | None) -> dict[str, Any]:
         "largest": difference.largest,
         "output_root_mean_square": difference.output_root_mean_square,
     }
-    if data is not None:
+    if data is not None and data.targets is not None:
         labelled = class_numbers(result.original, data.targets) is not None
         measure = accuracy if labelled else mean_squared_error
         report["accuracy" if labelled else "mean_squared_error"] = {

@@ -158,7 +158,13 @@ def make_method(
     """The method of a name, for a network."""
     if network.chain is None:  # only in chains are units folded that never switch on the box
         options = argparse.Namespace(**{**vars(options), "box": None})
-    return METHODS[name].make(wish, options, data)
+    method = METHODS[name].make(wish, options, data)
+    if data is not None and data.targets is None and getattr(method, "inputs", None) is None:
+        raise MethodError(
+            f"--data has no targets, so it serves methods that look at inputs, which {method.label}, as it is "
+            "asked for, does not; put targets into the last columns to see what is lost"
+        )
+    return method
 
 
 def describe_methods() -> str:
@@ -226,9 +232,9 @@ def reduce_network(options: argparse.Namespace, network: Network, data: Data | N
     if given == "max_loss":
         from symlump.tolerances.search import search
 
-        if data is None:
-            raise MethodError("--max-loss is measured on data; give --data FILE.csv")
-        return search(network, method, max_loss=options.max_loss, data=(data.inputs, data.targets))  # type: ignore[return-value]
+        if data is None or data.targets is None:
+            raise MethodError("--max-loss is measured on data with targets; give --data FILE.csv")
+        return search(network, method, max_loss=options.max_loss, data=data.pair)  # type: ignore[return-value]
     if given == "max_bound":
         from symlump.tolerances.search import search
 

@@ -1,4 +1,4 @@
-"""Data on the command line: a CSV file of inputs and targets."""
+"""Data on the command line: inputs, with targets or without, as CSV or as an array of numpy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,23 @@ class Data:
     Parameters
     ----------
     inputs : ndarray, shape (samples, …), or a tuple of one for each of several inputs
-    targets : ndarray, shape (samples, numbers of all outputs), or (samples,) for class numbers
+    targets : ndarray or None
+        Of shape (samples, numbers of all outputs), or (samples,) for class numbers; None if there are none.
     """
 
     inputs: Any
-    targets: Any
+    targets: Any = None
+
+    @property
+    def pair(self) -> tuple[Any, Any] | None:
+        """Inputs and targets, if there are some."""
+        return None if self.targets is None else (self.inputs, self.targets)
 
 
 def read_data(file: str, network: Network) -> Data:
-    """Inputs and targets of a network from a CSV file; several inputs, or outputs, are side by side.
+    """Inputs of a network, and targets beside them if there are more columns.
+
+    Several inputs, or outputs, are side by side. In an array (``.npy``) samples are first, of any shape.
 
     Raises
     ------
@@ -42,27 +50,47 @@ def read_data(file: str, network: Network) -> Data:
     path, inputs = Path(file), sum(prod(node.size) for node in network.inputs)
     outputs = sum(prod(network.shapes[name]) for name in network.outputs)
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if lines and not all(_is_number(part) for part in lines[0].split(",")):
-            lines = lines[1:]  # a header
-        if not lines:
-            raise ValueError("it has no rows of numbers")
-        table = np.loadtxt(lines, delimiter=",", ndmin=2)
+        table = _array(path) if path.suffix.lower() == ".npy" else _table(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None
-    labelled = outputs > 1 and table.shape[1] == inputs + 1
-    if not (labelled or table.shape[1] == inputs + outputs) or not np.isfinite(table).all():
-        classes = ", or one class number," if outputs > 1 else ""
+    width = table.shape[1]
+    labelled = outputs > 1 and width == inputs + 1
+    if not (labelled or width in (inputs, inputs + outputs)) or not np.isfinite(table).all():
+        classes = ", or one class number," if outputs > 1 else ","
         raise FileFormatError(
-            f"{path} has {table.shape[1]} columns; this network needs {inputs} inputs and {outputs} "
-            f"targets{classes} in each row, all finite numbers"
+            f"{path} has {width} columns; this network needs {inputs} inputs in each row, and behind them "
+            f"nothing, or {outputs} targets{classes} all finite numbers"
         )
     parts = split_inputs(network, table[:, :inputs])
-    return Data(
-        parts[0] if len(parts) == 1 else tuple(parts),
-        table[:, inputs] if labelled else table[:, inputs:],
-    )
+    given = parts[0] if len(parts) == 1 else tuple(parts)
+    if width == inputs:
+        return Data(given)
+    return Data(given, table[:, inputs] if labelled else table[:, inputs:])
+
+
+def _table(path: Path) -> Any:
+    import numpy as np
+
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if lines and not all(_is_number(part) for part in lines[0].split(",")):
+        lines = lines[1:]  # a header
+    if not lines:
+        raise ValueError("it has no rows of numbers")
+    return np.loadtxt(lines, delimiter=",", ndmin=2)
+
+
+def _array(path: Path) -> Any:
+    import numpy as np
+
+    array = np.load(
+        path, mmap_mode="r", allow_pickle=False
+    )  # as large as the file, whatever it claims
+    if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"it holds {array.dtype} of shape {array.shape}, not numbers with the samples first"
+        )
+    return np.asarray(array, dtype=np.float64).reshape(len(array), -1)
 
 
 def _is_number(text: str) -> bool:

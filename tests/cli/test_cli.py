@@ -369,7 +369,7 @@ def test_bench_sweeps_quick(capsys):
     code, out, _ = run(capsys, "bench", "sweeps", "--quick", "--json")
     rows = json.loads(out)
     assert code == 0 and len(rows) == 22 and all(row["ratio"] > 0 for row in rows)
-    subjects = {"4–32–32–1, tanh", "6, 12, 12 channels", "H-tree of 5 levels"}
+    subjects = {"4–32–32–1, tanh", "4, 8, 8 channels", "H-tree of 5 levels"}
     assert {row["subject"] for row in rows} == subjects
 
 

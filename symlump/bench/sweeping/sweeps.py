@@ -24,7 +24,6 @@ from symlump.tolerances.sweep import sweep
 #: Half of the size: what one compression, or one lumping, is asked for.
 _HALF = 0.5
 _TOLERANCES = 20
-_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class TimedSweep:
 
 def measure(quick: bool = False, seed: int = 0) -> Iterator[TimedSweep]:
     """The rows, one after the other."""
-    width, depth, channels = (32, 5, 4) if quick else (256, 8, 12)
+    width, depth, channels, runs = (32, 5, 4, 1) if quick else (256, 8, 12, 3)
     generator = np.random.default_rng(seed)
     shapes = ((width, 4), (width, width), (1, width))
     weights = [generator.standard_normal(shape) / np.sqrt(shape[1]) for shape in shapes]
@@ -66,13 +65,13 @@ def measure(quick: bool = False, seed: int = 0) -> Iterator[TimedSweep]:
         ("AFDE, function, one unit", AFDE(retain=_HALF, relative_to="output")),
         ("AFDE, coefficients", AFDE(retain=_HALF, distance="coefficients")),
     ):
-        yield from _rows((f"4–{width}–{width}–1, tanh", about), network, method, compress)
+        yield from _rows((f"4–{width}–{width}–1, tanh", about), network, method, compress, runs)
         if "samples" not in about:
             name = f"{channels}, {2 * channels}, {2 * channels} channels", about
-            yield from _rows(name, convolutions, method, compress)
+            yield from _rows(name, convolutions, method, compress, runs)
     for equivalence in (Forward(retain=_HALF), Backward(retain=_HALF)):
         name = f"H-tree of {depth} levels", f"{equivalence.direction} equivalence"
-        yield from _rows(name, tree, equivalence, lump)
+        yield from _rows(name, tree, equivalence, lump, runs)
 
 
 def _convolutions(channels: int, generator: np.random.Generator) -> Network:
@@ -95,20 +94,20 @@ def _convolutions(channels: int, generator: np.random.Generator) -> Network:
 
 
 def _rows(
-    names: tuple[str, str], subject: Any, method: Any, verb: Callable[[Any, Any], Any]
+    names: tuple[str, str], subject: Any, method: Any, verb: Callable[[Any, Any], Any], runs: int
 ) -> Iterator[TimedSweep]:
     top = method.plan(subject).tolerances()[-1]
-    one = _least(partial(verb, subject, method))
+    one = _least(partial(verb, subject, method), runs)
     even = np.linspace(0, top, _TOLERANCES)
     logarithmic = np.append(0.0, np.geomspace(top / 1000, top, _TOLERANCES - 1))
     for spacing, tolerances in (("even", even), ("logarithmic", logarithmic)):
-        taken = _least(partial(sweep, subject, tolerances, method))
+        taken = _least(partial(sweep, subject, tolerances, method), runs)
         yield TimedSweep(*names, spacing, one, taken / one)
 
 
-def _least(work: Callable[[], Any]) -> float:
+def _least(work: Callable[[], Any], runs: int) -> float:
     """Seconds of the processor, the least of a few runs: the first has memory to ask for."""
-    return min(_seconds(work) for _ in range(_RUNS))
+    return min(_seconds(work) for _ in range(runs))
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -101,7 +101,7 @@ def test_an_interrupted_table_goes_on(tmp_path, models, monkeypatch):
 
     monkeypatch.setattr(lump_command, "run", counted)
     monkeypatch.setattr("symlump.cli.many.import_module", lambda name: lump_command)
-    assert main(given) == 1
+    assert main([*given, "--json"]) == 1
     checked(read(table))
     assert sorted(computed) == [
         f"m{n}.ode" for n in range(2, 10) if n == 9 or f"m{n}.ode" not in done

@@ -295,3 +295,25 @@ def test_a_limit_of_memory_in_words():
     assert engine.memory_bytes("350MiB") == engine.LEAST_MEMORY
     with pytest.raises(MethodError, match="350 MiB or more"):
         engine.memory_bytes("300MB")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are Linux's")
+def test_a_limit_of_addresses_is_heeded(tmp_path):
+    """Under ulimit -v code and the reserves of threads count, and the engine takes a share of the rest."""
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9, 2 * 10**9))\n"
+        "from pathlib import Path; from symlump.memory import available_memory, memory_limit\n"
+        "from symlump.store.engine import engine\n"
+        "assert memory_limit() < 1_600_000_000 and available_memory() < 1_950_000_000\n"
+        "with engine(Path(sys.argv[1]), 16 * 10**9) as db:\n"
+        "    (size,) = db.one(\"select current_setting('memory_limit')\")\n"
+        "    rows = db.number('select count(*) from (select distinct hash(range) from range(2000000))')\n"
+        "print(size, rows)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    size, unit, rows = done.stdout.split()
+    assert unit == "MiB" and 400 < float(size) < 800 and rows == "2000000"

@@ -1,7 +1,7 @@
 """Sphinx configuration: ``python -m sphinx -W docs OUTPUT``."""
 
 import argparse
-import shutil
+import json
 import sys
 from pathlib import Path
 
@@ -98,16 +98,25 @@ def _forget_old_names(app):
 
 
 def _bring_lessons(app):
-    """Copy the notebooks beside the pages, so that the site shows them and offers them for download."""
+    """Copy the notebooks beside the pages, so that the site shows them and offers them for download.
+
+    The alternative texts of pictures are put where myst-nb looks for them.
+    """
     _LESSONS.mkdir(exist_ok=True)
     wanted = {path.name: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
     for path in _LESSONS.glob("*.ipynb"):
         if path.name not in wanted:
             path.unlink()
     for name, path in wanted.items():
-        target = _LESSONS / name
-        if not target.exists() or target.read_bytes() != path.read_bytes():
-            shutil.copyfile(path, target)
+        target, notebook = _LESSONS / name, json.loads(path.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            for output in cell.get("outputs", []):
+                words = output.get("metadata", {}).get("image/png", {}).get("alt")
+                if words:
+                    cell["metadata"]["mystnb"] = {"image": {"alt": words}}
+        text = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
 
 
 def setup(app):

@@ -39,7 +39,7 @@ _SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def _checked(ask: _Question) -> _Question:
-    """A question to a plan that refuses what is no tolerance, or no size."""
+    """A question to a plan, with its tolerance or size checked first."""
 
     @wraps(ask)
     def asking(self: Any, *given: Any, **named: Any) -> Any:
@@ -54,7 +54,7 @@ def _checked(ask: _Question) -> _Question:
 class Plan(ABC, Generic[Result]):
     """What a method found out about a subject, good for every tolerance.
 
-    What is no tolerance, or no size, is refused before a plan is asked.
+    A tolerance or size out of range is refused before a plan is asked.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What keeps people from a page, as axe-core finds it."""
+"""What keeps people from using a page, as axe-core finds it."""
 
 from pathlib import Path
 

@@ -23,6 +23,7 @@ LOOKED_AT = (
     "index.html",
     "gallery.html",
     "learn/bounds-networks.html",
+    "lessons/07-one-epsilon.html",
     "lessons/index.html",
     "look-up/api.html",
     "look-up/api/names/symlump.AFDE.html",
@@ -89,6 +90,13 @@ def test_the_gallery_is_drawn_by_its_lines(tmp_path):
 def test_every_lesson_is_on_the_site(site):
     lessons = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert lessons <= {path.stem for path in (site / "lessons").glob("*.html")}
+
+
+def test_every_picture_has_a_text_instead(site):
+    for name in pages(site):
+        for tag in re.findall(r"<img[^>]*>", (site / name).read_text()):
+            (words,) = re.findall(r'alt="([^"]*)"', tag)
+            assert len(words) > 15 and not words.endswith((".png", ".svg")), (name, tag)
 
 
 def test_formulas_are_typeset_without_another_host(site):

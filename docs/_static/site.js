@@ -1,7 +1,7 @@
 // What the theme leaves out for people who use the keyboard or a screen reader.
 document.addEventListener("DOMContentLoaded", () => {
   // Wide tables scroll inside themselves, so the keyboard must reach them.
-  for (const table of document.querySelectorAll("table.table")) {
+  for (const table of document.querySelectorAll("article table")) {
     table.tabIndex = 0;
   }
   // The toggles of the navigation are icons without a name.

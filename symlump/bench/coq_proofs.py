@@ -96,7 +96,7 @@ def cases(quick: bool) -> list[Case]:
 
 
 def _examples() -> list[Case]:
-    """The worked examples of the theory but for phosphorylation (E4), which is a family above."""
+    """The worked examples of the theory except for phosphorylation (E4), which is a family above."""
     linear = "x1' = -3*x1 + x3; x2' = -3*x2 + x3; x3' = x1 + x2 - 2*x3"
     products = "x1' = -x1*x3; x2' = -x2*x3; x3' = -(x1 + x2)*x3"
     equal = "x1' = x3 - x1^2; x2' = x3 - x2^2; x3' = 1 - 2*x1 - x2"

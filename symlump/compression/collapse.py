@@ -31,7 +31,7 @@ _TRIED, _LEAST, _NUMBERS = 4096, 64, 1 << 18
 #: Shares of their units that layers are made to keep, one after the other, where outputs would stand still.
 FLOORS = (1 / 8, 1 / 4, 1 / 2)
 
-#: Outputs whose spread is less than this share of the original's stand still, but for rare inputs.
+#: Outputs whose spread is less than this share of the original's stand still, except for rare inputs.
 STILL = 0.05
 #: Above this share few inputs are enough to say that they do not.
 _CLEARLY = 4 * STILL

@@ -1,4 +1,4 @@
-"""What the inputs of a network are like, as people have it: arrays, tensors, loaders, or a distribution."""
+"""What the inputs of a network are like: arrays, tensors, loaders, or a distribution."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MANY = 64
 
 
 def check_inputs(inputs: Inputs, method: str) -> None:
-    """Refuse what says nothing about inputs.
+    """Raise if `inputs` does not describe inputs.
 
     Raises
     ------

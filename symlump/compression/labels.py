@@ -1,4 +1,4 @@
-"""Data with labels: class numbers as targets, and the share of samples that are told right."""
+"""Data with labels: class numbers as targets, and the share of samples classified correctly."""
 
 from __future__ import annotations
 

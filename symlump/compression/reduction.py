@@ -249,7 +249,7 @@ def largest_rounding(found: FloatArray, held: FloatArray) -> float:
 
 
 def check_steps(steps: int) -> None:
-    """Refuse what is no number of steps.
+    """Raise if `steps` is not a number of steps.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Results for people to look at: tables and pictures."""
+"""Results to look at: tables and pictures."""

@@ -162,7 +162,7 @@ def _key(steps: Sequence[dict[str, Any]]) -> str:
     kinds = ("accuracy", "loss", "observed")
     errors = next((s for s in kinds if steps[0].get(s) is not None), "defect")
     names = {
-        "accuracy": "share told wrong",
+        "accuracy": "misclassified",
         "loss": "loss",
         "observed": "observed error",
         "defect": "defect δ",

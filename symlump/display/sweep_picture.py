@@ -18,7 +18,7 @@ _ERRORS = {
     "bound": ("certified bound", PALETTE[5], "s", "-"),
     "observed": ("observed error", PALETTE[2], "^", "--"),
     "loss": ("loss", PALETTE[6], "D", "-."),
-    "wrong": ("share told wrong", PALETTE[3], "X", "-."),
+    "wrong": ("misclassified", PALETTE[3], "X", "-."),
     "defect": ("defect δ", PLAIN_INK, "v", ":"),
 }
 
@@ -84,7 +84,7 @@ def draw_sweep(sweep: Sweep) -> Figure:
 
 
 def _error(row: SweepRow, name: str) -> float | None:
-    """What a row says, if it does; of an accuracy what is missing to 1."""
+    """What a row says, if it does; of an accuracy, its distance to 1."""
     if name == "wrong":
         return None if row.accuracy is None else 1 - row.accuracy
     value: float | None = getattr(row, name)

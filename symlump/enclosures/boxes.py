@@ -1,4 +1,4 @@
-"""Boxes of inputs, as people write them."""
+"""Boxes of inputs, as users write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds as people read them: in few digits, and never below what they say."""
+"""Bounds for display: few digits, never rounded down."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Flows:
     ) -> ODE:
         """The same where monomials are made of the symbols of a table, whose variables these are.
 
-        Functions that cancel are among the notes of the arithmetic, but for the ``first`` ones of the table.
+        Functions that cancel are among the notes of the arithmetic, except for the ``first`` ones of the table.
         """
         table = arithmetic.table
         equations = [table.cancel(p) for p in self.polynomials(len(variables))]

@@ -30,7 +30,7 @@ class _AtStart(PolynomialArithmetic):
 
 
 def values_at_start(flat: FlatModel, notes: dict[str, None] | None = None) -> dict[str, Fraction]:
-    """The value of every symbol at time 0 that has one, but for rules that nothing at that time needs.
+    """The value of every symbol at time 0 that has one, except for rules that nothing at that time needs.
 
     Raises
     ------

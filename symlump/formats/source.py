@@ -119,7 +119,7 @@ class Source:
         return f"{self.path}:{number}:{position - self._line_starts[line - 1] + 1}"
 
     def lines(self, blank: str | None = None) -> Iterator[tuple[int, int]]:
-        """Where each line begins and ends without blanks (by default white space), but for the empty ones.
+        """Where each line begins and ends without blanks (by default white space), except for the empty ones.
 
         Examples
         --------

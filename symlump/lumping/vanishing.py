@@ -56,7 +56,7 @@ def vanishing(polynomials: Iterable[Polynomial], names: Sequence[str]) -> tuple[
 
 
 class Letters:
-    """Symbols in the place of what is no polynomial: ``K**n``, ``exp(k)``, π.
+    """Symbols in place of what is not a polynomial: ``K**n``, ``exp(k)``, π.
 
     Attributes
     ----------

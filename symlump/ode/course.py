@@ -158,7 +158,7 @@ class Course:
                 )
             try:
                 message = path.step()
-            except (ValueError, RuntimeError):  # linear algebra that is given what is no number
+            except (ValueError, RuntimeError):  # linear algebra that was given NaN or infinity
                 path.status, message = "failed", None
             if path.status == "failed" or not np.isfinite(path.y).all():
                 text = self.said[-1] if self.said else (message or "").rstrip(".")

@@ -62,7 +62,7 @@ class SweepRow:
         Mean squared error, where data was given.
     result : Lumping, LinearLumping, Compression or RecurrentCompression
     accuracy : float or None
-        The share of samples told right, where data with class numbers was given.
+        The share of samples classified correctly, where data with class numbers was given.
     """
 
     eps: float

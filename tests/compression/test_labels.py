@@ -1,4 +1,4 @@
-"""Data with class numbers: what is told right is shown wherever a loss would be."""
+"""Data with class numbers: the accuracy is shown wherever a loss would be."""
 
 import csv
 import json
@@ -49,16 +49,14 @@ def test_the_report_has_accuracy_size_and_bound(classifier):
     report = Report.of(sl.sweep(network, [0, 0.1, 2], box=(-1, 1), data=(x, labels)), "classes")
     step, *_ = json.loads(re.search(r'id="data">(.*?)</script>', report.html, re.S)[1])["steps"]
     assert step["accuracy"] == "95.00 %" and step["size"] and step["bound"]
-    assert step["error"] == pytest.approx(0.05) and "share told wrong" in report.html
+    assert step["error"] == pytest.approx(0.05) and "misclassified" in report.html
 
 
 def test_a_picture_shows_what_is_told_wrong(classifier):
     network, x, labels = classifier
     pytest.importorskip("matplotlib")
     figure = sl.sweep(network, [0, 0.1, 2], data=(x, labels)).figure()
-    assert "share told wrong" in [
-        text.get_text() for text in figure.axes[1].get_legend().get_texts()
-    ]
+    assert "misclassified" in [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
 
 
 def test_a_certified_bound_is_not_rounded_down(classifier):
@@ -81,7 +79,7 @@ def test_command_line(classifier, tmp_path, capsys):
     assert report["accuracy"] == {"before": 0.95, "after": 0.95, "samples": 200}
     assert "mean_squared_error" not in report
     assert main(["compress", *arguments[:-1], "--eps", "0"]) == 0
-    assert "told right of 200 samples: 95.00 % before, 95.00 % after" in capsys.readouterr().out
+    assert "accuracy on 200 samples: 95.00 % before, 95.00 % after" in capsys.readouterr().out
     assert main(["sweep", *arguments, "--eps", "0,2"]) == 0
     assert [row["loss"] for row in json.loads(capsys.readouterr().out)["rows"]] == [None, None]
     page = tmp_path / "page.html"

@@ -306,7 +306,7 @@ def test_what_says_nothing_to_outgoing_weights_is_refused():
         {"distance": "function"},
         {"floor": 0.5},
     ):
-        with pytest.raises(MethodError, match="says nothing to on='state'"):
+        with pytest.raises(MethodError, match="has no effect with on='state'"):
             sl.AFDE(eps=0.1, on="state", **options)
     sl.AFDE(eps=0.1, on="state", distance="coefficients", refit=False)
 
@@ -414,7 +414,7 @@ def test_what_is_no_tolerance_of_a_system_is_refused():
 def test_options_that_say_nothing_are_refused():
     net = network(0)
     for make, says in (
-        (lambda: sl.TruncatedSVD(rank=2, relative_to="output"), "says nothing to rank=2"),
+        (lambda: sl.TruncatedSVD(rank=2, relative_to="output"), "has no effect with rank=2"),
         (lambda: sl.Symmetric(eps=0.1, proof=True), "proof=True is for eps=0"),
         (lambda: sl.compress(net, sl.Symmetric(), example=torch.zeros(1, 3)), "how a torch module"),
         (lambda: sl.compress(net, sl.Symmetric(), leave_untouched=True), "how a torch module"),

@@ -334,7 +334,7 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     if "accuracy" in report:
         share = report["accuracy"]
         lines.append(
-            f"told right of {share['samples']} samples: {100 * share['before']:.2f} % before, "
+            f"accuracy on {share['samples']} samples: {100 * share['before']:.2f} % before, "
             f"{100 * share['after']:.2f} % after"
         )
     lines += [

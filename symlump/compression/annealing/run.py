@@ -64,7 +64,7 @@ class AnnealingRun:
     identity: str
 
     def stage(self, state: State, original: Network, advance: Callable[[str], None]) -> None:
-        """Finish the current stage: remove (but for stage 0), train, measure."""
+        """Finish the current stage: remove (except for stage 0), train, measure."""
         if state.removal is None:
             what, tolerance = "start", None
             if state.stage:

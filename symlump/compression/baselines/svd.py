@@ -75,7 +75,7 @@ class TruncatedSVD(CompressionMethod):
             raise MethodError(f"rank={self.rank!r}: a rank is a whole number, 1 or larger")
         if self.rank is not None and self.relative_to is not None:
             raise MethodError(
-                f"relative_to={self.relative_to!r} is a unit of eps, and says nothing to rank={self.rank}"
+                f"relative_to={self.relative_to!r} is a unit of eps, and has no effect with rank={self.rank}"
             )
         if self.relative_to not in (None, "layer", "output"):
             raise MethodError(

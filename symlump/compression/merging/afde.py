@@ -38,51 +38,52 @@ class AFDE(CompressionMethod):
     eps : float, optional
         The tolerance; 0 merges only what is exactly equivalent.
     retain : float, optional
-        Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest ε found that keeps
-        no more is used, and what it leaves of the share is spent; see ``up_to``.
+        Instead of ``eps``: the share of parameters to keep, in (0, 1]. The smallest ε found that keeps no more
+        than that is used; if it keeps less, some merges are undone until the share is used up, see ``up_to``.
     linkage : {"variance", "closure", "diameter"}
         How ε groups units; see :mod:`symlump.lumping.tolerance.linkage`.
     relative : bool
         Measure distances in units that make one ε fit any network and all of its layers.
     relative_to : {"output", "parameters", "layer"}, optional
-        The unit of distances. "output": what they change the outputs by, relative to the size of these.
-        "parameters": the same for each share of the parameters that merging saves, so that a size is reached
-        where it costs least; see :meth:`symlump.compression.merging.merge.Merging.price`. "layer": the mean
-        size of what is compared in the layer; that is coefficients then, unless ``distance`` says otherwise.
-        By default ``eps`` is relative to the outputs, and for ``retain`` all are tried: what gives the outputs
-        best under ``inputs`` is kept, and ``measure`` says which. (Where nothing is said of inputs that look
-        like images, or that convolutions read, it is the outputs.)
+        The unit of distances. "output": how much a merge changes the outputs, relative to their size.
+        "parameters": the same, divided by the share of the parameters that the merge saves, so that a size is
+        reached where it costs least; see :meth:`symlump.compression.merging.merge.Merging.price`. "layer": the
+        mean size of what is compared in the layer: coefficients then, unless ``distance`` says otherwise.
+        By default ``eps`` is relative to the outputs, and for ``retain`` all units are tried: the one that
+        reproduces the outputs best under ``inputs`` is kept, and ``measure`` names it. (For inputs that look
+        like images, or that convolutions read, it is "output" unless ``inputs`` is given.)
     on : {"influence", "state", "both"}
-        "influence" merges units with nearly equal incoming weights; "state" feeds the next layer one
-        sum per group of units with nearly equal outgoing weights; "both" does one after the other. The last two
+        "influence" merges units with nearly equal incoming weights; "state" passes on one sum for each group
+        of units with nearly equal outgoing weights; "both" does one after the other. The last two
         are for chains of dense layers.
     refit : bool, optional
-        After merging on "influence", replace the sums of outgoing weights by the weights that give the
-        original units' outputs best, in least squares over ``inputs``. False keeps the sums. By default True,
-        but for ``distance="coefficients"``, which is the method of the literature.
+        After merging on "influence", replace the sums of outgoing weights by those that reproduce the original
+        units' contributions best, in least squares over ``inputs``. False keeps the sums. The default is True,
+        except for ``distance="coefficients"``, which is the method of the literature.
     inputs : Normal, array, tensor or DataLoader, optional
-        What the inputs are like: a distribution, or samples (their targets are not looked at). Default:
-        standard normal, so that no data is needed; :class:`symlump.Images` where
-        inputs look like images. Where weights are compared as they are and added up, they serve for sizes only.
+        What the inputs are like: a distribution, or samples (targets are ignored). Default: standard normal, so
+        that no data is needed; :class:`symlump.Images` for inputs that look like images. Where weights are
+        compared as they are and added up, inputs only help to reach a requested size.
     steps : int
-        After the refit, so many steps of L-BFGS on all weights towards the original network's outputs for
-        samples of ``inputs``: no targets, and no data. The result still is the quotient of a reference
-        system, which then is further away. Recurrent cells are fitted by Adam, towards the original's states
-        as they are read.
+        How many steps of L-BFGS follow the refit, on all weights, towards the original network's outputs on
+        samples of ``inputs``: neither targets nor data are needed. The result is still the quotient of a
+        reference system, which is then further away. Recurrent cells are fitted by Adam, towards the states of
+        the original as they are read.
     floor : float, optional
-        The share of its units that no layer goes below. By default 0; where a size is asked for, an eighth
-        if it can be had so and functions are compared, and more where the outputs of the smaller network would
-        no longer depend on its inputs. The report names it where it decided.
+        The least share of its units that every layer keeps. The default is 0; where a size is asked for and
+        functions are compared, it is an eighth if possible, and more where the outputs of the smaller network
+        would otherwise no longer depend on its inputs. The report names it if it was chosen.
     up_to : float, optional
-        For ``distance="function"``: of the merges that ε allows, the dearest are left out one by one while
-        at most this share of the parameters remains. By default the share that ``retain`` says, which is come
-        as near to as units allow, where large ones merge last; for ``eps``, 0: none is left out.
+        For ``distance="function"``: of the merges that ε allows, the most costly are left out one by one, as
+        long as at most this share of the parameters remains. The default is the share given by ``retain``; it
+        is approached as closely as whole units allow (large ones merge last); with ``eps`` it is 0, and no
+        merge is left out.
     distance : {"function", "coefficients"}, optional
         What is compared. "function": how far what two units give to the next layers differs, in root mean
         square over ``inputs``, each counting by its effect on the outputs; see
         :mod:`symlump.compression.merging.merge`. "coefficients": the coefficients of the two in the
         differential equation (their incoming weights, summed over blocks), as in the literature on approximate
-        equivalence. By default "function", but for ``relative=False`` and ``relative_to="layer"``.
+        equivalence. By default "function", except for ``relative=False`` and ``relative_to="layer"``.
 
     Raises
     ------
@@ -141,8 +142,8 @@ class AFDE(CompressionMethod):
             for name, kept in options.items():
                 if (given := getattr(self, name)) not in kept:
                     raise MethodError(
-                        f"{name}={given!r} says nothing to on='state', which compares outgoing weights as they "
-                        "are and fits nothing; choose on='influence' or 'both'"
+                        f"{name}={given!r} has no effect with on='state', which compares outgoing weights as "
+                        "they are and fits nothing; choose on='influence' or 'both'"
                     )
         if self.relative_to == "parameters" and (
             self.on != "influence" or self.compared != "function"
@@ -169,7 +170,7 @@ class AFDE(CompressionMethod):
             check_inputs(self.inputs, "AFDE")
             if not self.uses_inputs:
                 raise MethodError(
-                    "inputs=… says nothing to weights that are compared as they are and added up; choose "
+                    "inputs=… has no effect where weights are compared as they are and added up; choose "
                     "distance='function' or refit=True, with on='influence' or 'both'"
                 )
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))

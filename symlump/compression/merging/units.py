@@ -226,7 +226,7 @@ class UnitPlan(NetworkPlan):
         ]
 
     def _like(self, method: AFDE, **found: object) -> UnitPlan:
-        """A plan of the same network that shares what was found out, but for what is given."""
+        """A plan of the same network that shares what was found out, except for what is given."""
         plan = copy(self)
         plan.method, plan._latest, plan._states = method, None, StateMerging(method)
         vars(plan).update(found)

@@ -132,7 +132,7 @@ def with_sizes(
 def _at_one_time(
     flat: FlatModel, event: Event, name: str, needed: Iterable[str], later: set[str]
 ) -> None:
-    """Refuse what would have to be computed from values at two times."""
+    """Raise if an event needs values at two times."""
     if event.values_from_trigger and not later.isdisjoint(needed):
         raise flat.error(
             event.name,

@@ -3,7 +3,7 @@
 Let r be an observable and v a column, both modulo a prime. The numbers r·Aⁱ·v obey a linear recurrence whose
 order is at most the dimension of the span of r, r·A, r·A², …, and every lumping that keeps r contains that
 span. So the order of the shortest recurrence bounds the rows of any lumping from below; for a random v it is
-the dimension of the span itself, but for a probability of about variables/p. It takes two products of A with
+the dimension of the span itself, except for a probability of about variables/p. It takes two products of A with
 a vector per row, and no memory to speak of.
 
 Where that bound says that little is left to gain over a forward equivalence, this is the answer.

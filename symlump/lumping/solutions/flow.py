@@ -147,7 +147,7 @@ def advance(
     local = _up(sum_up(rounding)[:-1] + action(m, growing, np.append(off, 0.0)[:, None], 0)[:-1, 0])
     last = end[:-1, 0], end[:-1, 0]
     last = _widened(last, Zonotope(c, end[:-1, 1:]).radius())
-    # Between its ends the linear flow stays in their hull, but for how far it bends.
+    # Between its ends the linear flow stays in their hull, except for how far it bends.
     core = _hull(first, last)
     above, below = _bends(m, matrix, growing, columns)
     core = core[0] - below, core[1] + above

@@ -1,4 +1,4 @@
-"""Boxes of initial states, as people write them, and what they say of the base and of the error."""
+"""Boxes of initial states as users write them, and what they imply for the base and the error."""
 
 from __future__ import annotations
 

@@ -151,5 +151,5 @@ def smooth(
     switches: dict[str, tuple[float, float]] | None = None,
     **row: Any,
 ) -> Activation:
-    """A row for an activation with a formula, smooth but for its kinks."""
+    """A row for an activation with a formula, smooth except for its kinks."""
     return Activation(name, formula, slope, Rule(output, auxiliaries, switches or {}), **row)

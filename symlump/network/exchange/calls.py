@@ -74,7 +74,7 @@ def parts_of(value: Any) -> Iterator[Any]:
 
 
 def refuse_examples(given: tuple[Any, ...]) -> None:
-    """Refuse what is no example of the arguments of a module."""
+    """Raise if the example does not fit the arguments of a module."""
     for tensor in given:
         if isinstance(tensor, torch.Tensor) and tensor.is_meta:
             raise NetworkError(

@@ -233,7 +233,7 @@ def in_symbols(p: Polynomial, symbols: Sequence[Any] | Mapping[int, Any]) -> Any
     if len(p) == 1:
         ((monomial, value),) = p.items()
         if value == 1 and len(monomial) == 1 and monomial[0][1] == 1:
-            return symbols[monomial[0][0]]  # also what is no number, such as a comparison
+            return symbols[monomial[0][0]]  # also what is not a number, such as a comparison
     return sympy.Add(
         *(
             sympy.Mul(

@@ -278,7 +278,7 @@ class Writer:
 
     def _new_affine(self, node: Affine) -> nn.Module:
         if node.is_scale:
-            return self.scale(node)
+            return self.scale(node, len(self.graph.shapes[node.inputs[0]]) - 1)
         array = node.weight
         if node.name in self._zeros:
             channels = self.graph.shapes[node.inputs[0]][0]
@@ -292,10 +292,10 @@ class Writer:
                 module.bias.copy_(bias)  # type: ignore[operator]
         return module
 
-    def scale(self, node: Affine, last: bool = False) -> Scale:
-        """One factor, and one constant, for each channel."""
+    def scale(self, node: Affine, behind: int) -> Scale:
+        """One factor, and one constant, for each channel, with so many axes behind it."""
         bias = None if node.bias is None else self._tensor(node.bias)
-        return Scale(self._tensor(node.weight[:, 0]).clone(), bias, last)
+        return Scale(self._tensor(node.weight[:, 0]).clone(), bias, behind)
 
     def _empty(self, node: Affine, bias: bool) -> nn.Module:
         reads, units = int(node.weight.shape[1]), node.units

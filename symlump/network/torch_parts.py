@@ -147,7 +147,7 @@ class BlockSum(nn.Module):
 
 
 class Scale(nn.Module):
-    """One factor and one constant per channel, on a value of any shape; the channels are axis 1, or the last.
+    """One factor and one constant per channel, on a value with so many axes behind that of the channels.
 
     Examples
     --------
@@ -155,17 +155,16 @@ class Scale(nn.Module):
     [[2.0, 4.0]]
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, last: bool = False) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, behind: int = 0) -> None:
         super().__init__()
-        self.last = last
+        self.spread = (-1, *(1,) * behind)
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Along the axis of the channels."""
-        spread = (-1,) if self.last else (-1, *(1,) * (x.ndim - 2))
-        y = x * self.weight.reshape(spread)
-        return y if self.bias is None else y + self.bias.reshape(spread)
+        y = x * self.weight.reshape(self.spread)
+        return y if self.bias is None else y + self.bias.reshape(self.spread)
 
     def extra_repr(self) -> str:
         """Sizes, for printing."""

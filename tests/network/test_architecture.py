@@ -76,9 +76,27 @@ class Attentive(nn.Module):
         return scores
 
 
+class Patches(nn.Module):
+    """A normalisation that no layer takes up, then patches as tokens, clamped, and pictures again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.cut = nn.BatchNorm2d(3), nn.Conv2d(3, 8, 2, stride=2)
+        self.up, self.down, self.last = nn.Linear(8, 12), nn.Linear(12, 8), nn.Conv2d(8, 2, 1)
+        self.norm.running_mean = torch.ones(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.cut(functional.relu(self.norm(x)))
+        h = x.flatten(2).transpose(1, 2)
+        h = h + self.down(self.up(h).clamp(-0.5, 0.75))
+        scores: torch.Tensor = self.last(h.transpose(1, 2).reshape(x.shape))
+        return scores
+
+
 CASES: dict[str, tuple[Any, torch.Tensor]] = {
     "residual, grouped": (Residual, torch.ones(2, 3, 6, 6)),
     "attention, norms, embedding": (Attentive, torch.arange(10).reshape(2, 5)),
+    "patches, a scale": (Patches, torch.ones(2, 3, 6, 6)),
     "transposed, pooling": (
         lambda: nn.Sequential(
             nn.Conv2d(1, 4, 3), nn.Hardswish(), nn.ConvTranspose2d(4, 2, 3, stride=2), nn.MaxPool2d(2),

@@ -65,7 +65,7 @@ def architecture(model: nn.Module, prefixes: Sequence[str] | None = None) -> str
 FUNCTIONS = frozenset({
     "__getitem__", "abs", "add", "amax", "amin", "argmax", "avg_pool2d", "cat", "ceil", "celu", "clamp",
     "conv_transpose2d", "cos", "div", "elu", "embedding", "eq", "erf", "exp", "flatten", "floor", "gelu",
-    "hardsigmoid", "hardswish", "index_select", "interpolate", "layer_norm", "leaky_relu", "log",
+    "hardsigmoid", "hardswish", "hardtanh", "index_select", "interpolate", "layer_norm", "leaky_relu", "log",
     "log_softmax", "long", "matmul", "maximum", "mean", "minimum", "mish", "mul", "narrow", "neg", "pad",
     "permute", "pow", "reciprocal", "relu", "reshape", "round", "rsqrt", "rsub", "scaled_dot_product_attention",
     "selu", "sigmoid", "sign", "silu", "sin", "size", "softmax", "softplus", "softsign", "sqrt", "square",

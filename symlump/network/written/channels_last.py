@@ -42,12 +42,14 @@ class ChannelsLast:
         """A value with the channels last."""
         if name not in self.values:
             value = self._writer.values[name]
-            self.values[name] = self._calls.call_method("movedim", (value, 1, -1))
+            places = range(2, len(self._shapes[name]) + 1)
+            self.values[name] = self._calls.call_method("permute", (value, 0, *places, 1))
         return self.values[name]
 
     def turned_back(self, name: str) -> fx.Node:
         """Such a value with the channels first again."""
-        return self._calls.call_method("movedim", (self.values[name], -1, 1))
+        last = len(self._shapes[name])
+        return self._calls.call_method("permute", (self.values[name], 0, last, *range(1, last)))
 
     def write(self, node: Node) -> bool:
         """Write a node, if it is one to be written so; what it gives is then in ``values``.
@@ -110,7 +112,7 @@ class ChannelsLast:
             case Affine() if node.is_dense:
                 return writer.call(node.name, writer.affine(node), turned())
             case Affine(weight_name="") if node.is_scale:
-                return writer.call(node.name, writer.scale(node, last=True), turned())
+                return writer.call(node.name, writer.scale(node, 0), turned())
             case Apply():
                 return writer.apply(node, turned()[0])
             case Combine():

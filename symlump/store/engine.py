@@ -64,6 +64,18 @@ def memory_bytes(given: int | str) -> int:
     return size
 
 
+def engine_limit(memory: int) -> int:
+    """The bytes that an engine is told it may take, of those that a process may take in all.
+
+    Examples
+    --------
+    >>> engine_limit(2 * 10**9) <= 10**9
+    True
+    """
+    allowed = memory_limit()
+    return int((min(memory, memory if allowed is None else allowed) - _BESIDE) * _SHARE)
+
+
 class Engine:
     """A database in a temporary folder; tables are made, replaced and asked in SQL."""
 
@@ -154,10 +166,9 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
         If no folder can be made there.
     """
     duckdb = load_engine()
-    allowed = memory_limit()
-    if allowed is not None:
+    limit = engine_limit(memory)
+    if memory_limit() is not None:
         give_back_blocks()
-    limit = int((min(memory, memory if allowed is None else allowed) - _BESIDE) * _SHARE)
     most = max(1, limit // _A_THREAD)
     threads = min(threads or os.cpu_count() or 1, most)
     folder = beside / f".symlump-{secrets.token_hex(8)}.tmp"

@@ -1,8 +1,13 @@
-"""DuckDB and Polars at what a lumping on disk is made of: one round's join and sums, and one sort."""
+"""DuckDB and Polars at what a lumping on disk is made of: one round's join and sums, and one sort.
+
+Both may spill, and are given the same share of the limit: DuckDB as an argument, Polars by variables of the
+environment that it reads once.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -15,7 +20,7 @@ from symlump.bench.store.chain import PlantedChain
 from symlump.bench.store.measure import run_step
 from symlump.errors import FailureError, MissingExtraError
 from symlump.memory import peak_memory
-from symlump.store.engine import engine, memory_bytes, parquet
+from symlump.store.engine import engine, engine_limit, memory_bytes, parquet
 from symlump.store.store import Store
 from symlump.store.working import PRIME
 
@@ -134,10 +139,14 @@ def _duckdb_sort(path: str, memory: str) -> dict[str, Any]:
     return _by_duckdb(path, memory, sql, "count(*)")
 
 
-def _by_polars(path: str, make: Callable[[Any, Any, Any], Any], check: Any) -> dict[str, Any]:
+def _by_polars(
+    path: str, memory: str, make: Callable[[Any, Any, Any], Any], check: Any
+) -> dict[str, Any]:
+    store = _store(path)
+    os.environ["POLARS_OOC_MEMORY_BUDGET_MB"] = str(engine_limit(int(memory)) // 10**6)
+    os.environ["POLARS_OOC_SPILL_DIR"] = str(store.path.parent / "spilled")
     import polars as pl
 
-    store = _store(path)
     terms = pl.scan_parquet(store.files("terms")).select("row", "monomial", "numerator")
     variables = pl.scan_parquet(store.files("variables")).select("variable")
     result = store.path.parent / "result.parquet"
@@ -148,6 +157,7 @@ def _by_polars(path: str, make: Callable[[Any, Any, Any], Any], check: Any) -> d
         found = int(check(pl, pl.scan_parquet(result)).collect(engine="streaming").item())
     finally:
         result.unlink(missing_ok=True)
+        shutil.rmtree(store.path.parent / "spilled", ignore_errors=True)
     return {"seconds": seconds, "peak": peak_memory(), "check": found}
 
 
@@ -166,12 +176,13 @@ def _polars_round(path: str, memory: str) -> dict[str, Any]:
         s = pl.col("s")
         return frame.select((s - PRIME * (s.abs() // PRIME) * s.sign()).sum())
 
-    return _by_polars(path, make, check)
+    return _by_polars(path, memory, make, check)
 
 
 def _polars_sort(path: str, memory: str) -> dict[str, Any]:
     return _by_polars(
         path,
+        memory,
         lambda pl, terms, variables: terms.sort("row", "monomial"),
         lambda pl, frame: frame.select(pl.len()),
     )

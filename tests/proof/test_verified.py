@@ -125,6 +125,14 @@ def test_an_exponent_becomes_a_number_where_variables_are_equal(n):
     assert both(lumping.certificate().data) == [(True, True)] * 2
 
 
+def test_an_observable_that_the_rows_do_not_give_is_refused():
+    data = copy.deepcopy(EXAMPLES["e5"]().data)
+    (_, carried), *_ = data["closure"]["observables"]
+    carried[0][0] = "2"
+    certificate = sl.Certificate(data)
+    assert certificate.check_verified().answer == certificate.check().answer == "rejected"
+
+
 @pytest.mark.parametrize("member", ["e", "absent"])
 def test_a_member_that_is_no_variable_is_refused(member):
     e = {"e": ("inverse", "1 + x")}

@@ -77,6 +77,8 @@ def check_verified(
             and known != "rejected"
         ):
             raise Inconclusive(found.reason)  # with functions, what is not proved need not be false
+        if found.answer == "inconclusive" and known == "rejected":
+            raise Rejected(found.reason)  # an observable that the rows do not give, for one
         return found
 
     return verdict(examine)

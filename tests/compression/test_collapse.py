@@ -92,11 +92,24 @@ def test_what_keeps_the_outputs_moving_is_said():
     method = sl.AFDE(retain=0.15, distance="coefficients")
     result = sl.compress(net, method)
     assert "or the outputs would stand still" in result.headline()
+    assert result.method.lively or result.method.floor
+    again = sl.compress(net, result.method)  # which says so
+    assert np.array_equal(again.network(x), result.network(x))
     (lumping,) = result.lumpings
     assert sl.decode(lumping)(x) == pytest.approx(result.network(x), rel=1e-5)
     assert lumping.certificate().check().accepted
     found = sl.search(net, sl.AFDE(eps=0, distance="coefficients"), retain=0.15)
     assert np.array_equal(found.network(x), result.network(x))
+
+
+def test_the_means_that_live_are_an_option():
+    """And the method that is returned has it, whatever is compared."""
+    net, x = network(*(KNOWN[-1][0], KNOWN[-1][1], "relu", KNOWN[-1][3]))
+    for options in ({"distance": "coefficients"}, {"refit": False}, {"relative": False}):
+        result = sl.compress(net, sl.AFDE(retain=0.15, **options))
+        again = sl.compress(net, result.method)
+        assert np.array_equal(again.network(x), result.network(x)) and np.ptp(again.network(x)) > 0
+        assert ("means follow the units that vary most" in str(again)) == result.method.lively
 
 
 def test_a_tolerance_that_makes_outputs_constant_is_taken_at_its_word():

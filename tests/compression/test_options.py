@@ -69,6 +69,7 @@ VALUES = {
     "inputs": [X],
     "steps": [3],
     "floor": [0.9],
+    "lively": [True],
     "up_to": [0.45, 0.5],
     "distance": ["function", "coefficients"],
     "seed": [7],
@@ -137,6 +138,7 @@ def test_no_option_is_ignored(kind, form, option):
     [
         {"up_to": 0.5},
         {"floor": 0.5},
+        {"lively": True},
         {"relative_to": "output"},
         {"relative": False},
         {"on": "both"},

@@ -78,6 +78,10 @@ class AFDE(CompressionMethod):
         long as at most this share of the parameters remains. The default is the share given by ``retain``; it
         is approached as closely as whole units allow (large ones merge last); with ``eps`` it is 0, and no
         merge is left out.
+    lively : bool
+        Units count in means by how much they vary once what they read has merged, so that a mean of units that
+        live and of dead ones lives; see :mod:`symlump.compression.merging.lively`. A size that is asked for
+        turns it on where the outputs would no longer depend on the inputs otherwise.
     distance : {"function", "coefficients"}, optional
         What is compared. "function": how far what two units give to the next layers differs, in root mean
         square over ``inputs``, each counting by its effect on the outputs; see
@@ -112,6 +116,7 @@ class AFDE(CompressionMethod):
     distance: str | None = None
     floor: float | None = None
     up_to: float | None = None
+    lively: bool = False
 
     def __post_init__(self) -> None:
         check_wish(self, eps=self.eps, retain=self.retain)
@@ -138,7 +143,10 @@ class AFDE(CompressionMethod):
                 f"{given} measures relative to something; it does not go with relative=False"
             )
         if self.on == "state":
-            options = {"distance": (None, "coefficients"), "refit": (None, False), "floor": (None,)}
+            options: dict[str, tuple[Any, ...]] = {
+                "distance": (None, "coefficients"), "refit": (None, False), "floor": (None,),
+                "lively": (False,),
+            }  # fmt: skip
             for name, kept in options.items():
                 if (given := getattr(self, name)) not in kept:
                     raise MethodError(
@@ -209,9 +217,8 @@ class AFDE(CompressionMethod):
         compared = "functions" if self.compared == "function" else "coefficients"
         after = "refitted" if self.refits else "added up"
         then = "; the weights of what reads them are compared afterwards" * (self.on == "both")
-        return (
-            f"ε compares {compared}, {self.unit}; weights that read merged units are {after}{then}"
-        )
+        means = "means follow the units that vary most; " * self.lively
+        return f"ε compares {compared}, {self.unit}; {means}weights that read merged units are {after}{then}"
 
     @property
     def unit(self) -> str:

@@ -64,8 +64,6 @@ class UnitPlan(NetworkPlan):
         self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
         self._latest: tuple[tuple[bytes, bool], Merged] | None = None
         self._states = StateMerging(method)
-        #: Whether units count in means by how much they vary; see :mod:`symlump.compression.merging.lively`.
-        self._lively = False
 
     @cached_property
     def ode(self) -> NetworkODE:
@@ -139,12 +137,12 @@ class UnitPlan(NetworkPlan):
         if self.method.on == "state" or self._undecided:
             return None  # sums are no means; and where several units are tried, each is guarded
         floor = max(floor, self.method.floor or 0.0)
-        plan = self._like(self.method.with_options(floor=floor))
+        lively = lively or self.method.lively
+        plan = self._like(self.method.with_options(floor=floor, lively=lively))
         if self.method.compared == "function":
             plan.merging = replace(self.merging, floor=floor)
         else:
             plan.coefficients = replace(self.coefficients, floor=floor)
-        plan._lively = lively
         return plan
 
     @property
@@ -253,7 +251,7 @@ class UnitPlan(NetworkPlan):
 
     def _coefficient_size(self, eps: float) -> int:
         labels = self.coefficients.labels(eps)
-        if self.method.refits or self.network.sharing or self._lively:
+        if self.method.refits or self.network.sharing or self.method.lively:
             return self._ties.parameters(self.network, self._tied_groups(labels))
         return self.coefficients.merge(labels).written.parameters
 
@@ -373,7 +371,7 @@ class UnitPlan(NetworkPlan):
         """The network with groups of units, or of variables of its equation, where these are compared."""
         functions = self.method.compared == "function"
         values = self._stated[0] if refit else None
-        if self._lively:
+        if self.method.lively:
             units = groups if functions else self._tied_groups(groups)
             small = merge_lively(self.network, self._ties, units, self.watch, values)
         elif functions:

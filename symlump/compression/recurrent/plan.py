@@ -87,6 +87,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             "distance": method.compared != "function",
             "floor": method.floor is not None,
             "up_to": method.up_to is not None,
+            "lively": method.lively,
         }
         for option, given in odd.items():
             if given:

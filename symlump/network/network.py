@@ -45,6 +45,8 @@ class Network:
         What the outputs are called where the network came from, and will be where it goes; none if nothing.
     as_dict : bool
         Whether a module of torch gives a dict with these keys.
+    output_types : tuple of str
+        The types of outputs that are whole numbers where the network came from, "" for others; none if nothing.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Network:
     rearranged: tuple[tuple[str, str], ...] = ()
     output_names: tuple[str, ...] = ()
     as_dict: bool = False
+    output_types: tuple[str, ...] = ()
     source: Network | None = field(default=None, init=False)  # see simplify.as_read
 
     def __post_init__(self) -> None:

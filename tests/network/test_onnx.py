@@ -341,6 +341,23 @@ def test_inputs_keep_their_names_and_their_types(tmp_path, kind, half):
         assert np.allclose(found, expected.detach().numpy(), atol=2e-3 if half else 1e-6)
 
 
+def test_outputs_keep_their_types(tmp_path):
+    """Numbers of classes stay whole ones."""
+    nodes = [one("MatMul", "x", "w", output="scores")]
+    nodes.append(helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0))
+    model = model_of(nodes, {"w": normal(6, 4)}, ROW, ("label", "scores"))
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("label", onnx.TensorProto.INT64, ["n"])
+    )
+    path, again = save(model, tmp_path / "a.onnx"), tmp_path / "b.onnx"
+    sl.write_onnx(sl.compress(sl.read_onnx(path), sl.AFDE(eps=0)).network, again)
+    given = [(v.name, v.type.tensor_type.elem_type) for v in onnx.load(again).graph.output]
+    assert given == [("label", onnx.TensorProto.INT64), ("scores", FLOAT)]
+    x = normal(5, 6)
+    for found, expected in zip(run(again, x), run(path, x), strict=True):
+        assert np.allclose(found, expected, atol=1e-6)
+
+
 def test_an_input_may_be_called_as_a_step_is(tmp_path):
     """The names of the file go first; those of steps make way."""
     nodes = [one("MatMul", "h", "w", output="x", name="g"), one("Tanh", "x", output="y", name="h")]

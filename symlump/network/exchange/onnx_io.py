@@ -171,7 +171,10 @@ class _Reader:
         if not outputs:
             raise NetworkError("the graph has no output; export the model with what it computes")
         names = tuple(value.name for value in graph.output)
-        built = replace(self._build.network(outputs, DTYPES[self._dtype]), output_names=names)
+        kinds = [value.type.tensor_type.elem_type for value in graph.output]
+        types = tuple(self._numpy_name(kind) if kind in _WHOLE else "" for kind in kinds)
+        built = self._build.network(outputs, DTYPES[self._dtype])
+        built = replace(built, output_names=names, output_types=types)
         self.network: Network = self._origins.marked(as_read(built), built.layers)
 
     def _input(self, value: Any) -> None:
@@ -197,8 +200,11 @@ class _Reader:
             sizes,
             whole_numbers,
             called=value.name,
-            whole=self._onnx.helper.tensor_dtype_to_np_dtype(kind).name,
+            whole=self._numpy_name(kind),
         )
+
+    def _numpy_name(self, kind: int) -> str:
+        return str(self._onnx.helper.tensor_dtype_to_np_dtype(kind).name)
 
     def _sizes(self, value: Any) -> tuple[Shape, int]:
         """The shape of an input without the samples, and their number."""

@@ -48,8 +48,8 @@ _IR_VERSION = 9  # of opset 20
 def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     """Write a network as an ONNX file (opset 20), whole or not at all.
 
-    The number of samples stays open. Weights are float or double, as the network's dtype says; inputs that are
-    whole numbers stay so, and inputs and outputs keep the names of the file that they came from. Recurrent
+    The number of samples stays open. Weights are float or double, as the network's dtype says; inputs and
+    outputs that are whole numbers stay so, and all keep the names of the file that they came from. Recurrent
     cells that were read from an ONNX file are written into its graph, the rest of which stays as it is.
 
     Parameters
@@ -132,8 +132,13 @@ class _Writer:
         for node in graph.nodes:
             if node.name not in within:
                 self._write(node)
-        for output, name in zip(outputs, graph.outputs, strict=True):
-            self._add("Identity", [name], output)  # two may be the same value, or an input
+        types = graph.output_types or ("",) * len(outputs)
+        for output, name, whole in zip(outputs, graph.outputs, types, strict=True):
+            if whole:
+                to = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(whole))
+                self._add("Cast", [name], output, to=to)
+            else:
+                self._add("Identity", [name], output)  # two may be the same value, or an input
 
         def described(name: str, of: str, type_: Any) -> Any:
             kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(type_))
@@ -145,8 +150,8 @@ class _Writer:
             for node in graph.inputs
         ]
         results = [
-            described(name, of, self._float)
-            for name, of in zip(outputs, graph.outputs, strict=True)
+            described(name, of, whole or self._float)
+            for name, of, whole in zip(outputs, graph.outputs, types, strict=True)
         ]
         self.model = self._helper.make_model(
             self._helper.make_graph(self._nodes, "network", inputs, results, self._weights),

@@ -35,7 +35,12 @@ MODEL = ["--method", "forward", "-o", "small.ode", "--certificate", "c.json"]
 NET = ["net.safetensors", "--activation", "tanh"]
 CALLS = {
     "lump, forward and backward": ["lump", "tree.ode", *MODEL],
-    "lump, of a folder": ["lump", "tree", "--method", "backward", "-o", "small"],
+    "lump, of a folder": [
+        *("lump", "tree", "--method", "backward", "-o", "small", "--certificate", "d.json")
+    ],
+    "lump, sweep and compress, with --table": [
+        *("lump", "tree.ode", "enzyme.ode", "--method", "backward", "--table", "t.csv")
+    ],
     "convert": ["convert", "tree.ode", "tree2"],
     "lump, constrained": ["lump", "tree.ode", "--observable", "x1", *MODEL, "--method=constrained"],
     "show, of a model": ["show", "tree.ode"],

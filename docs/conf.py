@@ -55,6 +55,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_show_sourcelink = True
+html_sourcelink_suffix = ""  # the source of a lesson is the notebook itself, for download
 
 autosummary_generate = True
 autodoc_typehints = "none"

@@ -1,5 +1,6 @@
 """The documentation builds without a warning, and reads well in a browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -90,6 +91,14 @@ def test_the_gallery_is_drawn_by_its_lines(tmp_path):
 def test_every_lesson_is_on_the_site(site):
     lessons = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert lessons <= {path.stem for path in (site / "lessons").glob("*.html")}
+    for lesson in lessons:
+        links = re.findall(
+            r'href="([^"]*\.ipynb)"', (site / "lessons" / f"{lesson}.html").read_text()
+        )
+        (target,) = {(site / "lessons" / link).resolve() for link in links if "_sources" in link}
+        cells = json.loads(target.read_text())["cells"]
+        ours = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text())["cells"]
+        assert [cell["source"] for cell in cells] == [cell["source"] for cell in ours]
 
 
 def test_every_picture_has_a_text_instead(site):
@@ -113,6 +122,28 @@ def test_formulas_are_typeset_without_another_host(site):
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
+
+
+def unreached(page):
+    """What can be seen and worked on a page, and is not among what the tab key leads to."""
+    count = page.evaluate(
+        """() => {
+          const works = 'a[href], button, input, select, textarea, summary, [tabindex]';
+          const seen = [...document.querySelectorAll(works)].filter((e) => e.tabIndex >= 0 && !e.disabled
+            && e.getClientRects().length && getComputedStyle(e).visibility !== 'hidden');
+          seen.forEach((e, k) => { e.dataset.number = k; });
+          return seen.length;
+        }"""
+    )
+    left = {str(k) for k in range(count)}
+    for _ in range(2 * count + 20):
+        page.keyboard.press("Tab")
+        left.discard(page.evaluate("document.activeElement.dataset.number"))
+        if not left:
+            return []
+    return [
+        page.evaluate(f"document.querySelector('[data-number=\"{k}\"]').outerHTML") for k in left
+    ]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -141,6 +172,8 @@ def test_pages_fit_wide_and_narrow_screens(site):
                     problems.append(f"{name} is {over} px wider than a screen of {width}")
                 if name in LOOKED_AT:
                     problems.extend(f"{name}: {v['help']}" for v in barriers(page))
+                    if width == 1280:
+                        problems.extend(f"{name}: no key leads to {x}" for x in unreached(page))
         browser.close()
     server.shutdown()
     server.server_close()

@@ -4,6 +4,11 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll("article table")) {
     table.tabIndex = 0;
   }
+  // The source of a lesson is what one downloads.
+  for (const link of document.querySelectorAll('.sourcelink a[href$=".ipynb"]')) {
+    link.download = "";
+    link.lastChild.textContent = " Download this notebook";
+  }
   // The toggles of the navigation are icons without a name.
   for (const summary of document.querySelectorAll("summary")) {
     if (!summary.textContent.trim() && !summary.ariaLabel) {

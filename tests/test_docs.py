@@ -130,7 +130,7 @@ def unreached(page):
         """() => {
           const works = 'a[href], button, input, select, textarea, summary, [tabindex]';
           const seen = [...document.querySelectorAll(works)].filter((e) => e.tabIndex >= 0 && !e.disabled
-            && e.getClientRects().length && getComputedStyle(e).visibility !== 'hidden');
+            && e.checkVisibility({ visibilityProperty: true }));
           seen.forEach((e, k) => { e.dataset.number = k; });
           return seen.length;
         }"""

@@ -13,7 +13,8 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Node
 from symlump.network.shared import refuse_shared
 
-_OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt"}
+#: What two networks may differ in: weights, names, and types of numbers in files.
+_OWN = {"name", "inputs", "weight", "bias", "weight_name", "bias_name", "doubt", "called", "whole"}
 
 
 def align(original: Network, reduced: Network) -> tuple[Network, Network]:

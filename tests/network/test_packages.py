@@ -79,7 +79,7 @@ def test_exports_of_scikit_learn(classes, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["resnet18", "mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224", "mixer_s32_224"],
+    ["resnet18", "mobilenetv3_small_050", "convnext_tiny", "vit_tiny_patch16_224", "mixer_s32_224"],
 )
 def test_models_of_timm(name):
     timm = pytest.importorskip("timm", exc_type=Exception)

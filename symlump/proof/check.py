@@ -653,9 +653,9 @@ def _check(claim: Claim) -> Verdict:
         verify(system, blocks, of, claim.quotient)
     parts = f"in {len(blocks)} block" + "s" * (len(blocks) != 1)
     to = f"to {len(claim.matrix)}" if linear else parts
-    said = f"{kind} {'lumping' if linear else 'equivalence'} of {len(system)} variables {to}"
-    said += ", and its quotient" + where_defined(claim) + ", in discrete time" * claim.time
-    said += REFERENCE * (claim.tolerance != "0")
+    said = f"{kind} {'lumping' if linear else 'equivalence'} of {len(system)} variable"
+    said += "s" * (len(system) != 1) + f" {to}, and its quotient" + where_defined(claim)
+    said += ", in discrete time" * claim.time + REFERENCE * (claim.tolerance != "0")
     if claim.initial is None:
         return Verdict("accepted", said)
     initial = _labels(system, claim.initial, "the initial partition")

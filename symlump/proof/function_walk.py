@@ -17,7 +17,14 @@ from symlump.ode.functions.wording import (
     listed_functions,
 )
 from symlump.ode.notation import count_text, escape_words, name_latex
-from symlump.proof.check import FREE, Claim, Polynomial, unknown_functions
+from symlump.proof.check import (
+    FREE,
+    Claim,
+    Inconclusive,
+    Polynomial,
+    unknown_functions,
+    where_defined,
+)
 from symlump.proof.closure import closure_verdict
 from symlump.proof.formulas import TooLongError, facts
 from symlump.proof.latex import list_latex
@@ -121,7 +128,15 @@ class FunctionWalker(Walker):
             said += "equal arguments give equal values"
             latex = r",\quad ".join(rf"\text{{{escape_words(fact)}}}" for fact in known)
             lines.append(Line(said + (", and" if known else "."), ", ".join(known), latex))
-        return [Step("What is used", tuple(lines), True, claims=False)] if lines else []
+        doubts = []
+        try:
+            if where := where_defined(claim).removeprefix(", "):
+                lines.append(Line(f"What follows is said {where}."))
+        except Inconclusive as doubt:
+            line = Line("At some state that is tried, no denominator is 0:", str(doubt))
+            doubts.append(Step("Where it is defined", (line,), False))
+        used = [Step("What is used", tuple(lines), True, claims=False)] if lines else []
+        return used + doubts
 
     def _forward(self, name: str, members: Sequence[str]) -> Step:
         of = "next value" if self.claim.time else "derivative"

@@ -510,3 +510,8 @@ def test_coefficients_too_long_for_a_certificate_are_said_to_be_unchecked(tmp_pa
     captured = capsys.readouterr()
     assert captured.err.startswith("symlump: a coefficient is longer than 4000 digits")
     assert not target.exists()
+
+
+def test_one_variable_has_its_singular():
+    verdict = sl.lump(sl.ODE.from_text("x' = -x"), sl.Forward()).certificate().check()
+    assert verdict.reason.startswith("forward equivalence of 1 variable in 1 block,")

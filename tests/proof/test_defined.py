@@ -85,9 +85,12 @@ def test_only_in_the_quotient(kind):
             continue
         verdict = ask()
         assert verdict.answer == "inconclusive" and "0 at every state" in verdict.reason
+    proof = sl.Certificate(data).explain()
+    assert not proof.holds and "0 at every state that was tried" in str(proof)
     false = {**zero, "i": ("inverse", "s^2 + c^2 - 2")}
     data = claimed(kind, {"x": "x"}, {"x": "x + s^2*i + c^2*i - 2*i - 1"}, None, false)
     assert sl.Certificate(data).check().accepted
+    assert sl.Certificate(data).explain().holds
 
 
 def test_where_no_state_has_a_value_the_answer_says_so():

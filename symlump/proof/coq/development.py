@@ -8,6 +8,7 @@ on the version of Coq, so a change of either compiles anew. What was made of oth
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -144,7 +145,9 @@ def make_cached(
     home = cache_folder()
     target = home / f"coq-{name}-{key.hexdigest()[:16]}"
     if _touched(target):
-        return target
+        if _whole(target):
+            return target
+        _remove(home, target)
     try:
         home.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=_BEING_MADE, dir=home))
@@ -166,6 +169,7 @@ def make_cached(
                     f"the verified checker could not be compiled in {home}: "
                     f"{shown} failed:\n{(done.stderr or done.stdout).strip()}"
                 )
+        (place / _SIZES).write_text(json.dumps(_sizes(place)))
         try:
             place.rename(target)
         except OSError:  # somebody else was faster
@@ -184,6 +188,8 @@ def make_cached(
 #: How the name of a folder begins that is being made, or removed.
 _BEING_MADE = "coq-making-"
 _MADE = ("coq-theory-", "coq-checker-")
+#: The lengths of the files in a folder, written last.
+_SIZES = "sizes.json"
 #: As many are kept, the last ones used; of others what was not used for so many seconds goes.
 _KEPT, _OLD = 3, 24 * 3600.0
 
@@ -197,6 +203,25 @@ def _touched(folder: Path) -> bool:
     return True
 
 
+def _whole(folder: Path) -> bool:
+    """Whether every file is there with the length that it had when it was made."""
+    try:
+        return bool(json.loads((folder / _SIZES).read_text()) == _sizes(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {f.name: f.stat().st_size for f in sorted(folder.iterdir()) if f.name != _SIZES}
+
+
+def _remove(home: Path, folder: Path) -> None:
+    """Remove a folder; whoever comes now finds it whole or not at all."""
+    with suppress(OSError):
+        going = folder.rename(home / f"{_BEING_MADE}{secrets.token_hex(8)}")
+        shutil.rmtree(going, ignore_errors=True)
+
+
 def _remove_old(home: Path, prefix: str) -> None:
     """Remove what was made of other sources, or left behind when making it, unless it may be in use."""
     used: dict[Path, float] = {}
@@ -207,7 +232,4 @@ def _remove_old(home: Path, prefix: str) -> None:
     left = [f for f in used if not f.name.startswith(_MADE)]
     for folder in [*made[:-_KEPT], *left]:
         if time.time() - used[folder] > _OLD:
-            with suppress(OSError):
-                # Whoever comes now finds it whole or not at all.
-                going = folder.rename(home / f"{_BEING_MADE}{secrets.token_hex(8)}")
-                shutil.rmtree(going, ignore_errors=True)
+            _remove(home, folder)

@@ -144,11 +144,15 @@ def _judged(
         return Verdict("rejected", f"{what} proved; not inside the initial partition")
     coarsest = claim.rounds if symbols is None else symbols.rounds
     smallest = found if symbols is None else symbols.gradients
-    for best, claimed in (("coarsest", coarsest), ("smallest", smallest)):
+    for best, among, claimed in (
+        ("coarsest", "inside the initial partition", coarsest),
+        ("smallest", "that keeps the observables", smallest),
+    ):
         if claimed is not None:
+            said = f"the {best} {among}"
             if not answers[best]:
-                return Verdict("inconclusive", f"{what} proved; not that it is the {best}")
-            return Verdict("accepted", f"{what}, the {best}{free}: proved", coarsest=True)
+                return Verdict("inconclusive", f"{what} proved; not that it is {said}")
+            return Verdict("accepted", f"{what}, {said}{free}: proved", coarsest=True)
     inside = " inside the initial partition" if "inside" in answers else ""
     return Verdict("accepted", f"{what}{inside}: proved")
 

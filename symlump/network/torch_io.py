@@ -23,7 +23,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine, Flatten, Squeeze
 from symlump.network.shared import SharedModules, keep_shared
 from symlump.network.torch_module import DTYPES, graph_module, with_arrays_of
-from symlump.network.torch_parts import BlockSum, array_of
+from symlump.network.torch_parts import BlockSum, array_of, computes_as_its_class
 from symlump.network.written.grouped import held_by_parts
 
 _DROPPED = (nn.Identity, nn.Dropout, nn.AlphaDropout)
@@ -201,11 +201,10 @@ def _named(network: Network, linears: Sequence[tuple[str, nn.Linear]]) -> list[A
 
 def _is_plain(module: nn.Module) -> bool:
     """Whether a module computes what its class in torch does: no hooks, no forward pass of its own."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks)
     for kind in (nn.Sequential, nn.Linear):
         if isinstance(module, kind) and type(module).forward is not kind.forward:
             return False
-    return not any(hooks) and "forward" not in vars(module)
+    return computes_as_its_class(module)
 
 
 def _flattens(module: nn.Module) -> bool:

@@ -27,6 +27,20 @@ def array_of(tensor: torch.Tensor) -> FloatArray:
     return np.array(tensor.detach().cpu().to(torch.float64).numpy())
 
 
+def computes_as_its_class(module: nn.Module) -> bool:
+    """Whether a module has neither hooks around its forward pass nor one that was set on it alone.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 2)
+    >>> _ = layer.register_forward_hook(lambda module, given, result: 3 * result)
+    >>> computes_as_its_class(nn.Linear(2, 2)), computes_as_its_class(layer)
+    (True, False)
+    """
+    hooks = (module._forward_hooks, module._forward_pre_hooks)
+    return not any(hooks) and "forward" not in vars(module)
+
+
 @dataclass(frozen=True)
 class Slot:
     """Stands in a :class:`TorchCall` for the value of an input (its number), or for its count of samples."""

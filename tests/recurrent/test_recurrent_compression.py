@@ -187,6 +187,78 @@ def test_only_modules_of_torch_are_read() -> None:
         sl.compress(hooked, sl.AFDE(eps=0))
 
 
+def _tripled(how: str) -> Tagger:
+    """A model that computes something else than its modules are known for."""
+    torch.manual_seed(0)
+    model = Tagger(nn.GRU(2, 4, batch_first=True), nn.Linear(4, 2))  # type: ignore[arg-type]
+    old = model.head.forward
+    if how == "hook":
+        model.head.register_forward_hook(lambda module, given, result: 3 * result)
+    elif how == "pre-hook":
+        model.head.register_forward_pre_hook(lambda module, given: (3 * given[0],))
+    elif how == "layer":
+        model.head.forward = lambda x: 3 * old(x)  # type: ignore[method-assign]
+    elif how == "cell":
+        cell = model.rnn.forward
+        model.rnn.forward = lambda x: tuple(3 * part for part in cell(x))
+    else:
+        whole = model.forward
+        model.forward = lambda x: 3 * whole(x)  # type: ignore[method-assign]
+    return model
+
+
+@pytest.mark.parametrize("how", ["hook", "pre-hook", "layer", "cell", "model"])
+def test_what_is_changed_from_outside_is_refused(how: str) -> None:
+    with pytest.raises(NetworkError, match=r"(hooks|forward pass).*(set on it|of its own)"):
+        sl.compress(_tripled(how), sl.AFDE(eps=0))
+
+
+def test_hooks_on_what_reads_no_units_stay() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(OrderedDict(first=nn.Linear(2, 2), rnn=nn.RNN(2, 4, batch_first=True)))
+
+    class Followed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = model, nn.Linear(4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.inner(x)[0])  # type: ignore[no-any-return]
+
+    whole = Followed()
+    with torch.no_grad():
+        for p in model.rnn.parameters():
+            p[2:] = p[:2]
+    whole.inner.first.register_forward_hook(lambda module, given, result: 3 * result)
+    x = torch.randn(3, 5, 2)
+    small: Any = sl.compress(whole, sl.AFDE(eps=0))
+    assert small.exact and small.model.inner.rnn.hidden_size == 2
+    assert torch.allclose(small.model(x), whole(x), atol=1e-5)
+
+
+def test_what_no_reading_sees_is_found_by_running() -> None:
+    """A dense layer whose call does more than its forward pass."""
+    model = Tagger(nn.GRU(2, 4, batch_first=True), nn.Linear(4, 2))  # type: ignore[arg-type]
+
+    def called(module: Any, x: torch.Tensor) -> torch.Tensor:
+        return 3 * nn.functional.linear(x, module.weight, module.bias)
+
+    odd = type("Linear", (nn.Linear,), {"__module__": "torch.nn.odd", "forward": called})
+    model.head.__class__ = odd
+    with pytest.raises(NetworkError, match="does not compute what the module does"):
+        sl.compress(model, sl.AFDE(eps=0))
+
+
+def test_old_norms_of_weights_are_named() -> None:
+    model = Tagger(
+        nn.GRU(2, 4, batch_first=True),  # type: ignore[arg-type]
+        nn.utils.spectral_norm(nn.Linear(4, 2)),
+    )
+    model(torch.randn(1, 3, 2))
+    with pytest.raises(NetworkError, match=r"remove_spectral_norm\(model\.head\)"):
+        sl.compress(model, sl.AFDE(eps=0))
+
+
 @pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
 def test_single_cells(cell: Any) -> None:
     generator = torch.Generator().manual_seed(4)

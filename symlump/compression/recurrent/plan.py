@@ -7,7 +7,6 @@ counting by the squares of the weights that read it, relative to the mean spread
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from torch import nn
 
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.merging.ward import cut, cut_to, merge_tree
+from symlump.compression.recurrent.as_read import check_as_read, copy_module
 from symlump.compression.recurrent.fitting import FittedCell, Readout, near_cells
 from symlump.compression.recurrent.result import RecurrentCompression
 from symlump.compression.recurrent.sequences import sequences_of
@@ -71,7 +71,9 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             If the method, or an option of it, is for networks without recurrence.
         """
         model = getattr(model, "_orig_mod", model)  # what torch.compile made is called as it
-        return replace(cls.of_network(read_recurrent(model), method), model=model)
+        plan = replace(cls.of_network(read_recurrent(model), method), model=model)
+        check_as_read(model, plan._module(plan.network), plan.network)
+        return plan
 
     @classmethod
     def of_network(cls, network: RecurrentNetwork, method: Any) -> RecurrentPlan:
@@ -276,7 +278,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
         modules = network.modules
         if isinstance(self.model, RECURRENT):
             return module_of(_layers(modules[""]), self.model)
-        model = deepcopy(self.model)
+        model: nn.Module = copy_module(self.model)
         for name, nodes in modules.items():
             model.set_submodule(name, module_of(_layers(nodes), model.get_submodule(name)))
         for reader in network.readers:

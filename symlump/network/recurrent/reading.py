@@ -19,8 +19,8 @@ from symlump.errors import NetworkError
 from symlump.network.activations.torch_modules import known_activation
 from symlump.network.recurrent.cells import Cell
 from symlump.network.recurrent.recurrent_network import CellNode, Reader, RecurrentNetwork
-from symlump.network.recurrent.torch_cells import RECURRENT, STEPS, cells_of, dtype_of
-from symlump.network.torch_parts import array_of
+from symlump.network.recurrent.torch_cells import RECURRENT, STEPS, cells_of, dtype_of, plain_again
+from symlump.network.torch_parts import array_of, computes_as_its_class
 
 #: Elementwise, and so the same for units that are equal.
 _ELEMENTWISE = {
@@ -103,6 +103,9 @@ class _Walk:
         self.readers: dict[str, Reader] = {}
         self.shown = False
         self._values: dict[fx.Node, Any] = {}
+        for place, module in model.named_modules():
+            if "forward" in vars(module):  # of which a copy would still call the original
+                _refuse_changed(place, module)
         try:
             graph = fx.symbolic_trace(model).graph
         except Exception as error:  # whatever the model's own code raises
@@ -123,11 +126,15 @@ class _Walk:
         named = fx.node.map_arg(node.kwargs, lambda n: self._values[n])
         if node.op == "output":
             self.shown = _holds_units(given)
+            if self.shown and not computes_as_its_class(self._model):
+                _refuse_changed("", self._model)
             return None
         if node.op == "call_module":
             module = self._model.get_submodule(str(node.target))
             if isinstance(module, RECURRENT):
                 return self._recurrent(str(node.target), module, node, given, named)
+            if _holds_units((given, named)) and not computes_as_its_class(module):
+                _refuse_changed(str(node.target), module)
             if isinstance(module, nn.Linear) and given and isinstance(given[0], _Units):
                 return self._read(str(node.target), module, given[0])
             if isinstance(module, _DROPPED) and given:
@@ -216,6 +223,14 @@ class _Walk:
             inside = all(isinstance(a, int) and a % value.axes != value.axes - 1 for a in others)
             return value if inside else None
         return None
+
+
+def _refuse_changed(place: str, module: nn.Module) -> None:
+    raise NetworkError(
+        f"{place or 'this module'}: a {type(module).__name__} with hooks, or a forward pass set on it, may "
+        "compute anything of the units of recurrent cells; "
+        + (plain_again(module, place) or "take them off, or write them into the model's class")
+    )
 
 
 def _indexed(value: Any, index: Any) -> Any:

@@ -18,7 +18,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from symlump.errors import NetworkError
 from symlump.network.recurrent.cells import GATES, Cell, Kind
 from symlump.network.torch_module import DTYPES
-from symlump.network.torch_parts import array_of
+from symlump.network.torch_parts import array_of, computes_as_its_class
 from symlump.ode.exact import FloatArray
 
 #: The modules that are read; those that take one step end in Cell.
@@ -49,7 +49,7 @@ def cells_of(module: nn.Module, name: str = "") -> tuple[tuple[Cell, ...], ...]:
     [('gru', 8, False), ('gru', 8, True)]
     """
     kind, place = _kind(module), f"{name}: " if name else ""
-    if type(module) not in RECURRENT or module._forward_hooks or module._forward_pre_hooks:
+    if type(module) not in RECURRENT or not computes_as_its_class(module):
         if is_parametrized(module):
             first = next(name for name, _ in module.parametrizations.named_children())  # type: ignore[union-attr]
             raise NetworkError(
@@ -57,8 +57,8 @@ def cells_of(module: nn.Module, name: str = "") -> tuple[tuple[Cell, ...], ...]:
                 f"plain first: torch.nn.utils.parametrize.remove_parametrizations(module, {first!r})"
             )
         raise NetworkError(
-            f"{place}a {type(module).__name__} with a forward pass or hooks of its own is not read; torch's "
-            "own RNN, GRU and LSTM are"
+            f"{place}a {type(module).__name__} with a forward pass or hooks of its own is not read; "
+            + (plain_again(module, name) or "torch's own RNN, GRU and LSTM are")
         )
     if getattr(module, "proj_size", 0):
         raise NetworkError(
@@ -73,6 +73,25 @@ def cells_of(module: nn.Module, name: str = "") -> tuple[tuple[Cell, ...], ...]:
         tuple(_cell(kind, module, f"_l{k}{end}", end == "_reverse") for end in directions)
         for k in range(module.num_layers)
     )
+
+
+def plain_again(module: nn.Module, name: str) -> str:
+    """How to take the hook away with which older functions of torch compute a weight; "" for other hooks.
+
+    Examples
+    --------
+    >>> plain_again(torch.nn.utils.spectral_norm(nn.Linear(2, 2)), "head")
+    'make its weight plain first: torch.nn.utils.remove_spectral_norm(model.head)'
+    >>> plain_again(nn.Linear(2, 2), "head")
+    ''
+    """
+    olds = {"SpectralNorm": "remove_spectral_norm", "WeightNorm": "remove_weight_norm"}
+    kinds = (olds.get(type(hook).__name__) for hook in module._forward_pre_hooks.values())
+    whole = f"model.{name}" if name else "model"
+    told = (
+        f"make its weight plain first: torch.nn.utils.{kind}({whole})" for kind in kinds if kind
+    )
+    return next(told, "")
 
 
 def module_of(cells: Sequence[Sequence[Cell]], like: nn.Module) -> nn.Module:

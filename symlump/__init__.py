@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     from symlump.ode.system import ODE
     from symlump.proof.certificate import Certificate
     from symlump.store.lump_store import StoreLumping, lump_store
-    from symlump.store.store import Store, read_store
+    from symlump.store.opening import read_store
+    from symlump.store.store import Store
     from symlump.store.writing import write_store
     from symlump.tolerances.search import search
     from symlump.tolerances.sweep import Sweep, sweep
@@ -150,7 +151,7 @@ _HOME = {
     "Store": "symlump.store.store",
     "StoreLumping": "symlump.store.lump_store",
     "lump_store": "symlump.store.lump_store",
-    "read_store": "symlump.store.store",
+    "read_store": "symlump.store.opening",
     "write_store": "symlump.store.writing",
     "ReductionExplanation": "symlump.compression.relaxed.explain_reduction",
     "explain_reduction": "symlump.compression.relaxed.explain_reduction",

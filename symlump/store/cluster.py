@@ -69,18 +69,29 @@ class ClusterRounds:
         backward = work.direction == "backward"
         self._short = work.linear and _is_identity(work)
         key, target = ("monomial", "row") if backward else ("row", "monomial")
+        self._ends, self._prime = (key, target), work.prime
         self._terms = self._spread_edges("terms", key, target)
         if not self._short:
             key, target = ("variable", "monomial") if backward else ("monomial", "variable")
             self._factors = self._spread_edges("monomials", key, target)
 
-    def refine(self, blocks: int, seed: random.Random) -> tuple[int, int]:
+    def refine(self, work: Working, blocks: int, seed: random.Random) -> tuple[int, int]:
         """Split the blocks of the engine's table ``v`` until their number stays, as the engine itself does.
+
+        Parameters
+        ----------
+        work : Working
+            The same lumping, perhaps with another prime.
+        blocks : int
+        seed : Random
 
         Returns
         -------
         blocks, rounds : int
         """
+        if work.prime != self._prime:
+            self._prime = work.prime
+            self._terms = self._spread_edges("terms", *self._ends)
         self._load()
         rounds = 0
         while blocks < self._work.store.variables:
@@ -95,8 +106,9 @@ class ClusterRounds:
         seed = chance.getrandbits(63)
         now = self._folder / f"blocks{self._state}"
         after = make_folder(self._folder / f"blocks{self._state + 1}")
-        values = RoundValues(str(now), seed, self._short or self._work.direction == "forward")
-        first = self._terms if self._short or self._work.direction == "forward" else self._factors
+        residues = self._short or self._work.direction == "forward"
+        values = RoundValues(str(now), seed, residues, self._prime)
+        first = self._terms if residues else self._factors
         sums = self._frames.from_map(
             spread_blocks, range(self.parts), edges=first, values=values, meta=empty()
         )
@@ -104,10 +116,15 @@ class ClusterRounds:
             second = through_terms if self._work.direction == "backward" else through_factors
             edges = self._terms if self._work.direction == "backward" else self._factors
             sums = self._shuffled(sums, "target").map_partitions(
-                second, edges=edges, seed=seed, meta=empty()
+                second, edges=edges, seed=seed, prime=self._prime, meta=empty()
             )
         names = self._shuffled(sums, "target").map_partitions(
-            split_blocks, now=str(now), after=str(after), seed=seed, meta=empty("block")
+            split_blocks,
+            now=str(now),
+            after=str(after),
+            seed=seed,
+            prime=self._prime,
+            meta=empty("block"),
         )
         counts = self._shuffled(names, "block").map_partitions(count_names, meta=empty("count"))
         found = self._computed(counts)
@@ -125,7 +142,13 @@ class ClusterRounds:
                 write_part(empty_edges(), str(folder), number)
             return str(folder)
         frame = self._frames.from_map(
-            read_edges, pieces, key=key, target=target, scale=self._work.scale, meta=empty_edges()
+            read_edges,
+            pieces,
+            key=key,
+            target=target,
+            scale=self._work.scale,
+            prime=self._prime,
+            meta=empty_edges(),
         )
         self._computed(
             self._shuffled(frame, "key").map_partitions(

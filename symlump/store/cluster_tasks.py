@@ -60,7 +60,7 @@ def read_piece(piece: tuple[str, int, int]) -> Any:
         return file.read_row_groups(list(range(first, end))).to_pandas()
 
 
-def read_edges(piece: tuple[str, int, int], key: str, target: str, scale: int) -> Any:
+def read_edges(piece: tuple[str, int, int], key: str, target: str, scale: int, prime: int) -> Any:
     """Edges of a piece of the table of terms or of monomials; coefficients modulo the prime, or powers."""
     import pandas
 
@@ -69,8 +69,8 @@ def read_edges(piece: tuple[str, int, int], key: str, target: str, scale: int) -
         c = rows["power"].to_numpy()
     else:
         below, which = np.unique(rows["denominator"].to_numpy(), return_inverse=True)
-        factors = np.array([scale // int(d) % PRIME for d in below], dtype=np.int64)
-        c = rows["numerator"].to_numpy() % PRIME * factors[which] % PRIME
+        factors = np.array([scale // int(d) % prime for d in below], dtype=np.int64)
+        c = rows["numerator"].to_numpy() % prime * factors[which] % prime
     return pandas.DataFrame({"key": rows[key], "target": rows[target], "c": c})
 
 
@@ -107,10 +107,10 @@ def _mix(x: npt.NDArray[Any], seed: int) -> Bits:
     return z
 
 
-def _residues(bits: Bits) -> tuple[Ints, Ints]:
+def _residues(bits: Bits, prime: int) -> tuple[Ints, Ints]:
     """Two residues of 64 random bits."""
-    low = (bits & np.uint64(PRIME)).astype(np.int64) % PRIME
-    return low, (bits >> np.uint64(33)).astype(np.int64) % PRIME
+    low = (bits & np.uint64(PRIME)).astype(np.int64) % prime
+    return low, (bits >> np.uint64(33)).astype(np.int64) % prime
 
 
 def _sums(by: Ints, *columns: npt.NDArray[Any]) -> tuple[Ints, list[npt.NDArray[Any]]]:
@@ -134,12 +134,12 @@ def _at(keys: Ints, ids: Ints, *columns: tuple[npt.NDArray[Any], Any]) -> list[n
     ]
 
 
-def _products(target: Ints, c: Ints, a: Ints, b: Ints) -> Any:
+def _products(target: Ints, c: Ints, a: Ints, b: Ints, prime: int) -> Any:
     """The partial sums of c·a and c·b by target, modulo the prime."""
     import pandas
 
-    ids, (first, second) = _sums(target, c * a % PRIME, c * b % PRIME)
-    return pandas.DataFrame({"target": ids, "a": first % PRIME, "b": second % PRIME})
+    ids, (first, second) = _sums(target, c * a % prime, c * b % prime)
+    return pandas.DataFrame({"target": ids, "a": first % prime, "b": second % prime})
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ class RoundValues:
     folder: str
     seed: int
     residues: bool
+    prime: int
 
     def part(self, number: int) -> tuple[Ints, Bits]:
         """Variables of a partition, and the bits of their blocks."""
@@ -164,28 +165,30 @@ def spread_blocks(number: int, edges: str, values: RoundValues) -> Any:
     frame = _part(edges, number)
     keys, target, c = (frame[name].to_numpy() for name in ("key", "target", "c"))
     if values.residues:
-        first, second = _residues(bits)
+        first, second = _residues(bits, values.prime)
         a, b = _at(keys, ids, (first, 0), (second, 0))
-        return _products(target, c, a, b)
+        return _products(target, c, a, b, values.prime)
     (drawn,) = _at(keys, ids, (bits, 0))
     targets, (total,) = _sums(target, c.astype(np.uint64) * drawn)
     whole = total.view(np.int64)
     return pandas.DataFrame({"target": targets, "a": whole, "b": np.zeros_like(whole)})
 
 
-def through_terms(frame: Any, edges: str, seed: int, partition_info: Any = None) -> Any:
+def through_terms(frame: Any, edges: str, seed: int, prime: int, partition_info: Any = None) -> Any:
     """From the sums Σ power·r(block) of monomials to those of equations, for the bits of each monomial."""
     number = partition_info["number"]
     ids, (total,) = _sums(frame["target"].to_numpy(), frame["a"].to_numpy().view(np.uint64))
     bits, none = _mix(total, seed + 1), _mix(np.zeros(1, dtype=np.int64), seed + 1)
-    first, second = _residues(bits)
-    a0, b0 = _residues(none)  # of the monomial 1, which has no factors
+    first, second = _residues(bits, prime)
+    a0, b0 = _residues(none, prime)  # of the monomial 1, which has no factors
     terms = _part(edges, number)
     a, b = _at(terms["key"].to_numpy(), ids, (first, a0[0]), (second, b0[0]))
-    return _products(terms["target"].to_numpy(), terms["c"].to_numpy(), a, b)
+    return _products(terms["target"].to_numpy(), terms["c"].to_numpy(), a, b, prime)
 
 
-def through_factors(frame: Any, edges: str, seed: int, partition_info: Any = None) -> Any:
+def through_factors(
+    frame: Any, edges: str, seed: int, prime: int, partition_info: Any = None
+) -> Any:
     """From the weighted coefficient W of each monomial m to Σ power·W·r(m/x) of each of its variables x."""
     import pandas
 
@@ -196,21 +199,23 @@ def through_factors(frame: Any, edges: str, seed: int, partition_info: Any = Non
     drawn = _mix(variable, seed + 1)
     there, (total,) = _sums(monomial, power.astype(np.uint64) * drawn)
     (whole,) = _at(monomial, there, (total, 0))
-    da, db = _residues(_mix(whole - drawn, seed + 2))
-    a, b = _at(monomial, ids, (first % PRIME, 0), (second % PRIME, 0))
-    c = power % PRIME
-    targets, (x, y) = _sums(variable, c * (da * a % PRIME) % PRIME, c * (db * b % PRIME) % PRIME)
-    return pandas.DataFrame({"target": targets, "a": x % PRIME, "b": y % PRIME})
+    da, db = _residues(_mix(whole - drawn, seed + 2), prime)
+    a, b = _at(monomial, ids, (first % prime, 0), (second % prime, 0))
+    c = power % prime
+    targets, (x, y) = _sums(variable, c * (da * a % prime) % prime, c * (db * b % prime) % prime)
+    return pandas.DataFrame({"target": targets, "a": x % prime, "b": y % prime})
 
 
-def split_blocks(frame: Any, now: str, after: str, seed: int, partition_info: Any = None) -> Any:
+def split_blocks(
+    frame: Any, now: str, after: str, seed: int, prime: int, partition_info: Any = None
+) -> Any:
     """Name blocks by what they were and by the sums of their members; returns the names of a partition."""
     import pandas
 
     number = partition_info["number"]
     ids, (first, second) = _sums(*(frame[name].to_numpy() for name in ("target", "a", "b")))
     old = _part(now, number)
-    a, b = _at(old["variable"].to_numpy(), ids, (first % PRIME, 0), (second % PRIME, 0))
+    a, b = _at(old["variable"].to_numpy(), ids, (first % prime, 0), (second % prime, 0))
     name = _mix(_mix(old["block"].to_numpy(), seed + 3) + _mix((a << 31) | b, seed + 4), seed + 5)
     block = name.view(np.int64)
     write_part(pandas.DataFrame({"variable": old["variable"], "block": block}), after, number)

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,26 +177,43 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
     except OSError as error:
         raise OutputError(f"cannot make a folder in {beside}: {error.strerror}") from None
     try:
-        connection = duckdb.connect(
-            str(folder / "work.db"),
-            config={
-                "memory_limit": f"{limit}B",
-                "threads": threads,
-                "temp_directory": str(folder / "spilled"),
-                "preserve_insertion_order": False,
-                # Nothing is fetched from anywhere.
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            },
-        )
+        with engine_errors():
+            connection = duckdb.connect(
+                str(folder / "work.db"),
+                config={
+                    "memory_limit": f"{limit}B",
+                    "threads": threads,
+                    "temp_directory": str(folder / "spilled"),
+                    "preserve_insertion_order": False,
+                    # Nothing is fetched from anywhere.
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                },
+            )
         try:
-            connection.execute("set enable_progress_bar = false")
-            connection.execute("set enable_external_file_cache = false")
-            yield Engine(connection, folder)
+            db = Engine(connection, folder)
+            db.run("set enable_progress_bar = false")
+            db.run("set enable_external_file_cache = false")
+            yield db
         finally:
-            connection.close()
+            with suppress(
+                duckdb.Error
+            ):  # on a full disk it cannot write its last words, which nobody reads
+                connection.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def place_to_work(store: Path) -> Path:
+    """The folder for what is needed while a store is read: beside it, or where temporary files are.
+
+    Examples
+    --------
+    >>> place_to_work(Path(tempfile.gettempdir()) / "store") == Path(tempfile.gettempdir()).resolve()
+    True
+    """
+    beside = store.resolve().parent
+    return beside if os.access(beside, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 @contextmanager
@@ -238,18 +255,24 @@ def engine_errors() -> Iterator[None]:
         if full:
             raise FailureError(f"the disk does not suffice for what is spilled: {said}") from None
         raise OutOfMemoryError(f"the memory limit does not suffice: {said}") from None
-    except duckdb.OutOfRangeException as error:
+    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
         raise FailureError(
             f"a sum or a coefficient of the quotient is too large for the engine: {_first_line(error)}"
         ) from None
-    except duckdb.IOException as error:
-        raise FailureError(f"the engine cannot read or write: {_first_line(error)}") from None
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except duckdb.InvalidInputException as error:
         raise InputError(_first_line(error)) from None
+    except UnicodeDecodeError:
+        raise InputError("a name in a file is no Unicode in UTF-8") from None
+    except duckdb.Error as error:
+        said = _first_line(error)
+        # The reader of Parquet has no class for damaged files.
+        if type(error) is duckdb.Error or "not read enough bytes" in said:
+            raise InputError(f"a file is damaged: {said}") from None
+        raise FailureError(f"the engine cannot read or write: {said}") from None
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def quote_text(path: Path | str) -> str:

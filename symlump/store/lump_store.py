@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from sympy import nextprime
 
 from symlump.errors import FailureError, MethodError
 from symlump.files import check_writable
@@ -21,11 +21,18 @@ from symlump.memory import available_memory, size_text
 from symlump.store.certificate import check_certificate, write_certificate
 from symlump.store.cluster import ClusterRounds
 from symlump.store.comparison import agree
-from symlump.store.engine import LEAST_MEMORY, Engine, engine, memory_bytes, temporary_engine
+from symlump.store.engine import (
+    LEAST_MEMORY,
+    Engine,
+    engine,
+    memory_bytes,
+    place_to_work,
+    temporary_engine,
+)
 from symlump.store.quotient import write_quotient
 from symlump.store.rounds import refine
 from symlump.store.store import Store
-from symlump.store.working import prepare, start_blocks
+from symlump.store.working import PRIME, Working, demand_initial_values, prepare, start_blocks
 from symlump.store.writing import StoreWriter, writing_store
 
 if TYPE_CHECKING:
@@ -93,7 +100,8 @@ def estimate(
         + _A_VARIABLE * store.variables
         + (16 << 20)
     )
-    free = shutil.disk_usage(Path(beside or store.path).resolve().parent).free
+    where = place_to_work(store.path) if beside is None else Path(beside).resolve().parent
+    free = shutil.disk_usage(where).free
     return Estimate(store.memory_needed, disk, limit, free)
 
 
@@ -290,16 +298,21 @@ def _on_disk(
         blocks = start_blocks(work, initial, keep)
         if certificate is not None:
             db.table("v0", "select * from v")
-        split: Callable[[int, random.Random], tuple[int, int]] = partial(refine, work)
+        split: Callable[[Working, int, random.Random], tuple[int, int]] = refine
         if scheduler is not None:
             split = ClusterRounds(work, stack.enter_context(cluster_client(scheduler))).refine
         rounds = 0
-        for _ in range(_MAX_DRAWS):
-            blocks, more = split(blocks, chance)
+        prime, before, failed = PRIME, blocks, 0
+        while True:
+            blocks, more = split(replace(work, prime=prime), blocks, chance)
             rounds += more
             if agree(work):
                 break
-        else:
+            # Sums may differ by a multiple of the prime: the next draw has another one.
+            prime = nextprime(chance.randrange(2**30, 2**31 - 2**10))
+            before, failed = blocks, 0 if blocks > before else failed + 1
+            if failed < _MAX_DRAWS:
+                continue
             raise FailureError(
                 f"{_MAX_DRAWS} draws did not separate all variables, which has no likely explanation; please "
                 "report the system"
@@ -320,9 +333,9 @@ def _on_disk(
 def _place_to_work(
     store: Store, output: str | Path | None, memory: int
 ) -> Iterator[tuple[Engine, StoreWriter | None]]:
-    """An engine beside what will be written, or beside the store."""
+    """An engine beside what will be written, or where a store is read."""
     if output is None:
-        with engine(store.path.resolve().parent, memory) as db:
+        with engine(place_to_work(store.path), memory) as db:
             yield db, None
     else:
         with writing_store(Path(output), memory) as writer:
@@ -341,6 +354,9 @@ def _in_memory(
     from symlump.lumping.lump import lump
     from symlump.store.loading import load_model
 
+    if initial == "values":
+        with temporary_engine() as db:
+            demand_initial_values(db, store)
     model = load_model(store)
     lumping = lump(model.ode, method, model.initial_partition(initial, observables=keep), seed=seed)
     quotient = None

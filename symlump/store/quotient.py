@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from math import lcm
-
 from symlump.store.comparison import canonical_keys
 from symlump.store.engine import Engine
 from symlump.store.store import Store
-from symlump.store.working import Working
+from symlump.store.working import Working, common_denominator
 from symlump.store.writing import StoreWriter
 
 
@@ -101,18 +99,16 @@ def _write_variables(work: Working, writer: StoreWriter, blocks: int) -> None:
     prefix = _prefix(db, work.store)
     top, bottom = "null", "null"
     if work.direction == "backward":
-        same = "count(numerator) = count(*) and count(distinct numerator::double / denominator) = 1"
-        exactly = "min(numerator) = max(numerator) and min(denominator) = max(denominator)"
-        top = f"if({same} and {exactly}, min(numerator), null)"
-        bottom = f"if({same} and {exactly}, min(denominator), null)"
+        above, below = (f"{x} // gcd(numerator, denominator)" for x in ("numerator", "denominator"))
+        same = f"count(numerator) = count(*) and min({above}) = max({above}) and min({below}) = max({below})"
+        top, bottom = f"if({same}, min({above}), null)", f"if({same}, min({below}), null)"
     else:
-        scale = _initial_scale(db, table)
-        if scale:
-            total = f"sum(numerator * ({scale}::hugeint // denominator))"
-            whole = "count(numerator) = count(*)"
-            common = f"gcd(abs({total}), {scale}::hugeint)"
-            top = f"if({whole}, {total} // {common}, null)"
-            bottom = f"if({whole}, {scale}::hugeint // {common}, null)"
+        scale = common_denominator(db, work.store, "variables", "initial values")
+        total = f"sum(numerator * ({scale}::hugeint // denominator))"
+        whole = "count(numerator) = count(*)"
+        common = f"gcd(abs({total}), {scale}::hugeint)"
+        top = f"if({whole}, {total} // {common}, null)"
+        bottom = f"if({whole}, {scale}::hugeint // {common}, null)"
     db.table(
         "r",
         f"select b.number as variable, b.size, min_by(q.name, q.variable) as name, "
@@ -139,15 +135,3 @@ def _prefix(db: Engine, store: Store) -> str:
     ):
         prefix = "Y" if prefix == "y" else prefix + "_"
     return prefix
-
-
-def _initial_scale(db: Engine, table: str) -> int:
-    """The common denominator of the initial values; 0 where it is too large to add them exactly."""
-    scale = 1
-    for (denominator,) in db.rows(
-        f"select distinct denominator from {table} where denominator is not null"
-    ):
-        scale = lcm(scale, denominator)
-        if scale.bit_length() > 40:
-            return 0
-    return scale

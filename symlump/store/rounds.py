@@ -7,7 +7,8 @@ different sums, and equal ones make equal sums likely. The number of a key is a 
 parts, so no table of keys is needed: of a monomial it is that of Σ power·r(block), and of m/x_v of the sum of m
 less r(v).
 
-Two such numbers are made at once, modulo 2^31 − 1. What chance does not separate the exact comparison finds.
+Two such numbers are made at once, modulo a prime of 31 bits. What chance does not separate the exact comparison
+finds, and another prime separates it.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ def _part(what: str, seed: random.Random) -> str:
     return f"({_hash(what, seed)} >> 24)::bigint"
 
 
-def _sums(by: str, value: str = "", a: str = "w.a", b: str = "w.b") -> str:
+def _sums(prime: int, by: str, value: str = "", a: str = "w.a", b: str = "w.b") -> str:
     """Two sums of products, modulo the prime, from 0 on."""
     total = "sum(({0} * {1}) % {p})::bigint"
-    first, second = (total.format(value, x, p=PRIME) for x in (a, b))
+    first, second = (total.format(value, x, p=prime) for x in (a, b))
     return (
-        f"{by}, (({first} % {PRIME}) + {PRIME}) % {PRIME} as a, "
-        f"(({second} % {PRIME}) + {PRIME}) % {PRIME} as b"
+        f"{by}, (({first} % {prime}) + {prime}) % {prime} as a, "
+        f"(({second} % {prime}) + {prime}) % {prime} as b"
     )
 
 
@@ -66,7 +67,7 @@ def _values(work: Working, seed: random.Random) -> None:
     if work.linear:
         db.table(
             "s",
-            f"select {_sums('own as variable', work.residue)} from t join {weights} w "
+            f"select {_sums(work.prime, 'own as variable', work.residue)} from t join {weights} w "
             "on t.other = w.id group by own",
         )
     elif work.direction == "backward":
@@ -82,17 +83,17 @@ def _values(work: Working, seed: random.Random) -> None:
         a, b = f"coalesce(w.a, {one[0]})", f"coalesce(w.b, {one[1]})"
         db.table(
             "s",
-            f"select {_sums('row as variable', work.residue, a, b)} from t left join e w "
+            f"select {_sums(work.prime, 'row as variable', work.residue, a, b)} from t left join e w "
             "on t.monomial = w.id group by row",
         )
     else:
         # The derivative of Σ weight(block of k)·q_k by x_v is Σ power·W_m·m/x_v over the monomials m.
         db.table(
             "e",
-            f"select {_sums('monomial as id', work.residue)} from t join {weights} w "
+            f"select {_sums(work.prime, 'monomial as id', work.residue)} from t join {weights} w "
             "on t.row = w.id group by monomial",
         )
-        sums = _sums("variable", "1::bigint", "(d.a * w.a)", "(d.b * w.b)")
+        sums = _sums(work.prime, "variable", "1::bigint", "(d.a * w.a)", "(d.b * w.b)")
         db.table("s", f"select {sums} from d join e w on d.monomial = w.id group by variable")
 
 
@@ -102,9 +103,9 @@ def _derivative_keys(work: Working, seed: random.Random) -> None:
     bits = _hash("whole - r", seed)
     work.db.table(
         "d",
-        f"select monomial, variable, (power * (h & {PRIME})::bigint) % {PRIME} as a, "
-        f"(power * (h >> 33)::bigint) % {PRIME} as b from (select monomial, variable, power, {bits} as h from "
-        f"(select *, (sum(power * r) over (partition by monomial))::bigint as whole from "
+        f"select monomial, variable, (power * (h & {PRIME})::bigint) % {work.prime} as a, "
+        f"(power * (h >> 33)::bigint) % {work.prime} as b from (select monomial, variable, power, "
+        f"{bits} as h from (select *, (sum(power * r) over (partition by monomial))::bigint as whole from "
         f"(select *, {draws} as r from f)))",
     )
 

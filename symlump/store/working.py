@@ -18,11 +18,12 @@ from symlump.store.engine import Engine, quote_text
 from symlump.store.store import Store
 from symlump.suggest import did_you_mean
 
-#: The Mersenne prime 2^31 − 1, modulo which rounds are.
+#: The Mersenne prime 2^31 − 1, modulo which the first rounds are; it also takes 31 of random bits.
 PRIME = 2**31 - 1
 #: Sums of this many bits are exact in the engine's widest integers.
 _WIDEST = 126
 _MACHINE = 62
+_NO_LIMIT = "in memory there is no such limit: lump(store.model().ode, …)"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Working:
         The types of coefficients, and of exact sums of them.
     id_type : str
         The type of variables and monomials.
+    prime : int
+        Modulo which rounds are; less than 2^31.
     """
 
     db: Engine
@@ -57,11 +60,12 @@ class Working:
     type: str
     sum_type: str
     id_type: str
+    prime: int = PRIME
 
     @property
     def residue(self) -> str:
         """A coefficient in SQL, so small that its product with a residue fits in 64 bits."""
-        return "t.c::bigint" if self.type == "integer" else f"(t.c % {PRIME})::bigint"
+        return "t.c::bigint" if self.type == "integer" else f"(t.c % {self.prime})::bigint"
 
 
 def prepare(db: Engine, store: Store, direction: str) -> Working:
@@ -73,7 +77,7 @@ def prepare(db: Engine, store: Store, direction: str) -> Working:
         If the coefficients have a common denominator too large for the engine's integers.
     """
     terms, factors = store.sql("terms"), store.sql("monomials")
-    scale = _common_denominator(db, store)
+    scale = common_denominator(db, store, "terms", "coefficients")
     widest = db.number(
         f"select max(abs(numerator)::hugeint * ({scale}::hugeint // denominator)) from {terms}"
     )
@@ -124,19 +128,31 @@ def prepare(db: Engine, store: Store, direction: str) -> Working:
     return work
 
 
-def _common_denominator(db: Engine, store: Store) -> int:
-    scale = 1
-    for (denominator,) in db.rows(f"select distinct denominator from {store.sql('terms')}"):
+def common_denominator(db: Engine, store: Store, table: str, what: str) -> int:
+    """The least common denominator of a table.
+
+    Raises
+    ------
+    FailureError
+        If it is so large that products with it do not fit into the engine's integers.
+    """
+    scale, source = 1, store.sql(table)
+    for (denominator,) in db.rows(
+        f"select distinct denominator from {source} where denominator > 0"
+    ):
         scale = lcm(scale, denominator)
         if scale.bit_length() > 64:
-            raise _too_wide(store, scale.bit_length())
+            raise FailureError(
+                f"{store.path}: the common denominator of the {what} has {scale.bit_length()} bits or "
+                f"more, and the engine works with up to 64; {_NO_LIMIT}"
+            )
     return scale
 
 
 def _too_wide(store: Store, bits: int) -> FailureError:
     return FailureError(
-        f"{store.path}: over a common denominator the coefficients have sums of {bits} bits or more, and the "
-        f"engine adds exactly up to {_WIDEST}; in memory there is no such limit: lump(store.model().ode, …)"
+        f"{store.path}: over a common denominator the coefficients may have sums of {bits} bits, and the "
+        f"engine adds exactly up to {_WIDEST}; {_NO_LIMIT}"
     )
 
 
@@ -168,10 +184,8 @@ def start_blocks(
     }
     if initial not in keys:
         raise MethodError(f"initial={initial!r} is none of 'one', 'file', 'values'")
-    if initial == "values" and db.number(
-        f"select count(*) from {table} where denominator is null and not parameter"
-    ):
-        raise MethodError(f"{work.store.path} does not know the initial values of all variables")
+    if initial == "values":
+        demand_initial_values(db, work.store)
     names = ", ".join(quote_text(name) for name in keep) or "null"
     known = {name for (name,) in db.rows(f"select name from {table} where name in ({names})")}
     for name in keep:
@@ -191,3 +205,17 @@ def start_blocks(
         f"(min(variable) over (partition by {group}))::{ids} as block from {table}",
     )
     return db.number("select count(*) from v where variable = block")
+
+
+def demand_initial_values(db: Engine, store: Store) -> None:
+    """Refuse to compare initial values that are not known.
+
+    Raises
+    ------
+    MethodError
+        If there are any.
+    """
+    if db.number(
+        f"select count(*) from {store.sql('variables')} where denominator is null and not parameter"
+    ):
+        raise MethodError(f"{store.path} does not know the initial values of all variables")

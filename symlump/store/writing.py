@@ -21,7 +21,8 @@ from symlump.ode.functions.printing import symbol_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 from symlump.store.engine import Columns, Engine, engine, memory_bytes
-from symlump.store.store import BLOCKS, HEAD, TABLES, Store, check_store
+from symlump.store.opening import check_store
+from symlump.store.store import BLOCKS, HEAD, TABLES, Store
 
 #: Rows that are held before they are written.
 _AT_ONCE = 1 << 19
@@ -90,7 +91,7 @@ class StoreWriter:
         Raises
         ------
         FileFormatError
-            As :func:`symlump.store.store.check_store`.
+            As :func:`symlump.store.opening.check_store`.
         """
         for table in (self.terms, self.monomials, self.variables):
             table.flush()
@@ -324,6 +325,8 @@ def _add_variables(
             more = next(numbers, None)
             if more is None:
                 raise InputError(f"there are more variables than parts, {done + held.size}")
+            if (more < 0).any():
+                raise InputError(f"parts are counted from 0; there is {more.min()}")
             held = np.concatenate([held, more])
         own = np.full(size, -1) if parts is None else held[:size]
         held = held[size:]

@@ -79,6 +79,9 @@ TEXTS = [
     "a' = 1/3 - a^2*c + y1; b' = 1/3 - b^2*c + y1; c' = -c/7 + 2; y1' = 5/11*y1^3; d' = 0",
     "a' = k*a - 1/2*c; b' = k*b - 1/2*c; c' = l*c; d' = k*d",
     "a' = 0; b' = 0; c' = 1",
+    # Multiples of the first prime, which takes them for 0.
+    f"a' = {2**31 - 1}*a; b' = 0",
+    f"a' = {2**31 - 1}*a*c; b' = 0; c' = c/{2**31 - 1}",
 ]
 
 

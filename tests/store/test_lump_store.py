@@ -14,12 +14,15 @@ from symlump.errors import FailureError, MethodError, VariableError
 
 pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra store")
 
+import duckdb
+
 from symlump.bench.store.chain import PlantedChain
 from symlump.bench.store.measure import measure
 from symlump.store import certificate, rounds, writing
 from symlump.store import lump_store as verb
 from symlump.store.engine import LEAST_MEMORY
 from symlump.store.lump_store import estimate
+from symlump.store.working import PRIME
 
 METHODS = {"forward": sl.Forward(), "backward": sl.Backward()}
 LEAST = LEAST_MEMORY
@@ -201,6 +204,50 @@ def test_bad_luck_is_found_out(tmp_path, monkeypatch):
     monkeypatch.setattr(verb, "_MAX_DRAWS", 3)
     with pytest.raises(FailureError, match="3 draws did not separate all variables"):
         sl.lump_store(store, sl.Forward(), place="disk")
+
+
+MULTIPLES = [
+    f"x' = {PRIME}*x; y' = 0",
+    f"x' = {2**62 - 1}*x; y' = 0",
+    f"x' = x/{PRIME} + {2**31}*x; y' = y/{PRIME}",
+    f"x' = {PRIME}*x*z; y' = 0; z' = 0",
+]
+
+
+@pytest.mark.parametrize("text", MULTIPLES)
+@pytest.mark.parametrize("direction", METHODS)
+def test_coefficients_that_are_multiples_of_the_prime(tmp_path, text, direction):
+    """No random number tells them from 0 modulo it; another prime does."""
+    compare(tmp_path, sl.ODE.from_text(text), METHODS[direction])
+
+
+def test_initial_values_of_a_quotient(tmp_path):
+    """Large denominators are added exactly, or refused; equal fractions are equal in any terms."""
+    ode = sl.ODE.from_text("x' = -x; y' = -y")
+    values = {"x": Fraction(1, 3**31), "y": Fraction(1, 2)}
+    store = sl.write_store(tmp_path / "s", sl.Model("m", ode, values))
+    small = sl.lump_store(store, sl.Forward(), tmp_path / "q", place="disk").quotient.model()
+    assert list(small.initial_values.values()) == [Fraction(1, 2) + Fraction(1, 3**31)]
+    values = {"x": Fraction(1, 3**31), "y": Fraction(1, 5**26)}
+    store = sl.write_store(tmp_path / "t", sl.Model("m", ode, values))
+    with pytest.raises(FailureError, match="denominator of the initial values has 110 bits"):
+        sl.lump_store(store, sl.Forward(), tmp_path / "r", place="disk")
+    (file,) = store.files("variables")
+    duckdb.execute(
+        f"copy (select * replace (variable + 1 as numerator, 3 * variable + 3 as denominator) from "
+        f"read_parquet('{file}')) to '{tmp_path / 'new.parquet'}'"
+    )
+    (tmp_path / "new.parquet").rename(file)
+    store = sl.read_store(store.path)
+    small = sl.lump_store(store, sl.Backward(), tmp_path / "r", place="disk").quotient.model()
+    assert list(small.initial_values.values()) == [Fraction(1, 3)]
+
+
+def test_unknown_initial_values_are_not_compared(tmp_path):
+    store = sl.write_store(tmp_path / "s", [([0, 1], [0, 1], [1, 1])], 2)
+    for place in ("memory", "disk"):
+        with pytest.raises(MethodError, match="does not know the initial values"):
+            sl.lump_store(store, sl.Backward(), initial="values", place=place)
 
 
 def test_coefficients_that_the_engine_cannot_add(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 import symlump as sl
 from symlump.errors import (
+    FailureError,
     FileFormatError,
     InputError,
     MethodError,
@@ -111,6 +113,8 @@ def test_parts_and_variables_are_as_many(tmp_path):
     for parts in ([[0]], [[0, 1, 2]], [[0, 1], [2]]):
         with pytest.raises(InputError, match="than"):
             sl.write_store(tmp_path / "s", [([0], [0], [1])], 2, parts=parts)
+    with pytest.raises(InputError, match="counted from 0; there is -1"):
+        sl.write_store(tmp_path / "s", [([0], [0], [1])], 2, parts=[[0, -1]])
 
 
 def test_nothing_is_overwritten(tmp_path, model):
@@ -152,7 +156,11 @@ def change(path, table, sql):
     ("table", "sql", "said"),
     [
         ("terms", "select * from {} limit 3", "has 3 rows, and 7 are announced"),
-        ("terms", "select * exclude (row) from {}", "column row of type BIGINT; there is none"),
+        (
+            "terms",
+            "select * exclude (row) from {}",
+            "column row of type BIGINT; in 000001.parquet there is none",
+        ),
         ("terms", "select * replace (row::integer as row) from {}", "its type is INTEGER"),
         ("terms", "select * replace (nullif(row, 0) as row) from {}", "rows have no row"),
         ("terms", "select * replace (row - 1 as row) from {}", "a row is -1, and 0 is the least"),
@@ -162,6 +170,16 @@ def change(path, table, sql):
         ("variables", "select * replace ('' as name) from {}", "two have one name"),
         ("variables", "select * replace (0::bigint as denominator) from {}", "no fraction"),
         ("variables", "select * replace (true as parameter) from {}", "equation of a parameter"),
+        (
+            "variables",
+            "select * replace (part - 1 as part) from {}",
+            "a negative part; the first is 0",
+        ),
+        (
+            "variables",
+            f"select * replace ({2**62} as numerator) from {{}}",
+            "no fraction of numbers",
+        ),
     ],
 )
 def test_tables_of_strangers(tmp_path, model, table, sql, said):
@@ -183,6 +201,7 @@ def test_tables_of_strangers(tmp_path, model, table, sql, said):
         ("terms", 7.0, "'terms' is a whole number"),
         ("variables", 10**20, "'variables' is a whole number"),
         ("monomials", None, "'monomials' is a whole number"),
+        ("monomials", 2**40 - 1, "monomials, and 5 factors and 7 terms"),
     ],
 )
 def test_heads_of_strangers(tmp_path, model, key, value, said):
@@ -191,6 +210,98 @@ def test_heads_of_strangers(tmp_path, model, key, value, said):
     (path / "store.json").write_text(json.dumps({**store.head(), key: value}))
     with pytest.raises(FileFormatError, match=said):
         sl.read_store(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [("1.5::double", "DOUBLE"), ("'7'", "VARCHAR"), ("3::integer", "INTEGER")]
+)
+def test_every_file_has_types_of_its_own(tmp_path, number, kind):
+    """Read together, the engine would convert the second file to the types of the first."""
+    sl.write_store(tmp_path / "s", [([0], [0], [1])], 1)
+    head = json.loads((tmp_path / "s" / "store.json").read_text()) | {"terms": 2}
+    (tmp_path / "s" / "store.json").write_text(json.dumps(head))
+    new = tmp_path / "s" / "terms" / "000002.parquet"
+    row = (
+        f"0::bigint as row, 0::bigint as monomial, {number} as numerator, 1::bigint as denominator"
+    )
+    duckdb.execute(f"copy (select {row}) to '{new}'")
+    with pytest.raises(FileFormatError, match=f"BIGINT; in 000002.parquet its type is {kind}"):
+        sl.read_store(tmp_path / "s")
+    duckdb.execute(f"copy ({'select ' + row.replace(number, '41::bigint')}) to '{new}'")
+    assert str(sl.read_store(tmp_path / "s").model().ode) == "x1' = 42*x1"
+
+
+def test_statistics_of_strangers_are_not_believed(tmp_path):
+    """One byte of the data inverted: statistics go on to say that all is well."""
+    ode = sl.ODE.from_text("x' = -x + y; y' = -y + z; z' = 2*x")
+    store = sl.write_store(tmp_path / "s", ode)
+    (path,) = store.files("terms")
+    data = bytearray(path.read_bytes())
+    data[40] ^= 255
+    path.write_bytes(data)
+    asked = (
+        f"select {what} from read_parquet('{path}')" for what in ("max(row)", "max(xor(row, 0))")
+    )
+    assert [duckdb.execute(sql).fetchone() for sql in asked] == [(2,), (65282,)]
+    with pytest.raises(FileFormatError, match="a row is 65282, and 2 is the last"):
+        sl.read_store(tmp_path / "s")
+
+
+def test_damaged_files(tmp_path, model):
+    """Any byte changed: an error of the format, or a system that is read."""
+    store = sl.write_store(tmp_path / "s", model)
+    refused = 0
+    for table in ("terms", "variables"):
+        (path,) = store.files(table)
+        whole = path.read_bytes()
+        chance = random.Random(0)
+        for _ in range(10):
+            data = bytearray(whole)
+            for _ in range(3):
+                data[chance.randrange(len(data))] ^= chance.randrange(1, 256)
+            path.write_bytes(data)
+            try:
+                sl.read_store(tmp_path / "s")
+            except FileFormatError:
+                refused += 1
+        path.write_bytes(whole)
+    assert refused > 5
+
+
+def test_what_the_engine_says_is_an_error_of_ours(tmp_path):
+    class Connection:
+        def execute(self, sql):
+            raise getattr(duckdb, sql)("Failed: No space left on device")
+
+    db = engine.Engine(Connection(), tmp_path)
+    for kind in ("TransactionException", "IOException", "ConversionException", "InternalException"):
+        with pytest.raises(FailureError):
+            db.run(kind)
+    for kind in ("InvalidInputException", "Error"):
+        with pytest.raises(InputError):
+            db.run(kind)
+
+
+def test_a_store_that_may_only_be_read(tmp_path, model, monkeypatch):
+    """What is needed to read it is made where temporary files are."""
+    (tmp_path / "in").mkdir()
+    sl.write_store(tmp_path / "in" / "s", model)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(engine.tempfile, "tempdir", str(tmp_path / "temporary"))
+    allowed = os.access
+    monkeypatch.setattr(
+        engine.os, "access", lambda p, mode: str(p) != str(tmp_path / "in") and allowed(p, mode)
+    )
+    make = engine.Path.mkdir
+
+    def mkdir(path, *rest, **named):
+        assert path.parent != tmp_path / "in"
+        make(path, *rest, **named)
+
+    monkeypatch.setattr(engine.Path, "mkdir", mkdir)
+    store = sl.read_store(tmp_path / "in" / "s")
+    assert sl.lump_store(store, sl.Forward(), tmp_path / "q", place="disk").blocks == 4
+    assert sl.lump_store(store, sl.Forward(), place="disk").blocks == 4
 
 
 def test_folders_of_strangers(tmp_path, model):

@@ -18,7 +18,7 @@ from symlump.errors import MissingExtraError
 from symlump.lumping.forward import Forward
 from symlump.store.engine import memory_bytes
 from symlump.store.lump_store import lump_store
-from symlump.store.store import read_store
+from symlump.store.opening import read_store
 
 
 @dataclass(frozen=True)

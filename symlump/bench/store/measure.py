@@ -21,7 +21,8 @@ from symlump.bench.store.chain import PlantedChain
 from symlump.errors import FailureError
 from symlump.memory import peak_memory
 from symlump.store.engine import engine, memory_bytes
-from symlump.store.store import Store, read_store
+from symlump.store.opening import read_store
+from symlump.store.store import Store
 from symlump.store.writing import write_store
 
 #: The ratio to reach.

@@ -14,7 +14,7 @@ from symlump.memory import size_text
 from symlump.ode.notation import count_text
 from symlump.progress import working
 from symlump.store.lump_store import StoreLumping, estimate, lump_store
-from symlump.store.store import read_store
+from symlump.store.opening import read_store
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model

@@ -66,7 +66,7 @@ def _join(x: Tensors, arrays: Tensors, axis: int, order: Sequence[int], rank: in
     for place in order:
         part = x[place] if place >= 0 else arrays[-1 - place]
         if place < 0:  # a constant has one sample
-            part = part.expand(x[0].shape[0], *(-1,) * rank)
+            part = part.expand(x[0].size(0), *(-1,) * rank)
         parts.append(part)
     return torch.cat(parts, axis)
 

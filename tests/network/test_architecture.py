@@ -93,9 +93,26 @@ class Patches(nn.Module):
         return scores
 
 
+class Classed(nn.Module):
+    """Patches as tokens, moved there in one step, with one for the class before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.token = nn.Conv2d(1, 8, 2, 2), nn.Parameter(torch.ones(1, 1, 8))
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.norm, self.head = nn.LocalResponseNorm(3), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.cut(x)).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        scores: torch.Tensor = self.head(self.layer(x)[:, 0])
+        return scores
+
+
 CASES: dict[str, tuple[Any, torch.Tensor]] = {
     "residual, grouped": (Residual, torch.ones(2, 3, 6, 6)),
     "attention, norms, embedding": (Attentive, torch.arange(10).reshape(2, 5)),
+    "patches, a class": (Classed, torch.ones(2, 1, 4, 4)),
     "patches, a scale": (Patches, torch.ones(2, 3, 6, 6)),
     "transposed, pooling": (
         lambda: nn.Sequential(

@@ -423,7 +423,9 @@ def test_refused_files(tmp_path):
         NetworkError, "no constant shape behind the samples", model_of(wide, weights, ("width",))
     )
     constant = [one("Relu", "w")]
-    refused(NetworkError, "this operator is not known", model_of(constant, weights, ROW))
+    refused(NetworkError, "'y' does not depend on the input", model_of(constant, weights, ROW))
+    unknown = [one("Hardmax", "w")]
+    refused(NetworkError, "this operator is not known", model_of(unknown, weights, ROW))
     refused(NetworkError, r"meets a value of shape .samples,.", model_of(wide, weights, ()))
     half = {"w": normal(6, 2).astype(np.float16)}
     refused(

@@ -232,6 +232,15 @@ class Arranger:
             found = self.view(self.plain(name, flat)).reshaped(target)
         return found
 
+    def turned(
+        self, name: str, x: View, cut: Shape, order: Sequence[int], target: Shape
+    ) -> View | None:
+        """The entries under a shape, its axes in another order, under another shape."""
+        parts = self.reshaped(name, x, cut)
+        return (
+            None if parts is None else self.reshaped(name, parts.transposed(tuple(order)), target)
+        )
+
     def as_stored(self, x: View, axes: Sequence[int]) -> tuple[int, ...] | None:
         """The stored axes (samples counted) that some axes of the file are; None if they are none."""
         shape, found = self.shapes[x.name], []

@@ -204,6 +204,21 @@ class GraphBuilder(TokenBuilder):
                 name_of = self.add(ByPlace(self.free(name), (name_of,), kind, array))
         return x.of(name_of)
 
+    def sloped(self, name: str, x: View, slopes: FloatArray) -> View:
+        """The value where it is above 0, and slopes·x below: relu(x) − slopes·relu(−x)."""
+        above = self.apply(f"{name}.above", x, activation("relu"))
+        turned = self.scale(f"{name}.turned", x, -1.0)
+        below = self.apply(f"{name}.below", turned, activation("relu"))
+        return self.combine(name, "add", [above, self.scale(f"{name}.slopes", below, -slopes)])
+
+    def limited(self, name: str, x: View, held: FloatArray, how: str) -> View:
+        """The larger or the smaller of a value and of a constant, place by place."""
+        if held.size == 1:
+            end = "least" if how == "maximum" else "most"
+            return self.function(name, x, end, float(held.ravel()[0]))
+        constant = self.scale(f"{name}.constant", x, 0.0, held)
+        return self.pair(name, [x, constant], how)
+
     def divided(self, name: str, x: View, divisor: FloatArray) -> View | None:
         """A value by a constant, whose inverse is rounded; None where a divisor is 0."""
         if not divisor.all():

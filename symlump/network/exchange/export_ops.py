@@ -74,6 +74,14 @@ _SAME = (
 _DROPOUTS = ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
 
 
+_USUAL = 20.0  # from where on torch takes a softplus for the identity
+
+
+def _is_stretched(a: Arguments) -> bool:
+    """Whether a softplus is that with β = 1, along other units."""
+    return bool(a["beta"] != 1 and a["beta"] > 0 and a["threshold"] == _USUAL)
+
+
 class Operations(LayerOperations):
     """Reads one call at a time into a builder."""
 
@@ -112,7 +120,7 @@ class Operations(LayerOperations):
         return found.labelled(name, first) if isinstance(found, View) else found
 
     def _activation(self, operation: str, name: str, a: Arguments) -> Activation | None:
-        if operation in _MODULES:
+        if operation in _MODULES and not (operation == "softplus" and _is_stretched(a)):
             return activation_of(name, _MODULES[operation](a))
         if operation in _NAMED:
             return activation(_NAMED[operation])
@@ -121,9 +129,12 @@ class Operations(LayerOperations):
         if operation == "prelu" and isinstance(a["weight"], torch.Tensor):
             slopes = np.unique(array_of(a["weight"]))  # one for each channel, or one for all
             return leaky_relu(float(slopes[0])) if len(slopes) == 1 else None
-        if operation in ("clamp", "clamp_min") and a["min"] == 0 and a.get("max") is None:
+        low: Any = a.get("min")
+        high: Any = a.get("max")
+        plain = all(end is None or isinstance(end, int | float) for end in (low, high))
+        if operation in ("clamp", "clip", "clamp_min") and plain and low == 0 and high is None:
             return activation("relu")
-        if operation == "clamp" and None not in (a["min"], a["max"]):
+        if operation in ("clamp", "clip") and plain and None not in (low, high) and low < high:
             return activation_of(name, nn.Hardtanh(a["min"], a["max"]))
         exponent = a.get("exponent")
         if operation == "pow" and isinstance(exponent, int) and 0 < exponent <= 12:
@@ -135,7 +146,7 @@ class Operations(LayerOperations):
             return _FUNCTIONS[operation](a)
         if operation == "pow" and isinstance(a["exponent"], int | float):
             return ("power", float(a["exponent"]))
-        if operation in ("clamp", "clamp_min", "clamp_max"):
+        if operation in ("clamp", "clip", "clamp_min", "clamp_max"):
             ends = [a.get(end) for end in ("min", "max")]
             if all(end is None or isinstance(end, int | float) for end in ends):
                 low, high = ends
@@ -239,10 +250,36 @@ class Operations(LayerOperations):
         return self._pair(name, a, "minimum")
 
     def _pair(self, name: str, a: Arguments, how: str) -> View | None:
-        values = [a["self"], a["other"]]
-        if not all(isinstance(value, View) for value in values):
+        x, y = a["self"], a["other"]
+        x, y = (x, y) if isinstance(x, View) else (y, x)
+        if isinstance(y, View):
+            return self.build.pair(name, [x, y], how)
+        held = constant_of(y)
+        return None if held is None else self.build.limited(name, x, held, how)
+
+    def on_clamp(self, name: str, a: Arguments) -> View | None:
+        """Between tensors of limits."""
+        x = a["self"]
+        for end, how in (("min", "maximum"), ("max", "minimum")):
+            if a.get(end) is not None and x is not None:
+                x = self._pair(name, {"self": x, "other": a[end]}, how)
+        return x  # type: ignore[no-any-return]
+
+    on_clip = on_clamp_min = on_clamp_max = on_clamp
+
+    def on_softplus(self, name: str, a: Arguments) -> View | None:
+        """log(1 + exp(βx))/β: as with β = 1, stretched."""
+        beta = float(a["beta"])
+        stretched = self.build.scale(f"{name}.times", a["self"], beta)
+        value = self.build.apply(name, stretched, activation("softplus"))
+        return self.build.divided(f"{name}.over", value, np.array(beta))
+
+    def on_prelu(self, name: str, a: Arguments) -> View | None:
+        """A slope of its own for each channel."""
+        x, held = a["self"], constant_of(a["weight"])
+        if not isinstance(x, View) or held is None or len(x.axes) < 2:
             return None
-        return self.build.pair(name, values, how)
+        return self.build.sloped(name, x, held.reshape((-1, *(1,) * (len(x.axes) - 2))))
 
     def on_masked_fill(self, name: str, a: Arguments) -> View | None:
         """A number in the places of a mask."""

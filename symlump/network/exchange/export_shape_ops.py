@@ -176,12 +176,17 @@ class ShapeOperations:
         if not isinstance(x, View) or len(x.axes) != 4:
             return None
         n, c, h, w = x.shape
-        fine = self.build.reshaped(name, x, (n, c // r**2, r, r, h, w))
-        if fine is None:
+        cut, order = (n, c // r**2, r, r, h, w), (0, 1, 4, 2, 5, 3)
+        return self.build.turned(name, x, cut, order, (n, c // r**2, h * r, w * r))
+
+    def on_pixel_unshuffle(self, name: str, a: Arguments) -> View | None:
+        """Points of a grid as channels of a coarser one."""
+        x, r = a["self"], int(a["downscale_factor"])
+        if not isinstance(x, View) or len(x.axes) != 4:
             return None
-        return self.build.reshaped(
-            name, fine.transposed((0, 1, 4, 2, 5, 3)), (n, c // r**2, h * r, w * r)
-        )
+        n, c, h, w = x.shape
+        cut, order = (n, c, h // r, r, w // r, r), (0, 1, 3, 5, 2, 4)
+        return self.build.turned(name, x, cut, order, (n, c * r**2, h // r, w // r))
 
     def on_mean(self, name: str, a: Arguments) -> View | None:
         """The mean along axes."""

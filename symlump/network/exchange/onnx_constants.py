@@ -100,13 +100,98 @@ def _dequantized(x: list[Any], a: dict[str, Any]) -> Array | None:
 
 
 def _slice(x: list[Any], a: dict[str, Any]) -> Array | None:
-    if x[0].ndim != 1 or len(x) < 3:
+    """Ranges of axes, also backwards; older versions give them as attributes."""
+    if len(x) < 3:
+        x = [x[0], *(np.asarray(a.get(key, ())) for key in ("starts", "ends"))]
+        x += [np.asarray(a["axes"])] if "axes" in a else []
+    starts, ends = ([int(n) for n in part] for part in x[1:3])
+    axes = [int(n) for n in x[3]] if len(x) > 3 else list(range(len(starts)))
+    steps = [int(n) for n in x[4]] if len(x) > 4 else [1] * len(starts)
+    ranges = [slice(None)] * x[0].ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        if not step or (step < 0 and start < -x[0].shape[axis]):
+            return None  # where Python and ONNX differ
+        ranges[axis] = slice(start, end, step)
+    return np.asarray(x[0][tuple(ranges)])
+
+
+def _triangle(x: list[Any], a: dict[str, Any]) -> Array | None:
+    """The upper or the lower part of matrices."""
+    k = int(np.ravel(x[1])[0]) if len(x) > 1 else 0
+    k = max(-_LONG, min(k, _LONG))
+    return np.asarray(np.triu(x[0], k) if a.get("upper", 1) else np.tril(x[0], k))
+
+
+def fold_constants(onnx: Any, node: Any, x: list[Any], opset: int) -> list[Array] | None:
+    """What a node gives of constants alone, by onnx's reference implementation.
+
+    Only operators are computed whose results are no larger than what they read, spread over one another,
+    and only of numbers that do not stand for that of the samples.
+
+    Parameters
+    ----------
+    node : onnx.NodeProto
+    x : list of ndarray or None
+        The inputs.
+    opset : int
+        The version of the operators in the file.
+
+    Returns
+    -------
+    list of ndarray or None
+        None where the node is not computed.
+
+    Examples
+    --------
+    >>> import onnx
+    >>> node = onnx.helper.make_node("Less", ["a", "b"], ["c"])
+    >>> fold_constants(onnx, node, [np.arange(3), np.array(1)], 17)[0].tolist()
+    [True, False, False]
+    """
+    held = [value for value in x if value is not None]
+    if node.op_type not in _BOUNDED or not held or any(v.size > _LONG for v in held):
         return None
-    step = int(x[4][0]) if len(x) > 4 else 1
-    return np.asarray(x[0][int(x[1][0]) : int(x[2][0]) : step])
+    whole = [v for v in held if v.dtype.kind in "iu"]
+    if any(np.any((v % SAMPLES == 0) & (v != 0)) for v in whole):
+        return None
+    if node.op_type in _BROADCAST and prod(np.broadcast_shapes(*(v.shape for v in held))) > _LONG:
+        return None
+    from onnx.reference import ReferenceEvaluator
+
+    names = [f"{k}" if value is not None else "" for k, value in enumerate(x)]
+    alone = onnx.NodeProto()
+    alone.CopyFrom(node)
+    del alone.input[:]
+    alone.input.extend(names)
+    results = [name for name in node.output if name]
+    graph = onnx.helper.make_graph(
+        [alone],
+        "constants",
+        [onnx.ValueInfoProto(name=name) for name in names if name],
+        [onnx.ValueInfoProto(name=name) for name in results],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    feeds = {name: value for name, value in zip(names, x, strict=True) if name}
+    with np.errstate(all="ignore"):
+        found = iter(ReferenceEvaluator(model).run(None, feeds))
+    return [np.asarray(next(found)) if name else np.zeros(0) for name in node.output]
 
 
-_FREE = ("Identity", "Transpose", "Reshape", "Shape", "Unsqueeze", "Squeeze", "DequantizeLinear")
+#: Operators whose results are no larger than one of their inputs, or than these spread over one another.
+_BROADCAST = frozenset({
+    "And", "Or", "Xor", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Max", "Min", "Sum", "Mean",
+})  # fmt: skip
+_BOUNDED = _BROADCAST | {
+    "Not", "Abs", "Exp", "Log", "Sign", "Sin", "Cos", "Tanh", "Sigmoid", "Erf", "Round", "IsNaN", "IsInf",
+    "Clip", "Relu", "Softmax", "CumSum", "Flatten", "Split", "ReduceSum", "ReduceMean", "ReduceMax",
+    "ReduceMin",
+    "ReduceL2", "ReduceL1", "ReduceSumSquare", "ReduceProd", "ArgMax", "ArgMin", "GatherElements", "ScatterND",
+    "ScatterElements", "CastLike",
+}  # fmt: skip
+
+
+_FREE = ("Identity", "Transpose", "Reshape", "Shape", "Unsqueeze", "Squeeze", "Slice", "Trilu",
+         "DequantizeLinear")  # fmt: skip
 _ENTRYWISE = (
     *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Sqrt", "Reciprocal", "Pow", "Equal", "Where"),
     *("Floor", "Ceil", "Cast"),
@@ -138,6 +223,7 @@ _FUNCTIONS: dict[str, Callable[[list[Any], dict[str, Any]], Array | None]] = {
     "ReduceProd": lambda x, a: np.asarray(np.prod(x[0])) if not axes_of(x, a) else None,
     "Gather": lambda x, a: np.take(x[0], x[1], a.get("axis", 0)),
     "Slice": _slice,
+    "Trilu": _triangle,
     "DequantizeLinear": _dequantized,
 }
 

@@ -17,6 +17,7 @@ from symlump.errors import FileFormatError, NetworkError
 from symlump.memory import memory_errors
 from symlump.network.exchange.arranging import EACH_SAMPLE, shape_text
 from symlump.network.exchange.build import GraphBuilder
+from symlump.network.exchange.onnx_constants import fold_constants
 from symlump.network.exchange.onnx_ops import Operators
 from symlump.network.exchange.onnx_untouched import keeps_samples, one_operator, with_shapes
 from symlump.network.exchange.views import SAMPLES, View
@@ -44,6 +45,7 @@ from symlump.network.step_nodes import Untouched
 
 _WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)  # whole numbers
 _BOOL = 9
+_DEEPEST = 16
 _DOMAINS = ("", "ai.onnx")
 #: Operators whose weights may be of another type than what else they read.
 _OTHER_TYPES = ("Cast", "CastLike", "Pow", "Resize", "Upsample")
@@ -129,6 +131,7 @@ class _Reader:
         #: Of arrays of the file, and of what is computed of them alone.
         self._names: dict[int, str] = {}
         self._dtype: int | None = None
+        self._depth = 0  # of branches
         graph = model.graph
         cell = next((node for node in graph.node if node.op_type in ("RNN", "GRU", "LSTM")), None)
         if cell is not None and not leave_untouched:
@@ -263,6 +266,9 @@ class _Reader:
         inputs = [self._value(name, shown) for name in node.input]
         self._same_type(node)
         name, why = self._place(node, number), ""
+        if node.op_type == "If" and isinstance(inputs[0], np.ndarray) and inputs[0].size == 1:
+            self._branch(number, node, bool(inputs[0].ravel()[0]))
+            return
         if node.op_type == "ZipMap":  # a table of names beside numbers, which are what is read
             self._values[node.output[0]] = inputs[0]
             return
@@ -271,6 +277,9 @@ class _Reader:
             attributes = {a.name: attribute_value(self._onnx, a) for a in node.attribute}
             attributes["_outputs"] = len(node.output)
             result = self._operators.read(node.op_type, name, inputs, attributes)
+            if result is None and not any(isinstance(value, View) for value in inputs):
+                found = fold_constants(self._onnx, node, inputs, self._operators.opset)
+                result = None if found is None else tuple(found)
         except NetworkError as error:
             result, why = None, str(error)
         except MISFITS as error:
@@ -282,7 +291,7 @@ class _Reader:
             known = instead_of(node.op_type)
             if known:
                 raise NetworkError(f"{shown}: {known}")
-            said = f"{shown}: {why.removeprefix(f'{name}: ') or _UNKNOWN}; "
+            said = f"{shown}: {why.removeprefix(f'{name}: ').removeprefix(': ') or _UNKNOWN}; "
             raise NetworkError(said + self._instead(said, node, inputs))
         weight, bias = self._held_in(node, inputs)
         self._build.name_arrays(made, (weight, bias))
@@ -294,6 +303,22 @@ class _Reader:
                 self._names.setdefault(
                     id(value), f"{weight}.{output}" if len(results) > 1 else weight
                 )
+
+    def _branch(self, number: int, node: Any, holds: bool) -> None:
+        """Read the branch that a constant chooses in place of a node."""
+        chosen = "then_branch" if holds else "else_branch"
+        graph = next(a.g for a in node.attribute if a.name == chosen)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise NetworkError(f"branches stand in one another more than {_DEEPEST} deep")
+        self._initializers |= {tensor.name: tensor for tensor in graph.initializer}
+        self._used |= {name for inner in graph.node for name in inner.input}
+        self._used |= {value.name for value in graph.output}
+        for k, inner in in_order(graph.node):
+            self._node(number + k, inner)
+        for output, value in zip(node.output, graph.output, strict=True):
+            self._values[output] = self._value(value.name, f"node {node.name!r} (If)")
+        self._depth -= 1
 
     def _held_in(self, node: Any, inputs: list[Any]) -> tuple[str, str]:
         """Names for the weights and the biases that a node makes of arrays of the file, or ""."""

@@ -6,11 +6,27 @@ from typing import Any
 
 import numpy as np
 
+from symlump.errors import NetworkError
 from symlump.network.exchange.doubts import doubtful, product
 from symlump.network.exchange.onnx_constants import are_arrays, floats
 from symlump.network.exchange.onnx_shape_ops import Attributes, Inputs, ShapeOperators
 from symlump.network.exchange.views import View
 from symlump.network.nodes import Shape
+
+_PADDED = (b"NOTSET", b"VALID", b"")
+
+
+def refuse_attribute(name: str, a: Attributes, attribute: str, where: str = "") -> NetworkError:
+    """An error that names an attribute and its value.
+
+    Examples
+    --------
+    >>> print(refuse_attribute("pool", {"auto_pad": b"SAME_ODD"}, "auto_pad"))
+    pool: auto_pad=SAME_ODD is not read
+    """
+    value = a.get(attribute)
+    told = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return NetworkError(f"{name}: {attribute}={told} is not read{where and f' {where}'}")
 
 
 class LayerOperators(ShapeOperators):
@@ -51,10 +67,7 @@ class LayerOperators(ShapeOperators):
         if not are_arrays(weight, bias) or weight.ndim < 3 or not isinstance(x[0], View):
             return None
         shape, group = x[0].sizes, a.get("group", 1)
-        window = self._window(shape, weight.shape[2:], a)
-        if window is None:
-            return None
-        stride, pads, dilation = window
+        stride, pads, dilation = self._window(name, shape, weight.shape[2:], a)
         value = x[0]
         rank = len(stride)
         if pads[:rank] != pads[rank:]:
@@ -73,19 +86,39 @@ class LayerOperators(ShapeOperators):
         if not are_arrays(weight, bias) or not isinstance(x[0], View) or a.get("output_shape"):
             return None
         rank = weight.ndim - 2
+        stride, dilation, extra = (
+            tuple(a.get(key, [usual] * rank))
+            for key, usual in (("strides", 1), ("dilations", 1), ("output_padding", 0))
+        )
         pads = list(a.get("pads", [0] * 2 * rank))
-        if pads[:rank] != pads[rank:] or a.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-            return None
-        return self.build.transposed_convolution(
+        how = a.get("auto_pad", b"NOTSET")
+        if how in (
+            b"SAME_UPPER",
+            b"SAME_LOWER",
+        ):  # so that the grid is as often larger as the stride
+            reach = zip(weight.shape[2:], stride, dilation, extra, strict=True)
+            total = [d * (k - 1) + 1 - s + e for k, s, d, e in reach]
+            if min(total) < 0:
+                raise refuse_attribute(name, a, "auto_pad", "for windows smaller than the stride")
+            pads = [t // 2 for t in total] + [-(-t // 2) for t in total]
+            pads = pads if how == b"SAME_UPPER" else pads[rank:] + pads[:rank]
+        elif how not in _PADDED:
+            raise refuse_attribute(name, a, "auto_pad")
+        both = tuple(min(pair) for pair in zip(pads[:rank], pads[rank:], strict=True))
+        value = self.build.transposed_convolution(
             name, x[0], floats(weight), None if bias is None else floats(bias),
-            stride=tuple(a.get("strides", [1] * rank)), padding=tuple(pads[:rank]),
-            dilation=tuple(a.get("dilations", [1] * rank)), groups=a.get("group", 1),
-            extra=tuple(a.get("output_padding", [0] * rank)),
+            stride=stride, padding=both, dilation=dilation, groups=a.get("group", 1), extra=extra,
         )  # fmt: skip
+        for axis, (before, after, least) in enumerate(
+            zip(pads[:rank], pads[rank:], both, strict=True), start=2
+        ):
+            last = value.shape[axis] - (after - least)
+            value = self.build.part(f"{name}.part", value, axis, before - least, last)
+        return value
 
     def _window(
-        self, shape: Shape, kernel: Shape, a: Attributes
-    ) -> tuple[Shape, Shape, Shape] | None:
+        self, name: str, shape: Shape, kernel: Shape, a: Attributes
+    ) -> tuple[Shape, Shape, Shape]:
         """Stride, padding (all befores, all afters) and dilation."""
         rank = len(kernel)
         stride = tuple(a.get("strides", [1] * rank))
@@ -98,8 +131,8 @@ class LayerOperators(ShapeOperators):
             pads = [t // 2 for t in total] + [-(-t // 2) for t in total]
             if how == b"SAME_LOWER":
                 pads = pads[rank:] + pads[:rank]
-        elif how not in (b"NOTSET", b"VALID", b""):
-            return None
+        elif how not in _PADDED:
+            raise refuse_attribute(name, a, "auto_pad")
         return stride, tuple(pads), dilation
 
     def on_BatchNormalization(self, name: str, x: Inputs, a: Attributes) -> View | None:
@@ -139,6 +172,32 @@ class LayerOperators(ShapeOperators):
         factor, offset = (floats(part).reshape(spread) for part in x[1:3])
         return self.build.scale(f"{name}.scale", value, factor, offset)
 
+    def on_GroupNormalization(self, name: str, x: Inputs, a: Attributes) -> View | None:
+        """(x − mean)/√(variance + ε)·γ + β, along groups of channels and the grid."""
+        if not are_arrays(*x[1:]):
+            return None
+        shape, groups = x[0].shape, a["num_groups"]
+        if groups < 1 or shape[1] % groups:
+            raise refuse_attribute(name, a, "num_groups", f"for {shape[1]} channels")
+        cut = self.build.reshaped(name, x[0], (shape[0], groups, shape[1] // groups, *shape[2:]))
+        if cut is None:
+            return None
+        axes, eps = range(2, len(shape) + 1), a.get("epsilon", 1e-5)
+        value = self.build.along(name, "normalise", cut, axes, eps=eps, centred=True)
+        back = self.build.reshaped(name, value, shape)
+        if back is None:
+            return None
+        each = (
+            shape[1] // groups if self.opset < 21 else 1
+        )  # then one number was held for each group
+        spread = (-1, *(1,) * (len(shape) - 2))
+        factor, offset = (np.repeat(floats(part), each).reshape(spread) for part in x[1:3])
+        return self.build.scale(f"{name}.scale", back, factor, offset)
+
+    def on_PRelu(self, name: str, x: Inputs, a: Attributes) -> View | None:
+        """A slope of their own for numbers below 0, one for each channel."""
+        return self.build.sloped(name, x[0], floats(x[1])) if are_arrays(x[1]) else None
+
     def on_AveragePool(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Means over windows."""
         return self._pool(name, x[0], a, "average")
@@ -149,15 +208,59 @@ class LayerOperators(ShapeOperators):
 
     def _pool(self, name: str, x: View, a: Attributes, operation: Any) -> View | None:
         size = tuple(a["kernel_shape"])
-        window = self._window(x.sizes, size, a)
-        if window is None or window[1][: len(size)] != window[1][len(size) :]:
-            return None
-        stride, pads, dilation = window
+        rank = len(size)
+        stride, pads, dilation = self._window(name, x.sizes, size, a)
         counted, ceiling = bool(a.get("count_include_pad", 0)), bool(a.get("ceil_mode", 0))
-        return self.build.pool(
-            name, x, operation, size, stride, pads[: len(size)], dilation,
+        before, after = list(pads[:rank]), list(pads[rank:])
+        kept: list[tuple[int, int]] = []  # the first of the windows wanted, and how many
+        if before != after:
+            if ceiling:
+                raise refuse_attribute(name, a, "pads", "with ceil_mode=1")
+            if counted and operation == "average":
+                x = self.build.padded(f"{name}.pad", x, [0, *before], [0, *after], 0.0)
+                before = [0] * rank
+            else:
+                reach = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
+                before, kept, ceiling = self._evened(name, a, x.shape[2:], reach, stride, pads)
+        value = self.build.pool(
+            name, x, operation, size, stride, tuple(before), dilation,
             ceiling=ceiling, count_padding=counted,
         )  # fmt: skip
+        for axis, (first, count) in enumerate(kept, start=2):
+            value = self.build.part(f"{name}.part", value, axis, first, first + count)
+        return value
+
+    def _evened(
+        self, name: str, a: Attributes, grid: Shape, reach: Shape, stride: Shape, pads: Shape
+    ) -> tuple[list[int], list[tuple[int, int]], bool]:
+        """Padding that is the same on both sides, the windows wanted then, and whether some reach over the end.
+
+        What is padded counts for nothing in a maximum, or in a mean of what there is. So where the step is one
+        place there may be more windows on a side; and else windows may reach over the end, if then there are
+        as many as wanted.
+        """
+        rank, kept = len(stride), []
+        even, found = [], []
+        for n, k, step, left, right in zip(
+            grid, reach, stride, pads[:rank], pads[rank:], strict=True
+        ):
+            even.append(max(left, right) if step == 1 else left)
+            kept.append((even[-1] - left, (n + left + right - k) // step + 1))
+            rest = n + 2 * even[-1] - k
+            whole, over = rest // step + 1, -(-rest // step) + 1
+            over -= (over - 1) * step >= n + even[-1]  # which torch leaves out
+            found.append((whole, over))
+        fits = [
+            all(
+                of[over] == count or step == 1
+                for of, (_, count), step in zip(found, kept, stride, strict=True)
+            )
+            for over in (0, 1)
+        ]
+        if not any(fits) or any(2 * n > k for n, k in zip(even, reach, strict=True)):
+            attribute = "pads" if "pads" in a else "auto_pad"
+            raise refuse_attribute(name, a, attribute, "with these windows and strides")
+        return even, kept, not fits[0]
 
     def on_GlobalAveragePool(self, name: str, x: Inputs, a: Attributes) -> View:
         """The mean of each channel."""

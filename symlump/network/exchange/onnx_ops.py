@@ -24,7 +24,7 @@ from symlump.network.activations.table import (
 )
 from symlump.network.exchange.doubts import product
 from symlump.network.exchange.onnx_constants import constant, floats
-from symlump.network.exchange.onnx_layer_ops import LayerOperators
+from symlump.network.exchange.onnx_layer_ops import LayerOperators, refuse_attribute
 from symlump.network.exchange.views import View
 
 Array = npt.NDArray[Any]
@@ -76,8 +76,10 @@ class Operators(LayerOperators):
         if operator == "Gelu" and a.get("approximate", b"none") != b"none":
             return ACTIVATIONS["gelu_tanh"]
         if operator == "Selu" and {"alpha", "gamma"} <= a.keys():
-            usual = abs(a["alpha"] - 1.6732632) < 1e-4 and abs(a["gamma"] - 1.050701) < 1e-4
-            return ACTIVATIONS["selu"] if usual else None
+            for key, usual in (("alpha", 1.6732632), ("gamma", 1.050701)):
+                if abs(a[key] - usual) >= 1e-4:
+                    raise refuse_attribute("", a, key, f"of Selu, which has {usual}")
+            return ACTIVATIONS["selu"]
         if operator in _PLAIN:
             return _PLAIN[operator] if operator != "Swish" or a.get("alpha", 1.0) == 1 else None
         if operator == "HardSigmoid":  # a sixth is no float, so any rounding of it is meant as one
@@ -179,9 +181,12 @@ class Operators(LayerOperators):
         return self._pair(name, x, "minimum")
 
     def _pair(self, name: str, x: Inputs, how: str) -> View | None:
-        if len(x) != 2 or not all(isinstance(value, View) for value in x):
+        if len(x) != 2:
             return None
-        return self.build.pair(name, x, how)
+        first, second = x if isinstance(x[0], View) else x[::-1]
+        if isinstance(second, np.ndarray):
+            return self.build.limited(name, first, floats(second), how)
+        return self.build.pair(name, [first, second], how)
 
     def on_Softmax(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Along an axis."""

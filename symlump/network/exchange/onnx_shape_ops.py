@@ -84,6 +84,25 @@ class ShapeOperators:
         value: View = x[0]
         return value.transposed(tuple(a.get("perm", range(len(value.axes) - 1, -1, -1))))
 
+    def on_DepthToSpace(self, name: str, x: Inputs, a: Attributes) -> View | None:
+        """Channels as points of a finer grid."""
+        r, by_column = a["blocksize"], a.get("mode", b"DCR") == b"CRD"
+        if len(x[0].axes) != 4 or r < 1 or x[0].shape[1] % r**2:
+            return None
+        n, c, h, w = x[0].shape
+        inner = (c // r**2, r, r) if by_column else (r, r, c // r**2)
+        order = (0, 1, 4, 2, 5, 3) if by_column else (0, 3, 4, 1, 5, 2)
+        return self.build.turned(name, x[0], (n, *inner, h, w), order, (n, c // r**2, h * r, w * r))
+
+    def on_SpaceToDepth(self, name: str, x: Inputs, a: Attributes) -> View | None:
+        """Points of a grid as channels of a coarser one."""
+        r = a["blocksize"]
+        if len(x[0].axes) != 4 or r < 1 or x[0].shape[2] % r or x[0].shape[3] % r:
+            return None
+        n, c, h, w = x[0].shape
+        cut, order = (n, c, h // r, r, w // r, r), (0, 3, 5, 1, 2, 4)
+        return self.build.turned(name, x[0], cut, order, (n, c * r**2, h // r, w // r))
+
     def on_Expand(self, name: str, x: Inputs, a: Attributes) -> View | None:
         """Spread to a shape; nothing where it has that shape."""
         if not isinstance(x[1], np.ndarray):

@@ -64,12 +64,15 @@ def architecture(model: nn.Module, prefixes: Sequence[str] | None = None) -> str
 #: Functions that a written step may call; what a file names is looked up among these only.
 FUNCTIONS = frozenset({
     "__getitem__", "abs", "add", "amax", "amin", "argmax", "avg_pool2d", "cat", "ceil", "celu", "clamp",
-    "conv_transpose2d", "cos", "div", "elu", "embedding", "eq", "erf", "exp", "flatten", "floor", "gelu",
+    "conv_transpose2d", "cos", "div", "elu", "embedding", "eq", "erf", "exp", "expand", "flatten", "floor",
+    "gelu",
     "hardsigmoid", "hardswish", "hardtanh", "index_select", "interpolate", "layer_norm", "leaky_relu", "log",
-    "log_softmax", "long", "matmul", "maximum", "mean", "minimum", "mish", "mul", "narrow", "neg", "pad",
+    "log_softmax", "long", "matmul", "maximum", "mean", "minimum", "mish", "movedim", "mul", "narrow", "neg",
+    "pad",
     "permute", "pow", "reciprocal", "relu", "reshape", "round", "rsqrt", "rsub", "scaled_dot_product_attention",
     "selu", "sigmoid", "sign", "silu", "sin", "size", "softmax", "softplus", "softsign", "sqrt", "square",
     "squeeze", "sub", "sum", "tanh", "to", "transpose", "unflatten", "unsqueeze", "view",
+    "zeros_like",
 })  # fmt: skip
 _OTHER_NAMES: dict[Any, str] = {operator.getitem: "__getitem__", operator.truediv: "div"}
 _TURNED = {"add": "add", "mul": "mul", "sub": "rsub"}

@@ -350,12 +350,23 @@ def share_of(size: int, share: float) -> int:
 
 
 def smallest_tolerance(
-    size: Callable[[float], int], target: int, counted: str = "parameters", steps: int = 40
+    size: Callable[[float], int],
+    target: int,
+    counted: str = "parameters",
+    steps: int = 40,
+    also: float = math.inf,
 ) -> float:
     """The smallest tolerance found at which ``size`` is at most ``target``, by bisection.
 
     ``size`` should not grow with the tolerance; where it does slightly (linkages that are not
     monotone), what is returned still satisfies the target.
+
+    Parameters
+    ----------
+    size : callable
+    target : int
+    also : float
+        A size that is reached otherwise, which counts for what is said where no tolerance does.
 
     Raises
     ------
@@ -367,15 +378,17 @@ def smallest_tolerance(
     >>> round(smallest_tolerance(lambda eps: 10 - int(eps), 7), 4)
     3.0
     """
-    if size(0.0) <= target:
+    least = size(0.0)
+    if least <= target:
         return 0.0
     low, high = 0.0, 1.0
     previous = -1
     while (reached := size(high)) > target:
+        least = min(least, reached)
         if high > LARGEST or (reached == previous and high > 1e6):
             raise FailureError(
-                f"the smallest reachable size is {reached} {counted}, more than the requested {target}; "
-                "ask for a larger share, or another method"
+                f"the smallest reachable size is {min(least, also)} {counted}, more than the requested "
+                f"{target}; ask for a larger share, or another method"
             )
         previous = reached
         low, high = high, high * 4

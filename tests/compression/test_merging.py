@@ -18,7 +18,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.nodes import Affine, Apply, Combine, Concatenate, Flatten, Input, Pool, Select
 from symlump.network.ties import find_ties, group_alike, regroup
-from symlump.plan import share_of
+from symlump.plan import share_of, smallest_tolerance
 
 
 def network(seed=0, widths=(4, 12, 10, 2), activation="tanh", bias=True):
@@ -274,6 +274,10 @@ def test_refusals():
     (merging,) = Merging.of(network(), Normal(), Linkage.VARIANCE)
     with pytest.raises(FailureError, match="smallest reachable size is 11 parameters"):
         merging.tolerance(10)
+    with pytest.raises(FailureError, match="smallest reachable size is 8 parameters"):
+        merging.tolerance(7, 8)  # what else reaches less is said
+    with pytest.raises(FailureError, match="smallest reachable size is 5 parameters"):
+        smallest_tolerance(lambda eps: 9 if eps else 5, 4)
 
 
 def test_lumping_of_counts_the_defect_of_every_layer():

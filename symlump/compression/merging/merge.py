@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 
@@ -244,8 +244,14 @@ class Merging:
         """Number of weights and biases at a tolerance."""
         return self.ties.parameters(self.network, self.groups(eps))
 
-    def tolerance(self, target: int) -> float:
+    def tolerance(self, target: int, also: float = inf) -> float:
         """The smallest tolerance that leaves at most ``target`` parameters.
+
+        Parameters
+        ----------
+        target : int
+        also : float
+            A size that is reached otherwise, which counts for what is said where no tolerance does.
 
         Raises
         ------
@@ -256,8 +262,8 @@ class Merging:
         low, high = 0, heights.size - 1
         if (least := self.parameters(float(heights[high]))) > target:
             raise FailureError(
-                f"the smallest reachable size is {least} parameters, more than the requested {target}; ask "
-                "for a larger share, or another method"
+                f"the smallest reachable size is {min(least, also)} parameters, more than the requested "
+                f"{target}; ask for a larger share, or another method"
             )
         while low < high:
             middle = (low + high) // 2

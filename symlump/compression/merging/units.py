@@ -114,9 +114,10 @@ class UnitPlan(NetworkPlan):
             return 0.0
         try:
             if method.compared == "function":
-                eps = self.merging.with_budget(0).tolerance(target)
+                eps = self.merging.with_budget(0).tolerance(target, self._exact_size)
             else:
-                eps = smallest_tolerance(self._coefficient_size, target)
+                least = self._exact_size
+                eps = smallest_tolerance(self._coefficient_size, target, also=least)
         except FailureError:
             if method.on == "influence":
                 raise

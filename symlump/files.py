@@ -98,12 +98,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     >>> [p.name for p in folder.rglob("*")]
     ['a', 'b.txt']
     """
+    check_new_folder(path)
     target = Path(path)
-    if _status(target) is not None:
-        raise OutputError(f"cannot write {path}: it exists; give another name, or remove it")
     parent = target.absolute().parent
-    if not parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {parent}")
     temporary = parent / f".symlump-{secrets.token_hex(8)}.tmp"
     try:
         temporary.mkdir()
@@ -117,6 +114,53 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new_folder(path: str | Path) -> None:
+    """Raise before the work if a folder could not be made after it.
+
+    Raises
+    ------
+    MethodError
+        If it is to be standard output.
+    OutputError
+        If there is something of this name, or no folder to make it in.
+    """
+    if str(path) == STANDARD:
+        raise MethodError("a folder cannot go to standard output, -; give it a name")
+    if _status(path) is not None:
+        raise OutputError(f"cannot write {path}: it exists; give another name, or remove it")
+    parent = Path(path).absolute().parent
+    if not parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {parent}")
+
+
+def check_outside(folder: str | Path, outputs: Mapping[str, str | Path | None]) -> None:
+    """Raise if an output would be written into a folder that is read.
+
+    Parameters
+    ----------
+    folder : str or Path
+    outputs : dict of str to path or None
+        By the names that messages use, such as ``--output``; None where none is given.
+
+    Raises
+    ------
+    MethodError
+        If so: by name, or through links.
+
+    Examples
+    --------
+    >>> check_outside("chain", {"--output": "small", "--certificate": "./chain/store.json"})
+    Traceback (most recent call last):
+    ...
+    symlump.errors.MethodError: --certificate ./chain/store.json would be written into chain, which is read
+    """
+    for name, path in outputs.items():
+        if path is None or is_stdout(path):
+            continue
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+            raise MethodError(f"{name} {path} would be written into {folder}, which is read")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -2,7 +2,8 @@
 
 A task is a module-level function and a description of plain data. Its key is the digest of both; its result,
 plain data too, is kept in a file of that name, so a run that was interrupted at any point goes on where it
-was. Results are checked where they arrive, whoever made them, and again when they are read from disk.
+was. Results are checked where they arrive, whoever made them, and again when they are read from disk, where one
+that cannot be right counts for nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -96,7 +99,7 @@ def run_jobs(
     scheduler : str, optional
         Address of a Dask scheduler (extra ``dask``), to compute on its workers instead.
     check : callable, optional
-        Called with each job and its result.
+        Called with each job and its result; raises FailureError for one that cannot be right.
     step : callable, optional
         Called with the number of results so far and a remark.
     lost : callable, optional
@@ -123,9 +126,10 @@ def run_jobs(
     for job in jobs:
         stored = _stored(job, cache)
         if stored is not None:
-            if check is not None:
-                check(job, stored)
-            results[job.key] = stored
+            with suppress(FailureError):  # one that cannot be right is computed again
+                if check is not None:
+                    check(job, stored)
+                results[job.key] = stored
     missing = list({job.key: job for job in jobs if job.key not in results}.values())
     done = len(jobs) - len(missing)
     if step is not None:
@@ -150,7 +154,8 @@ def run_jobs(
 def forget(cache: Path) -> None:
     """Remove the results of jobs from a folder, and the folder if nothing else is in it."""
     for path in cache.iterdir():
-        if re.fullmatch(r"[0-9a-f]{40}\.json", path.name):
+        # A process that is killed while it writes a result leaves a temporary file.
+        if re.fullmatch(r"[0-9a-f]{40}\.json|\.symlump-[0-9a-f]{16}\.tmp", path.name):
             path.unlink()
     with suppress(OSError):  # something else is in it
         cache.rmdir()
@@ -177,7 +182,6 @@ def _in_processes(
     jobs: Sequence[Job], workers: int, lost: Callable[[Job], Any] | None
 ) -> Iterator[tuple[Job, Any]]:
     """One pool per process, so that a process which dies takes only its own task with it."""
-    context = multiprocessing.get_context("spawn")
     waiting = list(reversed(jobs))
     attempts = dict.fromkeys((job.key for job in jobs), 0)
     running: dict[Future[Any], tuple[Job, ProcessPoolExecutor]] = {}
@@ -192,7 +196,7 @@ def _in_processes(
 
     try:
         for _ in range(min(workers, len(jobs))):
-            start(ProcessPoolExecutor(1, mp_context=context))
+            start(_process())
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job, pool = running.pop(future)
@@ -205,7 +209,7 @@ def _in_processes(
                         waiting.append(job)
                     elif lost is None:
                         raise FailureError(_killed(job)) from None
-                    start(ProcessPoolExecutor(1, mp_context=context))
+                    start(_process())
                     if given_up and lost is not None:
                         yield job, lost(job)
                     continue
@@ -214,6 +218,23 @@ def _in_processes(
     finally:
         for _, pool in running.values():
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _process() -> ProcessPoolExecutor:
+    """A pool of one process, which ends when this one does, however that is."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait_and_end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def _on_cluster(
@@ -244,6 +265,8 @@ def cluster_client(scheduler: str) -> Iterator[Any]:
 
     Raises
     ------
+    MethodError
+        If it is no address.
     FailureError
         If none answers there.
     MissingExtraError
@@ -255,6 +278,13 @@ def cluster_client(scheduler: str) -> Iterator[Any]:
         raise MissingExtraError(
             "a scheduler needs Dask: pip install 'symlump[dask]' (or: pip install distributed)"
         ) from None
+    known = re.fullmatch(
+        r"(?:[a-z]+://)?(?:\[[0-9a-fA-F:.%]+\]|[^\s/:\[\]]+):(\d{1,5})/?", scheduler
+    )
+    if not scheduler.startswith("inproc://") and (known is None or int(known[1]) > 65535):
+        raise MethodError(
+            f"scheduler {scheduler!r} is no address; write host and port, such as tcp://10.0.0.1:8786"
+        )
     try:
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import job_functions as work
@@ -78,8 +79,8 @@ def test_every_result_is_checked_also_from_disk(tmp_path):
     path = next(tmp_path.iterdir())
     record = json.loads(path.read_text()) | {"result": 5, "digest": digest(5)}
     path.write_text(json.dumps(record))
-    with pytest.raises(FailureError, match="a wrong result"):
-        run_jobs(jobs, tmp_path, check=check)
+    assert run_jobs(jobs, tmp_path, check=check) == [2]  # computed again
+    assert json.loads(path.read_text())["result"] == 2
     with pytest.raises(FailureError, match="a wrong result"):
         run_jobs([Job(work.scaled, {"x": 3}, extra=2)], tmp_path, check=check)
     assert len(list(tmp_path.iterdir())) == 1  # what does not pass is not kept
@@ -95,6 +96,45 @@ def test_a_killed_process_costs_only_its_task(tmp_path):
 def test_a_task_that_always_kills_is_given_up(tmp_path):
     with pytest.raises(FailureError, match="died each time"):
         run_jobs([Job(work.always_die, {"x": 1})], tmp_path, workers=2)
+
+
+@pytest.mark.skipif(
+    not Path("/proc").is_dir(), reason="processes are looked for where Linux lists them"
+)
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "import job_functions as work\n"
+        "from pathlib import Path; from symlump.jobs import Job, run_jobs\n"
+        "if __name__ == '__main__':\n"
+        "    jobs = [Job(work.slow_square, {'x': x, 'folder': sys.argv[2], 'seconds': 60}) for x in (1, 2)]\n"
+        "    run_jobs(jobs, Path(sys.argv[2]) / 'cache', workers=2)\n"
+    )
+    (tmp_path / "run.py").write_text(code)
+    tests = str(Path(__file__).resolve().parent)
+    call = [sys.executable, str(tmp_path / "run.py"), tests, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(call, env=environment)
+    wait_for(lambda: len(list(tmp_path.glob("started-*"))) == 2)
+    workers = [int(path.name.split("-")[2]) for path in tmp_path.glob("started-*")]
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+
+
+def wait_for(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it takes too long")
+
+
+def alive(process):
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
 
 
 def test_no_workers():

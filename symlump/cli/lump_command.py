@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import add_many, add_observable, check_one, declare_files, names, refuse
+from symlump.cli.arguments import (
+    add_many,
+    add_observable,
+    check_linear,
+    check_one,
+    declare_files,
+    names,
+    refuse,
+)
 from symlump.cli.outputs import (
     add_picture,
     check_picture,
@@ -182,6 +190,10 @@ def run(options: argparse.Namespace) -> Answer:
         from symlump.cli.many import Many, run_many
         from symlump.formats import IN_FOLDERS
 
+        if options.method == "constrained":
+            check_linear(options, ())
+        else:
+            _check_partitions(options)
         return run_many(options, Many(__name__, _COLUMNS, IN_FOLDERS, _OF_ONE))
     is_folder = Path(options.file).is_dir()
     check_one(options, cluster=is_folder)
@@ -204,9 +216,7 @@ def run(options: argparse.Namespace) -> Answer:
         from symlump.cli.linear.lump_linear import run_linear
 
         return run_linear(options, model)
-    if options.observable:
-        raise MethodError("--observable is for --method constrained; here say --keep")
-    method = _method(options)
+    method = _check_partitions(options)
     model = model or read_model(options)
     keep = [name for given in options.keep for name in names(given)]
     initial = model.initial_partition(options.initial, observables=keep)
@@ -219,6 +229,13 @@ def run(options: argparse.Namespace) -> Answer:
     report["notes"] = list(model.notes)
     write_outputs(options, model, lumping, lumping.certificate, report)
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
+
+
+def _check_partitions(options: argparse.Namespace) -> Equivalence:
+    """The method, if the options go with it."""
+    if options.observable:
+        raise MethodError("--observable is for --method constrained; here say --keep")
+    return _method(options)
 
 
 def _method(options: argparse.Namespace) -> Equivalence:

@@ -6,21 +6,36 @@ import argparse
 import csv
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import refuse
 from symlump.errors import FailureError, FileFormatError, MethodError, SymlumpError
-from symlump.files import STANDARD, write_text
+from symlump.files import STANDARD, is_stdout, write_text
 from symlump.jobs import Job, forget, run_jobs
 from symlump.memory import memory_errors
 from symlump.progress import bar, quiet
 
 _LOST = "the process that worked on it was killed, as a rule for want of memory"
+#: Columns that are whole numbers, numbers from 0 on, words, true or false, where they are not empty.
+_COUNTS = {
+    "variables",
+    "terms",
+    "blocks",
+    "rows",
+    "quotient_terms",
+    "parameters",
+    "retained_parameters",
+}
+_SIZES = {"eps", "defect", "bound", "observed", "seconds"}
+_TEXTS = {"file", "error", "method", "subject"}
+_TRUTHS = {"exact"}
 #: How many errors the text repeats.
 _SHOWN = 10
 
@@ -65,8 +80,7 @@ def run_many(options: argparse.Namespace, many: Many) -> Answer:
     if STANDARD in given:
         raise MethodError("--table reads files, which can be read again; standard input cannot")
     files = list(_files(given, many.suffixes))
-    parts = Path(f"{options.table}.parts")
-    with bar("files", len(files)) as step:
+    with _place_of_parts(options.table) as parts, bar("files", len(files)) as step:
         reports = run_jobs(
             _jobs(options, many, files),
             parts,
@@ -76,17 +90,28 @@ def run_many(options: argparse.Namespace, many: Many) -> Answer:
             step=step,
             lost=lambda job: [{"file": job.description["file"], "error": _LOST}],
         )
-    header = ("file", *many.columns, "error")
-    rows = [{name: row.get(name) for name in header} for report in reports for row in report]
-    text = StringIO()
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(options.table, text.getvalue())
-    forget(parts)
+        header = ("file", *many.columns, "error")
+        rows = [{name: row.get(name) for name in header} for report in reports for row in report]
+        text = StringIO()
+        writer = csv.DictWriter(text, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(options.table, text.getvalue())
     failed = [row for row in rows if row["error"] is not None]
     report = {"table": options.table, "files": len(files), "failed": len(failed), "rows": rows}
     return Answer(lambda: report, lambda: _text(report, failed), 1 if failed else 0)
+
+
+@contextmanager
+def _place_of_parts(table: str) -> Iterator[Path]:
+    """The folder of the rows so far, emptied once the table is written; a stream cannot be gone on with."""
+    if is_stdout(table):
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    parts = Path(f"{table}.parts")
+    yield parts
+    forget(parts)
 
 
 def _jobs(options: argparse.Namespace, many: Many, files: Sequence[Path]) -> list[Job]:
@@ -100,7 +125,8 @@ def _jobs(options: argparse.Namespace, many: Many, files: Sequence[Path]) -> lis
     beside = {
         name: _digest(Path(path)) for name in read if isinstance(path := plain.get(name), str)
     }
-    common = {"command": many.command, "version": __version__, "beside": beside}
+    columns = list(many.columns)
+    common = {"command": many.command, "columns": columns, "version": __version__, "beside": beside}
     return [
         Job(
             rows_of,
@@ -132,12 +158,14 @@ def rows_of(description: dict[str, Any]) -> list[dict[str, Any]]:
         said = f"internal error, please report it: {type(error).__name__}: {error}"
         return [{"file": file, "error": said}]
     rows = report["rows"] if isinstance(report.get("rows"), list) else [{}]
-    return [_flat(report) | _flat(row) | {"file": file} for row in rows]
+    columns = description["columns"]
+    return [_flat(columns, report) | _flat(columns, row) | {"file": file} for row in rows]
 
 
-def _flat(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What is long or nested is not part of a table."""
-    return {k: v for k, v in report.items() if v is None or isinstance(v, str | int | float)}
+def _flat(columns: Sequence[str], report: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a report a table has; what is long or nested is no part of it."""
+    found = {name: report[name] for name in columns if name in report}
+    return {k: v for k, v in found.items() if v is None or isinstance(v, str | int | float)}
 
 
 def _check(job: Job, rows: Any) -> None:
@@ -151,14 +179,26 @@ def _check(job: Job, rows: Any) -> None:
     file = job.description["file"]
     sound = isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
     sound = sound and all(row.get("file") == file for row in rows)
+    sound = sound and all(_is_possible(name, value) for row in rows for name, value in row.items())
     for row in rows if sound else ():
-        blocks, variables = row.get("blocks"), row.get("variables")
-        sound = sound and (blocks is None or variables is None or 0 <= blocks <= variables)
+        counts = [row[name] for name in ("blocks", "rows") if row.get(name) is not None]
+        most = row.get("variables")
+        sound = sound and (most is None or all(count <= most for count in counts))
     if not sound:
-        raise FailureError(
-            f"the result for {file} cannot be right: {str(rows)[:200]}; if it lies in a folder of parts, "
-            "remove that"
-        )
+        raise FailureError(f"the result for {file} cannot be right: {str(rows)[:200]}")
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    """Whether a column can have this value."""
+    if value is None:
+        return name != "file"
+    if name in _COUNTS:
+        return type(value) is int and value >= 0
+    if name in _SIZES:
+        return type(value) in (int, float) and not value < 0
+    if name in _TEXTS:
+        return isinstance(value, str)
+    return isinstance(value, bool) if name in _TRUTHS else isinstance(value, str | int | float)
 
 
 def _files(given: Sequence[str], suffixes: Sequence[str]) -> Iterator[Path]:
@@ -167,7 +207,9 @@ def _files(given: Sequence[str], suffixes: Sequence[str]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+        named = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+        # A folder of such a name, or a link to nothing, becomes a row; of a FIFO one would wait for ever.
+        found = [p for p in named if p.is_file() or p.is_dir() or not p.exists()]
         if not found:
             raise FileFormatError(f"{path} holds no file that ends in {', '.join(suffixes)}")
         yield from found

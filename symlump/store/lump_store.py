@@ -15,7 +15,7 @@ import numpy as np
 from sympy import nextprime
 
 from symlump.errors import FailureError, MethodError
-from symlump.files import check_writable
+from symlump.files import check_new_folder, check_outside, check_writable
 from symlump.jobs import cluster_client
 from symlump.memory import available_memory, size_text
 from symlump.store.certificate import check_certificate, write_certificate
@@ -220,7 +220,7 @@ def lump_store(
     Raises
     ------
     MethodError
-        If the method has a tolerance, or an option is none of these.
+        If the method has a tolerance, an option is none of these, or something would be written into the store.
     FailureError
         If the disk is too small (said before the work), or sums of coefficients are too large for the engine.
     OutOfMemoryError
@@ -258,9 +258,11 @@ def lump_store(
         raise MethodError("a scheduler makes rounds on a cluster; leave place='memory' out")
     if certificate is not None and output is None:
         raise MethodError("a certificate names the quotient; give it an output, too")
-    for path in (output, certificate):
-        if path is not None:
-            check_writable(path)
+    check_outside(store.path, {"the output": output, "the certificate": certificate})
+    if output is not None:
+        check_new_folder(output)
+    if certificate is not None:
+        check_writable(certificate)
     start = time.perf_counter()
     sizes = estimate(store, memory, output)
     if place == "memory" or (place == "auto" and sizes.fits and scheduler is None):

@@ -10,7 +10,7 @@ from test_refine import systems, to_ode
 
 import symlump as sl
 from symlump.cli.main import main
-from symlump.errors import FailureError, MethodError, VariableError
+from symlump.errors import FailureError, MethodError, OutputError, VariableError
 
 pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra store")
 
@@ -297,3 +297,39 @@ def test_a_step_that_fails_is_said(tmp_path):
     (tmp_path / "chain").mkdir()
     with pytest.raises(FailureError, match="the step 'write' .* exists"):
         measure(10_000, tmp_path, "1GB")
+
+
+def test_nothing_is_written_into_the_store(tmp_path, capsys):
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a; b' = -b"))
+    (tmp_path / "link").symlink_to(store.path)
+    before = {p: p.read_bytes() for p in store.path.rglob("*") if p.is_file()}
+    given = ["lump", str(store.path), "--method", "forward"]
+    inside, certificate = str(tmp_path / "link" / "q"), str(store.path / "store.json")
+    for wrong in (
+        ["-o", inside],
+        ["-o", inside + ".ode"],
+        ["-o", str(tmp_path / "q"), "--certificate", certificate],
+        ["-o", str(tmp_path / "q"), "--certificate", certificate, "--force"],
+        ["--picture", str(store.path / "a.svg")],
+    ):
+        assert main([*given, *wrong]) == 2
+        assert "would be written into" in capsys.readouterr().err
+    for options in ({"output": inside}, {"output": tmp_path / "q", "certificate": certificate}):
+        with pytest.raises(MethodError, match="would be written into .*, which is read"):
+            sl.lump_store(store, sl.Forward(), **options)
+    assert before == {p: p.read_bytes() for p in store.path.rglob("*") if p.is_file()}
+
+
+def test_a_folder_is_new_and_has_a_name(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("x' = -x")
+    (tmp_path / "there").mkdir()
+    assert main(["convert", "a.txt", "--format", "equations", "there"]) == 1
+    assert "there: it exists; give another name" in capsys.readouterr().err
+    assert main(["convert", "a.txt", "--format", "equations", "-"]) == 2
+    assert "a folder cannot go to standard output" in capsys.readouterr().err
+    assert main(["convert", "a.txt", "--format", "equations", "s"]) == 0
+    assert main(["lump", "s", "--method", "forward", "-o", "-"]) == 2
+    with pytest.raises(OutputError, match="it exists; give another name"):
+        sl.lump_store(sl.read_store("s"), sl.Forward(), "there")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "s", "there"]

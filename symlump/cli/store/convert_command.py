@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.reading import READ, add_reading, note_lines, read_model
-from symlump.files import STANDARD
+from symlump.files import STANDARD, check_new_folder
 from symlump.memory import size_text
 from symlump.progress import working
 
@@ -46,7 +46,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         help="what writing may take beside a file that is read whole (default: 1GB)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    declare_files(parser, reads=READ, writes=("output",))
+    declare_files(parser, reads=READ)
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.store.chains import convert_chain
     from symlump.store.writing import write_store
 
+    check_new_folder(options.output)
     if _is_plain_chain(options):
         with working(f"converting {options.file}"):
             store, note = convert_chain(

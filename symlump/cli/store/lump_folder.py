@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import names, refuse
+from symlump.cli.arguments import names, outputs, refuse
 from symlump.errors import MethodError
+from symlump.files import check_outside
 from symlump.formats import SUFFIXES
 from symlump.memory import size_text
 from symlump.ode.notation import count_text
@@ -41,11 +42,12 @@ def open_folder(options: argparse.Namespace) -> Store:
     Raises
     ------
     MethodError
-        If an option says how a file is read.
+        If an option says how a file is read, or an output would be written into the folder.
     FileFormatError
         If it is none.
     """
     refuse(options, _OF_FILES, f"says how a file is read; {options.file} is a folder")
+    check_outside(options.file, outputs(options))
     with working(f"looking through {options.file}"):
         return read_store(options.file)
 

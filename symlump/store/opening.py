@@ -173,6 +173,13 @@ def _check_variables(store: Store, db: Engine) -> None:
             f"variables: {bad} rows have an empty name, no parameter (true or false), or an initial value "
             "that is no fraction of numbers below 2^62"
         )
+    strange = db.number(
+        f"select count(*) from {table} where regexp_matches(name, '[\\p{{Cc}}\\p{{Zl}}\\p{{Zp}}]')"
+    )
+    if strange:
+        raise FileFormatError(
+            f"variables: {strange} names hold control characters or ends of lines"
+        )
     negative = db.number(f"select count(*) from {table} where part < 0")
     if negative:
         raise FileFormatError(f"variables: {negative} rows have a negative part; the first is 0")

@@ -63,7 +63,7 @@ def draw_lumping(lumping: Lumping) -> Figure:
     right.set_title(count_text(len(blocks), "block"))
     figure.suptitle(lumping.headline(), fontsize=11)
     figure.supxlabel(
-        f"more than {MAX_NODES} nodes are too many to draw legibly: who acts on whom is shown as a matrix",
+        f"more than {MAX_NODES} nodes are too many to draw legibly: the dependences are shown as a matrix",
         fontsize=9,
     )
     return figure
@@ -77,9 +77,8 @@ def _quotient(axes: Any, lumping: Lumping, blocks: Mapping[str, Sequence[str]]) 
     _graph(axes, graph, position, looks)
     sizes = {name: f"×{len(block)}" for name, block in blocks.items() if len(block) > 1}
     for name, text in sizes.items():
-        axes.annotate(
-            text, position[name], (0, -15), textcoords="offset points", ha="center", fontsize=7
-        )
+        below = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+        _outline(axes.annotate(text, position[name], (0, -15), **below))
 
 
 def draw_graphs(
@@ -161,7 +160,7 @@ def draw_system(ode: ODE) -> Figure:
     axes = figure.subplots()
     if len(ode) > MAX_NODES:
         draw_matrix(axes, ode, np.arange(len(ode)))
-        figure.supxlabel(f"more than {MAX_NODES} nodes: who acts on whom, as a matrix", fontsize=9)
+        figure.supxlabel(f"more than {MAX_NODES} nodes: the dependences as a matrix", fontsize=9)
     else:
         graph = ode.dependency_graph()
         columns = _network_columns(ode)

@@ -13,6 +13,9 @@ import numpy as np
 #: More blocks than this have no column each.
 MAX_COLUMNS = 8
 _SECONDS = 20
+#: No two nodes are nearer than this share of the picture's width, if there is room for that.
+APART = 0.16
+_ROUNDS = 300
 
 
 def block_columns(graph: nx.DiGraph, blocks: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -59,9 +62,29 @@ def places(graph: nx.DiGraph) -> dict[str, Any]:
     """
     found = _by_graphviz(graph) if len(graph) > 2 else None
     if found is not None:
-        return found
+        return dict(zip(found, _spread(np.array(list(found.values()))), strict=True))
     angle = 2 * np.pi * np.arange(len(graph)) / max(1, len(graph)) + np.pi / 2
     return {v: np.array([np.cos(a), np.sin(a)]) for v, a in zip(graph, angle, strict=True)}
+
+
+def _spread(points: Any) -> Any:
+    """The points in the unit square, those that would hide one another pushed apart."""
+    # Circles of this diameter cover at most 0.4 of the square, so there is room to move.
+    apart = min(APART, 0.7 / np.sqrt(len(points)))
+    rows, columns = np.triu_indices(len(points), 1)
+    for _ in range(_ROUNDS):
+        low, high = points.min(axis=0), points.max(axis=0)
+        points = (points - low) / np.where(high > low, high - low, 1.0)
+        way = points[rows] - points[columns]
+        way[(way == 0).all(axis=1)] = 1e-9
+        distance = np.linalg.norm(way, axis=1)
+        short = np.maximum(0.0, apart - distance)
+        if short.max() <= 0.05 * apart:
+            break
+        push = way * (0.5 * short / distance)[:, None]
+        np.add.at(points, rows, push)
+        np.subtract.at(points, columns, push)
+    return points
 
 
 def _by_graphviz(graph: nx.DiGraph) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Who acts on whom as a matrix, variables sorted by block."""
+"""The dependences of a system as a matrix, variables sorted by block."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_LINES = 25
 
 @memory_errors()
 def draw_blocks(lumping: Lumping) -> Figure:
-    """Who acts on whom as a matrix, variables sorted by block, lines between blocks; the quotient's beside it.
+    """The dependences as a matrix, variables sorted by block, lines between blocks; the quotient's beside it.
 
     A cell in row i and column j says how much x_j occurs in the equation of x_i: the sum of the absolute
     coefficients of the terms that contain it, on a logarithmic scale of grey. Bars at the left have the

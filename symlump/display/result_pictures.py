@@ -48,7 +48,7 @@ def draw_linear(lumping: LinearLumping) -> Figure:
     _coefficients(left, lumping.matrix.toarray(), lumping.quotient.variables, lumping.ode.variables)
     draw_matrix(right, lumping.quotient, np.arange(len(lumping)))
     left.set_title("y = L·x")
-    right.set_title("the quotient: who acts on whom")
+    right.set_title("dependences of the quotient")
     figure.suptitle(lumping.headline(), fontsize=11, wrap=True)
     return figure
 
@@ -247,7 +247,7 @@ def draw(result: Any) -> Figure:
 
     ====================  ==========================================================================
     Lumping, Certificate  the dependency graph with its blocks coloured, and the quotient's beside it
-    LinearLumping         the matrix L, and who acts on whom in the quotient
+    LinearLumping         the matrix L, and the dependences of the quotient
     Hierarchy             the dimensions of the chain, step by step
     Conditions            the blocks, and what must be zero
     Refinement            every round's partition

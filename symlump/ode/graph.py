@@ -1,4 +1,4 @@
-"""The dependency graph of a system: who acts on whom."""
+"""The dependency graph of a system: which variables occur in which equations."""
 
 from __future__ import annotations
 

@@ -497,7 +497,7 @@ class ODE:
         return dependency_edges(self)
 
     def dependency_graph(self) -> networkx.DiGraph:
-        """Who acts on whom: an arrow x → y wherever x occurs in the equation of y.
+        """The dependency graph: an arrow x → y wherever x occurs in the equation of y.
 
         Returns
         -------

@@ -13,6 +13,7 @@ import symlump as sl
 from symlump.colours import Look, block_numbers, ink_name
 from symlump.datasets.systems import chain, h_tree, multisite_phosphorylation
 from symlump.display.drawing import alternative_text, save_picture
+from symlump.display.layout import APART, places
 from symlump.display.trajectory_picture import time_window
 from symlump.errors import MethodError
 
@@ -92,6 +93,16 @@ def test_what_is_large_is_drawn_in_another_way():
         sl.draw(finest.certificate())
     assert [len(axes.images) for axes in sl.draw(finest).axes] == [1, 1]
     assert sl.draw(chain(200)).axes[0].images[0].get_array().shape == (200, 200)
+
+
+def test_no_node_hides_another():
+    for sites in (2, 3):
+        quotient = sl.lump(multisite_phosphorylation(sites), sl.Forward()).quotient
+        at = np.array(list(places(quotient.dependency_graph()).values()))
+        at = (at - at.min(axis=0)) / (at.max(axis=0) - at.min(axis=0))
+        rows, columns = np.triu_indices(len(at), 1)
+        nearest = np.linalg.norm(at[rows] - at[columns], axis=1).min()
+        assert nearest >= 0.8 * min(APART, 0.7 / np.sqrt(len(at)))
 
 
 def test_the_matrix_counts_variables_inside_of_functions():

@@ -175,7 +175,7 @@ def write_text(path: str | Path, text: str) -> None:
         data = text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise OutputError(
-            f"cannot write {path}: {text[error.start : error.start + 1]!r} is no character of Unicode"
+            f"cannot write {path}: {text[error.start : error.start + 1]!r} is not a Unicode character"
         ) from None
     write_bytes(path, data)
 
@@ -255,7 +255,7 @@ def check_outputs(
     >>> check_outputs({"--output": "a.ode"}, {"the model": "./a.ode"})
     Traceback (most recent call last):
     ...
-    symlump.errors.MethodError: --output a.ode would overwrite the model; give another name, or say --force
+    symlump.errors.MethodError: --output a.ode would overwrite the model; give another name, or use --force
     """
     earlier: list[tuple[str, str | Path]] = []
     for name, path in outputs.items():
@@ -267,7 +267,7 @@ def check_outputs(
                 continue
             if _is_stdin(path) if given == STANDARD else _same(path, given):
                 raise MethodError(
-                    f"{name} {path} would overwrite {what}; give another name, or say --force"
+                    f"{name} {path} would overwrite {what}; give another name, or use --force"
                 )
         for other, taken in earlier:
             if _same(path, taken):

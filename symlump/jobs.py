@@ -120,7 +120,7 @@ def run_jobs(
     ([['a', 'b']], 1)
     """
     if workers < 1:
-        raise MethodError(f"workers={workers}: at least one process computes")
+        raise MethodError(f"workers={workers}: give 1 or more")
     make_folder(cache)
     results: dict[str, Any] = {}
     for job in jobs:

@@ -35,7 +35,7 @@ def names(given: str) -> list[str]:
     parts = [part.strip() for part in re.split(r",(?![^(]*\))", given)]
     found = [part for part in parts if part]
     if not found:
-        raise MethodError(f"{given!r} names nothing; write names with commas between them")
+        raise MethodError(f"{given!r} has no names; separate names by commas")
     return found
 
 
@@ -152,8 +152,8 @@ def add_many(parser: argparse.ArgumentParser) -> None:
     many.add_argument(
         "--table",
         metavar="OUT.csv",
-        help="take any number of files and folders, and write one row for each, errors included; called again "
-        "after an interruption, it goes on where it was",
+        help="take any number of files and folders, and write one row for each, errors included; run again "
+        "after an interruption, it resumes",
     )
     many.add_argument(
         "--jobs",
@@ -236,7 +236,7 @@ def check_inputs(options: argparse.Namespace) -> None:
         try:
             missing = not Path(path).exists()
         except (OSError, ValueError) as error:  # a name that no file can have
-            raise FileFormatError(f"{path!r} is no name of a file: {error}") from None
+            raise FileFormatError(f"{path!r} is not a file name: {error}") from None
         if missing:
             raise FileFormatError(f"{path} does not exist{_meant(Path(path))}")
 

@@ -83,12 +83,12 @@ def run(options: argparse.Namespace) -> Answer:
         refuse(options, _OF_MODELS, "is for two variables of a model; these are networks")
         if options.y is not None:
             raise MethodError(
-                f"two networks are compared, the original first; {options.y!r} is one argument too many"
+                f"explain compares two networks, the original first; {options.y!r} is one argument too many"
             )
         from symlump.cli.networks.explain_network import explain_networks
 
         return explain_networks(options)
-    refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is none")
+    refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is not one")
     if options.y is None:
         raise MethodError(
             f"two variables are compared: symlump explain {options.file} {options.x} ANOTHER"

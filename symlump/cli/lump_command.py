@@ -234,7 +234,7 @@ def run(options: argparse.Namespace) -> Answer:
 def _check_partitions(options: argparse.Namespace) -> Equivalence:
     """The method, if the options go with it."""
     if options.observable:
-        raise MethodError("--observable is for --method constrained; here say --keep")
+        raise MethodError("--observable is for --method constrained; use --keep here")
     return _method(options)
 
 

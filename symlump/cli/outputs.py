@@ -150,7 +150,7 @@ def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]
     >>> for line in output_lines(report, "rows", "--keep"):
     ...     print(line)
     1 variable, 2 terms written to small.ode
-    views left out, as they are no linear combinations of the rows: total (linear ones can be kept with --keep)
+    views left out, as they are not linear combinations of the rows: total (linear ones can be kept with --keep)
     """
     lines = []
     if "output" in report:
@@ -162,7 +162,7 @@ def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]
         if left_out:
             more = ", …" if len(left_out) > 8 else ""
             lines.append(
-                f"views left out, as they are no linear combinations of the {variables}: "
+                f"views left out, as they are not linear combinations of the {variables}: "
                 f"{', '.join(left_out[:8])}{more} "
                 f"(linear ones can be kept with {keep})"
             )

@@ -31,7 +31,7 @@ def add_reading(
         "--parameters",
         default="values",
         choices=("values", "symbolic"),
-        help="replace parameters by their values, or keep them as letters, which makes the result "
+        help="replace parameters by their values, or keep them as symbols, which makes the result "
         "valid for all values (default: values)",
     )
     parser.add_argument(

@@ -103,8 +103,8 @@ def run(options: argparse.Namespace) -> Answer:
 
         refuse_options_of_models(options)
         return run_network(options)
-    refuse(options, OF_ONNX, f"is for ONNX networks; {options.file} is none")
-    refuse(options, {"activation": None}, f"is for saved networks; {options.file} is none")
+    refuse(options, OF_ONNX, f"is for ONNX networks; {options.file} is not one")
+    refuse(options, {"activation": None}, f"is for saved networks; {options.file} is not one")
     model = read_model(options)
     draw_picture(options, model.ode)
     return Answer(

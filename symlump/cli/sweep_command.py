@@ -223,7 +223,7 @@ def _system(options: argparse.Namespace) -> tuple[Sweep, Model]:
     if not 0 <= options.spread < math.inf:
         raise MethodError(f"--spread {options.spread}: a share is a finite number, 0 or larger")
     if options.spread and options.horizon is None:
-        raise MethodError("--spread is the box of a certified error; say up to when with --horizon")
+        raise MethodError("--spread is the box of a certified error; give its end with --horizon")
     model = read_model(options)
     if model.events and options.horizon is not None:
         raise MethodError(

@@ -65,7 +65,7 @@ class CompressionPlan(Plan[Compression]):
         if isinstance(model, Network):
             if example is not None or leave_untouched:
                 raise MethodError(
-                    "example=… and leave_untouched=… say how a torch module is read; what was given is read"
+                    "example=… and leave_untouched=… apply to torch modules; this network has been read already"
                 )
             return cls(method, model, _planned(model, method))
         import torch

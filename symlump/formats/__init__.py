@@ -132,10 +132,10 @@ def read(
     else:
         chosen = _format_of(path, format, reading=True)
     if chain is not None and chosen != "mrmc":
-        raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is none")
+        raise MethodError(f"chain={chain!r} is for Markov chains (.tra); {path} is not one")
     for name, given in beside.items():
         if given and chosen != "mrmc":
-            raise MethodError(f"{name}={given!r} is for Markov chains (.tra); {path} is none")
+            raise MethodError(f"{name}={given!r} is for Markov chains (.tra); {path} is not one")
     source = source or Source.read(path)
     note = ""
     if chosen in translated.BECOMES:
@@ -282,8 +282,8 @@ def _format_by_content(source: Source) -> str:
     if looks_like_statements(first):
         return "equations"
     raise FileFormatError(
-        f"{source.path}: no format begins with {quote(first)}, and it is no equation such as "
-        f"x' = -k*x/(1 + x); say which it is: {', '.join(_FORMATS)}"
+        f"{source.path}: no format begins with {quote(first)}, and it is not an equation such as "
+        f"x' = -k*x/(1 + x); give its format: {', '.join(_FORMATS)}"
     )
 
 

@@ -16,8 +16,8 @@ from symlump.ode.functions.symbols import SymbolTable
 
 _EXPECTED = "an equation such as x' = -k*x/(1 + x), or x+ = x/2 of a map"
 _NONE_HERE = {
-    "value": "{0} = … is no equation: put {0} in where it stands, or make it one of parameters=; ",
-    "start": "{0}(0) = … is no equation: states are given to simulate; ",
+    "value": "{0} = … is not an equation: substitute {0} by its value, or name it in parameters=; ",
+    "start": "{0}(0) = … is not an equation: initial states are given to simulate; ",
 }
 _MODEL = "a model with values and initial values is a .txt file, read by sl.read"
 
@@ -107,7 +107,7 @@ def read_equations(text: str, parameters: Iterable[str] = ()) -> Equations:
             raise tokens.error("the end of the equation")
         if name in constants:
             if found != (known[name] if discrete else {}):
-                raise VariableError(f"{quote(name)} is a parameter, so it does not move")
+                raise VariableError(f"{quote(name)} is a parameter, so it cannot have an equation")
             equations[name] = {}
     rows = [equations.get(name, {}) for name in names]
     lost = left_out(names, rows, arithmetic.table)

@@ -48,7 +48,7 @@ def linear_quotient_model(model: Model, lumping: LinearLumping) -> Model:
         rows = [(one, row) for one, row in lumping.combinations.items() if name in row]
         if rows != [(name, {name: Fraction(1)})]:
             raise MethodError(
-                f"an event reads or sets {quote(name)}, which is no row by itself; take it as an "
+                f"an event reads or sets {quote(name)}, which is not a row by itself; take it as an "
                 "observable, too"
             )
     start = model.initial_values

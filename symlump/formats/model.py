@@ -125,7 +125,7 @@ class Model:
         {0, 2}, {1}, {3}; 3
         """
         if kind not in ("one", "file", "values"):
-            raise MethodError(f"initial={kind!r} is none of 'one', 'file', 'values'")
+            raise MethodError(f"initial={kind!r}: choose 'one', 'file' or 'values'")
         partition = Partition.single(len(self.ode))
         if kind == "values":
             partition = self._grouped(self.initial_values)

@@ -206,7 +206,7 @@ class _Run:
             new = chosen.values or self.assigned(self.events[chosen.event], t, x)
             for name, value in new.items():
                 x[self.ode.index[name]] = value
-        raise FailureError(f"events follow each other without end at time {t:g}")
+        raise FailureError(f"events trigger one another endlessly at time {t:g}")
 
     def look(self, t: float, x: Floats) -> None:
         """Trigger what has become true; forget what was to happen only while it is."""

@@ -89,8 +89,8 @@ def _network(source: Source) -> Source:
     if script is None or perl is None:
         missing = "pip install 'symlump[bngl]'" if script is None else "it needs perl"
         raise MissingExtraError(
-            f"{source.path}: rules (BNGL) are made a network by the package bionetgen: {missing}; or write "
-            "the .net file with BioNetGen's generate_network({overwrite=>1})"
+            f"{source.path}: rules (BNGL) are expanded into a network by the package bionetgen: {missing}; "
+            "or write the .net file with BioNetGen's generate_network({overwrite=>1})"
         )
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "model.bngl"
@@ -103,7 +103,7 @@ def _network(source: Source) -> Source:
             )
         except subprocess.TimeoutExpired:
             raise FileFormatError(
-                f"{source.path}: BioNetGen made no network in {SECONDS} s; it may have no end"
+                f"{source.path}: BioNetGen made no network in {SECONDS} s; the network may be infinite"
             ) from None
         network = Path(folder) / "model.net"
         if done.returncode or not network.exists():

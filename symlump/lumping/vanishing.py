@@ -132,7 +132,7 @@ def from_sympy(expression: sympy.Expr, names: Sequence[str]) -> Polynomial:
         terms = sympy.Poly(expression, *symbols, domain="QQ").terms()
     except (sympy.PolynomialError, sympy.CoercionFailed):
         raise MethodError(
-            f"{expression} is no polynomial with rational coefficients in the parameters"
+            f"{expression} is not a polynomial with rational coefficients in the parameters"
         ) from None
     return {
         tuple((v, e) for v, e in enumerate(powers) if e): Fraction(int(c.p), int(c.q))

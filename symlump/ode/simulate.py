@@ -136,7 +136,7 @@ def iterate(
     given: dict[int, FloatArray] = {}
     for name, values in (inputs or {}).items():
         if str(name) not in ode.parameters:
-            raise InputError(f"{name} is no parameter of this map, so it cannot be an input")
+            raise InputError(f"{name} is not a parameter of this map, so it cannot be an input")
         given[ode.position(name)] = sequence = np.asarray(values, dtype=np.float64)
         if sequence.ndim != 1 or sequence.size < last - first or not np.isfinite(sequence).all():
             raise InputError(

@@ -49,9 +49,11 @@ def check_shown(claim: Claim) -> None:
     for partition in partitions:
         members = [m for block in partition for m in block]
         if sorted(members) != sorted(claim.system) or not all(partition):
-            raise MethodError("the blocks are no partition of the variables: nothing to explain")
+            raise MethodError(
+                "the blocks are not a partition of the variables, so there is nothing to explain"
+            )
     if (claim.matrix if linear else claim.blocks).keys() != claim.quotient.keys():
-        raise MethodError("the quotient has not one equation for each block or row")
+        raise MethodError("the quotient must have exactly one equation for each block or row")
 
 
 #: A function in more parts than this gets a name, so that what is nested and repeated is written once.

@@ -40,11 +40,11 @@ def read_plain(text: str, max_digits: int) -> dict[str, list[Any]]:
             or re.match(r"-[^*]*\^", right)
             or not all(terms)
         ):
-            raise ValueError(f"{line[:60]!r} is no plain sum")
+            raise ValueError(f"{line[:60]!r} is not a plain sum")
         system[variable[1].strip()] = terms
     for name, terms in system.items():
         for base in (base for _, factors in terms for base, _ in factors if base not in system):
-            raise ValueError(f"{base[:60]!r} in d({name}) is no variable")
+            raise ValueError(f"{base[:60]!r} in d({name}) is not a variable")
     return system
 
 

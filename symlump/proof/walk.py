@@ -94,7 +94,7 @@ class Walker:
         terms = sum(len(claim.system[m]) for ms in members.values() for m in ms)
         if terms > self.max_terms:
             raise MethodError(
-                f"{terms} terms are more than one can read (at most {self.max_terms}); choose some blocks, "
+                f"{terms} terms are too many to read (at most {self.max_terms}); choose some blocks, "
                 f"as in explain(blocks=[{chosen[0]!r}])"
             )
         one = {"forward": self._forward, "backward": self._backward, "linear": self._linear}[
@@ -186,7 +186,8 @@ class Walker:
             says = (
                 f"Its derivatives by {which} agree, so f depends on the sum {' + '.join(others)} only:"
                 if equal
-                else f"Its derivatives by {which} differ, so f is no function of the sum {' + '.join(others)}:"
+                else f"Its derivatives by {which} differ, so f is not a function of the sum "
+                f"{' + '.join(others)}:"
             )
             rows = [
                 (f"∂f/∂{m}", rf"\partial f/\partial {name_latex(m)}", e) for m, e in slopes.items()

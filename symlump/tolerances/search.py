@@ -98,7 +98,7 @@ def search(
     if not system and not recurrent and horizon is not None:
         raise MethodError("horizon belongs to systems; a network takes box or data")
     if isinstance(plan, ConstrainedPlan) and max_bound is not None:
-        raise MethodError("Constrained has a defect but no certified bound; say retain")
+        raise MethodError("Constrained has a defect but no certified bound; use retain")
     if retain is not None:
         check_share(retain)
         return plan.retain(retain)  # type: ignore[no-any-return]

@@ -98,7 +98,9 @@ class Sweep:
         """
         asked = {"bound": max_bound, "loss": max_loss}
         if max_bound is None and max_loss is None:
-            raise MethodError("largest(max_bound=…) or largest(max_loss=…): say what is to be kept")
+            raise MethodError(
+                "largest(max_bound=…) or largest(max_loss=…): give exactly one of them"
+            )
         for name, limit in asked.items():
             if limit is not None and all(getattr(row, name) is None for row in self.rows):
                 raise MethodError(f"this sweep has no {name}; give sweep a box (or data)")

@@ -187,7 +187,7 @@ def test_standard_input(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"what is this?")))
     assert main(["show", "-"]) == 2
     assert (
-        "it is no equation such as x' = -k*x/(1 + x); say which it is: erode"
+        "it is not an equation such as x' = -k*x/(1 + x); give its format: erode"
         in capsys.readouterr().err
     )
     pipe = "{0} lump tree.ode --method forward --certificate - | {0} check -"
@@ -242,7 +242,7 @@ def test_a_saved_network_is_shown(folder, capsys):
     assert "2–3–1, tanh, 13 parameters" in out and "influence form:" in out
     assert main(["show", NET[0]]) == 0
     out = capsys.readouterr().out
-    assert "<Network: 2–3–1, 13 parameters>" in out and "say them with --activation" in out
+    assert "<Network: 2–3–1, 13 parameters>" in out and "give them with --activation" in out
     assert "influence form:" not in out
 
 

@@ -80,7 +80,9 @@ def test_text_with_all_blocks_and_an_output(capsys, tree, tmp_path):
     assert code == 0
     assert "blocks:\n  {x1, x2}\n  {x3}\n  {x4}\n" in out
     assert f"3 variables, 6 terms written to {small}" in out
-    assert "views left out, as they are no linear combinations of the blocks: first, product" in out
+    assert (
+        "views left out, as they are not linear combinations of the blocks: first, product" in out
+    )
 
 
 def test_json(capsys, tree, tmp_path):
@@ -215,7 +217,7 @@ BAD = {
     "format": (TREE, ["--format", "latex"], "unknown format 'latex'; the formats are erode"),
     "wrong format": (TREE, ["--format", "mrmc"], "m.ode:1:1: expected 'STATES n'"),
     "keep": (TREE, ["--keep", "x1,x9"], "'x9' is neither a variable nor an observable"),
-    "keep nothing": (TREE, ["--keep", ""], "'' names nothing"),
+    "keep nothing": (TREE, ["--keep", ""], "'' has no names"),
     "keep product": (TREE, ["--keep", "product"], "not a linear combination"),
     "eps": (TREE, ["--eps", "-1"], "eps=-1.0"),
     "eps nan": (TREE, ["--eps", "nan"], "eps=nan"),

@@ -78,7 +78,7 @@ def test_the_reduced_model_and_its_certificate(capsys, model, tmp_path):
         certificate,
     )
     assert code == 0
-    assert "views left out, as they are no linear combinations of the rows: half, product" in out
+    assert "views left out, as they are not linear combinations of the rows: half, product" in out
     reduced = formats.read(small)
     assert reduced.ode.variables == ("y1",) and str(reduced.ode) == "y1' = 2*y1"
     assert reduced.initial_values == {"y1": 3}

@@ -108,7 +108,7 @@ MISTAKES = {
     "a folder that is not there": ([*LUMP, "-o", "out/small.ode"], 1, "there is no folder"),
     # combinations
     "rows without observables": (["lump", "tree.ode", "--method=constrained"], 2, "--observable"),
-    "observables of blocks": ([*LUMP, "--observable", "x1"], 2, "here say --keep"),
+    "observables of blocks": ([*LUMP, "--observable", "x1"], 2, "use --keep here"),
     "pruning by data without data": ([*NET, "--method", "wanda", "--retain", "0.5"], 2, "--data"),
     "an option of systems for a network": (
         ["sweep", "net.safetensors", "--activation", "tanh", "--horizon", "1"],

@@ -585,7 +585,7 @@ def test_the_library_says_the_same(tmp_path):
         write_text(tmp_path / "no" / "a.txt", "")
     with pytest.raises(OutputError, match="without a name"):
         check_writable("")
-    with pytest.raises(OutputError, match="no character of Unicode"):
+    with pytest.raises(OutputError, match="not a Unicode character"):
         write_text(tmp_path / "a.txt", "\udc80")
     with pytest.raises(OutputError, match="embedded null byte"):
         write_text(tmp_path / "a\0.txt", "")

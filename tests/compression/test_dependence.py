@@ -490,7 +490,7 @@ def test_methods_that_do_not_fit_the_network():
         sl.compress(network, Dependence(eps=0.1, inputs=np.ones((4, 2))))
     with pytest.raises(MethodError, match="the network has 3 inputs"):
         sl.compress(network, Dependence(eps=0.1, inputs=Normal([0.0, 1.0])))
-    with pytest.raises(NetworkError, match="layer 1: tanh is no polynomial"):
+    with pytest.raises(NetworkError, match="layer 1: tanh is not a polynomial"):
         sl.compress(network, Dependence(inputs="exact"))
     first = Layer(np.ones((2, 3)), None, network.chain.layers[0].activation, np.array([0, 0]))
     grouped = Network((first, Layer(np.ones((1, 1)), None)))

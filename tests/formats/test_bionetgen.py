@@ -165,7 +165,7 @@ def test_names_that_cannot_be_written():
     assert "begin species" in write_bionetgen(Model("m", ode, {}))
     for name in ("a b", "#a", "$a", ""):
         bad = PolynomialODE((name,), ode.monomials, ode.rows, ode.columns, ode.coefficients)
-        with pytest.raises(InputError, match="cannot stand in a .net file"):
+        with pytest.raises(InputError, match="is not allowed in a .net file"):
             write_bionetgen(Model("m", bad, {name: Q(0)}))
 
 

@@ -273,7 +273,7 @@ def test_empty_sections_windows_lines_and_unicode():
         (wrap(parameters="k = x"), "3:5", "the name 'x' is not defined"),
         (wrap(parameters="k = a\na = 1"), "3:5", "the name 'a' is not defined"),
         (wrap("x = 1 +"), "7:1", "expected a number"),
-        (wrap(partition="{x},{x}"), "10:6", "'x' stands in two blocks"),
+        (wrap(partition="{x},{x}"), "10:6", "'x' is in two blocks"),
         (wrap(partition="{x} {y}"), "10:5", "expected ','"),
         (wrap(partition="{z}"), "10:2", "the species 'z' is not defined"),
         (wrap(partition="{}"), "10:2", "expected a species"),

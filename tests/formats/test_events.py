@@ -271,7 +271,7 @@ def test_a_lumping_that_merges_what_an_event_reads_has_no_quotient():
         ours.quotient(sl.lump(ours.ode, sl.Forward()))
     alone = sl.lump(ours.ode, sl.Constrained(["A", "B"]))
     assert ours.quotient(alone).events == ours.events
-    with pytest.raises(MethodError, match="'B', which is no row by itself"):
+    with pytest.raises(MethodError, match="'B', which is not a row by itself"):
         ours.quotient(sl.lump(ours.ode, sl.Constrained(["A"])))
 
 

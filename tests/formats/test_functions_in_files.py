@@ -54,7 +54,7 @@ def test_equations_as_text():
         ("x == 1", "1:1: expected an equation"),
         (
             "x' = -k*x;\nk = 2",
-            "2:1: k = … is no equation.*parameters=.*a .txt file, read by sl.read",
+            "2:1: k = … is not an equation.*parameters=.*a .txt file, read by sl.read",
         ),
         ("x' = 1; x(0) = 1", r"1:9: x\(0\) = … .* given to simulate.*a .txt file, read by sl.read"),
         ("dx/dt = 1; x' = 2", "two equations"),

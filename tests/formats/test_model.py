@@ -109,7 +109,7 @@ def test_unknown_observables(name, says):
 
 
 def test_unknown_kind():
-    with pytest.raises(MethodError, match="initial='all' is none of 'one', 'file', 'values'"):
+    with pytest.raises(MethodError, match="initial='all': choose 'one', 'file' or 'values'"):
         tree().initial_partition("all")
 
 

@@ -81,7 +81,7 @@ def test_a_file_is_read_as_text_where_that_is_said(tmp_path):
         ("x = 3", "there is no equation, such as x' ="),
         ("x'' = -x", r"for x'' write x' = v; v' = …"),
         ("x[1]' = 2", r"-:1:1: expected an equation such as .* found \"x\[1\]' = 2\""),
-        ("hello", r"no format begins with 'hello', and it is no equation such as"),
+        ("hello", r"no format begins with 'hello', and it is not an equation such as"),
         ("x' = 1; x = 2", r"'x' has an equation; write x\(0\) = …"),
         ("x' = 1; z(0) = 2", "'z' has no equation, but an initial value"),
         ("x' = v; v = w; w = v + x", "the definition of 'v' needs itself"),

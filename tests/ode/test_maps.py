@@ -101,7 +101,7 @@ def test_a_certificate_says_what_time_it_is_about() -> None:
     forged = {key: value for key, value in certificate.data.items() if key != "time"}
     assert check(forged).answer == "rejected" and "digest" in check(forged).reason
     assert "time" not in sl.lump(sl.ODE.from_text("a' = a"), sl.Backward()).certificate().data
-    with pytest.raises(FileFormatError, match='time: "discrete" is due here, not "continuous"'):
+    with pytest.raises(FileFormatError, match='time: expected "discrete", found "continuous"'):
         Certificate(certificate.data | {"time": "continuous"}).check()
     other = sl.ODE.from_text("a' = a/2; b' = b/2; c' = k*a*b", ["k"])
     assert certificate.check(other).reason == (
@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_named() -> None:
         sl.ODE.from_text("x+ = y; y' = x")
     with pytest.raises(InputError, match="ascending whole numbers"):
         sl.simulate(system, [1.0, 1.0], [0, 0.5])
-    with pytest.raises(InputError, match="x is no parameter of this map"):
+    with pytest.raises(InputError, match="x is not a parameter of this map"):
         sl.simulate(system, [1.0, 1.0], range(3), inputs={"x": [1, 2]})
     with pytest.raises(InputError, match="a finite value for each of 5 steps"):
         sl.simulate(system, [1.0, 1.0], range(6), inputs={"u": [1, 2]})

@@ -24,7 +24,7 @@ DESCRIPTION = """\
 Train networks on eight data sets (four generated, four public), compress each by every method at 90 to 10 % of
 its parameters, without and with further training, and compare test errors over seeds.
 
-Results are kept in OUTPUT/results as they arrive, so an interrupted run goes on where it was: give the same
+Results are kept in OUTPUT/results as they arrive, so an interrupted run resumes: give the same
 command again. Writes OUTPUT/results.csv, summary.md and, with matplotlib, pictures.
 
 examples:

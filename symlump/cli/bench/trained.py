@@ -14,7 +14,7 @@ Compress the ONNX networks of a folder to 50 % and 30 % by every method. Of netw
 accuracy is measured on the second half of a file of digits, whose first half calibrates; of others the relative
 mean squared error of the outputs on 20 000 standard normal inputs, seed 0 (100 where inputs are large).
 
-Results are kept in OUTPUT as they arrive, so an interrupted run goes on where it was: give the same command
+Results are kept in OUTPUT as they arrive, so an interrupted run resumes: give the same command
 again. They are not told from those of another version of symlump, which needs a folder of its own.
 """
 

@@ -28,7 +28,7 @@ def run_linear(options: argparse.Namespace, model: Model | None = None) -> Answe
     from symlump.lumping.lump import lump
 
     partitions = (
-        (options.keep, "--keep (say --observable)"),
+        (options.keep, "--keep (use --observable)"),
         (options.initial != "file", "--initial"),
         (options.linkage != "closure", "--linkage"),
         (options.relative, "--relative"),

@@ -49,7 +49,7 @@ Read a network saved as a plain state dict or as ONNX, make it smaller within on
 by merging the units that act alike), and write the smaller network.
 
 In a state dict the layers are found by the names and shapes of the tensors (NAME.weight, NAME.bias); the
-activation of the hidden layers must be said, because a state dict does not hold it. An ONNX file says
+activation of the hidden layers must be given, because a state dict does not hold it. An ONNX file says
 everything, and may hold convolutions and branches. Recurrent cells (RNN, GRU, LSTM) are known in a state
 dict by the names that torch gives their tensors, and in ONNX by their operators. The equations that justify
 the result go to --equations, its proofs to --certificates. The price in accuracy is measured on standard
@@ -84,7 +84,7 @@ examples:
 reading the result in Python, without symlump:
   model = torch.export.load("small.pt2").module()
   session = onnxruntime.InferenceSession("small.onnx")
-  weights = safetensors.torch.load_file("small.safetensors")  # metadata "architecture" says the layers
+  weights = safetensors.torch.load_file("small.safetensors")  # metadata "architecture" lists the layers
 
 exit codes: 0 done, 1 the size cannot be reached or a file cannot be written, 2 the input cannot be used
 """
@@ -123,7 +123,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "--output-activation", metavar="NAME", help="of the last layer (default: identity)"
     )
     parser.add_argument(
-        "--layers", metavar="A,B,…", help="the layers' names in order, if names do not tell"
+        "--layers",
+        metavar="A,B,…",
+        help="the layers' names in order, if their names do not show it",
     )
     add_sizes(parser)
     parser.add_argument(
@@ -177,7 +179,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leave-untouched",
         action="store_true",
-        help="ONNX: carry operators that symlump does not know along as they are",
+        help="ONNX: keep operators that symlump does not know unchanged",
     )
     add_shape(parser)
     add_picture(parser, "the size of each layer")
@@ -239,8 +241,8 @@ def _read(
     whole = options.output is None or _suffix(options) in (".onnx", ".pt2", ".safetensors")
     if saved is None and network.chain is None and not whole:
         raise MethodError(
-            f"{options.model} is no chain of dense layers, so the result is written as ONNX, -o NAME.onnx, as "
-            "a program of torch, -o NAME.pt2, or with its architecture, -o NAME.safetensors"
+            f"{options.model} is not a chain of dense layers, so the result is written as ONNX, -o NAME.onnx, "
+            "as a program of torch, -o NAME.pt2, or with its architecture, -o NAME.safetensors"
         )
     return network, saved
 

@@ -115,8 +115,8 @@ METHODS = {
     ),
     "dependence": Named(
         _dependence,
-        "removes units that others can imitate; ε is a layer's share of the change of the outputs; "
-        "inputs from --data, else standard normal",
+        "removes units that are nearly linear combinations of others; ε is a layer's share of the "
+        "change of the outputs; inputs from --data, else standard normal",
     ),
     "hierarchical": Named(
         _hierarchical,
@@ -128,12 +128,12 @@ METHODS = {
         _quantize,
         "rounds the weights to --bits bits, or to as few as ε (relative to the largest of a row) allows",
     ),
-    "magnitude": Named(_global, "zeroes the smallest weights of all; ε is the share that goes"),
+    "magnitude": Named(_global, "zeroes the smallest weights of all; ε is the share removed"),
     "magnitude-layerwise": Named(
-        _layerwise, "zeroes the smallest weights of each layer; ε is the share that goes"
+        _layerwise, "zeroes the smallest weights of each layer; ε is the share removed"
     ),
     "wanda": Named(
-        _wanda, "zeroes weights by size times the inputs' norm in --data; ε is the share that goes"
+        _wanda, "zeroes weights by size times the inputs' norm in --data; ε is the share removed"
     ),
 }
 

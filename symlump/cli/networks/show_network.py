@@ -170,7 +170,7 @@ def _text(
         *(
             []
             if known
-            else ["activations: the file does not name them; say them with --activation"]
+            else ["activations: the file does not name them; give them with --activation"]
         ),
         "",
         table_text(columns, table),

@@ -151,12 +151,12 @@ def _tensors(
     """Inputs and targets as tensors; class numbers stay integers."""
     if not isinstance(data, AnnealingSamples | Iterable):
         raise MethodError(
-            f"data are (inputs, targets), or an object with these two; got a {type(data).__name__}"
+            f"data must be a pair (inputs, targets), or an object with both; got a {type(data).__name__}"
         )
     pair = (data.inputs, data.targets) if isinstance(data, AnnealingSamples) else tuple(data)
     if len(pair) != 2:
         raise MethodError(
-            f"data are (inputs, targets), or an object with these two; got {len(pair)} parts"
+            f"data must be a pair (inputs, targets), or an object with both; got {len(pair)} parts"
         )
     x, y = (np.asarray(part) for part in pair)
     for what, array in (("inputs", x), ("targets", y)):
@@ -197,7 +197,8 @@ def _methods(
         check_tolerance(entry, f"schedule: step {number}")
         if entry < largest:
             raise MethodError(
-                f"schedule: step {number} is {entry!r}, less than a step before it; tolerances rise"
+                f"schedule: step {number} is {entry!r}, smaller than an earlier step; "
+                "tolerances must not decrease"
             )
         largest = entry
         methods.append(Dependence(eps=entry, inputs=x))

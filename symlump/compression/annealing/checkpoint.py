@@ -53,9 +53,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
             data = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise FileFormatError(f"{path} is no checkpoint of symlump: {error}") from None
+        raise FileFormatError(f"{path} is not a symlump checkpoint: {error}") from None
     if not isinstance(data, dict):
-        raise FileFormatError(f"{path} is no checkpoint of symlump: its header holds no object")
+        raise FileFormatError(
+            f"{path} is not a symlump checkpoint: its header is not a JSON object"
+        )
     return tensors, data
 
 

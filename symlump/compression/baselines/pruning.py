@@ -143,7 +143,7 @@ def check_pruning(method: CompressionMethod) -> None:
     check_wish(method, eps=method.eps, retain=method.retain)
     if method.eps is not None and method.eps > 1:
         raise MethodError(
-            f"eps={method.eps:g}: of pruning it is the share of the parameters that go, at most 1"
+            f"eps={method.eps:g}: for pruning it is the share of parameters removed, at most 1"
         )
 
 

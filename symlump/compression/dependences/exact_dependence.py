@@ -232,7 +232,7 @@ def _degree(layer: Layer, number: int) -> int:
     coefficients = polynomial_of(layer.activation)
     if coefficients is None:
         raise NetworkError(
-            f"layer {number}: {layer.activation.name} is no polynomial, so its units are not compared "
+            f"layer {number}: {layer.activation.name} is not a polynomial, so its units are not compared "
             "exactly; AFDE(eps=0) finds units that are equal, Dependence(eps=0) dependence on a "
             "distribution"
         )

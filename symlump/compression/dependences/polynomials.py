@@ -73,7 +73,7 @@ class PolynomialTable:
         if count > MOST_MONOMIALS:
             raise MethodError(
                 f"polynomials of degree {degree} in {variables} variables have {count} coefficients; "
-                f"at most {MOST_MONOMIALS} are computed with"
+                f"at most {MOST_MONOMIALS} are supported"
             )
         self.variables, self.degree = variables, degree
         self.exponents: IntArray = np.zeros((count, variables), dtype=np.int64)

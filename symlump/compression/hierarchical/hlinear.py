@@ -335,7 +335,7 @@ def rank_penalty(model: nn.Module) -> torch.Tensor:
     layers = [module for module in model.modules() if isinstance(module, HLinear)]
     if not layers:
         raise MethodError(
-            "the model has no HLinear layer to penalise; make one by compress(model, Hierarchical(eps=…))"
+            "the model has no HLinear layer to penalize; make one by compress(model, Hierarchical(eps=…))"
         )
     return torch.stack([layer.rank_penalty() for layer in layers]).sum()
 

@@ -123,6 +123,6 @@ def _cholesky(spread: FloatArray) -> FloatArray:
         return np.asarray(np.linalg.cholesky(spread))
     except np.linalg.LinAlgError:
         raise MethodError(
-            "the second moments have a negative eigenvalue, so they are none; compute them as "
+            "the second moments have a negative eigenvalue, which no inputs give; compute them as "
             "inputs.T @ inputs / len(inputs)"
         ) from None

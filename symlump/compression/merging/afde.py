@@ -286,7 +286,7 @@ class AFDE(CompressionMethod):
         Raises
         ------
         NetworkError
-            If ``on`` is not "influence" and the network is no chain of dense layers.
+            If ``on`` is not "influence" and the network is not a chain of dense layers.
 
         Examples
         --------

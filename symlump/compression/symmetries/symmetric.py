@@ -122,7 +122,7 @@ class Symmetric(CompressionMethod):
         Raises
         ------
         MethodError
-            If a box is given, and the network is no chain of dense layers.
+            If a box is given, and the network is not a chain of dense layers.
         NetworkError
             If layers share their weights, or sum their units in groups.
 

@@ -38,10 +38,10 @@ def write_bionetgen(model: Model) -> str:
     number = {variable: place for place, variable in enumerate(species, start=1)}
     for i in species:
         if re.search(r"[\s#$]", ode.variables[i]) or not ode.variables[i]:
-            raise FileFormatError(f"the name {ode.variables[i]!r} cannot stand in a .net file")
+            raise FileFormatError(f"the name {ode.variables[i]!r} is not allowed in a .net file")
     for name in ode.parameters:
         if not re.fullmatch(NAME, name):
-            raise FileFormatError(f"the parameter {name!r} cannot stand in a .net file")
+            raise FileFormatError(f"the parameter {name!r} is not allowed in a .net file")
     rates: dict[str, str] = {}
     reactions: list[str] = []
     for row, terms in equations(ode):

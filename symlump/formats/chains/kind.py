@@ -93,7 +93,7 @@ def _check_generator(
         what = "probability" if chain == "dtmc" else "rate"
         raise FileFormatError(
             f"the {what} from {names[start[k]]} to {names[stop[k]]} is negative, {number_text(values[k])}; "
-            "negative may only be the diagonal of a generator, of a chain "
+            "only the diagonal of a generator may be negative, that of a chain "
             'in continuous time (chain="ctmc", on the command line: --chain ctmc)'
         )
     sums = _row_sums(start, values, len(names))

@@ -196,7 +196,7 @@ def read_head(source: Source) -> Head:
         what = (choices[1] or "mdp").upper()
         raise source.error(
             0,
-            f"this is a process with choices ({what}), which is no Markov chain, and is not supported",
+            f"this is a process with choices ({what}), which is not a Markov chain, and is not supported",
         )
     for first, pattern in ((1, _MRMC), (0, _PRISM)):
         head = pattern.match(text)

@@ -336,7 +336,7 @@ class _Reader:
                 name, start = tokens.take_name("a species")
                 self._position(name, start)
                 if name in seen:
-                    raise self.source.error(start, f"{quote(name)} stands in two blocks")
+                    raise self.source.error(start, f"{quote(name)} is in two blocks")
                 seen.add(name)
                 block.append(name)
                 if tokens.text != ",":

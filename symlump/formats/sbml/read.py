@@ -219,7 +219,7 @@ class ModelSymbols(Definitions):
             if constant and not boundary and name in changes:
                 raise self.document.error(
                     species,
-                    f"{quote(name)} is constant and no boundary species, and is changed by reactions",
+                    f"{quote(name)} is constant, is not a boundary species, and is changed by reactions",
                 )
             held = constant or boundary
             change = None if held else changes.get(name)
@@ -297,7 +297,7 @@ class ModelSymbols(Definitions):
             return moves
         if self.kinds.get(factor) != "parameter":
             raise self.document.error(
-                species, f"the conversion factor {quote(factor)} is no parameter"
+                species, f"the conversion factor {quote(factor)} is not a parameter"
             )
         return Call("*", (factor, moves))
 

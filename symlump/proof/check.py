@@ -227,10 +227,10 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     _natural(data["version"], "version")
     _name(data["kind"], "kind")
     if data["version"] not in VERSIONS:
-        raise Inconclusive(f"version {data['version']}; supported are 1, 2 and 3")
+        raise Inconclusive(f"version {data['version']}; known here are 1, 2 and 3")
     kind = data["kind"]
     if kind not in _KEYS:
-        raise Inconclusive(f"kind {kind!r}; supported are forward, backward and linear")
+        raise Inconclusive(f"kind {kind!r}; known here are forward, backward and linear")
     parts: dict[str, Any] = {}
     for key in [k for k in data if k not in ("format", "version", "kind")]:
         if key not in _KEYS[kind] or (key in _WITH_FUNCTIONS and data["version"] != 3):
@@ -250,7 +250,7 @@ def read_claim(data: Any, given: Any = None) -> Claim:
     for at, (_, what) in enumerate(parts["closure"].steps if "closure" in parts else ()):
         if (type(what) is int) != ("functions" in parts):
             due = "the number of a point" if "functions" in parts else "a monomial"
-            raise Misplaced(f"expected {due}", f"closure.steps[{at}][1]")
+            raise Misplaced(f"{due} is due here", f"closure.steps[{at}][1]")
     for number, records in enumerate(parts.get("maximality", ())):
         for at, (_, target, _) in enumerate(records):
             if (target is None) != (kind == "backward"):
@@ -374,7 +374,7 @@ def _read_given(given: Any) -> tuple[System, Functions]:
 
 
 def _wrong(value: object, due: str, path: str) -> NoReturn:
-    raise Misplaced(f"expected {due}, found {_shown(value)}", path)
+    raise Misplaced(f"{due} is due here, not {_shown(value)}", path)
 
 
 def _shown(value: object) -> str:
@@ -405,7 +405,7 @@ def _name(value: Any, path: str, due: str = "a name") -> str:
     if type(value) is not str:
         _wrong(value, due, path)
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise Misplaced(f"{value!a} is not valid text: an unpaired surrogate", path)
+        raise Misplaced(f"{value!a} is no text: half a pair of surrogates", path)
     return value
 
 
@@ -686,7 +686,7 @@ def where_defined(claim: Claim) -> str:
     except OSError:
         return ", where no denominator is 0"
     if zero:
-        raise Inconclusive(f"{zero} is a denominator and is 0 at every state that was tried")
+        raise Inconclusive(f"{zero} stands below a line and is 0 at every state that was tried")
     return f", where {unseen} is not 0" * bool(unseen)
 
 
@@ -1451,7 +1451,7 @@ def read_json(path: str) -> Any:
         return result
 
     def unknown(name: str) -> NoReturn:
-        raise ValueError(f"{name} is not a number")
+        raise ValueError(f"{name} is no number")
 
     text = _read_text(path)
     try:

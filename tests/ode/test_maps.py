@@ -101,7 +101,7 @@ def test_a_certificate_says_what_time_it_is_about() -> None:
     forged = {key: value for key, value in certificate.data.items() if key != "time"}
     assert check(forged).answer == "rejected" and "digest" in check(forged).reason
     assert "time" not in sl.lump(sl.ODE.from_text("a' = a"), sl.Backward()).certificate().data
-    with pytest.raises(FileFormatError, match='time: expected "discrete", found "continuous"'):
+    with pytest.raises(FileFormatError, match='time: "discrete" is due here, not "continuous"'):
         Certificate(certificate.data | {"time": "continuous"}).check()
     other = sl.ODE.from_text("a' = a/2; b' = b/2; c' = k*a*b", ["k"])
     assert certificate.check(other).reason == (

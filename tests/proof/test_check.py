@@ -70,7 +70,7 @@ def test_blocks_are_accepted_iff_the_definition_holds(system, method, data):
         ({"blocks": {"x0": ["x0", "x1", "x0"]}}, "twice"),
         ({"blocks": {"x0": ["x0", "x1"], "e": []}}, "empty"),
         ({"blocks": {"x0": ["x0", "x1", "w"]}}, "not a variable of the system"),
-        ({"kind": "sideways"}, "supported are forward, backward"),
+        ({"kind": "sideways"}, "known here are forward, backward"),
         ({"quotient": {}}, "exactly one equation per block"),
         ({"initial": [["x0"], ["x1"]]}, "x0 and x1 share a block, but not of the initial"),
     ],

@@ -235,9 +235,9 @@ def test_keys_inside_a_closure():
 @pytest.mark.parametrize(
     ("kind", "path", "value", "says"),
     [
-        ("forward", ("format",), "another", 'expected "symlump certificate", found "another"'),
+        ("forward", ("format",), "another", '"symlump certificate" is due here, not "another"'),
         ("forward", ("version",), -1, "a whole number from 0"),
-        ("forward", ("kind",), ["forward"], "expected a name, found a list"),
+        ("forward", ("kind",), ["forward"], "a name is due here, not a list"),
         ("forward", ("tolerance",), "0.0.1", "text such as"),
         ("forward", ("tolerance",), "-1", "text such as"),
         ("forward", ("tolerance",), "0.0", "text such as"),
@@ -254,8 +254,8 @@ def test_keys_inside_a_closure():
         ("forward", ("system", "S0", 0, 1), [["S0", 10**5000]], "a power"),
         ("forward", ("quotient", "E", 0, 1), [["E", 1], ["E", 2]], "E occurs twice in one monomial"),
         ("forward", ("maximality", 0, 0, 2), [["E", 1], ["E", 1]], "E occurs twice in one monomial"),
-        ("forward", ("maximality", 0, 0, 1), None, "expected the name of a variable, found null"),
-        ("backward", ("maximality", 0, 0, 1), "x1", 'expected null, found "x1"'),
+        ("forward", ("maximality", 0, 0, 1), None, "the name of a variable is due here, not null"),
+        ("backward", ("maximality", 0, 0, 1), "x1", 'null is due here, not "x1"'),
         ("linear", ("matrix", "y1", 0, 1), [["x", 2]], "one name with power 1"),
         ("linear", ("matrix", "y1", 0, 1), [["x", 1], ["y", 1]], "one name with power 1"),
         ("linear", ("matrix", "y1", 0, 1), [], "one name with power 1"),
@@ -282,7 +282,7 @@ def test_names_are_text():
     for key in ("system", "quotient", "blocks"):
         data = TRUE["forward"]
         assert f" {key}, a key: " in refusal(data | {key: data[key] | {"\ud800": []}})
-        assert f" {key}, a key: expected a name, found 1" in refusal(
+        assert f" {key}, a key: a name is due here, not 1" in refusal(
             data | {key: data[key] | {1: []}}
         )
     for name in ("", " ", "x.y", 'a"b', "\u0661", "\U0001f600", "A(b!1,c~P)", "a\nb"):
@@ -373,23 +373,23 @@ def test_names_in_records_belong_to_the_system():
     ("old", "new", "says"),
     [
         ('"kind":"linear"', '"kind":"linear","kind":"linear"', "a key occurs twice"),
-        ('"tolerance":"0"', '"tolerance":NaN', "NaN is not a number"),
-        ('"tolerance":"0"', '"tolerance":Infinity', "Infinity is not a number"),
-        ('"tolerance":"0"', '"tolerance":-Infinity', "-Infinity is not a number"),
+        ('"tolerance":"0"', '"tolerance":NaN', "NaN is no number"),
+        ('"tolerance":"0"', '"tolerance":Infinity', "Infinity is no number"),
+        ('"tolerance":"0"', '"tolerance":-Infinity', "-Infinity is no number"),
         (
             '"version":1',
             '"version":1.0',
-            "version: expected a whole number from 0 to 2^53 - 1, found 1.0",
+            "version: a whole number from 0 to 2^53 - 1 is due here, not 1.0",
         ),
         (
             '"version":1',
             '"version":1e0',
-            "version: expected a whole number from 0 to 2^53 - 1, found 1.0",
+            "version: a whole number from 0 to 2^53 - 1 is due here, not 1.0",
         ),
         (
             '"version":1',
             '"version":true',
-            "version: expected a whole number from 0 to 2^53 - 1, found true",
+            "version: a whole number from 0 to 2^53 - 1 is due here, not true",
         ),
         ('"x":', '"\\ud800":[],"x":', "a key: "),
         ('{"format"', '\ufeff{"format"', "this is not JSON"),

@@ -229,7 +229,7 @@ def test_one_side_may_have_functions_and_the_other_none(kind, where):
     if kind == "linear" and where == "system":
         record = {"observables": [], "start": [], "prime": 101, "steps": [[0, []]]}
         with pytest.raises(
-            checker.Unreadable, match=r"closure.steps\[0\]\[1\]: expected the number of a point"
+            checker.Unreadable, match=r"closure.steps\[0\]\[1\]: the number of a point is due here"
         ):
             check(claims("1") | {"closure": record})
 

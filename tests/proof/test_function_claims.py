@@ -208,7 +208,7 @@ def test_functions_are_there_or_the_key_is_not():
     record = {"observables": [[terms("x"), terms("x")]], "start": [0], "prime": 101}
     data = claimed("linear", {"x": "x"}, {"x": "x"})
     for steps in ([], [[0, 5]]):
-        with pytest.raises(Unreadable, match="functions: expected an object of functions"):
+        with pytest.raises(Unreadable, match="functions: an object of functions is due here"):
             check(data | {"functions": {}, "closure": record | {"steps": steps}})
     with pytest.raises(Unreadable, match=r"closure.steps\[0\]\[1\]: a monomial is due"):
         check(data | {"closure": record | {"steps": [[0, 5]]}})

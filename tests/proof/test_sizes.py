@@ -99,10 +99,10 @@ def test_numbers_stand_for_values(kind):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (None, "values[0]: expected text, a whole number or a monomial, found null"),
-        (True, "values[0]: expected text, a whole number or a monomial, found true"),
+        (None, "values[0]: text, a whole number or a monomial is due here, not null"),
+        (True, "values[0]: text, a whole number or a monomial is due here, not true"),
         (1.0, "values[0]: text, a whole number or a monomial"),
-        ({}, "values[0]: expected text, a whole number or a monomial, found an empty object"),
+        ({}, "values[0]: text, a whole number or a monomial is due here, not an empty object"),
         ([["x", 0]], "values[0][0][1]: a power"),
         ([[0, 1]], "values[0][0][0]: a name"),
         ([["x", 1], ["x", 1]], "values[0][1][0]: x occurs twice"),
@@ -117,7 +117,7 @@ def test_there_are_values():
     assert " values: this key is missing" in refused(
         {k: v for k, v in SHORT["linear"].items() if k != "values"}
     )
-    assert " values: expected a list" in refused(SHORT["linear"] | {"values": {}})
+    assert " values: a list is due here" in refused(SHORT["linear"] | {"values": {}})
     assert " values: a certificate of kind forward has no such key" in refusal(
         TRUE["forward"] | {"values": []}
     )

@@ -47,6 +47,8 @@ class Network:
         Whether a module of torch gives a dict with these keys.
     output_types : tuple of str
         The types of outputs that are whole numbers where the network came from, "" for others; none if nothing.
+    output_vectors : tuple of bool
+        Which outputs have no axis of samples where the network came from; none if no.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Network:
     output_names: tuple[str, ...] = ()
     as_dict: bool = False
     output_types: tuple[str, ...] = ()
+    output_vectors: tuple[bool, ...] = ()
     source: Network | None = field(default=None, init=False)  # see simplify.as_read
 
     def __post_init__(self) -> None:

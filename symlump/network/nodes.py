@@ -63,12 +63,15 @@ class Input(Node):
         Its name where the network came from, and will be where it goes; empty where that is its own.
     whole : str
         The type of whole numbers there, as numpy names it.
+    vector : bool
+        There it has no axis of samples.
     """
 
     size: Shape
     values: int = 0
     called: str = ""
     whole: str = "int64"
+    vector: bool = False
 
     def drawn(self, generator: np.random.Generator, count: int) -> FloatArray:
         """Samples: standard normal, or whole numbers of equal chances."""

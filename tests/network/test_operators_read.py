@@ -219,3 +219,41 @@ def test_functions_of_torch_by_other_names(name: str) -> None:
     model, x = Between(), torch.randn(20, 3)
     result: Any = sl.compress(model, sl.AFDE(eps=0), example=x)
     assert torch.allclose(result.model(x), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [4, 1])
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_vector_goes_in_and_out_as_one(size: int, rows: bool, tmp_path: Path) -> None:
+    """Without an axis of samples; and a file that adds one gives what it gave."""
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Relu", ["a"], ["b"]),
+        node("MatMul", ["b", "v"], ["c" if rows else "y"]),
+    ]
+    weights = {"w": normal(size, 6), "v": normal(6, 2)}
+    if rows:
+        nodes.append(node("Reshape", ["c", "s"], ["y"]))
+        weights["s"] = np.array([1, 2])
+    shape = [1, 2] if rows else [2]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "vector",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [size])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    opsets = [onnx.helper.make_opsetid("", 20)]
+    path, again = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    network: Any = sl.read_onnx(path)
+    small: Any = sl.compress(network, sl.AFDE(eps=0)).network
+    x = normal(size)
+    expected = run(path, x)
+    for net in (network, small):
+        sl.write_onnx(net, again)
+        onnx.checker.check_model(again, full_check=True)
+        found = run(again, x)
+        assert found.shape == expected.shape
+        assert np.allclose(found, expected, atol=1e-5)
+        sl.write_onnx(sl.read_onnx(again), again)  # once more
+        assert np.array_equal(run(again, x), found)

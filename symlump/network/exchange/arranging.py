@@ -214,6 +214,8 @@ class Arranger:
         NetworkError
             If axis 0 is not that of the samples.
         """
+        if self.samples == 1 and len(x.axes) > 1 and not x.axes[0]:
+            x = x.with_sample()
         if not x.samples_first:
             raise NetworkError(
                 f"{name}: axis 0 of a value of shape {shape_text(x.shape)} is not that of the samples alone; "

@@ -132,6 +132,7 @@ class _Reader:
         self._names: dict[int, str] = {}
         self._dtype: int | None = None
         self._depth = 0  # of branches
+        self._vector = False  # whether an input has no axis of samples
         graph = model.graph
         cell = next((node for node in graph.node if node.op_type in ("RNN", "GRU", "LSTM")), None)
         if cell is not None and not leave_untouched:
@@ -161,6 +162,10 @@ class _Reader:
         for number, node in in_order(graph.node):
             self._node(number, node)
         outputs = [self._value(value.name, "the result") for value in graph.output]
+        plain = [v.with_sample() if self._vector and isinstance(v, View) else v for v in outputs]
+        pairs = zip(plain, outputs, strict=True)
+        vectors = tuple(isinstance(p, View) and len(p.axes) > len(v.axes) for p, v in pairs)
+        outputs = plain
         for given, value in zip(graph.output, outputs, strict=True):
             if not isinstance(value, View):
                 raise NetworkError(
@@ -177,7 +182,7 @@ class _Reader:
         kinds = [value.type.tensor_type.elem_type for value in graph.output]
         types = tuple(self._numpy_name(kind) if kind in _WHOLE else "" for kind in kinds)
         built = self._build.network(outputs, DTYPES[self._dtype])
-        built = replace(built, output_names=names, output_types=types)
+        built = replace(built, output_names=names, output_types=types, output_vectors=vectors)
         self.network: Network = self._origins.marked(as_read(built), built.layers)
 
     def _input(self, value: Any) -> None:
@@ -198,13 +203,16 @@ class _Reader:
                 f"{_counted(self._build.samples)}; leave that axis open, or state it with shape=…"
             )
         self._build.samples = samples
-        self._values[value.name] = self._build.given(
+        vector = len(value.type.tensor_type.shape.dim) == 1 and bool(sizes)
+        view = self._build.given(
             clean_input(value.name),
             sizes,
             whole_numbers,
             called=value.name,
             whole=self._numpy_name(kind),
+            vector=vector,
         )
+        self._values[value.name] = replace(view, axes=view.axes[1:]) if vector else view
 
     def _numpy_name(self, kind: int) -> str:
         return str(self._onnx.helper.tensor_dtype_to_np_dtype(kind).name)
@@ -234,6 +242,7 @@ class _Reader:
                 f"{value.name}={example.replace(', ', ',')}"
             )
         if len(sizes) == 1 and sizes[0]:  # a vector, without an axis of samples
+            self._vector = True
             return (sizes[0],), 1
         return tuple(sizes[1:]), sizes[0] or SAMPLES
 

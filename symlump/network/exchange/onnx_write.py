@@ -115,6 +115,11 @@ class _Writer:
         self._weights: list[Any] = []
         self._taken: set[str] = set()
         given = {node.name: self._free(node.called or node.name) for node in graph.inputs}
+        rows = {
+            node.name: self._free(f"{given[node.name]}.row") for node in graph.inputs if node.vector
+        }
+        self._vectors = {rows[name]: given[name] for name in rows}
+        given |= rows
         names = graph.output_names or ("output",) * len(graph.outputs)
         outputs = [self._free(name) for name in names]
         graph = self._graph = _renamed(graph, given, {*self._taken})
@@ -133,7 +138,12 @@ class _Writer:
             if node.name not in within:
                 self._write(node)
         types = graph.output_types or ("",) * len(outputs)
+        vectors = graph.output_vectors or (False,) * len(outputs)
+        flat = {output for output, vector in zip(outputs, vectors, strict=True) if vector}
         for output, name, whole in zip(outputs, graph.outputs, types, strict=True):
+            if output in flat:
+                row = self._integers(f"{output}.axes", [0])
+                name = self._add("Squeeze", [name, row], self._free(f"{output}.vector"))
             if whole:
                 to = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(whole))
                 self._add("Cast", [name], output, to=to)
@@ -142,11 +152,16 @@ class _Writer:
 
         def described(name: str, of: str, type_: Any) -> Any:
             kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(type_))
-            shape = ["samples", *graph.shapes[of]]
+            alone = name in flat or name in self._vectors.values()
+            shape = [*([] if alone else ["samples"]), *graph.shapes[of]]
             return self._helper.make_tensor_value_info(name, kind, shape)
 
         inputs = [
-            described(node.name, node.name, node.whole if node.values else self._float)
+            described(
+                self._vectors.get(node.name, node.name),
+                node.name,
+                node.whole if node.values else self._float,
+            )
             for node in graph.inputs
         ]
         results = [
@@ -195,6 +210,9 @@ class _Writer:
     def _write(self, node: Node) -> None:
         name, inputs = node.name, list(node.inputs)
         match node:
+            case Input(vector=True):
+                rows = self._integers(f"{name}.axes", [0])
+                self._add("Unsqueeze", [self._vectors[name], rows], name)
             case Input():
                 pass
             case Real():

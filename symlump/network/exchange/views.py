@@ -74,6 +74,19 @@ class View:
         """Whether axis 0 is that of the samples, and nothing else."""
         return bool(self.axes) and [piece.axis for piece in self.axes[0]] == [-1]
 
+    def with_sample(self) -> View:
+        """The same with an axis 0 for one sample, if it has none.
+
+        Examples
+        --------
+        >>> View("x", (all_of(0, 4),)).with_sample().shape
+        (1, 4)
+        """
+        if any(piece.axis < 0 for axis in self.axes for piece in axis):
+            return self
+        others = self.axes[1:] if len(self.axes) > 1 and not self.axes[0] else self.axes
+        return replace(self, axes=((Piece(-1, 1),), *others))
+
     def of(self, name: str) -> View:
         """Another value of the same shape, in the same view."""
         return replace(self, name=name, label="")

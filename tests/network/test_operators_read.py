@@ -128,13 +128,20 @@ def test_operators(row: str, tmp_path: Path) -> None:
         ),
         (node("Selu", ["x"], ["y"], alpha=1.0, gamma=1.050701), "alpha=1.0 is not read of Selu"),
         (
+            node("Resize", ["x", "", "", "z"], ["y"], nearest_mode="ceil"),
+            r"nearest_mode=ceil is not read with the sizes \(10, 10\)",
+        ),
+        (node("Pad", ["x", "p"], ["y"], mode="reflect"), "mode=reflect is not read"),
+        (
             node("GroupNormalization", ["x", "s", "s"], ["y"], num_groups=3),
             "num_groups=3 is not read for 4 channels",
         ),
     ],
 )
 def test_the_attribute_at_fault_is_named(operator: Any, told: str, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "odd.onnx", operator, {"s": normal(4)}, (4, 5, 5), 21)
+    held = {"s": normal(4), "z": np.array([1, 4, 10, 10]), "p": np.array([0, 0, 1, 1] * 2)}
+    held = {name: array for name, array in held.items() if name in operator.input}
+    path = file_of(tmp_path / "odd.onnx", operator, held, (4, 5, 5), 21)
     with pytest.raises(NetworkError, match=told):
         sl.read_onnx(path)
 

@@ -6,27 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from symlump.errors import NetworkError
 from symlump.network.exchange.doubts import doubtful, product
 from symlump.network.exchange.onnx_constants import are_arrays, floats
-from symlump.network.exchange.onnx_shape_ops import Attributes, Inputs, ShapeOperators
+from symlump.network.exchange.onnx_shape_ops import (
+    Attributes,
+    Inputs,
+    ShapeOperators,
+    refuse_attribute,
+)
 from symlump.network.exchange.views import View
 from symlump.network.nodes import Shape
 
 _PADDED = (b"NOTSET", b"VALID", b"")
-
-
-def refuse_attribute(name: str, a: Attributes, attribute: str, where: str = "") -> NetworkError:
-    """An error that names an attribute and its value.
-
-    Examples
-    --------
-    >>> print(refuse_attribute("pool", {"auto_pad": b"SAME_ODD"}, "auto_pad"))
-    pool: auto_pad=SAME_ODD is not read
-    """
-    value = a.get(attribute)
-    told = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return NetworkError(f"{name}: {attribute}={told} is not read{where and f' {where}'}")
 
 
 class LayerOperators(ShapeOperators):

@@ -24,7 +24,8 @@ from symlump.network.activations.table import (
 )
 from symlump.network.exchange.doubts import product
 from symlump.network.exchange.onnx_constants import constant, floats
-from symlump.network.exchange.onnx_layer_ops import LayerOperators, refuse_attribute
+from symlump.network.exchange.onnx_layer_ops import LayerOperators
+from symlump.network.exchange.onnx_shape_ops import refuse_attribute
 from symlump.network.exchange.views import View
 
 Array = npt.NDArray[Any]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symlump.errors import NetworkError
 from symlump.network.exchange.build import GraphBuilder
 from symlump.network.exchange.onnx_constants import axes_of, floats
 from symlump.network.exchange.views import View
@@ -18,6 +19,19 @@ Attributes = dict[str, Any]
 #: ONNX's numbers for real types, in which a network computes.
 _REAL = (1, 10, 11, 16)
 _ALL = 10**6  # as the end of a range of samples: all of them
+
+
+def refuse_attribute(name: str, a: Attributes, attribute: str, where: str = "") -> NetworkError:
+    """An error that names an attribute and its value.
+
+    Examples
+    --------
+    >>> print(refuse_attribute("pool", {"auto_pad": b"SAME_ODD"}, "auto_pad"))
+    pool: auto_pad=SAME_ODD is not read
+    """
+    value = a.get(attribute)
+    told = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return NetworkError(f"{name}: {attribute}={told} is not read{where and f' {where}'}")
 
 
 class ShapeOperators:
@@ -128,12 +142,9 @@ class ShapeOperators:
         if not any(before) and not any(after):
             return x[0]
         value = x[2] if len(x) > 2 and x[2] is not None else a.get("value", 0.0)
-        if (
-            a.get("mode", b"constant") != b"constant"
-            or before[0]
-            or after[0]
-            or np.size(value) != 1
-        ):
+        if a.get("mode", b"constant") != b"constant":
+            raise refuse_attribute(name, a, "mode")
+        if before[0] or after[0] or np.size(value) != 1:
             return None
         return self.build.padded(name, x[0], before[1:], after[1:], float(np.ravel(value)[0]))
 
@@ -161,6 +172,11 @@ class ShapeOperators:
         if mode == "nearest" and ((how == "asymmetric" and a.get("nearest_mode") == b"floor")
                                   or (whole and floor and half)):  # fmt: skip
             return self.build.resized(name, x[0], target[2:], "nearest", None)
+        if mode == "nearest":
+            odd = "nearest_mode" if not floor else "coordinate_transformation_mode"
+            usual = {"nearest_mode": b"round_prefer_floor"}
+            usual["coordinate_transformation_mode"] = b"half_pixel"
+            raise refuse_attribute(name, usual | a, odd, f"with the sizes {tuple(target[2:])}")
         rank = len(shape) - 2
         if mode == "linear" and rank in (1, 2) and (half or how == "align_corners"):
             kind = "bilinear" if rank == 2 else "linear"

@@ -416,9 +416,12 @@ def test_options_that_say_nothing_are_refused():
     for make, says in (
         (lambda: sl.TruncatedSVD(rank=2, relative_to="output"), "has no effect with rank=2"),
         (lambda: sl.Symmetric(eps=0.1, proof=True), "proof=True is for eps=0"),
-        (lambda: sl.compress(net, sl.Symmetric(), example=torch.zeros(1, 3)), "how a torch module"),
-        (lambda: sl.compress(net, sl.Symmetric(), leave_untouched=True), "how a torch module"),
-        (lambda: sl.sweep(net, [0], example=torch.zeros(1, 3)), "how a torch module"),
+        (
+            lambda: sl.compress(net, sl.Symmetric(), example=torch.zeros(1, 3)),
+            "apply to torch modules",
+        ),
+        (lambda: sl.compress(net, sl.Symmetric(), leave_untouched=True), "apply to torch modules"),
+        (lambda: sl.sweep(net, [0], example=torch.zeros(1, 3)), "apply to torch modules"),
     ):
         with pytest.raises(MethodError, match=says):
             make()

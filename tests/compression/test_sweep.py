@@ -133,7 +133,7 @@ def test_a_network_with_branches_and_convolutions():
     assert again.to_csv() == table.to_csv()
     (boxed,) = sl.sweep(model, [1.0], example=example[..., :3, :3], box=(-0.1, 0.1)).rows
     assert 0 < boxed.observed <= boxed.bound < 1
-    with pytest.raises(MethodError, match="how a torch module is read"):
+    with pytest.raises(MethodError, match="apply to torch modules"):
         sl.sweep(graph, [0], example=example)
 
 

@@ -138,7 +138,7 @@ def test_nothing_short_is_missed_and_nothing_goes_on_forever():
     assert solution(model(A, reaction(0, ["A"]), event(blink, TWICE)), [0, 100])["A"][1] == 2
     ping = event(("<gt/>", "A", 0), {"A": -1}, initial="false")
     pong = event(("<lt/>", "A", 0), {"A": 1}, name="f")
-    with pytest.raises(FailureError, match="without end at time 0"):
+    with pytest.raises(FailureError, match="endlessly at time 0"):
         solution(model(A, reaction(0, ["A"]), ping, pong))
     back = model(A, reaction(0, ["A"]), event(AT_ONE, TWICE, delay=("-", "A")))
     with pytest.raises(FailureError, match="event e has the delay -1 at time 1"):

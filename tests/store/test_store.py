@@ -172,6 +172,13 @@ def change(path, table, sql):
         ("variables", "select * replace (true as parameter) from {}", "equation of a parameter"),
         (
             "variables",
+            "select * replace (name || chr(27) || '[31m' as name) from {}",
+            "4 names hold",
+        ),
+        ("variables", "select * replace (name || chr(10) as name) from {}", "names hold control"),
+        ("variables", "select * replace (name || chr(8232) as name) from {}", "ends of lines"),
+        (
+            "variables",
             "select * replace (part - 1 as part) from {}",
             "a negative part; the first is 0",
         ),

@@ -197,7 +197,7 @@ def test_a_folder_of_networks(tmp_path, capsys):
     [
         ([], "several files make one table: add --table"),
         (["--table", "t.csv", "-o", "small.ode"], "--output is for one file"),
-        (["--table", "t.csv", "--jobs", "0"], "at least one process"),
+        (["--table", "t.csv", "--jobs", "0"], "give 1 or more"),
         (["-", "--table", "t.csv"], "standard input cannot"),
         (["--table", "t.csv", "--method", "constrained"], "needs at least one --observable"),
         (["--table", "t.csv", "--observable", "x"], "is for --method constrained"),

@@ -192,7 +192,7 @@ def test_what_is_refused():
     model, x = multilayer(2, (4,), 1), np.ones((5, 2))
     y = np.ones((5, 1))
     for arguments, options, says in (
-        (((x, y), [0.2, 0.1]), {}, "step 2 is 0.1, less than a step before it"),
+        (((x, y), [0.2, 0.1]), {}, "step 2 is 0.1, smaller than an earlier step"),
         (((x, y), [-0.1]), {}, "schedule: step 1=-0.1"),
         (((x, y), ["half"]), {}, "schedule: step 1='half'"),
         (((x, y), [0.1]), {"epochs": -1}, "epochs=-1"),

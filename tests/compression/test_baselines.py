@@ -181,7 +181,7 @@ def test_what_cannot_be_reached():
 @pytest.mark.parametrize("method", [sl.Magnitude, partial(sl.Wanda, inputs=np.ones((4, 5)))])
 def test_no_more_than_all_parameters_go(method):
     network = chain(0)
-    with pytest.raises(MethodError, match=r"eps=1\.5: of pruning it is the share .*, at most 1"):
+    with pytest.raises(MethodError, match=r"eps=1\.5: for pruning it is the share .*, at most 1"):
         method(eps=1.5)
     with pytest.raises(MethodError, match=r"eps=1\.5"):
         sl.sweep(network, [0.5, 1.5], method=method(retain=0.5))

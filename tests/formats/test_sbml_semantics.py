@@ -424,7 +424,7 @@ def test_packages_that_change_the_model_are_refused_by_name(name):
         (model(A, start("Z", 1)), "an initial assignment to 'Z', which is not defined"),
         (model(A, rule("A", 1), start("A", 1)), "two initial assignments or rules are for 'A'"),
         (model(A, rule("A", 1), DECAY), "'A' is changed by reactions, and has a rule"),
-        (model(A.replace('constant="false"', 'constant="true"'), DECAY), "'A' is constant and no bound"),
+        (model(A.replace('constant="false"', 'constant="true"'), DECAY), "'A' is constant, is not a bound"),
         (model(species("A", 'initialAmount="1" initialConcentration="1"')), "'A' has an initial amount and"),
         (model(A, rule("A", 1).replace("assignmentRule", "algebraicRule")), "algebraic rules"),
         (model(A, parameter("k").replace("false", "true"), rule("k", 1)), "'k' is constant, and has a rule"),

@@ -41,6 +41,27 @@ def computes_as_its_class(module: nn.Module) -> bool:
     return not any(hooks) and "forward" not in vars(module)
 
 
+def agree(found: torch.Tensor, wanted: torch.Tensor, dtype: str) -> bool:
+    """Whether two results are one but for rounding in a network's dtype, relative to the largest number.
+
+    Whole numbers and truth values are compared as real ones.
+
+    Examples
+    --------
+    >>> agree(torch.tensor([1.0, 100.0]), torch.tensor([1.05, 100.0]), "float32")
+    True
+    >>> [agree(torch.ones(1), wanted, "float32") for wanted in (torch.tensor([1.05]), torch.ones(2))]
+    [False, False]
+    """
+    slack = {"float64": 1e-8, "float32": 1e-3}.get(dtype, 0.05)
+    a, b = (
+        c.cpu() if c.is_floating_point() or c.is_complex() else c.cpu().to(getattr(torch, dtype))
+        for c in (found, wanted)
+    )
+    size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
+    return a.shape == b.shape and torch.allclose(a, b, slack, slack * size, equal_nan=True)
+
+
 @dataclass(frozen=True)
 class Slot:
     """Stands in a :class:`TorchCall` for the value of an input (its number), or for its count of samples."""

@@ -236,6 +236,44 @@ def test_hooks_on_what_reads_no_units_stay() -> None:
     assert torch.allclose(small.model(x), whole(x), atol=1e-5)
 
 
+class Signed(nn.Module):
+    """It gives numbers, and whether they are above 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.head(self.rnn(x)[0])
+        return y, y > 0
+
+
+def test_truth_values_among_the_results_are_compared_too() -> None:
+    torch.manual_seed(0)
+    model = Signed()
+    with torch.no_grad():
+        for p in model.rnn.parameters():
+            for gate in range(3):
+                p[4 * gate + 2 : 4 * gate + 4] = p[4 * gate : 4 * gate + 2]
+        model.rnn.weight_hh_l0[:, 2:] = model.rnn.weight_hh_l0[:, :2]
+    x = torch.randn(3, 5, 2)
+    small: Any = sl.compress(model, sl.AFDE(eps=0))
+    assert small.exact and small.model.rnn.hidden_size == 2
+    assert torch.equal(small.model(x)[1], model(x)[1])
+
+
+class Uncopied:
+    def __deepcopy__(self, memo: object) -> None:
+        raise RuntimeError
+
+
+def test_what_cannot_be_copied_is_named_whatever_its_error_says() -> None:
+    model = Signed()
+    model.rest = Uncopied()  # type: ignore[assignment]
+    with pytest.raises(NetworkError, match=r"Signed cannot be copied.*\(RuntimeError\)"):
+        sl.compress(model, sl.AFDE(eps=0))
+
+
 def test_what_no_reading_sees_is_found_by_running() -> None:
     """A dense layer whose call does more than its forward pass."""
     model = Tagger(nn.GRU(2, 4, batch_first=True), nn.Linear(4, 2))  # type: ignore[arg-type]

@@ -10,10 +10,11 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from symlump.errors import NetworkError
+from symlump.network.exchange.calls import first_line
 from symlump.network.gradients import evaluating
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
+from symlump.network.torch_parts import agree
 
-_SLACK = {"float64": 1e-8, "float32": 1e-3}  # relative to the largest number; others 0.05
 _SAMPLES, _STEPS, _SEED = 2, 3, 0
 
 
@@ -38,7 +39,7 @@ def copy_module(model: nn.Module) -> Any:
         raise NetworkError(
             f"this {type(model).__name__} cannot be copied{where}, and a smaller model is a copy with other "
             "weights. Of old weight norms take the hook off, with torch.nn.utils.remove_weight_norm or "
-            f"remove_spectral_norm ({str(error).splitlines()[0][:120]})"
+            f"remove_spectral_norm ({first_line(error)[:120]})"
         ) from None
 
 
@@ -97,13 +98,8 @@ def _run(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 def _compare(
     model: nn.Module, wanted: list[torch.Tensor], found: list[torch.Tensor], dtype: str
 ) -> None:
-    slack = _SLACK.get(dtype, 0.05)
-    same = len(found) == len(wanted)
-    for a, b in zip(found, wanted, strict=False):
-        size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
-        same = same and a.shape == b.shape
-        same = same and torch.allclose(a, b, slack, slack * size, equal_nan=True)
-    if not same:
+    pairs = zip(found, wanted, strict=False)
+    if len(found) != len(wanted) or not all(agree(a, b, dtype) for a, b in pairs):
         raise NetworkError(
             f"what was read of this {type(model).__name__} does not compute what the module does on random "
             "input; a module that keeps a state or is changed from outside cannot be read"

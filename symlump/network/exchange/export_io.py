@@ -50,7 +50,7 @@ from symlump.network.nodes import Shape
 from symlump.network.simplify import as_read
 from symlump.network.step_nodes import Untouched
 from symlump.network.torch_module import DTYPES, graph_module
-from symlump.network.torch_parts import Held, Slot, TorchCall
+from symlump.network.torch_parts import Held, Slot, TorchCall, agree
 
 _OFFER = "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
 
@@ -139,15 +139,9 @@ def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -
     with torch.no_grad():
         result = graph_module(network).eval()(*(x.cpu() for x in given))
     found = tree_leaves(result)
-    slack = {"float64": 1e-8, "float32": 1e-3}.get(network.dtype, 0.05)
     for a, b in zip(found, wanted, strict=True):
         # Some steps on whole numbers give real ones in one of the two, and whole ones in the other.
-        a, b = (
-            c.cpu() if c.is_floating_point() else c.cpu().to(getattr(torch, network.dtype))
-            for c in (a, b)
-        )
-        size = float(b.abs().nan_to_num().max()) if b.numel() else 0.0
-        if a.shape != b.shape or not torch.allclose(a, b, slack, slack * size, equal_nan=True):
+        if not agree(a, b, network.dtype):
             raise NetworkError(
                 "what was read does not compute what the module does on the example; a module that "
                 "draws random numbers, keeps a state or is changed by hooks cannot be read"

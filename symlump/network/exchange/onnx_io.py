@@ -114,9 +114,8 @@ class _Reader:
     ) -> None:
         self._onnx, self._leave, self._given = onnx, leave_untouched, dict(shape)
         self._stated, self._model = shape, model
-        self._tried = (
-            tried  # whether what is left untouched is computed once, as large as it may be
-        )
+        # Whether what is left untouched is computed once, as large as it may be.
+        self._tried = tried
         self._shapes: dict[str, tuple[int, Shape]] = {}
         self._told = ""  # why nothing can be left untouched
         if leave_untouched:

@@ -17,7 +17,13 @@ from symlump.network.exchange.onnx_shape_ops import (
 from symlump.network.exchange.views import View
 from symlump.network.nodes import Shape
 
-_PADDED = (b"NOTSET", b"VALID", b"")
+_PADDED, _SAME = (b"NOTSET", b"VALID", b""), (b"SAME_UPPER", b"SAME_LOWER")
+
+
+def _halved(total: list[int], how: bytes) -> list[int]:
+    """Padding in all, as all befores and all afters; of odd numbers SAME_UPPER has more after."""
+    less, more = [t // 2 for t in total], [-(-t // 2) for t in total]
+    return less + more if how == b"SAME_UPPER" else more + less
 
 
 class LayerOperators(ShapeOperators):
@@ -83,16 +89,12 @@ class LayerOperators(ShapeOperators):
         )
         pads = list(a.get("pads", [0] * 2 * rank))
         how = a.get("auto_pad", b"NOTSET")
-        if how in (
-            b"SAME_UPPER",
-            b"SAME_LOWER",
-        ):  # so that the grid is as often larger as the stride
+        if how in _SAME:  # so that the grid is as often larger as the stride
             reach = zip(weight.shape[2:], stride, dilation, extra, strict=True)
             total = [d * (k - 1) + 1 - s + e for k, s, d, e in reach]
             if min(total) < 0:
                 raise refuse_attribute(name, a, "auto_pad", "for windows smaller than the stride")
-            pads = [t // 2 for t in total] + [-(-t // 2) for t in total]
-            pads = pads if how == b"SAME_UPPER" else pads[rank:] + pads[:rank]
+            pads = _halved(total, how)
         elif how not in _PADDED:
             raise refuse_attribute(name, a, "auto_pad")
         both = tuple(min(pair) for pair in zip(pads[:rank], pads[rank:], strict=True))
@@ -116,12 +118,10 @@ class LayerOperators(ShapeOperators):
         dilation = tuple(a.get("dilations", [1] * rank))
         pads = list(a.get("pads", [0] * 2 * rank))
         how = a.get("auto_pad", b"NOTSET")
-        if how in (b"SAME_UPPER", b"SAME_LOWER") and len(shape) == rank + 1:
+        if how in _SAME and len(shape) == rank + 1:
             grid = zip(shape[1:], kernel, stride, dilation, strict=True)
             total = [max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n) for n, k, s, d in grid]
-            pads = [t // 2 for t in total] + [-(-t // 2) for t in total]
-            if how == b"SAME_LOWER":
-                pads = pads[rank:] + pads[:rank]
+            pads = _halved(total, how)
         elif how not in _PADDED:
             raise refuse_attribute(name, a, "auto_pad")
         return stride, tuple(pads), dilation
@@ -178,9 +178,8 @@ class LayerOperators(ShapeOperators):
         back = self.build.reshaped(name, value, shape)
         if back is None:
             return None
-        each = (
-            shape[1] // groups if self.opset < 21 else 1
-        )  # then one number was held for each group
+        # Before opset 21 one number is held for each group.
+        each = shape[1] // groups if self.opset < 21 else 1
         spread = (-1, *(1,) * (len(shape) - 2))
         factor, offset = (np.repeat(floats(part), each).reshape(spread) for part in x[1:3])
         return self.build.scale(f"{name}.scale", back, factor, offset)

@@ -126,7 +126,6 @@ def _step(row: SweepRow, shown: Shown) -> dict[str, Any]:
         colour[[ode.index[name] for name in members]] = number
         styles[place] = _highlight(css_background(number))
     retained = getattr(row.result, "retained", None)  # of networks
-    wrong = None if row.accuracy is None else 1 - row.accuracy
     size = "term" if retained is None else "parameter"
     return {
         "tolerance": row.eps,
@@ -142,7 +141,7 @@ def _step(row: SweepRow, shown: Shown) -> dict[str, Any]:
             for name in MEASURED
         },
         "error": next(
-            (v for v in (wrong, row.loss, row.observed, row.defect) if v is not None), 0.0
+            v for v in (row.misclassified, row.loss, row.observed, row.defect) if v is not None
         ),
         "upper": row.bound,
         "colour": colour.tolist(),

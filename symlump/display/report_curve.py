@@ -159,15 +159,9 @@ def _stairs(x: Sequence[float], y: Sequence[float], end: float | None = None) ->
 
 def _key(steps: Sequence[dict[str, Any]]) -> str:
     """What the lines mean, of those that are there."""
-    kinds = ("accuracy", "loss", "observed")
-    errors = next((s for s in kinds if steps[0].get(s) is not None), "defect")
-    names = {
-        "accuracy": "misclassified",
-        "loss": "loss",
-        "observed": "observed error",
-        "defect": "defect δ",
-    }
-    entries = [("blocks", "blocks"), ("error", names[errors])]
+    names = {"accuracy": "misclassified", "loss": "loss", "observed": "observed error"}
+    error = next((said for s, said in names.items() if steps[0].get(s) is not None), "defect δ")
+    entries = [("blocks", "blocks"), ("error", error)]
     if any(step["upper"] is not None for step in steps):
         entries.append(("bound", "certified bound"))
     shown = "".join(f'<span><i class="{line}"></i>{name}</span>' for line, name in entries)

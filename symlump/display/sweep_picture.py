@@ -11,14 +11,13 @@ from symlump.display.drawing import PALETTE, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from symlump.tolerances.rows import SweepRow
     from symlump.tolerances.sweep import Sweep
 
 _ERRORS = {
     "bound": ("certified bound", PALETTE[5], "s", "-"),
     "observed": ("observed error", PALETTE[2], "^", "--"),
     "loss": ("loss", PALETTE[6], "D", "-."),
-    "wrong": ("misclassified", PALETTE[3], "X", "-."),
+    "misclassified": ("misclassified", PALETTE[3], "X", "-."),
     "defect": ("defect δ", PLAIN_INK, "v", ":"),
 }
 
@@ -57,7 +56,7 @@ def draw_sweep(sweep: Sweep) -> Figure:
     upper.set_ylim(bottom=0)
     upper.set_title(sweep.subject, fontsize=11)
     for name, (label, colour, marker, line) in _ERRORS.items():
-        points = [(row.eps, _error(row, name)) for row in sweep.rows]
+        points = [(row.eps, getattr(row, name)) for row in sweep.rows]
         known = [(e, v) for e, v in points if v is not None]
         if known:
             x, y = zip(*known, strict=True)
@@ -69,7 +68,7 @@ def draw_sweep(sweep: Sweep) -> Figure:
         value
         for row in sweep.rows
         for name in _ERRORS
-        if (value := _error(row, name)) is not None and value > 0
+        if (value := getattr(row, name)) is not None and value > 0
     ]
     if errors:
         # Where ε is 0 a bound is the rounding of the arithmetic; more decades would leave no room to the rest.
@@ -81,14 +80,6 @@ def draw_sweep(sweep: Sweep) -> Figure:
     for axes in (upper, lower):
         axes.grid(True, which="major", alpha=0.25)
     return figure
-
-
-def _error(row: SweepRow, name: str) -> float | None:
-    """What a row says, if it does; of an accuracy, its distance to 1."""
-    if name == "wrong":
-        return None if row.accuracy is None else 1 - row.accuracy
-    value: float | None = getattr(row, name)
-    return value
 
 
 def _decade(values: list[float]) -> float:

@@ -59,7 +59,7 @@ class SweepRow:
     observed : float or None
         The largest error seen: for a network over samples of the box, for a system over simulations.
     loss : float or None
-        Mean squared error, where data was given.
+        Mean squared error, where data with values of the outputs was given.
     result : Lumping, LinearLumping, Compression or RecurrentCompression
     accuracy : float or None
         The share of samples classified correctly, where data with class numbers was given.
@@ -74,6 +74,11 @@ class SweepRow:
     loss: float | None
     result: Result
     accuracy: float | None = None
+
+    @property
+    def misclassified(self) -> float | None:
+        """The share of samples classified wrongly: like the loss, an error."""
+        return None if self.accuracy is None else 1 - self.accuracy
 
 
 #: A result at a tolerance as a row.

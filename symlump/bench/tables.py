@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symlump.bench.tasks import METHODS, PRUNING, REFITTED, SOURCES
+from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +92,7 @@ class Summary:
     @property
     def seeds_text(self) -> str:
         """How many seeds, in words."""
-        return f"{self.seeds} seed" + ("s" if self.seeds > 1 else "")
+        return count_text(self.seeds, "seed")
 
     def cell(self, dataset: str, method: str, share: float, what: str = "mse") -> TableCell | None:
         """Mean and deviation of one column."""

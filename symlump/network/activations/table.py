@@ -20,6 +20,7 @@ from symlump.errors import NetworkError
 from symlump.network.activations.activation import Activation, piecewise_linear, smooth
 from symlump.network.activations.rules import Letters, Rule
 from symlump.network.activations.special_points import at, multiples_of_pi, roots
+from symlump.ode.notation import count_text
 from symlump.suggest import did_you_mean
 
 _ODD, _EVEN = (-1, Fraction(0)), (1, Fraction(0))
@@ -364,7 +365,7 @@ def activation(name: str) -> Activation:
             wanted = "the coefficients as numbers, lowest power first, as in polynomial:0,1,0.5"
             raise NetworkError(
                 f"activation {name!r}: after the colon give "
-                + (wanted if count is None else f"{count} finite number" + "s" * (count > 1))
+                + (wanted if count is None else count_text(count, "finite number"))
             )
         return make(*values)
     raise NetworkError(

@@ -40,6 +40,7 @@ from symlump.network.network import Network
 from symlump.network.nodes import Affine
 from symlump.network.simplify import meant
 from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.notation import count_text
 
 #: Cuts of the box made without being asked, where the network is small enough for them.
 DEFAULT_SPLITS = 255
@@ -150,7 +151,7 @@ class NetworkBound:
         if self.relaxation is None:
             how = "intervals; linear relaxation of so wide a network on request, splits=0"
         else:
-            parts = f"{self.boxes} part" + ("" if self.boxes == 1 else "s")
+            parts = count_text(self.boxes, "part")
             how = f"linear relaxation in {parts}; intervals {at_most(self.intervals.max())}"
             if "interval" in self.methods:
                 how = f"by output the better of intervals and linear relaxation in {parts}"

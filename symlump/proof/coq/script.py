@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from symlump.errors import FileFormatError
+from symlump.ode.notation import count_text
 from symlump.proof.check import Claim, Inconclusive
 from symlump.proof.coq.numbers import (
     Factors,
@@ -114,10 +115,10 @@ class _Script:
 
     def text(self) -> str:
         claim = self.claim
-        parts = "rows" if claim.kind == "linear" else "blocks"
-        large, small = len(claim.names), len(claim.quotient_names)
-        part = parts if small != 1 else parts[:-1]
-        what = f"A {claim.kind} lumping of {large} variable{'s' * (large != 1)} to {small} {part}."
+        part = "row" if claim.kind == "linear" else "block"
+        large = count_text(len(claim.names), "variable")
+        small = count_text(len(claim.quotient_names), part)
+        what = f"A {claim.kind} lumping of {large} to {small}."
         if claim.time:
             what += " The system is a map: its equations say next values."
         if self.reference:
@@ -125,7 +126,7 @@ class _Script:
         where = "Systems.v" if claim.symbols is None else "Functions.v and Systems.v"
         self.lines.append(_HEAD.format(what=what, where=where))
         self._names("The variables", claim.names)
-        self._names(f"The {parts}", claim.quotient_names)
+        self._names(f"The {part}s", claim.quotient_names)
         count = max(len(claim.names), len(claim.quotient_names), self._derived(), self._followed())
         self.lines += [f"Definition x{n} := {n}%positive." for n in range(1, count + 1)]
         self._system("the_system", "q", claim.system)

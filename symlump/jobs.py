@@ -78,6 +78,11 @@ def digest(data: Any) -> str:
     return hashlib.sha256(_canonical(data).encode()).hexdigest()[:40]
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of what is in a file, so that the results of one that was changed meanwhile are not taken."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def run_jobs(
     jobs: Sequence[Job],
     cache: Path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import refuse
 from symlump.errors import FailureError, FileFormatError, MethodError, SymlumpError
 from symlump.files import STANDARD, is_stdout, write_text
-from symlump.jobs import Job, forget, run_jobs
+from symlump.jobs import Job, file_digest, forget, run_jobs
 from symlump.memory import memory_errors
 from symlump.progress import bar, quiet
 
@@ -216,9 +215,9 @@ def _files(given: Sequence[str], suffixes: Sequence[str]) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> str:
-    """Of what is in a file, so that one that was changed meanwhile is read again."""
+    """Of what is in a file; of one that cannot be read, which becomes a row, empty."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_digest(path)
     except OSError:
         return ""
 

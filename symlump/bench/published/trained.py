@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,7 @@ from symlump.compression.merging.afde import AFDE
 from symlump.compression.reduction import CompressionMethod
 from symlump.compression.symmetries.symmetric import Symmetric
 from symlump.errors import FileFormatError, MethodError, SymlumpError
-from symlump.jobs import Job, run_jobs
+from symlump.jobs import Job, file_digest, run_jobs
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray, IntArray
@@ -106,7 +105,7 @@ def measure(
         If a network or method is not known.
     """
     images, labels = _digits(digits)
-    inputs = _digest(Path(digits))
+    inputs = file_digest(Path(digits))
     paths = {path.stem: path for path in sorted(Path(folder).glob("*.onnx"))}
     for what, chosen, known in (("network", names, paths), ("method", methods, METHODS)):
         for name in chosen or ():
@@ -123,7 +122,7 @@ def measure(
                 rows.append(TrainedRow(path.stem, "(not read)", 1.0, False, None, None, str(error)))
                 continue
             trial = _Trial(network, images, labels)
-            file = {"network": path.stem, "file": _digest(path), "digits": inputs}
+            file = {"network": path.stem, "file": file_digest(path), "digits": inputs}
             jobs = [
                 Job(_measured, file | {"method": name, "share": share, "data": data}, trial)
                 for name, share, data in _cases(methods, trial.is_digits)
@@ -203,10 +202,6 @@ def _measured(description: dict[str, Any], trial: _Trial) -> dict[str, Any]:
 def _normal(network: Network) -> FloatArray:
     numbers = int(np.prod(network.inputs[0].size))
     return np.random.default_rng(0).standard_normal((20_000 if numbers < 1000 else 100, numbers))
-
-
-def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
 
 
 def _digits(path: str) -> tuple[FloatArray, IntArray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from symlump.errors import FailureError, FileFormatError
 from symlump.formats import IN_FOLDERS, read
-from symlump.jobs import Job, digest, run_jobs
+from symlump.jobs import Job, file_digest, run_jobs
 from symlump.lumping.backward import Backward
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
@@ -41,16 +41,12 @@ def compare_models(folder: Path, cache: Path, workers: int = 1) -> list[dict[str
     if not files:
         raise FileFormatError(f"{folder} holds no model")
     jobs = [
-        Job(compare_model, {"file": str(p), "method": m, "initial": i, "digest": _of(p)})
+        Job(compare_model, {"file": str(p), "method": m, "initial": i, "digest": file_digest(p)})
         for p in files
         for m in _METHODS
         for i in ("one", "file", "values")
     ]
     return run_jobs(jobs, cache, workers, check=_check)
-
-
-def _of(path: Path) -> str:
-    return digest(path.read_bytes().hex())
 
 
 def _check(job: Job, row: dict[str, Any]) -> None:

@@ -163,26 +163,19 @@ def _check_variables(store: Store, db: Engine) -> None:
             raise FileFormatError(
                 f"variables: two have one {what}, or one has none, in the column {column}"
             )
-    bad = db.number(
-        f"select count(*) from {table} where name = '' or parameter is null or denominator < 1 "
-        "or (numerator is null) <> (denominator is null) "
-        f"or abs(numerator::hugeint) >= {MAX_NUMBER} or denominator >= {MAX_NUMBER}"
-    )
-    if bad:
-        raise FileFormatError(
-            f"variables: {bad} rows have an empty name, no parameter (true or false), or an initial value "
-            "that is no fraction of numbers below 2^62"
-        )
-    strange = db.number(
-        f"select count(*) from {table} where regexp_matches(name, '[\\p{{Cc}}\\p{{Zl}}\\p{{Zp}}]')"
-    )
-    if strange:
-        raise FileFormatError(
-            f"variables: {strange} names hold control characters or ends of lines"
-        )
-    negative = db.number(f"select count(*) from {table} where part < 0")
-    if negative:
-        raise FileFormatError(f"variables: {negative} rows have a negative part; the first is 0")
+    faults = {
+        "name = '' or parameter is null or denominator < 1 or (numerator is null) <> (denominator is null) "
+        f"or abs(numerator::hugeint) >= {MAX_NUMBER} or denominator >= {MAX_NUMBER}": (
+            "rows have an empty name, no parameter (true or false), or an initial value that is no fraction of "
+            "numbers below 2^62"
+        ),
+        r"regexp_matches(name, '[\p{Cc}\p{Zl}\p{Zp}]')": "names hold control characters or ends of lines",
+        "part < 0": "rows have a negative part; the first is 0",
+    }
+    counts = ", ".join(f"count(*) filter (where {fault})" for fault in faults)
+    for count, said in zip(db.one(f"select {counts} from {table}"), faults.values(), strict=True):
+        if count:
+            raise FileFormatError(f"variables: {count} {said}")
     moved = db.number(
         f"select count(*) from {store.sql('terms')} where row in "
         f"(select variable from {table} where parameter)"

@@ -193,7 +193,7 @@ def run(options: argparse.Namespace) -> Answer:
         if options.method == "constrained":
             check_linear(options, ())
         else:
-            _check_partitions(options)
+            _method(options)
         return run_many(options, Many(__name__, _COLUMNS, IN_FOLDERS, _OF_ONE))
     is_folder = Path(options.file).is_dir()
     check_one(options, cluster=is_folder)
@@ -216,7 +216,7 @@ def run(options: argparse.Namespace) -> Answer:
         from symlump.cli.linear.lump_linear import run_linear
 
         return run_linear(options, model)
-    method = _check_partitions(options)
+    method = _method(options)
     model = model or read_model(options)
     keep = [name for given in options.keep for name in names(given)]
     initial = model.initial_partition(options.initial, observables=keep)
@@ -231,17 +231,13 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(lambda: report, lambda: _text(model, lumping, report, options))
 
 
-def _check_partitions(options: argparse.Namespace) -> Equivalence:
-    """The method, if the options go with it."""
-    if options.observable:
-        raise MethodError("--observable is for --method constrained; use --keep here")
-    return _method(options)
-
-
 def _method(options: argparse.Namespace) -> Equivalence:
+    """The method, if the options go with it."""
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward
 
+    if options.observable:
+        raise MethodError("--observable is for --method constrained; use --keep here")
     kind = Forward if options.method == "forward" else Backward
     if not options.eps and options.retain is None:
         unset = {"relative": False, "linkage": "closure", "erode": False}

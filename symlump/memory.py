@@ -84,13 +84,10 @@ def _said(found: re.Match[str] | None) -> str:
 
 def _usage() -> tuple[str, int | None]:
     """How much this process has taken so far, and how much it may take (None: what the machine has)."""
-    with suppress(ImportError, OSError, ValueError):  # Windows has no such module
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
-            return f"with {size_text(_status('VmPeak'))} taken", limit
-        return f"with {size_text(peak_memory())} taken", None
+    with suppress(ImportError, OSError, ValueError):  # Windows has no module resource
+        limit = _limits().get("VmSize")
+        taken = peak_memory() if limit is None else _status("VmPeak")
+        return f"with {size_text(taken)} taken", limit
     return "with an unknown amount taken", None
 
 

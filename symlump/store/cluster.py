@@ -1,6 +1,6 @@
 """Rounds of refinement on a Dask cluster: the same sums as in one engine, by frames that are spread by key.
 
-What :mod:`symlump.store.rounds` does in SQL is made of one operation. RoundValues lie at keys (variables or
+What :mod:`symlump.store.rounds` does in SQL is made of one operation. Values lie at keys (variables or
 monomials), an edge leads from a key to a target with a coefficient, and a target gets the sum of coefficient
 times value. A frame is spread over partitions by a hash of its key, so that edges and values of one key lie
 in one partition; partial sums go to the partitions of their targets. Edges are spread once, and their
@@ -36,7 +36,7 @@ from symlump.store.cluster_tasks import (
     write_part,
 )
 from symlump.store.engine import parquet
-from symlump.store.working import Working
+from symlump.store.working import Working, monomials_are_variables
 
 #: Partitions for each thread of the cluster, at least.
 _A_THREAD = 2
@@ -67,7 +67,7 @@ class ClusterRounds:
         self._folder = make_folder(work.db.folder / "cluster")
         self._state = 0
         backward = work.direction == "backward"
-        self._short = work.linear and _is_identity(work)
+        self._short = work.linear and monomials_are_variables(work.db, work.store)
         key, target = ("monomial", "row") if backward else ("row", "monomial")
         self._ends, self._prime = (key, target), work.prime
         self._terms = self._spread_edges("terms", key, target)
@@ -217,9 +217,3 @@ def _load_frames() -> Any:
             "lumping on a cluster needs Dask's data frames: pip install 'symlump[dask,store]'"
         ) from None
     return dask.dataframe
-
-
-def _is_identity(work: Working) -> bool:
-    """Whether monomial v is variable v."""
-    table = work.store.sql("monomials")
-    return work.db.number(f"select count(*) from {table} where monomial <> variable") == 0

@@ -116,7 +116,7 @@ def prepare(db: Engine, store: Store, direction: str) -> Working:
             f"sum(power)::bigint as power from {factors} group by all",
         )
         return work
-    same = db.number(f"select count(*) from {factors} where monomial <> variable") == 0
+    same = monomials_are_variables(db, store)
     variable = "monomial" if same else "variable"
     joined = "" if same else f"join (select monomial, variable from {factors}) using (monomial)"
     own, other = (variable, "row") if direction == "forward" else ("row", variable)
@@ -126,6 +126,12 @@ def prepare(db: Engine, store: Store, direction: str) -> Working:
         "where numerator <> 0",
     )
     return work
+
+
+def monomials_are_variables(db: Engine, store: Store) -> bool:
+    """Whether monomial v of a linear system is variable v."""
+    table = store.sql("monomials")
+    return db.number(f"select count(*) from {table} where monomial <> variable") == 0
 
 
 def common_denominator(db: Engine, store: Store, table: str, what: str) -> int:

@@ -43,7 +43,7 @@ def read_store(path: str | Path, memory: int | str = "1GB") -> Store:
     >>> read_store(path).variables
     2
     """
-    store = _read_head(Path(path))
+    store = read_head(Path(path))
     with engine(place_to_work(store.path), memory_bytes(memory)) as db:
         try:
             check_store(store, db)
@@ -63,7 +63,14 @@ def is_store(path: str | Path) -> bool:
     return (Path(path) / HEAD).is_file()
 
 
-def _read_head(path: Path) -> Store:
+def read_head(path: Path) -> Store:
+    """What ``store.json`` says of a system; none of its rows is looked at.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not there, or cannot be right.
+    """
     try:
         with open(path / HEAD, "rb") as file:
             data = file.read(_MAX_HEAD + 1)

@@ -21,7 +21,7 @@ from symlump.bench.store.measure import run_step
 from symlump.errors import FailureError, MissingExtraError
 from symlump.memory import peak_memory
 from symlump.store.engine import engine, engine_limit, memory_bytes, parquet
-from symlump.store.store import Store
+from symlump.store.opening import read_head
 from symlump.store.working import PRIME
 
 #: Weights of variables, for both engines alike; the product fits in 64 bits up to 10⁹ variables.
@@ -107,15 +107,8 @@ def measure_engines(
     return rows
 
 
-def _store(path: str) -> Store:
-    folder = Path(path)
-    head = json.loads((folder / "store.json").read_text())
-    counts = (head[k] for k in ("variables", "monomials", "factors", "terms"))
-    return Store(folder, head["name"], False, *counts)
-
-
 def _by_duckdb(path: str, memory: str, sql: str, check: str) -> dict[str, Any]:
-    store = _store(path)
+    store = read_head(Path(path))
     with engine(store.path.parent, int(memory)) as db:
         result = db.folder / "result.parquet"
         start = time.perf_counter()
@@ -142,7 +135,7 @@ def _duckdb_sort(path: str, memory: str) -> dict[str, Any]:
 def _by_polars(
     path: str, memory: str, make: Callable[[Any, Any, Any], Any], check: Any
 ) -> dict[str, Any]:
-    store = _store(path)
+    store = read_head(Path(path))
     os.environ["POLARS_OOC_MEMORY_BUDGET_MB"] = str(engine_limit(int(memory)) // 10**6)
     os.environ["POLARS_OOC_SPILL_DIR"] = str(store.path.parent / "spilled")
     import polars as pl

@@ -21,8 +21,7 @@ from symlump.bench.store.chain import PlantedChain
 from symlump.errors import FailureError
 from symlump.memory import peak_memory
 from symlump.store.engine import engine, memory_bytes
-from symlump.store.opening import read_store
-from symlump.store.store import Store
+from symlump.store.opening import read_head, read_store
 from symlump.store.writing import write_store
 
 #: The ratio to reach.
@@ -198,11 +197,8 @@ def lump_step(path: str, output: str, memory: str) -> dict[str, Any]:
 
 def sort_step(path: str, memory: str) -> dict[str, Any]:
     """Sort the terms by row and monomial, by the same engine under the same limit, into a table."""
-    folder = Path(path)
-    head = json.loads((folder / "store.json").read_text())
-    counts = (head[k] for k in ("variables", "monomials", "factors", "terms"))
-    store = Store(folder, head["name"], False, *counts)
-    with engine(folder.parent, int(memory)) as db:
+    store = read_head(Path(path))
+    with engine(store.path.parent, int(memory)) as db:
         start = time.perf_counter()
         db.table("sorted", f"select * from {store.sql('terms')} order by row, monomial")
         return {"seconds": time.perf_counter() - start}

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from symlump.cli.answer import Answer
 from symlump.progress import bar, working
@@ -19,6 +23,8 @@ With --workers the rounds are made by so many processes of a Dask cluster on thi
 limit as Dask keeps it, and one of them is killed in the second round.
 """
 _SIZES = "1e6,1e7"
+
+_Row = TypeVar("_Row")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,10 +58,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Measure."""
-    from symlump.bench.store.measure import StoreRow, measure
+    from symlump.bench.store.measure import measure
     from symlump.cli.arguments import names
     from symlump.errors import MethodError
-    from symlump.files import make_folder
     from symlump.memory import size_text
     from symlump.tables import table_text
 
@@ -74,15 +79,10 @@ def run(options: argparse.Namespace) -> Answer:
         return _engines(options, sizes)
     if options.workers is not None:
         return _on_cluster(options, sizes)
-    rows: list[StoreRow] = []
-    parent = make_folder(options.folder) if options.folder else None
-    with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
-        for size in sizes:
-            step(len(rows), f"{size} transitions")
-            rows.append(measure(size, Path(folder), options.memory, options.seed))
+    rows = _measured(options, sizes, measure)
     cells = [
         (
-            f"{row.transitions:.0e}".replace("e+0", "e"),
+            _power(row.transitions),
             str(row.blocks),
             "yes" if row.planted else "no",
             size_text(row.store_bytes),
@@ -108,29 +108,42 @@ def run(options: argparse.Namespace) -> Answer:
     )
 
 
-def _on_cluster(options: argparse.Namespace, sizes: list[int]) -> Answer:
-    """Measure on a cluster, of which a worker is killed."""
-    from symlump.bench.store.killed import ClusterRow, measure_cluster
-    from symlump.errors import MethodError
+def _measured(
+    options: argparse.Namespace, sizes: list[int], measure: Callable[..., _Row]
+) -> list[_Row]:
+    """What is measured of each size, in a temporary folder inside the given one."""
     from symlump.files import make_folder
-    from symlump.tables import table_text
 
-    if options.workers < 2:
-        raise MethodError(f"--workers {options.workers}: one is killed, so give 2 or more")
-    rows: list[ClusterRow] = []
+    rows: list[_Row] = []
     parent = make_folder(options.folder) if options.folder else None
     with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
         for size in sizes:
             step(len(rows), f"{size} transitions")
-            place = Path(folder)
-            rows.append(measure_cluster(size, place, options.memory, options.workers, options.seed))
+            rows.append(measure(size, Path(folder), options.memory, seed=options.seed))
+    return rows
+
+
+def _power(transitions: int) -> str:
+    """A power of ten as it is given to --transitions."""
+    return f"{transitions:.0e}".replace("e+0", "e")
+
+
+def _on_cluster(options: argparse.Namespace, sizes: list[int]) -> Answer:
+    """Measure on a cluster, of which a worker is killed."""
+    from symlump.bench.store.killed import measure_cluster
+    from symlump.errors import MethodError
+    from symlump.tables import table_text
+
+    if options.workers < 2:
+        raise MethodError(f"--workers {options.workers}: one is killed, so give 2 or more")
+    rows = _measured(options, sizes, partial(measure_cluster, workers=options.workers))
     header = (
         *("transitions", "blocks", "planted", "workers", "killed", "tasks", "done again"),
         *("rounds", "lump s"),
     )
     cells = [
         (
-            f"{row.transitions:.0e}".replace("e+0", "e"),
+            _power(row.transitions),
             str(row.blocks),
             "yes" if row.planted else "no",
             str(row.workers),
@@ -151,20 +164,14 @@ def _on_cluster(options: argparse.Namespace, sizes: list[int]) -> Answer:
 
 def _engines(options: argparse.Namespace, sizes: list[int]) -> Answer:
     """Measure DuckDB and Polars."""
-    from symlump.bench.store.engines import EngineTime, measure_engines
-    from symlump.files import make_folder
+    from symlump.bench.store.engines import measure_engines
     from symlump.memory import size_text
     from symlump.tables import table_text
 
-    rows: list[EngineTime] = []
-    parent = make_folder(options.folder) if options.folder else None
-    with bar("chains", len(sizes)) as step, tempfile.TemporaryDirectory(dir=parent) as folder:
-        for number, size in enumerate(sizes):
-            step(number, f"{size} transitions")
-            rows += measure_engines(size, Path(folder), options.memory, options.seed)
+    rows = list(chain.from_iterable(_measured(options, sizes, measure_engines)))
     cells = [
         (
-            f"{row.transitions:.0e}".replace("e+0", "e"),
+            _power(row.transitions),
             row.task,
             row.engine,
             "–" if row.seconds is None else f"{row.seconds:.1f}",

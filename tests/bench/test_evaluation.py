@@ -91,20 +91,19 @@ def test_a_killed_run_goes_on(tmp_path):
     assert touched == files[:2]
 
 
-def test_wrong_results_of_a_worker_are_refused(tmp_path):
+def test_wrong_results_on_disk_are_computed_again(tmp_path):
     plan = replace(PLAN, datasets=("reaction",), seeds=1, methods=("AFDE",))
-    bench.evaluate(plan, tmp_path)
+    rows = bench.evaluate(plan, tmp_path)
     for path in tmp_path.iterdir():
         record = json.loads(path.read_text())
         if isinstance(record["result"], dict):
             record["result"]["mse"] *= 0.5
         else:
             record["result"][0]["retained_parameters"] += 1000
-        whole = path.read_text()
         path.write_text(json.dumps(record | {"digest": digest(record["result"])}))
-        with pytest.raises(FailureError, match="test error of|not what was asked"):
-            bench.evaluate(plan, tmp_path)
-        path.write_text(whole)
+        again = bench.evaluate(plan, tmp_path)
+        for row, same in zip(rows, again, strict=True):
+            assert row | {"seconds": 0} == same | {"seconds": 0}
 
 
 def test_other_data_are_noticed(tmp_path):

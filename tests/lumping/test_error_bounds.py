@@ -358,7 +358,7 @@ def test_text_names_everything_that_it_rests_on():
 
 def test_many_blocks_are_cut_short():
     lumping, _, box = case("tree, forward")
-    assert "… 1 more blocks" in lumping.bound(1, box, steps=4, samples=0).to_text(max_blocks=2)
+    assert "… 1 more block\n" in lumping.bound(1, box, steps=4, samples=0).to_text(max_blocks=2)
 
 
 def test_progress_is_reported():

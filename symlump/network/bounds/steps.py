@@ -175,9 +175,9 @@ def _straight_difference(
     # for which the caller pays.
     size = now.reduced.magnitude[..., partner]
     rounding = np.abs(s * slope) * size + np.abs(s * offset) + np.abs(pairs.offset)
-    # h − s·ĥ_p − c with z = δz + a·ẑ_p: the slope of h weighs both, so ẑ_p has what is left of the two slopes.
     separate = one.radius + np.abs(s) * two.radius[..., partner]
     separate = separate + 4 * UNIT * rounding + 2 * SMALLEST * size
+    # h − s·ĥ_p − c with z = δz + a·ẑ_p: the slope of h weighs both, so ẑ_p has what is left of the two slopes.
     return _narrowest(
         now,
         (direct, zero, constant, radius, spread),

@@ -65,7 +65,9 @@ exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 t
 """
 
 #: What a table of many files has of each tolerance.
-_COLUMNS = ("subject", "eps", "blocks", "parameters", "defect", "bound", "observed", "loss")
+_COLUMNS = (
+    "subject", "eps", "blocks", "parameters", "defect", "bound", "observed", "loss", "accuracy",
+)  # fmt: skip
 #: Options that are for one file, when they are not given.
 _OF_ONE = dict.fromkeys(("csv", "picture", "labels", "states", "rewards"))
 #: Options of systems with the values they have when they are not given. (Recurrent cells have a horizon, too.)

@@ -82,6 +82,10 @@ def test_command_line(classifier, tmp_path, capsys):
     assert "accuracy on 200 samples: 95.00 % before, 95.00 % after" in capsys.readouterr().out
     assert main(["sweep", *arguments, "--eps", "0,2"]) == 0
     assert [row["loss"] for row in json.loads(capsys.readouterr().out)["rows"]] == [None, None]
+    table = tmp_path / "table.csv"
+    many = ["sweep", str(tmp_path), *arguments[1:-1], "--eps", "0,2", "--table", str(table)]
+    assert main(many) == 0
+    assert [row["accuracy"] for row in csv.DictReader(table.read_text().splitlines())][0] == "0.95"
     page = tmp_path / "page.html"
     assert main(["report", *arguments[:-1], "--eps", "0,2", "-o", str(page)]) == 0
     assert "95.00 %" in capsys.readouterr().out and "95.00 %" in page.read_text()

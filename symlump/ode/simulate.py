@@ -45,7 +45,7 @@ class Trajectory:
     >>> import symlump as sl
     >>> path = sl.simulate(sl.ODE.from_text("x' = -x"), [1.0], [0, 1, 2])
     >>> path
-    <Trajectory: 1 variables at 3 times, 0 … 2>
+    <Trajectory: 1 variable at 3 times, 0 … 2>
     >>> path["x"].round(3).tolist()
     [1.0, 0.368, 0.135]
     """

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from sympy import nextprime
 
 from symlump.errors import FailureError, MethodError
 from symlump.files import check_new_folder, check_outside, check_writable
@@ -311,7 +310,7 @@ def _on_disk(
             if agree(work):
                 break
             # Sums may differ by a multiple of the prime: the next draw has another one.
-            prime = nextprime(chance.randrange(2**30, 2**31 - 2**10))
+            prime = _another_prime(chance)
             before, failed = blocks, 0 if blocks > before else failed + 1
             if failed < _MAX_DRAWS:
                 continue
@@ -329,6 +328,12 @@ def _on_disk(
         return blocks, rounds, False, quotient, ""
     accepted, said = check_certificate(certificate, memory)
     return blocks, rounds, accepted, quotient, said
+
+
+def _another_prime(chance: random.Random) -> int:
+    from sympy import nextprime  # slow to import, and hardly ever needed
+
+    return int(nextprime(chance.randrange(2**30, 2**31 - 2**10)))
 
 
 @contextmanager

@@ -378,9 +378,8 @@ def _install(temporary: Path, target: Path, old: os.stat_result | None, mode: in
     with temporary.open("rb+") as content:
         os.fsync(content.fileno())  # a full disk may be told only now
     if old is None:
-        temporary.chmod(
-            mode
-        )  # safetensors puts a file of its own in the place of the temporary one
+        # Safetensors puts a file of its own in the place of the temporary one.
+        temporary.chmod(mode)
     else:
         shutil.copystat(target, temporary)  # the mode, and access lists where there are any
         os.utime(temporary)

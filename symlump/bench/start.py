@@ -121,9 +121,8 @@ def measure(quick: bool = False, step: Callable[[int, str], None] | None = None)
         for number, (what, arguments, yardstick, alone, reach) in enumerate(programs):
             if step is not None:
                 step(number, what)
-            more = (
-                "torch" in alone
-            )  # what torch takes is given, and what symlump adds is a difference
+            # What torch takes is given, and what symlump adds is a difference.
+            more = "torch" in alone
             times: list[float] = []
             plain: list[float] = []
             for _ in range(4 if quick or more else 10):

@@ -196,9 +196,8 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
             db.run("set enable_external_file_cache = false")
             yield db
         finally:
-            with suppress(
-                duckdb.Error
-            ):  # on a full disk it cannot write its last words, which nobody reads
+            # On a full disk it cannot write its last words, which nobody reads.
+            with suppress(duckdb.Error):
                 connection.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

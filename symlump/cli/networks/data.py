@@ -83,9 +83,8 @@ def _table(path: Path) -> Any:
 def _array(path: Path) -> Any:
     import numpy as np
 
-    array = np.load(
-        path, mmap_mode="r", allow_pickle=False
-    )  # as large as the file, whatever it claims
+    # Mapped, it is as large as the file, whatever it claims.
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":
         raise ValueError(
             f"it holds {array.dtype} of shape {array.shape}, not numbers with the samples first"

@@ -25,12 +25,8 @@ _EQUATION = re.compile(rf"\s*+d[ \t]*\([ \t]*({NAME})[ \t]*\)[ \t]*=([\w.*^/ \t+
 _NEXT = re.compile(r"\s*+(\S)")
 _OPERATORS = frozenset("-+*/^(),[")
 _CHUNK = 1 << 17
-_PLUS, _ARROW, _COMMA, _RATE = (
-    -1,
-    -2,
-    -3,
-    -4,
-)  # and below: the rates in the order in which they were learned
+# From _RATE down: the rates in the order in which they were learned.
+_PLUS, _ARROW, _COMMA, _RATE = -1, -2, -3, -4
 _SIGN = re.compile(r"([-+][ \t]*[-+]?)")
 _SCIENTIFIC = re.compile(r"[0-9.][eE][-+]")
 _STAR = re.compile(r"(?<!\*)\*(?!\*)")

@@ -92,9 +92,18 @@ def _usage() -> tuple[str, int | None]:
 
 
 def _status(key: str) -> int:
-    """Bytes that Linux says of this process."""
+    """Bytes that Linux says of this process.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it does not say so much.
+    """
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        return 1024 * int(next(line.split()[1] for line in file if line.startswith(key)))
+        for line in file:
+            if line.startswith(key):
+                return 1024 * int(line.split()[1])
+    raise ValueError(f"there is no {key}")
 
 
 def peak_memory() -> int:
@@ -105,7 +114,7 @@ def peak_memory() -> int:
     >>> peak_memory() > 2**20
     True
     """
-    with suppress(OSError, ValueError, StopIteration):
+    with suppress(OSError, ValueError):
         return _status("VmHWM")
     import resource
 
@@ -136,7 +145,7 @@ def available_memory() -> int:
         with suppress(OSError, ValueError), open(path) as file:
             free.append(int(file.read()) - taken)
     for key, limit in _limits().items():
-        with suppress(OSError, ValueError, StopIteration):
+        with suppress(OSError, ValueError):
             taken = _status(key)
         free.append(limit - taken)
     return max(0, min(free, default=4 << 30))

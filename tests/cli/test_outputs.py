@@ -22,6 +22,7 @@ from test_lump_command import TREE
 from torch import nn
 
 import symlump as sl
+from symlump import memory
 from symlump.cli.main import main
 from symlump.errors import MethodError, OutOfMemoryError, OutputError
 from symlump.files import check_outputs, check_writable, replacing, write_text
@@ -536,6 +537,15 @@ def test_memory_in_the_library(work):
     for error in (RuntimeError("another"), OSError(errno.EPERM, "another"), ImportError("another")):
         with pytest.raises(type(error), match="another"), memory_errors():
             raise error
+
+
+def test_memory_where_the_system_does_not_say_how_much_is_taken(monkeypatch):
+    """Some kernels tell less of a process than Linux does."""
+    monkeypatch.setattr(memory, "_limits", lambda: {"VmSize": 2**40})
+    monkeypatch.setattr(memory, "open", lambda *_, **__: io.StringIO("Name: x\n"), raising=False)
+    with pytest.raises(OutOfMemoryError, match="with an unknown amount taken"), memory_errors():
+        raise MemoryError
+    assert memory.available_memory() <= 2**40 and memory.peak_memory() > 0
 
 
 #: Calls that write a file, and where they stand: in a temporary folder, or in a block of `replacing`.

@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from itertools import groupby
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
+from symlump.errors import CertificateError
 from symlump.files import replacing
+from symlump.memory import size_text
 from symlump.proof.check import MAX_CHARACTERS
 from symlump.store.engine import Engine
 from symlump.store.store import Store
 from symlump.store.working import Working
-
-if TYPE_CHECKING:
-    from symlump.proof.check import Verdict
 
 #: Bytes that the checker takes in memory for each character of a file, about.
 _A_CHARACTER = 25
@@ -72,8 +71,6 @@ def check_certificate(path: str | Path, memory: int) -> tuple[bool, str]:
     CertificateError
         If the checker refuses it.
     """
-    from symlump.errors import CertificateError
-    from symlump.memory import size_text
     from symlump.proof.certificate import Certificate
 
     size = Path(path).stat().st_size
@@ -85,7 +82,7 @@ def check_certificate(path: str | Path, memory: int) -> tuple[bool, str]:
     if _A_CHARACTER * size > memory:
         need = size_text(_A_CHARACTER * size)
         return False, f"not checked: that takes about {need} of memory; symlump check does it"
-    verdict: Verdict = Certificate.read(path).check()
+    verdict = Certificate.read(path).check()
     if verdict.answer == "rejected":
         raise CertificateError(f"the checker refused this lumping: {verdict.reason}")
     return verdict.accepted, f"{verdict.answer}: {verdict.reason}"

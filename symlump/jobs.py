@@ -80,7 +80,8 @@ def digest(data: Any) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of what is in a file, so that the results of one that was changed meanwhile are not taken."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_jobs(

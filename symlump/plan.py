@@ -365,6 +365,10 @@ def smallest_tolerance(
     ----------
     size : callable
     target : int
+    counted : str
+        What is counted, for the error.
+    steps : int
+        Of the bisection.
     also : float
         A size that is reached otherwise, which counts for what is said where no tolerance does.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -159,22 +159,36 @@ def fold_constants(onnx: Any, node: Any, x: list[Any], opset: int) -> list[Array
     from onnx.reference import ReferenceEvaluator
 
     names = [f"{k}" if value is not None else "" for k, value in enumerate(x)]
-    alone = onnx.NodeProto()
-    alone.CopyFrom(node)
-    del alone.input[:]
-    alone.input.extend(names)
-    results = [name for name in node.output if name]
-    graph = onnx.helper.make_graph(
-        [alone],
-        "constants",
-        [onnx.ValueInfoProto(name=name) for name in names if name],
-        [onnx.ValueInfoProto(name=name) for name in results],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    model = one_node(onnx, node, names, node.output, opset)
     feeds = {name: value for name, value in zip(names, x, strict=True) if name}
     with np.errstate(all="ignore"):
         found = iter(ReferenceEvaluator(model).run(None, feeds))
     return [np.asarray(next(found)) if name else np.zeros(0) for name in node.output]
+
+
+def one_node(
+    onnx: Any, node: Any, inputs: Sequence[str], outputs: Sequence[str], opset: int
+) -> Any:
+    """A model of one node alone, under other names; "" stands for what is left out.
+
+    Examples
+    --------
+    >>> import onnx
+    >>> node = onnx.helper.make_node("Less", ["a", "b"], ["c"])
+    >>> one_node(onnx, node, ["0", "1"], ["less"], 17).graph.node[0].input
+    ['0', '1']
+    """
+    alone = onnx.NodeProto()
+    alone.CopyFrom(node)
+    del alone.input[:], alone.output[:]
+    alone.input.extend(inputs)
+    alone.output.extend(outputs)
+    ends = (
+        [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name]
+        for names in (inputs, outputs)
+    )
+    graph = onnx.helper.make_graph([alone], "operator", *ends)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
 
 
 #: Operators whose results are no larger than one of their inputs, or than these spread over one another.

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from symlump.errors import FileFormatError, NetworkError
+from symlump.network.exchange.onnx_constants import one_node
 from symlump.network.nodes import Shape
 
 #: The version of the operators in which a network is written, and so in which they must be held.
@@ -150,31 +151,21 @@ def one_operator(onnx: Any, node: Any, inputs: list[Any], position: int) -> Onnx
     position : int
         Which result.
     """
-    single = onnx.NodeProto()
-    single.CopyFrom(node)
-    del single.input[:], single.output[:]
+    names: list[str] = []
     given: dict[str, None] = {}  # in order; a value may be read twice
     constants: dict[str, npt.NDArray[Any]] = {}
     for number, (name, value) in enumerate(zip(node.input, inputs, strict=True)):
         if value is None:
-            single.input.append("")
+            names.append("")
         elif isinstance(value, np.ndarray):
-            constants[f"{number}"] = value
-            single.input.append(f"{number}")
+            names.append(f"{number}")
+            constants[names[-1]] = value
         else:
-            given[f"value {name}"] = None
-            single.input.append(f"value {name}")
-    single.output.extend(f"result {k}" if name else "" for k, name in enumerate(node.output))
-    output = f"result {position}"
-
-    def described(names: Any) -> list[Any]:
-        return [onnx.ValueInfoProto(name=name) for name in names]
-
-    graph = onnx.helper.make_graph(
-        [single], "operator", described([*given, *constants]), described([output])
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
-    return OnnxOperator(model.SerializeToString(), tuple(given), constants, output)
+            names.append(f"value {name}")
+            given[names[-1]] = None
+    results = [f"result {k}" if name else "" for k, name in enumerate(node.output)]
+    model = one_node(onnx, node, names, results, OPSET).SerializeToString()
+    return OnnxOperator(model, tuple(given), constants, results[position])
 
 
 def keeps_samples(operator: OnnxOperator, given: list[Shape], shape: Shape) -> bool:

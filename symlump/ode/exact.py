@@ -65,7 +65,11 @@ class ExactArray:
     @classmethod
     def from_fractions(cls, values: Iterable[Fraction | int]) -> ExactArray:
         """Store rationals, in machine integers where every one fits."""
-        pairs = [value.as_integer_ratio() for value in values]
+        return cls.from_ratios([value.as_integer_ratio() for value in values])
+
+    @classmethod
+    def from_ratios(cls, pairs: Sequence[tuple[int, int]]) -> ExactArray:
+        """The same for numerators and positive denominators in lowest terms."""
         above, below = [p for p, _ in pairs], [q for _, q in pairs]
         dtype = _dtype(above, below)
         return cls(np.array(above, dtype=dtype), np.array(below, dtype=dtype))

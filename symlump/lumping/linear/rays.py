@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd
+from operator import mul
 
 _MOST_RAYS = 400
 _MOST_WORK = 200_000
@@ -43,7 +44,7 @@ def extreme_rays(size: int, inequalities: Sequence[Ray]) -> list[Ray]:
     bit = 1 << size
     work = 0
     for a in inequalities:
-        sides = [sum(x * y for x, y in zip(a, ray, strict=True) if x) for ray, _ in rays]
+        sides = [sum(map(mul, a, ray)) for ray, _ in rays]
         kept = [
             (ray, zeros | bit if not side else zeros)
             for (ray, zeros), side in zip(rays, sides, strict=True)

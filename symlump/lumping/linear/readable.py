@@ -78,9 +78,11 @@ def readable_rows(rows: list[Row]) -> list[Row]:
 def _primitive(row: Row) -> Row:
     """Coprime integers, most of them positive, in ascending columns."""
     divisor = gcd(*row.values())
-    positive = sum(value > 0 for value in row.values())
+    positive = [value > 0 for value in row.values()].count(True)
     if 2 * positive < len(row) or (2 * positive == len(row) and row[min(row)] < 0):
         divisor = -divisor
+    if divisor == 1:
+        return {c: row[c] for c in sorted(row)}
     return {c: row[c] // divisor for c in sorted(row)}
 
 
@@ -181,13 +183,17 @@ def _sparsest(
     for ray in extreme_rays(len(rows), mixed):
         weights = [sign * weight for sign, weight in zip(signs, ray, strict=True)]
         row = _primitive(_combination(weights, rows))
-        candidates.append((len(row), sum(row.values()), sorted(row.items()), ray))
+        candidates.append((len(row), sum(row.values()), list(row.items()), ray))
+    if len(candidates) < len(rows):
+        return None
     chosen: list[Row] = []
     space = ModularRows(FIRST_PRIME)
     for _, _, items, ray in sorted(candidates):
         if space.add({i: weight for i, weight in enumerate(ray) if weight}) is not None:
             chosen.append(dict(items))
-    return chosen if len(chosen) == len(rows) else None
+            if len(chosen) == len(rows):
+                return chosen
+    return None
 
 
 def _objectives(table: FloatArray, found: RowSpace) -> Iterator[FloatArray]:
@@ -251,6 +257,9 @@ def _extreme_ray(exact: AnyArray, table: FloatArray, wanted: FloatArray) -> list
 
 def _combination(weights: list[int], rows: list[Row]) -> Row:
     total: Row = {}
+    if sum(map(bool, weights)) == 1:
+        ((weight, row),) = [(w, row) for w, row in zip(weights, rows, strict=True) if w]
+        return {column: weight * value for column, value in row.items()}
     for weight, row in zip(weights, rows, strict=True):
         if weight:
             for column, value in row.items():

@@ -17,7 +17,7 @@ import numpy as np
 from symlump.lumping.linear.spaces.closure import powers
 from symlump.lumping.linear.spaces.echelon import fold
 from symlump.lumping.linear.spaces.echelon import primes as small_primes
-from symlump.lumping.linear.spaces.small_terms import Factors, Partial, Row, Terms, differentiate
+from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms
 from symlump.ode.exact import PRIMES
 
 #: Systems of more terms are not tried; more products of numbers than this are not made.
@@ -31,6 +31,8 @@ _MOST_PRIMES = 4
 _MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
 #: A number so many bits shorter than it could be is not so by chance.
 _TELLING_BITS = 40
+#: Bits of machine integers, in which sums and products are those modulo a power of two.
+_WORD = 64
 
 
 class ModularRows:
@@ -198,13 +200,11 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
 
     Linear systems whose rows fill up are closed in arrays.
     """
-    linear = all(not f or (len(f) == 1 and f[0][1] == 1) for f in terms.monomials)
-    partial = [differentiate(factors) for factors in terms.monomials]
     for primes in _MODULI:
         if not all(terms.scale % prime for prime in primes):
             break
         try:
-            space, closure = _close_rows(terms, partial, start, primes, linear)
+            space, closure = _close_rows(terms, start, primes)
         except ValueError:  # no inverse
             break
         if closure is None:
@@ -212,14 +212,12 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
         if len(closure.rows) == len(terms.equations):
             return closure
         rows = lift_rows([space.reduced()], [space.modulus])
-        if rows is not None and _is_closed(terms, partial, start, rows, space.modulus):
+        if rows is not None and _is_closed(terms, start, rows, space.modulus):
             return replace(closure, rows=rows)
-    return _close_arrays(terms, partial, start) if linear else None
+    return None if terms.matrix is None else _close_arrays(terms, start)
 
 
-def _close_arrays(
-    terms: Terms, partial: Sequence[Sequence[Partial]], start: Sequence[Row]
-) -> SmallClosure | None:
+def _close_arrays(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
     spaces: list[dict[int, Row]] = []
     moduli: list[int] = []
     first: SmallClosure | None = None
@@ -234,22 +232,17 @@ def _close_arrays(
         spaces.append(space)
         moduli.append(prime)
         rows = lift_rows(spaces, moduli)
-        if rows is not None and _is_closed(terms, partial, start, rows, prod(moduli)):
+        if rows is not None and _is_closed(terms, start, rows, prod(moduli)):
             return replace(first, rows=rows)
     return None
 
 
-def _is_closed(
-    terms: Terms,
-    partial: Sequence[Sequence[Partial]],
-    start: Sequence[Row],
-    rows: list[Row],
-    modulus: int,
-) -> bool:
+def _is_closed(terms: Terms, start: Sequence[Row], rows: list[Row], modulus: int) -> bool:
     """True if the rows span some others and all their gradients, exactly, as they do modulo some number.
 
     Let l be the least common multiple of the entries d on the pivots of the rows R. For a vector v of integers,
     l·v − Σ (l/d)·v_pivot·R is 0 modulo that number. Where the vector is shorter, it is 0, and v a combination.
+    Where it is longer, it is looked at modulo 2^64, too.
     """
     longest = max(sum(map(abs, row.values())) for row in rows)
     largest = max(max(map(abs, row.values())) for row in rows)
@@ -257,11 +250,38 @@ def _is_closed(
     power = max((power for factors in terms.monomials for _, power in factors), default=0)
     entry = max(longest * coefficient * power, max(max(map(abs, row.values())) for row in start))
     shared = lcm(*(row[min(row)] for row in rows))
-    if shared * entry * (1 + len(rows) * largest) < modulus // 2:
+    left_over = shared * entry * (1 + len(rows) * largest)
+    if left_over < modulus // 2:
         return True
+    if terms.matrix is not None and left_over < modulus << (_WORD - 2):
+        return _is_closed_in_words(terms.matrix, start, rows, shared)
     if not spans(rows, start):
         return False
-    return all(spans(rows, (v for _, v in terms.gradient(row, partial))) for row in rows)
+    return all(spans(rows, (v for _, v in terms.gradient(row))) for row in rows)
+
+
+def _is_closed_in_words(
+    matrix: Sequence[Sequence[tuple[int, int]]],
+    start: Sequence[Row],
+    rows: Sequence[Row],
+    shared: int,
+) -> bool:
+    """True if what is left over by the start and the images of the rows is 0 modulo 2^64."""
+    size, mask = len(matrix), (1 << _WORD) - 1
+    table = np.zeros((2, max(size, len(rows) + len(start)), size), dtype=np.uint64)
+    for i, equation in enumerate(matrix):
+        for c, value in equation:
+            table[0, i, c] = value & mask
+    for i, row in enumerate([*rows, *start]):
+        table[1, i, list(row)] = [value & mask for value in row.values()]
+    basis, given = table[1, : len(rows)], table[1, len(rows) : len(rows) + len(start)]
+    pivots = [min(row) for row in rows]
+    vectors = np.concatenate([given, basis @ table[0, :size]])
+    leads = np.array(
+        [shared // row[c] & mask for row, c in zip(rows, pivots, strict=True)], np.uint64
+    )
+    taken = (vectors[:, pivots] * leads) @ basis
+    return not np.any(np.uint64(shared & mask) * vectors - taken)
 
 
 def _powers_modulo(
@@ -270,10 +290,10 @@ def _powers_modulo(
     """For linear systems: all r·A^i, in arrays."""
     size = len(terms.equations)
     matrix, rows = np.zeros((size, size)), np.zeros((len(start), size))
-    for i, equation in enumerate(terms.equations):
-        for m, value in equation:
-            for variable, _ in terms.monomials[m]:
-                matrix[i, variable] = value % prime
+    assert terms.matrix is not None
+    for i, equation in enumerate(terms.matrix):
+        for variable, value in equation:
+            matrix[i, variable] = value % prime
     for i, row in enumerate(start):
         for c, value in row.items():
             rows[i, c] = value % prime
@@ -288,11 +308,7 @@ def _powers_modulo(
 
 
 def _close_rows(
-    terms: Terms,
-    partial: Sequence[Sequence[Partial]],
-    start: Iterable[Row],
-    primes: Sequence[int],
-    linear: bool,
+    terms: Terms, start: Iterable[Row], primes: Sequence[int]
 ) -> tuple[ModularRows, SmallClosure | None]:
     """In dictionaries, modulo the product of some primes; no closure where that is too much work.
 
@@ -310,14 +326,16 @@ def _close_rows(
     done, size = 0, len(terms.equations)
     while done < len(found) < size:
         before = space.work
-        for monomial, vector in terms.gradient(found[done], partial):
+        for monomial, vector in terms.gradient(found[done]):
             fresh = space.add(vector)
             if fresh is not None:
                 found.append(fresh)
                 steps.append((done, monomial))
         if space.work > MOST_WORK:
             return space, None
-        if linear:  # what may still come, at the cost of the last row, against all of it in arrays
+        if (
+            terms.matrix is not None
+        ):  # what may still come, at the cost of the last row, against all of it in arrays
             saved = min(size - len(found), 2 * len(found)) * (space.work - before - _ARRAY_ROW)
             if saved > _ARRAYS + _ARRAY_ROW * len(found):
                 return space, None

@@ -7,15 +7,13 @@ that column; the few that have none are inverted together, on columns that are n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 
 import numpy as np
 
 from symlump.errors import FailureError
-from symlump.lumping.linear.quotient import MOST_STEPS, Section, times
-from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
-from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms
+from symlump.lumping.linear.quotient import MOST_STEPS, times
+from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms, combine
 from symlump.ode.exact import ExactArray
 from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
@@ -42,23 +40,78 @@ def small_section(rows: Sequence[Row]) -> tuple[dict[int, Row], int]:
     if len(own) == len(rows):
         below = lcm(*(rows[i][c] for i, c in own.items()))
         return {c: {i: below // rows[i][c]} for i, c in own.items()}, below
-    others = [i for i in range(len(rows)) if i not in own]
-    inner = Section.of(ExactMatrix.from_rows([rows[i] for i in others], max(owner) + 1))
-    forms = {
-        c: {others[k]: value for k, value in form.items()}
-        for c, form in zip(inner.columns.tolist(), inner.forms, strict=True)
-    }
-    solved = {}
+    inner = _inverse({i: rows[i] for i in range(len(rows)) if i not in own})
+    solved = dict(inner)
     for i, column in own.items():
         # y_i = entry·x there + the rest of the row, which is known.
-        form = {i: Fraction(1)}
-        for c, value in rows[i].items():
-            for k, weight in forms.get(c, {}).items():
-                form[k] = form.get(k, Fraction(0)) - value * weight
-        solved[column] = {k: w / rows[i][column] for k, w in form.items() if w}
-    forms |= solved
-    below = lcm(*(w.denominator for form in forms.values() for w in form.values()))
-    return {c: {k: int(w * below) for k, w in form.items()} for c, form in forms.items()}, below
+        known = [(value, *inner[c]) for c, value in rows[i].items() if c in inner]
+        below = lcm(*(d for _, _, d in known))
+        form = {i: below}
+        for value, weights, d in known:
+            for k, weight in weights.items():
+                form[k] = form.get(k, 0) - value * weight * (below // d)
+        solved[column] = _lowest(form, below * rows[i][column])
+    below = lcm(*(d for _, d in solved.values()))
+    return {
+        c: {k: w * (below // d) for k, w in sorted(form.items())}
+        for c, (form, d) in sorted(solved.items())
+    }, below
+
+
+def _lowest(form: Row, below: int) -> tuple[Row, int]:
+    """A form over a positive denominator, in lowest terms."""
+    divisor = gcd(below, *form.values())
+    if below < 0:
+        divisor = -divisor
+    return {k: w // divisor for k, w in form.items() if w}, below // divisor
+
+
+def _inverse(rows: Mapping[int, Row]) -> dict[int, tuple[Row, int]]:
+    """Columns in which some rows are independent, and x there with Lx = y: forms over denominators.
+
+    Raises
+    ------
+    FailureError
+        If the rows are not independent.
+    """
+    counts: dict[int, int] = {}
+    for row in rows.values():
+        for c in row:
+            counts[c] = counts.get(c, 0) + 1
+    # Rows, with what they are combinations of beside them.
+    reduced: dict[int, tuple[Row, Row]] = {}
+    for i, row in rows.items():
+        both = row, {i: 1}
+        for column, other in reduced.items():
+            both = _without(both, other, column)
+        if not both[0]:
+            raise FailureError("the rows of a linear lumping must be linearly independent")
+        pivot = min(both[0], key=lambda c: (counts[c], abs(both[0][c]), c))
+        for column, other in reduced.items():
+            reduced[column] = _without(other, both, pivot)
+        reduced[pivot] = both
+    return {c: _lowest(origin, row[c]) for c, (row, origin) in reduced.items()}
+
+
+def _without(line: tuple[Row, Row], other: tuple[Row, Row], column: int) -> tuple[Row, Row]:
+    """A line with no entry in a column, by another one that has an entry there."""
+    factor, lead = line[0].get(column, 0), other[0][column]
+    if not factor:
+        return line
+    divisor = gcd(factor, lead)
+    factor, lead = factor // divisor, lead // divisor
+    row, origin = (
+        {
+            c: value
+            for c in {**mine, **its}
+            if (value := lead * mine.get(c, 0) - factor * its.get(c, 0))
+        }
+        for mine, its in zip(line, other, strict=True)
+    )
+    content = gcd(*row.values(), *origin.values())
+    if content == 1:
+        return row, origin
+    return {c: v // content for c, v in row.items()}, {i: v // content for i, v in origin.items()}
 
 
 def small_quotient(
@@ -73,20 +126,24 @@ def small_quotient(
     """
     forms, below = small_section(rows)
     expanded = _expanded(terms.monomials, forms)
-    found: dict[tuple[int, Factors], int] = {}
-    for i, row in enumerate(rows):
-        for m, value in terms.combine(row).items():
-            if value and m in expanded:
+    left = [[(m, value) for m, value in equation if m in expanded] for equation in terms.equations]
+    found: list[dict[Factors, int]] = []
+    for row in rows:
+        equation: dict[Factors, int] = {}
+        for m, value in combine(left, row).items():
+            if value:
                 for factors, weight in expanded[m]:
-                    key = i, factors
-                    found[key] = found.get(key, 0) + value * weight
+                    equation[factors] = equation.get(factors, 0) + value * weight
+        found.append(equation)
     single = {ode.variables[next(iter(row))] for row in rows if len(row) == 1}
     parameters = [name for name in ode.parameters if name in single and name in names]
     degree = 0
     if below != 1:
-        degree = max((sum(e for _, e in factors) for _, factors in found), default=0)
+        degree = max(
+            (sum(e for _, e in factors) for p in expanded.values() for factors, _ in p), default=0
+        )
     scales = [terms.scale * below**k for k in range(degree + 1)]  # by degree
-    return _system(names, {key: value for key, value in found.items() if value}, scales, parameters)
+    return _system(names, found, scales, parameters)
 
 
 def _expanded(
@@ -111,34 +168,42 @@ def _expanded(
 
 def _system(
     names: Sequence[str],
-    found: Mapping[tuple[int, Factors], int],
+    found: Sequence[Mapping[Factors, int]],
     scales: Sequence[int],
     parameters: Iterable[str],
 ) -> PolynomialODE:
-    """A system from ``{(equation, factors): numerator}`` without zeros, and denominators by degree."""
+    """A system from a numerator for each monomial of each equation, and denominators by degree."""
     # The order of a table of monomials: by length, then by variables, then by powers.
     table = sorted(
-        {factors for _, factors in found},
+        {factors for equation in found for factors, value in equation.items() if value},
         key=lambda factors: (len(factors), [v for v, _ in factors], [e for _, e in factors]),
     )
     place = {factors: k for k, factors in enumerate(table)}
-    degrees = [sum(e for _, e in factors) if len(scales) > 1 else 0 for factors in table]
-    terms = sorted((i, place[factors], value) for (i, factors), value in found.items())
+    columns: list[int] = []
+    values: list[int] = []
+    counts: list[int] = []
+    for equation in found:
+        terms = sorted([(place[factors], value) for factors, value in equation.items() if value])
+        counts.append(len(terms))
+        columns += [k for k, _ in terms]
+        values += [value for _, value in terms]
     if scales == [1]:
-        coefficients = ExactArray.from_integers([value for _, _, value in terms])
+        coefficients = ExactArray.from_integers(values)
     else:
-        coefficients = ExactArray.from_fractions(
-            Fraction(value, scales[degrees[k]]) for _, k, value in terms
+        by_degree = [sum(e for _, e in factors) if len(scales) > 1 else 0 for factors in table]
+        below = [scales[degree] for degree in by_degree]
+        shared = [gcd(value, below[k]) for k, value in zip(columns, values, strict=True)]
+        coefficients = ExactArray.from_ratios(
+            [(v // g, below[k] // g) for k, v, g in zip(columns, values, shared, strict=True)]
         )
     flat = [factor for factors in table for factor in factors]
     ends = np.cumsum([0, *map(len, table)]).astype(np.int64)
     loose = np.array(flat, dtype=np.int64).reshape(-1, 2)
-    positions = np.array([term[:2] for term in terms], dtype=np.int64).reshape(-1, 2)
     return PolynomialODE(
         tuple(names),
         Monomials(ends, loose[:, 0].copy(), loose[:, 1].copy()),
-        positions[:, 0].copy(),
-        positions[:, 1].copy(),
+        np.repeat(np.arange(len(found), dtype=np.int64), counts),
+        np.array(columns, dtype=np.int64),
         coefficients,
         tuple(parameters),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import lcm
 
 from symlump.ode.polynomial import PolynomialODE
@@ -46,21 +47,35 @@ class Terms:
         pairs = zip(cuts, cuts[1:], strict=False)
         return cls(equations, [tuple(factors[a:b]) for a, b in pairs], scale)
 
-    def combine(self, row: Row) -> Row:
-        """The polynomial row·q, as ``{monomial: value}`` over the scale; zeros may be among the values."""
-        if len(row) == 1:
-            ((i, weight),) = row.items()
-            return {m: weight * value for m, value in self.equations[i]}
-        total: Row = {}
-        for i, weight in row.items():
-            for m, value in self.equations[i]:
-                total[m] = total.get(m, 0) + weight * value
-        return total
+    @cached_property
+    def partial(self) -> list[list[Partial]]:
+        """The derivatives of each monomial."""
+        return [differentiate(factors) for factors in self.monomials]
 
-    def gradient(self, row: Row, partial: Sequence[Sequence[Partial]]) -> list[tuple[Factors, Row]]:
-        """The coefficients of the gradient of row·q, by monomials, the shortest first."""
+    @cached_property
+    def matrix(self) -> list[list[tuple[int, int]]] | None:
+        """For a linear system: equation i is Σ value·variable / ``scale`` over ``matrix[i]``, plus a number."""
+        if not all(not f or (len(f) == 1 and f[0][1] == 1) for f in self.monomials):
+            return None
+        variable = [factors[0][0] if factors else -1 for factors in self.monomials]
+        return [[(v, x) for m, x in e if (v := variable[m]) >= 0] for e in self.equations]
+
+    def gradient(self, row: Row) -> list[tuple[Factors, Row]]:
+        """The coefficients of the gradient of row·q, by monomials, the shortest first.
+
+        Examples
+        --------
+        >>> from symlump import ODE
+        >>> terms = Terms.of(ODE.from_text("x' = x*y + 2*x; y' = 3*x"))
+        >>> terms.gradient({0: 1, 1: 1})
+        [((), {0: 5}), (((1, 1),), {0: 1}), (((0, 1),), {1: 1})]
+        """
+        if self.matrix is not None:
+            image = {c: value for c, value in combine(self.matrix, row).items() if value}
+            return [((), image)] if image else []
         images: dict[Factors, Row] = {}
-        for m, value in self.combine(row).items():
+        partial = self.partial
+        for m, value in combine(self.equations, row).items():
             if value:
                 for lowered, variable, power in partial[m]:
                     if lowered in images:
@@ -68,6 +83,25 @@ class Terms:
                     else:
                         images[lowered] = {variable: value * power}
         return sorted(images.items(), key=lambda item: len(item[1]))
+
+
+def combine(lists: Sequence[Sequence[tuple[int, int]]], row: Row) -> Row:
+    """A combination of sparse rows, as ``{place: value}``; zeros may be among the values.
+
+    Examples
+    --------
+    >>> combine([[(0, 1), (4, 2)], [(4, -1)]], {0: 3, 1: 6})
+    {0: 3, 4: 0}
+    """
+    if len(row) == 1:
+        ((i, weight),) = row.items()
+        return {m: weight * value for m, value in lists[i]}
+    total: Row = {}
+    get = total.get
+    for i, weight in row.items():
+        for m, value in lists[i]:
+            total[m] = get(m, 0) + weight * value
+    return total
 
 
 def differentiate(factors: Factors) -> list[Partial]:

@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 _DENSE, _LOW = PALETTE[5], PALETTE[1]
 
 
-def draw_hmatrix(matrix: HMatrix, title: str | None = None) -> Figure:
-    """The blocks of a matrix: dense ones full, those of low rank paler the less of the block they store.
+def _tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """A colour mixed with white: 0 is white, 1 the colour itself."""
+    from matplotlib.colors import to_rgb
 
-    The rank stands in each block that has room for it. Rows and columns are in the order of the tree.
+    red, green, blue = (1 - strength * (1 - part) for part in to_rgb(colour))
+    return red, green, blue
+
+
+def draw_hmatrix(matrix: HMatrix, title: str | None = None) -> Figure:
+    """Draw the blocks of a matrix: dense blocks in full colour, low-rank blocks paler the less they store.
+
+    Each block with enough room shows its rank. Rows and columns are in the order of the tree.
 
     Parameters
     ----------
@@ -36,7 +44,6 @@ def draw_hmatrix(matrix: HMatrix, title: str | None = None) -> Figure:
     10
     """
     figure = new_figure(5.2, 5.6)
-    from matplotlib.colors import to_rgb
     from matplotlib.patches import Patch, Rectangle
 
     rows, columns = matrix.shape
@@ -44,14 +51,13 @@ def draw_hmatrix(matrix: HMatrix, title: str | None = None) -> Figure:
     for block in matrix.blocks:
         high, wide = block.shape
         share = block.storage / (high * wide)
-        colour = to_rgb(_DENSE if block.rank is None else _LOW)
-        strength = 1.0 if block.rank is None else 0.1 + 0.9 * share
+        colour = _tint(_DENSE, 1.0) if block.rank is None else _tint(_LOW, 0.1 + 0.9 * share)
         axes.add_patch(
             Rectangle(
                 (block.columns.start, block.rows.start),
                 wide,
                 high,
-                facecolor=[1 - strength * (1 - part) for part in colour],
+                facecolor=colour,
                 edgecolor="black",
                 linewidth=0.4,
             )
@@ -79,8 +85,13 @@ def draw_hmatrix(matrix: HMatrix, title: str | None = None) -> Figure:
     )
     axes.legend(
         handles=[
-            Patch(color=_DENSE, label="dense"),
-            Patch(color=_LOW, label="low rank (number: its rank)"),
+            Patch(facecolor=_DENSE, edgecolor="black", linewidth=0.4, label="dense"),
+            Patch(
+                facecolor=_tint(_LOW, 0.3),
+                edgecolor="black",
+                linewidth=0.4,
+                label="low rank (number: its rank)",
+            ),
         ],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.04),

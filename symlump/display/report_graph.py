@@ -13,11 +13,12 @@ from symlump.ode.system import ODE
 
 _MAX_NODES = 400
 _MAX_EDGES = 3000
+_PALE = 600  # more arrows than this are drawn paler
 _NAMED = 60
 
 
 def graph_svg(ode: ODE) -> str:
-    """The dependency graph as SVG; the script colours its nodes.
+    """Draw the dependency graph as SVG; the page's script colours its nodes.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ def graph_svg(ode: ODE) -> str:
     sources, targets = ode.edges
     pairs = [(i, j) for i, j in zip(sources.tolist(), targets.tolist(), strict=True) if i != j]
     dropped = max(0, len(pairs) - _MAX_EDGES)
+    if dropped:  # evenly, so that no part of the graph is left without its arrows
+        pairs = [pairs[k] for k in np.linspace(0, len(pairs) - 1, _MAX_EDGES).astype(int)]
     width, height = 760, 420
     # Long names stand under small nodes, in the dense columns of a network beside them.
     columns = isinstance(ode, NetworkODE)
@@ -44,7 +47,7 @@ def graph_svg(ode: ODE) -> str:
     radius = 14 if len(ode) <= 24 else (9 if len(ode) <= _NAMED else 5)
     beside, below = (radius + 18, 4) if columns else (0, 4 if len(ode) <= 24 else radius + 12)
     lines = ""
-    for i, j in pairs[:_MAX_EDGES]:
+    for i, j in pairs:
         # An arrow ends where its node begins; in a network all point from one column to the next.
         length = float(np.hypot(x[j] - x[i], y[j] - y[i]))
         short = 0.0 if columns or length == 0 else (radius + 2) / length
@@ -61,13 +64,18 @@ def graph_svg(ode: ODE) -> str:
         + "</g>"
         for v, name in enumerate(ode.variables)
     )
-    note = f"<p>{dropped} of {len(pairs)} arrows are not drawn.</p>" if dropped else ""
+    note = (
+        f"<p>{dropped} of {dropped + len(pairs)} arrows are not drawn, evenly spread over the graph.</p>"
+        if dropped
+        else ""
+    )
+    look = ("" if columns else " directed") + (" many" if len(pairs) > _PALE else "")
     return (
         f'<svg id="graph" viewBox="0 0 {width} {height}" role="img" aria-label="dependency graph, '
         f'blocks in colour"><defs id="patterns"></defs><defs>'
         f'<marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
         f'markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
-        f'<g class="edges{"" if columns else " directed"}">{lines}</g>{nodes}</svg>{note}'
+        f'<g class="edges{look}">{lines}</g>{nodes}</svg>{note}'
     )
 
 

@@ -12,6 +12,8 @@ from test_lump_command import TREE
 from torch import nn
 
 from symlump.cli.main import COMMANDS, main
+from symlump.cli.networks.data import read_data
+from symlump.network.torch_io import from_torch
 
 LUMP = ["lump", "tree.ode", "--method", "forward"]
 NET = ["compress", "net.safetensors", "--activation", "tanh"]
@@ -109,6 +111,11 @@ MISTAKES = {
     # combinations
     "rows without observables": (["lump", "tree.ode", "--method=constrained"], 2, "--observable"),
     "observables of blocks": ([*LUMP, "--observable", "x1"], 2, "use --keep here"),
+    "data that is no text": (
+        [*NET, "--eps", "0", "--data", "net.safetensors"],
+        2,
+        "write a .csv file, or one array as .npy",
+    ),
     "pruning by data without data": ([*NET, "--method", "wanda", "--retain", "0.5"], 2, "--data"),
     "an option of systems for a network": (
         ["sweep", "net.safetensors", "--activation", "tanh", "--horizon", "1"],
@@ -263,3 +270,10 @@ def test_what_is_no_mistake(folder, capsys):
     assert main([*NET, "--eps", "0", "--box", "-1", "1", "--layers", "0 , 2"]) == 0
     assert main(["lump", "tree.ode", "--method=constrained", "--observable=-x1"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_byte_order_mark_costs_no_row(folder):
+    """Spreadsheets begin a file with one; the first row is no header for that."""
+    network = from_torch(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)))
+    (folder / "data.csv").write_text("1,2\n3,4\n", encoding="utf-8-sig")
+    assert read_data("data.csv", network).inputs.tolist() == [[1, 2], [3, 4]]

@@ -15,6 +15,7 @@ from symlump.datasets.systems import h_tree, multisite_phosphorylation
 from symlump.display.mathml import system_mathml
 from symlump.display.report import Report
 from symlump.display.report_curve import curve_svg
+from symlump.display.report_graph import graph_svg
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -205,3 +206,16 @@ def test_the_slider_moves_the_picture(which, request, tmp_path):
         assert page.evaluate("document.activeElement.tagName") in ("BUTTON", "INPUT")
         assert not problems
         browser.close()
+
+
+def test_too_many_arrows_are_left_out_evenly():
+    """Of a network with more arrows than can be drawn, every layer keeps its share."""
+    rng = np.random.default_rng(0)
+    shapes = ((60, 4), (60, 60), (5, 60))
+    ode = sl.encode(sl.Network.dense([rng.normal(size=shape) for shape in shapes]))
+    svg = graph_svg(ode)
+    starts = re.findall(r'<line x1="([\d.]+)"', svg)
+    total = 60 * 4 + 60 * 60 + 5 * 60
+    assert len(starts) == 3000 and f"{total - 3000} of {total} arrows are not drawn" in svg
+    shares = sorted(starts.count(x) / 3000 for x in set(starts))
+    assert np.allclose(shares, sorted(a * b / total for a, b in shapes), atol=0.01)

@@ -51,7 +51,7 @@ def read_data(file: str, network: Network) -> Data:
     outputs = sum(prod(network.shapes[name]) for name in network.outputs)
     try:
         table = _array(path) if path.suffix.lower() == ".npy" else _table(path)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None
     width = table.shape[1]
@@ -72,7 +72,13 @@ def read_data(file: str, network: Network) -> Data:
 def _table(path: Path) -> Any:
     import numpy as np
 
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:  # "-sig": a spreadsheet's byte-order mark would make a header of the first row
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(
+            "it is not a text file; write a .csv file, or one array as .npy (numpy.save)"
+        ) from None
+    lines = [line for line in text.splitlines() if line.strip()]
     if lines and not all(_is_number(part) for part in lines[0].split(",")):
         lines = lines[1:]  # a header
     if not lines:

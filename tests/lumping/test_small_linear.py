@@ -1,4 +1,4 @@
-"""Parts of small linear lumpings in plain integers, against their definitions."""
+"""Parts of linear lumpings, each against its definition."""
 
 from fractions import Fraction
 
@@ -7,6 +7,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import symlump as sl
 from symlump.errors import FailureError
@@ -116,3 +117,66 @@ def test_words_are_used(monkeypatch):
     terms = Terms.of(linear_system(matrix)[0])
     start = [{c: v for c, v in enumerate(space[0]) if v}]
     assert small_systems.close_small(terms, start) is not None and used
+
+
+def defect_by_definition(system, basis, start):
+    """From the coefficient matrices themselves, dense: the defect of what a vector reaches inside a space."""
+    matrices = [part.toarray() for part in jacobian_matrices(system)]
+    reached = start[None, :] / np.linalg.norm(start)
+    projection = basis.T @ basis
+    while True:
+        inside = np.vstack([reached, *(reached @ m @ projection for m in matrices)])
+        _, size, directions = np.linalg.svd(inside, full_matrices=False)
+        larger = directions[size > 1e-9]
+        if len(larger) == len(reached):
+            break
+        reached = larger
+    outside = np.vstack([reached @ m @ (np.eye(len(basis.T)) - projection) for m in matrices])
+    return np.linalg.norm(outside, 2)
+
+
+def jacobian_matrices(system):
+    """J_k for all k, from the derivatives of each monomial."""
+    size = len(system)
+    found = {}
+    for i, m, value in zip(
+        system.rows.tolist(), system.columns.tolist(), system.coefficients, strict=True
+    ):
+        factors = system.monomials.factors(m)
+        for place, (variable, power) in enumerate(factors):
+            rest = [
+                *factors[:place],
+                *([(variable, power - 1)] if power > 1 else []),
+                *factors[place + 1 :],
+            ]
+            matrix = found.setdefault(tuple(rest), np.zeros((size, size)))
+            matrix[i, variable] += power * float(value)
+    return [sparse.csr_array(matrix) for matrix in found.values()]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 7), st.integers(0, 4), st.booleans())
+def test_the_defect_of_each_observable_is_that_of_what_it_reaches(seed, size, coupled, apart):
+    """Two groups of variables with some terms between them; nothing leads from one to the other where apart."""
+    generator = np.random.default_rng(seed)
+    names = sympy.symbols(f"x0:{2 * size}")
+    equations = {}
+    for i, name in enumerate(names):
+        own = [j for j in range(2 * size) if (j < size) == (i < size)]
+        drawn = generator.choice(own, (3, 2))
+        equations[name] = sum(
+            int(generator.integers(1, 9)) * names[a] * (names[b] if square else 1)
+            for square, (a, b) in enumerate(drawn.tolist())
+        ) / sympy.Integer(4)
+    for _ in range(0 if apart else coupled):
+        a, b = generator.integers(0, size), generator.integers(size, 2 * size)
+        equations[names[a]] += sympy.Rational(1, 1000) * names[b]
+    ode = sl.PolynomialODE.from_sympy(equations)
+    plan = sl.Constrained(["x0", f"x{size}"]).plan(ode)
+    for point in plan.path.points():
+        for (name, found), start in zip(
+            point.observable_defects().items(), plan.path.start, strict=True
+        ):
+            expected = defect_by_definition(ode, point.basis, start) if point.defect else 0.0
+            assert found == pytest.approx(expected, rel=1e-6, abs=1e-9), name
+            assert found <= point.defect * (1 + 1e-9)

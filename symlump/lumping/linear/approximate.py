@@ -136,28 +136,33 @@ class Point:
 
         In large spaces that of the whole, which is at least as large.
         """
-        walk, names = self.path.walk, self.path.names
-        if len(names) == 1 or self.dimension > LARGE:
-            return dict.fromkeys(
-                names, self.defect
-            )  # each added row is in an image of what one reaches
-        result = {}
-        for name, row in zip(names, self.path.start, strict=True):
-            reached = np.zeros((0, self.dimension))
-            newest = (self.basis @ row / np.linalg.norm(row))[None, :]
-            outside = [np.zeros((0, self.basis.shape[1]))]
-            while len(newest) and self.defect:
-                reached = np.vstack([reached, newest])
-                images = np.vstack([walk.images_inside(v @ self.basis) for v in newest])
-                images = images @ walk.whole
-                inside = images @ self.basis.T
-                outside.append(images - inside @ self.basis)
-                _, size, directions = np.linalg.svd(
-                    inside - inside @ reached.T @ reached, full_matrices=False
-                )
-                newest = directions[size > _REACHED * walk.scale]
-            result[name] = float(np.linalg.norm(np.vstack(outside), 2)) if self.defect else 0.0
-        return result
+        names = self.path.names
+        if len(names) == 1 or self.dimension > LARGE or not self.defect:
+            # Each added row is in an image of what one reaches.
+            return dict.fromkeys(names, self.defect)
+        starts = self.path.start @ self.basis.T
+        return {
+            name: self._defect_from(row / np.linalg.norm(row))
+            for name, row in zip(names, starts, strict=True)
+        }
+
+    def _defect_from(self, row: FloatArray) -> float:
+        """The defect of what a unit vector, in coordinates of the basis, reaches inside the space."""
+        walk, basis = self.path.walk, self.basis
+        reached = np.zeros((0, self.dimension))
+        newest = row[None, :]
+        images: list[sparse.csr_array] = []
+        while len(newest):
+            reached = np.vstack([reached, newest])
+            if len(reached) == self.dimension:
+                return self.defect
+            fresh = sparse.vstack([walk.images(v @ basis) for v in newest], format="csr")
+            images.append(fresh)
+            inside = fresh @ basis.T
+            rest = np.linalg.qr(inside - inside @ reached.T @ reached, mode="r")
+            _, size, directions = np.linalg.svd(rest, full_matrices=False)
+            newest = directions[size > _REACHED * walk.scale]
+        return walk.norm_outside(sparse.vstack(images, format="csr"), basis)
 
 
 class Path:

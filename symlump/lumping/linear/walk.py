@@ -57,6 +57,20 @@ class SpaceWalk(ABC):
         images = self.images(row) @ self.whole.T
         return np.asarray(images[images.any(axis=1)])
 
+    def norm_outside(self, images: sparse.csr_array, basis: FloatArray) -> float:
+        """The largest singular value of what images have inside the exact lumping and outside a space."""
+        space = basis @ self.whole.T
+        gram = self.whole @ (images.T @ images).toarray() @ self.whole.T
+        size = float(np.sqrt(np.trace(gram)))
+        gram -= space.T @ (space @ gram)
+        gram -= (gram @ space.T) @ space
+        largest = float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
+        if largest > _SQUARED_ROUNDING**0.5 * size:
+            return largest
+        # Squares of less are not told from rounding.
+        inside = images @ self.whole.T
+        return float(np.linalg.norm(inside - inside @ space.T @ space, 2))
+
     @cached_property
     def whole(self) -> FloatArray:
         """An orthonormal basis of the exact lumping."""

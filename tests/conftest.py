@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Where tests run in several processes, each has one thread: waiting threads of torch take whole cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 

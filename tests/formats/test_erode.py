@@ -316,7 +316,7 @@ def test_errors_say_where(text, place, message):
 
 
 def test_large_lines_in_bounded_time():
-    start = time.perf_counter()
+    start = time.process_time()
     nested = "(" * 10_000 + "x" + ")" * 10_000
     assert same(wrap(ODE=f"d(x) = {nested}"), wrap(ODE="d(x) = x"))
     many = " + ".join(["2*x*y"] * 200_000)
@@ -333,7 +333,7 @@ def test_large_lines_in_bounded_time():
         model(wrap("x" * 1_000_000 + " = ("))
     with pytest.raises(InputError):
         model(wrap(ODE="d(x) = " + "1" * 1_000_000 + "*x"))
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 NAMES = st.sampled_from(["A", "B", "C", "k2"])

@@ -95,7 +95,7 @@ def test_answers_partition_the_variables(row):
 
 def test_reading_is_fast():
     path = example("constrained/exact_polynomial/ProteinPhosphorylation_6.ode")
-    start = time.perf_counter()
+    start = time.process_time()
     formats.read(path)
-    speed = path.stat().st_size / 1e6 / (time.perf_counter() - start)
+    speed = path.stat().st_size / 1e6 / (time.process_time() - start)
     assert speed > 1.0, f"{speed:.2f} MB/s"  # far below what is usual, for busy machines

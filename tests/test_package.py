@@ -50,6 +50,24 @@ def test_all_metadata_is_in_setup_cfg():
     assert {"test", "docs", "notebook", "fast", "onnx", "sbml", "dask"} <= extras
 
 
+def test_every_requirement_has_a_lowest_version():
+    """.ci/versions runs the tests with these, and without one it would take the first version ever."""
+    metadata = configparser.RawConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    listed = [metadata["options"]["install_requires"], *metadata["options.extras_require"].values()]
+    lines = "\n".join(listed).split()
+    assert {"sympy", "numpy", "torch"} <= {line.split(">=")[0] for line in lines}
+    for line in lines:
+        assert re.fullmatch(r"[\w-]+(\[\w+\])?>=\d+(\.\d+)+|%\(\w+\)s", line), line
+
+
+def test_versions_are_the_lowest_or_the_newest():
+    done = subprocess.run(
+        ["bash", ROOT / ".ci" / "versions", "new"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "lowest|newest" in done.stderr
+
+
 #: What each room may import, besides the single files beside them; as docs/look-up/layout.md has it.
 BELOW = {
     "ode": set(),

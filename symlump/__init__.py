@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from symlump.compression.baselines.quantize import Quantize
     from symlump.compression.baselines.svd import TruncatedSVD
     from symlump.compression.baselines.wanda import Wanda
+    from symlump.compression.combined import Combined
     from symlump.compression.compress import compress
     from symlump.compression.compression import Compression
     from symlump.compression.dependences.dependence import Dependence
@@ -144,6 +145,7 @@ _HOME = {
     "Images": "symlump.compression.images",
     "Normal": "symlump.compression.moments",
     "TruncatedSVD": "symlump.compression.baselines.svd",
+    "Combined": "symlump.compression.combined",
     "Quantize": "symlump.compression.baselines.quantize",
     "Annealing": "symlump.compression.annealing.result",
     "anneal": "symlump.compression.annealing.anneal",
@@ -165,6 +167,7 @@ __all__ = [
     "Breakpoint",
     "Certificate",
     "Chain",
+    "Combined",
     "Compression",
     "Conditions",
     "Constrained",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from symlump.bench.train import multilayer, train
 from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.baselines.masked_fit import fit_masked
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.compress import compress
 from symlump.compression.compression import Compression, mean_squared_error
@@ -17,7 +18,6 @@ from symlump.datasets.dataset import Dataset
 from symlump.datasets.dynamics import glycolytic_oscillator
 from symlump.network.network import Network
 from symlump.network.torch_io import from_torch
-from symlump.ode.exact import FloatArray
 
 HIDDEN = (96, 96)
 EPOCHS = 60
@@ -86,8 +86,8 @@ def compare(
             ).network,
             "magnitude": magnitude.network,
             "Wanda": wanda.network,
-            "magnitude, refitted": refit(network, magnitude.network, drawn),
-            "Wanda, refitted": refit(network, wanda.network, drawn),
+            "magnitude, refitted": fit_masked(network, magnitude.network, [drawn]),
+            "Wanda, refitted": fit_masked(network, wanda.network, [drawn]),
         }
         errors = {
             name: mean_squared_error(small, test.inputs, test.targets)
@@ -101,41 +101,3 @@ def compare(
     chosen = min(reduced, key=lambda c: abs(c.retained - 0.4))
     base = mean_squared_error(network, test.inputs, test.targets)
     return Demonstration(training, test, network, base, tuple(rows), chosen)
-
-
-def refit(network: Network, pruned: Network, inputs: FloatArray) -> Network:
-    """A pruned chain, the weights that are left and the biases fitted again, layer by layer.
-
-    For each unit, min Σ (w·x̂ + b − z)² over all w with the zeros of the pruned row, where z is what the
-    original computes on these inputs and x̂ what the layers before it, already fitted, give. No target is used.
-
-    Parameters
-    ----------
-    network, pruned : Network
-        Chains of the same shape.
-    inputs : ndarray of float, shape (samples, inputs)
-
-    Examples
-    --------
-    >>> net = Network.dense([[[1.0, 2.0]], [[2.0]]])
-    >>> pruned = Network.dense([[[0.0, 2.0]], [[2.0]]])
-    >>> x = np.array([[1.0, 1.0], [-1.0, -1.0], [2.0, 2.0]])
-    >>> refit(net, pruned, x).chain.layers[0].weight.round(9).tolist()   # x₁ and x₂ are equal here
-    [[0.0, 3.0]]
-    """
-    whole, less = network.dense_chain("a refit"), pruned.dense_chain("a refit")
-    before = after = inputs
-    layers = []
-    for old, new in zip(whole.layers, less.layers, strict=True):
-        wanted = old.pre_activation(before)
-        columns = np.column_stack([after, np.ones(len(after))])
-        moments, towards = columns.T @ columns, columns.T @ wanted
-        weight, bias = np.zeros_like(new.weight), np.zeros(len(new.weight))
-        for i, kept in enumerate(new.weight != 0):
-            at = np.flatnonzero(np.append(kept, True))
-            fit = np.linalg.lstsq(moments[np.ix_(at, at)], towards[at, i], rcond=None)[0]
-            weight[i, kept], bias[i] = fit[:-1], fit[-1]
-        layers.append(replace(new, weight=weight, bias=bias))
-        before = old.activation(wanted)
-        after = old.activation(layers[-1].pre_activation(after))
-    return Network.from_chain(replace(less, layers=tuple(layers)))

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.bench.demo import refit
 from symlump.bench.train import multilayer, train, tune
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
+from symlump.compression.combined import Combined
 from symlump.compression.compress import compress
 from symlump.compression.compression import Compression, mean_squared_error
 from symlump.compression.dependences.dependence import Dependence
@@ -83,8 +83,6 @@ class NamedMethod:
         Whether it is measured on the first architecture of a plan only.
     bounded : bool
         Whether certified bounds are computed where they are asked for.
-    refitted : bool
-        Whether what pruning left is fitted by least squares: over training inputs where the method sees them.
     """
 
     make: Callable[[float, FloatArray], Any]
@@ -92,13 +90,11 @@ class NamedMethod:
     tunable: bool = True
     slow: bool = False
     bounded: bool = False
-    refitted: bool = False
 
 
 #: One unit, in which what else a method can be asked for is compared, one option at a time.
 _BY_OUTPUT: dict[str, Any] = {"relative_to": "output", "up_to": 0}
 _OUTPUT: dict[str, Any] = {"relative_to": "output"}
-_REFIT: dict[str, bool] = {"refitted": True, "tunable": False}
 
 METHODS: Mapping[str, NamedMethod] = {
     "AFDE": NamedMethod(lambda share, x: AFDE(retain=share), bounded=True),
@@ -106,6 +102,12 @@ METHODS: Mapping[str, NamedMethod] = {
     "AFDE, nothing spent": NamedMethod(lambda share, x: AFDE(retain=share, up_to=0), bounded=True),
     "AFDE, sums, nothing spent": NamedMethod(
         lambda share, x: AFDE(retain=share, refit=False, up_to=0), bounded=True
+    ),
+    # As in arXiv:2606.01402: coefficients, in their own unit; the quotient, as it is.
+    "AFDE, literature": NamedMethod(
+        lambda share, x: AFDE(
+            retain=share, distance="coefficients", relative=False, linkage="closure"
+        )
     ),
     "AFDE, fitted": NamedMethod(
         lambda share, x: AFDE(retain=share, **_BY_OUTPUT, steps=_STEPS), slow=True
@@ -149,9 +151,19 @@ METHODS: Mapping[str, NamedMethod] = {
     "magnitude, global": NamedMethod(lambda share, x: Magnitude(share)),
     "magnitude, layerwise": NamedMethod(lambda share, x: Magnitude(share, "layerwise")),
     "Wanda": NamedMethod(lambda share, x: Wanda(share, x), data=True),
-    "magnitude, global, refit": NamedMethod(lambda share, x: Magnitude(share), **_REFIT),
-    "magnitude, layerwise, refit": NamedMethod(lambda s, x: Magnitude(s, "layerwise"), **_REFIT),
-    "Wanda, refit": NamedMethod(lambda share, x: Wanda(share, x), data=True, **_REFIT),
+    "magnitude, global, refit": NamedMethod(
+        lambda share, x: Magnitude(share, refit=True, inputs=_drawn(x)), tunable=False
+    ),
+    "magnitude, layerwise, refit": NamedMethod(
+        lambda share, x: Magnitude(share, "layerwise", refit=True, inputs=_drawn(x)), tunable=False
+    ),
+    "Wanda, refit": NamedMethod(
+        lambda share, x: Wanda(share, x, refit=True), data=True, tunable=False
+    ),
+    "combined": NamedMethod(lambda share, x: Combined(retain=share), tunable=False),
+    "combined, data": NamedMethod(
+        lambda share, x: Combined(retain=share, inputs=x), data=True, tunable=False
+    ),
 }
 
 #: The baselines that the comparison is about.
@@ -290,16 +302,12 @@ def measure(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[str
         try:
             start = time.perf_counter()
             result = compress(network, method.make(share, training.inputs))
-            small = result.network
-            if method.refitted:
-                seen = training.inputs if method.data else _drawn(network)
-                small = refit(network, small, seen)
             row["seconds"] = time.perf_counter() - start
         except (MethodError, FailureError) as error:
             row |= {"mse": None, "reason": str(error)}
             continue
         row |= {
-            "mse": _finite(mean_squared_error(small, test.inputs, test.targets)),
+            "mse": _finite(mean_squared_error(result.network, test.inputs, test.targets)),
             "retained_parameters": result.retained_parameters,
             "eps": result.eps,
         }
@@ -310,9 +318,9 @@ def measure(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[str
     return rows
 
 
-def _drawn(network: Network) -> FloatArray:
+def _drawn(inputs: FloatArray) -> FloatArray:
     """As many standard normal inputs as AFDE's own fit takes."""
-    return np.random.default_rng(0).standard_normal((SAMPLES, network.inputs[0].size[0]))
+    return np.random.default_rng(0).standard_normal((SAMPLES, inputs.shape[1]))
 
 
 def check_measured(description: dict[str, Any], rows: list[dict[str, Any]]) -> None:

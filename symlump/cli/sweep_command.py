@@ -274,6 +274,8 @@ def _network(options: argparse.Namespace, file: OnnxFile | TensorFile) -> Sweep:
         distance=None,
         on=None,
         steps=0,
+        refit=False,
+        count=None,
         box=options.box,
     )
     method = make_method(options.method or "afde", {"eps": 0.0}, settings, network, data)

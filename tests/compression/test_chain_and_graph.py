@@ -32,6 +32,9 @@ METHODS = {
     "magnitude": lambda x: sl.Magnitude(0.6),
     "layerwise": lambda x: sl.Magnitude(0.6, scope="layerwise"),
     "wanda": lambda x: sl.Wanda(0.6, inputs=x),
+    "magnitude, refit": lambda x: sl.Magnitude(0.6, refit=True),
+    "wanda, refit": lambda x: sl.Wanda(0.6, inputs=x, refit=True),
+    "combined": lambda x: sl.Combined(retain=0.6),
 }
 
 

@@ -39,6 +39,9 @@ METHODS = {
     "Magnitude": sl.Magnitude(0.5),
     "Magnitude, layerwise": sl.Magnitude(0.5, "layerwise"),
     "Wanda": sl.Wanda(0.5, X),
+    "Wanda, refit": sl.Wanda(0.5, X, refit=True),
+    "Combined": sl.Combined(retain=0.5),
+    "Combined, bytes": sl.Combined(retain=0.5, inputs=X, count="bytes"),
 }
 #: Ward's trees do not invert, closures only grow, and the others drop or round one number after the other.
 MONOTONE = set(METHODS) - {"AFDE, coefficients", "AFDE, coefficients, refit", "AFDE, layer"}

@@ -164,9 +164,20 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "say), on drawn inputs without any data; slower and much closer (default: 0)",
     )
     parser.add_argument(
+        "--refit",
+        action="store_true",
+        help="magnitude, magnitude-layerwise, wanda: fit what is left to the original's layers, on "
+        "--data if given, else on drawn inputs (afde, dependence and combined always do)",
+    )
+    parser.add_argument(
+        "--count",
+        choices=("parameters", "bytes"),
+        help="combined: what a size is; with bytes weights are rounded, too (default: parameters)",
+    )
+    parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="numbers, one sample a row (or an array, FILE.npy), which afde, wanda, dependence and "
+        help="numbers, one sample a row (or an array, FILE.npy), which afde, wanda, dependence, combined and "
         "hierarchical look at; with targets in the last columns, or one class number (from 0), report the "
         "error, or the accuracy, before and after",
     )

@@ -68,15 +68,20 @@ def _quantize(wish: dict[str, Any], options: argparse.Namespace, data: Data | No
 
 
 def _global(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
-    from symlump.compression.baselines.magnitude import Magnitude
-
-    return Magnitude(**wish, scope="global")
+    return _magnitude(wish, options, data, "global")
 
 
 def _layerwise(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
+    return _magnitude(wish, options, data, "layerwise")
+
+
+def _magnitude(
+    wish: dict[str, Any], options: argparse.Namespace, data: Data | None, scope: str
+) -> Any:
     from symlump.compression.baselines.magnitude import Magnitude
 
-    return Magnitude(**wish, scope="layerwise")
+    seen: dict[str, Any] = {} if data is None or not options.refit else {"inputs": data.inputs}
+    return Magnitude(**wish, scope=scope, refit=options.refit, **seen)
 
 
 def _wanda(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
@@ -84,7 +89,14 @@ def _wanda(wish: dict[str, Any], options: argparse.Namespace, data: Data | None)
 
     if data is None:
         raise MethodError("--method wanda weighs weights by data; give --data FILE.csv")
-    return Wanda(**wish, inputs=data.inputs)
+    return Wanda(**wish, inputs=data.inputs, refit=options.refit)
+
+
+def _combined(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
+    from symlump.compression.combined import Combined
+
+    seen: dict[str, Any] = {} if data is None else {"inputs": data.inputs}
+    return Combined(**wish, **seen, count=options.count or "parameters")
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,8 @@ _TAKEN_BY = {
     "distance": ("afde",),
     "relative_to": ("afde", "dependence", "svd"),
     "steps": ("afde", "dependence"),
+    "count": ("combined",),
+    "refit": ("magnitude", "magnitude-layerwise", "wanda"),
 }
 
 

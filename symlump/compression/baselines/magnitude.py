@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from symlump.compression.baselines.pruning import (
     largest,
     largest_gone,
 )
+from symlump.compression.inputs import Inputs, assume_inputs, check_inputs, samples_of
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
@@ -22,7 +23,7 @@ from symlump.old_names import accept_old_names
 
 
 @accept_old_names(keep="retain")
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Magnitude(CompressionMethod):
     """Keep the weights of largest absolute value; biases are always kept and counted.
 
@@ -34,12 +35,17 @@ class Magnitude(CompressionMethod):
         Compare weights over the whole network, or keep the same share in each layer.
     eps : float, optional
         Instead of ``retain``: the share of the parameters that go, 1 − ``retain``; at most 1.
+    refit : bool
+        Fit the weights that are left, and the biases, to what the original's layers compute on ``inputs``; see
+        :func:`symlump.compression.baselines.masked_fit.fit_masked`.
+    inputs : Normal, array, tensor or DataLoader, optional
+        What the inputs are like, for the refit. Default: standard normal, so that no data is needed.
 
     Raises
     ------
     MethodError
-        If an option is out of range, not exactly one of ``retain`` and ``eps`` is given, or less is to be kept
-        than the biases.
+        If an option is out of range, not exactly one of ``retain`` and ``eps`` is given, less is to be kept
+        than the biases, or there are inputs and no refit.
 
     References
     ----------
@@ -57,16 +63,24 @@ class Magnitude(CompressionMethod):
     retain: float | None = None
     scope: str = "global"
     eps: float | None = None
+    refit: bool = False
+    inputs: Inputs = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_pruning(self)
+        if self.inputs is not None:
+            check_inputs(self.inputs, "Magnitude")
+            if not self.refit:
+                raise MethodError(
+                    "inputs=… has no effect on which weights are largest; give refit=True, or choose Wanda"
+                )
         if self.scope not in ("global", "layerwise"):
             raise MethodError(f"scope={self.scope!r} is unknown; choose 'global' or 'layerwise'")
 
     @property
     def label(self) -> str:
         """Name for tables."""
-        return f"magnitude ({self.scope})"
+        return f"magnitude ({self.scope}{', refitted' * self.refit})"
 
     def plan(self, network: Network) -> Pruning:
         """See :class:`symlump.plan.Method`.
@@ -100,4 +114,6 @@ class Magnitude(CompressionMethod):
 
         layerwise = self.scope == "layerwise"
         whole = PrunedPart.of_layers(network) if layerwise else (PrunedPart.of_network(network),)
-        return Pruning(network, whole, choose, "|W|")
+        assumed = assume_inputs(network) if self.inputs is None else self.inputs
+        seen = samples_of(assumed, network) if self.refit else None
+        return Pruning(network, whole, choose, "|W|", seen)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from symlump.compression.baselines.masked_fit import fit_masked
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
@@ -78,12 +79,15 @@ class Pruning(NetworkPlan):
         largest score of a weight that goes.
     score : str
         What is compared, as a formula.
+    fitted_on : sequence of ndarray, optional
+        Samples of each input on which the weights that are left are fitted; None leaves them.
     """
 
     network: Network
     parts: tuple[PrunedPart, ...]
     choose: Callable[[tuple[int, ...]], tuple[list[Mask], float]]
     score: str
+    fitted_on: Sequence[FloatArray] | None = None
 
     @property
     def most(self) -> float:
@@ -97,7 +101,11 @@ class Pruning(NetworkPlan):
             f"ε is the share of the parameters that go; the largest {self.score} that went is "
             f"{at_most(largest)}"
         )
-        return replace(mask_weights(self.network, masks), eps=eps, measure=measure)
+        found = replace(mask_weights(self.network, masks), eps=eps, measure=measure)
+        if self.fitted_on is None:
+            return found
+        fitted = fit_masked(self.network, found.network, self.fitted_on)
+        return replace(found, network=fitted, measure=f"{measure}; what is left is refitted")
 
     def size(self, eps: float) -> int:
         """Weights that are not masked, and what always stays."""

@@ -42,6 +42,9 @@ class Wanda(CompressionMethod):
         Calibration inputs.
     eps : float, optional
         Instead of ``retain``: the share of the parameters that go, 1 − ``retain``; at most 1.
+    refit : bool
+        Fit the weights that are left, and the biases, to what the original's layers compute on ``inputs``; see
+        :func:`symlump.compression.baselines.masked_fit.fit_masked`.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Wanda(CompressionMethod):
     retain: float | None = None
     inputs: Inputs = field(default=None, repr=False)
     eps: float | None = None
+    refit: bool = False
 
     def __post_init__(self) -> None:
         check_pruning(self)
@@ -78,7 +82,7 @@ class Wanda(CompressionMethod):
     @property
     def label(self) -> str:
         """Name for tables."""
-        return "Wanda"
+        return "Wanda (refitted)" if self.refit else "Wanda"
 
     def plan(self, network: Network) -> Pruning:
         """See :class:`symlump.plan.Method`.
@@ -123,7 +127,7 @@ class Wanda(CompressionMethod):
 
         pairs = zip(PrunedPart.of_layers(network), holding(network), strict=True)
         parts = tuple(replace(part, rows=layer.units) for part, layer in pairs)
-        return Pruning(network, parts, choose, "|W|·‖x‖")
+        return Pruning(network, parts, choose, "|W|·‖x‖", given if self.refit else None)
 
 
 def _norms(value: FloatArray) -> FloatArray:

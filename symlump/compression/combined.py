@@ -1,0 +1,423 @@
+"""The best of several methods for one size: merging, pruning, fewer bits, and one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from math import inf
+
+import numpy as np
+
+from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.baselines.quantize import Quantize
+from symlump.compression.baselines.wanda import Wanda
+from symlump.compression.dependences.dependence import Dependence
+from symlump.compression.images import Images
+from symlump.compression.inputs import Inputs, assume_inputs, check_inputs, samples_of
+from symlump.compression.merging.afde import AFDE
+from symlump.compression.moments import Normal
+from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
+from symlump.errors import FailureError, MethodError, NetworkError
+from symlump.network.network import Network
+from symlump.network.shared import holders
+from symlump.ode.exact import FloatArray
+from symlump.plan import check_wish, share_of
+
+_COUNTS = ("parameters", "bytes")
+_MEASURE = (
+    "ε is the root mean square change of the outputs, relative to their spread, as measured on inputs that "
+    "decided and were not fitted on"
+)
+_MERGINGS = ("AFDE", "dependence")
+#: How much larger than asked for a network is after merging, before it is pruned or rounded.
+_MORE = (1.2, 1.5, 2.0, 3.0)
+_MUCH_MORE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)
+#: Bits of the weights that pruning leaves, where bytes count.
+_BITS = (4, 6, 8)
+_WORDS = {"float64": 64, "float32": 32}
+#: Shares at which results are made where a tolerance is asked for.
+_SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
+#: Of samples that are given, one in so many decides between results that were fitted on the others.
+_EVERY = 4
+#: Fewer samples are all used for both.
+_FEW = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Combined(CompressionMethod):
+    """Try methods, and pairs of methods, for one size, and keep what changes the outputs least.
+
+    Tried are AFDE, Dependence, magnitude pruning (global and layerwise; with data also Wanda), and merging to
+    a larger size by AFDE or Dependence followed by global magnitude pruning; all are refitted. Where bytes
+    count, weights are rounded as well, alone and after each of these.
+
+    Parameters
+    ----------
+    eps : float, optional
+        The root mean square change of the outputs relative to their standard deviation, as it was measured
+        under ``inputs``; the smallest result found with at most that is taken.
+    retain : float, optional
+        Instead: the share of the size to keep, in (0, 1].
+    inputs : Normal, Images, array, tensor or DataLoader, optional
+        What the inputs are like. Default: standard normal, so that no data is needed (:class:`symlump.Images`
+        where they look like images). Of samples a quarter decides between results that the others were fitted
+        on; what is returned is then fitted on all.
+    count : {"parameters", "bytes"}
+        What a size is. "parameters": weights and biases that remain, as for pruning. "bytes": numbers of the
+        network's own precision that storing it takes. A pruned layer then stores one bit for the place of each
+        weight, and rounding counts as in :class:`symlump.Quantize`.
+
+    Raises
+    ------
+    MethodError
+        If an option is out of range, or not exactly one of ``eps`` and ``retain`` is given.
+    FailureError
+        If nothing that is tried reaches the size.
+
+    Notes
+    -----
+    The choice is made on other samples than the fits, so that a method that fits noise is not preferred. It
+    costs about ten compressions for a size, some fifty where bytes count; a tolerance costs that at twelve
+    sizes.
+
+    Examples
+    --------
+    >>> from symlump import compress
+    >>> generator = np.random.default_rng(0)
+    >>> net = Network.dense([generator.normal(size=s) for s in [(16, 4), (16, 16), (2, 16)]])
+    >>> small = compress(net, Combined(retain=0.6))
+    >>> small.retained <= 0.6, small.reduction.note
+    (True, 'AFDE, then magnitude; the best of 8 that were tried')
+    """
+
+    eps: float | None = None
+    retain: float | None = None
+    inputs: Inputs = field(default=None, repr=False)
+    count: str = "parameters"
+
+    def __post_init__(self) -> None:
+        check_wish(self, eps=self.eps, retain=self.retain)
+        if self.count not in _COUNTS:
+            raise MethodError(f"count={self.count!r} is unknown; choose 'parameters' or 'bytes'")
+        if self.inputs is not None:
+            check_inputs(self.inputs, "Combined")
+
+    @property
+    def label(self) -> str:
+        """Name for tables."""
+        return "combined" if self.count == "parameters" else "combined (bytes)"
+
+    def plan(self, network: Network) -> CombinedPlan:
+        """See :class:`symlump.plan.Method`.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        Plan
+
+        Examples
+        --------
+        >>> Combined(retain=0.5).plan(Network.dense([[[1.0, 2.0], [1.0, 2.0]], [[0.5, 0.25]]])).whole
+        6
+        """
+        return CombinedPlan(network, self.inputs, self.count == "bytes")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to a network, one thing after the other; empty or 0 leaves a step out.
+
+    Parameters
+    ----------
+    merging : str
+        "AFDE" or "dependence".
+    merged : int
+        The parameters to merge down to.
+    pruning : str
+        "magnitude", "magnitude, layerwise" or "Wanda": so much that the rest fits.
+    bits : int
+        Of a weight; −1 for the most that fit.
+    """
+
+    merging: str = ""
+    merged: int = 0
+    pruning: str = ""
+    bits: int = 0
+
+    def __str__(self) -> str:
+        rounding = "fewer bits" if self.bits < 0 else f"{self.bits} bits" * bool(self.bits)
+        return ", then ".join(filter(None, (self.merging, self.pruning, rounding)))
+
+
+class CombinedPlan(NetworkPlan):
+    """A network, and what each recipe makes of it at any size.
+
+    Parameters
+    ----------
+    network : Network
+    inputs : Inputs
+        As they were stated, or None.
+    as_bytes : bool
+        Whether sizes are numbers to be stored.
+    """
+
+    def __init__(self, network: Network, inputs: Inputs, as_bytes: bool) -> None:
+        self.network, self._inputs, self._as_bytes = network, inputs, as_bytes
+        self._kits: dict[bool, _Kit] = {}
+
+    @property
+    def whole(self) -> int:
+        """All parameters."""
+        return int(self.network.parameters)
+
+    @property
+    def most(self) -> float:
+        """See :class:`symlump.plan.Plan`."""
+        return max(change for change, _ in self._ladder)
+
+    def at(self, eps: float) -> Reduction:
+        """See :class:`symlump.plan.Plan`."""
+        if eps == 0:
+            return self._exact
+        fitting = (found for change, found in self._ladder if change <= eps)
+        return replace(min(fitting, key=lambda found: found.retained_parameters), eps=eps)
+
+    def size(self, eps: float) -> int:
+        """See :class:`symlump.plan.Plan`."""
+        return self.at(eps).retained_parameters
+
+    def tolerance(self, target: int) -> float:
+        """The least change of outputs among what is no larger.
+
+        Raises
+        ------
+        FailureError
+            If nothing is.
+        """
+        sizes = [found.retained_parameters for _, found in self._ladder]
+        if min(sizes) > target:
+            raise _too_small(target, f"the smallest that was found has {min(sizes)}")
+        return min(change for change, found in self._ladder if found.retained_parameters <= target)
+
+    def nearest(self, target: int) -> Reduction:
+        """See :class:`symlump.compression.reduction.NetworkPlan`."""
+        return self._best(target)[1]
+
+    @cached_property
+    def _ladder(self) -> tuple[tuple[float, Reduction], ...]:
+        """Results of some sizes, each with what it changes; first the network without what is redundant."""
+        found = [(0.0, self._exact)]
+        for share in _SHARES:
+            try:
+                found.append(self._best(share_of(self.whole, share)))
+            except FailureError:
+                break
+        return tuple(found)
+
+    @cached_property
+    def _exact(self) -> Reduction:
+        return replace(AFDE(eps=0).plan(self.network).at(0.0), measure=_MEASURE)
+
+    def _best(self, target: int) -> tuple[float, Reduction]:
+        """What changes the outputs least, of a size, and how much that is.
+
+        Raises
+        ------
+        FailureError
+            If nothing reaches the size.
+        """
+        if self._exact.retained_parameters <= target:
+            return 0.0, self._exact
+        tried = []
+        for recipe in self._recipes(target):
+            try:
+                found = self._made(recipe, target, deciding=True)
+            except (MethodError, NetworkError, FailureError):
+                continue  # a method that is not for this network, or not for this size
+            if found.retained_parameters <= target:
+                tried.append((self._change(found.network), recipe))
+        if not tried:
+            raise _too_small(target, "none of the methods tried gets there")
+        change, recipe = min(
+            tried, key=lambda pair: pair[0]
+        )  # of equal ones the first, the simplest
+        found = self._made(recipe, target, deciding=False)
+        note = f"{recipe}; the best of {len(tried)} that were tried"
+        note = "; ".join(filter(None, (note, found.note)))
+        gap = change if found.equations is None else found.defect
+        return change, replace(found, eps=change, defect=gap, note=note, measure=_MEASURE)
+
+    def _recipes(self, target: int) -> Iterator[Recipe]:
+        """What may have a size; simple ones first."""
+        prunings = ("magnitude", "magnitude, layerwise", *["Wanda"] * self._has_samples)
+        for merging in _MERGINGS:
+            yield Recipe(merging, target)
+        for pruning in prunings:
+            yield Recipe(pruning=pruning)
+        if not self._as_bytes:
+            for merging, more in product(_MERGINGS, _MORE):
+                if more * target < self.whole:
+                    yield Recipe(merging, int(more * target), "magnitude")
+            return
+        yield Recipe(bits=-1)
+        for bits in _BITS:
+            yield Recipe(pruning="magnitude", bits=bits)
+        larger = [more for more in _MUCH_MORE if more * target < self.whole]
+        for merging, more in product(_MERGINGS, larger):
+            yield Recipe(merging, int(more * target), bits=-1)
+            for bits in _BITS:
+                if more * bits > self._word:  # or nothing needs to be pruned
+                    yield Recipe(merging, int(more * target), "magnitude", bits)
+
+    @property
+    def _word(self) -> int:
+        """Bits of a number in the network's precision."""
+        return _WORDS.get(self.network.dtype, 16)
+
+    @property
+    def _has_samples(self) -> bool:
+        return not (self._inputs is None or isinstance(self._inputs, Normal | Images))
+
+    @cached_property
+    def _samples(self) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+        """Of given samples, all, and those that decide; of a distribution, other ones than those of fits."""
+        if not self._has_samples:
+            assumed = assume_inputs(self.network) if self._inputs is None else self._inputs
+            return (), samples_of(assumed, self.network, seed=1)
+        grids = any(len(shape) > 1 for shape in self.network.shapes.values())
+        samples = samples_of(self._inputs, self.network, all_given=not grids)
+        if len(samples[0]) < _FEW:
+            return samples, samples
+        return samples, tuple(x[_EVERY - 1 :: _EVERY] for x in samples)
+
+    def _kit(self, deciding: bool) -> _Kit:
+        """The methods, with the inputs that they fit on: all, or those that do not decide."""
+        if deciding not in self._kits:
+            given: Inputs = self._inputs
+            if self._has_samples:
+                every = self._samples[0]
+                if deciding and len(every[0]) >= _FEW:
+                    rest = np.arange(len(every[0])) % _EVERY != _EVERY - 1
+                    every = tuple(x[rest] for x in every)
+                given = every[0] if len(every) == 1 else every
+            self._kits[deciding] = _Kit(self.network, given)
+        return self._kits[deciding]
+
+    def _made(self, recipe: Recipe, target: int, deciding: bool) -> Reduction:
+        kit = self._kit(deciding)
+        if recipe.merging:
+            found = kit.merged(recipe.merging, recipe.merged)
+        else:
+            found = Reduction(self.network, own_units(self.network), self.whole, None, 0.0)
+        if not (recipe.pruning or recipe.bits):
+            return found
+        network, word = found.network, self._word
+        bits = recipe.bits or word
+        if recipe.pruning:
+            room = _room(network, bits, word, target) if self._as_bytes else target
+            network = kit.pruned(network, recipe.pruning, room).network
+        if recipe.bits > 0:
+            network = Quantize(bits=bits).apply(network).network
+        elif recipe.bits:
+            packed = Quantize(retain=1.0).plan(network).reach(target)
+            return replace(packed, unit_maps=found.unit_maps, places=found.places, note="")
+        stored = _stored(network, bits, word, self._as_bytes)
+        total = sum(stored) + network.other_parameters
+        return Reduction(
+            network, found.unit_maps, total, None, 0.0, stored=stored, places=found.places
+        )
+
+    @cached_property
+    def _outputs(self) -> FloatArray:
+        return self.network.flat(*self._samples[1])
+
+    def _change(self, small: Network) -> float:
+        """The root mean square change of the outputs, relative to their standard deviation."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            change = np.mean((small.flat(*self._samples[1]) - self._outputs) ** 2, axis=0).sum()
+        variance = float(np.var(self._outputs, axis=0).sum()) or 1.0
+        return float(np.sqrt(change / variance)) if np.isfinite(change) else inf
+
+
+class _Kit:
+    """Methods with the inputs that they fit on, each analysis made once.
+
+    Parameters
+    ----------
+    network : Network
+    inputs : Inputs
+    """
+
+    def __init__(self, network: Network, inputs: Inputs) -> None:
+        self._network, self._inputs = network, inputs
+        self._plans: dict[str, NetworkPlan] = {}
+        self._merged: dict[tuple[str, int], Reduction] = {}
+
+    def merged(self, method: str, size: int) -> Reduction:
+        """The network with units merged, of at most a size."""
+        if method not in self._plans:
+            kind = AFDE if method == "AFDE" else Dependence
+            self._plans[method] = kind(eps=1.0, inputs=self._inputs).plan(self._network)  # type: ignore[assignment]
+        if (method, size) not in self._merged:
+            self._merged[method, size] = self._plans[method].reach(size)
+        return self._merged[method, size]
+
+    def pruned(self, network: Network, method: str, size: int) -> Reduction:
+        """The network with fewer weights, refitted, of at most a size."""
+        share = size / network.parameters
+        if method == "Wanda":
+            return Wanda(share, self._inputs, refit=True).apply(network)
+        scope = "layerwise" if method.endswith("layerwise") else "global"
+        return Magnitude(share, scope, refit=True, inputs=self._inputs).apply(network)
+
+
+def _stored(network: Network, bits: int, word: int, with_places: bool) -> tuple[int, ...]:
+    """Numbers to be stored for each layer of a pruned network; shared weights are those of the first.
+
+    Where places count, they are a bit for each weight.
+    """
+    first, stored = holders(network.layers), []
+    for number, (layer, held) in enumerate(zip(network.layers, network.held, strict=True)):
+        if first[number] == number:
+            weights = layer.weight.size
+            needed = int(np.count_nonzero(layer.weight)) * bits + weights * with_places
+            held += -(-needed // word) + layer.units * (bits < word) - weights
+        stored.append(held)
+    return tuple(stored)
+
+
+def _room(network: Network, bits: int, word: int, target: int) -> int:
+    """The parameters that pruning may leave so that all is stored in so many numbers.
+
+    Raises
+    ------
+    FailureError
+        If that is nothing.
+    MethodError
+        If nothing has to go.
+    """
+    own = [network.layers[n] for n in {*holders(network.layers)}]
+    weights = sum(layer.weight.size for layer in own)
+    fixed = network.parameters - weights
+    rest = (
+        fixed + sum(layer.units for layer in own) * (bits < word) + len(own)
+    )  # and what is rounded up
+    kept = ((target - rest) * word - weights) // bits
+    if kept < 1:
+        raise FailureError(
+            f"{target} numbers have no room for weights of {bits} bits and their places"
+        )
+    if kept >= weights:
+        raise MethodError("there is nothing to prune")
+    return kept + fixed
+
+
+def _too_small(target: int, why: str) -> FailureError:
+    return FailureError(
+        f"nothing of at most {target} parameters was found ({why}); ask for a larger share, or another method"
+    )

@@ -1,0 +1,157 @@
+"""What is returned for a size is the best of what was tried, on inputs that nothing was fitted on."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import symlump as sl
+from symlump.compression.combined import Recipe, _room, _stored
+from symlump.errors import FailureError, MethodError
+
+
+def trained_like(seed, sizes=(4, 16, 12, 3)):
+    """Random weights whose units are noisy copies of few, as training makes them."""
+    rng = np.random.default_rng(seed)
+    weights = []
+    for before, units in zip(sizes, sizes[1:], strict=False):
+        few = rng.standard_normal((max(2, units // 3), before))
+        rows = few[rng.integers(len(few), size=units)] if units > 3 else few[:units]
+        rows = rows if len(rows) == units else rng.standard_normal((units, before))
+        weights.append((rows + 0.1 * rng.standard_normal((units, before))) / np.sqrt(before))
+    return sl.Network.dense(
+        weights, [0.1 * rng.standard_normal(n) for n in sizes[1:]], dtype="float32"
+    )
+
+
+def change(net, small, x):
+    return np.sqrt(np.mean((net(x) - small(x)) ** 2, axis=0).sum() / np.var(net(x), axis=0).sum())
+
+
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10**6), share=st.sampled_from([0.8, 0.5, 0.25]))
+def test_it_is_ahead_of_each_method_alone(seed, share):
+    net = trained_like(seed)
+    x = np.random.default_rng(seed).standard_normal((20_000, 4))
+    best = sl.compress(net, sl.Combined(retain=share))
+    assert best.retained <= share
+    assert best.eps == pytest.approx(change(net, best.network, x), rel=0.15)
+    for method in (
+        sl.AFDE(retain=share),
+        sl.Dependence(retain=share),
+        sl.Magnitude(share, refit=True),
+        sl.Magnitude(share, "layerwise", refit=True),
+    ):
+        other = sl.compress(net, method)
+        assert change(net, best.network, x) <= 1.1 * change(net, other.network, x)
+
+
+def test_samples_that_decide_are_not_fitted_on():
+    """A hundred samples in eighty dimensions: what fits their noise would look perfect on them."""
+    rng = np.random.default_rng(0)
+    net = sl.Network.dense([rng.standard_normal(s) / 8 for s in [(60, 80), (60, 60), (2, 60)]])
+    x = rng.standard_normal((100, 80))
+    result = sl.compress(net, sl.Combined(retain=0.8, inputs=x))
+    fresh = rng.standard_normal((5000, 80))
+    assert result.eps > 0.7 * change(net, result.network, fresh)
+    alone = sl.compress(net, sl.Magnitude(0.8, refit=True, inputs=x)).network
+    assert change(net, alone, x) < 0.4 * change(net, alone, fresh)
+
+
+def test_a_tolerance_is_kept_on_new_inputs():
+    net = trained_like(3)
+    plan = sl.Combined(eps=0.1).plan(net)
+    x = np.random.default_rng(7).standard_normal((20_000, 4))
+    sizes = []
+    for eps in (0.0, 0.01, 0.1, 0.3):
+        found = plan.at(eps)
+        assert change(net, found.network, x) <= 1.15 * eps + 1e-6
+        assert found.retained_parameters == plan.size(eps)
+        sizes.append(plan.size(eps))
+    assert net.parameters >= sizes[0] > sizes[-1] and sizes == sorted(sizes, reverse=True)
+
+
+def test_copies_are_merged_exactly_with_their_proof():
+    rng = np.random.default_rng(1)
+    row = rng.standard_normal((4, 3))
+    net = sl.Network.dense([np.repeat(row, 3, axis=0), rng.standard_normal((2, 12))])
+    for method in (sl.Combined(eps=0), sl.Combined(retain=0.5)):
+        result = sl.compress(net, method)
+        assert result.exact and [layer.units for layer in result.network.hidden] == [4]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_bytes_hold_what_is_counted(share):
+    net = trained_like(5, (4, 40, 30, 3))
+    result = sl.compress(net, sl.Combined(retain=share, count="bytes"))
+    assert result.retained <= share
+    x = np.random.default_rng(2).standard_normal((5000, 4))
+    alone = sl.compress(net, sl.Quantize(retain=share)).network
+    assert change(net, result.network, x) <= 1.05 * change(net, alone, x)
+
+
+@given(
+    seed=st.integers(0, 99),
+    bits=st.sampled_from([4, 6, 8, 32]),
+    share=st.floats(0.1, 0.9),
+)
+def test_pruned_weights_fit_the_room(seed, bits, share):
+    net = trained_like(seed)
+    target = int(share * net.parameters)
+    try:
+        size = _room(net, bits, 32, target)
+    except (FailureError, MethodError):
+        return
+    try:
+        pruned = sl.Magnitude(size / net.parameters).apply(net).network
+    except MethodError:
+        return  # biases alone are more
+    total = sum(_stored(pruned, bits, 32, with_places=True))
+    assert total <= target
+    # Counted again, layer by layer: bits of weights, a bit a place, a step a row, the biases.
+    by_hand = sum(
+        -(-(int((n.weight != 0).sum()) * bits + n.weight.size) // 32)
+        + n.units * (bits < 32)
+        + n.bias.size
+        for n in pruned.layers
+    )
+    assert total == by_hand
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(1, 6, 3, padding=1)
+        self.inner = nn.Conv2d(6, 6, 3, padding=1)
+        self.last = nn.Linear(6 * 16, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        return self.last((x + torch.relu(self.inner(x))).flatten(1))
+
+
+def test_a_module_comes_back_as_a_module():
+    torch.manual_seed(0)
+    model = Residual()
+    x = torch.randn(200, 1, 4, 4)
+    result = sl.compress(model, sl.Combined(retain=0.5, inputs=x), example=x[:2])
+    assert isinstance(result.model, nn.Module) and result.retained <= 0.5
+    assert np.allclose(result.model(x).detach(), result.network(x.numpy()), atol=1e-4)
+    assert "the best of" in result.reduction.note
+
+
+def test_what_cannot_be_reached_is_said():
+    net = trained_like(0)
+    with pytest.raises(FailureError, match="nothing of at most 2 parameters"):
+        sl.Combined(retain=0.5).plan(net).reach(2)
+    with pytest.raises(MethodError, match="choose 'parameters' or 'bytes'"):
+        sl.Combined(retain=0.5, count="weights")
+    with pytest.raises(MethodError, match="exactly one of"):
+        sl.Combined()
+
+
+def test_recipes_read_in_words():
+    assert str(Recipe("AFDE", 10, "magnitude", 4)) == "AFDE, then magnitude, then 4 bits"
+    assert str(Recipe(bits=-1)) == "fewer bits"

@@ -1,0 +1,123 @@
+"""Pruned weights fitted again: no other weights with the same zeros give the original's layers better."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import symlump as sl
+from symlump.compression.baselines.masked_fit import fit_masked
+from symlump.errors import MethodError
+
+
+class Mixed(nn.Module):
+    """A convolution, a depthwise one, factors by channel, and dense layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1, stride=2)
+        self.second = nn.Conv2d(4, 8, (1, 3), groups=4, bias=False)
+        self.last = nn.Linear(8 * 3 * 1, 3)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.second(torch.tanh(self.first(x)))).flatten(1))
+
+
+def mixed(seed=0):
+    torch.manual_seed(seed)
+    return sl.from_torch(Mixed(), torch.zeros(2, 2, 5, 5))
+
+
+def layer_errors(network, pruned, x):
+    """For each layer the mean square of what it misses, reading what the pruned network gives it."""
+    from symlump.compression.merging.effect import forward
+
+    before, after = forward(network, [x]), forward(pruned, [x])
+    return [float(np.mean((before[n.name] - after[n.name]) ** 2)) for n in network.layers]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_weight_that_is_left_can_be_moved_to_gain(seed):
+    net = mixed(seed)
+    x = np.random.default_rng(seed).standard_normal((300, 2, 5, 5))
+    pruned = sl.compress(net, sl.Magnitude(0.6)).network
+    fitted = fit_masked(net, pruned, [x])
+    for old, new in zip(pruned.layers, fitted.layers, strict=True):
+        assert ((old.weight != 0) == (new.weight != 0)).all()
+    best = layer_errors(net, fitted, x)
+    assert all(a < b for a, b in zip(best, layer_errors(net, pruned, x), strict=True))
+    rng = np.random.default_rng(seed)
+    for number, layer in enumerate(fitted.layers):
+        for step in (1e-2, -1e-2):
+            from dataclasses import replace
+
+            change = step * rng.standard_normal(layer.weight.shape) * (layer.weight != 0)
+            bias = (
+                None if layer.bias is None else layer.bias + step * rng.standard_normal(layer.units)
+            )
+            layers = list(fitted.layers)
+            layers[number] = replace(layer, weight=layer.weight + change, bias=bias)
+            moved = layer_errors(net, fitted.with_layers(tuple(layers)), x)
+            assert moved[number] > best[number]
+
+
+def test_what_can_be_had_exactly_is_found():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((50, 3))
+    x[:, 2] = x[:, 0] - x[:, 1]
+    net = sl.Network.dense(
+        [rng.standard_normal((5, 3)), rng.standard_normal((2, 5))], [np.ones(5), np.ones(2)]
+    )
+    first = net.layers[0]
+    from dataclasses import replace
+
+    pruned = net.with_layers((replace(first, weight=first.weight * [1, 1, 0]), net.layers[1]))
+    fitted = fit_masked(net, pruned, [x])
+    assert np.abs(fitted(x) - net(x)).max() < 1e-4 < np.abs(pruned(x) - net(x)).max()
+    w = first.weight
+    assert fitted.layers[0].weight == pytest.approx(
+        np.column_stack([w[:, 0] + w[:, 2], w[:, 1] - w[:, 2], np.zeros(5)]), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda x: sl.Magnitude(0.5, refit=True, inputs=x), lambda x: sl.Wanda(0.5, x, refit=True)],
+)
+def test_a_refit_loses_less_and_keeps_the_size(make):
+    x = np.random.default_rng(0).standard_normal((400, 2, 5, 5))
+    net = mixed()
+    method = make(x)
+    from dataclasses import replace
+
+    plain = sl.compress(
+        net,
+        replace(
+            method, refit=False, **({"inputs": None} if isinstance(method, sl.Magnitude) else {})
+        ),
+    )
+    fitted = sl.compress(net, method)
+    assert fitted.retained_parameters == plain.retained_parameters
+    assert fitted.mean_squared_error(x, net(x)) < 0.7 * plain.mean_squared_error(x, net(x))
+    assert "refitted" in fitted.measure and "refitted" in method.label
+
+
+def test_without_data_inputs_are_drawn():
+    net = mixed()
+    x = np.random.default_rng(5).standard_normal((400, 2, 5, 5))
+    plain, fitted = (sl.compress(net, sl.Magnitude(0.5, refit=fit)) for fit in (False, True))
+    assert fitted.mean_squared_error(x, net(x)) < 0.7 * plain.mean_squared_error(x, net(x))
+
+
+def test_shared_weights_stay_shared():
+    torch.manual_seed(0)
+    inner = nn.Linear(4, 4)
+    net = sl.from_torch(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), inner, nn.Tanh(), inner))
+    result = sl.compress(net, sl.Magnitude(0.6, refit=True)).network
+    assert result.parameters == net.parameters
+    assert (result.layers[1].weight == result.layers[2].weight).all()
+
+
+def test_inputs_without_a_refit_are_refused():
+    with pytest.raises(MethodError, match="give refit=True"):
+        sl.Magnitude(0.5, inputs=np.zeros((3, 2)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symlump.bench.ranks import LEVEL, ranks_table
 from symlump.bench.tasks import METHODS, PRUNING, REFITTED, SOURCES
 from symlump.ode.notation import count_text
 
@@ -271,6 +272,12 @@ def markdown(rows: Sequence[Row], shown: Sequence[float] = (0.6, 0.3, 0.1)) -> s
         if any(name in REFITTED for name in summary.methods):
             parts.append("Against the same three with a least-squares refit, no retraining:\n")
             parts.append(headline(summary, REFITTED) + "\n")
+        if len(summary.methods) > 1:
+            parts.append(
+                f"Mean rank ({LEVEL} % interval by bootstrap over data sets and seeds), and in how many runs a "
+                "method is first:\n"
+            )
+            parts.append(ranks_table(summary.rows, summary.methods) + "\n")
         for share in summary.shares:
             if share in shown or len(summary.shares) <= len(shown):
                 parts.append(f"Test error at {share:.0%} of the parameters, no retraining:\n")

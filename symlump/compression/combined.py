@@ -325,7 +325,7 @@ class CombinedPlan(NetworkPlan):
             network = Quantize(bits=bits).apply(network).network
         elif recipe.bits:
             packed = Quantize(retain=1.0).plan(network).reach(target)
-            return replace(packed, unit_maps=found.unit_maps, places=found.places, note="")
+            return replace(packed, unit_maps=found.unit_maps, places=found.places)
         stored = _stored(network, bits, word, self._as_bytes)
         total = sum(stored) + network.other_parameters
         return Reduction(

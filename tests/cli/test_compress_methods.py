@@ -94,6 +94,8 @@ def test_a_wish_instead_of_a_tolerance(capsys, folder):
             "--relative-to is for afde and dependence and svd",
         ),
         (["--method", "dependence", "--eps", "0", "--relative-to", "layer"], "choose 'output' or"),
+        (["--method", "svd", "--eps", "0", "--count", "bytes"], "--count is for combined, not"),
+        (["--method", "afde", "--eps", "0", "--refit"], "--refit is for magnitude and magnitude-"),
         (["--max-loss", "1"], "give --data FILE.csv"),
         (["--max-bound", "1"], "give --box LOW HIGH"),
         (["--method", "svd", "--retain", "0.5", "--equations", "x.tex"], "truncated SVD has none"),
@@ -113,7 +115,7 @@ def test_data_without_targets_serves_methods_that_look_at_inputs(capsys, folder,
     asked, found = ("--method", name, "--retain", "0.7", "--json"), []
     for file in ("x.csv", "x.npy"):
         code, out, err = compress(capsys, folder, *asked, "--data", folder / file)
-        if name in ("afde", "dependence", "hierarchical", "wanda"):
+        if name in ("afde", "dependence", "hierarchical", "wanda", "combined"):
             assert code == 0 and "mean_squared_error" not in out, err
             found.append(round(json.loads(out)["difference"]["root_mean_square"], 4))
         else:
@@ -211,3 +213,19 @@ def test_steps_come_closer(capsys, folder):
         _, out, _ = compress(capsys, folder, "--retain", "0.5", "--steps", steps, "--json")
         errors.append(json.loads(out)["difference"]["root_mean_square"])
     assert errors[1] < 0.7 * errors[0]
+
+
+@pytest.mark.parametrize("name", ["magnitude", "magnitude-layerwise", "wanda"])
+def test_a_refit_of_what_is_pruned_comes_closer(capsys, folder, name):
+    errors = []
+    for more in ([], ["--refit"]):
+        asked = ["--method", name, "--retain", "0.5", "--data", folder / "data.csv", *more, "--json"]
+        _, out, _ = compress(capsys, folder, *asked)
+        errors.append(json.loads(out)["mean_squared_error"]["after"])
+    assert errors[1] < 0.3 * errors[0]
+
+
+def test_bytes_are_counted_where_they_are_asked_for(capsys, folder):
+    asked = ["--method", "combined", "--retain", "0.4", "--count", "bytes", "-o"]
+    code, out, _ = compress(capsys, folder, *asked, folder / "packed.safetensors")
+    assert code == 0 and "bits; the best of" in out and "combined (bytes)" in out

@@ -70,6 +70,8 @@ def test_a_tolerance_is_kept_on_new_inputs():
         assert change(net, found.network, x) <= 1.15 * eps + 1e-6
         assert found.retained_parameters == plan.size(eps)
         sizes.append(plan.size(eps))
+    reached = plan.reach(100)
+    assert reached.retained_parameters <= 100 and plan.size(plan.tolerance(100)) <= 100
     assert net.parameters >= sizes[0] > sizes[-1] and sizes == sorted(sizes, reverse=True)
 
 

@@ -147,6 +147,11 @@ METHODS = {
     "wanda": Named(
         _wanda, "zeroes weights by size times the inputs' norm in --data; ε is the share removed"
     ),
+    "combined": Named(
+        _combined,
+        "tries merging, pruning, and merging before pruning, and keeps what changes the outputs least; with "
+        "--count bytes also fewer bits; ε is that change, measured on --data if given",
+    ),
 }
 
 

@@ -219,7 +219,16 @@ def test_steps_come_closer(capsys, folder):
 def test_a_refit_of_what_is_pruned_comes_closer(capsys, folder, name):
     errors = []
     for more in ([], ["--refit"]):
-        asked = ["--method", name, "--retain", "0.5", "--data", folder / "data.csv", *more, "--json"]
+        asked = [
+            "--method",
+            name,
+            "--retain",
+            "0.5",
+            "--data",
+            folder / "data.csv",
+            *more,
+            "--json",
+        ]
         _, out, _ = compress(capsys, folder, *asked)
         errors.append(json.loads(out)["mean_squared_error"]["after"])
     assert errors[1] < 0.3 * errors[0]

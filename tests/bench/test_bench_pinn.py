@@ -11,9 +11,17 @@ import torch
 from symlump import from_torch
 from symlump.bench.hmatrix import measure
 from symlump.bench.hmatrix import text as kernel_text
-from symlump.bench.pinn import IN_STEPS, QUICK, PinnExperiment, csv_text, markdown, run, text
-from symlump.bench.pinn_forms import METHODS, compress_form
-from symlump.bench.pinn_train import minimize, pinn
+from symlump.bench.physics_informed.experiment import (
+    IN_STEPS,
+    QUICK,
+    PinnExperiment,
+    csv_text,
+    markdown,
+    run,
+    text,
+)
+from symlump.bench.physics_informed.forms import METHODS, compress_form
+from symlump.bench.physics_informed.training import minimize, pinn
 from symlump.datasets.pinn import loss_function, poisson
 from symlump.errors import MethodError
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from symlump.bench.pinn_train import minimize, pinn, train_pinn
+from symlump.bench.physics_informed.training import minimize, pinn, train_pinn
 from symlump.datasets.pinn import PROBLEMS, burgers, helmholtz, loss_function, poisson
 from symlump.errors import MethodError
 

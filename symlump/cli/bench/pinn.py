@@ -40,8 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run ``bench pinn``."""
-    from symlump.bench.pinn import QUICK, PinnExperiment, csv_text, markdown, text
-    from symlump.bench.pinn import run as run_plan
+    from symlump.bench.physics_informed.experiment import (
+        QUICK,
+        PinnExperiment,
+        csv_text,
+        markdown,
+        text,
+    )
+    from symlump.bench.physics_informed.experiment import run as run_plan
 
     plan = replace(QUICK if options.quick else PinnExperiment(), seeds=_seeds(options))
     if options.problems is not None:

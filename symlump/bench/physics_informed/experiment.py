@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.bench.pinn_forms import METHODS, Compressed, compress_form, recompress_to
-from symlump.bench.pinn_train import Loss, minimize, pinn, train_pinn
+from symlump.bench.physics_informed.forms import METHODS, Compressed, compress_form, recompress_to
+from symlump.bench.physics_informed.training import Loss, minimize, pinn, train_pinn
 from symlump.compression.hierarchical.hlinear import rank_penalty
 from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_change
 from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function

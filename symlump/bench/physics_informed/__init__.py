@@ -1,0 +1,1 @@
+"""Physics-informed networks, compressed and trained further."""

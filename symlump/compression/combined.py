@@ -221,7 +221,7 @@ class CombinedPlan(NetworkPlan):
 
     @cached_property
     def _exact(self) -> Reduction:
-        return replace(AFDE(eps=0).plan(self.network).at(0.0), measure=_MEASURE)
+        return replace(AFDE(eps=0).plan(self.network).at(0.0), measure=_MEASURE, method=None)
 
     def _best(self, target: int) -> tuple[float, Reduction]:
         """What changes the outputs least, of a size, and how much that is.
@@ -250,7 +250,9 @@ class CombinedPlan(NetworkPlan):
         note = f"{recipe}; the best of {len(tried)} that were tried"
         note = "; ".join(filter(None, (note, found.note)))
         gap = change if found.equations is None else found.defect
-        return change, replace(found, eps=change, defect=gap, note=note, measure=_MEASURE)
+        return change, replace(
+            found, eps=change, defect=gap, note=note, measure=_MEASURE, method=None
+        )
 
     def _recipes(self, target: int) -> Iterator[Recipe]:
         """What may have a size; simple ones first."""

@@ -32,6 +32,8 @@ from symlump.ode.exact import FloatArray
 #: Values with more entries or channels per sample are refused: a file can claim any size.
 _MAX_ENTRIES = 1 << 26
 _MAX_CHANNELS = 1 << 22
+#: Numbers in the windows of a convolution that are held at once.
+_WINDOWS = 1 << 18
 
 
 def evaluate(node: Node, *given: FloatArray) -> FloatArray:
@@ -90,8 +92,15 @@ def evaluate(node: Node, *given: FloatArray) -> FloatArray:
     import torch
 
     with torch.no_grad():
-        result = _with_torch(node)(*(torch.from_numpy(np.ascontiguousarray(a)) for a in given))
-        return np.asarray(result.numpy())
+        computed = _with_torch(node)
+        tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in given]
+        if isinstance(node, Affine):  # few samples at a time: windows are copied side by side
+            windows = max(1, prod(given[0].shape[1:]) * prod(node.kernel) // prod(node.stride))
+            count, few = len(given[0]), max(1, _WINDOWS // windows)
+            starts = range(0, max(1, count), few)
+            parts = [computed(tensors[0][start : start + few]) for start in starts]
+            return np.asarray(torch.cat(parts).numpy())
+        return np.asarray(computed(*tensors).numpy())
 
 
 def pull_back(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
-from symlump.compression.merging.refit import MergedWeights
+from symlump.compression.merging.refit import MergedWeights, as_dense
 from symlump.compression.merging.values import Values
 from symlump.network.network import Network
 from symlump.network.ties import Ties
@@ -53,7 +53,7 @@ class KeptWeights(MergedWeights):
         self,
         h: FloatArray,
         wanted: FloatArray,
-        spread: csr_array,
+        spread: csr_array | FloatArray,
         constant: bool,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
@@ -62,7 +62,7 @@ class KeptWeights(MergedWeights):
         gap = moments.root(wanted, constant) - root @ spread.T
         size = np.linalg.norm(root, axis=0)
         size[size == 0] = 1.0
-        matrix = spread.toarray() + (self._solved(root / size, gap) / size[:, None]).T
+        matrix = as_dense(spread) + (self._solved(root / size, gap) / size[:, None]).T
         if not constant:
             return matrix, np.zeros(len(matrix))
         return matrix, moments.mean(wanted) - matrix @ moments.mean(h)

@@ -138,7 +138,7 @@ class Merging:
                 repr(inputs),
                 memory,
             )
-            values, memory = values_to_fit(network, values, memory)
+            values, memory = values_to_fit(network, ties, values, memory)
         found = {
             unit: cls(network, ties, values, samples, effects, own, memory=memory)
             for unit, own in trees.items()

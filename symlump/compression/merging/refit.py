@@ -65,6 +65,7 @@ class MergedWeights:
         self._gaps: dict[str, tuple[IntArray, FloatArray, FloatArray, FloatArray]] = {}
         self._found: dict[str, KnownUnits | None] = {}
         self._joined: dict[str, Partition] = {}
+        self._means: dict[str, csr_array] = {}
         self._bias: FloatArray | None = None
         self._shared: dict[str, tuple[FloatArray, FloatArray]] = {}
         #: For each layer the new channel of each channel that it reads.
@@ -84,7 +85,7 @@ class MergedWeights:
         if not node.depthwise:
             weight, bias = self._read(node, weight, places)
         if count < blocks.size:
-            mean = self._standing_for(blocks, self._ties.units[node.name])
+            mean = self._mean(node.name)
             weight = (mean @ weight.reshape(len(weight), -1)).reshape(count, *weight.shape[1:])
             bias = None if bias is None else mean @ bias
         self._bias = bias
@@ -95,6 +96,13 @@ class MergedWeights:
         if name not in self._joined:
             self._joined[name] = Partition(self._ties.channels(name, self._groups))
         return self._joined[name]
+
+    def _mean(self, name: str) -> csr_array:
+        """What stands for each block of a layer's units."""
+        if name not in self._means:
+            blocks = self._blocks(name).labels
+            self._means[name] = self._standing_for(blocks, self._ties.units[name])
+        return self._means[name]
 
     def _standing_for(self, blocks: IntArray, units: IntArray) -> csr_array:
         """What stands for each block, as a matrix: the mean of its units."""
@@ -108,7 +116,7 @@ class MergedWeights:
         self,
         h: FloatArray,
         wanted: FloatArray,
-        spread: csr_array,
+        spread: csr_array | FloatArray,
         constant: bool,
     ) -> tuple[FloatArray, FloatArray]:
         assert self._values is not None
@@ -189,7 +197,7 @@ class MergedWeights:
         joined = np.flatnonzero(sizes[blocks.labels] > 1)
         if moved.size * (h.shape[1] + count) + joined.size * count > h.shape[1] * count / 2:
             return None
-        mean = self._standing_for(blocks.labels, self._ties.units[name])
+        mean = self._mean(name)
         before = self._old.until(self._network.named[name].inputs[0])
         gap = h @ matrix.T + constant - np.take(before, moved, axis=1)
         old = self._old.until(name)
@@ -237,7 +245,7 @@ class MergedWeights:
             # Few rows may read many units: what they read is fitted, which is the same for less.
             few = weight.shape[2] * inside == 1 and len(weight) < units
             read = weight[:, :, 0] if few else None
-            sums = spread if read is None else csr_array(read @ spread)
+            sums = spread if read is None else read @ spread
             if known is not None:
                 chosen = known if read is None else known.reading(read)
                 products = chosen.products(self._values.moments, with_constant)
@@ -261,7 +269,7 @@ class MergedWeights:
             total = weight[:, :, 0]
         else:
             kernels = weight.reshape(len(weight), units, offsets)
-            result = np.moveaxis(np.moveaxis(kernels, 2, 1) @ _dense(spread), 1, 2)
+            result = np.moveaxis(np.moveaxis(kernels, 2, 1) @ as_dense(spread), 1, 2)
             total = kernels.sum(axis=2)
             result = result.reshape(len(weight), count * inside, weight.shape[2])
         bias = node.bias
@@ -332,7 +340,10 @@ def solve_members(
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
     matrix = np.zeros((right.shape[1], len(gram)))
     matrix[left] = solve(gram, right[:, left], assume_a="pos", overwrite_a=True, overwrite_b=True).T
-    matrix[np.repeat(np.arange(len(matrix)), np.diff(sums.indptr)), sums.indices] += sums.data
+    if isinstance(sums, np.ndarray):
+        matrix += sums
+    else:
+        matrix[np.repeat(np.arange(len(matrix)), np.diff(sums.indptr)), sums.indices] += sums.data
     if means is None:
         return matrix, np.zeros(len(matrix))
     return matrix, means[1] - matrix @ means[0]
@@ -346,7 +357,8 @@ def _by_position(
     return columns(by_unit) if rows is None else rows_of(by_unit, rows)
 
 
-def _dense(matrix: Any) -> FloatArray:
+def as_dense(matrix: Any) -> FloatArray:
+    """A matrix that may be sparse, with all its zeros."""
     return matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
 
 

@@ -297,7 +297,7 @@ class UnitPlan(NetworkPlan):
         if self.method.on != "state" and self.method.compared == "function":
             return self.merging.values, self.merging.samples
         values, samples = values_of(self.network, self._inputs)
-        return values_to_fit(self.network, values, None)[0], samples
+        return values_to_fit(self.network, self._ties, values, None)[0], samples
 
     @cached_property
     def _memory(self) -> Memory | None:

@@ -20,6 +20,7 @@ from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidde
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Apply, Input, Node
+from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray, IntArray
 
 #: Rows that fits and distances are made of, where a value has more: so many, and a few for each column.
@@ -28,6 +29,8 @@ _ROWS_PER_COLUMN = 12
 #: Fits of dense layers take samples with so many numbers in all, and at least so many for each unit.
 _FITTED = 1 << 19
 _ROWS_PER_UNIT = 4
+#: Where values are on grids, with so many numbers in the largest value, at least so many, and so many rows.
+_ON_GRIDS, _FEWEST, _ROWS_PER_CHANNEL = 1 << 20, 128, 16
 #: Values of a network are kept from one tolerance to the next if they are at most so many numbers.
 _REMEMBERED = 1 << 25
 
@@ -227,23 +230,64 @@ def fitted_rows(rows: int, width: int) -> IntArray | None:
     >>> [rows if (rows := fitted_rows(4096, width)) is None else rows.size for width in (64, 256, 512, 1024)]
     [None, 2048, 2048, None]
     """
-    most = max(_ROWS_PER_UNIT * width, _FITTED // max(1, width))
+    return even_rows(rows, max(_ROWS_PER_UNIT * width, _FITTED // max(1, width)))
+
+
+def even_rows(rows: int, most: int) -> IntArray | None:
+    """So many rows, evenly spaced; None for all of them.
+
+    Examples
+    --------
+    >>> even_rows(6, 3).tolist(), even_rows(3, 3) is None
+    ([0, 2, 4], True)
+    """
     return None if rows <= most else np.arange(most) * rows // most
 
 
 def values_to_fit(
-    network: Network, values: Values, memory: Memory | None
+    network: Network, ties: Ties, values: Values, memory: Memory | None
 ) -> tuple[Values, Memory | None]:
     """The values that fits use, of all or fewer of the samples, and what is known of them."""
-    grids = any(len(shape) > 1 for shape in network.shapes.values())
-    if grids or not isinstance(values, SampledValues):
+    if not isinstance(values, SampledValues):
         return values, memory
-    widest = max((layer.units for layer in network.layers), default=1)
-    rows = fitted_rows(len(values.samples[0]), widest)
+    count = len(values.samples[0])
+    if any(len(shape) > 1 for shape in network.shapes.values()):
+        rows = even_rows(count, samples_on_grids(network, ties))
+    else:
+        rows = fitted_rows(count, max((layer.units for layer in network.layers), default=1))
     if rows is None:
         return values, memory
-    known = None if memory is None else Memory({n: h[rows] for n, h in memory.values.items()})
-    return SampledValues(tuple(x[rows] for x in values.samples)), known
+    few = SampledValues(tuple(x[rows] for x in values.samples))
+    if memory is None:  # of all samples there was no room
+        return few, memory_for(network, few)
+    return few, Memory({name: h[rows] for name, h in memory.values.items()})
+
+
+def samples_on_grids(network: Network, ties: Ties) -> int:
+    """How many samples fits use where values are on grids: each position of a sample is a row of a fit.
+
+    Every tolerance convolves all of them again, so they are as few as keep 16 rows for each unit, unless values
+    are small.
+
+    Examples
+    --------
+    >>> from symlump.network.nodes import Flatten
+    >>> from symlump.network.ties import find_ties
+    >>> grid = Affine("a", ("x",), np.ones((16, 1, 3, 3)), None, (1, 1), (1, 1), (1, 1))
+    >>> nodes = [Input("x", (), (1, 32, 32)), grid, Flatten("f", ("a",))]
+    >>> for units in (10, 100):
+    ...     dense = [Affine("b", ("f",), np.ones((units, 16384))), Affine("c", ("b",), np.ones((2, units)))]
+    ...     net = Network((*nodes, *dense), ("c",))
+    ...     print(samples_on_grids(net, find_ties(net)))
+    160
+    1600
+    """
+    needed = _FEWEST
+    for name in {layer.inputs[0] for layer in network.layers}:
+        channels, *grid = network.shapes[name] or (1,)
+        inside = int(ties.positions[name].max(initial=0)) + 1
+        needed = max(needed, _ROWS_PER_CHANNEL * channels // (inside * inside * prod(grid)))
+    return max(needed, _ON_GRIDS // max(prod(shape) for shape in network.shapes.values()))
 
 
 def features(h: FloatArray, at: IntArray) -> FloatArray:

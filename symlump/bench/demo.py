@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symlump.bench.train import multilayer, train
+from symlump.bench.train import multilayer, one_thread, train
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.masked_fit import fit_masked
 from symlump.compression.baselines.wanda import Wanda
@@ -46,6 +46,7 @@ class Demonstration:
     reduced: Compression
 
 
+@one_thread()
 def trained_network(
     seed: int, each_epoch: Callable[[int, float], None] | None = None
 ) -> tuple[Network, Dataset, Dataset]:

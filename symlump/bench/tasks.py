@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.bench.train import multilayer, train, tune
+from symlump.bench.train import multilayer, one_thread, train, tune
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
@@ -202,17 +201,6 @@ def training_description(
         "samples": samples,
         "epochs": epochs,
     }
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: as fast for networks of this size, and the same figures however tasks are spread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @one_thread()

@@ -69,6 +69,7 @@ def from_torch(
             f"a torch.nn.Module is read here; got a {type(model).__name__}. Saved tensors are loaded into a "
             "model first, model.load_state_dict(…), and of a program of torch.export give .module()"
         )
+    model = getattr(model, "_orig_mod", model)  # torch.compile wraps what it is given
     if isinstance(model, torch.jit.ScriptModule):
         raise NetworkError(
             f"a {type(model).__name__} is a program of torch.jit, which is not read; give the module that it "

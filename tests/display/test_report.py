@@ -168,6 +168,7 @@ def test_command_line(tmp_path, capsys):
     assert "--box belongs to networks" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("which", ["circuit", "network"])

@@ -369,7 +369,8 @@ def test_an_input_may_be_called_as_a_step_is(tmp_path):
         [onnx.numpy_helper.from_array(normal(6, 2).astype(np.float32), "w")],
     )
     path, again = str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx")
-    onnx.save(helper.make_model(graph, ir_version=9), path)
+    opset = helper.make_opsetid("", 20)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
     sl.write_onnx(sl.read_onnx(path), again)
     x = normal(3, 6)
     assert [v.name for v in onnx.load(again).graph.input] == ["h"]

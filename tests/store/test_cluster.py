@@ -133,6 +133,7 @@ def test_workers_that_always_die(tmp_path, monkeypatch):
         sl.lump_store(store, sl.Forward(), scheduler="here")
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle(tmp_path):
     """Two processes, one killed while a round is made: the planted blocks, and few tasks done again."""
     call = [sys.executable, "-m", "symlump", "bench", "store", "--transitions", "1e4"]

@@ -110,7 +110,7 @@ def examine_closure(claim: Claim) -> Verdict:
         vectors.append(_residues(form, prime))
     add = _at_points if claim.functions else _by_coefficients
     add(claim, record, vectors, budget)
-    _independent(vectors, prime, budget)
+    _independent(_narrowed(vectors, matrix, prime), prime, budget)
     if len(vectors) != len(matrix):
         raise Inconclusive(
             f"the derivation has {len(vectors)} vectors, the lumping {len(matrix)} rows"
@@ -200,6 +200,23 @@ def _gradient(
             if rest in found:  # this monomial and this variable come from no other term
                 found[rest][name] = power * weight % prime
     return [{name: r for name, r in found[monomial].items() if r} for monomial in wanted]
+
+
+def _narrowed(vectors: list[Vector], matrix: Mapping[str, Polynomial], prime: int) -> list[Vector]:
+    """The vectors in one variable of each row that no other row has, if all rows have one; else as they are.
+
+    Vectors that are independent in some variables are independent. Combinations of the rows that depend on each
+    other in these do so in all.
+    """
+    owner: dict[str, str | None] = {}
+    for row, form in matrix.items():
+        for ((name, _),), value in form.items():
+            owner[name] = None if name in owner or value.numerator % prime == 0 else row
+    own = {row: name for name, row in owner.items() if row is not None}
+    if len(own) < len(matrix):
+        return vectors
+    chosen = set(own.values())
+    return [{name: v for name, v in vector.items() if name in chosen} for vector in vectors]
 
 
 def _independent(vectors: Sequence[Vector], prime: int, budget: Budget) -> None:

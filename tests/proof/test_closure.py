@@ -1,9 +1,15 @@
 """The replay of a closure: its answer, the work it may take, and primes that are of no use."""
 
+from contextlib import nullcontext
 from fractions import Fraction
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import symlump as sl
+from symlump.bench.linear.growth import planted_linear
 from symlump.proof import closure
 from symlump.proof.check import Budget, Inconclusive, Verdict, check
 from symlump.proof.closure import check_closure
@@ -116,3 +122,64 @@ def test_dependent_vectors_prove_no_dimension(vectors):
     closure._independent(vectors[:-1], 101, Budget("elimination", 100))
     with pytest.raises(Inconclusive, match=f"vector {len(vectors) - 1} .* depends"):
         closure._independent(vectors, 101, Budget("elimination", 100))
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(0, 6), st.booleans())
+def test_independence_is_seen_in_the_variables_that_only_one_row_has(seed, rows, others, own):
+    """Combinations of rows, with and without a variable of its own for each, against their rank."""
+    generator = np.random.default_rng(seed)
+    names = [f"x{i}" for i in range(rows + others)]
+    lines = generator.integers(-2, 3, (rows, rows + others))
+    if own:
+        lines[:, :rows] = np.diag(generator.integers(1, 4, rows))
+    matrix = {
+        f"y{i}": {((name, 1),): Fraction(int(v)) for name, v in zip(names, line, strict=True) if v}
+        for i, line in enumerate(lines)
+    }
+    prime = 10007
+    combined = generator.integers(-3, 4, (rows, rows)) @ lines % prime
+    vectors = [{n: int(v) for n, v in zip(names, line, strict=True) if v} for line in combined]
+    narrowed = closure._narrowed(vectors, matrix, prime)
+    for some in (vectors, narrowed):
+        refused = rank_modulo(combined, prime) < rows
+        with pytest.raises(Inconclusive) if refused else nullcontext():
+            closure._independent(some, prime, Budget("a test", 10**6))
+    assert all(
+        narrow.items() <= vector.items() for narrow, vector in zip(narrowed, vectors, strict=True)
+    )
+    if own:
+        assert max(map(len, narrowed), default=0) <= rows
+
+
+def rank_modulo(matrix, prime):
+    rows = [[int(v) % prime for v in row] for row in matrix]
+    rank = 0
+    for column in range(len(rows[0])):
+        pivot = next((i for i in range(rank, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        inverse = pow(rows[rank][column], -1, prime)
+        for i in range(rank + 1, len(rows)):
+            factor = rows[i][column] * inverse
+            rows[i] = [(a - factor * b) % prime for a, b in zip(rows[i], rows[rank], strict=True)]
+        rank += 1
+    return rank
+
+
+def test_a_variable_whose_weight_the_prime_divides_is_nobodys_own():
+    matrix = {"y1": {(("a", 1),): Fraction(14), (("b", 1),): Fraction(1)}}
+    assert closure._narrowed([{"a": 2, "b": 3}], matrix, 7) == [{"b": 3}]
+    assert closure._narrowed([{"a": 2}], {"y1": {(("a", 1),): Fraction(14)}}, 7) == [{"a": 2}]
+
+
+def test_long_vectors_are_replayed_where_each_row_has_a_variable_of_its_own(monkeypatch):
+    """In all variables the elimination would take more steps than there are."""
+    ode, observable = planted_linear(400, 30)
+    lumping = sl.lump(ode, sl.Constrained(observable))
+    claim = lumping.claim()
+    monkeypatch.setattr(closure, "MAX_STEPS", 150_000)
+    assert closure.check_closure(claim).accepted
+    monkeypatch.setattr(closure, "_narrowed", lambda vectors, *_: vectors)
+    assert closure.check_closure(claim).answer == "inconclusive"

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from symlump.errors import MethodError
+from symlump.errors import FileFormatError, MethodError
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,29 @@ def _beside(clue: Any, file: str, observables: str, tries: int) -> Beside:
     def again() -> Any:  # without what the system remembers of the lumping before
         return clue.FODESystem(system.equations, variables=system.variables, name="again")
 
-    our_reading, model = _timed(lambda _: read(file), tries)
-    ours, lumping = _timed(lambda ode: lump(ode, Constrained(keep)), tries, lambda: read(file).ode)
     their_reading, system = _timed(lambda _: clue.FODESystem(file=file), 1)
+    constants = _reading(file, len(system.variables))
+    our_reading, model = _timed(lambda _: read(file, parameters=constants), tries)
+    ours, lumping = _timed(
+        lambda ode: lump(ode, Constrained(keep)),
+        tries,
+        lambda: read(file, parameters=constants).ode,
+    )
     their_time, other = _timed(theirs, tries, again)
     if other.size != len(lumping):
         raise MethodError(f"{file}: {len(lumping)} rows here, {other.size} in CLUE")
     sizes = len(model.ode), len(lumping)
     return Beside(file, observables, *sizes, ours, their_time, our_reading, their_reading)
+
+
+def _reading(file: str, variables: int) -> str:
+    """How constants are read: as values or, where CLUE counts them as variables, as symbols."""
+    from symlump.formats import read
+
+    try:
+        return "values" if len(read(file).ode) >= variables else "symbolic"
+    except FileFormatError:  # one has no value
+        return "symbolic"
 
 
 def _timed(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 from symlump.errors import FileFormatError, MethodError
 
@@ -104,7 +104,7 @@ def _beside(clue: Any, file: str, observables: str, tries: int) -> Beside:
     return Beside(file, observables, *sizes, ours, their_time, our_reading, their_reading)
 
 
-def _reading(file: str, variables: int) -> str:
+def _reading(file: str, variables: int) -> Literal["values", "symbolic"]:
     """How constants are read: as values or, where CLUE counts them as variables, as symbols."""
     from symlump.formats import read
 

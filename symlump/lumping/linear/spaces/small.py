@@ -51,6 +51,9 @@ class ModularRows:
         self.modulus = modulus
         self.rows: dict[int, Row] = {}
         self.work = 0
+        # Columns of rows with one entry: they are left out of all that is added. The other rows.
+        self._units: set[int] = set()
+        self._others: dict[int, Row] = {}
 
     def add(self, vector: Row) -> Row | None:
         """A multiple of the vector modulo the space, if it is not zero: that is a row from now on.
@@ -60,8 +63,17 @@ class ModularRows:
         ValueError
             If the modulus is no prime, and what would be the pivot has no inverse.
         """
-        modulus = self.modulus
-        rest = self._taken(vector, self.rows.items())
+        modulus, units = self.modulus, self._units
+        rest = {c: value for c, value in vector.items() if c not in units}
+        if not rest:
+            return None
+        get = rest.get
+        for pivot, row in self._others.items():
+            if pivot in rest and (factor := rest[pivot] % modulus):
+                self.work += len(row)
+                for c, value in row.items():
+                    rest[c] = get(c, 0) - factor * value
+        rest = {c: r for c, value in rest.items() if c not in units and (r := value % modulus)}
         if not rest:
             return None
         self.work += _PASSES * len(rest)
@@ -70,26 +82,30 @@ class ModularRows:
             factor = pow(rest[first], -1, modulus)
             rest = {c: value * factor % modulus for c, value in rest.items()}
         self.rows[first] = rest
+        if len(rest) == 1:
+            units.add(first)
+        else:
+            self._others[first] = rest
         return rest
 
     def reduced(self) -> dict[int, Row]:
         """The reduced echelon form: 0 on the pivots of all others."""
+        modulus = self.modulus
         found: dict[int, Row] = {}
         for pivot in reversed(self.rows):  # those after it are done, and 0 on each other's pivots
-            found[pivot] = self._taken(self.rows[pivot], found.items())
+            row = self.rows[pivot]
+            taken = [c for c in row if c in found]
+            if taken:
+                rest = dict(row)
+                get = rest.get
+                for c in taken:
+                    factor = row[c]
+                    self.work += len(found[c])
+                    for k, value in found[c].items():
+                        rest[k] = get(k, 0) - factor * value
+                row = {c: r for c, value in rest.items() if (r := value % modulus)}
+            found[pivot] = row
         return found
-
-    def _taken(self, vector: Row, rows: Iterable[tuple[int, Row]]) -> Row:
-        """The vector without its entries on the pivots of rows that are 0 on the pivots before theirs."""
-        modulus = self.modulus
-        rest = dict(vector)
-        get = rest.get
-        for pivot, row in rows:
-            if pivot in rest and (factor := rest[pivot] % modulus):
-                self.work += len(row)
-                for c, value in row.items():
-                    rest[c] = get(c, 0) - factor * value
-        return {c: r for c, value in rest.items() if (r := value % modulus)}
 
 
 def lift_rows(spaces: Sequence[Mapping[int, Row]], moduli: Sequence[int]) -> list[Row] | None:

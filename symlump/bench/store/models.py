@@ -8,21 +8,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from symlump.errors import FailureError, FileFormatError
+from symlump.errors import FailureError, FileFormatError, SymlumpError
 from symlump.formats import IN_FOLDERS, read
+from symlump.formats.model import Model
 from symlump.jobs import Job, file_digest, run_jobs
 from symlump.lumping.backward import Backward
 from symlump.lumping.forward import Forward
 from symlump.lumping.lump import lump
+from symlump.progress import bar
 from symlump.store.engine import LEAST_MEMORY
 from symlump.store.lump_store import lump_store
+from symlump.store.store import Store
 from symlump.store.writing import write_store
 
 _METHODS = {"forward": Forward, "backward": Backward}
+_CASES = [(method, initial) for method in _METHODS for initial in ("one", "file", "values")]
 
 
 def compare_models(folder: Path, cache: Path, workers: int = 1) -> list[dict[str, Any]]:
     """Lump every model below a folder by both equivalences, from each initial partition, twice.
+
+    A task is a file, which is read and written as a store once.
 
     Returns
     -------
@@ -40,46 +46,55 @@ def compare_models(folder: Path, cache: Path, workers: int = 1) -> list[dict[str
     files = sorted(p for p in folder.rglob("*") if p.name.lower().endswith(suffixes))
     if not files:
         raise FileFormatError(f"{folder} holds no model")
-    jobs = [
-        Job(compare_model, {"file": str(p), "method": m, "initial": i, "digest": file_digest(p)})
-        for p in files
-        for m in _METHODS
-        for i in ("one", "file", "values")
-    ]
-    return run_jobs(jobs, cache, workers, check=_check)
+    jobs = [Job(compare_model, {"file": str(p), "digest": file_digest(p)}) for p in files]
+    with bar("models", len(jobs)) as step:
+        found = run_jobs(jobs, cache, workers, check=_check, step=step)
+    return [row for rows in found for row in rows]
 
 
-def _check(job: Job, row: dict[str, Any]) -> None:
-    if any(row[name] != job.description[name] for name in ("file", "method", "initial")):
-        raise FailureError(f"a row of another task than {job.description['file']}: {row}")
+def _check(job: Job, rows: list[dict[str, Any]]) -> None:
+    asked = [(job.description["file"], method, initial) for method, initial in _CASES]
+    if [(row["file"], row["method"], row["initial"]) for row in rows] != asked:
+        raise FailureError(f"rows of another task than {job.description['file']}: {rows}")
 
 
-def compare_model(description: dict[str, Any]) -> dict[str, Any]:
-    """One row; an error is one, too."""
-    from symlump.errors import SymlumpError
-
-    row = {name: description[name] for name in ("file", "method", "initial")}
-    try:
-        return row | _compared(*row.values())
-    except SymlumpError as error:
-        return row | {"error": " ".join(str(error).splitlines())}
-
-
-def _compared(file: str, direction: str, initial: Any) -> dict[str, Any]:
-    model, method = read(file), _METHODS[direction]()
+def compare_model(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one file; an error is one, too."""
+    file = description["file"]
+    rows = [{"file": file, "method": method, "initial": initial} for method, initial in _CASES]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        store = write_store(folder / "system", model, memory=LEAST_MEMORY)
-        model = store.model()
+        try:
+            store = write_store(folder / "system", read(file), memory=LEAST_MEMORY)
+            model = store.model()
+        except SymlumpError as error:
+            return [row | _said(error) for row in rows]
+        return [
+            row | _compared(store, model, row["method"], row["initial"], folder / f"small{k}")
+            for k, row in enumerate(rows)
+        ]
+
+
+def _said(error: SymlumpError) -> dict[str, Any]:
+    return {"error": " ".join(str(error).splitlines())}
+
+
+def _compared(
+    store: Store, model: Model, direction: str, initial: Any, output: Path
+) -> dict[str, Any]:
+    method = _METHODS[direction]()
+    try:
         start = time.perf_counter()
         lumping = lump(model.ode, method, model.initial_partition(initial))
         memory = time.perf_counter() - start
         found = lump_store(
-            store, method, folder / "small", initial=initial, memory=LEAST_MEMORY, place="disk"
+            store, method, output, initial=initial, memory=LEAST_MEMORY, place="disk"
         )
-        assert found.quotient is not None
-        same = found.quotient.partition() == lumping.partition
-        same = same and found.quotient.model().ode == lumping.quotient
+    except SymlumpError as error:
+        return _said(error)
+    assert found.quotient is not None
+    same = found.quotient.partition() == lumping.partition
+    same = same and found.quotient.model().ode == lumping.quotient
     return {
         "variables": len(model.ode),
         "terms": model.ode.terms,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from symlump.cli.answer import Answer
-from symlump.progress import bar, working
+from symlump.progress import bar
 
 DESCRIPTION = """\
 Write a Markov chain with planted blocks, chunk by chunk, look through it, lump it on disk, compare the blocks
@@ -190,7 +190,7 @@ def _models(options: argparse.Namespace) -> Answer:
     from symlump.files import make_folder
 
     parent = make_folder(options.folder) if options.folder else None
-    with working("comparing"), tempfile.TemporaryDirectory(dir=parent) as folder:
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         rows = compare_models(Path(options.models), parent or Path(folder))
     good = all(row.get("same") or "error" in row for row in rows)
     return Answer(lambda: rows, lambda: summary(rows), 0 if good else 1)

@@ -151,6 +151,28 @@ def available_memory() -> int:
     return max(0, min(free, default=4 << 30))
 
 
+def demand_memory(need: int, what: str, instead: str) -> None:
+    """Refuse work before it starts that cannot fit: that takes twice what is there, by an estimate.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If so.
+
+    Examples
+    --------
+    >>> demand_memory(2**60, "this", "write less")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    symlump.errors.OutOfMemoryError: this takes about 1 EiB of memory, and there are ...: write less
+    """
+    free = available_memory()
+    if need > 2 * free:
+        raise OutOfMemoryError(
+            f"{what} takes about {size_text(need)} of memory, and there are {size_text(free)}: {instead}"
+        )
+
+
 def memory_limit() -> int | None:
     """Bytes of memory that ``ulimit -v`` and ``ulimit -d`` allow in all; None where there is no such limit.
 

@@ -26,9 +26,10 @@ from symlump.errors import FileFormatError, InputError, MethodError, NotPolynomi
 from symlump.files import STANDARD, write_text
 from symlump.formats import translated
 from symlump.formats.model import Model, substitute_constants
-from symlump.formats.source import Source, quote, quote_names
-from symlump.memory import memory_errors
+from symlump.formats.source import LongSection, Source, file_size, quote, quote_names
+from symlump.memory import demand_memory, memory_errors, size_text
 from symlump.ode.functions.printing import symbol_text
+from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
 from symlump.suggest import did_you_mean
 
@@ -44,6 +45,9 @@ SUFFIXES = {
 #: Suffixes of what is taken for a model where a folder is given: most files .txt are something else.
 IN_FOLDERS = tuple(suffix for suffix in SUFFIXES if suffix != ".txt")
 _FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+
+#: Bytes of memory for a byte of a file that is read whole, where that is least: 13 to 27 were measured.
+_A_BYTE = 12
 
 #: How files of each format begin.
 _FIRST_LINES = {
@@ -136,7 +140,14 @@ def read(
     for name, given in beside.items():
         if given and chosen != "mrmc":
             raise MethodError(f"{name}={given!r} is for Markov chains (.tra); {path} is not one")
-    source = source or Source.read(path)
+    if source is None:
+        size = file_size(path)
+        demand_memory(
+            _A_BYTE * size,
+            f"{path} has {size_text(size)}; to read it whole",
+            "symlump convert writes .tra, .ode and .net files to a folder in pieces",
+        )
+        source = Source.read(path)
     note = ""
     if chosen in translated.BECOMES:
         source = translated.translate(source, chosen)
@@ -175,6 +186,42 @@ def read(
         return substitute_constants(model)
     except InputError as problem:
         raise FileFormatError(f"{source.path}: {problem}") from None
+
+
+@memory_errors()
+def read_in_pieces(
+    path: str | Path,
+    into: Callable[[FlowArrays, int], None],
+    *,
+    parameters: Literal["values", "symbolic"] = "values",
+    format: str | None = None,
+) -> Model:
+    """Read an ERODE or BioNetGen file of any size, some megabytes at a time.
+
+    ``into`` takes the flows of each piece, and the number of variables. The model that is returned has none of
+    them: it says what else is in the file.
+
+    Raises
+    ------
+    NotInPiecesError
+        If the file has to be read as a whole.
+    FileFormatError, NotPolynomialError
+        As :func:`read`.
+    """
+    from symlump.formats.polynomials import NotInPiecesError
+
+    known = {"erode": (("reactions", "ODE"), "//", "/*"), "bionetgen": (("reactions",), "#", "")}
+    chosen = _format_of(path, format, reading=True)
+    section = LongSection.find(path, *known[chosen]) if chosen in known else None
+    if section is None:
+        raise NotInPiecesError(f"{path} has no section that can be read in pieces")
+    reader: Callable[..., Model]
+    if chosen == "erode":
+        from symlump.formats.erode import read_erode as reader
+    else:
+        from symlump.formats.bionetgen import read_bionetgen as reader
+    model = reader(section.around, parameters=parameters, section=section, into=into)
+    return replace(model, format=chosen)
 
 
 def _polynomial_or_not(

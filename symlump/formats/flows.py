@@ -101,9 +101,21 @@ class Flows:
 
     def build(self, variables: Iterable[str], parameters: Iterable[str] = ()) -> PolynomialODE:
         """The system that the flows make."""
+        return PolynomialODE.from_flows(self._arrays(), variables, parameters)
+
+    def take(self) -> FlowArrays:
+        """The flows so far, which are forgotten here, with the places of coefficients."""
+        found = self._arrays()
+        for held in (self.factors, self.powers, self.sizes, self.changed, self.counts, self.widths):
+            held.clear()
+        self.rates.clear()
+        self._table.clear()
+        return found
+
+    def _arrays(self) -> FlowArrays:
         flow = np.arange(len(self.rates), dtype=np.int64)
         table = ExactArray.from_fractions(self._table)
-        flows = FlowArrays(
+        return FlowArrays(
             table.take(np.array(self.rates, dtype=np.int64)),
             np.repeat(flow, np.array(self.sizes, dtype=np.int64)),
             np.array(self.factors, dtype=np.int64),
@@ -112,7 +124,6 @@ class Flows:
             np.array(self.changed, dtype=np.int64),
             np.array(self.counts, dtype=np.int64),
         )
-        return PolynomialODE.from_flows(flows, variables, parameters)
 
     def build_over(
         self,

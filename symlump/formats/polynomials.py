@@ -19,6 +19,7 @@ from symlump.formats.flows import Flows
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import Budget, Monomial, Polynomial
 from symlump.ode.polynomial import PolynomialODE
+from symlump.ode.reactions import FlowArrays
 from symlump.ode.substitute import substitute
 
 RATIONAL = "rational rate: not polynomial; it divides by an expression that is not constant"
@@ -395,3 +396,20 @@ def settle(
     return substitute(
         ode, {new.name: new.value for new in arithmetic.new if new.name not in letters}
     ), letters
+
+
+def take_settled(arithmetic: object, flows: Flows) -> FlowArrays:
+    """The flows so far, which are taken away, of a file that is read in pieces.
+
+    Raises
+    ------
+    NotInPiecesError
+        If there are new constants: what they are is known once all flows are.
+    """
+    if not isinstance(arithmetic, PolynomialArithmetic) or arithmetic.new:
+        raise NotInPiecesError("a quotient of constants is settled once the whole file is read")
+    return flows.take()
+
+
+class NotInPiecesError(InputError):
+    """A file that has to be read as a whole."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from symlump.files import STANDARD
 
 MAX_BYTES = 2**30
 MAX_LINE = 64 * 2**20
+#: Bytes that are read at once of a file that is read in pieces.
+PIECE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,8 @@ class Source:
         Line ends are ``\\n``, whatever the file has.
     first_line : int
         The number of its first line, of a part of a file.
+    left_out : (int, int)
+        At which position lines of the file are missing, and how many.
 
     Examples
     --------
@@ -40,6 +46,7 @@ class Source:
     path: str
     text: str
     first_line: int = 1
+    left_out: tuple[int, int] = (0, 0)
 
     @classmethod
     def read(cls, path: str | Path) -> Source:
@@ -115,7 +122,8 @@ class Source:
     def where(self, position: int) -> str:
         """``PATH:LINE:COLUMN`` of a position in the text."""
         line = bisect_right(self._line_starts, position)
-        number = line + self.first_line - 1
+        at, missing = self.left_out
+        number = line + self.first_line - 1 + (missing if position >= at else 0)
         return f"{self.path}:{number}:{position - self._line_starts[line - 1] + 1}"
 
     def lines(self, blank: str | None = None) -> Iterator[tuple[int, int]]:
@@ -139,6 +147,124 @@ class Source:
     ) -> InputError:
         """An exception that says where it happened; the caller raises it."""
         return kind(f"{self.where(position)}: {message}")
+
+
+def file_size(path: str | Path) -> int:
+    """Bytes of a file; 0 of one that cannot be read, which reading will say."""
+    with suppress(OSError, ValueError):
+        return os.stat(path).st_size
+    return 0
+
+
+def read_pieces(
+    path: str | Path, begin: int = 0, end: int | None = None, first_line: int = 1
+) -> Iterator[Source]:
+    """A file, or its bytes ``begin`` … ``end``, in whole lines, some megabytes at a time.
+
+    Raises
+    ------
+    FileFormatError
+        If it cannot be read, is not UTF-8 text, or has a line above 64 MiB.
+    """
+    line, rest, first = first_line, b"", begin == 0
+    try:
+        with open(path, "rb") as file:
+            file.seek(begin)
+            while True:
+                size = PIECE if end is None else min(PIECE, end - file.tell())
+                data = file.read(size)
+                stop = data.rfind(b"\n") + 1
+                if data and not stop:  # the middle of a line
+                    rest += data
+                    if len(rest) > MAX_LINE:
+                        raise FileFormatError(f"{path}: a line is longer than {MAX_LINE} bytes")
+                    continue
+                whole, rest = rest + data[:stop], data[stop:]
+                if first or whole.strip():
+                    yield replace(Source.of_bytes(os.fspath(path), whole), first_line=line)
+                first = False
+                line += whole.count(b"\n")
+                if not data:
+                    return
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class LongSection:
+    """A section of a file that is read in pieces, as often as one asks for them.
+
+    Parameters
+    ----------
+    around : Source
+        The file without the lines of the section.
+    name : str
+    begin, end : int
+        Where the section is, in bytes.
+    first_line : int
+        The number of its first line.
+    """
+
+    around: Source
+    name: str
+    begin: int
+    end: int
+    first_line: int
+
+    def __iter__(self) -> Iterator[Source]:
+        return read_pieces(self.around.path, self.begin, self.end, self.first_line)
+
+    @classmethod
+    def find(
+        cls, path: str | Path, names: Iterable[str], comment: str, without: str
+    ) -> LongSection | None:
+        """The first section ``begin NAME`` … ``end NAME``, each on a line of its own; None if there is none.
+
+        ``comment`` begins a comment up to the end of the line. A section with the text ``without`` is none.
+
+        Raises
+        ------
+        FileFormatError
+            As :meth:`Source.read`.
+        """
+        named = "|".join(map(re.escape, names))
+        tail = rf"[ \t]*(?:{re.escape(comment)}.*)?\s*"
+        opening = re.compile(rf"\s*begin[ \t]+({named}){tail}".encode(), re.DOTALL)
+        before, after = bytearray(), bytearray()
+        name, first_line, begin, end, place, lines = b"", 0, 0, -1, 0, 0
+        closing, forbidden = opening, without.encode()
+        try:
+            with open(path, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise FileFormatError(f"{path}: this is not a regular file")
+                for number, line in enumerate(file, start=1):
+                    inside = bool(name) and end < 0
+                    if inside and b"end" in line and closing.fullmatch(line):
+                        inside, end = False, place
+                    if inside and forbidden and forbidden in line:
+                        return None
+                    if inside:
+                        lines += 1
+                    elif name:
+                        after += line
+                    else:
+                        before += line
+                    if len(before) + len(after) > MAX_BYTES:
+                        return None
+                    place += len(line)
+                    if not name and b"begin" in line and (found := opening.fullmatch(line)):
+                        name, begin, first_line = found[1], place, number + 1
+                        closing = re.compile(
+                            rb"\s*end[ \t]+" + re.escape(name) + tail.encode(), re.DOTALL
+                        )
+        except OSError as error:
+            raise FileFormatError(f"{path}: cannot be read: {error.strerror}") from None
+        if end < 0:
+            return None
+        head = Source.of_bytes(os.fspath(path), bytes(before))
+        text = Source.of_bytes(os.fspath(path), bytes(before + after))
+        around = replace(text, left_out=(len(head.text), lines))
+        return cls(around, name.decode(), begin, end, first_line)
 
 
 def quote(text: str, limit: int = 60) -> str:

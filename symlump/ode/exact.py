@@ -215,6 +215,14 @@ class ExactArray:
         total = self.as_integers()._integer_sums(groups, count, int(sizes.max()))
         return total.as_floats() if self.is_float else total
 
+    def sums_by(self, keys: IntArray) -> tuple[IntArray, ExactArray]:
+        """The sums of the numbers of each key that are not 0, with the keys, which are given in order."""
+        fresh = np.ones(keys.size, dtype=bool)
+        np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
+        values = self.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+        live = values.nonzero()
+        return keys[fresh][live], values.take(live)
+
     def as_floats(self) -> ExactArray:
         """The same numbers stored as floats, if every one is a float."""
         floats = ExactArray(self.to_float())

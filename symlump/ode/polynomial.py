@@ -149,11 +149,7 @@ class PolynomialODE(ODE):
         names, parameters = tuple(variables), tuple(parameters)
         index = index_of(names)
         width = max(1, len(monomials))
-        fresh = np.ones(keys.size, dtype=bool)
-        np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
-        values = coefficients.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
-        live = values.nonzero()
-        keys, values = keys[fresh][live], values.take(live)
+        keys, values = coefficients.sums_by(keys)
         rows, columns = keys // width, keys % width
         present = np.zeros(len(monomials), dtype=bool)
         present[columns] = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from math import lcm
@@ -11,14 +10,12 @@ from pathlib import Path
 from symlump.errors import FileFormatError, MethodError
 from symlump.formats.chains.kind import Chain, Kind
 from symlump.formats.chains.tra import Head, read_head, read_transitions
-from symlump.formats.source import MAX_LINE, Source
+from symlump.formats.source import file_size, read_pieces
 from symlump.ode.notation import number_text
-from symlump.store.engine import Engine, memory_bytes
+from symlump.store.engine import Engine, demand_disk, memory_bytes
 from symlump.store.store import Store
 from symlump.store.writing import StoreWriter, writing_store
 
-#: Bytes of the file that are read at once.
-_PIECE = 1 << 24
 _MOST_STATES = 2**40
 _MOST_BITS = 60
 
@@ -51,9 +48,12 @@ def convert_chain(
         one, or a number is negative and the matrix is no generator.
     MethodError
         If numbers are too long for a store.
+    FailureError
+        If the disk is too small, said before the work: it takes about as many bytes as the file has.
     """
     if chain not in (None, "dtmc", "ctmc"):
         raise MethodError(f"chain={chain!r} is neither 'dtmc' nor 'ctmc'")
+    demand_disk(Path(path), file_size(source))
     with writing_store(Path(path), memory_bytes(memory)) as writer:
         db = writer.db
         db.run("create table raw (start bigint, stop bigint, p bigint, q bigint)")
@@ -75,7 +75,7 @@ def _read(path: Path, db: Engine) -> tuple[Head, int, int]:
     """Fill the table ``raw``; returns the head, the number of transitions, and the last state that occurs."""
     head: Head | None = None
     count, last = 0, -1
-    for piece in _pieces(path):
+    for piece in read_pieces(path):
         if head is None:
             head = read_head(piece)
             here = head
@@ -95,30 +95,6 @@ def _read(path: Path, db: Engine) -> tuple[Head, int, int]:
         last = max(last, int(start.max(initial=-1)), int(stop.max(initial=-1)))
     assert head is not None  # an empty file is refused before
     return head, count, last
-
-
-def _pieces(path: Path) -> Iterator[Source]:
-    """The file in whole lines, some megabytes at a time."""
-    line, rest, first = 1, b"", True
-    try:
-        with path.open("rb") as file:
-            while True:
-                data = file.read(_PIECE)
-                end = data.rfind(b"\n") + 1
-                if data and not end:  # the middle of a line
-                    rest += data
-                    if len(rest) > MAX_LINE:
-                        raise FileFormatError(f"{path}: a line is longer than {MAX_LINE} bytes")
-                    continue
-                whole, rest = rest + data[:end], data[end:]
-                if first or whole.strip():
-                    yield replace(Source.of_bytes(str(path), whole), first_line=line)
-                first = False
-                line += whole.count(b"\n")
-                if not data:
-                    return
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _kind(db: Engine, head: Head, states: int, chain: Chain | None) -> tuple[Kind, str]:

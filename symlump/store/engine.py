@@ -215,6 +215,22 @@ def place_to_work(store: Path) -> Path:
     return beside if os.access(beside, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
+def demand_disk(path: Path, need: int) -> None:
+    """Refuse to write a folder, before the work, for which the disk has not enough room by an estimate.
+
+    Raises
+    ------
+    FailureError
+        If so.
+    """
+    free = shutil.disk_usage(path.resolve().parent).free
+    if need > free:
+        raise FailureError(
+            f"{path} does not fit: to write it takes about {size_text(need)} on disk, of which "
+            f"{size_text(free)} are free"
+        )
+
+
 @contextmanager
 def temporary_engine() -> Iterator[Engine]:
     """An engine for what fits in memory anyway; it leaves no trace beside a store."""

@@ -16,17 +16,19 @@ import numpy.typing as npt
 from symlump.errors import FileFormatError, InputError, MethodError
 from symlump.files import replacing_folder, write_text
 from symlump.formats.model import Model
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.printing import symbol_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
-from symlump.store.engine import Columns, Engine, engine, memory_bytes
+from symlump.store.engine import Columns, Engine, demand_disk, engine, memory_bytes
 from symlump.store.opening import check_store
 from symlump.store.store import BLOCKS, HEAD, TABLES, Store
 
 #: Rows that are held before they are written.
 _AT_ONCE = 1 << 19
 _NAMES_AT_ONCE = 100_000
+#: Bytes on disk of a term with its monomial, and of a variable, at most.
+_A_TERM, _A_VARIABLE = 64, 128
 #: What arrays have where nothing is known: a denominator, and a part.
 _UNKNOWN = {
     "numerator": "if(denominator = 0, null, numerator)",
@@ -52,10 +54,12 @@ class TableWriter:
 
     def add(self, columns: Sequence[npt.NDArray[Any]]) -> None:
         """Rows, as one array a column."""
-        self._held.append(list(columns))
-        self._size += len(columns[0])
-        if self._size >= _AT_ONCE:
-            self.flush()
+        for first in range(0, len(columns[0]), _AT_ONCE):
+            piece = [column[first : first + _AT_ONCE] for column in columns]
+            self._held.append(piece)
+            self._size += len(piece[0])
+            if self._size >= _AT_ONCE:
+                self.flush()
 
     def flush(self) -> None:
         """Write what is held."""
@@ -113,6 +117,18 @@ class StoreWriter:
             As :func:`write_store`.
         """
         return _add_system(self, system)
+
+    def add_terms(self, rows: IntArray, monomials: IntArray, coefficients: ExactArray) -> None:
+        """Write terms.
+
+        Raises
+        ------
+        MethodError
+            If a numerator or denominator has more than 62 bits.
+        """
+        values = coefficients.as_integers().in_lowest_terms()
+        assert values.denominators is not None
+        self.terms.add([rows, monomials, _small(values.numerators), _small(values.denominators)])
 
     def add_blocks(self, sql: str, chunk: Columns | None = None) -> None:
         """Write the blocks of a quotient: a query of variable and block."""
@@ -191,7 +207,8 @@ def write_store(
     b' = 3*a - 1/2*b
     """
     if isinstance(system, Model | ODE):
-        _polynomial(system)
+        ode = _polynomial(system)
+        demand_disk(Path(path), _A_TERM * ode.terms + _A_VARIABLE * len(ode))
     with writing_store(Path(path), memory_bytes(memory)) as writer:
         if isinstance(system, Model | ODE):
             if variables is not None or monomials is not None or parts is not None or discrete:
@@ -211,9 +228,6 @@ def write_store(
 def _add_system(writer: StoreWriter, system: Model | ODE) -> int:
     """Write a system in memory; returns the number of its monomials."""
     ode = _polynomial(system)
-    values = ode.coefficients.as_integers().in_lowest_terms()
-    assert values.denominators is not None
-    numbers = _small(values.numerators), _small(values.denominators)
     table = ode.monomials
     starts = [system.initial_values[v] for v in ode.variables] if isinstance(system, Model) else []
     tops = np.array([x.numerator for x in starts] or [0] * len(ode), dtype=object)
@@ -236,7 +250,7 @@ def _add_system(writer: StoreWriter, system: Model | ODE) -> int:
             ]
         )
     writer.monomials.add([table.owners, table.variables, table.powers])
-    writer.terms.add([ode.rows, ode.columns, *numbers])
+    writer.add_terms(ode.rows, ode.columns, ode.coefficients)
     return len(table)
 
 

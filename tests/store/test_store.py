@@ -26,7 +26,8 @@ from symlump.errors import (
 
 duckdb = pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra store")
 
-from symlump.store import chains, engine, writing  # noqa: E402
+from symlump.formats import source  # noqa: E402
+from symlump.store import engine, writing  # noqa: E402
 from symlump.store.chains import convert_chain  # noqa: E402
 
 TEXT = "x' = -2*x*y^2 + y; y' = x/3 - y + 1; z' = 2; w' = -w"
@@ -374,7 +375,7 @@ CHAINS = [
 @pytest.mark.parametrize("text", CHAINS)
 def test_a_chain_piece_by_piece_is_the_chain(tmp_path, text, chain, monkeypatch):
     """The same system as in memory, or an error where that has one."""
-    monkeypatch.setattr(chains, "_PIECE", 40)  # the head is in the first
+    monkeypatch.setattr(source, "PIECE", 40)  # the head is in the first
     file = tmp_path / "c.tra"
     file.write_text(text)
     try:
@@ -391,7 +392,7 @@ def test_a_chain_piece_by_piece_is_the_chain(tmp_path, text, chain, monkeypatch)
 
 
 def test_lines_of_errors_are_those_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(chains, "_PIECE", 64)
+    monkeypatch.setattr(source, "PIECE", 64)
     lines = [f"{k % 9} {k % 7} 1" for k in range(100)]
     lines[70] = "1 2 x"
     file = tmp_path / "c.tra"

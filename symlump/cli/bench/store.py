@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--transitions",
         default=_SIZES,
         metavar="N,…",
-        help=f"how many transitions, powers of ten from 1e4 (default: {_SIZES}; 1e8 takes 20 GB of disk)",
+        help=f"how many transitions, powers of ten from 1e4 (default: {_SIZES}; 1e8 takes 9 GB of disk)",
     )
     parser.add_argument("--memory", default="2GB", metavar="SIZE", help="the limit (default: 2GB)")
     parser.add_argument(

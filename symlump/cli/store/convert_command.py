@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files
 from symlump.cli.reading import READ, add_reading, note_lines, read_model
 from symlump.files import STANDARD, check_new_folder
+from symlump.formats import SUFFIXES
+from symlump.formats.source import MAX_BYTES, file_size
 from symlump.memory import size_text
 from symlump.progress import working
 
@@ -18,9 +21,10 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Write the system of a model file into a folder of Parquet files, which symlump lump takes when it does not fit
-in memory. A Markov chain (.tra) is read piece by piece, whatever its size, if no labels, states or rewards are
-given; every other file is read whole. The folder holds polynomials (exactly), names, initial values and the
-initial partition; views and notes are left out, and functions and events refused.
+in memory. Markov chains (.tra, without labels, states or rewards) and the reactions or equations of .ode and
+.net files are read piece by piece, however many there are; every other file is read whole. The folder holds
+polynomials (exactly), names, initial values and the initial partition; views and notes are left out, and
+functions and events refused.
 """
 
 _EXAMPLES = """\
@@ -51,7 +55,10 @@ def fill(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
+    from symlump.errors import NotPolynomialError
+    from symlump.formats.polynomials import NotInPiecesError
     from symlump.store.chains import convert_chain
+    from symlump.store.networks import convert_network
     from symlump.store.writing import write_store
 
     check_new_folder(options.output)
@@ -61,15 +68,39 @@ def run(options: argparse.Namespace) -> Answer:
                 options.file, options.output, chain=options.chain, memory=options.memory
             )
         return _answer(options, store, [note] if note else [], [f"note: {note}"] if note else [])
-    model = read_model(options)
-    with working(f"writing {options.output}"):
-        store = write_store(options.output, model, memory=options.memory)
+    model = None
+    if _is_network(options):
+        # What functions leave behind may be a polynomial all the same: reading it whole decides.
+        whole = (NotInPiecesError, NotPolynomialError)
+        too_large = file_size(options.file) > MAX_BYTES
+        with suppress(*() if too_large else whole), working(f"converting {options.file}"):
+            store, model = convert_network(
+                options.file,
+                options.output,
+                parameters=options.parameters,
+                format=options.format,
+                memory=options.memory,
+            )
+    if model is None:
+        model = read_model(options)
+        with working(f"writing {options.output}"):
+            store = write_store(options.output, model, memory=options.memory)
     lines = note_lines(model)
     left_out = [*model.observables, *model.other_views]
     if left_out:
         more = ", …" if len(left_out) > 8 else ""
         lines.append(f"views left out: {', '.join(left_out[:8])}{more}")
     return _answer(options, store, list(model.notes), lines)
+
+
+def _is_network(options: argparse.Namespace) -> bool:
+    """Whether the file is one whose reactions or equations may be read piece by piece."""
+    if options.chain or options.labels or options.states or options.rewards:
+        return False
+    if options.constants != "keep" or options.file == STANDARD:
+        return False
+    chosen = options.format or SUFFIXES.get(Path(options.file).suffix.lower())
+    return chosen in ("erode", "bionetgen")
 
 
 def _is_plain_chain(options: argparse.Namespace) -> bool:

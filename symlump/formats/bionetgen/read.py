@@ -9,7 +9,8 @@ k·F·S₂/(K + F) with the free substrate F = ((S₁ − K − S₂) + √((S�
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
@@ -19,12 +20,13 @@ from symlump.formats.expression import BIONETGEN, NAME, NUMBER, ExpressionReader
 from symlump.formats.flat import Call, evaluate
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model
-from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import Source, put_in_notes, quote
+from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle, take_settled
+from symlump.formats.source import LongSection, Source, put_in_notes, quote
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Monomial, Polynomial
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
 
 BLOCKS = ("parameters", "species", "groups", "functions", "reactions")
@@ -70,6 +72,8 @@ def read_bionetgen(
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
     functions: bool = False,
+    section: LongSection | None = None,
+    into: Callable[[FlowArrays, int], None] | None = None,
 ) -> Model:
     """Read a reaction network.
 
@@ -84,6 +88,10 @@ def read_bionetgen(
         those by their values.
     functions : bool
         Read quotients and functions of variables, too.
+    section : LongSection, optional
+        The reactions, where the text is what stands around them.
+    into : callable, optional
+        Takes the flows of some of them at a time, and the number of variables; the model has none of them.
 
     Raises
     ------
@@ -91,6 +99,8 @@ def read_bionetgen(
         If the text is not a network.
     NotPolynomialError
         If a rate is not a polynomial, or with ``functions`` has one that is not known.
+    NotInPiecesError
+        If a rate is only understood once all of them are known.
 
     Examples
     --------
@@ -108,17 +118,21 @@ def read_bionetgen(
     A(b)'          = -3*A(b)^2
     A(b!1).A(b!1)' = 3/2*A(b)^2
     """
-    return _Reader(source, parameters == "symbolic", constants == "values", functions).read()
+    reader = _Reader(source, parameters == "symbolic", constants == "values", functions)
+    return reader.read(section or (), into)
+
+
+def _uncommented(source: Source) -> Source:
+    if "#" not in source.text:
+        return source
+    return replace(source, text=_COMMENT.sub(lambda comment: " " * len(comment[0]), source.text))
 
 
 class _Reader:
     """The state of one reading: what the names mean so far."""
 
     def __init__(self, source: Source, symbolic: bool, folded: bool, functions: bool) -> None:
-        text = source.text
-        if "#" in text:
-            text = _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
-        self.source, self.symbolic, self.folded = Source(source.path, text), symbolic, folded
+        self.source, self.symbolic, self.folded = _uncommented(source), symbolic, folded
         self.parameters: dict[str, Fraction] = {}
         self.species: dict[str, int] = {}
         self.initial: list[Fraction] = []
@@ -133,7 +147,9 @@ class _Reader:
         self.observables: dict[str, dict[str, Fraction]] = {}
         self.flows = Flows()
 
-    def read(self) -> Model:
+    def read(
+        self, pieces: Iterable[Source], into: Callable[[FlowArrays, int], None] | None
+    ) -> Model:
         blocks = self._blocks()
         if "species" not in blocks:
             raise self.source.error(0, "expected a block 'begin species'")
@@ -158,9 +174,7 @@ class _Reader:
             arithmetic.names += variables
             constant = (*letters, *(self.species if self.folded else ()))
             arithmetic.constants.update((variables[name], initial[name]) for name in constant)
-        for name, expression in _CONSTANTS.items():
-            if name not in self.names and name in self.source.text:
-                self.names[name] = evaluate(expression, self.names, arithmetic)
+        self._constants()
         both = [self._group(line) for line in blocks.get("groups", ())]
         ambiguous = {name: self.names.pop(name) for name in both if name in self.parameters}
         for name in ambiguous:
@@ -171,6 +185,14 @@ class _Reader:
         # Functions that no reaction calls are no part of the system.
         before = len(arithmetic.table.functions) if isinstance(arithmetic, SymbolArithmetic) else 0
         self._reactions(blocks.get("reactions", ()))
+        whole = self.source
+        for piece in pieces:
+            self.source = _uncommented(piece)
+            self._constants()
+            self._reactions(self.source.lines(" \t"))
+            if into is not None:
+                into(take_settled(self.arithmetic, self.flows), len(variables))
+        self.source = whole
         ode: ODE
         more: dict[str, Fraction] = {}
         if isinstance(arithmetic, SymbolArithmetic):
@@ -183,6 +205,12 @@ class _Reader:
         notes = put_in_notes(constants, self.functions, "functions")
         notes += self.arithmetic.notes
         return Model(name, ode, initial | more, None, self.observables, notes=tuple(notes))
+
+    def _constants(self) -> None:
+        """Give a meaning to π and e, if they occur."""
+        for name, expression in _CONSTANTS.items():
+            if name not in self.names and name in self.source.text:
+                self.names[name] = evaluate(expression, self.names, self.arithmetic)
 
     def _refuse(self, new: NewConstant) -> InputError:
         place = new.place if isinstance(new.place, int) else 0
@@ -313,7 +341,7 @@ class _Reader:
             )
         return number - 1
 
-    def _reactions(self, lines: list[Line] | tuple[()]) -> None:
+    def _reactions(self, lines: Iterable[Line]) -> None:
         text = self.source.text
         rates: dict[str, Polynomial] = {}
         for start, stop in lines:

@@ -53,7 +53,7 @@ def outline(source: Source) -> Outline:
     FileFormatError
         If sections are not closed, nested, unknown or given twice.
     """
-    source = _without_comments(source)
+    source = without_comments(source)
     text = source.text
     keys = [
         match
@@ -118,7 +118,7 @@ def outline(source: Source) -> Outline:
     return Outline(source, name, sections)
 
 
-def _without_comments(source: Source) -> Source:
+def without_comments(source: Source) -> Source:
     """Blank comments and the insides of strings, character by character."""
     text = source.text
     if "//" not in text and "/*" not in text and '"' not in text:

@@ -23,7 +23,7 @@ _END = r"[ \t]*+(?:\n\s*+(?![-+*/^(),\[])|\Z)"
 _REACTION = re.compile(rf"\s*+([^\n\->,\[]*+)->([^\n,\[]*+),([^\n\[]*+)(?:\[[^\]\n]*+\])?+{_END}")
 _EQUATION = re.compile(rf"\s*+d[ \t]*\([ \t]*({NAME})[ \t]*\)[ \t]*=([\w.*^/ \t+-]*+){_END}")
 _NEXT = re.compile(r"\s*+(\S)")
-_OPERATORS = frozenset("-+*/^(),[")
+OPERATORS = frozenset("-+*/^(),[")
 _CHUNK = 1 << 17
 # From _RATE down: the rates in the order in which they were learned.
 _PLUS, _ARROW, _COMMA, _RATE = -1, -2, -3, -4
@@ -118,7 +118,7 @@ class FlatReader:
             end = text.find("\n", min(start + _CHUNK, stop), stop)
             end = stop if end < 0 else end
             following = _NEXT.match(text, end, stop)
-            goes_on = following is not None and following[1] in _OPERATORS
+            goes_on = following is not None and following[1] in OPERATORS
             if goes_on or not self._add_words(text[start:end]):
                 self._tried = end
                 break

@@ -8,22 +8,30 @@ than ``^``. Newlines mean nothing inside a section.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Literal
 
 from symlump.errors import FileFormatError, InputError, NotPolynomialError
-from symlump.formats.erode.outline import outline
+from symlump.formats.erode.outline import outline, without_comments
+from symlump.formats.erode.pieces import Joined
 from symlump.formats.erode.plain import FlatReader
 from symlump.formats.expression import ERODE, NAME, NUMBER, ExpressionReader, Tokens
 from symlump.formats.flows import Flows
 from symlump.formats.model import Model, cover, linear_combination
-from symlump.formats.polynomials import NewConstant, PolynomialArithmetic, settle
-from symlump.formats.source import Source, put_in_notes, quote, quote_names
+from symlump.formats.polynomials import (
+    NewConstant,
+    NotInPiecesError,
+    PolynomialArithmetic,
+    settle,
+    take_settled,
+)
+from symlump.formats.source import MAX_LINE, LongSection, Source, put_in_notes, quote, quote_names
 from symlump.formats.symbolic import SymbolArithmetic
 from symlump.ode.functions import algebra
 from symlump.ode.functions.algebra import MAX_DEGREE, Polynomial
 from symlump.ode.functions.symbols import SymbolTable
+from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
 
 _DEFINITION = re.compile(rf"\s*({NAME})(?:[ \t]*=[ \t]*({NUMBER}))?(?=\s+(?:[^\W\d]|\Z)|\Z)")
@@ -42,6 +50,8 @@ def read_erode(
     parameters: Literal["values", "symbolic"] = "values",
     constants: Literal["keep", "values"] = "keep",
     functions: bool = False,
+    section: LongSection | None = None,
+    into: Callable[[FlowArrays, int], None] | None = None,
 ) -> Model:
     """Read a model. Species that occur in reactions and not in ``init`` start at 0.
 
@@ -56,6 +66,10 @@ def read_erode(
         those by their values.
     functions : bool
         Read quotients and functions of variables, too.
+    section : LongSection, optional
+        The reactions or the equations, where the text is what stands around them.
+    into : callable, optional
+        Takes the flows of a piece of them, and the number of variables; the model has none of them.
 
     Raises
     ------
@@ -63,6 +77,8 @@ def read_erode(
         If the text is not a model.
     NotPolynomialError
         If a rate or an equation is not a polynomial.
+    NotInPiecesError
+        If a rate is only understood once all of them are known, or the section is inside a comment.
 
     Examples
     --------
@@ -75,7 +91,9 @@ def read_erode(
     A' = -A^2
     B' = 1/2*A^2
     """
-    options = parameters == "symbolic", constants == "values", functions
+    options = parameters == "symbolic", constants == "values", functions, section, into
+    if section is not None:  # flows that are handed on cannot be taken back
+        return _Reader(source, *options, with_absent=True).read()
     try:
         return _Reader(source, *options, with_absent=False).read()
     except _NotInInit:
@@ -86,9 +104,21 @@ class _Reader:
     """The state of one reading: what the names mean so far."""
 
     def __init__(
-        self, source: Source, symbolic: bool, folded: bool, functions: bool, with_absent: bool
+        self,
+        source: Source,
+        symbolic: bool,
+        folded: bool,
+        functions: bool,
+        section: LongSection | None,
+        into: Callable[[FlowArrays, int], None] | None,
+        with_absent: bool,
     ) -> None:
         self.outline = outline(source)
+        self.section, self.into = section, into
+        if section is not None:
+            empty = self.outline.sections.get(section.name)
+            if empty is None or self.outline.source.text[slice(*empty)].strip():
+                raise NotInPiecesError("a comment hides where a section begins")
         self.source, self.symbolic = self.outline.source, symbolic
         self.folded, self.with_absent = folded, with_absent
         self.parameters: dict[str, Fraction] = {}
@@ -180,16 +210,23 @@ class _Reader:
             self.species[name] = len(self.species)
             self.initial.append(Fraction(0) if value is None else value)
         if self.with_absent and "reactions" in self.outline.sections:
-            absent = {}
-            for sides in _SIDES.finditer(self.source.text, *self.outline.sections["reactions"]):
-                for name in _NAME.findall(f"{sides[1]} {sides[2]}"):
-                    if name not in {*self.species, *self.parameters, "arbitrary"}:
-                        absent[name] = Fraction(0)
+            absent: dict[str, Fraction] = {}
+            known = {*self.species, *self.parameters, "arbitrary"}
+            for text in self._texts_of_reactions():
+                for sides in _SIDES.finditer(text):
+                    for name in _NAME.findall(f"{sides[1]} {sides[2]}"):
+                        if name not in known:
+                            absent[name] = Fraction(0)
             self.species |= {name: len(self.species) + k for k, name in enumerate(absent)}
             self.initial += absent.values()
             if absent:
                 note = f"species that 'init' does not have start at 0: {quote_names(absent)}"
                 self.arithmetic.notes[note] = None
+
+    def _texts_of_reactions(self) -> Iterator[str]:
+        yield self.source.text[slice(*self.outline.sections["reactions"])]
+        for piece in self.section or ():
+            yield without_comments(piece).text
 
     def _definitions(self, section: str) -> Iterator[tuple[str, int, Fraction | None]]:
         """The definitions ``name``, ``name = value`` of a section, with their positions."""
@@ -229,30 +266,54 @@ class _Reader:
             raise self.source.error(
                 algebraic.start, "algebraic equations ('alg') are not supported; remove them"
             )
+        done: set[int] = set()
+        for name in ("reactions", "ODE"):
+            if name in self.outline.sections:
+                self._statements(name, *self.outline.sections[name], variables, fixed, done)
+        if self.section is None:
+            return
+        around, joined = self.source, Joined(self.section)
+        for self.source, stop, more in joined:
+            joined.end = self._statements(self.section.name, 0, stop, variables, fixed, done, more)
+            if self.into is not None:
+                self.into(take_settled(self.arithmetic, self.flows), len(variables))
+        self.source = around
+
+    def _statements(
+        self,
+        name: str,
+        position: int,
+        stop: int,
+        variables: Mapping[str, int],
+        fixed: Mapping[str, Fraction],
+        done: set[int],
+        more: bool = False,
+    ) -> int:
+        """Read statements, of which more may follow; where the one begins that may not be whole."""
         flat = FlatReader(
             self.source.text, self.flows, variables, self.species, fixed, self.expressions
         )
-        if "reactions" in self.outline.sections:
-            position, stop = self.outline.sections["reactions"]
-            while True:
+        while True:
+            if name == "reactions":
                 position = flat.reactions(position, stop)
-                tokens = Tokens(self.source, position, stop)
-                if tokens.kind == "end":
-                    return
-                rate = self._reaction(tokens)
-                if rate is not None:
-                    flat.learn_rate(position, tokens.start, rate)
-                position = tokens.start
-        if "ODE" in self.outline.sections:
-            position, stop = self.outline.sections["ODE"]
-            done: set[int] = set()
-            while True:
+            else:
                 position = flat.equations(position, stop, done)
+            try:
                 tokens = Tokens(self.source, position, stop)
                 if tokens.kind == "end":
-                    return
-                self._equation(tokens, done)
-                position = tokens.start
+                    return stop
+                rate = self._reaction(tokens) if name == "reactions" else None
+                if name == "ODE":
+                    self._equation(tokens, done)
+            except _NotInInit:
+                raise
+            except InputError:
+                if more and stop - position < MAX_LINE:
+                    return position
+                raise
+            if rate is not None:
+                flat.learn_rate(position, tokens.start, rate)
+            position = tokens.start
 
     def _position(self, name: str, start: int) -> int:
         if name not in self.species:
@@ -318,10 +379,10 @@ class _Reader:
         row = self._position(name, start)
         if row in done:
             raise self.source.error(start, f"{quote(name)} has two equations")
-        done.add(row)
         tokens.take(")")
         tokens.take("=")
         self.flows.equation(row, self.expressions.read(tokens))
+        done.add(row)
 
     def _partition(self) -> list[tuple[str, ...]] | None:
         tokens = self._tokens("partition")

@@ -15,10 +15,12 @@ back to the engine is split by the blocks there were, and compared exactly.
 from __future__ import annotations
 
 import random
+import shutil
 from typing import Any
 
 from symlump.errors import FailureError, MissingExtraError
 from symlump.files import make_folder
+from symlump.memory import size_text
 from symlump.store.cluster_tasks import (
     ROWS,
     RoundValues,
@@ -40,6 +42,10 @@ from symlump.store.working import Working, monomials_are_variables
 
 #: Partitions for each thread of the cluster, at least.
 _A_THREAD = 2
+#: Bytes of memory of a worker: of a thread, of a term of the partition that it is at.
+_A_WORKER, _A_TERM = 150 << 20, 300
+#: Bytes on the shared disk, of a term and of a variable: edges, and blocks before and after a round.
+_TERM_ON_DISK, _VARIABLE_ON_DISK = 20, 48
 
 
 class ClusterRounds:
@@ -51,19 +57,31 @@ class ClusterRounds:
         The tables of a lumping; its folder must have the same name on every worker.
     client : distributed.Client
     parts : int, optional
-        Of every table; default: two for each thread, and no more than a million terms in each.
+        Of every table; default: two for each thread, and no more than a million terms in each, or than a worker
+        has memory for.
 
     Raises
     ------
     MissingExtraError
         If Dask cannot make data frames here.
+    FailureError
+        If workers, or the folder that they share, have too little room, by an estimate.
     """
 
     def __init__(self, work: Working, client: Any, parts: int | None = None) -> None:
         self._work, self._client = work, client
         self._frames = _load_frames()
         threads = sum(client.nthreads().values())
-        self.parts = parts or max(2, _A_THREAD * threads, work.store.terms // ROWS + 1)
+        store = work.store
+        largest = max(store.terms, store.factors, store.variables)
+        self.parts = parts or max(2, _A_THREAD * threads, largest // _rows_of_a_part(client) + 1)
+        need = _TERM_ON_DISK * (store.terms + store.factors) + _VARIABLE_ON_DISK * store.variables
+        free = shutil.disk_usage(work.db.folder).free
+        if need > free:
+            raise FailureError(
+                f"the partitions of {store.path} take about {size_text(need)} on the disk beside the output, "
+                f"of which {size_text(free)} are free"
+            )
         self._folder = make_folder(work.db.folder / "cluster")
         self._state = 0
         backward = work.direction == "backward"
@@ -207,6 +225,32 @@ class ClusterRounds:
                 "workers died of one task again and again; memory is the usual reason: give workers more, or "
                 "take more of them"
             ) from None
+
+
+def _rows_of_a_part(client: Any) -> int:
+    """How many rows a thread of a worker has memory for: a million at most.
+
+    Raises
+    ------
+    FailureError
+        If that is too little to work with.
+    """
+    least = None
+    for address, worker in client.scheduler_info()["workers"].items():
+        limit = worker.get("memory_limit") or 0  # 0: there is none
+        room = int(limit / worker["nthreads"] - _A_WORKER)
+        if limit and (least is None or room < least[0]):
+            least = room, address
+    if least is None:
+        return ROWS
+    rows = least[0] // _A_TERM
+    if rows < ROWS // 10:
+        need = size_text(_A_WORKER + _A_TERM * ROWS // 10)
+        raise FailureError(
+            f"the worker {least[1]} has {size_text(max(0, least[0] + _A_WORKER))} of memory for each thread, "
+            f"and {need} are needed: give workers more memory, or fewer threads"
+        )
+    return min(ROWS, rows)
 
 
 def _load_frames() -> Any:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def load_model(store: Store) -> Model:
-    """The system with its initial values and its partition; what is not known starts at 0."""
+    """The system with its initial values and its partition; what is not known starts at 0, with a note."""
     with temporary_engine() as db:
         variables = db.arrays(
             "select name, parameter, coalesce(numerator, 0) as numerator, "
-            "coalesce(denominator, 1) as denominator, coalesce(part, -1) as part "
+            "coalesce(denominator, 1) as denominator, coalesce(part, -1) as part, "
+            "denominator is null and not parameter as unknown "
             f"from {store.sql('variables')} order by variable"
         )
         factors = db.arrays(f"select monomial, variable, power from {store.sql('monomials')}")
@@ -51,7 +52,11 @@ def load_model(store: Store) -> Model:
     for name, part in zip(names, variables["part"].tolist(), strict=True):
         blocks.setdefault(part, []).append(name)
     partition = None if set(blocks) <= {-1} else tuple(map(tuple, blocks.values()))
-    return Model(store.name, in_time(ode, store.discrete), values, partition)
+    unknown = int(variables["unknown"].sum())
+    notes = (
+        (f"initial values of {unknown} variables are not known, and stand as 0",) if unknown else ()
+    )
+    return Model(store.name, in_time(ode, store.discrete), values, partition, notes=notes)
 
 
 def _integers(column: Any) -> IntArray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from symlump.errors import FileFormatError, InputError
 from symlump.store.engine import Engine, engine, memory_bytes, parquet, place_to_work
 from symlump.store.store import BLOCKS, HEAD, MAX_NUMBER, MAX_POWER, TABLES, VERSION, Store
 
 _MAX_HEAD = 1 << 20
+_MAX_NAME = 1000
 _MOST = 2**40
 
 
@@ -79,7 +82,7 @@ def read_head(path: Path) -> Store:
             f"{path} is no store: {HEAD} cannot be read: {error.strerror}"
         ) from None
     try:
-        head = json.loads(data) if len(data) <= _MAX_HEAD else None
+        head = json.loads(data, object_pairs_hook=_once) if len(data) <= _MAX_HEAD else None
     except (ValueError, RecursionError):
         head = None
     if not isinstance(head, dict) or head.get("format") != "symlump store":
@@ -88,8 +91,11 @@ def read_head(path: Path) -> Store:
         raise FileFormatError(
             f"{path}: version {head.get('version')!r} of the format is unknown; known is {VERSION}"
         )
-    if head.get("kind") not in ("ode", "map") or not isinstance(head.get("name"), str):
-        raise FileFormatError(f'{path}: {HEAD} needs a "kind", ode or map, and a "name"')
+    if head.get("kind") not in ("ode", "map") or not _is_name(head.get("name")):
+        raise FileFormatError(
+            f'{path}: {HEAD} needs a "kind", ode or map, and a "name", of up to {_MAX_NAME} characters without '
+            "control characters"
+        )
     counts = {}
     for key in ("variables", "monomials", "factors", "terms"):
         value = head.get(key)
@@ -104,6 +110,30 @@ def read_head(path: Path) -> Store:
             f"{counts['terms']} terms; monomials are counted from 0 without large gaps"
         )
     return Store(path, head["name"], head["kind"] == "map", **counts)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, no key of which is there twice: readers differ in which one they take."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _is_name(name: Any) -> bool:
+    """Whether it is a text that can be shown on one line, and be written in UTF-8."""
+    return isinstance(name, str) and name == clean_name(name)
+
+
+def clean_name(name: str) -> str:
+    """The name of a system without what a head may not hold.
+
+    Examples
+    --------
+    >>> clean_name("two\\nlines")
+    'two lines'
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", " ", name[:_MAX_NAME])
 
 
 def check_store(store: Store, db: Engine) -> None:

@@ -224,4 +224,7 @@ def demand_initial_values(db: Engine, store: Store) -> None:
     if db.number(
         f"select count(*) from {store.sql('variables')} where denominator is null and not parameter"
     ):
-        raise MethodError(f"{store.path} does not know the initial values of all variables")
+        raise MethodError(
+            f"{store.path} does not know the initial values of all variables, which --initial values compares "
+            "and a model file holds; a folder as output needs none"
+        )

@@ -21,7 +21,7 @@ from symlump.ode.functions.printing import symbol_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 from symlump.store.engine import Columns, Engine, demand_disk, engine, memory_bytes
-from symlump.store.opening import check_store
+from symlump.store.opening import check_store, clean_name
 from symlump.store.store import BLOCKS, HEAD, TABLES, Store
 
 #: Rows that are held before they are written.
@@ -100,7 +100,7 @@ class StoreWriter:
         for table in (self.terms, self.monomials, self.variables):
             table.flush()
         counts = (self.variables.count, monomials, self.monomials.count, self.terms.count)
-        store = Store(self.folder, name, discrete, *counts)
+        store = Store(self.folder, clean_name(name), discrete, *counts)
         try:
             check_store(store, self.db)
         except FileFormatError as problem:

@@ -20,7 +20,7 @@ pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra 
 pytest.importorskip("distributed", reason="clusters need Dask, of the extra dask")
 pytest.importorskip("dask.dataframe", reason="clusters need Dask's data frames, of the extra dask")
 
-from symlump.store import cluster_tasks, lump_store, writing
+from symlump.store import cluster, cluster_tasks, lump_store, writing
 from symlump.store.cluster import ClusterRounds
 from symlump.store.engine import LEAST_MEMORY
 
@@ -30,8 +30,13 @@ METHODS = {"forward": sl.Forward(), "backward": sl.Backward()}
 class Here:
     """A client of a cluster that is this thread."""
 
+    memory = 0
+
     def nthreads(self):
         return {"here": 1}
+
+    def scheduler_info(self):
+        return {"workers": {"here": {"memory_limit": self.memory, "nthreads": 1}}}
 
     def compute(self, frame, sync):
         return frame.compute(scheduler="synchronous")
@@ -119,6 +124,21 @@ def test_what_is_refused(tmp_path, capsys):
     assert "has without --scheduler" in capsys.readouterr().err
     assert main(given) == 0
     assert "2 → 1 variables by backward equivalence, on a cluster" in capsys.readouterr().out
+
+
+def test_room_is_estimated_before_the_work(tmp_path, monkeypatch):
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a; b' = -b"))
+    monkeypatch.setattr(Here, "memory", 100 << 20)
+    with pytest.raises(FailureError, match="worker here has 100 MiB of memory for each thread"):
+        sl.lump_store(store, sl.Forward(), scheduler="here")
+    for memory, rows in ((250 << 20, 349525), (0, 1_000_000), (8 << 30, 1_000_000)):
+        monkeypatch.setattr(Here, "memory", memory)
+        assert cluster._rows_of_a_part(Here()) == rows
+    usage = type("Usage", (), {"free": 100})
+    fake = type("Shutil", (), {"disk_usage": lambda path: usage})
+    monkeypatch.setattr(cluster, "shutil", fake)
+    with pytest.raises(FailureError, match="take about .* bytes on the disk"):
+        sl.lump_store(store, sl.Forward(), scheduler="here")
 
 
 def test_workers_that_always_die(tmp_path, monkeypatch):

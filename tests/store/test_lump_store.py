@@ -333,3 +333,18 @@ def test_a_folder_is_new_and_has_a_name(tmp_path, capsys, monkeypatch):
     with pytest.raises(OutputError, match="it exists; give another name"):
         sl.lump_store(sl.read_store("s"), sl.Forward(), "there")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "s", "there"]
+
+
+def test_a_file_cannot_hold_unknown_initial_values(tmp_path, capsys):
+    path = tmp_path / "s"
+    store = sl.write_store(path, [([0, 1, 2], [0, 1, 2], [1, 1, 2])], 3)
+    assert store.model().notes == ("initial values of 3 variables are not known, and stand as 0",)
+    command = ["lump", str(path), "--method", "backward"]
+    assert main([*command, "-o", str(tmp_path / "small.ode")]) == 2
+    assert "does not know the initial values" in capsys.readouterr().err
+    assert main([*command, "--initial", "values"]) == 2
+    assert "does not know the initial values" in capsys.readouterr().err
+    assert main(command) == 0
+    assert "initial values of 3 variables are not known" in capsys.readouterr().out
+    assert main([*command, "-o", str(tmp_path / "small")]) == 0
+    assert "start" not in capsys.readouterr().out

@@ -210,6 +210,11 @@ def test_tables_of_strangers(tmp_path, model, table, sql, said):
         ("variables", 10**20, "'variables' is a whole number"),
         ("monomials", None, "'monomials' is a whole number"),
         ("monomials", 2**40 - 1, "monomials, and 5 factors and 7 terms"),
+        ("terms", True, "'terms' is a whole number"),
+        ("name", 7, 'a "name", of up to 1000'),
+        ("name", "a\x1b[31m", 'a "name", of up to 1000'),
+        ("name", "\ud800", 'a "name", of up to 1000'),
+        ("name", "a" * 1001, 'a "name", of up to 1000'),
     ],
 )
 def test_heads_of_strangers(tmp_path, model, key, value, said):
@@ -218,6 +223,21 @@ def test_heads_of_strangers(tmp_path, model, key, value, said):
     (path / "store.json").write_text(json.dumps({**store.head(), key: value}))
     with pytest.raises(FileFormatError, match=said):
         sl.read_store(path)
+
+
+def test_a_head_that_says_something_twice(tmp_path, model):
+    path = tmp_path / "s"
+    sl.write_store(path, model)
+    text = (path / "store.json").read_text()
+    (path / "store.json").write_text(text.replace("{", '{"terms": 3, ', 1))
+    with pytest.raises(FileFormatError, match="is no store"):
+        sl.read_store(path)
+
+
+def test_names_that_a_head_may_not_hold_are_cleaned(tmp_path):
+    ode = sl.ODE.from_text("x' = -x")
+    sl.write_store(tmp_path / "s", ode, name="a\nb" + "c" * 2000)
+    assert sl.read_store(tmp_path / "s").name == "a b" + "c" * 997
 
 
 @pytest.mark.parametrize(

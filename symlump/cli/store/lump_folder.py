@@ -14,8 +14,10 @@ from symlump.formats import SUFFIXES
 from symlump.memory import size_text
 from symlump.ode.notation import count_text
 from symlump.progress import working
+from symlump.store.engine import temporary_engine
 from symlump.store.lump_store import StoreLumping, estimate, lump_store
 from symlump.store.opening import read_store
+from symlump.store.working import demand_initial_values
 
 if TYPE_CHECKING:
     from symlump.formats.model import Model
@@ -58,11 +60,15 @@ def small_model(options: argparse.Namespace, store: Store) -> Model | None:
     Raises
     ------
     MethodError
-        If it does not fit, and an option needs it in memory.
+        If it does not fit, and an option needs it in memory; if the output is a file, which says where every
+        variable starts, and the store does not know it.
     """
     sizes = estimate(store, options.memory, options.output)
     is_file = options.output is not None and Path(options.output).suffix.lower() in SUFFIXES
     if sizes.fits and options.scheduler is None and (is_file or options.output is None):
+        if is_file or options.initial == "values":
+            with temporary_engine() as db:
+                demand_initial_values(db, store)
         return store.model()
     why = f"needs the system in memory, which {options.file} "
     if not sizes.fits:

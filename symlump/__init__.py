@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symlump.compression.annealing.anneal import anneal
     from symlump.compression.annealing.result import Annealing
+    from symlump.compression.annealing.seeds import anneal_seeds
     from symlump.compression.baselines.magnitude import Magnitude
     from symlump.compression.baselines.quantize import Quantize
     from symlump.compression.baselines.svd import TruncatedSVD
@@ -149,6 +150,7 @@ _HOME = {
     "Quantize": "symlump.compression.baselines.quantize",
     "Annealing": "symlump.compression.annealing.result",
     "anneal": "symlump.compression.annealing.anneal",
+    "anneal_seeds": "symlump.compression.annealing.seeds",
     "compress": "symlump.compression.compress",
     "Store": "symlump.store.store",
     "StoreLumping": "symlump.store.lump_store",
@@ -204,6 +206,7 @@ __all__ = [
     "TruncatedSVD",
     "Wanda",
     "anneal",
+    "anneal_seeds",
     "bound_difference",
     "breakpoints",
     "compress",

@@ -223,7 +223,10 @@ def demand_disk(path: Path, need: int) -> None:
     FailureError
         If so.
     """
-    free = shutil.disk_usage(path.resolve().parent).free
+    try:
+        free = shutil.disk_usage(path.resolve().parent).free
+    except OSError:  # there is no such folder, which writing will say
+        return
     if need > free:
         raise FailureError(
             f"{path} does not fit: to write it takes about {size_text(need)} on disk, of which "

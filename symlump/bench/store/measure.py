@@ -143,7 +143,9 @@ def run_step(
     finally:
         done.set()
     if run.returncode:
-        last = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+        lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
+        # An allocator that is refused memory says so first, and much else after that.
+        last = next((line for line in lines if "memory allocation" in line), lines[-1])
         raise FailureError(f"the step {name!r} under a limit of {limit} bytes failed: {last}")
     said: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     if watched is not None:

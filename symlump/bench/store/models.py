@@ -65,7 +65,7 @@ def compare_model(description: dict[str, Any]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         try:
-            store = write_store(folder / "system", read(file), memory=LEAST_MEMORY)
+            store = write_store(folder / "system", _read(file), memory=LEAST_MEMORY)
             model = store.model()
         except SymlumpError as error:
             return [row | _said(error) for row in rows]
@@ -73,6 +73,16 @@ def compare_model(description: dict[str, Any]) -> list[dict[str, Any]]:
             row | _compared(store, model, row["method"], row["initial"], folder / f"small{k}")
             for k, row in enumerate(rows)
         ]
+
+
+def _read(file: str) -> Model:
+    """A model file; parameters that have no values are symbols."""
+    try:
+        return read(file)
+    except FileFormatError as error:
+        if "has no value" not in str(error):
+            raise
+        return read(file, parameters="symbolic")
 
 
 def _said(error: SymlumpError) -> dict[str, Any]:

@@ -139,6 +139,8 @@ def anneal(
         identity=digest(_content(chain), training, measured, options),
     )
     state = run.resume(network, device) or State(to_torch(network).to(device))
+    if state.stage > len(methods):
+        run.check_last(state)
     with _shown(before + len(methods) * epochs) as advance:
         while state.stage <= len(methods):
             run.stage(state, network, advance)

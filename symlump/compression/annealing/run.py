@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from math import cos, pi
+from math import cos, isclose, pi
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,22 @@ class AnnealingRun:
         if y.is_floating_point():
             return loss, None
         return loss, float((outputs.argmax(dim=1) == y).double().mean())
+
+    def check_last(self, state: State) -> None:
+        """Measure a finished run again.
+
+        Raises
+        ------
+        FileFormatError
+            If its record says something else: the checkpoint is damaged.
+        """
+        (loss, _), last = self.measure(state.model), state.steps[-1]
+        size = sum(p.numel() for p in state.model.parameters())
+        if size != last.parameters or not isclose(loss, last.loss, rel_tol=1e-4, abs_tol=1e-9):
+            raise FileFormatError(
+                f"{self.path} is damaged: its network has {size} parameters and the loss {loss:.6g}, and its "
+                f"record says {last.parameters} and {last.loss:.6g}"
+            )
 
     def save(self, state: State) -> None:
         """Write the checkpoint, if there is to be one."""

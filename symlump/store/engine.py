@@ -22,6 +22,7 @@ from symlump.errors import (
     MissingExtraError,
     OutOfMemoryError,
     OutputError,
+    SymlumpError,
 )
 from symlump.memory import available_memory, give_back_blocks, memory_limit, size_text
 
@@ -279,6 +280,11 @@ def engine_errors() -> Iterator[None]:
         ) from None
     except duckdb.InvalidInputException as error:
         raise InputError(_first_line(error)) from None
+    except RuntimeError as error:
+        if isinstance(error, SymlumpError) or "interrupted" not in str(error):
+            raise
+        # The engine looks for signals while it works, and loses the exception that a handler raises.
+        raise KeyboardInterrupt from None
     except UnicodeDecodeError:
         raise InputError("a name in a file is no Unicode in UTF-8") from None
     except duckdb.Error as error:

@@ -157,10 +157,26 @@ def check_store(store: Store, db: Engine) -> None:
     _check_ranges(store, db, "terms", rows | numbers)
     if (store.path / "blocks").is_dir():
         _check_types(store, db, "blocks", BLOCKS)
+        _check_blocks(store, db)
     factors = {"variable": (0, store.variables), "monomial": (0, store.monomials)}
     _check_ranges(store, db, "monomials", factors | {"power": (1, MAX_POWER)})
     _check_ranges(store, db, "variables", {"variable": (0, store.variables)})
     _check_variables(store, db)
+
+
+def _check_blocks(store: Store, db: Engine) -> None:
+    """Of a quotient: each variable of the larger system is in one block, and each block is a variable here."""
+    table = store.sql("blocks")
+    rows, members, used = db.one(
+        f"select count(*), count(distinct variable), count(distinct block) from {table}"
+    )
+    _check_ranges(store, db, "blocks", {"variable": (0, rows), "block": (0, store.variables)})
+    if members != rows:
+        raise FileFormatError("blocks: a variable is in two blocks")
+    if used != store.variables:
+        raise FileFormatError(
+            f"blocks: {used} of the {store.variables} variables of the quotient are blocks"
+        )
 
 
 def _check_types(store: Store, db: Engine, table: str, columns: dict[str, str]) -> None:

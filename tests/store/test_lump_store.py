@@ -1,6 +1,10 @@
 """Lumping on disk: the partition, the quotient and the initial values of the engine in memory."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
@@ -348,3 +352,34 @@ def test_a_file_cannot_hold_unknown_initial_values(tmp_path, capsys):
     assert "initial values of 3 variables are not known" in capsys.readouterr().out
     assert main([*command, "-o", str(tmp_path / "small")]) == 0
     assert "start" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_engine_in_good_order(tmp_path, number):
+    """The engine says "interrupted" of every signal; nothing is left, and the exit code is the signal's."""
+    code = (
+        "import os, signal, sys, threading\n"
+        "from symlump.cli.main import main\n"
+        "from symlump.store import lump_store\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it\n"
+        "def prepare(db, store, direction):\n"
+        "    threading.Timer(0.5, lambda: os.kill(os.getpid(), int(sys.argv[1]))).start()\n"
+        "    pairs = 'range(100000000) a, range(1000) b'\n"
+        "    db.number(f'select count(*) from {pairs} where hash(a.range + b.range) % 7 = 3')\n"
+        "lump_store.prepare = prepare\n"
+        "sys.exit(main(['lump', sys.argv[2], '--method', 'forward', '-o', sys.argv[3]]))\n"
+    )
+    path = tmp_path / "s"
+    sl.write_store(path, sl.ODE.from_text("a' = -a; b' = -b"))
+    code = code.replace("sys.exit", "lump_store.Store.memory_needed = 2**60\nsys.exit")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(int(number)), str(path), str(tmp_path / "q")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 128 + number
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["s"]

@@ -456,3 +456,27 @@ def test_a_limit_of_addresses_is_heeded(tmp_path):
     assert done.returncode == 0, done.stderr
     size, unit, rows = done.stdout.split()
     assert unit == "MiB" and 400 < float(size) < 800 and rows == "2000000"
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select variable, block + 5 as block from {}", "a block is 6, and 1 is the last"),
+        ("select variable, -block - 1 as block from {}", "a block is -2, and 0 is the least"),
+        ("select variable, null::bigint as block from {}", "3 rows have no block"),
+        ("select variable + 10 as variable, block from {}", "a variable is 12, and 2 is the last"),
+        ("select 0::bigint as variable, block from {}", "a variable is in two blocks"),
+        ("select * from {} where block = 0", "1 of the 2 variables of the quotient are blocks"),
+        ("select * from {} where variable > 0", "a variable is 2, and 1 is the last"),
+        ("select * from {} limit 0", "0 of the 2 variables of the quotient are blocks"),
+    ],
+)
+def test_partitions_of_strangers(tmp_path, sql, said):
+    store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a; b' = -b; c' = -2*c"))
+    for place in ("memory", "disk"):
+        path = tmp_path / place
+        sl.lump_store(store, sl.Backward(), path, place=place)
+        assert sl.read_store(path).partition() == sl.Partition(np.array([0, 0, 1]))
+        change(path, "blocks", sql)
+        with pytest.raises(FileFormatError, match=said):
+            sl.read_store(path)

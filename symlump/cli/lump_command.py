@@ -26,6 +26,7 @@ from symlump.cli.outputs import (
 )
 from symlump.cli.reading import READ, add_reading, note_lines, read_model, sizes
 from symlump.errors import MethodError
+from symlump.memory import demand_memory
 from symlump.ode.notation import count_text
 from symlump.progress import working
 
@@ -87,6 +88,8 @@ _COLUMNS = (
     "defect",
     "seconds",
 )
+#: Bytes that lumping takes for a term, beside the system itself: about half of 324 to 534 in all.
+_A_TERM = 200
 #: Options that are for one model, when they are not given.
 _OF_ONE = {
     **dict.fromkeys(("output", "memory", "certificate", "picture", "labels", "states", "rewards")),
@@ -220,6 +223,11 @@ def run(options: argparse.Namespace) -> Answer:
     model = model or read_model(options)
     keep = [name for given in options.keep for name in names(given)]
     initial = model.initial_partition(options.initial, observables=keep)
+    demand_memory(
+        _A_TERM * model.ode.terms,
+        f"lumping {count_text(model.ode.terms, 'term')} in memory",
+        "symlump convert FILE DIR writes polynomials to a folder, which symlump lump DIR takes on disk",
+    )
     with working(f"lumping {len(model.ode)} variables"):
         start = time.perf_counter()
         lumping = lump(model.ode, method, initial)

@@ -198,6 +198,14 @@ def test_what_does_not_fit_is_said_before(tmp_path, monkeypatch, capsys):
         sl.read(file)
 
 
+def test_a_lumping_that_cannot_fit_is_refused_before(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "m.ode"
+    file.write_text(network("reactions", 0, 3, 20))
+    monkeypatch.setattr("symlump.cli.lump_command._A_TERM", 2**50)
+    assert main(["lump", str(file), "--method", "backward"]) == 1
+    assert "terms in memory takes about" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are Linux's")
 def test_memory_does_not_grow_with_the_reactions(tmp_path):
     """The peak of a file of four times the reactions is about the same."""

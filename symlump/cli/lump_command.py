@@ -197,7 +197,7 @@ def run(options: argparse.Namespace) -> Answer:
             check_linear(options, ())
         else:
             _method(options)
-        return run_many(options, Many(__name__, _COLUMNS, IN_FOLDERS, _OF_ONE))
+        return run_many(options, Many(__name__, _COLUMNS, IN_FOLDERS, _OF_ONE, stores=True))
     is_folder = Path(options.file).is_dir()
     check_one(options, cluster=is_folder)
     store = model = None

@@ -17,7 +17,7 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import refuse
 from symlump.errors import FailureError, FileFormatError, MethodError, SymlumpError
 from symlump.files import STANDARD, is_stdout, write_text
-from symlump.jobs import Job, file_digest, forget, run_jobs
+from symlump.jobs import Job, digest, file_digest, forget, run_jobs
 from symlump.memory import memory_errors
 from symlump.progress import bar, quiet
 
@@ -55,6 +55,8 @@ class Many:
         Options that are for one file, and their values when they are not given.
     file : str
         The argument that names the file.
+    stores : bool
+        Whether systems on disk, which are folders, are taken like files.
     """
 
     command: str
@@ -62,6 +64,7 @@ class Many:
     suffixes: Sequence[str]
     of_one: Mapping[str, Any]
     file: str = "file"
+    stores: bool = False
 
 
 def run_many(options: argparse.Namespace, many: Many) -> Answer:
@@ -78,7 +81,7 @@ def run_many(options: argparse.Namespace, many: Many) -> Answer:
     given = [getattr(options, many.file), *options.others]
     if STANDARD in given:
         raise MethodError("--table reads files, which can be read again; standard input cannot")
-    files = list(_files(given, many.suffixes))
+    files = list(_files(given, many))
     with _place_of_parts(options.table) as parts, bar("files", len(files)) as step:
         reports = run_jobs(
             _jobs(options, many, files),
@@ -200,13 +203,20 @@ def _is_possible(name: str, value: Any) -> bool:
     return isinstance(value, bool) if name in _TRUTHS else isinstance(value, str | int | float)
 
 
-def _files(given: Sequence[str], suffixes: Sequence[str]) -> Iterator[Path]:
+def _files(given: Sequence[str], many: Many) -> Iterator[Path]:
+    from symlump.store.opening import is_store
+
+    suffixes = many.suffixes
     for name in given:
         path = Path(name)
-        if not path.is_dir():
+        if not path.is_dir() or (many.stores and is_store(path)):
             yield path
             continue
-        named = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+        named = sorted(
+            p
+            for p in path.iterdir()
+            if p.suffix.lower() in suffixes or (many.stores and is_store(p))
+        )
         # A folder of such a name, or a link to nothing, becomes a row; of a FIFO one would wait for ever.
         found = [p for p in named if p.is_file() or p.is_dir() or not p.exists()]
         if not found:
@@ -217,6 +227,9 @@ def _files(given: Sequence[str], suffixes: Sequence[str]) -> Iterator[Path]:
 def _digest(path: Path) -> str:
     """Of what is in a file; of one that cannot be read, which becomes a row, empty."""
     try:
+        if path.is_dir():  # a system on disk
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
+            return digest([[str(p.relative_to(path)), file_digest(p)] for p in inside])
         return file_digest(path)
     except OSError:
         return ""

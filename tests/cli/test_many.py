@@ -13,6 +13,7 @@ import pytest
 
 from symlump.cli import lump_command
 from symlump.cli.main import main
+from symlump.cli.many import _digest
 from symlump.jobs import digest
 
 
@@ -221,3 +222,24 @@ def test_a_folder_without_models(tmp_path, capsys):
     assert "holds no file that ends in .ode" in capsys.readouterr().err
     assert main([*given, "--jobs", "2"]) == 2
     assert "--jobs is for many files" in capsys.readouterr().err
+
+
+def test_systems_on_disk_have_rows_too(tmp_path, models, capsys):
+    """A store counts as a file, by itself and in a folder; one that has changed is done again."""
+    pytest.importorskip("duckdb", reason="systems on disk need DuckDB, of the extra store")
+    for n in (3, 4):
+        assert main(["convert", str(models / f"m{n}.ode"), str(models / f"s{n}")]) == 0
+    alone = models / "s3"
+    table = tmp_path / "out.csv"
+    assert main(["lump", str(alone), "--method", "backward", "--table", str(table)]) == 0
+    (row,) = read(table)
+    assert (row["file"], row["variables"], row["blocks"]) == (str(alone), "6", "3")
+    assert main(["lump", str(models), "--method", "backward", "--table", str(table)]) == 1
+    rows = {row["file"].rpartition("/")[2]: row["blocks"] for row in read(table)}
+    assert (rows["m4.ode"], rows["s3"], rows["s4"], len(rows)) == ("4", "3", "4", 10)
+    before = _digest(alone)
+    (models / "s4" / "store.json").rename(alone / "store.json")
+    assert _digest(alone) != before
+    capsys.readouterr()
+    assert main(["lump", str(alone), "--method", "backward", "--table", str(table)]) == 1
+    assert "are announced" in read(table)[0]["error"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import symlump as sl
-from symlump.errors import FailureError
+from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.linear.spaces import small as small_systems
 from symlump.lumping.linear.spaces.small_quotient import small_section
 from symlump.lumping.linear.spaces.small_terms import Terms
@@ -180,3 +180,14 @@ def test_the_defect_of_each_observable_is_that_of_what_it_reaches(seed, size, co
             expected = defect_by_definition(ode, point.basis, start) if point.defect else 0.0
             assert found == pytest.approx(expected, rel=1e-6, abs=1e-9), name
             assert found <= point.defect * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("number", ["sqrt(2)", "2^(1/2)", "exp(1)"])
+def test_observables_are_rational(number):
+    """y' = sqrt(2)*y is what sqrt(2)*x + y obeys alone; over the rationals both variables are needed."""
+    ode = sl.ODE.from_text("x' = y; y' = 2*x")
+    with pytest.raises(VariableError, match="is not rational"):
+        sl.lump(ode, sl.Constrained(f"{number}*x + y"))
+    with pytest.raises(MethodError, match="not a linear form|not a rational number"):
+        sl.lump(ode, sl.Constrained([sympy.sympify(number) * sympy.Symbol("x")]))
+    assert sl.Constrained("sqrt(4)*x").forms(ode) == {"sqrt(4)*x": {"x": Fraction(2)}}

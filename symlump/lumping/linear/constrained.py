@@ -217,7 +217,9 @@ def _read(text: str, ode: ODE) -> Form:
     names = {name: symbol(i) for i, name in enumerate(ode.variables)}
     tokens = Tokens(source, 0, len(text))
     try:
-        polynomial = ExpressionReader(names, ORDINARY, PolynomialArithmetic()).read(tokens)
+        polynomial = ExpressionReader(names, ORDINARY, PolynomialArithmetic(exact=True)).read(
+            tokens
+        )
         if tokens.kind != "end":
             raise tokens.error("the end of the observable")
     except InputError as problem:

@@ -186,7 +186,7 @@ def model_cases(path: str | Path) -> list[Case]:
         rows = json.loads(path.read_text(encoding="utf-8"))["models"]
         return [_model_case(path.parent, row) for row in rows if _is_exact(row)]
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as problem:
-        raise FileFormatError(f"{path} is no list of models: {problem!r}") from None
+        raise FileFormatError(f"{path} is not a list of models: {problem!r}") from None
 
 
 def _is_exact(row: dict[str, Any]) -> bool:

@@ -37,7 +37,7 @@ def measure_folder(folder: str | Path) -> FolderResult:
     """
     paths = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in IN_FOLDERS]
     if not paths:
-        raise InputError(f"{folder} holds no model files ({', '.join(IN_FOLDERS)})")
+        raise InputError(f"{folder} has no model files ({', '.join(IN_FOLDERS)})")
     result = FolderResult()
     for path in paths:
         try:

@@ -61,7 +61,7 @@ def measure(folder: str | Path, version: str | None = None) -> SuiteResult:
     """
     cases = sorted(path for path in Path(folder).glob("[0-9]*") if path.is_dir())
     if not cases:
-        raise InputError(f"{folder} holds no cases; give the folder cases/semantic of the suite")
+        raise InputError(f"{folder} has no cases; give the folder cases/semantic of the suite")
     result = SuiteResult()
     for case in cases:
         files = sorted(case.glob(f"{case.name}-sbml-{version or '*'}.xml"))

@@ -331,7 +331,7 @@ def check_measured(description: dict[str, Any], rows: list[dict[str, Any]]) -> N
     )
     if not good:
         raise FailureError(
-            f"a worker's results for {description} are not what was asked for: {rows}"
+            f"the results of a worker for {description} are not those requested: {rows}"
         )
 
 

@@ -277,7 +277,7 @@ def readable(path: str) -> str:
     if path != STANDARD:
         return path
     if not Path("/dev/stdin").exists():
-        raise FileFormatError("standard input has no name here; give a file")
+        raise FileFormatError("this command cannot read standard input; give a file")
     return "/dev/stdin"
 
 

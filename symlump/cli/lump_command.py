@@ -155,13 +155,13 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="write the reduced model here; the suffix decides how; of a folder: a folder",
+        help="write the reduced model here, in the format of the suffix; from a folder: to a folder",
     )
     parser.add_argument(
         "--memory",
         metavar="SIZE",
-        help="of a folder that symlump convert has written: what may be taken, such as 2GB (default: what is "
-        "free); what does not fit is lumped on disk",
+        help="for a folder written by symlump convert: the memory to use, such as 2GB (default: all that is "
+        "free); a system that does not fit is lumped on disk",
     )
     parser.add_argument(
         "--partition",
@@ -171,7 +171,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--certificate",
         metavar="CERT.json",
-        help="write a certificate that `symlump check` verifies, with the reason why nothing coarser will do",
+        help="write a certificate that `symlump check` verifies; it also proves that nothing coarser exists",
     )
     parser.add_argument(
         "--by-digest",
@@ -245,7 +245,7 @@ def _method(options: argparse.Namespace) -> Equivalence:
     from symlump.lumping.forward import Forward
 
     if options.observable:
-        raise MethodError("--observable is for --method constrained; use --keep here")
+        raise MethodError("--observable needs --method constrained; for this method use --keep")
     kind = Forward if options.method == "forward" else Backward
     if not options.eps and options.retain is None:
         unset = {"relative": False, "linkage": "closure", "erode": False}

@@ -220,7 +220,7 @@ def _files(given: Sequence[str], many: Many) -> Iterator[Path]:
         # A folder of such a name, or a link to nothing, becomes a row; of a FIFO one would wait for ever.
         found = [p for p in named if p.is_file() or p.is_dir() or not p.exists()]
         if not found:
-            raise FileFormatError(f"{path} holds no file that ends in {', '.join(suffixes)}")
+            raise FileFormatError(f"{path} has no file that ends in {', '.join(suffixes)}")
         yield from found
 
 

@@ -66,10 +66,18 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "a model: .ode, .net, .tra, .xml, .sbml, .txt; or a network: .safetensors, .pt, .onnx",
     )
     parser.add_argument(
-        "--equations", type=int, default=8, metavar="N", help="how many to show (default: 8)"
+        "--equations",
+        type=int,
+        default=8,
+        metavar="N",
+        help="how many equations to show (default: 8)",
     )
     parser.add_argument(
-        "--terms", type=int, default=12, metavar="N", help="of each equation (default: 12)"
+        "--terms",
+        type=int,
+        default=12,
+        metavar="N",
+        help="how many terms of each to show (default: 12)",
     )
     parser.add_argument(
         "--leave-untouched",

@@ -99,7 +99,9 @@ def add_sweeping(parser: argparse.ArgumentParser, linear: bool = False) -> None:
     )
     parser.add_argument("--eps", metavar="E,E,…", help="the tolerances (default: chosen)")
     parser.add_argument(
-        "--breakpoints", action="store_true", help="a system: the exact tolerances of change"
+        "--breakpoints",
+        action="store_true",
+        help="a system: all tolerances at which its blocks change, exactly",
     )
     parser.add_argument(
         "--method",

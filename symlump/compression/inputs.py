@@ -183,4 +183,4 @@ def as_samples(given: Any) -> npt.NDArray[Any]:
         batches = [as_samples(b[0] if isinstance(b, list | tuple) else b) for b in given]
         if batches:
             return np.concatenate(batches)
-    raise MethodError("inputs=… holds no samples")
+    raise MethodError("inputs=… has no samples")

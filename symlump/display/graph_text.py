@@ -123,7 +123,7 @@ def to_mermaid(lumping: Lumping) -> str:
 def _blocks(lumping: Lumping) -> list[tuple[str, tuple[str, ...]]]:
     if not hasattr(lumping, "partition"):
         raise MethodError(
-            f"graph texts are made of lumpings by a partition; this is a {type(lumping).__name__}"
+            f"graph texts show lumpings by a partition; this is a {type(lumping).__name__}"
         )
     if len(lumping.ode) > _MAX_NODES:
         raise MethodError(

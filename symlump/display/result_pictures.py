@@ -294,5 +294,5 @@ def draw(result: Any) -> Figure:
             figure: Figure = PICTURES[kind.__name__](result)
             return figure
     raise MethodError(
-        f"there is no picture of a {type(result).__name__}; draw takes a {', '.join(PICTURES)}"
+        f"draw cannot draw a {type(result).__name__}; it takes a {', '.join(PICTURES)}"
     )

@@ -375,7 +375,7 @@ def _of_functions(
     lost = without_value(expressions, meant)
     if lost:
         text = function_text(named, table, of_parameters[letters.index(lost)])
-        raise MethodError(f"{text} has no real value, so nothing can be said of this system")
+        raise MethodError(f"{text} has no real value, so this system has no conditions")
     expressions = with_meaning(expressions, meant, ode.parameters)
     if len(met) == 1 and all(moving[s] for s in met):
         met = {}  # a transcendental function of the variables fulfils no equation, so all conditions are needed

@@ -148,7 +148,7 @@ def _error_system(
     if lumping.ode.generators is not None:
         followed = autonomous(lumping)
         if len(followed.ode) > len(lumping.ode):
-            raise MethodError("a bound of a map whose equations contain the time is not made")
+            raise MethodError("maps whose equations contain the time have no certified bound yet")
     moved = np.asarray((error != 0).any(axis=1))
     return ErrorSystem.of(followed, np.zeros(len(base), dtype=bool), moved, arithmetic)
 

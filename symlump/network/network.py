@@ -91,7 +91,7 @@ class Network:
             raise NetworkError("the network has no input or no output")
         missing = [name for name in self.outputs if name not in self.shapes]
         if missing:
-            raise NetworkError(f"the output {missing[0]!r} is no node of the network")
+            raise NetworkError(f"the output {missing[0]!r} is not a node of the network")
         check_shared(self.layers)
 
     @classmethod

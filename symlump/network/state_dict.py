@@ -106,18 +106,18 @@ def read_network(
             row = parts["coefficients"]
             if row.dtype not in DTYPES or row.dim() != 1 or row.numel() > 13:
                 raise NetworkError(
-                    f"{quote(prefix)}.coefficients are no row of at most 13 real numbers"
+                    f"{quote(prefix)}.coefficients are not a row of at most 13 real numbers"
                 )
             values = polynomial(parts["coefficients"].tolist())
             layers[-1] = replace(layers[-1], activation=values)
             extras[f"{prefix}.coefficients"] = parts["coefficients"]
         else:
             raise NetworkError(
-                f"tensor {quote(f'{prefix}.{min(parts)}')} belongs to no dense layer; symlump reads "
+                f"tensor {quote(f'{prefix}.{min(parts)}')} does not belong to a dense layer; symlump reads "
                 f"NAME.weight (2-D) with NAME.bias (1-D). {_WHOLE}"
             )
     if not layers:
-        raise NetworkError(f"{path} holds no tensor named NAME.weight, so no layer was found")
+        raise NetworkError(f"{path} has no tensor named NAME.weight, so no layer was found")
     layers = [
         layer if i in _with_own(layers) else replace(layer, activation=_hidden(phi, i, len(layers)))
         for i, layer in enumerate(layers[:-1])

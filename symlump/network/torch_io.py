@@ -66,7 +66,7 @@ def from_torch(
     """
     if not isinstance(model, nn.Module):
         raise NetworkError(
-            f"a torch.nn.Module is read here; got a {type(model).__name__}. Saved tensors are loaded into a "
+            f"this reads a torch.nn.Module; got a {type(model).__name__}. Saved tensors are loaded into a "
             "model first, model.load_state_dict(…), and of a program of torch.export give .module()"
         )
     model = getattr(model, "_orig_mod", model)  # torch.compile wraps what it is given

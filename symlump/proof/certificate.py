@@ -99,7 +99,7 @@ class Certificate:
         except Unreadable as error:
             raise FileFormatError(str(error)) from None
         if not isinstance(data, dict):
-            raise FileFormatError(f"{path} holds no JSON object, so it is not a certificate")
+            raise FileFormatError(f"{path} is not a certificate: it has no JSON object")
         return cls(data)
 
     def check(self, system: ODE | None = None) -> Verdict:
@@ -396,7 +396,9 @@ def check_accepted(certificate: Certificate, verdict: Verdict) -> Certificate:
     if verdict.answer == "rejected":
         raise CertificateError(f"the checker refused this lumping: {verdict.reason}")
     if not verdict.accepted:
-        raise FailureError(f"no certificate is made, as it could not be checked: {verdict.reason}")
+        raise FailureError(
+            f"no certificate is written, because it could not be checked: {verdict.reason}"
+        )
     return certificate
 
 

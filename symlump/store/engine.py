@@ -272,7 +272,7 @@ def engine_errors() -> Iterator[None]:
         said = _first_line(error)
         full = "temp" in said and "directory" in said
         if full:
-            raise FailureError(f"the disk does not suffice for what is spilled: {said}") from None
+            raise FailureError(f" the disk is too small for the working files: {said}") from None
         raise OutOfMemoryError(f"the memory limit does not suffice: {said}") from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
         raise FailureError(
@@ -286,7 +286,7 @@ def engine_errors() -> Iterator[None]:
         # The engine looks for signals while it works, and loses the exception that a handler raises.
         raise KeyboardInterrupt from None
     except UnicodeDecodeError:
-        raise InputError("a name in a file is no Unicode in UTF-8") from None
+        raise InputError("a name in a file is not valid UTF-8") from None
     except duckdb.Error as error:
         said = _first_line(error)
         # The reader of Parquet has no class for damaged files.

@@ -252,9 +252,9 @@ def lump_store(
             f"lump_store takes Forward() or Backward() without a tolerance; got {method!r}"
         )
     if place not in ("auto", "memory", "disk"):
-        raise MethodError(f"place={place!r} is none of 'auto', 'memory', 'disk'")
+        raise MethodError(f"place={place!r} is unknown; choose 'auto', 'memory' or 'disk'")
     if scheduler is not None and place == "memory":
-        raise MethodError("a scheduler makes rounds on a cluster; leave place='memory' out")
+        raise MethodError("a scheduler runs the rounds on a cluster; leave out place='memory'")
     if certificate is not None and output is None:
         raise MethodError("a certificate names the quotient; give it an output, too")
     check_outside(store.path, {"the output": output, "the certificate": certificate})

@@ -79,17 +79,18 @@ def read_head(path: Path) -> Store:
             data = file.read(_MAX_HEAD + 1)
     except OSError as error:
         raise FileFormatError(
-            f"{path} is no store: {HEAD} cannot be read: {error.strerror}"
+            f"{path} is not a store: {HEAD} cannot be read: {error.strerror}"
         ) from None
     try:
         head = json.loads(data, object_pairs_hook=_once) if len(data) <= _MAX_HEAD else None
     except (ValueError, RecursionError):
         head = None
     if not isinstance(head, dict) or head.get("format") != "symlump store":
-        raise FileFormatError(f"{path} is no store: {HEAD} does not say so")
+        raise FileFormatError(f"{path} is not a store: {HEAD} is not the head of one")
     if head.get("version") != VERSION:
         raise FileFormatError(
-            f"{path}: version {head.get('version')!r} of the format is unknown; known is {VERSION}"
+            f"{path}: version {head.get('version')!r} of the format is unknown; "
+            f"this symlump reads version {VERSION}"
         )
     if head.get("kind") not in ("ode", "map") or not _is_name(head.get("name")):
         raise FileFormatError(

@@ -214,7 +214,7 @@ class Store:
         from symlump.lumping.partition import Partition
 
         if not self.files("blocks"):
-            raise PartitionError(f"{self.path} is no quotient: it holds no blocks")
+            raise PartitionError(f"{self.path} is not a quotient: it has no blocks")
         with temporary_engine() as db:
             found = db.arrays(f"select block from {self.sql('blocks')} order by variable")
         return Partition(np.asarray(found["block"]))

@@ -189,7 +189,7 @@ def start_blocks(
         "values": "numerator // gcd(numerator, denominator), denominator // gcd(numerator, denominator)",
     }
     if initial not in keys:
-        raise MethodError(f"initial={initial!r} is none of 'one', 'file', 'values'")
+        raise MethodError(f"initial={initial!r} is unknown; choose 'one', 'file' or 'values'")
     if initial == "values":
         demand_initial_values(db, work.store)
     names = ", ".join(quote_text(name) for name in keep) or "null"

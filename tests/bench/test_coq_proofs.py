@@ -113,6 +113,6 @@ def test_what_is_no_list_of_models(tmp_path, text, capsys):
     path = tmp_path / "models.json"
     path.write_text(text)
     assert main(["bench", "proofs", "--coq", "--models", str(path)]) == 2
-    assert "is no list of models" in capsys.readouterr().err
+    assert "is not a list of models" in capsys.readouterr().err
     assert main(["bench", "proofs", "--models", str(path)]) == 2
     assert "goes with --coq" in capsys.readouterr().err

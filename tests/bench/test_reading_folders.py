@@ -25,5 +25,5 @@ def test_read_and_refused(tmp_path, capsys):
     assert "read: with functions" in capsys.readouterr().out
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match="holds no model files"):
+    with pytest.raises(InputError, match="has no model files"):
         measure_folder(empty)

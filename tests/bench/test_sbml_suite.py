@@ -76,6 +76,6 @@ def test_right_wrong_and_refused(tmp_path, capsys):
 
 
 def test_a_folder_without_cases(tmp_path):
-    with pytest.raises(InputError, match="holds no cases"):
+    with pytest.raises(InputError, match="has no cases"):
         measure(tmp_path)
     assert measure(suite(tmp_path, ("", "", decay)), "l1v2").right == 0

@@ -110,7 +110,7 @@ MISTAKES = {
     "a folder that is not there": ([*LUMP, "-o", "out/small.ode"], 1, "there is no folder"),
     # combinations
     "rows without observables": (["lump", "tree.ode", "--method=constrained"], 2, "--observable"),
-    "observables of blocks": ([*LUMP, "--observable", "x1"], 2, "use --keep here"),
+    "observables of blocks": ([*LUMP, "--observable", "x1"], 2, "for this method use --keep"),
     "data that is no text": (
         [*NET, "--eps", "0", "--data", "net.safetensors"],
         2,

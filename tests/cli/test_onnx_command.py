@@ -152,7 +152,7 @@ def test_show_what_is_left_untouched(capsys, tmp_path):
     assert code == 0 and "Shrink, untouched" in out and "reads" in out
     code, out, _ = run(capsys, "show", path, "--leave-untouched", "--shape", "x=1,3")
     assert code == 0
-    for shape, says in (("x=3", "whose shape in the file is (?, 3)"), ("y=1,3", "is no input"),
+    for shape, says in (("x=3", "whose shape in the file is (?, 3)"), ("y=1,3", "is not an input"),
                         ("x", "--shape x=1,3,48,192")):  # fmt: skip
         code, _, err = run(capsys, "show", path, "--leave-untouched", "--shape", shape)
         assert code == 2 and says in err
@@ -238,7 +238,7 @@ def test_a_sweep_is_told_open_sizes(capsys, net, tmp_path):
     code, out, _ = run(capsys, "sweep", net, "--eps", "0", "--shape", shape)
     assert code == 0 and out
     code, _, err = run(capsys, "sweep", net, "--eps", "0", "--shape", "y=1,2")
-    assert code == 2 and "is no input" in err
+    assert code == 2 and "is not an input" in err
     (tmp_path / "m.ode").write_text("begin model m\n begin init\n x = 1\n end init\n begin ODE\n"
                                     " d(x) = -x\n end ODE\nend model\n")  # fmt: skip
     code, _, err = run(capsys, "sweep", tmp_path / "m.ode", "--shape", "x=1,2")

@@ -346,7 +346,7 @@ def test_steps_never_make_it_worse_and_are_for_refits():
     exact = sl.compress(full, sl.AFDE(eps=0, steps=5))
     assert exact.network is exact.original or exact.retained == 1.0
     for options in ({"on": "state"}, {"on": "both"}, {"refit": False}):
-        with pytest.raises(MethodError, match="steps goes on from the refit"):
+        with pytest.raises(MethodError, match="steps continues from the refit"):
             sl.AFDE(retain=0.5, steps=5, **options)
     with pytest.raises(MethodError, match="whole number"):
         sl.AFDE(retain=0.5, steps=-1)

@@ -416,7 +416,7 @@ def test_options_that_say_nothing_are_refused():
     net = network(0)
     for make, says in (
         (lambda: sl.TruncatedSVD(rank=2, relative_to="output"), "has no effect with rank=2"),
-        (lambda: sl.Symmetric(eps=0.1, proof=True), "proof=True is for eps=0"),
+        (lambda: sl.Symmetric(eps=0.1, proof=True), "proof=True needs eps=0"),
         (
             lambda: sl.compress(net, sl.Symmetric(), example=torch.zeros(1, 3)),
             "apply to torch modules",

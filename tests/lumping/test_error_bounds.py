@@ -421,7 +421,7 @@ def test_bad_box_arrays(box):
         ({"pieces": -1}, "pieces=-1"),
         ({"samples": True}, "samples=True"),
         ({"arithmetic": "double"}, "choose 'float64'"),
-        ({"spread": 0.1}, "a forward lumping takes any initial state"),
+        ({"spread": 0.1}, "a forward lumping holds for any initial state"),
         ({"spread": -1}, "spread=-1"),
     ],
 )

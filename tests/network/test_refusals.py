@@ -22,7 +22,7 @@ FILES = ("state_dict.py", "torch_io.py", "torch_module.py", "torch_parts.py")
 #: Refusals that name nothing of what was given, by how they begin, and why.
 NAMELESS = {
     "reading modules other than nn.Sequential needs torch": "it is about torch",
-    "what was read does not compute what the module does": "nothing single is at fault",
+    "the network that was read does not give the module's values": "nothing single is at fault",
     "the graph has no input": "there is none to name",
     "the graph has no output": "there is none to name",
     "ONNX files are written in float32, float64 or float16": "it is about the whole network",

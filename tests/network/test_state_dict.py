@@ -47,10 +47,10 @@ STRANGE = {
         chain(**{"0.weight": torch.tensor(1.0), "1.groups": torch.zeros(3, dtype=torch.int64)}),
         "1.groups gives each",
     ),
-    "coefficients in a table": (chain(**{"1.coefficients": torch.ones(2, 2)}), "no row of"),
-    "many coefficients": (chain(**{"1.coefficients": torch.ones(10_000)}), "no row of"),
-    "digits that are no numbers": (chain(**{"²2.x": torch.ones(1)}), "no dense layer"),
-    "line break in a name": (chain(**{"0\n.x": torch.ones(1)}), "no dense layer"),
+    "coefficients in a table": (chain(**{"1.coefficients": torch.ones(2, 2)}), "not a row of"),
+    "many coefficients": (chain(**{"1.coefficients": torch.ones(10_000)}), "not a row of"),
+    "digits that are no numbers": (chain(**{"²2.x": torch.ones(1)}), "not belong to a dense layer"),
+    "line break in a name": (chain(**{"0\n.x": torch.ones(1)}), "not belong to a dense layer"),
     "long name": (chain(**{"a" * 100_000: torch.ones(1)}), "aaa…"),
 }
 

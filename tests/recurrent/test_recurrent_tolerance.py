@@ -305,7 +305,7 @@ def test_state_dicts_that_do_not_say_enough() -> None:
     assert [
         r.name for r in saved_recurrent(states | heads | more, readers=["h2"]).network.readers
     ] == ["h2"]
-    with pytest.raises(NetworkError, match="h3 is no dense layer with 3 columns"):
+    with pytest.raises(NetworkError, match="h3 is not a dense layer with 3 columns"):
         saved_recurrent(states | heads, readers=["h3"])
     embedding = {"embed.weight": torch.zeros(9, 3)}
     assert not saved_recurrent(states | embedding).network.readers

@@ -117,7 +117,7 @@ def test_names_of_blocks_that_collide_are_found_out(tmp_path, monkeypatch, direc
 
 def test_what_is_refused(tmp_path, capsys):
     store = sl.write_store(tmp_path / "s", sl.ODE.from_text("a' = -a; b' = -b"))
-    with pytest.raises(MethodError, match="leave place='memory' out"):
+    with pytest.raises(MethodError, match="leave out place='memory'"):
         sl.lump_store(store, sl.Forward(), place="memory", scheduler="here")
     given = ["lump", str(store.path), "--method", "backward", "--scheduler", "here"]
     assert main([*given, "--partition"]) == 2

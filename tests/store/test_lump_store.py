@@ -279,8 +279,8 @@ def test_a_disk_that_is_too_small(tmp_path, monkeypatch):
     [
         (sl.Forward(0.1), {}, "without a tolerance"),
         ("forward", {}, "without a tolerance"),
-        (sl.Forward(), {"place": "cloud"}, "none of 'auto'"),
-        (sl.Forward(), {"initial": "some", "place": "disk"}, "none of 'one'"),
+        (sl.Forward(), {"place": "cloud"}, "choose 'auto'"),
+        (sl.Forward(), {"initial": "some", "place": "disk"}, "choose 'one'"),
     ],
 )
 def test_options_that_are_none(tmp_path, method, options, said):

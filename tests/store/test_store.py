@@ -202,7 +202,7 @@ def test_tables_of_strangers(tmp_path, model, table, sql, said):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("format", "something", "is no store"),
+        ("format", "something", "is not a store"),
         ("version", 2, "version 2"),
         ("kind", "pde", "ode or map"),
         ("terms", -1, "'terms' is a whole number"),
@@ -345,7 +345,7 @@ def test_folders_of_strangers(tmp_path, model):
         sl.read_store(path)
     for text in ("[" * 100_000, "{}", "\xff", " " * (1 << 21)):
         (path / "store.json").write_text(text, encoding="latin-1")
-        with pytest.raises(FileFormatError, match="is no store"):
+        with pytest.raises(FileFormatError, match="is not a store"):
             sl.read_store(path)
 
 

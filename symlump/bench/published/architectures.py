@@ -123,7 +123,7 @@ def measure(names: list[str] | None = None) -> Iterator[ArchitectureRow]:
     unknown = sorted({*(names or ())}.difference(ARCHITECTURES))
     if unknown:
         raise MethodError(
-            f"copies are planted in {', '.join(ARCHITECTURES)}; {unknown[0]!r} is none of them"
+            f"copies can be planted in {', '.join(ARCHITECTURES)}; {unknown[0]!r} is none of them"
         )
     for name in names or ARCHITECTURES:
         case = ARCHITECTURES[name]

@@ -209,7 +209,7 @@ def _digits(path: str) -> tuple[FloatArray, IntArray]:
         with np.load(path, allow_pickle=False) as file:
             images, labels = file["images"], file["labels"]
     except (OSError, KeyError, ValueError) as error:
-        raise FileFormatError(f"{path} holds no images and labels: {error}") from None
+        raise FileFormatError(f"{path} has no images and labels: {error}") from None
     return images.reshape(len(images), -1) / 255.0, labels.astype(np.int64)
 
 

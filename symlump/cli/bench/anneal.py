@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
-        help="an existing folder; an interrupted run goes on from there",
+        help="an existing folder; an interrupted run resumes from there",
     )
     parser.add_argument(
         "--jobs",

@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("FILE", "OBSERVABLES"),
-        help='a model beside CLUE, with observables such as "S0; S1 + S2" (repeatable)',
+        help='compare with CLUE on a model, with observables such as "S0; S1 + S2" (repeatable)',
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
 

@@ -129,7 +129,10 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     add_sizes(parser)
     parser.add_argument(
-        "--method", default="afde", choices=tuple(METHODS), help="see below (default: afde)"
+        "--method",
+        default="afde",
+        choices=tuple(METHODS),
+        help="how to reduce it; the methods are listed below (default: afde)",
     )
     parser.add_argument(
         "--on",
@@ -144,14 +147,15 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relative-to",
         choices=("output", "parameters", "layer", "nothing"),
-        help="afde, dependence, svd: the unit of the tolerance; parameters: that of output, for each parameter "
-        "that goes (default: output, of svd layer; with --retain afde tries all but the last, dependence the "
-        "first two, and the best is kept); dependence takes output and parameters, svd output and layer",
+        help="afde, dependence, svd: the unit of the tolerance; parameters means output divided by the share "
+        "of parameters removed (default: output, for svd layer; with --retain afde tries all but the last, "
+        "dependence the first two, and the best is kept); dependence takes output and parameters, svd output "
+        "and layer",
     )
     parser.add_argument(
         "--distance",
         choices=("function", "coefficients"),
-        help="afde: what is compared, what units give under the stated inputs, or the coefficients of the "
+        help="afde: compare the values of units under the stated inputs, or the coefficients of the "
         "differential equation, as in the literature (default: function, and coefficients with "
         "--relative-to layer or nothing)",
     )
@@ -177,11 +181,11 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="numbers, one sample a row (or an array, FILE.npy), which afde, wanda, dependence, combined and "
-        "hierarchical look at; with targets in the last columns, or one class number (from 0), report the "
-        "error, or the accuracy, before and after",
+        help="samples, one a row (or an array, FILE.npy), used by afde, wanda, dependence, combined and "
+        "hierarchical; with targets, or one class number (from 0), in the last columns: report the error, or "
+        "the accuracy, before and after",
     )
-    add_box(parser, "a range of all inputs: certify there how far the outputs move")
+    add_box(parser, "a range for all inputs: certify how much the outputs change on it")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
     parser.add_argument("--equations", metavar="FILE.tex", help="write the lumped equations here")
     parser.add_argument(
@@ -229,7 +233,9 @@ def run(options: argparse.Namespace) -> Answer:
     if options.certificates is not None:
         certificates = result.certificates
         if not certificates:
-            raise MethodError(f"--certificates writes proofs; {result.method.label} has none here")
+            raise MethodError(
+                f"--certificates writes proofs, and {result.method.label} has none for this network"
+            )
         report["certificates"] = write_certificates(certificates, options.certificates)
     if options.output is not None:
         _write(options.output, suffix, result, saved)

@@ -180,8 +180,8 @@ def make_method(
     method = METHODS[name].make(wish, options, data)
     if data is not None and data.targets is None and getattr(method, "inputs", None) is None:
         raise MethodError(
-            f"--data has no targets, so it serves methods that look at inputs, which {method.label}, as it is "
-            "asked for, does not; put targets into the last columns to see what is lost"
+            f"--data has no targets, and {method.label} with these options does not use inputs; put targets "
+            "into the last columns to see the loss"
         )
     return method
 

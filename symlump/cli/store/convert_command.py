@@ -47,7 +47,7 @@ def fill(parser: argparse.ArgumentParser) -> None:
         "--memory",
         default="1GB",
         metavar="SIZE",
-        help="what writing may take beside a file that is read whole (default: 1GB)",
+        help="memory for writing, beside that of the file (default: 1GB)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     declare_files(parser, reads=READ)

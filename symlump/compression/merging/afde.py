@@ -125,7 +125,7 @@ class AFDE(CompressionMethod):
         check_steps(self.steps)
         if self.steps and (self.on != "influence" or not self.refits):
             raise MethodError(
-                "steps goes on from the refit, so it needs on='influence' and refit=True"
+                "steps continues from the refit, so it needs on='influence' and refit=True"
             )
         if self.relative_to not in (None, *_UNITS):
             raise MethodError(
@@ -178,7 +178,7 @@ class AFDE(CompressionMethod):
             check_inputs(self.inputs, "AFDE")
             if not self.uses_inputs:
                 raise MethodError(
-                    "inputs=… has no effect where weights are compared as they are and added up; choose "
+                    "inputs=… has no effect if weights are compared directly and added up; choose "
                     "distance='function' or refit=True, with on='influence' or 'both'"
                 )
         object.__setattr__(self, "linkage", Linkage.named(self.linkage))

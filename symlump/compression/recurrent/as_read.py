@@ -62,8 +62,8 @@ def check_as_read(model: nn.Module, again: Any, network: RecurrentNetwork) -> No
     >>> check_as_read(gru, nn.GRU(2, 3), read_recurrent(gru))
     Traceback (most recent call last):
         ...
-    symlump.errors.NetworkError: what was read of this GRU does not compute what the module does on random \
-input; a module that keeps a state or is changed from outside cannot be read
+    symlump.errors.NetworkError: the network read from this GRU does not compute what the module does on \
+random input; a module that keeps a state or is changed from outside cannot be read
     """
     for x in _inputs(model, network):
         found = []
@@ -101,6 +101,6 @@ def _compare(
     pairs = zip(found, wanted, strict=False)
     if len(found) != len(wanted) or not all(agree(a, b, dtype) for a, b in pairs):
         raise NetworkError(
-            f"what was read of this {type(model).__name__} does not compute what the module does on random "
-            "input; a module that keeps a state or is changed from outside cannot be read"
+            f"the network read from this {type(model).__name__} does not compute what the module does on "
+            "random input; a module that keeps a state or is changed from outside cannot be read"
         )

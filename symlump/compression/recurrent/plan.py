@@ -183,8 +183,8 @@ class RecurrentPlan(Plan[RecurrentCompression]):
             grown = [name for name, h in states.items() if not np.isfinite(np.sum(h**2))]
         if grown:
             raise FailureError(
-                f"{grown[0]}: the states of the original leave every bound over the sample sequences; give "
-                "sequences that it is made for, inputs=…, or shorter ones"
+                f"{grown[0]}: the states of the original grow without bound over the sample sequences; give "
+                "typical sequences, inputs=…, or shorter ones"
             )
         return sequences, states
 

@@ -189,7 +189,7 @@ class RecurrentCompression(LayerwiseReport):
 
         if not isinstance(self.model, torch.nn.Module):
             raise MethodError(
-                "a loss is taken of torch modules; what was read from a file is run by its own library"
+                "the loss needs a torch module; a network read from a file runs in its own library"
             )
         weight = next(self.model.parameters())
         given = torch.as_tensor(inputs, device=weight.device)

@@ -129,5 +129,5 @@ def _tensors(inputs: Any) -> list[torch.Tensor]:
         if sum(map(len, batches)) >= _MOST:
             break
     if not batches:
-        raise MethodError("inputs=… holds no samples")
+        raise MethodError("inputs=… has no samples")
     return [torch.cat(batches)]

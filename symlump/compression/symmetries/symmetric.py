@@ -92,9 +92,7 @@ class Symmetric(CompressionMethod):
     def __post_init__(self) -> None:
         check_tolerance(self.eps)
         if self.proof and self.eps:
-            raise MethodError(
-                f"proof=True is for eps=0; within eps={self.eps:g} there is none to make"
-            )
+            raise MethodError(f"proof=True needs eps=0; within eps={self.eps:g} there is no proof")
         if self.retain is not None:
             check_share(self.retain)
             if self.eps != 0:

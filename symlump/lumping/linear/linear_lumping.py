@@ -203,7 +203,7 @@ class LinearLumping:
         """
         if not self.is_exact:
             raise MethodError(
-                f"a certificate is made for exact lumpings; this one has a tolerance (eps={self.eps:g})"
+                f"only exact lumpings have certificates; this one has a tolerance (eps={self.eps:g})"
             )
         data = linear_claim(self.ode, self.combinations, self.quotient)
         if self.derivation is not None:

@@ -128,8 +128,8 @@ def initial_sets(lumping: Lumping, box: FloatArray, spread: float) -> tuple[Floa
     if lumping.method.direction == "forward":
         if spread:
             raise MethodError(
-                "a forward lumping takes any initial state, so there is no spread to be given; "
-                "the box says which states"
+                "a forward lumping holds for any initial state, so spread has no effect; "
+                "the box gives the initial states"
             )
         return box, np.zeros((len(partition), 2))
     base, error = np.zeros((len(partition), 2)), np.zeros((len(lumping.ode), 2))

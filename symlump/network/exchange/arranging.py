@@ -156,7 +156,9 @@ class Arranger:
         shape = self.shapes[x]
         sizes = tuple(prod(piece.size for piece in axis) for axis in wanted)
         if prod(sizes) != prod(shape):
-            raise NetworkError(f"{name}: the samples are mixed with other axes here; {EACH_SAMPLE}")
+            raise NetworkError(
+                f"{name}: this operation mixes the samples with other axes; {EACH_SAMPLE}"
+            )
         if wanted == tuple(all_of(k, n) for k, n in enumerate(shape)):
             return x
         own = wanted[0] if wanted else ()

@@ -143,7 +143,7 @@ def _compare(network: Network, given: tuple[torch.Tensor, ...], expected: Any) -
         # Some steps on whole numbers give real ones in one of the two, and whole ones in the other.
         if not agree(a, b, network.dtype):
             raise NetworkError(
-                "what was read does not compute what the module does on the example; a module that "
+                "the network that was read does not give the module's values on the example; a module that "
                 "draws random numbers, keeps a state or is changed by hooks cannot be read"
             )
 
@@ -213,8 +213,8 @@ class _Reader:
             value.dtype not in DTYPES or (self._dtype or value.dtype) != value.dtype
         ):
             raise NetworkError(
-                f"input {node.name} is of {value.dtype}; symlump reads inputs of one type of real numbers, and "
-                "whole numbers beside them: convert the model and the example, as with .float()"
+                f"input {node.name} is of {value.dtype}; symlump reads real inputs of one type, and "
+                "integer inputs: convert the model and the example, as with .float()"
             )
         if not whole_numbers:
             self._dtype = self._real = value.dtype

@@ -153,7 +153,7 @@ class _Reader:
             raise NetworkError("the graph has no input; export the model with one, not its values")
         if self._given:
             raise NetworkError(
-                f"shape=… names {next(iter(self._given))!r}, which is no input; they are "
+                f"shape=… names {next(iter(self._given))!r}, which is not an input; the inputs are "
                 f"{', '.join(repr(v.name) for v in graph.input if v.name not in self._initializers)}"
             )
         held = {t.data_type for t in graph.initializer} & DTYPES.keys()
@@ -176,7 +176,7 @@ class _Reader:
                     f"of the samples alone; {EACH_SAMPLE}"
                 )
         if not outputs:
-            raise NetworkError("the graph has no output; export the model with what it computes")
+            raise NetworkError("the graph has no output; export the model with its outputs")
         names = tuple(value.name for value in graph.output)
         kinds = [value.type.tensor_type.elem_type for value in graph.output]
         types = tuple(self._numpy_name(kind) if kind in _WHOLE else "" for kind in kinds)
@@ -318,7 +318,7 @@ class _Reader:
         graph = next(a.g for a in node.attribute if a.name == chosen)
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise NetworkError(f"branches stand in one another more than {_DEEPEST} deep")
+            raise NetworkError(f"branches are nested more than {_DEEPEST} deep")
         self._initializers |= {tensor.name: tensor for tensor in graph.initializer}
         self._used |= {name for inner in graph.node for name in inner.input}
         self._used |= {value.name for value in graph.output}

@@ -230,7 +230,7 @@ def _dense(
     missing = [name for name in readers or () if name not in fitting]
     if missing:
         raise NetworkError(
-            f"{missing[0]} is no dense layer with {width} columns, one for each unit; there are: "
+            f"{missing[0]} is not a dense layer with {width} columns, one for each unit; there are: "
             f"{', '.join(fitting) or 'none'}"
         )
     found = []

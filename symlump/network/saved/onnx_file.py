@@ -83,7 +83,7 @@ def load_onnx(path: str | Path) -> Any:
     except Exception as error:  # protobuf's own class, which this project does not depend on
         raise FileFormatError(f"{path} is not an ONNX file: {str(error)[:200]}") from None
     if not model.graph.node and not model.graph.input:
-        raise FileFormatError(f"{path} is not an ONNX file: it holds no graph")
+        raise FileFormatError(f"{path} is not an ONNX file: it has no graph")
     if len(model.graph.node) > MOST_NODES:
         raise FileFormatError(
             f"{path}: it has {len(model.graph.node)} nodes, more than {MOST_NODES}"

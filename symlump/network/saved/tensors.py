@@ -119,7 +119,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise FileFormatError(
-            f"{path} is refused: it is no plain file of tensors, and may hold Python objects, which "
+            f"{path} is refused: it is not a plain file of tensors. It may hold Python objects, which "
             "can run code. Save the weights alone, with safetensors or "
             "torch.save(model.state_dict(), …)"
         ) from None

@@ -177,9 +177,9 @@ def _write_graph(path: str | Path, network: Network) -> None:
     """The tensors of any network with its architecture, which only safetensors hold."""
     if not is_stream(path) and Path(path).suffix.lower() != SUFFIXES[0]:
         raise NetworkError(
-            f"{path}: {network!r} is no chain of dense layers, and a plain state dict does not say what stands "
-            "between its layers; write it as .safetensors, with its architecture, as ONNX (write_onnx) or as a "
-            "program of torch (write_program)"
+            f"{path}: {network!r} is not a chain of dense layers, and a plain state dict does not say what is "
+            "between its layers; write it as .safetensors with its architecture, as ONNX (write_onnx), or as a "
+            "torch program (write_program)"
         )
     model = to_torch(network)
     save_tensors(path, model.state_dict(), {KEY: graph_architecture(model)})

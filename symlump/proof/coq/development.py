@@ -153,7 +153,7 @@ def make_cached(
         place = Path(tempfile.mkdtemp(prefix=_BEING_MADE, dir=home))
     except OSError as error:
         raise MissingProgramError(
-            f"there is no place for the verified checker, which is compiled once: {home} cannot be written "
+            f"the verified checker is compiled once and needs a folder for that: {home} cannot be written "
             f"({error.strerror}); set XDG_CACHE_HOME to a folder that can be"
         ) from None
     try:

@@ -323,5 +323,5 @@ def _labels(names: Sequence[str], blocks: Iterable[Sequence[str]], what: str) ->
                 raise Rejected(f"{what}: {name} is in two blocks, or twice in one")
             label[name] = number
     if label.keys() != set(names):
-        raise Rejected(f"{what}: not every variable is in a block, or a member is no variable")
+        raise Rejected(f"{what}: not every variable is in a block, or a member is not a variable")
     return [label[name] for name in names]

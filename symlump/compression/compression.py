@@ -69,7 +69,7 @@ class Compression(LayerwiseReport):
 
     @property
     def named_unit_maps(self) -> dict[str, IntArray]:
-        """The same by the names of the layers; those of a chain are numbers, from 1."""
+        """The unit maps by the names of the layers; the layers of a chain are numbered from 1."""
         chain = self.original.chain is not None
         names = [
             str(number) if chain else layer.name
@@ -84,7 +84,7 @@ class Compression(LayerwiseReport):
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
-        """The proofs behind the reduction, each to be verified on its own: of lumpings, and of identities.
+        """The proofs behind the reduction, of lumpings and of identities; each can be verified on its own.
 
         Those of a lumping within a tolerance are about its reference system, and say so.
         """

@@ -20,7 +20,7 @@ _FEWEST = 64
 
 @dataclass(frozen=True)
 class Images:
-    """Values between 0 and 1 that vary together where the network's first layers read them together.
+    """Random images: values from 0 to 1, correlated where the network's first layers read them together.
 
     With ξ standard normal, one number for each unit of the first layers, x = clip(s, 0, 1), where s is Wᵀ·ξ
     divided by its standard deviation. Training leaves in W the directions in which the data varies, so such

@@ -17,7 +17,7 @@ _MAX_NODES = 2000
 
 @memory_errors()
 def to_dot(lumping: Lumping) -> str:
-    """The dependency graph in Graphviz's language; the blocks are clusters.
+    """Write the dependency graph in Graphviz's language, with blocks as clusters.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def to_dot(lumping: Lumping) -> str:
 
 @memory_errors()
 def to_mermaid(lumping: Lumping) -> str:
-    """The dependency graph in Mermaid's language, which many code hosts draw; the blocks are subgraphs.
+    """Write the dependency graph in Mermaid's language, which many code hosts draw, with blocks as subgraphs.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ _MAX_LINES = 25
 
 @memory_errors()
 def draw_blocks(lumping: Lumping) -> Figure:
-    """The dependences as a matrix, variables sorted by block, lines between blocks; the quotient's beside it.
+    """Draw the dependences as a matrix sorted by block, beside that of the quotient.
 
     A cell in row i and column j says how much x_j occurs in the equation of x_i: the sum of the absolute
     coefficients of the terms that contain it, on a logarithmic scale of grey. Bars at the left have the

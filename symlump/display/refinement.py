@@ -222,7 +222,7 @@ class Refinement:
 
 @memory_errors()
 def draw_refinement(lumping: Lumping) -> Figure:
-    """The rounds of refinement as a picture; :class:`Refinement` has them as text.
+    """Draw the rounds of refinement; :class:`Refinement` has them as text.
 
     Parameters
     ----------

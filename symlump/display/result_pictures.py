@@ -244,7 +244,7 @@ PICTURES: dict[str, Callable[[Any], Any]] = {
 
 @memory_errors()
 def draw(result: Any) -> Figure:
-    """The picture of a result, whatever it is.
+    """Draw any result: a system, a lumping, a sweep, a compression and others.
 
     ====================  ==========================================================================
     Lumping, Certificate  the dependency graph with its blocks coloured, and the quotient's beside it

@@ -105,7 +105,7 @@ def draw_trajectories(
     times: npt.ArrayLike | None = None,
     bound: Any = None,
 ) -> Figure:
-    """The system's solution, aggregated, and the quotient's, from the same initial state.
+    """Draw the system's aggregated solution and the quotient's, from the same initial state.
 
     Each block has the colour that it has in every other picture of the lumping, and a line style of its own.
 

@@ -236,7 +236,7 @@ def _polynomial_or_not(
 
 @memory_errors()
 def write(model: Model | ODE, path: str | Path, *, format: str | None = None) -> None:
-    """Write a model file, as a whole or not at all.
+    """Write a model file, whole or not at all.
 
     Coefficients are written exactly; an :class:`ODE` alone starts at 0.
 

@@ -32,7 +32,7 @@ Blocks = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Model:
-    """What a model file says.
+    """The contents of a model file: equations, initial values, partition, views, events.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Model:
         *,
         observables: Iterable[str] = (),
     ) -> Partition:
-        """What may merge at all: the third argument of ``lump``.
+        """The partition inside which variables may merge: the third argument of ``lump``.
 
         Variables that events read or set are alone in any case.
 
@@ -221,7 +221,7 @@ class Model:
         return simulate_model(self, times, method, rtol, atol, max_steps)
 
     def quotient(self, lumping: Lumping | LinearLumping) -> Model:
-        """The reduced model: the quotient system with what this model says about its variables.
+        """The reduced model: the quotient system with initial values, views and events.
 
         Initial values are carried over exactly: sums of each block for a forward lumping, the
         common value of each block for a backward one. Observables are rewritten where the quotient

@@ -88,7 +88,7 @@ class Conditions:
         return any(e.is_number and e.is_zero is False for e in self.expressions)
 
     def substitute(self, values: Mapping[Any, Any]) -> Conditions:
-        """What remains to be required when some parameters are given numbers, or other parameters.
+        """The conditions that remain when some parameters are replaced by numbers, or by other parameters.
 
         Parameters
         ----------

@@ -207,7 +207,7 @@ class Equivalence(LumpingMethod[Any]):
 
     @property
     def is_exact(self) -> bool:
-        """True where no tolerance is asked for."""
+        """True if no tolerance is given."""
         return self.eps == 0 and self.retain is None
 
     @abstractmethod

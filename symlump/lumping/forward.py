@@ -80,7 +80,7 @@ class Forward(Equivalence):
             )
 
     def pair_distances(self, ode: ODE, labels: IntArray, members: IntArray) -> FloatArray | None:
-        """The substitution norm, if that was asked for.
+        """Distances by the substitution norm, for ``erode=True``.
 
         Parameters
         ----------

@@ -151,7 +151,7 @@ class Lumping:
         return splits(ode, self.method, self.initial, self.partition)
 
     def certificate(self, maximality: bool = True) -> Certificate:
-        """Everything that someone else needs to verify this lumping.
+        """A certificate with everything needed to verify this lumping.
 
         Parameters
         ----------
@@ -454,7 +454,7 @@ class Lumping:
         return graph
 
     def headline(self) -> str:
-        """One line: sizes, method, and what is known of the result.
+        """One line: sizes, method, and what is known about the result.
 
         Returns
         -------

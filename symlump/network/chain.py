@@ -223,7 +223,7 @@ class Chain:
         return self.activations(x)[-1]
 
     def activations(self, x: npt.ArrayLike) -> list[FloatArray]:
-        """What each layer passes on, for the given inputs (first entry: the inputs themselves).
+        """The values that each layer passes on, for the given inputs (first entry: the inputs themselves).
 
         Parameters
         ----------

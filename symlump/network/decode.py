@@ -23,7 +23,7 @@ from symlump.ode.exact import IntArray
 
 @memory_errors()
 def decode(lumping: Lumping) -> Network:
-    """The network of a quotient.
+    """Read the smaller network off a quotient.
 
     Parameters
     ----------

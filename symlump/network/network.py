@@ -232,7 +232,7 @@ class Network:
 
     @property
     def other_parameters(self) -> int:
-        """Those that are not in layers."""
+        """The number of parameters that are not in layers."""
         others = (Untouched, Operation, ByPlace, Attention)
         return sum(node.parameters for node in self.nodes if isinstance(node, others))
 
@@ -298,7 +298,7 @@ class Network:
         )
 
     def dense_chain(self, what: str) -> Chain:
-        """The chain, for a method that takes nothing else.
+        """The chain; raises if the network is not one.
 
         Parameters
         ----------
@@ -335,7 +335,7 @@ class Network:
         return chain
 
     def rounded(self) -> Network:
-        """The network with weights that its dtype holds: each the nearest number of that format.
+        """The network with every weight rounded to the nearest number of its dtype.
 
         Returns
         -------
@@ -368,7 +368,7 @@ class Network:
         )
 
     def with_layers(self, layers: Iterable[Affine]) -> Network:
-        """Other weights in the layers of the same names.
+        """The network with other weights in the layers of the same names.
 
         Parameters
         ----------
@@ -392,7 +392,7 @@ class Network:
         return replace(self, nodes=nodes)
 
     def with_chain(self, chain: Chain) -> Network:
-        """Other dense layers between the same ends; as many with the same activations keep their names.
+        """The network with other dense layers; they keep their names if number and activations are the same.
 
         Parameters
         ----------
@@ -437,7 +437,7 @@ class Network:
         return self._computed(*x)[0]
 
     def flat(self, *x: npt.ArrayLike) -> FloatArray:
-        """The same of all outputs, side by side: a row of numbers for each sample.
+        """Evaluate all outputs and put them side by side: one row of numbers for each sample.
 
         Parameters
         ----------

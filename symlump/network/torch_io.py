@@ -35,7 +35,7 @@ def from_torch(
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
     leave_untouched: bool = False,
 ) -> Network:
-    """Read a module.
+    """Read a torch module as a network.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def _flattens(module: nn.Module) -> bool:
 
 @memory_errors()
 def to_torch(network: Network) -> nn.Module:
-    """A plain module in the network's dtype, ready for training or ``state_dict``.
+    """Write a network as a plain torch module in its dtype, ready for training or ``state_dict``.
 
     A chain of dense layers becomes an ``nn.Sequential``, any other network a ``torch.fx.GraphModule``, whose
     ``code`` is its forward pass and whose modules keep their names.

@@ -48,7 +48,7 @@ DTYPES: dict[torch.dtype, Dtype] = {getattr(torch, p.name): p.name for p in PREC
 
 
 def graph_module(network: Network) -> fx.GraphModule:
-    """A plain module in the network's dtype, ready for training or ``state_dict``.
+    """Write a network as a plain torch module in its dtype, ready for training or ``state_dict``.
 
     Examples
     --------

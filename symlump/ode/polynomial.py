@@ -119,7 +119,7 @@ class PolynomialODE(ODE):
         monomials: Monomials,
         parameters: Iterable[str] = (),
     ) -> PolynomialODE:
-        """The same for terms sorted by their key, row · max(1, number of monomials) + column.
+        """Build a system from terms sorted by their key, row · max(1, number of monomials) + column.
 
         Parameters
         ----------
@@ -260,7 +260,7 @@ class PolynomialODE(ODE):
     def from_flows(
         cls, flows: FlowArrays, variables: Iterable[str], parameters: Iterable[str] = ()
     ) -> PolynomialODE:
-        """The system that flows make; equal terms are added exactly.
+        """Build the system of some flows; equal terms are added exactly.
 
         Parameters
         ----------

@@ -200,7 +200,7 @@ class ODE:
         functions: Generators,
         parameters: Iterable[str],
     ) -> ODE:
-        """The same of equations in the symbols of some functions, numbered in the order of their need.
+        """Build a system from arrays, for equations in the symbols of some functions.
 
         Parameters
         ----------
@@ -534,7 +534,7 @@ class ODE:
         return labels
 
     def to_text(self, max_equations: int = 20, max_terms: int = 12, digits: int = 6) -> str:
-        """Plain text, one equation a line; it says where systems, sums and numbers go on ("…").
+        """Plain text, one equation a line; "…" marks where systems, sums and numbers are cut.
 
         Parameters
         ----------

@@ -39,7 +39,7 @@ _SPELLED = 20_000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Certificate:
-    """The claims of a lumping and what is needed to verify them.
+    """The claims of a lumping, and everything needed to verify them.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class Certificate:
         return Verdict("rejected", reason)
 
     def without_system(self) -> Certificate:
-        """The same with the system referred to by its digest only.
+        """A certificate that names the system by its digest instead of containing it.
 
         Returns
         -------

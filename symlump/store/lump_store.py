@@ -106,7 +106,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class StoreLumping:
-    """What the lumping of a store found.
+    """The result of lumping a store.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class StoreLumping:
     certificate: str = ""
 
     def headline(self) -> str:
-        """One line: sizes, method, and what is known of the result.
+        """One line: sizes, method, and what is known about the result.
 
         Returns
         -------

@@ -17,7 +17,7 @@ _MOST = 2**40
 
 
 def read_store(path: str | Path, memory: int | str = "1GB") -> Store:
-    """Open a system on disk, after a look at every row of it.
+    """Open a system on disk, after checking every row.
 
     Parameters
     ----------

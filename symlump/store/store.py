@@ -112,7 +112,7 @@ class Store:
         return sorted((self.path / table).glob("*.parquet"))
 
     def sql(self, table: str) -> str:
-        """What reads a table in SQL; an empty table where there are no files.
+        """The SQL expression that reads a table; an empty table if there are no files.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class Store:
 
     @property
     def memory_needed(self) -> int:
-        """Bytes that lumping it in memory takes, about."""
+        """The approximate number of bytes that lumping it in memory takes."""
         return (
             _A_TERM * self.terms
             + _A_FACTOR * max(self.factors, self.monomials)
@@ -192,7 +192,7 @@ class Store:
         return load_model(self)
 
     def partition(self) -> Partition:
-        """The blocks of the lumping that this is the quotient of, which must fit in memory.
+        """The blocks of the lumping whose quotient this is; they must fit in memory.
 
         Returns
         -------
@@ -220,7 +220,7 @@ class Store:
         return Partition(np.asarray(found["block"]))
 
     def head(self) -> dict[str, Any]:
-        """What ``store.json`` says.
+        """The contents of ``store.json``.
 
         Returns
         -------

@@ -69,7 +69,7 @@ class Sweep:
     rows: tuple[SweepRow, ...]
 
     def largest(self, max_bound: float | None = None, max_loss: float | None = None) -> Result:
-        """The result at the largest ε that satisfies what is asked.
+        """The result at the largest ε that satisfies the request.
 
         Parameters
         ----------

@@ -122,7 +122,7 @@ class HLinear(nn.Module):
         return values.new_zeros(m * n).index_copy(0, at, values).view(m, n)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply to the last axis, group by group where that is quicker than multiplying out.
+        """Apply the layer to the last axis, group by group if that is faster than multiplying out.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class HLinear(nn.Module):
         return y.T
 
     def to_hmatrix(self) -> HMatrix:
-        """The weight as it is now; its error counts from here.
+        """The current weight as a hierarchical matrix; its error is relative to this weight.
 
         Returns
         -------

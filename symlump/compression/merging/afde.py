@@ -185,7 +185,7 @@ class AFDE(CompressionMethod):
 
     @property
     def uses_inputs(self) -> bool:
-        """Whether inputs decide anything: distances, a fit, or what is had of a size.
+        """Whether the result depends on inputs: through distances, a fit, or the choice of the unit.
 
         Examples
         --------
@@ -247,7 +247,7 @@ class AFDE(CompressionMethod):
         return self.with_options(eps=eps, retain=None)
 
     def with_options(self, **options: Any) -> AFDE:
-        """The method with other options, and the inputs if these still decide anything.
+        """The method with other options; inputs are kept if the result still depends on them.
 
         Parameters
         ----------
@@ -305,7 +305,7 @@ class AFDE(CompressionMethod):
 
     @property
     def refits(self) -> bool:
-        """Whether what reads merged units is refitted."""
+        """Whether the weights that read merged units are refitted."""
         return self.distance != "coefficients" if self.refit is None else self.refit
 
     def forward(self, eps: float, scale: tuple[float, ...] | None) -> Forward:

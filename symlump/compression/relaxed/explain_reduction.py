@@ -196,7 +196,7 @@ class ReductionExplanation:
 
     @property
     def unit_maps(self) -> tuple[IntArray, ...]:
-        """For each hidden layer the unit of the reduced network that each unit stands on, −1 where removed."""
+        """For each hidden layer, the unit of the reduced network that each unit belongs to; −1 if removed."""
         return tuple(
             self.quotient.rows(layer.name).partner for layer in self.quotient.original.hidden
         )
@@ -218,7 +218,7 @@ class ReductionExplanation:
 
     @property
     def reference(self) -> Network:
-        """The network at distance δ, as wide as the original, whose exact quotient the reduced one is."""
+        """The network of the original's width, at distance δ, whose exact quotient is the reduced network."""
         return self.quotient.reference
 
     def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
@@ -368,7 +368,7 @@ def explain_reduction(
     reduced: Network | nn.Module,
     example: Any = None,
 ) -> ReductionExplanation:
-    r"""Find the relaxed lumping that a reduced network is, whoever made it.
+    r"""Find the relaxed lumping behind a reduced network, whichever tool made it.
 
     Every unit of the original stands on a unit of the reduced network, :math:`h_i = s_i·ĥ_{u(i)} + q_i`, or
     was removed as the zero unit, as a constant one, or as one that nothing reads. The reduced network is the

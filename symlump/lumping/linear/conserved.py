@@ -21,7 +21,7 @@ from symlump.ode.system import ODE
 
 @memory_errors()
 def conserved(ode: ODE) -> LinearLumping:
-    """All linear first integrals of a system, as a linear lumping whose quotient is y' = 0.
+    """Find all linear first integrals of a system, as a linear lumping whose quotient is y' = 0.
 
     q = C·m(x) with distinct monomials, so L·q = 0 iff L·C = 0: the left kernel of the coefficient matrix,
     over Q. It is found modulo a prime, lifted and verified; since the kernel modulo a prime is never

@@ -87,7 +87,7 @@ class Constrained(LumpingMethod[LinearLumping]):
 
     @property
     def is_exact(self) -> bool:
-        """True where no tolerance is asked for."""
+        """True if no tolerance is given."""
         return self.eps == 0 and self.retain is None
 
     def plan(self, subject: ODE, initial: object = None, *, seed: int = 0) -> ConstrainedPlan:

@@ -129,7 +129,7 @@ class Hierarchy:
         return self.lumpings[index]
 
     def headline(self) -> str:
-        """One line: sizes, and what is known of the chain.
+        """One line: sizes, and what is known about the chain.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class Hierarchy:
         return f"{text}; some proofs not checked, see .verdict of each lumping"
 
     def to_text(self, max_lines: int = 20) -> str:
-        """Headline, what each lumping adds to the one before, and what is irrational.
+        """Headline, the rows that each lumping adds to the previous one, and the irrational steps.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Hierarchy:
 
 @memory_errors()
 def hierarchy(ode: ODE, seed: int = 0) -> Hierarchy:
-    """A maximal chain of exact linear lumpings over Q.
+    """Find a maximal chain of exact linear lumpings over Q.
 
     Parameters
     ----------

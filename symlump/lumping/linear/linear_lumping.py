@@ -139,7 +139,7 @@ class LinearLumping:
         }
 
     def express(self, form: Mapping[str, Fraction | int]) -> dict[str, Fraction] | None:
-        """A linear form in the variables as a linear form in the rows; None where it is not one, exactly.
+        """Express a linear form in the variables by the rows; None if this is not possible exactly.
 
         Parameters
         ----------
@@ -179,11 +179,11 @@ class LinearLumping:
 
     @property
     def is_exact(self) -> bool:
-        """True where no tolerance was asked for."""
+        """True if no tolerance was given."""
         return self.eps == 0
 
     def claim(self) -> dict[str, Any]:
-        """What the independent checker reads, with the record that shows the lumping to be the smallest.
+        """The claim for the independent checker, with the record that shows the lumping to be the smallest.
 
         Returns
         -------
@@ -235,7 +235,7 @@ class LinearLumping:
         return check(self.claim())
 
     def certificate(self, smallest: bool = True) -> Certificate:
-        """Everything that someone else needs to verify this lumping, and that it is the smallest.
+        """A certificate with everything needed to verify this lumping, and that it is the smallest.
 
         Parameters
         ----------
@@ -362,7 +362,7 @@ class LinearLumping:
         return np.asarray(self.matrix.T @ np.asarray(weights).reshape(state.shape))
 
     def headline(self) -> str:
-        """One line: sizes, what was asked for, and what is known of the result.
+        """One line: sizes, the request, and what is known about the result.
 
         Returns
         -------

@@ -61,7 +61,7 @@ def breakpoints(
     method: Equivalence,
     initial: Partition | Iterable[Iterable[Any]] | None = None,
 ) -> tuple[Breakpoint, ...]:
-    """All tolerances at which the closure partition changes, ascending, as exact rationals.
+    """Find all tolerances at which the closure partition changes, ascending, as exact rationals.
 
     The first is 0, where the partition is that of the exact equivalence.
 

@@ -291,7 +291,7 @@ def _spread(network: Network, box: Interval) -> FloatArray | None:
 
 @memory_errors()
 def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
-    """For each layer an interval that certainly holds each pre-activation, for inputs from a box.
+    """Enclose every pre-activation of each layer in an interval, for all inputs of a box.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def read_onnx(
     leave_untouched: bool = False,
     shape: Mapping[str, Sequence[int]] | None = None,
 ) -> Network:
-    """Read an ONNX file.
+    """Read an ONNX file as a network.
 
     Weights must be in the file itself, and sizes constant, except for the number of samples (axis 0).
 

@@ -93,7 +93,7 @@ class NeuralODE:
         return int(self.network.parameters)
 
     def of_network(self, network: Network) -> NeuralODE:
-        """Another network as a field that reads the same.
+        """Another network as a field with the same inputs.
 
         Parameters
         ----------

@@ -108,7 +108,7 @@ class RecurrentNetwork:
 
     @property
     def reducible(self) -> int:
-        """Weights and biases of cells and of what reads them."""
+        """The number of weights and biases in cells and in the layers that read them."""
         return sum(node.cell.parameters for node in self.cells) + sum(
             reader.parameters for reader in self.readers
         )
@@ -176,7 +176,7 @@ class RecurrentNetwork:
         return found
 
     def read(self, states: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        """What the dense layers that read units as they are give at each step, from the states of :meth:`run`.
+        """The values of the dense layers that read units directly, at each step, from :meth:`run`.
 
         Parameters
         ----------

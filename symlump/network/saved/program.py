@@ -27,7 +27,7 @@ def write_program(
     path: str | Path,
     example: torch.Tensor | Sequence[torch.Tensor] | None = None,
 ) -> None:
-    """Write a network as a program of ``torch.export``, whole or not at all; the number of samples stays open.
+    """Write a network as a ``torch.export`` program, for any number of samples, whole or not at all.
 
     Where it is loaded only torch is needed: ``torch.export.load("small.pt2").module()``.
 

@@ -82,7 +82,7 @@ VERBS = {
     ),
     "reachable": (lambda: sl.reachable(system(), (0, 1)), refused(NETWORK)),
     "read": (lambda: sl.read, "function read"),  # in tests/formats
-    "read_store": (lambda: sl.read_store("model.ode"), refused("model.ode is no store")),
+    "read_store": (lambda: sl.read_store("model.ode"), refused("model.ode is not a store")),
     "read_recurrent_onnx": (lambda: sl.read_recurrent_onnx("model.ode"), refused("onnx|model.ode")),
     "read_onnx": (lambda: sl.read_onnx("model.ode"), refused("onnx|model.ode")),
     "search": (lambda: sl.search(system(), sl.Forward(), retain=0.9), "ε-forward|forward"),

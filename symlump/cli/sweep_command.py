@@ -182,7 +182,7 @@ def run_sweep(options: argparse.Namespace) -> tuple[Sweep, Model | None]:
     if options.method == "constrained":
         return _linear(options)
     if getattr(options, "observable", None):
-        raise MethodError("--observable is for --method constrained")
+        raise MethodError("--observable needs --method constrained")
     return _system(options)
 
 

@@ -123,7 +123,7 @@ def test_what_does_not_fit(capsys, model, options, says):
 
 def test_observables_are_for_linear_lumpings(capsys, model):
     code, _, err = run(capsys, model, "--method", "forward", "--observable", "x1")
-    assert code == 2 and "--observable is for --method constrained" in err
+    assert code == 2 and "--observable needs --method constrained" in err
 
 
 def test_the_benchmark_finds_what_it_should():

@@ -201,7 +201,7 @@ def test_a_folder_of_networks(tmp_path, capsys):
         (["--table", "t.csv", "--jobs", "0"], "give 1 or more"),
         (["-", "--table", "t.csv"], "standard input cannot"),
         (["--table", "t.csv", "--method", "constrained"], "needs at least one --observable"),
-        (["--table", "t.csv", "--observable", "x"], "is for --method constrained"),
+        (["--table", "t.csv", "--observable", "x"], "needs --method constrained"),
         (["--table", "t.csv", "--linkage", "variance"], "add --eps or --retain"),
         (["--table", "t.csv", "--scheduler", "abc"], "'abc' is no address"),
         (["--table", "t.csv", "--scheduler", "tcp://a:99999"], "is no address"),

@@ -45,7 +45,7 @@ def test_a_model_comes_back(tmp_path, model):
     assert store == sl.read_store(tmp_path / "s")
     assert store.model() == model
     assert (store.variables, store.terms, store.monomials, store.factors) == (4, 7, 5, 5)
-    with pytest.raises(PartitionError, match="no quotient"):
+    with pytest.raises(PartitionError, match="is not a quotient"):
         store.partition()
 
 

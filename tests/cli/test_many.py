@@ -219,7 +219,7 @@ def test_a_folder_without_models(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     given = ["lump", str(tmp_path / "empty"), "--method", "backward"]
     assert main([*given, "--table", str(tmp_path / "t.csv")]) == 2
-    assert "holds no file that ends in .ode" in capsys.readouterr().err
+    assert "has no file that ends in .ode" in capsys.readouterr().err
     assert main([*given, "--jobs", "2"]) == 2
     assert "--jobs is for many files" in capsys.readouterr().err
 

@@ -280,7 +280,7 @@ def test_every_other_result_has_its_picture():
         "$x_{2}$",
         "$x_{3}$",
     ]
-    with pytest.raises(MethodError, match="no picture of a Partition; it takes a Lumping"):
+    with pytest.raises(MethodError, match="draw cannot draw a Partition; it takes a Lumping"):
         sl.draw(lumping.partition)
 
 

@@ -230,7 +230,7 @@ def test_a_head_that_says_something_twice(tmp_path, model):
     sl.write_store(path, model)
     text = (path / "store.json").read_text()
     (path / "store.json").write_text(text.replace("{", '{"terms": 3, ', 1))
-    with pytest.raises(FileFormatError, match="is no store"):
+    with pytest.raises(FileFormatError, match="is not a store"):
         sl.read_store(path)
 
 

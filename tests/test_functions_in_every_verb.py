@@ -55,6 +55,10 @@ NETWORK = "Network|network|torch"
 #: What each verb does with the system: what to ask, and what the answer must hold, or the words of a refusal.
 VERBS = {
     "anneal": (lambda: sl.anneal(system(), sl.AFDE(eps=0.1), "steps"), refused(NETWORK)),
+    "anneal_seeds": (
+        lambda: sl.anneal_seeds(system(), None, [sl.AFDE(eps=0.1)], [0], "seeds"),
+        refused(NETWORK),
+    ),
     "bound_difference": (lambda: sl.bound_difference(system(), system(), (0, 1)), refused(NETWORK)),
     "breakpoints": (lambda: sl.breakpoints(system(), sl.Forward(), APART), "ε ≥ 0: 4 blocks"),
     "compress": (lambda: sl.compress(system(), sl.AFDE(eps=0.1)), refused(NETWORK)),

@@ -218,7 +218,7 @@ def test_what_is_refused():
             sl.anneal(model, *arguments, **options)
     with pytest.raises(NetworkError):
         sl.anneal(nn.Sequential(nn.Conv1d(1, 1, 1)), (x, y), [0.1])
-    with pytest.raises(NetworkError, match=r"torch\.nn\.Module is read here; got a dict"):
+    with pytest.raises(NetworkError, match=r"reads a torch\.nn\.Module; got a dict"):
         sl.anneal(dict(model.state_dict()), (x, y), [0.1])
 
 

@@ -273,3 +273,12 @@ def test_refusals():
         replace_linear(
             nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), [HMatrix.from_dense(np.eye(2), 0.0)]
         )
+
+
+def test_no_size_is_larger_at_a_tolerance_of_one_than_below_it():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        net = Network.dense([rng.standard_normal((6, 3)), rng.standard_normal((2, 6))])
+        plan = Hierarchical(eps=1.0, leaf_size=2).plan(net)
+        sizes = [plan.size(eps) for eps in (0.9, 0.999, 1.0, 1.001)]
+        assert sizes == sorted(sizes, reverse=True)

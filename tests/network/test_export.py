@@ -463,7 +463,7 @@ def test_a_module_that_does_something_else_than_it_says():
         return output * len(calls)
 
     model.a.register_forward_hook(hook)
-    with pytest.raises(NetworkError, match="does not compute what the module does"):
+    with pytest.raises(NetworkError, match="does not give the module's values on the example"):
         sl.from_torch(model, torch.ones(2, 3))
 
 

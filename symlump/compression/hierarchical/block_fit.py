@@ -229,8 +229,11 @@ def frobenius(matrix: FloatArray) -> float:
 
 
 def decade(tol: float) -> float:
-    """The power of ten at or below a tolerance, so that a search for one decomposes once a decade."""
-    return 0.0 if tol < 1e-15 else 10.0 ** floor(log10(min(tol, 1.0)))
+    """The power of ten at or below a tolerance, so that a search for one decomposes once a decade.
+
+    At most 0.1: coarser decompositions would store more at 1 than just below it.
+    """
+    return 0.0 if tol < 1e-15 else 10.0 ** floor(log10(min(tol, 0.1)))
 
 
 def product_error(entries: FloatArray, left: FloatArray, right: FloatArray) -> float:

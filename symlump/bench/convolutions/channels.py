@@ -103,7 +103,7 @@ def _methods(training: Images) -> Iterator[tuple[str, str, _Reduce]]:
 
 def _merger(inputs: torch.Tensor | None, example: torch.Tensor) -> _Reduce:
     return lambda model, share: (
-        compress(model, AFDE(retain=share, inputs=inputs, up_to=0), example=example).model
+        compress(model, AFDE(retain=share, inputs=inputs), example=example).model
     )
 
 

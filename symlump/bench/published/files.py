@@ -13,7 +13,7 @@ import numpy as np
 from symlump.bench.forward_time import times_in_turns
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
-from symlump.errors import FailureError, MissingExtraError, SymlumpError
+from symlump.errors import FailureError, FileFormatError, MissingExtraError, SymlumpError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.network import Network
@@ -58,10 +58,31 @@ class PublishedRow:
     reason: str = ""
 
 
+def find_onnx(folder: str) -> list[Path]:
+    """The ONNX files of a folder, in order of their names.
+
+    Raises
+    ------
+    FileFormatError
+        If there are none.
+    """
+    found = sorted(Path(folder).glob("*.onnx"))
+    if not found:
+        why = "holds no .onnx file" if Path(folder).is_dir() else "is not a folder"
+        raise FileFormatError(f"{folder} {why}; name the one with the networks")
+    return found
+
+
 def measure(folder: str, share: float = 0.5) -> list[PublishedRow]:
-    """A row for each ONNX file of a folder; inputs are standard normal, or whole numbers, with the seed 0."""
+    """A row for each ONNX file of a folder; inputs are standard normal, or whole numbers, with the seed 0.
+
+    Raises
+    ------
+    FileFormatError
+        If there are none.
+    """
     rows: list[PublishedRow] = []
-    for path in sorted(Path(folder).glob("*.onnx")):
+    for path in find_onnx(folder):
         try:
             rows.append(_row(path, share))
         except SymlumpError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from symlump.bench.published.files import find_onnx
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
 from symlump.compression.baselines.svd import TruncatedSVD
@@ -106,7 +107,7 @@ def measure(
     """
     images, labels = _digits(digits)
     inputs = file_digest(Path(digits))
-    paths = {path.stem: path for path in sorted(Path(folder).glob("*.onnx"))}
+    paths = {path.stem: path for path in find_onnx(folder)}
     for what, chosen, known in (("network", names, paths), ("method", methods, METHODS)):
         for name in chosen or ():
             if name not in known:

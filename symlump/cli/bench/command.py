@@ -16,6 +16,7 @@ from symlump.cli.bench import (
     bounds,
     channels,
     coq_proofs,
+    every,
     forward_time,
     linear,
     model_files,
@@ -65,7 +66,7 @@ class Experiment:
 def fill(parser: Parser) -> None:
     """Describe the command, and add its arguments."""
     parser.description = _DESCRIPTION
-    parser.epilog = "example:\n  symlump bench engine --quick"
+    parser.epilog = "examples:\n  symlump bench engine --quick\n  symlump bench all --quick"
     experiments = parser.add_subparsers(dest="experiment", metavar="EXPERIMENT", required=True)
     for experiment in EXPERIMENTS:
         row = experiments.add_parser(
@@ -379,5 +380,12 @@ EXPERIMENTS = (
         "storage of hierarchical matrices against their size",
         pinn.add_hmatrix_options,
         pinn.run_hmatrix,
+    ),
+    Experiment(
+        "all",
+        "the experiments that fit one machine, one after the other (resumes)",
+        every.add_options,
+        every.run,
+        every.DESCRIPTION,
     ),
 )

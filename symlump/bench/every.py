@@ -1,0 +1,176 @@
+"""Every experiment, one after the other, each in a process of its own; resumable."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from symlump import __version__
+from symlump.files import write_text
+
+_STATE = "all.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of one experiment.
+
+    Parameters
+    ----------
+    name : str
+    arguments : tuple of str
+        Those of ``symlump bench NAME``.
+    state : {"done", "failed", "left out"}
+    seconds : float
+        What it took; 0 where it was left out.
+    remark : str
+        Why it failed or was left out; where its output is.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    state: str
+    seconds: float
+    remark: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one experiment is run.
+
+    Parameters
+    ----------
+    name : str
+    quick, whole : tuple of str
+        Its arguments for a first impression, and for the figures of the documentation. ``{data}``,
+        ``{networks}``, ``{digits}`` and ``{output}`` stand for folders and files.
+    """
+
+    name: str
+    quick: tuple[str, ...] = ("--quick",)
+    whole: tuple[str, ...] = ()
+
+    def arguments(self, quick: bool, places: Mapping[str, str | None]) -> tuple[str, ...] | str:
+        """The arguments with their files, or why there are none: what has to be given."""
+        filled = []
+        for argument in self.quick if quick else self.whole:
+            if argument.startswith("{"):
+                place = places[argument[1:-1]]
+                if place is None:
+                    return f"needs --{argument[1:-1]}"
+                filled.append(place)
+            else:
+                filled.append(argument)
+        return tuple(filled)
+
+
+_SHARED = ("--networks", "{networks}")
+_DIGITS = (*_SHARED, "--digits", "{digits}", "--output", "{output}")
+
+#: In the order in which they are run: what is quick first.
+ENTRIES = (
+    Entry("start"),
+    Entry("hmatrix"),
+    Entry("engine"),
+    Entry("proofs"),
+    Entry("rational"),
+    Entry("linear"),
+    Entry("networks"),
+    Entry("sweeps"),
+    Entry("forward"),
+    Entry("recurrent"),
+    Entry("transformer", ("--seeds", "1", "--steps", "60")),
+    Entry("channels", whole=("--seeds", "3")),
+    Entry("published", _SHARED, _SHARED),
+    Entry(
+        "trained",
+        (*_DIGITS, "--only", "mnist-net_256x2", "--method", "AFDE", "--method", "magnitude"),
+        _DIGITS,
+    ),
+    Entry("anneal"),
+    Entry("pinn"),
+    Entry(
+        "afde", ("--quick", "--output", "{output}"), ("--data", "{data}", "--output", "{output}")
+    ),
+)
+
+
+def run_every(
+    folder: Path,
+    quick: bool,
+    places: Mapping[str, str | None],
+    only: Sequence[str] = (),
+    step: Callable[[int, str], None] = lambda done, name: None,
+    entries: Sequence[Entry] = ENTRIES,
+) -> list[Run]:
+    """Run experiments, each writing ``NAME.txt`` into a folder when it is done.
+
+    What the same version of symlump has done there with the same arguments is not done again; what failed
+    is tried again. An experiment that keeps results of its own resumes inside.
+
+    Parameters
+    ----------
+    folder : Path
+    quick : bool
+    places : mapping
+        Folders and files by name: ``data``, ``networks``, ``digits``, or None.
+    only : sequence of str
+        These experiments; by default all.
+    step : callable, optional
+        Called before each with how many are done, and its name.
+
+    Returns
+    -------
+    list of Run
+    """
+    state = folder / _STATE
+    known = _known(state)
+    chosen = [entry for entry in entries if not only or entry.name in only]
+    runs = []
+    for done, entry in enumerate(chosen):
+        step(done, entry.name)
+        own = {**places, "output": str(folder / entry.name)}
+        arguments = entry.arguments(quick, own)
+        if isinstance(arguments, str):
+            runs.append(Run(entry.name, (), "left out", 0.0, arguments))
+            continue
+        run, output = known.get(entry.name), folder / f"{entry.name}.txt"
+        if run is None or run.arguments != arguments or not output.is_file():
+            run = _run(entry.name, arguments, output)
+            if run.state == "done":
+                known[entry.name] = run
+                held = {name: asdict(found) for name, found in known.items()}
+                write_text(state, json.dumps({"version": __version__, "runs": held}, indent=1))
+        runs.append(run)
+    return runs
+
+
+def _run(name: str, arguments: tuple[str, ...], output: Path) -> Run:
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "symlump", "bench", name, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    seconds = time.perf_counter() - start
+    if ended.returncode:
+        said = ended.stderr.strip().splitlines() or [f"ended with exit code {ended.returncode}"]
+        return Run(name, arguments, "failed", seconds, said[-1].removeprefix("symlump: "))
+    write_text(output, ended.stdout)
+    return Run(name, arguments, "done", seconds, output.name)
+
+
+def _known(state: Path) -> dict[str, Run]:
+    """What was done before, by this version; nothing where the file is not one of ours."""
+    try:
+        held = json.loads(state.read_text(encoding="utf-8"))
+        if held["version"] != __version__:
+            return {}
+        return {
+            name: Run(**{**run, "arguments": tuple(run["arguments"])})
+            for name, run in held["runs"].items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}

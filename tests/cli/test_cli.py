@@ -376,8 +376,12 @@ def test_bench_sweeps_quick(capsys):
 def test_bench_networks_quick(capsys):
     code, out, _ = run(capsys, "bench", "networks", "--width", "32", "--json")
     assert code == 0
-    encode, compress = json.loads(out)
-    assert encode["what"] == "encode" and compress["what"].startswith("AFDE")
-    assert all(row["ratio"] > 0 and row["peak"] >= 0 for row in (encode, compress))
+    rows = json.loads(out)
+    assert [row["what"] for row in rows] == [
+        "encode",
+        "AFDE, 50 %, one unit",
+        "AFDE, 50 %, three units",
+    ]
+    assert all(row["ratio"] > 0 and row["peak"] >= 0 for row in rows)
     code, _, err = run(capsys, "bench", "networks", "--width", "1")
     assert code == 2 and "give 2 or more" in err

@@ -76,6 +76,7 @@ class Zonotope:
         relative = np.abs(generators) / np.where(scale > 0, scale, 1.0)
         # A generator along an axis loses nothing when it becomes a side of a box.
         order = np.argsort(relative.sum(axis=0) - relative.max(axis=0), kind="stable")
+        # The box has a generator for each row, so as many more have to go into it.
         boxed = order[: generators.shape[1] - limit + rows]
         kept = np.delete(generators, boxed, axis=1)
         box = Zonotope(self.centre, generators[:, boxed]).radius()
@@ -131,6 +132,7 @@ def advance(
     about = _About(system, c, length)
     shift, off = m.ball(m.point(state.centre) - m.point(c))
     first = _widened((shift, shift), state.radius())
+    # The centre starts at c + shift, and would end near c − shift: c is halfway.
     guess = about.wider(_hull(first, (first[0] - 2 * shift, first[1] - 2 * shift)))
     # w = (b, e) − c obeys w' = N·w + N's last column, with N a mean of slopes between c and c + w. It is
     # replaced by the middle A of its bounds; what that changes is the remainder, which the majorant's flow
@@ -144,6 +146,7 @@ def advance(
     columns = np.column_stack([shift, state.generators])
     columns = np.vstack([columns, np.eye(1, columns.shape[1])])
     end, rounding = m.ball(exponential(m, matrix) @ m.point(columns))
+    # The rounding of the Taylor sums, and that of the start (`off`), which the flow makes larger.
     local = _up(sum_up(rounding)[:-1] + action(m, growing, np.append(off, 0.0)[:, None], 0)[:-1, 0])
     last = end[:-1, 0], end[:-1, 0]
     last = _widened(last, Zonotope(c, end[:-1, 1:]).radius())
@@ -160,6 +163,7 @@ def advance(
     # The part of it that comes from the way that the centre goes, not from the width of the set.
     radius = np.maximum(state.radius(), Zonotope(c, end[:-1, 1:]).radius())
     spared = rest - about.remainder((-radius, radius), matrix, majorant)
+    # The remainder is a box: each of its sides is one generator more, until `reduced` joins some.
     rest = _up(local + rest)
     new, slack = m.ball(m.point(end[:-1, 0]) + m.point(c))
     after = Zonotope(new, np.hstack([end[:-1, 1:], np.diag(_up(rest + slack))])).reduced(limit)
@@ -180,6 +184,7 @@ def _bends(m: Arithmetic, matrix: FloatArray, growing: FloatArray, columns: Floa
     pushed = m.upper(m.point(np.abs(matrix)) @ m.point(_up(np.abs(middle) + radius)[:, None]))
     radius = _up(radius + action(m, growing, np.maximum(pushed, 0.0), 1)[:, 0])[:-1]
     middle = middle[:-1]
+    # ½·t·(1 − t) is at most 1/8. Where the second derivative is ≥ 0 the curve is below its chord.
     above, below = (
         np.maximum(0.0, side + radius) * (1 + 2.0**-50) / 8 for side in (-middle, middle)
     )
@@ -227,6 +232,7 @@ class _About:
     def remainder(self, box: Bounds, matrix: FloatArray, majorant: FloatArray) -> FloatArray:
         """At least ∫₀ʰ exp(σ·M)·R·|W| dσ, for w in the box."""
         low, high = self.matrix(box)
+        # |N − N̄| ≤ R and |w| ≤ |W|, whose last entry is the constant 1: so |(N − N̄)·w| ≤ R·|W|.
         radius = _up(np.maximum(high - matrix, matrix - low))
         size = np.append(_largest(box), 1.0)
         m = self.system.arithmetic
@@ -243,6 +249,8 @@ class _About:
     def wider(self, box: Bounds) -> Bounds:
         """A box with this one in its interior."""
         low, high = box
+        # A side of length 0 has to grow, too: nothing lies in the interior of a box without one. What
+        # stands still may be moved by the other variables, hence a share of the largest of them.
         room = 0.1 * (high - low) + 1e-14 * np.abs(self.c) + 1e-290
         nb = self.system.base.inputs
         for part in (slice(0, nb), slice(nb, None)):
@@ -290,16 +298,18 @@ def _series(m: Arithmetic, matrix: FloatArray, columns: FloatArray, shift: int) 
     x, by_rows = norm(matrix)
     a = m.point(matrix)
     term = total = m.point(columns)  # 0! and 1! are 1
-    k, rest = 0, x
+    k, rest = 0, x  # x^(k+1)/(k+1)!, the first term that is left out, with ‖V‖ = 1
     while rest > _REST and k < 60:
         k += 1
         term = (a @ term) * m.number(Fraction(1, k + shift))
         total = total + term
         rest *= x / (k + 1)
-    rest = rest / (1 - x / (k + 2)) * (1 + 2.0**-30)  # more than a hundred roundings of floats
+    # Every further term is at most x/(k+2) times the one before: a geometric series. With shift = 1 the
+    # terms are smaller still. The last factor is more than a hundred roundings of floats.
+    rest = rest / (1 - x / (k + 2)) * (1 + 2.0**-30)
     size = np.abs(columns).max(axis=0, initial=0.0) if by_rows else sum_up(np.abs(columns).T)
     room = rest * size * np.ones_like(columns)
-    room[~matrix.any(axis=1)] = 0.0
+    room[~matrix.any(axis=1)] = 0.0  # a row of zeros in A is one in A^k: there is no rest
     return total + m.between(-room, room)
 
 
@@ -312,6 +322,8 @@ def norm(matrix: FloatArray) -> tuple[float, bool]:
 def majorants(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The Metzler majorant M, and M with max(0, ·) on the diagonal: exp(s·M) ≤ exp(M⁺) for 0 ≤ s ≤ 1."""
     majorant, diagonal = np.abs(matrix), np.diag(matrix)
+    # Only what is beside the diagonal is made positive: exp(s·M) may shrink, as exp(s·A) does. With no
+    # negative entry left, exp(s·M⁺) grows with s, so its value at 1 is a bound for all of the step.
     growing = majorant.copy()
     np.fill_diagonal(majorant, diagonal)
     np.fill_diagonal(growing, np.maximum(diagonal, 0.0))

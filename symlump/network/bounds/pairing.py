@@ -82,7 +82,7 @@ class Stage:
     def rows(self) -> AffineMap:
         """The map (δh, ĥ) ↦ (δz, ẑ, z), with z = δz + a·ẑ_p."""
         joint, a, units = self.joint, self.pairs.before, self.pairs.partner.size
-        below = self.pairs.partner + units
+        below = self.pairs.partner + units  # where the partners' rows of ẑ are
         tops, bottoms = joint.weight[:units], a[:, None] * joint.weight[below]
         bias_top, bias_bottom = joint.bias[:units], a * joint.bias[below]
         off = 3 * UNIT * (np.abs(tops) + np.abs(bottoms)) + joint.weight_radius[:units]
@@ -134,6 +134,7 @@ def side_by_side(
         with np.errstate(all="ignore"):  # samples are a guide only
             z = h @ one.affine.weight.T + one.affine.bias
             v = g @ two.affine.weight.T + two.affine.bias
+            # Outputs are compared in their order, not with what happens to be nearest.
             last = number == len(first) - 1
             pairs = _same(z.shape[1]) if last else _chosen(one, two, z, v, maps[number])
             h, g = one.activation(z), two.activation(v)
@@ -190,6 +191,7 @@ def choose(
     h, g = phi(z), psi(v)
     best = _none(phi, z, h) if same else _Candidate.worst(z.shape[1])
     identities = [(1.0, 1.0, 0.0)]
+    # φ(−v) = s·φ(v) + c is used as an identity, so c has to be a float, not the nearest one.
     if same and phi.reflection is not None and phi.reflection[1] == float(phi.reflection[1]):
         identities.append((-1.0, float(phi.reflection[0]), float(phi.reflection[1])))
     for sign, s, c in identities:
@@ -246,6 +248,8 @@ def _none(phi: Activation, z: FloatArray, h: FloatArray) -> _Candidate:
 
 def _measured(z: FloatArray, h: FloatArray, v: FloatArray, g: FloatArray) -> FloatArray:
     """How far units are apart: mean squared distances relative to the spread of each."""
+    # Relative to the variance, so units of any size count alike. What is constant on the samples has none:
+    # 1e-300 makes 0/0 a 0, and any distance from it enormous.
     far_z, far_h = ((z - v) ** 2).mean(axis=0), ((h - g) ** 2).mean(axis=0)
     return np.asarray(far_z / (z.var(axis=0) + 1e-300) + far_h / (h.var(axis=0) + 1e-300))
 
@@ -271,6 +275,7 @@ def _same(units: int) -> Pairs:
 def _lengthen(chain: list[Link], length: int) -> None:
     """Put layers that do nothing before the last one."""
     last = chain[-1].affine
+    # Multiplying by the unit matrix is exact in floats, so the function stays the same to the last bit.
     nothing = Link(AffineMap.exactly(np.eye(last.weight.shape[1]), None), activation("identity"))
     while len(chain) < length:
         chain.insert(len(chain) - 1, nothing)

@@ -123,6 +123,7 @@ def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArr
     units = stage.pairs.partner.size
     matrix, constant, radius, spread = made
     lost = SMALLEST * before.sum(axis=-1, keepdims=True)
+    # An entry of the matrix is off by what its products lose where they underflow, and is multiplied by y'.
     radius = grow(radius + 2 * lost, 64)
     whole = radius.copy()
     whole[..., :units] = grow(whole[..., :units] + spread * now.difference.magnitude, 4)
@@ -136,6 +137,7 @@ def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Ma
     joint, pairs = stage.joint, stage.pairs
     units, partner = pairs.partner.size, pairs.partner
     relative = gamma(sum(joint.weight.shape) + 16)
+    # J is known up to its own radius, and sums of products with it round: both times the size of y'.
     error = joint.error(before, relative)
     # ĥ = slope·ẑ + offset ± radius, with ẑ put in by its rows of J: a band of the inputs of the stage. What J
     # and e round is multiplied by the slope, too.
@@ -167,6 +169,7 @@ def _straight_difference(
     """d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|)."""
     pairs = stage.pairs
     partner, a, s = pairs.partner, pairs.before, pairs.after
+    # φ(z) − φ(a·ẑ_p) is δz times the mean slope between the two, and φ(a·ẑ_p) − s·ĥ_p − c is μ.
     direct, spread = how.original.slopes(how.hull).ball()
     zero = np.zeros_like(direct)
     constant, radius = (zero, zero) if how.mismatch is None else how.mismatch.ball()
@@ -300,6 +303,7 @@ def _close(
     shape = difference.middle
     if squared:
         a, partner = pairs.before, pairs.partner
+        # The line is evaluated at m, so it is taken about the middle of the values of m.
         half = 0.5 * whole.middle + 0.5 * a * reduced.middle[:, partner]
         line = slope_line(how.original, how.hull, half)
         sides = 0.5 * whole.sides + 0.5 * a[:, None] * reduced.sides[:, partner]
@@ -307,6 +311,8 @@ def _close(
         off = 0.5 * whole.error + 0.5 * np.abs(a) * reduced.error[:, partner]
         reach = np.abs(sides).sum(axis=-1)
         off = off + relative * (size + whole.reach + np.abs(a) * reduced.reach[:, partner])
+        # The error of δz is multiplied by the slope there, which is at most |β0| + |β1|·(reach + off); that of
+        # m tilts the slope by |β1|·off, times δz.
         tilt = np.abs(line.slope)
         # (β0 + β1·(m − centre))·δz with both factors affine in the inputs: terms of one input, and products
         # of two, which stand for themselves.

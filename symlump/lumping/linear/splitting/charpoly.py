@@ -20,6 +20,8 @@ def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
     >>> charpoly_modulo(np.array([[1, 2], [3, 4]]), 101)
     [1, 96, 99]
     """
+    # Centred residues are at most 2^30 in size, so a product of two, and a sum of many residues, fit into
+    # 64 bits; every product is therefore reduced before it is added to others.
     h = _hessenberg(centre(matrix.copy(), prime), prime)
     size = len(h)
     # Row k: the characteristic polynomial of the leading k × k block, lowest power first.
@@ -28,9 +30,10 @@ def charpoly_modulo(matrix: IntArray, prime: int) -> list[int]:
     below = np.ones(0, dtype=np.int64)  # products of subdiagonal entries, from row r to the last
     # Expansion of det(x − H_k) along the last column: p_k = (x − h_kk)·p_(k−1) − Σ_r h_rk·(Π below r)·p_(r−1).
     for k in range(1, size + 1):
-        table[k, 1:] = table[k - 1, :-1]
+        table[k, 1:] = table[k - 1, :-1]  # times x: all powers move up by one
         table[k] = centre(table[k] - centre(h[k - 1, k - 1] * table[k - 1], prime), prime)
         if k > 1:
+            # Every product grows by the new entry, and a product of that entry alone begins.
             below = centre(np.append(below, 1) * h[k - 1, k - 2], prime)
             weights = centre(h[: k - 1, k - 1] * below, prime)
             rest = centre(weights[:, None] * table[: k - 1], prime).sum(axis=0)
@@ -43,8 +46,9 @@ def _hessenberg(h: IntArray, prime: int) -> IntArray:
     for k in range(1, len(h) - 1):
         live = np.flatnonzero(h[k:, k - 1])
         if not live.size:
-            continue
+            continue  # the column is zero there already
         pivot = k + int(live[0])
+        # A permutation of rows, and of columns likewise: a similar matrix.
         h[[k, pivot]] = h[[pivot, k]]
         h[:, [k, pivot]] = h[:, [pivot, k]]
         factors = centre(h[k + 1 :, k - 1] * pow(int(h[k, k - 1]), -1, prime), prime)
@@ -68,7 +72,8 @@ def charpoly(matrix: AnyArray) -> list[int]:
     modulus, values = 1, [0] * (len(matrix) + 1)
     for prime in primes():
         residues = charpoly_modulo(np.mod(matrix, prime).astype(np.int64), prime)
-        # Chinese remaindering, one prime at a time.
+        # Chinese remaindering, one prime at a time: v keeps its residue modulo the primes before, as a multiple
+        # of their product is added, and the multiple is the one that makes it r modulo this prime.
         inverse = pow(modulus, -1, prime)
         values = [
             v + modulus * ((r - v) * inverse % prime) for v, r in zip(values, residues, strict=True)
@@ -76,6 +81,7 @@ def charpoly(matrix: AnyArray) -> list[int]:
         modulus *= prime
         if modulus.bit_length() > bits:
             break
+    # Of the numbers with these residues only one is in (−modulus/2, modulus/2].
     return [v - modulus if 2 * v > modulus else v for v in values]
 
 
@@ -109,7 +115,9 @@ def roots_modulo(coefficients: list[int], prime: int) -> list[int]:
     if len(f) == 2:
         return [-int(f[1]) % prime]
     x = [ZZ(1), ZZ(0)]
-    power = gf_pow_mod(x, prime, f, prime, ZZ)  # x^p − x is the product of all x − c
+    # By Fermat, x^p − x is the product of x − c for all residues c. Its gcd with f has the roots of f, each
+    # once, and the power is taken modulo f, in log p squarings. What is left is a product of linear factors.
+    power = gf_pow_mod(x, prime, f, prime, ZZ)
     split = gf_gcd(f, gf_sub(power, x, prime, ZZ), prime, ZZ)
     if len(split) < 2:
         return []

@@ -123,6 +123,8 @@ def _norton_modulo_prime(
 
 def _random_residues(rows: ModularFamily, generator: np.random.Generator) -> IntArray:
     """A random element a + b·c of the algebra, with random combinations a, b, c of the matrices."""
+    # With a product, as combinations of the matrices alone may all be special, such as nilpotent, and then have
+    # no eigenvalue with a small kernel.
     prime, family = rows.prime, rows.exact
     entries = rows.unfolded.tocoo()
     parts = []
@@ -130,6 +132,7 @@ def _random_residues(rows: ModularFamily, generator: np.random.Generator) -> Int
         weights = centre(generator.integers(0, prime, size=family.count), prime)
         dense = np.zeros((family.size, family.size), dtype=np.int64)
         values = centre(weights[family.generators[entries.coords[1]]] * entries.data, prime)
+        # Entries of different matrices meet in one place, so they are added, not assigned.
         np.add.at(dense, (entries.coords[0], family.columns[entries.coords[1]]), values)
         parts.append(centre(dense, prime))
     return centre(parts[0] + apply(sparse.csr_array(parts[1]), parts[2], prime), prime)
@@ -182,6 +185,8 @@ def _norton(family: MatrixFamily, generator: np.random.Generator) -> Subspace | 
                 dual = left_kernel_of(coefficients, element.T)
                 if dual is None:
                     continue
+                # As f is irreducible, a maps no proper part of so small a kernel to itself: an invariant space
+                # that holds one vector of it holds all, so any vector will do.
                 first = np.array([0])
                 sides = [(family, kernel.take_rows(first)), (turned, dual[0].take_rows(first))]
             for acting, vector in sides:
@@ -199,6 +204,8 @@ def _norton(family: MatrixFamily, generator: np.random.Generator) -> Subspace | 
 
 def small_element(family: MatrixFamily, generator: np.random.Generator, attempt: int) -> AnyArray:
     """An element a or a + b·c of the algebra, with small integer combinations a, b, c of the matrices."""
+    # Small weights, as the characteristic polynomial is factored over Q: the size of its coefficients is what
+    # costs. Every third attempt is without a product, whose entries are larger.
     parts = [combination(family, generator.integers(-2, 3, size=family.count)) for _ in range(3)]
     return parts[0] + parts[1].dot(parts[2]) if attempt % 3 else parts[0]
 
@@ -222,6 +229,8 @@ def left_kernel_of(coefficients: list[int], element: AnyArray) -> Subspace | Non
         residues = centre(np.mod(element, prime).astype(np.int64), prime)
         return sparse.csr_array(evaluate(coefficients, residues, prime).T.copy())
 
+    # A rank can only fall modulo a prime, so the nullity there is an upper bound. As many independent rows that
+    # are in the kernel over Q, which `_vanishes` verifies, are therefore all of it.
     return lifted_kernel(modulo, partial(_vanishes, coefficients, element), _MOST_PRIMES)
 
 
@@ -237,11 +246,13 @@ def evaluate(coefficients: list[int], matrix: IntArray, prime: int) -> IntArray:
 
 def _vanishes(coefficients: list[int], element: AnyArray, basis: ExactMatrix) -> bool:
     """True if every row of the basis is taken to 0 by f(a), exactly."""
+    # Multiples of the rows with integer entries: they vanish iff the rows do.
     whole = basis.primitive()
     rows = np.zeros(whole.shape, dtype=object)
     for i, row in enumerate(whole.rows()):
         for column, value in row.items():
             rows[i, column] = int(value)
+    # Horner's rule on the rows alone: n² operations for each row and power, where f(a) itself takes n³.
     total = np.zeros_like(rows)
     for c in coefficients:
         total = total.dot(element) + c * rows

@@ -106,11 +106,11 @@ class Combined(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return "combined" if self.count == "parameters" else "combined (bytes)"
 
     def plan(self, network: Network) -> CombinedPlan:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

@@ -29,7 +29,7 @@ _OF_CLASSES = "; of class numbers there is an accuracy (in sweep and report), an
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compression(LayerwiseReport):
-    """The report of one compression.
+    """A reduced model, with its tolerance, its size, its error and its proofs; printed, it is a report.
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ class Compression(LayerwiseReport):
 
     @property
     def defect(self) -> float:
-        """2-norm of the change of coefficients."""
+        """The defect δ: the 2-norm of what the coefficients were changed by."""
         return self.reduction.defect
 
     @property
     def retained_parameters(self) -> int:
-        """Weights and biases that remain."""
+        """Number of weights and biases that remain."""
         return self.reduction.retained_parameters
 
     @cached_property
@@ -139,7 +139,7 @@ class Compression(LayerwiseReport):
 
     @cached_property
     def layers(self) -> tuple[LayerReport, ...]:
-        """The per-layer table."""
+        """A row for each layer: its units, its blocks and its parameters."""
         pruned, stored = not self._has_equations, self.reduction.stored
         old, new = self.original.layers, self.network.layers
         places = self.reduction.places or range(len(new))

@@ -143,7 +143,7 @@ class Normal:
         return mean, root
 
     def sample(self, count: int, inputs: int, seed: int = 0) -> FloatArray:
-        """Draw samples.
+        """Draw samples of the inputs.
 
         Parameters
         ----------

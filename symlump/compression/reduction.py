@@ -194,7 +194,7 @@ class CompressionMethod(Method[Network, Reduction]):
     @property
     @abstractmethod
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
 
 
 def _kept(floor: float, lively: bool) -> str:

@@ -34,7 +34,7 @@ class CompressionReport(ABC):
     @property
     @abstractmethod
     def retained_parameters(self) -> int:
-        """Weights and biases that remain."""
+        """Number of weights and biases that remain."""
 
     @abstractmethod
     def headline(self) -> str:
@@ -52,7 +52,7 @@ class CompressionReport(ABC):
 
     @property
     def retained(self) -> float:
-        """Share of the parameters that remain."""
+        """Share of the original's parameters that remain, from 0 to 1."""
         return self.retained_parameters / self.parameters
 
     def __repr__(self) -> str:
@@ -98,7 +98,7 @@ class LayerwiseReport(CompressionReport):
     @property
     @abstractmethod
     def layers(self) -> tuple[LayerReport, ...]:
-        """The per-layer table."""
+        """A row for each layer: its units, its blocks and its parameters."""
 
     @abstractmethod
     def _known(self) -> str:

@@ -75,7 +75,7 @@ def read(
     rewards: Iterable[str | Path] = (),
     format: str | None = None,
 ) -> Model:
-    """Read a model file.
+    """Read a model file of any of the supported formats.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class Backward(Equivalence):
     direction: ClassVar[str] = "backward"
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> EquivalencePlan:
-        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+        """Analyse a system, once for all tolerances; see :class:`symlump.lumping.equivalence.LumpingMethod`.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class Backward(Equivalence):
     def quotient_terms(
         self, ode: ODE, partition: Partition
     ) -> tuple[IntArray, IntArray, ExactArray]:
-        """The equation of each block's representative.
+        """The equations of the quotient: those of each block's representative, with blocks for variables.
 
         Parameters
         ----------

@@ -109,7 +109,7 @@ class Forward(Equivalence):
         return substitution_distances(polynomial_only(ode, "erode=True", instead), labels, members)
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> Plan[Lumping]:
-        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+        """Analyse a system, once for all tolerances; see :class:`symlump.lumping.equivalence.LumpingMethod`.
 
         Parameters
         ----------

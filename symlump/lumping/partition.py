@@ -46,7 +46,7 @@ class Partition:
 
     @classmethod
     def single(cls, n: int) -> Partition:
-        """One block.
+        """The partition with one block, which holds all elements.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Partition:
 
     @classmethod
     def discrete(cls, n: int) -> Partition:
-        """Each element alone.
+        """The partition in which each element is a block of its own.
 
         Parameters
         ----------

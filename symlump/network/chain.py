@@ -196,7 +196,7 @@ class Chain:
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
-        """All layers but the last."""
+        """The hidden layers: all but the last."""
         return self.layers[:-1]
 
     @property

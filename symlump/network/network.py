@@ -96,7 +96,7 @@ class Network:
 
     @classmethod
     def from_layers(cls, layers: Iterable[Layer], dtype: Dtype = "float64") -> Network:
-        """Dense layers one after the other.
+        """A network of dense layers, each of which reads the one before.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Network:
 
     @classmethod
     def from_chain(cls, chain: Chain) -> Network:
-        """The network of a chain.
+        """The network that computes what a chain of dense layers does.
 
         Parameters
         ----------
@@ -190,12 +190,12 @@ class Network:
 
     @cached_property
     def named(self) -> dict[str, Node]:
-        """The nodes by name."""
+        """The nodes of the network, each under its name."""
         return {node.name: node for node in self.nodes}
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
-        """The inputs, in order."""
+        """The input nodes, in their order."""
         return tuple(node for node in self.nodes if isinstance(node, Input))
 
     @cached_property
@@ -248,7 +248,7 @@ class Network:
 
     @cached_property
     def readers(self) -> Counter[str]:
-        """How often each value is read; being an output counts."""
+        """How many nodes read each value; an output of the network counts as one more reader."""
         return Counter([name for node in self.nodes for name in node.inputs] + [*self.outputs])
 
     @cached_property

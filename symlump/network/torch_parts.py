@@ -167,7 +167,7 @@ class BlockSum(nn.Module):
         return h.new_zeros(shape).index_add(self.axis, self.groups, h)
 
     def extra_repr(self) -> str:
-        """Sizes, for printing.
+        """Sizes of the module, which torch prints with it.
 
         Returns
         -------
@@ -202,7 +202,7 @@ class Scale(nn.Module):
         return y if self.bias is None else y + self.bias.reshape(self.spread)
 
     def extra_repr(self) -> str:
-        """Sizes, for printing."""
+        """Sizes of the module, which torch prints with it."""
         return f"{self.weight.numel()}"
 
 

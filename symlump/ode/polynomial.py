@@ -301,7 +301,7 @@ class PolynomialODE(ODE):
     __hash__ = ODE.__hash__
 
     def reordered(self, order: IntArray) -> ODE:
-        """See :meth:`symlump.ode.system.ODE.reordered`.
+        """The same system with its variables in another order; see :meth:`symlump.ode.system.ODE.reordered`.
 
         Parameters
         ----------

@@ -106,7 +106,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class StoreLumping:
-    """The result of lumping a store.
+    """What lumping a store gave: the number of blocks, the quotient if asked for, and how it was checked.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ class Store:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size of the store on disk, in bytes."""
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
 
     def model(self, memory: int | str | None = None) -> Model:
@@ -220,7 +220,7 @@ class Store:
         return Partition(np.asarray(found["block"]))
 
     def head(self) -> dict[str, Any]:
-        """The contents of ``store.json``.
+        """What the store says of itself: the contents of its file ``store.json``.
 
         Returns
         -------

@@ -136,7 +136,7 @@ class Sweep:
 
     @property
     def counted(self) -> str:
-        """What the first column counts: blocks, or the dimension of a linear lumping."""
+        """What the first column of the table counts: blocks, or the dimension of a linear lumping."""
         linear = any(isinstance(row.result, LinearLumping) for row in self.rows)
         return "dimension" if linear else "blocks"
 

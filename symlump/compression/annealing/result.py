@@ -76,12 +76,12 @@ class Annealing:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases that remain."""
+        """Number of weights and biases that remain."""
         return self.steps[-1].parameters
 
     @property
     def retained(self) -> float:
-        """Share of the parameters that remain."""
+        """Share of the original's parameters that remain, from 0 to 1."""
         return self.steps[-1].retained
 
     def headline(self) -> str:

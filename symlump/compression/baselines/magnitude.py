@@ -79,11 +79,11 @@ class Magnitude(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return f"magnitude ({self.scope}{', refitted' * self.refit})"
 
     def plan(self, network: Network) -> Pruning:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

@@ -72,12 +72,12 @@ class Quantize(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         bits = "" if self.bits is None else f"{self.bits} bits, "
         return f"quantised ({bits}a step per {self.steps})"
 
     def plan(self, network: Network) -> _Rounding:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Quantize(CompressionMethod):
         return _Rounding(network, self.steps == "row")
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
-        """See :class:`symlump.plan.Method`.
+        """What a plan gives for the tolerance or share of the method; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Quantize(CompressionMethod):
         return plan.rounded(self.bits)
 
     def within(self, eps: float) -> Quantize:
-        """See :class:`symlump.plan.Method`.
+        """The method with another tolerance; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

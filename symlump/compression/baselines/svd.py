@@ -84,11 +84,11 @@ class TruncatedSVD(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return "truncated SVD"
 
     def plan(self, network: Network) -> _Ranks:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class TruncatedSVD(CompressionMethod):
         return _Ranks(network, self._unit == "output")
 
     def within(self, eps: float) -> TruncatedSVD:
-        """See :class:`symlump.plan.Method`.
+        """The method with another tolerance; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class TruncatedSVD(CompressionMethod):
         return self.relative_to or ("output" if self.eps is None else "layer")
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
-        """See :class:`symlump.plan.Method`.
+        """What a plan gives for the tolerance or share of the method; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

@@ -81,11 +81,11 @@ class Wanda(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return "Wanda (refitted)" if self.refit else "Wanda"
 
     def plan(self, network: Network) -> Pruning:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

@@ -156,7 +156,7 @@ class Dependence(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         if isinstance(self.inputs, str):
             return "linear dependence (polynomials)"
         drawn = self.inputs is None or isinstance(self.inputs, Normal)
@@ -164,13 +164,13 @@ class Dependence(CompressionMethod):
 
     @property
     def measure(self) -> str:
-        """In words what ε is."""
+        """What ε bounds, in words, with its unit."""
         return (
             f"ε is what a layer may change the outputs by, {_UNITS[self.relative_to or 'output']}"
         )
 
     def plan(self, network: Network) -> Plan[Reduction]:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Dependence(CompressionMethod):
         return _Orders.of(network, self)
 
     def settle(self, plan: Plan[Reduction]) -> Reduction:
-        """See :class:`symlump.plan.Method`.
+        """What a plan gives for the tolerance or share of the method; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

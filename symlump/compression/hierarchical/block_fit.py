@@ -48,7 +48,7 @@ class Block:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and of columns."""
         return int(self.parts[0].shape[0]), int(self.parts[-1].shape[1])
 
     @property

@@ -218,7 +218,7 @@ class HLinear(nn.Module):
         return torch.cat(right), torch.cat(left, dim=1)
 
     def to_linear(self) -> nn.Linear:
-        """The same layer with a dense weight.
+        """An ordinary torch layer with the same weight, multiplied out.
 
         Returns
         -------

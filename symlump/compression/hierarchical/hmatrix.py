@@ -148,7 +148,7 @@ class HMatrix:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and of columns."""
         return int(self.tree.rows[0][-1]), int(self.tree.columns[0][-1])
 
     @property
@@ -189,7 +189,7 @@ class HMatrix:
         )
 
     def to_dense(self) -> FloatArray:
-        """Multiply out.
+        """The whole matrix in float64, with its low-rank blocks multiplied out.
 
         Returns
         -------

@@ -132,11 +132,11 @@ class Hierarchical(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return "hierarchical" if self.inputs is None else "hierarchical, on inputs"
 
     def plan(self, network: Network) -> _Matrices:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

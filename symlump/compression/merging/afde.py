@@ -198,7 +198,7 @@ class AFDE(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return f"AFDE ({self.on})"
 
     @property
@@ -222,13 +222,13 @@ class AFDE(CompressionMethod):
 
     @property
     def unit(self) -> str:
-        """The unit of ε in words."""
+        """The unit in which ε is measured, in words."""
         if not self.relative:
             return "in their own unit"
         return _UNITS[self.relative_to or "output"]
 
     def within(self, eps: float) -> AFDE:
-        """See :class:`symlump.plan.Method`.
+        """The method with another tolerance; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -273,7 +273,7 @@ class AFDE(CompressionMethod):
         return replace(bare, inputs=self.inputs) if used else bare
 
     def plan(self, network: Network) -> UnitPlan:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------
@@ -298,7 +298,7 @@ class AFDE(CompressionMethod):
 
     @property
     def compared(self) -> str:
-        """What is compared, "function" or "coefficients"."""
+        """What decides how far apart two units are, "function" or "coefficients"."""
         if self.distance is not None:
             return self.distance
         return "function" if self.relative and self.relative_to != "layer" else "coefficients"

@@ -34,7 +34,7 @@ class UnitForward(Forward):
         return "" if self.units is None else self.units.method.unit
 
     def plan(self, subject: ODE, initial: Initial = None, *, seed: int = 0) -> Plan[Lumping]:
-        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+        """Analyse a system, once for all tolerances; see :class:`symlump.lumping.equivalence.LumpingMethod`.
 
         Raises
         ------

@@ -59,7 +59,7 @@ class FieldCompression(CompressionReport):
 
     @property
     def retained_parameters(self) -> int:
-        """Weights and biases that remain."""
+        """Number of weights and biases that remain."""
         return self.field.parameters
 
     @property

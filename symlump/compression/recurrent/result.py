@@ -85,7 +85,7 @@ class RecurrentCompression(LayerwiseReport):
 
     @property
     def retained_parameters(self) -> int:
-        """Weights and biases that remain."""
+        """Number of weights and biases that remain."""
         return self.network.parameters
 
     @cached_property

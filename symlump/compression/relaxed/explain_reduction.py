@@ -138,7 +138,7 @@ class ReductionExplanation:
 
     @cached_property
     def layers(self) -> tuple[LayerExplanation, ...]:
-        """What became of each layer."""
+        """For each layer, which units were removed, merged or kept."""
         chain = self.quotient.original.chain
         names = [layer.name for layer in self.quotient.original.layers]
         if chain is not None:
@@ -203,7 +203,7 @@ class ReductionExplanation:
 
     @property
     def eps(self) -> float:
-        """The largest ε of all layers."""
+        """The largest tolerance that any layer needs."""
         return max(layer.eps for layer in self.layers)
 
     @property
@@ -334,7 +334,7 @@ class ReductionExplanation:
         ]
 
     def table(self) -> str:
-        """One line a layer, in columns.
+        """A table with one line for each layer.
 
         Returns
         -------

@@ -103,11 +103,11 @@ class Symmetric(CompressionMethod):
 
     @property
     def label(self) -> str:
-        """Name for tables."""
+        """Name of the method with its options, as tables print it."""
         return "symmetric" if self.box is None else "symmetric on a box"
 
     def plan(self, network: Network) -> Plan[Reduction]:
-        """See :class:`symlump.plan.Method`.
+        """Analyse a network, once for all tolerances; see :class:`symlump.plan.Method`.
 
         Parameters
         ----------

@@ -91,7 +91,7 @@ class Constrained(LumpingMethod[LinearLumping]):
         return self.eps == 0 and self.retain is None
 
     def plan(self, subject: ODE, initial: object = None, *, seed: int = 0) -> ConstrainedPlan:
-        """See :class:`symlump.lumping.equivalence.LumpingMethod`.
+        """Analyse a system, once for all tolerances; see :class:`symlump.lumping.equivalence.LumpingMethod`.
 
         Parameters
         ----------

@@ -102,7 +102,7 @@ class Cell:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return sum(array.size for array in self.arrays.values())
 
     @property

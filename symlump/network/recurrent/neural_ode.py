@@ -89,7 +89,7 @@ class NeuralODE:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return int(self.network.parameters)
 
     def of_network(self, network: Network) -> NeuralODE:

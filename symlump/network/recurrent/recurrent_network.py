@@ -57,7 +57,7 @@ class Reader:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return int(self.weight.size + (0 if self.bias is None else self.bias.size))
 
 
@@ -95,12 +95,12 @@ class RecurrentNetwork:
 
     @cached_property
     def by_name(self) -> dict[str, CellNode]:
-        """The cells by name."""
+        """The recurrent cells, each under its name."""
         return {node.name: node for node in self.cells}
 
     @property
     def modules(self) -> dict[str, list[CellNode]]:
-        """The cells of each recurrent module."""
+        """The cells that make up each recurrent module, under its name."""
         found: dict[str, list[CellNode]] = {}
         for node in self.cells:
             found.setdefault(node.module, []).append(node)

@@ -4,6 +4,12 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll("article table")) {
     table.tabIndex = 0;
   }
+  // A number with its error, such as 0.0004 ± 4.1e-05, is not broken in the middle.
+  for (const cell of document.querySelectorAll("article td")) {
+    if (/^[-−\d.,e±%+*()× \u00a0]{1,24}$/.test(cell.textContent.trim())) {
+      cell.style.whiteSpace = "nowrap";
+    }
+  }
   // The source of a lesson is what one downloads.
   for (const link of document.querySelectorAll('.sourcelink a[href$=".ipynb"]')) {
     link.download = "";

@@ -28,6 +28,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the outputs are kept in the notebooks; the tests run them
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # a notebook's own output has formulas, too
 # autosummary writes its pages with the first suffix
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]

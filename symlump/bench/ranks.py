@@ -27,7 +27,7 @@ class MeanRank:
     low, high : float
         95 % of the means of data sets and seeds that were drawn again, with replacement.
     first : float
-        In what share of all runs it has the smallest error.
+        In what share of all runs it has the smallest error; each of equal ones has it.
     """
 
     mean: float
@@ -100,8 +100,10 @@ def mean_ranks(
         )
     low, high = np.percentile(drawn, [(100 - LEVEL) / 2, (100 + LEVEL) / 2], axis=0)
     mean = np.mean([r.mean(axis=0) for r in ranks], axis=0)
-    every = np.concatenate(ranks)
-    first = (every == every.min(axis=1, keepdims=True)).mean(axis=0)
+    found = np.array(
+        [[run[m] for m in methods] for runs in errors.values() for run in runs.values()]
+    )
+    first = ((found == found.min(axis=1, keepdims=True)) & (found < np.inf)).mean(axis=0)
     return {
         name: MeanRank(float(mean[k]), float(low[k]), float(high[k]), float(first[k]))
         for k, name in enumerate(methods)

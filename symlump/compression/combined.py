@@ -19,17 +19,14 @@ from symlump.compression.inputs import Inputs, assume_inputs, check_inputs, samp
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.moments import Normal
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
-from symlump.errors import FailureError, MethodError, NetworkError
+from symlump.errors import FailureError, MethodError, NetworkError, SymlumpError
 from symlump.network.network import Network
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import check_wish, share_of
 
 _COUNTS = ("parameters", "bytes")
-_MEASURE = (
-    "ε is the root mean square change of the outputs, relative to their spread, as measured on inputs that "
-    "decided and were not fitted on"
-)
+_MEASURE = "ε is the root mean square change of the outputs, relative to their spread, as measured on inputs "
 _MERGINGS = ("AFDE", "dependence")
 #: How much larger than asked for a network is after merging, before it is pruned or rounded.
 _MORE = (1.2, 1.5, 2.0, 3.0)
@@ -169,6 +166,12 @@ class CombinedPlan(NetworkPlan):
     def __init__(self, network: Network, inputs: Inputs, as_bytes: bool) -> None:
         self.network, self._inputs, self._as_bytes = network, inputs, as_bytes
         self._kits: dict[bool, _Kit] = {}
+        samples, deciding = (
+            self._samples
+        )  # here, so that inputs that do not fit are refused as such
+        fitted = bool(samples) and samples is deciding
+        why = f"that decided and were fitted on, since there are fewer than {_FEW}"
+        self._measure = _MEASURE + (why if fitted else "that decided and were not fitted on")
 
     @property
     def whole(self) -> int:
@@ -221,7 +224,7 @@ class CombinedPlan(NetworkPlan):
 
     @cached_property
     def _exact(self) -> Reduction:
-        return replace(AFDE(eps=0).plan(self.network).at(0.0), measure=_MEASURE, method=None)
+        return replace(AFDE(eps=0).plan(self.network).at(0.0), measure=self._measure, method=None)
 
     def _best(self, target: int) -> tuple[float, Reduction]:
         """What changes the outputs least, of a size, and how much that is.
@@ -230,18 +233,26 @@ class CombinedPlan(NetworkPlan):
         ------
         FailureError
             If nothing reaches the size.
+        MethodError, NetworkError
+            If no method is for this network: what the first one says.
         """
         if self._exact.retained_parameters <= target:
             return 0.0, self._exact
-        tried = []
+        outputs = self._outputs  # first, so that an overflow is refused as one
+        tried: list[tuple[float, Recipe]] = []
+        errors: list[SymlumpError] = []
         for recipe in self._recipes(target):
             try:
                 found = self._made(recipe, target, deciding=True)
-            except (MethodError, NetworkError, FailureError):
-                continue  # a method that is not for this network, or not for this size
-            if found.retained_parameters <= target:
-                tried.append((self._change(found.network), recipe))
+            except (MethodError, NetworkError, FailureError) as error:
+                errors.append(error)  # a method that is not for this network, or not for this size
+                continue
+            change = self._change(found.network, outputs)
+            if found.retained_parameters <= target and change < inf:
+                tried.append((change, recipe))
         if not tried:
+            if errors and not any(isinstance(error, FailureError) for error in errors):
+                raise errors[0]
             raise _too_small(target, "none of the methods tried gets there")
         change, recipe = min(
             tried, key=lambda pair: pair[0]
@@ -251,7 +262,7 @@ class CombinedPlan(NetworkPlan):
         note = "; ".join(filter(None, (note, found.note)))
         gap = change if found.equations is None else found.defect
         return change, replace(
-            found, eps=change, defect=gap, note=note, measure=_MEASURE, method=None
+            found, eps=change, defect=gap, note=note, measure=self._measure, method=None
         )
 
     def _recipes(self, target: int) -> Iterator[Recipe]:
@@ -336,13 +347,20 @@ class CombinedPlan(NetworkPlan):
 
     @cached_property
     def _outputs(self) -> FloatArray:
-        return self.network.flat(*self._samples[1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = self.network.flat(*self._samples[1])
+            if not np.isfinite(outputs**2).all():
+                raise MethodError(
+                    "outputs of this network overflow on these inputs; state how large inputs are, as in "
+                    "Combined(inputs=Normal(mean, covariance)), or give samples of them"
+                )
+        return outputs
 
-    def _change(self, small: Network) -> float:
+    def _change(self, small: Network, outputs: FloatArray) -> float:
         """The root mean square change of the outputs, relative to their standard deviation."""
         with np.errstate(over="ignore", invalid="ignore"):
-            change = np.mean((small.flat(*self._samples[1]) - self._outputs) ** 2, axis=0).sum()
-        variance = float(np.var(self._outputs, axis=0).sum()) or 1.0
+            change = np.mean((small.flat(*self._samples[1]) - outputs) ** 2, axis=0).sum()
+        variance = float(np.var(outputs, axis=0).sum()) or 1.0
         return float(np.sqrt(change / variance)) if np.isfinite(change) else inf
 
 

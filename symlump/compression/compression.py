@@ -231,7 +231,7 @@ class Compression(LayerwiseReport):
         """What is known of the result, in words."""
         if self.exact:
             known = self._known_exact()
-        elif self.eps == 0 and self._has_equations:
+        elif self.eps == self.defect == 0 and self._has_equations:
             known = "defect 0, proof not checked (large)"
         else:
             known = f"defect δ = {self.defect:.4g}"

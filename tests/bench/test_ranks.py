@@ -31,6 +31,12 @@ def test_places_are_averaged_and_what_fails_is_last():
         assert 1 <= rank.low <= rank.mean <= rank.high <= 3
 
 
+def test_where_no_method_reaches_a_size_none_is_first():
+    table = rows({"one": [{"a": None, "b": None}, {"a": 1.0, "b": 1.0}]})
+    for rank in mean_ranks(table, ["a", "b"], 0.5).values():
+        assert rank.mean == 1.5 and rank.first == 0.5
+
+
 def test_intervals_cover_the_truth():
     """Two methods that are equally good: the interval of nearly every sample holds 1½."""
     rng = np.random.default_rng(0)

@@ -154,6 +154,49 @@ def test_what_cannot_be_reached_is_said():
         sl.Combined()
 
 
+@pytest.mark.parametrize("wish", [{"retain": 0.5}, {"eps": 0.1}, {"eps": 0}])
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        (np.zeros((100, 7)), "samples, 4"),
+        (np.full((100, 4), np.nan), "not finite"),
+        (np.zeros((0, 4)), "at least one sample"),
+        (sl.Normal(np.zeros(7)), "the network has 4 inputs"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(wish, inputs, why):
+    """And are not taken for a size that nothing reaches, or a network that nothing makes smaller."""
+    with pytest.raises(MethodError, match=why):
+        sl.compress(trained_like(0), sl.Combined(**wish, inputs=inputs))
+
+
+@pytest.mark.parametrize("wish", [{"retain": 0.5}, {"eps": 0.1}])
+def test_numbers_that_overflow_are_named(wish):
+    rng = np.random.default_rng(0)
+    weights = [1e140 * rng.standard_normal(s) for s in [(6, 4), (6, 6), (2, 6)]]
+    net = sl.Network.dense(weights, activation="relu")
+    with pytest.raises(MethodError, match="overflow"):
+        sl.compress(net, sl.Combined(**wish))
+
+
+def test_what_was_fitted_on_is_said():
+    x = np.random.default_rng(0).standard_normal((64, 4))
+    net = trained_like(0)
+    for samples, words in ((x, "were not fitted on"), (x[:63], "were fitted on, since there are")):
+        result = sl.Combined(retain=0.5, inputs=samples).plan(net).retain(0.5)
+        assert words in result.measure
+
+
+def test_no_change_that_was_seen_is_no_defect_of_zero():
+    """Outputs that never move: nothing is lost on any input, yet the weights were changed."""
+    rng = np.random.default_rng(0)
+    first, bias = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    net = sl.Network.dense([first, np.zeros((2, 8))], [bias, np.ones(2)])
+    result = sl.compress(net, sl.Combined(retain=0.5))
+    assert result.eps == 0 and not result.exact and result.defect > 0
+    assert f"defect δ = {result.defect:.4g}" in str(result) and "defect 0" not in str(result)
+
+
 def test_recipes_read_in_words():
     assert str(Recipe("AFDE", 10, "magnitude", 4)) == "AFDE, then magnitude, then 4 bits"
     assert str(Recipe(bits=-1)) == "fewer bits"

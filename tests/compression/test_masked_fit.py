@@ -121,3 +121,60 @@ def test_shared_weights_stay_shared():
 def test_inputs_without_a_refit_are_refused():
     with pytest.raises(MethodError, match="give refit=True"):
         sl.Magnitude(0.5, inputs=np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("shape", [(300, 2, 5, 5), (20, 2, 5, 5)])
+def test_torch_finds_no_slope_at_the_fit(shape):
+    """The same sum of squares by torch's convolutions: the gradient is that of the small ridge alone."""
+    net = mixed()
+    x = np.random.default_rng(4).standard_normal(shape)
+    pruned = sl.compress(net, sl.Magnitude(0.6, "layerwise")).network
+    fitted = fit_masked(net, pruned, [x])
+    assert len(net.layers) == 3
+    value, wanted = torch.tensor(x), torch.tensor(x)
+    activations = (torch.tanh, torch.relu, lambda y: y)
+    for number, (old, cut, new) in enumerate(
+        zip(net.layers, pruned.layers, fitted.layers, strict=True)
+    ):
+        weight = torch.tensor(new.weight, requires_grad=True)
+        biases = [] if new.bias is None else [torch.tensor(new.bias, requires_grad=True)]
+
+        def applied(layer, y, weight, biases):
+            if not layer.kernel:
+                return nn.functional.linear(y.flatten(1), weight, *biases)
+            groups = y.shape[1] if layer.depthwise else 1
+            bias = biases[0] if biases else None
+            return nn.functional.conv2d(
+                y, weight, bias, layer.stride, layer.padding, layer.dilation, groups
+            )
+
+        own = [] if old.bias is None else [torch.tensor(old.bias)]
+        wanted = applied(old, wanted, torch.tensor(old.weight), own)
+        found = applied(new, value, weight, biases)
+        loss = ((found - wanted) ** 2).sum()
+        slopes = torch.autograd.grad(loss, [weight, *biases])
+        start = applied(new, value, torch.tensor(cut.weight), own).detach()
+        before = 2 * ((start - wanted) ** 2).sum().sqrt() * (value**2).sum().sqrt()  # ≥ its slope
+        assert (slopes[0] * (weight != 0)).abs().max() < 1e-5 * before
+        assert all(slope.abs().max() < 1e-5 * before for slope in slopes[1:])
+        wanted, value = activations[number](wanted), activations[number](found.detach())
+
+
+@pytest.mark.parametrize("inputs", [1e200 * np.ones((9, 4)), None])
+def test_overflow_is_named(inputs):
+    scale = 1.0 if inputs is not None else 1e140
+    weights = [scale * np.random.default_rng(0).standard_normal(s) for s in [(6, 4), (6, 6)]]
+    net = sl.Network.dense(weights, activation="relu")
+    with pytest.raises(MethodError, match="overflows on these inputs"):
+        sl.compress(net, sl.Magnitude(0.5, refit=True, inputs=inputs))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-170, 1e-160])
+def test_what_samples_do_not_decide_stays(scale):
+    weights = [np.random.default_rng(0).standard_normal((6, 4)), np.ones((1, 6))]
+    net = sl.Network.dense(weights)
+    x = scale * np.random.default_rng(1).standard_normal((50, 4))
+    pruned = sl.compress(net, sl.Magnitude(0.5)).network
+    fitted = fit_masked(net, pruned, [x])
+    for old, new in zip(pruned.layers, fitted.layers, strict=True):
+        assert new.weight == pytest.approx(old.weight, rel=1e-9)

@@ -38,8 +38,9 @@ class Magnitude(CompressionMethod):
     refit : bool
         Fit the weights that are left, and the biases, to what the original's layers compute on ``inputs``; see
         :func:`symlump.compression.baselines.masked_fit.fit_masked`.
-    inputs : Normal, array, tensor or DataLoader, optional
-        What the inputs are like, for the refit. Default: standard normal, so that no data is needed.
+    inputs : Normal, Images, array, tensor or DataLoader, optional
+        What the inputs are like, for the refit. Default: standard normal, so that no data is needed
+        (:class:`symlump.Images` where they look like images).
 
     Raises
     ------

@@ -11,6 +11,7 @@ from scipy.linalg import solve
 
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
+from symlump.errors import MethodError
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
@@ -18,6 +19,8 @@ from symlump.ode.exact import FloatArray
 
 #: Ridge of the fit, relative to the mean square of what a layer reads: as for merged units.
 _RIDGE = 1e-6
+#: At least so much, where nothing is read.
+_LEAST = 1e-200
 #: What a layer reads is laid out for so many numbers at a time.
 _NUMBERS = 1 << 24
 
@@ -40,6 +43,11 @@ def fit_masked(network: Network, pruned: Network, samples: Sequence[FloatArray])
     -------
     Network
 
+    Raises
+    ------
+    MethodError
+        If numbers overflow on these samples.
+
     Examples
     --------
     >>> net = Network.dense([[[1.0, 2.0]], [[2.0]]])
@@ -48,6 +56,11 @@ def fit_masked(network: Network, pruned: Network, samples: Sequence[FloatArray])
     >>> fit_masked(net, pruned, [x]).layers[0].weight.round(4).tolist()   # x₁ and x₂ are equal here
     [[0.0, 3.0]]
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+        return _fit(network, pruned, samples)
+
+
+def _fit(network: Network, pruned: Network, samples: Sequence[FloatArray]) -> Network:
     before = forward(network, samples)
     after = dict(zip((node.name for node in network.inputs), samples, strict=True))
     fitted: list[Affine] = []
@@ -76,9 +89,14 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
             x = own if bias is None else np.column_stack([own, np.ones(len(own))])
             moments[number] += x.T @ x
             towards[number] += x.T @ aims[:, units]
+    if not all(np.isfinite(part).all() for part in (moments, *towards)):
+        raise MethodError(
+            f"layer {layer.name!r} overflows on these inputs, so that what pruning left cannot be refitted; "
+            "state how large inputs are, as in inputs=Normal(mean, covariance), or give samples of them"
+        )
     for gram, right, units in zip(moments, towards, groups, strict=True):
         start = rows[units] if bias is None else np.column_stack([rows[units], bias[units]])
-        ridge = _RIDGE * (float(np.trace(gram)) / width or 1.0)
+        ridge = max(_RIDGE * float(np.trace(gram)) / width, _LEAST)
         gram[np.diag_indices(width)] += ridge
         right += ridge * start.T
         for column, unit in enumerate(units):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from symlump.cli.answer import Answer, show_anything
 from symlump.cli.arguments import check_inputs, inputs, outputs
 from symlump.cli.parser import Parser
-from symlump.cli.signals import Terminated, ending_on_signals, ending_signal
+from symlump.cli.signals import Terminated, ending_on_signals
 from symlump.errors import InputError, MethodError, SymlumpError
 from symlump.files import check_outputs, is_stdout
 from symlump.memory import memory_errors
@@ -96,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"symlump: {said}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except (KeyboardInterrupt, Terminated) as error:
-        number = ending_signal(error)
-        said = "interrupted" if number == signal.SIGINT else "ended by a signal"
+        number = error.number if isinstance(error, Terminated) else int(signal.SIGINT)
+        said = "ended by a signal" if isinstance(error, Terminated) else "interrupted"
         print(f"symlump: {said}; files that were not complete have been removed", file=sys.stderr)
         return 128 + number
     except BrokenPipeError:  # the reader went away, as in `symlump … | head`

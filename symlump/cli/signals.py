@@ -23,26 +23,8 @@ class Terminated(BaseException):
         self.number = number
 
 
-#: The signals that came, for a library may turn the exception of a handler into one of its own.
-_came: list[int] = []
-
-
 def _raise(number: int, frame: FrameType | None) -> None:
-    _came.append(number)
     raise Terminated(number)
-
-
-def ending_signal(error: KeyboardInterrupt | Terminated) -> int:
-    """The number of the signal behind an exception.
-
-    Examples
-    --------
-    >>> ending_signal(Terminated(15)), ending_signal(KeyboardInterrupt())
-    (15, 2)
-    """
-    if isinstance(error, Terminated):
-        return error.number
-    return _came[-1] if _came else int(signal.SIGINT)
 
 
 @contextmanager
@@ -59,7 +41,6 @@ def ending_on_signals() -> Iterator[None]:
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(number) is signal.SIG_DFL
     ]
-    _came.clear()
     for number in numbers:
         signal.signal(number, _raise)
     try:

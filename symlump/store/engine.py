@@ -7,10 +7,11 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,11 @@ from symlump.errors import (
     MissingExtraError,
     OutOfMemoryError,
     OutputError,
-    SymlumpError,
 )
 from symlump.memory import available_memory, give_back_blocks, memory_limit, size_text
 
 Columns = Mapping[str, npt.NDArray[Any]]
+Answer = TypeVar("Answer")
 
 #: What Python, numpy and the engine's own code take beside what the engine counts.
 _BESIDE = 200 << 20
@@ -78,16 +79,35 @@ def engine_limit(memory: int) -> int:
 
 
 class Engine:
-    """A database in a temporary folder; tables are made, replaced and asked in SQL."""
+    """A database in a temporary folder; tables are made, replaced and asked in SQL.
 
-    def __init__(self, connection: Any, folder: Path) -> None:
+    The engine works in a thread of its own, so that signals reach Python while it does: the main thread
+    waits, and what a handler raises there interrupts the query. In the main thread the engine looks for
+    signals itself, but then waits for its other threads without telling them to stop.
+    """
+
+    def __init__(self, connection: Any, folder: Path, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
+        self._thread = thread
         self.folder = folder
+
+    def _wait(self, connection: Any, work: Callable[[], Answer]) -> Answer:
+        """What the work of a connection returns; any exception here ends the work first."""
+        future = self._thread.submit(work)
+        try:
+            while wait([future], timeout=1).not_done:  # on Windows no signal ends a wait
+                pass
+        finally:
+            # A query that only begins forgets the interruption.
+            while not future.done() and not future.cancel():
+                connection.interrupt()
+                wait([future], timeout=0.05)
+        with engine_errors():
+            return future.result()
 
     def run(self, sql: str) -> None:
         """Carry out a statement."""
-        with engine_errors():
-            self._connection.execute(sql)
+        self._wait(self._connection, lambda: self._connection.execute(sql))
 
     def table(self, name: str, sql: str) -> None:
         """Make a table of what a query returns, or replace it."""
@@ -100,8 +120,9 @@ class Engine:
 
     def one(self, sql: str) -> tuple[Any, ...]:
         """The first row of the answer."""
-        with engine_errors():
-            found: tuple[Any, ...] = self._connection.execute(sql).fetchone()
+        found: tuple[Any, ...] = self._wait(
+            self._connection, lambda: self._connection.execute(sql).fetchone()
+        )
         return found
 
     def number(self, sql: str) -> int:
@@ -110,16 +131,16 @@ class Engine:
 
     def rows(self, sql: str, at_once: int = 10_000) -> Iterator[tuple[Any, ...]]:
         """The rows of the answer, some at a time."""
-        with engine_errors():
-            cursor = self._connection.cursor()
-            cursor.execute(sql)
-            while found := cursor.fetchmany(at_once):
-                yield from found
+        cursor = self._connection.cursor()
+        self._wait(cursor, lambda: cursor.execute(sql))
+        while found := self._wait(cursor, lambda: cursor.fetchmany(at_once)):
+            yield from found
 
     def arrays(self, sql: str) -> dict[str, npt.NDArray[Any]]:
         """The columns of the answer, which fits in memory."""
-        with engine_errors():
-            found: dict[str, npt.NDArray[Any]] = self._connection.execute(sql).fetchnumpy()
+        found: dict[str, npt.NDArray[Any]] = self._wait(
+            self._connection, lambda: self._connection.execute(sql).fetchnumpy()
+        )
         return found
 
     def save(self, sql: str, path: Path, chunk: Columns | None = None) -> None:
@@ -192,10 +213,11 @@ def engine(beside: Path, memory: int, threads: int | None = None) -> Iterator[En
                 },
             )
         try:
-            db = Engine(connection, folder)
-            db.run("set enable_progress_bar = false")
-            db.run("set enable_external_file_cache = false")
-            yield db
+            with ThreadPoolExecutor(1, "engine") as thread:
+                db = Engine(connection, folder, thread)
+                db.run("set enable_progress_bar = false")
+                db.run("set enable_external_file_cache = false")
+                yield db
         finally:
             # On a full disk it cannot write its last words, which nobody reads.
             with suppress(duckdb.Error):
@@ -280,11 +302,6 @@ def engine_errors() -> Iterator[None]:
         ) from None
     except duckdb.InvalidInputException as error:
         raise InputError(_first_line(error)) from None
-    except RuntimeError as error:
-        if isinstance(error, SymlumpError) or "interrupted" not in str(error):
-            raise
-        # The engine looks for signals while it works, and loses the exception that a handler raises.
-        raise KeyboardInterrupt from None
     except UnicodeDecodeError:
         raise InputError("a name in a file is not valid UTF-8") from None
     except duckdb.Error as error:

@@ -29,6 +29,10 @@ from symlump.files import make_folder, write_text
 ATTEMPTS = 3
 #: Seconds to wait for a scheduler.
 PATIENCE = 30
+_GUARD = (
+    "each process first runs the script that started it, so a script asks for processes below "
+    "if __name__ == '__main__':"
+)
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,7 @@ def _in_processes(
                     if not given_up:
                         waiting.append(job)
                     elif lost is None:
-                        raise FailureError(_killed(job)) from None
+                        raise FailureError(f"{_killed(job)}; {_GUARD}") from None
                     start(_process())
                     if given_up and lost is not None:
                         yield job, lost(job)

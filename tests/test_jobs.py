@@ -122,6 +122,26 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     wait_for(lambda: not any(alive(worker) for worker in workers))
 
 
+def test_a_script_that_asks_for_processes_as_it_is_imported(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import job_functions as work\n"
+        "from pathlib import Path; from symlump.jobs import Job, run_jobs\n"
+        "run_jobs([Job(work.square, {'x': 1})], Path(sys.argv[2]), workers=2)\n"
+    )
+    (tmp_path / "run.py").write_text(code)
+    tests = str(Path(__file__).resolve().parent)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "run.py"), tests, str(tmp_path / "cache")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and "FailureError" in last and "if __name__ == '__main__':" in last
+
+
 def wait_for(condition):
     for _ in range(600):
         if condition():

@@ -51,7 +51,8 @@ def load_model(store: Store) -> Model:
     blocks: dict[int, list[str]] = {}
     for name, part in zip(names, variables["part"].tolist(), strict=True):
         blocks.setdefault(part, []).append(name)
-    partition = None if set(blocks) <= {-1} else tuple(map(tuple, blocks.values()))
+    order = sorted(blocks, key=lambda part: (part < 0, part))  # as they were given; the rest last
+    partition = None if set(blocks) <= {-1} else tuple(tuple(blocks[part]) for part in order)
     unknown = int(variables["unknown"].sum())
     notes = (
         (f"initial values of {unknown} variables are not known, and stand as 0",) if unknown else ()

@@ -229,3 +229,12 @@ def test_memory_does_not_grow_with_the_reactions(tmp_path):
         )
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] + (24 << 20)
+
+
+def test_blocks_keep_their_order(tmp_path):
+    file = tmp_path / "m.ode"
+    text = ERODE.format(init="S0\nS1\nS2", section="reactions", lines="S1 -> S0 , 2")
+    file.write_text(text.replace("{S0, S1}, {S2}", "{S2}, {S1}"))
+    model = sl.read(file)
+    assert model.partition == (("S2",), ("S1",), ("S0",))
+    assert convert_network(file, tmp_path / "s")[0].model().partition == model.partition

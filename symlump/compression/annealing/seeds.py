@@ -41,7 +41,8 @@ def anneal_seeds(
         For the checkpoint of each seed, and for what is done. After an interruption at any point the same
         call goes on from there. On a cluster it has the same name on every machine.
     jobs : int
-        Processes of this machine; 1 computes in this one.
+        Processes of this machine; 1 computes in this one. A script asks for more below
+        ``if __name__ == "__main__":``, for each process first runs the script.
     scheduler : str, optional
         Address of a Dask scheduler (extra ``dask``), whose workers anneal instead.
     **options

@@ -180,6 +180,10 @@ def test_the_experiment_on_digits(tmp_path, capsys, monkeypatch):
     assert main(["bench", "anneal", *options]) == 0
     text = capsys.readouterr().out
     assert "from scratch" in text and picture.read_bytes().startswith(b"\x89PNG")
+    more = ["--quick", "--seeds", "2", "--checkpoints", str(tmp_path)]
+    assert main(["bench", "anneal", *more]) == 0
+    assert capsys.readouterr().out.strip().splitlines()[-1].startswith("1 ")
+    assert main(["bench", "anneal", "--quick", "--seeds", "0"]) == 2
     monkeypatch.setattr(digits, "_one", None)  # the result is on disk
     (result,) = digits.run(plan, folder=tmp_path)
     row = result.row

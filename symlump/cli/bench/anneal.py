@@ -22,11 +22,11 @@ example:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.add_argument("--quick", action="store_true", help="a small version: seconds")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="how many (default: 3)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="how many (default: 3, --quick: 1)")
     parser.add_argument(
         "--checkpoints",
         metavar="DIR",
-        help="an existing folder; an interrupted run resumes from there",
+        help="a folder, made if need be; an interrupted run resumes from there",
     )
     parser.add_argument(
         "--jobs",
@@ -53,11 +53,11 @@ def run(options: argparse.Namespace) -> Answer:
 
     if options.picture is not None:
         picture_format(options.picture)
-    if options.seeds < 1:
+    plan = QUICK if options.quick else AnnealExperiment()
+    if options.seeds is not None:
+        plan = replace(plan, seeds=tuple(range(options.seeds)))
+    if not plan.seeds:
         raise MethodError(f"--seeds {options.seeds}: give 1 or more")
-    plan = (
-        QUICK if options.quick else replace(AnnealExperiment(), seeds=tuple(range(options.seeds)))
-    )
     with bar("seeds", len(plan.seeds)) as step:
         results = measure(
             plan,

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -301,7 +302,7 @@ def test_what_the_engine_says_is_an_error_of_ours(tmp_path):
         def execute(self, sql):
             raise getattr(duckdb, sql)("Failed: No space left on device")
 
-    db = engine.Engine(Connection(), tmp_path)
+    db = engine.Engine(Connection(), tmp_path, ThreadPoolExecutor(1))
     for kind in ("TransactionException", "IOException", "ConversionException", "InternalException"):
         with pytest.raises(FailureError):
             db.run(kind)

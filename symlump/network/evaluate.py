@@ -93,7 +93,7 @@ def evaluate(node: Node, *given: FloatArray) -> FloatArray:
 
     with torch.no_grad():
         computed = _with_torch(node)
-        tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in given]
+        tensors = [torch.from_numpy(np.require(a, requirements=["C", "W"])) for a in given]
         if isinstance(node, Affine):  # few samples at a time: windows are copied side by side
             windows = max(1, prod(given[0].shape[1:]) * prod(node.kernel) // prod(node.stride))
             count, few = len(given[0]), max(1, _WINDOWS // windows)

@@ -178,3 +178,19 @@ def test_what_samples_do_not_decide_stays(scale):
     fitted = fit_masked(net, pruned, [x])
     for old, new in zip(pruned.layers, fitted.layers, strict=True):
         assert new.weight == pytest.approx(old.weight, rel=1e-9)
+
+
+def test_samples_that_may_not_be_written_to_are_taken(recwarn):
+    """As from a mapped file; torch would warn of them."""
+    rng = np.random.default_rng(0)
+    grids, rows = rng.standard_normal((100, 2, 5, 5)), rng.standard_normal((100, 4))
+    for x in (grids, rows):
+        x.setflags(write=False)
+    dense = sl.Network.dense([rng.standard_normal((12, 4)), rng.standard_normal((2, 12))])
+    pairs = (
+        (mixed(), sl.Magnitude(0.6, refit=True, inputs=grids)),
+        (dense, sl.AFDE(retain=0.6, inputs=rows, steps=2)),
+    )
+    for net, method in pairs:
+        assert sl.compress(net, method).retained <= 0.6
+    assert not [w for w in recwarn if "writable" in str(w.message)]

@@ -200,7 +200,9 @@ class Fit:
         spread = sqrt(m) * frobenius(right) + sqrt(n) * frobenius(left)
         lost = ceil(sqrt(rank) * (spread + 1) + sqrt(m * n) * (rank + 1))
         scaled = ceil(sqrt(m * n) + 1)
-        return float(np.ldexp(lost, _TINY) + np.ldexp(scaled, _TINY + max(self.exponent, 0)))
+        # Upwards to floats: whole numbers may be longer than the library's.
+        hidden = np.ldexp(above(float(lost)), _TINY)
+        return float(hidden + np.ldexp(above(float(scaled)), _TINY + max(self.exponent, 0)))
 
     def _exact(self, leaf: Leaf) -> Block:
         rows, columns = self.tree.window(leaf.place)
@@ -276,7 +278,7 @@ def product_rounding(left: FloatArray, right: FloatArray) -> float:
     """
     rank, size = left.shape[1], left.shape[0] * right.shape[1]
     found = 2 * (rank + 2) * _EPS * frobenius(left) * frobenius(right)
-    return above(found + float(np.ldexp(ceil(rank * sqrt(size) + 1), _TINY)))
+    return above(found + float(np.ldexp(float(ceil(rank * sqrt(size) + 1)), _TINY)))
 
 
 def _scaled(parts: Sequence[FloatArray], exponent: int) -> tuple[FloatArray, ...]:

@@ -11,7 +11,7 @@ from math import inf
 import numpy as np
 
 from symlump.compression.baselines.magnitude import Magnitude
-from symlump.compression.baselines.quantize import Quantize
+from symlump.compression.baselines.quantize import Quantize, stored_numbers
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.images import Images
@@ -21,6 +21,7 @@ from symlump.compression.moments import Normal
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import FailureError, MethodError, NetworkError, SymlumpError
 from symlump.network.network import Network
+from symlump.network.precision import PRECISIONS
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import check_wish, share_of
@@ -33,7 +34,6 @@ _MORE = (1.2, 1.5, 2.0, 3.0)
 _MUCH_MORE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)
 #: Bits of the weights that pruning leaves, where bytes count.
 _BITS = (4, 6, 8)
-_WORDS = {"float64": 64, "float32": 32}
 #: Shares at which results are made where a tolerance is asked for.
 _SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
 #: Of samples that are given, one in so many decides between results that were fitted on the others.
@@ -166,10 +166,8 @@ class CombinedPlan(NetworkPlan):
     def __init__(self, network: Network, inputs: Inputs, as_bytes: bool) -> None:
         self.network, self._inputs, self._as_bytes = network, inputs, as_bytes
         self._kits: dict[bool, _Kit] = {}
-        samples, deciding = (
-            self._samples
-        )  # here, so that inputs that do not fit are refused as such
-        fitted = bool(samples) and samples is deciding
+        _ = self._samples  # drawn now, so that inputs that do not fit are refused as such
+        fitted = self._has_samples and not self._apart
         why = f"that decided and were fitted on, since there are fewer than {_FEW}"
         self._measure = _MEASURE + (why if fitted else "that decided and were not fitted on")
 
@@ -254,9 +252,8 @@ class CombinedPlan(NetworkPlan):
             if errors and not any(isinstance(error, FailureError) for error in errors):
                 raise errors[0]
             raise _too_small(target, "none of the methods tried gets there")
-        change, recipe = min(
-            tried, key=lambda pair: pair[0]
-        )  # of equal ones the first, the simplest
+        # Of equal ones min takes the first, which is the simplest.
+        change, recipe = min(tried, key=lambda pair: pair[0])
         found = self._made(recipe, target, deciding=False)
         note = f"{recipe}; the best of {len(tried)} that were tried"
         note = "; ".join(filter(None, (note, found.note)))
@@ -290,7 +287,7 @@ class CombinedPlan(NetworkPlan):
     @property
     def _word(self) -> int:
         """Bits of a number in the network's precision."""
-        return _WORDS.get(self.network.dtype, 16)
+        return PRECISIONS[self.network.dtype].bits
 
     @property
     def _has_samples(self) -> bool:
@@ -308,13 +305,19 @@ class CombinedPlan(NetworkPlan):
             return samples, samples
         return samples, tuple(x[_EVERY - 1 :: _EVERY] for x in samples)
 
+    @property
+    def _apart(self) -> bool:
+        """Whether some of the given samples are kept from fits, to decide."""
+        return self._has_samples and self._samples[0] is not self._samples[1]
+
     def _kit(self, deciding: bool) -> _Kit:
         """The methods, with the inputs that they fit on: all, or those that do not decide."""
+        deciding = deciding and self._apart
         if deciding not in self._kits:
             given: Inputs = self._inputs
             if self._has_samples:
                 every = self._samples[0]
-                if deciding and len(every[0]) >= _FEW:
+                if deciding:
                     rest = np.arange(len(every[0])) % _EVERY != _EVERY - 1
                     every = tuple(x[rest] for x in every)
                 given = every[0] if len(every) == 1 else every
@@ -339,7 +342,8 @@ class CombinedPlan(NetworkPlan):
         elif recipe.bits:
             packed = Quantize(retain=1.0).plan(network).reach(target)
             return replace(packed, unit_maps=found.unit_maps, places=found.places)
-        stored = _stored(network, bits, word, self._as_bytes)
+        zeros = "marked" if self._as_bytes else "gone"
+        stored = stored_numbers(network, bits, "row" if bits < word else "", zeros)
         total = sum(stored) + network.other_parameters
         return Reduction(
             network, found.unit_maps, total, None, 0.0, stored=stored, places=found.places
@@ -396,21 +400,6 @@ class _Kit:
         return Magnitude(share, scope, refit=True, inputs=self._inputs).apply(network)
 
 
-def _stored(network: Network, bits: int, word: int, with_places: bool) -> tuple[int, ...]:
-    """Numbers to be stored for each layer of a pruned network; shared weights are those of the first.
-
-    Where places count, they are a bit for each weight.
-    """
-    first, stored = holders(network.layers), []
-    for number, (layer, held) in enumerate(zip(network.layers, network.held, strict=True)):
-        if first[number] == number:
-            weights = layer.weight.size
-            needed = int(np.count_nonzero(layer.weight)) * bits + weights * with_places
-            held += -(-needed // word) + layer.units * (bits < word) - weights
-        stored.append(held)
-    return tuple(stored)
-
-
 def _room(network: Network, bits: int, word: int, target: int) -> int:
     """The parameters that pruning may leave so that all is stored in so many numbers.
 
@@ -424,9 +413,8 @@ def _room(network: Network, bits: int, word: int, target: int) -> int:
     own = [network.layers[n] for n in {*holders(network.layers)}]
     weights = sum(layer.weight.size for layer in own)
     fixed = network.parameters - weights
-    rest = (
-        fixed + sum(layer.units for layer in own) * (bits < word) + len(own)
-    )  # and what is rounded up
+    steps = sum(layer.units for layer in own) * (bits < word)
+    rest = fixed + steps + len(own)  # of each layer, what is rounded up
     kept = ((target - rest) * word - weights) // bits
     if kept < 1:
         raise FailureError(

@@ -34,6 +34,11 @@ class Precision:
     largest: float
 
     @property
+    def bits(self) -> int:
+        """The bits that storing a number takes."""
+        return {"float64": 64, "float32": 32}.get(self.name, 16)
+
+    @property
     def unit(self) -> float:
         """The unit roundoff 2^−digits: the relative error of rounding to nearest."""
         return float(2.0**-self.digits)

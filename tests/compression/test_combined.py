@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import symlump as sl
-from symlump.compression.combined import Recipe, _room, _stored
+from symlump.compression.baselines.quantize import stored_numbers
+from symlump.compression.combined import Recipe, _room
 from symlump.errors import FailureError, MethodError
 
 
@@ -110,7 +111,7 @@ def test_pruned_weights_fit_the_room(seed, bits, share):
         pruned = sl.Magnitude(size / net.parameters).apply(net).network
     except MethodError:
         return  # biases alone are more
-    total = sum(_stored(pruned, bits, 32, with_places=True))
+    total = sum(stored_numbers(pruned, bits, "row" if bits < 32 else "", "marked"))
     assert total <= target
     # Counted again, layer by layer: bits of weights, a bit a place, a step a row, the biases.
     by_hand = sum(

@@ -77,16 +77,19 @@ def _fit(network: Network, pruned: Network, samples: Sequence[FloatArray]) -> Ne
 
 def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
     """A layer's best weights on the pattern that they have."""
-    rows = layer.weight.reshape(layer.units, -1).copy()
-    bias = None if layer.bias is None else layer.bias.copy()
-    groups = _groups(layer, read.shape[1])
-    width = rows.shape[1] + (bias is not None)
+    rows = layer.weight.reshape(layer.units, -1)
+    kept = rows != 0
+    if layer.bias is not None:  # one more column, which always stays
+        rows = np.column_stack([rows, layer.bias])
+        kept = np.column_stack([kept, np.ones(layer.units, dtype=bool)])
+    fitted = rows.copy()
+    groups, width = _groups(layer, read.shape[1]), rows.shape[1]
     moments = np.zeros((len(groups), width, width))
     towards = [np.zeros((width, len(units))) for units in groups]
     for seen, aims in _parts(layer, read, wanted):
         for number, units in enumerate(groups):
             own = seen if len(groups) == 1 else seen[:, number]
-            x = own if bias is None else np.column_stack([own, np.ones(len(own))])
+            x = own if layer.bias is None else np.column_stack([own, np.ones(len(own))])
             moments[number] += x.T @ x
             towards[number] += x.T @ aims[:, units]
     if not all(np.isfinite(part).all() for part in (moments, *towards)):
@@ -95,21 +98,17 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
             "state how large inputs are, as in inputs=Normal(mean, covariance), or give samples of them"
         )
     for gram, right, units in zip(moments, towards, groups, strict=True):
-        start = rows[units] if bias is None else np.column_stack([rows[units], bias[units]])
         ridge = max(_RIDGE * float(np.trace(gram)) / width, _LEAST)
         gram[np.diag_indices(width)] += ridge
-        right += ridge * start.T
+        right += ridge * rows[units].T
         for column, unit in enumerate(units):
-            at = np.flatnonzero(rows[unit])
-            at = at if bias is None else np.append(at, width - 1)
-            if not at.size:
-                continue
-            found = solve(gram[np.ix_(at, at)], right[at, column], assume_a="pos")
-            if bias is None:
-                rows[unit, at] = found
-            else:
-                rows[unit, at[:-1]], bias[unit] = found[:-1], found[-1]
-    return replace(layer, weight=rows.reshape(layer.weight.shape), bias=bias, doubt=None)
+            at = np.flatnonzero(kept[unit])
+            if at.size:
+                fitted[unit, at] = solve(gram[np.ix_(at, at)], right[at, column], assume_a="pos")
+    weight, bias = fitted, None
+    if layer.bias is not None:
+        weight, bias = fitted[:, :-1], fitted[:, -1].copy()
+    return replace(layer, weight=weight.reshape(layer.weight.shape), bias=bias, doubt=None)
 
 
 def _groups(layer: Affine, channels: int) -> list[list[int]]:

@@ -9,6 +9,7 @@ import numpy as np
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.errors import FailureError, MethodError
 from symlump.network.network import Network
+from symlump.network.precision import PRECISIONS
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plain_numbers import is_whole
@@ -213,16 +214,48 @@ class _Rounding(NetworkPlan):
         """Numbers stored for each layer; shared weights are those of the first."""
         if bits is None:
             return self.network.held
-        word = {"float64": 64, "float32": 32}.get(self.network.dtype, 16)
-        first = holders(self.network.layers)
-        stored: list[int] = []
-        for number, (layer, held) in enumerate(
-            zip(self.network.layers, self.network.held, strict=True)
-        ):
-            steps = layer.units if self.by_row else 1
-            packed = -(-layer.weight.size * bits // word) + steps - layer.weight.size
-            stored.append(held + packed if first[number] == number else held)
-        return tuple(stored)
+        return stored_numbers(self.network, bits, "row" if self.by_row else "matrix")
+
+
+def stored_numbers(
+    network: Network, bits: int, steps: str = "", zeros: str = "stored"
+) -> tuple[int, ...]:
+    """How many numbers of the network's own precision storing each layer takes.
+
+    Shared weights are stored with the first layer that holds them. Bits of a layer are rounded up to whole
+    numbers; biases are stored as they are.
+
+    Parameters
+    ----------
+    network : Network
+    bits : int
+        Of a weight.
+    steps : {"row", "matrix", ""}
+        What has a step of its own, a number each; empty where weights are not rounded.
+    zeros : {"stored", "marked", "gone"}
+        Of weights that are 0: stored like others; a bit for each weight says where they are; not counted.
+
+    Returns
+    -------
+    tuple of int
+
+    Examples
+    --------
+    >>> net = Network.dense([[[1.0, 0.0], [0.0, 2.0]]], dtype="float32")
+    >>> stored_numbers(net, 8, "row"), stored_numbers(net, 32, zeros="gone")
+    ((3,), (2,))
+    """
+    word, first = PRECISIONS[network.dtype].bits, holders(network.layers)
+    stored: list[int] = []
+    for number, (layer, held) in enumerate(zip(network.layers, network.held, strict=True)):
+        if first[number] == number:
+            size = layer.weight.size
+            kept = size if zeros == "stored" else int(np.count_nonzero(layer.weight))
+            needed = kept * bits + size * (zeros == "marked")
+            own = {"row": layer.units, "matrix": 1}.get(steps, 0)
+            held += -(-needed // word) + own - size
+        stored.append(held)
+    return tuple(stored)
 
 
 def _error(bits: int) -> float:

@@ -161,6 +161,8 @@ def read_pieces(
 ) -> Iterator[Source]:
     """A file, or its bytes ``begin`` … ``end``, in whole lines, some megabytes at a time.
 
+    From the beginning a pipe is read, too.
+
     Raises
     ------
     FileFormatError
@@ -169,7 +171,8 @@ def read_pieces(
     line, rest, first = first_line, b"", begin == 0
     try:
         with open(path, "rb") as file:
-            file.seek(begin)
+            if begin:
+                file.seek(begin)
             while True:
                 size = PIECE if end is None else min(PIECE, end - file.tell())
                 data = file.read(size)

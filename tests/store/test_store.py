@@ -412,6 +412,18 @@ def test_a_chain_piece_by_piece_is_the_chain(tmp_path, text, chain, monkeypatch)
     assert bool(note) == any("taken as" in note for note in model.notes)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_chain_is_read_from_a_pipe(tmp_path):
+    text = CHAINS[0]
+    (tmp_path / "c.tra").write_text(text)
+    pipe = tmp_path / "pipe.tra"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pipe.write_text, text)
+        store, _ = convert_chain(pipe, tmp_path / "s")
+    assert store.model().ode == sl.read(tmp_path / "c.tra").ode
+
+
 def test_lines_of_errors_are_those_of_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "PIECE", 64)
     lines = [f"{k % 9} {k % 7} 1" for k in range(100)]

@@ -8,10 +8,11 @@ import stat
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from symlump.errors import FileFormatError, InputError
 from symlump.files import STANDARD
@@ -64,37 +65,27 @@ class Source:
             if len(data) > MAX_BYTES:
                 raise FileFormatError(f"{name}: symlump reads at most {MAX_BYTES} bytes (1 GiB)")
             return cls.of_bytes(name, data)
-        try:
-            with open(name, "rb") as handle:
-                status = os.fstat(handle.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise FileFormatError(f"{name}: this is not a regular file")
-                if status.st_size > MAX_BYTES:
-                    raise FileFormatError(
-                        f"{name}: the file has {status.st_size} bytes; "
-                        f"symlump reads at most {MAX_BYTES} (1 GiB)"
-                    )
-                data = handle.read()
-        except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
-            if isinstance(problem, FileFormatError):
-                raise
-            reason = getattr(problem, "strerror", None) or str(problem)
-            raise FileFormatError(f"{name}: cannot be read: {reason}") from None
-        return cls.of_bytes(name, data)
+        with _opened(name) as handle:
+            size = os.fstat(handle.fileno()).st_size
+            if size > MAX_BYTES:
+                raise FileFormatError(
+                    f"{name}: the file has {size} bytes; symlump reads at most {MAX_BYTES} (1 GiB)"
+                )
+            return cls.of_bytes(name, handle.read())
 
     @classmethod
-    def of_bytes(cls, path: str, data: bytes) -> Source:
-        """Decode and check what a file contains."""
+    def of_bytes(cls, path: str, data: bytes, first_line: int = 1) -> Source:
+        """Decode and check what a file contains, or a part of it."""
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as problem:
             before = data[: problem.start].decode("utf-8", "replace")
-            raise cls(path, before).error(
+            raise cls(path, before, first_line).error(
                 len(before), f"byte {data[problem.start]:#04x} is not UTF-8 text"
             ) from None
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        source = cls(path, text)
+        source = cls(path, text, first_line)
         if "\0" in text:
             raise source.error(text.index("\0"), "a zero byte: this is not a text file")
         if not text or text.isspace():
@@ -149,6 +140,21 @@ class Source:
         return kind(f"{self.where(position)}: {message}")
 
 
+@contextmanager
+def _opened(path: str | Path, regular: bool = True) -> Iterator[BinaryIO]:
+    """A file to read; what goes wrong meanwhile names it."""
+    try:
+        with open(path, "rb") as file:
+            if regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FileFormatError(f"{path}: this is not a regular file")
+            yield file
+    except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
+        if isinstance(problem, FileFormatError):
+            raise
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise FileFormatError(f"{path}: cannot be read: {reason}") from None
+
+
 def file_size(path: str | Path) -> int:
     """Bytes of a file; 0 of one that cannot be read, which reading will say."""
     with suppress(OSError, ValueError):
@@ -169,28 +175,25 @@ def read_pieces(
         If it cannot be read, is not UTF-8 text, or has a line above 64 MiB.
     """
     line, rest, first = first_line, b"", begin == 0
-    try:
-        with open(path, "rb") as file:
-            if begin:
-                file.seek(begin)
-            while True:
-                size = PIECE if end is None else min(PIECE, end - file.tell())
-                data = file.read(size)
-                stop = data.rfind(b"\n") + 1
-                if data and not stop:  # the middle of a line
-                    rest += data
-                    if len(rest) > MAX_LINE:
-                        raise FileFormatError(f"{path}: a line is longer than {MAX_LINE} bytes")
-                    continue
-                whole, rest = rest + data[:stop], data[stop:]
-                if first or whole.strip():
-                    yield replace(Source.of_bytes(os.fspath(path), whole), first_line=line)
-                first = False
-                line += whole.count(b"\n")
-                if not data:
-                    return
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror}") from None
+    with _opened(path, regular=False) as file:
+        if begin:
+            file.seek(begin)
+        while True:
+            size = PIECE if end is None else min(PIECE, end - file.tell())
+            data = file.read(size)
+            stop = data.rfind(b"\n") + 1
+            if data and not stop:  # the middle of a line
+                rest += data
+                if len(rest) > MAX_LINE:
+                    raise FileFormatError(f"{path}: a line is longer than {MAX_LINE} bytes")
+                continue
+            whole, rest = rest + data[:stop], data[stop:]
+            if first or whole.strip():
+                yield Source.of_bytes(os.fspath(path), whole, line)
+            first = False
+            line += whole.count(b"\n")
+            if not data:
+                return
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,37 +239,32 @@ class LongSection:
         before, after = bytearray(), bytearray()
         name, first_line, begin, end, place, lines = b"", 0, 0, -1, 0, 0
         closing, forbidden = opening, without.encode()
-        try:
-            with open(path, "rb") as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise FileFormatError(f"{path}: this is not a regular file")
-                for number, line in enumerate(file, start=1):
-                    inside = bool(name) and end < 0
-                    if inside and b"end" in line and closing.fullmatch(line):
-                        inside, end = False, place
-                    if inside and forbidden and forbidden in line:
-                        return None
-                    if inside:
-                        lines += 1
-                    elif name:
-                        after += line
-                    else:
-                        before += line
-                    if len(before) + len(after) > MAX_BYTES:
-                        return None
-                    place += len(line)
-                    if not name and b"begin" in line and (found := opening.fullmatch(line)):
-                        name, begin, first_line = found[1], place, number + 1
-                        closing = re.compile(
-                            rb"\s*end[ \t]+" + re.escape(name) + tail.encode(), re.DOTALL
-                        )
-        except OSError as error:
-            raise FileFormatError(f"{path}: cannot be read: {error.strerror}") from None
+        with _opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                inside = bool(name) and end < 0
+                if inside and b"end" in line and closing.fullmatch(line):
+                    inside, end = False, place
+                if inside and forbidden and forbidden in line:
+                    return None
+                if inside:
+                    lines += 1
+                elif name:
+                    after += line
+                else:
+                    before += line
+                if len(before) + len(after) > MAX_BYTES:
+                    return None
+                place += len(line)
+                if not name and b"begin" in line and (found := opening.fullmatch(line)):
+                    name, begin, first_line = found[1], place, number + 1
+                    closing = re.compile(
+                        rb"\s*end[ \t]+" + re.escape(name) + tail.encode(), re.DOTALL
+                    )
         if end < 0:
             return None
         head = Source.of_bytes(os.fspath(path), bytes(before))
-        text = Source.of_bytes(os.fspath(path), bytes(before + after))
-        around = replace(text, left_out=(len(head.text), lines))
+        rest = Source.of_bytes(os.fspath(path), bytes(after), first_line + lines)
+        around = Source(head.path, head.text + rest.text, left_out=(len(head.text), lines))
         return cls(around, name.decode(), begin, end, first_line)
 
 

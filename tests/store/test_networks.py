@@ -135,6 +135,9 @@ def test_species_that_init_does_not_have(tmp_path, monkeypatch):
         ("S1 -> S0 , 2", "S1 -> S0 , nothing", ":2008:12: the name 'nothing'"),
         ("S1 -> S0 , 2", "S1 -> 7.5 S0 , 2", ":2008:7: the multiplicity"),
         ("v = S0", "v = = S0", ":2501:5: expected"),
+        ("S1 -> S0 , 2", "S1 -> S0 , \udcff", ":2008:12: byte 0xff is not"),
+        ("S1 -> S0 , 2", "S1 -> S0 , \0", ":2008:12: a zero byte"),
+        ("v = S0", "v = \udcff", ":2501:5: byte 0xff is not"),
     ],
 )
 def test_errors_say_the_line_of_the_file(tmp_path, monkeypatch, old, new, said):
@@ -143,7 +146,7 @@ def test_errors_say_the_line_of_the_file(tmp_path, monkeypatch, old, new, said):
     lines += ["S1 -> S0 , 2"] + ["S1 -> S0 , 3"] * 490
     lines += ["end reactions", "begin views", "v = S0", "end views", "end model"]
     file = tmp_path / "m.ode"
-    file.write_text("\n".join(lines).replace(old, new))
+    file.write_bytes("\n".join(lines).replace(old, new).encode(errors="surrogateescape"))
     with pytest.raises(FileFormatError) as whole:
         sl.read(file)
     monkeypatch.setattr(source, "PIECE", 1000)

@@ -294,7 +294,7 @@ def engine_errors() -> Iterator[None]:
         said = _first_line(error)
         full = "temp" in said and "directory" in said
         if full:
-            raise FailureError(f" the disk is too small for the working files: {said}") from None
+            raise FailureError(f"the disk is too small for the working files: {said}") from None
         raise OutOfMemoryError(f"the memory limit does not suffice: {said}") from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
         raise FailureError(

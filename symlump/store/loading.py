@@ -11,6 +11,7 @@ from symlump.formats.model import Model
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
+from symlump.ode.notation import count_text
 from symlump.ode.polynomial import PolynomialODE
 from symlump.store.engine import temporary_engine
 
@@ -55,7 +56,9 @@ def load_model(store: Store) -> Model:
     partition = None if set(blocks) <= {-1} else tuple(tuple(blocks[part]) for part in order)
     unknown = int(variables["unknown"].sum())
     notes = (
-        (f"initial values of {unknown} variables are not known, and stand as 0",) if unknown else ()
+        (f"initial values of {count_text(unknown, 'variable')} are not known, and stand as 0",)
+        if unknown
+        else ()
     )
     return Model(store.name, in_time(ode, store.discrete), values, partition, notes=notes)
 

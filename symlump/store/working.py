@@ -225,6 +225,6 @@ def demand_initial_values(db: Engine, store: Store) -> None:
         f"select count(*) from {store.sql('variables')} where denominator is null and not parameter"
     ):
         raise MethodError(
-            f"{store.path} does not know the initial values of all variables, which --initial values compares "
-            "and a model file holds; a folder as output needs none"
+            f"{store.path} does not know the initial values of all variables, which initial='values' compares "
+            "and a model file as output holds; a folder as output with another initial partition needs none"
         )

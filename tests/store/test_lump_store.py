@@ -353,6 +353,8 @@ def test_a_file_cannot_hold_unknown_initial_values(tmp_path, capsys):
     assert "initial values of 3 variables are not known" in capsys.readouterr().out
     assert main([*command, "-o", str(tmp_path / "small")]) == 0
     assert "start" not in capsys.readouterr().out
+    store = sl.write_store(tmp_path / "one", [([0], [0], [1])], 1)
+    assert store.model().notes == ("initial values of 1 variable are not known, and stand as 0",)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

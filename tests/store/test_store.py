@@ -309,6 +309,12 @@ def test_what_the_engine_says_is_an_error_of_ours(tmp_path):
     for kind in ("InvalidInputException", "Error"):
         with pytest.raises(InputError):
             db.run(kind)
+    said = "failed to offload data block: the limit of 'temp_directory' was reached"
+    with (
+        pytest.raises(FailureError, match="^the disk is too small for the working files: failed"),
+        engine.engine_errors(),
+    ):
+        raise duckdb.OutOfMemoryException(said)
 
 
 def test_a_store_that_may_only_be_read(tmp_path, model, monkeypatch):

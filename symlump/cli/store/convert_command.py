@@ -62,14 +62,15 @@ def run(options: argparse.Namespace) -> Answer:
     from symlump.store.writing import write_store
 
     check_new_folder(options.output)
-    if _is_plain_chain(options):
+    in_pieces = _format_in_pieces(options)
+    if in_pieces == "mrmc":
         with working(f"converting {options.file}"):
             store, note = convert_chain(
                 options.file, options.output, chain=options.chain, memory=options.memory
             )
         return _answer(options, store, [note] if note else [], [f"note: {note}"] if note else [])
     model = None
-    if _is_network(options):
+    if in_pieces is not None:
         # What functions leave behind may be a polynomial all the same: reading it whole decides.
         whole = (NotInPiecesError, NotPolynomialError)
         too_large = file_size(options.file) > MAX_BYTES
@@ -93,25 +94,16 @@ def run(options: argparse.Namespace) -> Answer:
     return _answer(options, store, list(model.notes), lines)
 
 
-def _is_network(options: argparse.Namespace) -> bool:
-    """Whether the file is one whose reactions or equations may be read piece by piece."""
-    if options.chain or options.labels or options.states or options.rewards:
-        return False
-    if options.constants != "keep" or options.file == STANDARD:
-        return False
-    chosen = options.format or SUFFIXES.get(Path(options.file).suffix.lower())
-    return chosen in ("erode", "bionetgen")
-
-
-def _is_plain_chain(options: argparse.Namespace) -> bool:
-    """Whether the file is a chain that can be read piece by piece."""
+def _format_in_pieces(options: argparse.Namespace) -> str | None:
+    """The format of a file that may be read piece by piece; None if it, or an option, needs all of it."""
     if options.labels or options.states or options.rewards or options.file == STANDARD:
-        return False
-    if options.parameters != "values" or options.constants != "keep":
-        return False
-    if options.format is not None:
-        return bool(options.format == "mrmc")
-    return Path(options.file).suffix.lower() == ".tra"
+        return None
+    if options.constants != "keep":
+        return None
+    chosen: str | None = options.format or SUFFIXES.get(Path(options.file).suffix.lower())
+    if chosen == "mrmc":
+        return chosen if options.parameters == "values" else None
+    return chosen if chosen in ("erode", "bionetgen") and not options.chain else None
 
 
 def _answer(

@@ -147,10 +147,19 @@ def anneal(
     return Annealing(state.model.train(model.training), network, tuple(state.steps))
 
 
-def _tensors(
-    data: Data, chain: Chain, dtype: torch.dtype, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets as tensors; class numbers stay integers."""
+def pair_of(data: Data) -> tuple[Any, Any]:
+    """Inputs and targets.
+
+    Raises
+    ------
+    MethodError
+        If these are not two.
+
+    Examples
+    --------
+    >>> pair_of(([[1.0]], [0]))
+    ([[1.0]], [0])
+    """
     if not isinstance(data, AnnealingSamples | Iterable):
         raise MethodError(
             f"data must be a pair (inputs, targets), or an object with both; got a {type(data).__name__}"
@@ -160,7 +169,14 @@ def _tensors(
         raise MethodError(
             f"data must be a pair (inputs, targets), or an object with both; got {len(pair)} parts"
         )
-    x, y = (np.asarray(part) for part in pair)
+    return pair
+
+
+def _tensors(
+    data: Data, chain: Chain, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets as tensors; class numbers stay integers."""
+    x, y = (np.asarray(part) for part in pair_of(data))
     for what, array in (("inputs", x), ("targets", y)):
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
             raise MethodError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from symlump.compression.annealing.anneal import Data, anneal
+from symlump.compression.annealing.anneal import Data, anneal, pair_of
 from symlump.compression.annealing.checkpoint import digest
 from symlump.compression.annealing.result import Annealing
 from symlump.compression.reduction import CompressionMethod
@@ -75,14 +75,14 @@ def anneal_seeds(
     >>> len(results), all(result.retained < 1 for result in results)
     (2, True)
     """
-    drawn, steps = list(seeds), list(schedule)
+    drawn, steps, data = list(seeds), list(schedule), pair_of(data)
     if not all(is_whole(seed, 0) for seed in drawn) or len(set(drawn)) < len(drawn):
         raise MethodError(f"seeds={drawn!r}: give different whole numbers, 0 or larger")
     for name in ("seed", "checkpoint"):
         if name in options:
             raise MethodError(f"{name}={options[name]!r}: seeds and folder say that here")
     place = make_folder(folder).resolve()
-    common = {"run": digest(model, _arrays(data), steps, sorted(options.items()))}
+    common = {"run": digest(model, data, steps, sorted(options.items()))}
     extra = (model, data, steps, options, str(place))
     tasks = [Job(_annealed, common | {"seed": seed}, extra) for seed in drawn]
     reports = run_jobs(tasks, place / "results", jobs, scheduler, check=_check)
@@ -120,9 +120,3 @@ def _check(job: Job, report: Any) -> None:
 
 def _checkpoint(place: Path, seed: int) -> Path:
     return place / f"seed-{seed}.safetensors"
-
-
-def _arrays(data: Data) -> tuple[Any, ...]:
-    if isinstance(data, tuple | list):
-        return tuple(data)
-    return (getattr(data, "inputs", data), getattr(data, "targets", None))

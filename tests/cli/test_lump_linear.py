@@ -1,6 +1,8 @@
 """``symlump lump --method constrained``, as a user meets it."""
 
 import json
+import os
+import sys
 
 import pytest
 
@@ -152,3 +154,25 @@ def test_without_clue_nothing_is_compared(capsys, monkeypatch):
     assert "CLUE is not installed" in capsys.readouterr().out
     with pytest.raises(sl.errors.MethodError, match="not installed"):
         clue.beside([("x.ode", "S0")])
+
+
+def test_what_is_imported_for_a_comparison_leaves_no_file(tmp_path, monkeypatch):
+    """CLUE opens a log where it is imported; this one stands in for it."""
+    package = tmp_path / "packages" / "clue"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("open('clue.log', 'w').close()\n")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.chdir(here)
+    from symlump.bench.linear.clue import beside
+
+    known = sys.modules.pop("clue", None)
+    try:
+        assert beside([]) == []
+        assert sys.modules["clue"].__file__ == str(package / "__init__.py")
+    finally:
+        sys.modules.pop("clue", None)
+        if known is not None:
+            sys.modules["clue"] = known
+    assert not list(here.iterdir()) and os.getcwd() == str(here)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ def beside(cases: Sequence[tuple[str, str]], tries: int = 9) -> list[Beside]:
     """
     if not is_installed():
         raise MethodError("CLUE is not installed, so there is nothing to compare with")
-    clue = import_module("clue")
+    # It logs to a file where it is imported.
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        clue = import_module("clue")
     logging.getLogger("clue").setLevel(logging.CRITICAL)
     return [_beside(clue, file, observables, tries) for file, observables in cases]
 

@@ -1,5 +1,6 @@
 """Parts of linear lumpings, each against its definition."""
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -180,6 +181,28 @@ def test_the_defect_of_each_observable_is_that_of_what_it_reaches(seed, size, co
             expected = defect_by_definition(ode, point.basis, start) if point.defect else 0.0
             assert found == pytest.approx(expected, rel=1e-6, abs=1e-9), name
             assert found <= point.defect * (1 + 1e-9)
+
+
+def test_defects_in_many_variables_take_no_matrix_of_all_of_them():
+    """Ten groups in a ring, each the observable of its sum, and leaking a hundredth to the one before it."""
+    size = 2000
+    each = size // 10
+    text = "; ".join(
+        f"x{i}' = 1/{100 * (1 + i // each)}*x{(i + each) % size} - {1 + i // each}*x{i}"
+        for i in range(size)
+    )
+    groups = [" + ".join(f"x{i}" for i in range(k * each, (k + 1) * each)) for k in (0, 5)]
+    path = sl.Constrained(groups).plan(sl.ODE.from_text(text)).path
+    points = list(path.points())
+    assert [point.dimension for point in points] == list(range(2, 11))
+    tracemalloc.start()
+    try:
+        found = list(points[0].observable_defects().values())
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == pytest.approx([1 / 100, 1 / 600])
+    assert most < 8 * size**2 / 8
 
 
 @pytest.mark.parametrize("number", ["sqrt(2)", "2^(1/2)", "exp(1)"])

@@ -59,15 +59,22 @@ class SpaceWalk(ABC):
 
     def norm_outside(self, images: sparse.csr_array, basis: FloatArray) -> float:
         """The largest singular value of what images have inside the exact lumping and outside a space."""
+        images.eliminate_zeros()
+        images = images[np.diff(images.indptr) > 0]
+        if not images.nnz:
+            return 0.0
         space = basis @ self.whole.T
-        gram = self.whole @ (images.T @ images).toarray() @ self.whole.T
-        size = float(np.sqrt(np.trace(gram)))
-        gram -= space.T @ (space @ gram)
-        gram -= (gram @ space.T) @ space
-        largest = float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
-        if largest > _SQUARED_ROUNDING**0.5 * size:
-            return largest
-        # Squares of less are not told from rounding.
+        if (
+            images.shape[0] * len(self.whole) > images.shape[1] ** 2
+        ):  # else their Gram matrix is larger
+            gram = self.whole @ (images.T @ images).toarray() @ self.whole.T
+            size = float(np.sqrt(np.trace(gram)))
+            gram -= space.T @ (space @ gram)
+            gram -= (gram @ space.T) @ space
+            largest = float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
+            if largest > _SQUARED_ROUNDING**0.5 * size:
+                return largest
+            # Squares of less are not told from rounding.
         inside = images @ self.whole.T
         return float(np.linalg.norm(inside - inside @ space.T @ space, 2))
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from symlump.bench.train import one_thread
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 
@@ -214,19 +215,14 @@ def times_in_turns(models: list[Any], x: tuple[torch.Tensor, ...], rounds: int) 
     What ran before leaves its numbers in the cache, and a small network after a large one takes longer than
     after another small one. So the turns go through all orders.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     found: list[list[float]] = [[] for _ in models]
     orders = cycle(permutations(range(len(models))))
-    try:
-        with torch.no_grad():
-            for model in models:
-                model(*x)
-            for order in islice(orders, rounds):
-                for number in order:
-                    start = time.perf_counter()
-                    models[number](*x)
-                    found[number].append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.no_grad():
+        for model in models:
+            model(*x)
+        for order in islice(orders, rounds):
+            for number in order:
+                start = time.perf_counter()
+                models[number](*x)
+                found[number].append(time.perf_counter() - start)
     return [median(times) for times in found]

@@ -256,12 +256,12 @@ def _extreme_ray(exact: AnyArray, table: FloatArray, wanted: FloatArray) -> list
 
 
 def _combination(weights: list[int], rows: list[Row]) -> Row:
-    total: Row = {}
-    if sum(map(bool, weights)) == 1:
-        ((weight, row),) = [(w, row) for w, row in zip(weights, rows, strict=True) if w]
+    used = [(weight, row) for weight, row in zip(weights, rows, strict=True) if weight]
+    if len(used) == 1:
+        ((weight, row),) = used
         return {column: weight * value for column, value in row.items()}
-    for weight, row in zip(weights, rows, strict=True):
-        if weight:
-            for column, value in row.items():
-                total[column] = total.get(column, 0) + weight * value
+    total: Row = {}
+    for weight, row in used:
+        for column, value in row.items():
+            total[column] = total.get(column, 0) + weight * value
     return {column: value for column, value in total.items() if value}

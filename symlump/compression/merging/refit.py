@@ -313,14 +313,18 @@ class MergedWeights:
 
 
 def fit_members(
-    moments: Moments, h: FloatArray, wanted: FloatArray, sums: csr_array, constant: bool
+    moments: Moments,
+    h: FloatArray,
+    wanted: FloatArray,
+    sums: csr_array | FloatArray,
+    constant: bool,
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix A and constants a that give ``wanted`` from h best; ``sums`` where h does not decide.
 
     Parameters
     ----------
     h, wanted : ndarray, shape (rows, columns)
-    sums : sparse array, shape (columns of wanted, columns of h)
+    sums : array, sparse or not, shape (columns of wanted, columns of h)
     constant : bool
         Whether there may be constants.
     """
@@ -332,7 +336,7 @@ def solve_members(
     gram: FloatArray,
     right: FloatArray,
     means: tuple[FloatArray, FloatArray] | None,
-    sums: csr_array,
+    sums: csr_array | FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """The same from second moments of h, those with what is wanted, and means of both; overwrites moments."""
     right -= (sums @ gram).T  # a member is its block so far: what is left of it

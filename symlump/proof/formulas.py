@@ -237,9 +237,8 @@ class Formulas:
             power = s.Pow(*u, evaluate=False)
             return power if name == "power" else s.Function(f"D{name[-1]}")(power)
 
-        with s.evaluate(
-            False
-        ):  # or sympy would take sqrt(x)*sqrt(x) for x, which the checkers do not
+        with s.evaluate(False):
+            # Or sympy would take sqrt(x)*sqrt(x) for x, which the checkers do not.
             return expression.replace(is_written, written)
 
 

@@ -360,9 +360,8 @@ class _Images:
             pairs = zip(rows, seen[::2], seen[1::2], strict=True)
             if any(((u == v) & ~self.constant[own]).any() for own, u, v in pairs):
                 return 0
-        if (
-            known is not None and known.parity
-        ):  # f(u) and f(−u) are one function: (u, v) for (−u, −v), u < p/2
+        if known is not None and known.parity:
+            # f(u) and f(−u) are one function: (u, v) for (−u, −v), u < p/2
             low = seen[0] < prime - seen[0]
             seen = [np.where(low, u, (prime - u) % prime) for u in seen]
         order = np.lexsort(seen)

@@ -178,9 +178,8 @@ def unroll(network: Network) -> list[Link]:
     >>> [link.affine.weight.tolist() for link in unroll(net)]
     [[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]]
     """
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # what is not finite is refused when it is used
+    with np.errstate(over="ignore", invalid="ignore"):
+        # What is not finite is refused when it is used.
         return _Unroller(network).links()
 
 

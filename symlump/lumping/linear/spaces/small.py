@@ -349,9 +349,8 @@ def _close_rows(
                 steps.append((done, monomial))
         if space.work > MOST_WORK:
             return space, None
-        if (
-            terms.matrix is not None
-        ):  # what may still come, at the cost of the last row, against all of it in arrays
+        if terms.matrix is not None:
+            # What may still come, at the cost of the last row, against all of it in arrays.
             saved = min(size - len(found), 2 * len(found)) * (space.work - before - _ARRAY_ROW)
             if saved > _ARRAYS + _ARRAY_ROW * len(found):
                 return space, None

@@ -45,7 +45,8 @@ def graph_svg(ode: ODE) -> str:
     x = 30 + place[:, 0] * (width - (110 if columns else 60))
     y = 30 + place[:, 1] * (height - 60)
     radius = 14 if len(ode) <= 24 else (9 if len(ode) <= _NAMED else 5)
-    beside, below = (radius + 18, 4) if columns else (0, 4 if len(ode) <= 24 else radius + 12)
+    beside, below = (radius + 5, 4) if columns else (0, 4 if len(ode) <= 24 else radius + 12)
+    start = ' class="beside"' if columns else ""
     lines = ""
     for i, j in pairs:
         # An arrow ends where its node begins; in a network all point from one column to the next.
@@ -57,7 +58,7 @@ def graph_svg(ode: ODE) -> str:
         f'<g class="node"><circle cx="{x[v]:.1f}" cy="{y[v]:.1f}" r="{radius}"><title>{escape(name)}</title>'
         f"</circle>"
         + (
-            f'<text x="{x[v] + beside:.1f}" y="{y[v] + below:.1f}">{escape(name)}</text>'
+            f'<text{start} x="{x[v] + beside:.1f}" y="{y[v] + below:.1f}">{escape(name)}</text>'
             if len(ode) <= _NAMED
             else ""
         )

@@ -220,3 +220,27 @@ def test_too_many_arrows_are_left_out_evenly():
     assert len(starts) == 3000 and f"{total - 3000} of {total} arrows are not drawn" in svg
     shares = sorted(starts.count(x) / 3000 for x in set(starts))
     assert np.allclose(shares, sorted(a * b / total for a, b in shapes), atol=0.01)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_names_of_a_network_stand_clear_of_their_nodes(tmp_path):
+    """Names of units with two digits, as long as they come, cover neither their circle nor the margin."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    generator = np.random.default_rng(0)
+    net = sl.Network.dense([generator.normal(size=shape) for shape in ((20, 4), (12, 20))])
+    path = tmp_path / "report.html"
+    Report.of(sl.sweep(net, [0]), "two digits").write(path)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        gaps, over = page.evaluate("""() => {
+            const graph = document.querySelector('#graph').getBoundingClientRect();
+            const nodes = [...document.querySelectorAll('#graph .node')].map(node =>
+                [...node.children].map(child => child.getBoundingClientRect()));
+            return [nodes.map(([circle, text]) => text.left - circle.right),
+                    Math.max(...nodes.map(([, text]) => text.right)) - graph.right];
+        }""")
+        browser.close()
+    assert len(gaps) == 4 + 1 + 20 + 12
+    assert min(gaps) > 1.5 and max(gaps) < 10 and over < 0  # half of the white edge around letters

@@ -64,9 +64,8 @@ class SpaceWalk(ABC):
         if not images.nnz:
             return 0.0
         space = basis @ self.whole.T
-        if (
-            images.shape[0] * len(self.whole) > images.shape[1] ** 2
-        ):  # else their Gram matrix is larger
+        # With fewer rows than that, their Gram matrix is larger than they are.
+        if images.shape[0] * len(self.whole) > images.shape[1] ** 2:
             gram = self.whole @ (images.T @ images).toarray() @ self.whole.T
             size = float(np.sqrt(np.trace(gram)))
             gram -= space.T @ (space @ gram)

@@ -19,10 +19,12 @@ from torch.func import functional_call, jacrev, vmap
 
 from symlump.compression.hierarchical.hlinear import dense_model
 from symlump.errors import MethodError
+from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.ode.exact import FloatArray
 
 
+@gradients()
 def tangent_kernel(
     model: nn.Module | Network, inputs: npt.ArrayLike, own_parameters: bool = False
 ) -> FloatArray:
@@ -64,10 +66,10 @@ def tangent_kernel(
         value: torch.Tensor = functional_call(module, weights, (point[None],))[0]
         return value
 
-    gradients = vmap(jacrev(output), (None, 0))(parameters, x)
+    jacobians = vmap(jacrev(output), (None, 0))(parameters, x)
     kernel: torch.Tensor | None = None
-    for gradient in gradients.values():
-        rows = gradient.reshape(x.shape[0] * gradient.shape[1], -1).to(torch.float64)
+    for jacobian in jacobians.values():
+        rows = jacobian.reshape(x.shape[0] * jacobian.shape[1], -1).to(torch.float64)
         kernel = rows @ rows.T if kernel is None else kernel + rows @ rows.T
     assert kernel is not None
     return np.asarray(kernel.cpu().numpy())

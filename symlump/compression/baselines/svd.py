@@ -163,6 +163,13 @@ class TruncatedSVD(CompressionMethod):
         return plan.of_rank(self.rank)
 
 
+def _decomposed(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    u, sizes, v = np.linalg.svd(matrix, full_matrices=False)
+    largest = np.take_along_axis(v, np.abs(v).argmax(axis=1, keepdims=True), axis=1)
+    signs = np.where(largest < 0, -1.0, 1.0)  # one LAPACK chooses them otherwise than another
+    return u * signs.T, sizes, v * signs
+
+
 @dataclass(frozen=True, eq=False)
 class _Ranks(NetworkPlan):
     """The singular values of all layers."""
@@ -172,9 +179,8 @@ class _Ranks(NetworkPlan):
 
     @cached_property
     def factors(self) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
-        """U, the singular values and Vᵀ of each layer."""
-        matrices = (layer.weight.reshape(layer.units, -1) for layer in self.network.layers)
-        return [np.linalg.svd(matrix, full_matrices=False) for matrix in matrices]
+        """U, the singular values and Vᵀ of each layer; the largest entry of a row of Vᵀ is positive."""
+        return [_decomposed(layer.weight.reshape(layer.units, -1)) for layer in self.network.layers]
 
     @cached_property
     def _effects(self) -> list[float]:

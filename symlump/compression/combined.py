@@ -36,6 +36,8 @@ _MUCH_MORE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)
 _BITS = (4, 6, 8)
 #: Shares at which results are made where a tolerance is asked for.
 _SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
+#: Changes of outputs up to here are none.
+_ROUNDING = 1e-12
 #: Of samples that are given, one in so many decides between results that were fitted on the others.
 _EVERY = 4
 #: Fewer samples are all used for both.
@@ -252,8 +254,8 @@ class CombinedPlan(NetworkPlan):
             if errors and not any(isinstance(error, FailureError) for error in errors):
                 raise errors[0]
             raise _too_small(target, "none of the methods tried gets there")
-        # Of equal ones min takes the first, which is the simplest.
-        change, recipe = min(tried, key=lambda pair: pair[0])
+        # Of equal ones min takes the first, which is the simplest; rounding does not make a difference.
+        change, recipe = min(tried, key=lambda pair: max(pair[0], _ROUNDING))
         found = self._made(recipe, target, deciding=False)
         note = f"{recipe}; the best of {len(tried)} that were tried"
         note = "; ".join(filter(None, (note, found.note)))

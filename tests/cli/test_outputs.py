@@ -411,7 +411,7 @@ def test_standard_output_full_or_closed(folder):
 
 
 def test_memory_that_does_not_suffice(folder):
-    """Three million terms under a limit on the address space."""
+    """120 000 terms: their file may be read, and then a limit on the address space is reached."""
     text = "".join(
         f"d(x{i}) = {' + '.join(f'{j + 1}*x{j}' for j in range(i, i + 60))}\n" for i in range(2000)
     )
@@ -424,7 +424,7 @@ def test_memory_that_does_not_suffice(folder):
         "import resource, sys, symlump.lumping.lump, symlump.formats\n"
         "from symlump.cli.main import main\n"
         "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (taken + 2**23, taken + 2**23))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + 2**25, taken + 2**25))\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     done = subprocess.run(

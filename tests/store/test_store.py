@@ -271,8 +271,13 @@ def test_statistics_of_strangers_are_not_believed(tmp_path):
     asked = (
         f"select {what} from read_parquet('{path}')" for what in ("max(row)", "max(xor(row, 0))")
     )
-    assert [duckdb.execute(sql).fetchone() for sql in asked] == [(2,), (65282,)]
-    with pytest.raises(FileFormatError, match="a row is 65282, and 2 is the last"):
+    try:
+        assert [duckdb.execute(sql).fetchone() for sql in asked] == [(2,), (65282,)]
+    except duckdb.Error:  # what is compressed, as by DuckDB 1.3, is found damaged when unpacked
+        expected = "a file is damaged"
+    else:
+        expected = "a row is 65282, and 2 is the last"
+    with pytest.raises(FileFormatError, match=expected):
         sl.read_store(tmp_path / "s")
 
 

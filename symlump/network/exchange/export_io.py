@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -120,7 +121,10 @@ def _exported(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
         for tensor in arguments:
             axes[tensor] = {0: torch.export.Dim.AUTO}
         try:
-            return torch.export.export(model, arguments, dynamic_shapes=axes, strict=False)
+            with warnings.catch_warnings():
+                # Of functions that make a module: torch 2.6 says that its place is not known.
+                warnings.filterwarnings("ignore", "Unable to find the path of the module")
+                return torch.export.export(model, arguments, dynamic_shapes=axes, strict=False)
         except Exception as error:  # the model's own code runs here, and can raise anything
             reason = first_line(error)
     raise NetworkError(

@@ -298,7 +298,7 @@ def check_wish(method: object, **wishes: Any) -> None:
 
 
 def check_exact_wish(method: object, eps: float, retain: float | None) -> None:
-    """The same for a method that is exact unless told otherwise: a tolerance above 0, or a share, not both.
+    """Check a wish to a method that is exact by default: a tolerance above 0 or a share, not both.
 
     Raises
     ------

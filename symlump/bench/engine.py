@@ -91,7 +91,7 @@ def forward_found(sites: int) -> EngineRow:
 
 
 def forward_proved(sites: int) -> EngineRow:
-    """The same with the exact comparison of all signatures, and the quotient."""
+    """Forward lumping with the exact comparison of all signatures, and the quotient."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.lumping.forward import Forward
     from symlump.lumping.lump import lump

@@ -133,7 +133,7 @@ def text(rows: Sequence[KernelRow]) -> str:
 
 
 def markdown(rows: Sequence[KernelRow]) -> str:
-    """The same in Markdown."""
+    """The table in Markdown."""
     lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     return "\n".join(lines + ["| " + " | ".join(_cells(row)) + " |" for row in rows])
 

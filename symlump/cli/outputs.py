@@ -122,7 +122,7 @@ def write_certificates(certificates: Sequence[Certificate], folder: str) -> list
 
 
 def certificates_line(paths: Sequence[str]) -> str:
-    """The same for people.
+    """What was written where, in a line for people.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def certificates_line(paths: Sequence[str]) -> str:
 
 
 def output_lines(report: dict[str, Any], variables: str, keep: str) -> list[str]:
-    """The same for people, a line each.
+    """The outputs of a report for people, a line each.
 
     Parameters
     ----------

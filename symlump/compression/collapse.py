@@ -96,7 +96,7 @@ class OutputWatch:
 
     @cached_property
     def _latest_share(self) -> Callable[[Network], float]:
-        """The same, remembered of one network: near tolerances give the same one."""
+        """The share of one network, remembered: near tolerances give the same network."""
 
         @lru_cache(maxsize=1)
         def share(network: Network) -> float:

@@ -235,7 +235,7 @@ class Sampled:
     def products(
         self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
-        """The same, 1024 samples at a time."""
+        """Second moments of h, and of h with another value, from 1024 samples at a time."""
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
         for start in range(0, len(h), 1024):
             root, second = h[start : start + 1024], other[start : start + 1024]
@@ -293,7 +293,7 @@ class Hermite:
     def products(
         self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
-        """The same at once: there are few rows."""
+        """Second moments of h, and of h with another value, at once: there are few rows."""
         root, second = (self.root(columns, means is not None) for columns in (h, other))
         return root.T @ root, root.T @ second
 

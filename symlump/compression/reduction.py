@@ -82,7 +82,7 @@ class Reduction:
         return () if self.equations is None else self.equations()
 
     def in_its_dtype(self) -> Reduction:
-        """The same with the weights that the network's dtype holds, and how far that moved one of them.
+        """The reduction with the weights that the network's dtype holds, and how far that moved one of them.
 
         Methods give each weight as the float64 nearest to what they found.
         """
@@ -173,7 +173,7 @@ class NetworkPlan(Plan[Reduction]):
         return super().reach(target)
 
     def guarded(self, floor: float, lively: bool) -> NetworkPlan | None:
-        """The same plan, careful that outputs do not stand still; None where the method has no such thing.
+        """The plan, careful that outputs do not stand still; None where the method has no such thing.
 
         Parameters
         ----------

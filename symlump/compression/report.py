@@ -60,7 +60,7 @@ class CompressionReport(ABC):
 
 
 class LayerwiseReport(CompressionReport):
-    """The same, layer by layer, of a method with one tolerance."""
+    """What a compression by a method with one tolerance did, layer by layer."""
 
     if TYPE_CHECKING:  # fields of some reports, computed by others
 
@@ -105,7 +105,7 @@ class LayerwiseReport(CompressionReport):
         """What is known of the result, in words."""
 
     def _known_exact(self) -> str:
-        """The same where it is exact; its weights are rounded to the dtype."""
+        """What is known of a result that is exact; its weights are rounded to the dtype."""
         dtype = self.network.dtype
         if dtype == "float64":
             return "exact, proof checked"

@@ -56,7 +56,7 @@ def svg_fill(number: int) -> tuple[str, str]:
 
 
 def css_background(number: int) -> str:
-    """The same behind a word.
+    """The hatch of a block as the background of a word in CSS.
 
     Parameters
     ----------

@@ -128,7 +128,7 @@ def enclose_derivative(
 def _tanh_by_ends(
     order: int, low: FloatArray, high: FloatArray, arithmetic: str
 ) -> tuple[FloatArray, FloatArray]:
-    """The same of tanh, by its values at the ends: it grows, and tanh' = 1 − tanh².
+    """Value and derivative of tanh from its values at the ends: it grows, and tanh' = 1 − tanh².
 
     Series and balls are much wider than that on wide intervals, and overflow in the end.
 

@@ -132,7 +132,7 @@ class Flows:
         parameters: Iterable[str] = (),
         first: int = 0,
     ) -> ODE:
-        """The same where monomials are made of the symbols of a table, whose variables these are.
+        """Build the system where monomials are made of the symbols of a table, whose variables these are.
 
         Functions that cancel are among the notes of the arithmetic, except for the ``first`` ones of the table.
         """

@@ -87,7 +87,7 @@ class SignatureTerms:
         return np.flatnonzero(wrong)
 
     def _agree_as_functions(self, partition: Partition, table: Callable[[], SymbolTable]) -> bool:
-        """The same where different polynomials in symbols can be one function."""
+        """Whether the blocks agree, where different polynomials in symbols can be one function."""
         doubtful = self.disagreeing(partition)
         if not doubtful.size:
             return True

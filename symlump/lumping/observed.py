@@ -150,7 +150,7 @@ def _errors(
 def _of_steps(
     lumping: Lumping, start: FloatArray, box: FloatArray, count: int, generator: np.random.Generator
 ) -> FloatArray:
-    """The same for a map; parameters are drawn anew at every step."""
+    """Forward y − L·x, backward x − U·y, of a map; parameters are drawn anew at every step."""
     q, g = lumping.ode, lumping.quotient
     inputs = [q.index[name] for name in q.parameters]
     of = lumping.partition.labels[inputs]

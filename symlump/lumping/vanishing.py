@@ -100,7 +100,7 @@ class Letters:
 
 
 def vanishing_of(expressions: Iterable[sympy.Expr], names: Sequence[str]) -> tuple[sympy.Expr, ...]:
-    """The same as :func:`vanishing`, of expressions that may contain functions of the named symbols.
+    """As :func:`vanishing`, but of expressions that may contain functions of the named symbols.
 
     Examples
     --------

@@ -356,7 +356,7 @@ class Network:
 
     @cached_property
     def _nearest(self) -> Network:
-        """The same where weights may change: made once, so that what is measured of it need not be again."""
+        """The network where weights may change: made once, so that what is measured of it need not be again."""
         nearest = PRECISIONS[self.dtype].nearest
         return self.with_layers(
             replace(

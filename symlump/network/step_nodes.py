@@ -97,7 +97,7 @@ class Rearrange(Reorder):
         return np.moveaxis(places, first, 0).reshape(self.size[0], -1)
 
     def narrowed(self, count: int) -> Rearrange:
-        """The same for fewer channels of the result, of the parts of these."""
+        """The step for fewer channels of the result, of the parts of these."""
         split = tuple(count if k == self.order[0] else n for k, n in enumerate(self.split))
         return replace(self, split=split, size=(count, *self.size[1:]))
 

@@ -69,14 +69,14 @@ class ExactArray:
 
     @classmethod
     def from_ratios(cls, pairs: Sequence[tuple[int, int]]) -> ExactArray:
-        """The same for numerators and positive denominators in lowest terms."""
+        """Store numerators over positive denominators, in lowest terms."""
         above, below = [p for p, _ in pairs], [q for _, q in pairs]
         dtype = _dtype(above, below)
         return cls(np.array(above, dtype=dtype), np.array(below, dtype=dtype))
 
     @classmethod
     def from_integers(cls, values: Sequence[int]) -> ExactArray:
-        """The same for Python's integers."""
+        """Store Python's integers."""
         dtype = _dtype(values)
         return cls(np.array(values, dtype=dtype), np.ones(len(values), dtype=dtype))
 

@@ -31,7 +31,7 @@ def dependency_edges(ode: ODE) -> tuple[IntArray, IntArray]:
 
 
 def _through_functions(ode: ODE, generators: Generators) -> tuple[IntArray, IntArray]:
-    """The same where a variable may occur in a function, at any depth."""
+    """Distinct pairs, as above, where a variable may occur in a function, at any depth."""
     from scipy import sparse
 
     n = len(ode)

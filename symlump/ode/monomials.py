@@ -200,7 +200,7 @@ def pair_order(first: IntArray, second: IntArray) -> IntArray:
 
 
 def _row_order(matrix: IntArray) -> IntArray:
-    """The same for the rows of a matrix.
+    """An order that sorts the rows of a matrix.
 
     One sort where a row fits into 64 bits, which is several times as fast as one for each column.
     """

@@ -85,7 +85,7 @@ def number_text(value: Fraction, digits: int = 6) -> str:
 
 
 def _beyond_floats(value: Fraction, digits: int) -> str:
-    """The same where no float is near; not by str(), which refuses integers of thousands of digits."""
+    """A rational that no float is near; not by str(), which refuses integers of thousands of digits."""
     size = abs(value)
     # Perhaps one too much or too little.
     power = floor(log10(size.numerator) - log10(size.denominator))
@@ -184,7 +184,7 @@ def left_text(name: str, discrete: bool = False) -> str:
 
 
 def left_latex(latex: str, discrete: bool = False) -> str:
-    r"""The same in LaTeX, of a name in LaTeX, coloured or not; the dot is over the letter, not over its index.
+    r"""The left side in LaTeX, of a name coloured or not; the dot is over the letter, not over its index.
 
     Examples
     --------

@@ -82,12 +82,12 @@ def check_closure(
 
 
 def closure_verdict(claim: Claim) -> Verdict:
-    """The same for a claim that has been read."""
+    """The verdict on a claim that has been read."""
     return verdict(lambda: examine_closure(claim))
 
 
 def examine_closure(claim: Claim) -> Verdict:
-    """The same as an exception where it is not accepted."""
+    """Raise where a claim is not accepted."""
     record, matrix = claim.closure, claim.matrix
     if record is None:
         raise Misplaced("this key is missing", "closure")

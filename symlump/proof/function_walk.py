@@ -1,4 +1,4 @@
-"""The same walk for systems with quotients and functions, which are compared over their denominators.
+"""A proof in plain words, of systems with quotients and functions, which are compared over their denominators.
 
 Why nothing coarser will do is replayed with formulas, round by round; the record in the certificate is values
 modulo a prime, which show the same and are no reading.

@@ -49,7 +49,7 @@ class Beside:
 
     @property
     def whole_ratio(self) -> float:
-        """The same with reading."""
+        """How many times faster we read and lump."""
         return (self.theirs + self.their_reading) / (self.ours + self.our_reading)
 
 

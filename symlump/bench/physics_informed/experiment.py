@@ -294,7 +294,7 @@ def text(rows: Sequence[PinnRow]) -> str:
 
 
 def markdown(rows: Sequence[PinnRow]) -> str:
-    """The same in Markdown."""
+    """The tables in Markdown."""
     parts = []
     for title, group in _groups(rows):
         lines = [f"**{title}**", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]

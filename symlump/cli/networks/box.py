@@ -31,7 +31,7 @@ def certify(result: Compression | ReductionExplanation, box: list[float]) -> dic
 
 
 def certified_line(bound: dict[str, Any], what: str) -> str:
-    """The same for people.
+    """The certified bound in a line for people.
 
     Examples
     --------

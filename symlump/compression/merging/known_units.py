@@ -164,7 +164,7 @@ class KnownUnits:
         return np.moveaxis(value, 0, 1)
 
     def reading(self, weights: FloatArray) -> KnownUnits:
-        """The same, of which some linear functions of the original units are wanted, one a row of weights."""
+        """The value where some linear functions of the original units are wanted, one a row of weights."""
         known = copy(self)
         known._read = weights
         return known

@@ -180,7 +180,7 @@ class Merging:
         ]
 
     def _left(self, eps: float) -> list[int]:
-        """The same, after the dearest merges were left out one by one while the budget allows.
+        """How many groups of each axis are left where the dearest merges are left out while the budget allows.
 
         What remains of the merges of an axis are its cheapest, so every group still is within the tolerance.
         """
@@ -206,15 +206,15 @@ class Merging:
         return self.ties.parameters(self.network, self._grouped(left))
 
     def with_floor(self, floor: float = FLOOR) -> Merging:
-        """The same, where every axis keeps a share of its units."""
+        """The merges, where every axis keeps a share of its units."""
         return replace(self, floor=floor)
 
     def with_budget(self, budget: int) -> Merging:
-        """The same, where merges within a tolerance are left out while at most so many parameters remain."""
+        """The merges, without some within a tolerance while at most so many parameters remain."""
         return replace(self, budget=budget)
 
     def price(self) -> Merging:
-        """The same, with heights for each share of the parameters that merging two units of an axis saves.
+        """The merges, with heights for each share of the parameters that merging two units of an axis saves.
 
         Half the square of a height is what the error grows by. Where units of an axis hold the share s of all
         parameters each, heights divided by √s are in the order of growth per share saved: with u_a units of

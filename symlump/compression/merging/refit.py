@@ -338,7 +338,7 @@ def solve_members(
     means: tuple[FloatArray, FloatArray] | None,
     sums: csr_array | FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """The same from second moments of h, those with what is wanted, and means of both; overwrites moments."""
+    """The fit from second moments of h, those with what is wanted, and means of both; overwrites moments."""
     right -= (sums @ gram).T  # a member is its block so far: what is left of it
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were

@@ -179,7 +179,7 @@ class UnitPlan(NetworkPlan):
         return plan._like(plan.method.with_options(steps=self.method.steps)).reach(target)
 
     def _nearest(self, target: int) -> Reduction:
-        """The same in the one unit of the method."""
+        """The largest result of at most a target's size, in the one unit of the method."""
         method = self.method
         functions = method.on == "influence" and method.compared == "function"
         if not functions or self._exact_size <= target:

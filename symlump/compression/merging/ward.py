@@ -96,7 +96,7 @@ def cut(tree: FloatArray, eps: float) -> IntArray:
 
 
 def cut_to(tree: FloatArray, count: int) -> IntArray:
-    """The same after as many merges as leave so many groups.
+    """Group numbers, by first appearance, after as many merges as leave so many groups.
 
     Examples
     --------

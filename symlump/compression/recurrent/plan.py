@@ -77,7 +77,7 @@ class RecurrentPlan(Plan[RecurrentCompression]):
 
     @classmethod
     def of_network(cls, network: RecurrentNetwork, method: Any) -> RecurrentPlan:
-        """The same for what was read already, from a file, say."""
+        """A plan for what was read already, from a file, say."""
         if not isinstance(method, AFDE):
             raise MethodError(
                 f"{type(method).__name__} reduces networks without recurrence; recurrent cells take AFDE"

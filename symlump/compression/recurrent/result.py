@@ -70,7 +70,7 @@ class RecurrentCompression(LayerwiseReport):
 
     @property
     def named_unit_maps(self) -> dict[str, IntArray]:
-        """The same by the names of the cells."""
+        """For each cell by its name, the new unit of each old one."""
         return dict(self.labels)
 
     @property

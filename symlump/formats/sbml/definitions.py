@@ -141,7 +141,7 @@ class Definitions:
         return expression
 
     def mathematics_if_any(self, element: Element) -> Expression | None:
-        """The same, or None where there is none; then the element is as if it were not there."""
+        """The mathematics of an element; None where there is none: it is as if it were not there."""
         math = element.child("math")
         formula = element.get("formula") if self.level == 1 else None
         if formula is None and (math is None or not math.children):

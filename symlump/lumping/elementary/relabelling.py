@@ -86,7 +86,7 @@ def relabel(
 
 
 def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials:
-    """The same with 0 for polynomials in symbols that are 0 as functions, such as x/(x + y) + y/(x + y) − 1.
+    """The equations with 0 for polynomials in symbols that are 0 as functions, as x/(x + y) + y/(x + y) − 1.
 
     A value other than 0 at a random point shows that one is not 0; the others are multiplied out.
     """

@@ -97,5 +97,5 @@ class FactoredODE(PolynomialODE):
         return f"y' = L·q(U·y): {len(self)} {kind}, as factors of {self.terms} numbers"
 
     def to_latex(self, *limits: Any, **named: Any) -> str:
-        """The same as a formula."""
+        """The equation as a formula."""
         return r"\dot y = L\,q(U y)"

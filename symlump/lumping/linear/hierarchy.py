@@ -269,7 +269,7 @@ def _composition(family: MatrixFamily, seed: int) -> tuple[list[ExactMatrix], li
 
 
 def _connected(family: MatrixFamily, seed: int) -> tuple[list[ExactMatrix], list[Factor]]:
-    """The same where every coordinate leads to every other."""
+    """The invariant spaces where every coordinate leads to every other."""
     size = family.size
     result = find_invariant(family, seed)
     factor = Factor(size, False, None)

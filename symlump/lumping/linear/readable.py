@@ -61,7 +61,7 @@ def integer_rows(basis: ExactMatrix) -> list[Row]:
 
 
 def readable_rows(rows: list[Row]) -> list[Row]:
-    """The same for rows of coprime integers, each with a column in which no other row has an entry."""
+    """Readable rows from rows of coprime integers, each with a column in which no other row has an entry."""
     result: list[Row] = []
     if any(value < 0 for row in rows for value in row.values()):
         for part in _components(rows):

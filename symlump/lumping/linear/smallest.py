@@ -62,7 +62,7 @@ def lump_constrained(
 def lump_functions(
     ode: ODE, forms: Mapping[str, Form], method: Constrained, seed: int = 0
 ) -> LinearLumping:
-    """The same where there are quotients and functions."""
+    """The smallest lumping where there are quotients and functions."""
     space = smallest_evaluated(ode, form_matrix(forms.values(), ode), seed)
     closure = space.closure
     steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
@@ -80,7 +80,7 @@ def lump_functions(
 def lump_small(
     ode: PolynomialODE, forms: Mapping[str, Form], method: Constrained
 ) -> LinearLumping | None:
-    """The same in plain integers, where system, work and numbers are small; else None."""
+    """The smallest lumping in plain integers, where system, work and numbers are small; else None."""
     if ode.terms > MOST_TERMS:
         return None
     terms, index, names = Terms.of(ode), ode.index, ode.variables

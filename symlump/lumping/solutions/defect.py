@@ -40,7 +40,7 @@ class _Terms:
     monomials: int
 
     def negative(self) -> _Terms:
-        """The same with the other sign."""
+        """The terms with the other sign."""
         sign = np.full(len(self.coefficients), -1, dtype=np.int64)
         return replace(self, coefficients=self.coefficients.times(sign))
 

@@ -65,7 +65,7 @@ class PieceRun:
     reached: Fraction
 
     def within(self, parent: PieceRun) -> PieceRun:
-        """The same, improved by what is known of a box that contains this one."""
+        """The run, improved by what is known of a box that contains this one."""
         return PieceRun(
             self.box,
             np.minimum(self.during, parent.during),

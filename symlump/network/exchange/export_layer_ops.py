@@ -106,7 +106,7 @@ class LayerOperations(ShapeOperations):
         return self.build.batch_norm(name, a["input"], *statistics, float(a["eps"]), gamma, beta)
 
     def on__native_batch_norm_legit_no_training(self, name: str, a: Arguments) -> Any:
-        """The same, with statistics of no interest here."""
+        """A batch norm by its stored statistics; those it also returns are of no interest here."""
         result = self.on_batch_norm(name, a)
         return None if result is None else (result, None, None)
 
@@ -115,7 +115,7 @@ class LayerOperations(ShapeOperations):
         return self._normalise(name, a["input"], a, centred=True)
 
     def on_native_layer_norm(self, name: str, a: Arguments) -> Any:
-        """The same, with statistics of no interest here."""
+        """A layer norm; the statistics that it also returns are of no interest here."""
         result = self._normalise(name, a["input"], a, centred=True)
         return None if result is None else (result, None, None)
 
@@ -172,7 +172,7 @@ class LayerOperations(ShapeOperations):
         return self._pool(name, a, "maximum")
 
     def on_max_pool2d_with_indices(self, name: str, a: Arguments) -> Any:
-        """The same, with positions of no interest here."""
+        """Maxima over windows; where they are is of no interest here."""
         return (self._pool(name, a, "maximum"), None)
 
     on_avg_pool1d = on_avg_pool3d = on_avg_pool2d

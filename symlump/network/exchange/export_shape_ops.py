@@ -64,7 +64,7 @@ class ShapeOperations:
         return a["self"].transposed(tuple(order))  # type: ignore[no-any-return]
 
     def on_t(self, name: str, a: Arguments) -> View | None:
-        """The same of a matrix."""
+        """A matrix transposed."""
         return a["self"].transposed((1, 0))  # type: ignore[no-any-return]
 
     def on_movedim(self, name: str, a: Arguments) -> View | None:
@@ -167,7 +167,7 @@ class ShapeOperations:
         return self.build.padded(name, x, before, after, float(a.get("value") or 0))
 
     def on_pad(self, name: str, a: Arguments) -> View | None:
-        """The same."""
+        """Constants around the last axes; other ways to pad are not read."""
         return self.on_constant_pad_nd(name, a) if a["mode"] == "constant" else None
 
     def on_pixel_shuffle(self, name: str, a: Arguments) -> View | None:
@@ -205,7 +205,7 @@ class ShapeOperations:
         return self._reduce(name, a, "minimum")
 
     def on_max(self, name: str, a: Arguments) -> Any:
-        """The same, with places of no interest here; or the larger of two values."""
+        """The largest along axes, whose places are of no interest here; or the larger of two values."""
         if "other" in a:
             return self.on_maximum(name, a)  # type: ignore[attr-defined]
         return (self._reduce(name, a, "maximum"), None) if "dim" in a else None

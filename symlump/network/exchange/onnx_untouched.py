@@ -79,7 +79,7 @@ class OnnxOperator(nn.Module):
         }
 
     def evaluate(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """The same without a derivative."""
+        """The wanted result, without a derivative."""
         arrays = [value.detach().cpu().numpy() for value in values]
         feeds = dict(zip(self.given, arrays, strict=True)) | self.constants()
         with np.errstate(all="ignore"):

@@ -66,7 +66,7 @@ class View:
 
     @property
     def sizes(self) -> Shape:
-        """The same without axis 0."""
+        """Shape in the file without axis 0."""
         return self.shape[1:]
 
     @property
@@ -75,7 +75,7 @@ class View:
         return bool(self.axes) and [piece.axis for piece in self.axes[0]] == [-1]
 
     def with_sample(self) -> View:
-        """The same with an axis 0 for one sample, if it has none.
+        """The view with an axis 0 for one sample, if it has none.
 
         Examples
         --------

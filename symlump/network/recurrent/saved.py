@@ -91,7 +91,7 @@ def saved_recurrent(
     activation: str | None = None,
     readers: Sequence[str] | None = None,
 ) -> SavedRecurrent:
-    """The same for tensors by name.
+    """A recurrent network from saved tensors by name.
 
     Examples
     --------

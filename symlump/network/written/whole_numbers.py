@@ -20,7 +20,7 @@ class Real(Node):
     """Whole numbers as real ones, only where a network is written."""
 
     def shape(self, *given: Shape) -> Shape:
-        """The same."""
+        """The shape that was given."""
         return given[0]
 
 

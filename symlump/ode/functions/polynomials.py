@@ -118,7 +118,7 @@ class Polynomials:
         )
 
     def renumbered(self, number: IntArray) -> Polynomials:
-        """The same in other symbols, different ones for different ones."""
+        """The polynomials in other symbols, different ones for different ones."""
         monomials, position = self.monomials.relabel(number)
         order = np.lexsort((position[self.columns], self.rows))
         return Polynomials(

@@ -26,7 +26,7 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def listed_functions(functions: Iterable[str]) -> str:
-    """The same of functions by name.
+    """Functions by name, as one says them.
 
     Examples
     --------

@@ -151,7 +151,7 @@ class NumberedClaim:
         return sum(map(len, self.system)) + sum(map(len, self.quotient))
 
     def without_best(self) -> NumberedClaim:
-        """The same, with nothing said of the coarsest or the smallest."""
+        """The claim with nothing said of the coarsest or the smallest."""
         symbols = self.symbols and replace(self.symbols, rounds=None, gradients=None)
         return replace(self, rounds=None, derivation=None, symbols=symbols)
 

@@ -73,7 +73,7 @@ class ExactMatrix:
 
     @classmethod
     def from_integers(cls, rows: Sequence[Mapping[int, int]], width: int) -> ExactMatrix:
-        """The same for integers that are not 0, by ascending columns."""
+        """Build from integers that are not 0, for each row ``{column: value}`` by ascending columns."""
         columns = [c for row in rows for c in row]
         values = [value for row in rows for value in row.values()]
         indptr = np.array([0, *accumulate(map(len, rows))], dtype=np.int64)
@@ -120,7 +120,7 @@ class ExactMatrix:
         )
 
     def spread(self, index: IntArray, width: int) -> ExactMatrix:
-        """The same with column c at position ``index[c]`` (ascending) of a wider matrix."""
+        """A wider matrix, with column c of this one at position ``index[c]`` (ascending)."""
         return ExactMatrix(self.indptr, index[self.columns], self.values, width)
 
     def transpose(self) -> ExactMatrix:

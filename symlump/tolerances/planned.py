@@ -8,6 +8,7 @@ from typing import Any
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import LumpingMethod
 from symlump.network.network import Network
+from symlump.network.recurrent.neural_ode import NeuralODE
 from symlump.network.recurrent.recurrent_network import RecurrentNetwork
 from symlump.ode.system import ODE
 from symlump.plan import Plan
@@ -66,6 +67,8 @@ def check_network(verb: str, subject: Any) -> None:
     ):
         return
     of_model = "; give its .ode" if isinstance(getattr(subject, "ode", None), ODE) else ""
+    if isinstance(subject, NeuralODE):
+        of_model = "; give its .ode() to merge states, or its .network to merge units of the field"
     raise MethodError(
         f"{verb} takes an ODE, a torch module or a Network; got a {type(subject).__name__}{of_model}"
     )

@@ -194,6 +194,53 @@ def test_fields_of_the_time(how: str) -> None:
     assert near.bound(0.1, [(0, 0.1)] * 3, steps=4).value >= 0
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        sl.Magnitude(0.5),
+        sl.Quantize(4),
+        sl.Hierarchical(retain=0.9),
+        sl.Dependence(retain=0.5),
+        sl.AFDE(retain=0.5),
+    ],
+    ids=lambda method: method.label,
+)
+def test_the_size_of_a_field_is_what_its_method_keeps(method: Any) -> None:
+    """Weights that are zero or rounded count as they do in any network, and factors are stored as such."""
+    torch.manual_seed(0)
+    field = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 3))
+    small = sl.compress(sl.NeuralODE(field), method)
+    assert small.retained_parameters == small.units.retained_parameters < small.parameters
+    assert small.retained <= (method.retain or 0.5)
+    assert f"{small.parameters} → {small.retained_parameters} parameters" in small.headline()
+    if isinstance(method, sl.Hierarchical):
+        held = sum(p.numel() for p in small.model.parameters())
+        assert held == small.retained_parameters
+    h = torch.randn(9, 3)
+    found = small.model(h).detach().double().numpy()
+    assert found == pytest.approx(small.units.network(h.double().numpy()), abs=1e-5)
+
+
+def test_a_share_is_one_of_what_there_was_before_states_merged() -> None:
+    """States 1 and 2 are one; what is left is no more than the share, so that no unit has to go."""
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(6, 3))
+    last = rng.normal(size=(3, 6))
+    last[1] = last[0]
+    flow = sl.NeuralODE(sl.Network.dense([first, last]))
+    small = sl.compress(flow, sl.AFDE(retain=2 / 3))
+    assert small.field.states == 2 and small.parameters == 36
+    assert small.retained_parameters == 24 and small.units.eps == 0
+    assert sl.compress(flow, sl.AFDE(retain=0.6)).retained_parameters == 20
+
+
+def test_sweeps_of_a_field_are_those_of_its_parts() -> None:
+    flow = sl.NeuralODE(sl.Network.dense([[[1.0, 2.0]], [[0.5], [-1.0]]]))
+    with pytest.raises(MethodError, match=r"give its \.ode\(\) to merge states, or its \.network"):
+        sl.sweep(flow, [0.0])
+    assert len(sl.sweep(flow.network, [0.0]).rows) == len(sl.sweep(flow.ode(), [0.0]).rows) == 1
+
+
 def test_what_is_no_vector_field_is_named() -> None:
     class Timed(Field):
         def forward(self, t: torch.Tensor, h: torch.Tensor) -> torch.Tensor:

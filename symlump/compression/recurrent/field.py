@@ -59,8 +59,8 @@ class FieldCompression(CompressionReport):
 
     @property
     def retained_parameters(self) -> int:
-        """Number of weights and biases that remain."""
-        return self.field.parameters
+        """Number of weights and biases that remain, counted as by the method that reduced the field's units."""
+        return self.units.retained_parameters
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
@@ -156,10 +156,16 @@ def compress_field(
 
     lumping = lump(field.ode(), Backward(), field.initial)
     labels = lumping.partition.labels[: field.states]
-    units = compress(merged_field(field.network, labels).rounded(), method)
+    merged = merged_field(field.network, labels).rounded()
+    if method.retain is not None:  # a share of what was there before states merged
+        share = min(1.0, method.retain * field.parameters / merged.parameters)
+        method = replace(method, retain=share)  # type: ignore[type-var]
+    units = compress(merged, method)
     small = field.of_network(units.network)
     with gradients():  # a module made inside inference_mode could never be trained
-        model = module_of_field(units.network, field.takes_time, field.uses_time, field.field)
+        model = module_of_field(
+            units.network, field.takes_time, field.uses_time, field.field, units.reduction.finish
+        )
     return FieldCompression(method, field, small, model, lumping, units)
 
 

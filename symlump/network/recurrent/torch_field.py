@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -106,11 +107,20 @@ def read_field(module: Any, states: int, inputs: int) -> tuple[Network, bool, bo
     return from_torch(module, tuple(example) if inputs else example[0]), timed, False
 
 
-def module_of_field(network: Network, timed: bool, uses_time: bool, like: Any) -> Any:
-    """A smaller field, of the kind that was given: a network, or a module that is called in the same way."""
+def module_of_field(
+    network: Network,
+    timed: bool,
+    uses_time: bool,
+    like: Any,
+    finish: Callable[[nn.Module], nn.Module],
+) -> Any:
+    """A smaller field, of the kind that was given: a network, or a module that is called in the same way.
+
+    ``finish`` gives a module the layers that the method stores.
+    """
     if not isinstance(like, nn.Module):
         return network
-    module = to_torch(network)
+    module = finish(to_torch(network))
     weight = next(like.parameters(), torch.zeros(1))
     made = TimedField(module, uses_time) if timed else module
     return made.to(weight.device).train(like.training)

@@ -145,6 +145,26 @@ def test_public_nouns_and_verbs_have_an_example():
             assert ">>>" in inspect.getdoc(found), name
 
 
+def imported(node):
+    """The modules of the package that a statement imports, however it says so."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        assert not node.level, "imports name the whole module"
+        names = [str(node.module)]
+        if node.module == "symlump":
+            names = [f"symlump.{alias.name}" for alias in node.names]
+    else:
+        names = []
+    return [name for name in names if name.startswith("symlump.")]
+
+
+def test_every_way_to_import_is_seen():
+    for line in ("import symlump.cli.main", "from symlump import cli", "from symlump.cli import x"):
+        (module,) = imported(ast.parse(line).body[0])
+        assert module.split(".")[1] == "cli"
+
+
 def test_rooms_import_what_is_below():
     """Imports inside functions count, too."""
     rooms = {path.name for path in (ROOT / "symlump").iterdir() if path.is_dir()} - {"__pycache__"}
@@ -153,17 +173,11 @@ def test_rooms_import_what_is_below():
         for path in (ROOT / "symlump" / room).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for node in ast.walk(tree):
-                if not isinstance(node, ast.ImportFrom) or not str(node.module).startswith(
-                    "symlump."
-                ):
-                    continue
-                other = str(node.module).split(".")[1]
-                if other in rooms - below - {room}:
-                    assert (room, other) in WHEN_ASKED and node not in tree.body, (
-                        path,
-                        node.lineno,
-                        other,
-                    )
+                for module in imported(node):
+                    other = module.split(".")[1]
+                    if other in rooms - below - {room}:
+                        asked = (room, other) in WHEN_ASKED and node not in tree.body
+                        assert asked, (path, node.lineno, other)
 
 
 def test_folders_of_a_room_do_not_import_in_circles():
@@ -224,6 +238,11 @@ def test_no_two_classes_have_one_name():
         if path.name != "check.py":
             assert name not in found, (name, path, found[name])
             found[name] = path
+    nouns = {*symlump.__all__, "Affine", "Arithmetic", "Chain", "FloatArithmetic", "Step"}
+    for path in sorted((ROOT / "symlump").rglob("*.py")):  # nor does a private one hide a noun
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and path.name != "check.py":
+                assert node.name[1:] not in nouns, (node.name, path)
 
 
 #: What ends like a participle and is none, or is the word for what is returned.

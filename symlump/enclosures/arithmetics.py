@@ -86,7 +86,7 @@ class Arithmetic(ABC):
         return Interval(self.lower(a), self.upper(a)).ball()
 
 
-class _FloatArithmetic(Arithmetic):
+class _OutwardFloats(Arithmetic):
     """Intervals of float64, rounded outward; whole arrays at a time."""
 
     name = "float64 intervals, rounded outward"
@@ -289,7 +289,7 @@ def arithmetic(name: str) -> Arithmetic:
 
 
 _KINDS: dict[str, Arithmetic] = {
-    "float64": _FloatArithmetic(),
+    "float64": _OutwardFloats(),
     "flint": _FlintArithmetic(),
     "mpmath": _MpmathArithmetic(),
 }

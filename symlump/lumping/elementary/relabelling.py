@@ -77,7 +77,7 @@ def relabel(
     else:
         used = equations.select(rows).monomials.variables - len(ode)
         needed = generators.needed(used[used >= 0])
-    images = _Images(generators, labels, count)
+    images = _NewSymbols(generators, labels, count)
     for batch in generators.batches:
         members = batch.members[needed[batch.members]]
         if members.size:
@@ -119,7 +119,7 @@ def without_zeros(equations: Polynomials, generators: Generators) -> Polynomials
     )
 
 
-class _Images:
+class _NewSymbols:
     """What becomes of every symbol: ``scale`` times a new symbol, if it has one, times further factors.
 
     New symbols are numbered so: the ``count`` variables; then one for each function k, used where k is the

@@ -34,14 +34,14 @@ class GradientFingerprints(Fingerprints):
     def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
         self.prime, self._count = prime, len(ode)
         symbols = generator.integers(1, prime, size=len(ode), dtype=np.uint64)
-        self._chain: _Chain | None = None
+        self._chain: _ChainRule | None = None
         if ode.generators is not None:
             values = ValueFingerprints(ode, prime)
             values.evaluate(symbols, np.arange(len(ode)))
             symbols = values.symbols
             if not symbols.all():  # by chance: monomials are divided by their factors
                 raise VanishingDenominator("a symbol is 0 at this point")
-            self._chain = _Chain(ode.generators, values)
+            self._chain = _ChainRule(ode.generators, values)
         self._table, self._columns = ode.monomials, ode.columns
         self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
         self._coefficients = ode.coefficients.residues(prime)
@@ -111,7 +111,7 @@ class GradientFingerprints(Fingerprints):
         return reach + np.bincount(row[inner], weights=weights, minlength=self._count)
 
 
-class _Chain:
+class _ChainRule:
     """∂f/∂s of all functions by the symbols in their arguments, at a point: the chain rule."""
 
     def __init__(self, generators: Generators, values: ValueFingerprints) -> None:

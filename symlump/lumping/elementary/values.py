@@ -29,7 +29,7 @@ from symlump.ode.monomials import Monomials, ranges
 from symlump.ode.system import ODE
 
 
-class _Network:
+class _Layers:
     """The polynomials of a system over one table of monomials, and its functions in batches."""
 
     def __init__(self, ode: ODE, prime: int) -> None:
@@ -133,7 +133,7 @@ class ValueFingerprints(Fingerprints):
     """The equations where every variable has the weight of its block."""
 
     def __init__(self, ode: ODE, prime: int) -> None:
-        self.prime, self._net = prime, _Network(ode, prime)
+        self.prime, self._net = prime, _Layers(ode, prime)
         net = self._net
         self.symbols = np.zeros(net.count + net.functions, dtype=np.uint64)
         self.inside = np.zeros(net.arguments, dtype=np.uint64)

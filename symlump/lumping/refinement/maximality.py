@@ -63,7 +63,9 @@ def splits(
         If ``final`` is not the coarsest equivalence inside ``initial``.
     """
     members = final.representatives.tolist()
-    quotient = (_Forward if method.direction == "forward" else _Backward)(ode, method, final)
+    quotient = (_ForwardColumns if method.direction == "forward" else _BackwardColumns)(
+        ode, method, final
+    )
     blocks = _Blocks(initial.labels[final.representatives].tolist(), quotient.weights)
     fresh, rounds = list(blocks.members), list[list[Split]]()
     while fresh:
@@ -134,7 +136,7 @@ class _Blocks:
         return moves
 
 
-class _Forward:
+class _ForwardColumns:
     """Coefficients of ∂g_T/∂y_i, by (a member of T, monomial), for the quotient y' = g(y)."""
 
     def __init__(self, ode: PolynomialODE, method: Equivalence, final: Partition) -> None:
@@ -162,7 +164,7 @@ class _Forward:
         return found
 
 
-class _Backward:
+class _BackwardColumns:
     """Coefficients of g_i over blocks, by (None, monomial in members of blocks), for y' = g(y)."""
 
     def __init__(self, ode: PolynomialODE, method: Equivalence, final: Partition) -> None:

@@ -219,12 +219,12 @@ def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: boo
     last = units + now.reduced.lower.shape[-1]
     relative = gamma(2 * n * n + forms.middle.shape[-1] + 16)
     error = grow(forms.error, forms.terms + 16)
-    reduced = _Affine(forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last])
+    reduced = _Forms(forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last])
     own = _composed(how.reduced, now.reduced, reduced, squared, relative)
     if not units:
         return (*own, np.zeros((own[2].shape[0], 0)))
-    whole = _Affine(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
-    difference = _Affine(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
+    whole = _Forms(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
+    difference = _Forms(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
     matrix, constant, radius = _composed(how.original, now.original, whole, squared, relative)
     # Both are functions of the same inputs here, so the coefficients of h and s·ĥ_p cancel before any
     # absolute value is taken.
@@ -247,7 +247,7 @@ def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: boo
 
 
 @dataclass(frozen=True, eq=False)
-class _Affine:
+class _Forms:
     """middle + Σ sides·t ± error."""
 
     middle: FloatArray
@@ -261,7 +261,7 @@ class _Affine:
 
 
 def _composed(
-    phi: Curve, z: Interval, inner: _Affine, squared: bool, relative: float
+    phi: Curve, z: Interval, inner: _Forms, squared: bool, relative: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """φ of an affine function: matrix, constant and radius."""
     reach, error = inner.reach, inner.error
@@ -288,9 +288,9 @@ def _composed(
 def _close(
     stage: Stage,
     how: Activated,
-    difference: _Affine,
-    whole: _Affine,
-    reduced: _Affine,
+    difference: _Forms,
+    whole: _Forms,
+    reduced: _Forms,
     squared: bool,
     relative: float,
 ) -> _Made:

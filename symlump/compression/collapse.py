@@ -33,6 +33,11 @@ FLOORS = (1 / 8, 1 / 4, 1 / 2)
 
 #: Outputs whose spread is less than this share of the original's stand still, except for rare inputs.
 STILL = 0.05
+#: Outputs that are apart by less than this share of their size are the same up to rounding.
+_ROUNDING = 1e-13
+
+#: What is said where the original's own outputs stand still.
+BLIND = "the original's outputs are the same for all inputs that were stated or drawn: give inputs that differ"
 #: Above this share few inputs are enough to say that they do not.
 _CLEARLY = 4 * STILL
 
@@ -80,6 +85,24 @@ class OutputWatch:
         with np.errstate(all="ignore"):
             y = network.flat(*self._few)
             return float(np.abs(y - np.median(y, axis=0)).mean(axis=0).max())
+
+    @cached_property
+    def is_blind(self) -> bool:
+        """Whether not even the original's outputs move: then these inputs tell nothing apart.
+
+        Examples
+        --------
+        >>> net = Network.dense([[[1.0]], [[1.0]]])
+        >>> [OutputWatch(net, (np.array([[1.0], [x]]),)).is_blind for x in (1.0, 2.0)]
+        [True, False]
+        """
+        return self._glance._stands_still and self._stands_still
+
+    @cached_property
+    def _stands_still(self) -> bool:
+        with np.errstate(all="ignore"):
+            y = self.network.flat(*self._few)
+        return bool((np.ptp(y, axis=0) <= _ROUNDING * np.abs(y).max(axis=0)).all())
 
     def moves(self, network: Network) -> bool:
         """Whether the outputs of a smaller network depend on the inputs, if the original's do."""

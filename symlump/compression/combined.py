@@ -15,7 +15,7 @@ from symlump.compression.baselines.quantize import Quantize, stored_numbers
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.dependences.dependence import Dependence
 from symlump.compression.images import Images
-from symlump.compression.inputs import Inputs, assume_inputs, check_inputs, samples_of
+from symlump.compression.inputs import Inputs, advice, assume_inputs, check_inputs, samples_of
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.moments import Normal
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
@@ -258,11 +258,25 @@ class CombinedPlan(NetworkPlan):
         change, recipe = min(tried, key=lambda pair: max(pair[0], _ROUNDING))
         found = self._made(recipe, target, deciding=False)
         note = f"{recipe}; the best of {len(tried)} that were tried"
-        note = "; ".join(filter(None, (note, found.note)))
-        gap = change if found.equations is None else found.defect
+        note = "; ".join(filter(None, (note, self._advised(found.note))))
+        if found.equations is None:
+            gap, measure = change, f"{self._measure}; δ is the same"
+        else:
+            gap, measure = (
+                found.defect,
+                f"{self._measure}; δ is the 2-norm of the change of the coefficients",
+            )
         return change, replace(
-            found, eps=change, defect=gap, note=note, measure=self._measure, method=None
+            found, eps=change, defect=gap, note=note, measure=measure, method=None
         )
+
+    def _advised(self, note: str) -> str:
+        """What a method said, with the advice to give samples, if it is one, as that of this method."""
+        if self._inputs is not None:
+            return note
+        for method in ("AFDE", "Dependence"):
+            note = note.replace(advice(self.network, method), "").strip("; ")
+        return "; ".join(filter(None, (note, advice(self.network, "Combined"))))
 
     def _recipes(self, target: int) -> Iterator[Recipe]:
         """What may have a size; simple ones first."""

@@ -116,7 +116,11 @@ class Compression(LayerwiseReport):
 
     @property
     def defect(self) -> float:
-        """The defect δ: the 2-norm of what the coefficients were changed by."""
+        """The defect δ: the 2-norm of what the coefficients were changed by.
+
+        Where a method changes no equation, as linear dependence, it is the root mean square change of the
+        outputs relative to their spread; ``measure`` says so.
+        """
         return self.reduction.defect
 
     @property

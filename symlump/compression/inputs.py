@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any, TypeAlias
 
@@ -23,6 +23,9 @@ Inputs: TypeAlias = Any
 #: Numbers that the largest value on a grid may have, all samples together; and at least so many samples.
 _NUMBERS = 1 << 23
 _FEWEST = 128
+_COMPLEX = (
+    "samples are complex; inputs are real numbers, so give their real and imaginary parts as two"
+)
 #: Of so many inputs it is said that samples help.
 _MANY = 64
 
@@ -40,6 +43,21 @@ def check_inputs(inputs: Inputs, method: str) -> None:
         raise MethodError(
             f"{method} takes inputs=… as an array of shape (samples, …), a tensor, a DataLoader, or a "
             f"distribution, Normal(mean, covariance) or Images(); got a {type(inputs).__name__}"
+        )
+
+
+def refuse_overflow(layer: str, consequence: str, *found: FloatArray) -> None:
+    """Raise if what was computed of a layer's values is not finite.
+
+    Raises
+    ------
+    MethodError
+        With what to state instead.
+    """
+    if not all(np.isfinite(part).all() for part in found):
+        raise MethodError(
+            f"layer {layer!r} overflows on these inputs, so that {consequence}; state how large inputs are, as "
+            "in inputs=Normal(mean, covariance), or give samples of them"
         )
 
 
@@ -153,8 +171,18 @@ def as_parts(given: Any, count: int) -> tuple[Any, ...]:
         batches = [b for b in given if isinstance(b, list | tuple) and len(b) >= count]
         if batches:
             parts = ([as_samples(b[k]) for b in batches] for k in range(count))
-            return tuple(np.concatenate(part) for part in parts)
+            return tuple(map(_put_together, parts))
     return (given,)
+
+
+def _put_together(batches: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Batches one after the other."""
+    shapes = sorted({str(batch.shape[1:]) for batch in batches})
+    if len(shapes) > 1 or not batches[0].ndim:
+        raise MethodError(
+            f"samples in batches have one shape behind the number of samples; got {' and '.join(shapes)}"
+        )
+    return np.concatenate(batches)
 
 
 def _is_loader(given: Any) -> bool:
@@ -168,19 +196,31 @@ def as_samples(given: Any) -> npt.NDArray[Any]:
     Raises
     ------
     MethodError
-        If they are no numbers in one array.
+        If they are no real numbers in one array.
     """
     if hasattr(given, "detach"):
+        if given.is_complex():
+            raise MethodError(_COMPLEX)
         return np.asarray(given.detach().cpu().double().numpy())
+    if isinstance(given, Mapping):
+        key = next(iter(given), "x")
+        raise MethodError(
+            "samples are arrays, and batches arrays or tuples of them; these are dicts; give one array, as in "
+            f"torch.cat([batch[{key!r}] for batch in loader])"
+        )
     if hasattr(given, "__array__") or isinstance(given, list | tuple):
         try:
-            return np.asarray(given, dtype=np.float64)
+            array = np.asarray(given)
+            reals = array if array.dtype.kind == "c" else np.asarray(array, dtype=np.float64)
         except (TypeError, ValueError):
             raise MethodError(
                 "samples are numbers, as many of each; of several inputs, or outputs, give a tuple"
             ) from None
+        if reals.dtype.kind == "c":
+            raise MethodError(_COMPLEX)
+        return reals
     if _is_loader(given):
         batches = [as_samples(b[0] if isinstance(b, list | tuple) else b) for b in given]
         if batches:
-            return np.concatenate(batches)
+            return _put_together(batches)
     raise MethodError("inputs=… has no samples")

@@ -125,6 +125,14 @@ def test_data_without_targets_serves_methods_that_look_at_inputs(capsys, folder,
     assert code == 2 and "data with targets" in err
 
 
+def test_a_number_that_is_not_finite_is_named_by_its_place(capsys, folder):
+    table = np.loadtxt(folder / "data.csv", delimiter=",")
+    table[3, 1] = np.nan
+    np.savetxt(folder / "hole.csv", table, delimiter=",")
+    code, _, err = compress(capsys, folder, "--retain", "0.5", "--data", folder / "hole.csv")
+    assert code == 2 and "hole.csv: nan in column 2 of sample 4" in err
+
+
 def test_what_is_no_array_of_samples(capsys, folder):
     np.save(folder / "odd.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(folder / "flat.npy", np.zeros(6))

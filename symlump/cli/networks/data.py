@@ -56,11 +56,19 @@ def read_data(file: str, network: Network) -> Data:
         raise FileFormatError(f"{path} cannot be read as a table of numbers: {reason}") from None
     width = table.shape[1]
     labelled = outputs > 1 and width == inputs + 1
-    if not (labelled or width in (inputs, inputs + outputs)) or not np.isfinite(table).all():
-        classes = ", or one class number," if outputs > 1 else ","
+    if labelled or width in (inputs, inputs + outputs):
+        odd = np.argwhere(~np.isfinite(table))
+        if len(odd):
+            row, column = (odd[0] + 1).tolist()
+            raise FileFormatError(
+                f"{path}: {table[row - 1, column - 1]:g} in column {column} of sample {row}; samples are "
+                "finite numbers"
+            )
+    else:
+        classes = ", or one class number" if outputs > 1 else ""
         raise FileFormatError(
             f"{path} has {width} columns; this network needs {inputs} inputs in each row, and behind them "
-            f"nothing, or {outputs} targets{classes} all finite numbers"
+            f"nothing, or {outputs} targets{classes}"
         )
     parts = split_inputs(network, table[:, :inputs])
     given = parts[0] if len(parts) == 1 else tuple(parts)

@@ -15,7 +15,13 @@ from symlump.compression.baselines.pruning import (
     largest,
     largest_gone,
 )
-from symlump.compression.inputs import Inputs, assume_inputs, check_inputs, samples_of
+from symlump.compression.inputs import (
+    Inputs,
+    advice,
+    assume_inputs,
+    check_inputs,
+    samples_of,
+)
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
@@ -117,4 +123,5 @@ class Magnitude(CompressionMethod):
         whole = PrunedPart.of_layers(network) if layerwise else (PrunedPart.of_network(network),)
         assumed = assume_inputs(network) if self.inputs is None else self.inputs
         seen = samples_of(assumed, network) if self.refit else None
-        return Pruning(network, whole, choose, "|W|", seen)
+        helps = advice(network, "Magnitude") if self.inputs is None else ""
+        return Pruning(network, whole, choose, "|W|", seen, helps)

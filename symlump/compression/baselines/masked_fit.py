@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 from scipy.linalg import solve
 
+from symlump.compression.inputs import refuse_overflow
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
-from symlump.errors import MethodError
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
 from symlump.network.nodes import Affine, Input
@@ -92,11 +92,7 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
             x = own if layer.bias is None else np.column_stack([own, np.ones(len(own))])
             moments[number] += x.T @ x
             towards[number] += x.T @ aims[:, units]
-    if not all(np.isfinite(part).all() for part in (moments, *towards)):
-        raise MethodError(
-            f"layer {layer.name!r} overflows on these inputs, so that what pruning left cannot be refitted; "
-            "state how large inputs are, as in inputs=Normal(mean, covariance), or give samples of them"
-        )
+    refuse_overflow(layer.name, "what pruning left cannot be refitted", moments, *towards)
     for gram, right, units in zip(moments, towards, groups, strict=True):
         ridge = max(_RIDGE * float(np.trace(gram)) / width, _LEAST)
         gram[np.diag_indices(width)] += ridge

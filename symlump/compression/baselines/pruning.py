@@ -81,6 +81,8 @@ class Pruning(NetworkPlan):
         What is compared, as a formula.
     fitted_on : sequence of ndarray, optional
         Samples of each input on which the weights that are left are fitted; None leaves them.
+    advice : str
+        What a fitted result adds where these samples were drawn.
     """
 
     network: Network
@@ -88,6 +90,7 @@ class Pruning(NetworkPlan):
     choose: Callable[[tuple[int, ...]], tuple[list[Mask], float]]
     score: str
     fitted_on: Sequence[FloatArray] | None = None
+    advice: str = ""
 
     @property
     def most(self) -> float:
@@ -105,7 +108,14 @@ class Pruning(NetworkPlan):
         if self.fitted_on is None:
             return found
         fitted = fit_masked(self.network, found.network, self.fitted_on)
-        return replace(found, network=fitted, measure=f"{measure}; what is left is refitted")
+        alone = [
+            layer.name for layer in found.network.layers if layer.weight_name or layer.bias_name
+        ]
+        kept = f"shared weights are not refitted: {', '.join(alone)}" if alone else ""
+        note = "; ".join(filter(None, (kept, self.advice)))
+        return replace(
+            found, network=fitted, note=note, measure=f"{measure}; what is left is refitted"
+        )
 
     def size(self, eps: float) -> int:
         """Weights that are not masked, and what always stays."""

@@ -14,7 +14,7 @@ from symlump.compression.baselines.pruning import (
     holding,
     largest_gone,
 )
-from symlump.compression.inputs import Inputs, check_inputs, samples_of
+from symlump.compression.inputs import Inputs, check_inputs, refuse_overflow, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod
@@ -107,6 +107,7 @@ class Wanda(CompressionMethod):
         given = samples_of(self.inputs, network, all_given=not grids)
         together = _norms_together(network, given)
 
+        @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
             values = dict(zip((node.name for node in network.inputs), given, strict=True))
             masks: dict[str, Mask] = {}
@@ -119,6 +120,7 @@ class Wanda(CompressionMethod):
                     if name not in masks:
                         norms = together.get(name, _norms(values[node.inputs[0]]))
                         scores[name] = _scores(node, norms)
+                        refuse_overflow(node.name, "its weights cannot be weighed", scores[name])
                         masks[name] = _mask(scores[name], budgets[len(masks)] // node.units)
                     node = replace(node, weight=np.where(masks[name], node.weight, 0.0))
                 values[node.name] = evaluate(node, *(values[name] for name in node.inputs))

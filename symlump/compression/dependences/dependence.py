@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from symlump.compression.collapse import OutputWatch
+from symlump.compression.collapse import BLIND, OutputWatch
 from symlump.compression.dependences.elimination import Readers, eliminate
 from symlump.compression.dependences.exact_dependence import reduce_exactly
 from symlump.compression.dependences.kept_units import KeptWeights
@@ -166,7 +166,8 @@ class Dependence(CompressionMethod):
     def measure(self) -> str:
         """What ε bounds, in words, with its unit."""
         return (
-            f"ε is what a layer may change the outputs by, {_UNITS[self.relative_to or 'output']}"
+            f"ε is what a layer may change the outputs by, {_UNITS[self.relative_to or 'output']}; "
+            "δ is the share of their spread by which they change in all"
         )
 
     def plan(self, network: Network) -> Plan[Reduction]:
@@ -332,7 +333,8 @@ class _Orders(NetworkPlan):
             units = self.ties.units[layer.name]
             where[groups[units] != units] = -1
             maps.append(where)
-        note = "" if self.method.inputs is not None else advice(network, "Dependence")
+        helps = "" if self.method.inputs is not None else advice(network, "Dependence")
+        note = "; ".join(filter(None, (BLIND if self.watch.is_blind else "", helps)))
         return Reduction(
             small,
             tuple(maps),

@@ -17,7 +17,7 @@ from symlump.compression.hierarchical.block_fit import Fit, decade
 from symlump.compression.hierarchical.hmatrix import HMatrix
 from symlump.compression.hierarchical.matrix_checks import check_leaf_size, check_order
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
-from symlump.compression.inputs import Inputs, check_inputs, samples_of
+from symlump.compression.inputs import Inputs, check_inputs, refuse_overflow, samples_of
 from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
@@ -180,7 +180,8 @@ class Hierarchical(CompressionMethod):
             return {}, {}
         grids = any(len(shape) > 1 for shape in network.shapes.values())
         samples = samples_of(self.inputs, network, all_given=not grids)
-        values = forward(network, samples)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            values = forward(network, samples)
         arriving: dict[str, list[FloatArray]] = {}
         biased: dict[str, bool] = {}
         for layer, number in zip(network.layers, holders(network.layers), strict=True):
@@ -192,9 +193,12 @@ class Hierarchical(CompressionMethod):
         moments: Arriving = {}
         for name, parts in arriving.items():
             h = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            refuse_overflow(name, "its error cannot be weighed", h)
             means[name] = h.mean(axis=0) if biased[name] else np.zeros(h.shape[1])
-            about = h - means[name]
-            moments[name] = about.T @ about / len(h)
+            with np.errstate(over="ignore", invalid="ignore"):
+                about = h - means[name]
+                moments[name] = about.T @ about / len(h)
+            refuse_overflow(name, "its error cannot be weighed", moments[name])
         return means, moments
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.compression.collapse import OutputWatch
+from symlump.compression.collapse import BLIND, OutputWatch
 from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
@@ -287,9 +287,10 @@ class UnitPlan(NetworkPlan):
             left = self.merging.undone(eps)
         merges = "1 merge" if left == 1 else f"{left} merges"
         said = f"{merges} within ε left out, as the size allows (up_to={method.up_to or 0:g})"
+        blind = BLIND if eps and method.uses_inputs and self.watch.is_blind else ""
         idle = eps == 0 or method.inputs is not None or not method.uses_inputs
         helps = "" if idle else advice(self.network, "AFDE")
-        return "; ".join(filter(None, (said * bool(left), helps)))
+        return "; ".join(filter(None, (said * bool(left), blind, helps)))
 
     @cached_property
     def _stated(self) -> tuple[Values, tuple[FloatArray, ...]]:

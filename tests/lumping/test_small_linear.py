@@ -117,7 +117,7 @@ def test_words_are_used(monkeypatch):
     matrix, space = hidden(np.random.default_rng(3), 9, 4, 5)
     terms = Terms.of(linear_system(matrix)[0])
     start = [{c: v for c, v in enumerate(space[0]) if v}]
-    assert small_systems.close_small(terms, start) is not None and used
+    assert small_systems.close_small(terms, start, 9) is not None and used
 
 
 def defect_by_definition(system, basis, start):

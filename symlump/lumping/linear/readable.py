@@ -60,27 +60,36 @@ def integer_rows(basis: ExactMatrix) -> list[Row]:
     ]
 
 
-def readable_rows(rows: list[Row]) -> list[Row]:
-    """Readable rows from rows of coprime integers, each with a column in which no other row has an entry."""
+def readable_rows(rows: list[Row], sizes: Sequence[int] | None = None) -> list[Row]:
+    """Readable rows from rows of coprime integers, each with a column in which no other row has an entry.
+
+    Parameters
+    ----------
+    rows : list of dict
+    sizes : list of int, optional
+        How many variables each column stands for; default: one.
+    """
     result: list[Row] = []
     if any(value < 0 for row in rows for value in row.values()):
         for part in _components(rows):
             if len(part) > 1 and any(value < 0 for row in part for value in row.values()):
-                part = nonnegative(part) or shorter(part)
+                part = nonnegative(part, sizes) or shorter(part)
             result += part
     else:
         result += rows
-    result = [_primitive(row) for row in result]
+    result = [_primitive(row, sizes) for row in result]
     result.sort(key=lambda row: (list(row), list(row.values())))
     return result
 
 
-def _primitive(row: Row) -> Row:
+def _primitive(row: Row, sizes: Sequence[int] | None) -> Row:
     """Coprime integers, most of them positive, in ascending columns."""
     divisor = gcd(*row.values())
-    positive = [value > 0 for value in row.values()].count(True)
-    if 2 * positive < len(row) or (2 * positive == len(row) and row[min(row)] < 0):
-        divisor = -divisor
+    if min(row.values()) < 0:
+        size = {c: 1 for c in row} if sizes is None else {c: sizes[c] for c in row}
+        balance = sum(size[c] if value > 0 else -size[c] for c, value in row.items())
+        if balance < 0 or (balance == 0 and row[min(row)] < 0):
+            divisor = -divisor
     if divisor == 1:
         return {c: row[c] for c in sorted(row)}
     return {c: row[c] // divisor for c in sorted(row)}
@@ -105,7 +114,7 @@ def _components(rows: Sequence[Row]) -> Iterator[list[Row]]:
     yield from groups.values()
 
 
-def nonnegative(rows: list[Row]) -> list[Row] | None:
+def nonnegative(rows: list[Row], sizes: Sequence[int] | None = None) -> list[Row] | None:
     """Extreme rays of the nonnegative vectors in the span of the rows, as many as there are rows.
 
     None where these do not span it, or where the rows are too many for linear programs.
@@ -125,7 +134,7 @@ def nonnegative(rows: list[Row]) -> list[Row] | None:
         signs = _signs(list(directions), len(rows))
         if signs is not None:
             try:
-                return _sparsest(rows, signs, list(directions))
+                return _sparsest(rows, signs, list(directions), sizes)
             except TooManyRaysError:
                 pass
     exact = np.array(list(directions), dtype=object)
@@ -165,7 +174,10 @@ def _signs(directions: list[tuple[int, ...]], size: int) -> list[int] | None:
 
 
 def _sparsest(
-    rows: list[Row], signs: list[int], directions: list[tuple[int, ...]]
+    rows: list[Row],
+    signs: list[int],
+    directions: list[tuple[int, ...]],
+    sizes: Sequence[int] | None,
 ) -> list[Row] | None:
     """The sparsest independent rays, from all of them; None where they do not span the rows.
 
@@ -182,8 +194,12 @@ def _sparsest(
     candidates = []
     for ray in extreme_rays(len(rows), mixed):
         weights = [sign * weight for sign, weight in zip(signs, ray, strict=True)]
-        row = _primitive(_combination(weights, rows))
-        candidates.append((len(row), sum(row.values()), list(row.items()), ray))
+        row = _primitive(_combination(weights, rows), sizes)
+        size, total = len(row), sum(row.values())
+        if sizes is not None:
+            size = sum(sizes[c] for c in row)
+            total = sum(sizes[c] * value for c, value in row.items())
+        candidates.append((size, total, list(row.items()), ray))
     if len(candidates) < len(rows):
         return None
     chosen: list[Row] = []

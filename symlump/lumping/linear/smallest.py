@@ -25,9 +25,10 @@ from symlump.lumping.linear.readable import integer_rows, readable, readable_row
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
+from symlump.lumping.linear.spaces.merged import Merged
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import small_quotient
-from symlump.lumping.linear.spaces.small_terms import Terms
+from symlump.lumping.linear.spaces.small_terms import Row, Terms
 from symlump.lumping.lumping import Lumping
 from symlump.ode.exact import ExactArray, prime_for
 from symlump.ode.polynomial import PolynomialODE
@@ -88,25 +89,35 @@ def lump_small(
     for form in forms.values():
         shared = lcm(*(value.denominator for value in form.values()))
         start.append({index[name]: int(value * shared) for name, value in form.items()})
-    closure = close_small(terms, start)
+    merged = Merged.of(terms, start)
+    closure = close_small(merged.terms, merged.start, len(merged.blocks))
     if closure is None:
         return None
-    rows = readable_rows(closure.rows)
-    matrix = ExactMatrix.from_integers(rows, len(ode))
-    quotient = ode
-    if len(rows) < len(ode):  # else they are the variables
-        try:
-            quotient = small_quotient(terms, rows, row_names(ode, matrix), ode)
-        except FailureError:  # products of long combinations; in the echelon basis there are none
-            matrix = ExactMatrix.from_rows(closure.rows, len(ode)).primitive()
-            rows = integer_rows(matrix)
-            quotient = small_quotient(terms, rows, row_names(ode, matrix), ode)
+    rows = closure.rows
+    if len(rows) < len(merged.blocks):  # else they are the sums over blocks
+        rows = readable_rows(rows, merged.sizes)
+    try:
+        matrix, quotient = _by_rows(ode, merged, rows)
+    except FailureError:  # products of long combinations; in the echelon basis there are none
+        matrix, quotient = _by_rows(ode, merged, closure.rows)
     steps = tuple(
         (parent, tuple((names[v], power) for v, power in factors))
         for parent, factors in closure.steps
     )
     why = Derivation(forms, tuple(closure.kept), closure.prime, steps)
     return LinearLumping(ode, matrix, quotient, purpose(forms), method, why)
+
+
+def _by_rows(
+    ode: PolynomialODE, merged: Merged, rows: list[Row]
+) -> tuple[ExactMatrix, PolynomialODE]:
+    """Rows in what a system was merged to: in its variables, and the quotient."""
+    matrix = ExactMatrix.from_integers(merged.expanded(rows), len(ode))
+    if len(rows) == len(ode):  # the variables themselves
+        return matrix, ode
+    names = row_names(ode, matrix)
+    parameters = [name for name in ode.parameters if name in names] if ode.parameters else []
+    return matrix, small_quotient(merged.terms, rows, names, parameters)
 
 
 def partition_lumping(

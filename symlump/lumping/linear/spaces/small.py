@@ -205,7 +205,7 @@ class SmallClosure:
     prime: int
 
 
-def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
+def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure | None:
     """Add the coefficients of the gradient of r·q, for rows r of the space, until none is missing.
 
     A row is taken as it was when it was added, less what was there before. *Why the same steps
@@ -215,25 +215,32 @@ def close_small(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
     What is found modulo primes is lifted to Q, and proved there; None where they do not do.
 
     Linear systems whose rows fill up are closed in arrays.
+
+    Parameters
+    ----------
+    terms : Terms
+    start : sequence of dict
+    most : int
+        Of how many variables all rows are combinations; so many rows are these variables.
     """
     for primes in _MODULI:
         if not all(terms.scale % prime for prime in primes):
             break
         try:
-            space, closure = _close_rows(terms, start, primes)
+            space, closure = _close_rows(terms, start, primes, most)
         except ValueError:  # no inverse
             break
         if closure is None:
             break
-        if len(closure.rows) == len(terms.equations):
+        if len(closure.rows) == most:
             return closure
         rows = lift_rows([space.reduced()], [space.modulus])
         if rows is not None and _is_closed(terms, start, rows, space.modulus):
             return replace(closure, rows=rows)
-    return None if terms.matrix is None else _close_arrays(terms, start)
+    return None if terms.matrix is None else _close_arrays(terms, start, most)
 
 
-def _close_arrays(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
+def _close_arrays(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure | None:
     spaces: list[dict[int, Row]] = []
     moduli: list[int] = []
     first: SmallClosure | None = None
@@ -243,7 +250,7 @@ def _close_arrays(terms: Terms, start: Sequence[Row]) -> SmallClosure | None:
         space, closure = _powers_modulo(terms, start, prime)
         if first is None:
             first = closure
-        if len(closure.rows) == len(terms.equations):
+        if len(closure.rows) == most:
             return closure
         spaces.append(space)
         moduli.append(prime)
@@ -324,7 +331,7 @@ def _powers_modulo(
 
 
 def _close_rows(
-    terms: Terms, start: Iterable[Row], primes: Sequence[int]
+    terms: Terms, start: Iterable[Row], primes: Sequence[int], most: int
 ) -> tuple[ModularRows, SmallClosure | None]:
     """In dictionaries, modulo the product of some primes; no closure where that is too much work.
 
@@ -339,8 +346,8 @@ def _close_rows(
             found.append(fresh)
             kept.append(i)
     steps: list[tuple[int, Factors]] = []
-    done, size = 0, len(terms.equations)
-    while done < len(found) < size:
+    done = 0
+    while done < len(found) < most:
         before = space.work
         for monomial, vector in terms.gradient(found[done]):
             fresh = space.add(vector)
@@ -351,9 +358,9 @@ def _close_rows(
             return space, None
         if terms.matrix is not None:
             # What may still come, at the cost of the last row, against all of it in arrays.
-            saved = min(size - len(found), 2 * len(found)) * (space.work - before - _ARRAY_ROW)
+            saved = min(most - len(found), 2 * len(found)) * (space.work - before - _ARRAY_ROW)
             if saved > _ARRAYS + _ARRAY_ROW * len(found):
                 return space, None
         done += 1
-    # Where there are as many rows as columns, so they are.
+    # Where there are as many rows as variables, so they are.
     return space, SmallClosure([{c: 1} for c in sorted(space.rows)], kept, steps, primes[0])

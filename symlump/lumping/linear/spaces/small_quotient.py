@@ -6,7 +6,8 @@ that column; the few that have none are inverted together, on columns that are n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import gcd, lcm
 
 import numpy as np
@@ -115,7 +116,7 @@ def _without(line: tuple[Row, Row], other: tuple[Row, Row], column: int) -> tupl
 
 
 def small_quotient(
-    terms: Terms, rows: Sequence[Row], names: Sequence[str], ode: PolynomialODE
+    terms: Terms, rows: Sequence[Row], names: Sequence[str], parameters: Sequence[str]
 ) -> PolynomialODE:
     """The system that the rows obey.
 
@@ -124,6 +125,8 @@ def small_quotient(
     FailureError
         If multiplying out takes more than three million steps.
     """
+    if all(len(row) == 1 and 1 in row.values() for row in rows):
+        return _part(terms, [next(iter(row)) for row in rows], names, parameters)
     forms, below = small_section(rows)
     expanded = _expanded(terms.monomials, forms)
     left = [[(m, value) for m, value in equation if m in expanded] for equation in terms.equations]
@@ -135,15 +138,36 @@ def small_quotient(
                 for factors, weight in expanded[m]:
                     equation[factors] = equation.get(factors, 0) + value * weight
         found.append(equation)
-    single = {ode.variables[next(iter(row))] for row in rows if len(row) == 1}
-    parameters = [name for name in ode.parameters if name in single and name in names]
+    # The order of a table of monomials: by length, then by variables, then by powers.
+    table = sorted(
+        {factors for equation in found for factors, value in equation.items() if value},
+        key=lambda factors: (len(factors), [v for v, _ in factors], [e for _, e in factors]),
+    )
+    place = {factors: k for k, factors in enumerate(table)}
+    equations = [
+        sorted([(place[factors], value) for factors, value in equation.items() if value])
+        for equation in found
+    ]
     degree = 0
     if below != 1:
         degree = max(
             (sum(e for _, e in factors) for p in expanded.values() for factors, _ in p), default=0
         )
     scales = [terms.scale * below**k for k in range(degree + 1)]  # by degree
-    return _system(names, found, scales, parameters)
+    return _system(names, equations, table, scales, parameters)
+
+
+def _part(
+    terms: Terms, kept: Sequence[int], names: Sequence[str], parameters: Sequence[str]
+) -> PolynomialODE:
+    """The equations of some variables, ascending, in which there are no others."""
+    equations = [terms.equations[v] for v in kept]
+    used = sorted({m for equation in equations for m, _ in equation})
+    place = {m: k for k, m in enumerate(used)}
+    label = {v: i for i, v in enumerate(kept)}
+    table = [tuple([(label[v], e) for v, e in terms.monomials[m]]) for m in used]
+    equations = [[(place[m], value) for m, value in equation] for equation in equations]
+    return _system(names, equations, table, [terms.scale], parameters)
 
 
 def _expanded(
@@ -168,25 +192,14 @@ def _expanded(
 
 def _system(
     names: Sequence[str],
-    found: Sequence[Mapping[Factors, int]],
+    equations: Sequence[Sequence[tuple[int, int]]],
+    table: Sequence[Factors],
     scales: Sequence[int],
-    parameters: Iterable[str],
+    parameters: Sequence[str],
 ) -> PolynomialODE:
     """A system from a numerator for each monomial of each equation, and denominators by degree."""
-    # The order of a table of monomials: by length, then by variables, then by powers.
-    table = sorted(
-        {factors for equation in found for factors, value in equation.items() if value},
-        key=lambda factors: (len(factors), [v for v, _ in factors], [e for _, e in factors]),
-    )
-    place = {factors: k for k, factors in enumerate(table)}
-    columns: list[int] = []
-    values: list[int] = []
-    counts: list[int] = []
-    for equation in found:
-        terms = sorted([(place[factors], value) for factors, value in equation.items() if value])
-        counts.append(len(terms))
-        columns += [k for k, _ in terms]
-        values += [value for _, value in terms]
+    columns = [k for equation in equations for k, _ in equation]
+    values = [value for equation in equations for _, value in equation]
     if scales == [1]:
         coefficients = ExactArray.from_integers(values)
     else:
@@ -196,13 +209,14 @@ def _system(
         coefficients = ExactArray.from_ratios(
             [(v // g, below[k] // g) for k, v, g in zip(columns, values, shared, strict=True)]
         )
-    flat = [factor for factors in table for factor in factors]
-    ends = np.cumsum([0, *map(len, table)]).astype(np.int64)
-    loose = np.array(flat, dtype=np.int64).reshape(-1, 2)
+    variables = [v for factors in table for v, _ in factors]
+    powers = [e for factors in table for _, e in factors]
+    ends = [0, *accumulate(map(len, table))]
+    owners = [i for i, equation in enumerate(equations) for _ in equation]
     return PolynomialODE(
         tuple(names),
-        Monomials(ends, loose[:, 0].copy(), loose[:, 1].copy()),
-        np.repeat(np.arange(len(found), dtype=np.int64), counts),
+        Monomials(*(np.array(part, dtype=np.int64) for part in (ends, variables, powers))),
+        np.array(owners, dtype=np.int64),
         np.array(columns, dtype=np.int64),
         coefficients,
         tuple(parameters),

@@ -1,0 +1,139 @@
+"""What a small system is searched in: the variables that matter, and sums of those that every row treats alike.
+
+Every row is a combination of variables on which the observables depend, directly or through others. In a linear
+system x' = A·x it is one of sums over blocks, too: where the observables have equal coefficients in a block, and
+the columns of A in it equal sums over each block, so do all r·A. That is a forward equivalence, and its quotient
+takes the place of the system. Where the rows are as many as there are blocks, they are the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from symlump.lumping.linear.spaces.small_terms import Row, Terms
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A system, and rows, in sums of variables.
+
+    Parameters
+    ----------
+    blocks : list of list of int
+        The variables of each sum, in ascending order, as the blocks are by their first.
+    terms : Terms
+        The system that the sums obey, where there is one with a variable for each; else the system itself.
+    start : list of dict
+        The given rows, in the variables of that system.
+    """
+
+    blocks: list[list[int]]
+    terms: Terms
+    start: list[Row]
+
+    @classmethod
+    def of(cls, terms: Terms, start: Sequence[Row]) -> Merged:
+        """Merge what can be merged.
+
+        Examples
+        --------
+        >>> from symlump import ODE
+        >>> terms = Terms.of(ODE.from_text("a' = b + c; b' = 2*a + b; c' = 3*a + c; d' = a"))
+        >>> merged = Merged.of(terms, [{0: 1}])
+        >>> merged.blocks, merged.terms.equations
+        ([[0], [1, 2]], [[(2, 1)], [(1, 5), (2, 1)]])
+        """
+        reached = sorted(_reached(terms, start))
+        if terms.matrix is None:
+            return cls([[v] for v in reached], terms, list(start))
+        columns: dict[int, list[tuple[int, int]]] = {v: [] for v in reached}
+        for i in reached:
+            for v, value in terms.matrix[i]:
+                columns[v].append((i, value))
+        blocks = _blocks(columns, start)
+        label = {v: b for b, block in enumerate(blocks) for v in block}
+        equations: list[Row] = [{} for _ in blocks]
+        if () in terms.monomials:
+            constant = terms.monomials.index(())
+            for i in reached:
+                equation = equations[label[i]]
+                for m, value in terms.equations[i]:
+                    if m == constant:
+                        equation[0] = equation.get(0, 0) + value
+        for b, block in enumerate(blocks, 1):
+            for i, value in columns[block[0]]:
+                equation = equations[label[i]]
+                equation[b] = equation.get(b, 0) + value
+        small = Terms(
+            [[item for item in equation.items() if item[1]] for equation in equations],
+            [(), *(((b, 1),) for b in range(len(blocks)))],
+            terms.scale,
+        )
+        return cls(blocks, small, [{label[v]: value for v, value in row.items()} for row in start])
+
+    @cached_property
+    def sizes(self) -> list[int] | None:
+        """How many variables there are in each variable of the system; None where there is one in each."""
+        if self.terms.matrix is None or all(len(block) == 1 for block in self.blocks):
+            return None
+        return [len(block) for block in self.blocks]
+
+    def expanded(self, rows: list[Row]) -> list[Row]:
+        """Rows in the variables of the whole system, in ascending order."""
+        if self.terms.matrix is None:
+            return rows
+        blocks = self.blocks
+        if self.sizes is None:
+            return [{blocks[b][0]: value for b, value in row.items()} for row in rows]
+        return [
+            dict(sorted([(v, value) for b, value in row.items() for v in blocks[b]]))
+            for row in rows
+        ]
+
+
+def _reached(terms: Terms, start: Sequence[Row]) -> set[int]:
+    """The variables that given rows depend on."""
+    found = {v for row in start for v in row}
+    waiting = list(found)
+    monomials, equations = terms.monomials, terms.equations
+    for i in waiting:
+        for m, _ in equations[i]:
+            for v, _ in monomials[m]:
+                if v not in found:
+                    found.add(v)
+                    waiting.append(v)
+    return found
+
+
+def _blocks(
+    columns: dict[int, list[tuple[int, int]]], start: Sequence[Row]
+) -> list[list[int]]:
+    """The coarsest blocks in which given rows have equal coefficients, and columns equal sums over each block."""
+    groups: dict[object, list[int]] = {}
+    for v in columns:
+        groups.setdefault(tuple(row.get(v, 0) for row in start), []).append(v)
+    done: list[list[int]] = []
+    blocks = list(groups.values())
+    label = {v: b for b, block in enumerate(blocks) for v in block}
+    while True:
+        done += [block for block in blocks if len(block) == 1]
+        open_blocks = [block for block in blocks if len(block) > 1]
+        blocks = []
+        for block in open_blocks:
+            groups = {}
+            for v in block:
+                sums: Row = {}
+                get = sums.get
+                for i, value in columns[v]:
+                    b = label[i]
+                    sums[b] = get(b, 0) + value
+                groups.setdefault(frozenset(s for s in sums.items() if s[1]), []).append(v)
+            blocks += groups.values()
+        if len(blocks) == len(open_blocks):
+            return sorted(done + blocks)
+        first = 1 + max(label.values())  # labels that nothing has
+        for b, block in enumerate(blocks, first):
+            for v in block:
+                label[v] = b

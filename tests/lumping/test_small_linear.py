@@ -13,6 +13,7 @@ from scipy import sparse
 import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.linear.spaces import small as small_systems
+from symlump.lumping.linear.spaces.merged import Merged
 from symlump.lumping.linear.spaces.small_quotient import small_section
 from symlump.lumping.linear.spaces.small_terms import Terms
 
@@ -118,6 +119,55 @@ def test_words_are_used(monkeypatch):
     terms = Terms.of(linear_system(matrix)[0])
     start = [{c: v for c, v in enumerate(space[0]) if v}]
     assert small_systems.close_small(terms, start, 9) is not None and used
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(2, 7).flatmap(
+        lambda n: st.tuples(
+            st.lists(
+                st.lists(st.sampled_from([0, 0, 0, 1, 1, -1, 2]), min_size=n, max_size=n),
+                min_size=n,
+                max_size=n,
+            ),
+            st.lists(st.sampled_from([0, 0, 1]), min_size=n, max_size=n).filter(any),
+        )
+    )
+)
+def test_small_linear_systems_are_merged_as_far_as_forward_equivalence_goes(system):
+    """In the variables that the observable depends on, and no others; the rows are those of the definition."""
+    matrix, observable = system
+    ode, names = linear_system(matrix)
+    krylov, reached = [observable], {c for c, value in enumerate(observable) if value}
+    for _ in names:
+        krylov.append(
+            [
+                sum(v * row[c] for v, row in zip(krylov[-1], matrix, strict=True))
+                for c in range(len(names))
+            ]
+        )
+        reached |= {c for i in reached for c, value in enumerate(matrix[i]) if value}
+    kept = sorted(reached)
+    part, _ = linear_system([[matrix[i][c] for c in kept] for i in kept])
+    first = [[f"x{k}" for k, c in enumerate(kept) if observable[c] == value] for value in (0, 1)]
+    forward = sl.lump(part, sl.Forward(), [block for block in first if block])
+    start = {c: value for c, value in enumerate(observable) if value}
+    merged = Merged.of(Terms.of(ode), [start])
+    expected = sorted(
+        sorted(kept[int(n[1:])] for n in block) for block in forward.partition.named(part.variables)
+    )
+    assert merged.blocks == expected
+    lumping = sl.lump(ode, sl.Constrained([{names[c]: value for c, value in start.items()}]))
+    assert len(lumping) == sympy.Matrix(krylov).rank()
+    assert lumping.exact and lumping.smallest
+
+
+def test_sums_that_one_number_does_not_tell_apart_are_compared_one_by_one(monkeypatch):
+    monkeypatch.setattr("symlump.lumping.linear.spaces.merged.hash", lambda _: 1, raising=False)
+    ode, _ = linear_system([[0, 2, 1, 1], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    merged = Merged.of(Terms.of(ode), [{0: 1}])
+    assert merged.blocks == [[0], [1], [2, 3]]
+    assert merged.expanded([{1: 2, 2: 3}]) == [{1: 2, 2: 3, 3: 3}]
 
 
 def defect_by_definition(system, basis, start):

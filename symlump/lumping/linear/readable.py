@@ -86,7 +86,7 @@ def _primitive(row: Row, sizes: Sequence[int] | None) -> Row:
     """Coprime integers, most of them positive, in ascending columns."""
     divisor = gcd(*row.values())
     if min(row.values()) < 0:
-        size = {c: 1 for c in row} if sizes is None else {c: sizes[c] for c in row}
+        size = dict.fromkeys(row, 1) if sizes is None else {c: sizes[c] for c in row}
         balance = sum(size[c] if value > 0 else -size[c] for c, value in row.items())
         if balance < 0 or (balance == 0 and row[min(row)] < 0):
             divisor = -divisor

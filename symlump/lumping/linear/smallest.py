@@ -21,7 +21,7 @@ from symlump.lumping.linear.function_quotient import functional_quotient
 from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
 from symlump.lumping.linear.nearly import nearly_everything
 from symlump.lumping.linear.quotient import Section, linear_quotient
-from symlump.lumping.linear.readable import integer_rows, readable, readable_rows
+from symlump.lumping.linear.readable import readable, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant

@@ -1,16 +1,17 @@
 """What a small system is searched in: the variables that matter, and sums of those that every row treats alike.
 
-Every row is a combination of variables on which the observables depend, directly or through others. In a linear
-system x' = A·x it is one of sums over blocks, too: where the observables have equal coefficients in a block, and
-the columns of A in it equal sums over each block, so do all r·A. That is a forward equivalence, and its quotient
-takes the place of the system. Where the rows are as many as there are blocks, they are the sums.
+Every row is a combination of variables on which the observables depend, directly or through others. In a
+linear system x' = A·x it is one of sums over blocks, too: where the observables have equal coefficients in a
+block, and the columns of A in it equal sums over each block, so do all r·A. That is a forward equivalence, and
+its quotient takes the place of the system. Where the rows are as many as there are blocks, they are the sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from symlump.lumping.linear.spaces.small_terms import Row, Terms
 
@@ -107,33 +108,51 @@ def _reached(terms: Terms, start: Sequence[Row]) -> set[int]:
     return found
 
 
-def _blocks(
-    columns: dict[int, list[tuple[int, int]]], start: Sequence[Row]
-) -> list[list[int]]:
-    """The coarsest blocks in which given rows have equal coefficients, and columns equal sums over each block."""
+def _blocks(columns: dict[int, list[tuple[int, int]]], start: Sequence[Row]) -> list[list[int]]:
+    """The coarsest blocks in which given rows have equal coefficients, and columns equal sums over each block.
+
+    Sums are told apart by one number, in which each block has a weight like a random one; what that leaves
+    together is compared sum by sum.
+    """
     groups: dict[object, list[int]] = {}
     for v in columns:
-        groups.setdefault(tuple(row.get(v, 0) for row in start), []).append(v)
-    done: list[list[int]] = []
-    blocks = list(groups.values())
-    label = {v: b for b, block in enumerate(blocks) for v in block}
+        groups.setdefault(tuple([row.get(v, 0) for row in start]), []).append(v)
+    alone, blocks = _apart(groups.values())
+    fresh, labels, whole = [*alone, *blocks], count(), False
+    label: dict[int, int] = {}
+    weight: dict[int, int] = {}
     while True:
-        done += [block for block in blocks if len(block) == 1]
-        open_blocks = [block for block in blocks if len(block) > 1]
-        blocks = []
-        for block in open_blocks:
+        for block, b in zip(fresh, labels, strict=False):
+            for v in block:
+                label[v], weight[v] = b, hash((b,))
+        fresh = []
+        for block in blocks:
             groups = {}
             for v in block:
-                sums: Row = {}
-                get = sums.get
-                for i, value in columns[v]:
-                    b = label[i]
-                    sums[b] = get(b, 0) + value
-                groups.setdefault(frozenset(s for s in sums.items() if s[1]), []).append(v)
-            blocks += groups.values()
-        if len(blocks) == len(open_blocks):
-            return sorted(done + blocks)
-        first = 1 + max(label.values())  # labels that nothing has
-        for b, block in enumerate(blocks, first):
-            for v in block:
-                label[v] = b
+                key: object = sum([weight[i] * value for i, value in columns[v]])
+                if whole:
+                    key = _sums(columns[v], label)
+                groups.setdefault(key, []).append(v)
+            fresh += groups.values()
+        if len(fresh) > len(blocks):
+            single, blocks = _apart(fresh)
+            alone += single
+            whole = False
+        elif whole:
+            return sorted(alone + blocks)
+        else:
+            whole, fresh = True, []
+
+
+def _apart(blocks: Iterable[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
+    """The blocks of one variable, and the others."""
+    every = list(blocks)
+    return [b for b in every if len(b) == 1], [b for b in every if len(b) > 1]
+
+
+def _sums(column: list[tuple[int, int]], label: Mapping[int, int]) -> frozenset[tuple[int, int]]:
+    """The sums of a column over blocks that are not 0."""
+    sums: Row = {}
+    for i, value in column:
+        sums[label[i]] = sums.get(label[i], 0) + value
+    return frozenset([item for item in sums.items() if item[1]])

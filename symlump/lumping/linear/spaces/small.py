@@ -27,6 +27,8 @@ _PASSES = 4
 #: What a row costs in arrays, and to begin with them, in such products.
 _ARRAY_ROW, _ARRAYS = 130, 400
 _MOST_PRIMES = 4
+#: Linear systems of so many variables are closed in arrays from the beginning.
+_MANY = 30
 #: First modulo two primes, then modulo more.
 _MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
 #: A number so many bits shorter than it could be is not so by chance.
@@ -214,7 +216,7 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
 
     What is found modulo primes is lifted to Q, and proved there; None where they do not do.
 
-    Linear systems whose rows fill up are closed in arrays.
+    Linear systems that are large, or whose rows fill up, are closed in arrays.
 
     Parameters
     ----------
@@ -223,6 +225,8 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
     most : int
         Of how many variables all rows are combinations; so many rows are these variables.
     """
+    if terms.matrix is not None and most >= _MANY:
+        return _close_arrays(terms, start, most)
     for primes in _MODULI:
         if not all(terms.scale % prime for prime in primes):
             break

@@ -13,7 +13,7 @@ from scipy import sparse
 import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.linear.spaces import small as small_systems
-from symlump.lumping.linear.spaces.merged import Merged
+from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.small_quotient import small_section
 from symlump.lumping.linear.spaces.small_terms import Terms
 
@@ -152,7 +152,7 @@ def test_small_linear_systems_are_merged_as_far_as_forward_equivalence_goes(syst
     first = [[f"x{k}" for k, c in enumerate(kept) if observable[c] == value] for value in (0, 1)]
     forward = sl.lump(part, sl.Forward(), [block for block in first if block])
     start = {c: value for c, value in enumerate(observable) if value}
-    merged = Merged.of(Terms.of(ode), [start])
+    merged = MergedTerms.of(Terms.of(ode), [start])
     expected = sorted(
         sorted(kept[int(n[1:])] for n in block) for block in forward.partition.named(part.variables)
     )
@@ -165,7 +165,7 @@ def test_small_linear_systems_are_merged_as_far_as_forward_equivalence_goes(syst
 def test_sums_that_one_number_does_not_tell_apart_are_compared_one_by_one(monkeypatch):
     monkeypatch.setattr("symlump.lumping.linear.spaces.merged.hash", lambda _: 1, raising=False)
     ode, _ = linear_system([[0, 2, 1, 1], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    merged = Merged.of(Terms.of(ode), [{0: 1}])
+    merged = MergedTerms.of(Terms.of(ode), [{0: 1}])
     assert merged.blocks == [[0], [1], [2, 3]]
     assert merged.expanded([{1: 2, 2: 3}]) == [{1: 2, 2: 3, 3: 3}]
 

@@ -25,7 +25,7 @@ from symlump.lumping.linear.readable import readable, readable_rows
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import InvariantSpace, smallest_invariant
-from symlump.lumping.linear.spaces.merged import Merged
+from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.small import MOST_TERMS, close_small
 from symlump.lumping.linear.spaces.small_quotient import small_quotient
 from symlump.lumping.linear.spaces.small_terms import Row, Terms
@@ -89,7 +89,7 @@ def lump_small(
     for form in forms.values():
         shared = lcm(*(value.denominator for value in form.values()))
         start.append({index[name]: int(value * shared) for name, value in form.items()})
-    merged = Merged.of(terms, start)
+    merged = MergedTerms.of(terms, start)
     closure = close_small(merged.terms, merged.start, len(merged.blocks))
     if closure is None:
         return None
@@ -109,7 +109,7 @@ def lump_small(
 
 
 def _by_rows(
-    ode: PolynomialODE, merged: Merged, rows: list[Row]
+    ode: PolynomialODE, merged: MergedTerms, rows: list[Row]
 ) -> tuple[ExactMatrix, PolynomialODE]:
     """Rows in what a system was merged to: in its variables, and the quotient."""
     matrix = ExactMatrix.from_integers(merged.expanded(rows), len(ode))

@@ -17,7 +17,7 @@ from symlump.lumping.linear.spaces.small_terms import Row, Terms
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedTerms:
     """A system, and rows, in sums of variables.
 
     Parameters
@@ -35,14 +35,14 @@ class Merged:
     start: list[Row]
 
     @classmethod
-    def of(cls, terms: Terms, start: Sequence[Row]) -> Merged:
+    def of(cls, terms: Terms, start: Sequence[Row]) -> MergedTerms:
         """Merge what can be merged.
 
         Examples
         --------
         >>> from symlump import ODE
         >>> terms = Terms.of(ODE.from_text("a' = b + c; b' = 2*a + b; c' = 3*a + c; d' = a"))
-        >>> merged = Merged.of(terms, [{0: 1}])
+        >>> merged = MergedTerms.of(terms, [{0: 1}])
         >>> merged.blocks, merged.terms.equations
         ([[0], [1, 2]], [[(2, 1)], [(1, 5), (2, 1)]])
         """

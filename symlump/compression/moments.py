@@ -163,6 +163,8 @@ class Normal:
         >>> Normal(mean=[1.0, 2.0]).sample(100, 2).shape
         (100, 2)
         """
+        if self.mean is None and self.covariance is None:
+            return np.random.default_rng(seed).standard_normal((count, inputs))
         mean, root = self.affine(inputs)
         drawn = np.random.default_rng(seed).standard_normal((count, inputs))
         if self.covariance is not None:
@@ -200,7 +202,7 @@ class Moments(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """Moments over samples: a column holds a unit's values.
+    """Moments over samples: a column holds a unit's values. They are double, whatever the values are.
 
     Examples
     --------
@@ -226,23 +228,25 @@ class Sampled:
 
     def mean(self, h: FloatArray) -> FloatArray:
         """E[h]."""
-        return np.asarray(h.mean(axis=0))
+        return np.asarray(h.mean(axis=0, dtype=np.float64))
 
     def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
         """The values, minus their mean if centred, over the root of their number."""
-        return np.asarray((h - h.mean(axis=0) if centred else h) / np.sqrt(len(h)))
+        about = h - self.mean(h) if centred else h
+        return np.asarray(np.divide(about, np.sqrt(len(h)), dtype=np.float64))
 
     def products(
         self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Second moments of h, and of h with another value, from 1024 samples at a time."""
+        """Second moments of h, and of h with another value in its precision, from 1024 samples at a time."""
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
         for start in range(0, len(h), 1024):
             root, second = h[start : start + 1024], other[start : start + 1024]
             if means is not None:
                 root, second = root - means[0], second - means[1]
+            root = root.astype(np.float64, copy=False)  # a Gram matrix needs all digits
             gram += root.T @ root
-            cross += root.T @ second
+            cross += root.astype(other.dtype, copy=False).T @ second.astype(other.dtype, copy=False)
         gram /= len(h)
         cross /= len(h)
         return gram, cross

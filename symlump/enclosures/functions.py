@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ FLOATS = Functions(
     tanh=np.tanh,
     sigmoid=special.expit,
     normal=special.ndtr,
-    density=lambda z: np.exp(-z * z / 2) / np.sqrt(2 * np.pi),
+    density=lambda z: np.exp(-z * z / 2) / sqrt(2 * pi),
     sin=np.sin,
     cos=np.cos,
     absolute=np.abs,

@@ -113,11 +113,11 @@ class Ties:
             before = width[node.inputs[0]] if node.inputs else 0
             match node:
                 case Affine() | Combine() | Select() | Attention():
-                    width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
+                    width[node.name] = _how_many(self.channels(node.name, groups))
                 case _ if passes_units(node) or isinstance(node, ByPlace):
                     width[node.name] = before
                 case Rearrange() if node.name in self.rearranged:
-                    width[node.name] = int(np.unique(self.channels(node.name, groups)).size)
+                    width[node.name] = _how_many(self.channels(node.name, groups))
                 case Concatenate():
                     width[node.name] = sum(width[name] for name in node.inputs)
                 case Flatten():
@@ -155,6 +155,11 @@ class Ties:
             joined[units[1:2]] = units[0]
             found.append(max(1, whole - self.parameters(network, joined)) / whole)
         return found
+
+
+def _how_many(channels: IntArray) -> int:
+    """How many different numbers there are, none of them negative."""
+    return int(np.count_nonzero(np.bincount(channels)))
 
 
 def _distinct(rows: Sequence[IntArray]) -> int:

@@ -9,9 +9,11 @@ import symlump as sl
 from symlump.compression.merging import values as held
 from symlump.compression.merging.merge import Merging
 from symlump.compression.merging.values import SampledValues
+from symlump.compression.merging.ward import squares_from
 from symlump.compression.moments import Normal
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network import evaluate as evaluation
+from symlump.network.activations.table import activation
 from symlump.network.evaluate import evaluate
 from symlump.network.nodes import Affine, Apply, Flatten, Input
 
@@ -58,11 +60,11 @@ def test_fewer_samples_fit_as_well(net, monkeypatch):
         assert all_of_them > 0 and found < 1.1 * all_of_them
 
 
-@pytest.mark.parametrize("most", [1 << 27, 1 << 23])
+@pytest.mark.parametrize("most", [1 << 30, 1 << 26])
 def test_a_sweep_computes_the_original_once(net, monkeypatch, most):
     """Also where the values of all samples, more than those that fits use, would take too much memory."""
     monkeypatch.setattr(held, "_REMEMBERED", most)
-    if most == 1 << 23:
+    if most == 1 << 26:
         assert held.memory_for(net, SampledValues((np.empty((1 << 11, 1, 16, 16)),))) is None
     seen = []
     after = SampledValues.after
@@ -94,3 +96,65 @@ def test_a_convolution_a_few_samples_at_a_time(monkeypatch, depthwise):
         monkeypatch.setattr(evaluation, "_WINDOWS", held_at_once)
         np.testing.assert_allclose(evaluate(node, x), expected, rtol=1e-13, atol=1e-13)
     assert evaluate(node, x[:0]).shape == (0, *expected.shape[1:])
+
+
+def wide(dtype, width=256, bias=True):
+    """Two hidden layers, each with nearly equal pairs of units, and weights that single precision holds."""
+    generator = np.random.default_rng(3)
+    shapes = ((width, 6), (width, width), (3, width))
+    weights = [generator.normal(size=shape) / np.sqrt(shape[1]) for shape in shapes]
+    for weight in weights[:2]:
+        half = weight[: width // 2]
+        weight[width // 2 :] = half + 0.01 * generator.normal(size=half.shape) * np.abs(half).mean()
+    weights = [weight.astype(np.float32).astype(float) for weight in weights]
+    biases = [np.full(len(weight), 0.1, dtype=np.float32) if bias else None for weight in weights]
+    return sl.Network.dense(weights, biases, "tanh", dtype=dtype)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_wide_networks_are_analysed_in_their_own_precision(bias):
+    """Values in single precision give the same blocks, and as good a fit, as in double precision."""
+    x = np.random.default_rng(4).normal(size=(500, 6))
+    for method in (sl.AFDE(retain=0.3), sl.AFDE(retain=0.6), sl.AFDE(eps=0.02)):
+        small = {
+            dtype: sl.compress(wide(dtype, bias=bias), method) for dtype in ("float32", "float64")
+        }
+        one, other = small["float32"], small["float64"]
+        assert one.retained < 0.7 and one.network.dtype == "float32"
+        for found, expected in zip(one.unit_maps, other.unit_maps, strict=True):
+            assert np.array_equal(found, expected)
+        before = wide("float64", bias=bias)(x)
+        errors = [np.mean((result.network(x) - before) ** 2) for result in (one, other)]
+        assert 0 < errors[0] == pytest.approx(errors[1], rel=1e-3)
+        assert one.defect == pytest.approx(other.defect, rel=1e-4)
+
+
+def test_values_keep_the_precision_of_the_samples():
+    generator = np.random.default_rng(5)
+    for dtype in (np.float32, np.float64):
+        samples = SampledValues((generator.normal(size=(7, 4)).astype(dtype),))
+        node = Affine("a", ("x",), generator.normal(size=(3, 4)), np.ones(3))
+        given = samples.inputs()
+        z = samples.after(node, given)
+        for name in ("tanh", "relu", "gelu", "mish", "polynomial:0,1,2"):
+            phi = activation(name)
+            assert phi(z).dtype == phi.slope(z).dtype == dtype
+            np.testing.assert_allclose(phi(z), phi(np.float64(z)), rtol=1e-5, atol=1e-6)
+        assert z.dtype == dtype and samples.moments.mean(z).dtype == np.float64
+        np.testing.assert_allclose(z, given[0] @ node.weight.T + 1, rtol=1e-5, atol=1e-6)
+        gram, _ = samples.moments.products(z, z[:, :0], None)
+        np.testing.assert_allclose(gram, np.float64(z).T @ np.float64(z) / 7, rtol=1e-12)
+
+
+def test_distances_from_second_moments():
+    """As from the differences themselves, also of units that are nearly equal, and far from 0."""
+    generator = np.random.default_rng(6)
+    h = generator.normal(size=(900, 80)) + 50 * generator.normal(size=80)
+    h[:, 1] = h[:, 0] + 1e-9 * generator.normal(size=900)
+    h[:, 3] = h[:, 2] + 1e-5
+    h[:, 5] = h[:, 4]
+    means = h.mean(axis=0)
+    found = squares_from(np.cov(h.T, bias=True), means, lambda i, j: (h[:, i] - h[:, j]).T, len(h))
+    expected = ((h[:, :, None] - h[:, None, :]) ** 2).mean(axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=0)
+    assert found[4, 5] == 0 < found[0, 1]

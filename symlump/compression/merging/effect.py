@@ -18,7 +18,7 @@ from math import prod
 
 import numpy as np
 
-from symlump.compression.merging.values import columns
+from symlump.compression.merging.values import columns, in_single, is_wide, to_single
 from symlump.network.equations.network_ode import NetworkODE
 from symlump.network.evaluate import evaluate, pull_back
 from symlump.network.network import Network
@@ -85,7 +85,7 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     Parameters
     ----------
     samples : sequence of ndarray, each of shape (samples, …)
-        Of each input. In a wide network only the first ones are used, at least 1024: these are means, and need
+        Of each input. In a wide network only the first ones are used, 1024 or more: these are means, and need
         no more.
 
     Returns
@@ -100,22 +100,25 @@ def read_effects(network: Network, samples: Sequence[FloatArray]) -> dict[str, F
     [0.25]
     """
     generator = np.random.default_rng(_SEED)
-    read = {node.inputs[0] for node in network.nodes if _mixes(node)}
+    inputs = {node.name for node in network.inputs}
+    read = {node.inputs[0] for node in network.nodes if _mixes(node)} - inputs
     effects = {name: np.zeros((network.shapes[name] or (1,))[0]) for name in read}
     largest = max((prod(s) for s in network.shapes.values() if prod(s[1:]) > 1), default=0)
     chunk = int(np.clip(_MOST // largest, 8, 1024)) if largest else 1024
     widest = max(layer.units for layer in network.layers)
-    used = max(1024, _MOST // widest)
+    used = max(1024, (_MOST >> 2 if is_wide(network) else _MOST) // widest)
+    if in_single(network):
+        network, samples = to_single(network), [x[:used].astype(np.float32) for x in samples]
     samples = [x[: min(used, 512) if largest else used] for x in samples]
     outputs: list[FloatArray] = []
     for start in range(0, len(samples[0]), chunk):  # few at a time, for the sake of memory
         values = forward(network, [x[start : start + chunk] for x in samples])
         outputs.append(flat_outputs(values, network))
-        signs = generator.choice([-1.0, 1.0], size=outputs[-1].shape)
+        signs = generator.choice([-1.0, 1.0], size=outputs[-1].shape).astype(outputs[-1].dtype)
         for name, part in read_gradients(network, values, signs, read).items():
             flat = columns(part)
             effects[name] += np.einsum("ij,ij->j", flat, flat)
-    variance = float(np.concatenate(outputs).var(axis=0).sum()) or 1.0
+    variance = float(np.concatenate(outputs).var(axis=0, dtype=np.float64).sum()) or 1.0
     return {name: effect / (len(samples[0]) * variance) for name, effect in effects.items()}
 
 
@@ -133,6 +136,7 @@ def backward(
     values: dict[str, FloatArray],
     weights: FloatArray,
     visit: Callable[[Node, FloatArray, Sequence[FloatArray]], None],
+    ends: Collection[str] = (),
 ) -> None:
     """Carry the gradient of a combination of the outputs back through a network.
 
@@ -144,6 +148,8 @@ def backward(
         Of the combination.
     visit : callable
         Called for each node with the gradient by its value, and those by the values that it reads.
+    ends : collection of str
+        Values that nothing is asked of: what reads only these is left out.
     """
     gradients: dict[str, FloatArray] = {}
     ends = np.cumsum([values[name][:1].size for name in network.outputs])[:-1]
@@ -152,6 +158,8 @@ def backward(
         gradients[name] = gradients[name] + gradient if name in gradients else gradient
     for node in reversed(network.nodes):
         if node.name not in gradients or isinstance(node, Input):
+            continue
+        if all(name in ends for name in node.inputs):
             continue
         gradient = gradients.pop(node.name)
         given = [values[name] for name in node.inputs]
@@ -183,7 +191,8 @@ def read_gradients(
             name = node.inputs[0]
             parts[name] = parts[name] + pulled[0] if name in parts else pulled[0]
 
-    backward(network, values, weights, collect)
+    inputs = {node.name for node in network.inputs}
+    backward(network, values, weights, collect, inputs - set(read))
     return parts
 
 

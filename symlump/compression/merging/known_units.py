@@ -24,10 +24,12 @@ class SeenGroups:
     ----------
     original : ndarray, shape (samples, units, …)
         The value in the original network.
+    covariance : ndarray, shape (units, units), optional
+        Of the units.
     """
 
-    def __init__(self, original: FloatArray) -> None:
-        self.original = original
+    def __init__(self, original: FloatArray, covariance: FloatArray | None = None) -> None:
+        self.original, self._covariance = original, covariance
         self.places: dict[bytes, int] = {}
         self._values: list[FloatArray] = []
         self._moments: dict[bool, GroupMoments] = {}
@@ -53,7 +55,8 @@ class SeenGroups:
     def moments(self, moments: Moments, centred: bool) -> GroupMoments:
         """Second moments of all groups so far, about their means if centred."""
         if centred not in self._moments:
-            self._moments[centred] = GroupMoments(moments, self.original, centred)
+            known = self._covariance if centred else None
+            self._moments[centred] = GroupMoments(moments, self.original, centred, known)
         self._moments[centred].include(self._values)
         return self._moments[centred]
 
@@ -68,14 +71,22 @@ class GroupMoments:
         The units.
     centred : bool
         Whether about means.
+    known : ndarray, shape (units, units), optional
+        Those of the units.
     """
 
-    def __init__(self, moments: Moments, original: FloatArray, centred: bool) -> None:
+    def __init__(
+        self,
+        moments: Moments,
+        original: FloatArray,
+        centred: bool,
+        known: FloatArray | None = None,
+    ) -> None:
         self._moments, self._centred = moments, centred
         self._root = moments.root(original, centred)
         units = original.shape[1]
         self.means = moments.mean(original)
-        self.units = self._root.T @ self._root
+        self.units = self._root.T @ self._root if known is None else known
         self.group_means = np.empty(0)
         self._across = np.empty((0, units))
         self._within = np.empty((0, 0))
@@ -149,15 +160,16 @@ class KnownUnits:
         self._rest = np.flatnonzero(sizes > 1)
         #: The units that are not alone.
         self.moved = np.flatnonzero(sizes[unit] > 1)
-        members = np.split(np.argsort(unit, kind="stable"), np.cumsum(sizes)[:-1])
-        keys = [members[number].tobytes() for number in self._rest]
+        members, ends = np.argsort(unit, kind="stable"), np.cumsum(sizes)
+        begins = ends - sizes
+        keys = [members[begins[i] : ends[i]].tobytes() for i in self._rest.tolist()]
         self._groups = seen.values(keys, lambda new: evaluate(self._rest[new]))
         self._read: FloatArray | None = None
 
     def values(self) -> FloatArray:
         """The value with its new units."""
         seen = self._seen
-        value = np.empty((self._first.size, *seen.units.shape[1:]))
+        value = np.empty((self._first.size, *seen.units.shape[1:]), seen.units.dtype)
         value[self._new] = seen.units[self._old]
         for number, group in zip(self._rest, self._groups, strict=True):
             value[number] = seen.of(group)

@@ -40,6 +40,7 @@ from symlump.compression.merging.unit_trees import unit_trees
 from symlump.compression.merging.values import (
     Memory,
     Values,
+    is_wide,
     memory_for,
     values_of,
     values_to_fit,
@@ -125,7 +126,10 @@ class Merging:
         ties = find_ties(network)
         with np.errstate(over="ignore", invalid="ignore"):
             values, samples = values_of(network, inputs)
-            memory = memory_for(network, values)
+            if wide := is_wide(network):
+                values, memory = values_to_fit(network, ties, values, None)
+            else:
+                memory = memory_for(network, values)
             read = read_effects(network, samples)
             units = ["layer" if unit == "layer" else "output" for unit in relative_to]
             effects, trees = unit_trees(
@@ -138,7 +142,8 @@ class Merging:
                 repr(inputs),
                 memory,
             )
-            values, memory = values_to_fit(network, ties, values, memory)
+            if not wide:
+                values, memory = values_to_fit(network, ties, values, memory)
         found = {
             unit: cls(network, ties, values, samples, effects, own, memory=memory)
             for unit, own in trees.items()

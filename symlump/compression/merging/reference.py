@@ -82,8 +82,9 @@ class Merged:
                 first = np.cumsum(sizes) - sizes
                 for offset in range(weight.shape[2]):
                     read = np.take(weight[:, :, offset], order, axis=1)
-                    gap = np.add.reduceat(read, first, axis=1) - small[group, :, offset]
-                    total += float(np.sum(gap**2 / sizes))
+                    gap = np.add.reduceat(read, first, axis=1)
+                    gap -= small[group, :, offset]
+                    total += float(np.einsum("ij,ij->j", gap, gap) @ (1 / sizes))
             if layer.bias is not None and other.bias is not None:
                 total += float(np.sum((layer.bias - other.bias[group]) ** 2))
         return sqrt(total)

@@ -18,6 +18,7 @@ from symlump.compression.merging.values import (
     ValueWalk,
     chosen_rows,
     columns,
+    in_single,
     rows_of,
 )
 from symlump.compression.moments import Moments
@@ -134,7 +135,8 @@ class MergedWeights:
             if self._memory is not None and maker is not None and self._old is not None:
                 unit = self._blocks(maker.name).labels
                 if name not in self._memory.groups:
-                    self._memory.groups[name] = SeenGroups(self._old.until(name))
+                    covariance = self._memory.covariances.get(name)
+                    self._memory.groups[name] = SeenGroups(self._old.until(name), covariance)
                 seen = self._memory.groups[name]
                 known = KnownUnits(seen, unit, partial(self._some, name))
             self._found[name] = known
@@ -248,8 +250,9 @@ class MergedWeights:
             sums = spread if read is None else read @ spread
             if known is not None:
                 chosen = known if read is None else known.reading(read)
-                products = chosen.products(self._values.moments, with_constant)
-                fit, constant = solve_members(*products, sums)
+                gram, right, means = chosen.products(self._values.moments, with_constant)
+                right -= (sums @ gram).T
+                fit, constant = solve_members(gram, right, means, sums)
             else:
                 value, before = self._value(name), self._old.until(name)
                 rows = chosen_rows(value.size // count, count) if on_grid else None
@@ -265,7 +268,12 @@ class MergedWeights:
                 self._gaps[node.name] = moved, spread[moved], constant[moved], weight[:, moved, 0]
         offsets = weight.shape[2] * inside
         if offsets == 1:
-            result = (weight[:, :, 0] @ spread)[:, :, None]
+            if in_single(self._network):  # in which weights are kept
+                spread = as_dense(spread).astype(np.float32)
+                result = (weight[:, :, 0].astype(np.float32) @ spread)[:, :, None]
+                result = result.astype(np.float64)
+            else:
+                result = (weight[:, :, 0] @ spread)[:, :, None]
             total = weight[:, :, 0]
         else:
             kernels = weight.reshape(len(weight), units, offsets)
@@ -324,12 +332,17 @@ def fit_members(
     Parameters
     ----------
     h, wanted : ndarray, shape (rows, columns)
-    sums : array, sparse or not, shape (columns of wanted, columns of h)
+    sums : array, shape (columns of wanted, columns of h)
+        Sparse where each column of wanted is a member of one block.
     constant : bool
         Whether there may be constants.
     """
+    gap = wanted - (
+        h @ sums.T if isinstance(sums, np.ndarray) else np.take(h, sums.indices, axis=1)
+    )
     means = (moments.mean(h), moments.mean(wanted)) if constant else None
-    return solve_members(*moments.products(h, wanted, means), means, sums)
+    about = None if means is None else (means[0], means[1] - sums @ means[0])
+    return solve_members(*moments.products(h, gap, about), means, sums)
 
 
 def solve_members(
@@ -338,8 +351,10 @@ def solve_members(
     means: tuple[FloatArray, FloatArray] | None,
     sums: csr_array | FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """The fit from second moments of h, those with what is wanted, and means of both; overwrites moments."""
-    right -= (sums @ gram).T  # a member is its block so far: what is left of it
+    """The fit from second moments of h, those with what sums leave of what is wanted, and means of both.
+
+    Overwrites the moments.
+    """
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
     matrix = np.zeros((right.shape[1], len(gram)))

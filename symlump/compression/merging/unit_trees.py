@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from symlump.compression.merging.values import Memory, SampledValues, Values, ValueWalk, features
-from symlump.compression.merging.ward import merge_tree, merge_trees
-from symlump.compression.moments import SAMPLES
+from symlump.compression.merging.ward import merge_tree, merge_trees, squares_from, trees_from
+from symlump.compression.moments import SAMPLES, Moments
 from symlump.errors import MethodError
 from symlump.lumping.tolerance.linkage import Linkage
 from symlump.network.network import Network
 from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray
+
+#: Distances of units with so many values in all are found from their second moments.
+_MANY = 1 << 16
 
 
 def unit_trees(
@@ -52,9 +55,15 @@ def unit_trees(
                     f"units of this network overflow on inputs as in {inputs}; state how large inputs are, "
                     "as in AFDE(inputs=Normal(mean, covariance)), or use relative_to='layer' with refit=False"
                 )
+            effects[ties.axes[axis]] += weights
+            flat = isinstance(values, SampledValues) and at.shape[1] == 1
+            if flat and wanted[axis] == 1 and columns.size >= _MANY and len(h) == len(columns):
+                squares, size = _squares(values.moments, columns, memory, node.name)
+                counting = {"output": weights, "layer": np.full(weights.size, 1 / size)}
+                trees[axis] = trees_from(squares, [counting[u] for u in relative_to], linkage)
+                continue
             root = values.moments.root(columns, centred=False)
             del columns
-            effects[ties.axes[axis]] += weights
             parts[axis].append((root, weights))
             del root
             if len(parts[axis]) == wanted[axis]:
@@ -68,6 +77,18 @@ def unit_trees(
     return effects, {
         unit: tuple(axis[number] for axis in trees) for number, unit in enumerate(relative_to)
     }
+
+
+def _squares(
+    moments: Moments, h: FloatArray, memory: Memory | None, name: str
+) -> tuple[FloatArray, float]:
+    """All mean squares of differences of units, and that of a unit, from one matrix of second moments."""
+    means = moments.mean(h)
+    covariance, _ = moments.products(h, h[:, :0], (means, means[:0]))
+    if memory is not None and h is memory.values.get(name):
+        memory.covariances[name] = covariance  # which fits ask for, too
+    squares = squares_from(covariance, means, lambda i, j: (h[:, i] - h[:, j]).T, len(h))
+    return squares, float(np.mean(np.diag(covariance) + means**2)) or 1.0
 
 
 def _trees_of(

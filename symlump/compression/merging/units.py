@@ -15,12 +15,23 @@ from symlump.compression.collapse import BLIND, OutputWatch
 from symlump.compression.images import Images
 from symlump.compression.inputs import advice, assume_inputs
 from symlump.compression.merging.coefficients import CoefficientMerging, layer_units
+from symlump.compression.merging.effect import flat_outputs, forward
 from symlump.compression.merging.lively import merge_lively
 from symlump.compression.merging.merge import Merging, has_equal_units, merge_units
 from symlump.compression.merging.reference import Merged, Part
 from symlump.compression.merging.states import StateMerging, distance_scale, smaller_tolerance
 from symlump.compression.merging.unit_lumping import UnitForward
-from symlump.compression.merging.values import Memory, Values, memory_for, values_of, values_to_fit
+from symlump.compression.merging.values import (
+    Memory,
+    Values,
+    even_rows,
+    in_single,
+    is_wide,
+    memory_for,
+    to_single,
+    values_of,
+    values_to_fit,
+)
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
 from symlump.errors import FailureError
 from symlump.lumping.forward import Forward
@@ -44,6 +55,8 @@ if TYPE_CHECKING:
 #: What distances may be relative to: of functions, and of anything.
 _FUNCTION_UNITS = ("output", "parameters", "layer")
 _UNITS = ("output", "layer")
+#: On so many samples the results of a wide network are compared.
+_SEEN = 1024
 
 
 class UnitPlan(NetworkPlan):
@@ -215,7 +228,7 @@ class UnitPlan(NetworkPlan):
         elif method.on != "state":
             by_layer = replace(self.coefficients, units=layer_units(self.network, True, "layer"))
             found = [{"coefficients": self.coefficients}, {"coefficients": by_layer}]
-        _ = self._memory, self._ties  # shared by all
+        _ = self._memory, self._ties, self.watch, self._outputs  # shared by all
         decided: dict[str, Any] = (
             {} if method.on == "state" else {"distance": compared, "refit": refit}
         )
@@ -236,13 +249,27 @@ class UnitPlan(NetworkPlan):
         if not self.watch.moves(small):
             return inf
         with np.errstate(over="ignore", invalid="ignore"):
-            error = float(np.mean((small.flat(*self._stated[1]) - self._outputs) ** 2))
+            error = float(np.mean((self._given_by(small) - self._outputs) ** 2))
         return error if isfinite(error) else inf
+
+    def _given_by(self, network: Network) -> FloatArray:
+        """The outputs of a network on the samples on which units of distances are told apart."""
+        if not in_single(self.network):
+            return network.flat(*self._seen)
+        return flat_outputs(forward(to_single(network), self._seen), network)
 
     @cached_property
     def _outputs(self) -> FloatArray:
         with np.errstate(over="ignore", invalid="ignore"):
-            return self.network.flat(*self._stated[1])
+            return self._given_by(self.network)
+
+    @cached_property
+    def _seen(self) -> tuple[FloatArray, ...]:
+        """Samples on which units of distances are told apart: in wide networks few are enough."""
+        samples = self._stated[1]
+        if is_wide(self.network) and (rows := even_rows(len(samples[0]), _SEEN)) is not None:
+            samples = tuple(x[rows] for x in samples)
+        return tuple(x.astype(np.float32) for x in samples) if in_single(self.network) else samples
 
     @cached_property
     def _exact_size(self) -> int:

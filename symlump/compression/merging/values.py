@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from symlump.compression.merging.known_units import SeenGroups
 from symlump.compression.moments import Hermite, Moments, Normal, Sampled, hidden_degree, moments_of
 from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Apply, Input, Node
+from symlump.network.nodes import Affine, Apply, Flatten, Input, Node
 from symlump.network.ties import Ties
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -29,10 +29,12 @@ _ROWS_PER_COLUMN = 12
 #: Fits of dense layers take samples with so many numbers in all, and at least so many for each unit.
 _FITTED = 1 << 19
 _ROWS_PER_UNIT = 4
+#: Networks of dense layers whose widest has so many units are analysed in their own precision.
+_WIDE = 256
 #: Where values are on grids, with so many numbers in the largest value, at least so many, and so many rows.
 _ON_GRIDS, _FEWEST, _ROWS_PER_CHANNEL = 1 << 20, 128, 16
-#: Values of a network are kept from one tolerance to the next if they are at most so many numbers.
-_REMEMBERED = 1 << 25
+#: Values of a network are kept from one tolerance to the next if they take at most so many bytes.
+_REMEMBERED = 1 << 28
 
 
 class Values(Protocol):
@@ -51,7 +53,7 @@ class Values(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SampledValues:
-    """Values on samples of the inputs."""
+    """Values on samples of the inputs, in the precision of these."""
 
     samples: tuple[FloatArray, ...]
 
@@ -66,6 +68,8 @@ class SampledValues:
 
     def after(self, node: Node, given: Sequence[FloatArray]) -> FloatArray:
         """The value of a node on them."""
+        if isinstance(node, Affine) and given[0].dtype == np.float32:
+            node = single_layer(node)
         return evaluate(node, *given)
 
 
@@ -124,18 +128,21 @@ class Memory:
         Of the original nodes, by name.
     groups : dict
         Of values whose layers read nothing that changed, by their names, the merged units that occurred.
+    covariances : dict
+        Of the original units of values, by their names.
     """
 
     values: dict[str, FloatArray] = field(default_factory=dict)
     groups: dict[str, SeenGroups] = field(default_factory=dict)
+    covariances: dict[str, FloatArray] = field(default_factory=dict)
 
 
 def memory_for(network: Network, values: Values) -> Memory | None:
     """Room for the values of all nodes; None where they are too many."""
     if not isinstance(values, SampledValues):
         return None
-    per_sample = sum(prod(shape) for shape in network.shapes.values())
-    return Memory() if per_sample * len(values.samples[0]) <= _REMEMBERED else None
+    numbers = len(values.samples[0]) * sum(prod(shape) for shape in network.shapes.values())
+    return Memory() if numbers * values.samples[0].itemsize <= _REMEMBERED else None
 
 
 class ValueWalk:
@@ -255,12 +262,55 @@ def values_to_fit(
         rows = even_rows(count, samples_on_grids(network, ties))
     else:
         rows = fitted_rows(count, max((layer.units for layer in network.layers), default=1))
-    if rows is None:
-        return values, memory
-    few = SampledValues(tuple(x[rows] for x in values.samples))
+    single = in_single(network)
+    if rows is None and not single:
+        return values, memory or memory_for(network, values)
+    held = [x if rows is None else x[rows] for x in values.samples]
+    few = SampledValues(tuple(x.astype(np.float32) if single else x for x in held))
     if memory is None:  # of all samples there was no room
         return few, memory_for(network, few)
     return few, Memory({name: h[rows] for name, h in memory.values.items()})
+
+
+def in_single(network: Network) -> bool:
+    """Whether values are computed in single precision, as the network itself does: where that is faster."""
+    return network.dtype != "float64" and is_wide(network)
+
+
+def to_single(network: Network) -> Network:
+    """The network with all weights in single precision, in which it gives values if its inputs are."""
+    return network.with_layers(single_layer(node) for node in network.layers)
+
+
+def single_layer(node: Affine) -> Affine:
+    """A layer with weights in single precision."""
+    bias = None if node.bias is None else _in_single(node.bias)
+    return replace(node, weight=_in_single(node.weight), bias=bias)
+
+
+def _in_single(array: FloatArray) -> FloatArray:
+    return array.astype(np.float32)
+
+
+def is_wide(network: Network) -> bool:
+    """Whether values are those of many units, and of nothing but dense layers and activations.
+
+    Then distances are taken on the samples that fits use and, unless the network's weights are float64, in
+    single precision, in which the network itself computes.
+
+    Examples
+    --------
+    >>> [is_wide(Network.dense([np.ones((width, 2)), np.ones((1, width))])) for width in (255, 256)]
+    [False, True]
+    """
+    dense = all(
+        isinstance(node, Input | Apply | Flatten)
+        or (isinstance(node, Affine) and node.is_dense and not node.weight_name)
+        for node in network.nodes
+    )
+    inputs = {node.name for node in network.inputs}
+    flat = all(len(shape) == 1 or name in inputs for name, shape in network.shapes.items())
+    return dense and flat and max((layer.units for layer in network.layers), default=0) >= _WIDE
 
 
 def samples_on_grids(network: Network, ties: Ties) -> int:

@@ -14,7 +14,8 @@ Ward, doi:10.1080/01621459.1963.10500845; Müllner, arXiv:1109.2378 (nearest-nei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import sqrt
 
 import numpy as np
 from scipy.cluster import hierarchy
@@ -64,10 +65,15 @@ def merge_trees(
     >>> [tree[0, 2].tolist() for tree in trees]
     [1.0, 2.0]
     """
-    if len(rows) < 2:
+    return trees_from(_square_distances(rows), weightings, linkage)
+
+
+def trees_from(
+    squares: FloatArray, weightings: Sequence[FloatArray], linkage: Linkage
+) -> list[FloatArray]:
+    """The trees with several weights from all ‖x_i − x_j‖², which are overwritten."""
+    if len(squares) < 2:
         return [np.empty((0, 4))] * len(weightings)
-    squares = _square_distances(rows)
-    del rows  # the caller may hold no other reference to them
     last = len(weightings) - 1
     return [
         _tree(squares if number == last else squares.copy(), weights, linkage)
@@ -127,17 +133,41 @@ def _square_distances(rows: FloatArray) -> FloatArray:
         return np.asarray(squareform(pdist(rows, "sqeuclidean")))
     centred = rows
     centred -= rows.mean(axis=0)
-    norms = np.einsum("ij,ij->i", centred, centred)
-    sums = norms[:, None] + norms
-    squares = centred @ centred.T
-    squares *= -2
-    squares += sums
+    return squares_from(
+        centred @ centred.T, np.zeros(len(rows)), lambda i, j: centred[i] - centred[j], 1
+    )
+
+
+def squares_from(
+    products: FloatArray,
+    means: FloatArray,
+    gaps: Callable[[IntArray, IntArray], FloatArray],
+    count: int,
+) -> FloatArray:
+    """All mean squares of the entries of x_i − x_j, so many each; of near pairs from these entries.
+
+    Parameters
+    ----------
+    products : ndarray, shape (members, members)
+        The means of the products of their entries, about the means of these.
+    means : ndarray, shape (members,)
+    gaps : callable
+        The differences of some pairs, a row each.
+    count : int
+    """
+    norms = np.diag(products)
+    limits = 1e-6 * norms
+    squares = products * -2.0
+    squares += norms
+    squares += norms[:, None]
     np.maximum(squares, 0.0, out=squares)
-    i, j = np.nonzero(np.triu(squares < 1e-6 * sums, 1))
+    i, j = np.nonzero(squares < limits + limits[:, None])
+    i, j = i[i < j], j[i < j]
+    squares += (means - means[:, None]) ** 2
     for start in range(0, i.size, 1024):
         a, b = i[start : start + 1024], j[start : start + 1024]
-        gap = centred[a] - centred[b]
-        squares[a, b] = squares[b, a] = np.einsum("ij,ij->i", gap, gap)
+        gap = gaps(a, b)
+        squares[a, b] = squares[b, a] = np.einsum("ij,ij->i", gap, gap, dtype=np.float64) / count
     np.fill_diagonal(squares, 0.0)
     return np.asarray(squares)
 
@@ -149,31 +179,31 @@ def _ward(squares: FloatArray, weights: FloatArray) -> FloatArray:
     nearest neighbours gives the tree that merging the nearest pair first would give.
     """
     count = len(weights)
-    np.fill_diagonal(squares, np.inf)
+    np.fill_diagonal(squares, np.inf)  # what has gone, and a row itself, stays infinitely far
+    weights = np.maximum(weights, np.finfo(np.float64).tiny)  # 0 over 0 is 0
     merges = np.empty((count - 1, 3))
     alive = np.ones(count, dtype=bool)
     chain: list[int] = []
+    merged, part = np.empty((2, count))
     for step in range(count - 1):
         if not chain:
-            chain.append(int(np.argmax(alive)))
+            chain.append(int(alive.argmax()))
         while True:
-            last = chain[-1]
-            near = int(np.argmin(squares[last]))
-            if len(chain) > 1 and squares[last, chain[-2]] <= squares[last, near]:
+            row = squares[chain[-1]]
+            near = int(row.argmin())
+            if len(chain) > 1 and row[chain[-2]] <= row[near]:
                 break  # a tie goes back, else the chain would not end
             chain.append(near)
         b, a = chain.pop(), chain.pop()
-        height = squares[a, b]
-        merges[step] = a, b, np.sqrt(height)
-        total = weights[a] + weights[b]
-        both = total + weights
-        with np.errstate(invalid="ignore"):  # ∞ − ∞ where a row has gone already
-            merged = (weights[a] + weights) * squares[a] + (weights[b] + weights) * squares[b]
-            merged = np.divide(merged - weights * height, both, out=np.zeros(count), where=both > 0)
+        height, total = squares[a, b], weights[a] + weights[b]
+        merges[step] = a, b, sqrt(height)
+        np.multiply(np.add(weights, weights[a], out=merged), squares[a], out=merged)
+        np.multiply(np.add(weights, weights[b], out=part), squares[b], out=part)
+        merged += part
+        merged -= np.multiply(weights, height, out=part)
+        merged /= np.add(weights, total, out=part)
         alive[a] = False
-        merged[~alive] = merged[b] = np.inf
-        squares[b] = squares[:, b] = np.maximum(merged, height)
-        squares[b, b] = np.inf
+        squares[b] = squares[:, b] = np.maximum(merged, height, out=merged)
         squares[a] = squares[:, a] = np.inf
         weights[b] = total
     return _as_tree(merges[np.argsort(merges[:, 2], kind="stable")])

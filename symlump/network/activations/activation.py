@@ -80,7 +80,7 @@ class Activation:
     coefficients: tuple[Fraction, ...] = ()
 
     def __call__(self, z: FloatArray) -> FloatArray:
-        """φ(z), entrywise."""
+        """φ(z), entrywise; in single precision if z is."""
         return self._evaluated(self.formula, z)
 
     def slope(self, z: FloatArray) -> FloatArray:
@@ -88,13 +88,15 @@ class Activation:
         return self._evaluated(self.slope_formula, z)
 
     def _evaluated(self, formula: Formula, z: FloatArray) -> FloatArray:
-        z = np.asarray(z, dtype=np.float64)
+        z = np.asarray(z)
+        dtype = np.float32 if z.dtype == np.float32 else np.float64
+        z = z.astype(dtype, copy=False)
         with np.errstate(over="ignore", under="ignore"):
             found = formula(FLOATS, z)
             fresh = isinstance(found, np.ndarray) and found.base is None and found is not z
             if fresh and found.shape == z.shape:
-                return np.asarray(found, dtype=np.float64)
-            return np.array(np.broadcast_to(found, z.shape), dtype=np.float64)
+                return np.asarray(found, dtype=dtype)
+            return np.array(np.broadcast_to(found, z.shape), dtype=dtype)
 
     def __repr__(self) -> str:
         return f"activation({self.name!r})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from symlump.network.network import Network
 
 _LAYERS = 3
+#: The widths that are measured where none is asked for.
+WIDTHS = (256, 512, 1024, 2048)
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class WideRow:
     width : int
         n.
     seconds : float
+        Of the processor, the least of a few runs.
+    spread : float
+        The most of them by the least.
     yardstick : str
     ratio : float
         Seconds by those of the yardstick, in the same process.
@@ -42,6 +47,7 @@ class WideRow:
     what: str
     width: int
     seconds: float
+    spread: float
     yardstick: str
     ratio: float
     reach: float
@@ -54,15 +60,15 @@ def encoding(width: int) -> WideRow:
 
     network = _network(width)
     weights = [layer.weight for layer in network.layers]
-    copy = min(_seconds(lambda: [weight.copy() for weight in weights]) for _ in range(3))
     before = resident_memory() or peak_memory()
-    seconds = min(_seconds(lambda: encode(network)) for _ in range(3))
+    taken = [_seconds(lambda: encode(network)) for _ in range(3)]
     peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
-    return WideRow("encode", width, seconds, "one copy of the weights", seconds / copy, 20.0, peak)
+    copy = min(_seconds(lambda: [weight.copy() for weight in weights]) for _ in range(3))
+    return _row("encode", width, taken, "one copy of the weights", copy, 20.0, peak)
 
 
-def compressing(width: int, relative_to: str | None = None) -> WideRow:
-    """AFDE to half of the parameters, in one unit of distances, or in the best of three."""
+def compressing(width: int, retain: float, relative_to: str | None = None) -> WideRow:
+    """AFDE to a share of the parameters, in one unit of distances, or in the best of three."""
     import torch
 
     from symlump.compression.compress import compress
@@ -71,22 +77,44 @@ def compressing(width: int, relative_to: str | None = None) -> WideRow:
     network = _network(width)
     weights = [layer.weight for layer in network.layers]
     before = resident_memory() or peak_memory()
-    method = AFDE(retain=0.5, relative_to=relative_to)
-    seconds = _seconds(lambda: compress(network, method))
+    method = AFDE(retain=retain, relative_to=relative_to)
+    compress(_network(16), method)  # what is done once in a process
+    taken = [_seconds(lambda: compress(network, method))]
     peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
     matrices = [torch.from_numpy(weight.astype(np.float32)) for weight in weights]
-    svd = _seconds(lambda: [torch.linalg.svd(matrix) for matrix in matrices])
-    what = f"AFDE, 50 %, {'three units' if relative_to is None else 'one unit'}"
-    return WideRow(what, width, seconds, "torch.linalg.svd of them", seconds / svd, 1.0, peak)
+    svd = []
+    for _ in range(2 if width > 1024 else 5):  # by turns
+        svd.append(_seconds(lambda: [torch.linalg.svd(matrix) for matrix in matrices]))
+        taken.append(_seconds(lambda: compress(network, method)))
+    what = f"AFDE, {100 * retain:g} %, {'three units' if relative_to is None else 'one unit'}"
+    reach = 1.0 if width > 1024 else 1.5
+    return _row(what, width, taken, "torch.linalg.svd of them", min(svd), reach, peak)
 
 
-def measure(width: int) -> list[WideRow]:
-    """All rows, each in a process of its own."""
-    rows = []
-    for task in (encoding, partial(compressing, relative_to="output"), compressing):
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            rows.append(pool.submit(task, width).result())
-    return rows
+def measure(widths: Sequence[int], retain: float) -> Iterator[WideRow]:
+    """All rows, one after the other, each in a process of its own."""
+    for width in widths:
+        for task in (
+            encoding,
+            partial(compressing, retain=retain, relative_to="output"),
+            partial(compressing, retain=retain),
+        ):
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                yield pool.submit(task, width).result()
+
+
+def _row(
+    what: str,
+    width: int,
+    taken: list[float],
+    yardstick: str,
+    other: float,
+    reach: float,
+    peak: float,
+) -> WideRow:
+    least = min(taken)
+    spread = max(taken) / least
+    return WideRow(what, width, least, spread, yardstick, least / other, reach, peak)
 
 
 def _network(width: int) -> Network:
@@ -105,12 +133,22 @@ def _network(width: int) -> Network:
 
 
 def _seconds(task: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     task()
-    return time.perf_counter() - start
+    return max(time.process_time() - start, 1e-9)
 
 
-HEADER = ("task", "width", "seconds", "measured", "target", "peak / weights", "yardstick")
+HEADER = (
+    "task",
+    "width",
+    "seconds",
+    "max/min",
+    "measured",
+    "target",
+    "reached",
+    "peak / weights",
+    "yardstick",
+)
 
 
 def cells(row: WideRow) -> tuple[str, ...]:
@@ -118,9 +156,11 @@ def cells(row: WideRow) -> tuple[str, ...]:
     return (
         row.what,
         str(row.width),
-        f"{row.seconds:.2f}",
+        f"{row.seconds:.3g}",
+        f"{row.spread:.2f}",
         f"{row.ratio:.2f} ×",
         f"≤ {row.reach:g}",
+        "yes" if row.ratio <= row.reach else "no",
         f"{row.peak:.1f}",
         row.yardstick,
     )

@@ -379,9 +379,11 @@ def test_bench_networks_quick(capsys):
     rows = json.loads(out)
     assert [row["what"] for row in rows] == [
         "encode",
-        "AFDE, 50 %, one unit",
-        "AFDE, 50 %, three units",
+        "AFDE, 40 %, one unit",
+        "AFDE, 40 %, three units",
     ]
-    assert all(row["ratio"] > 0 and row["peak"] >= 0 for row in rows)
+    assert all(row["ratio"] > 0 and row["peak"] >= 0 and row["spread"] >= 1 for row in rows)
+    code, _, err = run(capsys, "bench", "networks", "--retain", "0")
+    assert code == 2 and "--retain 0: a share is above 0" in err
     code, _, err = run(capsys, "bench", "networks", "--width", "1")
     assert code == 2 and "give 2 or more" in err

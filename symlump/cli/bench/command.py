@@ -115,20 +115,29 @@ def _engine(options: argparse.Namespace) -> Answer:
 
 def _networks_options(parser: argparse.ArgumentParser) -> None:
     _common_options(parser)
-    parser.add_argument("--width", type=int, metavar="N", help="of the layers (default: 4096)")
+    parser.add_argument(
+        "--width", type=int, metavar="N", help="of the layers (default: 256, 512, 1024 and 2048)"
+    )
+    parser.add_argument(
+        "--retain", type=float, default=0.4, metavar="S", help="share to keep (default: 0.4)"
+    )
 
 
 def _networks(options: argparse.Namespace) -> Answer:
-    from symlump.bench.networks import HEADER, cells, measure
+    from symlump.bench.networks import HEADER, WIDTHS, WideRow, cells, measure
     from symlump.errors import MethodError
-    from symlump.progress import working
     from symlump.tables import table_text
 
-    width = options.width if options.width is not None else 256 if options.quick else 4096
-    if width < 2:
-        raise MethodError(f"--width {width}: give 2 or more")
-    with working(f"networks of width {width}"):
-        rows = measure(width)
+    widths = WIDTHS[: 1 if options.quick else None] if options.width is None else (options.width,)
+    if min(widths) < 2:
+        raise MethodError(f"--width {options.width}: give 2 or more")
+    if not 0 < options.retain <= 1:
+        raise MethodError(f"--retain {options.retain:g}: a share is above 0, and 1 at most")
+    rows: list[WideRow] = []
+    with bar("measuring", 3 * len(widths)) as step:
+        for row in measure(widths, options.retain):
+            rows.append(row)
+            step(len(rows), f"{row.what} at width {row.width}")
     return Answer(
         lambda: [asdict(row) for row in rows],
         lambda: table_text(HEADER, [cells(row) for row in rows]),

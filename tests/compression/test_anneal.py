@@ -192,6 +192,35 @@ def test_the_experiment_on_digits(tmp_path, capsys, monkeypatch):
     assert row.points_lost < 10
 
 
+@pytest.mark.parametrize(
+    "method",
+    [sl.Magnitude(0.5), sl.Quantize(4), sl.Hierarchical(retain=0.9), sl.Magnitude(0.5, refit=True)],
+    ids=lambda method: method.label,
+)
+def test_what_training_would_undo_is_refused(method):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 12), nn.Tanh(), nn.Linear(12, 2))
+    x = torch.randn(40, 3)
+    with pytest.raises(
+        MethodError, match=r"leaves 74 weights and biases, of which it counts \d\d:"
+    ):
+        sl.anneal(model, (x, x[:, :2]), [method], epochs=1)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [sl.TruncatedSVD(retain=0.8), sl.AFDE(retain=0.6), sl.Symmetric(retain=0.6)],
+    ids=lambda method: method.label,
+)
+def test_what_stays_small_is_counted(method):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 12), nn.Tanh(), nn.Linear(12, 2))
+    x = torch.randn(40, 3)
+    result = sl.anneal(model, (x, x[:, :2]), [method], epochs=1)
+    held = sum(p.numel() for p in result.model.parameters())
+    assert result.steps[-1].parameters == held <= method.retain * 74
+
+
 def test_what_is_refused():
     model, x = multilayer(2, (4,), 1), np.ones((5, 2))
     y = np.ones((5, 1))

@@ -128,7 +128,7 @@ METHODS = {
     "dependence": Named(
         _dependence,
         "removes units that are nearly linear combinations of others; ε is a layer's share of the "
-        "change of the outputs; inputs from --data, else standard normal",
+        "change of the outputs; on the inputs of --data if given, else on drawn ones",
     ),
     "hierarchical": Named(
         _hierarchical,

@@ -77,8 +77,9 @@ def anneal(
         (integers) of shape (samples,).
     schedule : sequence of float or method
         What is removed before each training. A number is a tolerance of :class:`Dependence` on the
-        inputs of ``data``; numbers must rise. Any method of ``compress`` may stand there instead:
-        ``[Dependence(retain=0.7, inputs=x)] * 10`` keeps 70 % of what there is, ten times.
+        inputs of ``data``; numbers must rise. Any method of ``compress`` that leaves fewer units or thinner
+        matrices may stand there instead: ``[Dependence(retain=0.7, inputs=x)] * 10`` keeps 70 % of what there
+        is, ten times. What prunes weights, rounds them or stores blocks is refused, for training would undo it.
     loss : callable, optional
         As ``torch.nn.CrossEntropyLoss()``: (predictions, targets) → scalar. Cross-entropy for class
         numbers and mean squared error otherwise, unless told.

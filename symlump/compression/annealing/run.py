@@ -14,7 +14,7 @@ from torch import nn
 
 from symlump.compression.annealing.checkpoint import read_checkpoint, write_checkpoint
 from symlump.compression.annealing.result import AnnealingStep
-from symlump.compression.reduction import CompressionMethod
+from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.errors import FileFormatError, MethodError
 from symlump.network.activations.table import activation
 from symlump.network.chain import Chain, Layer
@@ -70,6 +70,7 @@ class AnnealingRun:
             if state.stage:
                 method = self.methods[state.stage - 1]
                 reduction = method.apply(from_torch(state.model))
+                _refuse_undone(method, reduction)
                 device = next(state.model.parameters()).device
                 state.model = to_torch(reduction.network).to(device)
                 what, tolerance = method.label, reduction.eps
@@ -220,3 +221,20 @@ class AnnealingRun:
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(prefix)}
+
+
+def _refuse_undone(method: CompressionMethod, reduction: Reduction) -> None:
+    """Raise if what was saved is in weights that training moves again.
+
+    Raises
+    ------
+    MethodError
+        With methods whose smaller networks stay small.
+    """
+    held = reduction.network.parameters
+    if reduction.retained_parameters < held:
+        raise MethodError(
+            f"{method.label} leaves {held} weights and biases, of which it counts "
+            f"{reduction.retained_parameters}: what it made zero, rounded or stored in blocks would be as before "
+            "after training; anneal with AFDE, Dependence, Symmetric or TruncatedSVD"
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.compression.inputs import as_parts, as_samples
+from symlump.compression.inputs import as_parts, as_samples, predict
 from symlump.compression.reduction import CompressionMethod, Reduction
 from symlump.compression.report import LayerReport, LayerwiseReport
 from symlump.errors import MethodError
@@ -267,7 +267,7 @@ def mean_squared_error(network: Network, inputs: Any, targets: Any) -> float:
     >>> mean_squared_error(net, [[1.0, 1.0], [0.0, 0.0]], [3.0, 2.0])
     2.0
     """
-    predicted = network.flat(*map(as_samples, as_parts(inputs, len(network.inputs))))
+    predicted = predict(network, inputs)
     shapes = [network.shapes[name] for name in network.outputs]
     parts = [as_samples(part) for part in as_parts(targets, len(shapes))]
     if len(parts) == 1 < len(shapes):  # targets of all outputs, side by side
@@ -285,6 +285,8 @@ def mean_squared_error(network: Network, inputs: Any, targets: Any) -> float:
             + _OF_CLASSES * (len(shapes) == 1 and len(parts) == 1 and parts[0].ndim == 1)
         )
     expected = np.hstack([part.reshape(len(part), -1) for part in parts])
+    if not np.isfinite(expected).all():
+        raise MethodError("targets hold numbers that are not finite")
     return float(np.mean((predicted - expected) ** 2))
 
 

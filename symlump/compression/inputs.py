@@ -224,3 +224,24 @@ def as_samples(given: Any) -> npt.NDArray[Any]:
         if batches:
             return _put_together(batches)
     raise MethodError("inputs=… has no samples")
+
+
+def predict(network: Network, inputs: Any) -> FloatArray:
+    """What a network gives for samples, its outputs side by side.
+
+    Raises
+    ------
+    MethodError
+        If there are no samples, or some that are not finite.
+
+    Examples
+    --------
+    >>> predict(Network.dense([[[1.0, 2.0]]]), [[1.0, 1.0]]).tolist()
+    [[3.0]]
+    """
+    samples = [as_samples(part) for part in as_parts(inputs, len(network.inputs))]
+    if not all(part.size for part in samples):
+        raise MethodError("an error is measured on at least one sample")
+    if not all(np.isfinite(part).all() for part in samples):
+        raise MethodError("inputs hold numbers that are not finite")
+    return network.flat(*samples)

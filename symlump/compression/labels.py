@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symlump.compression.inputs import as_parts, as_samples
+from symlump.compression.inputs import as_samples, predict
 from symlump.errors import MethodError
 from symlump.network.network import Network
 from symlump.ode.exact import IntArray
@@ -86,7 +86,7 @@ def accuracy(network: Network, inputs: Any, targets: Any) -> float:
         raise MethodError(
             "accuracy takes one class number a sample, and a network with an output for each"
         )
-    found = network.flat(*map(as_samples, as_parts(inputs, len(network.inputs))))
+    found = predict(network, inputs)
     if len(found) != len(numbers):
         raise MethodError(f"there are {len(found)} inputs and {len(numbers)} class numbers")
     return float(np.mean(found.argmax(axis=1) == numbers))

@@ -123,3 +123,17 @@ def test_what_a_defect_counts_is_said_where_it_is_no_change_of_coefficients():
         assert "δ is the 2-norm of the change of the coefficients" in str(combined)
     else:
         assert combined.defect == combined.eps and "δ is the same" in str(combined)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        (np.zeros((0, 3)), np.zeros((0, 2)), "at least one sample"),
+        (np.full((5, 3), np.nan), np.zeros((5, 2)), "inputs hold numbers that are not finite"),
+        (np.zeros((5, 3)), np.full((5, 2), np.inf), "targets hold numbers that are not finite"),
+        (np.full((5, 3), np.nan), np.zeros(5), "inputs hold numbers that are not finite"),
+    ],
+)
+def test_an_error_is_measured_on_numbers(x, y, says):
+    with pytest.raises(MethodError, match=says):
+        sl.sweep(NET, [0.0], data=(x, y))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,54 @@ def test_certified_through_several_cells(
         assert bound.value < 0.01
     with pytest.raises(MethodError, match="none of head, rnn.l0"):
         bound["y3"]
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_bound_over_a_horizon_that_says_nothing_is_called_vacuous(head: bool) -> None:
+    """It is as large as what the original gives is apart, and both numbers stand there."""
+    torch.manual_seed(0)
+    model: nn.Module = nn.GRU(2, 7, batch_first=True).double()
+    if head:
+        model = Headed(model)
+    small = sl.compress(model, sl.AFDE(retain=0.3))
+    bound = small.bound(4, (-1, 1))
+    x = torch.from_numpy(np.random.default_rng(9).uniform(-1, 1, (3000, 4, 2)))
+    with torch.no_grad():
+        y = model(x) if head else model(x)[0]
+    apart = y.flatten(0, -2).numpy()
+    name = "head" if head else "l0"
+    most = bound.readers[name] if head else bound.cells[name].max(axis=0)
+    assert bound.vacuous and (most > np.ptp(apart, axis=0)).any()
+    at, said, seen = re.findall(
+        rf"vacuous: {name}\[(\d)\] has the bound (\S+), and its values are only (\S+) apart",
+        str(bound),
+    )[0]
+    assert float(said) == pytest.approx(most[int(at)], rel=1e-3)
+    assert float(seen) == pytest.approx(np.ptp(apart[:, int(at)]), rel=0.2)
+    same = sl.compress(model, sl.AFDE(eps=0)).bound(4, (-1, 1))
+    assert not same.vacuous and "vacuous" not in str(same)
+
+
+class Headed(nn.Module):
+    """A recurrent module with a dense layer behind."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell, self.head = cell, nn.Linear(7, 2).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.head(self.cell(x)[0])
+        return found
+
+
+def test_inputs_that_are_no_sequences_are_refused() -> None:
+    x = torch.randn(8, 5, 2)
+    for inputs, says in (
+        (sl.Images(), "a recurrent one reads sequences"),
+        ([(x, 0), (x[:3], 0)], "a list of parts that differ"),
+    ):
+        with pytest.raises(MethodError, match=says):
+            sl.compress(nn.GRU(2, 4), sl.AFDE(retain=0.5, inputs=inputs))
 
 
 def test_what_a_bound_needs() -> None:

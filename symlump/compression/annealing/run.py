@@ -235,6 +235,6 @@ def _refuse_undone(method: CompressionMethod, reduction: Reduction) -> None:
     if reduction.retained_parameters < held:
         raise MethodError(
             f"{method.label} leaves {held} weights and biases, of which it counts "
-            f"{reduction.retained_parameters}: what it made zero, rounded or stored in blocks would be as before "
-            "after training; anneal with AFDE, Dependence, Symmetric or TruncatedSVD"
+            f"{reduction.retained_parameters}: what it made zero, rounded or stored in blocks would be as "
+            "before after training; anneal with AFDE, Dependence, Symmetric or TruncatedSVD"
         )

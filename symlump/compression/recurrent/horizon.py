@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
@@ -33,6 +33,9 @@ class RecurrentBound:
     readers : dict
         By dense layer, bounds of what its outputs are off by at any step; shape (outputs,).
     arithmetic : str
+    spread : dict, optional
+        By dense layer, or where there is none by cell, how far the original's values are apart on sequences
+        drawn from the box; shape (outputs,). A bound that is not smaller says nothing, and is called vacuous.
     """
 
     steps: int
@@ -40,6 +43,29 @@ class RecurrentBound:
     cells: dict[str, FloatArray]
     readers: dict[str, FloatArray]
     arithmetic: str
+    spread: dict[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def vacuous(self) -> bool:
+        """True if for some output the bound is not below the spread of its values."""
+        return bool(self.remarks)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Where the bound says nothing, both numbers, in words."""
+        found: list[tuple[float, str]] = []
+        for name, bounds in (self.readers or self.cells).items():
+            bound, spread = np.atleast_2d(bounds).max(axis=0), self.spread.get(name)
+            if spread is None:
+                continue
+            over = np.where(bound > 0, bound - spread, -1.0)
+            at = int(np.argmax(over))
+            if over[at] >= 0:
+                said = f"vacuous: {name}[{at}] has the bound {at_most(float(bound[at]))}, and its values are"
+                found.append(
+                    (float(over[at]), f"{said} only {spread[at]:.4g} apart on drawn sequences")
+                )
+        return [max(found)[1]] if found else []
 
     @property
     def value(self) -> float:
@@ -70,10 +96,11 @@ class RecurrentBound:
     def headline(self) -> str:
         """One line: what is bounded, by how much, for how long."""
         what = "what dense layers read is" if self.readers else "states are"
-        return (
+        known = (
             f"certified: {what} off by at most {at_most(self.value)} in {self.steps} steps, for every input "
             "of the box at every step"
         )
+        return "; ".join([known, *self.remarks])
 
     def __str__(self) -> str:
         parts = [*self.cells.items(), *self.readers.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
     from symlump.compression.recurrent.horizon import RecurrentBound
+
+
+#: On so many drawn sequences it is seen how far values are apart.
+_SPREAD_SEQUENCES = 200
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,7 +146,11 @@ class RecurrentCompression(LayerwiseReport):
         """
         from symlump.compression.recurrent.bound import bound_cells
 
-        return bound_cells(self.original, self.held, self.labels, steps, box, arithmetic)
+        found = bound_cells(self.original, self.held, self.labels, steps, box, arithmetic)
+        with np.errstate(all="ignore"):  # states may grow without end
+            values, _ = self._drawn(found.steps, box, _SPREAD_SEQUENCES, 0)
+        spread = {name: np.ptp(v.reshape(-1, v.shape[-1]), axis=0) for name, v in values.items()}
+        return replace(found, spread=spread)
 
     def observed(self, steps: int, box: Any, samples: int, seed: int = 0) -> float:
         """The largest of what :meth:`bound` bounds over sequences with every input drawn from the box.
@@ -153,6 +161,13 @@ class RecurrentCompression(LayerwiseReport):
         box : (low, high) or ndarray, shape (inputs, 2)
         samples : int
         """
+        old, new = self._drawn(steps, box, samples, seed)
+        return max(float(np.abs(old[name] - new[name]).max(initial=0.0)) for name in old)
+
+    def _drawn(
+        self, steps: int, box: Any, samples: int, seed: int
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """What dense layers give on drawn sequences, before and after; where there is none, the states."""
         from symlump.compression.recurrent.bound import places_outside, read_box
 
         generator = np.random.default_rng(seed)
@@ -166,7 +181,7 @@ class RecurrentCompression(LayerwiseReport):
         if not old:
             old = {name: h[0] for name, h in states.items()}
             new = {name: merged[name][0][..., labels] for name, labels in self.labels.items()}
-        return max(float(np.abs(old[name] - new[name]).max(initial=0.0)) for name in old)
+        return old, new
 
     def mean_squared_error(self, inputs: Any, targets: npt.ArrayLike) -> float:
         """Mean of (model(inputs) − targets)² over samples, steps and outputs; of several outputs, the first.

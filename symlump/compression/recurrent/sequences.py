@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from symlump.compression.images import Images
 from symlump.compression.inputs import Inputs
 from symlump.compression.moments import Normal
 from symlump.errors import MethodError, NetworkError
@@ -44,6 +45,10 @@ def sequences_of(
             module: normal.sample(DRAWN * STEPS, size, seed + number).reshape(DRAWN, STEPS, size)
             for number, (module, size) in enumerate(outer.items())
         }
+    if isinstance(inputs, Images):
+        raise MethodError(
+            "inputs=Images() are for networks of images; a recurrent one reads sequences"
+        )
     given = _tensors(inputs)
     if model is None and network.source is not None:
         return _recorded(network, network.source, given, set(outer))
@@ -117,7 +122,12 @@ def _tensors(inputs: Any) -> list[torch.Tensor]:
     if isinstance(inputs, torch.Tensor):
         return [inputs]
     if hasattr(inputs, "__array__") or isinstance(inputs, list):
-        array = np.asarray(inputs)
+        try:
+            array = np.asarray(inputs)
+        except ValueError:
+            raise MethodError(
+                "inputs=… is a list of parts that differ; give one array, or a loader of batches"
+            ) from None
         if array.dtype.kind not in "iuf":
             raise MethodError("inputs=… holds something that is not numbers")
         if array.dtype.kind == "f" and not np.isfinite(array).all():

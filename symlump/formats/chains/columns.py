@@ -21,7 +21,7 @@ Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 _PAD = b"\n" * 24  # so that a few letters around each token can be looked at
-_CHUNK = 1 << 20  # characters at a time
+_CHUNK = 1 << 18  # characters at a time: their positions stay in the cache
 _MAX_DIGITS = 18  # a number of so many digits, and a power of ten, fit a machine integer
 _POWERS = np.array([10**k for k in range(_MAX_DIGITS + 1)], dtype=np.int64)
 
@@ -79,12 +79,14 @@ def read_columns(
         firsts.append(columns[0])
         seconds.append(columns[1])
         tops.append(top)
-        bottoms.append(_POWERS[decimals])
+        bottoms.append(decimals)
         done += top.size
     if not firsts:
         return None
     numerators: NDArray[Any] = np.concatenate(tops)
-    denominators: NDArray[Any] = np.concatenate(bottoms)
+    if not odd and not any(decimals.any() for decimals in bottoms):
+        return np.concatenate(firsts), np.concatenate(seconds), ExactArray.from_array(numerators)
+    denominators: NDArray[Any] = _POWERS[np.concatenate(bottoms)]
     if odd:
         pairs = {one: value.as_integer_ratio() for one, value in special.items()}
         if any(max(abs(p), q) >= 2**62 for p, q in pairs.values()):
@@ -97,7 +99,9 @@ def read_columns(
 
 def _chunks(text: str, start: int) -> Iterator[tuple[int, int]]:
     """Parts of the text that end with a line."""
-    stop = len(text.rstrip()) if text[-1:].isspace() else len(text)
+    stop = len(text)
+    while text[stop - 1 : stop].isspace():
+        stop -= 1
     while start < stop:
         end = text.find("\n", min(start + _CHUNK, stop), stop)
         end = stop if end < 0 else end
@@ -134,21 +138,31 @@ def _integers(data: Bytes, at: Ints, length: Ints) -> Ints | None:
 def _decimals(data: Bytes, at: Ints, length: Ints) -> tuple[Ints, Ints, Flags]:
     """Digits and number of decimals of plain decimals, and which of the numbers are such."""
     point = length.copy()  # where it stands; behind the last digit if there is none
+    left = int(np.count_nonzero(data == 46))
     for k in range(min(int(length.max()), _MAX_DIGITS)):
+        if not left:
+            break
         found = (data[at + k] == 46) & (point > k)  # only the first one, and inside
         point[found] = k
+        left -= int(np.count_nonzero(found))
+    whole, plain = _digits(data, at + point, point)
+    plain &= point <= _MAX_DIGITS
     decimals = np.maximum(length - point - 1, 0)
-    whole, good = _digits(data, at + point, point)
-    part, also_good = _digits(data, at + length, decimals)
-    plain = good & also_good & (point + decimals <= _MAX_DIGITS) & (point + decimals > 0)
-    decimals = np.where(plain, decimals, 0)
-    return np.where(plain, whole * _POWERS[decimals] + part, 0), decimals, plain
+    if decimals.any():
+        part, good = _digits(data, at + length, decimals)
+        plain &= good & (point + decimals <= _MAX_DIGITS)
+        plain &= point + decimals > 0
+        whole = whole * _POWERS[np.where(plain, decimals, 0)] + part
+    if not plain.all():
+        whole, decimals = np.where(plain, whole, 0), np.where(plain, decimals, 0)
+    return whole, decimals, plain
 
 
 def _digits(data: Bytes, end: Ints, count: Ints) -> tuple[Ints, Flags]:
     """The integers of some digits that stand before some places; which are up to 16 digits, or none."""
-    value, good = _eight_digits(data, end, np.minimum(count, 8))
-    if count.max() > 8:
+    wide = count.max() > 8
+    value, good = _eight_digits(data, end, np.minimum(count, 8) if wide else count)
+    if wide:
         high, also_good = _eight_digits(data, end - 8, np.clip(count - 8, 0, 8))
         value, good = high * 10**8 + value, good & also_good & (count <= 16)
     return value, good

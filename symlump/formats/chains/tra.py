@@ -151,7 +151,7 @@ def read_tra(
         moves = start != stop
         if not moves.all():
             start, stop, values = start[moves], stop[moves], values.take(moves)
-        outflow = values.times(np.full(len(values), -1)).group_sum(start, count)
+        outflow = values.group_sum(start, count).times(np.full(count, -1))
         every = np.arange(count, dtype=np.int64)
         start, stop = np.concatenate((start, every)), np.concatenate((stop, every))
         values = ExactArray.concatenate([values, outflow])

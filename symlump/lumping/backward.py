@@ -27,6 +27,8 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
 from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.graph import block_edges
+from symlump.ode.monomials import starts_of
 from symlump.ode.system import ODE
 
 
@@ -109,7 +111,7 @@ class Backward(Equivalence):
             table, position = ode.monomials.relabel(labels)
             owners, keys, values = ode.rows, position[ode.columns], ode.coefficients
         else:
-            at = slices(np.searchsorted(ode.rows, np.arange(len(ode) + 1)), members)
+            at = slices(starts_of(ode.rows, len(ode)), members)
             used, column = np.unique(ode.columns[at], return_inverse=True)
             table, position = ode.monomials.select(used).relabel(labels)
             owners, keys = ode.rows[at], position[column.ravel()]
@@ -170,12 +172,14 @@ class Backward(Equivalence):
         if ode.generators is not None:
             elementary.check_defined(ode, labels)
 
-    def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
+    def needs(self, ode: ODE, labels: IntArray) -> tuple[IntArray, IntArray]:
         """x_i must know the blocks of the variables in its equation.
 
         Parameters
         ----------
         ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
 
         Returns
         -------
@@ -183,10 +187,11 @@ class Backward(Equivalence):
 
         Examples
         --------
-        >>> [ends.tolist() for ends in Backward().needs(ODE.from_text("a' = -a; b' = a"))]
+        >>> ode = ODE.from_text("a' = -a; b' = a")
+        >>> [ends.tolist() for ends in Backward().needs(ode, np.array([0, 1]))]
         [[0, 1], [0, 0]]
         """
-        sources, targets = ode.edges
+        sources, targets = block_edges(ode, labels)
         return targets, sources
 
     def quotient_terms(

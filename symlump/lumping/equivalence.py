@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -27,6 +27,8 @@ from symlump.plan import Method, Plan, check_exact_wish
 if TYPE_CHECKING:
     from scipy import sparse
 
+
+_CHUNK = 1 << 16  # terms at a time
 
 Found = TypeVar("Found", covariant=True)
 
@@ -70,7 +72,62 @@ class SignatureTerms:
         return not self.disagreeing(partition).size
 
     def disagreeing(self, partition: Partition) -> IntArray:
-        """The variables whose collected terms are not those of the first of their block."""
+        """The variables whose collected terms are not those of the first of their block.
+
+        Where those as they stand are the same as the first's, in any order, so are their sums: sums are only
+        made for the others.
+        """
+        apart = self._apart(partition)
+        if apart is None:
+            return self._differ(partition)
+        if not apart.any():
+            return np.flatnonzero(apart)
+        asked = apart.copy()
+        asked[partition.representatives[partition.labels[apart]]] = True
+        at = np.flatnonzero(asked[self.owners])
+        some = replace(
+            self, owners=self.owners[at], keys=self.keys[at], values=self.values.take(at)
+        )
+        differ = some._differ(partition)
+        return differ[apart[differ]]
+
+    def _apart(self, partition: Partition) -> npt.NDArray[np.bool_] | None:
+        """Which variables do not have the loose terms of the first of their block; None: not known."""
+        codes = self.values.codes()
+        if codes is None or not codes.size:
+            return None
+        parts = [self.owners, self.keys, codes]
+        least, widths = zip(*map(_extent, parts), strict=True)
+        if sum(widths) > 63:
+            return None
+        packed = np.empty(codes.size, dtype=np.int64)
+        spans = [slice(at, at + _CHUNK) for at in range(0, packed.size, _CHUNK)]
+        for span in spans:  # in pieces that stay in the cache
+            own = parts[0][span] - least[0]
+            for part, low, width in zip(parts[1:], least[1:], widths[1:], strict=True):
+                own <<= width
+                own |= part[span] - low
+            packed[span] = own
+        del codes, parts
+        packed.sort()
+        lengths = np.bincount(self.owners, minlength=partition.labels.size)
+        first = partition.representatives[partition.labels]
+        apart = lengths != lengths[first]
+        start = np.cumsum(lengths) - lengths
+        away = np.where(apart, 0, start[first] - start)
+        low = widths[1] + widths[2]
+        for span in spans:
+            own = packed[span]
+            owner = (own >> low) + least[0]
+            there = away[owner]
+            there += np.arange(span.start, span.start + own.size)
+            own = own ^ packed[there]
+            own &= (1 << low) - 1
+            apart[owner[own != 0]] = True
+        return np.asarray(apart)
+
+    def _differ(self, partition: Partition) -> IntArray:
+        """The variables whose sums are not those of the first of their block."""
         owners, keys, sums = self.collect()
         lengths = np.bincount(owners, minlength=partition.labels.size)
         start = np.cumsum(lengths) - lengths
@@ -116,6 +173,12 @@ class SignatureTerms:
                 target, monomial = self.describe(key)
                 difference.setdefault(target, {})[monomial] = value
         return all(map(table.is_zero, difference.values()))
+
+
+def _extent(part: IntArray) -> tuple[int, int]:
+    """The least of some numbers, and how many bits there are above it."""
+    least = int(part.min())
+    return least, (int(part.max()) - least).bit_length()
 
 
 def _collect(
@@ -335,12 +398,14 @@ class Equivalence(LumpingMethod[Any]):
         """
 
     @abstractmethod
-    def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
-        """Pairs (i, k): the signature of variable i depends on the block of variable k.
+    def needs(self, ode: ODE, labels: IntArray) -> tuple[IntArray, IntArray]:
+        """Pairs (A, B) of blocks: the signature of a variable in A depends on block B.
 
         Parameters
         ----------
         ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
 
         Returns
         -------

@@ -30,7 +30,10 @@ from symlump.lumping.equivalence import (
 from symlump.lumping.lumping import Lumping
 from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
+from symlump.ode.derivative import PartialDerivatives
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
+from symlump.ode.graph import block_edges
+from symlump.ode.monomials import starts_of
 from symlump.ode.system import ODE
 from symlump.plan import Plan
 
@@ -158,16 +161,19 @@ class Forward(Equivalence):
         if ode.generators is not None:
             everything = np.arange(len(ode))
             return elementary.signature(ode, labels, everything if members is None else members)
-        d = ode.derivative
+        d = PartialDerivatives.loose(ode) if members is None else ode.derivative
         width = max(1, len(d.monomials))
 
         def describe(key: int) -> tuple[int | None, tuple[tuple[int, int], ...]]:
             return key // width, tuple(d.monomials.factors(key % width))
 
         if members is None:
-            keys = labels[d.equations] * width + d.columns
+            keys = labels[d.equations]
+            if width > 1:
+                keys *= width
+                keys += d.columns
             return SignatureTerms(d.variables, keys, d.coefficients, describe)
-        at = slices(np.searchsorted(d.variables, np.arange(len(ode) + 1)), members)
+        at = slices(starts_of(d.variables, len(ode)), members)
         keys = labels[d.equations[at]] * width + d.columns[at]
         return SignatureTerms(d.variables[at], keys, d.coefficients.take(at), describe)
 
@@ -216,12 +222,14 @@ class Forward(Equivalence):
             return elementary.agrees(ode, partition)
         return super().agrees(ode, partition)
 
-    def needs(self, ode: ODE) -> tuple[IntArray, IntArray]:
+    def needs(self, ode: ODE, labels: IntArray) -> tuple[IntArray, IntArray]:
         """x_i must know the blocks of the equations it occurs in.
 
         Parameters
         ----------
         ode : ODE
+        labels : ndarray of int, shape (variables,)
+            The block of each variable.
 
         Returns
         -------
@@ -229,10 +237,11 @@ class Forward(Equivalence):
 
         Examples
         --------
-        >>> [ends.tolist() for ends in Forward().needs(ODE.from_text("a' = -a; b' = a"))]
+        >>> ode = ODE.from_text("a' = -a; b' = a")
+        >>> [ends.tolist() for ends in Forward().needs(ode, np.array([0, 1]))]
         [[0, 0], [0, 1]]
         """
-        return ode.edges
+        return block_edges(ode, labels)
 
     def quotient_terms(
         self, ode: ODE, partition: Partition

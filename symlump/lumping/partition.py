@@ -137,8 +137,9 @@ class Partition:
     @cached_property
     def representatives(self) -> IntArray:
         """The first element of each block."""
-        _, first = np.unique(self.labels, return_index=True)
-        return first.astype(np.int64)
+        first = np.empty(len(self), dtype=np.int64)
+        first[self.labels[::-1]] = np.arange(self.labels.size - 1, -1, -1)  # the last one is kept
+        return first
 
     def __len__(self) -> int:
         return int(self.sizes.size)

@@ -186,10 +186,12 @@ def block_names(ode: ODE, partition: Partition) -> tuple[str, ...]:
     """A name for each block: its variable's for a block of one, else y1, y2, … (or Y1, …)."""
     large = [b for b, size in enumerate(partition.sizes) if size > 1]
     prefix = "y"
-    while any(f"{prefix}{k}" in ode.index for k in range(1, len(large) + 1)):
+    while True:
+        numbered = [f"{prefix}{k}" for k in range(1, len(large) + 1)]
+        if set(numbered).isdisjoint(ode.variables):
+            break
         prefix = "Y" if prefix == "y" else prefix + "_"
-    number = {block: k for k, block in enumerate(large, start=1)}
-    return tuple(
-        f"{prefix}{number[b]}" if b in number else ode.variables[first]
-        for b, first in enumerate(partition.representatives.tolist())
-    )
+    names = [ode.variables[first] for first in partition.representatives.tolist()]
+    for block, name in zip(large, numbered, strict=True):
+        names[block] = name
+    return tuple(names)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.ode.distinct import order_of
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import Monomials, pair_order, ranges
+from symlump.ode.monomials import Monomials, ranges
 
 if TYPE_CHECKING:
     from symlump.ode.functions.polynomials import Polynomials
@@ -32,7 +33,7 @@ class PartialDerivatives:
 
     @classmethod
     def of(cls, ode: ODE | Polynomials) -> PartialDerivatives:
-        """Differentiate every term by every variable in it.
+        """Differentiate every term by every variable in it; sort by the variable.
 
         Examples
         --------
@@ -43,17 +44,35 @@ class PartialDerivatives:
         >>> d.variables.tolist(), [int(c) for c in d.coefficients]
         ([0, 0, 1], [2, 3, 1])
         """
+        loose = cls.loose(ode)
+        order = order_of(loose.variables)
+        return cls(
+            variables=loose.variables[order],
+            equations=loose.equations[order],
+            columns=loose.columns[order],
+            coefficients=loose.coefficients.take(order),
+            monomials=loose.monomials,
+        )
+
+    @classmethod
+    def loose(cls, ode: ODE | Polynomials) -> PartialDerivatives:
+        """The same, in the order of the terms of the system."""
         table = ode.monomials
         reduced, reduced_of_factor = table.drop_one(np.arange(table.variables.size))
-        lengths = table.lengths[ode.columns]
-        term = np.repeat(np.arange(ode.terms, dtype=np.int64), lengths)
-        factor = ranges(table.indptr[:-1][ode.columns], lengths)
-        order = pair_order(table.variables[factor], np.arange(factor.size))
-        term, factor = term[order], factor[order]
+        if table.linear:  # then nothing is gathered
+            term: IntArray | slice = slice(None)
+            factor = ode.columns
+        else:
+            lengths = table.lengths[ode.columns]
+            term = np.repeat(np.arange(ode.terms, dtype=np.int64), lengths)
+            factor = ranges(table.indptr[:-1][ode.columns], lengths)
+        coefficients = ode.coefficients.take(term)
+        if (table.powers != 1).any():
+            coefficients = coefficients.times(table.powers[factor])
         return cls(
             variables=table.variables[factor],
             equations=ode.rows[term],
             columns=reduced_of_factor[factor],
-            coefficients=ode.coefficients.take(term).times(table.powers[factor]),
+            coefficients=coefficients,
             monomials=reduced,
         )

@@ -1,4 +1,4 @@
-"""The distinct values of an array, by one sort; names that have to be distinct."""
+"""Sorting integers, and their distinct values; names that have to be distinct."""
 
 from __future__ import annotations
 
@@ -12,6 +12,38 @@ from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from symlump.ode.exact import IntArray
+
+
+FEW = 1000  # where finding out how to sort takes longer than sorting
+
+
+def order_of(keys: IntArray) -> IntArray:
+    """An order that sorts integers; of equal ones any may come first.
+
+    Where a number and its position fit into 63 bits, they are sorted as one number each: on processors for
+    which numpy has a vectorized sort that takes a quarter of the time of ``numpy.argsort``, on others as long.
+
+    Parameters
+    ----------
+    keys : ndarray of int, shape (n,)
+
+    Examples
+    --------
+    >>> order_of(np.array([3, 1, 3, 2])).tolist()
+    [1, 3, 0, 2]
+    """
+    if keys.size < FEW:
+        return np.argsort(keys)
+    least, width = int(keys.min()), keys.size.bit_length()
+    if (int(keys.max()) - least).bit_length() + width > 63:
+        return np.argsort(keys)
+    packed = keys.astype(np.int64)
+    packed -= least
+    packed <<= width
+    packed |= np.arange(keys.size)
+    packed.sort()
+    packed &= (1 << width) - 1
+    return packed
 
 
 def distinct(values: IntArray) -> IntArray:
@@ -43,7 +75,7 @@ def index_of(names: tuple[str, ...]) -> dict[str, int]:
     VariableError
         If a name occurs twice.
     """
-    index = {name: i for i, name in enumerate(names)}
+    index = dict(zip(names, range(len(names)), strict=True))
     if len(index) < len(names):
         twice = next(name for i, name in enumerate(names) if index[name] != i)
         raise VariableError(f"variable {twice!r} is declared twice")

@@ -37,7 +37,8 @@ class ExactArray:
     numerators : ndarray
         float64 (then each entry is the dyadic rational that the float denotes), int64, or object.
     denominators : ndarray or None
-        Positive integers of the same dtype; None exactly when ``numerators`` are floats.
+        Positive integers of the same dtype, not to be written to (one that all share may be stored once); None
+        exactly when ``numerators`` are floats.
 
     Examples
     --------
@@ -72,13 +73,26 @@ class ExactArray:
         """Store numerators over positive denominators, in lowest terms."""
         above, below = [p for p, _ in pairs], [q for _, q in pairs]
         dtype = _dtype(above, below)
+        if below and below.count(below[0]) == len(below):
+            return cls(np.array(above, dtype=dtype), _repeated(below[0], len(below), dtype))
         return cls(np.array(above, dtype=dtype), np.array(below, dtype=dtype))
 
     @classmethod
     def from_integers(cls, values: Sequence[int]) -> ExactArray:
         """Store Python's integers."""
         dtype = _dtype(values)
-        return cls(np.array(values, dtype=dtype), np.ones(len(values), dtype=dtype))
+        return cls(np.array(values, dtype=dtype), _repeated(1, len(values), dtype))
+
+    @classmethod
+    def from_array(cls, values: IntArray) -> ExactArray:
+        """The same for an array of machine integers, which is kept.
+
+        Examples
+        --------
+        >>> list(ExactArray.from_array(np.array([3])))
+        [Fraction(3, 1)]
+        """
+        return cls(values, _repeated(1, values.size))
 
     @classmethod
     def _from_integers(cls, numerators: AnyArray, denominators: AnyArray) -> ExactArray:
@@ -106,12 +120,32 @@ class ExactArray:
         """True where the numbers are stored as floats."""
         return self.denominators is None
 
-    def take(self, index: IntArray | npt.NDArray[np.bool_]) -> ExactArray:
-        """The entries at ``index`` (positions or a mask)."""
-        return ExactArray(
-            self.numerators[index],
-            None if self.denominators is None else self.denominators[index],
-        )
+    def take(self, index: IntArray | npt.NDArray[np.bool_] | slice) -> ExactArray:
+        """The entries at ``index`` (positions, a mask or a slice)."""
+        numerators, below = self.numerators[index], self.denominators
+        if below is None:
+            return ExactArray(numerators)
+        if below.size and below.strides == (0,):
+            return ExactArray(numerators, _repeated(below[0], numerators.size, below.dtype))
+        return ExactArray(numerators, below[index])
+
+    def codes(self) -> IntArray | None:
+        """Small integers, equal for entries stored alike only; None where Python's integers are stored.
+
+        Examples
+        --------
+        >>> ExactArray.from_fractions([Fraction(1, 2), Fraction(-3), Fraction(1, 2)]).codes().tolist()
+        [9, 0, 9]
+        """
+        if self.denominators is None:
+            return _place_among(self.numerators.view(np.int64))
+        if self.numerators.dtype != np.int64:
+            return None
+        code = _place_among(self.numerators)
+        if not _all_one(self.denominators):
+            below = _place_among(self.denominators)
+            code = code * (int(below.max()) + 1) + below
+        return code
 
     def nonzero(self) -> npt.NDArray[np.bool_]:
         """Mask of the entries that are not zero."""
@@ -194,7 +228,7 @@ class ExactArray:
         shift = exponent + scale
         bits = np.frexp(integer.astype(np.float64))[1] + shift
         if scale < 62 and bits.max(initial=0) < 62:
-            return ExactArray(integer << shift, np.full_like(integer, 1 << scale))
+            return ExactArray(integer << shift, _repeated(1 << scale, integer.size))
         # Too wide for one shared scale in 64 bits: each entry keeps its own power of two.
         numerators = np.array(
             [int(m) << max(0, int(e)) for m, e in zip(integer, exponent, strict=True)], dtype=object
@@ -219,9 +253,13 @@ class ExactArray:
         """The sums of the numbers of each key that are not 0, with the keys, which are given in order."""
         fresh = np.ones(keys.size, dtype=bool)
         np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
-        values = self.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+        if fresh.all():
+            values = self if self.is_float else self.in_lowest_terms()
+        else:
+            values = self.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
+            keys = keys[fresh]
         live = values.nonzero()
-        return keys[fresh][live], values.take(live)
+        return (keys, values) if live.all() else (keys[live], values.take(live))
 
     def as_floats(self) -> ExactArray:
         """The same numbers stored as floats, if every one is a float."""
@@ -232,6 +270,11 @@ class ExactArray:
 
     def _integer_sums(self, groups: IntArray, count: int, most: int) -> ExactArray:
         """Sums over one shared denominator: in 64 bits where they fit, else in Python integers."""
+        machine = self._over_shared(_INT64_SAFE // max(1, most))
+        if machine is not None:
+            total = np.zeros(count, dtype=np.int64)
+            np.add.at(total, groups, machine[0])
+            return ExactArray(total, _repeated(machine[1], count)).in_lowest_terms()
         numerators, denominators = self.numerators, self.denominators
         assert denominators is not None
         shared = lcm(*(int(d) for d in distinct(denominators)))
@@ -240,25 +283,39 @@ class ExactArray:
             for group, value in zip(groups.tolist(), self, strict=True):
                 sums[group] += value
             return ExactArray.from_fractions(sums)
-        if shared < _INT64_SAFE and numerators.dtype == np.int64:
-            factor = shared // denominators
-            largest = int(np.abs(numerators).max(initial=0)) * int(factor.max(initial=1))
-            if largest * most < _INT64_SAFE:
-                total = np.zeros(count, dtype=np.int64)
-                np.add.at(total, groups, numerators * factor)
-                return ExactArray(total, np.full_like(total, shared)).in_lowest_terms()
         factor = shared // denominators.astype(object)
         total = np.zeros(count, dtype=object)
         np.add.at(total, groups, numerators.astype(object) * factor)
-        lowest = ExactArray(total, np.full_like(total, shared)).in_lowest_terms()
+        lowest = ExactArray(total, _repeated(shared, count, object)).in_lowest_terms()
         assert lowest.denominators is not None
         return self._from_integers(lowest.numerators, lowest.denominators)
+
+    def _over_shared(self, limit: int) -> tuple[IntArray, int] | None:
+        """Machine integers below a limit, and the denominator that they share; None where they are larger."""
+        numerators, denominators = self.numerators, self.denominators
+        assert denominators is not None
+        if numerators.dtype != np.int64:
+            return None
+        largest = max(int(numerators.max(initial=0)), -int(numerators.min(initial=0)))
+        if _all_one(denominators):
+            return (numerators, 1) if largest < limit else None
+        shared = 1
+        for denominator in distinct(denominators).tolist():
+            shared = lcm(shared, denominator)
+            if shared >= _INT64_SAFE:
+                return None
+        factor = shared // denominators
+        if largest * int(factor.max()) >= limit:
+            return None
+        return numerators * factor, shared
 
     def _scatter(self, groups: IntArray, count: int) -> ExactArray:
         numerators = np.zeros(count, dtype=self.numerators.dtype)
         numerators[groups] = self.numerators
         if self.denominators is None:
             return ExactArray(numerators)
+        if _all_one(self.denominators):
+            return ExactArray(numerators, _repeated(1, count, self.denominators.dtype))
         denominators = np.ones(count, dtype=self.denominators.dtype)
         denominators[groups] = self.denominators
         return ExactArray(numerators, denominators)
@@ -274,11 +331,24 @@ class ExactArray:
     def residues(self, prime: int) -> npt.NDArray[np.uint64]:
         """Each entry modulo ``prime`` (odd, below 2^31), which must divide no denominator.
 
+        With ``WORDS`` for a prime, each times the common denominator of all, as a 64-bit word.
+
         Raises
         ------
         InputError
-            If the prime divides a denominator; draw another one.
+            If the prime divides a denominator, or the numbers are too wide for words; draw another one.
+
+        Examples
+        --------
+        >>> numbers = ExactArray.from_fractions([Fraction(1, 2), Fraction(-1, 3)])
+        >>> numbers.residues(7).tolist(), numbers.residues(WORDS).tolist() == [3, 2**64 - 2]
+        ([4, 2], True)
         """
+        if prime == WORDS:
+            shared = self.as_integers()._over_shared(_MAX_WORD)
+            if shared is None:
+                raise InputError("the numbers are too wide for words; draw a prime")
+            return shared[0].view(np.uint64)
         p = np.uint64(prime)
         if self.denominators is None:
             mantissa, exponent = np.frexp(self.numerators)
@@ -291,7 +361,7 @@ class ExactArray:
             table = np.array(powers, dtype=np.uint64)
             return top * table[exponent.astype(np.int64) - 53 - lowest] % p
         top = np.mod(self.numerators, prime).astype(np.uint64)
-        if np.all(self.denominators == 1):
+        if _all_one(self.denominators):
             return top
         different = distinct(self.denominators)
         position = np.searchsorted(different, self.denominators)
@@ -312,7 +382,7 @@ class ExactArray:
         """The same numbers as numerators over denominators without common factors."""
         whole = self.as_integers()
         assert whole.denominators is not None
-        if np.all(whole.denominators == 1):
+        if _all_one(whole.denominators):
             return whole
         divisor = np.gcd(whole.numerators, whole.denominators)
         return ExactArray(whole.numerators // divisor, whole.denominators // divisor)
@@ -329,14 +399,35 @@ class ExactArray:
             return ExactArray(np.concatenate([part.numerators for part in parts]))
         exact = [part.as_integers() for part in parts]
         if all(part.numerators.dtype == np.int64 for part in exact):
+            above = np.concatenate([part.numerators for part in exact])
+            if all(_all_one(np.asarray(part.denominators)) for part in exact):
+                return ExactArray(above, _repeated(1, above.size))
             return ExactArray(
-                np.concatenate([part.numerators for part in exact]),
-                np.concatenate([np.asarray(part.denominators) for part in exact]),
+                above, np.concatenate([np.asarray(part.denominators) for part in exact])
             )
         return ExactArray._from_integers(
             np.concatenate([part.numerators.astype(object) for part in exact]),
             np.concatenate([np.asarray(part.denominators, dtype=object) for part in exact]),
         )
+
+
+def _repeated(value: int, count: int, dtype: Any = np.int64) -> AnyArray:
+    """An array of one number, which is stored once."""
+    return np.broadcast_to(np.array(value, dtype=dtype), (count,))
+
+
+def _all_one(denominators: AnyArray) -> bool:
+    if denominators.strides == (0,):
+        denominators = denominators[:1]
+    return bool(np.all(denominators == 1))
+
+
+def _place_among(numbers: IntArray) -> IntArray:
+    """Small integers for integers: what they are above the least, or the place among the distinct ones."""
+    least = int(numbers.min(initial=0))
+    if int(numbers.max(initial=0)) - least <= max(numbers.size, 256):
+        return numbers - least if least else numbers
+    return np.searchsorted(distinct(numbers), numbers)
 
 
 def _product_fits(numerators: AnyArray, factors: IntArray) -> bool:
@@ -355,6 +446,31 @@ def nearest_float(value: Fraction) -> float:
 
 #: The largest primes below 2^31: products of residues fit in 64 bits.
 PRIMES = tuple(2**31 - below for below in (1, 19, 61, 69, 85, 99, 105, 151))
+
+
+#: In place of a prime: arithmetic in 64-bit words, modulo 2^64, which no product has to be reduced for.
+WORDS = 2**64
+_MAX_WORD = 2**32  # a difference of two then leaves at least half of the bits of what it multiplies
+
+
+def reduce_modulo(values: npt.NDArray[np.uint64], prime: int) -> npt.NDArray[np.uint64]:
+    """Some numbers modulo a prime, in place; words are.
+
+    Examples
+    --------
+    >>> [reduce_modulo(np.array([9], dtype=np.uint64), prime).tolist() for prime in (7, WORDS)]
+    [[2], [9]]
+    """
+    return values if prime == WORDS else np.remainder(values, np.uint64(prime), out=values)
+
+
+def difference(
+    values: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64], prime: int
+) -> npt.NDArray[np.uint64]:
+    """Entrywise difference of residues."""
+    if prime == WORDS:
+        return values - others
+    return reduce_modulo(values + np.uint64(prime) - others, prime)
 
 
 def _dtype(*parts: Sequence[int]) -> Any:

@@ -7,16 +7,16 @@ the number of variables times the number of terms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from symlump.ode.distinct import distinct
-from symlump.ode.exact import FloatArray, IntArray
+from symlump.ode.distinct import FEW, distinct, order_of
+from symlump.ode.exact import FloatArray, IntArray, reduce_modulo
 
-_FEW = 1000  # where finding out how to sort takes longer than sorting
 _CHUNK = 1 << 15  # what is in flight then fits in the cache
 
 
@@ -50,6 +50,11 @@ class Monomials:
     def lengths(self) -> IntArray:
         """Number of distinct variables in each monomial."""
         return self.indptr[1:] - self.indptr[:-1]
+
+    @cached_property
+    def linear(self) -> bool:
+        """True if every monomial is one variable, to any power: monomial m has factor m."""
+        return self.variables.size == len(self) and bool((self.lengths == 1).all())
 
     @cached_property
     def owners(self) -> IntArray:
@@ -129,8 +134,7 @@ class Monomials:
         return values
 
     def residues(self, point: npt.NDArray[np.uint64], prime: int) -> npt.NDArray[np.uint64]:
-        """Values of all monomials at ``point`` modulo a prime below 2^31."""
-        p = np.uint64(prime)
+        """Values of all monomials at ``point`` modulo a prime below 2^31, or in words."""
         values = np.ones(len(self), dtype=np.uint64)
         for first, last, length in self._runs:  # monomials of one length: a matrix of factors
             if not length:
@@ -147,7 +151,7 @@ class Monomials:
                 own[:] = matrix[:, 0]
                 for k in range(1, length):
                     np.multiply(own, matrix[:, k], out=own)
-                    np.remainder(own, p, out=own)
+                    reduce_modulo(own, prime)
         return values
 
     @cached_property
@@ -165,8 +169,7 @@ class Monomials:
 def modular_power(
     base: npt.NDArray[np.uint64], exponent: IntArray, prime: int
 ) -> npt.NDArray[np.uint64]:
-    """``base ** exponent`` modulo a prime below 2^31, entrywise, by repeated squaring."""
-    p = np.uint64(prime)
+    """``base ** exponent`` modulo a prime below 2^31 (or in words), entrywise, by repeated squaring."""
     highest = int(exponent.max(initial=0))
     if highest <= 1:
         return np.where(exponent == 1, base, np.uint64(1))
@@ -174,8 +177,8 @@ def modular_power(
     square = base.copy()
     for bit in range(highest.bit_length()):
         odd = (exponent >> bit) & 1 == 1
-        result[odd] = result[odd] * square[odd] % p
-        square = square * square % p
+        result[odd] = reduce_modulo(result[odd] * square[odd], prime)
+        square = reduce_modulo(square * square, prime)
     return result
 
 
@@ -186,6 +189,19 @@ def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     return np.asarray(np.arange(total, dtype=np.int64) + (starts - before).repeat(lengths))
 
 
+def starts_of(owners: IntArray, count: int) -> IntArray:
+    """Where the entries of owners 0 … count − 1 begin, in arrays sorted by owner, and the end.
+
+    Examples
+    --------
+    >>> starts_of(np.array([0, 0, 2]), 3).tolist()
+    [0, 2, 2, 3]
+    """
+    starts = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(np.bincount(owners, minlength=count), out=starts[1:])
+    return starts
+
+
 def pair_order(first: IntArray, second: IntArray) -> IntArray:
     """An order that sorts pairs of numbers from 0 on; of equal pairs any may come first.
 
@@ -194,24 +210,28 @@ def pair_order(first: IntArray, second: IntArray) -> IntArray:
     >>> pair_order(np.array([1, 0, 1]), np.array([2, 5, 0])).tolist()
     [1, 2, 0]
     """
-    if first.size < _FEW:
-        return np.lexsort((second, first))
-    return _row_order(np.stack([first, second], axis=1))
+    return _order((first, second))
 
 
-def _row_order(matrix: IntArray) -> IntArray:
-    """An order that sorts the rows of a matrix.
+def _order(columns: Sequence[IntArray]) -> IntArray:
+    """An order that sorts tuples of any length, given by column.
 
-    One sort where a row fits into 64 bits, which is several times as fast as one for each column.
+    One sort where a tuple fits into 63 bits, which is several times as fast as one for each column.
     """
-    bits = [int(column.max(initial=0)).bit_length() for column in matrix.T]
-    if sum(bits) > 62 or matrix.min(initial=0) < 0:
-        return np.lexsort(matrix.T[::-1])
-    key = matrix[:, 0].copy()
-    for column, width in zip(matrix.T[1:], bits[1:], strict=True):
-        key <<= width
-        key |= column
-    return np.argsort(key)
+    if columns[0].size < FEW:
+        return np.lexsort(columns[::-1])
+    least = [int(column.min()) for column in columns]
+    bits = [
+        (int(column.max()) - low).bit_length() for column, low in zip(columns, least, strict=True)
+    ]
+    if sum(bits) > 63:
+        return np.lexsort(columns[::-1])
+    key = np.zeros(columns[0].size, dtype=np.int64)
+    for column, low, width in zip(columns, least, bits, strict=True):
+        if width:
+            key <<= width
+            key |= column - low
+    return order_of(key)
 
 
 def _ascend(owners: IntArray, variables: IntArray) -> bool:
@@ -233,15 +253,17 @@ def _merge_equal(
     offset = 0
     for length in distinct(lengths):
         rows = np.flatnonzero(lengths == length)
-        gather = indptr[:-1][rows][:, None] + np.arange(length)
-        matrix = np.hstack([variables[gather], powers[gather]])
+        gather = indptr[:-1][rows] + np.arange(length)[:, None]
         if length == 0:
             first, inverse = np.zeros(1, dtype=np.int64), np.zeros(rows.size, dtype=np.int64)
         else:
-            order = _row_order(matrix)
-            ordered = matrix[order]
-            fresh = np.ones(rows.size, dtype=bool)
-            fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+            columns = [*variables[gather], *powers[gather]]
+            order = _order(columns)
+            fresh = np.zeros(rows.size, dtype=bool)
+            fresh[0] = True
+            for column in columns:
+                ordered = column[order]
+                fresh[1:] |= ordered[1:] != ordered[:-1]
             inverse = np.empty(rows.size, dtype=np.int64)
             inverse[order] = np.cumsum(fresh) - 1
             first = order[fresh]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symlump.errors import NotPolynomialError, VariableError
-from symlump.ode.distinct import index_of
+from symlump.ode.distinct import index_of, order_of
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.maps import in_time
 from symlump.ode.monomials import Monomials
@@ -104,8 +104,10 @@ class PolynomialODE(ODE):
         >>> built == source
         True
         """
-        keys = rows.astype(np.int64) * max(1, len(monomials)) + columns
-        order = np.argsort(keys)
+        keys = rows.astype(np.int64)
+        keys *= max(1, len(monomials))
+        keys += columns
+        order = order_of(keys)
         return cls.from_sorted_terms(
             variables, keys[order], coefficients.take(order), monomials, parameters
         )
@@ -150,17 +152,19 @@ class PolynomialODE(ODE):
         index = index_of(names)
         width = max(1, len(monomials))
         keys, values = coefficients.sums_by(keys)
-        rows, columns = keys // width, keys % width
+        rows = keys // width
+        columns = keys - rows * width
         present = np.zeros(len(monomials), dtype=bool)
         present[columns] = True
-        used = np.flatnonzero(present)
-        columns = (np.cumsum(present) - 1)[columns]
+        if not present.all():
+            monomials = monomials.select(np.flatnonzero(present))
+            columns = (np.cumsum(present) - 1)[columns]
         for name in parameters:
             if name not in index:
                 raise VariableError(f"parameter {name!r} is not a variable of the system")
             if np.any(rows == index[name]):
                 raise VariableError(f"parameter {name!r} has an equation; a parameter is constant")
-        return cls(names, monomials.select(used), rows, columns, values, parameters)
+        return cls(names, monomials, rows, columns, values, parameters)
 
     @classmethod
     def from_sympy(

@@ -23,7 +23,7 @@ from symlump.ode.functions import images
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.symbols import SymbolTable
-from symlump.ode.monomials import Monomials
+from symlump.ode.monomials import Monomials, starts_of
 from symlump.ode.notation import count_text
 
 if TYPE_CHECKING:
@@ -376,7 +376,7 @@ class ODE:
         """The coefficient matrix C in float64, shape (variables, monomials)."""
         from scipy import sparse
 
-        indptr = np.searchsorted(self.rows, np.arange(len(self) + 1))
+        indptr = starts_of(self.rows, len(self))
         return sparse.csr_array(
             (self.coefficients.to_float(), self.columns, indptr),
             shape=(len(self), len(self.monomials)),

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import symlump as sl
 from symlump.datasets.systems import chain, multisite_phosphorylation, planted_backward
 from symlump.lumping.refinement.blocks import RefinableBlocks
-from symlump.lumping.refinement.field import ModularMatrix, inverses, sums_by_key
+from symlump.lumping.refinement.field import ModularMatrix, draw, inverses, sums_by_key
 from symlump.lumping.refinement.refine import PRIME
+from symlump.ode.exact import WORDS
 
 ELEMENTS = 12
 steps = st.lists(
@@ -41,7 +42,7 @@ def test_splitting_agrees_with_the_definition(labels, splits):
             assert parts[block] == parts.max()
 
 
-@given(st.integers(0, 2**32), st.sampled_from([3, 5, 101, 2**30 + 3, PRIME]))
+@given(st.integers(0, 2**32), st.sampled_from([3, 5, 101, 2**30 + 3, PRIME, WORDS]))
 def test_modular_products_are_exact(seed, prime):
     rng = np.random.default_rng(seed)
     rows, columns, count = 5, 7, 40
@@ -57,6 +58,7 @@ def test_modular_products_are_exact(seed, prime):
     assert matrix.dot(x).tolist() == expected
     y = rng.integers(0, prime, rows, dtype=np.uint64)
     back = matrix.transpose().dot(y)
+    assert matrix.transposed_dot(y).tolist() == back.tolist()
     assert sum(int(a) * b for a, b in zip(y, expected, strict=True)) % prime == (
         sum(int(a) * int(b) for a, b in zip(back, x, strict=True)) % prime
     )
@@ -68,7 +70,49 @@ def test_long_rows_do_not_overflow(length):
     matrix = ModularMatrix.of(
         data, np.zeros(length, dtype=np.int64), np.array([0, length]), 1, PRIME
     )
-    assert matrix.dot(np.array([PRIME - 1], dtype=np.uint64)).tolist() == [length % PRIME]
+    one = np.array([PRIME - 1], dtype=np.uint64)
+    assert matrix.dot(one).tolist() == [length % PRIME]
+    assert matrix.transpose().transposed_dot(one).tolist() == [length % PRIME]
+
+
+@pytest.mark.parametrize("prime", [101, PRIME, WORDS])
+def test_products_of_large_matrices(prime):
+    """Those that scipy multiplies."""
+    rng, (rows, columns, count) = np.random.default_rng(0), (300, 200, 30_000)
+    data = rng.integers(0, prime, count, dtype=np.uint64)
+    row, column = np.sort(rng.integers(0, rows, count)), rng.integers(0, columns, count)
+    matrix = ModularMatrix.of(
+        data, column, np.searchsorted(row, np.arange(rows + 1)), columns, prime
+    )
+    dense = np.zeros((rows, columns), dtype=object)
+    np.add.at(dense, (row, column), data.astype(object))
+    x, y = (rng.integers(0, prime, n, dtype=np.uint64) for n in (columns, rows))
+    assert matrix.dot(x).tolist() == (dense @ x.astype(object) % prime).tolist()
+    assert matrix.transposed_dot(y).tolist() == (y.astype(object) @ dense % prime).tolist()
+
+
+def test_words():
+    odd = draw(np.random.default_rng(0), WORDS, 1000)
+    assert (odd * inverses(odd, WORDS) == 1).all() and np.unique(odd).size == 1000
+
+
+@pytest.mark.parametrize("wide", [20, 31, 64])
+def test_large_blocks_are_split_by_all_that_fits(wide):
+    """Values of many bits are cut where they are sorted with labels and positions."""
+    rng = np.random.default_rng(wide)
+    labels = np.sort(rng.integers(0, 50, 5000))
+    values = rng.integers(0, 2**wide, 300, dtype=np.uint64)[rng.integers(0, 300, labels.size)]
+    for some in (slice(None), slice(None, None, 3), slice(None, 400)):
+        touched = np.arange(labels.size)[some]
+        blocks = RefinableBlocks(labels)
+        changed = blocks.split(touched, values[some])
+        key = np.full(labels.size, 2**64, dtype=object)
+        key[touched] = values[some]
+        numbers: dict[tuple[int, int], int] = {}
+        pairs = zip(labels.tolist(), key.tolist(), strict=True)
+        expected = sl.Partition([numbers.setdefault(pair, len(numbers)) for pair in pairs])
+        assert sl.Partition(blocks.labels) == expected
+        assert set(changed.tolist()) == set(np.flatnonzero(labels != blocks.labels).tolist())
 
 
 def test_small_helpers():

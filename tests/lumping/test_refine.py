@@ -11,9 +11,11 @@ from scipy.integrate import solve_ivp
 
 import symlump as sl
 from symlump.errors import MethodError
+from symlump.lumping.equivalence import SignatureTerms
 from symlump.lumping.refinement.refine import coarsest
+from symlump.ode.distinct import order_of
 from symlump.ode.exact import ExactArray
-from symlump.ode.monomials import Monomials
+from symlump.ode.monomials import Monomials, pair_order
 
 SIGNATURES = {"forward": reference.forward_signature, "backward": reference.backward_signature}
 METHODS = {"forward": sl.Forward(), "backward": sl.Backward()}
@@ -152,6 +154,70 @@ def test_commuting_square(planted, seed):
         assert result.aggregate(result.lift(small)) == pytest.approx(small, rel=1e-13)
         if method.direction == "backward":
             assert result.lift(small) == pytest.approx(full, rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_differences_that_words_do_not_show(kind):
+    """x² − 1 is a multiple of 8 for every odd x, so its 22nd power is 0 modulo 2^64; a prime shows it."""
+    power = "(x^2 - 1)^22"
+    text = {
+        "forward": f"x' = a*{power}; a' = -a; b' = -b; c' = -c",
+        "backward": f"x' = 1; a' = {power}; b' = 0; c' = 0",
+    }[kind]
+    ode = sl.ODE.from_text(text)
+    found = sl.lump(ode, METHODS[kind], [["x"]])
+    assert found.partition == sl.Partition([0, 1, 2, 2]) and found.exact
+    assert METHODS[kind].agrees(ode, found.partition)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_comparison_of_loose_terms_is_that_of_sums(seed):
+    """Terms as they stand, and sums where these differ: the same verdict as all sums."""
+    rng = np.random.default_rng(seed)
+    parts = []  # of each pair of variables: the second has the terms of the first, nearly
+    for pair in range(4):
+        keys = rng.integers(-2, 3, 8)
+        numbers = [Fraction(int(a), int(b)) for a, b in rng.integers(1, 3, (8, 2))]
+        order = rng.permutation(8)
+        again_keys, again = keys[order].tolist(), [numbers[k] for k in order]
+        if pair == 1:  # one term in two pieces: sums agree, terms do not
+            again_keys, again = (
+                [again_keys[0], *again_keys],
+                [again[0] / 3, again[0] * 2 / 3, *again[1:]],
+            )
+        if pair == 2:  # another sum
+            again[0] += rng.integers(0, 2)
+        if pair == 3:  # 0 in two pieces
+            again_keys, again = [7, 7, *again_keys], [Fraction(1), Fraction(-1), *again]
+        for owner, some, those in ((2 * pair, keys, numbers), (2 * pair + 1, again_keys, again)):
+            parts += [(owner, int(key), value) for key, value in zip(some, those, strict=True)]
+    parts = [parts[k] for k in rng.permutation(len(parts))]
+    owners, keys, values = zip(*parts, strict=True)
+    terms = SignatureTerms(
+        np.array(owners), np.array(keys), ExactArray.from_fractions(values), lambda key: (key, ())
+    )
+    partition = sl.Partition(np.arange(8) // 2)
+    sums = [{}, {}, {}, {}, {}, {}, {}, {}]
+    for owner, key, value in parts:
+        sums[owner][key] = sums[owner].get(key, 0) + value
+    signatures = [{key: v for key, v in own.items() if v} for own in sums]
+    expected = [i for i in range(8) if signatures[i] != signatures[i // 2 * 2]]
+    assert terms.disagreeing(partition).tolist() == expected
+
+
+@given(st.integers(0, 2**32), st.sampled_from([(3, 4), (2000, 30), (2000, 2**40)]))
+@settings(max_examples=30, deadline=None)
+def test_orders_sort(seed, size):
+    rng = np.random.default_rng(seed)
+    count, high = size
+    first, second = rng.integers(-5, high, count), rng.integers(0, high, count)
+    order = order_of(first)
+    assert sorted(order.tolist()) == list(range(count)) and (np.diff(first[order]) >= 0).all()
+    order = pair_order(first, second)
+    assert sorted(order.tolist()) == list(range(count))
+    pairs = list(zip(first[order].tolist(), second[order].tolist(), strict=True))
+    assert pairs == sorted(pairs)
 
 
 def test_a_cascade_needs_one_pass():

@@ -13,14 +13,15 @@ from symlump.lumping.refinement.field import (
     ModularMatrix,
     Residues,
     VanishingDenominator,
+    draw,
     inverses,
     sums_by_key,
 )
 from symlump.ode.distinct import distinct
-from symlump.ode.exact import IntArray
+from symlump.ode.exact import IntArray, difference, reduce_modulo
 from symlump.ode.functions.generators import Generators
 from symlump.ode.functions.polynomials import Polynomials
-from symlump.ode.monomials import Monomials, ranges
+from symlump.ode.monomials import Monomials, ranges, starts_of
 from symlump.ode.system import ODE
 
 
@@ -33,7 +34,7 @@ class GradientFingerprints(Fingerprints):
 
     def __init__(self, ode: ODE, prime: int, generator: np.random.Generator) -> None:
         self.prime, self._count = prime, len(ode)
-        symbols = generator.integers(1, prime, size=len(ode), dtype=np.uint64)
+        symbols = draw(generator, prime, len(ode))
         self._chain: _ChainRule | None = None
         if ode.generators is not None:
             values = ValueFingerprints(ode, prime)
@@ -43,20 +44,30 @@ class GradientFingerprints(Fingerprints):
                 raise VanishingDenominator("a symbol is 0 at this point")
             self._chain = _ChainRule(ode.generators, values)
         self._table, self._columns = ode.monomials, ode.columns
-        self._indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1))
+        self._indptr = starts_of(ode.rows, len(ode))
         self._coefficients = ode.coefficients.residues(prime)
         self._slopes = factor_slopes(self._table, symbols, inverses(symbols, prime), prime)
         factors = self._table.variables, self._table.indptr, symbols.size
-        self._gradient = ModularMatrix.of(self._slopes, *factors, prime).transpose()
+        self._factors = ModularMatrix.of(self._slopes, *factors, prime)
         terms = self._columns, self._indptr, len(self._table)
-        self._by_monomial = ModularMatrix.of(self._coefficients, *terms, prime).transpose()
+        self._terms = ModularMatrix.of(self._coefficients, *terms, prime)
         self._ode = ode
+
+    @cached_property
+    def _gradient(self) -> ModularMatrix:
+        """Symbols × monomials: the slopes."""
+        return self._factors.transpose()
+
+    @cached_property
+    def _by_monomial(self) -> ModularMatrix:
+        """Monomials × equations: the coefficients."""
+        return self._terms.transpose()
 
     def evaluate(self, weights: Residues, members: IntArray) -> Residues:
         """The values of some variables from scratch."""
         whole = members.size == self._count
         if whole:
-            direct = self._gradient.dot(self._by_monomial.dot(weights))
+            direct = self._factors.transposed_dot(self._terms.transposed_dot(weights))
         if self._chain is None:
             return direct[members] if whole else self._direct(weights, members)
         above = None if whole else self._chain.containing(members)
@@ -79,16 +90,20 @@ class GradientFingerprints(Fingerprints):
         self, weights: Residues, changed: IntArray, before: Residues
     ) -> tuple[IntArray, Residues]:
         """What the new weights of a few variables change: the variables concerned, and by how much."""
-        p, table = np.uint64(self.prime), self._table
-        step = (weights[changed] + p - before) % p
+        prime, table = self.prime, self._table
+        step = difference(weights[changed], before, prime)
         lengths = self._indptr[changed + 1] - self._indptr[changed]
         at = slices(self._indptr, changed)
         monomial, by = sums_by_key(
-            self._columns[at], self._coefficients[at] * np.repeat(step, lengths) % p, self.prime
+            self._columns[at],
+            reduce_modulo(self._coefficients[at] * np.repeat(step, lengths), prime),
+            prime,
         )
         factor = slices(table.indptr, monomial)
         spread = np.repeat(by, table.lengths[monomial])
-        found = sums_by_key(table.variables[factor], self._slopes[factor] * spread % p, self.prime)
+        found = sums_by_key(
+            table.variables[factor], reduce_modulo(self._slopes[factor] * spread, prime), prime
+        )
         return found if self._chain is None else self._chain.follow(*found)
 
     def update_cost(self, changed: IntArray) -> float:
@@ -204,7 +219,6 @@ class _ChainRule:
 
 def factor_slopes(table: Monomials, symbols: Residues, inverse: Residues, prime: int) -> Residues:
     """∂m/∂s for every factor s of every monomial m, at a point without zeros; ``inverse`` holds 1/s."""
-    p = np.uint64(prime)
     slopes = table.residues(symbols, prime)[table.owners]
-    slopes = slopes * inverse[table.variables] % p
-    return slopes * (table.powers % prime).astype(np.uint64) % p
+    slopes = reduce_modulo(slopes * inverse[table.variables], prime)
+    return reduce_modulo(slopes * reduce_modulo(table.powers.astype(np.uint64), prime), prime)

@@ -22,7 +22,7 @@ from symlump.lumping.refinement.field import (
     sums_by_key,
 )
 from symlump.ode.distinct import distinct
-from symlump.ode.exact import ExactArray, IntArray
+from symlump.ode.exact import ExactArray, IntArray, difference, reduce_modulo
 from symlump.ode.functions.generators import Batch, Generators
 from symlump.ode.functions.polynomials import Polynomials
 from symlump.ode.monomials import Monomials, ranges
@@ -213,7 +213,7 @@ class ValueFingerprints(Fingerprints):
         self, weights: Residues, changed: IntArray, before: Residues
     ) -> tuple[IntArray, Residues]:
         """What the new weights of a few variables change: the variables concerned, and by how much."""
-        net, p = self._net, np.uint64(self.prime)
+        net = self._net
         self.symbols[changed] = weights[changed]
         rows, steps = self._moved(changed)
         if not net.functions:
@@ -224,7 +224,7 @@ class ValueFingerprints(Fingerprints):
             cut = int(np.searchsorted(rows, net.arguments))
             found.append((rows[cut:] - net.arguments, steps[cut:]))
             inner = rows[:cut]
-            self.inside[inner] = (self.inside[inner] + steps[:cut]) % p
+            self.inside[inner] = reduce_modulo(self.inside[inner] + steps[:cut], self.prime)
             functions = net.generators.owners[inner]
             live = self._live[functions]
             waiting.add(functions[live], steps[:cut][live])
@@ -238,18 +238,17 @@ class ValueFingerprints(Fingerprints):
 
     def _moved(self, symbols: IntArray) -> tuple[IntArray, Residues]:
         """Polynomials that contain symbols with new values, and by how much theirs change."""
-        p = np.uint64(self.prime)
         indptr, owners = self._occurrences
         monomial = distinct(owners[slices(indptr, symbols)])
         value = self._net.table.select(monomial).residues(self.symbols, self.prime)
-        step = (value + p - self._monomials[monomial]) % p
+        step = difference(value, self._monomials[monomial], self.prime)
         self._monomials[monomial] = value
         by_monomial = self._by_monomial.matrix
         # Slices first: converting whole arrays would make each small update cost O(terms).
         starts = by_monomial.indptr[monomial].astype(np.int64)
         lengths = by_monomial.indptr[monomial + 1].astype(np.int64) - starts
         at = ranges(starts, lengths)
-        parts = by_monomial.data[at].astype(np.uint64) * np.repeat(step, lengths) % p
+        parts = reduce_modulo(by_monomial.data[at] * np.repeat(step, lengths), self.prime)
         return sums_by_key(by_monomial.indices[at].astype(np.int64), parts, self.prime)
 
     @cached_property

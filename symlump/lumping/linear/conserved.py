@@ -15,6 +15,7 @@ from symlump.lumping.linear.spaces.invariant import left_kernel
 from symlump.memory import memory_errors
 from symlump.ode.functions.algebra import add_to, symbol
 from symlump.ode.functions.wording import with_unknown
+from symlump.ode.monomials import starts_of
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.system import ODE
 
@@ -68,7 +69,7 @@ def conserved(ode: ODE) -> LinearLumping:
     change = increments(ode) if ode.discrete else ode
     if not isinstance(change, PolynomialODE):
         return exact_lumping(ode, vanishing_combinations(change, own), purpose)
-    indptr = np.searchsorted(change.rows, np.arange(len(ode) + 1)).astype(np.int64)
+    indptr = starts_of(change.rows, len(ode))
     equations = ExactMatrix(indptr, change.columns, change.coefficients, len(change.monomials))
     basis = left_kernel(equations.take_rows(own))
     return exact_lumping(ode, basis.spread(own, len(ode)), purpose)

@@ -18,7 +18,7 @@ import numpy as np
 from symlump.errors import FailureError
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import Monomials
+from symlump.ode.monomials import Monomials, starts_of
 from symlump.ode.polynomial import PolynomialODE
 
 MOST_STEPS = 3_000_000
@@ -113,7 +113,7 @@ def linear_quotient(
     place[section.columns] = np.arange(section.columns.size)
     outside = np.bincount(table.owners, weights=place[table.variables] < 0, minlength=len(table))
     kept = np.flatnonzero(outside == 0)
-    indptr = np.searchsorted(ode.rows, np.arange(len(ode) + 1)).astype(np.int64)
+    indptr = starts_of(ode.rows, len(ode))
     coefficients = ExactMatrix(indptr, ode.columns, ode.coefficients, len(table))
     combined = matrix @ coefficients.take_columns(kept)
     monomials, expansion = _expanded(table.select(kept), place, section.forms)

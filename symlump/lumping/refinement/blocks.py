@@ -13,10 +13,13 @@ of Valmari, Franceschinis, "Simple O(m log n) time Markov chain lumping", doi:10
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.lumping.refinement.field import Residues
 from symlump.ode.exact import IntArray
-from symlump.ode.monomials import pair_order, ranges
+from symlump.ode.monomials import ranges
+
+_BITS = 24  # of a value, at least
 
 
 class RefinableBlocks:
@@ -64,11 +67,17 @@ class RefinableBlocks:
         if not touched.size:
             return touched
         label = self.labels[touched]
-        order = pair_order(label, values.view(np.int64))
-        touched, label, values = touched[order], label[order], values[order]
-        new_block = np.concatenate([[True], label[1:] != label[:-1]])
-        new_group = new_block.copy()
-        new_group[1:] |= values[1:] != values[:-1]
+        if touched.size > self.labels.size // 8:  # or this would take longer than what it saves
+            few = self._unlike_one(touched, label, values)
+            touched, label, values = touched[few], label[few], values[few]
+            if not touched.size:
+                return touched
+        order, key, label = _sort_by_both(label, values)
+        touched = touched[order]
+        new_block = np.ones(touched.size, dtype=bool)
+        np.not_equal(label[1:], label[:-1], out=new_block[1:])
+        new_group = np.ones(touched.size, dtype=bool)
+        np.not_equal(key[1:], key[:-1], out=new_group[1:])
         first = np.flatnonzero(new_block)
         block = label[first]
         inside = np.diff(np.append(first, touched.size))
@@ -91,8 +100,9 @@ class RefinableBlocks:
         largest = np.maximum.reduceat(group_size, block_first)
         by_rest = rest_size >= largest
         candidates = np.flatnonzero((group_size == largest[group_block]) & ~by_rest[group_block])
-        _, at = np.unique(group_block[candidates], return_index=True)
-        keeper = candidates[at]
+        first_of_block = np.ones(candidates.size, dtype=bool)
+        first_of_block[1:] = group_block[candidates[1:]] != group_block[candidates[:-1]]
+        keeper = candidates[first_of_block]
         self._start[block[~by_rest]] = group_start[keeper]
         self._size[block[~by_rest]] = group_size[keeper]
         self._size[block[by_rest]] = rest_size[by_rest]
@@ -107,6 +117,15 @@ class RefinableBlocks:
         renumbered = self._elements[ranges(start, size)]
         self.labels[renumbered] = np.repeat(numbers, size)
         return renumbered
+
+    def _unlike_one(
+        self, touched: IntArray, label: IntArray, values: Residues
+    ) -> npt.NDArray[np.bool_]:
+        """All touched elements but those that share one value of a block that is touched as a whole."""
+        one = np.empty(self.count, dtype=np.uint64)
+        one[label] = values
+        whole = np.bincount(label, minlength=self.count) == self._size[: self.count]
+        return np.asarray((values != one[label]) | ~whole[label])
 
     def _move_to_end(self, touched: IntArray, block: IntArray, inside: IntArray) -> None:
         """Put the touched elements of each block, in their order, at the end of its segment."""
@@ -123,3 +142,30 @@ class RefinableBlocks:
         self._position[displaced] = holes
         self._elements[tail] = touched
         self._position[touched] = tail
+
+
+def _sort_by_both(label: IntArray, values: Residues) -> tuple[IntArray, IntArray, IntArray]:
+    """An order by label, then value; in this order what was sorted by, and the labels.
+
+    One sort of numbers of 63 bits: the label, the high bits of the value, as many as fit, and the position.
+    Where two values differ in other bits only, elements stay together that could be apart, as where values are
+    equal by chance.
+    """
+    wide, high = int(label.max()).bit_length(), int(values.max()).bit_length()
+    own = label.size.bit_length()
+    kept = min(high, 63 - wide - own)
+    packed = kept >= min(high, _BITS)
+    if not packed:
+        kept = min(high, 63 - wide)
+    key = (values >> np.uint64(high - kept)).view(np.int64)
+    key |= label << kept
+    if packed:
+        key <<= own
+        key |= np.arange(label.size)
+        key.sort()
+        order = key & ((1 << own) - 1)
+        key >>= own
+    else:
+        order = np.argsort(key)
+        key = key[order]
+    return order, key, key >> kept

@@ -1,23 +1,30 @@
-"""Linear algebra over a prime field below 2^31, with the inner loops in scipy's sparse products.
+"""Linear algebra over a prime field below 2^31, or in words, with the inner loops in scipy's sparse products.
 
 A residue has 31 bits, so a product of two has 62 and a sum of more than two products overflows. Splitting
 the vector into two limbs of 16 bits makes the products 47 bits wide: 2^16 of them can be added in a signed
 64-bit integer before one reduction; with three limbs of 11 bits, 2^21. Two or three sparse products with
 integers are then exact, and an order of magnitude faster than reducing every product.
 
+Integers modulo 2^64 (``WORDS`` in place of a prime) need neither limbs nor reductions: one product. They are no
+field, but a difference of integers that is not 0 times a random word is still 0 by chance only, unless the
+difference is a multiple of a large power of two, and odd words have inverses.
+
 Small matrices need no scipy, whose import takes longer than most lumpings: numpy alone adds their products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from symlump.errors import InputError
-from symlump.ode.exact import IntArray
+from symlump.ode.distinct import order_of
+from symlump.ode.exact import WORDS, IntArray, reduce_modulo
 from symlump.ode.monomials import ranges
 
 if TYPE_CHECKING:
@@ -42,14 +49,15 @@ class SmallRows:
 
     Examples
     --------
-    >>> a = SmallRows(np.array([1, 2, 3]), np.array([0, 1, 1]), np.array([0, 2, 2, 3]), (3, 2))
-    >>> (a @ np.array([10, 1])).tolist(), (a.transposed() @ np.array([1, 1, 1])).tolist()
+    >>> data, ten, ones = (np.array(v, dtype=np.uint64) for v in ([1, 2, 3], [10, 1], [1, 1, 1]))
+    >>> a = SmallRows(data, np.array([0, 1, 1]), np.array([0, 2, 2, 3]), (3, 2))
+    >>> (a @ ten).tolist(), (a.transposed() @ ones).tolist()
     ([12, 0, 3], [1, 5])
-    >>> (a[np.array([2, 0])] @ np.array([10, 1])).tolist()
+    >>> (a[np.array([2, 0])] @ ten).tolist()
     [3, 12]
     """
 
-    data: IntArray
+    data: Residues
     indices: IntArray
     indptr: IntArray
     shape: tuple[int, int]
@@ -67,8 +75,9 @@ class SmallRows:
         indptr = np.searchsorted(self.indices[order], np.arange(self.shape[1] + 1))
         return SmallRows(self.data[order], rows[order], indptr, self.shape[::-1])
 
-    def __matmul__(self, x: IntArray) -> IntArray:
-        sums = np.concatenate([[0], np.cumsum(self.data * x[self.indices])])
+    def __matmul__(self, x: Residues) -> Residues:
+        sums = np.zeros(self.data.size + 1, dtype=np.uint64)
+        np.cumsum(self.data * x[self.indices], out=sums[1:])
         return np.asarray(np.diff(sums[self.indptr]))  # differences are right even if a sum wraps
 
 
@@ -95,10 +104,10 @@ class ModularMatrix:
         """Build from compressed sparse rows (repeated entries are added by every product)."""
         shape = (indptr.size - 1, width)
         if data.size <= _SMALL:
-            return cls(SmallRows(data.astype(np.int64), columns, indptr, shape), prime)
+            return cls(SmallRows(data, columns, indptr, shape), prime)
         from scipy import sparse
 
-        return cls(sparse.csr_array((data.astype(np.int64), columns, indptr), shape=shape), prime)
+        return cls(sparse.csr_array((data, columns, indptr), shape=shape), prime)
 
     def rows(self, index: IntArray) -> ModularMatrix:
         """The given rows."""
@@ -112,21 +121,72 @@ class ModularMatrix:
 
     def dot(self, x: Residues) -> Residues:
         """The product with a vector of residues."""
-        p = np.uint64(self.prime)
-        longest = int(np.diff(self.matrix.indptr).max(initial=0))
+        lengths = np.diff(self.matrix.indptr)
+        found = self._product(lambda limb: self.matrix @ limb, x, lengths)
+        if found is None:  # rows too long for any limb: reduce every product
+            parts = reduce_modulo(self.matrix.data * x[self.matrix.indices], self.prime)
+            return segment_sums(parts, lengths, self.prime)
+        return found
+
+    def transposed_dot(self, x: Residues) -> Residues:
+        """The product of the transposed matrix with a vector of residues; nothing is transposed.
+
+        Examples
+        --------
+        >>> a = ModularMatrix.of(np.array([3, 2], dtype=np.uint64), np.array([0, 1]), np.array([0, 2]), 2, 7)
+        >>> a.transposed_dot(np.array([4], dtype=np.uint64)).tolist()
+        [5, 1]
+        """
+        if isinstance(self.matrix, SmallRows):
+            return self._transposed.dot(x)
+        columns = self.matrix.T
+        found = self._product(lambda limb: columns @ limb, x, self._column_lengths)
+        return self._transposed.dot(x) if found is None else found
+
+    @cached_property
+    def _transposed(self) -> ModularMatrix:
+        return self.transpose()
+
+    @cached_property
+    def _column_lengths(self) -> IntArray:
+        if self.prime == WORDS:  # of no use
+            return np.zeros(0, dtype=np.int64)
+        return np.bincount(self.matrix.indices)
+
+    def _product(
+        self, times: Callable[[Residues], Residues], x: Residues, lengths: IntArray
+    ) -> Residues | None:
+        """A product of sums so long; None if no limb is narrow enough."""
+        if self.prime == WORDS:
+            return times(x)
+        longest = int(lengths.max(initial=0))
         bits = next((bits for limit, bits in _LIMBS if longest <= limit), None)
-        if bits is None:  # rows too long for any limb: reduce every product
-            parts = self.matrix.data.astype(np.uint64) * x[self.matrix.indices] % p
-            return segment_sums(parts, np.diff(self.matrix.indptr), self.prime)
+        if bits is None:
+            return None
         mask, base = np.uint64((1 << bits) - 1), np.uint64(1 << bits)
-        result = np.zeros(self.matrix.shape[0], dtype=np.uint64)
+        result: Residues | None = None
         for shift in reversed(range(0, 31, bits)):
             limb = x >> np.uint64(shift)
             np.bitwise_and(limb, mask, out=limb)
-            np.multiply(result, base, out=result)
-            result += (self.matrix @ limb.view(np.int64)).view(np.uint64)
-            np.remainder(result, p, out=result)
+            part = times(limb)
+            if result is not None:
+                np.multiply(result, base, out=result)
+                part += result
+            result = reduce_modulo(part, self.prime)
         return result
+
+
+def draw(generator: np.random.Generator, prime: int, count: int) -> Residues:
+    """Random residues that are not 0; random words that are odd.
+
+    Examples
+    --------
+    >>> int((draw(np.random.default_rng(0), WORDS, 100) % 2).sum())
+    100
+    """
+    if prime == WORDS:
+        return generator.integers(0, 2**64, size=count, dtype=np.uint64) | np.uint64(1)
+    return generator.integers(1, prime, size=count, dtype=np.uint64)
 
 
 def segment_sums(values: Residues, lengths: IntArray, prime: int) -> Residues:
@@ -135,22 +195,22 @@ def segment_sums(values: Residues, lengths: IntArray, prime: int) -> Residues:
     filled = np.flatnonzero(lengths)
     if filled.size:
         starts = (np.cumsum(lengths) - lengths)[filled]
-        result[filled] = np.add.reduceat(values, starts) % np.uint64(prime)
+        result[filled] = reduce_modulo(np.add.reduceat(values, starts), prime)
     return result
 
 
 def sums_by_key(keys: IntArray, values: Residues, prime: int) -> tuple[IntArray, Residues]:
     """The distinct keys, ascending, and for each the sum of its residues."""
-    order = np.argsort(keys, kind="stable")
+    order = order_of(keys)
     keys = keys[order]
     start = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
     if not start.size:
         return keys, values[:0]
-    return keys[start], np.add.reduceat(values[order], start) % np.uint64(prime)
+    return keys[start], reduce_modulo(np.add.reduceat(values[order], start), prime)
 
 
 def inverses(values: Residues, prime: int) -> Residues:
-    """Entrywise inverses of residues that are not 0.
+    """Entrywise inverses of residues that are not 0, or of words that are odd.
 
     Pairs are multiplied, and their products, up to one product of all; its inverse times what is beside it on
     the way down is what is sought. That takes three multiplications an entry; a power p − 2 takes sixty.
@@ -160,6 +220,11 @@ def inverses(values: Residues, prime: int) -> Residues:
     >>> inverses(np.array([1, 2, 3], dtype=np.uint64), 7).tolist()
     [1, 4, 5]
     """
+    if prime == WORDS:
+        found = values.copy()  # right to three bits, and each step doubles them
+        for _ in range(5):
+            found *= np.uint64(2) - values * found
+        return found
     p = np.uint64(prime)
     levels = [values]
     while levels[-1].size > 1:

@@ -5,13 +5,16 @@ are therefore refined in the order of that dependence, one strongly connected co
 whatever a component depends on is final when its turn comes. A feedforward system (the layers of a
 network, a cascade) needs one pass; only true feedback is iterated.
 
-A signature is a tuple of polynomials. It is evaluated at a random point modulo a prime:
+A signature is a tuple of polynomials. It is evaluated at a random point, modulo 2^64 or a prime:
 unequal values prove unequal polynomials, so no split is ever wrong. An unlucky draw can miss a split;
 the final exact comparison of all signatures finds that out, and the work goes on with a new draw. So
 the answer is always right, and only the running time is random (a Las Vegas algorithm).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -20,9 +23,8 @@ from symlump.lumping.equivalence import Equivalence, Fingerprints
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.blocks import RefinableBlocks
 from symlump.lumping.refinement.components import strong_components
-from symlump.lumping.refinement.field import VanishingDenominator
-from symlump.ode.distinct import distinct
-from symlump.ode.exact import PRIMES, IntArray
+from symlump.lumping.refinement.field import VanishingDenominator, draw
+from symlump.ode.exact import PRIMES, WORDS, IntArray, reduce_modulo
 from symlump.ode.system import ODE
 
 #: The Mersenne prime 2^31 − 1.
@@ -37,16 +39,16 @@ def coarsest(
     ode: ODE,
     method: Equivalence,
     initial: Partition,
-    prime: int = PRIME,
+    prime: int | None = None,
     seed: int = 0,
 ) -> tuple[Partition, int]:
     """The coarsest partition inside ``initial`` whose blocks ``method`` accepts.
 
     Parameters
     ----------
-    prime : int
+    prime : int, optional
         Modulus of the first evaluations, an odd prime below 2^31. A small one costs redraws, never
-        correctness.
+        correctness. By default 2^64 where coefficients are narrow, or 2^31 − 1.
     seed : int
         Seed of the random points.
 
@@ -73,28 +75,35 @@ def coarsest(
     generator = np.random.default_rng(seed)
     order = work_order(ode, method, initial, most=_MAX_COMPONENTS)
     blocks, rounds = RefinableBlocks(initial.labels), 0
-    for _ in range(_MAX_DRAWS):
+    # Another modulus each time: it may divide the very coefficients that differ.
+    for modulus in islice(_moduli(ode, prime, generator), _MAX_DRAWS):
         try:
-            values = method.fingerprints(ode, prime, generator)
-        except InputError:  # this prime divides a denominator
-            prime = _another_prime(generator)
+            values = method.fingerprints(ode, modulus, generator)
+        except InputError:  # it divides a denominator, or coefficients are too wide
             continue
         try:
             for members, feedback in order:
                 rounds += refine_component(blocks, values, members, feedback, generator)
         except VanishingDenominator:  # by chance, or because it is 0 wherever the blocks are equal
             method.check_defined(ode, blocks.labels)
-            prime = _another_prime(generator)
             continue
         del values  # the comparison needs the memory
         partition = Partition(blocks.labels)
         if method.agrees(ode, partition):
             return partition, rounds
-        prime = _another_prime(generator)  # it may divide the very coefficients that differ
     raise FailureError(
         f"{_MAX_DRAWS} draws did not separate all variables, which has no likely explanation; "
         "please report the system"
     )
+
+
+def _moduli(ode: ODE, prime: int | None, generator: np.random.Generator) -> Iterator[int]:
+    """What to compute modulo: of functions only the field's values are known."""
+    if prime is None and ode.generators is None:
+        yield WORDS
+    yield PRIME if prime is None else prime
+    while True:
+        yield _another_prime(generator)
 
 
 def refine_component(
@@ -114,7 +123,7 @@ def refine_component(
     rounds = 0
     while True:  # from scratch, with new random values everywhere
         rounds += 1
-        of_block[:] = generator.integers(0, prime, size=n, dtype=np.uint64)
+        of_block[:] = draw(generator, prime, n)
         weights = of_block[blocks.labels]
         value[members] = values.evaluate(weights, members)
         changed = blocks.split(members, value[members])
@@ -127,7 +136,7 @@ def refine_component(
             touched, step = values.update(weights, changed, before)
             live = own[touched] & (step != 0)
             touched = touched[live]
-            value[touched] = (value[touched] + step[live]) % np.uint64(prime)
+            value[touched] = reduce_modulo(value[touched] + step[live], prime)
             changed = blocks.split(touched, value[touched])
 
 
@@ -141,16 +150,15 @@ def work_order(
     """
     large = initial.sizes > 1
     everything = np.flatnonzero(large[initial.labels])
-    if large.sum() <= 1 or (most is not None and large.sum() > 100 * most):
+    # Of two blocks the order would save one evaluation, which takes less than finding out.
+    few = 1 if most is None else 2
+    if large.sum() <= few or (most is not None and large.sum() > 100 * most):
         return [(everything, True)] if everything.size else []
-    dependent, needed = method.needs(ode)
-    a, b = initial.labels[dependent], initial.labels[needed]
-    both = large[a] & large[b]
-    width = len(initial)
-    pairs = distinct(a[both] * width + b[both])
+    dependent, needed = method.needs(ode, initial.labels)
+    both = large[dependent] & large[needed]
     arrows: dict[int, list[int]] = {block: [] for block in np.flatnonzero(large).tolist()}
-    for pair in pairs.tolist():
-        arrows[pair // width].append(pair % width)
+    for a, b in zip(dependent[both].tolist(), needed[both].tolist(), strict=True):
+        arrows[a].append(b)
     order: list[tuple[IntArray, bool]] = []
     for members in strong_components(arrows):  # an arrow points at what is needed
         feedback = len(members) > 1 or members[0] in arrows[members[0]]

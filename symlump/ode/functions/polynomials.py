@@ -13,7 +13,7 @@ import numpy as np
 from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
-from symlump.ode.monomials import Monomials, ranges
+from symlump.ode.monomials import Monomials, ranges, starts_of
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -132,7 +132,7 @@ class Polynomials:
     @cached_property
     def indptr(self) -> IntArray:
         """Where the terms of each polynomial begin."""
-        return np.searchsorted(self.rows, np.arange(self.count + 1))
+        return starts_of(self.rows, self.count)
 
     @cached_property
     def matrix(self) -> sparse.csr_array:

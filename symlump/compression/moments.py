@@ -232,16 +232,18 @@ class Sampled:
 
     def root(self, h: FloatArray, centred: bool = True) -> FloatArray:
         """The values, minus their mean if centred, over the root of their number."""
-        about = h - self.mean(h) if centred else h
-        return np.asarray(np.divide(about, np.sqrt(len(h)), dtype=np.float64))
+        root = h - self.mean(h) if centred else h.astype(np.float64)
+        root /= np.sqrt(len(h))
+        return np.asarray(root)
 
     def products(
         self, h: FloatArray, other: FloatArray, means: tuple[FloatArray, FloatArray] | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Second moments of h, and of h with another value in its precision, from 1024 samples at a time."""
+        """Second moments of h, and of h with another value in its precision, from some samples at a time."""
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
-        for start in range(0, len(h), 1024):
-            root, second = h[start : start + 1024], other[start : start + 1024]
+        step = max(1024, 2 * h.shape[1])
+        for start in range(0, len(h), step):
+            root, second = h[start : start + step], other[start : start + step]
             if means is not None:
                 root, second = root - means[0], second - means[1]
             root = root.astype(np.float64, copy=False)  # a Gram matrix needs all digits

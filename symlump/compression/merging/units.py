@@ -75,7 +75,7 @@ class UnitPlan(NetworkPlan):
         self.method, self.network = method, network
         self._linkage = Linkage(method.linkage)
         self._inputs = assume_inputs(network) if method.inputs is None else method.inputs
-        self._latest: tuple[tuple[bytes, bool], Merged] | None = None
+        self._latest: dict[tuple[object, ...], Merged] = {}  # one, and the same for plans like this
         self._states = StateMerging(method)
 
     @cached_property
@@ -240,7 +240,7 @@ class UnitPlan(NetworkPlan):
     def _like(self, method: AFDE, **found: object) -> UnitPlan:
         """A plan of the same network that shares what was found out, except for what is given."""
         plan = copy(self)
-        plan.method, plan._latest, plan._states = method, None, StateMerging(method)
+        plan.method, plan._states = method, StateMerging(method)
         vars(plan).update(found)
         return plan
 
@@ -348,10 +348,13 @@ class UnitPlan(NetworkPlan):
             return Part.of(self._exact_lumping)
         functions = self.method.compared == "function"
         groups = self.merging.groups(eps) if functions else self.coefficients.labels(eps)
-        key = groups.tobytes(), refit
-        if self._latest is None or self._latest[0] != key:  # near tolerances merge the same
-            self._latest = key, self._merge(groups, refit)
-        small = self._latest[1]
+        method = self.method
+        key = groups.tobytes(), refit, method.compared, method.lively, method.steps
+        if key not in self._latest:  # near tolerances merge the same, and so may units of distances
+            small = self._merge(groups, refit)
+            self._latest.clear()
+            self._latest[key] = small
+        small = self._latest[key]
         return Part(
             small.network,
             small.unit_maps,

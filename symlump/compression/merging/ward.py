@@ -83,7 +83,11 @@ def trees_from(
 
 def _tree(squares: FloatArray, weights: FloatArray, linkage: Linkage) -> FloatArray:
     """The tree of rows from their distances, which are overwritten."""
-    squares *= _pair_weights(weights, weights[:, None])
+    pairs = 2 * weights[:, None] * weights
+    squares *= pairs
+    np.add(weights[:, None], weights, out=pairs)
+    squares /= np.maximum(pairs, np.finfo(np.float64).tiny, out=pairs)  # 0 where both are 0
+    del pairs
     if linkage is Linkage.VARIANCE:
         return _ward(squares, weights.astype(np.float64))
     name = "single" if linkage is Linkage.CLOSURE else "complete"
@@ -120,11 +124,6 @@ def _after(tree: FloatArray, merges: int) -> IntArray:
     while not np.array_equal(higher := top[top], top):  # doubles the steps up to the root
         top = higher
     return Partition(top[:leaves]).labels
-
-
-def _pair_weights(a: FloatArray, b: FloatArray) -> FloatArray:
-    total = a + b
-    return np.asarray(np.divide(2 * a * b, total, out=np.zeros_like(total), where=total > 0))
 
 
 def _square_distances(rows: FloatArray) -> FloatArray:

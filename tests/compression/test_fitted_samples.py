@@ -158,3 +158,27 @@ def test_distances_from_second_moments():
     expected = ((h[:, :, None] - h[:, None, :]) ** 2).mean(axis=0)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=0)
     assert found[4, 5] == 0 < found[0, 1]
+
+
+def test_units_of_distances_that_merge_alike_are_fitted_once(monkeypatch):
+    """Each unit of either hidden layer holds as many parameters, so two of the three units merge the same."""
+    generator = np.random.default_rng(7)
+    net = sl.Network.dense([generator.normal(size=(24, 24)) / 5 for _ in range(3)])
+    merge, seen = Merging.merge, []
+
+    def counted(self, groups, refit):
+        seen.append(groups.tobytes())
+        return merge(self, groups, refit)
+
+    monkeypatch.setattr(Merging, "merge", counted)
+    found = {
+        unit: sl.compress(net, sl.AFDE(retain=0.5, relative_to=unit, distance="function"))
+        for unit in ("output", "parameters", "layer")
+    }
+    alone = len(seen)
+    seen.clear()
+    best = sl.compress(net, sl.AFDE(retain=0.5))
+    assert alone == 3 and len(seen) == len(set(seen)) == 2
+    expected = found[best.method.relative_to]
+    for one, other in zip(best.network.layers, expected.network.layers, strict=True):
+        assert np.array_equal(one.weight, other.weight)

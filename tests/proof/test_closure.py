@@ -169,8 +169,9 @@ def rank_modulo(matrix, prime):
 
 
 def test_a_variable_whose_weight_the_prime_divides_is_nobodys_own():
-    matrix = {"y1": {(("a", 1),): Fraction(14), (("b", 1),): Fraction(1)}}
-    assert closure._narrowed([{"a": 2, "b": 3}], matrix, 7) == [{"b": 3}]
+    weights = {(("a", 1),): Fraction(14), (("b", 1),): Fraction(1)}
+    for row in (weights, dict(reversed(weights.items()))):
+        assert closure._narrowed([{"a": 2, "b": 3}], {"y1": row}, 7) == [{"b": 3}]
     assert closure._narrowed([{"a": 2}], {"y1": {(("a", 1),): Fraction(14)}}, 7) == [{"a": 2}]
 
 

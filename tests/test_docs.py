@@ -31,9 +31,6 @@ LOOKED_AT = (
 )
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     for module in ("sphinx", "myst_nb", "numpydoc", "pydata_sphinx_theme", "sphinx_design"):
@@ -50,6 +47,7 @@ def pages(site):
     return sorted(name for name in found if not name.startswith(("_modules", "_static")))
 
 
+@pytest.mark.slow
 def test_documentation_builds(site):
     assert {"index.html", "start.html", "learn/theory.html", "look-up/api.html"} <= set(pages(site))
     commands = (site / "look-up" / "command-line.html").read_text()
@@ -75,6 +73,7 @@ def test_rooms_are_named_where_one_looks():
         assert not {room for room in rooms if f"`{room}`" not in page.read_text()}, page.name
 
 
+@pytest.mark.slow
 def test_the_gallery_is_drawn_by_its_lines(tmp_path):
     """Every picture of the page is written by the listing below it, and has a text instead."""
     done = subprocess.run(
@@ -88,6 +87,7 @@ def test_the_gallery_is_drawn_by_its_lines(tmp_path):
     assert all((ROOT / "docs" / "pictures" / name).exists() for _, name in shown)
 
 
+@pytest.mark.slow
 def test_every_lesson_is_on_the_site(site):
     lessons = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert lessons <= {path.stem for path in (site / "lessons").glob("*.html")}
@@ -101,6 +101,7 @@ def test_every_lesson_is_on_the_site(site):
         assert [cell["source"] for cell in cells] == [cell["source"] for cell in ours]
 
 
+@pytest.mark.slow
 def test_every_picture_has_a_text_instead(site):
     for name in pages(site):
         for tag in re.findall(r"<img[^>]*>", (site / name).read_text()):
@@ -108,6 +109,7 @@ def test_every_picture_has_a_text_instead(site):
             assert len(words) > 15 and not words.endswith((".png", ".svg")), (name, tag)
 
 
+@pytest.mark.slow
 def test_formulas_are_typeset_without_another_host(site):
     theory = (site / "learn" / "theory.html").read_text()
     assert 'class="math' in theory
@@ -147,6 +149,7 @@ def unreached(page):
     return page.evaluate("[...window.left].map((e) => e.outerHTML)")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_pages_fit_wide_and_narrow_screens(site):

@@ -37,6 +37,7 @@ def together(texts):
     return IMPORT + "\n".join(modules)
 
 
+@pytest.mark.slow
 @needs_coq
 def test_coqc_computes_the_proofs_of_true_claims():
     texts = [make().to_coq() for make in ALL.values()] + [map_of(*given) for given in MAPS]

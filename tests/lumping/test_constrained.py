@@ -23,6 +23,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
 from symlump.lumping.linear.spaces.invariant import read_fractions, smallest_invariant
 from symlump.lumping.linear.spaces.residues import apply, multiply
+from symlump.lumping.linear.walk import BlockWalk, FullWalk
 from symlump.ode.exact import ExactArray
 from symlump.proof import check as checker
 from symlump.proof import closure as closure_module
@@ -672,8 +673,6 @@ def test_a_quotient_that_is_too_long_stays_in_factors(monkeypatch):
 @given(st.integers(0, 2**32 - 1), st.integers(3, 40), st.booleans())
 def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
     """Both walks agree on each defect of a space, and end in the same exact lumping."""
-    from symlump.lumping.linear.walk import BlockWalk
-
     generator = np.random.default_rng(seed)
     names = [f"x{i}" for i in range(size)]
     reactions = []
@@ -682,8 +681,9 @@ def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
         left = {a: 1, b: 1} if quadratic and a != b else {a: 1}
         reactions.append((left, {c: 1}, round(float(generator.random()), 3)))
     ode = sl.PolynomialODE.from_reactions(reactions, names)
-    path = approximate.Path(ode, sl.Constrained(names[:2]).forms(ode), 0)
-    exact = smallest_invariant(path.walk.family, smallest.form_matrix([{"x0": 1}, {"x1": 1}], ode))
+    forms = sl.Constrained(names[:2]).forms(ode)
+    exact = smallest.invariant_space(ode, forms)
+    path = approximate.Path(ode, forms, exact)
     large = BlockWalk(path.walk.family, path.start, exact)
     before, done = 0, 0.0
     while (step := large.advance()) is not None:
@@ -698,6 +698,37 @@ def test_large_systems_are_walked_as_small_ones_are(seed, size, quadratic):
         assert np.linalg.norm(outside, 2) == pytest.approx(defect, rel=1e-5, abs=1e-6 * large.scale)
         before, done = dimension, defect
     assert before == len(exact.pivots) and done == 0
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([1.0, 1e-4, 1e-9]))
+def test_walks_of_dozens_of_rows_find_every_defect_however_small(seed, quadratic, small):
+    """Squares are taken while they tell, of one of several equal images; the definition takes none."""
+    generator, size = np.random.default_rng(seed), 60
+    names = [f"x{i}" for i in range(size)]
+    twins = {
+        f"t{i}": f"x{i}" for i in range(size)
+    }  # species whose sum with x_i is what the rest depends on
+    reactions = []
+    for k in range(2 * size):
+        a, b, c = (names[i] for i in generator.integers(0, size, 3))
+        rate = round(float(generator.random()), 3) * (small if k > size else 1.0)
+        for source in (a, "t" + a[1:]):
+            left = {source: 1, b: 1} if quadratic and b not in (a, source) else {source: 1}
+            reactions.append((left, {**({b: 1} if len(left) == 2 else {}), c: 1}, rate))
+    ode = sl.PolynomialODE.from_reactions(reactions, [*names, *twins])
+    keep = [{names[0]: 1, "t0": 1}]
+    exact = smallest.invariant_space(ode, sl.Constrained(keep).forms(ode))
+    walk = FullWalk(
+        MatrixFamily.of_jacobian(ode), smallest.form_matrix(keep, ode).to_float().toarray(), exact
+    )
+    while (step := walk.advance()) is not None:
+        dimension, defect = step
+        basis = walk.basis(dimension)
+        images = np.vstack([walk.images(v).toarray() for v in basis])
+        outside = np.linalg.norm(images - images @ basis.T @ basis, 2)
+        assert outside == pytest.approx(defect, rel=1e-7, abs=1e-13 * walk.scale)
+    assert dimension == len(exact.pivots) and not defect
 
 
 def test_the_family_has_one_matrix_for_each_monomial_of_the_jacobian():

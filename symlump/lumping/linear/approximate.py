@@ -39,7 +39,6 @@ import numpy as np
 from scipy import sparse
 
 from symlump.lumping.equivalence import check_magnitudes
-from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.factored import FactoredODE
 from symlump.lumping.linear.function_quotient import nearby_quotient
 from symlump.lumping.linear.linear_lumping import LinearLumping, row_names
@@ -51,7 +50,7 @@ from symlump.lumping.linear.spaces.coefficients import (
 )
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.family import MatrixFamily
-from symlump.lumping.linear.spaces.invariant import smallest_invariant
+from symlump.lumping.linear.spaces.invariant import InvariantSpace
 from symlump.lumping.linear.walk import LARGE, walk_of
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.monomials import Monomials
@@ -168,18 +167,13 @@ class Point:
 class Path:
     """The row spaces from the observables to the smallest exact lumping."""
 
-    def __init__(self, ode: ODE, forms: Mapping[str, Mapping[str, Any]], seed: int) -> None:
+    def __init__(
+        self, ode: ODE, forms: Mapping[str, Mapping[str, Any]], exact: InvariantSpace
+    ) -> None:
         check_magnitudes(ode)
         self.ode, self.forms, self.names = ode, forms, tuple(forms)
-        start = form_matrix(forms.values(), ode)
-        self.start = start.to_float().toarray()
-        if isinstance(ode, PolynomialODE):
-            family = MatrixFamily.of_jacobian(ode)
-            exact = smallest_invariant(family, start, seed)
-        else:
-            family = jacobian_coefficients(ode)
-            exact = smallest_evaluated(ode, start, seed)
-        self.walk = walk_of(family, self.start, exact)
+        self.start = form_matrix(forms.values(), ode).to_float().toarray()
+        self.walk = walk_of(_family(ode), self.start, exact)
         self._found: list[tuple[int, float]] = []
 
     def points(self) -> Iterator[Point]:
@@ -201,6 +195,13 @@ class Path:
         """The first space whose defect is at most ε."""
         enough = eps * (1 + 1e-12)  # a tolerance that is a defect of the table counts as reached
         return next(point for point in self.points() if point.defect <= enough)
+
+
+def _family(ode: ODE) -> MatrixFamily:
+    """The coefficient matrices of the Jacobian."""
+    if isinstance(ode, PolynomialODE):
+        return MatrixFamily.of_jacobian(ode)
+    return jacobian_coefficients(ode)
 
 
 def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:

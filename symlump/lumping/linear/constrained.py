@@ -26,6 +26,7 @@ from symlump.errors import (
     VariableError,
 )
 from symlump.lumping.equivalence import LumpingMethod, check_system
+from symlump.lumping.linear.irrational import field_of, refusal
 from symlump.lumping.linear.linear_lumping import LinearLumping
 from symlump.lumping.linear.smallest import Form
 from symlump.ode.polynomial import PolynomialODE
@@ -183,9 +184,9 @@ def _number(value: Any, variable: Any) -> Fraction:
             return Fraction(value)
         return Fraction(int(value.p), int(value.q))  # sympy's rationals
     except (ValueError, OverflowError, AttributeError, ZeroDivisionError):
-        raise MethodError(
-            f"the coefficient {value!r} of {variable} is not a rational number"
-        ) from None
+        field = field_of(value)
+        where = "not a rational number" if field is None else f"in {field}, not a rational number"
+        raise MethodError(f"the coefficient {value!r} of {variable} is {where}") from None
 
 
 def _form_of_sympy(expression: Any, ode: ODE) -> Form:
@@ -196,7 +197,9 @@ def _form_of_sympy(expression: Any, ode: ODE) -> Form:
     try:
         reader = PolynomialODE.from_sympy({unused: expression}, parameters=symbols)
     except NotPolynomialError as problem:
-        raise MethodError(f"the observable {expression} is not a linear form: {problem}") from None
+        raise refusal(expression) or MethodError(
+            f"the observable {expression} is not a linear form: {problem}"
+        ) from None
     form: Form = {}
     for column, value in zip(reader.columns.tolist(), reader.coefficients, strict=True):
         factors = reader.monomials.factors(column)
@@ -225,7 +228,9 @@ def _read(text: str, ode: ODE) -> Form:
     except InputError as problem:
         if re.fullmatch(r"[^\s+*/^()-]+", text):
             ode.position(text)  # says which names there are
-        raise VariableError(f"the observable {text!r} cannot be read: {problem}") from None
+        raise refusal(text) or VariableError(
+            f"the observable {text!r} cannot be read: {problem}"
+        ) from None
     if any(len(monomial) != 1 or monomial[0][1] != 1 for monomial in polynomial):
         raise MethodError(
             f"the observable {text!r} is not a linear form, a sum of multiples of variables"

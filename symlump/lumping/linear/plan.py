@@ -11,7 +11,8 @@ import numpy as np
 from symlump.errors import FailureError
 from symlump.lumping.linear.approximate import Path, ToleranceStep, lumping_at
 from symlump.lumping.linear.linear_lumping import LinearLumping
-from symlump.lumping.linear.smallest import Form, lump_constrained
+from symlump.lumping.linear.smallest import Form, invariant_space, lump_constrained
+from symlump.lumping.linear.spaces.invariant import InvariantSpace
 from symlump.ode.system import ODE
 from symlump.plan import Plan
 
@@ -60,12 +61,16 @@ class ConstrainedPlan(Plan[LinearLumping]):
     @cached_property
     def path(self) -> Path:
         """The row spaces from the observables to the smallest exact lumping."""
-        return Path(self.ode, self._forms, self.seed)
+        return Path(self.ode, self._forms, self._space)
+
+    @cached_property
+    def _space(self) -> InvariantSpace:
+        return invariant_space(self.ode, self._forms, self.seed)
 
     @cached_property
     def _exact(self) -> LinearLumping:
         method = self.method if self.method.is_exact else self.method.within(0.0)
-        return lump_constrained(self.ode, self._forms, method, self.seed)
+        return lump_constrained(self.ode, self._forms, method, self.seed, lambda: self._space)
 
     def steps(self) -> tuple[ToleranceStep, ...]:
         """Which tolerance gives which dimension, from the observables alone to the exact lumping.

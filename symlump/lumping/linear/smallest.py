@@ -6,7 +6,7 @@ method is :class:`symlump.lumping.linear.constrained.Constrained`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING
@@ -43,28 +43,48 @@ Form = dict[str, Fraction]
 _MOST_READ = 200_000
 
 
+def invariant_space(ode: ODE, forms: Mapping[str, Form], seed: int = 0) -> InvariantSpace:
+    """The smallest row space of a lumping that contains some forms."""
+    start = form_matrix(forms.values(), ode)
+    if isinstance(ode, PolynomialODE):
+        return smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
+    return smallest_evaluated(ode, start, seed)
+
+
 def lump_constrained(
-    ode: ODE, forms: Mapping[str, Form], method: Constrained, seed: int = 0
+    ode: ODE,
+    forms: Mapping[str, Form],
+    method: Constrained,
+    seed: int,
+    space: Callable[[], InvariantSpace],
 ) -> LinearLumping:
-    """The smallest linear lumping that keeps some forms, exactly; ``lump(ode, Constrained(…))`` without ε."""
+    """The smallest linear lumping that keeps some forms, exactly; ``lump(ode, Constrained(…))`` without ε.
+
+    Parameters
+    ----------
+    ode : ODE
+    forms : mapping of str to Form
+    method : Constrained
+    seed : int
+    space : callable
+        Gives their :func:`invariant_space`, where nothing shorter leads to the lumping.
+    """
     if not isinstance(ode, PolynomialODE):
-        return lump_functions(ode, forms, method, seed)
+        return lump_functions(ode, forms, method, space())
     small = lump_small(ode, forms, method)
     if small is not None:
         return small
     near = nearly_everything(ode, forms, seed)
     if near is not None:
         return partition_lumping(*near, purpose(forms), method)
-    start = form_matrix(forms.values(), ode)
-    space = smallest_invariant(MatrixFamily.of_jacobian(ode), start, seed)
-    return exact_lumping(ode, space.basis, purpose(forms), method, derivation(ode, forms, space))
+    found = space()
+    return exact_lumping(ode, found.basis, purpose(forms), method, derivation(ode, forms, found))
 
 
 def lump_functions(
-    ode: ODE, forms: Mapping[str, Form], method: Constrained, seed: int = 0
+    ode: ODE, forms: Mapping[str, Form], method: Constrained, space: InvariantSpace
 ) -> LinearLumping:
-    """The smallest lumping where there are quotients and functions."""
-    space = smallest_evaluated(ode, form_matrix(forms.values(), ode), seed)
+    """The smallest linear lumping by its row space, where there are quotients and functions."""
     closure = space.closure
     steps = zip(closure.parents.tolist(), closure.generators.tolist(), strict=True)
     numbers = [

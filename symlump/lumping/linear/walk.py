@@ -21,6 +21,10 @@ from symlump.ode.monomials import ranges
 
 #: Numbers far below rounding are not seen. Singular values this close, relatively, count as equal.
 _DUST, _EQUAL = 1e-30, 1e-9
+#: In more coordinates squares are taken, while they are no smaller beside the largest.
+_SQUARES, _TELLING = 40, 1e-5
+#: So near to each other, beside the largest coefficient, images are taken for equal then.
+_ALIKE = 1e-10
 #: In large systems directions this near to the largest are added with it.
 _TOGETHER = 0.8
 #: Exact lumpings with more rows are walked to in blocks; above this many variables there is no room for G.
@@ -47,10 +51,7 @@ class SpaceWalk(ABC):
 
     def images(self, row: FloatArray) -> sparse.csr_array:
         """The vectors row·J_k for all J_k that are not zero."""
-        count, place = self.places
-        return sparse.csr_array(
-            (row @ self.unfolded, (place, self.family.columns)), shape=(count, self.family.size)
-        )
+        return _by_place(row @ self.unfolded, self.family.columns, self.places[1], self.family.size)
 
     def images_inside(self, row: FloatArray) -> FloatArray:
         """Their projections on the exact lumping, in its coordinates; without those that are zero."""
@@ -97,15 +98,23 @@ class SpaceWalk(ABC):
 
 
 class FullWalk(SpaceWalk):
-    """With a full set of singular values at each step, in coordinates of the exact lumping."""
+    """With all singular values at each step, in coordinates of the exact lumping.
+
+    In more than a few dozen coordinates they are the roots of the eigenvalues of G outside the space, which are
+    known up to rounding of the largest there has been. Once they are small beside that, and in few coordinates,
+    they are computed without squares.
+    """
 
     def __init__(self, family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> None:
         super().__init__(family, start, exact)
-        size = len(self.whole)
+        rest = len(self.whole) - self.start_rank
         #: A basis of all coordinates whose first vectors span the space.
         self._frame = np.linalg.svd(start @ self.whole.T, full_matrices=True)[2]
-        #: What the images of the space have outside it, up to a rotation, in coordinates of the frame's rest.
-        self._outside = np.zeros((0, size - self.start_rank))
+        #: G outside the space, in coordinates of the frame's rest; its largest eigenvalue so far.
+        self._gram: FloatArray | None = np.zeros((rest, rest)) if rest > _SQUARES else None
+        self._largest = 0.0
+        #: Without squares: what the images have outside the space, up to a rotation.
+        self._outside = np.zeros((0, rest))
         self._done, self._dimension, self._over = 0, self.start_rank, False
 
     def advance(self) -> tuple[int, float] | None:
@@ -116,21 +125,77 @@ class FullWalk(SpaceWalk):
         if dimension == len(self.whole):
             self._over = True
             return dimension, 0.0
-        frame = self._frame
-        added = [self.images_inside(v @ self.whole) for v in frame[self._done : dimension]]
-        stacked = np.vstack([self._outside, np.vstack(added) @ frame[dimension:].T])
-        # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
-        stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
-        _, singular, turn = np.linalg.svd(np.linalg.qr(stacked, mode="r"))
+        singular, turn = self._spectrum()
         # Rows before ``dimension`` stay: the frame holds every space of the path.
-        frame[dimension:] = turn @ frame[dimension:]
+        self._frame[dimension:] = turn @ self._frame[dimension:]
         # In coordinates of the turned rows the images are these numbers; those of the added rows are inside.
         count = int(np.sum(singular >= singular[0] * (1 - _EQUAL)))
-        self._outside = np.diag(np.pad(singular, (0, len(turn) - singular.size)))[count:, count:]
+        if self._gram is None:
+            self._outside = np.diag(singular)[count:, count:]
+        else:
+            self._gram = np.diag(singular**2)[count:, count:]
         self._done = dimension
         self._dimension += count
         self._over = singular[0] == 0
         return dimension, float(singular[0])
+
+    def _spectrum(self) -> tuple[FloatArray, FloatArray]:
+        """All singular values outside the space, descending, with their right vectors in the frame's rest."""
+        rest = self._frame[self._dimension :].T
+        if self._gram is not None:
+            for v in self._frame[self._done : self._dimension]:
+                self._gram += rest.T @ self._squares(v @ self.whole) @ rest
+            squares, vectors = np.linalg.eigh(self._gram)
+            squares = np.maximum(squares[::-1], 0.0)
+            self._largest = max(self._largest, float(squares[0]))
+            if squares[0] > _TELLING * self._largest:
+                return np.sqrt(squares), vectors.T[::-1]
+            self._gram = None
+            self._outside = np.zeros((0, rest.shape[1]))
+            self._done = 0
+        for v in self._frame[self._done : self._dimension]:
+            stacked = np.vstack([self._outside, self.images_inside(v @ self.whole) @ rest])
+            # Dust far below rounding would end in denormal numbers, which are a hundred times slower.
+            stacked[np.abs(stacked) < _DUST * self.scale] = 0.0
+            self._outside = np.asarray(np.linalg.qr(stacked, mode="r"))
+        _, singular, turn = np.linalg.svd(self._outside)
+        return np.pad(singular, (0, len(turn) - singular.size)), turn
+
+    def _squares(self, row: FloatArray) -> FloatArray:
+        """The sum of (r·J_k)ᵀ(r·J_k) inside the exact lumping, by one J_k of each group with equal images."""
+        kept, place, weights = self._groups
+        values = (row @ self._unfolded) * weights
+        images = _by_place(values, self.family.columns[kept], place, self.family.size)
+        inside = images @ self.whole.T
+        return np.asarray(inside.T @ inside)
+
+    @cached_property
+    def _unfolded(self) -> sparse.csr_array:
+        return self.unfolded[:, self._groups[0]]
+
+    @cached_property
+    def _groups(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Kept columns of one matrix for each group with equal images inside; its number, and √ of its size.
+
+        Such are those of monomials in variables that the exact lumping takes together. A random vector tells:
+        where its images are equal, so are all others'.
+        """
+        count, place = self.places
+        vectors = np.random.default_rng(0).standard_normal((2, len(self.whole)))
+        inside = self.images(vectors[0] @ self.whole) @ self.whole.T
+        key = np.rint(inside @ vectors[1] / (_ALIKE * self.scale))
+        _, first, group, sizes = np.unique(
+            key, return_index=True, return_inverse=True, return_counts=True
+        )
+        other = np.abs(inside - inside[first[group.ravel()]]).max(axis=1, initial=0.0)
+        if np.any(other > _ALIKE * self.scale):  # different ones with one key
+            first, sizes = np.arange(count), np.ones_like(place, shape=count)
+        number = np.full(count, -1)
+        number[np.sort(first)] = np.arange(first.size)
+        weight = np.zeros(count)
+        weight[first] = np.sqrt(sizes)
+        kept = np.flatnonzero(number[place] >= 0)
+        return kept, number[place[kept]], weight[place[kept]]
 
     def basis(self, dimension: int) -> FloatArray:
         """An orthonormal basis of a space that was reached."""
@@ -252,6 +317,14 @@ class BlockWalk(SpaceWalk):
         self._block = block
         clean = np.linalg.qr(self._outside(block))[0]
         return values, clean
+
+
+def _by_place(
+    values: FloatArray, columns: IntArray, place: IntArray, width: int
+) -> sparse.csr_array:
+    """A matrix of entries that are in the order of their rows, none of which is empty."""
+    starts = np.flatnonzero(np.diff(place, prepend=-1, append=-2))
+    return sparse.csr_array((values, columns, starts), shape=(starts.size - 1, width))
 
 
 def walk_of(family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> SpaceWalk:

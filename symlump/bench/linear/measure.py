@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +19,7 @@ from symlump.bench.engine import EngineRow, with_peak
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
+    from symlump.ode.system import ODE
 
 #: Condition of a site before and after, the enzyme that is taken (−1) or released (+1), and which.
 _STEPS = ((0, 2, -1, 0), (2, 0, 1, 0), (2, 1, 1, 0), (1, 3, -1, 1), (3, 1, 1, 1), (3, 0, 1, 1))
@@ -79,6 +81,35 @@ def receptor(folder: str) -> EngineRow:
     return EngineRow(what, seconds, "", seconds, "s", 1.0, True)
 
 
+def receptor_sweep(folder: str, observables: str) -> EngineRow:
+    """Ten tolerances of fceri_ji, from the exact lumping to the observables alone, beside one exact lumping.
+
+    Seconds of the processor, the smaller of two runs, each of a system newly read.
+    """
+    from symlump.formats import read
+    from symlump.lumping.linear.constrained import Constrained
+    from symlump.lumping.lump import lump
+    from symlump.tolerances.sweep import sweep
+
+    path, method = Path(folder) / "fceri_ji.ode", Constrained(observables.split(";"))
+    every = method.plan(read(path).ode).tolerances()
+    ten = [every[round(k * (len(every) - 1) / 9)] for k in range(10)]
+
+    def timed(run: Callable[[ODE], object]) -> float:
+        best = float("inf")
+        for _ in range(2):
+            ode = read(path).ode
+            start = time.process_time()
+            run(ode)
+            best = min(best, time.process_time() - start)
+        return best
+
+    exact = timed(lambda ode: lump(ode, method))
+    swept = timed(lambda ode: sweep(ode, ten, method))
+    what = f"ten tolerances, fceri_ji, {observables}: beside one exact lumping"
+    return EngineRow(what, swept, f"{exact:.3f} s exactly", swept / exact, "x", 3.0, True)
+
+
 def measure(quick: bool = False, models: str | None = None) -> list[EngineRow]:
     """All rows, each in a fresh process."""
     rows = []
@@ -86,4 +117,6 @@ def measure(quick: bool = False, models: str | None = None) -> list[EngineRow]:
         rows.append(pool.submit(with_peak, multisite, 3 if quick else 6).result())
         if models is not None:
             rows.append(pool.submit(with_peak, receptor, models).result())
+            for kept in ("S0", "S1", "S7", "S2;S178;S267;S77"):
+                rows.append(pool.submit(with_peak, receptor_sweep, models, kept).result())
     return rows

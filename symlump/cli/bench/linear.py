@@ -74,7 +74,7 @@ def _tables(rows: list[EngineRow], grown: list[Growth], compared: list[Beside]) 
 
     tables = []
     if rows:
-        heads = ("what", "seconds", "target", "reached", "peak MB")
+        heads = ("what", "seconds", "measured", "target", "reached", "peak MB")
         tables.append(table_text(heads, [_measured(row) for row in rows]))
     if grown:
         grew = ("what", "variables", "rows", "seconds", "ns / (variables²·rows)", "proof")
@@ -87,7 +87,8 @@ def _tables(rows: list[EngineRow], grown: list[Growth], compared: list[Beside]) 
 
 def _measured(row: EngineRow) -> tuple[str, ...]:
     reached = "yes" if row.reached else "no"
-    return row.what, f"{row.seconds:.2f}", f"≤ {row.reach:g}", reached, str(row.peak_mb)
+    times = f"{row.seconds:.2f}", f"{row.ratio:.2f} {row.unit}", f"≤ {row.reach:g}"
+    return row.what, *times, reached, str(row.peak_mb)
 
 
 def _grown(row: Growth) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,16 +120,17 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A space on the path, by an orthonormal basis."""
+    """A space on the path."""
 
     path: Path
-    basis: FloatArray
+    dimension: int
     defect: float
 
-    @property
-    def dimension(self) -> int:
-        """Of the space."""
-        return len(self.basis)
+    @cached_property
+    def basis(self) -> FloatArray:
+        """An orthonormal basis of the space."""
+        walk = self.path.walk
+        return walk.basis(self.dimension) if self.defect else walk.whole
 
     def observable_defects(self) -> dict[str, float]:
         """The defect of the part of the space that each observable reaches inside it.
@@ -185,10 +187,9 @@ class Path:
                 if step is None:
                     return
                 self._found.append(step)
-            dimension, defect = self._found[place]
-            basis = self.walk.basis(dimension) if defect else self.walk.whole
-            if not defect or has_values(self.ode, basis):
-                yield Point(self, basis, defect)
+            point = Point(self, *self._found[place])
+            if not point.defect or self.ode.generators is None or has_values(self.ode, point.basis):
+                yield point
             place += 1
 
     def at(self, eps: float) -> Point:

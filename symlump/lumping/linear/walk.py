@@ -51,7 +51,12 @@ class SpaceWalk(ABC):
 
     def images(self, row: FloatArray) -> sparse.csr_array:
         """The vectors row·J_k for all J_k that are not zero."""
-        return _by_place(row @ self.unfolded, self.family.columns, self.places[1], self.family.size)
+        entries = row @ self.unfolded, self.family.columns, self._starts
+        return sparse.csr_array(entries, shape=(self.places[0], self.family.size))
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        return _starts(self.places[1])
 
     def images_inside(self, row: FloatArray) -> FloatArray:
         """Their projections on the exact lumping, in its coordinates; without those that are zero."""
@@ -165,8 +170,9 @@ class FullWalk(SpaceWalk):
         """The sum of (r·J_k)ᵀ(r·J_k) inside the exact lumping, by one J_k of each group with equal images."""
         kept, place, weights = self._groups
         values = (row @ self._unfolded) * weights
-        images = _by_place(values, self.family.columns[kept], place, self.family.size)
-        inside = images @ self.whole.T
+        starts = _starts(place)
+        entries = values, self.family.columns[kept], starts
+        inside = sparse.csr_array(entries, (starts.size - 1, self.family.size)) @ self.whole.T
         return np.asarray(inside.T @ inside)
 
     @cached_property
@@ -266,7 +272,7 @@ class BlockWalk(SpaceWalk):
     def _wide(self) -> list[slice]:
         """The kept columns of each matrix that has entries in many columns."""
         _, place = self.places
-        cuts = np.flatnonzero(np.diff(place, prepend=-1, append=-1))
+        cuts = _starts(place)
         many = max(8, self.family.size // 8)
         pairs = zip(cuts.tolist(), cuts[1:].tolist(), strict=False)
         return [slice(a, b) for a, b in pairs if b - a > many]
@@ -319,12 +325,9 @@ class BlockWalk(SpaceWalk):
         return values, clean
 
 
-def _by_place(
-    values: FloatArray, columns: IntArray, place: IntArray, width: int
-) -> sparse.csr_array:
-    """A matrix of entries that are in the order of their rows, none of which is empty."""
-    starts = np.flatnonzero(np.diff(place, prepend=-1, append=-2))
-    return sparse.csr_array((values, columns, starts), shape=(starts.size - 1, width))
+def _starts(place: IntArray) -> IntArray:
+    """Where the entries of each row begin, and the last end, of a matrix without empty rows."""
+    return np.flatnonzero(np.diff(place, prepend=-1, append=-2))
 
 
 def walk_of(family: MatrixFamily, start: FloatArray, exact: InvariantSpace) -> SpaceWalk:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from symlump.network.recurrent.recurrent_network import RecurrentNetwork
     from symlump.network.saved.program import write_program
     from symlump.network.saved.writing import write_safetensors
+    from symlump.network.state_dict import read_safetensors
     from symlump.network.surrogate import surrogate, with_surrogates
     from symlump.network.torch_io import from_torch, to_torch
     from symlump.network.torch_parts import BlockSum
@@ -113,6 +114,7 @@ _HOME = {
     "read_onnx": "symlump.network.exchange.onnx_io",
     "write_onnx": "symlump.network.exchange.onnx_write",
     "write_program": "symlump.network.saved.program",
+    "read_safetensors": "symlump.network.state_dict",
     "write_safetensors": "symlump.network.saved.writing",
     "bound_difference": "symlump.network.bounds.difference",
     "reachable": "symlump.network.bounds.difference",
@@ -228,6 +230,7 @@ __all__ = [
     "read",
     "read_onnx",
     "read_recurrent_onnx",
+    "read_safetensors",
     "read_store",
     "search",
     "simulate",

@@ -20,7 +20,10 @@ from symlump.ode.exact import IntArray
 from symlump.proof.certificate import Certificate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from symlump.network.bounds.difference import NetworkBound
+    from symlump.network.saved.writing import SavedNetwork
 
 
 #: Said of one number a sample.
@@ -187,6 +190,59 @@ class Compression(LayerwiseReport):
         0.5
         """
         return mean_squared_error(self.network, inputs, targets)
+
+    def write(self, path: str | Path, *, packed: bool = False) -> None:
+        """Write the reduced network, whole or not at all: as safetensors, ONNX, or a program of torch.
+
+        It is ``network`` that is written, not what ``model`` became by training since.
+
+        Parameters
+        ----------
+        path : path
+            The suffix says what is written: .safetensors, .onnx or .pt2, and .pt of a chain of dense layers.
+        packed : bool
+            Store each weight in the fewest bytes that give it back exactly: see
+            :mod:`symlump.network.saved.packed`, and for ONNX :func:`symlump.write_onnx`.
+
+        Raises
+        ------
+        NetworkError
+            If the file cannot say what the network does.
+        FileFormatError
+            If the suffix is unknown, or weights cannot be packed there.
+        OutputError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from symlump import Quantize, compress, read_safetensors
+        >>> generator = np.random.default_rng(0)
+        >>> net = Network.dense([generator.normal(size=s) for s in [(64, 64), (1, 64)]], dtype="float32")
+        >>> small = compress(net, Quantize(bits=4))
+        >>> path = Path(tempfile.mkdtemp()) / "small.safetensors"
+        >>> small.write(path, packed=True)
+        >>> 4 * net.parameters, 4 * small.retained_parameters, path.stat().st_size
+        (16640, 2340, 3116)
+        >>> np.array_equal(read_safetensors(path).layers[0].weight, small.network.layers[0].weight)
+        True
+        """
+        self.write_like(path, packed)
+
+    def write_like(
+        self,
+        path: str | Path,
+        packed: bool,
+        suffix: str = "",
+        like: SavedNetwork | None = None,
+    ) -> None:
+        """Write the reduced network with the names of a file; see :func:`write_file`."""
+        from symlump.network.saved.tensors import Packing
+        from symlump.network.saved.writing import write_file
+
+        packing = Packing(self.reduction.blocks) if packed else None
+        write_file(self.network, path, suffix, like, packing)
 
     def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
         """Certified bounds of ``|original(x) − reduced(x)|`` for all inputs x of a box.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from symlump.network.saved.codings import BlockWeight
+
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
@@ -80,6 +82,11 @@ class Reduction:
     def lumpings(self) -> tuple[Lumping, ...]:
         """The equations behind the reduction."""
         return () if self.equations is None else self.equations()
+
+    @property
+    def blocks(self) -> tuple[BlockWeight, ...]:
+        """What weights are the products of, where the method stores factors."""
+        return ()
 
     def in_its_dtype(self) -> Reduction:
         """The reduction with the weights that the network's dtype holds, and how far that moved one of them.

@@ -63,9 +63,7 @@ class Precision:
         """
         if self.name == "float64":
             return values
-        exponents = np.frexp(values)[1]
-        step = np.ldexp(1.0, np.maximum(exponents - self.digits, self.lowest))
-        result = np.asarray(np.rint(values / step) * step)  # divided by a power of two: exact
+        result = self._rounded(values, np.rint)
         wrong = np.argwhere(np.abs(result) > self.largest)
         if wrong.size:
             at = tuple(int(i) for i in wrong[0])
@@ -74,6 +72,34 @@ class Precision:
                 "convert the model to float64"
             )
         return result
+
+    def above(self, values: FloatArray) -> FloatArray:
+        """The least number of this format that is not below each float; it may be beyond the largest.
+
+        Examples
+        --------
+        >>> PRECISIONS["bfloat16"].above(np.array([1.0, 1.001])).tolist()
+        [1.0, 1.0078125]
+        """
+        return self._rounded(values, np.ceil)
+
+    def before(self, values: FloatArray) -> FloatArray:
+        """The largest number of this format that is below each float.
+
+        Examples
+        --------
+        >>> PRECISIONS["bfloat16"].before(np.array([1.0, 1.001])).tolist()
+        [0.99609375, 1.0]
+        """
+        return self._rounded(np.nextafter(values, -np.inf), np.floor)
+
+    def _rounded(self, values: FloatArray, towards: np.ufunc) -> FloatArray:
+        """Numbers with as many digits as this format holds."""
+        if self.name == "float64":
+            return values
+        exponents = np.frexp(values)[1]
+        step = np.ldexp(1.0, np.maximum(exponents - self.digits, self.lowest))
+        return np.asarray(towards(values / step) * step)  # divided by a power of two: exact
 
 
 def refuse_overflow(layer: str, weight: FloatArray, bias: FloatArray | None) -> None:

@@ -289,3 +289,18 @@ def reducible(network: Network) -> int:
         for layer, held in zip(network.layers, network.held, strict=True)
         if free[ties.units[layer.name]].any() or free[ties.units[layer.inputs[0]]].any()
     )
+
+
+def rename_nodes(graph: Network, names: dict[str, str], used: set[str]) -> Network:
+    """The same network with other names for some steps, and none of the others with one that is used."""
+    taken = {*graph.shapes, *used}
+    names = {n: take_name(n, taken) for n in graph.shapes if n in used and n not in names} | names
+    nodes = tuple(
+        replace(
+            node,
+            name=names.get(node.name, node.name),
+            inputs=tuple(names.get(name, name) for name in node.inputs),
+        )
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes, outputs=tuple(names.get(n, n) for n in graph.outputs))

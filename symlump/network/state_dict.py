@@ -132,6 +132,37 @@ def read_network(
     return SavedNetwork(network, tuple(prefixes), extras, file_names)
 
 
+def read_safetensors(path: str | Path) -> Network:
+    """Read a chain of dense layers that :func:`symlump.write_safetensors` wrote, packed or not.
+
+    Parameters
+    ----------
+    path : path
+        A file that names its activations.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, damaged, or its header does not fit what is stored.
+    NetworkError
+        If its tensors are no chain of dense layers, or the activation is not said.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from symlump import write_safetensors
+    >>> path = Path(tempfile.mkdtemp()) / "net.safetensors"
+    >>> write_safetensors(Network.dense([[[1.0, 2.0]], [[3.0]]]), path, packed=True)
+    >>> read_safetensors(path)
+    <Network: 2–1–1, tanh, 3 parameters>
+    """
+    return read_network(path).network
+
+
 def _normed(
     groups: _Groups, ordered: bool, phi: str | None, output: Activation, names: dict[str, str]
 ) -> SavedNetwork:

@@ -187,6 +187,13 @@ def fill(parser: argparse.ArgumentParser) -> None:
     )
     add_box(parser, "a range for all inputs: certify how much the outputs change on it")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")
+    parser.add_argument(
+        "--packed",
+        action="store_true",
+        help="store each weight of -o NAME.safetensors or NAME.onnx in the fewest bytes that give it back "
+        "exactly: rounded ones as whole numbers and steps, in safetensors also zeros by their places, and "
+        "blocks of hierarchical by their factors",
+    )
     parser.add_argument("--equations", metavar="FILE.tex", help="write the lumped equations here")
     parser.add_argument(
         "--certificates", metavar="DIR", help="write the proofs here, each for symlump check"
@@ -217,6 +224,8 @@ def run(options: argparse.Namespace) -> Answer:
     if has_cells(file):
         return run_recurrent(options, file)
     check_picture(options)
+    if options.packed and options.output is None:
+        raise MethodError("--packed is about the file of -o FILE, which is not given")
     suffix = "" if options.output is None else _suffix(options)
     network, saved = _read(options, file)
     data = None
@@ -238,9 +247,11 @@ def run(options: argparse.Namespace) -> Answer:
             )
         report["certificates"] = write_certificates(certificates, options.certificates)
     if options.output is not None:
-        _write(options.output, suffix, result, saved)
+        result.write_like(options.output, options.packed, suffix, saved)
         report["output"] = options.output
-        if result.network.parameters > result.retained_parameters:
+        if options.packed:
+            report["bytes"] = _bytes(options.output)
+        elif result.network.parameters > result.retained_parameters:
             report["written_in_full"] = True
     if saved is not None and saved.norms:
         report["normalizations"] = saved.norms
@@ -286,19 +297,11 @@ def _suffix(options: argparse.Namespace) -> str:
     return suffix
 
 
-def _write(path: str, suffix: str, result: Compression, saved: SavedNetwork | None) -> None:
-    if suffix == ".onnx":
-        from symlump.network.exchange.onnx_write import write_onnx
+def _bytes(path: str) -> int | None:
+    """The size of what was written; None where it went into a stream."""
+    from symlump.files import is_stream
 
-        write_onnx(result.network, path)
-    elif suffix == ".pt2":
-        from symlump.network.saved.program import write_program
-
-        write_program(result.network, path)
-    else:
-        from symlump.network.saved.writing import write_network
-
-        write_network(path, result.network, saved)
+    return None if is_stream(path) else Path(path).stat().st_size
 
 
 def _report(result: Compression, data: Data | None) -> dict[str, Any]:
@@ -363,10 +366,15 @@ def _text(result: Compression, report: dict[str, Any]) -> str:
     ]
     if "certificates" in report:
         lines.append(certificates_line(report["certificates"]))
+    if report.get("bytes") is not None:
+        lines.append(
+            f"packed in {report['bytes']} bytes with its header, where what is kept counts as "
+            f"{result.retained_parameters} numbers of {result.network.dtype}"
+        )
     if "written_in_full" in report:
         lines.append(
             f"the file holds every weight in full, {result.network.parameters} numbers: what is kept is "
-            "counted as a packed or sparse format stores it"
+            "counted as a packed or sparse format stores it; --packed writes one"
         )
     return "\n".join(lines)
 

@@ -22,7 +22,9 @@ _FEWEST, _MOST = 2, 16
 class Quantize(CompressionMethod):
     """Round weights symmetrically to multiples k·s with ``|k| < 2^(bits − 1)``; biases stay.
 
-    The step s of a row, or of a whole matrix, is its largest absolute weight / (2^(bits − 1) − 1).
+    The step s of a row, or of a whole matrix, is its largest absolute weight / (2^(bits − 1) − 1), rounded up
+    to the network's own precision: whole numbers and steps are what a packed file holds
+    (:meth:`symlump.Compression.write`).
 
     Storage is counted in parameters of the network's own precision, w bits each (32 for float32, 64 for
     float64): a weight counts bits/w, a step and a bias 1, rounded up to a whole number in each layer.
@@ -206,9 +208,11 @@ class _Rounding(NetworkPlan):
     def _rounded(self, weight: FloatArray, bits: int) -> FloatArray:
         axes = tuple(range(1, weight.ndim)) if self.by_row else None
         largest = np.abs(weight).max(axis=axes, keepdims=True)
-        step = np.where(largest > 0, largest, 1.0) / (2 ** (bits - 1) - 1)
-        step = np.maximum(step, np.finfo(np.float64).tiny)
-        return np.asarray(np.rint(weight / step) * step)
+        precision = PRECISIONS[self.network.dtype]
+        # In the network's own precision, so that whole numbers and steps are what a file holds.
+        step = precision.above(np.where(largest > 0, largest, 1.0) / (2 ** (bits - 1) - 1))
+        step = np.maximum(step, precision.smallest)
+        return precision.nearest(np.rint(weight / step) * step + 0.0, "weight")
 
     def _stored(self, bits: int | None) -> tuple[int, ...]:
         """Numbers stored for each layer; shared weights are those of the first."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from symlump.compression.hierarchical.block_choice import Factors, Leaf, Level, analyse, choose, svd
 from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, similarity_order
+from symlump.network.saved.codings import multiply_out
 from symlump.ode.exact import FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -58,7 +59,7 @@ class Block:
 
     def to_dense(self) -> FloatArray:
         """The block, multiplied out."""
-        return self.parts[0] if len(self.parts) == 1 else self.parts[0] @ self.parts[1]
+        return multiply_out(self.parts)
 
 
 @dataclass(frozen=True, eq=False)

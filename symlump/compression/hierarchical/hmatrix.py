@@ -31,6 +31,8 @@ from symlump.compression.hierarchical.matrix_checks import (
     check_tol,
 )
 from symlump.errors import MethodError
+from symlump.network.precision import Precision
+from symlump.network.saved.codings import BlockWeight
 from symlump.ode.exact import FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -201,10 +203,56 @@ class HMatrix:
         >>> bool(np.allclose(HMatrix.from_dense(w, 1e-12).to_dense(), w))
         True
         """
-        tiled = self._tiled()
-        dense = np.empty(self.shape)
-        dense[np.ix_(*self._orders())] = tiled
-        return dense
+        return self.as_blocks().dense()
+
+    def as_blocks(self) -> BlockWeight:
+        """The blocks that are not 0 and the orders, as files hold them.
+
+        Returns
+        -------
+        BlockWeight
+
+        Examples
+        --------
+        >>> len(HMatrix.from_dense(np.ones((64, 64)), 1e-6).as_blocks().blocks)
+        1
+        """
+        held = tuple(
+            ((b.rows.start, b.rows.stop, b.columns.start, b.columns.stop), b.parts)
+            for b in self.blocks
+            if b.rank != 0
+        )
+        return BlockWeight(self.shape, held, self.row_order, self.column_order)
+
+    def in_precision(self, precision: Precision) -> HMatrix:
+        """The same with each stored number rounded to a format.
+
+        Parameters
+        ----------
+        precision : Precision
+
+        Returns
+        -------
+        HMatrix
+            Its bound is that of the matrix before.
+
+        Raises
+        ------
+        NetworkError
+            If a number is beyond what the format holds.
+
+        Examples
+        --------
+        >>> from symlump.network.precision import PRECISIONS
+        >>> w = HMatrix.from_dense(np.full((1, 1), 0.1), 0.0).in_precision(PRECISIONS["bfloat16"])
+        >>> w.to_dense().tolist()
+        [[0.10009765625]]
+        """
+        blocks = tuple(
+            replace(b, parts=tuple(precision.nearest(part, "block") for part in b.parts))
+            for b in self.blocks
+        )
+        return replace(self, blocks=blocks)
 
     def __matmul__(self, other: npt.ArrayLike) -> FloatArray:
         """Ŵ·x for a vector or the columns of a matrix."""

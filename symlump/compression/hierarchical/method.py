@@ -24,6 +24,8 @@ from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduct
 from symlump.errors import NetworkError
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
+from symlump.network.precision import PRECISIONS
+from symlump.network.saved.codings import BlockWeight
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.old_names import accept_old_names
@@ -49,6 +51,11 @@ class HierarchicalReduction(Reduction):
     """
 
     matrices: tuple[HMatrix, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[BlockWeight, ...]:
+        """See :class:`symlump.compression.reduction.Reduction`."""
+        return tuple(matrix.as_blocks() for matrix in dict.fromkeys(self.matrices))
 
     def finish(self, model: nn.Module) -> nn.Module:
         """Replace the dense layers of a torch model by trainable hierarchical ones."""
@@ -245,7 +252,9 @@ class _Matrices(NetworkPlan):
 
     def at(self, eps: float) -> HierarchicalReduction:
         """See :class:`symlump.plan.Plan`."""
-        network, matrices = self.network, self._matrices(eps)
+        network, precision = self.network, PRECISIONS[self.network.dtype]
+        # In the network's own precision, so that blocks are what a file, and a module, holds.
+        matrices = {n: matrix.in_precision(precision) for n, matrix in self._matrices(eps).items()}
         layers = []
         for layer, n in zip(network.layers, holders(network.layers), strict=True):
             if n in matrices:

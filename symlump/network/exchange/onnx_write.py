@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +30,15 @@ from symlump.network.nodes import (
     Unsqueeze,
     take_name,
 )
+from symlump.network.rewrite import rename_nodes
 from symlump.network.saved.onnx_file import onnx_library
 from symlump.network.step_nodes import Attention, ByPlace, Operation, Reorder, Softmax, Untouched
 from symlump.network.written.grouped import Grouped, as_written
+from symlump.network.written.quantized import (
+    PACKED_IR_VERSION,
+    PACKED_OPSET,
+    QuantizedWeights,
+)
 from symlump.network.written.transposed import geometry, spread_grids, turn_round
 from symlump.network.written.whole_numbers import Real, with_real_values
 from symlump.ode.exact import FloatArray
@@ -45,7 +50,9 @@ _IR_VERSION = 9  # of opset 20
 
 
 @memory_errors()
-def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
+def write_onnx(
+    network: Network | RecurrentNetwork, path: str | Path, *, packed: bool = False
+) -> None:
     """Write a network as an ONNX file (opset 20), whole or not at all.
 
     The number of samples stays open. Weights are float or double, as the network's dtype says; inputs and
@@ -57,12 +64,16 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     network : Network or RecurrentNetwork
     path : path
         With the suffix .onnx.
+    packed : bool
+        Store weights that are whole numbers times steps, as :class:`symlump.Quantize` makes them, as such, in
+        4, 8 or 16 bits each (beside operators left untouched, 8 only), with a DequantizeLinear that gives them
+        back exactly. Others stay as they are, for runtimes take no sparse weights.
 
     Raises
     ------
     NetworkError
-        If the network holds what ONNX cannot say: something of torch left untouched, or pooling to a size that
-        does not divide.
+        If the network holds what ONNX cannot say: something of torch left untouched, pooling to a size that
+        does not divide, or weights of float64 that are to be packed.
     OutputError
         If the file cannot be written.
     MissingExtraError
@@ -81,8 +92,10 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
 
     onnx = onnx_library()
     if isinstance(network, Network):
-        model = _Writer(onnx, with_real_values(as_written(network))).model
+        model = _Writer(onnx, with_real_values(as_written(network)), packed).model
     elif isinstance(network, RecurrentNetwork):
+        if packed:
+            raise NetworkError("packed=True is for networks without recurrent cells")
         model = written_model(onnx, network)
     else:
         raise NetworkError(
@@ -91,26 +104,12 @@ def write_onnx(network: Network | RecurrentNetwork, path: str | Path) -> None:
     write_bytes(path, model.SerializeToString())
 
 
-def _renamed(graph: Network, names: dict[str, str], used: set[str]) -> Network:
-    """The same network with other names for some steps, and none of the others with one that is used."""
-    taken = {*graph.shapes, *used}
-    names = {n: take_name(n, taken) for n in graph.shapes if n in used and n not in names} | names
-    nodes = tuple(
-        replace(
-            node,
-            name=names.get(node.name, node.name),
-            inputs=tuple(names.get(name, name) for name in node.inputs),
-        )
-        for node in graph.nodes
-    )
-    return replace(graph, nodes=nodes, outputs=tuple(names.get(n, n) for n in graph.outputs))
-
-
 class _Writer:
     """Adds the nodes of ONNX for each node of the graph."""
 
-    def __init__(self, onnx: Any, graph: Network) -> None:
+    def __init__(self, onnx: Any, graph: Network, packed: bool) -> None:
         self._helper, self._numpy = onnx.helper, onnx.numpy_helper
+        self._packed = QuantizedWeights(onnx, graph) if packed else None
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
         self._taken: set[str] = set()
@@ -122,7 +121,7 @@ class _Writer:
         given |= rows
         names = graph.output_names or ("output",) * len(graph.outputs)
         outputs = [self._free(name) for name in names]
-        graph = self._graph = _renamed(graph, given, {*self._taken})
+        graph = self._graph = rename_nodes(graph, given, {*self._taken})
         self._taken.update(graph.shapes)
         self._written: dict[tuple[str, tuple[int, ...]], str] = {}  # weights that layers share
         if graph.dtype == "bfloat16":
@@ -168,10 +167,11 @@ class _Writer:
             described(name, of, whole or self._float)
             for name, of, whole in zip(outputs, graph.outputs, types, strict=True)
         ]
+        plain = self._packed is None or not self._packed.newer
         self.model = self._helper.make_model(
             self._helper.make_graph(self._nodes, "network", inputs, results, self._weights),
-            opset_imports=[self._helper.make_opsetid("", OPSET)],
-            ir_version=_IR_VERSION,
+            opset_imports=[self._helper.make_opsetid("", OPSET if plain else PACKED_OPSET)],
+            ir_version=_IR_VERSION if plain else PACKED_IR_VERSION,
             producer_name="symlump",
         )
         if sum(len(tensor.raw_data) for tensor in self._weights) >= 1 << 31:
@@ -198,8 +198,17 @@ class _Writer:
         """Weights or biases; those that layers share are written once."""
         key = (f"{name.rpartition('.')[2]} {shared}", array.shape)
         if not shared or key not in self._written:
-            self._written[key] = self._constant(name, array.astype(self._float))
+            self._written[key] = self._stored(name, array)
         return self._written[key]
+
+    def _stored(self, name: str, array: FloatArray) -> str:
+        stored = None if self._packed is None else self._packed.find(array)
+        if stored is None:
+            return self._constant(name, array.astype(self._float))
+        codes = self._free(f"{name}.codes")
+        self._weights.append(stored.tensor(codes))
+        steps = self._constant(f"{name}.steps", stored.steps.astype(self._float))
+        return self._add("DequantizeLinear", [codes, steps], self._free(name), **stored.attributes)
 
     def _number(self, name: str, value: float) -> str:
         return self._constant(name, np.array(value, dtype=self._float))

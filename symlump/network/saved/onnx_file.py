@@ -124,6 +124,8 @@ def array_of_tensor(onnx: Any, tensor: Any, name: str) -> Any:
         array = np.asarray(onnx.numpy_helper.to_array(tensor))
     except MISFITS as error:
         raise FileFormatError(f"tensor {name!r} is damaged: {first_line(error)}") from None
+    if tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4):
+        array = array.astype(np.int8)  # numpy has no type of 4 bits
     if array.dtype.kind == "f" and str(array.dtype) not in DTYPES.values():
         raise NetworkError(f"tensor {name!r} is of {array.dtype}; convert the model to float32")
     if array.dtype.kind not in "fiub":

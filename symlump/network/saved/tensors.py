@@ -23,6 +23,8 @@ from safetensors.torch import save_file
 
 from symlump.errors import FileFormatError
 from symlump.files import replacing
+from symlump.network.saved.codings import BlockWeight
+from symlump.network.saved.packed import KEY, MAX_GROWTH, pack_tensors, unpack_tensors
 
 # Where checkpoints hold theirs; averages over the training, where there is nothing else.
 _NESTED = (
@@ -33,17 +35,33 @@ _COUNT = "n_averaged"  # of torch.optim.swa_utils.AveragedModel, beside the modu
 _MAX_SHARING = 64  # how many times its size the tensors of a file may take
 
 
+@dataclass(frozen=True)
+class Packing:
+    """That weights are stored in the fewest bytes; see :mod:`symlump.network.saved.packed`.
+
+    Parameters
+    ----------
+    blocks : tuple of BlockWeight
+        What some of them are the products of.
+    """
+
+    blocks: tuple[BlockWeight, ...] = ()
+
+
 def save_tensors(
-    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
+    path: str | Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: dict[str, str],
+    packing: Packing | None = None,
 ) -> None:
-    """Write named tensors, whole or not at all.
+    """Write named tensors, whole or not at all; packed, if asked.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    arrays: dict[str, torch.Tensor] = {}
+    metadata, arrays = dict(metadata), dict[str, torch.Tensor]()
     kept: dict[tuple[object, ...], str] = {}
     for name, tensor in tensors.items():
         array = tensor.detach().cpu().contiguous()
@@ -51,7 +69,9 @@ def save_tensors(
         if place == name or not array.numel():
             arrays[name] = array
         else:
-            metadata = {**metadata, name: place}
+            metadata[name] = place
+    if packing is not None:
+        arrays, metadata[KEY] = pack_tensors(arrays, packing.blocks)
     with replacing(path) as temporary:
         try:
             save_file(arrays, str(temporary), metadata)
@@ -163,7 +183,7 @@ def _check_stored(path: Path) -> None:
         )
 
 
-def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+def _check_plain(path: Path, tensors: dict[str, torch.Tensor], most: int = _MAX_SHARING) -> None:
     """Refuse tensors that are no arrays, or that claim more numbers than the file can hold."""
     size, claimed = path.stat().st_size, 0
     for name, tensor in tensors.items():
@@ -182,10 +202,10 @@ def _check_plain(path: Path, tensors: dict[str, torch.Tensor]) -> None:
             )
         claimed += tensor.numel() * tensor.element_size()
         # Tied weights are in a file once, so a sum above its size can be meant.
-        if claimed > _MAX_SHARING * size:
+        if claimed > most * size:
             raise FileFormatError(
                 f"{path}: the tensor {quote(name)} of shape {quote(str(tuple(tensor.shape)))} repeats "
-                f"numbers; the tensors would take more than {_MAX_SHARING} times the {size} bytes of the file"
+                f"numbers; the tensors would take more than {most} times the {size} bytes of the file"
             )
 
 
@@ -197,10 +217,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
     except (SafetensorError, OSError, ValueError, UnicodeDecodeError, AttributeError) as error:
         reason = (str(error).split("\n")[0])[:200]
         raise FileFormatError(f"{path} is not a valid safetensors file: {reason}") from None
+    _check_plain(path, tensors)
+    header = metadata.pop(KEY, None)
+    if header is not None:
+        tensors = unpack_tensors(path, tensors, header)
     for name, place in metadata.items():  # as safetensors.torch.save_model writes shared tensors
         if place in tensors and name.endswith((".weight", ".bias")):
             tensors.setdefault(name, tensors[place])
-    _check_plain(path, tensors)
+    _check_plain(path, tensors, _MAX_SHARING if header is None else MAX_GROWTH)
     return tensors, metadata
 
 

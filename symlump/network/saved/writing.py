@@ -14,7 +14,7 @@ from symlump.files import is_stream
 from symlump.memory import memory_errors
 from symlump.network.network import Network
 from symlump.network.saved.architecture import KEY, architecture, graph_architecture
-from symlump.network.saved.tensors import as_in_file, save_tensors, write_torch
+from symlump.network.saved.tensors import Packing, as_in_file, save_tensors, write_torch
 from symlump.network.torch_io import to_torch
 
 #: Suffixes of the files that are read and written.
@@ -54,7 +54,9 @@ class SavedNetwork:
 
 
 @memory_errors()
-def write_safetensors(model: Network | nn.Module, path: str | Path) -> None:
+def write_safetensors(
+    model: Network | nn.Module, path: str | Path, *, packed: bool = False
+) -> None:
     """Write a network as safetensors with its architecture as JSON, whole or not at all.
 
     Where it is loaded torch and safetensors are needed, and nothing of what was written runs:
@@ -67,6 +69,9 @@ def write_safetensors(model: Network | nn.Module, path: str | Path) -> None:
         any other that consists of modules and functions of torch.
     path : path
         With the suffix .safetensors.
+    packed : bool
+        Store each weight in the fewest bytes that give it back exactly: rounded ones as whole numbers and
+        steps, zeros by their places; see :mod:`symlump.network.saved.packed`.
 
     Raises
     ------
@@ -93,16 +98,70 @@ def write_safetensors(model: Network | nn.Module, path: str | Path) -> None:
         alone = type(model).__module__.startswith("torch.nn.modules.")
         if alone and not isinstance(model, nn.Sequential):
             model = nn.Sequential(model)  # a module of torch is one step, not many
-        save_tensors(path, model.state_dict(), {KEY: graph_architecture(model)})
+        packing = Packing() if packed else None
+        save_tensors(path, model.state_dict(), {KEY: graph_architecture(model)}, packing)
         return
     if not isinstance(model, Network):
         raise NetworkError(
             f"write_safetensors takes a Network or a module; got {type(model).__name__}"
         )
-    write_network(path, model)
+    write_network(path, model, packing=Packing() if packed else None)
 
 
-def write_network(path: str | Path, network: Network, like: SavedNetwork | None = None) -> None:
+def write_file(
+    network: Network,
+    path: str | Path,
+    suffix: str = "",
+    like: SavedNetwork | None = None,
+    packing: Packing | None = None,
+) -> None:
+    """Write a network as the suffix says: ONNX, a program of torch, or tensors.
+
+    Parameters
+    ----------
+    network : Network
+    path : path
+    suffix : str
+        Of what is to be written; by default that of the path.
+    like : SavedNetwork, optional
+        Whose names tensors get.
+    packing : Packing, optional
+        Store weights in fewer bytes where that loses nothing.
+
+    Raises
+    ------
+    NetworkError
+        If the file cannot say what the network does.
+    FileFormatError
+        If the suffix is unknown, or weights cannot be packed there.
+    OutputError
+        If the file cannot be written.
+    """
+    suffix = suffix or Path(path).suffix.lower()
+    if suffix == ".onnx":
+        from symlump.network.exchange.onnx_write import write_onnx
+
+        write_onnx(network, path, packed=packing is not None)
+    elif suffix == ".pt2":
+        from symlump.network.saved.program import write_program
+
+        if packing is not None:
+            raise _not_packed(path)
+        write_program(network, path)
+    else:
+        write_network(path, network, like, packing)
+
+
+def _not_packed(path: str | Path) -> FileFormatError:
+    return FileFormatError(f"{path}: packed weights are written as .safetensors or .onnx")
+
+
+def write_network(
+    path: str | Path,
+    network: Network,
+    like: SavedNetwork | None = None,
+    packing: Packing | None = None,
+) -> None:
     """Write a network as a state dict, whole or not at all.
 
     The names are those of ``like`` where given, else (and where units are summed in groups, or the number of
@@ -121,10 +180,10 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     """
     chain = network.chain
     if chain is None and like is not None and like.places:
-        _write_normed(path, network, like)
+        _write_normed(path, network, like, packing)
         return
     if chain is None or network.as_dict:
-        _write_graph(path, network)
+        _write_graph(path, network, packing)
         return
     model = to_torch(network)
     state, prefixes = model.state_dict(), None
@@ -147,11 +206,14 @@ def write_network(path: str | Path, network: Network, like: SavedNetwork | None 
     built = None if like is not None and like.names else architecture(model, prefixes)
     if built is not None:
         metadata[KEY] = built
-    save_state(path, state, metadata)
+    save_state(path, state, metadata, packing)
 
 
 def save_state(
-    path: str | Path, state: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None
+    path: str | Path,
+    state: Mapping[str, torch.Tensor],
+    metadata: dict[str, str] | None = None,
+    packing: Packing | None = None,
 ) -> None:
     """Write named tensors as the suffix says, on standard output as safetensors; only these hold metadata.
 
@@ -168,12 +230,14 @@ def save_state(
             f"{path}: the suffix {suffix!r} is unknown; write .safetensors, .pt or .pth (.onnx: write_onnx)"
         )
     if suffix == SUFFIXES[0]:
-        save_tensors(path, state, metadata or {})
+        save_tensors(path, state, metadata or {}, packing)
+    elif packing is not None:
+        raise _not_packed(path)
     else:
         write_torch(path, state)
 
 
-def _write_graph(path: str | Path, network: Network) -> None:
+def _write_graph(path: str | Path, network: Network, packing: Packing | None) -> None:
     """The tensors of any network with its architecture, which only safetensors hold."""
     if not is_stream(path) and Path(path).suffix.lower() != SUFFIXES[0]:
         raise NetworkError(
@@ -182,10 +246,12 @@ def _write_graph(path: str | Path, network: Network) -> None:
             "torch program (write_program)"
         )
     model = to_torch(network)
-    save_tensors(path, model.state_dict(), {KEY: graph_architecture(model)})
+    save_tensors(path, model.state_dict(), {KEY: graph_architecture(model)}, packing)
 
 
-def _write_normed(path: str | Path, network: Network, like: SavedNetwork) -> None:
+def _write_normed(
+    path: str | Path, network: Network, like: SavedNetwork, packing: Packing | None
+) -> None:
     """The tensors of a network with normalisations, under their names in the file that it is from."""
     state, order = {}, list(like.places)
     held = sorted(
@@ -202,4 +268,4 @@ def _write_normed(path: str | Path, network: Network, like: SavedNetwork) -> Non
         plain = f"{like.places[place]}.{part}"
         tensor = tensor.ravel() if like.places[place] in like.norms else tensor
         state[like.names.get(plain, plain)] = as_in_file(tensor, like.names.get(plain, plain))
-    save_state(path, state)
+    save_state(path, state, packing=packing)

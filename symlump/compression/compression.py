@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from symlump.network.bounds.difference import NetworkBound
-    from symlump.network.saved.writing import SavedNetwork
 
 
 #: Said of one number a sample.
@@ -228,21 +227,11 @@ class Compression(LayerwiseReport):
         >>> np.array_equal(read_safetensors(path).layers[0].weight, small.network.layers[0].weight)
         True
         """
-        self.write_like(path, packed)
-
-    def write_like(
-        self,
-        path: str | Path,
-        packed: bool,
-        suffix: str = "",
-        like: SavedNetwork | None = None,
-    ) -> None:
-        """Write the reduced network with the names of a file; see :func:`write_file`."""
         from symlump.network.saved.tensors import Packing
         from symlump.network.saved.writing import write_file
 
         packing = Packing(self.reduction.blocks) if packed else None
-        write_file(self.network, path, suffix, like, packing)
+        write_file(self.network, path, packing=packing)
 
     def bound(self, box: Any, *, splits: int | None = None) -> NetworkBound:
         """Certified bounds of ``|original(x) − reduced(x)|`` for all inputs x of a box.

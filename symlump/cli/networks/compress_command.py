@@ -247,7 +247,7 @@ def run(options: argparse.Namespace) -> Answer:
             )
         report["certificates"] = write_certificates(certificates, options.certificates)
     if options.output is not None:
-        result.write_like(options.output, options.packed, suffix, saved)
+        _write(options.output, suffix, result, saved, options.packed)
         report["output"] = options.output
         if options.packed:
             report["bytes"] = _bytes(options.output)
@@ -295,6 +295,16 @@ def _suffix(options: argparse.Namespace) -> str:
             f"cannot write {options.output}: unknown suffix {suffix!r}; known are {', '.join(known)}"
         )
     return suffix
+
+
+def _write(
+    path: str, suffix: str, result: Compression, saved: SavedNetwork | None, packed: bool
+) -> None:
+    from symlump.network.saved.tensors import Packing
+    from symlump.network.saved.writing import write_file
+
+    packing = Packing(result.reduction.blocks) if packed else None
+    write_file(result.network, path, suffix, saved, packing)
 
 
 def _bytes(path: str) -> int | None:

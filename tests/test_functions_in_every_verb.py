@@ -88,6 +88,10 @@ VERBS = {
     "read": (lambda: sl.read, "function read"),  # in tests/formats
     "read_store": (lambda: sl.read_store("model.ode"), refused("model.ode is not a store")),
     "read_recurrent_onnx": (lambda: sl.read_recurrent_onnx("model.ode"), refused("onnx|model.ode")),
+    "read_safetensors": (
+        lambda: sl.read_safetensors("model.ode"),
+        refused("model.ode does not exist"),
+    ),
     "read_onnx": (lambda: sl.read_onnx("model.ode"), refused("onnx|model.ode")),
     "search": (lambda: sl.search(system(), sl.Forward(), retain=0.9), "ε-forward|forward"),
     "simulate": (lambda: sl.simulate(system(), [1, 1, 0, 1, 2], [0, 1]).states.T, "0.766"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from symlump.compression.annealing.seeds import anneal_seeds
     from symlump.compression.baselines.magnitude import Magnitude
     from symlump.compression.baselines.quantize import Quantize
+    from symlump.compression.baselines.second_order import SecondOrder
     from symlump.compression.baselines.svd import TruncatedSVD
     from symlump.compression.baselines.wanda import Wanda
     from symlump.compression.combined import Combined
@@ -147,6 +148,7 @@ _HOME = {
     "Dependence": "symlump.compression.dependences.dependence",
     "Images": "symlump.compression.images",
     "Normal": "symlump.compression.moments",
+    "SecondOrder": "symlump.compression.baselines.second_order",
     "TruncatedSVD": "symlump.compression.baselines.svd",
     "Combined": "symlump.compression.combined",
     "Quantize": "symlump.compression.baselines.quantize",
@@ -200,6 +202,7 @@ __all__ = [
     "RecurrentNetwork",
     "ReductionExplanation",
     "Refinement",
+    "SecondOrder",
     "Store",
     "StoreLumping",
     "Sweep",

@@ -19,6 +19,7 @@ from torch import nn
 from symlump.bench.train import multilayer, one_thread, train, tune
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
+from symlump.compression.baselines.second_order import SecondOrder
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.combined import Combined
@@ -159,6 +160,7 @@ METHODS: Mapping[str, NamedMethod] = {
     "Wanda, refit": NamedMethod(
         lambda share, x: Wanda(share, x, refit=True), data=True, tunable=False
     ),
+    "second order": NamedMethod(lambda share, x: SecondOrder(share, x), data=True, tunable=False),
     "combined": NamedMethod(lambda share, x: Combined(retain=share), tunable=False),
     "combined, data": NamedMethod(
         lambda share, x: Combined(retain=share, inputs=x), data=True, tunable=False

@@ -34,6 +34,7 @@ METHODS = {
     "wanda": lambda x: sl.Wanda(0.6, inputs=x),
     "magnitude, refit": lambda x: sl.Magnitude(0.6, refit=True),
     "wanda, refit": lambda x: sl.Wanda(0.6, inputs=x, refit=True),
+    "second order": lambda x: sl.SecondOrder(0.6, inputs=x),
     "combined": lambda x: sl.Combined(retain=0.6),
 }
 

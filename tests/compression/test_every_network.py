@@ -22,7 +22,13 @@ def error(result):
 
 
 @pytest.mark.parametrize(
-    "method", [sl.Magnitude(0.6), sl.Magnitude(0.6, scope="layerwise"), sl.Wanda(0.6, X)]
+    "method",
+    [
+        sl.Magnitude(0.6),
+        sl.Magnitude(0.6, scope="layerwise"),
+        sl.Wanda(0.6, X),
+        sl.SecondOrder(0.6, X),
+    ],
 )
 def test_pruning_keeps_its_share(method):
     result = sl.compress(NET, method)

@@ -40,6 +40,7 @@ METHODS = {
     "Magnitude, layerwise": sl.Magnitude(0.5, "layerwise"),
     "Wanda": sl.Wanda(0.5, X),
     "Wanda, refit": sl.Wanda(0.5, X, refit=True),
+    "second order": sl.SecondOrder(0.5, X),
 }
 #: Ward's trees do not invert, closures only grow, and the others drop or round one number after the other.
 MONOTONE = set(METHODS) - {"AFDE, coefficients", "AFDE, coefficients, refit", "AFDE, layer"}
@@ -87,7 +88,7 @@ def test_sizes_are_those_of_results_and_targets_are_reached(name, seed, eps, sha
         assert "fewer than the" in str(error)
         return
     assert reached.retained_parameters <= target and plan.size(found) <= target
-    if found > 1e-9 and "layerwise" not in name and not name.startswith("Wanda"):
+    if found > 1e-9 and "layerwise" not in name and not name.startswith(("Wanda", "second")):
         finer = found - 2 / net.parameters if name == "Magnitude" else found * (1 - 3e-6)
         assert plan.size(max(finer, 0.0)) > target
     if reached.eps is not None and "AFDE" not in name and name != "Dependence":

@@ -15,6 +15,7 @@ import numpy as np
 from symlump.bench.published.files import find_onnx
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
+from symlump.compression.baselines.second_order import SecondOrder
 from symlump.compression.baselines.svd import TruncatedSVD
 from symlump.compression.baselines.wanda import Wanda
 from symlump.compression.compress import compress
@@ -46,6 +47,7 @@ METHODS: dict[str, Make] = {
     "truncated SVD": lambda share, x: TruncatedSVD(retain=share) if x is None else None,
     "magnitude": lambda share, x: Magnitude(share) if x is None else None,
     "Wanda": lambda share, x: None if x is None else Wanda(share, x),
+    "second order": lambda share, x: None if x is None else SecondOrder(share, x),
 }
 
 #: What stands for no method.

@@ -92,6 +92,14 @@ def _wanda(wish: dict[str, Any], options: argparse.Namespace, data: Data | None)
     return Wanda(**wish, inputs=data.inputs, refit=options.refit)
 
 
+def _second_order(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
+    from symlump.compression.baselines.second_order import SecondOrder
+
+    if data is None:
+        raise MethodError("--method second-order weighs weights by data; give --data FILE.csv")
+    return SecondOrder(**wish, inputs=data.inputs)
+
+
 def _combined(wish: dict[str, Any], options: argparse.Namespace, data: Data | None) -> Any:
     from symlump.compression.combined import Combined
 
@@ -146,6 +154,10 @@ METHODS = {
     ),
     "wanda": Named(
         _wanda, "zeroes weights by size times the inputs' norm in --data; ε is the share removed"
+    ),
+    "second-order": Named(
+        _second_order,
+        "zeroes weights that the others replace best on --data, and fits these; ε is the share removed",
     ),
     "combined": Named(
         _combined,

@@ -83,10 +83,11 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
         rows = np.column_stack([rows, layer.bias])
         kept = np.column_stack([kept, np.ones(layer.units, dtype=bool)])
     fitted = rows.copy()
-    groups, width = _groups(layer, read.shape[1]), rows.shape[1]
+    groups, width = units_together(layer, read.shape[1]), rows.shape[1]
     moments = np.zeros((len(groups), width, width))
     towards = [np.zeros((width, len(units))) for units in groups]
-    for seen, aims in _parts(layer, read, wanted):
+    for part, seen in lay_out(layer, read):
+        aims = columns(wanted[part])
         for number, units in enumerate(groups):
             own = seen if len(groups) == 1 else seen[:, number]
             x = own if layer.bias is None else np.column_stack([own, np.ones(len(own))])
@@ -107,8 +108,8 @@ def _fitted(layer: Affine, read: FloatArray, wanted: FloatArray) -> Affine:
     return replace(layer, weight=weight.reshape(layer.weight.shape), bias=bias, doubt=None)
 
 
-def _groups(layer: Affine, channels: int) -> list[list[int]]:
-    """Units that read the same numbers: all of them, or those of each channel."""
+def units_together(layer: Affine, channels: int) -> list[list[int]]:
+    """Units that read the same numbers: all of them, or of a depthwise layer those of each channel."""
     units = list(range(layer.units))
     if not layer.depthwise:
         return [units]
@@ -116,20 +117,26 @@ def _groups(layer: Affine, channels: int) -> list[list[int]]:
     return [units[start : start + each] for start in range(0, layer.units, each)]
 
 
-def _parts(
-    layer: Affine, read: FloatArray, wanted: FloatArray
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """What the rows of a layer multiply, and what they should give, some samples at a time.
+def lay_out(layer: Affine, read: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """What the rows of a layer multiply, for some samples at a time.
+
+    Parameters
+    ----------
+    layer : Affine
+    read : ndarray, shape (samples, channels, …)
 
     Yields
     ------
-    ndarray of shape (rows, numbers), of a depthwise layer (rows, channels, numbers); ndarray of (rows, units)
+    slice
+        Of which samples.
+    ndarray of shape (rows, numbers), of a depthwise layer (rows, channels, numbers)
     """
     channels, offsets = read.shape[1], prod(layer.kernel)
     each = read.size // len(read) * offsets
     count = max(1, _NUMBERS // max(1, each))
     for start in range(0, len(read), count):
-        x = read[start : start + count]
+        part = slice(start, start + count)
+        x = read[part]
         if layer.kernel:  # kernels with a single 1, one for each offset, take the window apart
             ones = np.eye(offsets).reshape(offsets, 1, *layer.kernel)
             windows = replace(
@@ -140,7 +147,4 @@ def _parts(
             )
             x = evaluate(windows, x)
         seen = columns(x)
-        yield (
-            seen.reshape(len(seen), channels, offsets) if layer.depthwise else seen,
-            columns(wanted[start : start + count]),
-        )
+        yield part, seen.reshape(len(seen), channels, offsets) if layer.depthwise else seen

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from symlump.compression.baselines.masked_fit import fit_masked
+from symlump.compression.merging.effect import forward
 from symlump.compression.reduction import CompressionMethod, NetworkPlan, Reduction, own_units
 from symlump.enclosures.wording import at_most
 from symlump.errors import MethodError
+from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
-from symlump.network.nodes import Affine
+from symlump.network.nodes import Affine, Input
 from symlump.network.shared import holders
 from symlump.ode.exact import FloatArray
 from symlump.plan import check_wish, share_of
@@ -148,6 +150,59 @@ class Pruning(NetworkPlan):
 
     def _budgets(self, eps: float) -> tuple[int, ...]:
         return tuple(max(0, part.budget(max(0.0, 1 - eps))) for part in self.parts)
+
+
+#: From a layer, all that it reads and how many weights stay: which stay, all scores, and its weights then.
+Pick: TypeAlias = Callable[[Affine, Sequence[FloatArray], int], tuple[Mask, FloatArray, FloatArray]]
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused by ``pick``
+def prune_in_order(
+    network: Network, given: Sequence[FloatArray], budgets: Sequence[int], pick: Pick
+) -> tuple[list[Mask], float]:
+    """Prune layer by layer: what a layer reads is computed with the layers before it already pruned.
+
+    Weights that layers share are pruned once, by what all of these read in the network as it was.
+
+    Parameters
+    ----------
+    network : Network
+    given : sequence of ndarray, shape (samples, …)
+        Of each input.
+    budgets : sequence of int
+        How many weights stay of each layer that holds its own.
+    pick : callable
+
+    Returns
+    -------
+    list of masks
+        Of these layers.
+    float
+        The largest score of a weight that goes.
+    """
+    before = forward(network, given) if network.sharing else {}
+    values = dict(zip((node.name for node in network.inputs), given, strict=True))
+    weights: dict[str, FloatArray] = {}
+    masks: list[Mask] = []
+    scores: list[FloatArray] = []
+    for node in network.nodes:
+        if isinstance(node, Input):
+            continue
+        if isinstance(node, Affine):
+            name = node.weight_name or node.name
+            if name not in weights:
+                users = network.sharing.get(name)
+                reads = (
+                    [before[user.inputs[0]] for user in users]
+                    if users
+                    else [values[node.inputs[0]]]
+                )
+                mask, score, weights[name] = pick(node, reads, budgets[len(masks)])
+                masks.append(mask)
+                scores.append(score)
+            node = replace(node, weight=weights[name])
+        values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
+    return masks, largest_gone(scores, masks)
 
 
 def check_pruning(method: CompressionMethod) -> None:

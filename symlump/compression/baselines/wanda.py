@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,16 +13,14 @@ from symlump.compression.baselines.pruning import (
     Pruning,
     check_pruning,
     holding,
-    largest_gone,
+    prune_in_order,
 )
 from symlump.compression.inputs import Inputs, check_inputs, refuse_overflow, samples_of
-from symlump.compression.merging.effect import forward
 from symlump.compression.merging.values import columns
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
-from symlump.network.evaluate import evaluate
 from symlump.network.network import Network
-from symlump.network.nodes import Affine, Input
+from symlump.network.nodes import Affine
 from symlump.ode.exact import FloatArray
 from symlump.old_names import accept_old_names
 
@@ -105,47 +104,25 @@ class Wanda(CompressionMethod):
         """
         grids = any(len(shape) > 1 for shape in network.shapes.values())
         given = samples_of(self.inputs, network, all_given=not grids)
-        together = _norms_together(network, given)
 
-        @np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
-            values = dict(zip((node.name for node in network.inputs), given, strict=True))
-            masks: dict[str, Mask] = {}
-            scores: dict[str, FloatArray] = {}
-            for node in network.nodes:
-                if isinstance(node, Input):
-                    continue
-                if isinstance(node, Affine):
-                    name = node.weight_name or node.name
-                    if name not in masks:
-                        norms = together.get(name, _norms(values[node.inputs[0]]))
-                        scores[name] = _scores(node, norms)
-                        refuse_overflow(node.name, "its weights cannot be weighed", scores[name])
-                        masks[name] = _mask(scores[name], budgets[len(masks)] // node.units)
-                    node = replace(node, weight=np.where(masks[name], node.weight, 0.0))
-                values[node.name] = evaluate(node, *(values[name] for name in node.inputs))
-            kept = list(masks.values())
-            return kept, largest_gone(list(scores.values()), kept)
+            return prune_in_order(network, given, budgets, _pick)
 
         pairs = zip(PrunedPart.of_layers(network), holding(network), strict=True)
         parts = tuple(replace(part, rows=layer.units) for part, layer in pairs)
         return Pruning(network, parts, choose, "|W|·‖x‖", given if self.refit else None)
 
 
-def _norms(value: FloatArray) -> FloatArray:
-    """The norm of each channel, on a grid over all positions."""
-    return np.asarray(np.linalg.norm(columns(value), axis=0))
-
-
-def _norms_together(network: Network, given: tuple[FloatArray, ...]) -> dict[str, FloatArray]:
-    """For weights that layers share, by name, the norms of all that they multiply."""
-    if not network.sharing:
-        return {}
-    values = forward(network, given)
-    return {
-        name: np.linalg.norm([_norms(values[user.inputs[0]]) for user in users], axis=0)
-        for name, users in network.sharing.items()
-    }
+def _pick(
+    layer: Affine, reads: Sequence[FloatArray], kept: int
+) -> tuple[Mask, FloatArray, FloatArray]:
+    """The same number of weights of each row."""
+    # The norm of each channel, on a grid over all positions.
+    norms = np.linalg.norm([np.linalg.norm(columns(x), axis=0) for x in reads], axis=0)
+    scores = _scores(layer, norms)
+    refuse_overflow(layer.name, "its weights cannot be weighed", scores)
+    mask = _mask(scores, kept // layer.units)
+    return mask, scores, np.where(mask, layer.weight, 0.0)
 
 
 def _scores(layer: Affine, norms: FloatArray) -> FloatArray:

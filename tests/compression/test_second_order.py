@@ -47,7 +47,7 @@ def test_where_inputs_are_orthogonal_it_is_the_best_of_all_masks():
 
 
 def least_of_layer(x, weights, count):
-    """The least error of all masks of a layer: of each row the best of each size, and how to share the count."""
+    """The least error of all masks of a layer: of each row the best of each size, and how to share a count."""
     width = weights.shape[1]
     best = np.zeros(1)  # by how many weights are used
     for weight in weights:

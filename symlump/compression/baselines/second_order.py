@@ -25,8 +25,9 @@ from symlump.ode.exact import FloatArray
 
 #: Added to the diagonal of the second moments, relative to its mean; in the paper 1 %.
 _DAMPING = 1e-2
-_LEAST = 1e-200
-#: So many columns are chosen from at once, or those with so many entries. The paper takes 128 of some thousands.
+#: What varies less than this share of the squares is constant, but for rounding.
+_STILL = 1e-12
+#: So many columns are chosen from at once, or those with so many entries. The paper takes 128.
 _COLUMNS, _ENTRIES = 4, 32
 
 
@@ -35,11 +36,10 @@ class SecondOrder(CompressionMethod):
     """Layer by layer, keep the weights whose loss the others cannot make up for; biases are kept and counted.
 
     As SparseGPT does: H is the matrix of second moments of what a layer reads (about the mean where it has a
-    bias), and columns are taken in turn. Of a few at a time those entries go with the least ``w²/(U_jj)²``, where
-    ``UᵀU = H⁻¹``: that is what a unit's squared error grows by if w goes and the weights of later columns are
-    adjusted, which they then are. What a layer reads is computed with the layers before it already
-    pruned. In the end all that is left is fitted by least squares, as with ``refit=True`` of
-    :class:`symlump.Wanda`.
+    bias), and columns are taken in turn. Of a few at a time those entries go with the least ``w²/(U_jj)²``,
+    where ``UᵀU = H⁻¹``: that is what a unit's squared error grows by if w goes and the weights of later columns
+    are adjusted, which they then are. What a layer reads is computed with the layers before it already pruned.
+    In the end all that is left is fitted by least squares, as with ``refit=True`` of :class:`symlump.Wanda`.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def _factors(
     """For units that read the same, U with UᵀU the inverse of the second moments."""
     width = layer.weight[0].size
     moments, sums, count = np.zeros((len(groups), width, width)), np.zeros((len(groups), width)), 0
-    for read in reads:
-        for _, seen in lay_out(layer, read):
+    for value in reads:
+        for _, seen in lay_out(layer, value):
             count += len(seen)
             for number in range(len(groups)):
                 x = seen if len(groups) == 1 else seen[:, number]
@@ -150,15 +150,18 @@ def _factors(
                 sums[number] += x.sum(axis=0)
     factors = []
     for gram, total in zip(moments, sums, strict=True):
+        read = float(np.trace(gram))
         if layer.bias is not None:
             gram -= np.outer(total, total) / count
         if not np.isfinite(gram).all():
             raise MethodError(
                 f"layer {layer.name!r} overflows on these inputs; give samples of inputs as they are"
             )
-        gram[np.diag_indices(width)] += max(_DAMPING * float(np.trace(gram)) / width, _LEAST)
         scale = float(np.trace(gram)) / width
-        factors.append(cholesky(inv(gram / scale)) / np.sqrt(scale))
+        if scale <= _STILL * read:  # nothing varies: no weight is more than another
+            factors.append(np.eye(width))
+            continue
+        factors.append(cholesky(inv(gram / scale + _DAMPING * np.eye(width))) / np.sqrt(scale))
     return factors
 
 

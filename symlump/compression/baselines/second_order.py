@@ -16,7 +16,7 @@ from symlump.compression.baselines.pruning import (
     check_pruning,
     prune_in_order,
 )
-from symlump.compression.inputs import Inputs, check_inputs, samples_of
+from symlump.compression.inputs import Inputs, check_inputs, refuse_overflow, samples_of
 from symlump.compression.reduction import CompressionMethod
 from symlump.errors import MethodError
 from symlump.network.network import Network
@@ -153,10 +153,7 @@ def _factors(
         read = float(np.trace(gram))
         if layer.bias is not None:
             gram -= np.outer(total, total) / count
-        if not np.isfinite(gram).all():
-            raise MethodError(
-                f"layer {layer.name!r} overflows on these inputs; give samples of inputs as they are"
-            )
+        refuse_overflow(layer.name, "its weights cannot be weighed", gram)
         scale = float(np.trace(gram)) / width
         if scale <= _STILL * read:  # nothing varies: no weight is more than another
             factors.append(np.eye(width))

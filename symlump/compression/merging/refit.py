@@ -83,12 +83,12 @@ class MergedWeights:
         bias = node.bias
         blocks = self._blocks(node.name).labels
         count = members.size
-        if not node.depthwise:
-            weight, bias = self._read(node, weight, places)
         if count < blocks.size:
             mean = self._mean(node.name)
             weight = (mean @ weight.reshape(len(weight), -1)).reshape(count, *weight.shape[1:])
             bias = None if bias is None else mean @ bias
+        if not node.depthwise:
+            weight, bias = self._read(node, weight, bias, places)
         self._bias = bias
         return weight
 
@@ -206,7 +206,7 @@ class MergedWeights:
         value = np.take(old, blocks.representatives, axis=1)
         rest = np.flatnonzero(sizes > 1)
         value[:, rest] = np.take(old, joined, axis=1) @ mean[rest][:, joined].toarray().T
-        value += gap @ (mean @ weight).T
+        value += gap @ weight.T
         return value
 
     def _some(self, name: str, units: IntArray) -> FloatArray:
@@ -221,15 +221,15 @@ class MergedWeights:
         return self._values.after(part, [self._new[node.inputs[0]]])
 
     def _read(
-        self, node: Affine, weight: FloatArray, places: IntArray
+        self, node: Affine, weight: FloatArray, bias: FloatArray | None, places: IntArray
     ) -> tuple[FloatArray, FloatArray | None]:
-        """The weights for what is left of the channels that a layer reads."""
+        """Weights and biases, of merged units the means, for what is left of the channels that are read."""
         name = node.inputs[0]
         shared = bool(node.weight_name)
         if shared and np.array_equal(places, np.arange(places.size)):
-            return weight, node.bias  # in all its places
+            return weight, bias  # in all its places
         if not shared and not self._changed[name]:
-            return weight, node.bias
+            return weight, bias
         unit, inside = self._by_units(name, places)
         width = weight.shape[1]
         units = width // inside
@@ -237,7 +237,7 @@ class MergedWeights:
         own = self._ties.units[name].reshape(-1, inside)[:, 0]
         spread: Any = self._spread(unit, own)
         constant = np.zeros(units)
-        with_constant = node.bias is not None and not any(node.padding)
+        with_constant = bias is not None and not any(node.padding)
         if shared:
             if self._values is not None:
                 spread, constant = self._together(node.weight_name, spread, unit, inside)
@@ -245,7 +245,7 @@ class MergedWeights:
             on_grid = inside > 1 or len(self._network.shapes[name]) > 1
             known = None if on_grid else self._known(name)
             # Few rows may read many units: what they read is fitted, which is the same for less.
-            few = weight.shape[2] * inside == 1 and len(weight) < units
+            few = weight.shape[2] * inside == 1 and node.units < units
             read = weight[:, :, 0] if few else None
             sums = spread if read is None else read @ spread
             if known is not None:
@@ -261,7 +261,7 @@ class MergedWeights:
                 wanted = wanted if read is None else wanted @ read.T
                 fit, constant = self._fit(h, wanted, sums, with_constant)
             if read is not None:
-                return fit[:, :, None], None if node.bias is None else node.bias + constant
+                return fit[:, :, None], None if bias is None else bias + constant
             spread = fit
             if known is not None and known.moved.size:
                 moved = known.moved
@@ -280,7 +280,6 @@ class MergedWeights:
             result = np.moveaxis(np.moveaxis(kernels, 2, 1) @ as_dense(spread), 1, 2)
             total = kernels.sum(axis=2)
             result = result.reshape(len(weight), count * inside, weight.shape[2])
-        bias = node.bias
         return np.ascontiguousarray(result), None if bias is None else bias + total @ constant
 
     def _together(

@@ -92,6 +92,11 @@ ENTRIES = (
         (*_DIGITS, "--only", "mnist-net_256x2", "--method", "AFDE", "--method", "magnitude"),
         _DIGITS,
     ),
+    Entry(
+        "budgets",
+        ("--quick", "--digits", "{digits}", "--output", "{output}"),
+        ("--digits", "{digits}", "--output", "{output}"),
+    ),
     Entry("anneal"),
     Entry("pinn"),
     Entry(

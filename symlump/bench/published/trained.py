@@ -107,7 +107,7 @@ def measure(
     MethodError
         If a network or method is not known.
     """
-    images, labels = _digits(digits)
+    images, labels = read_digits(digits)
     inputs = file_digest(Path(digits))
     paths = {path.stem: path for path in find_onnx(folder)}
     for what, chosen, known in (("network", names, paths), ("method", methods, METHODS)):
@@ -207,7 +207,14 @@ def _normal(network: Network) -> FloatArray:
     return np.random.default_rng(0).standard_normal((20_000 if numbers < 1000 else 100, numbers))
 
 
-def _digits(path: str) -> tuple[FloatArray, IntArray]:
+def read_digits(path: str) -> tuple[FloatArray, IntArray]:
+    """Images as rows of numbers from 0 to 1, and their labels.
+
+    Raises
+    ------
+    FileFormatError
+        If the file has none.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             images, labels = file["images"], file["labels"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import declare_files, refuse, shares
 from symlump.cli.arguments import names as comma_separated
-from symlump.cli.arguments import shares
 from symlump.errors import MethodError
 from symlump.progress import bar
 
@@ -25,7 +25,7 @@ Train networks on eight data sets (four generated, four public), compress each b
 its parameters, without and with further training, and compare test errors over seeds.
 
 Results are kept in OUTPUT/results as they arrive, so an interrupted run resumes: give the same
-command again. Writes OUTPUT/results.csv, summary.md and, with matplotlib, pictures.
+command again. Writes OUTPUT/results.csv, errors.csv, summary.md and, with matplotlib, pictures.
 
 examples:
   symlump bench afde --quick
@@ -88,11 +88,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", default="symlump-afde", metavar="DIR", help="folder (default: symlump-afde)"
     )
+    parser.add_argument(
+        "--ranks", metavar="FILE.csv", help="only print the mean ranks of the errors.csv of a run"
+    )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    declare_files(parser, reads=("ranks",))
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
+    if options.ranks is not None:
+        return _ranks(options)
     from symlump.bench.afde import evaluate
     from symlump.bench.tables import markdown
     from symlump.files import make_folder
@@ -112,8 +118,23 @@ def run(options: argparse.Namespace) -> Answer:
     _write(rows, folder)
     return Answer(
         lambda: rows,
-        lambda: f"{markdown(rows)}\nwritten to {folder}: results.csv, summary.md, pictures",
+        lambda: (
+            f"{markdown(rows)}\nwritten to {folder}: results.csv, errors.csv, summary.md, pictures"
+        ),
     )
+
+
+def _ranks(options: argparse.Namespace) -> Answer:
+    from symlump.bench.ranks import errors_of, ranks_tables
+    from symlump.datasets.fetch import read_text
+
+    others = {"quick": False, "no_tuning": False, "bounds": False, "jobs": 1}
+    others |= dict.fromkeys(
+        ("data", "datasets", "methods", "activations", "hidden", "shares", "seeds", "scheduler")
+    )
+    refuse(options, others, "is for networks that are trained, not for --ranks")
+    text = read_text(Path(options.ranks))
+    return Answer(lambda: errors_of(text)[0], lambda: ranks_tables(text).rstrip())
 
 
 def _plan(options: argparse.Namespace) -> Evaluation:
@@ -172,12 +193,15 @@ def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
 
 
 def _write(rows: list[dict[str, Any]], folder: Path) -> None:
+    from symlump.bench.ranks import errors_csv
     from symlump.bench.tables import by_architecture, csv_text, markdown, picture
     from symlump.display.drawing import save_picture
     from symlump.errors import MissingExtraError
     from symlump.files import write_text
 
     write_text(folder / "results.csv", csv_text(rows))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    write_text(folder / "errors.csv", errors_csv(rows, methods))
     write_text(folder / "summary.md", markdown(rows))
     for (activation, hidden), summary in by_architecture(rows).items():
         short = activation.split(":")[0]

@@ -29,6 +29,7 @@ from symlump.cli.bench import (
     trained,
     transformer,
 )
+from symlump.cli.bench.digits import budgets
 from symlump.cli.parser import Parser
 from symlump.progress import bar
 from symlump.suggest import did_you_mean
@@ -306,6 +307,13 @@ EXPERIMENTS = (
         sweeps.add_options,
         sweeps.run,
         sweeps.DESCRIPTION,
+    ),
+    Experiment(
+        "budgets",
+        "every method at equal parameters, equal bytes and equal time",
+        budgets.add_options,
+        budgets.run,
+        budgets.DESCRIPTION,
     ),
     Experiment(
         "trained",

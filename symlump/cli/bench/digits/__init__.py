@@ -1,0 +1,1 @@
+"""Experiments on images of digits that are trained here."""

@@ -70,6 +70,9 @@ METHODS = {
     "truncated SVD": BudgetMethod(lambda x: TruncatedSVD(retain=1.0)),
     "hierarchical": BudgetMethod(lambda x: Hierarchical(retain=1.0, inputs=x), _SIZES),
     "magnitude, refit": BudgetMethod(lambda x: Magnitude(1.0, refit=True, inputs=x), _SIZES),
+    "magnitude, layerwise, refit": BudgetMethod(
+        lambda x: Magnitude(1.0, "layerwise", refit=True, inputs=x), _SIZES
+    ),
     "Wanda, refit": BudgetMethod(lambda x: Wanda(1.0, x, refit=True), _SIZES),
     "second order": BudgetMethod(lambda x: SecondOrder(1.0, x), _SIZES),
     "quantized": BudgetMethod(lambda x: Quantize(retain=1.0), ("bytes",)),

@@ -153,7 +153,7 @@ def errors_csv(rows: Sequence[Row], methods: Sequence[str]) -> str:
     for row in rows:
         line = lines.setdefault(tuple(row[key] for key in _PAIRED), {})
         if row["mse"] is not None:
-            line[row["method"]] = f"{row['mse']:.6g}"
+            line[row["method"]] = f"{row['mse']:.10g}"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_PAIRED, *methods])

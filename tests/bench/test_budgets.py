@@ -140,7 +140,10 @@ def tables(text):
 
 @pytest.mark.parametrize(
     "file, render",
-    [("budgets.csv", lambda text: markdown(rows_of(text))), ("errors.csv", ranks_tables)],
+    [
+        ("budgets.csv", lambda text: markdown(rows_of(text))),
+        ("errors-tanh.csv", ranks_tables),
+    ],
 )
 def test_the_page_has_the_tables_of_the_rows_beside_it(file, render):
     """``symlump bench budgets --table`` and ``symlump bench afde --ranks`` print them."""

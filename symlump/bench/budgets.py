@@ -10,6 +10,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -195,7 +196,7 @@ class _Trial:
         self, plan: CompressionPlan, budget: float, as_file: bool
     ) -> tuple[Compression, float] | None:
         """The largest result within a share of the parameters, or of the bytes of the file."""
-        whole = _file_size(lambda path: write_safetensors(self.network, path))
+        whole = _file_size(partial(write_safetensors, self.network))
         for less in _LESS if as_file else (0.0,):
             try:
                 result = plan.retain(budget - less)
@@ -203,7 +204,7 @@ class _Trial:
                 continue
             used = result.retained
             if as_file:
-                used = _file_size(lambda path, r=result: r.write(path, packed=True)) / whole
+                used = _file_size(partial(result.write, packed=True)) / whole
             if used <= budget:
                 return result, used
         return None

@@ -120,6 +120,7 @@ def methods(inputs):
         sl.Dependence(retain=0.5),
         sl.Magnitude(retain=0.5),
         sl.Wanda(retain=0.5, inputs=inputs),
+        sl.SecondOrder(retain=0.5, inputs=inputs),
         sl.TruncatedSVD(retain=0.6),
         sl.Quantize(bits=4),
         sl.Hierarchical(retain=0.8),

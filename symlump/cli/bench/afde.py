@@ -128,7 +128,7 @@ def _ranks(options: argparse.Namespace) -> Answer:
     from symlump.bench.ranks import errors_of, ranks_tables
     from symlump.datasets.fetch import read_text
 
-    others = {"quick": False, "no_tuning": False, "bounds": False, "jobs": 1}
+    others: dict[str, Any] = {"quick": False, "no_tuning": False, "bounds": False, "jobs": 1}
     others |= dict.fromkeys(
         ("data", "datasets", "methods", "activations", "hidden", "shares", "seeds", "scheduler")
     )

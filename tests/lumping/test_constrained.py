@@ -14,9 +14,9 @@ from scipy import sparse
 
 import symlump as sl
 from symlump.errors import CertificateError, InputError, MethodError, VariableError
-from symlump.lumping.linear import approximate, linear_lumping, quotient, smallest
+from symlump.lumping.linear import approximate, linear_lumping, smallest
 from symlump.lumping.linear.readable import readable
-from symlump.lumping.linear.spaces import invariant, small_quotient
+from symlump.lumping.linear.spaces import invariant, sections
 from symlump.lumping.linear.spaces import small as small_systems
 from symlump.lumping.linear.spaces.echelon import Echelon
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
@@ -334,7 +334,7 @@ def test_a_small_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch
     ode, keep = ode_of({x: -x for x in X[:4]}), ["x1 + x2", "x2 + x3", "x3 + x4"]
     lumping = sl.lump(ode, sl.Constrained(keep))
     assert min(min(row.values()) for row in lumping.combinations.values()) > 0
-    monkeypatch.setattr(small_quotient, "MOST_STEPS", 0)
+    monkeypatch.setattr(sections, "MOST_STEPS", 0)
     echelon = sl.lump(ode, sl.Constrained(keep))
     assert min(min(row.values()) for row in echelon.combinations.values()) < 0
     for found in (lumping, echelon):
@@ -548,7 +548,7 @@ def test_a_basis_that_is_too_long_to_multiply_out_is_not_taken(monkeypatch, arra
     rows = {x1: x1 * (x1 + x2), x2: x2 * x3 + x1 * x3, x3: x3 * (x2 + x3), x4: x4}
     observables = ["x1 + x2", "x2 + x3", "x1 + x3"]
     plain = sl.lump(ode_of(rows), sl.Constrained(observables))
-    monkeypatch.setattr(quotient if arrays else small_quotient, "MOST_STEPS", 0)
+    monkeypatch.setattr(sections, "MOST_STEPS", 0)
     echelon = sl.lump(ode_of(rows), sl.Constrained(observables))
     assert plain.exact and echelon.exact and len(plain) == len(echelon)
 

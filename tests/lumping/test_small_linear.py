@@ -15,7 +15,7 @@ import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
 from symlump.lumping.linear.spaces import small as small_systems
 from symlump.lumping.linear.spaces.merged import MergedTerms
-from symlump.lumping.linear.spaces.small_quotient import small_section
+from symlump.lumping.linear.spaces.sections import integer_section
 from symlump.lumping.linear.spaces.small_terms import Terms
 
 entries = st.one_of(st.just(0), st.integers(-3, 3), st.integers(-(10**30), 10**30))
@@ -31,9 +31,9 @@ def test_a_section_is_a_right_inverse_wherever_rows_are_independent(lines):
     rows = [{c: value for c, value in enumerate(line) if value} for line in lines]
     if sympy.Matrix(lines).rank() < len(lines):
         with pytest.raises(FailureError, match="linearly independent"):
-            small_section(rows)
+            integer_section(rows)
         return
-    forms, below = small_section(rows)
+    forms, below = integer_section(rows)
     assert below > 0 and len(forms) == len(rows)
     for i, row in enumerate(rows):
         product = {}

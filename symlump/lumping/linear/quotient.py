@@ -8,24 +8,22 @@ of M are multiplied out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeVar
+from functools import cached_property
+from math import gcd, lcm
 
 import numpy as np
 
-from symlump.errors import FailureError
 from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
+from symlump.lumping.linear.spaces.sections import integer_section, multiply_out
+from symlump.lumping.linear.spaces.small_terms import Row
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.monomials import Monomials, starts_of
 from symlump.ode.polynomial import PolynomialODE
 
-MOST_STEPS = 3_000_000
-
 Form = dict[int, Fraction]
-Powers = tuple[tuple[int, int], ...]
-Number = TypeVar("Number", int, Fraction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +34,10 @@ class Section:
     ----------
     columns : ndarray of int64
         The columns J; as many as the matrix has rows.
-    forms : list of dict
-        For each of them its row of M: the value of that variable, as ``{row of L: coefficient}``.
+    weights : list of dict
+        For each of them its row of M, the value of that variable, as ``{row of L: weight}``.
+    below : int
+        The denominator of all weights.
 
     Examples
     --------
@@ -47,55 +47,37 @@ class Section:
     """
 
     columns: IntArray
-    forms: list[Form]
+    weights: list[Row]
+    below: int
 
     @classmethod
     def of(cls, matrix: ExactMatrix) -> Section:
-        """Choose columns greedily: those with the fewest entries first, so that M is sparse."""
-        counts = np.bincount(matrix.columns, minlength=matrix.width)
-        order = np.argsort(counts, kind="stable")
-        order = order[counts[order] > 0]
-        by_column = matrix.transpose()
-        # Gauss-Jordan elimination of (L_J^T | 1), one column of L after the other.
-        reduced: dict[int, Form] = {}  # pivot row of L -> rest of the eliminated column
-        made_of: dict[int, Form] = {}  # the same as a combination of columns of L
-        for column in order.tolist():
-            vector, origin = by_column.row(column), {column: Fraction(1)}
-            for pivot in [p for p in vector if p in reduced]:
-                factor = vector[pivot]
-                _subtract(vector, factor, reduced[pivot])
-                _subtract(origin, factor, made_of[pivot])
-            if not vector:
-                continue
-            pivot = min(vector)
-            scale = vector[pivot]
-            vector = {r: v / scale for r, v in vector.items()}
-            origin = {c: v / scale for c, v in origin.items()}
-            for other, rest in reduced.items():
-                if pivot in rest:
-                    factor = rest[pivot]
-                    _subtract(rest, factor, vector)
-                    _subtract(made_of[other], factor, origin)
-            reduced[pivot], made_of[pivot] = vector, origin
-            if len(reduced) == matrix.shape[0]:
-                break
-        if len(reduced) < matrix.shape[0]:
-            raise FailureError("the rows of a linear lumping must be linearly independent")
-        forms: dict[int, Form] = {}
-        for row, origin in made_of.items():  # L·origin = unit vector of the row
-            for column, value in origin.items():
-                forms.setdefault(column, {})[row] = value
-        columns = sorted(forms)
-        return cls(np.array(columns, dtype=np.int64), [forms[c] for c in columns])
+        """Columns of their own first, so that M is sparse.
 
+        Raises
+        ------
+        FailureError
+            If the rows are not independent.
+        """
+        exact = matrix.values.as_integers()
+        assert exact.denominators is not None
+        columns, cuts = matrix.columns.tolist(), matrix.indptr.tolist()
+        values, denominators = exact.numerators.tolist(), exact.denominators.tolist()
+        rows, scales = [], []
+        for a, b in zip(cuts, cuts[1:], strict=False):
+            scale = lcm(*denominators[a:b])
+            whole = [v * (scale // d) for v, d in zip(values[a:b], denominators[a:b], strict=True)]
+            rows.append(dict(zip(columns[a:b], whole, strict=True)))
+            scales.append(scale)
+        found, below = integer_section(rows)
+        chosen = sorted(found)
+        weights = [{k: w * scales[k] for k, w in sorted(found[c].items())} for c in chosen]
+        return cls(np.array(chosen, dtype=np.int64), weights, below)
 
-def _subtract(target: Form, factor: Fraction, row: Form) -> None:
-    for key, value in row.items():
-        total = target.get(key, Fraction(0)) - factor * value
-        if total:
-            target[key] = total
-        else:
-            target.pop(key, None)
+    @cached_property
+    def forms(self) -> list[Form]:
+        """For each of the columns its row of M."""
+        return [{k: Fraction(w, self.below) for k, w in row.items()} for row in self.weights]
 
 
 def linear_quotient(
@@ -116,7 +98,7 @@ def linear_quotient(
     indptr = starts_of(ode.rows, len(ode))
     coefficients = ExactMatrix(indptr, ode.columns, ode.coefficients, len(table))
     combined = matrix @ coefficients.take_columns(kept)
-    monomials, expansion = _expanded(table.select(kept), place, section.forms)
+    monomials, expansion = _expansion(table.select(kept), place, section)
     terms = combined @ expansion
     single = {ode.variables[c] for c in matrix.columns[np.diff(matrix.indptr)[matrix.owners] == 1]}
     return PolynomialODE.from_terms(
@@ -129,13 +111,12 @@ def linear_quotient(
     )
 
 
-def _expanded(
-    table: Monomials, place: IntArray, forms: list[Form]
+def _expansion(
+    table: Monomials, place: IntArray, section: Section
 ) -> tuple[Monomials, ExactMatrix]:
     """Every monomial as a polynomial in y: the monomials of y, and the coefficients."""
-    simple = all(len(form) == 1 for form in forms)
-    if simple and all(value == 1 for form in forms for value in form.values()):
-        label = np.array([next(iter(form)) for form in forms], dtype=np.int64)
+    if all(len(row) == 1 and section.below in row.values() for row in section.weights):
+        label = np.array([next(iter(row)) for row in section.weights], dtype=np.int64)
         monomials, position = Monomials.from_factors(
             table.owners, label[place[table.variables]], table.powers, len(table)
         )
@@ -144,50 +125,25 @@ def _expanded(
         return monomials, ExactMatrix.from_entries(
             rows, position, ones, (len(table), len(monomials))
         )
+    pairs = list(zip(place[table.variables].tolist(), table.powers.tolist(), strict=True))
+    cuts = table.indptr.tolist()
+    given = [tuple(pairs[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
     owners: list[int] = []
     factors: list[tuple[int, int, int]] = []
-    values: list[Fraction] = []
-    steps = 0
-    for m in range(len(table)):
-        product: dict[Powers, Fraction] = {(): Fraction(1)}
-        for variable, power in table.factors(m):
-            form = forms[int(place[variable])]
-            for _ in range(power):
-                steps += len(product) * len(form)
-                if steps > MOST_STEPS:
-                    raise FailureError("the quotient in this basis takes too long to multiply out")
-                product = times(product, form)
-        for powers, value in product.items():
+    values: list[tuple[int, int]] = []
+    below = [section.below**degree for degree in range(int(table.degrees.max(initial=0)) + 1)]
+    for m, product in multiply_out(given, dict(enumerate(section.weights))).items():
+        denominator = below[sum(power for _, power in given[m])]
+        for powers, value in product:
             factors += [(len(owners), v, e) for v, e in powers]
             owners.append(m)
-            values.append(value)
+            shared = gcd(value, denominator)
+            values.append((value // shared, denominator // shared))
     loose = np.array(factors, dtype=np.int64).reshape(-1, 3)
     monomials, position = Monomials.from_factors(loose[:, 0], loose[:, 1], loose[:, 2], len(owners))
     return monomials, ExactMatrix.from_entries(
         np.array(owners, dtype=np.int64),
         position,
-        ExactArray.from_fractions(values),
+        ExactArray.from_ratios(values),
         (len(table), len(monomials)),
     )
-
-
-def times(product: Mapping[Powers, Number], form: Mapping[int, Number]) -> dict[Powers, Number]:
-    """A polynomial times a linear form, multiplied out.
-
-    Examples
-    --------
-    >>> times({((0, 1),): 2}, {0: 1, 3: 5})
-    {((0, 2),): 2, ((0, 1), (3, 1)): 10}
-    """
-    if len(product) == 1 and () in product:
-        return {((variable, 1),): product[()] * value for variable, value in form.items()}
-    result: dict[Powers, Number] = {}
-    for powers, left in product.items():
-        for variable, right in form.items():
-            raised = dict(powers)
-            raised[variable] = raised.get(variable, 0) + 1
-            key = tuple(sorted(raised.items()))
-            result[key] = result.get(key, 0) + left * right
-    if all(result.values()):
-        return result
-    return {powers: value for powers, value in result.items() if value}

@@ -77,6 +77,8 @@ ENTRIES = (
     Entry("start"),
     Entry("hmatrix"),
     Entry("engine"),
+    Entry("readers"),
+    Entry("growth"),
     Entry("proofs"),
     Entry("rational"),
     Entry("linear"),

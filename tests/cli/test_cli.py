@@ -348,15 +348,6 @@ def test_abalone_through_the_command_line(capsys, tmp_path, shared):
     assert report["mean_squared_error"]["before"] < 0.6  # it has learnt something
 
 
-def test_bench_engine_quick(capsys):
-    code, out, _ = run(capsys, "bench", "engine", "--quick", "--rows", "forward,chain", "--json")
-    assert code == 0
-    forward, chain = json.loads(out)
-    assert "→ 58 blocks" in forward["what"] and chain["ratio"] > 1
-    code, _, err = run(capsys, "bench", "engine", "--rows", "sideways")
-    assert code == 2 and "choose from forward" in err
-
-
 def test_a_network_where_a_model_is_meant(tmp_path, capsys):
     file = tmp_path / "net.PT"
     file.write_bytes(b"")

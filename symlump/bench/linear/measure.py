@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.bench.engine import EngineRow, with_peak
+from symlump.bench.speed.rows import EngineRow, with_peak
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import names as comma_separated
 from symlump.cli.bench import (
     afde,
     anneal,
@@ -30,12 +28,9 @@ from symlump.cli.bench import (
     transformer,
 )
 from symlump.cli.bench.digits import budgets
+from symlump.cli.bench.speed import growth, rows, start
 from symlump.cli.parser import Parser
 from symlump.progress import bar
-from symlump.suggest import did_you_mean
-
-if TYPE_CHECKING:
-    from symlump.bench.engine import EngineRow
 
 _DESCRIPTION = """\
 Measure symlump on this machine. Figures are ratios to a yardstick measured beside them (a sort of as many
@@ -83,35 +78,6 @@ def fill(parser: Parser) -> None:
 def _common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds, not minutes")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-
-
-def _engine_options(parser: argparse.ArgumentParser) -> None:
-    _common_options(parser)
-    parser.add_argument(
-        "--rows",
-        metavar="A,B,…",
-        help="only these rows: forward, forward-proved, backward, chain, …",
-    )
-
-
-def _engine(options: argparse.Namespace) -> Answer:
-    from symlump.bench.engine import ROWS, measure
-    from symlump.errors import MethodError
-
-    names = list(ROWS) if options.rows is None else comma_separated(options.rows)
-    for name in names:
-        if name not in ROWS:
-            raise MethodError(
-                f"--rows: there is no row {name!r}{did_you_mean(name, ROWS, 'choose from ')}{', '.join(ROWS)}"
-            )
-    rows: list[EngineRow] = []
-    with bar("measuring", len(names)) as step:
-        for name in names:
-            step(len(rows), name)
-            rows.append(measure(name, options.quick))
-    return Answer(
-        lambda: [asdict(row) | {"reached": row.reached} for row in rows], lambda: _table(rows)
-    )
 
 
 def _networks_options(parser: argparse.ArgumentParser) -> None:
@@ -197,57 +163,25 @@ def _rational(options: argparse.Namespace) -> Answer:
     )
 
 
-def _start(options: argparse.Namespace) -> Answer:
-    from symlump.bench.start import measure
-    from symlump.tables import table_text
-
-    with bar("starting", 4) as step:
-        rows = measure(options.quick, step)
-    cells = [
-        (
-            row.what,
-            f"{row.seconds:.2f}",
-            f"+{row.measured:.2f} s" if row.seconds_more else f"{row.measured:.1f} ×",
-            f"≤ +{row.reach:g} s" if row.seconds_more else f"≤ {row.reach:g} ×",
-            "yes" if row.reached else "no",
-            f"{row.yardstick}, {row.yardstick_seconds:.3f} s",
-            f"{row.spread:.2f}",
-        )
-        for row in rows
-    ]
-    header = ("what", "seconds", "measured", "target", "reached", "yardstick", "max/min")
-    return Answer(
-        lambda: [asdict(row) | {"measured": row.measured, "reached": row.reached} for row in rows],
-        lambda: table_text(header, cells),
-    )
-
-
-def _table(rows: list[EngineRow]) -> str:
-    from symlump.tables import table_text
-
-    cells = [
-        (
-            row.what,
-            f"{row.seconds:.2f}",
-            f"{row.ratio:.3g} {row.unit}",
-            f"{'≤' if row.at_most else '≥'} {row.reach:g}",
-            "yes" if row.reached else "no",
-            str(row.peak_mb),
-            row.yardstick,
-        )
-        for row in rows
-    ]
-    header = ("what", "seconds", "measured", "target", "reached", "peak MB", "yardstick")
-    return table_text(header, cells)
-
-
 #: Experiments by name; a new one is one line here.
 EXPERIMENTS = (
     Experiment(
         "engine",
-        "the exact engine at millions of terms, the worst case, reading, export (minutes, 4 GB)",
-        _engine_options,
-        _engine,
+        "the exact engine at millions of terms, against sorts and Storm; the worst case (minutes, 4 GB)",
+        rows.add_engine_options,
+        rows.run_engine,
+    ),
+    Experiment(
+        "readers",
+        "reading chains, reactions, equations and SBML, against str.split and libsbml (minutes)",
+        rows.add_readers_options,
+        rows.run_readers,
+    ),
+    Experiment(
+        "growth",
+        "how time and memory grow: n, 2n, 4n, 8n (minutes)",
+        growth.add_options,
+        growth.run,
     ),
     Experiment(
         "proofs",
@@ -271,7 +205,7 @@ EXPERIMENTS = (
         "start",
         "how soon the command line and the library answer, against Python and torch alone",
         _common_options,
-        _start,
+        start.run,
     ),
     Experiment(
         "afde",

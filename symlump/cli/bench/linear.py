@@ -10,9 +10,9 @@ from symlump.cli.answer import Answer
 from symlump.progress import working
 
 if TYPE_CHECKING:
-    from symlump.bench.engine import EngineRow
     from symlump.bench.linear.clue import Beside
     from symlump.bench.linear.growth import Growth
+    from symlump.bench.speed.rows import EngineRow
 
 DESCRIPTION = """\
 Measure the smallest linear lumping that keeps given observables, in seconds. One model is generated; the

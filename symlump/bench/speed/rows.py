@@ -1,0 +1,129 @@
+"""A figure beside its yardstick, measured in a process of its own.
+
+Times of a shared machine wander; a ratio to something that is measured in the same process holds. Seconds are
+those of the processor. Every row is measured several times, in a new process each time, so that its peak memory
+is its own; the median is shown, and how far the largest is from the smallest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from symlump.memory import peak_memory
+
+Asked = ParamSpec("Asked")
+Result = TypeVar("Result")
+
+#: How often a row is measured, of which the median is shown.
+REPETITIONS = 3
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """One line of the table.
+
+    Parameters
+    ----------
+    what : str
+    seconds : float
+    yardstick : str
+    ratio : float or None
+        Seconds over the yardstick's seconds, or a rate where ``unit`` says so; None without a yardstick.
+    unit : str
+    reach : float
+        The target.
+    at_most : bool
+        On which side of it is good.
+    peak_mb : int
+        Of memory, of the process.
+    spread : float
+        The largest ratio of the repetitions over the smallest.
+    judged : bool
+        Whether the target is meant for this size.
+    """
+
+    what: str
+    seconds: float
+    yardstick: str
+    ratio: float | None
+    unit: str
+    reach: float
+    at_most: bool = True
+    peak_mb: int = 0
+    spread: float = 1.0
+    judged: bool = True
+
+    @property
+    def reached(self) -> bool | None:
+        """True if the target is met; None where there is nothing to judge.
+
+        Examples
+        --------
+        >>> row = EngineRow("a", 1.0, "b", 2.0, "×", 3.0)
+        >>> row.reached, replace(row, at_most=False).reached, replace(row, judged=False).reached
+        (True, False, None)
+        """
+        if self.ratio is None or not self.judged:
+            return None
+        return self.ratio <= self.reach if self.at_most else self.ratio >= self.reach
+
+
+#: Name, function, full size, quick size.
+Rows = Mapping[str, tuple[Callable[[int], EngineRow], int, int]]
+
+
+def time_call(
+    function: Callable[[], object], clock: Callable[[], float] = time.process_time
+) -> float:
+    """What a call takes."""
+    start = clock()
+    function()
+    return clock() - start
+
+
+def median_time(function: Callable[[], object]) -> float:
+    """What a call takes, the median of three."""
+    return float(np.median([time_call(function) for _ in range(3)]))
+
+
+def sort_seconds(count: int) -> float:
+    """The yardstick: the median of three sorts of random 64-bit integers.
+
+    The stable sort: the other one takes a tenth of that on processors with AVX-512, and as long on others.
+    """
+    numbers = np.random.default_rng(0).integers(0, 2**62, size=count)
+    return median_time(lambda: np.sort(numbers, kind="stable"))
+
+
+def measure(rows: Rows, name: str, quick: bool = False) -> EngineRow:
+    """Measure one row in fresh processes; a small size, once, is judged by no target."""
+    function, full, small = rows[name]
+    if quick:
+        return replace(apart(with_peak, function, small), judged=False)
+    found = [apart(with_peak, function, full) for _ in range(REPETITIONS)]
+    found.sort(key=lambda row: row.seconds if row.ratio is None else row.ratio)
+    middle, least, most = found[len(found) // 2], found[0], found[-1]
+    if least.ratio is None or most.ratio is None:
+        return replace(middle, spread=most.seconds / least.seconds)
+    return replace(middle, spread=most.ratio / least.ratio)
+
+
+def apart(
+    function: Callable[Asked, Result], *arguments: Asked.args, **options: Asked.kwargs
+) -> Result:
+    """The result of a call in a new process."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **options).result()
+
+
+def with_peak(function: Callable[..., EngineRow], *arguments: object) -> EngineRow:
+    """The row with the peak memory of this process."""
+    row = function(*arguments)
+    return replace(row, peak_mb=row.peak_mb or round(peak_memory() / 2**20))

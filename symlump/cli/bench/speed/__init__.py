@@ -1,0 +1,1 @@
+"""``symlump bench engine``, ``readers``, ``growth``, ``start``."""

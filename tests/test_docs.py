@@ -129,6 +129,17 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def clipped(page):
+    """Words that end beyond the edge of the screen, where nothing scrolls to them."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('article.bd-article *')].filter((e) =>
+          !e.children.length && e.textContent.trim() && e.checkVisibility()
+          && !e.closest('pre, table, .math, details:not([open])')
+          && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+          .map((e) => e.textContent.trim().slice(0, 40))"""
+    )
+
+
 def unreached(page):
     """What can be seen and worked on a page, and is not among what the tab key leads to."""
     count = page.evaluate(
@@ -178,6 +189,7 @@ def test_pages_fit_wide_and_narrow_screens(site):
                 )
                 if over > 0:
                     problems.append(f"{name} is {over} px wider than a screen of {width}")
+                problems.extend(f"{name} at {width} clips {words!r}" for words in clipped(page))
                 if name in LOOKED_AT:
                     problems.extend(f"{name}: {v['help']}" for v in barriers(page))
                     if width == 1280:

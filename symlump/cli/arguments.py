@@ -237,6 +237,8 @@ def check_inputs(options: argparse.Namespace) -> None:
             missing = not Path(path).exists()
         except (OSError, ValueError) as error:  # a name that no file can have
             raise FileFormatError(f"{path!r} is not a file name: {error}") from None
+        if missing and "://" in path:
+            raise FileFormatError(f"{path} is an address; download the file, and give its name")
         if missing:
             raise FileFormatError(f"{path} does not exist{_meant(Path(path))}")
 

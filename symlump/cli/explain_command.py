@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from symlump.cli.answer import Answer
-from symlump.cli.arguments import declare_files, refuse
+from symlump.cli.arguments import declare_files, names, refuse
 from symlump.cli.networks.box import add_box
 from symlump.cli.reading import NETWORKS, READ, add_reading, read_model, refuse_options_of_models
 from symlump.errors import MethodError
@@ -90,8 +91,10 @@ def run(options: argparse.Namespace) -> Answer:
         return explain_networks(options)
     refuse(options, _OF_NETWORKS, f"is for networks; {options.file} is not one")
     if options.y is None:
+        given = names(options.x)  # perhaps both, with a comma between them
+        two = given if len(given) == 2 else [options.x, "ANOTHER"]
         raise MethodError(
-            f"two variables are compared: symlump explain {options.file} {options.x} ANOTHER"
+            f"two variables are compared: {shlex.join(['symlump', 'explain', options.file, *two])}"
         )
     from symlump.lumping.backward import Backward
     from symlump.lumping.forward import Forward

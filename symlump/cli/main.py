@@ -63,7 +63,7 @@ def build_parser() -> Parser:
         prog="symlump",
         description="Lumping of differential equations and of neural networks, with proofs.",
         epilog="Exit codes: 0 done, 1 the request cannot be met or a file cannot be written,\n"
-        "2 the input cannot be used, 130 interrupted.",
+        "2 the input cannot be used, 3 a check is inconclusive, 130 interrupted.",
     )
     # Commands may have an option of this name that means something else.
     parser.add_argument(
@@ -71,7 +71,8 @@ def build_parser() -> Parser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module, about) in COMMANDS.items():
-        parser.commands[name] = commands.add_parser(name, help=about, fill=_filling(module))
+        command = commands.add_parser(name, help=about, fill=_filling(module))
+        command.beside, parser.commands[name] = parser.commands, command
     return parser
 
 

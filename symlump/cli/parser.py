@@ -55,6 +55,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **options)
         self._fill = fill
         self.commands: dict[str, Parser] = {}
+        #: Of a command: all commands, some of which may have an option that this one lacks.
+        self.beside: dict[str, Parser] = {}
 
     def filled(self) -> Parser:
         """The parser itself, with its arguments."""
@@ -78,10 +80,14 @@ class Parser(argparse.ArgumentParser):
         UsageError
             If they cannot be understood.
         """
-        options, extra = self.parse_known_args(args, namespace)
+        words = list(sys.argv[1:] if args is None else args)
+        options, extra = self.parse_known_args(words, namespace)
         if extra:
             command = self.commands.get(getattr(options, "command", ""), self)
-            command.error(f"{extra[0]!r} is one argument too many")
+            before = words[words.index(extra[0]) - 1]
+            switch = command._option_string_actions.get(before)
+            flag = f"{before} takes no value; " if switch and switch.nargs == 0 else ""
+            command.error(f"{flag}{extra[0]!r} is one argument too many")
         return options
 
     def parse_known_args(  # type: ignore[override]
@@ -110,11 +116,22 @@ class Parser(argparse.ArgumentParser):
                     f"{words[place - 1]} needs a value; one that begins with a minus sign is written "
                     f"{words[place - 1]}={word}"
                 )
-            meant = close_to("--" + name.lstrip("-"), known)
-            more = f"; did you mean {meant!r}?" if meant else ";"
-            if self.commands and not meant:
-                more = " here; options come after the command."
-            self.error(f"there is no option {name}{more}")
+            self.error(f"there is no option {name}{self._instead_of(name)}")
+
+    def _instead_of(self, name: str) -> str:
+        """The end of the message about an option that is not there."""
+        known = self._option_string_actions
+        begin = "--" + name.lstrip("-").lower()
+        short = [option for option in known if len(begin) == 3 and option.startswith(begin)]
+        meant = short if 0 < len(short) < 4 else [close_to(begin, known)]
+        if meant != [None]:
+            return f"; did you mean {' or '.join(map(repr, meant))}?"
+        if self.commands:
+            return " here; options come after the command."
+        have = [
+            other for other, p in self.beside.items() if name in p.filled()._option_string_actions
+        ]
+        return f" here; it belongs to symlump {', '.join(have)};" if have else ";"
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong.
@@ -133,12 +150,17 @@ class Parser(argparse.ArgumentParser):
             return super()._get_value(action, arg_string)
         except argparse.ArgumentError:
             kind = _KINDS.get(action.type, "understood")
+            if action.type is float and re.fullmatch(r"\d+(\.\d+)?\s*%", arg_string):
+                kind += f"; write {float(arg_string.rstrip(' %')) / 100:g}"
             raise argparse.ArgumentError(action, f"{arg_string!r} is not {kind}") from None
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
         choices = [str(choice) for choice in action.choices]
+        if isinstance(action, argparse._SubParsersAction) and value in ("help", "version"):
+            more = f", or {self.prog} COMMAND --help" if value == "help" else ""
+            self.error(f"{value!r} is no command; did you mean {self.prog} --{value}{more}?")
         if isinstance(action, argparse._SubParsersAction) and Path(str(value)).suffix:
             self.error(
                 f"{value!r} is a file, and the first word is a command: symlump show {value}, symlump lump "

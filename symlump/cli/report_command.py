@@ -9,6 +9,8 @@ from symlump.cli.answer import Answer
 from symlump.cli.arguments import declare_files, shown_path
 from symlump.cli.reading import READ
 from symlump.cli.sweep_command import add_sweeping, run_sweep, sweep_report
+from symlump.errors import FileFormatError
+from symlump.files import is_stdout
 
 _DESCRIPTION = """\
 Write one self-contained HTML page about a model file or a saved network: its equations, its dependency graph
@@ -26,6 +28,8 @@ examples:
 
 exit codes: 0 done, 1 the request cannot be met or a file cannot be written, 2 the input cannot be used
 """
+
+_PAGES = (".html", ".htm")
 
 
 def fill(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +49,8 @@ def run(options: argparse.Namespace) -> Answer:
     """Run the command."""
     from symlump.display.report import Report
 
+    if not is_stdout(options.output) and Path(options.output).suffix.lower() not in _PAGES:
+        raise FileFormatError(f"{options.output}: a report is a page, a file of .html")
     table, model = run_sweep(options)
     # Events change solutions beside the equations, so trajectories without them would be wrong.
     initial = None if model is None or model.events else model.initial_values

@@ -286,6 +286,10 @@ def _hidden(phi: str | None, number: int, layers: int) -> Activation:
             "sigmoid, relu, identity, polynomial:c0,c1,…)"
         )
     names = [part.strip() for part in phi.split(";")]
+    if "," in phi and ":" not in phi:
+        raise NetworkError(
+            f"activations of several layers are separated by semicolons: {quote(phi.replace(',', ';'))}"
+        )
     longest = max(map(len, names))
     if longest > _MAX_NAME:
         raise NetworkError(f"an activation has a name of {longest} characters, {quote(phi)}")

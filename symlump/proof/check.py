@@ -1434,7 +1434,8 @@ def _read_text(path: str) -> str:
         with open(path, encoding="utf-8") as file:
             text = file.read(MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", error)
+        foreign = isinstance(error, UnicodeDecodeError)
+        why = "it is not UTF-8 text" if foreign else getattr(error, "strerror", error)
         raise Unreadable(f"{path}: cannot be read: {why}") from None
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"{path}: it is longer than {MAX_CHARACTERS} characters")
@@ -1453,14 +1454,12 @@ def read_json(path: str) -> Any:
     def unknown(name: str) -> NoReturn:
         raise ValueError(f"{name} is no number")
 
-    text = _read_text(path)
     try:
-        data = json.loads(text, object_pairs_hook=once, parse_constant=unknown)
+        data = json.loads(_read_text(path), object_pairs_hook=once, parse_constant=unknown)
     except RecursionError:
         raise Unreadable(f"{path}: it is nested too deeply") from None
     except ValueError as error:
         raise Unreadable(f"{path}: this is not JSON, as certificates are: {error}") from None
-    del text
     return spelled_out(data)
 
 

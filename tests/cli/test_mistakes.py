@@ -28,6 +28,8 @@ MISTAKES = {
         "is a file, and the first word is a command: symlump show tree",
     ),
     "an unknown command": (["simplify"], 2, "COMMAND: 'simplify' is unknown"),
+    "a command for help": (["help", "lump"], 2, "did you mean symlump --help, or symlump COMMAND"),
+    "a command for the version": (["version"], 2, "did you mean symlump --version?"),
     "an option before the command": (["--method", "forward"], 2, "options come after the command"),
     # options
     "a mistyped option": (
@@ -40,7 +42,14 @@ MISTAKES = {
         2,
         "did you mean '--method'?",
     ),
-    "an option of another command": ([*LUMP, "--bits", "4"], 2, "no option --bits"),
+    "a letter for an option": (["-V"], 2, "did you mean '--version'?"),
+    "a letter for three options": (
+        ["explain", "tree.ode", "-l", "closure"],
+        2,
+        "did you mean '--labels' or '--linkage' or '--latex'?",
+    ),
+    "an option of another command": ([*LUMP, "--bits", "4"], 2, "it belongs to symlump compress;"),
+    "an option of two other commands": ([*LUMP, "--coq"], 2, "belongs to symlump check, export;"),
     "an ambiguous abbreviation": ([*NET, "--max", "1"], 2, "--max-loss, --max-bound"),
     "an option without its value": (["lump", "tree.ode", "--method"], 2, "expected one argument"),
     "a value with a minus sign": (
@@ -52,6 +61,11 @@ MISTAKES = {
         [*LUMP, "forward"],
         2,
         "'forward' is one argument too many; see symlump lump",
+    ),
+    "a value for a switch": (
+        ["export", "tree.ode", "--coq", "tree.v"],
+        2,
+        "--coq takes no value; 'tree.v' is one argument too many",
     ),
     "nothing said": (["lump"], 2, "FILE, --method"),
     "no size": (NET, 2, "--eps --retain"),
@@ -65,16 +79,27 @@ MISTAKES = {
     "a broken whole number": ([*NET, "--eps", "0", "--steps", "1.5"], 2, "is not a whole number"),
     "a negative tolerance": ([*LUMP, "--eps", "-1"], 2, "eps=-1.0"),
     "per cent for a share": ([*NET, "--retain", "40"], 2, "retain=40.0"),
+    "a share with a sign": ([*NET, "--retain", "40%"], 2, "'40%' is not a number; write 0.4"),
     "a list that is none": (["sweep", "tree.ode", "--eps", "1;2"], 2, "not a list of numbers"),
     "a mistyped activation": (
         ["compress", "net.safetensors", "--activation", "thanh", "--eps", "0"],
         2,
         "did you mean 'tanh'?",
     ),
+    "activations with commas": (
+        ["compress", "net.safetensors", "--activation", "tanh,relu", "--eps", "0"],
+        2,
+        "separated by semicolons: tanh;relu",
+    ),
     "no activation": (["compress", "net.safetensors", "--eps", "0"], 2, "add --activation"),
     "a mistyped format": ([*LUMP, "--format", "erod"], 2, "did you mean 'erode'? The formats are"),
     # names
     "a mistyped variable": (["explain", "tree.ode", "x1", "X2"], 2, "did you mean 'x2'?"),
+    "two variables with a comma": (
+        ["explain", "tree.ode", "x1,x2"],
+        2,
+        "symlump explain tree.ode x1 x2",
+    ),
     "a mistyped view": ([*LUMP, "--keep", "totl"], 2, "did you mean 'total'?"),
     "a mistyped observable": (
         ["lump", "tree.ode", "--method=constrained", "--observable", "xx1"],
@@ -88,6 +113,7 @@ MISTAKES = {
         "treee.ode does not exist; did you mean 'tree.ode'?",
     ),
     "a file without its suffix": (["show", "tree"], 2, "did you mean 'tree.ode'?"),
+    "an address": (["show", "https://example.org/tree.ode"], 2, "is an address; download the file"),
     "a name of two lines": (["show", "a\nb.ode"], 2, "a b.ode does not exist"),
     "a file in no folder": (["show", "models/tree.ode"], 2, "there is no folder models"),
     "a folder": (["show", "folder.ode"], 2, "Is a directory"),
@@ -100,6 +126,12 @@ MISTAKES = {
     ),
     "a model where a network is meant": (["compress", "tree.ode", "--eps", "0"], 2, "torch file"),
     "a model where a certificate is meant": (["check", "tree.ode"], 2, "tree.ode"),
+    "a network where a certificate is meant": (["check", "net.safetensors"], 2, "not UTF-8 text"),
+    "a report as another kind of file": (
+        ["report", "tree.ode", "-o", "tree.pdf"],
+        2,
+        "a report is a page, a file of .html",
+    ),
     "an unknown suffix to write": ([*LUMP, "-o", "small.odee"], 2, "unknown suffix '.odee'"),
     "another picture": (
         [*LUMP, "--picture", "tree.jpg"],

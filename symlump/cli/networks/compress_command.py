@@ -181,9 +181,9 @@ def fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="FILE.csv",
-        help="samples, one a row (or an array, FILE.npy), used by afde, wanda, dependence, combined, "
-        "hierarchical and --refit; with targets, or one class number (from 0), in the last columns: report "
-        "the error, or the accuracy, before and after",
+        help="samples, one a row (or an array, FILE.npy), used by afde, wanda, second-order, dependence, "
+        "combined, hierarchical and --refit; with targets, or one class number (from 0), in the last columns: "
+        "report the error, or the accuracy, before and after",
     )
     add_box(parser, "a range for all inputs: certify how much the outputs change on it")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the reduced network here")

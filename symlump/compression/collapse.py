@@ -123,7 +123,7 @@ class OutputWatch:
 
         @lru_cache(maxsize=1)
         def share(network: Network) -> float:
-            if not self._spread > 0:
+            if self._stands_still or not self._spread > 0:  # what is left is rounding
                 return 1.0
             share = self._spread_of(network) / self._spread
             return inf if isnan(share) else share  # what overflows does not stand still

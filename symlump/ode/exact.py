@@ -134,8 +134,10 @@ class ExactArray:
 
         Examples
         --------
-        >>> ExactArray.from_fractions([Fraction(1, 2), Fraction(-3), Fraction(1, 2)]).codes().tolist()
-        [9, 0, 9]
+        >>> numbers = ExactArray.from_fractions([Fraction(1, 2), Fraction(-3), Fraction(1, 2)])
+        >>> first, second, third = numbers.codes()
+        >>> bool(first == third), bool(first == second)
+        (True, False)
         """
         if self.denominators is None:
             return _place_among(self.numerators.view(np.int64))

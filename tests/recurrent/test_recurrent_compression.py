@@ -387,7 +387,7 @@ def test_what_is_not_followed_is_named() -> None:
 
     class Started(Tagger):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            out, _ = self.rnn(x, torch.zeros(1, x.shape[0], 4))
+            out, _ = self.rnn(x, x.new_zeros(1, x.shape[0], 4))
             return self.head(out)  # type: ignore[no-any-return]
 
     gru, head = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 1)

@@ -256,6 +256,9 @@ def test_units_that_start_apart_stay_apart(operator: str, tmp_path: Path) -> Non
     assert labels.max() < 5 and np.all(np.abs(old - new[..., labels])[0] <= off + 1e-14)
 
 
+@pytest.mark.skipif(
+    onnx.__version__.startswith("1.16."), reason="onnx 1.16 evaluates another layout"
+)
 def test_layout_with_samples_first(tmp_path: Path) -> None:
     """onnxruntime does not run it; onnx's reference implementation does."""
     from onnx.reference import ReferenceEvaluator

@@ -16,6 +16,7 @@ from symlump.compression.reduction import CompressionMethod
 from symlump.errors import FailureError, MethodError
 from symlump.files import make_folder
 from symlump.jobs import Job, run_jobs
+from symlump.network.torch_io import from_torch
 from symlump.plain_numbers import is_whole
 
 
@@ -75,6 +76,7 @@ def anneal_seeds(
     >>> len(results), all(result.retained < 1 for result in results)
     (2, True)
     """
+    from_torch(model).dense_chain("anneal")
     drawn, steps, data = list(seeds), list(schedule), pair_of(data)
     if not all(is_whole(seed, 0) for seed in drawn) or len(set(drawn)) < len(drawn):
         raise MethodError(f"seeds={drawn!r}: give different whole numbers, 0 or larger")

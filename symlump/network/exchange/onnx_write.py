@@ -95,7 +95,9 @@ def write_onnx(
         model = _Writer(onnx, with_real_values(as_written(network)), packed).model
     elif isinstance(network, RecurrentNetwork):
         if packed:
-            raise NetworkError("packed=True is for networks without recurrent cells")
+            raise NetworkError(
+                f"packed=True is for networks without recurrent cells; got a {type(network).__name__}"
+            )
         model = written_model(onnx, network)
     else:
         raise NetworkError(

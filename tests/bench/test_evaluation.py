@@ -218,7 +218,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     )
     assert "## tanh, hidden widths 8, 2 seeds" in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {
-        "results", "results.csv", "errors.csv", "summary.md", "evaluation-tanh-8.png", "evaluation-tanh-8-tuned.png",
+        "results", "results.csv", "errors.csv", "summary.md",
+        "evaluation-tanh-8.png", "evaluation-tanh-8-tuned.png",
     }  # fmt: skip
     assert main([*command, "--no-tuning", "--activations", "relu;tanh", "--methods", "AFDE"]) == 0
     assert "## relu, hidden widths 12-12, 1 seed\n" in capsys.readouterr().out

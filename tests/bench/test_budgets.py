@@ -143,6 +143,7 @@ def tables(text):
     [
         ("budgets.csv", lambda text: markdown(rows_of(text))),
         ("errors-tanh.csv", ranks_tables),
+        ("errors-relu.csv", ranks_tables),
     ],
 )
 def test_the_page_has_the_tables_of_the_rows_beside_it(file, render):

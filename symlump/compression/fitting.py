@@ -57,7 +57,7 @@ def fit_outputs(
     >>> fit_outputs(small, original, [x], 20)[1] < 0.1 * error_before
     True
     """
-    inputs = [torch.from_numpy(np.require(part, requirements=["C", "W"])) for part in x]
+    inputs = [torch.from_numpy(np.require(part, np.float64, ["C", "W"])) for part in x]
     targets = torch.from_numpy(original.flat(*x))
     variance = float(targets.var(dim=0, correction=0).sum()) or 1.0
     model = to_torch(replace(small, dtype="float64", as_dict=False))

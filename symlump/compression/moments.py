@@ -241,7 +241,7 @@ class Sampled:
     ) -> tuple[FloatArray, FloatArray]:
         """Second moments of h, and of h with another value in its precision, from some samples at a time."""
         gram, cross = np.zeros((h.shape[1],) * 2), np.zeros((h.shape[1], other.shape[1]))
-        step = max(1024, 2 * h.shape[1])
+        step = max(1024, h.shape[1] // 2)
         for start in range(0, len(h), step):
             root, second = h[start : start + step], other[start : start + step]
             if means is not None:

@@ -1,5 +1,7 @@
 """What fits of networks on grids take: fewer samples, and of the original each value once."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -182,3 +184,35 @@ def test_units_of_distances_that_merge_alike_are_fitted_once(monkeypatch):
     expected = found[best.method.relative_to]
     for one, other in zip(best.network.layers, expected.network.layers, strict=True):
         assert np.array_equal(one.weight, other.weight)
+
+
+def test_wide_networks_take_little_memory(monkeypatch):
+    """Samples in single precision, once; second moments of a few rows at a time; values are let go."""
+    monkeypatch.setattr(held, "_REMEMBERED", 1 << 26)
+    generator = np.random.default_rng(8)
+    weights = [(generator.normal(size=(1024, 1024)) / 32).astype(np.float32) for _ in range(3)]
+    net = sl.Network.dense(weights, dtype="float32")
+    method = sl.AFDE(retain=0.5, relative_to="output")
+    plan = method.plan(net)
+    tracemalloc.start()
+    try:
+        small = plan.retain(0.5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert small.retained_parameters <= net.parameters / 2
+    (samples,) = plan.merging.samples
+    assert samples is plan.merging.values.samples[0] and samples.dtype == np.float32
+    assert plan.merging.memory is None
+    assert peak < 4.6 * sum(layer.weight.nbytes for layer in net.layers)
+
+
+@pytest.mark.parametrize(("dtype", "keeps"), [("float32", True), ("float64", False)])
+def test_values_of_wide_networks_are_kept_if_they_are_small(monkeypatch, dtype, keeps):
+    """Of 2048 samples the values take half of the limit in single precision, and more in double."""
+    net = wide(dtype)
+    (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
+    numbers = len(merging.values.samples[0]) * (6 + 2 * 256 * 2 + 3)
+    monkeypatch.setattr(held, "_REMEMBERED", 2 * 4 * numbers)
+    (merging,) = Merging.of(net, Normal(), Linkage.VARIANCE)
+    assert (merging.memory is not None) == keeps

@@ -40,9 +40,9 @@ from symlump.compression.merging.unit_trees import unit_trees
 from symlump.compression.merging.values import (
     Memory,
     Values,
+    analysed_values,
     is_wide,
     memory_for,
-    values_of,
     values_to_fit,
 )
 from symlump.compression.merging.ward import cut_to
@@ -125,7 +125,7 @@ class Merging:
         """
         ties = find_ties(network)
         with np.errstate(over="ignore", invalid="ignore"):
-            values, samples = values_of(network, inputs)
+            values, samples = analysed_values(network, inputs)
             if wide := is_wide(network):
                 values, memory = values_to_fit(network, ties, values, None)
             else:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 from symlump.compression.merging.known_units import KnownUnits, SeenGroups
@@ -30,6 +30,8 @@ from symlump.ode.exact import FloatArray, IntArray
 
 #: Ridge of the refit, relative to the mean square of the merged units' outputs.
 _RIDGE = 1e-6
+#: So many columns are solved for at once.
+_TOGETHER = 512
 
 
 class MergedWeights:
@@ -336,12 +338,13 @@ def fit_members(
     constant : bool
         Whether there may be constants.
     """
-    gap = wanted - (
-        h @ sums.T if isinstance(sums, np.ndarray) else np.take(h, sums.indices, axis=1)
-    )
+    gap = h @ sums.T if isinstance(sums, np.ndarray) else np.take(h, sums.indices, axis=1)
+    gap = np.subtract(wanted, gap, out=gap if gap.dtype == wanted.dtype else None)
     means = (moments.mean(h), moments.mean(wanted)) if constant else None
     about = None if means is None else (means[0], means[1] - sums @ means[0])
-    return solve_members(*moments.products(h, gap, about), means, sums)
+    products = moments.products(h, gap, about)
+    del gap
+    return solve_members(*products, means, sums)
 
 
 def solve_members(
@@ -357,7 +360,9 @@ def solve_members(
     gram[np.diag_indices_from(gram)] += _RIDGE * (float(np.trace(gram)) / len(gram) or 1.0)
     left = np.flatnonzero(right.any(axis=0))  # nothing of units that are as they were
     matrix = np.zeros((right.shape[1], len(gram)))
-    matrix[left] = solve(gram, right[:, left], assume_a="pos", overwrite_a=True, overwrite_b=True).T
+    factor = cho_factor(gram.T, overwrite_a=True)  # symmetric, and in the order that is not copied
+    for some in np.split(left, range(_TOGETHER, left.size, _TOGETHER)):
+        matrix[some] = cho_solve(factor, right[:, some], overwrite_b=True).T
     if isinstance(sums, np.ndarray):
         matrix += sums
     else:

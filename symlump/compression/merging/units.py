@@ -24,12 +24,12 @@ from symlump.compression.merging.unit_lumping import UnitForward
 from symlump.compression.merging.values import (
     Memory,
     Values,
+    analysed_values,
     even_rows,
     in_single,
     is_wide,
     memory_for,
     to_single,
-    values_of,
     values_to_fit,
 )
 from symlump.compression.reduction import NetworkPlan, Reduction, own_units, try_each
@@ -324,7 +324,7 @@ class UnitPlan(NetworkPlan):
         """Values under the stated inputs, as fits use them, and samples of these inputs."""
         if self.method.on != "state" and self.method.compared == "function":
             return self.merging.values, self.merging.samples
-        values, samples = values_of(self.network, self._inputs)
+        values, samples = analysed_values(self.network, self._inputs)
         return values_to_fit(self.network, self._ties, values, None)[0], samples
 
     @cached_property
@@ -351,9 +351,8 @@ class UnitPlan(NetworkPlan):
         method = self.method
         key = groups.tobytes(), refit, method.compared, method.lively, method.steps
         if key not in self._latest:  # near tolerances merge the same, and so may units of distances
-            small = self._merge(groups, refit)
-            self._latest.clear()
-            self._latest[key] = small
+            self._latest.clear()  # before, for the sake of memory
+            self._latest[key] = self._merge(groups, refit)
         small = self._latest[key]
         return Part(
             small.network,

@@ -35,6 +35,8 @@ _WIDE = 256
 _ON_GRIDS, _FEWEST, _ROWS_PER_CHANNEL = 1 << 20, 128, 16
 #: Values of a network are kept from one tolerance to the next if they take at most so many bytes.
 _REMEMBERED = 1 << 28
+#: From half of that on, those of wide networks only if they take at most this share of the weights.
+_REMEMBERED_SHARE = 0.5
 
 
 class Values(Protocol):
@@ -118,6 +120,21 @@ def values_of(
     return SampledValues(samples), samples
 
 
+def analysed_values(network: Network, inputs: object) -> tuple[Values, tuple[FloatArray, ...]]:
+    """The same, in the precision in which the network is analysed: then only such samples are held.
+
+    Raises
+    ------
+    MethodError
+        If the inputs do not fit the network.
+    """
+    values, samples = values_of(network, inputs)
+    if isinstance(values, SampledValues) and in_single(network):
+        samples = tuple(_in_single(x) for x in values.samples)
+        values = SampledValues(samples)
+    return values, samples
+
+
 @dataclass(frozen=True, eq=False)
 class Memory:
     """What fits of one network share, from one tolerance to the next.
@@ -138,11 +155,15 @@ class Memory:
 
 
 def memory_for(network: Network, values: Values) -> Memory | None:
-    """Room for the values of all nodes; None where they are too many."""
+    """Room for the values of all nodes; None where they are too many, or far more than the weights."""
     if not isinstance(values, SampledValues):
         return None
     numbers = len(values.samples[0]) * sum(prod(shape) for shape in network.shapes.values())
-    return Memory() if numbers * values.samples[0].itemsize <= _REMEMBERED else None
+    most = _REMEMBERED
+    if is_wide(network):
+        weights = sum(layer.weight.nbytes for layer in network.layers)
+        most = min(most, max(_REMEMBERED >> 1, int(_REMEMBERED_SHARE * weights)))
+    return Memory() if numbers * values.samples[0].itemsize <= most else None
 
 
 class ValueWalk:
@@ -262,11 +283,9 @@ def values_to_fit(
         rows = even_rows(count, samples_on_grids(network, ties))
     else:
         rows = fitted_rows(count, max((layer.units for layer in network.layers), default=1))
-    single = in_single(network)
-    if rows is None and not single:
+    if rows is None:
         return values, memory or memory_for(network, values)
-    held = [x if rows is None else x[rows] for x in values.samples]
-    few = SampledValues(tuple(x.astype(np.float32) if single else x for x in held))
+    few = SampledValues(tuple(x[rows] for x in values.samples))
     if memory is None:  # of all samples there was no room
         return few, memory_for(network, few)
     return few, Memory({name: h[rows] for name, h in memory.values.items()})

@@ -152,8 +152,8 @@ def backward(
         Values that nothing is asked of: what reads only these is left out.
     """
     gradients: dict[str, FloatArray] = {}
-    ends = np.cumsum([values[name][:1].size for name in network.outputs])[:-1]
-    for name, part in zip(network.outputs, np.split(weights, ends, axis=1), strict=True):
+    bounds = np.cumsum([values[name][:1].size for name in network.outputs])[:-1]
+    for name, part in zip(network.outputs, np.split(weights, bounds, axis=1), strict=True):
         gradient = part.reshape(values[name].shape)
         gradients[name] = gradients[name] + gradient if name in gradients else gradient
     for node in reversed(network.nodes):

@@ -121,7 +121,7 @@ def values_of(
 
 
 def analysed_values(network: Network, inputs: object) -> tuple[Values, tuple[FloatArray, ...]]:
-    """The same, in the precision in which the network is analysed: then only such samples are held.
+    """Values and samples as from :func:`values_of`, in the precision in which the network is analysed.
 
     Raises
     ------

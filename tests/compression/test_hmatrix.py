@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from symlump import HMatrix
 from symlump.bench.hmatrix import kernel_matrix
-from symlump.compression.hierarchical.block_fit import product_error
+from symlump.compression.hierarchical.block_fit import Fit, product_error
 from symlump.errors import MethodError
 
 
@@ -335,3 +335,30 @@ def test_refusals():
         compressed.refine(0.1, np.ones((2, 2)))
     with pytest.raises(FrozenInstanceError):
         compressed.norm = 1.0
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-4, 1e-9])
+@pytest.mark.parametrize("kind", ["random", "kernel", "large entries"])
+def test_known_values_are_singular_values(kind, tol):
+    """Found by squaring or not, in stacks or from the factors of children: up to what is cut off."""
+    rng = np.random.default_rng(0)
+    matrix = kernel_matrix(64) if kind == "kernel" else rng.standard_normal((64, 48))
+    if kind == "large entries":  # beside which others are lost in squares
+        matrix[:8, :8] *= 1e6
+    fit = Fit.of(matrix, tol, 8, "given")
+    scaled = np.ldexp(fit.matrix, -fit.exponent)
+    floor = 1e-2 * tol**2 * np.mean(scaled**2)
+    seen = 0
+    for number, level in enumerate(fit.levels):
+        for i, j in np.argwhere(np.isfinite(level.tails[..., -1])).tolist():
+            block = scaled[fit.tree.window((number, i, j))]
+            squares = np.linalg.svd(block, compute_uv=False) ** 2
+            found = np.zeros(squares.size)
+            kept = level.sigma2[i, j, : squares.size]
+            found[: kept.size] = kept
+            assert np.abs(found - squares).sum() <= 1.1 * floor * block.size + 1e-14 * squares.sum()
+            assert abs(level.tails[i, j, 0] - squares.sum()) <= 1e-2 * floor * block.size + (
+                1e-13 * squares.sum()
+            )
+            seen += 1
+    assert seen >= 48

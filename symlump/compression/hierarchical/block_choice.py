@@ -1,8 +1,9 @@
 """Which blocks of a matrix become low rank, which stay dense, which are split.
 
-For every block of a :class:`ClusterTree` the truncated singular value decomposition is known, up to a
-floor far below the tolerance. Storing numbers costs 1 each, squared error costs 1/t. The cheapest choice
-for a block is then the cheapest of three, from the leaves up:
+For every block of a :class:`ClusterTree` the singular values are known, up to a floor far below the
+tolerance; vectors are computed for what is chosen, and where they make the values of larger blocks quick.
+Storing numbers costs 1 each, squared error costs 1/t. The cheapest choice for a block is then the cheapest
+of three, from the leaves up:
 
     low rank:  min_r  r·(m + n) + Σ_{k>r} σ_k² / t   (keep σ_k² > t·(m + n))
     dense:     m·n
@@ -21,7 +22,7 @@ doi:10.1007/s00607-004-0103-1 (joining the factors of children).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
@@ -37,6 +38,8 @@ Factors: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 _STACK = 2**22  # numbers in one stack of blocks: 32 MB
+_SMALL = 64  # of the blocks up to this side, those of low rank are decomposed with vectors
+_SHARE_OF_LIMIT = 1e-2  # of what is cut off: what squaring may round
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class Level:
     tails : ndarray, shape (I, J, K + 1)
         Squared error at each rank; infinite where no decomposition was worth its time.
     factors : dict
-        The decompositions, by (i, j).
+        Decompositions by (i, j), of some blocks of low rank.
     """
 
     sides: IntArray
@@ -64,7 +67,7 @@ class Level:
     exists: BoolArray
     sigma2: FloatArray
     tails: FloatArray
-    factors: Mapping[tuple[int, int], Factors]
+    factors: dict[tuple[int, int], Factors]
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,12 @@ def analyse(
     error: Mapping[Place, float] | None = None,
     join: bool = True,
 ) -> tuple[Level, ...]:
-    """Decompose the blocks of a matrix from the leaves up.
+    """Find the singular values of the blocks of a matrix from the leaves up.
 
-    A block is decomposed from the factors of its children, at O((m + n)·r²). It is left out where
-    already its largest child needs a rank that costs more than the split block does: a submatrix has
-    no larger rank than the whole, so the block cannot be better.
+    Those of a block follow from the factors of its children, at O((m + n)·r²), where these have low
+    rank; else from its entries, without vectors. It is left out where already its largest child needs a
+    rank that costs more than the split block does: a submatrix has no larger rank than the whole, so the
+    block cannot be better.
 
     Parameters
     ----------
@@ -138,23 +142,40 @@ def analyse(
             exists |= _over_children(np.logical_and, below.exists, cut)
             worth = exists & ((needed * sides <= split) | (not join)) & np.isfinite(split)
             unseen = _over_children(np.add, below.tails[..., -1], cut)
-            for i, j in np.argwhere(worth).tolist():
+            known = np.zeros(below.areas.shape, dtype=bool)
+            for i, j in below.factors:
+                known[i, j] = True
+            known = _over_children(np.logical_and, known, cut) & join
+            for i, j in np.argwhere(worth & known).tolist():
                 parts = [
-                    [below.factors.get((cut[0] * i + a, cut[1] * j + b)) for b in range(cut[1])]
+                    [below.factors[cut[0] * i + a, cut[1] * j + b] for b in range(cut[1])]
                     for a in range(cut[0])
                 ]
-                joined = _join(parts, int(areas[i, j])) if join else None
+                joined = _join(parts, int(areas[i, j]))
                 if joined is None:
-                    raw.append((level, i, j))
+                    known[i, j] = False
                 else:
                     factors[i, j], rest[i, j] = joined, unseen[i, j]
-        for place, factor in _decomposed(raw, tree, dense):
-            factors[place[1], place[2]] = factor
-            rest[place[1], place[2]] = 0.0
+            raw += [(level, i, j) for i, j in np.argwhere(worth & ~known).tolist()]
+        if raw:
+            i, j = np.array([place[1:] for place in raw]).T
+            rest[i, j] = 0.0
         for (i, j), factor in factors.items():
             factors[i, j], dropped = _cut_off(factor, floor * areas[i, j])
             rest[i, j] += dropped
-        sigma2, tails = _spectra(areas.shape, factors, rest)
+        most = max([s.size for _, s, _ in factors.values()], default=0)
+        sigma2 = np.zeros((*areas.shape, max(most, min(heights.max(), widths.max()) if raw else 0)))
+        for (i, j), (_, s, _) in factors.items():
+            sigma2[i, j, : s.size] = s * s
+        for alike, blocks in _stacked(raw, heights, widths, dense):
+            i, j = np.array([place[1:] for place in alike]).T
+            squares, rest[i, j], more = _values(blocks, floor * areas[i, j], join)
+            sigma2[i, j, : squares.shape[1]] = squares
+            factors |= {alike[k][1:]: factor for k, factor in more.items()}
+        sigma2 = sigma2[..., : int(np.count_nonzero(sigma2.any(axis=(0, 1))))]
+        tails = np.zeros((*areas.shape, sigma2.shape[2] + 1))
+        tails[..., :-1] = np.cumsum(sigma2[..., ::-1], axis=2)[..., ::-1]
+        tails += rest[..., None]
         levels.append(Level(sides, areas, exists, sigma2, tails, factors))
         rank = (tails > share * areas[..., None]).sum(axis=2)
         known = rank < tails.shape[2]
@@ -270,18 +291,11 @@ def _over_children(operation: np.ufunc, values: npt.NDArray[Any], cut: tuple[int
     return operation.reduce(grid, axis=(1, 3))
 
 
-def _join(parts: Sequence[Sequence[Factors | None]], area: int) -> Factors | None:
+def _join(parts: Sequence[Sequence[Factors]], area: int) -> Factors | None:
     """Factors of a block from those of its children, or None if they are too many to be quick."""
-    rows: list[Factors] = []
-    total = 0
-    for row in parts:
-        known = [factor for factor in row if factor is not None]
-        if len(known) < len(row):
-            return None
-        total += sum(factor[1].size for factor in known)
-        rows.append(reduce(_beside, known))
-    if total**2 > 4 * area:
+    if sum(s.size for row in parts for _, s, _ in row) ** 2 > 4 * area:
         return None
+    rows = [reduce(_beside, row) for row in parts]
     flipped = [(v.T, s, u.T) for u, s, v in rows]
     u, s, v = reduce(_beside, flipped)
     return v.T, s, u.T
@@ -296,24 +310,62 @@ def _beside(a: Factors, b: Factors) -> Factors:
     return q @ u, s, np.hstack([left, right])
 
 
-def _decomposed(
-    places: list[Place], tree: ClusterTree, dense: Callable[[Place], FloatArray]
-) -> list[tuple[Place, Factors]]:
-    """Singular value decompositions of dense blocks, in stacks of equal shape."""
+def _stacked(
+    places: list[Place],
+    heights: IntArray,
+    widths: IntArray,
+    dense: Callable[[Place], FloatArray],
+) -> Iterator[tuple[list[Place], FloatArray]]:
+    """Dense blocks of one level in stacks of equal shape."""
     by_shape: dict[tuple[int, int], list[Place]] = {}
+    tall, broad = heights.tolist(), widths.tolist()
     for place in places:
-        rows, columns = tree.window(place)
-        by_shape.setdefault((rows.stop - rows.start, columns.stop - columns.start), []).append(
-            place
-        )
-    found: list[tuple[Place, Factors]] = []
+        by_shape.setdefault((tall[place[1]], broad[place[2]]), []).append(place)
     for (high, wide), alike in by_shape.items():
         step = max(1, _STACK // (high * wide))
         for start in range(0, len(alike), step):
             batch = alike[start : start + step]
-            u, s, v = svd(np.stack([dense(place) for place in batch]))
-            found += [(place, (u[k], s[k], v[k])) for k, place in enumerate(batch)]
-    return found
+            yield batch, np.stack([dense(place) for place in batch])
+
+
+def _values(
+    blocks: FloatArray, limit: FloatArray, vectors: bool
+) -> tuple[FloatArray, FloatArray, dict[int, Factors]]:
+    """Of a stack the squared singular values, 0 where they are cut off; what that drops; factors of some.
+
+    With ``vectors`` these are the small blocks of low rank.
+    """
+    squares = _squares(blocks, limit)
+    tails = np.zeros((squares.shape[0], squares.shape[1] + 1))
+    tails[:, :-1] = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
+    keep = tails[:, :-1] > limit[:, None]
+    rank = keep.sum(axis=1)
+    found: dict[int, Factors] = {}
+    low = np.flatnonzero(2 * rank <= squares.shape[1])
+    if vectors and low.size and squares.shape[1] <= _SMALL:
+        u, s, v = svd(blocks[low])
+        for at, (number, r) in enumerate(zip(low.tolist(), rank[low].tolist(), strict=True)):
+            found[number] = u[at, :, :r].copy(), s[at, :r].copy(), v[at, :r].copy()
+    return np.where(keep, squares, 0.0), tails[np.arange(rank.size), rank], found
+
+
+def _squares(blocks: FloatArray, limit: FloatArray) -> FloatArray:
+    """Squared singular values of a stack, largest first.
+
+    They are the eigenvalues of B·Bᵀ, computed up to a rounding of its norm, which must be far below the
+    limit of what is cut off; else they are found without squaring.
+    """
+    flat = blocks if blocks.shape[1] <= blocks.shape[2] else blocks.swapaxes(1, 2)
+    gram = flat @ flat.swapaxes(1, 2)
+    rounding = 4 * max(blocks.shape[1:]) * np.finfo(np.float64).eps
+    exact = rounding * np.trace(gram, axis1=1, axis2=2) > _SHARE_OF_LIMIT * limit
+    squares = np.empty(flat.shape[:2])
+    if not exact.all():
+        found = np.linalg.eigvalsh(gram[~exact])[:, ::-1]
+        squares[~exact] = np.maximum(found, 0.0)
+    if exact.any():
+        squares[exact] = svd(blocks[exact])[1] ** 2
+    return squares
 
 
 def svd(matrix: FloatArray) -> Factors:
@@ -340,16 +392,3 @@ def _cut_off(factor: Factors, floor: float) -> tuple[Factors, float]:
     if rank == s.size:
         return factor, 0.0
     return (u[:, :rank].copy(), s[:rank].copy(), v[:rank].copy()), float(tails[rank])
-
-
-def _spectra(
-    grid: tuple[int, ...], factors: Mapping[tuple[int, int], Factors], rest: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Squared singular values padded to one array, and the squared error at each rank."""
-    most = max((s.size for _, s, _ in factors.values()), default=0)
-    sigma2 = np.zeros((*grid, most))
-    for (i, j), (_, s, _) in factors.items():
-        sigma2[i, j, : s.size] = s * s
-    tails = np.zeros((*grid, most + 1))
-    tails[..., :-1] = np.cumsum(sigma2[..., ::-1], axis=2)[..., ::-1]
-    return sigma2, tails + rest[..., None]

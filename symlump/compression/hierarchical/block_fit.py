@@ -170,10 +170,17 @@ class Fit:
         """A bound of the error in that norm."""
         return float(np.ldexp(self.error(blocks), -self.exponent))
 
+    def _dense(self, place: Place) -> FloatArray:
+        """What is decomposed of a block."""
+        return np.ldexp(self.matrix[self.tree.window(place)], -self.exponent)
+
     def _factors(self, place: Place, rank: int) -> tuple[FloatArray, FloatArray]:
         """Balanced factors of a block over 2^exponent."""
         level, i, j = place
-        u, s, v = self.levels[level].factors[i, j]
+        known = self.levels[level].factors
+        if (i, j) not in known:
+            known[i, j] = svd(self._dense(place))
+        u, s, v = known[i, j]
         root = np.sqrt(s[:rank])
         return u[:, :rank] * root, root[:, None] * v[:rank]
 

@@ -33,8 +33,8 @@ class WeightedFit(Fit):
     ----------
     root : ndarray, shape (n, n)
         L, of M with a small ridge, which can only make the measured error larger.
-    inverse_roots : mapping
-        (√q·L_J)⁻¹ by level and column cluster, of q at that level.
+    roots, inverse_roots : mapping
+        √q·L_J by level and column cluster, of q at that level, and its inverse.
 
     References
     ----------
@@ -43,6 +43,7 @@ class WeightedFit(Fit):
     """
 
     root: FloatArray
+    roots: dict[tuple[int, int], FloatArray]
     inverse_roots: dict[tuple[int, int], FloatArray]
 
     @classmethod
@@ -92,8 +93,12 @@ class WeightedFit(Fit):
             None if order == "given" else rows,
             None if order == "given" else columns,
             root=root,
+            roots=roots,
             inverse_roots={at: np.asarray(np.linalg.inv(one)) for at, one in roots.items()},
         )
+
+    def _dense(self, place: Place) -> FloatArray:
+        return super()._dense(place) @ self.roots[place[0], place[2]]
 
     def _norm(self, matrix: FloatArray) -> float:
         return float(np.linalg.norm(np.ldexp(matrix, -self.exponent) @ self.root))

@@ -15,6 +15,7 @@ import numpy as np
 from symlump.memory import peak_memory, resident_memory
 
 if TYPE_CHECKING:
+    from symlump.compression.reduction import CompressionMethod
     from symlump.network.network import Network
 
 _LAYERS = 3
@@ -68,16 +69,37 @@ def encoding(width: int) -> WideRow:
     return _row("encode", width, taken, "one copy of the weights", copy, 20.0, peak)
 
 
-def compressing(width: int, retain: float, relative_to: str | None = None) -> WideRow:
+def merging(width: int, retain: float, relative_to: str | None = None) -> WideRow:
     """AFDE to a share of the parameters, in one unit of distances, or in the best of three."""
+    from symlump.compression.merging.afde import AFDE
+
+    units = "three units" if relative_to is None else "one unit"
+    method = AFDE(retain=retain, relative_to=relative_to)
+    reach = 1.0 if width > 1024 else 1.5
+    return _compressing(width, f"AFDE, {100 * retain:g} %, {units}", method, reach)
+
+
+def eliminating(width: int, retain: float) -> WideRow:
+    """Dependence to a share of the parameters."""
+    from symlump.compression.dependences.dependence import Dependence
+
+    return _compressing(width, f"Dependence, {100 * retain:g} %", Dependence(retain=retain), 5.0)
+
+
+def dividing(width: int) -> WideRow:
+    """Hierarchical within a tenth; of random weights hardly any block has a low rank, which has to be found."""
+    from symlump.compression.hierarchical.method import Hierarchical
+
+    return _compressing(width, "Hierarchical, ε = 0.1", Hierarchical(eps=0.1), 5.0)
+
+
+def _compressing(width: int, what: str, method: CompressionMethod, reach: float) -> WideRow:
     import torch
 
     from symlump.compression.compress import compress
-    from symlump.compression.merging.afde import AFDE
 
     network = _network(width)
     weights = [layer.weight for layer in network.layers]
-    method = AFDE(retain=retain, relative_to=relative_to)
     compress(_network(16), method)  # what is done once in a process
     before = resident_memory() or peak_memory()
     taken = [_seconds(lambda: compress(network, method))]
@@ -87,8 +109,6 @@ def compressing(width: int, retain: float, relative_to: str | None = None) -> Wi
     for _ in range(2 if width > 1024 else 5):  # by turns
         svd.append(_seconds(lambda: [torch.linalg.svd(matrix) for matrix in matrices]))
         taken.append(_seconds(lambda: compress(network, method)))
-    what = f"AFDE, {100 * retain:g} %, {'three units' if relative_to is None else 'one unit'}"
-    reach = 1.0 if width > 1024 else 1.5
     return _row(what, width, taken, "torch.linalg.svd of them", min(svd), reach, peak)
 
 
@@ -97,8 +117,10 @@ def measure(widths: Sequence[int], retain: float) -> Iterator[WideRow]:
     for width in widths:
         for task in (
             encoding,
-            partial(compressing, retain=retain, relative_to="output"),
-            partial(compressing, retain=retain),
+            partial(merging, retain=retain, relative_to="output"),
+            partial(merging, retain=retain),
+            partial(eliminating, retain=retain),
+            dividing,
         ):
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 yield pool.submit(task, width).result()

@@ -364,6 +364,19 @@ def test_bench_sweeps_quick(capsys):
     assert {row["subject"] for row in rows} == subjects
 
 
+def test_bench_bounds_beside_crown(capsys):
+    code, out, _ = run(capsys, "bench", "bounds", "--crown", "--width", "16", "--json")
+    (row,) = json.loads(out)
+    assert code == 0 and row["sampled"] <= row["bound"] <= row["uncut"]
+    assert row["sampled"] <= row["crown"] and row["bound"] <= row["crown"]
+    code, out, _ = run(capsys, "bench", "bounds", "--crown", "--width", "8")
+    assert code == 0 and "never looser" in out
+    code, _, err = run(capsys, "bench", "bounds", "--crown", "--models", "3")
+    assert code == 2 and "--crown takes neither" in err
+    code, _, err = run(capsys, "bench", "bounds", "--width", "3")
+    assert code == 2 and "--width is for --crown" in err
+
+
 def test_bench_networks_quick(capsys):
     code, out, _ = run(capsys, "bench", "networks", "--width", "32", "--json")
     assert code == 0
@@ -372,6 +385,8 @@ def test_bench_networks_quick(capsys):
         "encode",
         "AFDE, 40 %, one unit",
         "AFDE, 40 %, three units",
+        "Dependence, 40 %",
+        "Hierarchical, ε = 0.1",
     ]
     assert all(row["ratio"] > 0 and row["peak"] >= 0 and row["spread"] >= 1 for row in rows)
     code, _, err = run(capsys, "bench", "networks", "--retain", "0")

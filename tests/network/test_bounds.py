@@ -406,6 +406,21 @@ def test_attacks_on_many_models_find_no_violation():
     assert found.bounds == 36 and not found.violations and not found.computed, found
 
 
+def test_lines_of_the_yardstick_hold():
+    """CROWN's lines lie below and above tanh, and one of them is a chord or touches."""
+    from symlump.bench.bounds.crown import _tanh_lines
+
+    rng = np.random.default_rng(0)
+    low = np.concatenate([rng.uniform(-4, 4, 1000), [-1.0, 0.0, 0.5]])
+    high = np.concatenate([low[:1000] + rng.exponential(1.0, 1000), [1.0, 0.0, 0.5]])
+    points = low + np.linspace(0, 1, 201)[:, None] * (high - low)
+    slope_below, below, slope_above, above = _tanh_lines(low, high)
+    gap_below = np.tanh(points) - (slope_below * points + below)
+    gap_above = slope_above * points + above - np.tanh(points)
+    assert min(gap_below.min(), gap_above.min()) > -1e-12
+    assert max(gap_below.min(axis=0).max(), gap_above.min(axis=0).max()) < 1e-3
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_relu_on_a_box_whose_width_is_no_float(seed):
     """The ends are floats, their difference is not: there is a bound, and it holds at the corners."""

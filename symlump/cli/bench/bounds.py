@@ -1,39 +1,50 @@
-"""``symlump bench bounds``: certified bounds of very many networks, attacked."""
+"""``symlump bench bounds``: certified bounds of very many networks, attacked; wide ones beside CROWN."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from statistics import median
 
 from symlump.cli.answer import Answer
-from symlump.progress import working
+from symlump.progress import bar, working
 
 DESCRIPTION = """\
 Compress random and trained networks, bound the difference, and look for inputs beyond the bound: samples,
 corners, gradients. Exit code 1 if one is found. Dense ones come in float64, float32 and bfloat16 and with
 twelve activations, and the worst points are evaluated by intervals of 128 bits; --graphs are convolutional and
-residual.
+residual. --crown instead bounds wide tanh networks, and compares with CROWN on the network of the difference.
 """
+_MODELS, _SAMPLES = 50, 1000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
-    parser.add_argument("--models", type=int, default=50, metavar="N", help="so many (default: 50)")
+    parser.add_argument("--models", type=int, metavar="N", help=f"so many (default: {_MODELS})")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: 0)")
-    parser.add_argument(
-        "--samples", type=int, default=1000, metavar="N", help="a model (default: 1000)"
-    )
+    parser.add_argument("--samples", type=int, metavar="N", help=f"a model (default: {_SAMPLES})")
     parser.add_argument("--graphs", action="store_true", help="convolutional and residual networks")
+    parser.add_argument("--crown", action="store_true", help="wide networks, beside CROWN")
+    parser.add_argument(
+        "--width", type=int, metavar="N", help="with --crown: of them (default: 64, 256 and 1024)"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.bounds import chains, graphs
+    from symlump.errors import MethodError
 
+    if options.crown:
+        return _beside_crown(options)
+    if options.width is not None:
+        raise MethodError("--width is for --crown")
     kind = graphs if options.graphs else chains
+    models = _MODELS if options.models is None else options.models
+    samples = _SAMPLES if options.samples is None else options.samples
     with working("attacking bounds"):
-        found = kind.attack(options.models, options.seed, options.samples)
+        found = kind.attack(models, options.seed, samples)
     summary = {
         "bounds": found.bounds,
         "violations": found.violations,
@@ -47,4 +58,27 @@ def run(options: argparse.Namespace) -> Answer:
         lambda: summary,
         lambda: "\n".join(f"{what}: {value}" for what, value in summary.items()),
         1 if found.violations or found.computed else 0,
+    )
+
+
+def _beside_crown(options: argparse.Namespace) -> Answer:
+    from symlump.bench.bounds.crown import HEADER, WIDTHS, CrownRow, cells, measure
+    from symlump.errors import MethodError
+    from symlump.tables import table_text
+
+    if options.graphs or options.models is not None or options.samples is not None:
+        raise MethodError(
+            "--crown takes neither --graphs, --models nor --samples; --width says how wide"
+        )
+    widths = WIDTHS if options.width is None else (options.width,)
+    if min(widths) < 4:
+        raise MethodError(f"--width {options.width}: give 4 or more")
+    rows: list[CrownRow] = []
+    with bar("bounding", len(widths)) as step:
+        for row in measure(widths, options.seed):
+            rows.append(row)
+            step(len(rows), f"width {row.width}")
+    return Answer(
+        lambda: [asdict(row) for row in rows],
+        lambda: table_text(HEADER, [cells(row) for row in rows]),
     )

@@ -101,7 +101,7 @@ def _networks(options: argparse.Namespace) -> Answer:
     if not 0 < options.retain <= 1:
         raise MethodError(f"--retain {options.retain:g}: a share is above 0, and 1 at most")
     rows: list[WideRow] = []
-    with bar("measuring", 3 * len(widths)) as step:
+    with bar("measuring", 5 * len(widths)) as step:
         for row in measure(widths, options.retain):
             rows.append(row)
             step(len(rows), f"{row.what} at width {row.width}")

@@ -170,18 +170,21 @@ def unpack_tensors(path: Any, tensors: Mapping[str, torch.Tensor], header: str) 
         parts = {part: found.pop(f"{name}.{part}") for part in _PARTS if f"{name}.{part}" in found}
         try:
             if name in found:
-                raise _WrongError("it stands there unpacked as well")
+                raise _WrongError(f"{_short(name)!r} stands there unpacked as well")
             found[name] = _Entry.of(entry, parts).tensor(parts)
         except _WrongError as error:
-            short = name if len(name) <= 60 else name[:60] + "…"
             raise FileFormatError(
-                f"{path}: the packed tensor {short!r} cannot be read: {error}"
+                f"{path}: the packed tensor {_short(name)!r} cannot be read: {error}"
             ) from None
     return found
 
 
 class _WrongError(Exception):
     """What is wrong with the entry of a tensor."""
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else name[:60] + "…"
 
 
 def _entries(path: Any, header: str) -> dict[str, Any]:

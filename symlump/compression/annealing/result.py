@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from symlump.errors import MissingExtraError
 from symlump.network.network import Network
+from symlump.ode.notation import count_text
 from symlump.tables import table_html, table_text
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Annealing:
     >>> first = AnnealingStep("start", None, 0.2, None, 4, 1.0, 0.2, None)
     >>> second = AnnealingStep("AFDE", 0.1, 0.5, None, 2, 0.5, 0.25, None)
     >>> print(Annealing(nn.Identity(), net, (first, second)))
-    annealing in 1 steps: 4 → 2 parameters (50 % retained), loss 0.2 → 0.25
+    annealing in 1 step: 4 → 2 parameters (50 % retained), loss 0.2 → 0.25
     step   tolerance  parameters  retained  loss before  loss
     start                      4     100 %          0.2   0.2
     AFDE         0.1           2      50 %          0.5  0.25
@@ -96,7 +97,7 @@ class Annealing:
         >>> from torch import nn
         >>> step = AnnealingStep("start", None, 0.2, 0.9, 4, 1.0, 0.2, 0.9)
         >>> Annealing(nn.Identity(), Network.dense([[[1.0], [2.0]], [[1.0, 1.0]]]), (step, step)).headline()
-        'annealing in 1 steps: 4 → 4 parameters (100 % retained), accuracy 90.00 % → 90.00 %'
+        'annealing in 1 step: 4 → 4 parameters (100 % retained), accuracy 90.00 % → 90.00 %'
         """
         first, last = self.steps[0], self.steps[-1]
         if first.accuracy is None or last.accuracy is None:
@@ -104,8 +105,8 @@ class Annealing:
         else:
             known = f"accuracy {_percent(first.accuracy)} → {_percent(last.accuracy)}"
         return (
-            f"annealing in {len(self.steps) - 1} steps: {self.original.parameters} → {last.parameters} "
-            f"parameters ({100 * last.retained:.3g} % retained), {known}"
+            f"annealing in {count_text(len(self.steps) - 1, 'step')}: {self.original.parameters} → "
+            f"{last.parameters} parameters ({100 * last.retained:.3g} % retained), {known}"
         )
 
     def draw(self) -> Figure:

@@ -24,6 +24,7 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.tolerance.functional import exact_part
 from symlump.memory import memory_errors
 from symlump.ode.exact import IntArray
+from symlump.ode.notation import count_text
 from symlump.ode.system import ODE
 
 #: Each step compares all pairs of a block in exact arithmetic.
@@ -45,14 +46,14 @@ class Breakpoint:
     >>> import symlump as sl
     >>> ode = sl.ODE.from_text("a' = -a; b' = -3/2*b")
     >>> print(sl.breakpoints(ode, sl.Forward())[1])
-    ε ≥ 0.5: 1 blocks
+    ε ≥ 0.5: 1 block
     """
 
     eps: Fraction
     partition: Partition
 
     def __str__(self) -> str:
-        return f"ε ≥ {float(self.eps):.6g}: {len(self.partition)} blocks"
+        return f"ε ≥ {float(self.eps):.6g}: {count_text(len(self.partition), 'block')}"
 
 
 @memory_errors()

@@ -62,7 +62,7 @@ WRITERS = {
     "export -o": ["export", "c.json", "--coq", "-o"],
 }
 SUFFIX = {"lump -o": ".ode", "lump constrained -o": ".ode", "compress -o": ".safetensors"}
-SUFFIX["sweep --picture"] = ".png"
+SUFFIX |= {"sweep --picture": ".png", "report -o": ".html"}
 
 
 def target(writer):

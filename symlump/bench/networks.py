@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LAYERS = 3
 #: The widths that are measured where none is asked for.
 WIDTHS = (256, 512, 1024, 2048)
+#: Up to which widths dependence and hierarchical matrices are measured.
+_DEPENDENCE = 1024
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,16 @@ def _compressing(width: int, what: str, method: CompressionMethod, reach: float)
 
 
 def measure(widths: Sequence[int], retain: float) -> Iterator[WideRow]:
-    """All rows, one after the other, each in a process of its own."""
+    """All rows, one after the other, each in a process of its own; not those that take many minutes."""
     for width in widths:
-        for task in (
+        tasks: list[Callable[[int], WideRow]] = [
             encoding,
             partial(merging, retain=retain, relative_to="output"),
             partial(merging, retain=retain),
-            partial(eliminating, retain=retain),
-            dividing,
-        ):
+        ]
+        if width <= _DEPENDENCE:
+            tasks += [partial(eliminating, retain=retain), dividing]
+        for task in tasks:
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 yield pool.submit(task, width).result()
 

@@ -195,8 +195,9 @@ def test_many_lines_at_once_are_read_as_one_by_one(lines, end):
     ["1 2", "1 2 3 4", "x 2 3", "1 x 3", "1 2 x", "1 2 1..2", "1 2 .", "1 2 -", "1 2 0x1", "1 2 1_0", "1 2 ²",
      "1 2 nan", "12345678901234567 2 1", "1 2 --1", "1 2 1e", "1 2 3;", "1/2 2 3"],
 )  # fmt: skip
-def test_lines_that_are_none_are_not_read_at_once(line):
-    text = f"STATES 3\nTRANSITIONS 3\n1 2 0.5\n{line}\n2 3 0.5\n"
+@pytest.mark.parametrize("other", ["0.5", "1"])  # with decimals beside it, and among whole numbers
+def test_lines_that_are_none_are_not_read_at_once(line, other):
+    text = f"STATES 3\nTRANSITIONS 3\n1 2 {other}\n{line}\n2 3 {other}\n"
     with pytest.raises(FileFormatError, match=r"^c\.tra:4:1: "):
         chain(text)
 

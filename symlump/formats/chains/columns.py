@@ -146,12 +146,11 @@ def _decimals(data: Bytes, at: Ints, length: Ints) -> tuple[Ints, Ints, Flags]:
         point[found] = k
         left -= int(np.count_nonzero(found))
     whole, plain = _digits(data, at + point, point)
-    plain &= point <= _MAX_DIGITS
     decimals = np.maximum(length - point - 1, 0)
+    plain &= (point <= _MAX_DIGITS) & (point + decimals > 0)  # a point alone is no number
     if decimals.any():
         part, good = _digits(data, at + length, decimals)
         plain &= good & (point + decimals <= _MAX_DIGITS)
-        plain &= point + decimals > 0
         whole = whole * _POWERS[np.where(plain, decimals, 0)] + part
     if not plain.all():
         whole, decimals = np.where(plain, whole, 0), np.where(plain, decimals, 0)

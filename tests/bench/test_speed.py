@@ -36,8 +36,10 @@ def test_bench_readers_and_growth_quick(capsys):
 
 def test_bench_against_storm(capsys):
     """Where it is not installed that is said, and nothing is judged; where it is, blocks agree."""
-    code, out, _ = run(capsys, "engine", "--quick", "--rows", "storm-10000", "--json")
-    (row,) = json.loads(out)
+    code, out, _ = run(capsys, "engine", "--quick", "--rows", "storm-10000,storm-memory", "--json")
+    row, memory = json.loads(out)
+    assert (row["reach"], memory["reach"]) == (1.0, 2.0)  # whether installed or not
+    assert memory["ratio"] is None or "MB" in memory["yardstick"]
     assert code == 0 and "→ 100 blocks, exact comparison" in row["what"]
     installed = find_spec("stormpy") is not None
     assert (row["ratio"] is not None) == installed == ("not installed" not in row["yardstick"])

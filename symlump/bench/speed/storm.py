@@ -18,26 +18,38 @@ from symlump.ode.polynomial import PolynomialODE
 
 def against_storm(states: int) -> EngineRow:
     """The coarsest lumping of a planted chain, with the exact comparison, against strong bisimulation."""
-    return _row(states, "exact comparison", quotient=False)
+    return _in_seconds(states, "exact comparison", quotient=False)
 
 
 def quotient_against_storm(states: int) -> EngineRow:
     """The same with the quotient, which Storm makes in any case."""
-    return _row(states, "exact comparison and quotient", quotient=True)
+    return _in_seconds(states, "exact comparison and quotient", quotient=True)
 
 
 def memory_against_storm(states: int) -> EngineRow:
     """The peak memory of a process that does this, against that of Storm's."""
-    found = _row(states, "peak memory", quotient=False)
-    theirs = apart(storm_alone, states)
+    what, seconds = _lumped(states, "peak memory", quotient=False)
     ours = peak_memory() / 2**20
+    theirs = apart(storm_alone, states)
     if theirs is None:
-        return found
-    peak = theirs[1]
-    return EngineRow(found.what, found.seconds, f"Storm, {peak:.0f} MB", ours / peak, "×", 2.0)
+        return _alone(what, seconds, 2.0)
+    return EngineRow(what, seconds, f"Storm, {theirs[1]:.0f} MB", ours / theirs[1], "×", 2.0)
 
 
-def _row(states: int, what: str, quotient: bool) -> EngineRow:
+def _in_seconds(states: int, what: str, quotient: bool) -> EngineRow:
+    what, seconds = _lumped(states, what, quotient)
+    theirs = apart(storm_alone, states)
+    if theirs is None:
+        return _alone(what, seconds, 1.0)
+    return EngineRow(what, seconds, f"Storm, {theirs[0]:.3f} s", seconds / theirs[0], "×", 1.0)
+
+
+def _alone(what: str, seconds: float, reach: float) -> EngineRow:
+    return EngineRow(what, seconds, "stormpy is not installed", None, "×", reach)
+
+
+def _lumped(states: int, what: str, quotient: bool) -> tuple[str, float]:
+    """What the row is called, and our seconds."""
     from symlump.lumping.forward import Forward
     from symlump.lumping.lump import lump
     from symlump.lumping.partition import Partition
@@ -51,11 +63,7 @@ def _row(states: int, what: str, quotient: bool) -> EngineRow:
     else:
         seconds = median_time(lambda: found.append(coarsest(ode, Forward(), initial)[0]))
     assert set(found) == {Partition(planted)}
-    what = f"Markov chain, {states} states → {len(found[0])} blocks, {what}"
-    theirs = apart(storm_alone, states)
-    if theirs is None:
-        return EngineRow(what, seconds, "stormpy is not installed", None, "×", 1.0)
-    return EngineRow(what, seconds, f"Storm, {theirs[0]:.3f} s", seconds / theirs[0], "×", 1.0)
+    return f"Markov chain, {states} states → {len(found[0])} blocks, {what}", seconds
 
 
 def storm_alone(states: int) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -143,10 +143,8 @@ def measure(
         yield BudgetRow("parameters", 1.0, "(as it is)", seed, trial.right(trial.network), 1.0)
         for name in methods:
             plan = trial.plan(METHODS[name])
-            for table in METHODS[name].tables:
+            for table in [table for table in METHODS[name].tables if table in tables]:
                 for budget in budgets:
-                    if table not in tables:
-                        continue
                     if table == "time":
                         key = name, budget
                         if key not in fast:
@@ -180,6 +178,11 @@ class _Trial:
         network = from_torch(model)
         return cls(network, images[:CALIBRATION], images[half:], labels[half:])
 
+    @cached_property
+    def file_size(self) -> int:
+        """Of the network before, in bytes."""
+        return _file_size(partial(write_safetensors, self.network))
+
     def plan(self, method: BudgetMethod) -> CompressionPlan:
         return CompressionPlan.of(self.network, method.make(self.given))
 
@@ -196,7 +199,6 @@ class _Trial:
         self, plan: CompressionPlan, budget: float, as_file: bool
     ) -> tuple[Compression, float] | None:
         """The largest result within a share of the parameters, or of the bytes of the file."""
-        whole = _file_size(partial(write_safetensors, self.network))
         for less in _LESS if as_file else (0.0,):
             try:
                 result = plan.retain(budget - less)
@@ -204,7 +206,7 @@ class _Trial:
                 continue
             used = result.retained
             if as_file:
-                used = _file_size(partial(result.write, packed=True)) / whole
+                used = _file_size(partial(result.write, packed=True)) / self.file_size
             if used <= budget:
                 return result, used
         return None

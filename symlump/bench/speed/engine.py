@@ -38,6 +38,11 @@ def import_sparse() -> None:
     import_module("scipy.sparse")
 
 
+def _against_sort(what: str, seconds: float, count: int, reach: float) -> EngineRow:
+    yardstick = f"sort of {count} int64"
+    return EngineRow(what, seconds, yardstick, seconds / sort_seconds(count), "×", reach)
+
+
 def forward_found(sites: int) -> EngineRow:
     """Coarsest forward equivalence of multisite phosphorylation, found (before the exact check)."""
     from symlump.datasets.systems import multisite_phosphorylation
@@ -50,12 +55,10 @@ def forward_found(sites: int) -> EngineRow:
     seconds = time_call(lambda: find_blocks(ode, Forward(), blocks))
     assert blocks.count == comb(sites + 3, 3) + 2
     reactions = 6 * sites * 4 ** (sites - 1)
-    return EngineRow(
+    return _against_sort(
         f"forward, {len(ode)} variables, {reactions} reactions → {blocks.count} blocks, found",
         seconds,
-        f"sort of {3 * reactions} int64",
-        seconds / sort_seconds(3 * reactions),
-        "×",
+        3 * reactions,
         2.5,
     )
 
@@ -72,12 +75,10 @@ def forward_proved(sites: int) -> EngineRow:
     seconds = time_call(lambda: found.append(len(lump(ode, Forward()).partition)))
     assert found == [comb(sites + 3, 3) + 2]
     reactions = 6 * sites * 4 ** (sites - 1)
-    return EngineRow(
+    return _against_sort(
         "the same, with exact comparison and quotient",
         seconds,
-        f"sort of {3 * reactions} int64",
-        seconds / sort_seconds(3 * reactions),
-        "×",
+        3 * reactions,
         4.0,
     )
 
@@ -114,12 +115,10 @@ def _found(
     assert Partition(blocks.labels) == Partition(planted)
     # In a chain what leaves a state is one more term.
     terms = ode.terms - (size if counted == "transitions" else 0)
-    return EngineRow(
+    return _against_sort(
         f"{what}, {size} variables, {terms} {counted} → {blocks.count} blocks, found",
         seconds,
-        f"sort of {terms} int64",
-        seconds / sort_seconds(terms),
-        "×",
+        terms,
         reach,
     )
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.bench.speed.rows import apart, time_call
 from symlump.memory import peak_memory, resident_memory
 
 if TYPE_CHECKING:
@@ -114,19 +112,30 @@ def _compressing(width: int, what: str, method: CompressionMethod, reach: float)
     return _row(what, width, taken, "torch.linalg.svd of them", min(svd), reach, peak)
 
 
-def measure(widths: Sequence[int], retain: float) -> Iterator[WideRow]:
-    """All rows, one after the other, each in a process of its own; not those that take many minutes."""
+def tasks(widths: Sequence[int], retain: float) -> list[Callable[[], WideRow]]:
+    """What is measured; not what takes many minutes.
+
+    Examples
+    --------
+    >>> len(tasks([256], 0.4)), len(tasks([2048], 0.4))
+    (5, 3)
+    """
+    found: list[Callable[[], WideRow]] = []
     for width in widths:
-        tasks: list[Callable[[int], WideRow]] = [
-            encoding,
-            partial(merging, retain=retain, relative_to="output"),
-            partial(merging, retain=retain),
+        found += [
+            partial(encoding, width),
+            partial(merging, width, retain, relative_to="output"),
+            partial(merging, width, retain),
         ]
         if width <= _DEPENDENCE:
-            tasks += [partial(eliminating, retain=retain), dividing]
-        for task in tasks:
-            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                yield pool.submit(task, width).result()
+            found += [partial(eliminating, width, retain), partial(dividing, width)]
+    return found
+
+
+def measure(chosen: Sequence[Callable[[], WideRow]]) -> Iterator[WideRow]:
+    """All rows, one after the other, each in a process of its own."""
+    for task in chosen:
+        yield apart(task)
 
 
 def _row(
@@ -159,9 +168,7 @@ def _network(width: int) -> Network:
 
 
 def _seconds(task: Callable[[], object]) -> float:
-    start = time.process_time()
-    task()
-    return max(time.process_time() - start, 1e-9)
+    return max(time_call(task), 1e-9)
 
 
 HEADER = (

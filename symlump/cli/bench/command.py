@@ -91,7 +91,7 @@ def _networks_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _networks(options: argparse.Namespace) -> Answer:
-    from symlump.bench.networks import HEADER, WIDTHS, WideRow, cells, measure
+    from symlump.bench.networks import HEADER, WIDTHS, WideRow, cells, measure, tasks
     from symlump.errors import MethodError
     from symlump.tables import table_text
 
@@ -101,8 +101,9 @@ def _networks(options: argparse.Namespace) -> Answer:
     if not 0 < options.retain <= 1:
         raise MethodError(f"--retain {options.retain:g}: a share is above 0, and 1 at most")
     rows: list[WideRow] = []
-    with bar("measuring", 5 * len(widths)) as step:
-        for row in measure(widths, options.retain):
+    chosen = tasks(widths, options.retain)
+    with bar("measuring", len(chosen)) as step:
+        for row in measure(chosen):
             rows.append(row)
             step(len(rows), f"{row.what} at width {row.width}")
     return Answer(
@@ -197,7 +198,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "networks",
-        "encoding and compressing a wide network, against a copy and an SVD of its weights (minutes, 4 GB)",
+        "encoding and compressing a wide network, against a copy and an SVD of its weights (minutes)",
         _networks_options,
         _networks,
     ),

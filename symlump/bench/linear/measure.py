@@ -10,12 +10,10 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symlump.bench.speed.rows import EngineRow, with_peak
+from symlump.bench.speed.rows import EngineRow, apart, with_peak
 
 if TYPE_CHECKING:
     from symlump.ode.polynomial import PolynomialODE
@@ -107,16 +105,14 @@ def receptor_sweep(folder: str, observables: str) -> EngineRow:
     exact = timed(lambda ode: lump(ode, method))
     swept = timed(lambda ode: sweep(ode, ten, method))
     what = f"ten tolerances, fceri_ji, {observables}: beside one exact lumping"
-    return EngineRow(what, swept, f"{exact:.3f} s exactly", swept / exact, "x", 3.0, True)
+    return EngineRow(what, swept, f"{exact:.3f} s exactly", swept / exact, "×", 3.0, True)
 
 
 def measure(quick: bool = False, models: str | None = None) -> list[EngineRow]:
     """All rows, each in a fresh process."""
-    rows = []
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        rows.append(pool.submit(with_peak, multisite, 3 if quick else 6).result())
-        if models is not None:
-            rows.append(pool.submit(with_peak, receptor, models).result())
-            for kept in ("S0", "S1", "S7", "S2;S178;S267;S77"):
-                rows.append(pool.submit(with_peak, receptor_sweep, models, kept).result())
+    rows = [apart(with_peak, multisite, 3 if quick else 6)]
+    if models is not None:
+        rows.append(apart(with_peak, receptor, models))
+        for kept in ("S0", "S1", "S7", "S2;S178;S267;S77"):
+            rows.append(apart(with_peak, receptor_sweep, models, kept))
     return rows

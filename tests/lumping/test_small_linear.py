@@ -13,6 +13,7 @@ from scipy import sparse
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
+from symlump.lumping.linear.irrational import field_of
 from symlump.lumping.linear.spaces import small as small_systems
 from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.sections import integer_section
@@ -278,3 +279,23 @@ def test_observables_are_rational(number, field):
     with pytest.raises(MethodError, match="not a rational number"):
         sl.lump(ode, sl.Constrained([{"x": value}]))
     assert sl.Constrained("sqrt(4)*x").forms(ode) == {"sqrt(4)*x": {"x": Fraction(2)}}
+
+
+@pytest.mark.parametrize(
+    ("number", "field"),
+    [
+        ("(1 + sqrt(2))**2", "Q(√2)"),  # a power of what has roots is no root
+        ("1/(1 + sqrt(2))", "Q(√2)"),
+        ("sqrt(1 + sqrt(2))", "Q(√(1 + sqrt(2)))"),
+        ("(-1)**(1/3)", "Q((-1)^(1/3))"),
+        ("2**(n/2)", None),  # algebraic for integers n, but which?
+        ("sqrt(x)", None),
+        ("1/2", None),
+    ],
+)
+def test_the_field_of_a_number(number, field):
+    value = sympy.sympify(number, rational=True, locals={"n": sympy.Symbol("n", integer=True)})
+    assert field_of(value) == field
+    if not value.is_rational:
+        with pytest.raises(MethodError, match="not a rational number"):
+            sl.lump(sl.ODE.from_text("x' = -x"), sl.Constrained({"x": value}))

@@ -65,9 +65,10 @@ def _radicals(expression: Any) -> set[str]:
 
     if expression is sympy.I:
         return {"i"}
-    if isinstance(expression, sympy.Pow) and expression.is_algebraic and not expression.is_rational:
+    root = isinstance(expression, sympy.Pow) and expression.exp.is_Rational
+    if root and expression.exp.q > 1 and expression.is_algebraic and not expression.is_rational:
         base, degree = expression.base, expression.exp.q
-        under = str(base) if base.is_Integer else f"({base})"
+        under = str(base) if base.is_Integer and base > 0 else f"({base})"
         return {f"√{under}" if degree == 2 else f"{under}^(1/{degree})"}
     found: set[str] = set()
     return found.union(*map(_radicals, getattr(expression, "args", ())))

@@ -383,13 +383,13 @@ class Equivalence(LumpingMethod[Any]):
 
     @abstractmethod
     def fingerprints(self, ode: ODE, prime: int, generator: np.random.Generator) -> Fingerprints:
-        """An evaluator of signatures at random points of a prime field.
+        """An evaluator of signatures at random points of a prime field, or in words modulo 2^64.
 
         Parameters
         ----------
         ode : ODE
         prime : int
-            The field's characteristic.
+            The field's characteristic, below 2^31; or ``WORDS``, 2^64.
         generator : numpy.random.Generator
 
         Returns
@@ -432,7 +432,7 @@ class Equivalence(LumpingMethod[Any]):
 
 
 class Fingerprints(ABC):
-    """Signatures evaluated at a random point of a prime field: unequal values prove unequal signatures.
+    """Signatures evaluated at a random point, modulo a prime or 2^64: unequal values prove unequal signatures.
 
     Every variable has a weight, the same for all of its block.
     """

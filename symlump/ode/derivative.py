@@ -56,7 +56,7 @@ class PartialDerivatives:
 
     @classmethod
     def loose(cls, ode: ODE | Polynomials) -> PartialDerivatives:
-        """The same, in the order of the terms of the system."""
+        """Differentiate every term by every variable in it; the order is that of the terms."""
         table = ode.monomials
         reduced, reduced_of_factor = table.drop_one(np.arange(table.variables.size))
         if table.linear:  # then nothing is gathered

@@ -85,7 +85,7 @@ class ExactArray:
 
     @classmethod
     def from_array(cls, values: IntArray) -> ExactArray:
-        """The same for an array of machine integers, which is kept.
+        """Store an array of machine integers, which is kept.
 
         Examples
         --------

@@ -96,9 +96,8 @@ class Monomials:
             start = np.flatnonzero(fresh)
             powers = np.add.reduceat(powers, start)
             owners, variables = owners[start], variables[start]
-        lengths = np.bincount(owners, minlength=count).astype(np.int64)
-        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        position, chosen = _merge_equal(indptr, lengths, variables, powers)
+        indptr = starts_of(owners, count)
+        position, chosen = _merge_equal(indptr, np.diff(indptr), variables, powers)
         return cls(indptr, variables, powers).select(chosen), position
 
     def select(self, index: IntArray) -> Monomials:
@@ -190,11 +189,11 @@ def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
 
 
 def starts_of(owners: IntArray, count: int) -> IntArray:
-    """Where the entries of owners 0 … count − 1 begin, in arrays sorted by owner, and the end.
+    """Where the entries of owners 0 … count − 1 begin once they are sorted by owner, and the end.
 
     Examples
     --------
-    >>> starts_of(np.array([0, 0, 2]), 3).tolist()
+    >>> starts_of(np.array([2, 0, 0]), 3).tolist()
     [0, 2, 2, 3]
     """
     starts = np.zeros(count + 1, dtype=np.int64)

@@ -15,6 +15,7 @@ from symlump.ode.functions.algebra import (
     multiply_monomials,
     symbols_of,
 )
+from symlump.ode.monomials import starts_of
 from symlump.ode.system import ODE
 
 _MINUS = Fraction(-1)
@@ -32,9 +33,9 @@ class Gradients:
         table = ode.monomials
         order = np.argsort(table.variables, kind="stable")
         self._owners = table.owners[order]
-        self._of_symbol = np.searchsorted(table.variables[order], np.arange(ode.symbols + 1))
+        self._of_symbol = starts_of(table.variables, ode.symbols)
         self._by_column = np.argsort(ode.columns, kind="stable")
-        self._of_column = np.searchsorted(ode.columns[self._by_column], np.arange(len(table) + 1))
+        self._of_column = starts_of(ode.columns, len(table))
         self._support = ode.generators.support.tocsc()
 
     def by(self, variable: int) -> BlockGradient:

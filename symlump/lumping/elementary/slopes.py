@@ -141,10 +141,10 @@ class _ChainRule:
         self._values = np.repeat(outside, lengths) * slopes[factor] % p
         self._symbols = table.variables[factor]
         function = np.repeat(generators.owners[u.rows], lengths)
-        self._indptr = np.searchsorted(function, np.arange(self.count + 1))
+        self._indptr = starts_of(function, self.count)
         self._function = function
         order = np.argsort(self._symbols, kind="stable")
-        indptr = np.searchsorted(self._symbols[order], np.arange(symbols.size + 1))
+        indptr = starts_of(self._symbols, symbols.size)
         self._by_symbol = ModularMatrix.of(
             self._values[order], function[order], indptr, self.count, self.prime
         )
@@ -210,7 +210,7 @@ class _ChainRule:
         inner = np.flatnonzero(self._symbols >= self.first)
         batch = self._batch_of[self._function[inner]]
         inner = inner[np.argsort(batch, kind="stable")]
-        bounds = np.searchsorted(np.sort(batch), np.arange(len(self._batches) + 1))
+        bounds = starts_of(batch, len(self._batches))
         for start, end in zip(bounds, bounds[1:], strict=False):
             own = inner[start:end]
             np.add.at(result, self._function[own], result[self._symbols[own] - self.first])

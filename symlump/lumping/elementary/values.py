@@ -25,7 +25,7 @@ from symlump.ode.distinct import distinct
 from symlump.ode.exact import ExactArray, IntArray, difference, reduce_modulo
 from symlump.ode.functions.generators import Batch, Generators
 from symlump.ode.functions.polynomials import Polynomials
-from symlump.ode.monomials import Monomials, ranges
+from symlump.ode.monomials import Monomials, ranges, starts_of
 from symlump.ode.system import ODE
 
 
@@ -206,7 +206,7 @@ class ValueFingerprints(Fingerprints):
         """The monomials that contain each symbol, in compressed rows."""
         table = self._net.table
         order = np.argsort(table.variables, kind="stable")
-        indptr = np.searchsorted(table.variables[order], np.arange(self.symbols.size + 1))
+        indptr = starts_of(table.variables, self.symbols.size)
         return indptr, table.owners[order]
 
     def update(
@@ -261,7 +261,7 @@ class ValueFingerprints(Fingerprints):
             owner = net.generators.owners[row]
             batch = batch_numbers(net.generators)[owner]
             order = np.argsort(batch, kind="stable")
-            ends = np.searchsorted(batch[order], np.arange(len(net.batches) + 1))
+            ends = starts_of(batch, len(net.batches))
             for number in reversed(range(len(net.batches))):
                 own = order[ends[number] : ends[number + 1]]
                 np.add.at(reach, symbol[own], reach[net.count + owner[own]])

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from symlump.errors import InputError
 from symlump.ode.distinct import order_of
 from symlump.ode.exact import WORDS, IntArray, reduce_modulo
-from symlump.ode.monomials import ranges
+from symlump.ode.monomials import ranges, starts_of
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -72,7 +72,7 @@ class SmallRows:
         """The transposed matrix, again in compressed rows."""
         order = np.argsort(self.indices, kind="stable")
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-        indptr = np.searchsorted(self.indices[order], np.arange(self.shape[1] + 1))
+        indptr = starts_of(self.indices, self.shape[1])
         return SmallRows(self.data[order], rows[order], indptr, self.shape[::-1])
 
     def __matmul__(self, x: Residues) -> Residues:

@@ -1,4 +1,8 @@
-"""A right inverse of integer rows, and polynomials in what it gives, multiplied out in integers."""
+"""A right inverse of integer rows, and polynomials in what it gives, multiplied out in integers.
+
+A row with a column of its own gives that column; the few that have none are inverted together, on columns that
+are nobody's own.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The quotient of a small system, term by term in integers.
 
-As in :mod:`symlump.lumping.linear.quotient`, one x per y is enough. A row with a column of its own gives
-that column; the few that have none are inverted together, on columns that are nobody's own.
+As in :mod:`symlump.lumping.linear.quotient`, one x per y is enough.
 """
 
 from __future__ import annotations

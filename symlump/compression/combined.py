@@ -315,8 +315,7 @@ class CombinedPlan(NetworkPlan):
         if not self._has_samples:
             assumed = assume_inputs(self.network) if self._inputs is None else self._inputs
             return (), samples_of(assumed, self.network, seed=1)
-        grids = any(len(shape) > 1 for shape in self.network.shapes.values())
-        samples = samples_of(self._inputs, self.network, all_given=not grids)
+        samples = samples_of(self._inputs, self.network, all_given=True)
         if len(samples[0]) < _FEW:
             return samples, samples
         return samples, tuple(x[_EVERY - 1 :: _EVERY] for x in samples)

@@ -97,7 +97,7 @@ def samples_of(
         How many to draw from a distribution, and the most to take of given samples; by default 4096, and two
         for each unit of the widest layer if these are more, but fewer where values on grids are large.
     all_given : bool
-        Take all samples that are given, however many.
+        Take all samples that are given, however many, unless a value of the network has several axes.
 
     Raises
     ------
@@ -132,7 +132,8 @@ def samples_of(
     if not all(np.isfinite(a).all() for a in arrays):
         raise MethodError("inputs=… holds numbers that are not finite")
     most = count or max(sample_count(network), 4 * SAMPLES if not _grids(network) else 0)
-    if all_given or len(arrays[0]) <= most:
+    every = all_given and all(len(shape) < 2 for shape in network.shapes.values())
+    if every or len(arrays[0]) <= most:
         return tuple(arrays)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:most])
     return tuple(a[chosen] for a in arrays)

@@ -102,8 +102,7 @@ class Wanda(CompressionMethod):
         >>> plan.retain(0.75).network.layers[0].weight.tolist()
         [[1.0, 0.0], [0.0, 3.0]]
         """
-        grids = any(len(shape) > 1 for shape in network.shapes.values())
-        given = samples_of(self.inputs, network, all_given=not grids)
+        given = samples_of(self.inputs, network, all_given=True)
 
         def choose(budgets: tuple[int, ...]) -> tuple[list[Mask], float]:
             return prune_in_order(network, given, budgets, _pick)

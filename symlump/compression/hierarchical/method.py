@@ -185,8 +185,7 @@ class Hierarchical(CompressionMethod):
         """
         if self.inputs is None:
             return {}, {}
-        grids = any(len(shape) > 1 for shape in network.shapes.values())
-        samples = samples_of(self.inputs, network, all_given=not grids)
+        samples = samples_of(self.inputs, network, all_given=True)
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             values = forward(network, samples)
         arriving: dict[str, list[FloatArray]] = {}

@@ -173,8 +173,7 @@ def analyse(
             sigma2[i, j, : squares.shape[1]] = squares
             factors |= {alike[k][1:]: factor for k, factor in more.items()}
         sigma2 = sigma2[..., : int(np.count_nonzero(sigma2.any(axis=(0, 1))))]
-        tails = np.zeros((*areas.shape, sigma2.shape[2] + 1))
-        tails[..., :-1] = np.cumsum(sigma2[..., ::-1], axis=2)[..., ::-1]
+        tails = _tails(sigma2)
         tails += rest[..., None]
         levels.append(Level(sides, areas, exists, sigma2, tails, factors))
         rank = (tails > share * areas[..., None]).sum(axis=2)
@@ -336,8 +335,7 @@ def _values(
     With ``vectors`` these are the small blocks of low rank.
     """
     squares = _squares(blocks, limit)
-    tails = np.zeros((squares.shape[0], squares.shape[1] + 1))
-    tails[:, :-1] = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
+    tails = _tails(squares)
     keep = tails[:, :-1] > limit[:, None]
     rank = keep.sum(axis=1)
     found: dict[int, Factors] = {}
@@ -368,6 +366,13 @@ def _squares(blocks: FloatArray, limit: FloatArray) -> FloatArray:
     return squares
 
 
+def _tails(squares: FloatArray) -> FloatArray:
+    """Along the last axis, what is left of the sum from each rank on; 0 at the end."""
+    tails = np.zeros((*squares.shape[:-1], squares.shape[-1] + 1))
+    tails[..., :-1] = np.cumsum(squares[..., ::-1], axis=-1)[..., ::-1]
+    return tails
+
+
 def svd(matrix: FloatArray) -> Factors:
     """Thin singular value decomposition, of one matrix or of a stack."""
     try:
@@ -387,7 +392,7 @@ def svd(matrix: FloatArray) -> Factors:
 def _cut_off(factor: Factors, floor: float) -> tuple[Factors, float]:
     """Drop the singular values whose squares sum to at most the floor."""
     u, s, v = factor
-    tails = np.append(np.cumsum((s * s)[::-1])[::-1], 0.0)
+    tails = _tails(s * s)
     rank = int((tails > floor).sum())
     if rank == s.size:
         return factor, 0.0

@@ -15,6 +15,7 @@ from symlump.errors import MethodError
 from symlump.lumping.partition import Partition
 from symlump.lumping.refinement.field import Residues
 from symlump.lumping.tolerance.linkage import Linkage
+from symlump.ode.distinct import extent
 from symlump.ode.exact import ExactArray, FloatArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.functions.printing import symbol_text
@@ -97,7 +98,7 @@ class SignatureTerms:
         if codes is None or not codes.size:
             return None
         parts = [self.owners, self.keys, codes]
-        least, widths = zip(*map(_extent, parts), strict=True)
+        least, widths = zip(*map(extent, parts), strict=True)
         if sum(widths) > 63:
             return None
         packed = np.empty(codes.size, dtype=np.int64)
@@ -173,12 +174,6 @@ class SignatureTerms:
                 target, monomial = self.describe(key)
                 difference.setdefault(target, {})[monomial] = value
         return all(map(table.is_zero, difference.values()))
-
-
-def _extent(part: IntArray) -> tuple[int, int]:
-    """The least of some numbers, and how many bits there are above it."""
-    least = int(part.min())
-    return least, (int(part.max()) - least).bit_length()
 
 
 def _collect(

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from symlump.ode.exact import IntArray
 
 
+def extent(numbers: IntArray) -> tuple[int, int]:
+    """The least of some integers, one at least, and how many bits there are above it.
+
+    Examples
+    --------
+    >>> extent(np.array([-3, 5, 0]))
+    (-3, 4)
+    """
+    least = int(numbers.min())
+    return least, (int(numbers.max()) - least).bit_length()
+
+
 FEW = 1000  # where finding out how to sort takes longer than sorting
 
 
@@ -34,8 +46,8 @@ def order_of(keys: IntArray) -> IntArray:
     """
     if keys.size < FEW:
         return np.argsort(keys)
-    least, width = int(keys.min()), keys.size.bit_length()
-    if (int(keys.max()) - least).bit_length() + width > 63:
+    (least, bits), width = extent(keys), keys.size.bit_length()
+    if bits + width > 63:
         return np.argsort(keys)
     packed = keys.astype(np.int64)
     packed -= least

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from symlump.ode.distinct import FEW, distinct, order_of
+from symlump.ode.distinct import FEW, distinct, extent, order_of
 from symlump.ode.exact import FloatArray, IntArray, reduce_modulo
 
 _CHUNK = 1 << 15  # what is in flight then fits in the cache
@@ -219,10 +219,7 @@ def _order(columns: Sequence[IntArray]) -> IntArray:
     """
     if columns[0].size < FEW:
         return np.lexsort(columns[::-1])
-    least = [int(column.min()) for column in columns]
-    bits = [
-        (int(column.max()) - low).bit_length() for column, low in zip(columns, least, strict=True)
-    ]
+    least, bits = zip(*map(extent, columns), strict=True)
     if sum(bits) > 63:
         return np.lexsort(columns[::-1])
     key = np.zeros(columns[0].size, dtype=np.int64)

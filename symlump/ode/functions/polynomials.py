@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symlump.ode.distinct import distinct
+from symlump.ode.distinct import distinct, order_of
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.functions.algebra import Polynomial
 from symlump.ode.monomials import Monomials, ranges, starts_of
@@ -86,14 +86,11 @@ class Polynomials:
         coefficients: ExactArray,
     ) -> Polynomials:
         """Build from loose terms: equal ones are added exactly, zeros dropped."""
-        keys = rows * max(1, len(monomials)) + columns
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        fresh = np.ones(keys.size, dtype=bool)
-        np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
-        sums = coefficients.take(order).group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
-        keep = order[fresh][live := sums.nonzero()]
-        return cls(count, monomials, rows[keep], columns[keep], sums.take(live))
+        width = max(1, len(monomials))
+        keys = rows * width + columns
+        order = order_of(keys)
+        keys, sums = coefficients.take(order).sums_by(keys[order])
+        return cls(count, monomials, keys // width, keys % width, sums)
 
     @classmethod
     def stacked(cls, parts: Sequence[Polynomials]) -> Polynomials:

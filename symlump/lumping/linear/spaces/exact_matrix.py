@@ -12,8 +12,9 @@ from math import gcd, lcm
 import numpy as np
 from scipy import sparse
 
+from symlump.ode.distinct import order_of
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import ranges
+from symlump.ode.monomials import ranges, starts_of
 
 _SAFE = 2**62
 
@@ -48,16 +49,11 @@ class ExactMatrix:
         cls, rows: IntArray, columns: IntArray, values: ExactArray, shape: tuple[int, int]
     ) -> ExactMatrix:
         """Build from loose entries; equal positions are added exactly and zeros dropped."""
-        keys = rows * max(1, shape[1]) + columns
-        order = np.argsort(keys, kind="stable")
-        keys, values = keys[order], values.take(order)
-        fresh = np.ones(keys.size, dtype=bool)
-        np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
-        sums = values.group_sum(np.cumsum(fresh) - 1, int(fresh.sum()))
-        live = sums.nonzero()
-        keys = keys[fresh][live]
-        indptr = np.searchsorted(keys, np.arange(shape[0] + 1) * max(1, shape[1])).astype(np.int64)
-        return cls(indptr, keys % max(1, shape[1]), sums.take(live), shape[1])
+        width = max(1, shape[1])
+        keys = rows * width + columns
+        order = order_of(keys)
+        keys, sums = values.take(order).sums_by(keys[order])
+        return cls(starts_of(keys // width, shape[0]), keys % width, sums, shape[1])
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[int, Fraction | int]], width: int) -> ExactMatrix:

@@ -59,7 +59,7 @@ class PartialDerivatives:
         """Differentiate every term by every variable in it; the order is that of the terms."""
         table = ode.monomials
         reduced, reduced_of_factor = table.drop_one(np.arange(table.variables.size))
-        if table.linear:  # then nothing is gathered
+        if table.univariate:  # then nothing is gathered
             term: IntArray | slice = slice(None)
             factor = ode.columns
         else:

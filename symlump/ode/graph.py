@@ -62,7 +62,7 @@ def block_edges(ode: ODE, labels: IntArray) -> tuple[IntArray, IntArray]:
 def _occurrences(ode: ODE, terms: slice) -> tuple[IntArray, IntArray]:
     """Pairs (x, y) such that variable x occurs in one of some terms, which is of the equation of y."""
     table, rows, columns = ode.monomials, ode.rows[terms], ode.columns[terms]
-    if table.linear:
+    if table.univariate:
         return table.variables[columns], rows
     starts, lengths = table.indptr[columns], table.lengths[columns]
     return table.variables[ranges(starts, lengths)], np.repeat(rows, lengths)

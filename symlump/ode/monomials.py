@@ -52,8 +52,8 @@ class Monomials:
         return self.indptr[1:] - self.indptr[:-1]
 
     @cached_property
-    def linear(self) -> bool:
-        """True if every monomial is one variable, to any power: monomial m has factor m."""
+    def univariate(self) -> bool:
+        """True if every monomial is a power of one variable: monomial m has factor m."""
         return self.variables.size == len(self) and bool((self.lengths == 1).all())
 
     @cached_property

@@ -129,7 +129,7 @@ class ModularMatrix:
         return found
 
     def transposed_dot(self, x: Residues) -> Residues:
-        """The product of the transposed matrix with a vector of residues; nothing is transposed.
+        """The product of the transposed matrix with residues; a large one is transposed if no limb will do.
 
         Examples
         --------

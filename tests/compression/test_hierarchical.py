@@ -20,6 +20,7 @@ from symlump.compression.hierarchical.hlinear import (
 )
 from symlump.compression.hierarchical.weighted_fit import WeightedFit
 from symlump.errors import FailureError, MethodError
+from symlump.network.precision import PRECISIONS
 
 
 def smooth_network(width=48, seed=0):
@@ -66,6 +67,28 @@ def test_every_layer_keeps_the_bound(seed, tol, order):
         ]
     )
     assert np.linalg.norm(change) <= small.defect * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("tol", [1e-2, 1e-5, 1e-8])
+def test_bounds_are_of_the_numbers_that_are_stored(tol, dtype):
+    """Also where rounding the factors to the network's precision moves more than cutting them did."""
+    grid, precision = np.linspace(0, 1, 64), PRECISIONS[dtype]
+    weight = 100 / (1 + 30 * np.abs(np.subtract.outer(grid, grid)))  # not of the precision
+    network = Network.dense([weight, np.ones((1, 64))], dtype=dtype)
+    small = compress(network, Hierarchical(eps=tol, leaf_size=8))
+    matrix = small.reduction.matrices[0]
+    assert any(block.rank for block in matrix.blocks)
+    for block in matrix.blocks:
+        assert all(np.array_equal(precision.nearest(part, "p"), part) for part in block.parts)
+        gap = network.layers[0].weight[block.rows, block.columns] - block.to_dense()
+        assert np.linalg.norm(gap) <= block.error
+    error = np.linalg.norm(network.layers[0].weight - matrix.to_dense())
+    assert 0 < error <= matrix.error <= small.defect
+    # No more than one matrix and the other, not rounded, are apart, and what rounding moved.
+    before = HMatrix.from_dense(network.layers[0].weight, tol, leaf_size=8)
+    moved = np.linalg.norm(before.to_dense() - matrix.to_dense())
+    assert matrix.error <= (before.error + moved) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("share", [0.8, 0.3])

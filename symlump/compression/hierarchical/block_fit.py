@@ -10,6 +10,7 @@ import numpy as np
 
 from symlump.compression.hierarchical.block_choice import Factors, Leaf, Level, analyse, choose, svd
 from symlump.compression.hierarchical.cluster_tree import ClusterTree, Place, similarity_order
+from symlump.network.precision import Precision
 from symlump.network.saved.codings import multiply_out
 from symlump.ode.exact import FloatArray, IntArray
 
@@ -60,6 +61,16 @@ class Block:
     def to_dense(self) -> FloatArray:
         """The block, multiplied out."""
         return multiply_out(self.parts)
+
+    def in_precision(self, precision: Precision) -> tuple[Block, float]:
+        """The block with its numbers rounded to a format, and a bound of what that moved it by."""
+        parts = tuple(precision.nearest(part, "block") for part in self.parts)
+        if len(parts) == 2:
+            moved = product_error(self.to_dense(), *parts)
+        else:  # an exact difference, of which the norm is taken
+            (m, n), gap = self.shape, self.parts[0] - parts[0]
+            moved = product_error(gap, np.zeros((m, 0)), np.zeros((0, n)))
+        return replace(self, parts=parts, error=above(self.error + moved)), moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +170,7 @@ class Fit:
 
     def error(self, blocks: Sequence[Block]) -> float:
         """The proven bound of ‖W − Ŵ‖_F for some blocks."""
-        total = hypot(*(block.error for block in blocks))
-        return above(total * (1 + (len(blocks) + 4) * _EPS))
+        return total_error([block.error for block in blocks])
 
     def _norm(self, matrix: FloatArray) -> float:
         """The norm in which the tolerance is meant, of a matrix over 2^exponent."""
@@ -230,6 +240,11 @@ def even_exponent(matrix: FloatArray) -> int:
 def above(bound: float) -> float:
     """A little more than a sum that was rounded; 0 stays 0."""
     return nextafter(nextafter(bound, inf), inf) if bound > 0 else 0.0
+
+
+def total_error(errors: Sequence[float]) -> float:
+    """A bound of the Frobenius norm of blocks side by side, from bounds of theirs."""
+    return above(hypot(*errors) * (1 + (len(errors) + 4) * _EPS))
 
 
 def frobenius(matrix: FloatArray) -> float:

@@ -22,6 +22,7 @@ from symlump.compression.hierarchical.block_fit import (
     above,
     frobenius,
     product_rounding,
+    total_error,
 )
 from symlump.compression.hierarchical.cluster_tree import ClusterTree
 from symlump.compression.hierarchical.matrix_checks import (
@@ -234,7 +235,7 @@ class HMatrix:
         Returns
         -------
         HMatrix
-            Its bound is that of the matrix before.
+            Its bound is larger by one of what that moved.
 
         Raises
         ------
@@ -248,11 +249,11 @@ class HMatrix:
         >>> w.to_dense().tolist()
         [[0.10009765625]]
         """
-        blocks = tuple(
-            replace(b, parts=tuple(precision.nearest(part, "block") for part in b.parts))
-            for b in self.blocks
-        )
-        return replace(self, blocks=blocks)
+        if precision.name == "float64":
+            return self
+        pairs = [b.in_precision(precision) for b in self.blocks]
+        blocks, moved = tuple(b for b, _ in pairs), total_error([gap for _, gap in pairs])
+        return replace(self, blocks=blocks, error=above(self.error + moved))
 
     def __matmul__(self, other: npt.ArrayLike) -> FloatArray:
         """Ŵ·x for a vector or the columns of a matrix."""

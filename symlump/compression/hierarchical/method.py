@@ -85,7 +85,8 @@ def dense_layers(network: Network) -> list[Affine]:
 class Hierarchical(CompressionMethod):
     """Store each dense layer's weights block by block, dense or of low rank, within a relative error.
 
-    ‖W − Ŵ‖_F ≤ ε·‖W‖_F for every layer, guaranteed (see :class:`symlump.HMatrix`). With ``inputs`` the
+    ‖W − Ŵ‖_F ≤ ε·‖W‖_F for every layer, guaranteed (see :class:`symlump.HMatrix`) before what is stored is
+    rounded to the network's own precision; the bounds of ``matrices`` count that in. With ``inputs`` the
     error is the root mean square change of the layer's pre-activations over these inputs, relative to
     that of the pre-activations about their mean; the biases then take up the mean change (a layer without
     bias has no mean taken off). Biases are kept and counted, and so are convolutions, as they are: the report

@@ -53,7 +53,7 @@ _IR_VERSION = 9  # of opset 20
 def write_onnx(
     network: Network | RecurrentNetwork, path: str | Path, *, packed: bool = False
 ) -> None:
-    """Write a network as an ONNX file (opset 20), whole or not at all.
+    """Write a network as an ONNX file (opset 20, or 21 if packed so), whole or not at all.
 
     The number of samples stays open. Weights are float or double, as the network's dtype says; inputs and
     outputs that are whole numbers stay so, and all keep the names of the file that they came from. Recurrent
@@ -66,8 +66,9 @@ def write_onnx(
         With the suffix .onnx.
     packed : bool
         Store weights that are whole numbers times steps, as :class:`symlump.Quantize` makes them, as such, in
-        4, 8 or 16 bits each (beside operators left untouched, 8 only), with a DequantizeLinear that gives them
-        back exactly. Others stay as they are, for runtimes take no sparse weights.
+        4, 8 or 16 bits each (4 and 16 in opset 21; beside operators left untouched, 8 only), with a
+        DequantizeLinear that gives them back exactly. Others stay as they are, for runtimes take no sparse
+        weights.
 
     Raises
     ------

@@ -5,11 +5,9 @@ The networks are dense ones, trained here on images of digits; a size is a share
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -17,6 +15,8 @@ import numpy as np
 import torch
 
 from symlump.bench.forward_time import times_in_turns
+from symlump.bench.kept.rows import csv_of as table_of_text
+from symlump.bench.kept.rows import rows_of as read_rows
 from symlump.bench.published.trained import read_digits
 from symlump.bench.ranks import mean_ranks
 from symlump.bench.train import multilayer, one_thread, train
@@ -235,17 +235,15 @@ def _file_size(write: Callable[[Path], None]) -> int:
 
 def csv_of(rows: Sequence[BudgetRow]) -> str:
     """The rows as a table of text, from which :func:`rows_of` reads them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in fields(BudgetRow)])
-    for row in rows:
-        values = replace(
+    rounded = [
+        replace(
             row,
             right=None if row.right is None else round(row.right, 3),
             share=None if row.share is None else round(row.share, 4),
         )
-        writer.writerow(["" if value is None else value for value in asdict(values).values()])
-    return text.getvalue()
+        for row in rows
+    ]
+    return table_of_text(BudgetRow, rounded)
 
 
 def rows_of(text: str) -> list[BudgetRow]:
@@ -262,20 +260,7 @@ def rows_of(text: str) -> list[BudgetRow]:
     >>> rows_of(csv_of(rows)) == rows
     True
     """
-    try:
-        return [
-            BudgetRow(
-                line["table"],
-                float(line["budget"]),
-                line["method"],
-                int(line["seed"]),
-                float(line["right"]) if line["right"] else None,
-                float(line["share"]) if line["share"] else None,
-            )
-            for line in csv.DictReader(io.StringIO(text))
-        ]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise FileFormatError(f"these are no rows of bench budgets: {error}") from None
+    return read_rows(BudgetRow, text, "bench budgets")
 
 
 def markdown(rows: Sequence[BudgetRow]) -> str:

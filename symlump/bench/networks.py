@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.bench.kept.table import KeptTable
 from symlump.bench.speed.rows import apart, time_call
 from symlump.memory import peak_memory, resident_memory
 
@@ -197,3 +198,6 @@ def cells(row: WideRow) -> tuple[str, ...]:
         f"{row.peak:.1f}",
         row.yardstick,
     )
+
+
+TABLE = KeptTable("networks", WideRow, HEADER, cells, ("what", "width"))

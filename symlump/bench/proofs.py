@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from symlump.bench.kept.table import KeptTable
+
 _CHECK = """
 import gc, json, runpy, sys, time
 checker, path = sys.argv[1:]
@@ -126,3 +128,5 @@ HEADER = (
     "peak MB",
     "coarsest",
 )
+
+TABLE = KeptTable("proofs", ProofRow, HEADER, cells, ("system",))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from symlump.bench.kept.table import KeptTable
 from symlump.errors import FailureError
 
 if TYPE_CHECKING:
@@ -179,3 +180,6 @@ def cells(row: RationalRow) -> tuple[str, ...]:
         f"{row.times_loading:.0f}",
         "yes" if row.reached else "no",
     )
+
+
+TABLE = KeptTable("rational", RationalRow, HEADER, cells, ("direction", "variables"), ("reached",))

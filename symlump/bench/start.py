@@ -8,13 +8,14 @@ repetitions: other work on the machine only ever adds to it.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from symlump.bench.kept.table import KeptTable
 
 MODEL = """\
 begin model small
@@ -47,6 +48,15 @@ class Branch(nn.Module):
 """
 _EXPORTED = _GRAPH + "torch.export.export(Branch(), (torch.zeros(2, 4),), strict=False)"
 _REDUCED = _GRAPH + "import symlump as sl; sl.compress(Branch(), sl.AFDE(eps=0.1))"
+#: A process takes over the peak of the one that starts it, so that has to be a small one.
+_START = """
+import os, sys
+started = os.spawnv(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
+_, status, used = os.wait4(started, 0)
+with open(sys.argv[1], "w") as file:
+    print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=file)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,8 @@ class StartRow:
     reach : float
         The target: a ratio, or with ``seconds_more`` how many seconds above the yardstick.
     seconds_more : bool
+    peak : float
+        Memory at its peak, in MB.
     """
 
     what: str
@@ -72,6 +84,7 @@ class StartRow:
     spread: float
     reach: float
     seconds_more: bool = False
+    peak: float = 0.0
 
     @property
     def measured(self) -> float:
@@ -126,21 +139,44 @@ def measure(quick: bool = False, step: Callable[[int, str], None] | None = None)
             times: list[float] = []
             plain: list[float] = []
             for _ in range(4 if quick or more else 10):
-                plain.append(_seconds(["-c", alone]))
-                times.append(_seconds(arguments))
+                plain.append(_watched(["-c", alone])[0])
+                seconds, peak = _watched(arguments)
+                times.append(seconds)
             del plain[0], times[0]  # Python may have compiled something
             spread = max(times) / min(times)
-            rows.append(StartRow(what, min(times), yardstick, min(plain), spread, reach, more))
+            rows.append(
+                StartRow(what, min(times), yardstick, min(plain), spread, reach, more, peak)
+            )
     return rows
 
 
-def _seconds(arguments: list[str]) -> float:
-    """Time of the processor that a Python program takes, from its start to its end."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _watched(arguments: list[str]) -> tuple[float, float]:
+    """Seconds of the processor that a Python program takes, from its start to its end, and MB at its peak."""
     # Compiled files are kept, as where a package is installed.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    subprocess.run(
-        [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=environment
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "told"
+        command = [sys.executable, "-I", "-S", "-c", _START, str(told), sys.executable, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+        seconds, peak = map(float, told.read_text().split())
+    return seconds, peak * (1 if sys.platform == "darwin" else 1024) / 2**20
+
+
+HEADER = ("what", "seconds", "measured", "target", "reached", "yardstick", "max/min", "peak MB")
+
+
+def cells(row: StartRow) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        row.what,
+        f"{row.seconds:.2f}",
+        f"+{row.measured:.2f} s" if row.seconds_more else f"{row.measured:.1f} ×",
+        f"≤ +{row.reach:g} s" if row.seconds_more else f"≤ {row.reach:g} ×",
+        "yes" if row.reached else "no",
+        f"{row.yardstick}, {row.yardstick_seconds:.3f} s",
+        f"{row.spread:.2f}",
+        f"{row.peak:.0f}",
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+TABLE = KeptTable("start", StartRow, HEADER, cells, ("what",), ("measured", "reached"))

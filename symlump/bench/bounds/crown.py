@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from symlump.bench.kept.table import KeptTable
 from symlump.memory import peak_memory, resident_memory
 from symlump.ode.exact import FloatArray
 
@@ -200,3 +201,6 @@ def cells(row: CrownRow) -> tuple[str, ...]:
         f"{row.spread:.2f}",
         f"{row.peak:.0f}",
     )
+
+
+TABLE = KeptTable("bounds", CrownRow, HEADER, cells, ("width",))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from symlump.bench.kept.table import KeptTable
 from symlump.bench.speed.readers import write_planted_chain, write_reactions
 from symlump.bench.speed.rows import apart, median_time, time_call
 from symlump.bench.speed.stored import Made, backward_system, chain_with_label, made_apart
@@ -139,3 +140,20 @@ TASKS: Mapping[str, tuple[Callable[[int], tuple[float, float]], int, int]] = {
     "tra": (chain_read, 50_000, 1_000),
     "reactions": (reactions_read, 50_000, 1_000),
 }
+
+HEADER = ("task", "size", "seconds", "time ~ n^", "MB", "memory ~ n^")
+
+
+def cells(row: GrowthRow) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        row.task,
+        str(row.size),
+        f"{row.seconds:.3g}",
+        "" if row.time_exponent is None else f"{row.time_exponent:.2f}",
+        f"{row.megabytes:.0f}",
+        "" if row.memory_exponent is None else f"{row.memory_exponent:.2f}",
+    )
+
+
+TABLE = KeptTable("growth", GrowthRow, HEADER, cells, ("task", "size"))

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from symlump.bench.kept.table import KeptTable
 from symlump.memory import peak_memory
 
 Asked = ParamSpec("Asked")
@@ -47,6 +48,8 @@ class EngineRow:
         The largest ratio of the repetitions over the smallest.
     judged : bool
         Whether the target is meant for this size.
+    name : str
+        Of the row, as ``--rows`` has it.
     """
 
     what: str
@@ -59,6 +62,7 @@ class EngineRow:
     peak_mb: int = 0
     spread: float = 1.0
     judged: bool = True
+    name: str = ""
 
     @property
     def reached(self) -> bool | None:
@@ -106,8 +110,8 @@ def measure(rows: Rows, name: str, quick: bool = False) -> EngineRow:
     """Measure one row in fresh processes; a small size, once, is judged by no target."""
     function, full, small = rows[name]
     if quick:
-        return replace(apart(with_peak, function, small), judged=False)
-    found = [apart(with_peak, function, full) for _ in range(REPETITIONS)]
+        return replace(apart(with_peak, function, small), judged=False, name=name)
+    found = [replace(apart(with_peak, function, full), name=name) for _ in range(REPETITIONS)]
     found.sort(key=lambda row: row.seconds if row.ratio is None else row.ratio)
     middle, least, most = found[len(found) // 2], found[0], found[-1]
     if least.ratio is None or most.ratio is None:
@@ -127,3 +131,33 @@ def with_peak(function: Callable[..., EngineRow], *arguments: object) -> EngineR
     """The row with the peak memory of this process."""
     row = function(*arguments)
     return replace(row, peak_mb=row.peak_mb or round(peak_memory() / 2**20))
+
+
+HEADER = (
+    "what",
+    "seconds",
+    "measured",
+    "target",
+    "reached",
+    "max/min",
+    "peak MB",
+    "yardstick",
+)
+
+
+def cells(row: EngineRow) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        row.what,
+        f"{row.seconds:.3g}",
+        "–" if row.ratio is None else f"{row.ratio:.3g} {row.unit}",
+        f"{'≤' if row.at_most else '≥'} {row.reach:.3g}",
+        {True: "yes", False: "no", None: "–"}[row.reached],
+        f"{row.spread:.2f}",
+        str(row.peak_mb),
+        row.yardstick,
+    )
+
+
+ENGINE = KeptTable("engine", EngineRow, HEADER, cells, ("name",), ("reached",))
+READERS = KeptTable("readers", EngineRow, HEADER, cells, ("name",), ("reached",))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from symlump.bench.kept.table import KeptTable
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 from symlump.datasets.systems import h_tree
@@ -114,3 +115,24 @@ def _seconds(work: Callable[[], Any]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+#: What a sweep should cost at most, in compressions.
+REACH = 2.0
+HEADER = ("subject", "method", "20 tolerances", "one, s", "measured", "target", "reached")
+
+
+def cells(row: TimedSweep) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        row.subject,
+        row.method,
+        row.spacing,
+        f"{row.one:.3g}",
+        f"{row.ratio:.2f} ×",
+        f"≤ {REACH:g}",
+        "yes" if row.ratio <= REACH else "no",
+    )
+
+
+TABLE = KeptTable("sweeps", TimedSweep, HEADER, cells, ("subject", "method", "spacing"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from statistics import median
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import refuse
+from symlump.cli.bench.speed.measured import Measured, add_output
 from symlump.progress import bar, working
 
 DESCRIPTION = """\
@@ -29,17 +30,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--width", type=int, metavar="N", help="with --crown: of them (default: 64, 256 and 1024)"
     )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Run the experiment."""
     from symlump.bench.bounds import chains, graphs
-    from symlump.errors import MethodError
 
     if options.crown:
         return _beside_crown(options)
-    if options.width is not None:
-        raise MethodError("--width is for --crown")
+    refuse(options, {"width": None, "output": None}, "is for --crown")
     kind = graphs if options.graphs else chains
     models = _MODELS if options.models is None else options.models
     samples = _SAMPLES if options.samples is None else options.samples
@@ -62,9 +62,8 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _beside_crown(options: argparse.Namespace) -> Answer:
-    from symlump.bench.bounds.crown import HEADER, WIDTHS, CrownRow, cells, measure
+    from symlump.bench.bounds.crown import TABLE, WIDTHS, measure
     from symlump.errors import MethodError
-    from symlump.tables import table_text
 
     if options.graphs or options.models is not None or options.samples is not None:
         raise MethodError(
@@ -73,12 +72,9 @@ def _beside_crown(options: argparse.Namespace) -> Answer:
     widths = WIDTHS if options.width is None else (options.width,)
     if min(widths) < 4:
         raise MethodError(f"--width {options.width}: give 4 or more")
-    rows: list[CrownRow] = []
+    measured = Measured(options, TABLE)
     with bar("bounding", len(widths)) as step:
-        for row in measure(widths, options.seed):
-            rows.append(row)
-            step(len(rows), f"width {row.width}")
-    return Answer(
-        lambda: [asdict(row) for row in rows],
-        lambda: table_text(HEADER, [cells(row) for row in rows]),
-    )
+        for done, row in enumerate(measure(widths, options.seed), start=1):
+            measured.add(row)
+            step(done, f"width {row.width}")
+    return measured.answer()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from symlump.cli.answer import Answer
+from symlump.cli.arguments import refuse
 from symlump.cli.bench import (
     afde,
     anneal,
@@ -28,7 +29,8 @@ from symlump.cli.bench import (
     transformer,
 )
 from symlump.cli.bench.digits import budgets
-from symlump.cli.bench.speed import growth, rows, start
+from symlump.cli.bench.speed import growth, measured, rows, start
+from symlump.cli.bench.speed.measured import Measured, add_output
 from symlump.cli.parser import Parser
 from symlump.progress import bar
 
@@ -78,6 +80,7 @@ def fill(parser: Parser) -> None:
 def _common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds, not minutes")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    add_output(parser)
 
 
 def _networks_options(parser: argparse.ArgumentParser) -> None:
@@ -91,25 +94,21 @@ def _networks_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _networks(options: argparse.Namespace) -> Answer:
-    from symlump.bench.networks import HEADER, WIDTHS, WideRow, cells, measure, tasks
+    from symlump.bench.networks import TABLE, WIDTHS, measure, tasks
     from symlump.errors import MethodError
-    from symlump.tables import table_text
 
     widths = WIDTHS[: 1 if options.quick else None] if options.width is None else (options.width,)
     if min(widths) < 2:
         raise MethodError(f"--width {options.width}: give 2 or more")
     if not 0 < options.retain <= 1:
         raise MethodError(f"--retain {options.retain:g}: a share is above 0, and 1 at most")
-    rows: list[WideRow] = []
+    found = Measured(options, TABLE)
     chosen = tasks(widths, options.retain)
     with bar("measuring", len(chosen)) as step:
-        for row in measure(chosen):
-            rows.append(row)
-            step(len(rows), f"{row.what} at width {row.width}")
-    return Answer(
-        lambda: [asdict(row) for row in rows],
-        lambda: table_text(HEADER, [cells(row) for row in rows]),
-    )
+        for done, row in enumerate(measure(chosen), start=1):
+            found.add(row)
+            step(done, f"{row.what} at width {row.width}")
+    return found.answer()
 
 
 def _proofs_options(parser: argparse.ArgumentParser) -> None:
@@ -128,40 +127,34 @@ def _proofs_options(parser: argparse.ArgumentParser) -> None:
 
 def _proofs(options: argparse.Namespace) -> Answer:
     if options.coq:
+        refuse(options, {"output": None}, "is for bench proofs without --coq")
         return coq_proofs.run(options)
     if options.models is not None:
         from symlump.errors import MethodError
 
         raise MethodError("--models goes with --coq")
-    from symlump.bench.proofs import HEADER, cells, measure, systems
-    from symlump.tables import table_text
+    from symlump.bench.proofs import TABLE, measure, systems
 
     chosen = systems(options.quick)
-    rows = []
+    found = Measured(options, TABLE)
     with bar("certificates", len(chosen)) as step:
         for done, (family, size) in enumerate(chosen, start=1):
-            rows.append(measure(family, size))
-            step(done, rows[-1].system)
-    return Answer(
-        lambda: [asdict(row) for row in rows],
-        lambda: table_text(HEADER, [cells(row) for row in rows]),
-    )
+            row = measure(family, size)
+            found.add(row)
+            step(done, row.system)
+    return found.answer()
 
 
 def _rational(options: argparse.Namespace) -> Answer:
-    from symlump.bench.rational import HEADER, cells, measure, sizes
-    from symlump.tables import table_text
+    from symlump.bench.rational import TABLE, measure, sizes
 
     chosen = sizes(options.quick)
-    rows = []
+    found = Measured(options, TABLE)
     with bar("quotients", len(chosen)) as step:
         for done, (direction, variables) in enumerate(chosen, start=1):
-            rows.append(measure(direction, variables))
+            found.add(measure(direction, variables))
             step(done, f"{direction}, {variables} variables")
-    return Answer(
-        lambda: [asdict(row) | {"reached": row.reached} for row in rows],
-        lambda: table_text(HEADER, [cells(row) for row in rows]),
-    )
+    return found.answer()
 
 
 #: Experiments by name; a new one is one line here.
@@ -205,7 +198,7 @@ EXPERIMENTS = (
     Experiment(
         "start",
         "how soon the command line and the library answer, against Python and torch alone",
-        _common_options,
+        start.add_options,
         start.run,
     ),
     Experiment(
@@ -332,6 +325,13 @@ EXPERIMENTS = (
         "storage of hierarchical matrices against their size",
         pinn.add_hmatrix_options,
         pinn.run_hmatrix,
+    ),
+    Experiment(
+        "measured",
+        "nothing; write the page of what was measured from the rows that --output kept",
+        measured.add_options,
+        measured.run,
+        measured.DESCRIPTION,
     ),
     Experiment(
         "all",

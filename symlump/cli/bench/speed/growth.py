@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from symlump.cli.answer import Answer
+from symlump.cli.bench.speed.measured import Measured, add_output
 from symlump.cli.bench.speed.rows import choose_rows
 from symlump.progress import bar
-
-_HEADER = ("task", "size", "seconds", "time ~ n^", "MB", "memory ~ n^")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,28 +17,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", metavar="A,B,…", help="only these: forward, backward, chain, tra, reactions"
     )
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> Answer:
     """Measure, and print the rows."""
-    from symlump.bench.speed.growth import TASKS, GrowthRow, measure
-    from symlump.tables import table_text
+    from symlump.bench.speed.growth import TABLE, TASKS, measure
 
-    rows: list[GrowthRow] = []
     names = choose_rows(options.rows, TASKS)
+    measured = Measured(options, TABLE)
     with bar("growing", len(names)) as step:
         for done, name in enumerate(names):
             step(done, name)
-            rows += measure(name, options.quick)
-    cells = [
-        (
-            row.task,
-            str(row.size),
-            f"{row.seconds:.3g}",
-            "" if row.time_exponent is None else f"{row.time_exponent:.2f}",
-            f"{row.megabytes:.0f}",
-            "" if row.memory_exponent is None else f"{row.memory_exponent:.2f}",
-        )
-        for row in rows
-    ]
-    return Answer(lambda: [asdict(row) for row in rows], lambda: table_text(_HEADER, cells))
+            for row in measure(name, options.quick):
+                measured.add(row)
+    return measured.answer()

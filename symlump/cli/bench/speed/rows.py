@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from symlump.cli.answer import Answer
 from symlump.cli.arguments import names as comma_separated
+from symlump.cli.bench.speed.measured import Measured, add_output
 from symlump.progress import bar
 from symlump.suggest import did_you_mean
 
 if TYPE_CHECKING:
+    from symlump.bench.kept.table import KeptTable
     from symlump.bench.speed.rows import EngineRow, Rows
-
-_HEADER = (
-    "what",
-    "seconds",
-    "measured",
-    "target",
-    "reached",
-    "max/min",
-    "peak MB",
-    "yardstick",
-)
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -45,34 +35,35 @@ def _add_options(parser: argparse.ArgumentParser, names: str) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--rows", metavar="A,B,…", help=f"only these rows: {names}")
+    add_output(parser)
 
 
 def run_engine(options: argparse.Namespace) -> Answer:
     """Measure the engine."""
     from symlump.bench.speed.engine import ROWS
+    from symlump.bench.speed.rows import ENGINE
 
-    return _run(options, ROWS)
+    return _run(options, ROWS, ENGINE)
 
 
 def run_readers(options: argparse.Namespace) -> Answer:
     """Measure the readers."""
     from symlump.bench.speed.readers import ROWS
+    from symlump.bench.speed.rows import READERS
 
-    return _run(options, ROWS)
+    return _run(options, ROWS, READERS)
 
 
-def _run(options: argparse.Namespace, all_rows: Rows) -> Answer:
+def _run(options: argparse.Namespace, all_rows: Rows, table: KeptTable[EngineRow]) -> Answer:
     from symlump.bench.speed.rows import measure
 
-    rows: list[EngineRow] = []
     names = choose_rows(options.rows, all_rows)
+    measured = Measured(options, table)
     with bar("measuring", len(names)) as step:
-        for name in names:
-            step(len(rows), name)
-            rows.append(measure(all_rows, name, options.quick))
-    return Answer(
-        lambda: [asdict(row) | {"reached": row.reached} for row in rows], lambda: _table(rows)
-    )
+        for done, name in enumerate(names):
+            step(done, name)
+            measured.add(measure(all_rows, name, options.quick))
+    return measured.answer()
 
 
 def choose_rows(asked: str | None, known: Mapping[str, object]) -> list[str]:
@@ -91,22 +82,3 @@ def choose_rows(asked: str | None, known: Mapping[str, object]) -> list[str]:
             meant = did_you_mean(name, known, "choose from ")
             raise MethodError(f"--rows: there is no row {name!r}{meant}{', '.join(known)}")
     return names
-
-
-def _table(rows: list[EngineRow]) -> str:
-    from symlump.tables import table_text
-
-    cells = [
-        (
-            row.what,
-            f"{row.seconds:.3g}",
-            "–" if row.ratio is None else f"{row.ratio:.3g} {row.unit}",
-            f"{'≤' if row.at_most else '≥'} {row.reach:.3g}",
-            {True: "yes", False: "no", None: "–"}[row.reached],
-            f"{row.spread:.2f}",
-            str(row.peak_mb),
-            row.yardstick,
-        )
-        for row in rows
-    ]
-    return table_text(_HEADER, cells)

@@ -1,0 +1,1 @@
+"""Rows of experiments, kept as text in a folder."""

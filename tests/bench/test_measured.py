@@ -1,0 +1,126 @@
+"""Rows of experiments are kept beside a page, and its tables are theirs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from symlump.bench.kept.table import Origin
+from symlump.bench.measured.page import MISSES, TABLES, page
+from symlump.bench.proofs import ProofRow
+from symlump.bench.rational import RationalRow
+from symlump.bench.speed.rows import EngineRow
+from symlump.cli.main import main
+from symlump.errors import FileFormatError
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+HERE = Origin("symlump bench engine --rows a,b", 0.25)
+
+
+def engine_row(name, ratio, **changes):
+    return EngineRow(f"task {name}", 1.5, "a sort", ratio, "×", 1.0, name=name, **changes)
+
+
+@pytest.mark.parametrize("name", ["look-up/measured.md", "learn/bounds-networks.md"])
+def test_pages_have_the_tables_of_the_rows_beside_them(name):
+    """``symlump bench measured PAGE --from docs/look-up/measured`` writes them anew."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    assert "<!-- measured " in text
+    assert page(DOCS / "look-up" / "measured", text) == text
+
+
+def test_every_table_is_on_the_page():
+    text = (DOCS / "look-up" / "measured.md").read_text(encoding="utf-8")
+    for name in (MISSES, *TABLES):
+        assert text.count(f"<!-- measured {name} -->\n") == 1, name
+
+
+def test_rows_of_this_issue_are_kept():
+    """What a table has to show is not left out of it."""
+    folder = DOCS / "look-up" / "measured"
+    kept = {name: [row for _, row in table.kept(folder)] for name, table in TABLES.items()}
+    engine = {"forward", "forward-proved", "backward", "markov", "chain", "tolerance"}
+    storm = {"storm-10000", "storm-100000", "storm-400000", "storm-quotient", "storm-memory"}
+    assert engine | storm <= {row.name for row in kept["engine"]}
+    assert {row.width for row in kept["networks"]} == {256, 512, 1024, 2048}
+    assert {row.width for row in kept["bounds"]} == {64, 256, 1024}
+    assert len(kept["start"]) == 4 and len(kept["readers"]) >= 5
+    for task in {row.task for row in kept["growth"]}:
+        sizes = [row.size for row in kept["growth"] if row.task == task]
+        assert [size / sizes[0] for size in sizes] == [1, 2, 4, 8]
+    assert all(row.judged for row in kept["engine"] + kept["readers"])
+
+
+def test_a_row_takes_the_place_of_the_one_before(tmp_path):
+    table = TABLES["engine"]
+    for name, ratio in (("a", 0.5), ("b", 3.0), ("a", 0.25), ("c", None)):
+        table.keep(tmp_path, engine_row(name, ratio, at_most=name != "b"), HERE)
+    (a, b, c) = table.kept(tmp_path)
+    assert (a[0], a[1]) == (HERE, engine_row("a", 0.25))
+    assert b[1] == engine_row("b", 3.0, at_most=False) and c[1].ratio is None
+
+
+def test_numbers_texts_and_dicts_come_back(tmp_path):
+    rational = RationalRow("back, ward", 3, 4, 5, {"find": 0.5, "load": 2.0}, {"find": 0.25})
+    proof = ProofRow("3 sites", 1, 2, 3, 4, 0.5, 1.5, 2.5, 3.5, 20.0, False)
+    for name, row in (("rational", rational), ("proofs", proof)):
+        TABLES[name].keep(tmp_path, row, Origin("x", None))
+        assert TABLES[name].kept(tmp_path) == [(Origin("x", None), row)]
+
+
+def test_misses_are_marked_and_listed(tmp_path):
+    table = TABLES["engine"]
+    judged = {"small": {"judged": False}, "slow": {}, "fast": {}, "rate": {"at_most": False}}
+    for name, ratio in (("fast", 0.5), ("slow", 3.0), ("small", 9.0), ("rate", 0.5)):
+        table.keep(tmp_path, engine_row(name, ratio, **judged[name]), HERE)
+    text = page(tmp_path)
+    lines = {line.split()[1]: line for line in text.splitlines() if line.startswith("task ")}
+    marked = {name for name, line in lines.items() if line.endswith("← missed")}
+    assert set(lines) == set(judged) and marked == {"slow", "rate"}
+    assert "- `engine`, slow: 3 ×, target ≤ 1\n" in text and "≥ 1\n" in text
+    assert "2 of 3 targets are missed." in text
+    assert "By `symlump bench engine --rows a,b`; load of the machine 0.2 to 0.2." in text
+    assert page(tmp_path, text) == text
+    old = text.replace("slow", "other").replace("## Engine", "Words stay.")
+    assert "Words stay." in page(tmp_path, old) and "other" not in page(tmp_path, old)
+
+
+def test_what_does_not_fit_is_said(tmp_path):
+    with pytest.raises(FileFormatError, match="has no rows"):
+        page(tmp_path)
+    TABLES["engine"].keep(tmp_path, engine_row("a", 1.0), HERE)
+    place = "<!-- measured {} -->\n<!-- end -->\n"
+    with pytest.raises(FileFormatError, match="'engin'; there are misses, engine"):
+        page(tmp_path, place.format("engin"))
+    with pytest.raises(FileFormatError, match="symlump bench readers --output"):
+        page(tmp_path, place.format("readers"))
+    with pytest.raises(FileFormatError, match=r"no place for .*engine\.csv: add"):
+        page(tmp_path, place.format("misses"))
+    assert "task a" in page(tmp_path, place.format("engine"))
+    (tmp_path / "engine.csv").write_text("command,load,what\nx,,y\n")
+    with pytest.raises(FileFormatError, match=r"no rows of bench engine, as .*engine\.csv"):
+        page(tmp_path)
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    folder = tmp_path / "measured"
+    command = ["bench", "bounds", "--crown", "--width", "8"]
+    assert main([*command, "--output", str(folder), "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    ((origin, row),) = TABLES["bounds"].kept(folder)
+    assert origin.command == "symlump bench bounds --crown --width 8"
+    assert row.width == 8 and row.bound == pytest.approx(shown["bound"], rel=1e-5)
+    name = str(tmp_path / "measured.md")
+    assert main(["bench", "measured", name]) == 0
+    text = Path(name).read_text(encoding="utf-8")
+    assert text == page(folder) and "## Bounds" in text
+    assert main(["bench", "measured", name, "--from", str(tmp_path)]) == 2
+    assert Path(name).read_text(encoding="utf-8") == text
+    for wrong, says in (
+        (["bench", "growth", "--quick", "-o", str(folder)], "--quick is a first impression"),
+        (["bench", "bounds", "-o", str(folder)], "--output is for --crown"),
+        (["bench", "proofs", "--coq", "-o", str(folder)], "--output is for"),
+    ):
+        capsys.readouterr()
+        assert main(wrong) == 2
+        assert says in capsys.readouterr().err

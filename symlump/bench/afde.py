@@ -139,7 +139,7 @@ def evaluate(
             {
                 "training": job.description,
                 "method": method,
-                "shares": list(plan.shares),
+                "share": share,
                 "steps": plan.steps,
                 "bound": BOUND_SAMPLES if plan.bound else 0,
             },
@@ -150,10 +150,11 @@ def evaluate(
         if not METHODS[method].slow
         or (job.description["activation"], tuple(job.description["hidden"]))
         == plan.architectures[0]
+        for share in plan.shares
     ]
     measured = run(
         measuring,
-        check=lambda job, rows: check_measured(job.description, rows),
+        check=lambda job, row: check_measured(job.description, row),
         step=_named(step, "compressing", len(measuring)),
     )
     return _rows(measuring, measured)
@@ -167,26 +168,25 @@ def _named(
     return lambda done, remark: step(phase, done, total, remark)
 
 
-def _rows(jobs: Sequence[Job], results: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _rows(jobs: Sequence[Job], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for job, measured in zip(jobs, results, strict=True):
+    for job, row in zip(jobs, results, strict=True):
         training, trained = job.description["training"], job.extra["trained"]
-        for row in measured:
-            rows.append(
-                {
-                    "dataset": training["dataset"],
-                    "activation": training["activation"],
-                    "hidden": "-".join(map(str, training["hidden"])),
-                    "seed": training["seed"],
-                    "method": job.description["method"],
-                    "mse_base": trained["mse"],
-                    "variance": trained["variance"],
-                    "mse_tuned": None,
-                    "retained_parameters": None,
-                    "eps": None,
-                    "seconds": None,
-                    "reason": "",
-                    **row,
-                }
-            )
+        rows.append(
+            {
+                "dataset": training["dataset"],
+                "activation": training["activation"],
+                "hidden": "-".join(map(str, training["hidden"])),
+                "seed": training["seed"],
+                "method": job.description["method"],
+                "mse_base": trained["mse"],
+                "variance": trained["variance"],
+                "mse_tuned": None,
+                "retained_parameters": None,
+                "eps": None,
+                "seconds": None,
+                "reason": "",
+                **row,
+            }
+        )
     return rows

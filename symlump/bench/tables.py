@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symlump.bench.ranks import LEVEL, ranks_table
+from symlump.bench.compared.ranks import LEVEL, ranks_table
 from symlump.bench.tasks import METHODS, PRUNING, REFITTED, SOURCES
 from symlump.ode.notation import count_text
 

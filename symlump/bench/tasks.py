@@ -208,7 +208,7 @@ def training_description(
 @one_thread()
 def train_network(description: dict[str, Any], folder: str | None = None) -> dict[str, Any]:
     """Train; the result holds the weights and the errors."""
-    training, test = _data(description, folder)
+    training, test = data_of(description, folder)
     seed = description["seed"]
     model = multilayer(
         training.inputs.shape[1],
@@ -222,16 +222,22 @@ def train_network(description: dict[str, Any], folder: str | None = None) -> dic
     seconds = time.perf_counter() - start
     network = from_torch(model)
     assert isinstance(network, Network)
+    return pack(model) | {
+        "mse": mean_squared_error(network, test.inputs, test.targets),
+        "mse_training": mean_squared_error(network, training.inputs, training.targets),
+        "variance": float(np.mean(np.var(test.targets, axis=0))),
+        "seconds": seconds,
+    }
+
+
+def pack(model: nn.Sequential) -> dict[str, Any]:
+    """The weights of a trained chain as plain data."""
     return {
         "layers": [
             [_packed(p.detach().numpy()) for p in (module.weight, module.bias)]
             for module in model
             if isinstance(module, nn.Linear)
-        ],
-        "mse": mean_squared_error(network, test.inputs, test.targets),
-        "mse_training": mean_squared_error(network, training.inputs, training.targets),
-        "variance": float(np.mean(np.var(test.targets, axis=0))),
-        "seconds": seconds,
+        ]
     }
 
 
@@ -253,7 +259,7 @@ def check_trained(description: dict[str, Any], trained: dict[str, Any], folder: 
     FailureError
         If it is not what was reported.
     """
-    _, test = _data(description, folder)
+    _, test = data_of(description, folder)
     error = mean_squared_error(network_of(description, trained), test.inputs, test.targets)
     if not np.isclose(error, trained["mse"], rtol=1e-6, atol=1e-12):
         raise FailureError(
@@ -262,50 +268,46 @@ def check_trained(description: dict[str, Any], trained: dict[str, Any], folder: 
 
 
 @one_thread()
-def measure(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[str, Any]]:
-    """Compress a trained network by one method at several sizes, without and with further training.
+def measure(description: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """Compress a trained network by one method to one size, without and with further training.
 
     Parameters
     ----------
     description : dict
-        ``training``, ``method``, ``shares``, ``steps`` (of further training), ``bound`` (the number of samples
-        beside each certified bound; 0 for no bounds).
+        ``training``, ``method``, ``share``, ``steps`` (of further training), ``bound`` (the number of samples
+        beside a certified bound; 0 for no bound).
     extra : dict
         ``trained``, the result of :func:`train_network`, and ``folder``.
 
     Returns
     -------
-    list of dict
-        One row per size. A size that the method cannot reach has ``mse`` None and a ``reason``.
+    dict
+        A size that the method cannot reach has ``mse`` None and a ``reason``.
 
     Notes
     -----
     The bound holds for all inputs in the box of the training inputs.
     """
-    training, test = _data(description["training"], extra["folder"])
+    training, test = data_of(description["training"], extra["folder"])
     network = network_of(description["training"], extra["trained"])
-    method = METHODS[description["method"]]
-    rows: list[dict[str, Any]] = []
-    for share in description["shares"]:
-        row: dict[str, Any] = {"share": share, "parameters": network.parameters}
-        rows.append(row)
-        try:
-            start = time.perf_counter()
-            result = compress(network, method.make(share, training.inputs))
-            row["seconds"] = time.perf_counter() - start
-        except (MethodError, FailureError) as error:
-            row |= {"mse": None, "reason": str(error)}
-            continue
-        row |= {
-            "mse": _finite(mean_squared_error(result.network, test.inputs, test.targets)),
-            "retained_parameters": result.retained_parameters,
-            "eps": result.eps,
-        }
-        if description["steps"] and method.tunable:
-            row["mse_tuned"] = _tuned_error(result, training, test, description)
-        if description["bound"] and method.bounded:
-            row |= _bound(result, training.inputs, description["bound"])
-    return rows
+    method, share = METHODS[description["method"]], description["share"]
+    row: dict[str, Any] = {"share": share, "parameters": network.parameters}
+    try:
+        start = time.perf_counter()
+        result = compress(network, method.make(share, training.inputs))
+        row["seconds"] = time.perf_counter() - start
+    except (MethodError, FailureError) as error:
+        return row | {"mse": None, "reason": str(error)}
+    row |= {
+        "mse": _finite(mean_squared_error(result.network, test.inputs, test.targets)),
+        "retained_parameters": result.retained_parameters,
+        "eps": result.eps,
+    }
+    if description["steps"] and method.tunable:
+        row["mse_tuned"] = _tuned_error(result, training, test, description)
+    if description["bound"] and method.bounded:
+        row |= _bound(result, training.inputs, description["bound"])
+    return row
 
 
 def _drawn(inputs: FloatArray) -> FloatArray:
@@ -313,31 +315,30 @@ def _drawn(inputs: FloatArray) -> FloatArray:
     return np.random.default_rng(0).standard_normal((SAMPLES, inputs.shape[1]))
 
 
-def check_measured(description: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Refuse rows that cannot be results of what was asked.
+def check_measured(description: dict[str, Any], row: dict[str, Any]) -> None:
+    """Refuse what cannot be the result of what was asked.
 
     Raises
     ------
     FailureError
-        If a size is missing, an error negative, more parameters are kept than allowed, or a change was seen
+        If the size is another, an error negative, more parameters are kept than allowed, or a change was seen
         that is larger than its certified bound.
     """
-    good = [row["share"] for row in rows] == description["shares"] and all(
+    good = row["share"] == description["share"] and (
         row["mse"] is None
         or (
             row["mse"] >= 0
             and 0 < row["retained_parameters"] <= row["share"] * row["parameters"] + 1e-6
             and (row.get("bound") is None or row["observed"] <= row["bound"])
         )
-        for row in rows
     )
     if not good:
         raise FailureError(
-            f"the results of a worker for {description} are not those requested: {rows}"
+            f"the result of a worker for {description} is not what was requested: {row}"
         )
 
 
-def _data(description: dict[str, Any], folder: str | None) -> tuple[Dataset, Dataset]:
+def data_of(description: dict[str, Any], folder: str | None) -> tuple[Dataset, Dataset]:
     """The data of a description, if the files here are those it was written for."""
     name = description["dataset"]
     file = SOURCES[name].file

@@ -1,18 +1,21 @@
-"""Three tables of the same methods, and that the documentation has those of the rows beside it."""
+"""Equal parameters, bytes and time: what is measured, kept and shown."""
 
-import re
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from symlump.bench import budgets
-from symlump.bench.budgets import TABLES, BudgetRow, csv_of, markdown, measure, rows_of
-from symlump.bench.ranks import errors_csv, errors_of, mean_ranks, ranks_tables
+import symlump as sl
+from symlump.bench import structured
+from symlump.bench.compared.runs import errors_csv, errors_of
+from symlump.bench.equal import measure as equal
+from symlump.bench.equal import trial
+from symlump.bench.equal.measure import KEYS, BudgetPlan, measure
+from symlump.bench.equal.methods import METHODS, QUICK, methods_here
+from symlump.bench.equal.tables import markdown
 from symlump.cli.main import main
-from symlump.errors import FileFormatError, MethodError
-
-LEARN = Path(__file__).resolve().parents[2] / "docs" / "learn"
+from symlump.errors import FailureError, FileFormatError, MethodError, MissingExtraError
+from symlump.jobs import Job
 
 
 @pytest.fixture
@@ -28,9 +31,9 @@ def digits(tmp_path):
     return str(path)
 
 
-def test_rows_keep_their_budgets(digits, monkeypatch):
-    monkeypatch.setattr(budgets, "EPOCHS", 8)
-    # Times are those that are told: of a network that was made smaller, its share of the parameters.
+@pytest.fixture
+def told(monkeypatch):
+    """Times are those that are told: of a network that was made smaller, its share of the parameters."""
     sizes = []
 
     def times(models, x, rounds):
@@ -38,16 +41,22 @@ def test_rows_keep_their_budgets(digits, monkeypatch):
         sizes.append(found)
         return found
 
-    monkeypatch.setattr(budgets, "times_in_turns", times)
-    methods = ("AFDE", "magnitude, refit", "second order", "quantized", "combined, bytes")
-    rows = list(measure(digits, 2, methods=methods, budgets=(0.5, 0.2)))
-    before = [row for row in rows if row.method == "(as it is)"]
-    assert [row.seed for row in before] == [0, 1] and min(row.right for row in before) > 50
+    monkeypatch.setattr(trial, "times_in_turns", times)
+    monkeypatch.setattr(equal, "EPOCHS", 8)
+    return sizes
+
+
+CHOSEN = ("AFDE", "magnitude, refit", "second order", "quantized", "combined, bytes")
+
+
+def test_rows_keep_their_budgets(digits, told, tmp_path):
+    plan = BudgetPlan(digits, seeds=2, methods=CHOSEN, budgets=(0.5, 0.2))
+    rows = measure(plan, tmp_path / "cache")
+    assert max(row["mse_base"] for row in rows) < 50
     found = {}
     for row in rows:
-        if row.method != "(as it is)":
-            assert row.right is None or row.share <= row.budget
-            found.setdefault((row.table, row.method), []).append(row)
+        found.setdefault((row["table"], row["method"]), []).append(row)
+        assert row["mse"] is None or row["table"] == "time" or row["used"] <= row["share"]
     assert {key: len(cells) for key, cells in found.items()} == {
         ("parameters", "AFDE"): 4, ("bytes", "AFDE"): 4, ("time", "AFDE"): 4,
         **{(t, m): 4 for t in ("parameters", "bytes") for m in ("magnitude, refit", "second order")},
@@ -55,101 +64,104 @@ def test_rows_keep_their_budgets(digits, monkeypatch):
     }  # fmt: skip
     # Headers and places take their part, and more is not left.
     for row in found["bytes", "magnitude, refit"]:
-        assert row.budget - 0.12 < row.share <= row.budget
-    assert (
-        len({row.share for row in found["time", "AFDE"] if row.budget == 0.5}) == 1
-    )  # chosen once
-    assert all(pair[0] < pair[1] for pair in sizes[:1])
-    with pytest.raises(MethodError, match="no method 'magic'"):
-        list(measure(digits, 1, methods=("magic",)))
+        assert row["share"] - 0.03 < row["used"] <= row["share"]
+    used = [row["used"] for row in found["time", "AFDE"]]
+    assert used == [0.5, 0.2] * 2  # the largest of those tried that keep the time; chosen once
+    assert all(after < before for after, before in told)
+    text = markdown(rows)
+    assert all(f"Equal {table}, relu, digits:" in text for table in ("parameters", "bytes", "time"))
+    assert errors_of(errors_csv(rows, KEYS))[1] == list(CHOSEN)
+    asked = len(told)
+    assert measure(plan, tmp_path / "cache") == rows and len(told) == asked  # it was kept
+    more = measure(replace(plan, seeds=3), tmp_path / "cache")
+    assert more[: len(rows)] == rows and len(more) == len(rows) * 3 // 2 and len(told) == asked
+
+
+def test_on_data_sets(told, tmp_path):
+    plan = BudgetPlan(
+        datasets=("reaction", "circuit"), activations=("tanh",), seeds=1, methods=("AFDE", "quantized"),
+        budgets=(0.5,), samples=300, epochs=3,
+    )  # fmt: skip
+    rows = measure(plan, tmp_path)
+    assert {(row["dataset"], row["activation"]) for row in rows} == {
+        ("reaction", "tanh"), ("circuit", "tanh"),
+    }  # fmt: skip
+    assert all(row["mse"] > 0 for row in rows)
+    text = markdown(rows)
+    assert "Equal bytes, tanh, data sets:" in text and " ×; " in text
+
+
+def test_rows_that_cannot_be_right_are_refused():
+    job = Job(equal._measured, {"tables": ["bytes"], "budgets": [0.5]})
+    row = {"table": "bytes", "share": 0.5, "mse": 1.0, "used": 0.4}
+    equal._check(job, [row])
+    equal._check(job, [row | {"mse": None, "used": None}])
+    for wrong in ([], [row | {"used": 0.6}], [row | {"mse": -1.0}], [row | {"share": 0.4}]):
+        with pytest.raises(FailureError, match="not what was requested"):
+            equal._check(job, wrong)
 
 
 def test_what_is_no_file_of_digits(tmp_path):
     path = tmp_path / "small.npz"
     np.savez(path, images=np.zeros((4, 8, 8), np.uint8), labels=np.zeros(4))
     with pytest.raises(FileFormatError, match="28 × 28"):
-        list(measure(str(path)))
+        measure(BudgetPlan(str(path)), tmp_path / "cache")
 
 
-def test_tables_by_hand():
-    rows = [
-        BudgetRow("parameters", 1.0, "(as it is)", 0, 99.0, 1.0),
-        *(BudgetRow("bytes", 0.5, "a", s, r, 0.49) for s, r in ((0, 90.0), (1, 92.0))),
-        *(BudgetRow("bytes", 0.5, "b", s, r, 0.49) for s, r in ((0, 91.0), (1, None))),
-    ]
-    text = markdown(rows)
-    assert "The networks before: 99.00 % right." in text and "Equal bytes" in text
-    assert "| a | **91.00 ± 1.41**, rank 1.5" in text
-    assert "| b | – |" in text  # one network did not get there
-    assert rows_of(csv_of(rows)) == rows
-    for wrong in ("", "a,b\n1,2\n", csv_of(rows).replace("90.0", "x")):
-        if wrong:
-            with pytest.raises(FileFormatError, match="no rows of bench budgets"):
-                rows_of(wrong)
+def test_unknown_names_are_refused():
+    for wrong, says in (
+        ({"methods": ("magic",)}, "no method 'magic'"),
+        ({"datasets": ("iris",)}, "no data set 'iris'"),
+        ({"tables": ("weight",)}, "no table 'weight'"),
+    ):
+        with pytest.raises(MethodError, match=says):
+            BudgetPlan(**wrong)
+    assert set(QUICK) <= set(METHODS)
+
+
+def test_structured_pruning_is_left_out_where_it_is_not_installed(monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr("symlump.bench.equal.methods.is_installed", lambda there=there: there)
+        assert ("Torch-Pruning, L2" in methods_here()) == there
+    monkeypatch.setattr(structured, "is_installed", lambda: False)
+    with pytest.raises(MissingExtraError, match="pip install torch-pruning"):
+        structured.prune(None, 0.5, None)
+
+
+def test_structured_pruning_takes_the_smallest_units():
+    pytest.importorskip("torch_pruning")
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(8, 3)), rng.normal(size=(2, 8))
+    first[[1, 4, 6]] *= 1e-3
+    second[:, [1, 4, 6]] *= 1e-3
+    net = sl.Network.dense([first, second], dtype="float32").rounded()
+    small = sl.compress(net, structured.StructuredPruning(retain=5 / 8))
+    assert small.unit_maps[0].tolist() == [0, -1, 1, 2, -1, 3, -1, 4]
+    assert np.array_equal(small.network.layers[0].weight, net.layers[0].weight[[0, 2, 3, 5, 7]])
+    with pytest.raises(FailureError, match="leaves at least 5 parameters, more than 2"):
+        sl.compress(net, structured.StructuredPruning(retain=0.05))
 
 
 def test_on_the_command_line(digits, tmp_path, capsys):
     out = tmp_path / "o"
-    rows = [BudgetRow(t, 0.5, "AFDE", s, 90.0 + s, 0.4) for t in TABLES for s in (0, 1)]
-    (tmp_path / "rows.csv").write_text(csv_of(rows))
-    command = ["bench", "budgets", "--table", str(tmp_path / "rows.csv")]
-    assert main([*command, "--output", str(out)]) == 0
-    assert capsys.readouterr().out.strip() == markdown(rows).strip()
-    assert rows_of((out / "budgets.csv").read_text()) == rows
-    for wrong in ([*command, "--seeds", "2"], ["bench", "budgets"], [*command, "--digits", digits]):
-        assert main(wrong) == 2
-        assert "--" in capsys.readouterr().err
-
-
-def test_errors_come_back_and_give_the_same_ranks():
-    rng = np.random.default_rng(0)
     rows = [
         {
-            "activation": "relu", "hidden": "8-8", "dataset": d, "seed": s, "share": share,
-            "method": m, "mse": None if (d, m, share) == ("x", "b", 0.1) else float(rng.random()),
+            "table": t, "activation": "relu", "dataset": "digits", "seed": s, "share": 0.5,
+            "method": "AFDE", "mse": 10.0 + s, "mse_base": 5.0,
         }
-        for d in "xy" for s in range(3) for share in (0.5, 0.1) for m in "abc"
+        for t in ("parameters", "bytes") for s in (0, 1)
     ]  # fmt: skip
-    again, methods = errors_of(errors_csv(rows, list("abc")))
-    assert methods == list("abc")
-    for share in (0.5, 0.1):
-        assert mean_ranks(again, methods, share) == mean_ranks(rows, methods, share)
+    (tmp_path / "rows.csv").write_text(errors_csv(rows, KEYS))
+    command = ["bench", "budgets", "--table", str(tmp_path / "rows.csv")]
+    assert main([*command, "--output", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip() == markdown(rows).strip()
+    assert "| (uncompressed) | 95.00 ± 0.00 |" in printed
+    assert "| AFDE | **89.50 ± 0.71; 1.0 (1.0–1.0), 100 %** |" in printed
+    assert errors_of((out / "budgets.csv").read_text())[0] == rows
     for wrong in (
-        "",
-        "dataset,seed\n",
-        "activation,hidden,dataset,seed,share,a\nrelu,8,x,0,half,1\n",
-    ):
-        with pytest.raises(FileFormatError, match="no errors of bench afde"):
-            errors_of(wrong)
-
-
-def test_ranks_are_printed_again(tmp_path, capsys):
-    path = tmp_path / "errors.csv"
-    path.write_text("activation,hidden,dataset,seed,share,a,b\ntanh,8,x,0,0.5,1.0,2.0\n")
-    assert main(["bench", "afde", "--ranks", str(path)]) == 0
-    out = capsys.readouterr().out
-    assert "tanh, 8:" in out and "| a | **1.0 (1.0–1.0), 100 %** |" in out
-    assert main(["bench", "afde", "--ranks", str(path), "--seeds", "2"]) == 2
-    assert "--seeds is for networks" in capsys.readouterr().err
-
-
-def tables(text):
-    """The Markdown tables of a text, as lists of lines."""
-    return re.findall(r"(?:^\|.*\n)+", text + "\n", re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    "file, render",
-    [
-        ("budgets.csv", lambda text: markdown(rows_of(text))),
-        ("errors-tanh.csv", ranks_tables),
-        ("errors-relu.csv", ranks_tables),
-    ],
-)
-def test_the_page_has_the_tables_of_the_rows_beside_it(file, render):
-    """``symlump bench budgets --table`` and ``symlump bench afde --ranks`` print them."""
-    page = (LEARN / "combined.md").read_text(encoding="utf-8")
-    found = tables(render((LEARN / file).read_text(encoding="utf-8")))
-    assert found
-    for table in found:
-        assert table in page, table
+        [*command, "--seeds", "2"], ["bench", "budgets"], [*command, "--digits", digits],
+        ["bench", "budgets", "--datasets", "all", "--activations", "steps"],
+    ):  # fmt: skip
+        assert main(wrong) == 2
+        assert "--" in capsys.readouterr().err or "steps" in wrong

@@ -96,10 +96,10 @@ def test_wrong_results_on_disk_are_computed_again(tmp_path):
     rows = bench.evaluate(plan, tmp_path)
     for path in tmp_path.iterdir():
         record = json.loads(path.read_text())
-        if isinstance(record["result"], dict):
+        if "layers" in record["result"]:
             record["result"]["mse"] *= 0.5
         else:
-            record["result"][0]["retained_parameters"] += 1000
+            record["result"]["retained_parameters"] += 1000
         path.write_text(json.dumps(record | {"digest": digest(record["result"])}))
         again = bench.evaluate(plan, tmp_path)
         for row, same in zip(rows, again, strict=True):

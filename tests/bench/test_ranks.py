@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from symlump.bench.ranks import mean_ranks, ranks_table
+from symlump.bench.compared.ranks import mean_ranks, ranks_table
 
 
 def rows(errors, share=0.5):

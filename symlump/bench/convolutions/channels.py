@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +18,7 @@ from symlump.bench.convolutions.models import (
     reestimate,
     train,
 )
+from symlump.bench.structured import CRITERIA, is_installed, parameters, prune, smallest_ratio
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 
@@ -73,7 +73,7 @@ def measure(
             for share in retain:
                 for method, data, reduce in _methods(training):
                     small = reduce(copy.deepcopy(model), share)
-                    kept = _parameters(small) / _parameters(model)
+                    kept = parameters(small) / parameters(model)
                     yield ChannelRow(
                         name, seed, share, method, data, kept, accuracy(small, test), before
                     )
@@ -86,18 +86,16 @@ def _methods(training: Images) -> Iterator[tuple[str, str, _Reduce]]:
     x = training[0][:CALIBRATION]
     for seen, inputs in (("none", None), ("images", x)):
         yield "AFDE", seen, _merger(inputs, x[:2])
-    try:
-        import torch_pruning
-    except ImportError:
+    if not is_installed():
         return
     y = training[1][:CALIBRATION]
-    for criterion in ("L2", "Taylor", "random"):
+    for criterion in CRITERIA:
         for data in (False, True):
             seen = "images and classes" if criterion == "Taylor" else "images" if data else "none"
             yield (
                 f"Torch-Pruning, {criterion}" + (", statistics re-estimated" if data else ""),
                 seen,
-                _pruner(torch_pruning, criterion, x, y, data),
+                _pruner(criterion, x, y, data),
             )
 
 
@@ -107,40 +105,12 @@ def _merger(inputs: torch.Tensor | None, example: torch.Tensor) -> _Reduce:
     )
 
 
-def _pruner(library: Any, criterion: str, x: torch.Tensor, y: torch.Tensor, data: bool) -> _Reduce:
+def _pruner(criterion: str, x: torch.Tensor, y: torch.Tensor, data: bool) -> _Reduce:
     def reduce(model: nn.Module, share: float) -> nn.Module:
-        whole = _parameters(model)
-        low, high = 0.0, 1.0  # ratios of channels; the smallest that is small enough
-        for _ in range(12):
-            ratio = (low + high) / 2
-            small = pruned(model, ratio)
-            if _parameters(small) <= share * whole:
-                high = ratio
-            else:
-                low = ratio
-        small = pruned(model, high)
+        def pruned(ratio: float) -> nn.Module:
+            return prune(model, ratio, x, criterion, y)
+
+        small = pruned(smallest_ratio(pruned, share * parameters(model)))
         return reestimate(small, x) if data else small
 
-    def pruned(model: nn.Module, ratio: float) -> nn.Module:
-        model = copy.deepcopy(model)
-        last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
-        importance = {
-            "L2": lambda: library.importance.GroupMagnitudeImportance(p=2),
-            "Taylor": library.importance.GroupTaylorImportance,
-            "random": library.importance.RandomImportance,
-        }[criterion]()
-        if criterion == "Taylor":
-            loss = nn.functional.cross_entropy(model(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            library.pruner.BasePruner(
-                model, x[:2], importance=importance, pruning_ratio=ratio, ignored_layers=[last]
-            ).step()
-        return model.eval()
-
     return reduce
-
-
-def _parameters(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())

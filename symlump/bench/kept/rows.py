@@ -45,9 +45,9 @@ def rows_of(kind: type[Row], text: str, what: str) -> list[Row]:
 
     Examples
     --------
-    >>> from symlump.bench.budgets import BudgetRow
-    >>> rows = [BudgetRow("bytes", 0.5, "AFDE", 0, 97.5, 0.49), BudgetRow("time", 0.1, "AFDE", 0, None, None)]
-    >>> rows_of(BudgetRow, csv_of(BudgetRow, rows), "a file") == rows
+    >>> from symlump.bench.kept.table import Origin
+    >>> rows = [Origin("symlump bench start", 0.5), Origin("symlump bench start", None)]
+    >>> rows_of(Origin, csv_of(Origin, rows), "a file") == rows
     True
     """
     hints = get_type_hints(kind)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from symlump.bench import networks, proofs, rational, start
 from symlump.bench.bounds import crown
+from symlump.bench.kept.places import fill, place, places_of
 from symlump.bench.kept.table import KeptTable, Origin
 from symlump.bench.speed import growth, rows
 from symlump.bench.sweeping import sweeps
@@ -31,7 +31,8 @@ TABLES: dict[str, KeptTable[Any]] = {
 }
 #: The place of the list of all misses.
 MISSES = "misses"
-_PLACE = re.compile(r"^<!-- measured (\S+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+#: The first word of the marks.
+_WORD = "measured"
 _MISSED = "  ← missed"
 
 
@@ -62,10 +63,10 @@ def page(folder: Path, before: str | None = None) -> str:
         )
     if before is None:
         places = "".join(
-            f"\n## {name.capitalize()}\n\n{_place(name, '')}\n" for name in [MISSES, *there]
+            f"\n## {name.capitalize()}\n\n{place(_WORD, name, '')}\n" for name in [MISSES, *there]
         )
         before = f"# What was measured\n{places}"
-    shown = [found.group(1) for found in _PLACE.finditer(before)]
+    shown = places_of(_WORD, before)
     for name in shown:
         if name != MISSES and name not in TABLES:
             known = ", ".join([MISSES, *TABLES])
@@ -79,17 +80,7 @@ def page(folder: Path, before: str | None = None) -> str:
             f"<!-- measured {missing[0]} --> and <!-- end -->"
         )
     kept = {name: TABLES[name].kept(folder) for name in there}
-    return _PLACE.sub(
-        lambda found: _place(
-            found.group(1),
-            _misses(kept) if found.group(1) == MISSES else _shown(found.group(1), kept),
-        ),
-        before,
-    )
-
-
-def _place(name: str, text: str) -> str:
-    return f"<!-- measured {name} -->\n{text}<!-- end -->"
+    return fill(_WORD, before, lambda name: _misses(kept) if name == MISSES else _shown(name, kept))
 
 
 Kept = dict[str, list[tuple[Origin, Any]]]

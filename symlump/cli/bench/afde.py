@@ -125,7 +125,8 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _ranks(options: argparse.Namespace) -> Answer:
-    from symlump.bench.ranks import errors_of, ranks_tables
+    from symlump.bench.compared.ranks import ranks_tables
+    from symlump.bench.compared.runs import errors_of
     from symlump.datasets.fetch import read_text
 
     others: dict[str, Any] = {"quick": False, "no_tuning": False, "bounds": False, "jobs": 1}
@@ -193,15 +194,14 @@ def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
 
 
 def _write(rows: list[dict[str, Any]], folder: Path) -> None:
-    from symlump.bench.ranks import errors_csv
+    from symlump.bench.compared.runs import errors_csv
     from symlump.bench.tables import by_architecture, csv_text, markdown, picture
     from symlump.display.drawing import save_picture
     from symlump.errors import MissingExtraError
     from symlump.files import write_text
 
     write_text(folder / "results.csv", csv_text(rows))
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    write_text(folder / "errors.csv", errors_csv(rows, methods))
+    write_text(folder / "errors.csv", errors_csv(rows, ("activation", "hidden", "dataset")))
     write_text(folder / "summary.md", markdown(rows))
     for (activation, hidden), summary in by_architecture(rows).items():
         short = activation.split(":")[0]

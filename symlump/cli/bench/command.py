@@ -28,7 +28,7 @@ from symlump.cli.bench import (
     trained,
     transformer,
 )
-from symlump.cli.bench.digits import budgets
+from symlump.cli.bench.compared import budgets, pages
 from symlump.cli.bench.speed import growth, measured, rows, start
 from symlump.cli.bench.speed.measured import Measured, add_output
 from symlump.cli.parser import Parser
@@ -332,6 +332,13 @@ EXPERIMENTS = (
         measured.add_options,
         measured.run,
         measured.DESCRIPTION,
+    ),
+    Experiment(
+        "pages",
+        "nothing; write the tables of pages from the errors of paired runs",
+        pages.add_options,
+        pages.run,
+        pages.DESCRIPTION,
     ),
     Experiment(
         "all",

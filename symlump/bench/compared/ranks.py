@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from symlump.errors import FileFormatError
-
-Row = dict[str, Any]
+from symlump.bench.compared.runs import Row, errors_of, groups_of
 
 _DRAWS = 2000
 #: Of the intervals, in per cent.
@@ -132,74 +127,8 @@ def ranks_table(rows: Sequence[Row], methods: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-_PAIRED = ("activation", "hidden", "dataset", "seed", "share")
-
-
-def errors_csv(rows: Sequence[Row], methods: Sequence[str]) -> str:
-    """Test errors without retraining, a line for each network and size, a column for each method.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        As :func:`symlump.bench.afde.evaluate` gives them.
-    methods : sequence of str
-
-    Returns
-    -------
-    str
-        What :func:`errors_of` reads; nothing where a method does not reach a size.
-    """
-    lines: dict[tuple[Any, ...], dict[str, str]] = {}
-    for row in rows:
-        line = lines.setdefault(tuple(row[key] for key in _PAIRED), {})
-        if row["mse"] is not None:
-            line[row["method"]] = f"{row['mse']:.10g}"
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_PAIRED, *methods])
-    for key, line in lines.items():
-        writer.writerow([*key, *(line.get(name, "") for name in methods)])
-    return text.getvalue()
-
-
-def errors_of(text: str) -> tuple[list[Row], list[str]]:
-    """The rows of such a table, and its methods.
-
-    Raises
-    ------
-    FileFormatError
-        If it is none.
-
-    Examples
-    --------
-    >>> row = {"activation": "tanh", "hidden": "8", "dataset": "d", "seed": 0, "share": 0.5}
-    >>> row |= {"method": "AFDE", "mse": 2.0}
-    >>> errors_of(errors_csv([row], ["AFDE"])) == ([row], ["AFDE"])
-    True
-    """
-    rows: list[Row] = []
-    reader = csv.DictReader(io.StringIO(text))
-    methods = [name for name in reader.fieldnames or () if name not in _PAIRED]
-    try:
-        for line in reader:
-            paired = {key: line[key] for key in _PAIRED}
-            paired |= {"seed": int(line["seed"]), "share": float(line["share"])}
-            for name in methods:
-                rows.append(
-                    {**paired, "method": name, "mse": float(line[name]) if line[name] else None}
-                )
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise FileFormatError(f"these are no errors of bench afde: {error}") from None
-    if not rows:
-        raise FileFormatError("these are no errors of bench afde: there are no rows")
-    return rows, methods
-
-
 def ranks_tables(text: str) -> str:
-    """The Markdown tables of mean ranks of a table of errors, one for each activation and choice of widths."""
+    """The Markdown tables of mean ranks of a table of errors, one for each group of runs that are compared."""
     rows, methods = errors_of(text)
-    parts = []
-    for activation, hidden in dict.fromkeys((row["activation"], row["hidden"]) for row in rows):
-        own = [row for row in rows if (row["activation"], row["hidden"]) == (activation, hidden)]
-        parts.append(f"{activation}, {hidden}:\n\n{ranks_table(own, methods)}\n")
+    parts = [f"{title}:\n\n{ranks_table(own, methods)}\n" for title, own in groups_of(rows)]
     return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""Runs of many methods that are paired: the same network, data and size for each; ranks, tables, pages."""

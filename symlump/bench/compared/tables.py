@@ -1,0 +1,155 @@
+"""What pages show of paired runs, by name: each kind makes one Markdown table of the rows of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symlump.bench.compared.ranks import MeanRank, mean_ranks, ranks_table
+from symlump.bench.compared.runs import WHOLE, Row
+from symlump.bench.tables import Summary, TableCell, errors
+from symlump.bench.tasks import PRUNING, REFITTED
+from symlump.errors import FileFormatError
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a table is made, and which options it takes beside ``group`` and ``methods``.
+
+    Parameters
+    ----------
+    make : callable
+        From the rows of one group, their methods, and options.
+    options : tuple of str
+    """
+
+    make: Callable[[Sequence[Row], Sequence[str], Options], str]
+    options: tuple[str, ...] = ()
+
+
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    Examples
+    --------
+    >>> print(markdown_table(("a", "b"), [("1", "2")]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join(text + ["| " + " | ".join(line) + " |" for line in lines])
+
+
+def shares_of(rows: Sequence[Row]) -> list[float]:
+    """The sizes, the largest first."""
+    return sorted({row["share"] for row in rows}, reverse=True)
+
+
+def _ranks(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    return ranks_table(rows, methods)
+
+
+def _means(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    """Mean and standard deviation at one size, a column for each data set."""
+    return errors(Summary([row for row in rows if row["method"] in methods]), _share(rows, options))
+
+
+def _share(rows: Sequence[Row], options: Options) -> float:
+    shares = shares_of(rows)
+    try:
+        share = float(options["share"])
+    except (KeyError, ValueError):
+        share = 0.0
+    if share not in shares:
+        raise FileFormatError(f"share={options.get('share', '')}: there are rows for {shares}")
+    return share
+
+
+def _against(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    """One method against the best of the pruning baselines, without a refit or with one."""
+    rivals = {"plain": PRUNING, "refitted": REFITTED}.get(options.get("rivals", "plain"))
+    if rivals is None:
+        raise FileFormatError(f"rivals={options['rivals']}: choose plain or refitted")
+    summary = Summary(rows)
+    lines = []
+    for method in methods:
+        if method in rivals:
+            continue
+        for share in summary.shares:
+            found = summary.against_pruning(method, share, rivals=rivals)
+            if found.ratios:
+                lower, half = (f"{k} of {found.datasets}" for k in (found.lower, found.half))
+                lines.append((method, f"{share:.0%}", lower, half, f"{found.geometric_mean:.3g}"))
+    return markdown_table(("method", "kept", "lower", "half", "ratio"), lines)
+
+
+def _ratios(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    """The geometric mean of errors over those of the networks before, and ranks; a column for each size."""
+
+    def cell(own: Sequence[Row], rank: MeanRank) -> str:
+        known = [row["mse"] / row["mse_base"] for row in own if row["mse"] is not None]
+        if not known:
+            return "–"
+        some = "" if len(known) == len(own) else f", {len(known)} of {len(own)}"
+        return f"{np.exp(np.mean(np.log(known))):.3g} ×{some}; {rank}"
+
+    return _by_size(rows, methods, cell)
+
+
+def _right(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    """Per cent right, mean and standard deviation over seeds, and ranks; a column for each network and size."""
+
+    def cell(own: Sequence[Row], rank: MeanRank) -> str:
+        found = TableCell.of(row["mse"] for row in own)
+        if found is None:
+            return "–"
+        return f"{percent(100 - found.mean, found.deviation)}; {rank}"
+
+    return _by_size(rows, methods, cell, whole=lambda row: 100 - row["mse_base"])
+
+
+def percent(mean: float, deviation: float | None) -> str:
+    """Per cents with two digits."""
+    return f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
+
+
+def _by_size(
+    rows: Sequence[Row],
+    methods: Sequence[str],
+    cell: Callable[[Sequence[Row], MeanRank], str],
+    whole: Callable[[Row], float] | None = None,
+) -> str:
+    """A line for each method, a column for each size; for each data set, too, where networks have a line."""
+    sets = list(dict.fromkeys(row["dataset"] for row in rows))
+    header, lines = ["method"], {name: [name] for name in methods}
+    before = [f"({WHOLE})"]
+    for name in sets if whole else [None]:
+        own = [row for row in rows if name in (None, row["dataset"])]
+        for share in shares_of(own):
+            at = [row for row in own if row["share"] == share]
+            ranks = mean_ranks(at, methods, share)
+            best = min(rank.mean for rank in ranks.values())
+            header.append(f"{name} {share:.0%}" if name and len(sets) > 1 else f"{share:.0%}")
+            for method in methods:
+                shown = cell([row for row in at if row["method"] == method], ranks[method])
+                bold = ranks[method].mean == best and shown != "–"
+                lines[method].append(f"**{shown}**" if bold else shown)
+            if whole:
+                found = TableCell.of({row["seed"]: whole(row) for row in at}.values())
+                before.append("–" if found is None else percent(found.mean, found.deviation))
+    return markdown_table(header, [*([before] if whole else []), *lines.values()])
+
+
+#: What a page can show of a file of errors; a new one is one line here.
+KINDS = {
+    "ranks": Kind(_ranks),
+    "means": Kind(_means, ("share",)),
+    "against": Kind(_against, ("rivals",)),
+    "ratios": Kind(_ratios),
+    "right": Kind(_right),
+}

@@ -1,0 +1,1 @@
+"""Every method at equal parameters, equal bytes and equal time."""

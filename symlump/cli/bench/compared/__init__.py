@@ -1,0 +1,1 @@
+"""Commands on paired runs of many methods."""

@@ -1,1 +1,0 @@
-"""Experiments on images of digits that are trained here."""

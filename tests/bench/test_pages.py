@@ -1,0 +1,133 @@
+"""Tables of pages are those of the rows beside them, and every table of the evaluation has rows."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from symlump.bench.compared.pages import files_of, write_tables
+from symlump.bench.compared.ranks import mean_ranks
+from symlump.bench.compared.runs import errors_csv, errors_of
+from symlump.cli.main import main
+from symlump.errors import FileFormatError
+
+LEARN = Path(__file__).resolve().parents[2] / "docs" / "learn"
+PAGES = [page for page in sorted(LEARN.glob("*.md")) if files_of(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_page_has_the_tables_of_the_rows_beside_it(page):
+    """``symlump bench pages docs/learn/*.md`` writes them."""
+    text = page.read_text(encoding="utf-8")
+    assert write_tables(text, LEARN) == text
+
+
+def test_every_file_of_rows_is_shown():
+    shown = {name for page in PAGES for name in files_of(page.read_text(encoding="utf-8"))}
+    assert shown == {path.name for path in LEARN.glob("*.csv")}
+
+
+def rows(methods=("a", "b"), shares=(0.5, 0.1)):
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "activation": "relu", "dataset": d, "seed": s, "share": share, "method": m, "mse_base": 0.1,
+            "mse": None if (d, m, share) == ("x", "b", 0.1) else float(rng.random()),
+        }
+        for d in "xy" for s in range(3) for share in shares for m in methods
+    ]  # fmt: skip
+
+
+def test_errors_come_back_and_give_the_same_ranks():
+    table = rows("abc")
+    again, methods = errors_of(errors_csv(table, ["activation", "dataset"]))
+    assert methods == list("abc")
+    for share in (0.5, 0.1):
+        assert mean_ranks(again, methods, share) == mean_ranks(table, methods, share)
+    for wrong in (
+        "",
+        "dataset,seed\n",
+        "dataset,seed,share,a\nx,0,half,1\n",
+        "dataset,seed,share,a\n",
+    ):
+        with pytest.raises(FileFormatError, match="no errors of paired runs"):
+            errors_of(wrong)
+
+
+def test_only_what_is_between_marks_is_written(tmp_path):
+    (tmp_path / "r.csv").write_text(errors_csv(rows(), ["activation", "dataset"]))
+    page = "| a | b |\n<!-- table r.csv ratios -->\nold\n<!-- end -->\nthe end\n"
+    new = write_tables(page, tmp_path)
+    assert new.startswith(
+        "| a | b |\n<!-- table r.csv ratios -->\n| method | 50% | 10% |\n|---|---|---|\n"
+    )
+    assert new.endswith("|\n<!-- end -->\nthe end\n") and "old" not in new
+    assert ", 3 of 6; " in new  # where one data set was not reached
+    assert write_tables(new, tmp_path) == new
+    one = write_tables(page.replace("ratios", 'ranks methods="b"'), tmp_path)
+    assert "| b |" in one and "| a | **" not in one
+
+
+def test_right_has_a_column_for_each_network(tmp_path):
+    table = [
+        row | {"mse": 10.0 + (row["method"] == "b"), "mse_base": 5.0} for row in rows(shares=(0.5,))
+    ]
+    (tmp_path / "r.csv").write_text(errors_csv(table, ["activation", "dataset"]))
+    text = write_tables("<!-- table r.csv right -->\n<!-- end -->\n", tmp_path)
+    assert text.splitlines()[1:-1] == [
+        "| method | x 50% | y 50% |",
+        "|---|---|---|",
+        "| (uncompressed) | 95.00 ± 0.00 | 95.00 ± 0.00 |",
+        "| a | **90.00 ± 0.00; 1.0 (1.0–1.0), 100 %** | **90.00 ± 0.00; 1.0 (1.0–1.0), 100 %** |",
+        "| b | 89.00 ± 0.00; 2.0 (2.0–2.0), 0 % | 89.00 ± 0.00; 2.0 (2.0–2.0), 0 % |",
+    ]
+
+
+@pytest.mark.parametrize(
+    "mark, says",
+    [
+        ("r.csv", "write a file, a kind"),
+        ("r.csv rank", "did you mean 'ranks'"),
+        ("r.csv ranks share=0.5", "ranks has no option 'share'"),
+        ("r.csv means share=0.7", "there are rows for"),
+        ("r.csv against rivals=all", "choose plain or refitted"),
+        ("r.csv ranks group=tanh", "say group=…, one of relu"),
+        ("r.csv ranks methods=c", "r.csv has no 'c'; there are a, b"),
+        ("none.csv ranks", "cannot be read"),
+    ],
+)
+def test_marks_that_ask_for_what_is_not_there(tmp_path, mark, says):
+    (tmp_path / "r.csv").write_text(errors_csv(rows(), ["activation", "dataset"]))
+    with pytest.raises(FileFormatError, match=re.escape(says)):
+        write_tables(f"<!-- table {mark} -->\n<!-- end -->\n", tmp_path)
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    page, out = tmp_path / "page.md", tmp_path / "run" / "inside"
+    page.write_text("<!-- table r.csv ranks -->\n<!-- end -->\n")
+    out.mkdir(parents=True)
+    (out / "r.csv").write_text(errors_csv(rows(), ["activation", "dataset"]))
+    assert main(["bench", "pages", str(page)]) == 2  # no rows yet
+    assert "r.csv cannot be read" in capsys.readouterr().err
+    assert main(["bench", "pages", str(page), "--rows", str(tmp_path / "run")]) == 0
+    assert "page.md: written" in capsys.readouterr().out and "| a |" in page.read_text()
+    assert main(["bench", "pages", str(page), "--check"]) == 0
+    text = page.read_text()
+    page.write_text(text.replace("| a |", "| c |"))
+    assert main(["bench", "pages", str(page), "--check"]) == 1
+    assert "page.md: differs" in capsys.readouterr().out and "| c |" in page.read_text()
+    assert main(["bench", "pages", str(page), "--check", "--rows", "x"]) == 2
+    (tmp_path / "run" / "r.csv").write_text("")
+    assert main(["bench", "pages", str(page), "--rows", str(tmp_path / "run")]) == 2
+    assert "r.csv twice" in capsys.readouterr().err
+
+
+def test_ranks_are_printed_again(tmp_path, capsys):
+    path = tmp_path / "errors.csv"
+    path.write_text("activation,hidden,dataset,seed,share,a,b\ntanh,8,x,0,0.5,1.0,2.0\n")
+    assert main(["bench", "afde", "--ranks", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "tanh, 8:" in out and "| a | **1.0 (1.0–1.0), 100 %** |" in out
+    assert main(["bench", "afde", "--ranks", str(path), "--seeds", "2"]) == 2
+    assert "--seeds is for networks" in capsys.readouterr().err

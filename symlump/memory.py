@@ -15,6 +15,8 @@ _NUMPY = re.compile(r"Unable to allocate (?P<size>[\d.]+ \w+)")
 _TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
 #: Set aside (as addresses, which take no memory) for what has to be done and said once all is taken.
 _RESERVE = 4 << 20
+#: From the first call on, until it is needed.
+_reserve: mmap.mmap | None = None
 #: Of code, and of two reserves for threads.
 _ADDRESSES = 400 << 20
 #: What ``mallopt`` of glibc sets: from which size on blocks are given back, and how many reserves there are.
@@ -40,15 +42,17 @@ def memory_errors() -> Iterator[None]:
     ...
     symlump.errors.OutOfMemoryError: out of memory: 1.00 EiB were asked for at once, ...
     """
-    reserve = None
+    global _reserve
     try:
-        reserve = mmap.mmap(-1, _RESERVE)
+        if _reserve is None:
+            _reserve = mmap.mmap(-1, _RESERVE)
         yield
     except OutOfMemoryError:
         raise
     except MemoryError as error:
-        if reserve is not None:
-            reserve.close()
+        if _reserve is not None:
+            _reserve.close()
+            _reserve = None
         raise OutOfMemoryError(_said(_NUMPY.search(str(error)))) from None
     except (ImportError, OSError) as error:  # a library or a file that does not fit into memory
         if not isinstance(error, OSError) and "failed to map segment" not in str(error):
@@ -61,9 +65,6 @@ def memory_errors() -> Iterator[None]:
         if found is None:
             raise
         raise OutOfMemoryError(_said(found)) from None
-    finally:
-        if reserve is not None:
-            reserve.close()
 
 
 def _said(found: re.Match[str] | None) -> str:

@@ -305,7 +305,10 @@ def check_exact_wish(method: object, eps: float, retain: float | None) -> None:
     MethodError
         With what was meant.
     """
-    check_wish(method, eps=None if retain is not None and eps == 0 else eps, retain=retain)
+    if retain is None:
+        check_tolerance(eps)
+    else:
+        check_wish(method, eps=None if eps == 0 else eps, retain=retain)
 
 
 def check_tolerance(eps: float, name: str = "eps") -> None:

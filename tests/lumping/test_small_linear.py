@@ -299,3 +299,29 @@ def test_the_field_of_a_number(number, field):
     if not value.is_rational:
         with pytest.raises(MethodError, match="not a rational number"):
             sl.lump(sl.ODE.from_text("x' = -x"), sl.Constrained({"x": value}))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.integers(1, 3))
+def test_the_ways_to_close_a_small_linear_system_agree(seed, size, chains):
+    """Term by term, all powers at once, and a block of powers at a time."""
+    generator = np.random.default_rng(seed)
+    matrix = generator.integers(-3, 4, (size, size)) * (generator.random((size, size)) < 0.3)
+    start = generator.integers(0, 3, (chains, size))
+    start[~start.any(axis=1), 0] = 1
+    ode, _ = linear_system(matrix.tolist())
+    rows = [{c: v for c, v in enumerate(line) if v} for line in start.tolist()]
+    found = []
+    for least, most in ((10**9, 48), (0, 48), (0, 0)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(small_systems, "_DOZEN", least)
+            patch.setattr(small_systems, "_FEW", most)
+            closure = small_systems.close_small(Terms.of(ode), rows, size)
+        found.append(closure.rows)
+        assert len(closure.kept) + len(closure.steps) == len(closure.rows)
+        # The derivation, as the checker replays it.
+        derived = [start[k].astype(object) for k in closure.kept]
+        for parent, _ in closure.steps:
+            derived.append(derived[parent] @ matrix.astype(object) % closure.prime)
+        assert sympy.Matrix(derived).rank() == len(derived)
+    assert found[0] == found[1] == found[2]

@@ -475,18 +475,25 @@ class LinearLumping:
 def row_names(ode: ODE, rows: ExactMatrix) -> tuple[str, ...]:
     """A name for each row: its variable's where it is one variable, else y1, y2, … (or Y1, …)."""
     cuts, columns = rows.indptr.tolist(), rows.columns.tolist()
-    single = [
-        cuts[i + 1] == cuts[i] + 1 and rows.values[cuts[i]] == 1 for i in range(len(cuts) - 1)
-    ]
-    others = len(single) - sum(single)
+    return names_of_rows(
+        ode,
+        [
+            columns[start] if end == start + 1 and rows.values[start] == 1 else -1
+            for start, end in zip(cuts, cuts[1:], strict=False)
+        ],
+    )
+
+
+def names_of_rows(ode: ODE, single: Sequence[int]) -> tuple[str, ...]:
+    """As :func:`row_names`, from the one variable that each row is, or −1."""
+    variables, others = ode.variables, single.count(-1)
+    if not others:
+        return tuple([variables[c] for c in single])
     prefix = "y"
     while any(f"{prefix}{k}" in ode.index for k in range(1, others + 1)):
         prefix = "Y" if prefix == "y" else prefix + "_"
     numbers = iter(range(1, others + 1))
-    return tuple(
-        ode.variables[columns[cuts[i]]] if alone else f"{prefix}{next(numbers)}"
-        for i, alone in enumerate(single)
-    )
+    return tuple([variables[c] if c >= 0 else f"{prefix}{next(numbers)}" for c in single])
 
 
 def linear_form_text(

@@ -18,7 +18,12 @@ from symlump.errors import (
 )
 from symlump.lumping.linear.evaluated import smallest_evaluated
 from symlump.lumping.linear.function_quotient import functional_quotient
-from symlump.lumping.linear.linear_lumping import Derivation, LinearLumping, row_names
+from symlump.lumping.linear.linear_lumping import (
+    Derivation,
+    LinearLumping,
+    names_of_rows,
+    row_names,
+)
 from symlump.lumping.linear.nearly import nearly_everything
 from symlump.lumping.linear.quotient import Section, linear_quotient
 from symlump.lumping.linear.readable import readable, readable_rows
@@ -132,10 +137,12 @@ def _by_rows(
     ode: PolynomialODE, merged: MergedTerms, rows: list[Row]
 ) -> tuple[ExactMatrix, PolynomialODE]:
     """Rows in what a system was merged to: in its variables, and the quotient."""
-    matrix = ExactMatrix.from_integers(merged.expanded(rows), len(ode))
+    whole = merged.expanded(rows)
+    matrix = ExactMatrix.from_integers(whole, len(ode))
     if len(rows) == len(ode):  # the variables themselves
         return matrix, ode
-    names = row_names(ode, matrix)
+    single = [c if len(row) == 1 and row[c := next(iter(row))] == 1 else -1 for row in whole]
+    names = names_of_rows(ode, single)
     parameters = [name for name in ode.parameters if name in names] if ode.parameters else []
     return matrix, small_quotient(merged.terms, rows, names, parameters)
 

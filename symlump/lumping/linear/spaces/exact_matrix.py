@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from math import gcd, lcm
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -69,13 +70,11 @@ class ExactMatrix:
 
     @classmethod
     def from_integers(cls, rows: Sequence[Mapping[int, int]], width: int) -> ExactMatrix:
-        """Build from integers that are not 0, for each row ``{column: value}`` by ascending columns."""
-        columns = [c for row in rows for c in row]
-        values = [value for row in rows for value in row.values()]
-        indptr = np.array([0, *accumulate(map(len, rows))], dtype=np.int64)
-        return cls(
-            indptr, np.array(columns, dtype=np.int64), ExactArray.from_integers(values), width
-        )
+        """Build from integers that are not 0, for each row ``{column: value}`` by ascending columns.
+
+        The arrays are made when they are first read.
+        """
+        return _Listed(rows, width)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -197,6 +196,29 @@ class ExactMatrix:
                 divisor = -divisor
             scaled += [value // divisor for value in row]
         return ExactMatrix(self.indptr, self.columns, ExactArray.from_integers(scaled), self.width)
+
+
+class _Listed(ExactMatrix):
+    """Rows of integers, until their arrays are read; from then on a matrix like any other."""
+
+    def __init__(self, rows: Sequence[Mapping[int, int]], width: int) -> None:
+        self.__dict__.update(listed=rows, width=width)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("indptr", "columns", "values"):
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        listed = self.__dict__.pop("listed")
+        self.__dict__.update(
+            indptr=np.array([0, *accumulate(map(len, listed))], dtype=np.int64),
+            columns=np.array([c for row in listed for c in row], dtype=np.int64),
+            values=ExactArray.from_integers([value for row in listed for value in row.values()]),
+        )
+        object.__setattr__(self, "__class__", ExactMatrix)
+        return self.__dict__[name]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.listed), self.width
 
 
 def products(a: ExactArray, b: ExactArray) -> ExactArray:

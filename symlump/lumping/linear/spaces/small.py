@@ -7,7 +7,7 @@ answer is None, and the arrays take over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import isqrt, lcm, prod
@@ -17,6 +17,8 @@ import numpy as np
 from symlump.lumping.linear.spaces.closure import powers
 from symlump.lumping.linear.spaces.echelon import fold
 from symlump.lumping.linear.spaces.echelon import primes as small_primes
+from symlump.lumping.linear.spaces.small_powers import PRIMES as PRIMES_OF_FEW
+from symlump.lumping.linear.spaces.small_powers import SmallPowers
 from symlump.lumping.linear.spaces.small_terms import Factors, Row, Terms
 from symlump.ode.exact import PRIMES
 
@@ -24,11 +26,9 @@ from symlump.ode.exact import PRIMES
 MOST_TERMS, MOST_WORK = 3000, 60_000
 #: What is done with a new row takes as long as so many products with each of its entries.
 _PASSES = 4
-#: What a row costs in arrays, and to begin with them, in such products.
-_ARRAY_ROW, _ARRAYS = 130, 400
 _MOST_PRIMES = 4
-#: Linear systems of so many variables are closed in arrays from the beginning.
-_MANY = 30
+#: Linear systems of so many variables are closed in arrays, of up to so many all at once.
+_DOZEN, _FEW = 11, 48
 #: First modulo two primes, then modulo more.
 _MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
 #: A number so many bits shorter than it could be is not so by chance.
@@ -66,9 +66,17 @@ class ModularRows:
             If the modulus is no prime, and what would be the pivot has no inverse.
         """
         modulus, units = self.modulus, self._units
-        rest = {c: value for c, value in vector.items() if c not in units}
-        if not rest:
+        if vector.keys() <= units:
             return None
+        if len(vector) == 1 and not self._others:
+            ((c, value),) = vector.items()
+            if value % modulus == 0:
+                return None
+            self.work += _PASSES
+            units.add(c)
+            self.rows[c] = {c: 1}
+            return self.rows[c]
+        rest = {c: value for c, value in vector.items() if c not in units}
         get = rest.get
         for pivot, row in self._others.items():
             if pivot in rest and (factor := rest[pivot] % modulus):
@@ -113,8 +121,9 @@ class ModularRows:
 def lift_rows(spaces: Sequence[Mapping[int, Row]], moduli: Sequence[int]) -> list[Row] | None:
     """The rows over Q, each times the least number that makes it integers, in the order of the pivots.
 
-    None where an entry is not that of a fraction with numerator and denominator below √(Π m / 2), over the
-    moduli m, modulo which the reduced echelon forms are given.
+    Modulo the product of the moduli they are the reduced echelon forms that are given. Beside denominators
+    that a row has already, numbers are below the root of half of it; None where there are none. That this is
+    the row over Q is for a proof to say.
     """
     modulus = prod(moduli)
     most = isqrt(modulus // 2)
@@ -124,29 +133,37 @@ def lift_rows(spaces: Sequence[Mapping[int, Row]], moduli: Sequence[int]) -> lis
         row = spaces[0][pivot]
         if any(space.get(pivot, {}).keys() != row.keys() for space in spaces[1:]):
             return None  # one of the moduli divides a number that it should not
+        if len(row) == 1:
+            result.append({pivot: 1})
+            continue
         done = moduli[0]
         for space, other in zip(spaces[1:], moduli[1:], strict=True):
             # The number with the residues so far, and that of one more modulus.
-            inverse = pow(done, -1, other)
+            inverse, more = pow(done, -1, other), space[pivot]
             row = {
-                c: value + done * ((space[pivot][c] - value) * inverse % other)
-                for c, value in row.items()
+                c: value + done * ((more[c] - value) * inverse % other) for c, value in row.items()
             }
             done *= other
-        if all(value <= most for value in row.values()):
-            result.append(row)
-            continue
-        fractions = {}
+        shared, lifted = 1, {}
         for c, value in row.items():
-            fraction = known.get(value)
-            if fraction is None:
-                fraction = read_fraction(value, modulus, most)
+            if shared != 1:
+                value = value * shared % modulus
+            if value <= most:
+                lifted[c] = value
+            elif value >= modulus - most:
+                lifted[c] = value - modulus
+            else:
+                fraction = known.get(value)
                 if fraction is None:
-                    return None
-                known[value] = fraction
-            fractions[c] = fraction
-        shared = lcm(*(below for _, below in fractions.values()))
-        result.append({c: top * (shared // below) for c, (top, below) in fractions.items()})
+                    fraction = read_fraction(value, modulus, most)
+                    if fraction is None:
+                        return None
+                    known[value] = fraction
+                top, below = fraction
+                shared *= below
+                lifted = {k: v * below for k, v in lifted.items()}
+                lifted[c] = top
+        result.append(lifted)
     return result
 
 
@@ -216,7 +233,7 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
 
     What is found modulo primes is lifted to Q, and proved there; None where they do not do.
 
-    Linear systems that are large, or whose rows fill up, are closed in arrays.
+    Linear systems of a dozen variables or more are closed in arrays.
 
     Parameters
     ----------
@@ -225,8 +242,8 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
     most : int
         Of how many variables all rows are combinations; so many rows are these variables.
     """
-    if terms.matrix is not None and most >= _MANY:
-        return _close_arrays(terms, start, most)
+    if terms.matrix is not None and most >= _DOZEN:
+        return _close_linear(terms, start, most)
     for primes in _MODULI:
         if not all(terms.scale % prime for prime in primes):
             break
@@ -241,26 +258,16 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
         rows = lift_rows([space.reduced()], [space.modulus])
         if rows is not None and _is_closed(terms, start, rows, space.modulus):
             return replace(closure, rows=rows)
-    return None if terms.matrix is None else _close_arrays(terms, start, most)
+    return None if terms.matrix is None else _close_linear(terms, start, most)
 
 
-def _close_arrays(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure | None:
-    spaces: list[dict[int, Row]] = []
-    moduli: list[int] = []
-    first: SmallClosure | None = None
-    for prime in islice(small_primes(), _MOST_PRIMES):
-        if not terms.scale % prime:
-            return None
-        space, closure = _powers_modulo(terms, start, prime)
-        if first is None:
-            first = closure
+def _close_linear(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure | None:
+    for spaces, moduli, closure in _powers(terms, start):
         if len(closure.rows) == most:
             return closure
-        spaces.append(space)
-        moduli.append(prime)
         rows = lift_rows(spaces, moduli)
         if rows is not None and _is_closed(terms, start, rows, prod(moduli)):
-            return replace(first, rows=rows)
+            return replace(closure, rows=rows)
     return None
 
 
@@ -295,12 +302,14 @@ def _is_closed_in_words(
 ) -> bool:
     """True if what is left over by the start and the images of the rows is 0 modulo 2^64."""
     size, mask = len(matrix), (1 << _WORD) - 1
-    table = np.zeros((2, max(size, len(rows) + len(start)), size), dtype=np.uint64)
-    for i, equation in enumerate(matrix):
-        for c, value in equation:
-            table[0, i, c] = value & mask
-    for i, row in enumerate([*rows, *start]):
-        table[1, i, list(row)] = [value & mask for value in row.values()]
+    height = max(size, len(rows) + len(start))
+    places = [i * size + c for i, equation in enumerate(matrix) for c, _ in equation]
+    values = [value & mask for equation in matrix for _, value in equation]
+    for at, row in enumerate([*rows, *start], height):
+        places += [at * size + c for c in row]
+        values += [value & mask for value in row.values()]
+    table = np.zeros((2, height, size), dtype=np.uint64)
+    table.ravel()[places] = np.array(values, dtype=np.uint64)
     basis, given = table[1, : len(rows)], table[1, len(rows) : len(rows) + len(start)]
     pivots = [min(row) for row in rows]
     vectors = np.concatenate([given, basis @ table[0, :size]])
@@ -311,27 +320,59 @@ def _is_closed_in_words(
     return not np.any(np.uint64(shared & mask) * vectors - taken)
 
 
-def _powers_modulo(
-    terms: Terms, start: Sequence[Row], prime: int
-) -> tuple[dict[int, Row], SmallClosure]:
-    """For linear systems: all r·A^i, in arrays."""
-    size = len(terms.equations)
-    matrix, rows = np.zeros((size, size)), np.zeros((len(start), size))
-    assert terms.matrix is not None
-    for i, equation in enumerate(terms.matrix):
-        for variable, value in equation:
-            matrix[i, variable] = value % prime
-    for i, row in enumerate(start):
-        for c, value in row.items():
-            rows[i, c] = value % prime
-    found, kept, parents = powers(fold(matrix, prime), fold(rows, prime), prime)
-    space = {c: {c: 1} for c in np.flatnonzero(found.unit).tolist()}
-    others = np.mod(found.rows, prime).astype(np.int64).tolist()
-    for pivot, line in zip(found.pivots.tolist(), others, strict=True):
-        space[pivot] = {c: value for c, value in enumerate(line) if value}
-    steps: list[tuple[int, Factors]] = [(parent, ()) for parent in parents.tolist()]
-    whole = [{c: 1} for c in sorted(space)]
-    return space, SmallClosure(whole, kept.tolist(), steps, prime)
+def _powers(
+    terms: Terms, start: Sequence[Row]
+) -> Iterator[tuple[list[dict[int, Row]], list[int], SmallClosure]]:
+    """For linear systems: all r·A^i in arrays, modulo some primes and then some more."""
+    matrix, size = terms.matrix, len(terms.equations)
+    assert matrix is not None
+    if size <= _FEW:
+        for count in (2, len(PRIMES_OF_FEW)):
+            primes = PRIMES_OF_FEW[:count]
+            few = SmallPowers.of(matrix, start, primes)
+            if few is None or not all(terms.scale % prime for prime in primes):
+                return
+            yield few.reduced(), list(primes), _closure(few.pivots, *few.derivation(), primes[0])
+    else:
+        yield from _powers_in_large(matrix, start, terms.scale)
+
+
+def _powers_in_large(
+    terms: Sequence[Sequence[tuple[int, int]]], start: Sequence[Row], scale: int
+) -> Iterator[tuple[list[dict[int, Row]], list[int], SmallClosure]]:
+    """One prime after the other."""
+    size = len(terms)
+    spaces: list[dict[int, Row]] = []
+    moduli: list[int] = []
+    first: SmallClosure | None = None
+    for prime in islice(small_primes(), _MOST_PRIMES):
+        if not scale % prime:
+            return
+        matrix, rows = np.zeros((size, size)), np.zeros((len(start), size))
+        for i, equation in enumerate(terms):
+            for variable, value in equation:
+                matrix[i, variable] = value % prime
+        for i, row in enumerate(start):
+            for c, value in row.items():
+                rows[i, c] = value % prime
+        found, kept, parents = powers(fold(matrix, prime), fold(rows, prime), prime)
+        space = {c: {c: 1} for c in np.flatnonzero(found.unit).tolist()}
+        others = np.mod(found.rows, prime).astype(np.int64).tolist()
+        for pivot, line in zip(found.pivots.tolist(), others, strict=True):
+            space[pivot] = {c: value for c, value in enumerate(line) if value}
+        spaces.append(space)
+        moduli.append(prime)
+        if first is None:
+            first = _closure(space, kept.tolist(), parents.tolist(), prime)
+        yield spaces, moduli, first
+
+
+def _closure(
+    pivots: Iterable[int], kept: list[int], parents: Sequence[int], prime: int
+) -> SmallClosure:
+    """That of a linear system, if its rows are variables."""
+    rows = [{c: 1} for c in sorted(pivots)]
+    return SmallClosure(rows, kept, [(parent, ()) for parent in parents], prime)
 
 
 def _close_rows(
@@ -352,7 +393,6 @@ def _close_rows(
     steps: list[tuple[int, Factors]] = []
     done = 0
     while done < len(found) < most:
-        before = space.work
         for monomial, vector in terms.gradient(found[done]):
             fresh = space.add(vector)
             if fresh is not None:
@@ -360,11 +400,6 @@ def _close_rows(
                 steps.append((done, monomial))
         if space.work > MOST_WORK:
             return space, None
-        if terms.matrix is not None:
-            # What may still come, at the cost of the last row, against all of it in arrays.
-            saved = min(most - len(found), 2 * len(found)) * (space.work - before - _ARRAY_ROW)
-            if saved > _ARRAYS + _ARRAY_ROW * len(found):
-                return space, None
         done += 1
     # Where there are as many rows as variables, so they are.
     return space, SmallClosure([{c: 1} for c in sorted(space.rows)], kept, steps, primes[0])

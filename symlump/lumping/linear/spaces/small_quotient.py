@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 from math import gcd
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,8 @@ def small_quotient(
     if all(len(row) == 1 and 1 in row.values() for row in rows):
         return _part(terms, [next(iter(row)) for row in rows], names, parameters)
     forms, below = integer_section(rows)
+    if terms.matrix is not None:
+        return _linear(terms, rows, forms, below, names, parameters)
     known = multiply_out(terms.monomials, forms)
     left = [[(m, value) for m, value in equation if m in known] for equation in terms.equations]
     found: list[dict[Factors, int]] = []
@@ -57,7 +60,36 @@ def small_quotient(
             (sum(e for _, e in factors) for p in known.values() for factors, _ in p), default=0
         )
     scales = [terms.scale * below**k for k in range(degree + 1)]  # by degree
-    return _system(names, equations, table, scales, parameters)
+    return _Listed(names, parameters, equations, table, scales)
+
+
+def _linear(
+    terms: Terms,
+    rows: Sequence[Row],
+    forms: dict[int, Row],
+    below: int,
+    names: Sequence[str],
+    parameters: Sequence[str],
+) -> PolynomialODE:
+    """For a linear system: x as forms in y in the equations of rows, which are sums over variables."""
+    variable = [factors[0][0] if factors else -1 for factors in terms.monomials]
+    left = [[(v, x) for m, x in e if (v := variable[m]) in forms or v < 0] for e in terms.equations]
+    equations: list[list[tuple[int, int]]] = []
+    for row in rows:
+        equation: Row = {}
+        for v, value in combine(left, row).items():
+            if v < 0:
+                equation[-1] = value
+            else:
+                for i, weight in forms[v].items():
+                    equation[i] = equation.get(i, 0) + value * weight
+        equations.append(sorted([item for item in equation.items() if item[1]]))
+    used = sorted({v for equation in equations for v, _ in equation})
+    place = {v: k for k, v in enumerate(used)}
+    equations = [[(place[v], value) for v, value in equation] for equation in equations]
+    table: list[Factors] = [((v, 1),) if v >= 0 else () for v in used]
+    scales = [terms.scale, terms.scale * below]
+    return _Listed(names, parameters, equations, table, scales if below != 1 else scales[:1])
 
 
 def _part(
@@ -70,17 +102,38 @@ def _part(
     label = {v: i for i, v in enumerate(kept)}
     table = [tuple([(label[v], e) for v, e in terms.monomials[m]]) for m in used]
     equations = [[(place[m], value) for m, value in equation] for equation in equations]
-    return _system(names, equations, table, [terms.scale], parameters)
+    return _Listed(names, parameters, equations, table, [terms.scale])
 
 
-def _system(
-    names: Sequence[str],
-    equations: Sequence[Sequence[tuple[int, int]]],
-    table: Sequence[Factors],
-    scales: Sequence[int],
-    parameters: Sequence[str],
-) -> PolynomialODE:
-    """A system from a numerator for each monomial of each equation, and denominators by degree."""
+class _Listed(PolynomialODE):
+    """A system from a numerator for each monomial of each equation, and denominators by degree.
+
+    It is a list until its arrays are read; from then on it is a system like any other.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        parameters: Sequence[str],
+        equations: Sequence[Sequence[tuple[int, int]]],
+        table: Sequence[Factors],
+        scales: Sequence[int],
+    ) -> None:
+        self.__dict__.update(
+            variables=tuple(names), parameters=tuple(parameters), listed=(equations, table, scales)
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("monomials", "rows", "columns", "coefficients"):
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        self.__dict__.update(_arrays(*self.__dict__.pop("listed")))
+        object.__setattr__(self, "__class__", PolynomialODE)
+        return self.__dict__[name]
+
+
+def _arrays(
+    equations: Sequence[Sequence[tuple[int, int]]], table: Sequence[Factors], scales: Sequence[int]
+) -> dict[str, Any]:
     columns = [k for equation in equations for k, _ in equation]
     values = [value for equation in equations for _, value in equation]
     if scales == [1]:
@@ -96,11 +149,9 @@ def _system(
     powers = [e for factors in table for _, e in factors]
     ends = [0, *accumulate(map(len, table))]
     owners = [i for i, equation in enumerate(equations) for _ in equation]
-    return PolynomialODE(
-        tuple(names),
-        Monomials(*(np.array(part, dtype=np.int64) for part in (ends, variables, powers))),
-        np.array(owners, dtype=np.int64),
-        np.array(columns, dtype=np.int64),
-        coefficients,
-        tuple(parameters),
-    )
+    return {
+        "monomials": Monomials(*(np.array(a, dtype=np.int64) for a in (ends, variables, powers))),
+        "rows": np.array(owners, dtype=np.int64),
+        "columns": np.array(columns, dtype=np.int64),
+        "coefficients": coefficients,
+    }

@@ -48,11 +48,6 @@ class Terms:
         return cls(equations, [tuple(factors[a:b]) for a, b in pairs], scale)
 
     @cached_property
-    def partial(self) -> list[list[Partial]]:
-        """The derivatives of each monomial."""
-        return [differentiate(factors) for factors in self.monomials]
-
-    @cached_property
     def matrix(self) -> list[list[tuple[int, int]]] | None:
         """For a linear system: equation i is Σ value·variable / ``scale`` over ``matrix[i]``, plus a number."""
         if not all(not f or (len(f) == 1 and f[0][1] == 1) for f in self.monomials):
@@ -73,16 +68,31 @@ class Terms:
         if self.matrix is not None:
             image = {c: value for c, value in combine(self.matrix, row).items() if value}
             return [((), image)] if image else []
-        images: dict[Factors, Row] = {}
-        partial = self.partial
+        images: dict[int, Row] = {}
+        partial, numbers = self._partial
         for m, value in combine(self.equations, row).items():
             if value:
-                for lowered, variable, power in partial[m]:
-                    if lowered in images:
-                        images[lowered][variable] = value * power
+                known = partial[m]
+                if known is None:
+                    known = partial[m] = [
+                        (numbers.setdefault(lowered, len(numbers)), variable, power)
+                        for lowered, variable, power in differentiate(self.monomials[m])
+                    ]
+                for k, variable, power in known:
+                    if k in images:
+                        images[k][variable] = value * power
                     else:
-                        images[lowered] = {variable: value * power}
-        return sorted(images.items(), key=lambda item: len(item[1]))
+                        images[k] = {variable: value * power}
+        lowered = list(numbers)
+        found = [(lowered[k], image) for k, image in images.items()]
+        if len(found) > 1:
+            found.sort(key=lambda item: len(item[1]))
+        return found
+
+    @cached_property
+    def _partial(self) -> tuple[list[list[tuple[int, int, int]] | None], dict[Factors, int]]:
+        """The derivatives of each monomial once they are asked for, and numbers for the monomials in them."""
+        return [None] * len(self.monomials), {}
 
 
 def combine(lists: Sequence[Sequence[tuple[int, int]]], row: Row) -> Row:

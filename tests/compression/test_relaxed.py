@@ -150,6 +150,35 @@ def test_every_method_is_the_exact_quotient_of_the_reference(activation):
         assert np.all(difference <= explanation.bound((low, high), splits=0).values)
 
 
+def test_a_constant_unit_may_read_constant_ones():
+    rng = np.random.default_rng(0)
+    net = random_network(rng, (3, 6, 6, 2))
+    first, second, third = (layer.weight.copy() for layer in net.layers)
+    biases = [layer.bias.copy() for layer in net.layers]
+    first[0] = 0.0  # tanh(b₀), which the first unit of the next layer reads, and nothing that moves
+    second[0] = [2.0, 0, 0, 0, 0, 0]
+    net = sl.Network.dense([first, second, third], biases)
+    values = np.tanh(biases[0][0]), np.tanh(biases[1][0] + 2 * np.tanh(biases[0][0]))
+    small = sl.Network.dense(
+        [first[1:], second[1:, 1:], third[:, 1:]],
+        [
+            biases[0][1:],
+            biases[1][1:] + second[1:, 0] * values[0],
+            biases[2] + third[:, 0] * values[1],
+        ],
+    )
+    explanation = sl.explain_reduction(net, small)
+    x = rng.normal(size=(50, 3))
+    assert np.abs(net(x) - small(x)).max() < 1e-14
+    assert np.abs(explanation.reference(x) - small(x)).max() < 1e-14
+    assert explanation.defect < 1e-14 and explanation.unit_maps[1].tolist() == [-1, 0, 1, 2, 3, 4]
+    # The same with a little that moves: it is taken as nothing.
+    second[0, 3] = 1e-3
+    explanation = sl.explain_reduction(sl.Network.dense([first, second, third], biases), small)
+    assert np.abs(explanation.reference(x) - small(x)).max() < 1e-14
+    assert explanation.defect == pytest.approx(1e-3)
+
+
 def test_masks_are_the_nearest_system_of_their_sparsity():
     rng = np.random.default_rng(2)
     network = random_network(rng, (4, 12, 10, 2))

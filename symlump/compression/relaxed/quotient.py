@@ -6,7 +6,7 @@ That is so if in every layer, with P the matrix of the sᵢ,
     W·P = A·Ŵ_u,        b + W·q = A·b̂_u,                                   (*)
 
 where A holds the factors with which units enter the activation (1 for units that are equal). A unit that was
-removed is the zero unit (its row is 0), a constant one (its weights are 0, its bias stays), or one that nothing
+removed is the zero unit (its row is 0), a constant one (it reads constant units at most), or one that nothing
 reads (its column is 0). So every reduction is the exact quotient of *some* network. The nearest one to the
 original changes each layer by the least solution of (*) in ΔW and Δb; without constants q that is
 
@@ -332,7 +332,7 @@ class Quotient:
         rows, reading = condition.rows, condition.reading
         weight = layer.weight.reshape(*layer.weight.shape[:2], -1).copy()
         bias = np.zeros(layer.units) if layer.bias is None else layer.bias.copy()
-        stays, zero = rows.kind == STAYS, rows.kind == ZERO
+        stays, zero, constant = (rows.kind == kind for kind in (STAYS, ZERO, CONSTANT))
         if reading is None:
             weight[stays] += condition.weight[stays]
             moved = condition.bias
@@ -340,7 +340,11 @@ class Quotient:
             change, moved = _least(condition.weight, condition.bias, reading)
             weight[:, reading.unread] = 0.0
             weight[stays] += change[stays]
-            weight[zero | (rows.kind == CONSTANT)] = 0.0
+            weight[zero] = 0.0
+            moving = np.diff(reading.matrix.indptr) > 0
+            through = weight[np.ix_(constant, moving)].sum(axis=2)
+            bias[constant] += through @ reading.offset[moving]
+            weight[np.ix_(constant, moving)] = 0.0  # it may go on reading what is constant
         bias[stays] += moved[stays]
         bias[zero] = 0.0
         has_bias = layer.bias is not None or bool(bias.any())

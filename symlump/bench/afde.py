@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from symlump.bench.tasks import (
     check_measured,
     check_trained,
     measure,
+    methods_here,
     train_network,
     training_description,
 )
@@ -49,7 +50,7 @@ class Evaluation:
     """
 
     datasets: tuple[str, ...] = tuple(SOURCES)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = field(default_factory=methods_here)
     architectures: tuple[tuple[str, tuple[int, ...]], ...] = (
         ("tanh", (64, 64)),
         ("relu", (64, 64)),

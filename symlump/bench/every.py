@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from symlump import __version__
@@ -26,8 +28,9 @@ class Run:
     arguments : tuple of str
         Those of ``symlump bench NAME``.
     state : {"done", "failed", "left out"}
-    seconds : float
-        What it took; 0 where it was left out.
+    seconds, processor : float
+        What it took by the clock, and of the processor (0 where the system does not say); 0 where it was left
+        out.
     remark : str
         Why it failed or was left out; where its output is.
     """
@@ -36,6 +39,7 @@ class Run:
     arguments: tuple[str, ...]
     state: str
     seconds: float
+    processor: float
     remark: str
 
 
@@ -72,6 +76,15 @@ class Entry:
 _SHARED = ("--networks", "{networks}")
 _DIGITS = (*_SHARED, "--digits", "{digits}", "--output", "{output}")
 
+_OUTPUT = ("--output", "{output}")
+_FIVE = ("--seeds", "5", *_OUTPUT)
+#: What the page of the evaluation shows: methods as they are by default, and what they are compared with.
+_SHOWN = (
+    "AFDE;AFDE, sums;AFDE, literature;dependence;truncated SVD;quantized;magnitude, global;"
+    "magnitude, layerwise;Wanda;magnitude, global, refit;magnitude, layerwise, refit;Wanda, refit;"
+    "second order;combined"
+) + (";Torch-Pruning, L2" if find_spec("torch_pruning") else "")
+
 #: In the order in which they are run: what is quick first.
 ENTRIES = (
     Entry("start"),
@@ -85,9 +98,9 @@ ENTRIES = (
     Entry("networks"),
     Entry("sweeps"),
     Entry("forward"),
-    Entry("recurrent"),
-    Entry("transformer", ("--seeds", "1", "--steps", "60")),
-    Entry("channels", whole=("--seeds", "3")),
+    Entry("recurrent", ("--quick", *_OUTPUT), _FIVE),
+    Entry("transformer", ("--quick", *_OUTPUT), _FIVE),
+    Entry("channels", ("--quick", *_OUTPUT), _FIVE),
     Entry("published", _SHARED, _SHARED),
     Entry(
         "trained",
@@ -96,13 +109,24 @@ ENTRIES = (
     ),
     Entry(
         "budgets",
-        ("--quick", "--digits", "{digits}", "--output", "{output}"),
-        ("--digits", "{digits}", "--output", "{output}"),
+        ("--quick", "--digits", "{digits}", *_OUTPUT),
+        ("--digits", "{digits}", "--datasets", "all", "--data", "{data}", *_OUTPUT),
     ),
     Entry("anneal"),
-    Entry("pinn"),
+    Entry("pinn", ("--quick", *_OUTPUT), ("--seeds", "3", *_OUTPUT)),
     Entry(
-        "afde", ("--quick", "--output", "{output}"), ("--data", "{data}", "--output", "{output}")
+        "afde",
+        ("--quick", "--datasets", "reaction,circuit,polymerization,glycolysis", *_OUTPUT),
+        (
+            "--data",
+            "{data}",
+            "--no-tuning",
+            "--shares",
+            "0.95,0.8,0.6,0.4,0.2,0.1",
+            "--methods",
+            _SHOWN,
+            *_OUTPUT,
+        ),
     ),
 )
 
@@ -144,7 +168,7 @@ def run_every(
         own = {**places, "output": str(folder / entry.name)}
         arguments = entry.arguments(quick, own)
         if isinstance(arguments, str):
-            runs.append(Run(entry.name, (), "left out", 0.0, arguments))
+            runs.append(Run(entry.name, (), "left out", 0.0, 0.0, arguments))
             continue
         run, output = known.get(entry.name), folder / f"{entry.name}.txt"
         if run is None or run.arguments != arguments or not output.is_file():
@@ -158,15 +182,21 @@ def run_every(
 
 
 def _run(name: str, arguments: tuple[str, ...], output: Path) -> Run:
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _processor()
     command = [sys.executable, "-m", "symlump", "bench", name, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-    seconds = time.perf_counter() - start
+    took = time.perf_counter() - start, _processor() - before
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or [f"ended with exit code {ended.returncode}"]
-        return Run(name, arguments, "failed", seconds, said[-1].removeprefix("symlump: "))
+        return Run(name, arguments, "failed", *took, said[-1].removeprefix("symlump: "))
     write_text(output, ended.stdout)
-    return Run(name, arguments, "done", seconds, output.name)
+    return Run(name, arguments, "done", *took, output.name)
+
+
+def _processor() -> float:
+    """Seconds of the processor that processes took which this one started and that ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _known(state: Path) -> dict[str, Run]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from symlump.bench.structured import StructuredPruning, is_installed
 from symlump.bench.train import multilayer, one_thread, train, tune
 from symlump.compression.baselines.magnitude import Magnitude
 from symlump.compression.baselines.quantize import Quantize
@@ -83,6 +84,8 @@ class NamedMethod:
         Whether it is measured on the first architecture of a plan only.
     bounded : bool
         Whether certified bounds are computed where they are asked for.
+    structured : bool
+        Whether it is measured only where Torch-Pruning is installed.
     """
 
     make: Callable[[float, FloatArray], Any]
@@ -90,6 +93,7 @@ class NamedMethod:
     tunable: bool = True
     slow: bool = False
     bounded: bool = False
+    structured: bool = False
 
 
 #: One unit, in which what else a method can be asked for is compared, one option at a time.
@@ -148,6 +152,9 @@ METHODS: Mapping[str, NamedMethod] = {
     "truncated SVD": NamedMethod(lambda share, x: TruncatedSVD(retain=share)),
     "hierarchical": NamedMethod(lambda share, x: Hierarchical(retain=share), slow=True),
     "quantized": NamedMethod(lambda share, x: Quantize(retain=share), tunable=False),
+    "Torch-Pruning, L2": NamedMethod(
+        lambda share, x: StructuredPruning(retain=share), structured=True
+    ),
     "magnitude, global": NamedMethod(lambda share, x: Magnitude(share)),
     "magnitude, layerwise": NamedMethod(lambda share, x: Magnitude(share, "layerwise")),
     "Wanda": NamedMethod(lambda share, x: Wanda(share, x), data=True),
@@ -166,6 +173,12 @@ METHODS: Mapping[str, NamedMethod] = {
         lambda share, x: Combined(retain=share, inputs=x), data=True, tunable=False
     ),
 }
+
+
+def methods_here() -> tuple[str, ...]:
+    """The methods that can be measured here."""
+    return tuple(name for name, m in METHODS.items() if not m.structured or is_installed())
+
 
 #: The baselines that the comparison is about.
 PRUNING = ("magnitude, global", "magnitude, layerwise", "Wanda")

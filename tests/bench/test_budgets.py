@@ -69,7 +69,7 @@ def test_rows_keep_their_budgets(digits, told, tmp_path):
     assert used == [0.5, 0.2] * 2  # the largest of those tried that keep the time; chosen once
     assert all(after < before for after, before in told)
     text = markdown(rows)
-    assert all(f"Equal {table}, relu, digits:" in text for table in ("parameters", "bytes", "time"))
+    assert all(f"Equal {table}, relu, 64-32:" in text for table in ("parameters", "bytes", "time"))
     assert errors_of(errors_csv(rows, KEYS))[1] == list(CHOSEN)
     asked = len(told)
     assert measure(plan, tmp_path / "cache") == rows and len(told) == asked  # it was kept
@@ -88,7 +88,7 @@ def test_on_data_sets(told, tmp_path):
     }  # fmt: skip
     assert all(row["mse"] > 0 for row in rows)
     text = markdown(rows)
-    assert "Equal bytes, tanh, data sets:" in text and " ×; " in text
+    assert "Equal bytes, tanh, 64-64:" in text and " ×; " in text
 
 
 def test_rows_that_cannot_be_right_are_refused():
@@ -146,7 +146,7 @@ def test_on_the_command_line(digits, tmp_path, capsys):
     out = tmp_path / "o"
     rows = [
         {
-            "table": t, "activation": "relu", "dataset": "digits", "seed": s, "share": 0.5,
+            "table": t, "activation": "relu", "hidden": "64-32", "dataset": "digits", "seed": s, "share": 0.5,
             "method": "AFDE", "mse": 10.0 + s, "mse_base": 5.0,
         }
         for t in ("parameters", "bytes") for s in (0, 1)

@@ -4,17 +4,25 @@ import json
 
 import pytest
 
+from symlump.bench.compared.runs import errors_of
 from symlump.cli.main import main
 
 pytest.importorskip("sklearn")
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_merging_with_images_loses_little(capsys):
-    assert main(["bench", "channels", "--quick", "--json"]) == 0
+def test_merging_with_images_loses_little(tmp_path, capsys):
+    command = ["bench", "channels", "--quick", "--output", str(tmp_path)]
+    assert main([*command, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["retain"] for row in rows} == {0.5, 0.3}
+    assert {row["share"] for row in rows} == {0.5} and {row["dataset"] for row in rows} == {"VGG"}
+    found = {row["method"]: row for row in rows}
     for row in rows:
-        assert row["retained"] <= row["retain"]
-        if (row["method"], row["data"]) == ("AFDE", "images"):
-            assert row["accuracy"] > row["original"] - 0.05
+        assert row["retained"] <= row["share"]
+        if "images" in row["method"] and "Torch" not in row["method"]:
+            assert row["mse"] < row["mse_base"] + 5
+    assert found["AFDE"]["mse"] > found["AFDE, images"]["mse"]
+    assert errors_of((tmp_path / "channels.csv").read_text())[1] == list(found)
+    assert len(list((tmp_path / "results").iterdir())) == 1
+    assert main([*command, "--networks", "AlexNet"]) == 2
+    assert "choose from VGG" in capsys.readouterr().err

@@ -68,3 +68,17 @@ def test_a_failure_is_the_exit_code(tmp_path, capsys, code):
     asked = ["bench", "all", "--quick", "--only", "published", "--output", str(tmp_path)]
     assert main([*asked, "--networks", str(tmp_path / "missing")]) == code
     assert "failed" in capsys.readouterr().out
+
+
+def test_the_total_stands_at_the_end(tmp_path, capsys):
+    asked = ["bench", "all", "--quick", "--only", "hmatrix,linear", "--output", str(tmp_path)]
+    assert main(asked) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["experiment", "state", "seconds"]
+    known = json.loads((tmp_path / "all.json").read_text())["runs"].values()
+    last = lines[-1].split()
+    assert last == [
+        "all",
+        *(f"{sum(run[k] for run in known):.0f}" for k in ("seconds", "processor")),
+    ]
+    assert all(0 < run["processor"] < 2 * run["seconds"] for run in known)

@@ -110,7 +110,19 @@ def _right(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str
             return "–"
         return f"{percent(100 - found.mean, found.deviation)}; {rank}"
 
-    return _by_size(rows, methods, cell, whole=lambda row: 100 - row["mse_base"])
+    return _by_size(
+        rows, methods, cell, whole=lambda found: percent(100 - found.mean, found.deviation)
+    )
+
+
+def _errors(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
+    """Errors, mean and standard deviation over seeds, and ranks; a column for each data set and size."""
+
+    def cell(own: Sequence[Row], rank: MeanRank) -> str:
+        found = TableCell.of(row["mse"] for row in own)
+        return "–" if found is None else f"{found}; {rank}"
+
+    return _by_size(rows, methods, cell, whole=lambda found: str(found))
 
 
 def percent(mean: float, deviation: float | None) -> str:
@@ -122,7 +134,7 @@ def _by_size(
     rows: Sequence[Row],
     methods: Sequence[str],
     cell: Callable[[Sequence[Row], MeanRank], str],
-    whole: Callable[[Row], float] | None = None,
+    whole: Callable[[TableCell], str] | None = None,
 ) -> str:
     """A line for each method, a column for each size; for each data set, too, where networks have a line."""
     sets = list(dict.fromkeys(row["dataset"] for row in rows))
@@ -140,8 +152,8 @@ def _by_size(
                 bold = ranks[method].mean == best and shown != "–"
                 lines[method].append(f"**{shown}**" if bold else shown)
             if whole:
-                found = TableCell.of({row["seed"]: whole(row) for row in at}.values())
-                before.append("–" if found is None else percent(found.mean, found.deviation))
+                found = TableCell.of({row["seed"]: row["mse_base"] for row in at}.values())
+                before.append("–" if found is None else whole(found))
     return markdown_table(header, [*([before] if whole else []), *lines.values()])
 
 
@@ -152,4 +164,5 @@ KINDS = {
     "against": Kind(_against, ("rivals",)),
     "ratios": Kind(_ratios),
     "right": Kind(_right),
+    "errors": Kind(_errors),
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,98 +20,135 @@ from symlump.bench.convolutions.models import (
     train,
 )
 from symlump.bench.structured import CRITERIA, is_installed, parameters, prune, smallest_ratio
+from symlump.bench.train import one_thread
+from symlump.compression.baselines.magnitude import Magnitude
+from symlump.compression.combined import Combined
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
+from symlump.compression.reduction import CompressionMethod
+from symlump.jobs import Job, run_jobs
 
 #: Images of the training data that methods with data may see.
 CALIBRATION = 512
-
-
-@dataclass(frozen=True)
-class ChannelRow:
-    """One method at one size of one network.
-
-    Parameters
-    ----------
-    network : str
-    seed : int
-    retain : float
-        The share of parameters that was asked for.
-    method : str
-    data : str
-        What the method sees: "none", "images" (without classes), or "images and classes".
-    retained : float
-        The share of parameters that remains, counted in the torch module.
-    accuracy, original : float
-        On the test images, of the reduced network and of the original.
-    """
-
-    network: str
-    seed: int
-    retain: float
-    method: str
-    data: str
-    retained: float
-    accuracy: float
-    original: float
+SHARES = (0.5, 0.3)
+#: What tells runs apart, besides seed and share.
+KEYS = ("dataset",)
 
 
 def measure(
+    cache: Path,
     names: Sequence[str] = tuple(MODELS),
-    seeds: Sequence[int] = (0,),
-    retain: Sequence[float] = (0.5, 0.3),
+    seeds: int = 1,
+    shares: Sequence[float] = SHARES,
     epochs: int = 15,
-) -> Iterator[ChannelRow]:
-    """Train each network and reduce it by every method; rows as they are ready.
+    step: Callable[[int, str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train each network and reduce it by every method; what is in ``cache`` is not computed again.
 
     A pruner that is not installed is left out: it is nothing that symlump needs.
+
+    Parameters
+    ----------
+    cache : Path
+    names : sequence of str
+        Of :data:`symlump.bench.convolutions.models.MODELS`.
+    seeds : int
+        0, …, seeds − 1, each of the weights and of what is tested on.
+    shares : sequence of float
+        Of the parameters.
+    epochs : int
+        Of the training.
+    step : callable, optional
+        Called with how many networks are done, and a remark.
+
+    Returns
+    -------
+    list of dict
+        With ``dataset`` (the network), ``seed``, ``share``, ``method``, ``retained``; ``mse`` and ``mse_base``,
+        per cent of the test images that are wrong. Methods with "images" in their name see 512 images of the
+        training, those with "classes" their classes, too.
     """
-    for seed in seeds:
-        training, test = map(images_of, digits(seed))
-        for name in names:
-            model = train(name, training, seed, epochs)
-            before = accuracy(model, test)
-            for share in retain:
-                for method, data, reduce in _methods(training):
-                    small = reduce(copy.deepcopy(model), share)
-                    kept = parameters(small) / parameters(model)
-                    yield ChannelRow(
-                        name, seed, share, method, data, kept, accuracy(small, test), before
-                    )
+    jobs = [
+        Job(
+            _network_rows,
+            {
+                "network": name,
+                "seed": seed,
+                "shares": list(shares),
+                "epochs": epochs,
+                "methods": list(_methods(_NONE)),
+            },
+        )
+        for seed in range(seeds)
+        for name in names
+    ]
+    return [row for rows in run_jobs(jobs, cache, step=step) for row in rows]
 
 
-_Reduce = Callable[[nn.Module, float], nn.Module]
+#: From a model and a share to a smaller model, and the share that is left of its parameters.
+_Reduce = Callable[[nn.Module, float], tuple[nn.Module, float]]
+_NONE = torch.empty(0), torch.empty(0)
 
 
-def _methods(training: Images) -> Iterator[tuple[str, str, _Reduce]]:
-    x = training[0][:CALIBRATION]
-    for seen, inputs in (("none", None), ("images", x)):
-        yield "AFDE", seen, _merger(inputs, x[:2])
-    if not is_installed():
-        return
-    y = training[1][:CALIBRATION]
-    for criterion in CRITERIA:
-        for data in (False, True):
-            seen = "images and classes" if criterion == "Taylor" else "images" if data else "none"
-            yield (
-                f"Torch-Pruning, {criterion}" + (", statistics re-estimated" if data else ""),
-                seen,
-                _pruner(criterion, x, y, data),
+@one_thread()
+def _network_rows(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one network and seed."""
+    name, seed = description["network"], description["seed"]
+    training, test = map(images_of, digits(seed))
+    model = train(name, training, seed, description["epochs"])
+    before = accuracy(model, test)
+    rows = []
+    for share in description["shares"]:
+        for method, reduce in _methods(training).items():
+            small, kept = reduce(copy.deepcopy(model), share)
+            rows.append(
+                {
+                    "dataset": name,
+                    "seed": seed,
+                    "share": share,
+                    "method": method,
+                    "retained": kept,
+                    "mse": 100 * (1 - accuracy(small, test)),
+                    "mse_base": 100 * (1 - before),
+                }
             )
+    return rows
 
 
-def _merger(inputs: torch.Tensor | None, example: torch.Tensor) -> _Reduce:
-    return lambda model, share: (
-        compress(model, AFDE(retain=share, inputs=inputs), example=example).model
-    )
+def _methods(training: Images) -> Mapping[str, _Reduce]:
+    x, y = (part[:CALIBRATION] for part in training)
+    found: dict[str, _Reduce] = {
+        "AFDE": _method(lambda share: AFDE(retain=share), x),
+        "AFDE, images": _method(lambda share: AFDE(retain=share, inputs=x), x),
+        "magnitude, refit, images": _method(lambda s: Magnitude(s, refit=True, inputs=x), x),
+        "combined, images": _method(lambda share: Combined(retain=share, inputs=x), x),
+    }
+    if is_installed():
+        for criterion in CRITERIA:
+            classes = ", images and classes" if criterion == "Taylor" else ""
+            name = f"Torch-Pruning, {criterion}"
+            found[name + classes] = _pruner(criterion, x, y, data=False)
+            found[f"{name}{classes or ', images'}, re-estimated"] = _pruner(
+                criterion, x, y, data=True
+            )
+    return found
+
+
+def _method(make: Callable[[float], CompressionMethod], x: torch.Tensor) -> _Reduce:
+    def reduce(model: nn.Module, share: float) -> tuple[nn.Module, float]:
+        result = compress(model, make(share), example=x[:2])
+        return result.model, result.retained
+
+    return reduce
 
 
 def _pruner(criterion: str, x: torch.Tensor, y: torch.Tensor, data: bool) -> _Reduce:
-    def reduce(model: nn.Module, share: float) -> nn.Module:
+    def reduce(model: nn.Module, share: float) -> tuple[nn.Module, float]:
         def pruned(ratio: float) -> nn.Module:
             return prune(model, ratio, x, criterion, y)
 
-        small = pruned(smallest_ratio(pruned, share * parameters(model)))
-        return reestimate(small, x) if data else small
+        whole = parameters(model)
+        small = pruned(smallest_ratio(pruned, share * whole))
+        return reestimate(small, x) if data else small, parameters(small) / whole
 
     return reduce

@@ -16,7 +16,7 @@ from symlump.jobs import Job, file_digest, run_jobs
 
 BUDGETS = (0.5, 0.25, 0.1)
 #: What tells runs apart, besides seed and budget.
-KEYS = ("table", "activation", "dataset")
+KEYS = ("table", "activation", "hidden", "dataset")
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def measure(
     Returns
     -------
     list of dict
-        With ``table``, ``activation``, ``dataset``, ``seed``, ``share`` (the budget), ``method``, ``mse`` (of
-        digits, per cent of the test images that are wrong; None where the budget is not reached), ``mse_base``,
-        ``used`` (the share that was used; of time, the share of parameters at which the first network of its
-        kind was fast enough).
+        With ``table``, ``activation``, ``hidden``, ``dataset``, ``seed``, ``share`` (the budget), ``method``,
+        ``mse`` (of digits, per cent of the test images that are wrong; None where the budget is not reached),
+        ``mse_base``, ``used`` (the share that was used; of time, the share of parameters at which the first
+        network of its kind was fast enough).
     """
     training = plan.training(folder)
     timed = "time" in plan.tables
@@ -163,7 +163,9 @@ def measure(
         for job, result in zip(training, trained, strict=True)
         for name in methods
     ]
-    return [row for rows in run(jobs, check=_check) for row in rows]
+    hidden = ("-".join(map(str, job.description["training"]["hidden"])) for job in jobs)
+    found = zip(hidden, run(jobs, check=_check), strict=True)
+    return [row | {"hidden": widths} for widths, rows in found for row in rows]
 
 
 def _kind(job: Job) -> tuple[str, str]:
@@ -190,9 +192,7 @@ def _measured(description: dict[str, Any], extra: dict[str, Any]) -> list[dict[s
         for k, budget in enumerate(description["budgets"]):
             found = None
             if table == "time":
-                share = description["fast"][k]
-                if share is not None:
-                    found = plan.retain(share), share
+                found = trial.retaining(plan, description["fast"][k])
             else:
                 found = trial.fitting(plan, budget, as_file=table == "bytes")
             rows.append(

@@ -115,6 +115,17 @@ class Trial:
         """Of the network before, in bytes."""
         return _file_size(partial(write_safetensors, self.network))
 
+    def retaining(
+        self, plan: CompressionPlan, share: float | None
+    ) -> tuple[Compression, float] | None:
+        """What keeps a share, if there is one and the method reaches it; and the share."""
+        if share is None:
+            return None
+        try:
+            return plan.retain(share), share
+        except (FailureError, MethodError):
+            return None
+
     def fitting(
         self, plan: CompressionPlan, budget: float, as_file: bool
     ) -> tuple[Compression, float] | None:
@@ -124,11 +135,10 @@ class Trial:
         """
         ask = budget
         while ask > 0:
-            try:
-                result = plan.retain(ask)
-            except (FailureError, MethodError):
+            found = self.retaining(plan, ask)
+            if found is None:
                 return None
-            used = result.retained
+            result, used = found[0], found[0].retained
             if as_file:
                 used = _file_size(partial(result.write, packed=True)) / self.file_size
             if used <= budget:
@@ -143,10 +153,10 @@ class Trial:
         before = to_torch(self.network).eval()
 
         def fits(share: float) -> bool:
-            try:
-                after = to_torch(plan.retain(share).network).eval()
-            except (FailureError, MethodError):
+            found = self.retaining(plan, share)
+            if found is None:
                 return True  # larger ones have to be tried: this one is not there
+            after = to_torch(found[0].network).eval()
             times = times_in_turns([after, before], (x,), ROUNDS)
             return times[0] <= budget * times[1]
 

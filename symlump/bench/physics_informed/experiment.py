@@ -6,24 +6,27 @@ original, and trained further in its compressed form with the same number of los
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from math import inf
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from symlump.bench.compared.tables import markdown_table
 from symlump.bench.physics_informed.forms import METHODS, Compressed, compress_form, recompress_to
 from symlump.bench.physics_informed.training import Loss, minimize, pinn, train_pinn
+from symlump.bench.train import one_thread
 from symlump.compression.hierarchical.hlinear import rank_penalty
 from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_change
 from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function
-from symlump.errors import MethodError
+from symlump.errors import FailureError, MethodError
+from symlump.jobs import Job, run_jobs
 from symlump.tables import table_text
 
 IN_STEPS = "hierarchical, in steps"
@@ -49,6 +52,8 @@ class PinnExperiment:
         Of the loss, in the training after compression.
     seeds : tuple of int
         Each of the first weights and of the points.
+    methods : tuple of str
+        Of :data:`symlump.bench.physics_informed.forms.METHODS`, or "hierarchical, in steps".
     """
 
     problems: tuple[str, ...] = ("poisson", "burgers", "helmholtz")
@@ -58,8 +63,13 @@ class PinnExperiment:
     shares: tuple[float, ...] = (0.5, 0.25)
     evaluations: int = 200
     seeds: tuple[int, ...] = (0,)
+    methods: tuple[str, ...] = (*METHODS, IN_STEPS)
 
     def __post_init__(self) -> None:
+        for name in self.methods:
+            if name not in (*METHODS, IN_STEPS):
+                known = ", ".join((*METHODS, IN_STEPS))
+                raise MethodError(f"there is no method {name!r}; choose from {known}")
         for name in self.problems:
             if name not in PROBLEMS:
                 raise MethodError(
@@ -67,7 +77,15 @@ class PinnExperiment:
                 )
 
 
-QUICK = PinnExperiment(("poisson",), (32, 32), 100, 400, (0.5,), 80)
+QUICK = PinnExperiment(
+    ("poisson",),
+    (32, 32),
+    100,
+    400,
+    (0.5,),
+    80,
+    methods=("truncated SVD", "magnitude pruning", "combined"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,21 +97,26 @@ class PinnRow:
     problem : str
     seed : int
     method : str
-    share, retained : float
-        Asked for and reached, of the stored numbers.
+    share : float
+        Asked for, of the stored numbers.
+    retained : float or None
+        Reached.
     error_dense : float
         Relative error of the solution (2-norm on a grid) before compression.
+    loss : float or None
+        The loss after compression by that of the original; None where compression and training alternate, and
+        where a method does not reach the share.
     error : float or None
-        The same after compression; None where compression and training alternate.
+        The relative error after compression.
     kernel : float or None
         ‖Θ̂ − Θ‖_F / ‖Θ‖_F for the tangent kernels with respect to dense weights.
     condition, largest, smallest : float or None
         Condition number and extreme eigenvalues of Θ̂ by those of Θ.
-    time : float
+    time : float or None
         Of one evaluation, by that of the original.
     to_loss : int or None
         Evaluations until the loss is at most ten times that of the original; None if it was not.
-    error_trained : float
+    error_trained : float or None
         Relative error after all evaluations.
     """
 
@@ -101,58 +124,93 @@ class PinnRow:
     seed: int
     method: str
     share: float
-    retained: float
+    retained: float | None
     error_dense: float
+    loss: float | None
     error: float | None
     kernel: float | None
     condition: float | None
     largest: float | None
     smallest: float | None
-    time: float
+    time: float | None
     to_loss: int | None
-    error_trained: float
+    error_trained: float | None
 
 
 def run(
-    plan: PinnExperiment, each_step: Callable[[int, int, str], None] | None = None
+    plan: PinnExperiment,
+    cache: Path,
+    step: Callable[[int, int, str], None] = lambda done, total, remark: None,
 ) -> list[PinnRow]:
-    """Train, compress, compare, train further.
+    """Train, compress, compare, train further; what is in ``cache`` is not computed again.
 
     Parameters
     ----------
-    plan : Plan
-    each_step : callable, optional
-        Called with what is done, of how much, and a remark.
+    plan : PinnExperiment
+    cache : Path
+    step : callable, optional
+        Called with how many tasks are done, of how many, and a remark.
     """
-    names = [*METHODS, IN_STEPS]
-    training = plan.adam + plan.lbfgs
-    runs = [(title, seed) for title in plan.problems for seed in plan.seeds]
-    total = len(runs) * (training + len(plan.shares) * len(names) * plan.evaluations)
-    done = 0
-
-    def step(further: int, remark: str) -> None:
-        if each_step is not None:
-            each_step(min(done + further, total), total, remark)
-
-    rows: list[PinnRow] = []
-    for title, seed in runs:
-        problem = PROBLEMS[title]()
-        model = pinn(problem, plan.hidden, seed)
-        train_pinn(
-            problem,
-            model,
-            plan.adam,
-            plan.lbfgs,
-            seed,
-            lambda k, loss, title=title: step(k, f"{title}, loss {loss:.1e}"),  # type: ignore[misc]
+    training = [
+        Job(
+            _trained,
+            {
+                "problem": title,
+                "hidden": list(plan.hidden),
+                "adam": plan.adam,
+                "lbfgs": plan.lbfgs,
+                "seed": seed,
+            },
         )
-        done += training
-        for share in plan.shares:
-            for name in names:
-                step(0, f"{title}, {name}, {share:.0%}")
-                rows.append(measure(problem, model, name, share, plan.evaluations, seed))
-                done += plan.evaluations
-    return rows
+        for title in plan.problems
+        for seed in plan.seeds
+    ]
+    total = len(training) * (1 + len(plan.shares) * len(plan.methods))
+    trained = run_jobs(training, cache, step=lambda done, said: step(done, total, said))
+    jobs = [
+        Job(
+            _row,
+            {
+                "training": job.description,
+                "method": name,
+                "share": share,
+                "evaluations": plan.evaluations,
+            },
+            weights,
+        )
+        for job, weights in zip(training, trained, strict=True)
+        for share in plan.shares
+        for name in plan.methods
+    ]
+    done = len(training)
+    rows = run_jobs(jobs, cache, step=lambda k, said: step(done + k, total, said))
+    return [PinnRow(**row) for row in rows]
+
+
+@one_thread()
+def _trained(description: dict[str, Any]) -> list[list[Any]]:
+    """The parameters of a trained network, in their order."""
+    problem, seed = PROBLEMS[description["problem"]](), description["seed"]
+    model = pinn(problem, tuple(description["hidden"]), seed)
+    train_pinn(problem, model, description["adam"], description["lbfgs"], seed)
+    return [p.detach().tolist() for p in model.parameters()]
+
+
+@one_thread()
+def _row(description: dict[str, Any], weights: list[list[Any]]) -> dict[str, Any]:
+    """The row of a method at one size, as plain data."""
+    training = description["training"]
+    problem, seed = PROBLEMS[training["problem"]](), training["seed"]
+    model = pinn(problem, tuple(training["hidden"]), seed)
+    with torch.no_grad():
+        for parameter, values in zip(model.parameters(), weights, strict=True):
+            parameter.copy_(torch.tensor(values, dtype=parameter.dtype))
+    asked = description["method"], description["share"], description["evaluations"]
+    row = asdict(measure(problem, model, *asked, seed))
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 def measure(
@@ -165,37 +223,38 @@ def measure(
 ) -> PinnRow:
     """Compress a trained network by one method, and train it further."""
     loss = loss_function(problem, seed=seed)
-    target = 10 * float(loss(model).detach())
+    before = float(loss(model).detach())
     in_steps = name == IN_STEPS
     first = share ** (1 / _STEPS) if in_steps else share
     start = "hierarchical, reordered" if in_steps else name
-    small = compress_form(model, start, first, problem.interior(512, seed))
-    error = None if in_steps else problem.error(small.model)
-    kernel, condition, largest, smallest = (
-        (None,) * 4 if in_steps else _kernel(problem, model, small)
-    )
+    row = PinnRow(problem.name, seed, name, share, None, problem.error(model), *[None] * 9)
+    try:
+        small = compress_form(model, start, first, problem.interior(512, seed))
+    except (FailureError, MethodError):
+        return row
     if in_steps:
         history = _in_steps(model, small.model, loss, share, evaluations)
+        parameters, stored = (sum(p.numel() for p in m.parameters()) for m in (model, small.model))
+        row = replace(row, retained=stored / parameters)
     else:
+        kernel, condition, largest, smallest = _kernel(problem, model, small)
+        row = replace(
+            row,
+            retained=small.retained,
+            loss=float(loss(small.model).detach()) / before,
+            error=problem.error(small.model),
+            kernel=kernel,
+            condition=condition,
+            largest=largest,
+            smallest=smallest,
+        )
         history = minimize(small.model, loss, evaluations)
-    reached = np.flatnonzero(np.array(history) <= target)
-    parameters = sum(p.numel() for p in model.parameters())
-    stored = sum(p.numel() for p in small.model.parameters())
-    return PinnRow(
-        problem.name,
-        seed,
-        name,
-        share,
-        stored / parameters if in_steps else small.retained,
-        problem.error(model),
-        error,
-        kernel,
-        condition,
-        largest,
-        smallest,
-        _time_ratio(problem, small.model, model),
-        int(reached[0]) + 1 if reached.size else None,
-        problem.error(small.model),
+    reached = np.flatnonzero(np.array(history) <= 10 * before)
+    return replace(
+        row,
+        time=_time_ratio(problem, small.model, model),
+        to_loss=int(reached[0]) + 1 if reached.size else None,
+        error_trained=problem.error(small.model),
     )
 
 
@@ -243,6 +302,7 @@ def _time_ratio(problem: BoundaryProblem, model: nn.Module, original: nn.Module)
 HEADER = (
     "method",
     "kept, %",
+    "loss ×",
     "error",
     "kernel changed",
     "condition ×",
@@ -257,18 +317,20 @@ HEADER = (
 def _cells(rows: Sequence[PinnRow]) -> tuple[str, ...]:
     """One line of a table: medians over seeds."""
 
-    def shown(name: str, form: str = ".2g") -> str:
+    def shown(name: str, form: str = ".2g", factor: float = 1.0) -> str:
         values = [getattr(row, name) for row in rows]
-        return "–" if None in values else format(median(values), form)
+        return "–" if None in values else format(factor * median(values), form)
 
     reached = [inf if row.to_loss is None else row.to_loss for row in rows]
+    evaluations = "not reached" if median(reached) == inf else f"{median(reached):.0f}"
+    trained = shown("error_trained")
     return (
         rows[0].method,
-        f"{100 * median(row.retained for row in rows):.1f}",
-        *map(shown, ("error", "kernel", "condition", "largest", "smallest")),
+        shown("retained", ".1f", 100),
+        *map(shown, ("loss", "error", "kernel", "condition", "largest", "smallest")),
         shown("time", ".1f"),
-        "not reached" if median(reached) == inf else f"{median(reached):.0f}",
-        shown("error_trained"),
+        "–" if trained == "–" else evaluations,
+        trained,
     )
 
 
@@ -295,18 +357,6 @@ def text(rows: Sequence[PinnRow]) -> str:
 
 def markdown(rows: Sequence[PinnRow]) -> str:
     """The tables in Markdown."""
-    parts = []
-    for title, group in _groups(rows):
-        lines = [f"**{title}**", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for row in group]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
-
-
-def csv_text(rows: Sequence[PinnRow]) -> str:
-    """All rows with full precision."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(PinnRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
-    return out.getvalue()
+    return "\n\n".join(
+        f"**{title}**\n\n{markdown_table(HEADER, group)}" for title, group in _groups(rows)
+    )

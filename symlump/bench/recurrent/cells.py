@@ -6,15 +6,17 @@ has to remember. Each cell has a dense layer behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from symlump.bench.train import one_thread
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
+from symlump.jobs import Job, run_jobs
 
 _STEPS, _BATCH, _LENGTH, _UNITS = 1500, 128, 12, 32
 CELLS: dict[str, Any] = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
@@ -23,30 +25,13 @@ SHARES = (0.7, 0.5, 0.3)
 _FITTED = 300
 
 
-@dataclass(frozen=True)
-class CellRow:
-    """Test errors of one trained cell at one share of its parameters.
-
-    Parameters
-    ----------
-    cell : str
-    share : float
-    units : int
-        Hidden units that are left, of 32.
-    before, refit, steps, sums, magnitude : float
-        Mean squared errors: of the cell as it was trained; with units merged and what reads them refitted to
-        sample sequences; then all weights fitted to them further, by steps; or added up; with as many weights
-        left, the largest, in the full cell.
-    """
-
-    cell: str
-    share: float
-    units: int
-    before: float
-    refit: float
-    steps: float
-    sums: float
-    magnitude: float
+#: What tells runs apart, besides seed and share.
+KEYS = ("dataset",)
+_HOW: dict[str, dict[str, Any]] = {
+    "AFDE, refit": {},
+    "AFDE, steps": {"steps": _FITTED},
+    "AFDE, sums": {"refit": False},
+}
 
 
 class SequenceModel(nn.Module):
@@ -70,29 +55,73 @@ def sequences(count: int, generator: torch.Generator) -> tuple[torch.Tensor, tor
     return x, torch.tanh(x[:, -2] + x[:, -4] * x[:, -6])
 
 
-def measure(quick: bool = False, seed: int = 0) -> Iterator[CellRow]:
-    """Train each cell, and make it smaller."""
-    for name, cell in CELLS.items():
-        model = _trained(cell, 30 if quick else _STEPS, seed)
-        generator = torch.Generator().manual_seed(seed + 1)
-        x, y = sequences(2000, generator)
-        samples = sequences(500, generator)[0]
-        for share in SHARES:
-            refit, steps, sums = (
-                compress(model, AFDE(retain=share, inputs=samples, **how))
-                for how in ({}, {"steps": 5 if quick else _FITTED}, {"refit": False})
-            )
-            kept = int(refit.retained_parameters)
-            yield CellRow(
-                name,
-                share,
-                int(refit.model.cell.hidden_size),
-                _error(model, x, y),
-                _error(refit.model, x, y),
-                _error(steps.model, x, y),
-                _error(sums.model, x, y),
-                _error(_pruned(model, kept), x, y),
-            )
+def measure(
+    cache: Path,
+    names: Sequence[str] = tuple(CELLS),
+    seeds: int = 1,
+    quick: bool = False,
+    step: Callable[[int, str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train cells, and make them smaller; what is in ``cache`` is not computed again.
+
+    Parameters
+    ----------
+    cache : Path
+    names : sequence of str
+        Of :data:`CELLS`.
+    seeds : int
+        0, …, seeds − 1, each of weights and sequences.
+    quick : bool
+        With hardly any training.
+    step : callable, optional
+        Called with how many cells are done, and a remark.
+
+    Returns
+    -------
+    list of dict
+        With ``dataset`` (the cell), ``seed``, ``share``, ``method``, ``units`` (of 32), ``mse`` and
+        ``mse_base`` on new sequences. Methods are AFDE with what reads merged units refitted to sample
+        sequences, then all weights fitted to them further by steps, or added up; magnitude pruning to as many
+        weights.
+    """
+    jobs = [
+        Job(_cell_rows, {"cell": name, "seed": seed, "quick": quick})
+        for seed in range(seeds)
+        for name in names
+    ]
+    return [row for rows in run_jobs(jobs, cache, step=step) for row in rows]
+
+
+@one_thread()
+def _cell_rows(description: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one cell and seed."""
+    name, seed, quick = (description[key] for key in ("cell", "seed", "quick"))
+    model = _trained(CELLS[name], 30 if quick else _STEPS, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    x, y = sequences(2000, generator)
+    samples = sequences(500, generator)[0]
+    before, rows = _error(model, x, y), []
+    for share in SHARES:
+        found = {}
+        for method, how in _HOW.items():
+            few = {"steps": 5} if quick and "steps" in how else how
+            found[method] = compress(model, AFDE(retain=share, inputs=samples, **few))
+        kept = int(found["AFDE, refit"].retained_parameters)
+        errors = {method: _error(small.model, x, y) for method, small in found.items()}
+        errors["magnitude"] = _error(_pruned(model, kept), x, y)
+        rows += [
+            {
+                "dataset": name,
+                "seed": seed,
+                "share": share,
+                "method": method,
+                "units": int(found["AFDE, refit"].model.cell.hidden_size),
+                "mse": error,
+                "mse_base": before,
+            }
+            for method, error in errors.items()
+        ]
+    return rows
 
 
 def _trained(cell: Any, steps: int, seed: int) -> SequenceModel:

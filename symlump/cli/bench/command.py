@@ -13,7 +13,6 @@ from symlump.cli.bench import (
     anneal,
     architectures,
     bounds,
-    channels,
     coq_proofs,
     every,
     forward_time,
@@ -21,14 +20,12 @@ from symlump.cli.bench import (
     model_files,
     pinn,
     published,
-    recurrent,
     sbml_suite,
     store,
     sweeps,
     trained,
-    transformer,
 )
-from symlump.cli.bench.compared import budgets, pages
+from symlump.cli.bench.compared import budgets, channels, pages, recurrent, transformer
 from symlump.cli.bench.speed import growth, measured, rows, start
 from symlump.cli.bench.speed.measured import Measured, add_output
 from symlump.cli.parser import Parser

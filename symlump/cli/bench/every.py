@@ -12,8 +12,9 @@ from symlump.progress import bar
 
 DESCRIPTION = """\
 Run the experiments that fit one machine, one after the other, each in a process of its own; what it prints goes
-to OUTPUT/NAME.txt. An interrupted run resumes: give the same command again. What failed is reported, and tried
-again next time; what needs files that were not given is left out, and reported, too.
+to OUTPUT/NAME.txt, and the rows that pages show to OUTPUT/NAME (symlump bench pages PAGE.md --rows OUTPUT). An
+interrupted run resumes: give the same command again. What failed is reported, and tried again next time; what
+needs files that were not given is left out, and reported, too. At the end stand the seconds of all.
 
 examples:
   symlump bench all --quick
@@ -62,9 +63,12 @@ def run(options: argparse.Namespace) -> Answer:
     places = {name: getattr(options, name) for name in ("data", "networks", "digits")}
     with bar("experiments", len(only or known)) as step:
         runs = run_every(make_folder(options.output), options.quick, places, only, step)
-    cells = [(r.name, r.state, f"{r.seconds:.0f}", r.remark) for r in runs]
+    cells = [(r.name, r.state, f"{r.seconds:.0f}", f"{r.processor:.0f}", r.remark) for r in runs]
+    took, processor = sum(r.seconds for r in runs), sum(r.processor for r in runs)
+    cells.append(("all", "", f"{took:.0f}", f"{processor:.0f}", ""))
+    header = ("experiment", "state", "seconds", "of the processor", "output, or why not")
     return Answer(
         lambda: [asdict(r) for r in runs],
-        lambda: table_text(("experiment", "state", "seconds", "output, or why not"), cells),
+        lambda: table_text(header, cells),
         code=int(any(r.state == "failed" for r in runs)),
     )

@@ -15,8 +15,8 @@ Write the tables of Markdown pages anew. A table stands between two marks,
   <!-- end -->
 
 and is made of the rows in FILE.csv beside the page, as bench afde, budgets, channels, transformer and recurrent
-write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right. Every kind takes
-group=…, where a file has several groups of runs, and methods="A;B".
+write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right; errors. Every
+kind takes group=…, where a file has several groups of runs, and methods="A;B".
 
 examples:
   symlump bench pages docs/learn/*.md

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from symlump.enclosures.interval import Interval, around, ball_product, grow
+from symlump.enclosures.interval import Interval, Sizes, around, ball_product, grow
 from symlump.ode.exact import FloatArray
 
 
@@ -45,13 +46,24 @@ class AffineMap:
         ----------
         magnitude : ndarray, shape (…, inputs)
         """
-        total = magnitude @ self.weight_radius.T + self.bias_radius
+        total = np.broadcast_to(self.bias_radius, (*magnitude.shape[:-1], self.bias_radius.size))
+        if not self._sizes.certain:
+            total = total + magnitude @ self.weight_radius.T
         if relative:
             # the small number last: times a small weight it would underflow, and then be multiplied
-            total = total + relative * (magnitude @ np.abs(self.weight).T + np.abs(self.bias))
+            total = total + relative * (magnitude @ self._sizes.size + np.abs(self.bias))
         return grow(total, self.weight.shape[1] + 4)
 
     def __call__(self, x: Interval) -> Interval:
         """All W·x + b for x in the intervals, of shape (…, inputs)."""
-        middle, radius = ball_product(*x.ball(), self.weight.T, self.weight_radius.T)
+        middle, radius = ball_product(*x.ball(), self.weight.T, self.weight_radius.T, self._sizes)
         return around(middle, radius) + around(self.bias, self.bias_radius)
+
+    @property
+    def size(self) -> FloatArray:
+        """|W|."""
+        return self._sizes.size.T
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return Sizes.of(self.weight.T, self.weight_radius.T)

@@ -208,13 +208,44 @@ def around(middle: FloatArray, radius: FloatArray) -> Interval:
     return Interval(np.where(still, middle, down(lower)), np.where(still, middle, up(upper)))
 
 
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """What a product asks of one of its balls, to be asked once.
+
+    Parameters
+    ----------
+    size : ndarray
+        |b|.
+    least : float
+        The smallest of all middles and radii that are not 0, in size; at most 1.
+    certain : bool
+        Whether all radii are 0.
+    """
+
+    size: FloatArray
+    least: float
+    certain: bool
+
+    @classmethod
+    def of(cls, middle: FloatArray, radius: FloatArray) -> Sizes:
+        """Of a ball that stands on the right of products."""
+        size, certain = np.abs(middle), not radius.any()
+        least = _least(size) if certain else min(_least(size), _least(radius))
+        return cls(size, least, certain)
+
+
 def ball_product(
-    a: FloatArray, a_radius: FloatArray, b: FloatArray, b_radius: FloatArray
+    a: FloatArray,
+    a_radius: FloatArray,
+    b: FloatArray,
+    b_radius: FloatArray,
+    sizes: Sizes | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Middle and radius of all products of matrices in two balls, through BLAS.
 
     |A·B − fl(a·b)| ≤ n·u·|a|·|b| + |a|·r_b + r_a·(|b| + r_b), and what underflow adds. It is summed in
-    floats, with 2·(n + 2) for n: that pays for the rounding of the two ends, too.
+    floats, with 2·(n + 2) for n: that pays for the rounding of the two ends, too. ``sizes`` are those of b, if
+    they are known.
 
     Examples
     --------
@@ -222,21 +253,18 @@ def ball_product(
     >>> [part.item() for part in ball_product(one, 0.5 * one, one, 0 * one)]
     [1.0, 0.5000000000000017]
     """
-    size, other = np.abs(a), np.abs(b)
-    terms = a.shape[-1]
-    relative = 2 * gamma(terms + 2)
-    if _least(a, a_radius) * _least(b, b_radius) >= _NORMAL:
-        error = size @ (relative * other + b_radius)
-        lost = 0.0
-    else:  # where small numbers meet each product may lose digits, or everything
-        error = relative * (size @ other) + size @ b_radius
-        lost = TINY
-    if a_radius.any():
-        error = error + a_radius @ (other + b_radius)
+    sizes = sizes or Sizes.of(b, b_radius)
+    size, terms, spread = np.abs(a), a.shape[-1], a_radius.any()
+    error = 2 * gamma(terms + 2) * (size @ sizes.size)
+    if not sizes.certain:
+        error = error + size @ b_radius
+    # where small numbers meet each product may lose digits, or everything
+    lost = 0.0 if min(_least(size), _least(a_radius)) * sizes.least >= _NORMAL else TINY
+    if spread:
+        error = error + a_radius @ (sizes.size if sizes.certain else sizes.size + b_radius)
     return a @ b, np.asarray(error * (1 + 2 * gamma(terms + 8)) + lost)
 
 
-def _least(values: FloatArray, radius: FloatArray) -> float:
-    """The smallest of all middles and radii that are not 0, in size; at most 1."""
-    sizes = (np.abs(values), radius)
-    return min(float(np.where(size > 0, size, 1.0).min(initial=1.0)) for size in sizes)
+def _least(sizes: FloatArray) -> float:
+    """The smallest of numbers ≥ 0 that is not 0; at most 1."""
+    return float(sizes.min(initial=1.0, where=sizes > 0))

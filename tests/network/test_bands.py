@@ -1,6 +1,7 @@
 """What bounds are made of: products of matrices, ranges and bands of activations, functions on boxes."""
 
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from symlump.enclosures.interval import Interval
 from symlump.network.activations.enclosure import enclose, enclose_slope
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.bands import bent, slope_line, straight
-from symlump.network.bounds.corners import Forms, over_corners, product
+from symlump.network.bounds.corners import Forms, cube, over_corners, product
 from symlump.network.bounds.curves import curve, difference_curve
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
@@ -40,25 +41,27 @@ def test_curves_and_bands_contain_the_activation(name):
     found = curve(phi, z.magnitude.max())
     values, slopes = found.values(z), found.slopes(z)
     centre = (low + high) / 2 + 0.01
-    bands = straight(found, z), bent(found, z, centre), slope_line(found, z, centre)
+    bands = straight(found, z), bent(found, z, centre), bent(found, z, centre, degree=3)
+    tangent = slope_line(found, z, centre)
     for share in np.linspace(0, 1, 23):
         at = np.clip(low + share * (high - low), low, high)
         below, above = enclose(phi, at, at)
         assert ((values.lower <= above) & (below <= values.upper)).all()
-        for band in bands[:2]:
+        for band in bands:
             away = at - band.centre
-            line = band.offset + (band.slope + band.bend * away) * away
+            line = band.offset + (band.slope + (band.bend + band.twist * away) * away) * away
             slack = 1e-13 * (1 + np.abs(line) + np.abs(below))
             assert (np.maximum(line - above, below - line) <= band.radius + slack).all()
         inside = (low < at) & (at < high)
         below, above = enclose_slope(phi, at, at)
         assert ((slopes.lower <= above) & (below <= slopes.upper))[inside].all()
-        line = bands[2].offset + bands[2].slope * (at - centre)
+        line = tangent.offset + tangent.slope * (at - centre)
         slack = 1e-13 * (1 + np.abs(line) + np.abs(below))
-        apart = np.maximum(line - above, below - line) - bands[2].radius
+        apart = np.maximum(line - above, below - line) - tangent.radius
         assert (apart <= slack)[inside].all()
     if not phi.kinks and phi.pieces is None:
-        assert np.median(bands[1].radius) <= np.median(bands[0].radius)
+        medians = [np.median(band.radius) for band in bands]
+        assert medians[2] <= medians[1] <= medians[0]
 
 
 def test_difference_of_two_activations():
@@ -83,6 +86,18 @@ def test_products_of_affine_functions():
     a, b, t = rng.normal(size=4), rng.normal(size=4), rng.uniform(-1, 1, (50, 4))
     constant, rest = product(a, b)
     assert np.allclose(constant + features(t)[:, 4:] @ rest, (t @ a) * (t @ b))
+
+
+def test_cubes_of_affine_functions():
+    rng = np.random.default_rng(0)
+    for inputs in (1, 2, 4):
+        a, t = rng.normal(size=inputs), rng.uniform(-1, 1, (50, inputs))
+        first, rest = cube(a)
+        j, k = np.nonzero(~np.eye(inputs, dtype=bool))
+        three = [t[:, list(some)].prod(axis=1) for some in combinations(range(inputs), 3)]
+        more = [*(4 * t**3 - 3 * t).T, *((2 * t[:, j] ** 2 - 1) * t[:, k]).T, *three]
+        assert np.allclose(t @ first + np.stack(more, axis=1) @ rest, (t @ a) ** 3)
+        assert np.isclose(np.abs(first).sum() + np.abs(rest).sum(), np.abs(a).sum() ** 3)
 
 
 def test_ranges_of_forms_hold_and_are_exact_for_one_input():

@@ -49,7 +49,9 @@ class Drawn:
     points: np.ndarray
     at: Interval
     over: Interval
-    parts = 1
+
+    def spaced(self, z):
+        return self.points
 
     def along(self, points):
         return self.points, self.at, self.over
@@ -258,7 +260,9 @@ def assert_joint(one, two, before, pairs, way=1):
     joint, units, inner = _joint(one, two, before, pairs), *one.weight.shape
     (w, b), (v, c) = moved(one, way), moved(two, -way)
     a, p = exact(pairs.before), pairs.partner
-    through = w @ exact(before.matrix(two.weight.shape[1]).toarray()) - a[:, None] * v[p]
+    scales = np.zeros((inner, two.weight.shape[1]))
+    scales[np.arange(inner), before.partner] = before.after
+    through = w @ exact(scales) - a[:, None] * v[p]
     assert within(joint.weight[:units, inner:], joint.weight_radius[:units, inner:], through)
     constant = b + w @ exact(before.offset) - a * c[p]
     assert within(joint.bias[:units], joint.bias_radius[:units], constant)

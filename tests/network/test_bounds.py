@@ -18,7 +18,7 @@ from symlump.errors import FailureError, MethodError
 from symlump.network.activations.table import ACTIVATIONS, activation
 from symlump.network.bounds.difference import bound_difference, evaluation_error, reachable
 from symlump.network.bounds.pairing import alone, side_by_side
-from symlump.network.bounds.relaxation import ranges
+from symlump.network.bounds.relaxation import adapt, ranges
 from symlump.network.bounds.unrolled import unroll
 
 EVERY = (*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "polynomial:0.25,1,-0.5,0.1")
@@ -404,6 +404,50 @@ def test_attacks_on_many_models_find_no_violation():
 
     found = attack(12, samples=200, climb=4)
     assert found.bounds == 36 and not found.violations and not found.computed, found
+
+
+@pytest.mark.parametrize("width", [24, 64])
+def test_never_looser_than_crown(width):
+    """In one part, and so when the box is cut; nor below what samples show."""
+    from symlump.bench.bounds.crown import crown
+
+    rng = np.random.default_rng(width)
+    sizes = [8, width, width, 2]
+    shapes = zip(sizes, sizes[1:], strict=False)
+    weights = [rng.normal(size=(after, before)) / np.sqrt(before) for before, after in shapes]
+    f = sl.Network.dense(weights, activation="tanh")
+    small = sl.compress(f, sl.AFDE(retain=0.5))
+    whole, cut = (small.bound((-1, 1), splits=splits).values for splits in (0, 20))
+    assert (whole <= crown(f, small.network)).all() and (cut <= whole).all()
+    x = rng.uniform(-1, 1, (20_000, 8))
+    assert (np.abs(f(x) - small.network(x)).max(axis=0) <= cut).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_products_of_three_inputs_and_partners_given_up(seed):
+    """Every stage as it was adapted holds; so do cuts of it."""
+    rng = np.random.default_rng(seed)
+    name = str(rng.choice(["tanh", "sigmoid", "gelu", "relu", "sin"]))
+    sizes = [int(rng.integers(1, 6)), *rng.integers(3, 9, int(rng.integers(1, 4))), 2]
+    f = scaled(random_network(rng, sizes, name), float(rng.choice([0.5, 1.0, 2.0])))
+    g = sl.compress(f, sl.AFDE(eps=float(rng.choice([0.1, 0.3, 0.6])))).network
+    box = as_box((-1, 1), sizes[0])
+    stages, found = adapt(side_by_side(unroll(f), unroll(g), box), box[None, :])
+    x = rng.uniform(-1, 1, (2000, sizes[0]))
+    h = other = x
+    for stage, now in zip(stages, found, strict=True):
+        z = h @ stage.original.affine.weight.T + stage.original.affine.bias
+        v = other @ stage.reduced.affine.weight.T + stage.reduced.affine.bias
+        h, other = stage.original.activation(z), stage.reduced.activation(v)
+        dz = z - stage.pairs.before * v[:, stage.pairs.partner]
+        for values, within in ((z, now.original), (v, now.reduced), (dz, now.difference)):
+            slack = 1e-9 * (1 + np.abs(values).max())
+            assert (values >= within.lower[0] - slack).all()
+            assert (values <= within.upper[0] + slack).all()
+    bound = bound_difference(f, g, (-1, 1), splits=9)
+    assert (np.abs(f(x) - g(x)).max(axis=0) <= bound.values + bound.rounding).all()
+    assert (bound.relaxation <= found[-1].output_difference.magnitude[0]).all()
 
 
 def test_lines_of_the_yardstick_hold():

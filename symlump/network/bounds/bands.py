@@ -1,6 +1,6 @@
 """Narrow bands around an activation: straight ones, and bent ones.
 
-φ(z) − q(z), with q a polynomial of degree one or two, is bounded over an interval cut in parts: on each
+φ(z) − q(z), with q a polynomial of degree one to three, is bounded over an interval cut in parts: on each
 part it lies below both of the lines that start at its ends with the largest and the least slope, hence
 below the larger of their values at any one point between; likewise from above. How q is chosen decides
 the width of a band, not whether it holds.
@@ -9,11 +9,12 @@ the width of a band, not whether it holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from symlump.enclosures.interval import TINY, UNIT, Interval
-from symlump.network.bounds.curves import Curve, under_lines
+from symlump.network.bounds.curves import Curve, evenly, under_lines
 from symlump.ode.exact import FloatArray
 
 _POINT = 1e-100  # intervals no wider are treated as one point: their square must not underflow
@@ -23,13 +24,25 @@ _SLOPE_STEPS = 5
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """φ(z) = offset + slope·(z − centre) + bend·(z − centre)² ± radius, for z in the intervals in question."""
+    """φ = offset + slope·u + bend·u² + twist·u³ ± radius with u = z − centre, on the intervals in question."""
 
     centre: FloatArray
     offset: FloatArray
     slope: FloatArray
     bend: FloatArray
     radius: FloatArray
+    twist: FloatArray | float = 0.0
+
+    def __getitem__(self, some: Any) -> Band:
+        twist = self.twist[some] if isinstance(self.twist, np.ndarray) else self.twist
+        return Band(
+            self.centre[some],
+            self.offset[some],
+            self.slope[some],
+            self.bend[some],
+            self.radius[some],
+            twist,
+        )
 
 
 def straight(phi: Curve, z: Interval) -> Band:
@@ -43,38 +56,44 @@ def straight(phi: Curve, z: Interval) -> Band:
     >>> band.slope.item(), round(band.offset.item(), 9), round(band.radius.item(), 9)
     (0.5, 0.25, 0.25)
     """
-    points, at, over = phi.along(_spaced(z, phi.parts))
+    points, at, over = phi.along(phi.spaced(z))
     extremes = Interval(over.lower.min(axis=0), over.upper.max(axis=0))
     slope = _best_slope(points, at.middle, extremes)
     zero = np.zeros_like(slope)
     return _around(points, at, over, zero, slope, zero)
 
 
-def bent(phi: Curve, z: Interval, centre: FloatArray) -> Band:
-    """A band along a parabola, about a given centre.
+def bent(phi: Curve, z: Interval, centre: FloatArray, degree: int = 2) -> Band:
+    """A band along a parabola or a cubic, about a given centre.
 
     Examples
     --------
     >>> from symlump.network.activations.table import activation
     >>> from symlump.network.bounds.curves import curve
-    >>> phi, z = curve(activation("tanh"), 2.0), Interval(np.array([0.0]), np.array([2.0]))
-    >>> straight(phi, z).radius.round(3).item(), bent(phi, z, np.array([1.0])).radius.round(3).item()
-    (0.144, 0.02)
+    >>> phi, z, one = curve(activation("tanh"), 2.0), Interval(np.zeros(1), np.full(1, 2.0)), np.ones(1)
+    >>> straight(phi, z).radius.round(3).item(), bent(phi, z, one).radius.round(3).item()
+    (0.141, 0.02)
+    >>> bent(phi, z, one, degree=3).radius.round(3).item()
+    0.011
     """
-    spaced = _spaced(z, _PARTS)
+    spaced = evenly(z, _PARTS)
     points, at, over = phi.along(spaced)
     guess = at.middle if points is spaced else phi.values(Interval.point(spaced)).middle
     half = z.upper / 2 - z.lower / 2
     safe = np.where(half > _POINT, half, 1.0)
-    slope, bend = np.tensordot(_PARABOLA, guess, axes=1)[1:] / np.stack([safe, safe**2])
+    found = np.tensordot(_FITS[degree], guess, axes=1)[1:]
     # fitted about the middle of the interval: moved to the given centre
-    slope = slope + 2 * bend * (centre - (z.lower + half))
-    return _around(points, at, over, centre, slope, bend)
+    away, slope, bend = centre - (z.lower + half), found[0] / safe, found[1] / safe**2
+    if degree == 2:
+        return _around(points, at, over, centre, slope + 2 * bend * away, bend)
+    twist = found[2] / safe**3
+    slope = slope + (2 * bend + 3 * twist * away) * away
+    return _around(points, at, over, centre, slope, bend + 3 * twist * away, twist)
 
 
 def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     """A straight band around φ', not φ: slope(z) = offset + slope·(z − centre) ± radius; ``bend`` is 0."""
-    points, _, over = phi.along(_spaced(z, _PARTS))
+    points, _, over = phi.along(evenly(z, _PARTS))
     whole = Interval(over.lower.min(axis=0), over.upper.max(axis=0))
     level, flat = whole.ball()
     half = z.upper / 2 - z.lower / 2
@@ -100,23 +119,16 @@ def slope_line(phi: Curve, z: Interval, centre: FloatArray) -> Band:
     )
 
 
-def _least_squares() -> tuple[FloatArray, FloatArray]:
-    """The parabola through values at evenly spaced t in [−1, 1], and the slope of a line through middles."""
+def _least_squares(degree: int) -> FloatArray:
+    """The polynomial through values at evenly spaced t in [−1, 1]."""
     ends = np.linspace(-1.0, 1.0, _PARTS + 1)
-    middles = (ends[:-1] + ends[1:]) / 2
-    parabola = np.linalg.pinv(np.vander(ends, 3, increasing=True))
-    return np.asarray(parabola, dtype=np.float64), middles / (middles @ middles)
+    return np.asarray(np.linalg.pinv(np.vander(ends, degree + 1, increasing=True)))
 
 
-_PARABOLA, _LINE = _least_squares()
-
-
-def _spaced(z: Interval, parts: int) -> FloatArray:
-    shares = np.linspace(0.0, 1.0, parts + 1).reshape(-1, *(1,) * z.lower.ndim)
-    # (no difference of the two ends, which could overflow)
-    points = np.clip((1 - shares) * z.lower + shares * z.upper, z.lower, z.upper)
-    points[-1] = z.upper
-    return np.asarray(points)
+#: Of parabolas and cubics; and the slope of a line through the middles of parts.
+_FITS = {degree: _least_squares(degree) for degree in (2, 3)}
+_MIDDLES = (np.arange(_PARTS) + 0.5) * (2.0 / _PARTS) - 1.0
+_LINE = _MIDDLES / (_MIDDLES @ _MIDDLES)
 
 
 def _around(
@@ -126,44 +138,57 @@ def _around(
     centre: FloatArray,
     slope: FloatArray,
     bend: FloatArray,
+    twist: FloatArray | float = 0.0,
 ) -> Band:
-    """The narrowest band along offset + slope·(z − centre) + bend·(z − centre)²."""
+    """The narrowest band along offset + slope·u + bend·u² + twist·u³ with u = z − centre."""
     away = points - centre
-    shift, steepness = (slope + bend * away) * away, slope + 2 * bend * away
+    shift = (slope + (bend + twist * away) * away) * away
+    steepness = slope + (2 * bend + 3 * twist * away) * away
     high, low, width = at.upper - shift, at.lower - shift, points[1:] - points[:-1]
-    steep = over.upper - np.minimum(steepness[:-1], steepness[1:])
-    flat = over.lower - np.maximum(steepness[:-1], steepness[1:])
+    # between two points a parabola is no further beyond its ends than this
+    beyond = 0.75 * np.abs(twist) * width**2
+    steep = over.upper - np.minimum(steepness[:-1], steepness[1:]) + beyond
+    flat = over.lower - np.maximum(steepness[:-1], steepness[1:]) - beyond
     above = under_lines(high[:-1], high[1:], steep, flat, width).max(axis=0)
     below = -under_lines(-low[:-1], -low[1:], -flat, -steep, width).max(axis=0)
     # at most a dozen roundings on the way, of numbers no larger than this
     reach = np.abs(points).max(axis=0) + np.abs(centre)
-    size = at.magnitude.max(axis=0) + (np.abs(slope) + 2 * np.abs(bend) * reach) * reach
+    tilt = np.abs(slope) + (2 * np.abs(bend) + 4 * np.abs(twist) * reach) * reach
+    size = at.magnitude.max(axis=0) + tilt * reach
     size = size + over.magnitude.max(axis=0) * (points[-1] - points[0])
     slack = 64 * UNIT * size + TINY
     offset, radius = Interval(below - slack, above + slack).ball()
-    return Band(centre, offset, slope, bend, radius)
+    return Band(centre, offset, slope, bend, radius, twist)
 
 
 def _best_slope(z: FloatArray, values: FloatArray, slopes: Interval) -> FloatArray:
     """About the α for which values − α·z varies least, for points along the first axis.
 
-    The variation is convex in α, and falls with α as long as it is largest at a greater z than it is
-    least. For a convex or concave function the secant is the best.
+    The variation is convex in α, so it lies above each of its tangents: the next trial is where the last two,
+    a falling one and a rising one, meet. First they are those at the least and the largest slope, which meet at
+    the secant. For a convex or concave function that is the best.
     """
-    width = z[-1] - z[0]
+    flat, at = z.reshape(len(z), -1), values.reshape(len(z), -1)
+    units = np.arange(flat.shape[1])
+    width = flat[-1] - flat[0]
     safe = np.where(width > 0, width, 1.0)
-    best = low = high = np.where(width > 0, (values[-1] - values[0]) / safe, 0.0)
+    best = trial = np.where(width > 0, (at[-1] - at[0]) / safe, 0.0)
+    # tangents: level + tilt·α
+    falling, rising = (at[-1] - at[0], -safe), (at[0] - at[-1], safe)
     least = np.full(best.shape, np.inf)
-    trial = best
-    for step in range(_SLOPE_STEPS):
-        rest = values - trial * z
-        top, bottom = rest.argmax(axis=0)[None], rest.argmin(axis=0)[None]
-        spread = (np.take_along_axis(rest, top, 0) - np.take_along_axis(rest, bottom, 0))[0]
+    for _ in range(_SLOPE_STEPS):
+        rest = at - trial * flat
+        top, bottom = rest.argmax(axis=0), rest.argmin(axis=0)
+        spread = rest[top, units] - rest[bottom, units]
         best, least = np.where(spread < least, trial, best), np.minimum(spread, least)
-        rises = (np.take_along_axis(z, top, 0) > np.take_along_axis(z, bottom, 0))[0]
-        if not step:
-            low, high = np.where(rises, low, slopes.lower), np.where(rises, slopes.upper, high)
-        else:
-            low, high = np.where(rises, trial, low), np.where(rises, high, trial)
-        trial = 0.5 * low + 0.5 * high
-    return best
+        tilt = flat[bottom, units] - flat[top, units]
+        level = at[top, units] - at[bottom, units]
+        falls = tilt < 0
+        falling = np.where(falls, level, falling[0]), np.where(falls, tilt, falling[1])
+        rising = np.where(falls, rising[0], level), np.where(falls, rising[1], tilt)
+        across = rising[1] - falling[1]
+        trial = np.where(
+            across > 0, (falling[0] - rising[0]) / np.where(across > 0, across, 1.0), best
+        )
+    bounded = np.clip(best, slopes.lower.ravel(), slopes.upper.ravel())
+    return np.asarray(np.where(np.isfinite(bounded), bounded, 0.0).reshape(z.shape[1:]))

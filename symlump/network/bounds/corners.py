@@ -1,7 +1,8 @@
-"""Functions of the inputs on a box: affine or quadratic, with an error.
+"""Functions of the inputs on a box: affine, quadratic or cubic, with an error.
 
 On a box each input is x_j = c_j + r_j·t_j with −1 ≤ t_j ≤ 1, and a function of the inputs is written as a
-combination of t_j, of 2·t_j² − 1 and of t_j·t_k for j < k. All of these are between −1 and 1.
+combination of t_j, of 2·t_j² − 1 and of t_j·t_k for j < k; cubes add 4·t_j³ − 3·t_j, (2·t_j² − 1)·t_k and
+t_i·t_j·t_k. All of these are between −1 and 1.
 
 What is left of δh = σ·δz after the middle of the slopes is at most rad·|δz|, and δz is nearly affine in the
 inputs. A sum Σ w_i·|δz_i| of affine functions with w ≥ 0 is convex, so on a box it is largest at a corner;
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -42,9 +45,35 @@ def product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     return squares.sum(axis=-1), np.concatenate([squares, crossed], axis=-1)
 
 
+def cube(a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(Σ a_j·t_j)³: its coefficients of t_j, and of 4·t_j³ − 3·t_j, of (2·t_j² − 1)·t_k and of t_i·t_j·t_k.
+
+    Parameters
+    ----------
+    a : ndarray, shape (…, inputs)
+
+    Examples
+    --------
+    >>> first, rest = cube(np.array([1.0, 2.0]))
+    >>> first.tolist(), rest.tolist()
+    ([6.75, 9.0], [0.25, 2.0, 3.0, 6.0])
+    """
+    n = a.shape[-1]
+    squares = a * a
+    first = a * (1.5 * squares.sum(axis=-1, keepdims=True) - 0.75 * squares)
+    j, k = np.nonzero(~np.eye(n, dtype=bool))
+    three = np.array(list(combinations(range(n), 3)), dtype=np.int64).reshape(-1, 3).T
+    rest = [
+        squares * a / 4,
+        1.5 * squares[..., j] * a[..., k],
+        6 * a[..., three[0]] * a[..., three[1]] * a[..., three[2]],
+    ]
+    return first, np.concatenate(rest, axis=-1)
+
+
 @dataclass(frozen=True, eq=False)
 class Forms:
-    """Functions middle + Σ sides·(t_j; 2·t_j² − 1, t_j·t_k) ± error, each on its own box.
+    """Functions middle + Σ sides·(t_j; 2·t_j² − 1, t_j·t_k; cubes) ± error, each on its own box.
 
     Parameters
     ----------
@@ -61,10 +90,8 @@ class Forms:
     terms: int
     inputs: int
 
-    def __getitem__(self, some: slice) -> Forms:
-        return Forms(
-            self.middle[:, some], self.sides[:, some], self.error[:, some], self.terms, self.inputs
-        )
+    def __getitem__(self, some: Any) -> Forms:
+        return Forms(self.middle[some], self.sides[some], self.error[some], self.terms, self.inputs)
 
     def beyond(self, inputs: IntArray) -> tuple[FloatArray, FloatArray]:
         """Affine sides of the given inputs, and a bound of everything else but the middle."""

@@ -31,14 +31,14 @@ from symlump.ode.exact import FloatArray, IntArray
 
 _SLOPE_STEP = 1 / 256
 _BINS = 1 << 13
+_PARTS = 24  # of an interval, for a straight band
 
 
 class Curve(Protocol):
     """What is asked of an activation."""
 
-    @property
-    def parts(self) -> int:
-        """Into how many parts an interval is cut for a straight band."""
+    def spaced(self, z: Interval) -> FloatArray:
+        """Points from end to end, along a new first axis, between which the slope changes about equally."""
 
     def values(self, z: Interval) -> Interval:
         """All φ(z)."""
@@ -48,6 +48,15 @@ class Curve(Protocol):
 
     def along(self, points: FloatArray) -> tuple[FloatArray, Interval, Interval]:
         """Points (ascending along the first axis, possibly more), φ there, and all slopes between them."""
+
+
+def evenly(z: Interval, parts: int) -> FloatArray:
+    """Points from end to end of intervals, along a new first axis."""
+    shares = np.linspace(0.0, 1.0, parts + 1).reshape(-1, *(1,) * z.lower.ndim)
+    # (no difference of the two ends, which could overflow)
+    points = np.clip((1 - shares) * z.lower + shares * z.upper, z.lower, z.upper)
+    points[-1] = z.upper
+    return np.asarray(points)
 
 
 def curve(activation: Activation, extent: float) -> Curve:
@@ -99,7 +108,10 @@ class Piecewise:
 
     activation: Activation
     pieces: Pieces
-    parts = 1
+
+    def spaced(self, z: Interval) -> FloatArray:
+        """The ends: between them, and kinks, the slope does not change."""
+        return np.stack([z.lower, z.upper])
 
     def values(self, z: Interval) -> Interval:
         """All φ(z)."""
@@ -151,7 +163,13 @@ class Table:
     at_nodes: Interval
     over_cells: Interval
     everywhere: tuple[float, float] = (-inf, inf)
-    parts = 8
+
+    def spaced(self, z: Interval) -> FloatArray:
+        """Nodes with as many cells between them: cells are narrow where the slope changes."""
+        first, last = self._cell(z.lower), self._cell(z.upper)
+        shares = np.arange(1, _PARTS).reshape(-1, *(1,) * z.lower.ndim)
+        inside = self.nodes[first + (last - first) * shares // _PARTS]
+        return np.concatenate([z.lower[None], np.clip(inside, z.lower, z.upper), z.upper[None]])
 
     @classmethod
     def build(
@@ -185,6 +203,10 @@ class Table:
                 new[cut] = first
                 ends.append(np.insert(new, cut + 1, second))
             nodes, over = np.insert(nodes, cut + 1, middle), Interval(*ends)
+
+    @cached_property
+    def _rises(self) -> bool:
+        return bool((self.over_cells.lower >= 0).all())
 
     @cached_property
     def _slope_extremes(self) -> _Extremes:
@@ -253,6 +275,10 @@ class Table:
 
     def values(self, z: Interval) -> Interval:
         """All φ(z)."""
+        if self._rises:
+            ends = np.stack([z.lower, z.upper])
+            at = self._at(ends, self._cell(ends))
+            return Interval(at.lower[0], at.upper[1])
         first, end = self._cell(z.lower), self._cell(z.upper)
         result = self._at(z.lower, first) | self._at(z.upper, end)
         final = self._until(first, end, z.upper)

@@ -34,7 +34,7 @@ from symlump.memory import memory_errors
 from symlump.network.bounds.evaluation import ASSUMED, evaluation_error
 from symlump.network.bounds.inputs import box_of, samples_in
 from symlump.network.bounds.pairing import Stage, alone, side_by_side
-from symlump.network.bounds.relaxation import ranges, relaxation_cost
+from symlump.network.bounds.relaxation import adapt, ranges, relaxation_cost
 from symlump.network.bounds.unrolled import unroll
 from symlump.network.network import Network
 from symlump.network.nodes import Affine
@@ -65,32 +65,55 @@ class NetworkBound:
         network is wide (``splits=0`` asks for it).
     boxes : int
         Into how many parts the box was cut for it.
-    rounding : ndarray, shape (outputs,)
-        How much further two *computed* outputs can be apart, each network evaluated in its dtype; infinite
-        where that may overflow. ``assumed`` says what is assumed of the library that evaluates them.
-    dtypes : tuple of str
-        The dtypes of the two networks.
-    spread : ndarray, shape (outputs,), or None
-        How far the original's outputs are apart on 1000 samples of the box: a bound that is not smaller says
-        nothing, and is called vacuous.
-    computed_weights : tuple of str
-        Layers whose weights torch computes from other tensors, such as a weight normalisation: the bound speaks
-        of the weights so computed, and not of what computing them rounds.
+    networks : (Network, Network)
+        The original and the reduced one.
     """
 
     box: FloatArray
     intervals: FloatArray
     relaxation: FloatArray | None
     boxes: int
-    rounding: FloatArray
-    dtypes: tuple[str, str] = ("float64", "float64")
-    spread: FloatArray | None = None
-    computed_weights: tuple[str, ...] = ()
+    networks: tuple[Network, Network]
 
     #: What ``rounding``, and it alone, assumes.
     assumed = ASSUMED
     #: What makes the numbers certain.
     arithmetic = "float64 rounded outward; activations by ball or interval arithmetic"
+
+    @property
+    def dtypes(self) -> tuple[str, str]:
+        """The dtypes of the two networks."""
+        one, two = self.networks
+        return one.dtype, two.dtype
+
+    @cached_property
+    def rounding(self) -> FloatArray:
+        """How much further two *computed* outputs can be apart, each network evaluated in its dtype.
+
+        Infinite where that may overflow. ``assumed`` says what is assumed of the library that evaluates them.
+        """
+        return _rounding(self.networks, Interval(self.box[:, 0], self.box[:, 1]), self.dtypes)
+
+    @cached_property
+    def spread(self) -> FloatArray | None:
+        """How far the original's outputs are apart on 1000 samples of the box; None where they are no numbers.
+
+        A bound that is not smaller says nothing, and is called vacuous.
+        """
+        return _spread(self.networks[0], Interval(self.box[:, 0], self.box[:, 1]))
+
+    @property
+    def computed_weights(self) -> tuple[str, ...]:
+        """Layers whose weights torch computes from other tensors, such as a weight normalisation.
+
+        The bound speaks of the weights so computed, and not of what computing them rounds.
+        """
+        return tuple(
+            layer.name
+            for network in self.networks
+            for layer in meant(network).layers
+            if layer.doubt and layer.doubt.computed
+        )
 
     @cached_property
     def values(self) -> FloatArray:
@@ -249,37 +272,24 @@ def bound_difference(
     stages = side_by_side(first, second, whole, unit_maps)
     one = whole[None, :]
     by_intervals = ranges(stages, one, relax=False)[-1].output_difference.magnitude[0]
-    dtypes = original.dtype, reduced.dtype
-
-    def apart(a: str, b: str) -> FloatArray:
-        """How far evaluating the two in these dtypes may take their outputs apart."""
-        return grow(evaluation_error(original, whole, a) + evaluation_error(reduced, whole, b), 2)
-
-    rounding = apart(*dtypes)
-    double = ("float64", "float64")
-    hidden = rounding if dtypes == double else apart(*double)
     cost = relaxation_cost(stages)
     relaxed, boxes = None, 0
     if splits is not None or cost < _MOST_FLOPS:
         cuts = min(DEFAULT_SPLITS, int(_FLOPS / cost)) if splits is None else splits
+        hidden = _rounding((original, reduced), whole, ("float64",) * 2) if cuts else 0.0
         relaxed, boxes = _branch(stages, one, cuts, hidden)
-    found = NetworkBound(
-        np.stack([whole.lower, whole.upper], axis=1),
-        by_intervals,
-        relaxed,
-        boxes,
-        rounding,
-        dtypes,
-        _spread(original, whole),
-        tuple(
-            layer.name
-            for network in (original, reduced)
-            for layer in meant(network).layers
-            if layer.doubt and layer.doubt.computed
-        ),
-    )
+    ends = np.stack([whole.lower, whole.upper], axis=1)
+    found = NetworkBound(ends, by_intervals, relaxed, boxes, (original, reduced))
     ensure_finite(Interval.point(found.values), "outputs")
     return found
+
+
+def _rounding(
+    networks: tuple[Network, Network], box: Interval, dtypes: tuple[str, ...]
+) -> FloatArray:
+    """How far evaluating the two in these dtypes may take their outputs apart."""
+    one, two = (evaluation_error(f, box, dtype) for f, dtype in zip(networks, dtypes, strict=True))
+    return grow(one + two, 2)
 
 
 def _spread(network: Network, box: Interval) -> FloatArray | None:
@@ -327,9 +337,8 @@ def reachable(network: Network, box: Any) -> tuple[FloatArray, ...]:
     sizes = [prod(source.shapes[name]) for name in names]
     stages = alone(unroll(replace(source, outputs=tuple(names))))
     relax = relaxation_cost(stages) < _MOST_FLOPS
-    found = ranges(stages, whole, relax)[-1].reduced
-    if relax:
-        found = found & ranges(stages, whole, relax, squared=False)[-1].reduced
+    last = adapt(stages, whole)[1][-1] if relax else ranges(stages, whole, False)[-1]
+    found = last.reduced
     both = np.stack([found.lower[0], found.upper[0]], axis=1)
     return tuple(np.split(both, np.cumsum(sizes)[:-1]))
 
@@ -345,7 +354,7 @@ def _last_scale(network: Network, name: str) -> str:
 
 
 def _branch(
-    stages: Sequence[Stage], whole: Interval, cuts: int, enough: FloatArray
+    stages: Sequence[Stage], whole: Interval, cuts: int, enough: FloatArray | float
 ) -> tuple[FloatArray, int]:
     """The bound by linear relaxation, with the box cut ``cuts`` times; and the number of parts.
 
@@ -355,8 +364,8 @@ def _branch(
     widest = max(stage.joint.weight.shape[0] + stage.pairs.partner.size for stage in stages)
     at_once = max(1, min(_AT_ONCE, _ENTRIES // widest**2))
     low, high = whole.lower, whole.upper
-    first, second = (ranges(stages, whole, True, squared)[-1] for squared in (True, False))
-    bound = np.minimum(first.output_difference.magnitude, second.output_difference.magnitude)
+    stages, found = adapt(stages, whole)
+    bound = found[-1].output_difference.magnitude
     while cuts > 0 and np.any(bound.max(axis=0) > enough):
         worst = bound.max(axis=0)
         score = (bound / np.where(worst > 0, worst, 1.0)).max(axis=1)
@@ -369,8 +378,8 @@ def _branch(
         left[rows, across] = right[rows, across] = middle
         new_low = np.concatenate([low[chosen], right])
         new_high = np.concatenate([left, high[chosen]])
-        found = ranges(stages, Interval(new_low, new_high), True)[-1]
-        part = np.minimum(found.output_difference.magnitude, np.tile(bound[chosen], (2, 1)))
+        found = ranges(stages, Interval(new_low, new_high), True)
+        part = np.minimum(found[-1].output_difference.magnitude, np.tile(bound[chosen], (2, 1)))
         keep = np.ones(len(bound), dtype=bool)
         keep[chosen] = False
         low, high = np.concatenate([low[keep], new_low]), np.concatenate([high[keep], new_high])

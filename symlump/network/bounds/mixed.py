@@ -58,7 +58,7 @@ def curve_of(phi: Mixed | Activation, extent: float) -> Curve:
     if not isinstance(phi, Mixed):
         return curve(phi, extent)
     curves = [(curve(part, extent), units) for part, units in phi.parts]
-    return MixedCurve(curves, max(one.parts for one, _ in curves))
+    return MixedCurve(curves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,6 @@ class MixedCurve:
     """Curves side by side."""
 
     curves: list[tuple[Curve, slice]]
-    #: As many as any of them asks for.
-    parts: int
 
     def _each(self, of: Callable[[Curve, slice], Interval]) -> Interval:
         found = [of(one, units) for one, units in self.curves]
@@ -75,6 +73,12 @@ class MixedCurve:
             np.concatenate([x.lower for x in found], axis=-1),
             np.concatenate([x.upper for x in found], axis=-1),
         )
+
+    def spaced(self, z: Interval) -> FloatArray:
+        """Points of each; where a curve has fewer, its last one is repeated."""
+        found = [one.spaced(z[..., units]) for one, units in self.curves]
+        most = max(map(len, found))
+        return np.concatenate([_longer(at, most) for at in found], axis=-1)
 
     def values(self, z: Interval) -> Interval:
         """All φ(z)."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
+import numpy.typing as npt
 
 from symlump.enclosures.affine import AffineMap
 from symlump.enclosures.boxes import samples_of
@@ -60,10 +60,16 @@ class Pairs:
     after: FloatArray
     offset: FloatArray
 
-    def matrix(self, columns: int) -> sparse.csr_matrix:
-        """The matrix S of shape (units, columns) with S·ĥ = s·ĥ_p."""
-        rows = np.arange(self.partner.size)
-        return sparse.csr_matrix((self.after, (rows, self.partner)), shape=(rows.size, columns))
+    def gathered(self, weight: FloatArray, columns: int, size: bool = False) -> FloatArray:
+        """W·S, where S of so many columns has S·ĥ = s·ĥ_p; with ``size`` that of the sizes of S."""
+        after = np.abs(self.after) if size else self.after
+        found, left = np.zeros((len(weight), columns)), np.flatnonzero(after)
+        while left.size:  # one unit of each partner at a time
+            partners, first = np.unique(self.partner[left], return_index=True)
+            some = left[first]
+            found[:, partners] += weight[:, some] * after[some]
+            left = np.delete(left, first)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +85,30 @@ class Stage:
     joint: AffineMap
 
     @cached_property
+    def _with_rows(self) -> IntArray:
+        """Units of which z has a row of its own: without a partner it is δz (but in the first stage all do)."""
+        first = self.joint.weight.shape[1] == self.original.affine.weight.shape[1]
+        return np.flatnonzero(first | (self.pairs.before != 0))
+
+    @cached_property
+    def whole(self) -> IntArray:
+        """For each unit the row of z among :attr:`rows`."""
+        found = np.arange(self.pairs.partner.size)
+        found[self._with_rows] = len(self.joint.weight) + np.arange(self._with_rows.size)
+        return found
+
+    @cached_property
     def rows(self) -> AffineMap:
-        """The map (δh, ĥ) ↦ (δz, ẑ, z), with z = δz + a·ẑ_p."""
-        joint, a, units = self.joint, self.pairs.before, self.pairs.partner.size
-        below = self.pairs.partner + units  # where the partners' rows of ẑ are
-        tops, bottoms = joint.weight[:units], a[:, None] * joint.weight[below]
-        bias_top, bias_bottom = joint.bias[:units], a * joint.bias[below]
-        off = 3 * UNIT * (np.abs(tops) + np.abs(bottoms)) + joint.weight_radius[:units]
+        """The map (δh, ĥ) ↦ (δz, ẑ, z), with z = δz + a·ẑ_p of units that have a partner."""
+        joint, some = self.joint, self._with_rows
+        if not some.size:
+            return joint
+        a, below = self.pairs.before[some], self.pairs.partner[some] + self.pairs.partner.size
+        tops, bottoms = joint.weight[some], a[:, None] * joint.weight[below]
+        bias_top, bias_bottom = joint.bias[some], a * joint.bias[below]
+        off = 3 * UNIT * (np.abs(tops) + np.abs(bottoms)) + joint.weight_radius[some]
         off += np.abs(a)[:, None] * joint.weight_radius[below]
-        shift = 3 * UNIT * (np.abs(bias_top) + np.abs(bias_bottom)) + joint.bias_radius[:units]
+        shift = 3 * UNIT * (np.abs(bias_top) + np.abs(bias_bottom)) + joint.bias_radius[some]
         shift += np.abs(a) * joint.bias_radius[below]
         return AffineMap(
             np.vstack([joint.weight, tops + bottoms]),
@@ -95,6 +116,30 @@ class Stage:
             np.vstack([joint.weight_radius, grow(off, 8)]),
             np.concatenate([joint.bias_radius, grow(shift, 8)]),
         )
+
+    def parted(self, units: npt.NDArray[np.bool_]) -> tuple[Stage, IntArray]:
+        """The same stage, where some units are compared with φ(0) instead of a partner.
+
+        Then δz = z there; also said is which of :attr:`rows` are now those of (δz, ẑ).
+        """
+        pairs, rows, count = self.pairs, self.rows, self.pairs.partner.size
+        taken = np.arange(len(self.joint.weight))
+        taken[:count] = np.where(units, self.whole, taken[:count])
+        at_zero = self.original.activation(np.zeros(count))
+        new = Pairs(
+            pairs.partner,
+            np.where(units, 0.0, pairs.before),
+            np.where(units, 0.0, pairs.after),
+            np.where(units, at_zero, pairs.offset),
+        )
+        parts = rows.weight, rows.bias, rows.weight_radius, rows.bias_radius
+        joint = AffineMap(*(part[taken] for part in parts))
+        return replace(self, pairs=new, joint=joint), taken
+
+    def after(self, before: Pairs) -> Stage:
+        """The same stage behind other pairs."""
+        joint = _joint(self.original.affine, self.reduced.affine, before, self.pairs)
+        return replace(self, joint=joint)
 
 
 def side_by_side(
@@ -305,17 +350,17 @@ def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -
     most = 1
     # h = δh + S·ĥ + c of the stage before, so W·h = W·δh + W·S·ĥ + W·c. In the first stage both networks
     # read the same inputs: there is no δh, and S is the identity.
+    inexact = one.weight_radius.any()
     if before is None:
         through, size, radius = one.weight, np.abs(one.weight), one.weight_radius
         shift, shift_size = np.zeros_like(one.bias), np.zeros_like(one.bias)
     else:
-        s = before.matrix(two.weight.shape[1])
-        through = (s.T @ one.weight.T).T
-        size = (abs(s).T @ np.abs(one.weight).T).T
-        radius = (abs(s).T @ one.weight_radius.T).T
+        columns = two.weight.shape[1]
+        through = before.gathered(one.weight, columns)
+        size = before.gathered(np.abs(one.weight), columns, size=True)
+        radius = before.gathered(one.weight_radius, columns, size=True) if inexact else np.zeros(1)
         shift = one.weight @ before.offset
         shift_size = np.abs(one.weight) @ np.abs(before.offset)
-        radius_shift = one.weight_radius @ np.abs(before.offset)
         # An entry of W·S adds up the weights of all units with one partner; rounding grows with their number.
         most = int(np.bincount(before.partner[before.after != 0]).max(initial=1))
     # The coefficients of ĥ in δz = z − a·ẑ_p. Where units are exactly mergeable this is 0 up to rounding, so
@@ -328,20 +373,21 @@ def _joint(one: AffineMap, two: AffineMap, before: Pairs | None, pairs: Pairs) -
     doubt = gamma(terms + 4) * (shift_size + np.abs(one.bias) + np.abs(scale * two.bias[partner]))
     doubt += one.bias_radius + np.abs(scale) * two.bias_radius[partner]
     if before is not None:
-        doubt += radius_shift
+        doubt += one.weight_radius @ np.abs(before.offset)
     # Above the rows of δz, below those of ẑ, which does not depend on δh.
-    weight, weight_radius = difference, grow(error, most + 8)
-    zero = np.zeros((two.weight.shape[0], one.weight.shape[1]))
-    below, below_radius = two.weight, two.weight_radius
-    if before is not None:
-        weight, weight_radius = (
-            np.hstack([one.weight, weight]),
-            np.hstack([one.weight_radius, weight_radius]),
-        )
-        below, below_radius = np.hstack([zero, below]), np.hstack([zero, below_radius])
+    error = grow(error, most + 8)
+    own = 0 if before is None else terms
+    units, shape = one.bias.size, (one.bias.size + two.bias.size, own + two.weight.shape[1])
+    weight, weight_radius = np.zeros(shape), np.zeros(shape)
+    weight[:units, own:], weight[units:, own:] = difference, two.weight
+    weight_radius[:units, own:], weight_radius[units:, own:] = error, two.weight_radius
+    if own:
+        weight[:units, :own] = one.weight
+    if own and inexact:
+        weight_radius[:units, :own] = one.weight_radius
     return AffineMap(
-        np.vstack([weight, below]),
+        weight,
         np.concatenate([constant, two.bias]),
-        np.vstack([weight_radius, below_radius]),
+        weight_radius,
         np.concatenate([grow(doubt, terms + 8), two.bias_radius]),
     )

@@ -28,12 +28,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.enclosures.boxes import ensure_finite
 from symlump.enclosures.interval import UNIT, Interval, gamma
 from symlump.network.bounds.corners import Forms, over_corners
 from symlump.network.bounds.curves import difference_curve
-from symlump.network.bounds.mixed import Mixed, curve_of
+from symlump.network.bounds.mixed import Mixed, MixedCurve, curve_of
 from symlump.network.bounds.pairing import Stage
 from symlump.network.bounds.steps import (
     SMALLEST,
@@ -41,12 +42,17 @@ from symlump.network.bounds.steps import (
     Ranges,
     RelaxedStage,
     first_step,
+    given_up,
     later_step,
 )
 from symlump.ode.exact import FloatArray, IntArray
 
 #: With more inputs than this, products of two inputs are too many.
 MOST_SQUARED = 16
+#: With more, products of three.
+MOST_CUBED = 8
+#: Partners are given up where at least every so manieth unit gains: the next stage is written anew.
+_FEW = 16
 
 
 def ranges(
@@ -67,33 +73,75 @@ def ranges(
     FailureError
         If numbers overflow.
     """
+    return _walk(list(stages), box, relax, squared, False)
+
+
+def adapt(stages: Sequence[Stage], box: Interval) -> tuple[list[Stage], list[Ranges]]:
+    """Bound every stage on one box by linear relaxation, and give partners up where they are no use.
+
+    Where the band of δh is the difference of two, a row of δh and ĥ pays for the second of them twice: h itself
+    is relaxed instead.
+
+    Returns
+    -------
+    (list of Stage, list of Ranges)
+        The stages with the partners that are left, and their ranges.
+    """
+    found = list(stages)
+    return found, _walk(found, box, True, box.lower.shape[-1] <= MOST_SQUARED, True)
+
+
+def _walk(
+    stages: list[Stage], box: Interval, relax: bool, squared: bool, adapting: bool
+) -> list[Ranges]:
+    """Stage by stage. To adapt is to change ``stages``, and to take the first one's bands bent and straight."""
     h = g = before = box
     found: list[Ranges] = []
     steps: list[RelaxedStage] = []
+    firsts: list[RelaxedStage] = []  # the first of them, made in more than one way
+    forms: list[Forms] = []
     squared = squared and box.lower.shape[-1] <= MOST_SQUARED
     with np.errstate(over="ignore", invalid="ignore"):
-        for number, stage in enumerate(stages):
+        for number in range(len(stages)):
+            stage = stages[number]
             units, last = stage.pairs.partner.size, number == len(stages) - 1
             nothing = np.zeros((*box.lower.shape[:-1], 0))
             z = stage.original.affine(h) if units else Interval.point(nothing)
             both = stage.joint(before)
             if relax:
-                forms = _backward(stage, steps, before.magnitude, box)
-                rows = forms.range()
-                if last and steps and units:
-                    rows = _with_corners(stage, steps, before.magnitude, forms, rows)
-                rows = _where_finite(rows)
-                both = both & rows[..., : both.lower.shape[-1]]
-                z = z & rows[..., both.lower.shape[-1] :]
+                size = before.magnitude
+                forms = _backward(stage, steps, size, box, firsts[1:])
+                for k, form in enumerate(forms):
+                    rows = form.range()
+                    if last and steps and units:
+                        way = [firsts[k], *steps[1:]]
+                        rows = _with_corners(stage, way, size, form, rows)
+                    rows = _where_finite(rows)
+                    both = both & rows[..., : both.lower.shape[-1]]
+                    z = z & rows[..., stage.whole]
             ensure_finite(both, "pre-activations")
             ensure_finite(z, "pre-activations")
             now, how = _activated(stage, z, both)
             if relax and not last:
-                steps.append(
-                    later_step(stage, now, how, before.magnitude, forms)
-                    if steps
-                    else first_step(stage, now, how, forms, squared)
-                )
+                if adapting and (apart := given_up(stage, now, how)[0]).sum() * _FEW > units:
+                    stage, taken = stage.parted(apart)
+                    stages[number], stages[number + 1] = (
+                        stage,
+                        stages[number + 1].after(stage.pairs),
+                    )
+                    if not steps:
+                        taken = np.concatenate([taken, stage.whole])
+                    forms = [form[:, taken] for form in forms]
+                    both = _joined(_where(apart, now.original, now.difference), now.reduced)
+                    now, how = _activated(stage, now.original, both)
+                if steps:
+                    steps.append(later_step(stage, now, how, before.magnitude, forms[0]))
+                else:
+                    cubed = box.lower.shape[-1] <= MOST_CUBED
+                    firsts = [first_step(stage, now, how, forms[0], squared, cubed)]
+                    if adapting and squared:
+                        firsts.append(first_step(stage, now, how, forms[0], False))
+                    steps = firsts[:1]
             found.append(now)
             h, g = now.original_output, now.reduced_output
             before = _joined(now.output_difference, g)
@@ -118,6 +166,10 @@ def _where_finite(rows: Interval) -> Interval:
     return Interval(np.where(known, rows.lower, -np.inf), np.where(known, rows.upper, np.inf))
 
 
+def _where(some: npt.NDArray[np.bool_], a: Interval, b: Interval) -> Interval:
+    return Interval(np.where(some, a.lower, b.lower), np.where(some, a.upper, b.upper))
+
+
 def _joined(a: Interval, b: Interval) -> Interval:
     return Interval(
         np.concatenate([a.lower, b.lower], axis=-1), np.concatenate([a.upper, b.upper], axis=-1)
@@ -139,11 +191,14 @@ def _activated(stage: Stage, z: Interval, both: Interval) -> tuple[Ranges, Activ
     hull = z | shifted
     extent = float(max(hull.magnitude.max(initial=0), v.magnitude.max(initial=0)))
     psi = curve_of(stage.reduced.activation, extent)
-    g = psi.values(v)
     if not units:
-        return Ranges(z, v, dz, z, g, dz), Activated(psi, psi, hull, None)
+        return Ranges(z, v, dz, z, psi.values(v), dz), Activated(psi, psi, hull, None)
     phi = curve_of(stage.original.activation, extent)
-    h = phi.values(z)
+    if phi is psi and not isinstance(phi, MixedCurve):
+        all_of = phi.values(_joined(z, v))
+        h, g = all_of[..., :units], all_of[..., units:]
+    else:
+        h, g = phi.values(z), psi.values(v)
     mismatch = _mismatch(stage, v, extent)
     dh = phi.slopes(hull) * dz
     if mismatch is not None:
@@ -181,27 +236,42 @@ def _mismatch(stage: Stage, v: Interval, extent: float) -> Interval | None:
 
 
 def _backward(
-    stage: Stage, steps: Sequence[RelaxedStage], before: FloatArray, box: Interval
-) -> Forms:
-    """The rows (δz, ẑ, z) of a stage in terms of the inputs."""
+    stage: Stage,
+    steps: Sequence[RelaxedStage],
+    before: FloatArray,
+    box: Interval,
+    others: Sequence[RelaxedStage] = (),
+) -> list[Forms]:
+    """The rows (δz, ẑ, z) of a stage in terms of the inputs; once more for each that may be the first step."""
     rows = stage.rows
-    boxes, inputs = box.lower.shape
+    inputs = box.lower.shape[-1]
     if not steps:
         centre, half = box.ball()
         error = rows.error(np.abs(centre) + half, gamma(inputs + 8))
         middle = centre @ rows.weight.T + rows.bias
-        return Forms(middle, rows.weight * half[:, None, :], error, 8, inputs)
-    row = np.broadcast_to(rows.weight, (boxes, *rows.weight.shape))
-    constant = np.broadcast_to(rows.bias, (boxes, rows.bias.size))
-    error = rows.error(before, 0.0)
-    terms = 8
-    for behind in reversed(steps):
-        error = error + (np.abs(row) @ behind.whole[..., None])[..., 0]
-        constant = constant + (row @ behind.constant[..., None])[..., 0]
-        error = error + 2 * UNIT * np.abs(constant) + behind.lost
-        row = row @ behind.matrix
-        terms += behind.matrix.shape[-2] + 4
-    return Forms(constant, row, error, terms, inputs)
+        return [Forms(middle, rows.weight * half[:, None, :], error, 8, inputs)]
+    # (one and the same for every box, so far)
+    carried = Forms(rows.bias[None], rows.weight[None], rows.error(before, 0.0), 8, inputs)
+    size = rows.size[None]
+    for behind in reversed(steps[1:]):
+        carried = _through(carried, size, behind)
+        size = np.abs(carried.sides)
+    return [_through(carried, size, first) for first in (steps[0], *others)]
+
+
+def _through(rows: Forms, size: FloatArray, behind: RelaxedStage) -> Forms:
+    """Rows of what is behind a step, and of such sizes, in terms of what is before it."""
+    row, constant = rows.sides, rows.middle
+    error = rows.error + _each(size, behind.whole)
+    constant = constant + _each(row, behind.constant)
+    error = error + 2 * UNIT * np.abs(constant) + behind.lost
+    terms = rows.terms + behind.matrix.shape[-2] + 4
+    return Forms(constant, row @ behind.matrix, error, terms, rows.inputs)
+
+
+def _each(rows: FloatArray, values: FloatArray) -> FloatArray:
+    """Rows times values, box by box; one product where the rows are the same for all boxes."""
+    return values @ rows[0].T if len(rows) == 1 else (rows @ values[..., None])[..., 0]
 
 
 def _with_corners(
@@ -220,9 +290,12 @@ def _with_corners(
         error = error + (size @ behind.radius[..., None])[..., 0]
         constant = constant + (row @ behind.constant[..., None])[..., 0]
         error = error + 2 * UNIT * np.abs(constant) + behind.lost
-        wide = behind.spread.shape[-1]
-        weight = size[..., :wide] * behind.spread[:, None, :]
-        parts.append((weight + SMALLEST, behind.difference))  # which may have underflowed
+        some = np.flatnonzero(behind.spread.any(axis=0))
+        if some.size:
+            weight = size[..., some] * behind.spread[:, None, some]
+            parts.append(
+                (weight + SMALLEST, behind.difference[:, some])
+            )  # which may have underflowed
         row = row @ behind.matrix
     tight = over_corners(Forms(constant, row, error, forms.terms, forms.inputs), parts)
     low, high = rows.lower.copy(), rows.upper.copy()

@@ -21,13 +21,16 @@ large, and where three numbers are multiplied by the third of them: so much is c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from symlump.enclosures.interval import UNIT, Interval, gamma, grow
 from symlump.network.bounds.bands import Band, bent, slope_line, straight
-from symlump.network.bounds.corners import Forms, product
+from symlump.network.bounds.corners import Forms, cube, product
 from symlump.network.bounds.curves import Curve
+from symlump.network.bounds.mixed import MixedCurve
 from symlump.network.bounds.pairing import Stage
 from symlump.ode.exact import FloatArray
 
@@ -86,7 +89,7 @@ class RelaxedStage:
 
 
 def first_step(
-    stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool
+    stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool, cubed: bool = False
 ) -> RelaxedStage:
     """Make the step of the first stage.
 
@@ -96,8 +99,10 @@ def first_step(
         The rows (δz, ẑ, z) in terms of the inputs, affine here.
     squared : bool
         Use products of two inputs.
+    cubed : bool
+        With it, use those of three, too.
     """
-    made = _first(stage, now, how, forms, squared)
+    made = _first(stage, now, how, forms, squared + (squared and cubed))
     return _step(stage, now, made, forms, np.ones((1, made[0].shape[-1])))
 
 
@@ -116,6 +121,28 @@ def later_step(
     return _step(stage, now, _later(stage, now, how, before), forms, before)
 
 
+def given_up(stage: Stage, now: Ranges, how: Activated) -> npt.NDArray[np.bool_]:
+    """For which units the difference of two straight bands is narrower than what is made of δz."""
+    if not stage.pairs.partner.size:
+        return np.zeros((1, 0), dtype=bool)
+    one, two = _straight(now, how)
+    *_, apart = _straight_difference(stage, now, how, one, two)
+    return np.asarray(apart)
+
+
+def _straight(now: Ranges, how: Activated) -> tuple[Band, Band]:
+    """Straight bands of h and of ĥ, made together where the activation is the same."""
+    if how.original is not how.reduced or isinstance(how.original, MixedCurve):
+        return straight(how.original, now.original), straight(how.reduced, now.reduced)
+    units = now.original.lower.shape[-1]
+    ends = (
+        np.concatenate(x, axis=-1)
+        for x in ((now.original.lower, now.reduced.lower), (now.original.upper, now.reduced.upper))
+    )
+    both = straight(how.original, Interval(*ends))
+    return both[..., :units], both[..., units:]
+
+
 _Made = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
@@ -128,7 +155,7 @@ def _step(stage: Stage, now: Ranges, made: _Made, forms: Forms, before: FloatArr
     whole = radius.copy()
     whole[..., :units] = grow(whole[..., :units] + spread * now.difference.magnitude, 4)
     return RelaxedStage(
-        matrix, constant, radius, whole, spread, forms[:units], matrix.shape[-2] * lost
+        matrix, constant, radius, whole, spread, forms[:, :units], matrix.shape[-2] * lost
     )
 
 
@@ -141,22 +168,28 @@ def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Ma
     error = joint.error(before, relative)
     # ĥ = slope·ẑ + offset ± radius, with ẑ put in by its rows of J: a band of the inputs of the stage. What J
     # and e round is multiplied by the slope, too.
-    two = straight(how.reduced, now.reduced)
-    matrix = two.slope[..., None] * joint.weight[units:]
+    if units:
+        one, two = _straight(now, how)
+    else:
+        two = straight(how.reduced, now.reduced)
+    boxes = two.slope.shape[0]
+    matrix = np.empty((boxes, *joint.weight.shape))
+    np.multiply(two.slope[..., None], joint.weight[units:], out=matrix[:, units:])
     constant = two.slope * joint.bias[units:] + two.offset
     radius = two.radius + np.abs(two.slope) * error[..., units:] + relative * np.abs(two.offset)
     if not units:
-        return matrix, constant, radius, np.zeros((radius.shape[0], 0))
-    one = straight(how.original, now.original)
+        return matrix, constant, radius, np.zeros((boxes, 0))
     # The same of δh = d·δz + t·ẑ_p + c: d weighs the rows of δz, t those of the partners' ẑ.
-    d, t, c, rho, spread = _straight_difference(stage, now, how, one, two)
-    below = joint.weight[units:][partner], joint.bias[units:][partner]
-    above = d[..., None] * joint.weight[:units] + t[..., None] * below[0]
-    level = d * joint.bias[:units] + t * below[1] + c
+    d, t, c, rho, spread, _ = _straight_difference(stage, now, how, one, two)
+    np.multiply(d[..., None], joint.weight[:units], out=matrix[:, :units])
+    level = d * joint.bias[:units] + c
     rho = rho + np.abs(d) * error[..., :units] + relative * np.abs(c)
-    rho = rho + np.abs(t) * error[..., units:][..., partner]
+    if t.any():
+        matrix[:, :units] += t[..., None] * joint.weight[units:][partner]
+        level = level + t * joint.bias[units:][partner]
+        rho = rho + np.abs(t) * error[..., units:][..., partner]
     return (
-        np.concatenate([above, matrix], axis=-2),
+        matrix,
         np.concatenate([level, constant], axis=-1),
         np.concatenate([rho, radius], axis=-1),
         spread,
@@ -165,8 +198,8 @@ def _later(stage: Stage, now: Ranges, how: Activated, before: FloatArray) -> _Ma
 
 def _straight_difference(
     stage: Stage, now: Ranges, how: Activated, one: Band, two: Band
-) -> tuple[FloatArray, ...]:
-    """d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|)."""
+) -> tuple[Any, ...]:
+    """d, t, c, ρ, rad with δh = d·δz + t·ẑ_p + c ± (ρ + rad·|δz|), and for which units it is of two bands."""
     pairs = stage.pairs
     partner, a, s = pairs.partner, pairs.before, pairs.after
     # φ(z) − φ(a·ẑ_p) is δz times the mean slope between the two, and φ(a·ẑ_p) − s·ĥ_p − c is μ.
@@ -196,8 +229,11 @@ def _straight_difference(
 
 def _narrowest(
     now: Ranges, close: tuple[FloatArray, ...], apart: tuple[FloatArray, ...]
-) -> tuple[FloatArray, ...]:
-    """Unit by unit the best of two bands and of the range; the last three entries are c, ρ, rad."""
+) -> tuple[Any, ...]:
+    """Unit by unit the best of two bands and of the range, and where it is the second one.
+
+    The last three entries of each are c, ρ, rad.
+    """
     level, half = now.output_difference.ball()
     # Each of the three is right, so any may be chosen unit by unit; the guess of |δz| decides only how good.
     width = close[-2] + _TYPICAL * close[-1] * now.difference.magnitude
@@ -209,23 +245,24 @@ def _narrowest(
         shape = (*first.shape, *(1,) * (x.ndim - first.ndim))
         return np.where(last.reshape(shape), z, np.where(first.reshape(shape), y, x))
 
-    return tuple(pick(*entries) for entries in zip(close, apart, alone, strict=True))
+    best = (pick(*entries) for entries in zip(close, apart, alone, strict=True))
+    return *best, first & ~last
 
 
-def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: bool) -> _Made:
-    """Bands of functions that are affine in the inputs."""
+def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, powers: int) -> _Made:
+    """Bands of functions that are affine in the inputs: straight, along parabolas (1) or cubics (2)."""
     pairs, n = stage.pairs, forms.inputs
     units, partner = pairs.partner.size, pairs.partner
     last = units + now.reduced.lower.shape[-1]
     relative = gamma(2 * n * n + forms.middle.shape[-1] + 16)
     error = grow(forms.error, forms.terms + 16)
     reduced = _Forms(forms.middle[:, units:last], forms.sides[:, units:last], error[:, units:last])
-    own = _composed(how.reduced, now.reduced, reduced, squared, relative)
+    own = _composed(how.reduced, now.reduced, reduced, powers, relative)
     if not units:
         return (*own, np.zeros((own[2].shape[0], 0)))
     whole = _Forms(forms.middle[:, last:], forms.sides[:, last:], error[:, last:])
     difference = _Forms(forms.middle[:, :units], forms.sides[:, :units], error[:, :units])
-    matrix, constant, radius = _composed(how.original, now.original, whole, squared, relative)
+    matrix, constant, radius = _composed(how.original, now.original, whole, powers, relative)
     # Both are functions of the same inputs here, so the coefficients of h and s·ĥ_p cancel before any
     # absolute value is taken.
     s = pairs.after
@@ -236,8 +273,10 @@ def _first(stage: Stage, now: Ranges, how: Activated, forms: Forms, squared: boo
         radius + np.abs(s) * own[2][:, partner] + relative * np.abs(pairs.offset),
         np.zeros_like(constant),
     )
-    close = _close(stage, how, difference, whole, reduced, squared, relative)
-    matrix, constant, radius, spread = _narrowest(now, close, apart)
+    close = _close(stage, how, difference, whole, reduced, powers > 0, relative)
+    more = np.zeros((*matrix.shape[:-1], matrix.shape[-1] - close[0].shape[-1]))
+    close = np.concatenate([close[0], more], axis=-1), *close[1:]
+    matrix, constant, radius, spread, _ = _narrowest(now, close, apart)
     return (
         np.concatenate([matrix, own[0]], axis=-2),
         np.concatenate([constant, own[1]], axis=-1),
@@ -261,17 +300,17 @@ class _Forms:
 
 
 def _composed(
-    phi: Curve, z: Interval, inner: _Forms, squared: bool, relative: float
+    phi: Curve, z: Interval, inner: _Forms, powers: int, relative: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """φ of an affine function: matrix, constant and radius."""
     reach, error = inner.reach, inner.error
-    if not squared:
+    if not powers:
         band = straight(phi, z)
         offset = band.offset + band.slope * inner.middle
         size = np.abs(band.offset) + np.abs(band.slope) * (np.abs(inner.middle) + reach)
         radius = band.radius + np.abs(band.slope) * error + relative * size
         return band.slope[..., None] * inner.sides, offset, radius
-    band = bent(phi, z, inner.middle)
+    band = bent(phi, z, inner.middle, *(3,) * (powers > 1))
     slope, bend = np.abs(band.slope), np.abs(band.bend)
     # With u = sides·t and z = middle + u ± error: slope·u + bend·u², the square written in products of two
     # inputs. An error e of u changes that by at most (|slope| + |bend|·(2·|u| + e))·e.
@@ -281,6 +320,16 @@ def _composed(
     )
     radius = band.radius + (slope + bend * (2 * reach + error)) * error
     radius = radius + relative * (np.abs(band.offset) + (slope + bend * reach) * reach)
+    if powers > 1:
+        # twist·u³ likewise; an error e of u changes u³ by at most (3·u² + 3·|u|·e + e²)·e
+        twist = np.asarray(band.twist)
+        size = np.abs(twist)
+        first, cubes = cube(inner.sides)
+        matrix[..., : first.shape[-1]] += twist[..., None] * first
+        matrix = np.concatenate([matrix, twist[..., None] * cubes], axis=-1)
+        radius = radius + size * (3 * reach * (reach + error) + error**2) * error
+        radius = radius + relative * size * reach**3
+        radius = radius + 16 * matrix.shape[-1] * SMALLEST * size * (reach + 1)
     radius = radius + matrix.shape[-1] * SMALLEST * (bend + reach + error)
     return matrix, band.offset + band.bend * constant, radius
 
@@ -293,7 +342,7 @@ def _close(
     reduced: _Forms,
     squared: bool,
     relative: float,
-) -> _Made:
+) -> tuple[FloatArray, ...]:
     """δz·(slope of φ between z and a·ẑ) + μ, the mean of a line over a segment being its value halfway.
 
     With slope(ζ) = β0 + β1·(ζ − centre) ± rad and m = (z + a·ẑ)/2, this is

@@ -60,9 +60,9 @@ def encoding(width: int) -> WideRow:
     """The terms of the differential equation, as arrays."""
     from symlump.network.encode import encode
 
-    network = _network(width)
+    network = random_network(width)
     weights = [layer.weight for layer in network.layers]
-    encode(_network(16))  # what is done once in a process
+    encode(random_network(16))  # what is done once in a process
     before = resident_memory() or peak_memory()
     taken = [_seconds(lambda: encode(network)) for _ in range(3)]
     peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
@@ -99,9 +99,9 @@ def _compressing(width: int, what: str, method: CompressionMethod, reach: float)
 
     from symlump.compression.compress import compress
 
-    network = _network(width)
+    network = random_network(width)
     weights = [layer.weight for layer in network.layers]
-    compress(_network(16), method)  # what is done once in a process
+    compress(random_network(16), method)  # what is done once in a process
     before = resident_memory() or peak_memory()
     taken = [_seconds(lambda: compress(network, method))]
     peak = (peak_memory() - before) / sum(weight.nbytes for weight in weights)
@@ -153,7 +153,8 @@ def _row(
     return WideRow(what, width, least, spread, yardstick, least / other, reach, peak)
 
 
-def _network(width: int) -> Network:
+def random_network(width: int) -> Network:
+    """Three weight matrices, float32, tanh."""
     from symlump.network.network import Network
 
     rng = np.random.default_rng(0)

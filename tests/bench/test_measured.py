@@ -9,6 +9,7 @@ from symlump.bench.kept.table import Origin
 from symlump.bench.measured.page import MISSES, TABLES, page
 from symlump.bench.proofs import ProofRow
 from symlump.bench.rational import RationalRow
+from symlump.bench.speed.growth import TASKS
 from symlump.bench.speed.rows import EngineRow
 from symlump.cli.main import main
 from symlump.errors import FileFormatError
@@ -45,7 +46,8 @@ def test_rows_of_this_issue_are_kept():
     assert {row.width for row in kept["networks"]} == {256, 512, 1024, 2048}
     assert {row.width for row in kept["bounds"]} == {64, 256, 1024}
     assert len(kept["start"]) == 4 and len(kept["readers"]) >= 5
-    for task in {row.task for row in kept["growth"]}:
+    assert {row.task for row in kept["growth"]} == set(TASKS)
+    for task in TASKS:
         sizes = [row.size for row in kept["growth"] if row.task == task]
         assert [size / sizes[0] for size in sizes] == [1, 2, 4, 8]
     assert all(row.judged for row in kept["engine"] + kept["readers"])

@@ -3,6 +3,9 @@
 import json
 from importlib.util import find_spec
 
+import pytest
+
+from symlump.bench.speed.growth import TASKS
 from symlump.cli.main import main
 
 
@@ -32,6 +35,14 @@ def test_bench_readers_and_growth_quick(capsys):
     assert rows[0]["time_exponent"] is None and rows[3]["time_exponent"] < 2
     code, _, err = run(capsys, "growth", "--rows", "sideways")
     assert code == 2 and "choose from forward" in err
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in ("forward", "tra")])
+def test_every_task_grows(name):
+    """What is found is compared with what was planted inside the tasks."""
+    function, _, quick = TASKS[name]
+    seconds, megabytes = function(quick // 2)
+    assert seconds > 0 and megabytes >= 1
 
 
 def test_bench_against_storm(capsys):

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from symlump.lumping.backward import Backward
 from symlump.lumping.equivalence import Equivalence
 from symlump.lumping.forward import Forward
 from symlump.memory import peak_memory
+
+if TYPE_CHECKING:
+    from symlump.lumping.lumping import Lumping
+    from symlump.network.network import Network
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,98 @@ def worst_case(length: int) -> tuple[float, float]:
     return _watched(lambda: coarsest(ode, Backward(), initial), repeated=False)
 
 
+def certificate_written(states: int) -> tuple[float, float]:
+    """The certificate of a planted chain's lumping."""
+    lumping = _lumping(states)
+    return _watched(lambda: lumping.certificate().to_json(), repeated=False)
+
+
+def certificate_checked(states: int) -> tuple[float, float]:
+    """The same, checked: that it is a lumping, and the coarsest."""
+    certificate, found = _lumping(states).certificate(), []
+    figures = _watched(lambda: found.append(certificate.check()), repeated=False)
+    assert found[0].accepted and found[0].coarsest
+    return figures
+
+
+def pair_explained(states: int) -> tuple[float, float]:
+    """Why two states of a planted chain are together, and why two are apart."""
+    lumping = _lumping(states)
+    blocks = [block for block in lumping.blocks if len(block) > 1]
+    (one, two, *_), (three, *_) = blocks[:2]
+
+    def explain() -> None:
+        lumping.explain(one, two)
+        lumping.explain(one, three)
+
+    return _watched(explain, repeated=False)
+
+
+def tolerance_lumped(variables: int) -> tuple[float, float]:
+    """Backward equivalence within a tolerance, of a planted quadratic system of ten terms an equation."""
+    return _lumped(backward_system, Backward(eps=0.05), variables)
+
+
+def tolerances_swept(variables: int) -> tuple[float, float]:
+    """Five tolerances for the same system."""
+    from symlump.tolerances.sweep import sweep
+
+    ode, _, _ = made_apart(backward_system, variables)
+    return _watched(lambda: sweep(ode, [0, 0.01, 0.02, 0.05, 0.1], Backward()), repeated=False)
+
+
+def chain_simulated(states: int) -> tuple[float, float]:
+    """A hundred times of a planted chain, from a single state."""
+    from symlump.ode.simulate import simulate
+
+    ode, _, _ = made_apart(chain_with_label, states)
+    start = np.zeros(states)
+    start[0] = 1.0
+    times = np.linspace(0, 1e-3, 100)
+    return _watched(lambda: simulate(ode, start, times, method="RK45", rtol=1e-6), repeated=False)
+
+
+def equations_written(variables: int) -> tuple[float, float]:
+    """The quadratic system as an ``.ode`` file."""
+    from symlump.formats import write
+
+    ode, _, _ = made_apart(backward_system, variables)
+    with tempfile.TemporaryDirectory() as folder:
+        return _watched(lambda: write(ode, Path(folder) / "model.ode"), repeated=False)
+
+
+def network_encoded(weights: int) -> tuple[float, float]:
+    """The terms of a network's differential equation: so many weights in three layers."""
+    from symlump.network.encode import encode
+
+    network = _network(weights)
+    return _watched(lambda: encode(network))
+
+
+def network_compressed(weights: int) -> tuple[float, float]:
+    """The same network by AFDE to 40 %."""
+    from symlump.compression.compress import compress
+    from symlump.compression.merging.afde import AFDE
+
+    network = _network(weights)
+    compress(_network(300), AFDE(retain=0.4))  # what is done once in a process
+    return _watched(lambda: compress(network, AFDE(retain=0.4)), repeated=False)
+
+
+def _lumping(states: int) -> Lumping:
+    from symlump.lumping.lump import lump
+    from symlump.lumping.partition import Partition
+
+    ode, _, labels = made_apart(chain_with_label, states)
+    return lump(ode, Forward(), Partition(labels))
+
+
+def _network(weights: int) -> Network:
+    from symlump.bench.networks import random_network
+
+    return random_network(round((weights / 3) ** 0.5))
+
+
 def chain_read(states: int) -> tuple[float, float]:
     """A ``.tra`` file."""
     return _read(write_planted_chain, "chain.tra", states)
@@ -137,8 +234,17 @@ TASKS: Mapping[str, tuple[Callable[[int], tuple[float, float]], int, int]] = {
     "forward": (chain_lumped, 50_000, 1_000),
     "backward": (system_lumped, 50_000, 1_000),
     "chain": (worst_case, 12_500, 250),
+    "certificate": (certificate_written, 5_000, 500),
+    "check": (certificate_checked, 5_000, 500),
+    "explain": (pair_explained, 10_000, 500),
+    "tolerance": (tolerance_lumped, 2_500, 500),
+    "sweep": (tolerances_swept, 1_000, 250),
+    "simulate": (chain_simulated, 10_000, 500),
+    "write": (equations_written, 5_000, 500),
     "tra": (chain_read, 50_000, 1_000),
     "reactions": (reactions_read, 50_000, 1_000),
+    "encode": (network_encoded, 100_000, 3_000),
+    "compress": (network_compressed, 500_000, 3_000),
 }
 
 HEADER = ("task", "size", "seconds", "time ~ n^", "MB", "memory ~ n^")

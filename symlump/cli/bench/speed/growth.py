@@ -15,7 +15,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds, not minutes")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument(
-        "--rows", metavar="A,B,…", help="only these: forward, backward, chain, tra, reactions"
+        "--rows",
+        metavar="A,B,…",
+        help="only these: forward, backward, chain, certificate, check, …",
     )
     add_output(parser)
 

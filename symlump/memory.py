@@ -17,6 +17,8 @@ _TORCH = re.compile(r"[Tt]ried to allocate (?P<size>[\d.]+ \w+)")
 _RESERVE = 4 << 20
 #: From the first call on, until it is needed.
 _reserve: mmap.mmap | None = None
+#: So little is not worth asking the system about.
+_LITTLE = 64 << 10
 #: Of code, and of two reserves for threads.
 _ADDRESSES = 400 << 20
 #: What ``mallopt`` of glibc sets: from which size on blocks are given back, and how many reserves there are.
@@ -167,6 +169,8 @@ def demand_memory(need: int, what: str, instead: str) -> None:
     ...
     symlump.errors.OutOfMemoryError: this takes about 1 EiB of memory, and there are ...: write less
     """
+    if need <= _LITTLE:
+        return
     free = available_memory()
     if need > 2 * free:
         raise OutOfMemoryError(

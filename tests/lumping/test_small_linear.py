@@ -1,7 +1,9 @@
 """Parts of linear lumpings, each against its definition."""
 
+import pickle
 import re
 import tracemalloc
+from copy import copy
 from fractions import Fraction
 
 import numpy as np
@@ -13,8 +15,10 @@ from scipy import sparse
 
 import symlump as sl
 from symlump.errors import FailureError, MethodError, VariableError
+from symlump.lumping.linear import approximate
 from symlump.lumping.linear.irrational import field_of
 from symlump.lumping.linear.spaces import small as small_systems
+from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.merged import MergedTerms
 from symlump.lumping.linear.spaces.sections import integer_section
 from symlump.lumping.linear.spaces.small_terms import Terms
@@ -312,10 +316,12 @@ def test_the_ways_to_close_a_small_linear_system_agree(seed, size, chains):
     ode, _ = linear_system(matrix.tolist())
     rows = [{c: v for c, v in enumerate(line) if v} for line in start.tolist()]
     found = []
-    for least, most in ((10**9, 48), (0, 48), (0, 0)):
+    for least, most, short in ((10**9, 48, 32), (0, 48, 32), (0, 48, 0), (0, 0, 0)):
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(small_systems, "_FEW", least)
             patch.setattr(small_systems, "_DOZEN", least)
-            patch.setattr(small_systems, "_FEW", most)
+            patch.setattr(small_systems, "_MANY", most)
+            patch.setattr(small_systems, "_SHORT", short)
             closure = small_systems.close_small(Terms.of(ode), rows, size)
         found.append(closure.rows)
         assert len(closure.kept) + len(closure.steps) == len(closure.rows)
@@ -324,4 +330,43 @@ def test_the_ways_to_close_a_small_linear_system_agree(seed, size, chains):
         for parent, _ in closure.steps:
             derived.append(derived[parent] @ matrix.astype(object) % closure.prime)
         assert sympy.Matrix(derived).rank() == len(derived)
-    assert found[0] == found[1] == found[2]
+    assert all(rows == found[0] for rows in found)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_monomials_are_multiplied_out_as_by_hand(degree):
+    generator = np.random.default_rng(degree)
+    count = 7 if degree else 1
+    factors = np.sort(generator.integers(0, 5, (count, degree)), axis=1)
+    factors = factors[np.lexsort(factors.T[::-1])] if degree else factors
+    values = generator.standard_normal((count, 3))
+    inverse = generator.standard_normal((5, 3))
+    found = approximate._multiplied_out(values, factors, inverse).reshape(3, *(3,) * degree)
+    y = generator.standard_normal(3)
+    for _ in range(degree):
+        found = found @ y
+    by_hand = sum(v * np.prod(inverse[f] @ y) for v, f in zip(values, factors, strict=True))
+    assert np.allclose(found, by_hand)
+
+
+def test_defects_are_found_when_they_are_read():
+    ode = sl.ODE.from_text("x' = 3*y - x; y' = z/8 - y; z' = -z; w' = w*z/4")
+    lumping = sl.lump(ode, sl.Constrained(["x", "w"], eps=0.2))
+    assert "_found" not in vars(lumping.defects) and len(lumping.defects) == 2
+    read = pickle.loads(pickle.dumps(lumping))
+    assert type(read.defects) is dict and read.defects == lumping.defects
+    assert list(lumping.defects) == ["x", "w"] and max(lumping.defects.values()) <= 0.2
+    assert repr(lumping.defects) == repr(read.defects)
+
+
+def test_a_quotient_is_a_system_like_any_other_once_it_is_read():
+    ode = sl.ODE.from_text("x' = y/2 - z/3 + 1; y' = -y; z' = -z + x; w' = w*x")
+    for keep in ("x", "w", "y"):  # listed, multiplied out, a part of the system
+        lumping = sl.lump(ode, sl.Constrained(keep))
+        copies = pickle.loads(pickle.dumps(lumping.quotient)), copy(lumping.quotient)
+        assert all(other == lumping.quotient for other in copies)
+        assert type(lumping.quotient) is sl.PolynomialODE and type(lumping.rows).__name__[0] == "_"
+        assert pickle.loads(pickle.dumps(lumping.rows)).rows() == lumping.rows.rows()
+        assert type(lumping.rows) is ExactMatrix and lumping.rows.shape[1] == 4
+        with pytest.raises(AttributeError, match="no attribute 'term'"):
+            getattr(sl.lump(ode, sl.Constrained(keep)).quotient, "term")  # noqa: B009

@@ -101,7 +101,7 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
     point = path.at(method.eps)
     if not point.defect and not isinstance(path.ode, PolynomialODE):
         exact = exact_lumping(path.ode, path.walk.exact.basis, purpose(path.forms), method)
-        return replace(exact, defects=point.observable_defects())
+        return replace(exact, defects=_Defects(point))
     if point.dimension > LARGE:
         rows = _plain_rows(path.start, path.walk.start_rank, point.basis)
     else:
@@ -113,9 +113,35 @@ def lumping_at(path: Path, method: Constrained) -> LinearLumping:
         quotient,
         purpose(path.forms),
         method,
-        defects=point.observable_defects(),
+        defects=_Defects(point),
         defect=point.defect,
     )
+
+
+class _Defects(Mapping[str, float]):
+    """The defects of what each observable reaches, found when one is read."""
+
+    def __init__(self, point: Point) -> None:
+        self._point = point
+
+    @cached_property
+    def _found(self) -> dict[str, float]:
+        return self._point.observable_defects()
+
+    def __getitem__(self, name: str) -> float:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._point.path.names)
+
+    def __len__(self) -> int:
+        return len(self._point.path.names)
+
+    def __repr__(self) -> str:
+        return repr(self._found)
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, float]]]:
+        return dict, (self._found,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +239,7 @@ def _rows(start: FloatArray, basis: FloatArray) -> ExactMatrix:
     size = np.abs(np.diag(triangle))
     kept = start[np.sort(order[: int(np.sum(size > 1e-10 * size.max()))])]
     rest = basis - basis[:, _pivots(kept)] @ _reduced(kept)  # 0 on the pivots of the observables
-    rest = np.linalg.svd(rest, full_matrices=False)[2][: len(basis) - len(kept)]
+    rest = qr(rest.T, mode="economic", pivoting=True)[0].T[: len(basis) - len(kept)]
     rest = _reduced(rest) if len(rest) else rest
     whole = np.rint(rest)
     rest = np.where(np.abs(rest - whole) < _ROUNDING, whole, rest)
@@ -263,22 +289,21 @@ def _quotient(ode: ODE, rows: ExactMatrix, names: tuple[str, ...], eps: float) -
     table = ode.monomials
     if size ** (int(table.degrees.max(initial=0)) + 1) > _MOST_TERMS:
         return FactoredODE(names, dense, ode, inverse)
-    combined = dense @ ode.matrix
+    combined = np.asarray((dense @ ode.matrix).T)
+    used = np.append(inverse.any(axis=1), True)  # the last stands for no factor
     parts: list[tuple[IntArray, FloatArray]] = []
     for degree in np.unique(table.degrees).tolist():
         total = np.zeros((size, size**degree))
         chosen = np.flatnonzero(table.degrees == degree)
+        powers = table.select(chosen)
+        factors = np.repeat(powers.variables, powers.powers).reshape(chosen.size, degree)
+        live = used[factors].all(axis=1)
+        order = np.lexsort(factors[live].T[::-1]) if degree else np.arange(chosen.size)
+        factors, chosen = factors[live][order], chosen[live][order]
         step = max(1, _MOST_TERMS // size**degree)
         for begin in range(0, chosen.size, step):
-            part = chosen[begin : begin + step]
-            powers = table.select(part)
-            factors = np.repeat(powers.variables, powers.powers).reshape(part.size, degree)
-            expanded = np.ones((part.size, 1))
-            for column in factors.T:
-                expanded = (expanded[:, :, None] * inverse[column][:, None, :]).reshape(
-                    part.size, -1
-                )
-            total += combined[:, part] @ expanded
+            part = slice(begin, begin + step)
+            total += _multiplied_out(combined[chosen[part]], factors[part], inverse)
         index = (
             np.array(np.unravel_index(np.arange(size**degree), (size,) * degree))
             if degree
@@ -287,6 +312,24 @@ def _quotient(ode: ODE, rows: ExactMatrix, names: tuple[str, ...], eps: float) -
         sorted_index = np.sort(index.T.astype(np.int64), axis=1)
         parts.append((sorted_index, total))
     return _collected(parts, names)
+
+
+def _multiplied_out(values: FloatArray, factors: IntArray, inverse: FloatArray) -> FloatArray:
+    """Σ values_m · Π_f (inverse_f·y) over monomials m with factors f, sorted, by products of as many y.
+
+    Monomials with the same factors but for the last are added before the next is multiplied out.
+    """
+    size = values.shape[1]
+    while factors.shape[1] > 1:
+        last = inverse[factors[:, -1]]
+        values = (values[:, :, None] * last[:, None, :]).reshape(len(values), -1)
+        factors = factors[:, :-1]
+        starts = np.flatnonzero(np.append(True, (factors[1:] != factors[:-1]).any(axis=1)))
+        values, factors = np.add.reduceat(values, starts, axis=0), factors[starts]
+    if not factors.shape[1]:
+        return np.asarray(values.sum(axis=0)[:, None])
+    total = inverse[factors[:, 0]].T @ values
+    return np.asarray(total.reshape(size, size, -1).transpose(1, 0, 2).reshape(size, -1))
 
 
 def _collected(parts: list[tuple[IntArray, FloatArray]], names: tuple[str, ...]) -> PolynomialODE:

@@ -75,8 +75,10 @@ class Constrained(LumpingMethod[LinearLumping]):
 
     def __init__(self, observables: Any, eps: float = 0.0, retain: float | None = None) -> None:
         check_exact_wish(self, eps, retain)
-        single = isinstance(observables, str | Mapping) or not isinstance(observables, Iterable)
-        given = (observables,) if single else tuple(observables)
+        if type(observables) is list or not _is_single(observables):
+            given = tuple(observables)
+        else:
+            given = (observables,)
         if not given:
             raise MethodError(
                 'Constrained needs at least one observable, such as Constrained(["x1", "x2 + x3"]); for '
@@ -158,17 +160,21 @@ class Constrained(LumpingMethod[LinearLumping]):
         return forms
 
 
+def _is_single(observables: Any) -> bool:
+    return isinstance(observables, str | Mapping) or not isinstance(observables, Iterable)
+
+
 def _form(observable: Any, ode: ODE) -> Form:
+    if isinstance(observable, str):
+        if observable in ode.index:
+            return {observable: Fraction(1)}
+        return _read(observable, ode)
     if isinstance(observable, Mapping):
         form: Form = {}
         for variable, value in observable.items():
             name = ode.variables[ode.position(variable)]
             form[name] = form.get(name, Fraction(0)) + _number(value, variable)
         return {name: value for name, value in form.items() if value}
-    if isinstance(observable, str):
-        if observable in ode.index:
-            return {observable: Fraction(1)}
-        return _read(observable, ode)
     if hasattr(observable, "as_coefficients_dict"):
         return _form_of_sympy(observable, ode)
     raise MethodError(

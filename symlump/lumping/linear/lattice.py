@@ -6,8 +6,8 @@ from symlump.lumping.linear.spaces.small_terms import Row
 
 #: Above this many rows or bits a reduction takes longer than the lumping itself.
 _MOST_ROWS, _MOST_BITS = 24, 4_000
-#: Rows with no larger entry stay: an echelon basis is sparse, a reduced one need not be.
-_SMALL = 1000
+#: Rows with no larger entry stay, and rows with so few on average: a reduced basis is not sparse as these are.
+_SMALL, _FEW = 1000, 3
 
 
 def shorter(rows: list[Row]) -> list[Row]:
@@ -22,6 +22,8 @@ def shorter(rows: list[Row]) -> list[Row]:
     """
     largest = max(abs(value) for row in rows for value in row.values())
     if largest <= _SMALL or len(rows) > _MOST_ROWS or len(rows) * largest.bit_length() > _MOST_BITS:
+        return rows
+    if len(rows) > _FEW and sum(map(len, rows)) <= _FEW * len(rows):
         return rows
     try:
         from flint import fmpz_mat

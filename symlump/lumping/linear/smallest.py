@@ -126,8 +126,10 @@ def lump_small(
     except FailureError:  # products of long combinations; in the echelon basis there are none
         matrix, quotient = _by_rows(ode, merged, closure.rows)
     steps = tuple(
-        (parent, tuple((names[v], power) for v, power in factors))
-        for parent, factors in closure.steps
+        [
+            (parent, tuple([(names[v], power) for v, power in factors]) if factors else factors)
+            for parent, factors in closure.steps
+        ]
     )
     why = Derivation(forms, tuple(closure.kept), closure.prime, steps)
     return LinearLumping(ode, matrix, quotient, purpose(forms), method, why)

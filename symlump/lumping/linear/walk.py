@@ -149,7 +149,8 @@ class FullWalk(SpaceWalk):
         rest = self._frame[self._dimension :].T
         if self._gram is not None:
             for v in self._frame[self._done : self._dimension]:
-                self._gram += rest.T @ self._squares(v @ self.whole) @ rest
+                images = self._images_by_groups(v @ self.whole) @ rest
+                self._gram += images.T @ images
             squares, vectors = np.linalg.eigh(self._gram)
             squares = np.maximum(squares[::-1], 0.0)
             self._largest = max(self._largest, float(squares[0]))
@@ -166,18 +167,26 @@ class FullWalk(SpaceWalk):
         _, singular, turn = np.linalg.svd(self._outside)
         return np.pad(singular, (0, len(turn) - singular.size)), turn
 
-    def _squares(self, row: FloatArray) -> FloatArray:
-        """The sum of (r·J_k)ᵀ(r·J_k) inside the exact lumping, by one J_k of each group with equal images."""
+    def _images_by_groups(self, row: FloatArray) -> FloatArray:
+        """The r·J_k inside the exact lumping: one of each group of equal ones, times √ of its size."""
+        self._pattern.data = (self._unfolded @ row) * self._groups[2]
+        return np.asarray(self._pattern @ self._columns)
+
+    @cached_property
+    def _pattern(self) -> sparse.csr_array:
+        """Where images of those J_k have entries."""
         kept, place, weights = self._groups
-        values = (row @ self._unfolded) * weights
         starts = _starts(place)
-        entries = values, self.family.columns[kept], starts
-        inside = sparse.csr_array(entries, (starts.size - 1, self.family.size)) @ self.whole.T
-        return np.asarray(inside.T @ inside)
+        entries = weights, self.family.columns[kept], starts
+        return sparse.csr_array(entries, (starts.size - 1, self.family.size))
 
     @cached_property
     def _unfolded(self) -> sparse.csr_array:
-        return self.unfolded[:, self._groups[0]]
+        return self.unfolded[:, self._groups[0]].T.tocsr()
+
+    @cached_property
+    def _columns(self) -> FloatArray:
+        return np.ascontiguousarray(self.whole.T)
 
     @cached_property
     def _groups(self) -> tuple[IntArray, IntArray, FloatArray]:

@@ -46,19 +46,15 @@ class MergedTerms:
         >>> merged.blocks, merged.terms.equations
         ([[0], [1, 2]], [[(2, 1)], [(1, 5), (2, 1)]])
         """
-        reached = sorted(_reached(terms, start))
         if terms.matrix is None:
-            return cls([[v] for v in reached], terms, list(start))
-        columns: dict[int, list[tuple[int, int]]] = {v: [] for v in reached}
-        for i in reached:
-            for v, value in terms.matrix[i]:
-                columns[v].append((i, value))
+            return cls([[v] for v in sorted(_reached(terms, start))], terms, list(start))
+        columns = _columns(terms.matrix, start)
         blocks = _blocks(columns, start)
         label = {v: b for b, block in enumerate(blocks) for v in block}
         equations: list[Row] = [{} for _ in blocks]
         if () in terms.monomials:
             constant = terms.monomials.index(())
-            for i in reached:
+            for i in columns:
                 equation = equations[label[i]]
                 for m, value in terms.equations[i]:
                     if m == constant:
@@ -69,7 +65,7 @@ class MergedTerms:
                 equation[b] = equation.get(b, 0) + value
         small = Terms(
             [[item for item in equation.items() if item[1]] for equation in equations],
-            [(), *(((b, 1),) for b in range(len(blocks)))],
+            [(), *[((b, 1),) for b in range(len(blocks))]],
             terms.scale,
         )
         return cls(blocks, small, [{label[v]: value for v, value in row.items()} for row in start])
@@ -106,6 +102,22 @@ def _reached(terms: Terms, start: Sequence[Row]) -> set[int]:
                     found.add(v)
                     waiting.append(v)
     return found
+
+
+def _columns(
+    matrix: Sequence[Sequence[tuple[int, int]]], start: Sequence[Row]
+) -> dict[int, list[tuple[int, int]]]:
+    """For a linear system: the columns of the variables that given rows depend on, in ascending order."""
+    found: dict[int, list[tuple[int, int]]] = {v: [] for row in start for v in row}
+    waiting = list(found)
+    for i in waiting:
+        for v, value in matrix[i]:
+            if v in found:
+                found[v].append((i, value))
+            else:
+                found[v] = [(i, value)]
+                waiting.append(v)
+    return {v: found[v] for v in sorted(found)}
 
 
 def _blocks(columns: dict[int, list[tuple[int, int]]], start: Sequence[Row]) -> list[list[int]]:

@@ -27,8 +27,10 @@ MOST_TERMS, MOST_WORK = 3000, 60_000
 #: What is done with a new row takes as long as so many products with each of its entries.
 _PASSES = 4
 _MOST_PRIMES = 4
-#: Linear systems of so many variables are closed in arrays, of up to so many all at once.
-_DOZEN, _FEW = 11, 48
+#: Linear systems of so many variables are closed in arrays, and smaller ones with more terms per equation.
+_FEW, _DOZEN, _SPARSE = 20, 11, 5
+#: All powers at once up to so many variables, modulo two primes where these are fewer.
+_MANY, _SHORT = 48, 32
 #: First modulo two primes, then modulo more.
 _MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
 #: A number so many bits shorter than it could be is not so by chance.
@@ -54,7 +56,7 @@ class ModularRows:
         self.rows: dict[int, Row] = {}
         self.work = 0
         # Columns of rows with one entry: they are left out of all that is added. The other rows.
-        self._units: set[int] = set()
+        self.units: set[int] = set()
         self._others: dict[int, Row] = {}
 
     def add(self, vector: Row) -> Row | None:
@@ -65,7 +67,7 @@ class ModularRows:
         ValueError
             If the modulus is no prime, and what would be the pivot has no inverse.
         """
-        modulus, units = self.modulus, self._units
+        modulus, units = self.modulus, self.units
         if vector.keys() <= units:
             return None
         if len(vector) == 1 and not self._others:
@@ -242,7 +244,7 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
     most : int
         Of how many variables all rows are combinations; so many rows are these variables.
     """
-    if terms.matrix is not None and most >= _DOZEN:
+    if terms.matrix is not None and _in_arrays(terms.matrix):
         return _close_linear(terms, start, most)
     for primes in _MODULI:
         if not all(terms.scale % prime for prime in primes):
@@ -259,6 +261,11 @@ def close_small(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure |
         if rows is not None and _is_closed(terms, start, rows, space.modulus):
             return replace(closure, rows=rows)
     return None if terms.matrix is None else _close_linear(terms, start, most)
+
+
+def _in_arrays(matrix: Sequence[Sequence[tuple[int, int]]]) -> bool:
+    size = len(matrix)
+    return size >= _FEW or (size >= _DOZEN and sum(map(len, matrix)) > _SPARSE * size)
 
 
 def _close_linear(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure | None:
@@ -326,8 +333,8 @@ def _powers(
     """For linear systems: all r·A^i in arrays, modulo some primes and then some more."""
     matrix, size = terms.matrix, len(terms.equations)
     assert matrix is not None
-    if size <= _FEW:
-        for count in (2, len(PRIMES_OF_FEW)):
+    if size <= _MANY:
+        for count in (1, 2, 4)[size <= _SHORT :]:
             primes = PRIMES_OF_FEW[:count]
             few = SmallPowers.of(matrix, start, primes)
             if few is None or not all(terms.scale % prime for prime in primes):
@@ -393,7 +400,7 @@ def _close_rows(
     steps: list[tuple[int, Factors]] = []
     done = 0
     while done < len(found) < most:
-        for monomial, vector in terms.gradient(found[done]):
+        for monomial, vector in terms.gradient(found[done], space.units):
             fresh = space.add(vector)
             if fresh is not None:
                 found.append(fresh)

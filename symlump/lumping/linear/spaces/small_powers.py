@@ -67,13 +67,11 @@ class SmallPowers:
         size, chains, count = len(matrix), len(start), len(primes)
         moduli = np.array(primes, dtype=np.float64)[:, None, None]
         inverses = 1.0 / moduli
-        step, rows = np.zeros((size, size)), np.zeros((chains, size))
-        for i, equation in enumerate(matrix):
-            for c, value in equation:
-                step[i, c] = value
-        for i, row in enumerate(start):
-            for c, value in row.items():
-                rows[i, c] = value
+        both = np.zeros((size + chains, size))
+        lines = [*matrix, *[row.items() for row in start]]
+        places = [size * i + c for i, line in enumerate(lines) for c, _ in line]
+        both.ravel()[places] = [value for line in lines for _, value in line]
+        step, rows = both[:size], both[size:]
         if np.abs(rows).max() >= _WHOLE or not _fits(step):
             return None
         powers = [step]
@@ -132,9 +130,11 @@ def _fits(matrix: FloatArray) -> bool:
     return bool(np.abs(matrix).sum(axis=0).max() < 2 ** (53 - _BITS))
 
 
-def _fold(values: FloatArray, primes: FloatArray, inverses: FloatArray) -> FloatArray:
+def _fold(
+    values: FloatArray, primes: FloatArray, inverses: FloatArray, out: FloatArray | None = None
+) -> FloatArray:
     """As :func:`symlump.lumping.linear.spaces.echelon.fold`, modulo a prime for each layer."""
-    quotient = values * inverses
+    quotient = np.multiply(values, inverses, out=out)
     np.rint(quotient, out=quotient)
     quotient *= primes
     values -= quotient
@@ -145,24 +145,25 @@ def _eliminate(
     block: FloatArray, primes: FloatArray, inverses: FloatArray
 ) -> list[tuple[int, int]] | None:
     """Reduce rows by one another, in place and without divisions, the same ones modulo each prime."""
-    size = block.shape[2]
+    count, height, size = block.shape
+    change = np.empty_like(block)
     found: list[tuple[int, int]] = []
-    for i in range(block.shape[1]):
+    for i in range(height):
         row = block[:, i]
-        pivot = int((row[0] != 0).argmax())
-        leads = row[:, pivot]
-        if not leads.all():
-            if row.any():
-                return None
+        live = row[0].nonzero()[0]
+        leads = row[:, live[0], None, None].copy() if live.size else row[:, :1]
+        if count > 1 and (not leads.all() if live.size else row.any()):
+            return None
+        if not live.size:
             continue
         # lead·(other row) − (its entry)·row, and the row itself as it was.
-        leads = leads[:, None, None].copy()
+        pivot = int(live[0])
         column = block[:, :, pivot, None].copy()
         column[:, i] = leads[:, 0] - 1
-        change = column * row[:, None, :]
+        np.multiply(column, row[:, None, :], out=change)
         block *= leads
         block -= change
-        _fold(block, primes, inverses)
+        _fold(block, primes, inverses, change)
         found.append((i, pivot))
         if len(found) == size:
             break

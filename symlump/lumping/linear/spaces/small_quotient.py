@@ -5,7 +5,7 @@ As in :mod:`symlump.lumping.linear.quotient`, one x per y is enough.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import gcd
 from typing import Any
@@ -30,7 +30,7 @@ def small_quotient(
         If multiplying out takes more than three million steps.
     """
     if all(len(row) == 1 and 1 in row.values() for row in rows):
-        return _part(terms, [next(iter(row)) for row in rows], names, parameters)
+        return _Listed(names, parameters, _part, (terms, [next(iter(row)) for row in rows]))
     forms, below = integer_section(rows)
     if terms.matrix is not None:
         return _linear(terms, rows, forms, below, names, parameters)
@@ -60,7 +60,7 @@ def small_quotient(
             (sum(e for _, e in factors) for p in known.values() for factors, _ in p), default=0
         )
     scales = [terms.scale * below**k for k in range(degree + 1)]  # by degree
-    return _Listed(names, parameters, equations, table, scales)
+    return _Listed(names, parameters, _arrays, (equations, table, scales))
 
 
 def _linear(
@@ -88,13 +88,11 @@ def _linear(
     place = {v: k for k, v in enumerate(used)}
     equations = [[(place[v], value) for v, value in equation] for equation in equations]
     table: list[Factors] = [((v, 1),) if v >= 0 else () for v in used]
-    scales = [terms.scale, terms.scale * below]
-    return _Listed(names, parameters, equations, table, scales if below != 1 else scales[:1])
+    scales = [terms.scale, terms.scale * below] if below != 1 else [terms.scale]
+    return _Listed(names, parameters, _arrays, (equations, table, scales))
 
 
-def _part(
-    terms: Terms, kept: Sequence[int], names: Sequence[str], parameters: Sequence[str]
-) -> PolynomialODE:
+def _part(terms: Terms, kept: Sequence[int]) -> dict[str, Any]:
     """The equations of some variables, ascending, in which there are no others."""
     equations = [terms.equations[v] for v in kept]
     used = sorted({m for equation in equations for m, _ in equation})
@@ -102,31 +100,31 @@ def _part(
     label = {v: i for i, v in enumerate(kept)}
     table = [tuple([(label[v], e) for v, e in terms.monomials[m]]) for m in used]
     equations = [[(place[m], value) for m, value in equation] for equation in equations]
-    return _Listed(names, parameters, equations, table, [terms.scale])
+    return _arrays(equations, table, [terms.scale])
 
 
 class _Listed(PolynomialODE):
-    """A system from a numerator for each monomial of each equation, and denominators by degree.
+    """A system that is known, but not yet in arrays: these are made when one is read.
 
-    It is a list until its arrays are read; from then on it is a system like any other.
+    From then on it is a system like any other.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         parameters: Sequence[str],
-        equations: Sequence[Sequence[tuple[int, int]]],
-        table: Sequence[Factors],
-        scales: Sequence[int],
+        make: Callable[..., dict[str, Any]],
+        given: tuple[Any, ...],
     ) -> None:
         self.__dict__.update(
-            variables=tuple(names), parameters=tuple(parameters), listed=(equations, table, scales)
+            variables=tuple(names), parameters=tuple(parameters), made_by=(make, given)
         )
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("monomials", "rows", "columns", "coefficients"):
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-        self.__dict__.update(_arrays(*self.__dict__.pop("listed")))
+        make, given = self.__dict__.pop("made_by")
+        self.__dict__.update(make(*given))
         object.__setattr__(self, "__class__", PolynomialODE)
         return self.__dict__[name]
 
@@ -134,6 +132,7 @@ class _Listed(PolynomialODE):
 def _arrays(
     equations: Sequence[Sequence[tuple[int, int]]], table: Sequence[Factors], scales: Sequence[int]
 ) -> dict[str, Any]:
+    """From a numerator for each monomial of each equation, and denominators by degree."""
     columns = [k for equation in equations for k, _ in equation]
     values = [value for equation in equations for _, value in equation]
     if scales == [1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
@@ -11,8 +11,6 @@ from symlump.ode.polynomial import PolynomialODE
 
 Row = dict[int, int]
 Factors = tuple[tuple[int, int], ...]
-#: What a derivative by one variable leaves of a monomial; the variable; its power before.
-Partial = tuple[Factors, int, int]
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,10 @@ class Terms:
         variable = [factors[0][0] if factors else -1 for factors in self.monomials]
         return [[(v, x) for m, x in e if (v := variable[m]) >= 0] for e in self.equations]
 
-    def gradient(self, row: Row) -> list[tuple[Factors, Row]]:
+    def gradient(self, row: Row, known: Container[int] = ()) -> list[tuple[Factors, Row]]:
         """The coefficients of the gradient of row·q, by monomials, the shortest first.
+
+        Of a system that is not linear, what they have in known columns is left out.
 
         Examples
         --------
@@ -64,35 +64,34 @@ class Terms:
         >>> terms = Terms.of(ODE.from_text("x' = x*y + 2*x; y' = 3*x"))
         >>> terms.gradient({0: 1, 1: 1})
         [((), {0: 5}), (((1, 1),), {0: 1}), (((0, 1),), {1: 1})]
+        >>> terms.gradient({0: 1, 1: 1}, known={0})
+        [(((0, 1),), {1: 1})]
         """
         if self.matrix is not None:
             image = {c: value for c, value in combine(self.matrix, row).items() if value}
             return [((), image)] if image else []
-        images: dict[int, Row] = {}
-        partial, numbers = self._partial
+        images: dict[Factors, Row] = {}
+        monomials = self.monomials
         for m, value in combine(self.equations, row).items():
             if value:
-                known = partial[m]
-                if known is None:
-                    known = partial[m] = [
-                        (numbers.setdefault(lowered, len(numbers)), variable, power)
-                        for lowered, variable, power in differentiate(self.monomials[m])
-                    ]
-                for k, variable, power in known:
-                    if k in images:
-                        images[k][variable] = value * power
-                    else:
-                        images[k] = {variable: value * power}
-        lowered = list(numbers)
-        found = [(lowered[k], image) for k, image in images.items()]
-        if len(found) > 1:
-            found.sort(key=lambda item: len(item[1]))
-        return found
+                factors = monomials[m]
+                for at, (variable, power) in enumerate(factors):
+                    if variable not in known:
+                        lowered = factors[:at] + factors[at + 1 :]
+                        if power > 1:
+                            left = ((variable, power - 1),)
+                            lowered = factors[:at] + left + factors[at + 1 :]
+                        if lowered in images:
+                            images[lowered][variable] = value * power
+                        else:
+                            images[lowered] = {variable: value * power}
+        if len(images) < 2:
+            return list(images.items())
+        return sorted(images.items(), key=_length)
 
-    @cached_property
-    def _partial(self) -> tuple[list[list[tuple[int, int, int]] | None], dict[Factors, int]]:
-        """The derivatives of each monomial once they are asked for, and numbers for the monomials in them."""
-        return [None] * len(self.monomials), {}
+
+def _length(image: tuple[Factors, Row]) -> int:
+    return len(image[1])
 
 
 def combine(lists: Sequence[Sequence[tuple[int, int]]], row: Row) -> Row:
@@ -112,17 +111,3 @@ def combine(lists: Sequence[Sequence[tuple[int, int]]], row: Row) -> Row:
         for m, value in lists[i]:
             total[m] = get(m, 0) + weight * value
     return total
-
-
-def differentiate(factors: Factors) -> list[Partial]:
-    """For each variable of a monomial: the monomial that its derivative has, the variable, its power."""
-    if len(factors) == 1 and factors[0][1] == 1:
-        return [((), factors[0][0], 1)]
-    return [
-        (
-            factors[:at] + (((variable, power - 1),) if power > 1 else ()) + factors[at + 1 :],
-            variable,
-            power,
-        )
-        for at, (variable, power) in enumerate(factors)
-    ]

@@ -370,3 +370,19 @@ def test_a_quotient_is_a_system_like_any_other_once_it_is_read():
         assert type(lumping.rows) is ExactMatrix and lumping.rows.shape[1] == 4
         with pytest.raises(AttributeError, match="no attribute 'term'"):
             getattr(sl.lump(ode, sl.Constrained(keep)).quotient, "term")  # noqa: B009
+
+
+@pytest.mark.parametrize("digits", [6, 8, 16, 400])
+def test_long_numbers_are_left_to_what_can_hold_them(digits):
+    """Thirteen of 26 variables, in pairs that are alike but for an output of their own."""
+    generator = np.random.default_rng(digits)
+    size, long = 13, 10**digits + 7
+    matrix = [[0] * (2 * size) for _ in range(2 * size)]
+    for i in range(size):
+        for j in generator.integers(0, size, 7).tolist():
+            value = long + int(generator.integers(9))
+            matrix[i][j], matrix[i][size + j] = value, 2 * value
+            matrix[size + i][j], matrix[size + i][size + j] = 3 * value, 6 * value
+    ode, names = linear_system(matrix)
+    lumping = sl.lump(ode, sl.Constrained([{names[0]: 1, names[size]: 2}]))
+    assert len(lumping) <= size and lumping.exact and lumping.smallest

@@ -70,9 +70,12 @@ class SmallPowers:
         both = np.zeros((size + chains, size))
         lines = [*matrix, *[row.items() for row in start]]
         places = [size * i + c for i, line in enumerate(lines) for c, _ in line]
-        both.ravel()[places] = [value for line in lines for _, value in line]
+        values = [value for line in lines for _, value in line]
+        if max(map(abs, values)) >= _WHOLE:
+            return None
+        both.ravel()[places] = values
         step, rows = both[:size], both[size:]
-        if np.abs(rows).max() >= _WHOLE or not _fits(step):
+        if not _fits(step):
             return None
         powers = [step]
         while len(powers) < min(_MOST_POWERS, size - 1):

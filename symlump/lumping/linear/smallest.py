@@ -127,7 +127,7 @@ def lump_small(
         matrix, quotient = _by_rows(ode, merged, closure.rows)
     steps = tuple(
         [
-            (parent, tuple([(names[v], power) for v, power in factors]) if factors else factors)
+            (parent, tuple([(names[v], power) for v, power in factors]) if factors else ())
             for parent, factors in closure.steps
         ]
     )

@@ -7,7 +7,7 @@ answer is None, and the arrays take over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import isqrt, lcm, prod
@@ -29,8 +29,8 @@ _PASSES = 4
 _MOST_PRIMES = 4
 #: Linear systems of so many variables are closed in arrays, and smaller ones with more terms per equation.
 _FEW, _DOZEN, _SPARSE = 20, 11, 5
-#: All powers at once up to so many variables, modulo two primes where these are fewer.
-_MANY, _SHORT = 48, 32
+#: All powers at once up to so many variables.
+_MANY = 48
 #: First modulo two primes, then modulo more.
 _MODULI = (PRIMES[:2], PRIMES[:_MOST_PRIMES])
 #: A number so many bits shorter than it could be is not so by chance.
@@ -272,7 +272,7 @@ def _close_linear(terms: Terms, start: Sequence[Row], most: int) -> SmallClosure
     for spaces, moduli, closure in _powers(terms, start):
         if len(closure.rows) == most:
             return closure
-        rows = lift_rows(spaces, moduli)
+        rows = lift_rows(spaces(), moduli)
         if rows is not None and _is_closed(terms, start, rows, prod(moduli)):
             return replace(closure, rows=rows)
     return None
@@ -329,24 +329,24 @@ def _is_closed_in_words(
 
 def _powers(
     terms: Terms, start: Sequence[Row]
-) -> Iterator[tuple[list[dict[int, Row]], list[int], SmallClosure]]:
+) -> Iterator[tuple[Callable[[], list[dict[int, Row]]], list[int], SmallClosure]]:
     """For linear systems: all r·A^i in arrays, modulo some primes and then some more."""
     matrix, size = terms.matrix, len(terms.equations)
     assert matrix is not None
     if size <= _MANY:
-        for count in (1, 2, 4)[size <= _SHORT :]:
+        for count in (1, 2, 4):
             primes = PRIMES_OF_FEW[:count]
             few = SmallPowers.of(matrix, start, primes)
             if few is None or not all(terms.scale % prime for prime in primes):
                 return
-            yield few.reduced(), list(primes), _closure(few.pivots, *few.derivation(), primes[0])
+            yield few.reduced, list(primes), _closure(few.pivots, *few.derivation(), primes[0])
     else:
         yield from _powers_in_large(matrix, start, terms.scale)
 
 
 def _powers_in_large(
     terms: Sequence[Sequence[tuple[int, int]]], start: Sequence[Row], scale: int
-) -> Iterator[tuple[list[dict[int, Row]], list[int], SmallClosure]]:
+) -> Iterator[tuple[Callable[[], list[dict[int, Row]]], list[int], SmallClosure]]:
     """One prime after the other."""
     size = len(terms)
     spaces: list[dict[int, Row]] = []
@@ -371,7 +371,7 @@ def _powers_in_large(
         moduli.append(prime)
         if first is None:
             first = _closure(space, kept.tolist(), parents.tolist(), prime)
-        yield spaces, moduli, first
+        yield lambda: spaces, moduli, first
 
 
 def _closure(

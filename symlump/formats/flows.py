@@ -15,7 +15,6 @@ import numpy as np
 from symlump.formats.symbolic import SymbolArithmetic, left_out
 from symlump.ode.exact import ExactArray
 from symlump.ode.functions.algebra import Monomial, Polynomial, add_to, multiply_monomials
-from symlump.ode.monomials import starts_of
 from symlump.ode.polynomial import PolynomialODE
 from symlump.ode.reactions import FlowArrays
 from symlump.ode.system import ODE
@@ -146,7 +145,7 @@ class Flows:
 
 def equations(ode: ODE) -> Iterator[tuple[int, list[tuple[Fraction, Monomial]]]]:
     """The system row by row: each variable with the terms of its derivative."""
-    start = starts_of(ode.rows, len(ode)).tolist()
+    start = ode.indptr.tolist()
     columns = ode.columns.tolist()
     factors: dict[int, Monomial] = {}
     for row in range(len(ode)):

@@ -28,7 +28,6 @@ from symlump.lumping.partition import Partition
 from symlump.lumping.plan import EquivalencePlan, Initial
 from symlump.ode.exact import ExactArray, IntArray
 from symlump.ode.graph import block_edges
-from symlump.ode.monomials import starts_of
 from symlump.ode.system import ODE
 
 
@@ -111,7 +110,7 @@ class Backward(Equivalence):
             table, position = ode.monomials.relabel(labels)
             owners, keys, values = ode.rows, position[ode.columns], ode.coefficients
         else:
-            at = slices(starts_of(ode.rows, len(ode)), members)
+            at = slices(ode.indptr, members)
             used, column = np.unique(ode.columns[at], return_inverse=True)
             table, position = ode.monomials.select(used).relabel(labels)
             owners, keys = ode.rows[at], position[column.ravel()]

@@ -58,6 +58,11 @@ class PartialDerivatives:
     def loose(cls, ode: ODE | Polynomials) -> PartialDerivatives:
         """Differentiate every term by every variable in it; the order is that of the terms."""
         table = ode.monomials
+        if table.linear and ode.terms:
+            constant = Monomials(np.zeros(2, dtype=np.int64), *[np.zeros(0, dtype=np.int64)] * 2)
+            owners = ode.columns if table.identity else table.variables[ode.columns]
+            columns = np.zeros(ode.terms, dtype=np.int64)
+            return cls(owners, ode.rows, columns, ode.coefficients, constant)
         reduced, reduced_of_factor = table.drop_one(np.arange(table.variables.size))
         if table.univariate:  # then nothing is gathered
             term: IntArray | slice = slice(None)

@@ -425,10 +425,10 @@ def _all_one(denominators: AnyArray) -> bool:
 
 
 def _place_among(numbers: IntArray) -> IntArray:
-    """Small integers for integers: what they are above the least, or the place among the distinct ones."""
+    """Integers close to each other for integers: themselves, or the place among the distinct ones."""
     least = int(numbers.min(initial=0))
     if int(numbers.max(initial=0)) - least <= max(numbers.size, 256):
-        return numbers - least if least else numbers
+        return numbers
     return np.searchsorted(distinct(numbers), numbers)
 
 

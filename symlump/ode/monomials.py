@@ -57,6 +57,23 @@ class Monomials:
         return self.variables.size == len(self) and bool((self.lengths == 1).all())
 
     @cached_property
+    def linear(self) -> bool:
+        """True if every monomial is one variable.
+
+        Examples
+        --------
+        >>> one, two = np.array([1, 1]), np.array([1, 2])
+        >>> [Monomials(np.arange(3), np.array([0, 1]), powers).linear for powers in (one, two)]
+        [True, False]
+        """
+        return self.univariate and bool((self.powers == 1).all())
+
+    @cached_property
+    def identity(self) -> bool:
+        """True if monomial m is variable m."""
+        return self.linear and bool((self.variables == np.arange(len(self))).all())
+
+    @cached_property
     def owners(self) -> IntArray:
         """The monomial that each factor belongs to."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)

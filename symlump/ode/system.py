@@ -372,15 +372,17 @@ class ODE:
         return position_of(variable, self.index)
 
     @cached_property
+    def indptr(self) -> IntArray:
+        """Where the terms of each equation begin, and the end."""
+        return starts_of(self.rows, len(self))
+
+    @cached_property
     def matrix(self) -> sparse.csr_array:
         """The coefficient matrix C in float64, shape (variables, monomials)."""
         from scipy import sparse
 
-        indptr = starts_of(self.rows, len(self))
-        return sparse.csr_array(
-            (self.coefficients.to_float(), self.columns, indptr),
-            shape=(len(self), len(self.monomials)),
-        )
+        entries = self.coefficients.to_float(), self.columns, self.indptr
+        return sparse.csr_array(entries, shape=(len(self), len(self.monomials)))
 
     @cached_property
     def table(self) -> SymbolTable:
@@ -405,11 +407,9 @@ class ODE:
         >>> ODE.from_text("x' = 3*x*y^2; y' = 0").equation(0)
         {((0, 1), (1, 2)): Fraction(3, 1)}
         """
-        first, last = (int(t) for t in np.searchsorted(self.rows, [i, i + 1]))
-        return {
-            tuple(self.monomials.factors(int(self.columns[t]))): self.coefficients[t]
-            for t in range(first, last)
-        }
+        terms = range(*np.searchsorted(self.rows, [i, i + 1]).tolist())
+        table, column = self.monomials, self.columns
+        return {tuple(table.factors(int(column[t]))): self.coefficients[t] for t in terms}
 
     def rhs(self, x: npt.ArrayLike, time: float = 0.0) -> FloatArray:
         """The right-hand side q(x) in float64; of a map the next state, parameters kept.

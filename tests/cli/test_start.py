@@ -105,11 +105,13 @@ def test_distinct_values(values, dtype):
 
 
 def test_bench_start(capsys, monkeypatch):
-    monkeypatch.setattr("symlump.bench.start._seconds", lambda arguments: float(len(arguments)))
+    monkeypatch.setattr(
+        "symlump.bench.start._watched", lambda arguments: (float(len(arguments)), 12.0)
+    )
     assert main(["bench", "start", "--quick", "--json"]) == 0
     help_, lump, compress, _ = json.loads(capsys.readouterr().out)
     assert help_["measured"] == 1.5 and help_["reached"] and lump["measured"] == 3.0
-    assert compress["measured"] == 0.0 and compress["seconds_more"]
+    assert compress["measured"] == 0.0 and compress["seconds_more"] and compress["peak"] == 12.0
     assert main(["bench", "start"]) == 0
     assert "1.5 ×" in capsys.readouterr().out
     assert not StartRow("a", 13.0, "pass", 1.0, 1.0, 12.0).reached

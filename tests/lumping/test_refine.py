@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import symlump as sl
+from symlump.datasets.chains import planted_chain
+from symlump.datasets.systems import chain, planted_backward
 from symlump.errors import MethodError
 from symlump.lumping.equivalence import SignatureTerms
-from symlump.lumping.refinement.refine import coarsest
+from symlump.lumping.refinement.refine import PRIME, coarsest, mix_rounds
 from symlump.ode.distinct import order_of
-from symlump.ode.exact import ExactArray
+from symlump.ode.exact import WORDS, ExactArray
 from symlump.ode.monomials import Monomials, pair_order
 
 SIGNATURES = {"forward": reference.forward_signature, "backward": reference.backward_signature}
@@ -247,3 +249,54 @@ def test_only_methods_are_accepted():
     ode = to_ode([{(0,): Fraction(1)}])
     with pytest.raises(MethodError, match="takes a method"):
         sl.lump(ode, "forward")
+
+
+def initial_blocks(rng, n):
+    return sl.Partition(rng.integers(0, 3, n))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("seed", range(8))
+def test_mixed_words_never_split_too_much(direction, seed):
+    """What rounds of words give is between the initial blocks and the coarsest equivalence."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(30, 120))
+    method = sl.Forward() if direction == "forward" else sl.Backward()
+    if seed % 2:
+        ode = planted_chain(n, n // 5, seed=seed)[0] if direction == "forward" else chain(n)
+    else:
+        ode, _ = planted_backward(n, n // 6, 4, seed=seed)
+    initial = initial_blocks(rng, n)
+    members = np.flatnonzero(initial.sizes[initial.labels] > 1)
+    values = method.fingerprints(ode, WORDS, rng)
+    labels, done, rounds = mix_rounds(initial, values, members, rng)
+    found, mixed = coarsest(ode, method, initial, prime=PRIME)[0], sl.Partition(labels)
+    assert found <= mixed <= initial and rounds >= 1
+    assert not done or found == mixed
+    assert coarsest(ode, method, initial)[0] == found
+
+
+def test_a_chain_is_not_walked_by_words():
+    """Where every round splits off one variable, words give up, and updates go on."""
+    ode, n = chain(300), 300
+    values = sl.Backward().fingerprints(ode, WORDS, np.random.default_rng(0))
+    everything = sl.Partition.single(n)
+    labels, done, rounds = mix_rounds(everything, values, np.arange(n), np.random.default_rng(0))
+    assert not done and rounds < 10 and labels.max() < 10
+    partition, rounds = coarsest(ode, sl.Backward(), everything)
+    assert partition == sl.Partition.discrete(n) and rounds >= n - 10
+
+
+class SameWords:
+    """A generator of which all words are the same."""
+
+    def integers(self, low, high=None, size=None, dtype=None):
+        return np.zeros(size, dtype=dtype)
+
+
+def test_words_that_are_the_same_by_chance_join_no_initial_blocks():
+    ode = sl.ODE.from_text("a' = -a; b' = -b; c' = -c")
+    initial = sl.Partition([0, 1, 1])
+    values = sl.Forward().fingerprints(ode, WORDS, np.random.default_rng(0))
+    labels, done, _ = mix_rounds(initial, values, np.array([1, 2]), SameWords())
+    assert sl.Partition(labels) == initial and not done

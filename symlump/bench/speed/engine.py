@@ -19,18 +19,19 @@ from symlump.bench.speed.storm import against_storm, memory_against_storm, quoti
 
 if TYPE_CHECKING:
     from symlump.lumping.equivalence import Equivalence
-    from symlump.lumping.refinement.blocks import RefinableBlocks
+    from symlump.lumping.partition import Partition
+    from symlump.ode.exact import IntArray
     from symlump.ode.system import ODE
 
 
-def find_blocks(ode: ODE, method: Equivalence, blocks: RefinableBlocks) -> None:
+def find_blocks(ode: ODE, method: Equivalence, initial: Partition) -> IntArray:
     """Refine until nothing splits: all of the work but the exact comparison."""
-    from symlump.lumping.refinement.refine import refine_component
+    from symlump.lumping.refinement.refine import split_together
     from symlump.ode.exact import WORDS
 
     generator = np.random.default_rng(0)
     values = method.fingerprints(ode, WORDS, generator)
-    refine_component(blocks, values, np.arange(len(ode)), True, generator)
+    return split_together(initial, values, np.arange(len(ode)), generator)[0]
 
 
 def import_sparse() -> None:
@@ -47,16 +48,17 @@ def forward_found(sites: int) -> EngineRow:
     """Coarsest forward equivalence of multisite phosphorylation, found (before the exact check)."""
     from symlump.datasets.systems import multisite_phosphorylation
     from symlump.lumping.forward import Forward
-    from symlump.lumping.refinement.blocks import RefinableBlocks
+    from symlump.lumping.partition import Partition
 
     ode = multisite_phosphorylation(sites)
-    blocks = RefinableBlocks(np.zeros(len(ode), dtype=np.int64))
+    initial, found = Partition.single(len(ode)), []
     import_sparse()
-    seconds = time_call(lambda: find_blocks(ode, Forward(), blocks))
-    assert blocks.count == comb(sites + 3, 3) + 2
+    seconds = time_call(lambda: found.append(find_blocks(ode, Forward(), initial)))
+    blocks = int(found[0].max()) + 1
+    assert blocks == comb(sites + 3, 3) + 2
     reactions = 6 * sites * 4 ** (sites - 1)
     return _against_sort(
-        f"forward, {len(ode)} variables, {reactions} reactions → {blocks.count} blocks, found",
+        f"forward, {len(ode)} variables, {reactions} reactions → {blocks} blocks, found",
         seconds,
         3 * reactions,
         2.5,
@@ -106,17 +108,17 @@ def _found(
     reach: float,
 ) -> EngineRow:
     from symlump.lumping.partition import Partition
-    from symlump.lumping.refinement.blocks import RefinableBlocks
 
     ode, planted, labels = made_apart(make, size)
-    blocks = RefinableBlocks(labels)
+    initial, found = Partition(labels), []
     import_sparse()
-    seconds = time_call(lambda: find_blocks(ode, method, blocks))
-    assert Partition(blocks.labels) == Partition(planted)
+    seconds = time_call(lambda: found.append(find_blocks(ode, method, initial)))
+    blocks = Partition(found[0])
+    assert blocks == Partition(planted)
     # In a chain what leaves a state is one more term.
     terms = ode.terms - (size if counted == "transitions" else 0)
     return _against_sort(
-        f"{what}, {size} variables, {terms} {counted} → {blocks.count} blocks, found",
+        f"{what}, {size} variables, {terms} {counted} → {len(blocks)} blocks, found",
         seconds,
         terms,
         reach,

@@ -44,14 +44,26 @@ class GradientFingerprints(Fingerprints):
                 raise VanishingDenominator("a symbol is 0 at this point")
             self._chain = _ChainRule(ode.generators, values)
         self._table, self._columns = ode.monomials, ode.columns
-        self._indptr = starts_of(ode.rows, len(ode))
+        self._indptr = ode.indptr
         self._coefficients = ode.coefficients.residues(prime)
-        self._slopes = factor_slopes(self._table, symbols, inverses(symbols, prime), prime)
-        factors = self._table.variables, self._table.indptr, symbols.size
-        self._factors = ModularMatrix.of(self._slopes, *factors, prime)
+        self._symbols = symbols
         terms = self._columns, self._indptr, len(self._table)
         self._terms = ModularMatrix.of(self._coefficients, *terms, prime)
         self._ode = ode
+
+    @cached_property
+    def _slopes(self) -> Residues:
+        """What each factor of a monomial is multiplied by where the monomial is differentiated by it."""
+        if self._table.linear:
+            return np.ones(len(self._table), dtype=np.uint64)
+        inverse = inverses(self._symbols, self.prime)
+        return factor_slopes(self._table, self._symbols, inverse, self.prime)
+
+    @cached_property
+    def _factors(self) -> ModularMatrix:
+        """Monomials × symbols: the slopes."""
+        factors = self._table.variables, self._table.indptr, self._symbols.size
+        return ModularMatrix.of(self._slopes, *factors, self.prime)
 
     @cached_property
     def _gradient(self) -> ModularMatrix:
@@ -65,9 +77,10 @@ class GradientFingerprints(Fingerprints):
 
     def evaluate(self, weights: Residues, members: IntArray) -> Residues:
         """The values of some variables from scratch."""
-        whole = members.size == self._count
+        # Of more than half, gathering rows would take longer than what it saves.
+        whole = 2 * members.size > self._count
         if whole:
-            direct = self._factors.transposed_dot(self._terms.transposed_dot(weights))
+            direct = self._whole(self._terms.transposed_dot(weights))
         if self._chain is None:
             return direct[members] if whole else self._direct(weights, members)
         above = None if whole else self._chain.containing(members)
@@ -77,6 +90,17 @@ class GradientFingerprints(Fingerprints):
             symbols = np.concatenate([members, self._count + np.flatnonzero(above)])
             direct[symbols] = self._direct(weights, symbols)
         return self._chain.pass_on(direct, members, above)
+
+    def _whole(self, by_monomial: Residues) -> Residues:
+        """The derivatives by all symbols, from those by monomials."""
+        table, count = self._table, self._symbols.size
+        if not table.linear:
+            return self._factors.transposed_dot(by_monomial)
+        if table.identity and len(table) == count:
+            return by_monomial
+        found = np.zeros(count, dtype=np.uint64)
+        found[table.variables] = by_monomial
+        return found
 
     def _direct(self, weights: Residues, symbols: IntArray) -> Residues:
         """The derivatives by some symbols, the others held."""

@@ -20,7 +20,7 @@ from symlump.lumping.linear.spaces.exact_matrix import ExactMatrix
 from symlump.lumping.linear.spaces.sections import integer_section, multiply_out
 from symlump.lumping.linear.spaces.small_terms import Row
 from symlump.ode.exact import ExactArray, IntArray
-from symlump.ode.monomials import Monomials, starts_of
+from symlump.ode.monomials import Monomials
 from symlump.ode.polynomial import PolynomialODE
 
 Form = dict[int, Fraction]
@@ -95,8 +95,7 @@ def linear_quotient(
     place[section.columns] = np.arange(section.columns.size)
     outside = np.bincount(table.owners, weights=place[table.variables] < 0, minlength=len(table))
     kept = np.flatnonzero(outside == 0)
-    indptr = starts_of(ode.rows, len(ode))
-    coefficients = ExactMatrix(indptr, ode.columns, ode.coefficients, len(table))
+    coefficients = ExactMatrix(ode.indptr, ode.columns, ode.coefficients, len(table))
     combined = matrix @ coefficients.take_columns(kept)
     monomials, expansion = _expansion(table.select(kept), place, section)
     terms = combined @ expansion

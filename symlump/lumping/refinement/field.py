@@ -139,9 +139,13 @@ class ModularMatrix:
         """
         if isinstance(self.matrix, SmallRows):
             return self._transposed.dot(x)
-        columns = self.matrix.T
-        found = self._product(lambda limb: columns @ limb, x, self._column_lengths)
+        found = self._product(lambda limb: self._columns @ limb, x, self._column_lengths)
         return self._transposed.dot(x) if found is None else found
+
+    @cached_property
+    def _columns(self) -> sparse.csc_array:
+        assert not isinstance(self.matrix, SmallRows)
+        return self.matrix.T
 
     @cached_property
     def _transposed(self) -> ModularMatrix:

@@ -33,6 +33,8 @@ _MAX_DRAWS = 200
 #: An update costs more per term than an evaluation from scratch.
 _WORTH_UPDATING = 0.1
 _MAX_COMPONENTS = 256
+#: A round that mixes words should have so many times the blocks; so few others are waited for.
+_MUCH, _SLOW_ROUNDS = 1.25, 2
 
 
 def coarsest(
@@ -74,7 +76,8 @@ def coarsest(
     """
     generator = np.random.default_rng(seed)
     order = work_order(ode, method, initial, most=_MAX_COMPONENTS)
-    blocks, rounds = RefinableBlocks(initial.labels), 0
+    labels, rounds = initial.labels, 0
+    together = len(order) == 1 and order[0][1]
     # Another modulus each time: it may divide the very coefficients that differ.
     for modulus in islice(_moduli(ode, prime, generator), _MAX_DRAWS):
         try:
@@ -82,13 +85,18 @@ def coarsest(
         except InputError:  # it divides a denominator, or coefficients are too wide
             continue
         try:
-            for members, feedback in order:
-                rounds += refine_component(blocks, values, members, feedback, generator)
+            if modulus == WORDS and together:
+                labels, rounds = split_together(initial, values, order[0][0], generator)
+            else:
+                blocks = RefinableBlocks(labels)
+                labels = blocks.labels  # it keeps them up to date
+                for members, feedback in order:
+                    rounds += refine_component(blocks, values, members, feedback, generator)
         except VanishingDenominator:  # by chance, or because it is 0 wherever the blocks are equal
-            method.check_defined(ode, blocks.labels)
+            method.check_defined(ode, labels)
             continue
         del values  # the comparison needs the memory
-        partition = Partition(blocks.labels)
+        partition = Partition(labels)
         if method.agrees(ode, partition):
             return partition, rounds
     raise FailureError(
@@ -104,6 +112,77 @@ def _moduli(ode: ODE, prime: int | None, generator: np.random.Generator) -> Iter
     yield PRIME if prime is None else prime
     while True:
         yield _another_prime(generator)
+
+
+def split_together(
+    initial: Partition, values: Fingerprints, members: IntArray, generator: np.random.Generator
+) -> tuple[IntArray, int]:
+    """Split the blocks of some variables by words until nothing splits: their numbers, and the rounds."""
+    labels, done, rounds = mix_rounds(initial, values, members, generator)
+    if done:
+        return labels, rounds
+    blocks = RefinableBlocks(labels)
+    return blocks.labels, rounds + refine_component(blocks, values, members, True, generator)
+
+
+def mix_rounds(
+    initial: Partition, values: Fingerprints, members: IntArray, generator: np.random.Generator
+) -> tuple[IntArray, bool, int]:
+    """Split blocks by words that mix a variable's own with the value at them, while that splits much.
+
+    A variable has a word, and gets a new one of it and its value at all words. Words are the same where
+    variables are equivalent, so no block is split that should not be; where different words become the same by
+    chance, the comparison finds that out. No list of blocks is kept, which would take longer than the values.
+
+    Returns
+    -------
+    labels : ndarray of int
+        Numbers of blocks, which refine the initial ones.
+    done : bool
+        True if the last round split nothing.
+    rounds : int
+
+    Examples
+    --------
+    >>> from symlump import Forward
+    >>> ode = ODE.from_text("a' = -a; b' = -b; c' = -2*c")
+    >>> everything, generator = Partition.single(3), np.random.default_rng(0)
+    >>> values = Forward().fingerprints(ode, WORDS, generator)
+    >>> labels, done, _ = mix_rounds(everything, values, np.arange(3), generator)
+    >>> Partition(labels), done
+    ({0, 1}, {2}; 2, True)
+    """
+    word = draw(generator, WORDS, len(initial))[initial.labels]
+    which = slice(None) if members.size == word.size else members
+    count, rounds, slow, done = len(initial), 0, 0, False
+    while not done and slow < _SLOW_ROUNDS:
+        rounds += 1
+        first, second = generator.integers(0, 2**64, size=2, dtype=np.uint64) | np.uint64(1)
+        own = word[which] * first
+        own += values.evaluate(word, members)
+        own ^= own >> np.uint64(32)
+        own *= second
+        own ^= own >> np.uint64(29)
+        own |= np.uint64(1)
+        word[which] = own
+        ordered = np.sort(word)
+        now = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+        done, slow = now == count, slow + (now < _MUCH * count)
+        count = now
+    width = word.size.bit_length()  # sorted as one number with their positions
+    ordered = (word >> np.uint64(width + 1)).view(np.int64)
+    ordered <<= width
+    ordered |= np.arange(word.size)
+    ordered.sort()
+    order = ordered & ((1 << width) - 1)
+    ordered >>= width
+    labels = np.zeros(word.size, dtype=np.int64)
+    labels[order[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
+    of_block = np.empty(count, dtype=np.int64)
+    of_block[labels] = initial.labels
+    if (of_block[labels] != initial.labels).any():  # words became the same by chance
+        return initial.labels, False, rounds
+    return labels, done, rounds
 
 
 def refine_component(

@@ -100,7 +100,7 @@ def picture_format(path: str | Path) -> str:
     return suffix[1:]
 
 
-def save_picture(figure: Figure, path: str | Path) -> None:
+def save_picture(figure: Figure, path: str | Path, source: str | None = None) -> None:
     """Write a picture with its alternative text, whole or not at all; the same picture gives the same bytes.
 
     Parameters
@@ -108,6 +108,8 @@ def save_picture(figure: Figure, path: str | Path) -> None:
     figure : matplotlib.figure.Figure
     path : str or Path
         Ends in ``.png``, ``.svg`` or ``.pdf``.
+    source : str, optional
+        What it was drawn from; PNG files say it.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def save_picture(figure: Figure, path: str | Path) -> None:
     kind = picture_format(path)
     words = alternative_text(figure)
     about: dict[str, Any] = {
-        "png": {"Description": words},
+        "png": {"Description": words} | ({} if source is None else {"Source": source}),
         "svg": {"Date": None, "Description": words},
         "pdf": {"CreationDate": None, "Subject": words},
     }
@@ -127,6 +129,26 @@ def save_picture(figure: Figure, path: str | Path) -> None:
 
     with replacing(path) as temporary, rc_context({"svg.hashsalt": "symlump"}):
         figure.savefig(temporary, format=kind, metadata=about[kind])
+
+
+def picture_source(path: str | Path) -> str | None:
+    """What a PNG file says that it was drawn from; None if it says nothing, or there is none.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed, and Pillow with it.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtraError("pictures need matplotlib: pip install 'symlump[plot]'") from None
+    try:
+        with Image.open(path) as image:
+            found = image.info.get("Source")
+            return None if found is None else str(found)
+    except (OSError, ValueError):
+        return None
 
 
 def draw_tradeoff(

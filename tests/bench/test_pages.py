@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symlump.bench.compared.pages import files_of, write_tables
+from symlump.bench.compared.pages import files_of, old_pictures, write_tables
 from symlump.bench.compared.ranks import mean_ranks
 from symlump.bench.compared.runs import errors_csv, errors_of
 from symlump.cli.main import main
@@ -21,6 +21,33 @@ def test_the_page_has_the_tables_of_the_rows_beside_it(page):
     """``symlump bench pages docs/learn/*.md`` writes them."""
     text = page.read_text(encoding="utf-8")
     assert write_tables(text, LEARN) == text
+
+
+def test_pictures_are_drawn_from_the_rows_beside_the_page():
+    pytest.importorskip("PIL")
+    asked = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        asked += text.count("<!-- picture ")
+        assert old_pictures(text, LEARN) == []
+    assert asked >= 2
+
+
+#: Tables of words.
+WORDS = {
+    "| data set | task | inputs → outputs | source |",
+    "| tried | how |",
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_tables_of_results_have_rows_or_say_that_they_have_none(page):
+    outside = re.sub(
+        r"^<!-- table .*?^<!-- end -->$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S
+    )
+    for found in re.finditer(r"(.*)\n((?:^\|.*\n)+)", outside, re.M):
+        header = found[2].splitlines()[0]
+        assert header in WORDS or found[1].startswith("<!-- printed "), header
 
 
 def test_every_file_of_rows_is_shown():
@@ -87,7 +114,7 @@ def test_right_has_a_column_for_each_network(tmp_path):
 @pytest.mark.parametrize(
     "mark, says",
     [
-        ("r.csv", "write a file, a kind"),
+        ("r.csv", "write a file, the kind of a table"),
         ("r.csv rank", "did you mean 'ranks'"),
         ("r.csv ranks share=0.5", "ranks has no option 'share'"),
         ("r.csv means share=0.7", "there are rows for"),

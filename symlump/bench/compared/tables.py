@@ -71,21 +71,21 @@ def _share(rows: Sequence[Row], options: Options) -> float:
 
 
 def _against(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
-    """One method against the best of the pruning baselines, without a refit or with one."""
+    """Methods against the best of the pruning baselines, without or with a refit; a column for each size."""
     rivals = {"plain": PRUNING, "refitted": REFITTED}.get(options.get("rivals", "plain"))
     if rivals is None:
         raise FileFormatError(f"rivals={options['rivals']}: choose plain or refitted")
     summary = Summary(rows)
     lines = []
-    for method in methods:
-        if method in rivals:
-            continue
+    for method in (name for name in methods if name not in rivals):
+        lines.append([method])
         for share in summary.shares:
             found = summary.against_pruning(method, share, rivals=rivals)
-            if found.ratios:
-                lower, half = (f"{k} of {found.datasets}" for k in (found.lower, found.half))
-                lines.append((method, f"{share:.0%}", lower, half, f"{found.geometric_mean:.3g}"))
-    return markdown_table(("method", "kept", "lower", "half", "ratio"), lines)
+            lower, half, ratio = found.lower, found.half, found.geometric_mean
+            lines[-1].append(
+                f"{lower}, {half} of {found.datasets}; {ratio:.3g}" if found.ratios else "–"
+            )
+    return markdown_table(("method", *(f"{share:.0%}" for share in summary.shares)), lines)
 
 
 def _ratios(rows: Sequence[Row], methods: Sequence[str], options: Options) -> str:
@@ -166,3 +166,21 @@ KINDS = {
     "right": Kind(_right),
     "errors": Kind(_errors),
 }
+
+
+def _pinn(text: str, options: Options) -> str:
+    """Physics-informed networks: one problem at one size, a line for each method."""
+    from symlump.bench.kept.rows import rows_of
+    from symlump.bench.physics_informed.experiment import HEADER, PinnRow, groups_of
+
+    groups = {
+        title.split(";")[0]: lines
+        for title, lines in groups_of(rows_of(PinnRow, text, "bench pinn"))
+    }
+    if options.get("group") not in groups:
+        raise FileFormatError(f"say group=…, one of {', '.join(map(repr, groups))}")
+    return markdown_table(HEADER, groups[options["group"]])
+
+
+#: Kinds of files with rows of their own: from the text and options to a table.
+OTHERS: dict[str, Callable[[str, Options], str]] = {"pinn": _pinn}

@@ -14,7 +14,7 @@ def places_of(word: str, page: str) -> list[str]:
     >>> places_of("measured", "<!-- measured engine -->\\n<!-- end -->\\n")
     ['engine']
     """
-    return [found[1] for found in _places(word).finditer(page)]
+    return [what for what, _ in contents(word, page)]
 
 
 def fill(word: str, page: str, make: Callable[[str], str]) -> str:
@@ -41,6 +41,17 @@ def fill(word: str, page: str, make: Callable[[str], str]) -> str:
     b
     """
     return _places(word).sub(lambda found: place(word, found[1], make(found[1])), page)
+
+
+def contents(word: str, page: str) -> list[tuple[str, str]]:
+    """What the places of a page ask for, and their lines.
+
+    Examples
+    --------
+    >>> contents("picture", "<!-- picture x -->\\n![y](y.png)\\n<!-- end -->\\n")
+    [('x', '![y](y.png)\\n')]
+    """
+    return [(found[1], found[2]) for found in _places(word).finditer(page)]
 
 
 def place(word: str, what: str, text: str) -> str:

@@ -334,7 +334,7 @@ def _cells(rows: Sequence[PinnRow]) -> tuple[str, ...]:
     )
 
 
-def _groups(rows: Sequence[PinnRow]) -> list[tuple[str, list[tuple[str, ...]]]]:
+def groups_of(rows: Sequence[PinnRow]) -> list[tuple[str, list[tuple[str, ...]]]]:
     """The tables: for each problem and share a title and one line per method."""
     groups: dict[tuple[str, float], dict[str, list[PinnRow]]] = {}
     for row in rows:
@@ -352,11 +352,11 @@ def _groups(rows: Sequence[PinnRow]) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 def text(rows: Sequence[PinnRow]) -> str:
     """One table for each problem and share."""
-    return "\n\n".join(f"{title}\n{table_text(HEADER, group)}" for title, group in _groups(rows))
+    return "\n\n".join(f"{title}\n{table_text(HEADER, group)}" for title, group in groups_of(rows))
 
 
 def markdown(rows: Sequence[PinnRow]) -> str:
     """The tables in Markdown."""
     return "\n\n".join(
-        f"**{title}**\n\n{markdown_table(HEADER, group)}" for title, group in _groups(rows)
+        f"**{title}**\n\n{markdown_table(HEADER, group)}" for title, group in groups_of(rows)
     )

@@ -15,8 +15,10 @@ Write the tables of Markdown pages anew. A table stands between two marks,
   <!-- end -->
 
 and is made of the rows in FILE.csv beside the page, as bench afde, budgets, channels, transformer and recurrent
-write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right; errors. Every
-kind takes group=…, where a file has several groups of runs, and methods="A;B".
+write them. Kinds: ranks; means (share=S); against (rivals=plain, or refitted); ratios; right; errors; pinn.
+Every kind takes group=…, where a file has several groups of runs, and methods="A;B", or but="A;B". A picture
+of errors against sizes stands between <!-- picture FILE.csv … --> and <!-- end -->, and is drawn anew where its
+rows are others.
 
 examples:
   symlump bench pages docs/learn/*.md
@@ -49,7 +51,7 @@ def run(options: argparse.Namespace) -> Answer:
     FileFormatError
         If ``--rows`` has a file twice.
     """
-    from symlump.bench.compared.pages import files_of, write_tables
+    from symlump.bench.compared.pages import draw, files_of, old_pictures, write_tables
     from symlump.datasets.fetch import read_text
     from symlump.errors import MethodError
     from symlump.files import write_text
@@ -69,6 +71,10 @@ def run(options: argparse.Namespace) -> Answer:
             differ.append(str(page))
             if not options.check:
                 write_text(page, new)
+        for mark, path in old_pictures(text, page.parent):
+            differ.append(str(path))
+            if not options.check:
+                draw(mark, path, page.parent)
     said = "differs from its rows" if options.check else "written"
     return Answer(
         lambda: differ,

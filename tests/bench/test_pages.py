@@ -119,7 +119,7 @@ def test_right_has_a_column_for_each_network(tmp_path):
         ("r.csv ranks share=0.5", "ranks has no option 'share'"),
         ("r.csv means share=0.7", "there are rows for"),
         ("r.csv against rivals=all", "choose plain or refitted"),
-        ("r.csv ranks group=tanh", "say group=…, one of relu"),
+        ("r.csv ranks group=tanh", "say group=…, one of 'relu'"),
         ("r.csv ranks methods=c", "r.csv has no 'c'; there are a, b"),
         ("none.csv ranks", "cannot be read"),
     ],

@@ -26,6 +26,7 @@ from symlump.compression.combined import Combined
 from symlump.compression.compress import compress
 from symlump.compression.merging.afde import AFDE
 from symlump.compression.reduction import CompressionMethod
+from symlump.errors import MethodError
 from symlump.jobs import Job, run_jobs
 
 #: Images of the training data that methods with data may see.
@@ -41,6 +42,7 @@ def measure(
     seeds: int = 1,
     shares: Sequence[float] = SHARES,
     epochs: int = 15,
+    methods: Sequence[str] | None = None,
     step: Callable[[int, str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train each network and reduce it by every method; what is in ``cache`` is not computed again.
@@ -58,6 +60,8 @@ def measure(
         Of the parameters.
     epochs : int
         Of the training.
+    methods : sequence of str, optional
+        Only these; by default all that can be measured here.
     step : callable, optional
         Called with how many networks are done, and a remark.
 
@@ -67,7 +71,16 @@ def measure(
         With ``dataset`` (the network), ``seed``, ``share``, ``method``, ``retained``; ``mse`` and ``mse_base``,
         per cent of the test images that are wrong. Methods with "images" in their name see 512 images of the
         training, those with "classes" their classes, too.
+
+    Raises
+    ------
+    MethodError
+        If a method is not known here.
     """
+    known = tuple(_methods(_NONE))
+    for name in methods or ():
+        if name not in known:
+            raise MethodError(f"there is no method {name!r} here; choose from {', '.join(known)}")
     jobs = [
         Job(
             _network_rows,
@@ -76,7 +89,7 @@ def measure(
                 "seed": seed,
                 "shares": list(shares),
                 "epochs": epochs,
-                "methods": list(_methods(_NONE)),
+                "methods": list(known if methods is None else methods),
             },
         )
         for seed in range(seeds)
@@ -100,6 +113,8 @@ def _network_rows(description: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for share in description["shares"]:
         for method, reduce in _methods(training).items():
+            if method not in description["methods"]:
+                continue
             small, kept = reduce(copy.deepcopy(model), share)
             rows.append(
                 {

@@ -21,6 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--quick", action="store_true", help="one network, briefly trained")
     parser.add_argument("--networks", metavar="A,B,…", help="only these: VGG, ResNet, MobileNet")
+    parser.add_argument("--methods", metavar="A;B;…", help="only these, separated by semicolons")
     output.add_options(parser, "0 to N − 1 (default: 1)")
 
 
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> Answer:
     seeds = output.seeds_of(options, 1)
     shares, epochs = ((0.5,), 3) if options.quick else (SHARES, 15)
     with output.cache_of(options) as cache, bar("networks", len(chosen) * seeds) as step:
-        rows = measure(cache, chosen, seeds, shares, epochs, step)
+        asked = options.methods and [part.strip() for part in options.methods.split(";")]
+        rows = measure(cache, chosen, seeds, shares, epochs, asked, step)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     return output.answer(options, rows, KEYS, lambda: KINDS["right"].make(rows, methods, {}))

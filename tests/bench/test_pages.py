@@ -37,6 +37,7 @@ def test_pictures_are_drawn_from_the_rows_beside_the_page():
 WORDS = {
     "| data set | task | inputs → outputs | source |",
     "| tried | how |",
+    "| | step | with $a = W u + b + V h + d$ |",
 }
 
 

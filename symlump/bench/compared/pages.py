@@ -138,7 +138,7 @@ class _Mark:
         if word == TABLE and kind not in kinds:
             known = did_you_mean(kind, kinds, "choose from ") + ", ".join(kinds)
             raise FileFormatError(f"{whole}: there is no kind {kind!r}{known}")
-        allowed = ("group",) if kind in OTHERS else _COMMON
+        allowed: tuple[str, ...] = ("group",) if kind in OTHERS else _COMMON
         if kind in KINDS:
             allowed += KINDS[kind].options
         for name in options:

@@ -1,4 +1,4 @@
-"""Tables as text and as HTML."""
+"""Tables as text, in Markdown, and as HTML."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for row in table
     )
+
+
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    Examples
+    --------
+    >>> print(markdown_table(("a", "b"), [("1", "2")]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join(text + ["| " + " | ".join(line) + " |" for line in lines])
 
 
 def table_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ from symlump.bench.compared.runs import WHOLE, Row
 from symlump.bench.tables import Summary, TableCell, errors
 from symlump.bench.tasks import PRUNING, REFITTED
 from symlump.errors import FileFormatError
+from symlump.tables import markdown_table
 
 Options = Mapping[str, str]
 
@@ -29,20 +30,6 @@ class Kind:
 
     make: Callable[[Sequence[Row], Sequence[str], Options], str]
     options: tuple[str, ...] = ()
-
-
-def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown.
-
-    Examples
-    --------
-    >>> print(markdown_table(("a", "b"), [("1", "2")]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
-    """
-    text = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    return "\n".join(text + ["| " + " | ".join(line) + " |" for line in lines])
 
 
 def shares_of(rows: Sequence[Row]) -> list[float]:

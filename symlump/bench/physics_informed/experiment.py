@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from symlump.bench.compared.tables import markdown_table
 from symlump.bench.physics_informed.forms import METHODS, Compressed, compress_form, recompress_to
 from symlump.bench.physics_informed.training import Loss, minimize, pinn, train_pinn
 from symlump.bench.train import one_thread
@@ -27,7 +26,7 @@ from symlump.compression.hierarchical.tangent_kernel import tangent_kernel_chang
 from symlump.datasets.pinn import PROBLEMS, BoundaryProblem, loss_function
 from symlump.errors import FailureError, MethodError
 from symlump.jobs import Job, run_jobs
-from symlump.tables import table_text
+from symlump.tables import markdown_table, table_text
 
 IN_STEPS = "hierarchical, in steps"
 _STEPS = 4

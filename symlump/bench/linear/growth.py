@@ -123,7 +123,7 @@ def growth(quick: bool = False) -> list[Growth]:
         assert len(lumping) == size * 3 // 40
         checked = lumping.exact and lumping.smallest
         found.append(_row("linear, exact", ode, len(lumping), seconds, checked))
-    for size in (30, 60) if quick else (60, 120, 240, 480, 1000, 2000):
+    for size in (30, 60) if quick else (60, 120, 240, 480, 1000, 2000, 4000):
         ode = random_quadratic(size)
         start = time.process_time()
         lumping = lump(ode, Constrained("x0", eps=0.01))

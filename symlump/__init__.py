@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from symlump.network.recurrent.onnx_reading import read_recurrent_onnx
     from symlump.network.recurrent.recurrent_network import RecurrentNetwork
     from symlump.network.saved.program import write_program
+    from symlump.network.saved.rebuilt import read_module
     from symlump.network.saved.writing import write_safetensors
     from symlump.network.state_dict import read_safetensors
     from symlump.network.surrogate import surrogate, with_surrogates
@@ -116,6 +117,7 @@ _HOME = {
     "write_onnx": "symlump.network.exchange.onnx_write",
     "write_program": "symlump.network.saved.program",
     "read_safetensors": "symlump.network.state_dict",
+    "read_module": "symlump.network.saved.rebuilt",
     "write_safetensors": "symlump.network.saved.writing",
     "bound_difference": "symlump.network.bounds.difference",
     "reachable": "symlump.network.bounds.difference",
@@ -231,6 +233,7 @@ __all__ = [
     "nearest_parameters",
     "reachable",
     "read",
+    "read_module",
     "read_onnx",
     "read_recurrent_onnx",
     "read_safetensors",

@@ -92,6 +92,7 @@ VERBS = {
         lambda: sl.read_safetensors("model.ode"),
         refused("model.ode does not exist"),
     ),
+    "read_module": (lambda: sl.read_module("model.ode"), refused("model.ode")),
     "read_onnx": (lambda: sl.read_onnx("model.ode"), refused("onnx|model.ode")),
     "search": (lambda: sl.search(system(), sl.Forward(), retain=0.9), "ε-forward|forward"),
     "simulate": (lambda: sl.simulate(system(), [1, 1, 0, 1, 2], [0, 1]).states.T, "0.766"),

@@ -258,7 +258,8 @@ class CombinedPlan(NetworkPlan):
         change, recipe = min(tried, key=lambda pair: max(pair[0], _ROUNDING))
         found = self._made(recipe, target, deciding=False)
         note = f"{recipe}; the best of {len(tried)} that were tried"
-        note = "; ".join(filter(None, (note, self._advised(found.note))))
+        note = "; ".join(filter(None, (note, found.note)))
+        helps = advice(self.network, "Combined") if self._inputs is None else ""
         if found.equations is None:
             gap, measure = change, f"{self._measure}; δ is the same"
         else:
@@ -267,16 +268,8 @@ class CombinedPlan(NetworkPlan):
                 f"{self._measure}; δ is the 2-norm of the change of the coefficients",
             )
         return change, replace(
-            found, eps=change, defect=gap, note=note, measure=measure, method=None
+            found, eps=change, defect=gap, note=note, advice=helps, measure=measure, method=None
         )
-
-    def _advised(self, note: str) -> str:
-        """What a method said, with the advice to give samples, if it is one, as that of this method."""
-        if self._inputs is not None:
-            return note
-        for method in ("AFDE", "Dependence"):
-            note = note.replace(advice(self.network, method), "").strip("; ")
-        return "; ".join(filter(None, (note, advice(self.network, "Combined"))))
 
     def _recipes(self, target: int) -> Iterator[Recipe]:
         """What may have a size; simple ones first."""

@@ -284,7 +284,7 @@ class Compression(LayerwiseReport):
             known = "defect 0, proof not checked (large)"
         else:
             known = f"defect δ = {self.defect:.4g}"
-        return f"{known}; {self.reduction.note}" if self.reduction.note else known
+        return "; ".join(filter(None, (known, self.reduction.note, self.reduction.advice)))
 
     def __str__(self) -> str:
         return super().__str__() + ("\n" + self.measure if self.eps else "")

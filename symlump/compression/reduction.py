@@ -56,6 +56,8 @@ class Reduction:
         For each old layer the new layer that gives its values, where layers were split.
     note : str
         What the report adds: facts that the certificates rest on, or why there are none.
+    advice : str
+        What would have helped, in words.
     measure : str
         In words what ε compares, in which unit, and whether what follows was fitted.
     method : CompressionMethod, optional
@@ -74,6 +76,7 @@ class Reduction:
     certificates: tuple[Certificate, ...] = ()
     places: tuple[int, ...] | None = None
     note: str = ""
+    advice: str = ""
     measure: str = ""
     method: CompressionMethod | None = field(default=None, repr=False)
     rounding: float = 0.0

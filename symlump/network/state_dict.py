@@ -20,23 +20,25 @@ from symlump.errors import ActivationMissingError, NetworkError
 from symlump.network.activations.activation import Activation
 from symlump.network.activations.table import activation, polynomial
 from symlump.network.chain import Layer
-from symlump.network.exchange.calls import identity_of
 from symlump.network.gradients import gradients
 from symlump.network.network import Network
 from symlump.network.precision import Dtype
 from symlump.network.saved.normed import epsilon_of, is_norm, model_with_norms, pair_norms
+from symlump.network.saved.rebuilt import has_steps, read_steps
 from symlump.network.saved.tensors import TensorFile, as_in_torch, natural_order, quote
 from symlump.network.saved.writing import ACTIVATION_KEY, OUTPUT_KEY, SavedNetwork
 from symlump.network.shared import keep_shared
 from symlump.network.torch_io import from_torch
 from symlump.network.torch_module import DTYPES
-from symlump.network.torch_parts import array_of
+from symlump.network.torch_parts import array_of, identity_of
+from symlump.ode.exact import FloatArray
 
 _WHOLE = (
     "What stands between the layers a state dict does not say: convolutions and embeddings are "
     "read from the module itself, symlump.compress(model, …), or from its export as ONNX"
 )
 _MAX_ORDERED, _MAX_STEPS = 64, 10_000  # of layers whose order shapes tell
+_MAX_TIES = 64  # how many times what they hold tied layers with normalisations may take
 _MAX_NAME = 1000  # polynomials are named by their coefficients, and have at most 13
 
 
@@ -66,6 +68,15 @@ def read_network(
     """
     file = TensorFile.of(path)
     path, metadata = file.path, file.metadata
+    if has_steps(file):
+        told = next(
+            (n for n, v in (("--layers", order), ("--activation", phi or output_phi)) if v), None
+        )
+        if told is not None:
+            raise NetworkError(
+                f"{path} says its architecture, with its activations and what reads what; leave out {told}"
+            )
+        return SavedNetwork(read_steps(file), (), {})
     tensors, file_names = as_in_torch(file.tensors)
     in_order = path.suffix.lower() != ".safetensors"  # those are sorted by name
     phi = phi or metadata.get(ACTIVATION_KEY)
@@ -74,6 +85,7 @@ def read_network(
     prefixes: list[str] = []
     extras: dict[str, torch.Tensor] = {}
     dtype: Dtype = "float32"
+    arrays: dict[tuple[object, ...], FloatArray] = {}  # of tied layers one array
     groups = _grouped(tensors, order, in_order)
     if any(is_norm(parts) for _, parts in groups):
         return _normed(groups, order is not None, phi, output, file_names)
@@ -93,7 +105,11 @@ def read_network(
                         f"has a weight of 2 dimensions and a bias of 1. {_WHOLE}"
                     )
             dtype = DTYPES[weight.dtype]
-            layers.append(Layer(array_of(weight), None if bias is None else array_of(bias)))
+            for held in (weight, bias):
+                if held is not None and identity_of(held) not in arrays:
+                    arrays[identity_of(held)] = array_of(held)
+            own = None if bias is None else arrays[identity_of(bias)]
+            layers.append(Layer(arrays[identity_of(weight)], own))
             prefixes.append(prefix)
         elif layers and set(parts) == {"groups"} and parts["groups"].dtype == torch.int64:
             summed, units = parts["groups"], int(np.atleast_1d(layers[-1].weight).shape[0])
@@ -132,13 +148,17 @@ def read_network(
     return SavedNetwork(network, tuple(prefixes), extras, file_names)
 
 
-def read_safetensors(path: str | Path) -> Network:
-    """Read a chain of dense layers that :func:`symlump.write_safetensors` wrote, packed or not.
+def read_safetensors(
+    path: str | Path, example: torch.Tensor | Sequence[torch.Tensor] | None = None
+) -> Network:
+    """Read a network that :func:`symlump.write_safetensors` wrote, packed or not.
 
     Parameters
     ----------
     path : path
-        A file that names its activations.
+        A file that says its architecture, or of a chain of dense layers its activations.
+    example : Tensor of shape (samples, …), or a tuple of them, optional
+        An input of any values, where the file was written from a module, and so does not say its shape.
 
     Returns
     -------
@@ -147,9 +167,10 @@ def read_safetensors(path: str | Path) -> Network:
     Raises
     ------
     FileFormatError
-        If the file is missing, damaged, or its header does not fit what is stored.
+        If the file is missing, damaged, or what it says of its tensors does not fit them.
     NetworkError
-        If its tensors are no chain of dense layers, or the activation is not said.
+        If it holds recurrent cells, which :func:`symlump.read_module` reads, or the activation, or the shape
+        of an input, is not said.
 
     Examples
     --------
@@ -160,7 +181,14 @@ def read_safetensors(path: str | Path) -> Network:
     >>> read_safetensors(path)
     <Network: 2–1–1, tanh, 3 parameters>
     """
-    return read_network(path).network
+    file = TensorFile.of(path)
+    if has_steps(file):
+        return read_steps(file, example)
+    if example is not None:
+        raise NetworkError(
+            f"{file.path} is of a chain of dense layers, whose shapes are known; leave out example"
+        )
+    return read_network(file).network
 
 
 def _normed(
@@ -180,6 +208,7 @@ def _normed(
             f"beside normalisations there are dense layers only, in floating point; {quote(other or '')}"
             f"{quote(', '.join(wrong))} is none. {_WHOLE}"
         )
+    _refuse_ties(groups)
     found = pair_norms(groups, ordered)
     tensors = dict(groups)
     norms = {layer: (norm, tensors[norm]) for norm, layer in found.items()}
@@ -193,6 +222,20 @@ def _normed(
         )
     prefixes = tuple(prefix for prefix, _ in dense)
     return SavedNetwork(network, prefixes, {}, names, places, found, epsilons)
+
+
+def _refuse_ties(groups: _Groups) -> None:
+    """Each module with a normalisation holds its own copy, so a file must not tie many of them."""
+    sizes: dict[tuple[object, ...], list[int]] = {}
+    for _, parts in groups:
+        for tensor in parts.values():
+            sizes.setdefault(identity_of(tensor), []).append(tensor.numel())
+    held = sum(own[0] for own in sizes.values())
+    if sum(map(sum, sizes.values())) > _MAX_TIES * held:
+        raise NetworkError(
+            f"with normalisations between them, layers that are tied would take more than {_MAX_TIES} times "
+            "the memory of their weights; compress the module itself, symlump.compress(model, …)"
+        )
 
 
 def _shared(

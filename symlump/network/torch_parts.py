@@ -27,6 +27,11 @@ def array_of(tensor: torch.Tensor) -> FloatArray:
     return np.array(tensor.detach().cpu().to(torch.float64).numpy())
 
 
+def identity_of(tensor: torch.Tensor) -> tuple[object, ...]:
+    """What two tensors that hold the same memory in the same way have in common."""
+    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+
+
 def computes_as_its_class(module: nn.Module) -> bool:
     """Whether a module has neither hooks around its forward pass nor one that was set on it alone.
 

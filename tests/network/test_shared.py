@@ -12,7 +12,7 @@ from tied import Repeated, RepeatedConvolutions, planted
 from torch import nn
 
 import symlump as sl
-from symlump.errors import FileFormatError, MethodError, NetworkError
+from symlump.errors import MethodError, NetworkError
 from symlump.network.exchange.onnx_io import read_onnx
 from symlump.network.exchange.onnx_write import write_onnx
 from symlump.network.nodes import Affine, Concatenate, Input, Select
@@ -155,13 +155,13 @@ def test_what_save_model_of_safetensors_writes_is_read(tmp_path):
     assert network(x.numpy()) == pytest.approx(model(x).detach().numpy(), abs=1e-6)
 
 
-def test_names_in_metadata_cannot_claim_any_amount(tmp_path):
+def test_names_in_metadata_claim_no_memory(tmp_path):
     from safetensors.torch import save_file
 
-    many = {f"{i}.weight": "0.weight" for i in range(1, 2000)}
+    many = {f"{i}.weight": "0.weight" for i in range(1, 1000)}
     save_file({"0.weight": torch.zeros(200, 200)}, tmp_path / "net.safetensors", many)
-    with pytest.raises(FileFormatError, match="repeats numbers"):
-        read_network(tmp_path / "net.safetensors", "tanh")
+    layers = read_network(tmp_path / "net.safetensors", "tanh").network.layers
+    assert len(layers) == 1000 and len({id(layer.weight) for layer in layers}) == 1
 
 
 def test_a_kernel_per_channel_that_reads_some_of_the_units():

@@ -114,10 +114,8 @@ class Pruning(NetworkPlan):
             layer.name for layer in found.network.layers if layer.weight_name or layer.bias_name
         ]
         kept = f"shared weights are not refitted: {', '.join(alone)}" if alone else ""
-        note = "; ".join(filter(None, (kept, self.advice)))
-        return replace(
-            found, network=fitted, note=note, measure=f"{measure}; what is left is refitted"
-        )
+        measure = f"{measure}; what is left is refitted"
+        return replace(found, network=fitted, note=kept, advice=self.advice, measure=measure)
 
     def size(self, eps: float) -> int:
         """Weights that are not masked, and what always stays."""

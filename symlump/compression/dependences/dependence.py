@@ -334,7 +334,6 @@ class _Orders(NetworkPlan):
             where[groups[units] != units] = -1
             maps.append(where)
         helps = "" if self.method.inputs is not None else advice(network, "Dependence")
-        note = "; ".join(filter(None, (BLIND if self.watch.is_blind else "", helps)))
         return Reduction(
             small,
             tuple(maps),
@@ -342,7 +341,8 @@ class _Orders(NetworkPlan):
             eps,
             error,
             stored=small.held,
-            note=note,
+            note=BLIND if self.watch.is_blind else "",
+            advice=helps,
             measure=self.method.measure,
         )
 

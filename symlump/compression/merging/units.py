@@ -304,10 +304,11 @@ class UnitPlan(NetworkPlan):
             measure=self.method.measure,
             method=self.method.within(eps),
             note=self._note(eps),
+            advice=self._advice(eps),
         )
 
     def _note(self, eps: float) -> str:
-        """What was left out, and what would help."""
+        """What was left out."""
         method = self.method
         left = 0
         if eps and method.up_to and method.on == "influence" and method.compared == "function":
@@ -315,9 +316,13 @@ class UnitPlan(NetworkPlan):
         merges = "1 merge" if left == 1 else f"{left} merges"
         said = f"{merges} within ε left out, as the size allows (up_to={method.up_to or 0:g})"
         blind = BLIND if eps and method.uses_inputs and self.watch.is_blind else ""
+        return "; ".join(filter(None, (said * bool(left), blind)))
+
+    def _advice(self, eps: float) -> str:
+        """What would help."""
+        method = self.method
         idle = eps == 0 or method.inputs is not None or not method.uses_inputs
-        helps = "" if idle else advice(self.network, "AFDE")
-        return "; ".join(filter(None, (said * bool(left), blind, helps)))
+        return "" if idle else advice(self.network, "AFDE")
 
     @cached_property
     def _stated(self) -> tuple[Values, tuple[FloatArray, ...]]:

@@ -22,6 +22,20 @@ from symlump.network.activations.table import (
 )
 
 _BY_CLASS = {row.torch_class: row for row in ACTIVATIONS.values() if row.torch_class}
+#: Options that change no value in evaluation.
+_WITHOUT_EFFECT = ("training", "inplace", "dropout", "sparse", "scale_grad_by_freq")
+#: By the class of torch of an activation, the names of the arguments that symlump knows.
+ACTIVATION_ARGUMENTS = {
+    kind: tuple(
+        {
+            name: None
+            for row in ACTIVATIONS.values()
+            if row.torch_class == kind
+            for name, _ in row.torch_options
+        }
+    )
+    for kind in _BY_CLASS
+}
 
 
 class Entrywise(nn.Module):
@@ -145,16 +159,22 @@ def known_activation(module: nn.Module) -> Activation | None:
         return soft_shrink(float(module.lambd))
     for row in ACTIVATIONS.values():
         like = activation_module(row) if row.torch_class else None
-        if type(module) is type(like) and _options(module) == _options(like):
+        if type(module) is type(like) and options_of(module) == options_of(like):
             return row
     carried = getattr(module, "activation", None)
     return carried if isinstance(carried, Activation) else None
 
 
-def _options(module: nn.Module | None) -> dict[str, Any]:
-    """What a module of torch was made with, as far as it changes values."""
+def options_of(module: nn.Module | None) -> dict[str, Any]:
+    """What a module of torch was made with, as far as it changes values in evaluation.
+
+    Examples
+    --------
+    >>> options_of(nn.Hardtanh(0.0, 2.0))
+    {'min_val': 0.0, 'max_val': 2.0}
+    """
     return {
         name: value
         for name, value in vars(module).items()
-        if name not in ("training", "inplace") and not name.startswith("_")
+        if name not in _WITHOUT_EFFECT and not name.startswith("_")
     }

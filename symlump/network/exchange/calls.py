@@ -20,7 +20,7 @@ from symlump.network.nodes import Shape
 MOVES = {
     "alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy", "view", "reshape",
     "_unsafe_view", "flatten", "squeeze", "unsqueeze", "expand", "expand_as", "t", "numpy_T", "mT",
-    "transpose", "permute", "select", "slice", "cat", "stack", "split", "chunk", "neg", "abs", "flip",
+    "transpose", "permute", "select", "slice", "narrow", "cat", "stack", "split", "chunk", "neg", "abs", "flip",
 }  # fmt: skip
 
 #: What draws random numbers.
@@ -32,11 +32,6 @@ _DRAWS = re.compile(
 def operation_of(schema: Any) -> str:
     """Name of an operation; ``relu_``, which works in place, is a ``relu``."""
     return re.sub(r"(?<=[a-z0-9])_$", "", schema.name.split("::")[-1])
-
-
-def identity_of(tensor: torch.Tensor) -> tuple[object, ...]:
-    """What two tensors that hold the same memory in the same way have in common."""
-    return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
 
 
 def sizes_of(value: torch.Tensor) -> Shape:

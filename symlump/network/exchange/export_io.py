@@ -30,7 +30,6 @@ from symlump.network.exchange.calls import (
     draws,
     first_line,
     has,
-    identity_of,
     instead_of,
     keys_of,
     not_one_step,
@@ -51,7 +50,7 @@ from symlump.network.nodes import Shape
 from symlump.network.simplify import as_read
 from symlump.network.step_nodes import Untouched
 from symlump.network.torch_module import DTYPES, graph_module
-from symlump.network.torch_parts import Held, Slot, TorchCall, agree
+from symlump.network.torch_parts import Held, Slot, TorchCall, agree, identity_of
 
 _OFFER = "pass leave_untouched=True to carry it along as it is (the units it reads then stay alone)"
 

@@ -155,6 +155,14 @@ class ShapeOperations:
             return x
         return self.build.part(name, x, int(a["dim"]), start or 0, stop, a["step"])
 
+    def on_narrow(self, name: str, a: Arguments) -> View | None:
+        """A range of an axis by its length."""
+        start, length = a["start"], a["length"]
+        if not isinstance(start, int) or not isinstance(length, int):
+            return None
+        stop = start + length
+        return self.on_slice(name, {**a, "end": None if start < 0 == stop else stop, "step": 1})
+
     def on_constant_pad_nd(self, name: str, a: Arguments) -> View | None:
         """Constants around the last axes."""
         x, sizes = a["self"], list(a["pad"])

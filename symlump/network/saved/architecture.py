@@ -4,11 +4,12 @@ Of a chain of dense layers it is a list with an entry for each module of an ``nn
 ``torch.nn``, its arguments, and the prefix of its tensors in the file (empty where it has none).
 
 Of any other network it is an object with what :mod:`symlump.network.torch_module` writes, step by step:
-``inputs``, the names of what is given; ``modules``, by the prefix of their tensors the class in ``torch.nn``
-and its arguments; ``steps``, each with a name, what is done (``module`` or ``function``), which (a prefix, or
-a name of ``torch.Tensor``, ``torch.nn.functional`` or ``torch``), the arguments, and those with names;
-``output``. An argument is a number, a word, a list of arguments (a tuple where it is called), ``{"value":
-name}``, ``{"tensor": name}``, ``{"dtype": name}``, ``{"slice": [start, stop, step]}`` or
+``inputs``, the names of what is given; where they are known ``given``, of each the name that it has in the
+network, its type, and the shape of a sample; ``modules``, by the prefix of their tensors the class in
+``torch.nn`` and its arguments; ``steps``, each with a name, what is done (``module`` or ``function``), which (a
+prefix, or a name of ``torch.Tensor``, ``torch.nn.functional`` or ``torch``), the arguments, and those with
+names; ``output``. An argument is a number, a word, a list of arguments (a tuple where it is called),
+``{"value": name}``, ``{"tensor": name}``, ``{"dtype": name}``, ``{"slice": [start, stop, step]}`` or
 ``{"dict": {key: argument}}``. The module is the one in evaluation: dropout is an ``Identity``.
 """
 
@@ -16,15 +17,20 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
 from symlump.errors import NetworkError
-from symlump.network.activations.torch_modules import known_activation
+from symlump.network.activations.torch_modules import (
+    ACTIVATION_ARGUMENTS,
+    known_activation,
+    options_of,
+)
+from symlump.network.torch_parts import computes_as_its_class
 
 #: Under this name it stands in the metadata of a safetensors file.
 KEY = "architecture"
@@ -45,7 +51,8 @@ def architecture(model: nn.Module, prefixes: Sequence[str] | None = None) -> str
     """
     rows: list[tuple[str, dict[str, object], str]] = []
     left = iter(prefixes or ())
-    for place, module in enumerate(model.children()):
+    # Not its children, among which a layer that is tied is once.
+    for place, module in enumerate(cast(nn.Sequential, model)):
         kind = type(module).__name__
         if isinstance(module, nn.Linear):
             sizes = {"in_features": module.in_features, "out_features": module.out_features}
@@ -76,41 +83,46 @@ FUNCTIONS = frozenset({
 })  # fmt: skip
 _OTHER_NAMES: dict[Any, str] = {operator.getitem: "__getitem__", operator.truediv: "div"}
 _TURNED = {"add": "add", "mul": "mul", "sub": "rsub"}
-_OPTIONS: dict[type[nn.Module], tuple[str, ...]] = {
-    nn.LayerNorm: ("normalized_shape", "eps", "elementwise_affine"),
-    nn.RMSNorm: ("normalized_shape", "eps", "elementwise_affine"),
-    nn.Flatten: ("start_dim", "end_dim"),
-    nn.Embedding: ("num_embeddings", "embedding_dim", "padding_idx"),
-    **dict.fromkeys((nn.RNNCell, nn.GRUCell, nn.LSTMCell), ("input_size", "hidden_size")),
-    **dict.fromkeys(
-        (nn.RNN, nn.GRU, nn.LSTM),
-        ("input_size", "hidden_size", "num_layers", "batch_first", "bidirectional"),
-    ),
-}
 _DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _CONVOLUTION = (
-    "in_channels",
-    "out_channels",
-    "kernel_size",
-    "stride",
-    "padding",
-    "dilation",
-    "groups",
-)
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_POOLS = (
-    nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
-    nn.AdaptiveMaxPool3d,
+    "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups",
 )  # fmt: skip
-_POOLING = (
-    "kernel_size", "stride", "padding", "dilation", "ceil_mode", "count_include_pad", "output_size",
-)  # fmt: skip
+_RECURRENT = ("input_size", "hidden_size", "num_layers", "batch_first", "bidirectional", "bias")
+_CELL = ("input_size", "hidden_size", "bias")
+_MAX_POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+_MEAN_POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+_AXES = ("1d", "2d", "3d")
+#: By the class in ``torch.nn`` of a module in a file, the names of the arguments that it may have.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "Linear": ("in_features", "out_features", "bias"),
+    "LayerNorm": ("normalized_shape", "eps", "elementwise_affine", "bias"),
+    "RMSNorm": ("normalized_shape", "eps", "elementwise_affine"),
+    "Flatten": ("start_dim", "end_dim"),
+    "Embedding": ("num_embeddings", "embedding_dim", "padding_idx"),
+    "GRUCell": _CELL,
+    "LSTMCell": _CELL,
+    "RNNCell": (*_CELL, "nonlinearity"),
+    "GRU": _RECURRENT,
+    "LSTM": _RECURRENT,
+    "RNN": (*_RECURRENT, "nonlinearity"),
+    **{f"Conv{d}": (*_CONVOLUTION, "bias") for d in _AXES},
+    **{f"ConvTranspose{d}": (*_CONVOLUTION, "output_padding", "bias") for d in _AXES},
+    **{f"AvgPool{d}": _MEAN_POOL for d in _AXES},
+    **{f"MaxPool{d}": _MAX_POOL for d in _AXES},
+    **{f"Adaptive{kind}Pool{d}": ("output_size",) for d in _AXES for kind in ("Avg", "Max")},
+    **ACTIVATION_ARGUMENTS,
+}
 
 
-def graph_architecture(model: nn.Module) -> str:
+def graph_architecture(
+    model: nn.Module, given: Sequence[tuple[str, str, Sequence[int]]] | None = None
+) -> str:
     """The JSON of a module that is no chain.
+
+    Parameters
+    ----------
+    given : sequence of (str, str, shape), optional
+        Of each input its name, its type, and the shape of a sample.
 
     Raises
     ------
@@ -140,21 +152,23 @@ def graph_architecture(model: nn.Module) -> str:
             "torch (write_program(model, path, example=…))"
         ) from None
     found: dict[str, Any] = {"inputs": [], "modules": {}, "steps": [], "output": None}
+    if given is not None:
+        found["given"] = [[name, kind, list(shape)] for name, kind, shape in given]
     for node in graph.nodes:
         options = {name: _argument(node, value) for name, value in node.kwargs.items()}
-        given = [_argument(node, value) for value in node.args]
+        arguments = [_argument(node, value) for value in node.args]
         match node.op:
             case "placeholder":
                 found["inputs"].append(node.name)
             case "output":
-                found["output"] = given[0]
+                found["output"] = arguments[0]
             case "call_module":
                 place = str(node.target)
                 found["modules"][place] = _described(node, model.get_submodule(place))
-                found["steps"].append([node.name, "module", place, given, options])
+                found["steps"].append([node.name, "module", place, arguments, options])
             case "call_function" | "call_method":
-                which, given = _value_first(node, _function(node), given)
-                found["steps"].append([node.name, "function", which, given, options])
+                which, arguments = _value_first(node, _function(node), arguments)
+                found["steps"].append([node.name, "function", which, arguments, options])
     return json.dumps(found)
 
 
@@ -198,32 +212,34 @@ def _argument(node: fx.Node, value: Any) -> Any:
 
 
 def _described(node: fx.Node, module: nn.Module) -> tuple[str, dict[str, Any]]:
-    kind, names = type(module), _OPTIONS.get(type(module))
-    phi = known_activation(module)
-    if isinstance(module, nn.Linear) and kind is nn.Linear:
-        names = ("in_features", "out_features")
-    elif kind in _CONVOLUTIONS:
-        names = _CONVOLUTION
-    elif kind in _TRANSPOSED:
-        names = (*_CONVOLUTION, "output_padding")
-    elif kind in _POOLS:
-        names = tuple(name for name in _POOLING if hasattr(module, name))
-    elif kind in _DROPPED:
+    if type(module) in _DROPPED and computes_as_its_class(module):
         return "Identity", {}
-    elif names is None and phi is not None and phi.torch_class == kind.__name__:
-        return kind.__name__, dict(phi.torch_options)
-    if names is None:
-        raise _refused(node, kind.__name__)
+    kind = type(module).__name__
+    names = ARGUMENTS.get(kind)
+    if names is None or type(module) is not getattr(nn, kind):
+        raise _refused(node, kind)
     options = {name: getattr(module, name) for name in names}
-    if isinstance(module, nn.RNN | nn.RNNCell):
-        options["nonlinearity"] = module.nonlinearity
-    if isinstance(module, nn.RNNBase) and module.proj_size:
-        raise _refused(node, f"{kind.__name__} with projections")
-    if hasattr(module, "bias") and kind is not nn.RMSNorm:
-        options["bias"] = (
-            bool(module.bias) if isinstance(module.bias, bool) else module.bias is not None
-        )
-    return kind.__name__, options
+    if "bias" in options and not isinstance(options["bias"], bool):
+        options["bias"] = options["bias"] is not None
+    if not computes_as_its_class(module) or options_of(new_module(kind, options)) != options_of(
+        module
+    ):
+        known = ", ".join(names) or "none"
+        raise _refused(node, f"{kind} with hooks, or with options other than {known},")
+    return kind, options
+
+
+def new_module(kind: str, options: Mapping[str, Any]) -> nn.Module:
+    """A module of torch whose tensors have shapes, but no numbers.
+
+    Examples
+    --------
+    >>> new_module("Linear", {"in_features": 3, "out_features": 10**9}).weight.is_meta
+    True
+    """
+    with torch.device("meta"):
+        module: nn.Module = getattr(nn, kind)(**options)
+    return module
 
 
 def _refused(node: fx.Node, what: str) -> NetworkError:

@@ -25,6 +25,7 @@ from symlump.errors import FileFormatError
 from symlump.files import replacing
 from symlump.network.saved.codings import BlockWeight
 from symlump.network.saved.packed import KEY, MAX_GROWTH, pack_tensors, unpack_tensors
+from symlump.network.torch_parts import identity_of
 
 # Where checkpoints hold theirs; averages over the training, where there is nothing else.
 _NESTED = (
@@ -32,7 +33,8 @@ _NESTED = (
     *("ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "params_ema"),
 )
 _COUNT = "n_averaged"  # of torch.optim.swa_utils.AveragedModel, beside the module that it averages
-_MAX_SHARING = 64  # how many times its size the tensors of a file may take
+#: How many times its size the tensors of a file may take, where they are views of one another.
+_MAX_SHARING = 64
 
 
 @dataclass(frozen=True)
@@ -184,8 +186,12 @@ def _check_stored(path: Path) -> None:
 
 
 def _check_plain(path: Path, tensors: dict[str, torch.Tensor], most: int = _MAX_SHARING) -> None:
-    """Refuse tensors that are no arrays, or that claim more numbers than the file can hold."""
+    """Refuse tensors that are no arrays, or that claim more numbers than the file can hold.
+
+    What is the same array under several names, as tied weights are, counts once.
+    """
     size, claimed = path.stat().st_size, 0
+    seen: set[tuple[object, ...]] = set()
     for name, tensor in tensors.items():
         kind = (
             f"on the device {tensor.device}"
@@ -200,8 +206,9 @@ def _check_plain(path: Path, tensors: dict[str, torch.Tensor], most: int = _MAX_
             raise FileFormatError(
                 f"{path}: the tensor {quote(name)} is {kind}; save plain arrays of numbers"
             )
-        claimed += tensor.numel() * tensor.element_size()
-        # Tied weights are in a file once, so a sum above its size can be meant.
+        if identity_of(tensor) not in seen:
+            seen.add(identity_of(tensor))
+            claimed += tensor.numel() * tensor.element_size()
         if claimed > most * size:
             raise FileFormatError(
                 f"{path}: the tensor {quote(name)} of shape {quote(str(tuple(tensor.shape)))} repeats "

@@ -246,7 +246,11 @@ def _write_graph(path: str | Path, network: Network, packing: Packing | None) ->
             "torch program (write_program)"
         )
     model = to_torch(network)
-    save_tensors(path, model.state_dict(), {KEY: graph_architecture(model)}, packing)
+    given = [
+        (node.called or node.name, node.whole if node.values else network.dtype, node.size)
+        for node in network.inputs
+    ]
+    save_tensors(path, model.state_dict(), {KEY: graph_architecture(model, given)}, packing)
 
 
 def _write_normed(
